@@ -1,0 +1,69 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# Core, plugins, bundle: the order in which they depend on each other.
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+DISTRIBUTIONS := . $(PLUGINS) bundle
+PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS) bundle)
+EDITABLE := -e '.[dev]' $(addprefix -e ./,$(PLUGINS) bundle)
+PIP := -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help dev demo services test check format wheels test-wheels bench constraints clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	  while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+dev: $(STAMP)  ## make .venv with everything installed for development
+
+$(STAMP): $(PROJECTS) constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP) install --quiet -c constraints.txt $(EDITABLE)
+	touch $@
+
+demo: dev  ## run the gateway with two backends on this machine
+	$(BIN)/wsgw demo
+
+services:
+	@: # no test needs a server of its own yet
+
+test: dev services  ## run all tests; ARGS are for pytest
+	$(BIN)/pytest $(ARGS)
+
+check: dev  ## lint, format, types and layers, without changing a file
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_reasons.py
+
+format: dev  ## apply the formatter and the safe fixes
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+wheels: dev  ## build the wheel and the sdist of every distribution into dist/
+	rm -rf dist
+	set -e; for folder in $(DISTRIBUTIONS); do \
+	  (cd $$folder && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist -t sdist -t wheel); \
+	done
+
+test-wheels: wheels  ## run the tests against the built wheels in a fresh environment
+	$(BIN)/python tools/test_wheels.py
+
+bench: dev  ## measure the gateway beside others; ARGS are for benchmarks/compare.py
+	$(BIN)/python benchmarks/compare.py $(ARGS) -- $(BIN)/wsgw
+
+constraints:  ## resolve all dependencies anew into constraints.txt
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python $(PIP) install --quiet $(EDITABLE)
+	sed -n '/^#/p' constraints.txt > build/constraints/new.txt
+	build/constraints/bin/python $(PIP) freeze --exclude-editable >> build/constraints/new.txt
+	mv build/constraints/new.txt constraints.txt
+
+clean:  ## remove what was built, .venv included
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

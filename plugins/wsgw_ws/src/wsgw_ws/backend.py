@@ -1,0 +1,82 @@
+"""One websocket backend: dials sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from websockets.uri import WebSocketURI, parse_uri
+
+from wsgw_core.api import Backend, BackendContext, BackendUnavailable, DialRequest, Sink
+
+from .connection import WebSocketConnection
+from .handshake import Answer, ClientHandshake
+from .pinger import Pinger
+from .settings import WebSocketSettings
+
+
+class WebSocketBackend:
+    """Connects each session by a websocket of its own.
+
+    Args:
+        settings: this backend's options.
+        context: what the core provides.
+    """
+
+    def __init__(self, settings: WebSocketSettings, context: BackendContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._base = parse_uri(settings.url)
+        self._pinger = Pinger(context.clock, settings.ack_interval, settings.ping_time)
+
+    async def open(self) -> None:
+        """Nothing to prepare: connections are made when clients come."""
+
+    async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
+        """Dial; raises BackendUnavailable and BackendDeclined."""
+        handshake, answer = await self._shake_hands(request)
+        return WebSocketConnection(
+            handshake, answer, sink, self._settings, self._context, self._pinger
+        )
+
+    async def probe(self) -> None:
+        """Open and close a TCP connection; raises BackendUnavailable."""
+        try:
+            async with asyncio.timeout(self._settings.handshake_timeout):
+                _, writer = await asyncio.open_connection(self._base.host, self._base.port)
+        except (OSError, TimeoutError) as error:
+            raise BackendUnavailable(_words(error)) from error
+        writer.close()
+
+    async def close(self) -> None:
+        """Stop the timers."""
+        self._pinger.close()
+
+    async def _shake_hands(self, request: DialRequest) -> tuple[ClientHandshake, Answer]:
+        uri = self._target(request.path)
+        handshake = ClientHandshake(uri, request, self._settings.max_answer_head)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._settings.handshake_timeout):
+                await loop.create_connection(lambda: handshake, uri.host, uri.port)
+                return handshake, await handshake.answer
+        except TimeoutError as error:
+            handshake.abort()
+            raise BackendUnavailable("handshake took too long") from error
+        except OSError as error:
+            raise BackendUnavailable(_words(error)) from error
+        except BaseException:
+            handshake.abort()
+            raise
+
+    def _target(self, path: str) -> WebSocketURI:
+        # the client's query stays part of the path: it is passed on as it came
+        return dataclasses.replace(self._base, path=self._base.path.rstrip("/") + path)
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _is_backend(backend: WebSocketBackend) -> Backend:
+    return backend  # checked by the type checker

@@ -1,0 +1,178 @@
+"""The opening handshake as a client (RFC 6455 section 4.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import cast
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake
+from websockets.http11 import Response, read_body
+from websockets.streams import StreamReader
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest
+from wsgw_core.websocket import HeadReader, HeadTooLarge
+
+_MAX_BODY = 64 * 1024  # of an answer that declines
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The backend said 101.
+
+    Attributes:
+        response: its head.
+        subprotocol: its choice among the offers.
+        rest: bytes that came behind the head.
+    """
+
+    response: Response
+    subprotocol: str | None
+    rest: bytes
+
+
+class ClientHandshake(asyncio.Protocol):
+    """Sends the request and reads the answer; then the transport is paused for its next owner.
+
+    Args:
+        uri: where to.
+        request: the session's wish.
+        max_head: bound of the answer's head in bytes.
+    """
+
+    def __init__(self, uri: WebSocketURI, request: DialRequest, max_head: int) -> None:
+        offers = [Subprotocol(name) for name in request.subprotocols]
+        self._client = ClientProtocol(uri, subprotocols=offers or None)
+        self._request = request
+        self._head = HeadReader(max_head)
+        self._declining: _DecliningBody | None = None
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.lost = False
+        self._connected = False
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the request."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._connected = True
+        request = self._client.connect()
+        for name, value in self._request.headers:
+            request.headers[name] = value  # appends: several values of one name are kept
+        self._client.send_request(request)
+        self.transport.write(b"".join(self._client.data_to_send()))
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the answer."""
+        if self.answer.done():
+            return
+        try:
+            if self._declining is not None:
+                self._finish_declining(data)
+            elif self._head.feed(data):
+                self._head_complete()
+        except HeadTooLarge as error:
+            self._fail(BackendUnavailable(f"answer's {error}"))
+        except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
+            self._fail(BackendUnavailable(f"not a valid answer: {error}"))
+
+    def eof_received(self) -> None:
+        """The answer is complete, or the backend is gone."""
+        if self._declining is not None and not self.answer.done():
+            self._fail(self._declining.at_eof())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note, for whoever is waiting and for whoever takes over."""
+        self.lost = True
+        if not self.answer.done():
+            self._fail(BackendUnavailable(f"connection lost in the handshake: {exc or 'closed'}"))
+
+    def abort(self) -> None:
+        """Drop the connection, if there is one."""
+        self.answer.cancel()
+        if self._connected:
+            self.transport.abort()
+
+    def _head_complete(self) -> None:
+        response = _parse_head(cast("bytes", self._head.head))
+        if response.status_code == 101:  # noqa: PLR2004
+            self._client.process_response(response)
+            self.transport.pause_reading()
+            self.answer.set_result(Answer(response, self._client.subprotocol, self._head.rest))
+        elif 300 <= response.status_code < 500:  # noqa: PLR2004
+            self._declining = _DecliningBody(response)
+            self._finish_declining(self._head.rest)
+        else:
+            self._fail(BackendUnavailable(f"answered with status {response.status_code}"))
+
+    def _finish_declining(self, data: bytes) -> None:
+        assert self._declining is not None  # noqa: S101 - for the type checker
+        declined = self._declining.feed(data)
+        if declined is not None:
+            self._fail(declined)
+
+    def _fail(self, error: Exception) -> None:
+        self.answer.set_exception(error)
+        self.transport.abort()
+
+
+class _DecliningBody:
+    """Reads the body of an answer that declines; a longer one than bounded is left out."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._reader = StreamReader()
+        self._size = 0
+        self._parser = cast(
+            "Generator[None, None, bytes]",
+            read_body(
+                response.status_code,
+                response.headers,
+                self._reader.read_line,
+                self._reader.read_exact,
+                self._reader.read_to_eof,
+            ),
+        )
+
+    def feed(self, data: bytes) -> BackendDeclined | None:
+        """Take bytes; return the whole answer once it is there."""
+        self._size += len(data)
+        if self._size > _MAX_BODY:
+            return self._declined(b"")
+        self._reader.feed_data(data)
+        return self._step()
+
+    def at_eof(self) -> BackendDeclined:
+        """Return the answer, whose end was the connection's."""
+        self._reader.feed_eof()
+        return self._step() or self._declined(b"")
+
+    def _step(self) -> BackendDeclined | None:
+        try:
+            next(self._parser)
+        except StopIteration as done:
+            return self._declined(bytes(done.value))
+        except Exception:  # noqa: BLE001 - a broken body: the status is what counts
+            return self._declined(b"")
+        return None
+
+    def _declined(self, body: bytes) -> BackendDeclined:
+        headers = tuple(self._response.headers.raw_items())
+        return BackendDeclined(self._response.status_code, headers, body)
+
+
+def _parse_head(head: bytes) -> Response:
+    reader = StreamReader()
+    reader.feed_data(head)
+    # `proxy` is the library's word for: there is a head and no body
+    parser = Response.parse(
+        reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True
+    )
+    try:
+        next(parser)
+    except StopIteration as done:
+        return cast("Response", done.value)
+    raise ValueError("incomplete head")

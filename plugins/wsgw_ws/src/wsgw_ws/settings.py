@@ -1,0 +1,69 @@
+"""What can be configured for a websocket backend."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
+
+from wsgw_core.api import Duration, Options, Size
+
+
+def _check_url(url: str) -> str:
+    if urlsplit(url).scheme == "wss":
+        raise ValueError("wss:// is not supported yet, use ws://host:port")
+    try:
+        parse_uri(url)
+    except (InvalidURI, ValueError) as error:
+        raise ValueError(f"not a URL such as ws://host:port/path: {error}") from error
+    if urlsplit(url).query or urlsplit(url).fragment:
+        raise ValueError("the client's path and query are appended: the URL has none of its own")
+    return url
+
+
+def _check_close_code(code: int) -> int:
+    if 1000 <= code <= 1014 or 3000 <= code <= 4999:  # noqa: PLR2004 - RFC 6455 section 7.4.2
+        return code
+    raise ValueError("not a close code: 1000 to 1014 or 3000 to 4999")
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+CloseCode = Annotated[int, AfterValidator(_check_close_code)]
+
+
+class WebSocketSettings(Options):
+    """One websocket backend."""
+
+    url: Annotated[str, AfterValidator(_check_url)] = Field(
+        description="where the backend listens; the client's path and query are appended"
+    )
+    pass_headers: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        default=(), description="headers of the backend's 101 answer that the client gets"
+    )
+    abnormal_close_codes: Annotated[tuple[CloseCode, ...], BeforeValidator(_split)] = Field(
+        default=(1001, 1005, 1006, 1011, 1012, 1013, 1014),
+        description="close codes after which the session moves to another backend",
+    )
+    handshake_timeout: Duration = Field(
+        default=10.0, gt=0, description="bound of connecting and of the opening handshake"
+    )
+    ping_time: Duration = Field(
+        default=20.0, gt=0, description="pause between the pings of an idle connection"
+    )
+    ack_interval: Duration = Field(
+        default=0.05, gt=0, description="least pause between two pings that ask for acknowledgement"
+    )
+    replay_window: Duration = Field(
+        default=0.25,
+        ge=0,
+        description="how long after its acknowledgement a message is still replayed",
+    )
+    max_answer_head: Size = Field(
+        default=64 * 1024, gt=0, description="bound of the head of the backend's answer"
+    )

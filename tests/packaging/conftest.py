@@ -1,0 +1,101 @@
+"""What the repository declares, and what is built from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    """One distribution's folder and what its pyproject.toml says."""
+
+    folder: Path
+    pyproject: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.pyproject["project"]["name"])
+
+    @property
+    def file_name(self) -> str:
+        """How files built from it, and its package, spell the name."""
+        return self.name.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Built:
+    """The files built from one distribution."""
+
+    wheel: Path
+    sdist: Path
+
+    @property
+    def version(self) -> str:
+        return self.wheel.name.split("-")[1]
+
+
+def _read(folder: Path) -> Project:
+    return Project(folder, tomllib.loads((folder / "pyproject.toml").read_text("utf-8")))
+
+
+def _build(folder: Path, target: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", target, "-t", "sdist", "-t", "wheel"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def core() -> Project:
+    return _read(ROOT)
+
+
+@pytest.fixture(scope="session")
+def plugins() -> list[Project]:
+    return [_read(path.parent) for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))]
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Project:
+    return _read(ROOT / "bundle")
+
+
+@pytest.fixture(scope="session")
+def projects(core: Project, plugins: list[Project], bundle: Project) -> list[Project]:
+    return [core, *plugins, bundle]
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[[Path, Path], None]:
+    """Build the wheel and the sdist of a folder into another."""
+    return _build
+
+
+@pytest.fixture(scope="session")
+def built(projects: list[Project], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+    """All wheels and sdists, by the distribution's name."""
+    target = tmp_path_factory.mktemp("dist")
+    found = {}
+    for project in projects:
+        _build(project.folder, target)
+        (wheel,) = target.glob(f"{project.file_name}-*.whl")
+        (sdist,) = target.glob(f"{project.file_name}-*.tar.gz")
+        found[project.name] = Built(wheel, sdist)
+    return found

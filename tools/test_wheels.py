@@ -1,0 +1,100 @@
+"""Install what was built into a fresh environment, as a user does, and run the tests against it.
+
+The tests are copied to a folder without the sources, so that no import can reach those. Three
+steps, in one environment that grows:
+
+1. the core alone, without what development needs: every module imports, the command answers;
+2. the core and the test tools: tests/core passes with no plugin installed;
+3. `pip install wsgw`: tests/journeys and the plugins' own tests pass.
+
+usage: test_wheels.py      after `make wheels`
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+WORK = ROOT / "build" / "test-wheels"
+BIN = WORK / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+TESTS = WORK / "tests-only"
+
+IMPORT_ALL = f"""\
+import importlib, pathlib, pkgutil, sys
+import wsgw_core
+folder = pathlib.Path(wsgw_core.__file__)
+assert folder.is_relative_to({str(WORK)!r}), f"imported from {{folder}}"
+for module in pkgutil.walk_packages(wsgw_core.__path__, "wsgw_core."):
+    if module.name.split(".")[1] != "testing" and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+assert "pytest" not in sys.modules
+"""
+
+
+def run(*command: str | Path) -> None:
+    """Run a command in the folder of the copied tests; a failure ends the script."""
+    print("+", *command, flush=True)
+    status = subprocess.run([str(part) for part in command], cwd=TESTS, check=False).returncode
+    if status:
+        sys.exit(f"the built wheels fail: exit status {status}")
+
+
+def pip_install(*requirements: str) -> None:
+    """Install with our own distributions taken from dist/ and the others at the tried versions."""
+    run(
+        *(BIN / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
+        *("--constraint", ROOT / "constraints.txt", "--constraint", WORK / "own.txt"),
+        *requirements,
+    )
+
+
+def own_wheels() -> dict[str, str]:
+    """Return our distributions with the addresses of their wheels in dist/."""
+    wheels = sorted(DIST.glob("*.whl"))
+    if not wheels:
+        sys.exit("dist/ holds no wheel: run `make wheels` first")
+    return {wheel.name.split("-")[0].replace("_", "-"): wheel.as_uri() for wheel in wheels}
+
+
+def copy_tests() -> list[str]:
+    """Copy the tests that need no sources; return the plugins' test folders."""
+    shutil.copy(ROOT / "pyproject.toml", TESTS)
+    shutil.copytree(
+        ROOT / "tests", TESTS / "tests", ignore=shutil.ignore_patterns("packaging", "__pycache__")
+    )
+    plugins = [folder.relative_to(ROOT) for folder in sorted(ROOT.glob("plugins/*/tests"))]
+    for folder in plugins:
+        shutil.copytree(ROOT / folder, TESTS / folder)
+    return [str(folder) for folder in plugins]
+
+
+def main() -> None:
+    """Run the three steps."""
+    wheels = own_wheels()
+    shutil.rmtree(WORK, ignore_errors=True)
+    TESTS.mkdir(parents=True)
+    (WORK / "own.txt").write_text("".join(f"{name} @ {uri}\n" for name, uri in wheels.items()))
+    plugin_tests = copy_tests()
+    venv.create(WORK / "venv", with_pip=True)
+
+    pip_install("wsgw-core")
+    (WORK / "import_all.py").write_text(IMPORT_ALL)
+    run(BIN / "python", WORK / "import_all.py")
+    run(BIN / "wsgw", "--help")
+
+    # pip 23.2 does not match an extra with a constraint that is an address, unless both give it.
+    pip_install(f"wsgw-core[dev] @ {wheels['wsgw-core']}")
+    run(BIN / "pytest", "tests/core")
+
+    pip_install("wsgw")
+    run(BIN / "wsgw", "plugins")
+    run(BIN / "pytest", "tests/journeys", *plugin_tests)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The contract between the gateway and its plugins: everything that a plugin may import.
+
+Message         what is carried; ReplyExpected: delivered when answered
+Backend         one configured backend; connects sessions
+BackendConnection / Sink   the two ends of one session's connection to one backend
+MessageValve    sees and changes messages of one session
+SessionListener follows sessions
+HandshakeGate   decides who may open a session
+Session         what plugins see of a client's websocket
+hookimpl        marks the functions with which a plugin registers
+
+No module in here does I/O, and the core never names a plugin.
+"""
+
+from .backend import (
+    Backend,
+    BackendConnection,
+    BackendContext,
+    Clock,
+    Close,
+    DialRequest,
+    Headers,
+    Limits,
+    Sink,
+)
+from .errors import (
+    BackendDeclined,
+    BackendError,
+    BackendUnavailable,
+    CloseSession,
+    ConfigurationError,
+    GatewayError,
+    PluginError,
+)
+from .gate import Handshake, HandshakeGate, Refusal
+from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
+from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
+from .metrics import Counter, Metrics
+from .options import Duration, Options, Size
+from .ordered_connection import OrderedConnection
+from .read_batch import ReadBatch
+from .registry import (
+    BackendRegistry,
+    GateRegistry,
+    ListenerRegistry,
+    PluginContext,
+    ValveRegistry,
+)
+from .session import Session, SessionListener
+from .valve import HydratingValve, Hydration, MessageValve
+
+__all__ = [
+    "API_VERSION",
+    "BINARY",
+    "ENTRY_POINT_GROUP",
+    "TEXT",
+    "Backend",
+    "BackendConnection",
+    "BackendContext",
+    "BackendDeclined",
+    "BackendError",
+    "BackendRegistry",
+    "BackendUnavailable",
+    "Clock",
+    "Close",
+    "CloseSession",
+    "ConfigurationError",
+    "Counter",
+    "DialRequest",
+    "Duration",
+    "GateRegistry",
+    "GatewayError",
+    "Handshake",
+    "HandshakeGate",
+    "Headers",
+    "HydratingValve",
+    "Hydration",
+    "Limits",
+    "ListenerRegistry",
+    "Message",
+    "MessageKind",
+    "MessageValve",
+    "Metrics",
+    "Options",
+    "OrderedConnection",
+    "PluginContext",
+    "PluginError",
+    "ReadBatch",
+    "Refusal",
+    "ReplyExpected",
+    "Session",
+    "SessionListener",
+    "Sink",
+    "Size",
+    "ValveRegistry",
+    "hookimpl",
+]

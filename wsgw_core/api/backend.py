@@ -1,0 +1,221 @@
+"""What a backend plugin provides (Backend, BackendConnection) and what it is given (Sink)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from .message import Message
+from .metrics import Metrics
+from .read_batch import ReadBatch
+
+Headers = tuple[tuple[str, str], ...]
+"""Header fields in the order received, several of one name included; values are ISO-8859-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How a connection ended.
+
+    Attributes:
+        code: RFC 6455 section 7.4.1; 1005 (no code given) and 1006 (no close frame) included.
+        reason: the peer's words, or ours for the log.
+        abnormal: the session should go on elsewhere. The plugin decides, by its own protocol.
+    """
+
+    code: int
+    reason: str = ""
+    abnormal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DialRequest:
+    """One attempt to give a session a backend.
+
+    Attributes:
+        session_id: unguessable, the same for the session's whole life.
+        path: the client's request target in origin form: path and query as received.
+        headers: the client's end-to-end headers and those that the gateway adds: forwarding,
+            `X-Wsgw-Session` and, for a failover, the reconnect header and `X-Wsgw-Replayed`.
+            Not among them: Host, Connection, Upgrade and every `Sec-WebSocket-*` field.
+        subprotocols: the client's offers in its order.
+        peer: the client's address as text.
+        reconnect: this is not the session's first backend.
+        replayed: messages about to be sent that an earlier backend may have seen.
+    """
+
+    session_id: str
+    path: str
+    headers: Headers = ()
+    subprotocols: tuple[str, ...] = ()
+    peer: str = ""
+    reconnect: bool = False
+    replayed: int = 0
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """The session's side of one backend connection. Plain calls, cheap, never blocking.
+
+    Nothing may be called before `start()` nor after `closed`; the core ignores what comes from
+    the connection of an earlier backend.
+    """
+
+    def message(self, message: Message, /) -> bool:
+        """Pass on one message from the backend; False: the client is gone."""
+        ...
+
+    def delivered(self, count: int, /) -> None:
+        """Report that the next `count` messages given to this connection's `send` arrived.
+
+        In order; each message is reported once; those that the plugin chose to discard included.
+        Not from inside `send`.
+        """
+        ...
+
+    def writable(self, writable: bool, /) -> None:
+        """False: do not read the client for now, the backend is slow; True: go on."""
+        ...
+
+    def closed(self, close: Close, /) -> None:
+        """The connection is over. Exactly once, also after `close()` was called."""
+        ...
+
+
+@runtime_checkable
+class BackendConnection(Protocol):
+    """One session's connection to one backend, made by `Backend.connect`.
+
+    Silent until `start()`: what arrives before waits. No method blocks, awaits or raises for I/O
+    failures; those are reported by `Sink.closed`. No method calls the Sink before it returns.
+    """
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the backend chose among the client's offers, or None."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """Header fields for the client's 101 answer."""
+        ...
+
+    def start(self) -> None:
+        """Called once, when the client is ready: from now on the Sink may be called."""
+        ...
+
+    def send(self, message: Message, /) -> None:
+        """Take one message, in order; called once for each. Ignored after the end."""
+        ...
+
+    def pause(self) -> None:
+        """Stop calling `Sink.message` soon (what was read already may still come)."""
+        ...
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        ...
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End the connection after everything sent so far has been passed on.
+
+        The plugin bounds the time this takes; then comes `Sink.closed`. Called again: no effect.
+        """
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One configured backend. Made by the factory that a plugin registered."""
+
+    async def open(self) -> None:
+        """Called once before the first `connect`; need not reach the network.
+
+        Raises:
+            ConfigurationError: the gateway does not start.
+        """
+        ...
+
+    async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
+        """Give one session a connection.
+
+        Called for each dial. The core bounds the time (`failover.dial-timeout`) and cancels; a
+        cancelled or failed `connect` leaves nothing behind.
+
+        Raises:
+            BackendUnavailable, BackendDeclined: see there. Anything else is logged as a fault of
+                the plugin and counts as unavailable.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """Check the backend's health without a session; raises BackendUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Called once at the end, also after a failed `open`. All connections are over by then."""
+        ...
+
+
+class Clock(Protocol):
+    """Monotonic time in seconds and timers; an asyncio event loop is one."""
+
+    def time(self) -> float:
+        """Return the current time."""
+        ...
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
+        """Call `callback(*args)` after `delay` seconds."""
+        ...
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+        """Call `callback(*args)` in the next turn of the loop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds within which a plugin works.
+
+    Attributes:
+        max_message_size: bytes of one message, either direction.
+        ledger_messages, ledger_bytes: unacknowledged messages of one session; the core stops
+            reading the client when either is reached, so acknowledge well before.
+        write_high_water: bytes waiting in a socket's write buffer above which it is not writable;
+            writable again below a quarter of it.
+        close_timeout: seconds that a closing handshake may take.
+    """
+
+    max_message_size: int = 1024 * 1024
+    ledger_messages: int = 4096
+    ledger_bytes: int = 2 * 1024 * 1024
+    write_high_water: int = 64 * 1024
+    close_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class BackendContext:
+    """What a backend factory is given besides its options.
+
+    Attributes:
+        backend_id: the id under which operators know this backend.
+        clock: time and timers.
+        limits: bounds that hold for every kind.
+        ping_timeout: seconds after which an unanswered liveness check means death.
+        logger: for events, never for messages.
+        metrics: plain counters that are shown beside the gateway's own.
+        read_batch: for connections that write to a stream of their own; see ReadBatch.
+    """
+
+    backend_id: str
+    clock: Clock
+    limits: Limits
+    ping_timeout: float
+    logger: logging.Logger
+    metrics: Metrics
+    read_batch: ReadBatch

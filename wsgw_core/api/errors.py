@@ -1,0 +1,86 @@
+"""What can go wrong, by whose fault it is.
+
+GatewayError
+  ConfigurationError        the operator's: told at start, exit status 2
+    PluginError             a plugin cannot be loaded or broke the contract at registration
+  BackendError              the backend's: raised by `Backend.connect`
+    BackendUnavailable        another backend is tried
+    BackendDeclined           the backend's HTTP answer becomes the client's
+CloseSession                not an error: how a valve ends its session
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GatewayError(Exception):
+    """Root of everything that the gateway itself raises."""
+
+
+class ConfigurationError(GatewayError):
+    """The configuration cannot be used.
+
+    Args:
+        problems: one line for each fault, with the key path and what is allowed there.
+    """
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(ConfigurationError):
+    """A plugin cannot be found, imported or registered; the text names it and its distribution."""
+
+
+class BackendError(GatewayError):
+    """Root of what `Backend.connect` may raise."""
+
+
+class BackendUnavailable(BackendError):
+    """This backend cannot serve now (network, timeout, 5xx, broken answer); the next is tried.
+
+    Args:
+        reason: for the log; one line, no secrets.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class BackendDeclined(BackendError):
+    """The backend works but does not want this client (HTTP 3xx or 4xx).
+
+    During the first dial the client gets this answer and no other backend is tried. During a
+    failover the session ends with 1008, or another backend is tried (`failover.retry-statuses`).
+
+    Args:
+        status: 300 to 499.
+        headers: the answer's headers; the gateway passes on only those that make sense.
+        body: the answer's body, bounded by the plugin.
+    """
+
+    def __init__(
+        self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> None:
+        self.status = status
+        self.headers = tuple(headers)
+        self.body = body
+        super().__init__(f"declined with status {status}")
+
+
+class CloseSession(Exception):  # noqa: N818 - a request, not an error
+    """Raised by a valve to end its session: client and backend see this code and reason.
+
+    Args:
+        code: a close code that may be sent (RFC 6455 section 7.4): 1000 to 1003, 1007 to 1014,
+            3000 to 4999.
+        reason: at most 123 bytes of UTF-8; longer is cut.
+    """
+
+    def __init__(self, code: int = 1000, reason: str = "") -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"{code} {reason}".rstrip())

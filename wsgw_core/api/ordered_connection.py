@@ -1,0 +1,212 @@
+"""A connection for authors who would rather write `async def transmit(message)`."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+
+from .backend import BackendContext, Close, Headers, Sink
+from .errors import BackendError
+from .message import Message
+
+
+class OrderedConnection(ABC):
+    """Runs one task for its session: messages are transmitted one after the other.
+
+    A subclass implements `transmit` and, where there is something to do, `finish`; it passes what
+    the backend says to `receive`, the backend's close to `end`, and a loss that it notices itself
+    to `fail`. Delivery is reported when `transmit` returns, so it must return only when the
+    backend has the message.
+
+    Args:
+        sink: the session, as given to `Backend.connect`.
+        context: the backend's context; its limits bound what waits.
+    """
+
+    subprotocol: str | None = None
+    headers: Headers = ()
+
+    def __init__(self, sink: Sink, context: BackendContext) -> None:
+        self._sink = sink
+        self._limits = context.limits
+        self._clock = context.clock
+        self._logger = context.logger
+        self._outgoing: deque[Message] = deque()
+        self._outgoing_bytes = 0
+        self._incoming: deque[Message] = deque()
+        self._wake = asyncio.Event()
+        self._close: Close | None = None  # why the connection ends; the first reason counts
+        self._task: asyncio.Task[None] | None = None
+        self._transmitting: asyncio.Timeout | None = None
+        self._deadline: float | None = None
+        self._writable = True
+        self._started = False
+        self._paused = False
+        self._lost = False  # the backend ended it: nothing is transmitted any more
+        self._ended = False  # the session knows
+
+    @abstractmethod
+    async def transmit(self, message: Message) -> None:
+        """Give one message to the backend and return when it has it.
+
+        Cancelled when the connection ends first, or closing takes too long.
+
+        Raises:
+            BackendError: the backend is lost; the session moves, this message included.
+        """
+
+    async def finish(self, close: Close) -> None:  # noqa: B027 - optional to implement
+        """Say goodbye to the backend, after the last `transmit`, and release what is held.
+
+        Called once, whoever ended the connection: `close` tells. Together with the messages that
+        had still to be transmitted it is bounded by `close_timeout`.
+        """
+
+    def receive(self, message: Message) -> bool:
+        """Pass on a message from the backend; it waits while the session is not ready for it.
+
+        Returns:
+            False when the client is gone or the connection has ended.
+        """
+        if self._ended or self._lost:
+            return False
+        if self._paused or not self._started or self._incoming:
+            self._incoming.append(message)
+            return True
+        return self._sink.message(message)
+
+    def end(self, close: Close) -> None:
+        """Report that the backend ended the connection; without effect after the end.
+
+        The session hears of it after what was received before, and not before `start`.
+        """
+        if self._ended or self._lost:
+            return
+        self._lost = True
+        self._close = close
+        if self._started:
+            self._report_end()
+            self._limit(0)
+
+    def fail(self, reason: str) -> None:
+        """Report that the backend is lost; without effect after the end."""
+        self.end(Close(1006, reason, abnormal=True))
+
+    # What the core calls
+
+    def start(self) -> None:
+        """See BackendConnection."""
+        self._started = True
+        self._run_once()
+        self._clock.call_soon(self._drain_incoming)
+        self._clock.call_soon(self._report_writable)
+
+    def send(self, message: Message, /) -> None:
+        """See BackendConnection."""
+        if self._close is not None:
+            return
+        self._outgoing.append(message)
+        self._outgoing_bytes += len(message.data)
+        if self._writable and self._outgoing_bytes > self._limits.write_high_water:
+            self._clock.call_soon(self._report_writable)
+        self._wake.set()
+
+    def pause(self) -> None:
+        """See BackendConnection."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """See BackendConnection."""
+        self._paused = False
+        self._clock.call_soon(self._drain_incoming)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """See BackendConnection."""
+        if self._close is None:
+            self._close = Close(code, reason)
+            self._limit(self._limits.close_timeout)
+            self._wake.set()
+        self._run_once()  # never started: there is nobody to tell, but something to release
+
+    # The task
+
+    def _run_once(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self._transmit_bounded()
+        except Exception as error:  # noqa: BLE001 - the author's fault must not lose the session
+            self._fail_because_of(error)
+        if self._lost:  # the time for closing begins now
+            self._limit(self._limits.close_timeout)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await self.finish(self._close or Close(1006, abnormal=True))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail_because_of(error)
+        self._report_end()
+
+    async def _transmit_bounded(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._deadline) as self._transmitting:
+                await self._transmit_in_order()
+        finally:
+            self._transmitting = None
+
+    async def _transmit_in_order(self) -> None:
+        while not self._lost:
+            if self._outgoing:
+                message = self._outgoing.popleft()
+                await self.transmit(message)
+                self._outgoing_bytes -= len(message.data)
+                if self._started and not self._ended:
+                    self._sink.delivered(1)
+                    self._report_writable()
+            elif self._close is not None:
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    def _limit(self, seconds: float) -> None:
+        self._deadline = asyncio.get_running_loop().time() + seconds
+        if self._transmitting is not None and not self._transmitting.expired():
+            self._transmitting.reschedule(self._deadline)
+
+    def _fail_because_of(self, error: Exception) -> None:
+        if isinstance(error, TimeoutError) and self._close is not None:
+            self.fail("closing took too long")  # or the end has interrupted `transmit`
+        elif isinstance(error, BackendError):
+            self.fail(str(error))
+        else:
+            self._logger.error("%s failed", type(self).__name__, exc_info=error)
+            self.fail(f"{type(error).__name__}: {error}")
+
+    def _report_end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True  # first, since the session may call us while it hears the last messages
+        if self._started:
+            while self._incoming and self._sink.message(self._incoming.popleft()):
+                pass
+        self._incoming.clear()
+        self._outgoing.clear()
+        self._sink.closed(self._close or Close(1006, abnormal=True))
+
+    def _drain_incoming(self) -> None:
+        while self._incoming and self._started and not self._paused and not self._ended:
+            self._sink.message(self._incoming.popleft())
+
+    def _report_writable(self) -> None:
+        high = self._limits.write_high_water
+        if self._ended or not self._started:
+            return
+        if self._writable and self._outgoing_bytes > high:
+            self._writable = False
+            self._sink.writable(False)
+        elif not self._writable and self._outgoing_bytes <= high // 4:
+            self._writable = True
+            self._sink.writable(True)

@@ -1,0 +1,102 @@
+"""Where plugins register what they provide."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from .backend import Backend, BackendContext, Clock
+from .errors import PluginError
+from .gate import HandshakeGate
+from .metrics import Metrics
+from .options import Options
+from .session import Session, SessionListener
+from .valve import MessageValve
+
+FactoryT = TypeVar("FactoryT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class PluginContext:
+    """What the factory of a listener or gate is given besides its options."""
+
+    clock: Clock
+    logger: logging.Logger
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Registration(Generic[FactoryT]):
+    """One kind: its options model and its factory."""
+
+    kind: str
+    options: type[Options]
+    factory: FactoryT
+    schemes: tuple[str, ...]
+
+
+class Registry(Generic[FactoryT]):
+    """The kinds of one role (backend, valve, listener, gate)."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self._kinds: dict[str, Registration[FactoryT]] = {}
+        self._schemes: dict[str, Registration[FactoryT]] = {}
+
+    def add(
+        self,
+        kind: str,
+        options: type[Options],
+        factory: FactoryT,
+        *,
+        schemes: Sequence[str] = (),
+    ) -> None:
+        """Register one kind.
+
+        Args:
+            kind: the name used in the configuration's `kind`.
+            options: the model that checks the entry's other keys.
+            factory: called with the checked options and a context, or, for valves, the session.
+            schemes: URL schemes that stand for this kind (backends only).
+
+        Raises:
+            PluginError: the kind or a scheme is taken.
+        """
+        if kind in self._kinds:
+            raise PluginError(f"{self.role} kind {kind!r} is registered twice")
+        for scheme in schemes:
+            if scheme in self._schemes:
+                raise PluginError(
+                    f"URL scheme {scheme!r} is registered by {self.role} kinds"
+                    f" {self._schemes[scheme].kind!r} and {kind!r}"
+                )
+        registration = Registration(kind, options, factory, tuple(dict.fromkeys(schemes)))
+        self._kinds[kind] = registration
+        self._schemes.update(dict.fromkeys(schemes, registration))
+
+    def remove(self, kind: str) -> None:
+        """Forget a kind and its schemes; used to roll a failed registration back."""
+        registration = self._kinds.pop(kind)
+        for scheme in registration.schemes:
+            del self._schemes[scheme]
+
+    def find(self, kind_or_scheme: str) -> Registration[FactoryT] | None:
+        """Return the registration of a kind or, failing that, of a URL scheme."""
+        return self._kinds.get(kind_or_scheme) or self._schemes.get(kind_or_scheme)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return all registered kinds."""
+        return tuple(self._kinds)
+
+
+BackendFactory = Callable[[Any, BackendContext], Backend]
+ValveFactory = Callable[[Any, Session], MessageValve]
+ListenerFactory = Callable[[Any, PluginContext], SessionListener]
+GateFactory = Callable[[Any, PluginContext], HandshakeGate]
+
+BackendRegistry = Registry[BackendFactory]
+ValveRegistry = Registry[ValveFactory]
+ListenerRegistry = Registry[ListenerFactory]
+GateRegistry = Registry[GateFactory]

@@ -1,0 +1,110 @@
+"""A session as plugins see it, and the listeners that follow its life."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Protocol, runtime_checkable
+
+from .backend import Close, Headers
+from .message import Message
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One client's websocket, whichever backend serves it. Provided by the core."""
+
+    @property
+    def id(self) -> str:
+        """Unguessable and never reused."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The client's request target: path and query."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """The client's end-to-end headers."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        ...
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol in use."""
+        ...
+
+    @property
+    def backend_id(self) -> str | None:
+        """The backend that serves now; None while there is none."""
+        ...
+
+    @property
+    def messages_received(self) -> int:
+        """Messages received from the client."""
+        ...
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages sent to the client."""
+        ...
+
+    @property
+    def reconnects(self) -> int:
+        """How often the session has changed its backend."""
+        ...
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """For the plugins' own use, as long as the session lives."""
+        ...
+
+    def send_to_client(self, message: Message) -> None:
+        """Inject a message towards the client, behind those already under way.
+
+        A valve's message enters the chain after that valve, a listener's at its beginning.
+        Without effect when the client is gone.
+        """
+        ...
+
+    def send_to_backend(self, message: Message) -> None:
+        """Inject a message towards the backend; it is kept and replayed like a client's."""
+        ...
+
+    def answered(self, handle: Hashable) -> None:
+        """Report that the application answered the ReplyExpected message of this handle."""
+        ...
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the session: the client sees code and reason, the backend 1001.
+
+        Takes effect after the message that is being processed.
+        """
+        ...
+
+    def fail_over(self) -> None:
+        """Move to another backend if there is one, after the message that is being processed."""
+        ...
+
+
+class SessionListener(Protocol):
+    """Follows sessions. Called by the core, synchronously; must be quick.
+
+    An exception is logged and counted, and changes nothing.
+    """
+
+    def session_created(self, session: Session) -> None:
+        """The client has been answered; before the first message."""
+        ...
+
+    def session_failed_over(self, session: Session, old: str | None, new: str) -> None:
+        """Another backend serves; called with both backends' ids before the replay."""
+        ...
+
+    def session_terminated(self, session: Session, close: Close) -> None:
+        """The session is over; exactly once for each created session. `close` is what ended it."""
+        ...

@@ -1,0 +1,28 @@
+"""What an error looks like on the command line."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import click
+
+
+def report(error: Exception) -> int:
+    """Tell of an error on stderr, one line for each problem, and return the exit status.
+
+    `WSGW_DEBUG=1` adds the traceback.
+    """
+    from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - not needed for --help
+
+    if os.environ.get("WSGW_DEBUG", "") not in ("", "0"):
+        traceback.print_exception(error)
+    if isinstance(error, ConfigurationError):
+        for problem in error.problems:
+            click.echo(f"wsgw: {problem}", err=True)
+        return 2
+    text = " ".join(str(error).split())
+    click.echo(
+        f"wsgw: unexpected {type(error).__name__}: {text} (WSGW_DEBUG=1 shows more)", err=True
+    )
+    return 1

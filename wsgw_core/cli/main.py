@@ -1,0 +1,38 @@
+"""The command `wsgw` and its subcommands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from wsgw_core import __version__
+
+from .check import check
+from .demo import demo
+from .failures import report
+from .plugins import plugins
+from .run import run
+from .version import version
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wsgw", message="%(prog)s %(version)s")
+def wsgw() -> None:
+    """A websocket gateway that keeps its clients connected when a backend goes away."""
+
+
+for _command in (run, check, plugins, version, demo):
+    wsgw.add_command(_command)
+
+
+def main() -> None:
+    """Run the command with the process's arguments; ends with SystemExit."""
+    try:
+        wsgw(prog_name="wsgw")
+    except Exception as error:  # noqa: BLE001 - the last place that can tell of it
+        sys.exit(report(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""What can be configured: frozen models with their defaults.
+
+`config_file` reads files and variables into these; who embeds the gateway makes them directly.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from .api import Duration, Options, Size
+
+ACCEPTED_LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
+
+
+class Address(NamedTuple):
+    """Where to listen; an empty host means every interface, IPv4 and IPv6."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/\s]*)):(\d{1,5})\Z")
+
+
+def parse_address(value: Any) -> Any:
+    """Read `host:port`, `:port` or `[ipv6]:port`; port 0 lets the system choose.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not isinstance(value, str):
+        return value
+    match = _ADDRESS.match(value.strip())
+    if not match or int(match[3]) > 65535:
+        raise ValueError("not an address such as 127.0.0.1:8080, :8080 or [::1]:8080")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str)]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
+
+
+def id_from_address(text: str) -> str:
+    """Make the id of something that was given none: `ws://a:1` and `a:1` give `a-1`."""
+    netloc = urlsplit(text).netloc.rpartition("@")[2] if "//" in text else text
+    return re.sub(r"[^A-Za-z0-9]", "-", netloc)
+
+
+class FrontendOptions(Options):
+    """Where clients connect."""
+
+    address: ListenAddress = Address("", 8080)
+
+
+class AdminOptions(Options):
+    """Where operators connect."""
+
+    address: ListenAddress = Address("127.0.0.1", 8081)
+
+
+class ServerOptions(Options):
+    """The gateway's own side."""
+
+    frontend: FrontendOptions = FrontendOptions()
+    admin: AdminOptions = AdminOptions()
+    block_headers: tuple[HeaderName, ...] = ()
+    reconnect_header: HeaderName = "X-Balancer-Reconnect"
+    trust_received_xff: bool = True
+    logging_level: Annotated[
+        Literal["DEBUG", "INFO", "WARN", "ERROR"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = "WARN"
+
+
+class Entry(Options):
+    """One backend, valve, listener or gate: the kind's plugin checks the keys not named here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys meant for the plugin."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class BackendEntry(Entry):
+    """One backend. Its kind is `kind` or the scheme of `url`; without an id the URL gives one."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _identify(self) -> BackendEntry:
+        if self.url is not None and not self.scheme:
+            raise ValueError("'url' needs a scheme, such as ws://host:port")
+        if not self.kind and not self.scheme:
+            raise ValueError("needs 'url', or 'kind' and 'id'")
+        if not self.id and not (self.url and id_from_address(self.url)):
+            raise ValueError("needs an 'id', since 'url' does not give one")
+        return self
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme of the URL."""
+        return (urlsplit(self.url).scheme or None) if self.url else None
+
+    @property
+    def kind_or_scheme(self) -> str:
+        """What to look for among the registered kinds."""
+        return self.kind or self.scheme or ""
+
+    @property
+    def effective_id(self) -> str:
+        """The id given, or the one that the URL gives."""
+        return self.id or id_from_address(self.url or "")
+
+
+class ValveEntry(Entry):
+    """One valve of the chain."""
+
+    kind: str
+    on_error: Literal["close", "discard"] = "close"
+
+
+class ComponentEntry(Entry):
+    """One listener or gate."""
+
+    kind: str
+
+
+class UpstreamOptions(Options):
+    """The backends."""
+
+    backends: tuple[BackendEntry, ...] = Field(default=(), min_length=1, validate_default=True)
+
+    @model_validator(mode="after")
+    def _unique_ids(self) -> UpstreamOptions:
+        ids = [backend.effective_id for backend in self.backends]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"backend id used twice: {', '.join(twice)}")
+        return self
+
+
+class FailoverOptions(Options):
+    """What happens when a backend is lost."""
+
+    enabled: bool = True
+    hold: Duration = Field(
+        default=30.0, ge=0, description="how long a client is kept without a backend"
+    )
+    stable: Duration = Field(
+        default=1.0, ge=0, description="how long a new connection must last to end a failover"
+    )
+    dial_timeout: Duration = Field(default=10.0, gt=0, description="bound of one dial")
+    backoff: Duration = Field(
+        default=0.05, gt=0, description="pause after a failed round of dials, at first"
+    )
+    max_backoff: Duration = Field(
+        default=1.0, gt=0, description="pause after a failed round, at most"
+    )
+    ping_timeout: Duration = Field(
+        default=5.0, gt=0, description="how long a liveness check may stay unanswered"
+    )
+    retry_statuses: tuple[int, ...] = Field(
+        default=(408, 421, 425, 429),
+        description="answers during a failover that make another backend be tried",
+    )
+
+
+class LimitOptions(Options):
+    """Bounds of what one client or backend can cost."""
+
+    max_header_bytes: Size = Field(default=64 * 1024, gt=0)
+    handshake_timeout: Duration = Field(default=10.0, gt=0)
+    max_message_size: Size = Field(default=1024 * 1024, gt=0)
+    ledger_messages: int = Field(default=4096, gt=0)
+    ledger_bytes: Size = Field(default=2 * 1024 * 1024, gt=0)
+    write_high_water: Size = Field(default=64 * 1024, gt=0)
+    close_timeout: Duration = Field(default=10.0, gt=0)
+    valve_queue: int = Field(default=256, gt=0, description="messages that wait for an async valve")
+    valve_timeout: Duration = Field(
+        default=10.0, gt=0, description="bound of one call of an async valve"
+    )
+
+
+class GatewayConfig(Options):
+    """The whole configuration."""
+
+    server: ServerOptions = ServerOptions()
+    upstream: UpstreamOptions
+    valves: tuple[ValveEntry, ...] = ()
+    listeners: tuple[ComponentEntry, ...] = ()
+    gates: tuple[ComponentEntry, ...] = ()
+    failover: FailoverOptions = FailoverOptions()
+    limits: LimitOptions = LimitOptions()

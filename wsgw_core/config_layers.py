@@ -1,0 +1,198 @@
+"""Lays the sources of a configuration over each other: the file below, variables above.
+
+dynaconf merges. It would also interpret what it merges (`@format`, `@jinja`, `dynaconf_merge`,
+casts, letter case), so it is shown nothing that it could interpret: keys are those of the models,
+checked and written with dashes, each value is wrapped in a `Setting`, and a list of sections is a
+mapping with the keys `[0]`, `[1]`, so that layers can add to it and change one item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynaconf import Dynaconf  # type: ignore[import-untyped]  # has no type hints
+from pydantic import BaseModel
+
+from .config_problems import (
+    KeyPath,
+    Origins,
+    found_text,
+    item_type,
+    key_path_text,
+    known_keys,
+    model_in,
+    unknown_key_text,
+)
+
+_KEY = re.compile(r"[a-z][a-z0-9-]*\Z")
+
+
+class Setting:
+    """One value, whatever its type, as the merge sees it: opaque.
+
+    Args:
+        value: what the source says.
+        origin: where it says so.
+        below: the origins of what is inside the value, by key path from the top.
+    """
+
+    __slots__ = ("below", "origin", "value")
+
+    def __init__(self, value: Any, origin: str, below: Mapping[KeyPath, str] | None = None) -> None:
+        self.value = value
+        self.origin = origin
+        self.below = below or {}
+
+
+@dataclass(slots=True)
+class Layer:
+    """What one source says.
+
+    Attributes:
+        tree: nested mappings with Settings as leaves.
+        origins: where its sections are; `()` is the source as a whole.
+        problems: what is wrong with it.
+        rejected: key paths whose value was left out because of a problem.
+    """
+
+    tree: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    rejected: set[KeyPath] = field(default_factory=set)
+
+    def place(self, path: KeyPath, value: Any, origin: str) -> None:
+        """Put a value at a key path."""
+        tree = self.tree
+        for part in path[:-1]:
+            tree = tree.setdefault(_tree_key(part), {})
+        tree[_tree_key(path[-1])] = Setting(value, origin)
+
+
+def layer_from_data(
+    data: dict[str, Any], model: type[BaseModel], source: str, lines: dict[KeyPath, int]
+) -> Layer:
+    """Make a layer of what a file holds.
+
+    Args:
+        data: the file's content, keys as written.
+        model: says where sections and lists of sections are; below them a value is one Setting.
+        source: how problems name the file.
+        lines: the lines of the key paths, as written.
+    """
+    reader = _FileLayer(source, lines)
+    reader.layer.tree = reader.tree(data, model, (), ())
+    reader.layer.origins[()] = source
+    return reader.layer
+
+
+def merge_layers(layers: Iterable[Layer]) -> tuple[dict[str, Any], Origins]:
+    """Merge layers, later ones over earlier ones, into plain data and the origins of its values."""
+    settings = Dynaconf(
+        settings_files=[],
+        core_loaders=[],
+        loaders=[],
+        environments=False,
+        load_dotenv=False,
+        auto_cast=False,
+        dotted_lookup=False,
+    )
+    settings.set("CONFIG", {})
+    origins: dict[KeyPath, str] = {}
+    for layer in layers:
+        settings.set("CONFIG", layer.tree, merge=True)
+        origins.update(layer.origins)
+    data: dict[str, Any] = _unfold(settings["CONFIG"], (), origins)
+    return data, Origins(origins)
+
+
+class _FileLayer:
+    """Walks a file's content along the models."""
+
+    def __init__(self, source: str, lines: dict[KeyPath, int]) -> None:
+        self.layer = Layer()
+        self._source = source
+        self._lines = lines
+
+    def tree(self, data: Any, annotation: Any, written: KeyPath, path: KeyPath) -> Any:
+        """Return the tree of what stands at a key path, None when it is rejected."""
+        self.layer.origins[path] = self._origin(written)
+        if (model := model_in(annotation)) is not None:
+            if isinstance(data, dict):
+                return self._section(data, model, written, path)
+            return self._reject(path, data, "a mapping (keys and values)")
+        if model_in(item_type(annotation)) is not None:
+            if not isinstance(data, list):
+                return self._reject(path, data, "a list")
+            items = (
+                self.tree(item, item_type(annotation), (*written, number), (*path, number))
+                for number, item in enumerate(data)
+            )
+            return {_tree_key(number): item for number, item in enumerate(items)}
+        del self.layer.origins[path]
+        return Setting(data, self._origin(written), self._origins_below(data, written, path))
+
+    def _section(
+        self, data: dict[str, Any], model: type[BaseModel], written: KeyPath, path: KeyPath
+    ) -> dict[str, Any]:
+        known = known_keys(model)
+        spelt: dict[str, str] = {}
+        section: dict[str, Any] = {}
+        for raw, value in data.items():
+            key = raw.replace("_", "-")
+            here = (*written, raw)
+            if not _KEY.match(key):
+                self._problem(here, (*path, raw), unknown_key_text(raw, known))
+                continue
+            if key in spelt:
+                self._problem(here, (*path, key), f"is written as {spelt[key]!r} too")
+                continue
+            spelt[key] = raw
+            field_name = known.get(key)
+            if value is None and field_name:
+                continue  # `valves:` with nothing below it: the default holds
+            annotation = model.model_fields[field_name].annotation if field_name else None
+            subtree = self.tree(value, annotation, here, (*path, key))
+            if subtree is not None:
+                section[key] = subtree
+        return section
+
+    def _reject(self, path: KeyPath, data: Any, allowed: str) -> None:
+        origin = self.layer.origins[path]
+        place = ": ".join(part for part in (origin, key_path_text(path)) if part)
+        self.layer.problems.append(f"{place}: found {found_text(data)}, allowed: {allowed}")
+        self.layer.rejected.add(path)
+
+    def _problem(self, written: KeyPath, path: KeyPath, text: str) -> None:
+        place = f"{self._origin(written)}: {key_path_text(path)}"
+        self.layer.problems.append(f"{place}: {text}")
+
+    def _origins_below(self, data: Any, written: KeyPath, path: KeyPath) -> dict[KeyPath, str]:
+        below: dict[KeyPath, str] = {}
+        pairs = data.items() if isinstance(data, dict) else ()
+        for key, value in enumerate(data) if isinstance(data, list) else pairs:
+            below[*path, key] = self._origin((*written, key))
+            below |= self._origins_below(value, (*written, key), (*path, key))
+        return below
+
+    def _origin(self, written: KeyPath) -> str:
+        line = self._lines.get(written)
+        return f"{self._source}:{line}" if line else self._source
+
+
+def _tree_key(part: str | int) -> str:
+    return f"[{part}]" if isinstance(part, int) else part
+
+
+def _unfold(tree: Any, path: KeyPath, origins: dict[KeyPath, str]) -> Any:
+    if isinstance(tree, Setting):
+        origins[path] = tree.origin
+        origins.update(tree.below)
+        return tree.value
+    if tree is None:
+        return None
+    if tree and all(key.startswith("[") for key in tree):
+        return [_unfold(item, (*path, n), origins) for n, item in enumerate(tree.values())]
+    return {key: _unfold(item, (*path, key), origins) for key, item in tree.items()}

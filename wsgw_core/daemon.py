@@ -1,0 +1,161 @@
+"""Runs one gateway as a process, from its start to the signal that stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+
+from .api import ConfigurationError
+from .components import Components
+from .config import Address, GatewayConfig
+from .gateway import Gateway
+from .log_output import debugging
+from .stop_signals import StopSignals
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]  # checked where it is used
+
+try:
+    import uvloop
+except ImportError:  # not available for every platform
+    uvloop = None  # type: ignore[assignment]  # checked where it is used
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+
+_log = logging.getLogger(__name__)
+
+# Files that are no session: standard streams, listeners, the loop's own, health checks, spare ones.
+_RESERVED_FILES = 100
+_CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT)
+
+
+def run_gateway(config: GatewayConfig, components: Components, signals: StopSignals) -> int:
+    """Run a gateway until a signal stops it.
+
+    Tells on stderr where it listens, or in one line why it does not.
+
+    Args:
+        config: the checked configuration.
+        components: its backends, valves, listeners and gates.
+        signals: already installed, so that a stop during a slow start is clean too.
+
+    Returns:
+        The exit status: 0 stopped by a signal, 1 failed, 2 the configuration cannot be used.
+    """
+    _raise_file_limit()
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if uvloop is not None:
+        new_loop = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_run(config, components, signals))
+    except ConfigurationError as error:
+        _tell(*error.problems)
+        return EXIT_CONFIGURATION
+    except OSError as error:
+        _tell(_why_not(error, config.server.frontend.address))
+    except Exception as error:  # whatever a plugin does wrong at its start
+        if debugging():
+            raise
+        _tell(f"failed: {type(error).__name__}: {' '.join(str(error).split())}")
+    return EXIT_FAILED
+
+
+async def _run(config: GatewayConfig, components: Components, signals: StopSignals) -> int:
+    signals.attach(asyncio.get_running_loop())
+    gateway = Gateway(config, components)
+    stop = asyncio.create_task(signals.wait())
+    start = asyncio.create_task(gateway.start())
+    try:
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+            _settle_garbage_collector()
+            _tell_start(gateway.addresses, config, components)
+            await stop
+        else:
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+        _log.info("stopping")
+    except BaseException:
+        stop.cancel()
+        # What start() had opened is closed; why it failed is what the operator has to know.
+        with contextlib.suppress(Exception):
+            await gateway.stop()
+        raise
+    await gateway.stop()
+    _log.info("stopped")
+    return EXIT_STOPPED
+
+
+def _tell_start(
+    addresses: tuple[Address, ...], config: GatewayConfig, components: Components
+) -> None:
+    count = len(components.backends)
+    where = ", ".join(map(str, addresses))
+    _tell(f"listening on {where}, {count} backend{'' if count == 1 else 's'}")
+    for backend in components.backends:
+        _log.info("backend %s of kind %s", backend.id, backend.registration.kind)
+    _log.info(
+        "admin address %s is kept for the admin API, which this version does not have yet:"
+        " nothing listens there",
+        config.server.admin.address,
+    )
+
+
+def _tell(*lines: str) -> None:
+    """Print for whoever started the process, whatever the log level."""
+    for line in lines:
+        print(f"wsgw: {line}", file=sys.stderr, flush=True)
+
+
+def _why_not(error: OSError, address: Address) -> str:
+    reason = error.strerror or str(error)
+    if isinstance(error, socket.gaierror):
+        return f"cannot listen on {address}: {reason}"
+    if error.errno in _CANNOT_LISTEN:
+        # The loop's own text names the address once more.
+        return f"cannot listen on {address}: {os.strerror(error.errno).lower()}"
+    return f"failed: {reason}"
+
+
+def _raise_file_limit() -> None:
+    """Allow this process as many open files as it may have: each session takes two."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError) as error:  # macOS refuses an unlimited hard limit
+            _log.warning("the limit of %d open files stays: %s", soft, error)
+    if soft == resource.RLIM_INFINITY:
+        _log.info("open files are not limited")
+        return
+    capacity = max(0, (soft - _RESERVED_FILES) // 2)
+    _log.info("room for about %d sessions: %d open files are allowed", capacity, soft)
+
+
+def _settle_garbage_collector() -> None:
+    """Keep the garbage collector from walking over what never becomes garbage.
+
+    Modules, classes and configuration live as long as the process: frozen, they are passed over.
+    Sessions are many long-lived objects with few cycles, most of which reference counting frees
+    at once; with Python's thresholds (700, 10, 10) every burst of messages would set off
+    collections that find nothing. Ten times the youngest generation still bounds what waits.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(7_000, 20, 20)

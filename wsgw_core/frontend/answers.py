@@ -1,0 +1,59 @@
+"""HTTP answers to opening handshakes (RFC 9110, RFC 6455 section 4.2.2)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+
+from .. import api
+
+
+def refusal(answer: api.Refusal) -> bytes:
+    """Serialise an answer other than 101; the connection closes after it."""
+    headers = Headers()
+    for name, value in answer.headers:
+        if name.lower() not in ("connection", "content-length", "transfer-encoding"):
+            headers[name] = value
+    headers["Content-Length"] = str(len(answer.body))
+    headers["Connection"] = "close"
+    if answer.body and "Content-Type" not in headers:
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    return Response(answer.status, _phrase(answer.status), headers, answer.body).serialize()
+
+
+def switching_protocols(
+    accept: str, subprotocol: str | None, backend_headers: api.Headers
+) -> bytes:
+    """Serialise the answer that opens the websocket."""
+    headers = Headers()
+    headers["Upgrade"] = "websocket"
+    headers["Connection"] = "Upgrade"
+    headers["Sec-WebSocket-Accept"] = accept
+    if subprotocol is not None:
+        headers["Sec-WebSocket-Protocol"] = subprotocol
+    for name, value in backend_headers:
+        if name.lower() not in _OWN:
+            headers[name] = value
+    return Response(101, "Switching Protocols", headers).serialize()
+
+
+_OWN = frozenset(
+    {
+        "connection",
+        "content-length",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-protocol",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

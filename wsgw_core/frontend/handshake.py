@@ -1,0 +1,225 @@
+"""One client's opening handshake (RFC 6455 section 4.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from websockets.exceptions import InvalidHandshake
+from websockets.headers import parse_subprotocol, parse_upgrade
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
+
+from ..api import Handshake, Headers, Limits, ReadBatch, Refusal
+from ..relay.session import Session
+from ..relay.session_opener import Refused
+from ..websocket import HeadReader, HeadTooLarge
+from . import answers
+from .client_socket import ClientSocket
+
+if TYPE_CHECKING:
+    import logging
+
+    from ..metrics import GatewayCounters
+    from ..relay.session_opener import SessionOpener
+    from .request_headers import RequestHeaders
+
+_EARLY_BYTES = 64 * 1024  # that a client may send before it is answered
+_LINGER = 1.0  # seconds in which a refused client can read its answer
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeSettings:
+    """What all handshakes of a gateway share."""
+
+    opener: SessionOpener
+    request_headers: RequestHeaders
+    limits: Limits
+    max_header_bytes: int
+    timeout: float
+    read_batch: ReadBatch
+    counters: GatewayCounters
+    logger: logging.Logger
+
+
+class ClientHandshake(asyncio.Protocol):
+    """Reads the head, has a session opened, and answers; then the websocket takes over.
+
+    The client's answer waits for the backend's. Meanwhile the connection is watched: a client that
+    leaves takes its dial with it.
+
+    Args:
+        settings: see there.
+        register: called with this object or the websocket when it begins, `forget` at its end.
+    """
+
+    def __init__(
+        self,
+        settings: HandshakeSettings,
+        register: Callable[[ClientHandshake | ClientSocket], None],
+        forget: Callable[[ClientHandshake | ClientSocket], None],
+    ) -> None:
+        self._settings = settings
+        self._register = register
+        self._forget = forget
+        self._head = HeadReader(settings.max_header_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._answered = False
+        self._peer = ("", 0)
+        self._transport: asyncio.Transport
+
+    # Called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the head, not for ever."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._peer = (transport.get_extra_info("peername") or self._peer)[:2]
+        self._register(self)
+        self._timer = self._loop.call_later(self._settings.timeout, self._too_slow)
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the head."""
+        if self._answered:
+            return  # what follows a refusal is not read
+        try:
+            head = self._head.feed(data)
+        except HeadTooLarge as error:
+            self._refuse(431, str(error))
+            return
+        if head is None:
+            return
+        if self._task is None:
+            self._timer.cancel()
+            self._head_complete(head)
+        elif len(self._head.rest) > _EARLY_BYTES:
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up."""
+        self._timer.cancel()
+        self._forget(self)
+        if self._task is not None:
+            self._task.cancel()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Answer 503: the gateway is stopping. The arguments are those of a websocket's close."""
+        if not self._answered:
+            self._refuse(503, reason)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+
+    # Steps
+
+    def _head_complete(self, head: bytes) -> None:
+        server = ServerProtocol()
+        try:
+            request = _parse_head(head)
+            if not _asks_for_websocket(request):
+                self._refuse(400, "only websocket handshakes are served here")
+                return
+            if request.headers.get_all("Sec-WebSocket-Version") != ["13"]:
+                self._refuse(
+                    426,
+                    "only websocket version 13 is spoken here",
+                    (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
+                )
+                return
+            accept, _, _ = server.process_request(request)
+            offers = tuple(
+                offer
+                for value in request.headers.get_all("Sec-WebSocket-Protocol")
+                for offer in parse_subprotocol(value)
+            )
+        except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
+            self._refuse(400, f"not a valid handshake: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - the library's limits have no common class
+            self._refuse(431, str(error))
+            return
+        host, port = self._peer
+        handshake = Handshake(
+            path=request.path,
+            headers=self._settings.request_headers.for_backend(
+                request.headers.raw_items(), str(host)
+            ),
+            subprotocols=offers,
+            peer=f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}",
+        )
+        self._task = self._loop.create_task(self._open(handshake, accept))
+
+    async def _open(self, handshake: Handshake, accept: str) -> None:
+        try:
+            session, headers = await self._settings.opener.open(handshake)
+        except Refused as refused:
+            self._answer(refused.refusal)
+        except Exception:
+            self._settings.logger.exception("client %s: fault in the handshake", handshake.peer)
+            self._refuse(500, "internal error")
+        else:
+            self._accept(session, headers, accept)
+
+    def _accept(self, session: Session, headers: Headers, accept: str) -> None:
+        """Answer 101, and let the websocket take over the transport."""
+        self._task = None
+        transport, settings = self._transport, self._settings
+        if self._answered or transport.is_closing():
+            session.abandon()
+            return
+        self._answered = True
+        self._forget(self)
+        transport.pause_reading()
+        transport.write(answers.switching_protocols(accept, session.subprotocol, headers))
+        client = ClientSocket(
+            session, self._forget, settings.limits, self._loop, settings.read_batch
+        )
+        self._register(client)
+        client.attach(transport, client_side=False)
+        session.start(client)
+        client.begin(self._head.rest)
+
+    def _too_slow(self) -> None:
+        self._refuse(408, "the handshake took too long")
+
+    def _refuse(self, status: int, text: str, headers: Headers = ()) -> None:
+        self._answer(Refusal(status, headers, f"{text}\n".encode()))
+
+    def _answer(self, refusal: Refusal) -> None:
+        """Answer and close; what the client still sends is dropped for a while before.
+
+        Closing with unread bytes would reset the connection, and the answer might be lost.
+        """
+        self._answered = True
+        self._settings.counters.handshakes_refused.value += 1
+        transport = self._transport
+        if transport.is_closing():
+            return
+        transport.write(answers.refusal(refusal))
+        if transport.can_write_eof():
+            transport.write_eof()
+            self._timer.cancel()
+            self._timer = self._loop.call_later(_LINGER, transport.abort)
+        else:
+            transport.close()
+
+
+def _parse_head(head: bytes) -> Request:
+    reader = StreamReader()
+    reader.feed_data(head)
+    try:
+        next(Request.parse(reader.read_line))
+    except StopIteration as done:
+        return cast("Request", done.value)
+    raise ValueError("incomplete head")
+
+
+def _asks_for_websocket(request: Request) -> bool:
+    upgrade = [
+        name.lower() for value in request.headers.get_all("Upgrade") for name in parse_upgrade(value)
+    ]
+    return request.method == "GET" and upgrade == ["websocket"]

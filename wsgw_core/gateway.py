@@ -1,0 +1,145 @@
+"""One gateway: its backends, its listener, its sessions. Several can live in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+
+from .api import BackendContext, Limits, Metrics, PluginContext, ReadBatch
+from .components import Components
+from .config import Address, GatewayConfig
+from .frontend.handshake import HandshakeSettings
+from .frontend.listener import Listener
+from .frontend.request_headers import RequestHeaders
+from .metrics import GatewayCounters
+from .pool.backend_pool import BackendPool, PooledBackend
+from .pool.dialler import Dialler
+from .relay.environment import RelayEnvironment
+from .relay.session_opener import SessionOpener
+from .relay.session_table import SessionTable
+
+_SERVICE_RESTART = 1012
+
+
+class Gateway:
+    """Relays clients to backends from `start` to `stop`.
+
+    To be made and used on one event loop.
+
+    Args:
+        config: the checked configuration.
+        components: what its entries stand for; see `resolve_components`.
+        logger: for events; none of them is per message.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, components: Components, logger: logging.Logger | None = None
+    ) -> None:
+        self._config = config
+        self._components = components
+        self._logger = logger or logging.getLogger("wsgw")
+        self.metrics = Metrics()
+        self.sessions = SessionTable()
+        self._opener: SessionOpener | None = None
+        self._listener: Listener | None = None
+        self._resources = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Open the backends and listen.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            ConfigurationError: a backend cannot work as configured.
+        """
+        config = self._config
+        counters = GatewayCounters(self.metrics)
+        limits = Limits(
+            max_message_size=config.limits.max_message_size,
+            ledger_messages=config.limits.ledger_messages,
+            ledger_bytes=config.limits.ledger_bytes,
+            write_high_water=config.limits.write_high_water,
+            close_timeout=config.limits.close_timeout,
+        )
+        read_batch = ReadBatch()
+        try:
+            pool = BackendPool(await self._open_backends(limits, read_batch))
+            environment = self._environment(pool, counters)
+            context = PluginContext(environment.clock, self._logger, self.metrics)
+            gates = [
+                gate.registration.factory(gate.options, context) for gate in self._components.gates
+            ]
+            self._opener = SessionOpener(gates, environment)
+            self._listener = Listener(
+                config.server.frontend.address,
+                HandshakeSettings(
+                    opener=self._opener,
+                    request_headers=RequestHeaders(
+                        config.server.block_headers,
+                        config.server.reconnect_header,
+                        trust_forwarded_for=config.server.trust_received_xff,
+                    ),
+                    limits=limits,
+                    max_header_bytes=config.limits.max_header_bytes,
+                    timeout=config.limits.handshake_timeout,
+                    read_batch=read_batch,
+                    counters=counters,
+                    logger=self._logger,
+                ),
+            )
+            await self._listener.open()
+        except BaseException:
+            await self._resources.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Close every client with 1012 and wait for them, at most `limits.close-timeout`."""
+        if self._listener is not None and self._opener is not None:
+            self._opener.accepting = False
+            self._listener.stop_accepting()
+            for session in self.sessions:
+                session.close(_SERVICE_RESTART, "gateway is stopping")
+            await self._listener.close(self._config.limits.close_timeout)
+        await self._resources.aclose()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where clients can connect."""
+        return (self._listener.address,) if self._listener is not None else ()
+
+    async def _open_backends(self, limits: Limits, read_batch: ReadBatch) -> list[PooledBackend]:
+        opened = []
+        for component in self._components.backends:
+            context = BackendContext(
+                backend_id=component.id,
+                clock=asyncio.get_running_loop(),
+                limits=limits,
+                ping_timeout=self._config.failover.ping_timeout,
+                logger=self._logger.getChild(component.id),
+                metrics=self.metrics,
+                read_batch=read_batch,
+            )
+            backend = component.registration.factory(component.options, context)
+            self._resources.push_async_callback(backend.close)
+            await backend.open()
+            opened.append(PooledBackend(component.id, backend))
+        return opened
+
+    def _environment(self, pool: BackendPool, counters: GatewayCounters) -> RelayEnvironment:
+        config, clock = self._config, asyncio.get_running_loop()
+        context = PluginContext(clock, self._logger, self.metrics)
+        return RelayEnvironment(
+            clock=clock,
+            failover=config.failover,
+            limits=config.limits,
+            reconnect_header=config.server.reconnect_header,
+            dialler=Dialler(pool, config.failover.retry_statuses, counters, self._logger),
+            valves=self._components.valves,
+            listeners=tuple(
+                listener.registration.factory(listener.options, context)
+                for listener in self._components.listeners
+            ),
+            table=self.sessions,
+            counters=counters,
+            logger=self._logger,
+        )

@@ -1,0 +1,1 @@
+"""Which backend next: the configured backends, their order, and dialling them."""

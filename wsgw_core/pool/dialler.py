@@ -1,0 +1,104 @@
+"""Gives a session a connection: tries the backends one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..api import BackendConnection, BackendDeclined, BackendUnavailable, DialRequest, Sink
+from ..metrics import GatewayCounters
+from .backend_pool import BackendPool, PooledBackend
+
+SinkT = TypeVar("SinkT", bound=Sink)
+
+
+class NoBackend(Exception):  # noqa: N818 - an outcome, not a fault
+    """No backend could be had; the text says why, one part for each that was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled(Generic[SinkT]):
+    """A backend's connection and the sink it was made with."""
+
+    backend: PooledBackend
+    connection: BackendConnection
+    sink: SinkT
+
+
+class Dialler:
+    """Dials for all sessions of a gateway.
+
+    Args:
+        pool: the backends.
+        retry_statuses: declining answers that count as unavailable during a failover.
+        counters: of the gateway.
+        logger: for failed dials.
+    """
+
+    def __init__(
+        self,
+        pool: BackendPool,
+        retry_statuses: tuple[int, ...],
+        counters: GatewayCounters,
+        logger: logging.Logger,
+    ) -> None:
+        self._pool = pool
+        self._retry_statuses = frozenset(retry_statuses)
+        self._counters = counters
+        self._logger = logger
+
+    async def dial(
+        self,
+        request: DialRequest,
+        make_sink: Callable[[], SinkT],
+        *,
+        timeout: float,  # noqa: ASYNC109 - of each attempt, not of the call
+        last: PooledBackend | None = None,
+    ) -> Dialled[SinkT]:
+        """Try each enabled backend at most once.
+
+        Args:
+            request: what the session wants; when it is a reconnect, the backend must choose the
+                one subprotocol that is offered, or none when none is.
+            make_sink: called for each attempt.
+            timeout: bound of each attempt in seconds.
+            last: the backend to try after all others.
+
+        Raises:
+            NoBackend: all failed.
+            BackendDeclined: one declined; no other was tried.
+        """
+        reasons = []
+        for pooled in self._pool.candidates(last=last):
+            sink = make_sink()
+            try:
+                async with asyncio.timeout(timeout):
+                    connection = await pooled.backend.connect(request, sink)
+            except BackendDeclined as declined:
+                if not request.reconnect or declined.status not in self._retry_statuses:
+                    self._counters.dials_declined.value += 1
+                    raise
+                reason = str(declined)
+            except BackendUnavailable as unavailable:
+                reason = unavailable.reason
+            except TimeoutError:
+                reason = f"dial took longer than {timeout:g} s"
+            except Exception as error:
+                self._logger.exception("backend %s: fault in its plugin", pooled.id)
+                reason = f"fault in its plugin: {type(error).__name__}"
+            else:
+                expected = request.subprotocols[0] if request.subprotocols else None
+                if not request.reconnect or connection.subprotocol == expected:
+                    pooled.total += 1
+                    self._counters.dials_succeeded.value += 1
+                    return Dialled(pooled, connection, sink)
+                connection.close(1002, "not the session's subprotocol")
+                reason = f"chose subprotocol {connection.subprotocol!r} instead of {expected!r}"
+            pooled.failures += 1
+            self._counters.dials_failed.value += 1
+            reasons.append(f"{pooled.id}: {reason}")
+            self._logger.info("session %s: dial failed: %s", request.session_id, reasons[-1])
+        raise NoBackend("; ".join(reasons) or "no backend is enabled")

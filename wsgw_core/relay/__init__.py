@@ -1,0 +1,14 @@
+"""One client's messages, there and back.
+
+    client socket -> session -> valve chain -> ledger -> connection -> backend
+    client socket <- session <- valve chain <------------ link <------ backend
+
+session        one client's life: which states it can be in says `session_state`
+ledger         what the backend still owes an acknowledgement for; sent again after a failover
+link           the session's end of one backend connection; dead once another has replaced it
+valve chain    the plugins that see and change messages
+failover       how long another backend is looked for, and how often
+session table  all sessions of a gateway
+
+A message's way is a chain of plain calls, from one socket's callback to the other socket's write.
+"""

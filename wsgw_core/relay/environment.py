@@ -1,0 +1,44 @@
+"""What all sessions of one gateway share."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..api import Clock, SessionListener
+from ..components import ValveComponent
+from ..config import FailoverOptions, LimitOptions
+from ..metrics import GatewayCounters
+from ..pool.dialler import Dialler
+from .session_table import SessionTable
+
+if TYPE_CHECKING:
+    from .link import Link
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEnvironment:
+    """Made once by the gateway and given to each session.
+
+    Attributes:
+        clock: time and timers.
+        failover, limits: of the configuration.
+        reconnect_header: what tells a backend that it is not the session's first.
+        dialler: gives connections.
+        valves: to be made for each session, in the order of configuration.
+        listeners: told of each session's life.
+        table: all sessions.
+        counters, logger: of the gateway.
+    """
+
+    clock: Clock
+    failover: FailoverOptions
+    limits: LimitOptions
+    reconnect_header: str
+    dialler: Dialler
+    valves: tuple[ValveComponent, ...]
+    listeners: tuple[SessionListener, ...]
+    table: SessionTable
+    counters: GatewayCounters
+    logger: logging.Logger

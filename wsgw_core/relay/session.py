@@ -1,0 +1,592 @@
+"""One client's websocket, whichever backend serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import IntFlag
+from typing import Any, Protocol
+
+from ..api import BackendDeclined, Close, DialRequest, Handshake, Headers, Message
+from ..pool.backend_pool import PooledBackend
+from ..pool.dialler import Dialled, NoBackend
+from .environment import RelayEnvironment
+from .failover import Failover
+from .ledger import Ledger
+from .link import Link
+from .session_state import Event, State, after
+from .session_view import SessionView
+from .session_valves import SessionValves
+
+_NORMAL = 1000
+_GOING_AWAY = 1001
+_NO_CODE = 1005
+_LOST = 1006
+_POLICY = 1008
+_INTERNAL_ERROR = 1011
+_TRY_AGAIN_LATER = 1013
+
+
+class ClientEnd(Protocol):
+    """The client's side as a session sees it: a socket, or something in its place."""
+
+    def send(self, message: Message, /) -> None:
+        """Send one message."""
+        ...
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake; any code is taken and made sendable."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Let no more messages come, soon."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Let messages come again."""
+        ...
+
+
+class _Hold(IntFlag):
+    """Why one side is not read."""
+
+    LEDGER_FULL = 1
+    OTHER_SIDE_SLOW = 2
+    VALVES_BUSY = 4
+
+
+class Session:
+    """Relays between a client and one backend after the other.
+
+    The frontend calls `open`, then `start` or `abandon`, and from then on the `client_*` methods;
+    the link to the backend calls the others. Both do so from the callbacks of their sockets.
+
+    Args:
+        session_id: unguessable.
+        handshake: what the client asked for, as the gates left it.
+        environment: what all sessions share.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_backend_close",
+        "_backend_holds",
+        "_client_close",
+        "_client_holds",
+        "_environment",
+        "_failover",
+        "_flush_timer",
+        "_headers",
+        "_ledger",
+        "_link",
+        "_send",
+        "_stable_timer",
+        "_state",
+        "_task",
+        "_valves",
+        "_view",
+        "bytes_received",
+        "bytes_sent",
+        "client",
+        "id",
+        "inward",
+        "messages_received",
+        "messages_sent",
+        "outward",
+        "path",
+        "peer",
+        "plugin_state",
+        "reconnects",
+        "subprotocol",
+    )
+
+    def __init__(
+        self, session_id: str, handshake: Handshake, environment: RelayEnvironment
+    ) -> None:
+        self.id = session_id
+        self.path = handshake.path
+        self.peer = handshake.peer
+        self._headers = handshake.headers
+        self.subprotocol: str | None = None
+        self.messages_received = self.bytes_received = 0
+        self.messages_sent = self.bytes_sent = 0
+        self.reconnects = 0
+        self.plugin_state: dict[str, Any] | None = None
+        self.client: ClientEnd | None = None
+        # Where messages go when there are valves, by direction
+        self.outward: Callable[[Message], None] | None = None
+        self.inward: Callable[[Message], None] | None = None
+        self._environment = environment
+        self._ledger = Ledger(
+            environment.limits.ledger_messages, environment.limits.ledger_bytes
+        )
+        self._state = State.DIALLING
+        self._link: Link | None = None
+        self._send: Callable[[Message], None] | None = None
+        self._valves: SessionValves | None = None
+        self._view: SessionView | None = None
+        self._client_close: Close | None = None
+        self._client_holds = _Hold(0)
+        self._backend_holds = _Hold(0)
+        self._backend_close: Close | None = None
+        self._failover: Failover | None = None
+        self._stable_timer: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # Beginning
+
+    async def open(self, subprotocols: tuple[str, ...]) -> Headers:
+        """Dial the first backend; return the headers for the client's answer.
+
+        Raises:
+            NoBackend, BackendDeclined: see Dialler.
+        """
+        environment = self._environment
+        request = DialRequest(
+            self.id, self.path, self._dial_headers(), subprotocols, self.peer
+        )
+        dialled = await environment.dialler.dial(
+            request, lambda: Link(self), timeout=environment.failover.dial_timeout
+        )
+        self._take(dialled)
+        self.subprotocol = dialled.connection.subprotocol
+        return dialled.connection.headers
+
+    def start(self, client: ClientEnd) -> None:
+        """Begin to relay: the client has been answered.
+
+        Raises:
+            Exception: the factory of a valve failed; the session is to be abandoned.
+        """
+        if self._environment.valves:
+            self._valves = SessionValves(self, self._environment)
+        self._state = after(self._state, Event.BACKEND_READY)
+        self.client = client
+        self._environment.table.add(self)
+        self._environment.counters.sessions.value += 1
+        self._tell_listeners("session_created")
+        self._begin_link()
+
+    def abandon(self) -> None:
+        """End a session whose client was never answered."""
+        self._state = after(self._state, Event.GIVEN_UP)
+        self._drop_link(_GOING_AWAY, "client left")
+
+    # What the client's socket calls
+
+    def client_message(self, message: Message) -> None:
+        """Take one message from the client."""
+        self.messages_received += 1
+        self.bytes_received += len(message.data)
+        if self.outward is not None:
+            self.outward(message)
+        else:
+            self.transmit(message)
+
+    def client_writable(self, writable: bool) -> None:  # noqa: FBT001 - a callback
+        """Stop or resume the reading of the backend."""
+        self._hold_backend(_Hold.OTHER_SIDE_SLOW, hold=not writable)
+
+    def client_closed(self, close: Close, *, violation: bool = False) -> None:
+        """Give the backend what is left, then the client's close.
+
+        Args:
+            close: what the client sent; 1006 when it was lost.
+            violation: the client was closed for breaking the protocol or a limit.
+        """
+        if self._state is State.ENDED:
+            return
+        self.client = None
+        if violation:
+            self._environment.counters.violations.value += 1
+            self._log("client broke the protocol: %d %s", close.code, close.reason)
+            close = Close(_GOING_AWAY, close.reason)
+        elif close.code == _LOST:
+            close = Close(_GOING_AWAY, "client lost")
+        elif close.code == _NO_CODE:
+            close = Close(_NORMAL)
+        self._client_close = close
+        if self._valves is not None:
+            self._valves.when_transmitted(self._client_left)
+        else:
+            self._client_left()
+
+    # What valves and the view call
+
+    def transmit(self, message: Message) -> None:
+        """Owe the backend a message that came through the valves, and send it."""
+        ledger = self._ledger
+        ledger.entries.append(message)
+        ledger.bytes += len(message.data)
+        send = self._send
+        if send is not None:
+            ledger.sent += 1
+            send(message)
+        if ledger.full:
+            self._hold_client(_Hold.LEDGER_FULL)
+
+    def deliver(self, message: Message) -> None:
+        """Send the client a message that came through the valves."""
+        if self.client is not None:
+            self.messages_sent += 1
+            self.bytes_sent += len(message.data)
+            self.client.send(message)
+
+    def hold_client_for_valves(self, hold: bool) -> None:  # noqa: FBT001 - a callback
+        """Stop or resume the reading of the client, since a valve is slow."""
+        if hold:
+            self._hold_client(_Hold.VALVES_BUSY)
+        else:
+            self._release_client(_Hold.VALVES_BUSY)
+
+    def hold_backend_for_valves(self, hold: bool) -> None:  # noqa: FBT001 - a callback
+        """Stop or resume the reading of the backend, since a valve is slow."""
+        self._hold_backend(_Hold.VALVES_BUSY, hold=hold)
+
+    def answered(self, handle: Any) -> None:
+        """Forget the message whose reply was seen."""
+        self._ledger.answered(handle)
+        self._release_if_roomy()
+
+    # What the link calls
+
+    def messages_delivered(self, count: int) -> None:
+        """Forget messages that the backend has."""
+        if not count:
+            return
+        ledger, now = self._ledger, self._environment.clock.time()
+        ledger.delivered(count, now)
+        self._environment.counters.replies_expired.value += ledger.expire(now)
+        if self._failover is not None:
+            self._failover_is_over()
+        self._release_if_roomy()
+
+    def backend_writable(self, writable: bool) -> None:  # noqa: FBT001 - a callback
+        """Stop or resume the reading of the client."""
+        if writable:
+            self._release_client(_Hold.OTHER_SIDE_SLOW)
+        else:
+            self._hold_client(_Hold.OTHER_SIDE_SLOW)
+
+    def backend_closed(self, close: Close) -> None:
+        """Pass a normal end on; look for another backend after an abnormal one."""
+        lost = self._let_go()
+        self._log("backend %s closed: %d %s", lost.id, close.code, close.reason)
+        flushing = self._state is State.FLUSHING
+        if close.abnormal and flushing and not self._ledger:
+            self._finish(Event.GIVEN_UP, close)
+        elif close.abnormal and self._environment.failover.enabled:
+            self._look_for_another(lost)
+        elif flushing:
+            self._finish(Event.BACKEND_CLOSED, close)
+        else:
+            self._backend_close = close
+            if self._valves is not None:
+                self._valves.when_delivered(self._pass_close_on)
+            else:
+                self._pass_close_on()
+
+    # Ending
+
+    @property
+    def state(self) -> State:
+        """Where the session is in its life."""
+        return self._state
+
+    def close(self, code: int, reason: str = "", *, backend_code: int = _GOING_AWAY) -> None:
+        """End the session now; the client sees `code`, the backend `backend_code`."""
+        if self._state is State.ENDED:
+            return
+        if self.client is not None:
+            self.client.close(code, reason)
+        self._drop_link(backend_code, reason)
+        self._finish(Event.GIVEN_UP, Close(code, reason))
+
+    def fail_over(self) -> None:
+        """Leave the backend for another; without effect while there is none."""
+        if self._state is State.RELAYING and self._link is not None:
+            connection = self._link.connection
+            lost = self._let_go()
+            connection.close(_GOING_AWAY, "moved to another backend")
+            self._look_for_another(lost)
+
+    # Views for plugins
+
+    @property
+    def headers(self) -> Headers:
+        """The client's end-to-end headers."""
+        return self._headers
+
+    @property
+    def backend_id(self) -> str | None:
+        """The backend that serves now."""
+        return self._link.backend.id if self._link is not None else None
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages that the ledger holds."""
+        return len(self._ledger)
+
+    def view(self) -> SessionView:
+        """The session as listeners see it; always the same object."""
+        if self._view is None:
+            self._view = SessionView(self)
+        return self._view
+
+    def inject(self, message: Message, *, to_client: bool, start: int) -> None:
+        """Let a plugin's message enter the chain of a direction at position `start`."""
+        if self._state is State.ENDED:
+            return
+        if self._valves is not None:
+            self._valves.inject(message, to_client=to_client, start=start)
+        elif to_client:
+            self.deliver(message)
+        else:
+            self.transmit(message)
+
+    def after_current_message(self, action: Callable[[], None]) -> None:
+        """Call `action` when the message that is in the valves is through, else soon."""
+        if self._valves is None or not self._valves.after_current(action):
+            self._environment.clock.call_soon(action)
+
+    # The link to the backend
+
+    def _take(self, dialled: Dialled[Link]) -> None:
+        self._link = dialled.sink
+        self._link.open(dialled.backend, dialled.connection)
+
+    def _begin_link(self) -> None:
+        """Start the connection, and give it what it is owed."""
+        assert self._link is not None  # noqa: S101 - for the type checker
+        connection = self._link.connection
+        connection.start()
+        if self.reconnects and self._valves is not None:
+            self._link.hydrate(self._valves.hydrations())
+        for message in self._ledger.unsent():
+            connection.send(message)
+        self._send = connection.send
+        if self._backend_holds:
+            connection.pause()
+        if self._state is State.FLUSHING:
+            self._close_flushed()
+
+    def _let_go(self) -> PooledBackend:
+        """Sever the link to the backend; the connection's end is somebody else's business."""
+        assert self._link is not None  # noqa: S101 - for the type checker
+        link, self._link, self._send = self._link, None, None
+        link.sever()
+        if self._stable_timer is not None:
+            self._stable_timer.cancel()
+            self._stable_timer = None
+        self._release_client(_Hold.OTHER_SIDE_SLOW)
+        return link.backend
+
+    def _drop_link(self, code: int, reason: str) -> None:
+        if self._link is not None:
+            connection = self._link.connection
+            self._let_go()
+            connection.close(code, reason)
+
+    # Failover
+
+    def _look_for_another(self, lost: PooledBackend) -> None:
+        environment = self._environment
+        now = environment.clock.time()
+        self._state = after(self._state, Event.BACKEND_LOST)
+        environment.counters.failovers.value += 1
+        environment.counters.replies_expired.value += self._ledger.expire(now)
+        self._ledger.rewind()
+        if self._failover is None:
+            self._failover = Failover(environment.failover, now, lost)
+        else:
+            self._failover.lost_again(lost)
+        self._task = asyncio.get_running_loop().create_task(self._recover(self._failover))
+
+    async def _recover(self, failover: Failover) -> None:
+        try:
+            await self._dial_again(failover)
+        except Exception:
+            self._environment.logger.exception("session %s: fault in the failover", self.id)
+            self._task = None
+            self.close(_INTERNAL_ERROR, "internal error")
+
+    async def _dial_again(self, failover: Failover) -> None:
+        """Dial until a backend is found or the hold is over."""
+        environment = self._environment
+        clock = environment.clock
+        while True:
+            pause = failover.pause(clock.time())
+            if pause:
+                await asyncio.sleep(pause)
+            if failover.over(clock.time()) and environment.failover.hold:
+                self._no_backend()
+                return
+            try:
+                dialled = await environment.dialler.dial(
+                    self._reconnect_request(),
+                    lambda: Link(self),
+                    timeout=failover.dial_timeout(clock.time()),
+                    last=failover.last,
+                )
+            except BackendDeclined as declined:
+                self._task = None
+                self.close(_POLICY, f"declined by the backend with status {declined.status}")
+                return
+            except NoBackend as error:
+                self._log("no backend: %s", error)
+                failover.failed()
+                if failover.over(clock.time()):
+                    self._no_backend()
+                    return
+            else:
+                self._resume(dialled, failover)
+                return
+
+    def _resume(self, dialled: Dialled[Link], failover: Failover) -> None:
+        environment = self._environment
+        self._task = None
+        self._state = after(self._state, Event.BACKEND_READY)
+        self.reconnects += 1
+        self._take(dialled)
+        environment.counters.replayed.value += self._ledger.seen
+        self._log(
+            "moved from %s to %s, %d messages replayed",
+            failover.last.id,
+            dialled.backend.id,
+            self._ledger.seen,
+        )
+        self._tell_listeners("session_failed_over", failover.last.id, dialled.backend.id)
+        self._begin_link()
+        self._stable_timer = environment.clock.call_later(
+            environment.failover.stable, self._failover_is_over
+        )
+
+    def _failover_is_over(self) -> None:
+        self._failover = None
+        if self._stable_timer is not None:
+            self._stable_timer.cancel()
+            self._stable_timer = None
+
+    def _no_backend(self) -> None:
+        self._task = None
+        self._environment.counters.holds_expired.value += 1
+        self.close(_TRY_AGAIN_LATER, "no backend available")
+
+    def _dial_headers(self) -> Headers:
+        return (*self._headers, ("X-Wsgw-Session", self.id))
+
+    def _reconnect_request(self) -> DialRequest:
+        replayed = self._ledger.seen
+        headers = (
+            *self._dial_headers(),
+            (self._environment.reconnect_header, "1"),
+            ("X-Wsgw-Replayed", str(replayed)),
+        )
+        offers = (self.subprotocol,) if self.subprotocol else ()
+        return DialRequest(
+            self.id, self.path, headers, offers, self.peer, reconnect=True, replayed=replayed
+        )
+
+    # Ends
+
+    def _pass_close_on(self) -> None:
+        """Close the client as the backend has closed us."""
+        close = self._backend_close
+        if self._state is not State.RELAYING or close is None:
+            return
+        if self.client is not None:
+            self.client.close(close.code, close.reason)
+        self._finish(Event.BACKEND_CLOSED, close)
+
+    def _client_left(self) -> None:
+        """The client has gone, and all its messages are in the ledger."""
+        close = self._client_close
+        if self._state is State.ENDED or close is None:
+            return
+        nobody_to_tell = self._state is State.HOLDING and not self._ledger
+        if self._backend_close is not None or nobody_to_tell:
+            self._finish(Event.GIVEN_UP, close)
+            return
+        self._state = after(self._state, Event.CLIENT_CLOSED)
+        self._flush_timer = self._environment.clock.call_later(
+            self._environment.limits.close_timeout, self._flush_overdue
+        )
+        if self._state is State.FLUSHING:
+            self._close_flushed()
+
+    def _close_flushed(self) -> None:
+        """Pass the client's close on, behind all its messages."""
+        assert self._link is not None and self._client_close is not None  # noqa: S101, PT018
+        self._link.connection.close(self._client_close.code, self._client_close.reason)
+
+    def _flush_overdue(self) -> None:
+        self._flush_timer = None
+        self._drop_link(_GOING_AWAY, "closing took too long")
+        self._finish(Event.GIVEN_UP, self._client_close or Close(_LOST))
+
+    def _finish(self, event: Event, close: Close) -> None:
+        """Let go of everything; the last thing that a session does."""
+        environment = self._environment
+        answered_close = event is Event.BACKEND_CLOSED and self._state is State.FLUSHING
+        self._state = after(self._state, event)
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        for timer in (self._flush_timer, self._stable_timer):
+            if timer is not None:
+                timer.cancel()
+        self._flush_timer = self._stable_timer = None
+        self.client = None
+        # The answer to a close acknowledges all that was sent before it.
+        left = 0 if answered_close else len(self._ledger)
+        environment.counters.undelivered.value += left
+        environment.table.remove(self)
+        self._log("ended: %d %s; %d unacknowledged", close.code, close.reason, left)
+        self._tell_listeners("session_terminated", close)
+        if self._valves is not None:
+            self._valves.stop()
+            self.outward = self.inward = None
+
+    # What is read
+
+    def _hold_client(self, hold: _Hold) -> None:
+        if not self._client_holds and self.client is not None:
+            self._environment.counters.read_pauses.value += 1
+            self.client.pause_reading()
+        self._client_holds |= hold
+
+    def _release_client(self, hold: _Hold) -> None:
+        if self._client_holds:
+            self._client_holds &= ~hold
+            if not self._client_holds and self.client is not None:
+                self.client.resume_reading()
+
+    def _hold_backend(self, why: _Hold, *, hold: bool) -> None:
+        held = bool(self._backend_holds)
+        if hold:
+            self._backend_holds |= why
+        else:
+            self._backend_holds &= ~why
+        if self._link is not None and held != bool(self._backend_holds):
+            if held:
+                self._link.connection.resume()
+            else:
+                self._link.connection.pause()
+
+    def _release_if_roomy(self) -> None:
+        if self._client_holds and self._ledger.roomy:
+            self._release_client(_Hold.LEDGER_FULL)
+
+    # Events
+
+    def _tell_listeners(self, method: str, *arguments: Any) -> None:
+        for listener in self._environment.listeners:
+            try:
+                getattr(listener, method)(self.view(), *arguments)
+            except Exception:
+                self._environment.counters.listener_errors.value += 1
+                self._environment.logger.exception("session %s: fault in a listener", self.id)
+
+    def _log(self, text: str, *arguments: Any) -> None:
+        self._environment.logger.info("session %s: " + text, self.id, *arguments)

@@ -1,0 +1,82 @@
+"""The valves of one session, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..api import Hydration, Message
+from .environment import RelayEnvironment
+from .session_view import SessionView
+from .valve_chain import ChainEnds, ValveChain, ValveStep
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class SessionValves:
+    """Makes the valves and connects their chains to the session.
+
+    Args:
+        session: whose valves they are.
+        environment: which valves, and their limits.
+
+    Raises:
+        Exception: whatever the factory of a valve raises.
+    """
+
+    def __init__(self, session: Session, environment: RelayEnvironment) -> None:
+        count = len(environment.valves)
+        outward, inward = [], []
+        self._valves = []
+        for position, component in enumerate(environment.valves):
+            view = SessionView(session, position + 1, count - position)
+            valve = component.registration.factory(component.options, view)
+            kind, on_error = component.registration.kind, component.on_error
+            self._valves.append(valve)
+            outward.append(ValveStep(kind, valve.before_transmit, on_error))
+            inward.append(ValveStep(kind, valve.after_receive, on_error))
+        self._outward = ValveChain(
+            session.id,
+            outward,
+            ChainEnds(session.transmit, session.close, session.hold_client_for_valves),
+            environment,
+        )
+        self._inward = ValveChain(
+            session.id,
+            inward[::-1],
+            ChainEnds(session.deliver, session.close, session.hold_backend_for_valves),
+            environment,
+        )
+        session.outward = self._outward.feed
+        session.inward = self._inward.feed
+
+    def hydrations(self) -> list[Hydration]:
+        """Return what the valves want a new backend to hear first."""
+        return [
+            hydration
+            for valve in self._valves
+            if hasattr(valve, "hydrate")
+            for hydration in valve.hydrate()
+        ]
+
+    def inject(self, message: Message, *, to_client: bool, start: int) -> None:
+        """Let a message enter one of the chains at position `start`."""
+        (self._inward if to_client else self._outward).feed(message, start)
+
+    def when_transmitted(self, action: Callable[[], None]) -> None:
+        """Call `action` once all the client's messages are through."""
+        self._outward.when_drained(action)
+
+    def when_delivered(self, action: Callable[[], None]) -> None:
+        """Call `action` once all the backend's messages are through."""
+        self._inward.when_drained(action)
+
+    def after_current(self, action: Callable[[], None]) -> bool:
+        """Call `action` when the message in hand is through; False if there is none."""
+        return self._outward.after_current(action) or self._inward.after_current(action)
+
+    def stop(self) -> None:
+        """Drop what waits."""
+        self._outward.stop()
+        self._inward.stop()

@@ -1,0 +1,34 @@
+"""A BackendContext as a gateway would make it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from wsgw_core.api import BackendContext, Clock, Limits, Metrics, ReadBatch
+
+
+def make_context(
+    backend_id: str = "test",
+    *,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    ping_timeout: float = 60.0,
+) -> BackendContext:
+    """Return a context for a backend's factory.
+
+    Args:
+        backend_id: the id under which the backend is known.
+        clock: time and timers; the running event loop by default.
+        limits: the gateway's defaults unless given.
+        ping_timeout: so long by default that a busy machine does not end a test.
+    """
+    return BackendContext(
+        backend_id=backend_id,
+        clock=clock or asyncio.get_running_loop(),
+        limits=limits or Limits(),
+        ping_timeout=ping_timeout,
+        logger=logging.getLogger(f"wsgw.test.{backend_id}"),
+        metrics=Metrics(),
+        read_batch=ReadBatch(),
+    )

@@ -1,0 +1,173 @@
+"""What one test of BackendContract works with: a backend, its sessions, and who cleans up."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from wsgw_core.api import Backend, Limits, Message
+
+from .backend_harness import BackendHarness, Capabilities
+from .context import make_context
+from .descriptors import open_descriptors
+from .recording_sink import RecordingSink, WatchedConnection
+
+T = TypeVar("T")
+
+
+class BenchSession:
+    """One session of a test: its connection, its sink, and its side of the counterpart."""
+
+    def __init__(
+        self, bench: Bench, session_id: str, sink: RecordingSink, connection: WatchedConnection
+    ) -> None:
+        self.id = session_id
+        self.sink = sink
+        self.connection = connection
+        self._bench = bench
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send towards the backend."""
+        for message in messages:
+            self.connection.send(message)
+
+    async def reply(self, messages: Sequence[Message]) -> None:
+        """Have the application send to the session."""
+        for message in messages:
+            await self._bench.patiently(
+                self._bench.harness.reply(self.id, message), "the application to send"
+            )
+
+    async def receive(self, count: int) -> list[Message]:
+        """Return the next messages that the application got."""
+        return [
+            await self._bench.patiently(
+                self._bench.harness.receive(self.id), f"message {number} of {count} to arrive"
+            )
+            for number in range(1, count + 1)
+        ]
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close from the session's side and wait for the end."""
+        self.connection.close(code, reason)
+        await self.sink.until_closed()
+
+
+class Bench:
+    """Makes backends and sessions on a harness, and checks at the end that nothing is left.
+
+    Attributes:
+        harness: the counterpart.
+        capabilities: what the kind declares.
+        backend: the backend under test, open.
+        patience: seconds after which waiting fails.
+    """
+
+    backend: Backend
+
+    def __init__(
+        self, harness: BackendHarness, capabilities: Capabilities, limits: Limits, patience: float
+    ) -> None:
+        self.harness = harness
+        self.capabilities = capabilities
+        self.patience = patience
+        self._limits = limits
+        self._sessions: list[BenchSession] = []
+        self._unhandled: list[str] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Bench]:
+        """Start the counterpart and a backend; afterwards end all and look for what is left."""
+        asyncio.get_running_loop().set_exception_handler(self._note_unhandled)
+        own_tasks = asyncio.all_tasks()
+        await self.harness.start()
+        try:
+            async with self.another_backend() as self.backend:
+                yield self
+                await self._end_sessions()
+        finally:
+            await self.harness.stop()
+        await self.until_tasks_are(own_tasks)
+        for session in self._sessions:
+            session.sink.check()
+        assert not self._unhandled, f"unhandled in the event loop: {self._unhandled}"
+
+    @asynccontextmanager
+    async def another_backend(self) -> AsyncIterator[Backend]:
+        """Open a backend on the counterpart and close it afterwards."""
+        backend = self.harness.make_backend(make_context(limits=self._limits))
+        try:
+            await backend.open()
+            yield backend
+        finally:
+            await self.patiently(backend.close(), "Backend.close() to return")
+
+    async def connect(self, backend: Backend | None = None) -> BenchSession:
+        """Dial; the connection is not yet started."""
+        session_id = uuid.uuid4().hex
+        sink = RecordingSink(patience=self.patience)
+        request = self.harness.make_request(session_id)
+        connection = await self.patiently(
+            (backend or self.backend).connect(request, sink), "connect() to return"
+        )
+        session = BenchSession(self, session_id, sink, sink.watch(connection))
+        self._sessions.append(session)
+        return session
+
+    async def session(self, backend: Backend | None = None) -> BenchSession:
+        """Dial and start."""
+        session = await self.connect(backend)
+        session.connection.start()
+        return session
+
+    async def break_off(self, session: BenchSession) -> None:
+        """Lose the session's counterpart, and have the loss noticed."""
+        await self.patiently(self.harness.break_off(session.id), "the counterpart to break")
+        if not self.capabilities.breaks_when_idle:
+            session.send([Message.from_text("to notice the loss")])
+
+    async def patiently(self, waiting: Coroutine[Any, Any, T], what: str) -> T:
+        """Await something of the plugin or the harness that could take for ever.
+
+        Raises:
+            AssertionError: it did.
+        """
+        try:
+            async with asyncio.timeout(self.patience) as bound:
+                return await waiting
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise AssertionError(f"waited {self.patience:g} s for {what}") from None
+
+    async def until_tasks_are(self, before: set[asyncio.Task[Any]]) -> None:
+        """Wait until no other tasks than these run."""
+        await self._until_gone(lambda: [repr(task) for task in asyncio.all_tasks() - before])
+
+    async def until_descriptors_are(self, before: frozenset[str] | None) -> None:
+        """Wait until no other file descriptors than these are open."""
+        if before is not None:
+            await self._until_gone(lambda: sorted((open_descriptors() or frozenset()) - before))
+
+    async def _until_gone(self, find: Callable[[], list[str]]) -> None:
+        try:
+            async with asyncio.timeout(self.patience):
+                while find():  # noqa: ASYNC110 - nothing tells when one goes
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError("left behind:\n  " + "\n  ".join(find())) from None
+
+    async def _end_sessions(self) -> None:
+        for session in self._sessions:
+            session.sink.check()
+            if session.sink.end is None:
+                session.connection.close(1000)
+                if session.connection.started:
+                    await session.sink.until_closed()
+
+    def _note_unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self._unhandled.append(context["message"] + (f": {error!r}" if error else ""))

@@ -1,0 +1,252 @@
+"""The session's side of a connection, for tests of plugins: records, and checks the contract."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from wsgw_core.api import TEXT, BackendConnection, Close, Headers, Message
+
+from .watch import Watch
+
+PATIENCE = 20.0
+
+
+class RecordingSink:
+    """A Sink that writes down every call and every breach of the contract.
+
+    A breach is not raised where it happens, since the plugin might swallow it: `check` raises it,
+    and so does everything that waits. Give the connection to `watch` and use what that returns;
+    only so can the sink know what was started, sent and closed.
+
+        sink = RecordingSink()
+        connection = sink.watch(await backend.connect(request, sink))
+
+    Args:
+        patience: seconds after which waiting fails.
+
+    Attributes:
+        messages: what the backend sent.
+        delivered_count: how many messages were reported as delivered.
+        is_writable: what was last reported.
+        writability: everything that was reported, in order.
+        end: how the connection ended; None while it lasts.
+        faults: the breaches, one line each.
+        client_is_there: what `message` answers.
+        on_message: called for each message, as a session would act while it gets one.
+    """
+
+    def __init__(self, *, patience: float = PATIENCE) -> None:
+        self.messages: list[Message] = []
+        self.delivered_count = 0
+        self.writability: list[bool] = []
+        self.end: Close | None = None
+        self.faults: list[str] = []
+        self.client_is_there = True
+        self.on_message: Callable[[Message], None] | None = None
+        self._connection: WatchedConnection | None = None
+        self._thread = threading.get_ident()
+        self._watch = Watch(patience)
+
+    def watch(self, connection: BackendConnection) -> WatchedConnection:
+        """Return the connection with its calls noted in this sink."""
+        if self._connection is not None:
+            raise RuntimeError("a sink belongs to one connection")
+        self._connection = WatchedConnection(connection, self)
+        return self._connection
+
+    # What the plugin calls
+
+    def message(self, message: Message, /) -> bool:
+        """See Sink."""
+        self._check_call("message")
+        self._check_type("message", message, Message)
+        self._check_type("a message's data", message.data, bytes)
+        if message.kind is TEXT and not _is_utf8(message.data):
+            self._fault("a TEXT message is not valid UTF-8")
+        self.messages.append(message)
+        self._watch.changed()
+        if self.on_message is not None:
+            self.on_message(message)
+        return self.client_is_there
+
+    def delivered(self, count: int, /) -> None:
+        """See Sink."""
+        self._check_call("delivered")
+        sent = self._connection.sent_count if self._connection else 0
+        if count < 0:
+            self._fault(f"delivered({count}): a count is not negative")
+        self.delivered_count += count
+        if self.delivered_count > sent:
+            self._fault(f"{self.delivered_count} messages reported delivered, but {sent} were sent")
+        self._watch.changed()
+
+    def writable(self, writable: bool, /) -> None:
+        """See Sink."""
+        self._check_call("writable")
+        self.writability.append(writable)
+        self._watch.changed()
+
+    def closed(self, close: Close, /) -> None:
+        """See Sink."""
+        self._check_call("closed")
+        self._check_type("closed", close, Close)
+        if self.end is None:
+            self.end = close
+        self._watch.changed()
+
+    # What the test calls
+
+    @property
+    def is_writable(self) -> bool:
+        """What was last reported; True at first."""
+        return self.writability[-1] if self.writability else True
+
+    def check(self) -> None:
+        """Raise what was done against the contract so far.
+
+        Raises:
+            AssertionError: there was something.
+        """
+        if self.faults:
+            raise AssertionError("the contract was broken:\n  " + "\n  ".join(self.faults))
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition over this sink.
+
+        Raises:
+            AssertionError: it did not come true in time, or the contract was broken.
+        """
+        await self._watch.until(
+            lambda: bool(self.faults) or condition(), lambda: f"{what}; so far {self!r}"
+        )
+        self.check()
+
+    async def until_messages(self, count: int) -> list[Message]:
+        """Wait for that many messages in total and return them all."""
+        await self.until(lambda: len(self.messages) >= count, f"{count} messages")
+        return self.messages
+
+    async def until_delivered(self, count: int) -> None:
+        """Wait until that many messages in total are reported as delivered."""
+        await self.until(lambda: self.delivered_count >= count, f"{count} deliveries")
+
+    async def until_writable(self, writable: bool) -> None:
+        """Wait until that is what was last reported."""
+        await self.until(lambda: self.is_writable == writable, f"writable({writable})")
+
+    async def until_closed(self) -> Close:
+        """Wait for the end."""
+        await self.until(lambda: self.end is not None, "the end of the connection")
+        assert self.end is not None
+        return self.end
+
+    def __repr__(self) -> str:
+        return (
+            f"<RecordingSink: {len(self.messages)} messages, {self.delivered_count} delivered,"
+            f" writable={self.is_writable}, end={self.end}>"
+        )
+
+    # Inside
+
+    def report(self, fault: str) -> None:
+        """Note a breach that was seen at the connection."""
+        self._fault(fault)
+
+    def _check_call(self, name: str) -> None:
+        connection = self._connection
+        if threading.get_ident() != self._thread:
+            self._fault(f"{name}() was called from another thread")
+        if self.end is not None:
+            self._fault(f"{name}() was called after closed()")
+        if connection is None or not connection.started:
+            # A connection that is closed without ever being started may say that it is over.
+            if not (name == "closed" and connection is not None and connection.close_called):
+                self._fault(f"{name}() was called before start()")
+        elif connection.inside is not None:
+            self._fault(f"{name}() was called from inside {connection.inside}()")
+
+    def _check_type(self, what: str, value: object, expected: type) -> None:
+        if not isinstance(value, expected):
+            self._fault(f"{what}: {type(value).__name__} instead of {expected.__name__}")
+
+    def _fault(self, text: str) -> None:
+        self.faults.append(text)
+        self._watch.changed()
+
+
+class WatchedConnection:
+    """A BackendConnection as it was, with its calls noted.
+
+    Attributes:
+        sent_count: how many messages were sent.
+        started, close_called: what was called.
+        inside: the method that is running now.
+    """
+
+    def __init__(self, connection: BackendConnection, sink: RecordingSink) -> None:
+        self.sent_count = 0
+        self.started = False
+        self.close_called = False
+        self.inside: str | None = None
+        self._connection = connection
+        self._sink = sink
+
+    @property
+    def subprotocol(self) -> str | None:
+        """See BackendConnection."""
+        return self._connection.subprotocol
+
+    @property
+    def headers(self) -> Headers:
+        """See BackendConnection."""
+        return self._connection.headers
+
+    def start(self) -> None:
+        """See BackendConnection."""
+        self.started = True
+        with self._noted("start"):
+            self._connection.start()
+
+    def send(self, message: Message, /) -> None:
+        """See BackendConnection."""
+        if self._sink.end is None:  # later ones are ignored, so they must not be reported
+            self.sent_count += 1
+        with self._noted("send"):
+            self._connection.send(message)
+
+    def pause(self) -> None:
+        """See BackendConnection."""
+        with self._noted("pause"):
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """See BackendConnection."""
+        with self._noted("resume"):
+            self._connection.resume()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """See BackendConnection."""
+        self.close_called = True
+        with self._noted("close"):
+            self._connection.close(code, reason)
+
+    @contextmanager
+    def _noted(self, method: str) -> Iterator[None]:
+        outer, self.inside = self.inside, method
+        try:
+            yield
+        except Exception as error:
+            self._sink.report(f"{method}() raised {error!r}")
+            raise
+        finally:
+            self.inside = outer
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""An event loop whose time is virtual: hours pass at once, and always in the same order."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class DeadlockError(RuntimeError):
+    """Nothing is ready and no timer is set: the test would wait for ever."""
+
+
+class VirtualClockLoop(asyncio.SelectorEventLoop):
+    """Runs what is ready, then jumps to the next timer; `time()` starts at 0.
+
+    For tests whose ends are all in memory. Sockets and threads have a time of their own, so both
+    are refused. A loop that would wait for ever raises DeadlockError, which lists what waits.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._idle_waiters: list[asyncio.Future[None]] = []
+        super().__init__(_JumpingSelector(self))
+        # Timers that differ by a rounding error belong to the same instant. The resolution must
+        # also stay above the spacing of floats, or a timer far in the future is never due.
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    async def idle(self) -> None:
+        """Return when all that can happen at this instant has happened; no time passes.
+
+        What follows in a test may therefore assert that something did *not* happen.
+        """
+        waiter = self.create_future()
+        self._idle_waiters.append(waiter)
+        await waiter
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Refuse: a thread does not follow the virtual clock."""
+        raise RuntimeError("no threads on a virtual clock")
+
+    def wait(self, seconds: float | None) -> None:
+        """Spend the time until the next timer; called by the loop's selector."""
+        if self._idle_waiters:
+            waiters, self._idle_waiters = self._idle_waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        elif seconds is None:
+            raise DeadlockError(self._describe_deadlock())
+        else:
+            self._now += seconds
+
+    def _describe_deadlock(self) -> str:
+        lines = ["nothing is ready and no timer is set; these wait for ever:"]
+        for task in sorted(asyncio.all_tasks(self), key=lambda task: task.get_name()):
+            where = "not started"
+            frames = task.get_stack()
+            if frames:
+                code = frames[-1].f_code
+                where = f"{code.co_qualname} ({code.co_filename}:{frames[-1].f_lineno})"
+            lines.append(f"  {task.get_name()}: {where}")
+        return "\n".join(lines)
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Never waits: whoever would have to wait has the loop's time moved instead."""
+
+    def __init__(self, loop: VirtualClockLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Accept the loop's own wake-up pipe, which comes first, and nothing else."""
+        if self.get_map():
+            raise RuntimeError("no sockets on a virtual clock")
+        return super().register(fileobj, events, data)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready now; spend `timeout` when that is nothing."""
+        ready = super().select(0)
+        if not ready and (timeout is None or timeout > 0):
+            self._loop.wait(timeout)
+        return ready
+
+
+def run_virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a new VirtualClockLoop and return its result.
+
+    Raises:
+        DeadlockError: the coroutine waits for something that cannot happen.
+    """
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        return runner.run(main)
+
+
+def on_virtual_clock(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Make a plain function of an `async def` test; it runs on a new VirtualClockLoop.
+
+    Needs no plugin of the test runner; fixtures are passed as usual.
+    """
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_virtual(test(*args, **kwargs))
+
+    return run
+
+
+async def idle() -> None:
+    """Await `VirtualClockLoop.idle()` of the running loop."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualClockLoop):
+        raise RuntimeError("idle() needs a VirtualClockLoop")
+    await loop.idle()

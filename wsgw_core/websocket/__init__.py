@@ -1,0 +1,13 @@
+"""Websocket connections, either side: bytes to messages and back (RFC 6455).
+
+`Endpoint` is one connection after its opening handshake: it joins fragments, checks what arrives,
+answers pings and closes properly. Frames are read and written by picows, which `framing` attaches
+to a transport; `head` reads HTTP heads within bounds.
+"""
+
+from .close_codes import reason_bytes, sendable
+from .endpoint import Endpoint
+from .head import HeadReader, HeadTooLarge
+from .framing import attach
+
+__all__ = ["Endpoint", "HeadReader", "HeadTooLarge", "attach", "reason_bytes", "sendable"]

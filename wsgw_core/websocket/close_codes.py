@@ -1,0 +1,35 @@
+"""Close codes and reasons (RFC 6455 section 7.4)."""
+
+from __future__ import annotations
+
+NORMAL = 1000
+GOING_AWAY = 1001
+PROTOCOL_ERROR = 1002
+NO_CODE = 1005
+LOST = 1006
+INVALID_PAYLOAD = 1007
+TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+
+_MAX_REASON = 123  # a control frame's 125 bytes less the code
+
+
+def sendable(code: int) -> int:
+    """Return the code to put on the wire for `code`: one that may be sent (section 7.4.2).
+
+    1005 (the peer gave none) becomes 1000; 1006 and 1015 (never on the wire) and numbers that mean
+    nothing become 1011.
+    """
+    if code == NO_CODE:
+        return NORMAL
+    if 1000 <= code <= 1014 and code not in (1004, LOST):
+        return code
+    return code if 3000 <= code <= 4999 else INTERNAL_ERROR
+
+
+def reason_bytes(reason: str) -> bytes:
+    """Encode a reason, cut at a character's boundary so that it fits a control frame."""
+    data = reason.encode(errors="replace")
+    if len(data) <= _MAX_REASON:
+        return data
+    return data[:_MAX_REASON].decode(errors="ignore").encode()

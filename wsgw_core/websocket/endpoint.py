@@ -1,0 +1,330 @@
+"""One websocket connection after its opening handshake, server side or client side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from ..api import BINARY, TEXT, Clock, Close, Limits, Message, ReadBatch
+from .close_codes import (
+    INVALID_PAYLOAD,
+    LOST,
+    NO_CODE,
+    PROTOCOL_ERROR,
+    TOO_BIG,
+    reason_bytes,
+    sendable,
+)
+from .framing import GatheringTransport, attach, feed
+
+_TEXT = WSMsgType.TEXT
+_BINARY = WSMsgType.BINARY
+_CONTINUATION = WSMsgType.CONTINUATION
+_PING = WSMsgType.PING
+_PONG = WSMsgType.PONG
+_CLOSE = WSMsgType.CLOSE
+
+
+class Endpoint(WSListener):
+    """Receives and sends whole messages; subclasses say what happens with them.
+
+    Every message goes to `deliver`, a plain function called from the socket's read callback. The
+    connection's end is told once, by `ended`, as soon as it is known: when the peer's close frame
+    is read, when the peer breaks the protocol, when the closing handshake takes too long, or when
+    the transport is lost. `disconnected` follows when the transport is gone.
+
+    Args:
+        limits: size of a message, write buffer, time of the closing handshake.
+        clock: for the closing handshake's timeout.
+        read_batch: shared by all connections that relay to each other.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_clock",
+        "_close_sent",
+        "_close_timer",
+        "_ended",
+        "_fragments",
+        "_fragments_kind",
+        "_fragments_size",
+        "_frames",
+        "_gathering",
+        "_limits",
+        "_pending",
+        "_protocol",
+        "_server_side",
+        "_transport",
+        "deliver",
+        "frames_received",
+    )
+
+    _transport: asyncio.Transport
+    _frames: WSTransport
+
+    def __init__(self, limits: Limits, clock: Clock, read_batch: ReadBatch) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._batch = read_batch
+        self.deliver: Callable[[Message], object] = _ignore
+        self.frames_received = 0
+        self._fragments: list[bytes] | None = None
+        self._fragments_kind = BINARY
+        self._fragments_size = 0
+        self._close_sent = False
+        self._ended = False
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    # For subclasses
+
+    def pong_received(self, payload: bytes) -> None:
+        """Called for each pong."""
+
+    def writable(self, writable: bool) -> None:
+        """Called with False when too much waits in the write buffer, with True when it drained."""
+
+    def ended(self, close: Close, *, violation: bool) -> None:
+        """Called once, when the connection is over for its user.
+
+        Args:
+            close: the peer's code and reason; 1006 for a lost connection; for a violation the code
+                that the peer was sent.
+            violation: the peer broke the protocol or a limit.
+        """
+
+    def disconnected(self) -> None:
+        """Called once, when the transport is gone; after `ended`."""
+
+    # Beginning
+
+    def attach(self, transport: asyncio.Transport, *, client_side: bool) -> None:
+        """Take over a transport whose reading is paused; `begin` starts the reading."""
+        self._transport = transport
+        self._server_side = not client_side
+        high = self._limits.write_high_water
+        transport.set_write_buffer_limits(high=high, low=high // 4)
+        self._frames, gathering, self._protocol = attach(
+            transport, self, client_side=client_side, max_frame_size=self._limits.max_message_size
+        )
+        self._gathering: GatheringTransport = gathering
+        self._pending = gathering.pending
+
+    def begin(self, first_bytes: bytes) -> None:
+        """Read from now on, beginning with bytes that came behind the handshake."""
+        if self._transport.is_closing():
+            return
+        if first_bytes:
+            feed(self._protocol, first_bytes)
+        self.resume_reading()
+
+    # Receiving: called by picows
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame; the payload is valid only during this call."""
+        self.frames_received += 1
+        opcode = frame.msg_type
+        if (
+            (opcode is _BINARY or opcode is _TEXT)
+            and frame.fin
+            and self._fragments is None
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+        ):
+            data = frame.get_payload_as_bytes()
+            if opcode is _BINARY:
+                message = Message(BINARY, data)
+            elif data.isascii() or _is_utf8(data):
+                message = Message(TEXT, data)
+            else:
+                self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
+                return
+            if frame.last_in_buffer:
+                self.deliver(message)
+                if self._batch.is_open:
+                    self._batch.close()
+            else:
+                self._batch.is_open = True
+                self.deliver(message)
+        else:
+            self._take_other(opcode, frame)
+            if frame.last_in_buffer and self._batch.is_open:
+                self._batch.close()
+
+    def _take_other(self, opcode: WSMsgType, frame: WSFrame) -> None:
+        """Take a control frame or a fragment (RFC 6455 sections 5.4 and 5.5)."""
+        if self._ended:
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
+        elif opcode is _PING:
+            self._frames.send_pong(frame.get_payload_as_bytes())
+            self._flush_control()
+        elif opcode is _PONG:
+            self.pong_received(frame.get_payload_as_bytes())
+        elif opcode is _CLOSE:
+            self._close_received(frame)
+        else:
+            self._take_fragment(opcode, frame)
+
+    def _take_fragment(self, opcode: WSMsgType, frame: WSFrame) -> None:
+        if (opcode is _CONTINUATION) == (self._fragments is None):
+            self._violated(PROTOCOL_ERROR, "fragments out of order")
+            return
+        if self._fragments is None:
+            self._fragments = []
+            self._fragments_kind = TEXT if opcode is _TEXT else BINARY
+            self._fragments_size = 0
+        self._fragments_size += frame.payload_size
+        if self._fragments_size > self._limits.max_message_size:
+            self._violated(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
+            return
+        self._fragments.append(frame.get_payload_as_bytes())
+        if frame.fin:
+            data = b"".join(self._fragments)
+            self._fragments = None
+            if self._fragments_kind is TEXT and not _is_utf8(data):
+                self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
+                return
+            self.deliver(Message(self._fragments_kind, data))
+
+    def _close_received(self, frame: WSFrame) -> None:
+        body = frame.get_payload_as_bytes()
+        code = int.from_bytes(body[:2], "big") if body else NO_CODE
+        if not self._close_sent:
+            self._close_sent = True
+            if body:
+                self._frames.send_close(code)  # type: ignore[arg-type]  # any int is taken
+            else:
+                self._frames.send(_CLOSE, b"")  # send_close() would write 1005
+            self._flush_control()
+        # The server closes the connection first (RFC 6455 section 7.1.1).
+        if self._server_side:
+            self._frames.disconnect()
+        self._limit_closing()
+        self._end(Close(code, body[2:].decode()))  # UTF-8 was checked by picows
+
+    def _violated(self, code: int, reason: str) -> None:
+        if self._ended:
+            return
+        self._send_close(code, reason)
+        self._frames.disconnect()
+        self._limit_closing()
+        self._end(Close(code, reason), violation=True)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Take note that the transport is gone."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        if not self._ended:
+            handshake = transport.close_handshake
+            if handshake and handshake.sent and not self._close_sent:  # stubs: never None
+                # picows saw a violation and has sent the close frame by itself
+                close = Close(int(handshake.sent.code), handshake.sent.reason)  # type: ignore[call-overload]
+                self._end(close, violation=True)
+            else:
+                self._end(Close(LOST, "connection lost"))
+        # What refers to us in a circle is let go, so that nothing waits for the collector.
+        del self._protocol
+        self.disconnected()
+
+    def _end(self, close: Close, *, violation: bool = False) -> None:
+        if not self._ended:
+            self._ended = True
+            self.deliver = _ignore
+            self._fragments = None
+            self.ended(close, violation=violation)
+
+    # Sending
+
+    def send(self, message: Message) -> None:
+        """Send one message; without effect after a close."""
+        if self._pending or self._batch.is_open:
+            self._gather()
+            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]
+            if not self._batch.is_open:
+                self._gathering.flush()
+        else:
+            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]
+            if self._pending:
+                self._gathering.flush()
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping."""
+        self._frames.send_ping(payload)
+        self._flush_control()
+
+    def flush(self) -> None:
+        """Write what was gathered during a read; called by the ReadBatch."""
+        if self._pending:
+            self._gathering.flush()
+
+    def _gather(self) -> None:
+        if self._batch.is_open and len(self._pending) < 2:  # noqa: PLR2004 - nothing but a cork
+            self._batch.add(self)
+        if not self._pending:
+            self._pending.append(b"")
+
+    def _flush_control(self) -> None:
+        if self._pending and not self._batch.is_open:
+            self._gathering.flush()
+
+    # Closing
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`."""
+        if self._close_sent or self._ended:
+            return
+        self._send_close(code, reason)
+        self.resume_reading()  # or the answer would never be seen
+        self._limit_closing()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        self._frames.disconnect(graceful=False)
+
+    def _send_close(self, code: int, reason: str) -> None:
+        if not self._close_sent:
+            self._close_sent = True
+            self._frames.send_close(sendable(code), reason_bytes(reason))  # type: ignore[arg-type]
+            if self._pending:
+                self._gathering.flush()
+
+    def _limit_closing(self) -> None:
+        if self._close_timer is None:
+            self._close_timer = self._clock.call_later(self._limits.close_timeout, self.abort)
+
+    # Flow
+
+    def pause_reading(self) -> None:
+        """Stop reading soon; messages of the last read may still be delivered."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Called by the transport."""
+        if not self._ended:
+            self.writable(False)
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        if not self._ended:
+            self.writable(True)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ignore(_message: Any) -> None:
+    pass

@@ -1,0 +1,144 @@
+"""Attaches picows, which reads and writes frames, to a transport whose handshake is done.
+
+picows insists on making the opening handshake itself, at once, and cannot wait for a backend. So
+the handshake is made elsewhere, with all its checks, and picows is given a minimal one here whose
+answer goes nowhere. This is the only file that touches picows' unexported WSProtocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from picows import WSAutoPingStrategy, WSListener, WSTransport
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not exported by the package
+from websockets.utils import accept_key
+
+_READ_BUFFER = 2048  # the least that picows takes; grows with the frames
+_LARGE = 16 * 1024  # from here on copying costs more than a vectored write
+
+# An adapter, because picows makes a child logger of 1 kB for each connection of a plain logger.
+# Disabled: what matters is logged by whoever owns the connection, in words of the gateway.
+_silent = logging.Logger("picows", logging.CRITICAL + 1)  # noqa: LOG001 - not to be configured
+_LOGGER: logging.LoggerAdapter[Any] = logging.LoggerAdapter(_silent)
+
+_REQUEST = (
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+_RESPONSE = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+    "Sec-WebSocket-Accept: {}\r\n\r\n"
+)
+
+
+class GatheringTransport:
+    """The transport as picows sees it: frames can be gathered and leave in one write.
+
+    While `pending` is empty, picows writes each frame to the socket by itself, the cheapest way.
+    Once something is in it, picows hands over every frame, to be kept in order, and `flush` writes
+    them together. A part that the socket did not take lands in `pending` too.
+    """
+
+    __slots__ = ("_transport", "_writes", "get_extra_info", "get_write_buffer_size", "pending")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.pending: list[bytes] = []
+        self._writes: Iterator[Any] = iter((self.pending.append, _discard))
+        self.get_extra_info = transport.get_extra_info
+        # picows asks before each frame whether something waits: a plain C call
+        self.get_write_buffer_size = self.pending.__len__
+
+    @property
+    def write(self) -> Any:
+        """What picows looks up twice: for its frames, then for the handshake that it makes up."""
+        return next(self._writes)
+
+    def writelines(self, parts: list[Any]) -> None:
+        """Take a frame's header, which lies in picows' own buffer, and its payload."""
+        header, payload = parts
+        self.pending += (bytes(header), payload)
+
+    def flush(self) -> None:
+        """Write what is pending. What the socket does not take waits in the real transport."""
+        pending, transport = self.pending, self._transport
+        if transport.is_closing():
+            pending.clear()
+            return
+        if len(pending) > 1 and sum(map(len, pending)) > _LARGE:
+            transport.writelines(pending[:])
+        else:
+            transport.write(b"".join(pending))
+        pending.clear()
+        if transport.get_write_buffer_size():
+            pending.append(b"")  # so that the next frame does not overtake what waits
+
+    def close(self) -> None:
+        """Write what is pending, then close."""
+        if self.pending:
+            self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+
+def _discard(_data: object) -> None:
+    pass
+
+
+def attach(
+    transport: asyncio.Transport, listener: WSListener, *, client_side: bool, max_frame_size: int
+) -> tuple[WSTransport, GatheringTransport, WSProtocol]:
+    """Make `listener` receive the frames of a transport.
+
+    The transport's reading must be paused; the caller resumes it, after it has passed bytes that
+    came with the handshake to `feed`.
+
+    Args:
+        transport: connected, its opening handshake made.
+        listener: gets `on_ws_connected` before this returns.
+        client_side: whether we are the client of this connection, and mask.
+        max_frame_size: a frame with a larger payload ends the connection with 1009.
+    """
+    gathering = GatheringTransport(transport)
+    protocol = WSProtocol(
+        "",  # host
+        "/",  # path
+        client_side,
+        lambda *_: listener,
+        _LOGGER,
+        True,  # an exception in the listener closes the connection
+        None,  # no timeout of the handshake
+        False,  # no pings by itself
+        10,
+        10,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        False,  # no pongs by itself: they must keep their place among gathered frames
+        max_frame_size,
+        None,  # no extra headers
+        _READ_BUFFER,
+    )
+    protocol.connection_made(gathering)
+    transport.set_protocol(protocol)
+    frames: WSTransport = protocol.transport
+    if client_side:
+        key = frames.request.headers["Sec-WebSocket-Key"]
+        feed(protocol, _RESPONSE.format(accept_key(key)).encode())
+    else:
+        feed(protocol, _REQUEST)
+    return frames, gathering, protocol
+
+
+def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    """Give bytes to a protocol as if they had just been read."""
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        part = data[: len(buffer)]
+        buffer[: len(part)] = part
+        protocol.buffer_updated(len(part))
+        data = data[len(part) :]

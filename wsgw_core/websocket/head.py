@@ -1,0 +1,50 @@
+"""Reads the head of an HTTP message (RFC 9112 section 2) from a stream, within bounds."""
+
+from __future__ import annotations
+
+_END = b"\r\n\r\n"
+
+
+class HeadTooLarge(ValueError):
+    """The head is longer than allowed."""
+
+
+class HeadReader:
+    """Collects bytes until a head is complete.
+
+    Args:
+        max_size: bytes that the head may have.
+    """
+
+    __slots__ = ("_data", "_max_size", "head")
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        self._data = bytearray()
+        self.head: bytes | None = None
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes; return the head, its empty line included, once it is complete.
+
+        Bytes behind the head, from this call and later ones, are in `rest`.
+
+        Raises:
+            HeadTooLarge: the bound is passed.
+        """
+        searched = max(0, len(self._data) - len(_END) + 1)
+        self._data += data
+        if self.head is not None:
+            return self.head
+        end = self._data.find(_END, searched)
+        size = len(self._data) if end < 0 else end + len(_END)
+        if size > self._max_size:
+            raise HeadTooLarge(f"head longer than {self._max_size} bytes")
+        if end >= 0:
+            self.head = bytes(self._data[:size])
+            del self._data[:size]
+        return self.head
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the head."""
+        return bytes(self._data) if self.head is not None else b""
