@@ -63,7 +63,8 @@ def read_config(file: Path | None, environment: Mapping[str, str]) -> LoadedConf
     if isinstance(content.data, dict):
         layer = layer_from_data(content.data, GatewayConfig, str(file or ""), content.lines)
         layers.append(layer)
-        backends_in_file = len(layer.tree.get("upstream", {}).get("backends", {}))
+        backends = layer.tree.get("upstream", {}).get("backends")
+        backends_in_file = len(backends) if isinstance(backends, dict) else 0
     layers.append(layer_from_variables(environment, backends_in_file))
     problems += [problem for layer in layers for problem in layer.problems]
 
@@ -79,7 +80,7 @@ def read_config(file: Path | None, environment: Mapping[str, str]) -> LoadedConf
         problems += [
             origins.problem(path, _NO_BACKEND if (path, text) in _WITHOUT_BACKEND else text)
             for path, text in validation_errors(error, GatewayConfig)
-            if not any(path[: len(start)] == start for start in known)
+            if path not in known
         ]
         raise ConfigurationError(problems) from error
     if problems:

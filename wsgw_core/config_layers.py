@@ -90,6 +90,7 @@ def layer_from_data(
 
 def merge_layers(layers: Iterable[Layer]) -> tuple[dict[str, Any], Origins]:
     """Merge layers, later ones over earlier ones, into plain data and the origins of its values."""
+    # Stated also where it is the default: variables named *_FOR_DYNACONF would change it.
     settings = Dynaconf(
         settings_files=[],
         core_loaders=[],
@@ -98,6 +99,10 @@ def merge_layers(layers: Iterable[Layer]) -> tuple[dict[str, Any], Origins]:
         load_dotenv=False,
         auto_cast=False,
         dotted_lookup=False,
+        nested_separator="__",
+        index_separator=None,
+        sysenv_fallback=False,
+        validate_on_update=False,
     )
     settings.set("CONFIG", {})
     origins: dict[KeyPath, str] = {}
@@ -126,6 +131,8 @@ class _FileLayer:
         if model_in(item_type(annotation)) is not None:
             if not isinstance(data, list):
                 return self._reject(path, data, "a list")
+            if not data:
+                return Setting(data, self._origin(written))
             items = (
                 self.tree(item, item_type(annotation), (*written, number), (*path, number))
                 for number, item in enumerate(data)

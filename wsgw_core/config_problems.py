@@ -122,7 +122,9 @@ def validation_problems(
 def validation_errors(error: ValidationError, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
     """Put the problems that a model found into words; each with its key path within the model."""
     return [
-        (details["loc"], _describe(details, model)) for details in error.errors(include_url=False)
+        (details["loc"], _describe(details, model))
+        for details in error.errors(include_url=False)
+        if not _is_echo(details)
     ]
 
 
@@ -165,6 +167,13 @@ def item_type(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) in (tuple, list) else None
 
 
+def _is_echo(details: ErrorDetails) -> bool:
+    """Tell whether a list is called short only because its items are wrong, which is told too."""
+    if details["type"] != "too_short":
+        return False
+    return len(details["input"]) >= int(details["ctx"]["min_length"])
+
+
 def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
     kind, location, value = details["type"], details["loc"], details["input"]
     key = str(location[-1]) if location else ""
@@ -183,6 +192,7 @@ def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "too_short":
         return f"needs at least {details['ctx']['min_length']}, found {len(value)}"
     allowed = masked_text(" ".join(details["msg"].removeprefix("Input should be ").split()))
+    allowed = allowed.replace("String should match", "text that matches")
     return f"found {_found_at(location, value)}, allowed: {allowed}"
 
 

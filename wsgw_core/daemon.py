@@ -19,10 +19,8 @@ from .gateway import Gateway
 from .log_output import debugging
 from .stop_signals import StopSignals
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]  # checked where it is used
 
 try:
     import uvloop
@@ -117,7 +115,8 @@ def _tell_start(
 def _tell(*lines: str) -> None:
     """Print for whoever started the process, whatever the log level."""
     for line in lines:
-        print(f"wsgw: {line}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"wsgw: {line}\n")
+    sys.stderr.flush()
 
 
 def _why_not(error: OSError, address: Address) -> str:
@@ -132,7 +131,7 @@ def _why_not(error: OSError, address: Address) -> str:
 
 def _raise_file_limit() -> None:
     """Allow this process as many open files as it may have: each session takes two."""
-    if resource is None:
+    if sys.platform == "win32":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

@@ -14,7 +14,7 @@ _LEVELS = {"WARN": "WARNING"}
 
 
 class OneLineFormatter(logging.Formatter):
-    """Formats a record as one line; of an exception the last line, or all of it for debugging."""
+    """Formats a record as one line; line ends inside, as in a traceback, are shown escaped."""
 
     default_msec_format = "%s.%03d"
 
@@ -24,10 +24,6 @@ class OneLineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
         return super().format(record).translate(_ESCAPES)
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 - the name that logging calls
-        """Return the traceback; `format` folds it into the record's line."""
-        return super().formatException(ei).strip()  # type: ignore[arg-type]  # what logging passes
 
 
 def set_up_logging(level: str) -> None:

@@ -114,18 +114,20 @@ class Plugins:
             raise PluginError(f"{source}: {_explain(error)}") from error
 
     def _call_hooks(self, plugin: object) -> None:
-        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        # Only this plugin's: pluggy would call those of the plugins registered before it again.
         for hook_name, registry in self._registries.items():
-            results = self._manager.subset_hook_caller(hook_name, others)(registry=registry)
-            if results:
-                # A coroutine or generator has run nothing yet, however it got past the checks.
-                close = getattr(results[0], "close", None)
-                if inspect.iscoroutine(results[0]) and close is not None:
-                    close()
-                raise _ContractError(
-                    f"{hook_name} must only register and return nothing,"
-                    f" it returned {type(results[0]).__name__}"
-                )
+            for hook in getattr(self._manager.hook, hook_name).get_hookimpls():
+                if hook.plugin is not plugin:
+                    continue
+                result = hook.function(*(registry for _ in hook.argnames))
+                if inspect.iscoroutine(result):
+                    result.close()
+                if result is not None:
+                    # A coroutine or generator has done nothing yet, whatever made it.
+                    raise _ContractError(
+                        f"{hook_name} must only register and return nothing,"
+                        f" it returned {type(result).__name__}"
+                    )
 
     def _check_registered(
         self, before: dict[str, tuple[str, ...]], promised: Collection[str]

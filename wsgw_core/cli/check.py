@@ -12,9 +12,10 @@ from .config_option import config_option, load
 @click.command()
 @config_option
 def check(file: Path | None) -> None:
-    """Check the configuration without touching the network, and print what is in effect.
+    """Check the configuration and print what is in effect.
 
-    What is printed is a configuration file itself, with passwords masked. Exit status: 0 good,
+    Does not touch the network. What is printed is a configuration file itself, with passwords
+    masked. Exit status: 0 good,
     2 not usable; stderr has a line for each problem.
     """
     config, components = load(file)

@@ -9,7 +9,7 @@ import click
 
 @click.command()
 def demo() -> None:
-    """Show a failover: two backends are killed in turn while a client keeps sending.
+    """Show two backends die while a client goes on.
 
     Takes about ten seconds and listens on 127.0.0.1 only. Exit status 0: nothing was lost and the
     client noticed nothing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 
 import click
@@ -14,8 +13,9 @@ def report(error: Exception) -> int:
     `WSGW_DEBUG=1` adds the traceback.
     """
     from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.log_output import debugging  # noqa: PLC0415 - not needed for --help
 
-    if os.environ.get("WSGW_DEBUG", "") not in ("", "0"):
+    if debugging():
         traceback.print_exception(error)
     if isinstance(error, ConfigurationError):
         for problem in error.problems:

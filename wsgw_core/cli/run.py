@@ -13,9 +13,10 @@ from .config_option import config_option, load
 @click.command()
 @config_option
 def run(file: Path | None) -> None:
-    """Run the gateway until SIGINT or SIGTERM; a second signal ends it at once.
+    """Run the gateway until it is told to stop.
 
-    Exit status: 0 stopped, 1 failed, 2 the configuration cannot be used.
+    SIGINT or SIGTERM stop it, a second one ends it at once. Exit status: 0 stopped, 1 failed,
+    2 the configuration cannot be used.
     """
     # Before anything slow, so that a supervisor that changes its mind gets a clean exit.
     from wsgw_core.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help

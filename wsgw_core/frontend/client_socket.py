@@ -31,7 +31,11 @@ class ClientSocket(Endpoint):
         super().__init__(limits, clock, read_batch)
         self._session = session
         self._on_gone = on_gone
-        self.deliver = session.client_message
+
+    def begin(self, first_bytes: bytes) -> None:
+        """Read from now on; the session has been started."""
+        self.deliver = self._session.client_message
+        super().begin(first_bytes)
 
     def writable(self, writable: bool) -> None:  # noqa: FBT001 - see Endpoint
         """Tell the session whether the client keeps up."""

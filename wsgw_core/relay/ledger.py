@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
-from itertools import islice
+from collections.abc import Hashable
 
 from ..api import Message, ReplyExpected
 
@@ -12,33 +11,41 @@ from ..api import Message, ReplyExpected
 class Ledger:
     """Keeps each message until it is delivered, in order; so it can be sent again.
 
-    `sent` of the messages in `entries`, counted from the oldest, were given to the connection of
-    now. Behind them are those that wait for a connection. Messages that the connection has
-    acknowledged but the application must still answer are kept aside; they are older than all
-    others.
+    While a connection serves, it has been given all `entries`; while none does, those behind the
+    first `replayable` have not been given to any. Messages that the connection has acknowledged but the
+    application must still answer are kept aside; they are older than all others.
+
+    A message weighs its payload and a share for its bookkeeping, `max_bytes / max_messages`; so
+    one bound on the weight keeps both bounds.
 
     Args:
         max_messages, max_bytes: from here on the ledger is full, and the client is not read.
+
+    Attributes:
+        entries, weight: the relay adds to both itself, for each message: see Session.transmit.
+        share: the weight of a message without payload.
+        capacity: the weight at which the ledger is full.
+        settled_messages: all that was delivered so far.
     """
 
     __slots__ = (
         "_answered_early",
         "_awaiting_reply",
-        "_max_bytes",
-        "_max_messages",
-        "_seen",
-        "bytes",
+        "_replayable",
+        "capacity",
         "entries",
-        "sent",
+        "settled_messages",
+        "share",
+        "weight",
     )
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self.capacity = max_bytes
+        self.share = max(1, max_bytes // max_messages)
         self.entries: deque[Message] = deque()
-        self.bytes = 0
-        self.sent = 0
-        self._seen = 0
+        self.weight = 0
+        self.settled_messages = 0
+        self._replayable = 0
         # handle -> message and when it expires; None while no valve waits for replies
         self._awaiting_reply: dict[Hashable, tuple[ReplyExpected, float]] | None = None
         self._answered_early: set[Hashable] | None = None
@@ -47,57 +54,43 @@ class Ledger:
         return len(self.entries) + len(self._awaiting_reply or ())
 
     @property
-    def full(self) -> bool:
-        """Whether the client must not be read for now."""
-        return self.bytes >= self._max_bytes or len(self) >= self._max_messages
-
-    @property
     def roomy(self) -> bool:
         """Whether a client that was not read can be read again."""
-        return self.bytes <= self._max_bytes // 2 and len(self) <= self._max_messages // 2
+        return self.weight <= self.capacity // 2
 
     @property
-    def seen(self) -> int:
-        """Messages that an earlier backend may have seen and the next one gets again."""
-        return max(self._seen, self.sent) + len(self._awaiting_reply or ())
+    def replayable(self) -> int:
+        """How many of the oldest entries an earlier backend may have seen; set by `rewind`."""
+        return self._replayable
 
-    def add(self, message: Message) -> None:
-        """Take a message that is now owed."""
-        self.entries.append(message)
-        self.bytes += len(message.data)
-
-    def unsent(self) -> Iterator[Message]:
-        """Give the messages that the connection of now has not been given, and count them sent."""
-        waiting = list(islice(self.entries, self.sent, None))
-        self.sent = len(self.entries)
-        return iter(waiting)
-
-    def delivered(self, count: int, now: float) -> int:
-        """Forget the oldest `count` messages that were sent; return how many there were.
+    def delivered(self, count: int, now: float) -> None:
+        """Forget the oldest `count` messages.
 
         Args:
-            count: as reported by the connection.
+            count: as reported by the connection that was given them.
             now: the clock's time, for the expiry of replies.
         """
-        count = min(count, self.sent)
         popleft = self.entries.popleft
-        for _ in range(count):
+        share = self.share
+        weight = settled = 0
+        for _ in range(min(count, len(self.entries))):
             message = popleft()
             if isinstance(message, ReplyExpected) and not self._was_answered(message.handle):
                 if self._awaiting_reply is None:
                     self._awaiting_reply = {}
                 self._awaiting_reply[message.handle] = (message, now + message.expires)
             else:
-                self.bytes -= len(message.data)
-        self.sent -= count
-        self._seen = max(0, self._seen - count)
-        return count
+                weight += len(message.data) + share
+                settled += 1
+        self.weight -= weight
+        self.settled_messages += settled
 
     def answered(self, handle: Hashable) -> None:
         """Forget the message that the application has answered."""
         if self._awaiting_reply and handle in self._awaiting_reply:
             message, _ = self._awaiting_reply.pop(handle)
-            self.bytes -= len(message.data)
+            self.weight -= len(message.data) + self.share
+            self.settled_messages += 1
         elif any(
             isinstance(message, ReplyExpected) and message.handle == handle
             for message in self.entries
@@ -116,8 +109,7 @@ class Ledger:
         return len(overdue)
 
     def rewind(self) -> None:
-        """Note that the connection is gone: all that is left must be sent again."""
-        self._seen = self.seen
+        """Note that the connection that was given everything is gone: it is all owed again."""
         if self._awaiting_reply:
             self.entries.extendleft(
                 message for message, _ in reversed(self._awaiting_reply.values())
@@ -125,15 +117,15 @@ class Ledger:
             self._awaiting_reply = None
         if self._answered_early:
             early, self._answered_early = self._answered_early, None
-            kept = [
+            before = len(self.entries)
+            self.entries = deque(
                 message
                 for message in self.entries
                 if not (isinstance(message, ReplyExpected) and message.handle in early)
-            ]
-            self._seen -= len(self.entries) - len(kept)
-            self.entries = deque(kept)
-            self.bytes = sum(len(message.data) for message in kept)
-        self.sent = 0
+            )
+            self.weight = sum(len(message.data) + self.share for message in self.entries)
+            self.settled_messages += before - len(self.entries)
+        self._replayable = len(self.entries)
 
     def _was_answered(self, handle: Hashable) -> bool:
         if self._answered_early and handle in self._answered_early:

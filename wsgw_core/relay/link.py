@@ -65,8 +65,6 @@ class Link:
         client = session.client
         if client is None:
             return False
-        session.messages_sent += 1
-        session.bytes_sent += len(message.data)
         client.send(message)
         return True
 

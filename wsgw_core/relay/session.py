@@ -30,6 +30,11 @@ _TRY_AGAIN_LATER = 1013
 class ClientEnd(Protocol):
     """The client's side as a session sees it: a socket, or something in its place."""
 
+    @property
+    def sent_messages(self) -> int:
+        """Messages sent so far."""
+        ...
+
     def send(self, message: Message, /) -> None:
         """Send one message."""
         ...
@@ -58,8 +63,9 @@ class _Hold(IntFlag):
 class Session:
     """Relays between a client and one backend after the other.
 
-    The frontend calls `open`, then `start` or `abandon`, and from then on the `client_*` methods;
-    the link to the backend calls the others. Both do so from the callbacks of their sockets.
+    The frontend calls `open`, then `start` or `abandon`, and from then on `client_message` and the
+    other `client_*` methods; the link to the backend calls the others. Both do so from the
+    callbacks of their sockets.
 
     Args:
         session_id: unguessable.
@@ -72,6 +78,7 @@ class Session:
         "_backend_close",
         "_backend_holds",
         "_client_close",
+        "_client_end",
         "_client_holds",
         "_environment",
         "_failover",
@@ -85,14 +92,10 @@ class Session:
         "_task",
         "_valves",
         "_view",
-        "bytes_received",
-        "bytes_sent",
         "client",
+        "client_message",
         "id",
         "inward",
-        "messages_received",
-        "messages_sent",
-        "outward",
         "path",
         "peer",
         "plugin_state",
@@ -108,13 +111,11 @@ class Session:
         self.peer = handshake.peer
         self._headers = handshake.headers
         self.subprotocol: str | None = None
-        self.messages_received = self.bytes_received = 0
-        self.messages_sent = self.bytes_sent = 0
         self.reconnects = 0
         self.plugin_state: dict[str, Any] | None = None
-        self.client: ClientEnd | None = None
-        # Where messages go when there are valves, by direction
-        self.outward: Callable[[Message], None] | None = None
+        self.client: ClientEnd | None = None  # as long as it can be sent to
+        self._client_end: ClientEnd | None = None
+        self.client_message: Callable[[Message], None] = self.transmit
         self.inward: Callable[[Message], None] | None = None
         self._environment = environment
         self._ledger = Ledger(
@@ -162,7 +163,7 @@ class Session:
         if self._environment.valves:
             self._valves = SessionValves(self, self._environment)
         self._state = after(self._state, Event.BACKEND_READY)
-        self.client = client
+        self.client = self._client_end = client
         self._environment.table.add(self)
         self._environment.counters.sessions.value += 1
         self._tell_listeners("session_created")
@@ -174,15 +175,6 @@ class Session:
         self._drop_link(_GOING_AWAY, "client left")
 
     # What the client's socket calls
-
-    def client_message(self, message: Message) -> None:
-        """Take one message from the client."""
-        self.messages_received += 1
-        self.bytes_received += len(message.data)
-        if self.outward is not None:
-            self.outward(message)
-        else:
-            self.transmit(message)
 
     def client_writable(self, writable: bool) -> None:  # noqa: FBT001 - a callback
         """Stop or resume the reading of the backend."""
@@ -215,22 +207,19 @@ class Session:
     # What valves and the view call
 
     def transmit(self, message: Message) -> None:
-        """Owe the backend a message that came through the valves, and send it."""
+        """Owe the backend a message, and send it; called for each one, so all is done in place."""
         ledger = self._ledger
         ledger.entries.append(message)
-        ledger.bytes += len(message.data)
+        weight = ledger.weight = ledger.weight + len(message.data) + ledger.share
         send = self._send
         if send is not None:
-            ledger.sent += 1
             send(message)
-        if ledger.full:
+        if weight >= ledger.capacity:
             self._hold_client(_Hold.LEDGER_FULL)
 
     def deliver(self, message: Message) -> None:
         """Send the client a message that came through the valves."""
         if self.client is not None:
-            self.messages_sent += 1
-            self.bytes_sent += len(message.data)
             self.client.send(message)
 
     def hold_client_for_valves(self, hold: bool) -> None:  # noqa: FBT001 - a callback
@@ -328,6 +317,16 @@ class Session:
         """Messages that the ledger holds."""
         return len(self._ledger)
 
+    @property
+    def messages_received(self) -> int:
+        """Messages from the client that went on to the backend."""
+        return self._ledger.settled_messages + len(self._ledger)
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages that the client was sent."""
+        return self._client_end.sent_messages if self._client_end is not None else 0
+
     def view(self) -> SessionView:
         """The session as listeners see it; always the same object."""
         if self._view is None:
@@ -363,7 +362,7 @@ class Session:
         connection.start()
         if self.reconnects and self._valves is not None:
             self._link.hydrate(self._valves.hydrations())
-        for message in self._ledger.unsent():
+        for message in self._ledger.entries:
             connection.send(message)
         self._send = connection.send
         if self._backend_holds:
@@ -449,12 +448,12 @@ class Session:
         self._state = after(self._state, Event.BACKEND_READY)
         self.reconnects += 1
         self._take(dialled)
-        environment.counters.replayed.value += self._ledger.seen
+        environment.counters.replayed.value += self._ledger.replayable
         self._log(
             "moved from %s to %s, %d messages replayed",
             failover.last.id,
             dialled.backend.id,
-            self._ledger.seen,
+            self._ledger.replayable,
         )
         self._tell_listeners("session_failed_over", failover.last.id, dialled.backend.id)
         self._begin_link()
@@ -477,7 +476,7 @@ class Session:
         return (*self._headers, ("X-Wsgw-Session", self.id))
 
     def _reconnect_request(self) -> DialRequest:
-        replayed = self._ledger.seen
+        replayed = self._ledger.replayable
         headers = (
             *self._dial_headers(),
             (self._environment.reconnect_header, "1"),
@@ -546,7 +545,9 @@ class Session:
         self._tell_listeners("session_terminated", close)
         if self._valves is not None:
             self._valves.stop()
-            self.outward = self.inward = None
+        # Whoever still calls is not heard; and no circle keeps the session from being freed.
+        self.client_message = _ignore
+        self.inward = None
 
     # What is read
 
@@ -590,3 +591,7 @@ class Session:
 
     def _log(self, text: str, *arguments: Any) -> None:
         self._environment.logger.info("session %s: " + text, self.id, *arguments)
+
+
+def _ignore(_message: Message) -> None:
+    pass

@@ -48,7 +48,7 @@ class SessionValves:
             ChainEnds(session.deliver, session.close, session.hold_backend_for_valves),
             environment,
         )
-        session.outward = self._outward.feed
+        session.client_message = self._outward.feed
         session.inward = self._inward.feed
 
     def hydrations(self) -> list[Hydration]:

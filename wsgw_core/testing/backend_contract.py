@@ -26,7 +26,7 @@ from wsgw_core.api import BINARY, TEXT, BackendUnavailable, Close, Limits, Messa
 from .backend_harness import BackendHarness, Capabilities
 from .context import make_context
 from .contract_bench import Bench, BenchSession
-from .contract_test import ContractSuite, contract_test
+from .contract_suite import ContractSuite, contract_test
 from .descriptors import open_descriptors
 from .recording_sink import RecordingSink
 
@@ -56,10 +56,11 @@ class BackendContract(ContractSuite):
         """`subprotocol` and `headers` can be read before `start`."""
         session = await bench.connect()
         if not bench.harness.make_request(session.id).subprotocols:
-            assert session.connection.subprotocol is None
+            chosen = session.connection.subprotocol
+            assert chosen is None, f"subprotocol {chosen!r} was not offered"
         for name, value in session.connection.headers:
-            assert isinstance(name, str)
-            assert isinstance(value, str)
+            assert isinstance(name, str), f"a header's name is {name!r}"
+            assert isinstance(value, str), f"the value of header {name} is {value!r}"
 
     @contract_test()
     async def test_a_live_backend_is_healthy(self, bench: Bench) -> None:
@@ -115,7 +116,7 @@ class BackendContract(ContractSuite):
         messages = self._samples() + self._numbered(200)
         session = await bench.session()
         session.send(messages)
-        assert await session.receive(len(messages)) == messages
+        await session.expect_at_backend(messages)
 
     @contract_test()
     async def test_every_message_is_reported_delivered(self, bench: Bench) -> None:
@@ -124,7 +125,7 @@ class BackendContract(ContractSuite):
         session = await bench.session()
         session.send(messages)
         await session.sink.until_delivered(len(messages))
-        assert await session.receive(len(messages)) == messages
+        await session.expect_at_backend(messages)
 
     @contract_test()
     async def test_a_single_message_is_reported_delivered(self, bench: Bench) -> None:
@@ -133,7 +134,7 @@ class BackendContract(ContractSuite):
         for count, message in enumerate(self._numbered(3), start=1):
             session.send([message])
             await session.sink.until_delivered(count)
-            assert await session.receive(1) == [message]
+            await session.expect_at_backend([message])
 
     @contract_test("freezes")
     async def test_nothing_is_delivered_before_the_backend_has_it(self, bench: Bench) -> None:
@@ -146,7 +147,7 @@ class BackendContract(ContractSuite):
         assert session.sink.delivered_count == 0, "reported delivered, but nobody has it"
         await bench.harness.thaw()
         await session.sink.until_delivered(len(messages))
-        assert await session.receive(len(messages)) == messages
+        await session.expect_at_backend(messages)
 
     @contract_test("freezes")
     async def test_a_slow_backend_makes_the_connection_unwritable(self, bench: Bench) -> None:
@@ -160,7 +161,7 @@ class BackendContract(ContractSuite):
             session.send(messages[-1:])
             await asyncio.sleep(0)
         await bench.harness.thaw()
-        assert await session.receive(len(messages)) == messages
+        await session.expect_at_backend(messages)
         await session.sink.until_writable(True)
         await session.sink.until_delivered(len(messages))
 
@@ -174,10 +175,10 @@ class BackendContract(ContractSuite):
                 session.send([sent[session.id][turn]])
 
         async def serve(session: BenchSession) -> None:
-            assert await session.receive(20) == sent[session.id]
+            await session.expect_at_backend(sent[session.id])
             if bench.capabilities.replies:
                 await session.reply(sent[session.id])
-                assert await session.sink.until_messages(20) == sent[session.id]
+                await session.expect_replies(sent[session.id])
 
         await asyncio.gather(*(serve(session) for session in sessions))
 
@@ -194,7 +195,7 @@ class BackendContract(ContractSuite):
         await asyncio.sleep(0.05)  # the other's round trip was probably enough
         early.sink.check()
         early.connection.start()
-        assert await early.sink.until_messages(3) == messages
+        await early.expect_replies(messages)
 
     @contract_test("replies")
     async def test_replies_arrive_as_they_were_in_order(self, bench: Bench) -> None:
@@ -202,7 +203,7 @@ class BackendContract(ContractSuite):
         messages = self._samples() + self._numbered(200)
         session = await bench.session()
         await session.reply(messages)
-        assert await session.sink.until_messages(len(messages)) == messages
+        await session.expect_replies(messages)
 
     @contract_test("replies", "pauses")
     async def test_a_paused_connection_is_silent_soon(self, bench: Bench) -> None:
@@ -210,15 +211,17 @@ class BackendContract(ContractSuite):
         paused, other = await bench.session(), await bench.session()
         messages = [self._large(number) for number in range(256)]
         paused.connection.pause()
-        async with asyncio.TaskGroup() as sending:
-            sending.create_task(paused.reply(messages))
-            sending.create_task(other.reply(messages))
+        sending = asyncio.gather(paused.reply(messages), other.reply(messages))
+        try:
             # As long as it takes another session to get all of them, this one does not.
             await other.sink.until_messages(len(messages))
             heard = len(paused.sink.messages)
             assert heard < len(messages) // 2, f"{heard} messages came in spite of pause()"
             paused.connection.resume()
-        assert await paused.sink.until_messages(len(messages)) == messages
+            await sending
+        finally:
+            sending.cancel()
+        await paused.expect_replies(messages)
 
     @contract_test("replies")
     async def test_pausing_while_a_message_is_passed_on(self, bench: Bench) -> None:
@@ -234,7 +237,7 @@ class BackendContract(ContractSuite):
 
         session.sink.on_message = hold_for_a_moment
         await session.reply(messages)
-        assert await session.sink.until_messages(len(messages)) == messages
+        await session.expect_replies(messages)
 
     @contract_test("replies")
     async def test_a_client_that_is_gone_is_no_fault(self, bench: Bench) -> None:
@@ -257,7 +260,7 @@ class BackendContract(ContractSuite):
         session.connection.close(1001, "again")
         close = await session.sink.until_closed()
         assert not close.abnormal, f"an orderly close was reported as {close}"
-        assert await session.receive(len(messages)) == messages
+        await session.expect_at_backend(messages)
         session.connection.close(1000, "after the end")
         await asyncio.sleep(0.05)  # room for a second `closed`, which the sink would report
 
@@ -276,6 +279,7 @@ class BackendContract(ContractSuite):
         """As when the client is gone before the dial is over; nothing is left of it."""
         session = await bench.connect()
         session.connection.close(1001, "the client is gone")
+        session.connection.close(1001, "again")
 
     @contract_test()
     async def test_messages_after_the_end_are_ignored(self, bench: Bench) -> None:
@@ -292,8 +296,9 @@ class BackendContract(ContractSuite):
         messages = self._numbered(3) if bench.capabilities.replies else []
         await session.reply(messages)
         await bench.patiently(bench.harness.end(session.id, 4001, "enough"), "the backend to end")
-        assert await session.sink.until_closed() == Close(4001, "enough")
-        assert session.sink.messages == messages
+        close = await session.sink.until_closed()
+        assert close == Close(4001, "enough"), f"4001 'enough' was reported as {close}"
+        await session.expect_replies(messages)
         session.send(self._numbered(1))
         session.connection.close(1000)
         await asyncio.sleep(0.05)  # room for a second `closed`, which the sink would report
@@ -329,7 +334,8 @@ class BackendContract(ContractSuite):
         session.sink.check()
         session.connection.start()
         session.send(self._numbered(1))
-        assert (await session.sink.until_closed()).abnormal
+        close = await session.sink.until_closed()
+        assert close.abnormal, f"the loss was reported as {close}, which ends the session"
 
     # Inside
 
@@ -357,6 +363,8 @@ class BackendContract(ContractSuite):
         async with bench.another_backend() as backend:
             ours = await bench.session(backend)
             await ours.close()
+            unstarted = await bench.connect(backend)
+            unstarted.connection.close(1001)
             if bench.capabilities.ends:
                 theirs = await bench.session(backend)
                 await bench.harness.end(theirs.id, 1000, "")

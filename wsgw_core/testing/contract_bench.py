@@ -41,14 +41,27 @@ class BenchSession:
                 self._bench.harness.reply(self.id, message), "the application to send"
             )
 
-    async def receive(self, count: int) -> list[Message]:
-        """Return the next messages that the application got."""
-        return [
-            await self._bench.patiently(
-                self._bench.harness.receive(self.id), f"message {number} of {count} to arrive"
+    async def expect_at_backend(self, messages: Sequence[Message]) -> None:
+        """Wait until the application got just these messages, after those expected before."""
+        for number, message in enumerate(messages, start=1):
+            got = await self._bench.patiently(
+                self._bench.harness.receive(self.id),
+                f"message {number} of {len(messages)} to arrive, {message!r}",
             )
-            for number in range(1, count + 1)
-        ]
+            assert got == message, f"message {number} should be {message!r}, but is {got!r}"
+
+    async def expect_replies(self, messages: Sequence[Message]) -> None:
+        """Wait until the session has heard just these messages since its beginning."""
+        heard = self.sink.messages
+
+        def complete_or_wrong() -> bool:
+            count = len(heard)
+            return count >= len(messages) or (count > 0 and heard[-1] != messages[count - 1])
+
+        await self.sink.until(complete_or_wrong, f"{len(messages)} replies")
+        for number, (got, message) in enumerate(zip(heard, messages, strict=False), start=1):
+            assert got == message, f"reply {number} should be {message!r}, but is {got!r}"
+        assert len(heard) <= len(messages), f"an unexpected reply: {heard[len(messages)]!r}"
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close from the session's side and wait for the end."""
@@ -145,6 +158,7 @@ class Bench:
 
     async def until_tasks_are(self, before: set[asyncio.Task[Any]]) -> None:
         """Wait until no other tasks than these run."""
+        await asyncio.sleep(0)  # whoever is just being cancelled, or fails in a callback, does so
         await self._until_gone(lambda: [repr(task) for task in asyncio.all_tasks() - before])
 
     async def until_descriptors_are(self, before: frozenset[str] | None) -> None:
@@ -163,10 +177,10 @@ class Bench:
     async def _end_sessions(self) -> None:
         for session in self._sessions:
             session.sink.check()
-            if session.sink.end is None:
+            if not session.connection.close_called:
                 session.connection.close(1000)
-                if session.connection.started:
-                    await session.sink.until_closed()
+            if session.connection.started:
+                await session.sink.until_closed()
 
     def _note_unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

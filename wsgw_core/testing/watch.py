@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+FAKE_PATIENCE = 3600.0
+"""Seconds for the ends in memory: on a virtual clock they cost nothing."""
+
 
 class Watch:
     """Wakes those who wait for a condition whenever something was recorded.

@@ -40,6 +40,11 @@ class Endpoint(WSListener):
         limits: size of a message, write buffer, time of the closing handshake.
         clock: for the closing handshake's timeout.
         read_batch: shared by all connections that relay to each other.
+
+    Attributes:
+        deliver: called with each message received.
+        sent_messages, sent_bytes: all that was ever sent.
+        asleep: a subclass sets it to be `woken` by the next message sent.
     """
 
     __slots__ = (
@@ -58,8 +63,10 @@ class Endpoint(WSListener):
         "_protocol",
         "_server_side",
         "_transport",
+        "asleep",
         "deliver",
-        "frames_received",
+        "sent_bytes",
+        "sent_messages",
     )
 
     _transport: asyncio.Transport
@@ -70,7 +77,9 @@ class Endpoint(WSListener):
         self._clock = clock
         self._batch = read_batch
         self.deliver: Callable[[Message], object] = _ignore
-        self.frames_received = 0
+        self.asleep = False
+        self.sent_messages = 0
+        self.sent_bytes = 0
         self._fragments: list[bytes] | None = None
         self._fragments_kind = BINARY
         self._fragments_size = 0
@@ -79,6 +88,12 @@ class Endpoint(WSListener):
         self._close_timer: asyncio.TimerHandle | None = None
 
     # For subclasses
+
+    def woken(self) -> None:
+        """Called when a message is sent while `asleep` is true; it is false from then on."""
+
+    def heard(self) -> None:
+        """Called for each frame that is not a whole message."""
 
     def pong_received(self, payload: bytes) -> None:
         """Called for each pong."""
@@ -124,7 +139,6 @@ class Endpoint(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame; the payload is valid only during this call."""
-        self.frames_received += 1
         opcode = frame.msg_type
         if (
             (opcode is _BINARY or opcode is _TEXT)
@@ -156,6 +170,7 @@ class Endpoint(WSListener):
         """Take a control frame or a fragment (RFC 6455 sections 5.4 and 5.5)."""
         if self._ended:
             return
+        self.heard()
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
         elif opcode is _PING:
@@ -219,7 +234,7 @@ class Endpoint(WSListener):
             self._close_timer.cancel()
         if not self._ended:
             handshake = transport.close_handshake
-            if handshake and handshake.sent and not self._close_sent:  # stubs: never None
+            if handshake is not None and handshake.sent is not None and not self._close_sent:
                 # picows saw a violation and has sent the close frame by itself
                 close = Close(int(handshake.sent.code), handshake.sent.reason)  # type: ignore[call-overload]
                 self._end(close, violation=True)
@@ -240,6 +255,11 @@ class Endpoint(WSListener):
 
     def send(self, message: Message) -> None:
         """Send one message; without effect after a close."""
+        self.sent_messages += 1
+        self.sent_bytes += len(message.data)
+        if self.asleep:
+            self.asleep = False
+            self.woken()
         if self._pending or self._batch.is_open:
             self._gather()
             self._frames.send(message.kind, message.data)  # type: ignore[arg-type]

@@ -17,14 +17,12 @@ class Acknowledgement:
             early, so that the window never stops the reading of a client.
 
     Attributes:
-        sent, sent_bytes: all that was given to the connection so far; the connection adds to them.
+        asked: how many messages had been sent at the last ping.
     """
 
     __slots__ = (
-        "_asked",
         "_asked_bytes",
         "_checkpoints",
-        "_heard",
         "_max_bytes",
         "_max_messages",
         "_released",
@@ -32,52 +30,42 @@ class Acknowledgement:
         "_replay_window",
         "_sequence",
         "_waiting_since",
-        "sent",
-        "sent_bytes",
+        "asked",
     )
 
     def __init__(self, replay_window: float, max_messages: int, max_bytes: int) -> None:
         self._replay_window = replay_window
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self.sent = 0
-        self.sent_bytes = 0
-        self._asked = 0  # `sent` at the last ping
+        self.asked = 0
         self._asked_bytes = 0
         self._sequence = 0
         self._waiting_since: float | None = None
-        self._heard = 0
-        self._checkpoints: list[tuple[float, int, int]] = []  # (when, sent, sent_bytes), by pongs
+        # (when, messages, bytes) acknowledged by each pong of the replay window
+        self._checkpoints: list[tuple[float, int, int]] = []
         self._released = 0
         self._released_bytes = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether everything was released and no answer is waited for."""
-        return self._waiting_since is None and self._released == self.sent
 
     @property
     def waiting(self) -> bool:
         """Whether a ping is outstanding."""
         return self._waiting_since is not None
 
-    @property
-    def unasked(self) -> bool:
-        """Whether something was sent after the last ping."""
-        return self._asked != self.sent
+    def settled(self, sent: int) -> bool:
+        """Whether all of `sent` messages were released and no answer is waited for."""
+        return self._waiting_since is None and self._released == sent
 
-    def ask(self, now: float, heard: int) -> bytes:
+    def ask(self, now: float, sent: int, sent_bytes: int) -> bytes:
         """Note that a ping goes out now; return its payload.
 
         Args:
             now: the clock's time.
-            heard: frames received so far.
+            sent, sent_bytes: all that was ever given to the connection.
         """
         self._sequence += 1
         self._waiting_since = now
-        self._heard = heard
-        self._asked = self.sent
-        self._asked_bytes = self.sent_bytes
+        self.asked = sent
+        self._asked_bytes = sent_bytes
         return self._sequence.to_bytes(8, "big")
 
     def answer(self, payload: bytes, now: float) -> bool:
@@ -85,25 +73,16 @@ class Acknowledgement:
         if self._waiting_since is None or payload != self._sequence.to_bytes(8, "big"):
             return False
         self._waiting_since = None
-        self._checkpoints.append((now, self._asked, self._asked_bytes))
+        self._checkpoints.append((now, self.asked, self._asked_bytes))
         return True
 
-    def overdue(self, now: float, heard: int, timeout: float) -> bool:
-        """Whether the ping has been unanswered for `timeout` seconds of silence.
+    def overdue(self, now: float, timeout: float) -> bool:
+        """Whether the ping has been unanswered for `timeout` seconds."""
+        return self._waiting_since is not None and now - self._waiting_since > timeout
 
-        Whatever arrives proves life and starts the time anew.
-        """
-        if self._waiting_since is None:
-            return False
-        if heard != self._heard:
-            self.excuse(now, heard)
-        return now - self._waiting_since > timeout
-
-    def excuse(self, now: float, heard: int) -> None:
+    def excuse(self, now: float) -> None:
         """Start the waiting time anew: the backend lives, or we ourselves do not read."""
-        if self._waiting_since is not None:
-            self._waiting_since = now
-            self._heard = heard
+        self._waiting_since = now
 
     def release(self, now: float) -> int:
         """Return how many more messages count as delivered now."""

@@ -28,13 +28,13 @@ class WebSocketConnection(Endpoint):
         "_account",
         "_asked_to_close",
         "_handshake",
+        "_heard",
         "_paused",
         "_ping_timeout",
         "_pinger",
         "_rest",
         "_settings",
         "_sink",
-        "_watched",
         "headers",
         "subprotocol",
     )
@@ -67,7 +67,8 @@ class WebSocketConnection(Endpoint):
             context.limits.ledger_messages // 2,
             context.limits.ledger_bytes // 2,
         )
-        self._watched = False
+        self.asleep = True  # nothing to acknowledge
+        self._heard = False
         self._paused = False
         self._asked_to_close: int | None = None
 
@@ -84,16 +85,6 @@ class WebSocketConnection(Endpoint):
         self.attach(handshake.transport, client_side=True)
         self._pinger.add(self)
         self._clock.call_soon(self._begin)
-
-    def send(self, message: Message) -> None:
-        """See BackendConnection."""
-        account = self._account
-        account.sent += 1
-        account.sent_bytes += len(message.data)
-        if not self._watched:
-            self._watched = True
-            self._pinger.watch(self)
-        super().send(message)
 
     def pause(self) -> None:
         """See BackendConnection."""
@@ -127,25 +118,44 @@ class WebSocketConnection(Endpoint):
         released = account.release(now)
         if released:
             self._sink.delivered(released)
-        if self._paused:
-            account.excuse(now, self.frames_received)
-        elif account.overdue(now, self.frames_received, self._ping_timeout):
-            self._give_up(f"no pong for {self._ping_timeout:g} s")
-            return False
-        if account.unasked and not account.waiting:
-            self.ping(account.ask(now, self.frames_received))
-        self._watched = not account.settled
-        return self._watched
+        if account.waiting:
+            if self._heard or self._paused:  # it lives, or we do not listen
+                account.excuse(now)
+            elif account.overdue(now, self._ping_timeout):
+                self._give_up(f"no pong for {self._ping_timeout:g} s")
+                return False
+            self._heard = False
+            self.deliver = self._note_and_deliver
+        elif account.asked != self.sent_messages:
+            self._ask(now)
+        self.asleep = account.settled(self.sent_messages)
+        return not self.asleep
 
     def keep_alive(self, now: float) -> None:
         """Ask for a sign of life."""
-        if not self._account.waiting:
-            self.ping(self._account.ask(now, self.frames_received))
-            if not self._watched:
-                self._watched = True
-                self._pinger.watch(self)
+        if self.asleep:
+            self.asleep = False
+            self._ask(now)
+            self._pinger.watch(self)
+
+    def _ask(self, now: float) -> None:
+        self.ping(self._account.ask(now, self.sent_messages, self.sent_bytes))
+
+    def _note_and_deliver(self, message: Message) -> bool:
+        """Deliver a message while a pong is late; every other one goes to the sink directly."""
+        self._heard = True
+        self.deliver = self._sink.message
+        return self._sink.message(message)
 
     # What the endpoint calls
+
+    def woken(self) -> None:
+        """Have messages acknowledged from now on."""
+        self._pinger.watch(self)
+
+    def heard(self) -> None:
+        """Note a sign of life."""
+        self._heard = True
 
     def pong_received(self, payload: bytes) -> None:
         """Take an acknowledgement."""

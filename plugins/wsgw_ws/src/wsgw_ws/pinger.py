@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .connection import WebSocketConnection
 
-_PINGS_PER_SECOND = 2000  # of all busy connections together
+_PINGS_PER_SECOND = 500  # of all busy connections together
 _LONGEST_INTERVAL = 1.0
 _SWEEPS = 8  # over the idle connections, in one ping time
 

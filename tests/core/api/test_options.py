@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError
+
+from wsgw_core.api import Duration, Options, Size
+from wsgw_core.api.options import parse_duration, parse_size
+
+
+class Sample(Options):
+    ping_timeout: Duration = 5.0
+    max_size: Size = 10
+    strictly: Duration = Field(default=1.0, gt=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10s", 10.0),
+        ("1m30s", 90.0),
+        ("250ms", 0.25),
+        ("1.5h", 5400.0),
+        ("1h1m1s1ms", 3661.001),
+        ("100us", 1e-4),
+        ("100µs", 1e-4),
+        ("5ns", 5e-9),
+        (" 2s ", 2.0),
+        ("0", 0.0),
+        ("0s", 0.0),
+    ],
+)
+def test_durations_are_written_as_people_write_them(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+    assert Sample.model_validate({"ping-timeout": text}).ping_timeout == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "s", "-1s", "1s-1s", "10 s", "1d", "1.s", ".5s", "1s\n2", "1e3s", True, "∞"]
+)
+def test_what_is_no_duration_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="not a duration such as 10s"):
+        parse_duration(text)
+
+
+@given(st.integers(0, 1000), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
+def test_the_parts_of_a_duration_add_up(h: int, m: int, s: int, ms: int) -> None:
+    assert parse_duration(f"{h}h{m}m{s}s{ms}ms") == pytest.approx(h * 3600 + m * 60 + s + ms / 1000)
+
+
+@given(st.floats(min_value=0, max_value=1e6))
+def test_a_number_is_seconds(seconds: float) -> None:
+    assert Sample(ping_timeout=seconds).ping_timeout == seconds
+
+
+@pytest.mark.parametrize("value", [-1, -0.001, math.inf, math.nan, "9" * 400 + "h", None, [1]])
+def test_a_duration_is_finite_and_not_negative(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        Sample.model_validate({"ping-timeout": value})
+
+
+def test_a_field_can_ask_for_more() -> None:
+    with pytest.raises(ValidationError, match="greater than 0"):
+        Sample.model_validate({"strictly": "0s"})
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("512", 512),
+        ("512B", 512),
+        ("64KiB", 65536),
+        ("64Ki", 65536),
+        ("64kib", 65536),
+        ("64 KiB", 65536),
+        ("1kB", 1000),
+        ("1MB", 1_000_000),
+        ("1.5MiB", 1_572_864),
+        ("2G", 2_000_000_000),
+        ("0", 0),
+        ("1k\n", 1000),
+        ("9007199254740993", 9007199254740993),
+        ("9007199254740993kB", 9007199254740993000),
+    ],
+)
+def test_sizes_are_written_as_people_write_them(text: str, count: int) -> None:
+    assert parse_size(text) == count
+    assert Sample.model_validate({"max-size": text}).max_size == count
+
+
+@pytest.mark.parametrize(
+    "text", ["", "B", "-1", "1.5", "1.5B", "64iB", "64i", "1TB", "1 0", "1e3", "0x10", "1\n2", True]
+)
+def test_what_is_no_size_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="not a size such as 64KiB"):
+        parse_size(text)
+
+
+@given(st.integers(0, 10**30), st.sampled_from(["", "k", "K", "M", "G"]), st.booleans())
+def test_prefixes_multiply_exactly(number: int, prefix: str, binary: bool) -> None:
+    factor = (1024 if binary else 1000) ** ["", "k", "m", "g"].index(prefix.lower())
+    unit = f"{prefix}iB" if binary and prefix else f"{prefix}B"
+    assert parse_size(f"{number}{unit}") == number * factor
+
+
+@given(st.text(max_size=20))
+def test_no_text_breaks_the_parsers(text: str) -> None:
+    for parse in (parse_duration, parse_size):
+        with contextlib.suppress(ValueError):
+            assert parse(text) >= 0
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, None, "9" * 5000])
+def test_a_size_is_whole_and_not_negative(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        Sample.model_validate({"max-size": value})
+
+
+def test_keys_are_written_with_dashes_or_as_in_python() -> None:
+    assert Sample.model_validate({"ping-timeout": 1}) == Sample(ping_timeout=1)
+
+
+def test_unknown_keys_are_errors() -> None:
+    with pytest.raises(ValidationError, match="ping-timout"):
+        Sample.model_validate({"ping-timout": 1})
+
+
+def test_options_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Sample().ping_timeout = 2.0  # type: ignore[misc]

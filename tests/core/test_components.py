@@ -1,0 +1,248 @@
+"""Bringing configured entries together with what plugins registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, field_validator
+
+from wsgw_core.api import (
+    BackendRegistry,
+    ConfigurationError,
+    Duration,
+    GateRegistry,
+    ListenerRegistry,
+    Options,
+    ValveRegistry,
+    hookimpl,
+)
+from wsgw_core.components import required_plugins, resolve_components
+from wsgw_core.config import GatewayConfig
+from wsgw_core.config_problems import Origins
+from wsgw_core.plugin_loader import Plugins, RequiredPlugin
+
+
+class PigeonOptions(Options):
+    url: str
+    ping_time: Duration = 10.0
+    password: SecretStr | None = None
+
+
+class PlainOptions(Options):
+    speed: int = 1
+
+
+class FaultyOptions(Options):
+    speed: int = 1
+
+    @field_validator("speed")
+    @classmethod
+    def _check(cls, value: int) -> int:
+        raise LookupError(f"no table for {value}")
+
+
+def make(_options: Any, _context: Any) -> Any:
+    raise AssertionError("a factory is not called before the start")
+
+
+class Everything:
+    WSGW_API = "1.0"
+
+    @hookimpl
+    def wsgw_register_backends(self, registry: BackendRegistry) -> None:
+        registry.add("pigeon", PigeonOptions, make, schemes=("pigeons",))
+        registry.add("plain", PlainOptions, make)
+
+    @hookimpl
+    def wsgw_register_valves(self, registry: ValveRegistry) -> None:
+        registry.add("filter", PlainOptions, make)
+        registry.add("faulty", FaultyOptions, make)
+
+    @hookimpl
+    def wsgw_register_listeners(self, registry: ListenerRegistry) -> None:
+        registry.add("audit", PlainOptions, make)
+
+    @hookimpl
+    def wsgw_register_gates(self, registry: GateRegistry) -> None:
+        registry.add("door", PlainOptions, make)
+
+
+@pytest.fixture
+def plugins() -> Plugins:
+    plugins = Plugins()
+    plugins.register(Everything(), "everything")
+    return plugins
+
+
+def config(**sections: Any) -> GatewayConfig:
+    sections.setdefault("upstream", {"backends": [{"kind": "plain", "id": "a"}]})
+    return GatewayConfig.model_validate(sections)
+
+
+def backends(*entries: dict[str, Any]) -> GatewayConfig:
+    return config(upstream={"backends": entries})
+
+
+def problems_of(config: GatewayConfig, plugins: Plugins) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_components(config, plugins)
+    return list(caught.value.problems)
+
+
+def test_a_backend_is_found_by_kind_or_scheme_and_given_its_url(plugins: Plugins) -> None:
+    components = resolve_components(
+        backends(
+            {"url": "pigeon://loft:1/x", "ping-time": "1m"},
+            {"url": "pigeons://loft:2", "id": "second"},
+            {"url": "https://loft:3", "kind": "pigeon"},
+        ),
+        plugins,
+    )
+
+    assert [one.id for one in components.backends] == ["loft-1", "second", "loft-3"]
+    assert {one.registration.kind for one in components.backends} == {"pigeon"}
+    assert [one.options for one in components.backends] == [
+        PigeonOptions(url="pigeon://loft:1/x", ping_time=60.0),
+        PigeonOptions(url="pigeons://loft:2"),
+        PigeonOptions(url="https://loft:3"),
+    ]
+
+
+def test_a_kind_without_a_url_is_given_none(plugins: Plugins) -> None:
+    components = resolve_components(
+        backends({"kind": "plain", "url": "plain://b:1", "speed": 3}), plugins
+    )
+
+    [backend] = components.backends
+    assert backend.id == "b-1"
+    assert backend.options == PlainOptions(speed=3)
+
+
+def test_valves_listeners_and_gates_keep_their_order(plugins: Plugins) -> None:
+    components = resolve_components(
+        config(
+            valves=[
+                {"kind": "filter", "speed": 5, "on-error": "discard"},
+                {"kind": "filter", "speed": 6},
+            ],
+            listeners=[{"kind": "audit", "speed": 7}],
+            gates=[{"kind": "door", "speed": 9}, {"kind": "door", "speed": 8}],
+        ),
+        plugins,
+    )
+
+    assert [one.options for one in components.valves] == [
+        PlainOptions(speed=5),
+        PlainOptions(speed=6),
+    ]
+    assert [one.on_error for one in components.valves] == ["discard", "close"]
+    assert [one.options for one in components.listeners] == [PlainOptions(speed=7)]
+    assert [one.options for one in components.gates] == [
+        PlainOptions(speed=9),
+        PlainOptions(speed=8),
+    ]
+    assert components.gates[0].registration is plugins.gates.find("door")
+
+
+def test_an_unknown_option_is_told_with_key_path_and_nearest_name(plugins: Plugins) -> None:
+    problems = problems_of(
+        backends({"kind": "plain", "id": "a"}, {"url": "pigeon://b:1", "ping_tim": "1s"}), plugins
+    )
+
+    assert problems == [
+        "upstream.backends[1].ping_tim: unknown key 'ping_tim'; did you mean 'ping-time'?"
+    ]
+
+
+def test_a_wrong_option_is_told_with_what_was_found_and_what_is_allowed(plugins: Plugins) -> None:
+    problems = problems_of(config(valves=[{"kind": "filter", "speed": "fast"}]), plugins)
+
+    assert problems == ["valves[0].speed: found 'fast', allowed: a whole number"]
+
+
+def test_all_problems_of_all_sections_are_told_at_once(plugins: Plugins) -> None:
+    problems = problems_of(
+        config(
+            upstream={"backends": [{"url": "pigon://a:1"}, {"kind": "plain", "id": "b", "x": 1}]},
+            valves=[{"kind": "filtr"}],
+            listeners=[{"kind": "audit", "speed": "x"}],
+            gates=[{"kind": "audit"}],
+        ),
+        plugins,
+    )
+
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "upstream.backends[0].url",
+        "upstream.backends[1].x",
+        "valves[0].kind",
+        "listeners[0].speed",
+        "gates[0].kind",
+    ]
+    assert problems[0].endswith(
+        "no plugin registers backend scheme 'pigon'; did you mean 'pigeon'?"
+    )
+    assert problems[2].endswith("no plugin registers valve kind 'filtr'; did you mean 'filter'?")
+    assert "gate kind 'audit'" in problems[4]
+
+
+def test_a_missing_url_is_told(plugins: Plugins) -> None:
+    assert problems_of(backends({"kind": "pigeon", "id": "a"}), plugins) == [
+        "upstream.backends[0].url: is missing"
+    ]
+
+
+def test_an_options_model_that_fails_is_told_and_blamed_on_its_plugin(plugins: Plugins) -> None:
+    [problem] = problems_of(config(valves=[{"kind": "faulty", "speed": 3}]), plugins)
+
+    assert problem.startswith("valves[0]: the plugin of valve kind 'faulty'")
+    assert "LookupError: no table for 3" in problem
+
+
+def test_no_secret_is_told(plugins: Plugins) -> None:
+    [problem] = problems_of(
+        backends({"url": "pigeon://b:1", "password": ["hush"], "ping-time": 1}), plugins
+    )
+
+    assert problem.startswith("upstream.backends[0].password: found ")
+    assert "hush" not in problem
+
+
+def test_problems_say_where_the_entry_stands(plugins: Plugins) -> None:
+    origins = Origins({("valves",): "wsgw.yaml:3", ("valves", 0, "speed"): "wsgw.yaml:5"})
+
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_components(
+            config(valves=[{"kind": "filter", "speed": "x"}, {"kind": "x"}]), plugins, origins
+        )
+
+    assert [problem.partition(" ")[0] for problem in caught.value.problems] == [
+        "wsgw.yaml:5:",
+        "wsgw.yaml:3:",
+    ]
+
+
+def test_required_plugins_are_the_names_in_the_configuration_each_once() -> None:
+    required = required_plugins(
+        config(
+            upstream={
+                "backends": [
+                    {"url": "pigeons://a:1"},
+                    {"url": "pigeons://b:1"},
+                    {"kind": "plain", "url": "pigeon://c:1"},
+                ]
+            },
+            valves=[{"kind": "filter"}, {"kind": "filter"}],
+            listeners=[{"kind": "audit"}],
+            gates=[{"kind": "door"}],
+        ),
+        Origins({("valves", 0): "wsgw.yaml:9"}),
+    )
+
+    assert required == (
+        RequiredPlugin("pigeons", "scheme", "upstream.backends[0].url"),
+        RequiredPlugin("plain", "kind", "upstream.backends[2].kind"),
+        RequiredPlugin("filter", "kind", "wsgw.yaml:9: valves[0].kind"),
+        RequiredPlugin("audit", "kind", "listeners[0].kind"),
+        RequiredPlugin("door", "kind", "gates[0].kind"),
+    )

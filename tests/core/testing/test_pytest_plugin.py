@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PLUGIN = ("-p", "wsgw_core.testing.pytest_plugin")
+
+TESTS = """
+import asyncio
+
+def test_hours_pass(run_virtual):
+    async def wait():
+        await asyncio.sleep(3600)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(wait()) == 3600
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": ":".join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_needs_no_other_plugin(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS)
+    result = run(tmp_path, "pytest", "-W", "error", *PLUGIN)
+    assert "1 passed" in result.stdout, result.stdout + result.stderr
+
+
+def test_the_contract_suite_needs_no_other_plugin(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "from wsgw_core.testing.backend_contract import BackendContract\n"
+        "class TestIt(BackendContract):\n"
+        "    @pytest.fixture\n"
+        "    def harness(self):\n"
+        "        pytest.skip('only collected')\n"
+    )
+    result = run(tmp_path, "pytest", "-W", "error", *PLUGIN)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " skipped" in result.stdout
+
+
+def test_it_costs_next_to_nothing_where_it_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "look.py").write_text(
+        "import sys\n"
+        "import pytest\n"
+        "before = set(sys.modules)\n"
+        "import wsgw_core.testing.pytest_plugin\n"
+        "new = set(sys.modules) - before\n"
+        "print(sorted(name for name in new if not name.startswith('wsgw_core')))\n"
+        "print('wsgw_core.api' in new)\n"
+    )
+    result = run(tmp_path, "look")
+    assert result.stdout.splitlines() == ["[]", "False"], result.stderr

@@ -1,0 +1,174 @@
+"""The contract suite finds every fault in wrong_backends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from wsgw_core.testing.backend_contract import BackendContract
+from wsgw_core.testing.virtual_clock import VirtualClockLoop
+
+from . import wrong_backends as wrong
+from .memory_backend import DirectMemoryConnection, MemoryBackend, MemoryHarness
+
+
+class Suite(BackendContract):
+    loop_factory = VirtualClockLoop
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[None]:
+    """Undo what some of them leave behind."""
+    yield
+    while wrong.LeaksADescriptor.leaked:
+        os.close(wrong.LeaksADescriptor.leaked.pop())
+    wrong.LeaksATask.leaked.clear()
+    wrong.LeaksACancelledDial.leaked.clear()
+
+
+@pytest.mark.parametrize(
+    ("connection_class", "test", "complaint"),
+    [
+        (
+            wrong.LosesAMessage,
+            "messages_arrive_as_they_were_in_order",
+            "message 85 should be .*'message 77'",
+        ),
+        (wrong.SwapsMessages, "messages_arrive_as_they_were_in_order", "should be .*message 4"),
+        (wrong.SwapsReplies, "replies_arrive_as_they_were_in_order", "should be .*message 4"),
+        (wrong.MakesBinaryText, "messages_arrive_as_they_were_in_order", "should be .*BINARY"),
+        (
+            wrong.ClosesTwice,
+            "closing_passes_on_what_was_sent_and_ends_once",
+            "closed.. was called after closed",
+        ),
+        (
+            wrong.ClosesTwiceLater,
+            "closing_passes_on_what_was_sent_and_ends_once",
+            "closed.. was called after closed",
+        ),
+        (
+            wrong.NeverSaysThatItIsClosed,
+            "closing_passes_on_what_was_sent_and_ends_once",
+            "the end of the connection",
+        ),
+        (
+            wrong.ReportsDeliveryEarly,
+            "nothing_is_delivered_before_the_backend_has_it",
+            "nobody has it",
+        ),
+        (
+            wrong.ReportsDeliveryEarly,
+            "what_is_sent_to_a_lost_backend_is_not_delivered",
+            "after closed",
+        ),
+        (
+            wrong.ReportsDeliveryTwice,
+            "every_message_is_reported_delivered",
+            "reported delivered, but .* were sent",
+        ),
+        (wrong.ForgetsTheLastDelivery, "every_message_is_reported_delivered", "207 deliveries"),
+        (wrong.ForgetsTheLastDelivery, "a_single_message_is_reported_delivered", "1 deliveries"),
+        (wrong.CallsBeforeStart, "nothing_is_heard_before_the_start", "before start"),
+        (wrong.TellsALossBeforeStart, "a_loss_before_the_start_is_told_afterwards", "before start"),
+        (wrong.CallsAfterItsEnd, "messages_after_the_end_are_ignored", "after closed"),
+        (wrong.CallsFromInsideSend, "every_message_is_reported_delivered", "from inside send"),
+        (
+            wrong.CallsFromInsideClose,
+            "closing_passes_on_what_was_sent_and_ends_once",
+            "from inside close",
+        ),
+        (
+            wrong.SwallowsALoss,
+            "a_lost_backend_is_abnormal_and_ends_once",
+            "the end of the connection",
+        ),
+        (
+            wrong.TakesALossForAClose,
+            "a_lost_backend_is_abnormal_and_ends_once",
+            "which ends the session",
+        ),
+        (
+            wrong.HidesTheCloseCode,
+            "the_backends_close_arrives_with_code_and_reason",
+            "4001 .enough. was reported",
+        ),
+        (
+            wrong.ThrowsAwayWhatIsUnsentAtItsClose,
+            "closing_passes_on_what_was_sent_and_ends_once",
+            "of 20 to arrive",
+        ),
+        (
+            wrong.WaitsForEverWithItsClose,
+            "closing_ends_even_if_the_backend_takes_nothing",
+            "the end of the connection",
+        ),
+        (wrong.IgnoresPause, "a_paused_connection_is_silent_soon", "in spite of pause"),
+        (
+            wrong.LosesRepliesWhilePaused,
+            "pausing_while_a_message_is_passed_on",
+            "100 replies; so far .* 1 messages",
+        ),
+        (wrong.IsAlwaysWritable, "a_slow_backend_makes_the_connection_unwritable", "64 MiB"),
+        (wrong.LeaksATask, "nothing_is_left_of_a_closed_backend", "left behind"),
+        (wrong.LeaksATask, "twenty_sessions_do_not_mix", "left behind"),
+    ],
+)
+def test_a_fault_in_the_connection_is_found(
+    connection_class: type[DirectMemoryConnection], test: str, complaint: str
+) -> None:
+    harness = MemoryHarness(wrong.backend_of(connection_class))
+    with pytest.raises(AssertionError, match=complaint):
+        getattr(Suite(), f"test_{test}")(harness)
+
+
+@pytest.mark.parametrize(
+    ("backend_class", "test", "complaint"),
+    [
+        (wrong.MixesSessions, "twenty_sessions_do_not_mix", "should be"),
+        (wrong.LeaksADescriptor, "nothing_is_left_of_a_closed_backend", "left behind"),
+        (wrong.LeaksADescriptor, "a_cancelled_dial_leaves_nothing", "left behind"),
+        (wrong.LeaksACancelledDial, "a_cancelled_dial_leaves_nothing", "left behind"),
+    ],
+)
+def test_a_fault_in_the_backend_is_found(
+    backend_class: type[MemoryBackend], test: str, complaint: str
+) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        getattr(Suite(), f"test_{test}")(MemoryHarness(backend_class))
+
+
+def test_an_exception_after_the_end_is_found() -> None:
+    harness = MemoryHarness(wrong.backend_of(wrong.RaisesAfterItsEnd))
+    with pytest.raises(ConnectionResetError):
+        Suite().test_messages_after_the_end_are_ignored(harness)
+
+
+@pytest.mark.parametrize(
+    "test",
+    ["a_connection_can_be_closed_without_a_start", "closing_passes_on_what_was_sent_and_ends_once"],
+)
+def test_an_exception_of_a_second_close_is_found(test: str) -> None:
+    harness = MemoryHarness(wrong.backend_of(wrong.RaisesWhenItIsClosedAgain))
+    with pytest.raises(RuntimeError, match="closed already"):
+        getattr(Suite(), f"test_{test}")(harness)
+
+
+def test_an_exception_that_connect_may_not_raise_is_found() -> None:
+    harness = MemoryHarness(wrong.LetsANetworkErrorOut)
+    with pytest.raises(ConnectionRefusedError):
+        Suite().test_an_unreachable_backend_is_unavailable(harness)
+
+
+def test_an_exception_of_an_unopened_backend_is_found() -> None:
+    with pytest.raises(AttributeError):
+        Suite().test_a_backend_that_was_never_opened_can_be_closed(
+            MemoryHarness(wrong.CannotCloseUnopened)
+        )
+
+
+def test_a_probe_that_never_fails_is_found() -> None:
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        Suite().test_an_unreachable_backend_is_unavailable(MemoryHarness(wrong.IsAlwaysHealthy))

@@ -1,0 +1,242 @@
+"""Backends with one fault each, which the contract suite must find."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import ClassVar
+
+from wsgw_core.api import BINARY, TEXT, Close, DialRequest, Message, Sink
+
+from .memory_backend import Connection, DirectMemoryConnection, MemoryBackend
+
+
+class LosesAMessage(DirectMemoryConnection):
+    async def transmit(self, message: Message) -> None:
+        if message.data != b"message 77":
+            await super().transmit(message)
+
+
+class SwapsMessages(DirectMemoryConnection):
+    kept: Message | None = None
+
+    async def transmit(self, message: Message) -> None:
+        if message.data == b"message 4":
+            self.kept = message
+            return
+        await super().transmit(message)
+        if self.kept is not None:
+            kept, self.kept = self.kept, None
+            await super().transmit(kept)
+
+
+class SwapsReplies(DirectMemoryConnection):
+    kept: Message | None = None
+
+    def hear(self, message: Message) -> None:
+        if message.data == b"message 4":
+            self.kept = message
+            return
+        super().hear(message)
+        if self.kept is not None:
+            kept, self.kept = self.kept, None
+            super().hear(kept)
+
+
+class MakesBinaryText(DirectMemoryConnection):
+    async def transmit(self, message: Message) -> None:
+        kind = TEXT if message.kind is BINARY and message.data.isascii() else message.kind
+        await super().transmit(Message(kind, message.data))
+
+
+class ClosesTwice(DirectMemoryConnection):
+    def tell_end(self, close: Close) -> None:
+        super().tell_end(close)
+        super().tell_end(close)
+
+
+class ClosesTwiceLater(DirectMemoryConnection):
+    def tell_end(self, close: Close) -> None:
+        super().tell_end(close)
+        self.loop.call_later(0.01, super().tell_end, close)
+
+
+class NeverSaysThatItIsClosed(DirectMemoryConnection):
+    def tell_end(self, close: Close) -> None:
+        if self._closing is None:
+            super().tell_end(close)
+
+
+class ReportsDeliveryEarly(DirectMemoryConnection):
+    def send(self, message: Message, /) -> None:
+        super().send(message)
+        if not self.ended:
+            self.loop.call_soon(self.sink.delivered, 1)
+
+    def tell_delivered(self, count: int) -> None:
+        """Told long ago."""
+
+
+class ReportsDeliveryTwice(DirectMemoryConnection):
+    def tell_delivered(self, count: int) -> None:
+        super().tell_delivered(2 * count)
+
+
+class ForgetsTheLastDelivery(DirectMemoryConnection):
+    owed = 0
+
+    def tell_delivered(self, count: int) -> None:
+        if self.owed:
+            super().tell_delivered(self.owed)
+        self.owed = count
+
+
+class CallsBeforeStart(DirectMemoryConnection):
+    def hear(self, message: Message) -> None:
+        self.sink.message(message)
+
+
+class TellsALossBeforeStart(DirectMemoryConnection):
+    def finish(self, close: Close) -> None:
+        self.started = True
+        super().finish(close)
+
+
+class CallsAfterItsEnd(DirectMemoryConnection):
+    def tell_end(self, close: Close) -> None:
+        super().tell_end(close)
+        self.loop.call_soon(self.sink.writable, True)
+
+
+class CallsFromInsideSend(DirectMemoryConnection):
+    def send(self, message: Message, /) -> None:
+        self.sink.delivered(1)
+        super().send(message)
+
+    def tell_delivered(self, count: int) -> None:
+        """Told already."""
+
+
+class CallsFromInsideClose(DirectMemoryConnection):
+    def close(self, code: int, reason: str = "") -> None:
+        super().close(code, reason)
+        self.finish(Close(code, reason))
+
+
+class SwallowsALoss(DirectMemoryConnection):
+    def finish(self, close: Close) -> None:
+        if not close.abnormal:
+            super().finish(close)
+
+
+class TakesALossForAClose(DirectMemoryConnection):
+    def finish(self, close: Close) -> None:
+        super().finish(Close(close.code, close.reason))
+
+
+class HidesTheCloseCode(DirectMemoryConnection):
+    def tell_end(self, close: Close) -> None:
+        super().tell_end(Close(1000, "", close.abnormal))
+
+
+class ThrowsAwayWhatIsUnsentAtItsClose(DirectMemoryConnection):
+    def close(self, code: int, reason: str = "") -> None:
+        self._outgoing.clear()
+        super().close(code, reason)
+
+
+class WaitsForEverWithItsClose(DirectMemoryConnection):
+    def close(self, code: int, reason: str = "") -> None:
+        if self._closing is None:
+            self._closing = Close(code, reason)
+            self._write_on()
+
+
+class RaisesWhenItIsClosedAgain(DirectMemoryConnection):
+    def close(self, code: int, reason: str = "") -> None:
+        if self._closing is not None:
+            raise RuntimeError("closed already")
+        super().close(code, reason)
+
+
+class RaisesAfterItsEnd(DirectMemoryConnection):
+    def send(self, message: Message, /) -> None:
+        if self.ended:
+            raise ConnectionResetError("gone")
+        super().send(message)
+
+
+class IgnoresPause(DirectMemoryConnection):
+    def pause(self) -> None:
+        """Nobody is in such a hurry."""
+
+
+class LosesRepliesWhilePaused(DirectMemoryConnection):
+    def hear(self, message: Message) -> None:
+        if self._flowing or not self.started:
+            super().hear(message)
+
+
+class IsAlwaysWritable(DirectMemoryConnection):
+    def _tell_writable(self) -> None:
+        """Memory is cheap."""
+
+
+class LeaksATask(DirectMemoryConnection):
+    leaked: ClassVar[list[asyncio.Task[bool]]] = []
+
+    def start(self) -> None:
+        super().start()
+        self.leaked.append(self.loop.create_task(asyncio.Event().wait()))
+
+
+def backend_of(connection_class: type[DirectMemoryConnection]) -> type[MemoryBackend]:
+    """Return a backend whose only fault is in its connections."""
+    return type(connection_class.__name__, (MemoryBackend,), {"connection_class": connection_class})
+
+
+class MixesSessions(MemoryBackend):
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        connection = await super().connect(request, sink)
+        links = list(self.counterpart.links.values())
+        if len(links) == 12:
+            links[3].on_message, links[11].on_message = links[11].on_message, links[3].on_message
+        return connection
+
+
+class LeaksADescriptor(MemoryBackend):
+    leaked: ClassVar[list[int]] = []
+
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        self.leaked.append(os.dup(0))
+        return await super().connect(request, sink)
+
+
+class LeaksACancelledDial(MemoryBackend):
+    leaked: ClassVar[list[asyncio.Task[bool]]] = []
+
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        self.leaked.append(asyncio.create_task(asyncio.Event().wait()))
+        connection = await super().connect(request, sink)
+        self.leaked.pop().cancel()
+        return connection
+
+
+class LetsANetworkErrorOut(MemoryBackend):
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        if not self.counterpart.alive:
+            raise ConnectionRefusedError
+        return await super().connect(request, sink)
+
+
+class IsAlwaysHealthy(MemoryBackend):
+    async def probe(self) -> None:
+        """Nobody has ever complained."""
+
+
+class CannotCloseUnopened(MemoryBackend):
+    async def open(self) -> None:
+        self.pool: list[Connection] = []
+
+    async def close(self) -> None:
+        self.pool.clear()

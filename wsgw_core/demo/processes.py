@@ -1,0 +1,147 @@
+"""The processes of the demo. None outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+_LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
+_START_TIMEOUT = 10.0
+_STOP_TIMEOUT = 5.0
+_KEPT_LINES = 20
+
+
+class ProcessFailed(Exception):
+    """A process did not start.
+
+    Args:
+        text: what it said.
+        status: its exit status, None when it runs without saying where it listens.
+    """
+
+    def __init__(self, text: str, status: int | None) -> None:
+        self.status = status
+        super().__init__(text)
+
+
+class ServerProcess:
+    """One process that listens on a port of the loopback interface and says so.
+
+    Args:
+        name: for messages.
+        process: the running process.
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.port = 0
+        self.lines: list[str] = []
+        self._process = process
+        self._listening = asyncio.Event()
+        self._reader = asyncio.create_task(self._read())
+
+    async def wait_until_listening(self) -> None:
+        """Return when `port` is known; raises ProcessFailed."""
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                await self._listening.wait()
+        except TimeoutError:
+            text = f"{self.name} has not started within {_START_TIMEOUT:.0f} s"
+            raise ProcessFailed(text, None) from None
+        if not self.port:
+            status = await self._process.wait()
+            said = "; ".join(self.lines) or f"{self.name} ended with status {status}"
+            raise ProcessFailed(said, status)
+
+    async def kill(self) -> None:
+        """End it at once, as a crash would: SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._reader
+
+    async def stop(self) -> None:
+        """Ask it to end; kill it when it does not."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT):
+                await self._process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await self.kill()
+
+    async def _read(self) -> None:
+        if self._process.stdout is None:
+            raise RuntimeError("made without a pipe")
+        async for raw in self._process.stdout:
+            line = raw.decode(errors="replace").strip()
+            self.lines = [*self.lines, line][-_KEPT_LINES:]
+            if match := _LISTENING.search(line):
+                self.port = int(match[1])
+                self._listening.set()
+        self._listening.set()
+
+
+class Processes:
+    """Starts processes and ends all that are left; an asynchronous context manager.
+
+    Args:
+        environment: the variables that all of them are given.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._running: list[ServerProcess] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(*(process.stop() for process in self._running))
+
+    async def start(
+        self, name: str, *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> ServerProcess:
+        """Start a Python module and return when it listens.
+
+        Args:
+            name: for messages.
+            *arguments: the module and its arguments.
+            variables: environment variables for this one.
+
+        Raises:
+            ProcessFailed: it ended, or does not listen.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "wsgw_core.demo.end_with_parent",
+            *arguments,
+            env={**self._environment, **(variables or {})},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # A ctrl-C is the demo's: it ends its processes in its own order.
+            start_new_session=True,
+        )
+        server = ServerProcess(name, process)
+        self._running.append(server)
+        await server.wait_until_listening()
+        return server
+
+    async def kill(self, process: ServerProcess) -> None:
+        """Kill one of them with SIGKILL."""
+        self._running.remove(process)
+        await process.kill()

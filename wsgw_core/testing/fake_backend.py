@@ -1,0 +1,187 @@
+"""A backend that answers dials by a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest, Headers, Sink
+
+from .fake_connection import FakeConnection
+from .watch import FAKE_PATIENCE, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The dial succeeds, `after` so many seconds."""
+
+    subprotocol: str | None = None
+    headers: Headers = ()
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """The dial raises BackendDeclined, `after` so many seconds."""
+
+    status: int = 403
+    headers: Headers = ()
+    body: bytes = b""
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The dial raises BackendUnavailable, `after` so many seconds."""
+
+    reason: str = "scripted"
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """The dial takes for ever; somebody must cancel it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The dial raises an exception that the contract does not allow: the plugin has a fault."""
+
+    error: Exception
+
+
+Answer = Accept | Decline | Unavailable | Hang | Fault
+
+
+class FakeBackend:
+    """A Backend that answers dials as the test wants.
+
+    Args:
+        backend_id: only for messages.
+        acknowledge: its connections report each message as delivered at once.
+        answer_close: its connections answer a close at once.
+
+    Attributes:
+        otherwise: the answer to dials for which `will` prepared nothing.
+        requests: every dial, in order.
+        connections: those that were accepted, in order.
+        cancelled: how many dials were cancelled.
+        probes, opened, closed: how often these were called.
+        healthy: whether `probe` succeeds.
+    """
+
+    def __init__(
+        self,
+        backend_id: str = "fake",
+        *,
+        acknowledge: bool = False,
+        answer_close: bool = True,
+        patience: float = FAKE_PATIENCE,
+    ) -> None:
+        self.backend_id = backend_id
+        self.otherwise: Answer = Accept()
+        self.requests: list[DialRequest] = []
+        self.connections: list[FakeConnection] = []
+        self.cancelled = 0
+        self.probes = 0
+        self.opened = 0
+        self.closed = 0
+        self.healthy = True
+        self._acknowledge = acknowledge
+        self._answer_close = answer_close
+        self._patience = patience
+        self._script: deque[Answer] = deque()
+        self._watch = Watch(patience)
+
+    # What the core calls
+
+    async def open(self) -> None:
+        """See Backend."""
+        self.opened += 1
+
+    async def connect(self, request: DialRequest, sink: Sink) -> FakeConnection:
+        """See Backend."""
+        self.requests.append(request)
+        self._watch.changed()
+        answer = self._script.popleft() if self._script else self.otherwise
+        try:
+            await self._delay(answer)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            self._watch.changed()
+            raise
+        match answer:
+            case Decline():
+                raise BackendDeclined(answer.status, answer.headers, answer.body)
+            case Unavailable():
+                raise BackendUnavailable(answer.reason)
+            case Fault():
+                raise answer.error
+            case Accept():
+                connection = FakeConnection(
+                    request,
+                    sink,
+                    answer.subprotocol,
+                    answer.headers,
+                    acknowledge=self._acknowledge,
+                    answer_close=self._answer_close,
+                    patience=self._patience,
+                )
+                self.connections.append(connection)
+                self._watch.changed()
+                return connection
+        raise AssertionError(f"not an answer: {answer!r}")
+
+    async def probe(self) -> None:
+        """See Backend."""
+        self.probes += 1
+        self._watch.changed()
+        if not self.healthy:
+            raise BackendUnavailable("scripted")
+
+    async def close(self) -> None:
+        """See Backend."""
+        self.closed += 1
+
+    # What the test calls
+
+    def will(self, *answers: Answer) -> None:
+        """Answer the next dials so, one after the other; later ones get `otherwise`."""
+        self._script.extend(answers)
+
+    def go_down(self, reason: str = "connection lost") -> None:
+        """Die: every connection breaks and dials find nobody until `come_up`."""
+        self.otherwise = Unavailable(reason)
+        self.healthy = False
+        for connection in self.connections:
+            connection.drop(reason)
+
+    def come_up(self) -> None:
+        """Accept dials again."""
+        self.otherwise = Accept()
+        self.healthy = True
+
+    async def connection(self, number: int = 0) -> FakeConnection:
+        """Wait until that many dials and one were accepted and the last of them is started."""
+        await self._watch.until(
+            lambda: len(self.connections) > number,
+            lambda: f"connection {number} of {self.backend_id}; it has {len(self.connections)}",
+        )
+        await self.connections[number].until_started()
+        return self.connections[number]
+
+    async def until_dialled(self, count: int) -> DialRequest:
+        """Wait for that many dials in total, whatever their answer; return the last of these."""
+        await self._watch.until(
+            lambda: len(self.requests) >= count,
+            lambda: f"{count} dials of {self.backend_id}, which had {len(self.requests)}",
+        )
+        return self.requests[count - 1]
+
+    @staticmethod
+    async def _delay(answer: Answer) -> None:
+        if isinstance(answer, Hang):
+            await asyncio.get_running_loop().create_future()
+        elif not isinstance(answer, Fault) and answer.after:
+            await asyncio.sleep(answer.after)

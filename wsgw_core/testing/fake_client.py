@@ -1,0 +1,86 @@
+"""A client end that records what a session does to it."""
+
+from __future__ import annotations
+
+from wsgw_core.api import Close, Message
+
+from .watch import FAKE_PATIENCE, Watch
+
+
+class FakeClient:
+    """A session's client end: `send`, `close`, `pause_reading`, `resume_reading`.
+
+    Attributes:
+        received: the messages sent to the client before it was closed.
+        received_late: those sent after that; a real client would not see them.
+        closes: every close, in order; a correct session closes once.
+        reading: False while the session does not want to hear from the client.
+        pauses: how often reading was paused.
+    """
+
+    def __init__(self, *, patience: float = FAKE_PATIENCE) -> None:
+        self.received: list[Message] = []
+        self.received_late: list[Message] = []
+        self.closes: list[Close] = []
+        self.reading = True
+        self.pauses = 0
+        self._watch = Watch(patience)
+
+    # What the session calls
+
+    def send(self, message: Message) -> None:
+        """Record one message."""
+        (self.received_late if self.closes else self.received).append(message)
+        self._watch.changed()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Record a close."""
+        self.closes.append(Close(code, reason))
+        self._watch.changed()
+
+    def pause_reading(self) -> None:
+        """Record that the session wants no more messages for now."""
+        self.pauses += self.reading
+        self.reading = False
+        self._watch.changed()
+
+    def resume_reading(self) -> None:
+        """Record that the session wants messages again."""
+        self.reading = True
+        self._watch.changed()
+
+    # What the test calls
+
+    @property
+    def texts(self) -> list[str]:
+        """The received messages as strings."""
+        return [message.text for message in self.received]
+
+    @property
+    def closed(self) -> Close | None:
+        """How the client was closed, if it was.
+
+        Raises:
+            AssertionError: it was closed more than once.
+        """
+        assert len(self.closes) <= 1, f"the client was closed more than once: {self.closes}"
+        return self.closes[0] if self.closes else None
+
+    async def until_received(self, count: int) -> list[Message]:
+        """Wait for that many messages in total and return them all."""
+        await self._watch.until(
+            lambda: len(self.received) >= count,
+            lambda: f"{count} messages at the client, which has {len(self.received)}",
+        )
+        return self.received
+
+    async def until_closed(self) -> Close:
+        """Wait for the close."""
+        await self._watch.until(lambda: bool(self.closes), lambda: "the client's close")
+        return self.closes[0]
+
+    async def until_reading(self, reading: bool) -> None:
+        """Wait until reading goes on (True) or is paused (False)."""
+        await self._watch.until(
+            lambda: self.reading == reading, lambda: f"the client's reading={reading}"
+        )

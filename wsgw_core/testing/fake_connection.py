@@ -1,0 +1,240 @@
+"""A connection whose backend is played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from wsgw_core.api import Close, DialRequest, Headers, Message, MessageKind, Sink
+
+from .watch import FAKE_PATIENCE, Watch
+
+
+def as_message(content: Message | str | bytes) -> Message:
+    """Make a TEXT message of a string and a BINARY one of bytes."""
+    if isinstance(content, Message):
+        return content
+    if isinstance(content, str):
+        return Message.from_text(content)
+    return Message(MessageKind.BINARY, content)
+
+
+class FakeConnection:
+    """One accepted dial. Implements BackendConnection; the test plays the backend.
+
+    Args:
+        request: the dial.
+        sink: the session.
+        subprotocol, headers: of its answer.
+        acknowledge: report each message as delivered in the loop's next turn.
+        answer_close: answer the session's close in the next turn, as a sound backend would.
+
+    Attributes:
+        received: the messages sent, until the end or the session's close.
+        ignored: the messages sent after that.
+        acknowledged: how many were reported as delivered.
+        started, paused: what the session wants.
+        close_request: the session's close, once it came; its first, if it closes again.
+        ended: what was reported as the end.
+        faults: what the session did against the contract, each also raised as AssertionError.
+    """
+
+    def __init__(
+        self,
+        request: DialRequest,
+        sink: Sink,
+        subprotocol: str | None = None,
+        headers: Headers = (),
+        *,
+        acknowledge: bool = False,
+        answer_close: bool = True,
+        patience: float = FAKE_PATIENCE,
+    ) -> None:
+        self.request = request
+        self.sink = sink
+        self.received: list[Message] = []
+        self.ignored: list[Message] = []
+        self.acknowledged = 0
+        self.started = False
+        self.paused = False
+        self.close_request: Close | None = None
+        self.ended: Close | None = None
+        self.faults: list[str] = []
+        self.acknowledge_at_once = acknowledge
+        self.answer_close = answer_close
+        self._subprotocol = subprotocol
+        self._headers = headers
+        self._waiting: deque[Message] = deque()
+        self._end: Close | None = None
+        self._watch = Watch(patience)
+
+    # What the session calls
+
+    @property
+    def subprotocol(self) -> str | None:
+        """See BackendConnection."""
+        return self._subprotocol
+
+    @property
+    def headers(self) -> Headers:
+        """See BackendConnection."""
+        return self._headers
+
+    def start(self) -> None:
+        """See BackendConnection."""
+        if self.started:
+            self._fault("start() was called twice")
+        self.started = True
+        self._soon(self._pass_on)
+        self._watch.changed()
+
+    def send(self, message: Message, /) -> None:
+        """See BackendConnection."""
+        if self.ended is not None or self.close_request is not None:
+            self.ignored.append(message)
+        else:
+            self.received.append(message)
+            if self.acknowledge_at_once:
+                self._soon(self._acknowledge_one)
+        self._watch.changed()
+
+    def pause(self) -> None:
+        """See BackendConnection."""
+        self.paused = True
+        self._watch.changed()
+
+    def resume(self) -> None:
+        """See BackendConnection."""
+        self.paused = False
+        self._soon(self._pass_on)
+        self._watch.changed()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """See BackendConnection; the test's own way to close is `hang_up`."""
+        if self.close_request is not None or self.ended is not None:
+            return
+        self.close_request = Close(code, reason)
+        if self.answer_close:
+            self._soon(self.confirm_close)
+        self._watch.changed()
+
+    # What the test calls, as the backend
+
+    @property
+    def texts(self) -> list[str]:
+        """The received messages as strings."""
+        return [message.text for message in self.received]
+
+    @property
+    def outstanding(self) -> int:
+        """How many of the received messages were not yet acknowledged."""
+        return len(self.received) - self.acknowledged
+
+    def reply(self, content: Message | str | bytes) -> bool:
+        """Have the backend send a message; before `start` and while paused it waits.
+
+        Returns:
+            What the session answered; True for a message that waits; False after the end.
+        """
+        if self.ended is not None:
+            return False
+        message = as_message(content)
+        if not self.started or self.paused or self._waiting:
+            self._waiting.append(message)
+            return True
+        return self.sink.message(message)
+
+    def acknowledge(self, count: int | None = None) -> None:
+        """Report the next `count` messages as delivered; None: all that were received.
+
+        Raises:
+            AssertionError: fewer messages are outstanding, or the connection is over.
+        """
+        count = self.outstanding if count is None else count
+        assert count <= self.outstanding, f"only {self.outstanding} messages are outstanding"
+        assert self.ended is None, "the connection is over"
+        if count:
+            self.acknowledged += count
+            self.sink.delivered(count)
+
+    def drop(self, reason: str = "connection lost") -> None:
+        """Break the connection: an abnormal end, after which the session goes on elsewhere."""
+        self._finish(Close(1006, reason, abnormal=True))
+
+    def hang_up(self, code: int = 1000, reason: str = "", *, abnormal: bool = False) -> None:
+        """Have the backend close the connection."""
+        self._finish(Close(code, reason, abnormal))
+
+    def confirm_close(self) -> None:
+        """Answer the session's close: everything before it arrived, then the end."""
+        if self.ended is None:
+            assert self.close_request is not None, "the session has not closed"
+            if self.started:
+                self.acknowledge()
+            self._finish(self.close_request)
+
+    def set_writable(self, writable: bool) -> None:
+        """Tell the session whether the backend takes more for now."""
+        assert self.started, "the connection is not started"
+        assert self.ended is None, "the connection is over"
+        self.sink.writable(writable)
+
+    async def until_received(self, count: int) -> list[Message]:
+        """Wait for that many messages in total and return them all."""
+        await self._watch.until(
+            lambda: len(self.received) >= count,
+            lambda: f"{count} messages at the backend, which has {len(self.received)}",
+        )
+        return self.received
+
+    async def until_started(self) -> None:
+        """Wait for `start`."""
+        await self._watch.until(lambda: self.started, lambda: "the connection's start")
+
+    async def until_close_requested(self) -> Close:
+        """Wait for the session's `close`."""
+        await self._watch.until(
+            lambda: self.close_request is not None, lambda: "the session to close the connection"
+        )
+        assert self.close_request is not None
+        return self.close_request
+
+    async def until_paused(self, paused: bool) -> None:
+        """Wait for `pause` (True) or `resume` (False)."""
+        await self._watch.until(
+            lambda: self.paused == paused, lambda: f"the connection's paused={paused}"
+        )
+
+    # Inside
+
+    def _fault(self, text: str) -> None:
+        self.faults.append(text)
+        raise AssertionError(text)
+
+    def _soon(self, action: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(action)
+
+    def _acknowledge_one(self) -> None:
+        if self.started and self.ended is None and self.outstanding:
+            self.acknowledge(1)
+
+    def _pass_on(self) -> None:
+        if self.acknowledge_at_once and self.ended is None:
+            self.acknowledge()  # what was sent before start()
+        while self._waiting and self.started and not self.paused and self.ended is None:
+            self.sink.message(self._waiting.popleft())
+        if self._end is not None:
+            self._finish(self._end)
+
+    def _finish(self, close: Close) -> None:
+        if self.ended is not None:
+            return
+        if not self.started and self.close_request is None:
+            self._end = close  # the session must not hear of it before it calls start()
+            return
+        while self._waiting and self.started:
+            self.sink.message(self._waiting.popleft())
+        self.ended = close
+        self.sink.closed(close)
+        self._watch.changed()
