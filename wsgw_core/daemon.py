@@ -71,9 +71,20 @@ def run_gateway(config: GatewayConfig, components: Components, signals: StopSign
 
 
 async def _run(config: GatewayConfig, components: Components, signals: StopSignals) -> int:
-    signals.attach(asyncio.get_running_loop())
-    gateway = Gateway(config, components)
-    stop = asyncio.create_task(signals.wait())
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    signals.tell(lambda: loop.call_soon_threadsafe(asked_to_stop.set))
+    try:
+        await _start_and_stop(Gateway(config, components), config, components, asked_to_stop)
+    finally:
+        signals.tell(None)
+    return EXIT_STOPPED
+
+
+async def _start_and_stop(
+    gateway: Gateway, config: GatewayConfig, components: Components, asked_to_stop: asyncio.Event
+) -> None:
+    stop = asyncio.create_task(asked_to_stop.wait())
     start = asyncio.create_task(gateway.start())
     try:
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -94,7 +105,6 @@ async def _run(config: GatewayConfig, components: Components, signals: StopSigna
         raise
     await gateway.stop()
     _log.info("stopped")
-    return EXIT_STOPPED
 
 
 def _tell_start(

@@ -1,25 +1,27 @@
-"""SIGINT and SIGTERM: the first asks for a clean stop, the second ends the process."""
+"""SIGINT and SIGTERM: the first asks for a clean stop, the second ends the process.
+
+Imports next to nothing, so that it is there before everything slow.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Receives the signals, before and while an event loop runs.
+    """Receives the signals, before and while a gateway runs.
 
-    Until `attach` is called a signal raises SystemExit(0) where the main thread is: there is
-    nothing yet that would have to be stopped. To be made and installed in the main thread.
+    While nobody is to be told, a signal raises KeyboardInterrupt where the main thread is: there
+    is nothing that would have to be stopped. To be made and installed in the main thread.
     """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()
+        self._stop: Callable[[], object] | None = None
         self._received = False
 
     def install(self) -> None:
@@ -27,13 +29,16 @@ class StopSignals:
         for number in _SIGNALS:
             signal.signal(number, self._receive)
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have this loop told of the signals from now on."""
-        self._loop = loop
+    def tell(self, stop: Callable[[], object] | None) -> None:
+        """Have `stop` called at the first signal, from between any two instructions; None: no more.
 
-    async def wait(self) -> None:
-        """Return when a stop is asked for."""
-        await self._stop.wait()
+        Called at once when the signal came already: the exception that it raised can have been
+        lost in a place that lets none through. For an event loop, `stop` has to go through
+        `call_soon_threadsafe`.
+        """
+        self._stop = stop
+        if stop is not None and self._received:
+            stop()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         if self._received:
@@ -42,6 +47,6 @@ class StopSignals:
             os.kill(os.getpid(), number)
             return
         self._received = True
-        if self._loop is None or self._loop.is_closed():
-            raise SystemExit(0)
-        self._loop.call_soon_threadsafe(self._stop.set)
+        if self._stop is None:
+            raise KeyboardInterrupt
+        self._stop()

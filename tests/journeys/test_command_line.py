@@ -89,16 +89,14 @@ class Shop:
         path.write_text(textwrap.dedent(text))
         return str(path)
 
-    def run(
-        self, *arguments: str | Path, timeout: float = 60.0, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [WSGW, *arguments],
             check=False,
             capture_output=True,
             text=True,
             env=self._environment(variables),
-            timeout=timeout,
+            timeout=60,
         )
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -467,3 +465,14 @@ def test_no_mistake_of_an_operator_shows_a_traceback(
     assert result.returncode == 2
     assert result.stderr
     assert all(line.startswith("wsgw: ") for line in result.stderr.splitlines())
+
+
+def test_run_works_without_uvloop(fake: Shop) -> None:
+    (fake.folder / "uvloop.py").write_text("raise ImportError('not for this platform')")
+    process = fake.start("run", **RUN)
+    wait_for(process, r"^wsgw: listening on 127\.0\.0\.1:\d+")
+
+    process.terminate()
+
+    assert rest_of(process) == "closing\n"
+    assert process.returncode == 0

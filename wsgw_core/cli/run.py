@@ -22,9 +22,12 @@ def run(file: Path | None) -> None:
     from wsgw_core.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help
 
     signals = StopSignals()
-    signals.install()
-    config, components = load(file)
+    try:
+        signals.install()
+        config, components = load(file)
 
-    from wsgw_core.daemon import run_gateway  # noqa: PLC0415 - slow
+        from wsgw_core.daemon import run_gateway  # noqa: PLC0415 - slow
 
-    sys.exit(run_gateway(config, components, signals))
+        sys.exit(run_gateway(config, components, signals))
+    except KeyboardInterrupt:
+        sys.exit(0)  # stopped before there was anything to stop

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
-
 import click
 
 from wsgw_core import __version__
@@ -15,6 +12,8 @@ _LIBRARIES = ("picows", "websockets", "uvloop")
 @click.command()
 def version() -> None:
     """Print the versions of the core, Python, libraries and plugins."""
+    import platform  # noqa: PLC0415 - slow
+
     from wsgw_core.plugin_loader import installed_plugins  # noqa: PLC0415 - slow
 
     lines = [("wsgw-core", __version__), ("python", platform.python_version())]
@@ -25,6 +24,8 @@ def version() -> None:
 
 
 def _installed(name: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - slow
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

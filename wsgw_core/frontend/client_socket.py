@@ -6,19 +6,22 @@ from collections.abc import Callable
 
 from ..api import Clock, Close, Limits, ReadBatch
 from ..relay.session import ClientEnd, Session
-from ..websocket import Endpoint
+from ..websocket import Endpoint, EndpointEvents
 
 
-class ClientSocket(Endpoint):
-    """Connects a session to its client.
+class ClientSocket:
+    """Connects a session to its client: the endpoint relays, this tells what becomes of it.
 
     Args:
         session: what the client's messages are for.
         on_gone: called once, when the transport is gone.
         limits, clock, read_batch: see Endpoint.
+
+    Attributes:
+        endpoint: the connection.
     """
 
-    __slots__ = ("_on_gone", "_session")
+    __slots__ = ("_on_gone", "_session", "endpoint")
 
     def __init__(
         self,
@@ -28,18 +31,25 @@ class ClientSocket(Endpoint):
         clock: Clock,
         read_batch: ReadBatch,
     ) -> None:
-        super().__init__(limits, clock, read_batch)
         self._session = session
         self._on_gone = on_gone
+        self.endpoint = Endpoint(self, limits, clock, read_batch)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Read from now on; the session has been started."""
-        self.deliver = self._session.client_message
-        super().begin(first_bytes)
+        """Start the session, then read, beginning with bytes that came behind the handshake."""
+        self._session.start(self.endpoint)
+        self.endpoint.deliver = self._session.client_message
+        self.endpoint.begin(first_bytes)
 
-    def writable(self, writable: bool) -> None:  # noqa: FBT001 - see Endpoint
-        """Tell the session whether the client keeps up."""
-        self._session.client_writable(writable)
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake."""
+        self.endpoint.close(code, reason)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.endpoint.abort()
+
+    # What the endpoint calls
 
     def ended(self, close: Close, *, violation: bool) -> None:
         """Tell the session that the client has gone."""
@@ -49,6 +59,23 @@ class ClientSocket(Endpoint):
         """Let go."""
         self._on_gone(self)
 
+    def writable(self, writable: bool, /) -> None:
+        """Tell the session whether the client keeps up."""
+        self._session.client_writable(writable)
 
-def _is_client_end(socket: ClientSocket) -> ClientEnd:
+    def heard(self) -> None:
+        """See EndpointEvents; of no use here."""
+
+    def pong_received(self, _payload: bytes, /) -> None:
+        """See EndpointEvents; nobody asked."""
+
+    def woken(self) -> None:
+        """See EndpointEvents; of no use here."""
+
+
+def _is_endpoint_events(socket: ClientSocket) -> EndpointEvents:
     return socket  # checked by the type checker
+
+
+def _is_client_end(endpoint: Endpoint) -> ClientEnd:
+    return endpoint  # checked by the type checker

@@ -179,8 +179,7 @@ class ClientHandshake(asyncio.Protocol):
             session, self._forget, settings.limits, self._loop, settings.read_batch
         )
         self._register(client)
-        client.attach(transport, client_side=False)
-        session.start(client)
+        client.endpoint.attach(transport, client_side=False)
         client.begin(self._head.rest)
 
     def _too_slow(self) -> None:
@@ -220,6 +219,8 @@ def _parse_head(head: bytes) -> Request:
 
 def _asks_for_websocket(request: Request) -> bool:
     upgrade = [
-        name.lower() for value in request.headers.get_all("Upgrade") for name in parse_upgrade(value)
+        name.lower()
+        for value in request.headers.get_all("Upgrade")
+        for name in parse_upgrade(value)
     ]
     return request.method == "GET" and upgrade == ["websocket"]

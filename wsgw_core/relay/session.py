@@ -118,9 +118,7 @@ class Session:
         self.client_message: Callable[[Message], None] = self.transmit
         self.inward: Callable[[Message], None] | None = None
         self._environment = environment
-        self._ledger = Ledger(
-            environment.limits.ledger_messages, environment.limits.ledger_bytes
-        )
+        self._ledger = Ledger(environment.limits.ledger_messages, environment.limits.ledger_bytes)
         self._state = State.DIALLING
         self._link: Link | None = None
         self._send: Callable[[Message], None] | None = None
@@ -144,9 +142,7 @@ class Session:
             NoBackend, BackendDeclined: see Dialler.
         """
         environment = self._environment
-        request = DialRequest(
-            self.id, self.path, self._dial_headers(), subprotocols, self.peer
-        )
+        request = DialRequest(self.id, self.path, self._dial_headers(), subprotocols, self.peer)
         dialled = await environment.dialler.dial(
             request, lambda: Link(self), timeout=environment.failover.dial_timeout
         )

@@ -6,8 +6,16 @@ to a transport; `head` reads HTTP heads within bounds.
 """
 
 from .close_codes import reason_bytes, sendable
-from .endpoint import Endpoint
+from .endpoint import Endpoint, EndpointEvents
 from .head import HeadReader, HeadTooLarge
 from .framing import attach
 
-__all__ = ["Endpoint", "HeadReader", "HeadTooLarge", "attach", "reason_bytes", "sendable"]
+__all__ = [
+    "Endpoint",
+    "EndpointEvents",
+    "HeadReader",
+    "HeadTooLarge",
+    "attach",
+    "reason_bytes",
+    "sendable",
+]

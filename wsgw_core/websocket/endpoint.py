@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -26,25 +27,67 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 _CLOSE = WSMsgType.CLOSE
+_new_message = Message.__new__
+
+NEVER = sys.maxsize
 
 
+class EndpointEvents(Protocol):
+    """Who is told what becomes of a connection; called from the transport's callbacks."""
+
+    def ended(self, close: Close, *, violation: bool) -> None:
+        """The connection is over for its user. Once, as soon as it is known.
+
+        That is when the peer's close frame is read, when the peer breaks the protocol, when the
+        closing handshake takes too long, or when the transport is lost.
+
+        Args:
+            close: the peer's code and reason; 1006 for a lost connection; for a violation the code
+                that the peer was sent.
+            violation: the peer broke the protocol or a limit.
+        """
+        ...
+
+    def disconnected(self) -> None:
+        """The transport is gone. Once, after `ended`."""
+        ...
+
+    def writable(self, writable: bool, /) -> None:
+        """Too much waits in the write buffer (False), or it has drained (True)."""
+        ...
+
+    def heard(self) -> None:
+        """A frame came that is not a whole message."""
+        ...
+
+    def pong_received(self, payload: bytes, /) -> None:
+        """A pong came."""
+        ...
+
+    def woken(self) -> None:
+        """A message was sent with which `wake_at` was reached."""
+        ...
+
+
+@final
 class Endpoint(WSListener):
-    """Receives and sends whole messages; subclasses say what happens with them.
+    """Receives and sends whole messages.
 
-    Every message goes to `deliver`, a plain function called from the socket's read callback. The
-    connection's end is told once, by `ended`, as soon as it is known: when the peer's close frame
-    is read, when the peer breaks the protocol, when the closing handshake takes too long, or when
-    the transport is lost. `disconnected` follows when the transport is gone.
+    Every message goes to `deliver`, a plain function called from the socket's read callback. There
+    are no subclasses on purpose: both ends of a relay run the same code on the same type, which is
+    what the interpreter is fastest at.
 
     Args:
+        events: who is told what becomes of the connection.
         limits: size of a message, write buffer, time of the closing handshake.
         clock: for the closing handshake's timeout.
         read_batch: shared by all connections that relay to each other.
 
     Attributes:
-        deliver: called with each message received.
+        deliver: called with each message received; set it before `begin`.
         sent_messages, sent_bytes: all that was ever sent.
-        asleep: a subclass sets it to be `woken` by the next message sent.
+        wake_at: `events.woken` is called by the message with which `sent_bytes` reaches it, and it
+            becomes NEVER.
     """
 
     __slots__ = (
@@ -53,6 +96,7 @@ class Endpoint(WSListener):
         "_close_sent",
         "_close_timer",
         "_ended",
+        "_events",
         "_fragments",
         "_fragments_kind",
         "_fragments_size",
@@ -63,55 +107,32 @@ class Endpoint(WSListener):
         "_protocol",
         "_server_side",
         "_transport",
-        "asleep",
         "deliver",
         "sent_bytes",
         "sent_messages",
+        "wake_at",
     )
 
     _transport: asyncio.Transport
     _frames: WSTransport
 
-    def __init__(self, limits: Limits, clock: Clock, read_batch: ReadBatch) -> None:
+    def __init__(
+        self, events: EndpointEvents, limits: Limits, clock: Clock, read_batch: ReadBatch
+    ) -> None:
+        self._events = events
         self._limits = limits
         self._clock = clock
         self._batch = read_batch
         self.deliver: Callable[[Message], object] = _ignore
-        self.asleep = False
         self.sent_messages = 0
         self.sent_bytes = 0
+        self.wake_at = NEVER
         self._fragments: list[bytes] | None = None
         self._fragments_kind = BINARY
         self._fragments_size = 0
         self._close_sent = False
         self._ended = False
         self._close_timer: asyncio.TimerHandle | None = None
-
-    # For subclasses
-
-    def woken(self) -> None:
-        """Called when a message is sent while `asleep` is true; it is false from then on."""
-
-    def heard(self) -> None:
-        """Called for each frame that is not a whole message."""
-
-    def pong_received(self, payload: bytes) -> None:
-        """Called for each pong."""
-
-    def writable(self, writable: bool) -> None:
-        """Called with False when too much waits in the write buffer, with True when it drained."""
-
-    def ended(self, close: Close, *, violation: bool) -> None:
-        """Called once, when the connection is over for its user.
-
-        Args:
-            close: the peer's code and reason; 1006 for a lost connection; for a violation the code
-                that the peer was sent.
-            violation: the peer broke the protocol or a limit.
-        """
-
-    def disconnected(self) -> None:
-        """Called once, when the transport is gone; after `ended`."""
 
     # Beginning
 
@@ -146,11 +167,12 @@ class Endpoint(WSListener):
             and self._fragments is None
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
         ):
-            data = frame.get_payload_as_bytes()
+            message = _new_message(Message)  # a third cheaper than calling the class
+            data = message.data = frame.get_payload_as_bytes()
             if opcode is _BINARY:
-                message = Message(BINARY, data)
+                message.kind = BINARY
             elif data.isascii() or _is_utf8(data):
-                message = Message(TEXT, data)
+                message.kind = TEXT
             else:
                 self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
                 return
@@ -170,14 +192,14 @@ class Endpoint(WSListener):
         """Take a control frame or a fragment (RFC 6455 sections 5.4 and 5.5)."""
         if self._ended:
             return
-        self.heard()
+        self._events.heard()
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
         elif opcode is _PING:
             self._frames.send_pong(frame.get_payload_as_bytes())
             self._flush_control()
         elif opcode is _PONG:
-            self.pong_received(frame.get_payload_as_bytes())
+            self._events.pong_received(frame.get_payload_as_bytes())
         elif opcode is _CLOSE:
             self._close_received(frame)
         else:
@@ -242,33 +264,35 @@ class Endpoint(WSListener):
                 self._end(Close(LOST, "connection lost"))
         # What refers to us in a circle is let go, so that nothing waits for the collector.
         del self._protocol
-        self.disconnected()
+        self._events.disconnected()
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
         if not self._ended:
             self._ended = True
             self.deliver = _ignore
             self._fragments = None
-            self.ended(close, violation=violation)
+            self._events.ended(close, violation=violation)
 
     # Sending
 
     def send(self, message: Message) -> None:
         """Send one message; without effect after a close."""
         self.sent_messages += 1
-        self.sent_bytes += len(message.data)
-        if self.asleep:
-            self.asleep = False
-            self.woken()
-        if self._pending or self._batch.is_open:
-            self._gather()
+        sent_bytes = self.sent_bytes = self.sent_bytes + len(message.data)
+        pending = self._pending
+        if pending or self._batch.is_open:
+            if len(pending) < 2:  # nothing but a cork: not gathering yet
+                self._gather()
             self._frames.send(message.kind, message.data)  # type: ignore[arg-type]
             if not self._batch.is_open:
                 self._gathering.flush()
         else:
             self._frames.send(message.kind, message.data)  # type: ignore[arg-type]
-            if self._pending:
+            if pending:
                 self._gathering.flush()
+        if sent_bytes >= self.wake_at:
+            self.wake_at = NEVER
+            self._events.woken()
 
     def ping(self, payload: bytes) -> None:
         """Send a ping."""
@@ -281,7 +305,8 @@ class Endpoint(WSListener):
             self._gathering.flush()
 
     def _gather(self) -> None:
-        if self._batch.is_open and len(self._pending) < 2:  # noqa: PLR2004 - nothing but a cork
+        """Have picows hand its frames over until the next flush."""
+        if self._batch.is_open:
             self._batch.add(self)
         if not self._pending:
             self._pending.append(b"")
@@ -300,8 +325,9 @@ class Endpoint(WSListener):
         self.resume_reading()  # or the answer would never be seen
         self._limit_closing()
 
-    def abort(self) -> None:
-        """Drop the connection without a word."""
+    def abort(self, reason: str = "connection aborted") -> None:
+        """Drop the connection without a word; it counts as lost."""
+        self._end(Close(LOST, reason))
         self._frames.disconnect(graceful=False)
 
     def _send_close(self, code: int, reason: str) -> None:
@@ -313,7 +339,9 @@ class Endpoint(WSListener):
 
     def _limit_closing(self) -> None:
         if self._close_timer is None:
-            self._close_timer = self._clock.call_later(self._limits.close_timeout, self.abort)
+            self._close_timer = self._clock.call_later(
+                self._limits.close_timeout, self.abort, "closing took too long"
+            )
 
     # Flow
 
@@ -330,12 +358,12 @@ class Endpoint(WSListener):
     def pause_writing(self) -> None:
         """Called by the transport."""
         if not self._ended:
-            self.writable(False)
+            self._events.writable(False)
 
     def resume_writing(self) -> None:
         """Called by the transport."""
         if not self._ended:
-            self.writable(True)
+            self._events.writable(True)
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -17,11 +17,10 @@ class Acknowledgement:
             early, so that the window never stops the reading of a client.
 
     Attributes:
-        asked: how many messages had been sent at the last ping.
+        asked, asked_bytes: what had been sent at the last ping.
     """
 
     __slots__ = (
-        "_asked_bytes",
         "_checkpoints",
         "_max_bytes",
         "_max_messages",
@@ -31,6 +30,7 @@ class Acknowledgement:
         "_sequence",
         "_waiting_since",
         "asked",
+        "asked_bytes",
     )
 
     def __init__(self, replay_window: float, max_messages: int, max_bytes: int) -> None:
@@ -38,7 +38,7 @@ class Acknowledgement:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self.asked = 0
-        self._asked_bytes = 0
+        self.asked_bytes = 0
         self._sequence = 0
         self._waiting_since: float | None = None
         # (when, messages, bytes) acknowledged by each pong of the replay window
@@ -65,7 +65,7 @@ class Acknowledgement:
         self._sequence += 1
         self._waiting_since = now
         self.asked = sent
-        self._asked_bytes = sent_bytes
+        self.asked_bytes = sent_bytes
         return self._sequence.to_bytes(8, "big")
 
     def answer(self, payload: bytes, now: float) -> bool:
@@ -73,7 +73,7 @@ class Acknowledgement:
         if self._waiting_since is None or payload != self._sequence.to_bytes(8, "big"):
             return False
         self._waiting_since = None
-        self._checkpoints.append((now, self.asked, self._asked_bytes))
+        self._checkpoints.append((now, self.asked, self.asked_bytes))
         return True
 
     def overdue(self, now: float, timeout: float) -> bool:

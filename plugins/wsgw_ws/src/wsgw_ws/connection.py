@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wsgw_core.api import BackendConnection, BackendContext, Close, Headers, Message, Sink
-from wsgw_core.websocket import Endpoint
+from wsgw_core.websocket import Endpoint, EndpointEvents
 
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
@@ -13,8 +15,8 @@ from .settings import WebSocketSettings
 _LOST = 1006
 
 
-class WebSocketConnection(Endpoint):
-    """Relays messages, reports their delivery by pongs, and tells abnormal ends from normal ones.
+class WebSocketConnection:
+    """Reports delivery by pongs, and tells abnormal ends from normal ones; the endpoint relays.
 
     Args:
         handshake: complete; its transport is paused.
@@ -22,20 +24,30 @@ class WebSocketConnection(Endpoint):
         sink: the session.
         settings, context: the backend's.
         pinger: shared by the backend's connections.
+
+    Attributes:
+        send: see BackendConnection; the endpoint's own, so that no call lies between.
+        subprotocol, headers: see BackendConnection.
     """
 
     __slots__ = (
         "_account",
         "_asked_to_close",
+        "_clock",
+        "_endpoint",
         "_handshake",
         "_heard",
+        "_hurry_after",
+        "_over",
         "_paused",
         "_ping_timeout",
         "_pinger",
         "_rest",
         "_settings",
         "_sink",
+        "_watched",
         "headers",
+        "send",
         "subprotocol",
     )
 
@@ -48,7 +60,6 @@ class WebSocketConnection(Endpoint):
         context: BackendContext,
         pinger: Pinger,
     ) -> None:
-        super().__init__(context.limits, context.clock, context.read_batch)
         self.subprotocol: str | None = answer.subprotocol
         wanted = {name.lower() for name in settings.pass_headers}
         self.headers: Headers = tuple(
@@ -60,6 +71,7 @@ class WebSocketConnection(Endpoint):
         self._rest = answer.rest
         self._sink = sink
         self._settings = settings
+        self._clock = context.clock
         self._pinger = pinger
         self._ping_timeout = context.ping_timeout
         self._account = Acknowledgement(
@@ -67,131 +79,168 @@ class WebSocketConnection(Endpoint):
             context.limits.ledger_messages // 2,
             context.limits.ledger_bytes // 2,
         )
-        self.asleep = True  # nothing to acknowledge
         self._heard = False
+        self._over = False
         self._paused = False
         self._asked_to_close: int | None = None
+        self._endpoint = Endpoint(self, context.limits, context.clock, context.read_batch)
+        self._endpoint.wake_at = 0  # by the first message
+        self._watched = False
+        self._hurry_after = context.limits.ledger_bytes // 4
+        self.send: Callable[[Message], None] = self._endpoint.send
 
     # What the core calls
 
     def start(self) -> None:
         """See BackendConnection."""
-        assert self._handshake is not None, "started twice"  # noqa: S101
+        assert self._handshake is not None, "started twice"  # noqa: S101 - the caller's fault
         handshake, self._handshake = self._handshake, None
         if handshake.lost or handshake.transport.is_closing():
-            self._clock.call_soon(self._lost_before_start)
+            self.send = _ignore
+            self._clock.call_soon(
+                self._report_end, Close(_LOST, "connection lost before it was used", abnormal=True)
+            )
             return
-        self.deliver = self._sink.message
-        self.attach(handshake.transport, client_side=True)
+        self._endpoint.deliver = self._sink.message
+        self._endpoint.attach(handshake.transport, client_side=True)
         self._pinger.add(self)
         self._clock.call_soon(self._begin)
 
     def pause(self) -> None:
         """See BackendConnection."""
-        self._paused = True
-        self.pause_reading()
+        if not self._over:
+            self._paused = True
+            self._endpoint.pause_reading()
 
     def resume(self) -> None:
         """See BackendConnection."""
-        self._paused = False
-        self.resume_reading()
+        if not self._over:
+            self._paused = False
+            self._endpoint.resume_reading()
 
     def close(self, code: int, reason: str = "") -> None:
         """See BackendConnection."""
-        if self._handshake is not None:  # never started
-            handshake, self._handshake = self._handshake, None
-            handshake.transport.abort()
-            self._clock.call_soon(self._sink.closed, Close(code, reason))
+        if self._over or self._asked_to_close is not None:
             return
-        if self._asked_to_close is None:
-            self._asked_to_close = code
+        self._asked_to_close = code
+        if self._handshake is not None:  # never started
+            self._handshake.transport.abort()
+            self._clock.call_soon(self._report_end, Close(code, reason))
+        else:
             self._paused = False
-            super().close(code, reason)
+            self._endpoint.close(code, reason)
 
     # What the pinger calls
 
     def tick(self, now: float) -> bool:
         """Release, ask or give up; False when there is nothing left to do."""
-        if self._ended:
+        if self._over:
             return False
-        account = self._account
-        released = account.release(now)
-        if released:
-            self._sink.delivered(released)
+        account, endpoint = self._account, self._endpoint
+        self._release(now)
         if account.waiting:
             if self._heard or self._paused:  # it lives, or we do not listen
                 account.excuse(now)
             elif account.overdue(now, self._ping_timeout):
-                self._give_up(f"no pong for {self._ping_timeout:g} s")
+                endpoint.abort(f"no pong for {self._ping_timeout:g} s")
                 return False
             self._heard = False
-            self.deliver = self._note_and_deliver
-        elif account.asked != self.sent_messages:
+            endpoint.deliver = self._note_and_deliver
+        elif account.asked != endpoint.sent_messages:
             self._ask(now)
-        self.asleep = account.settled(self.sent_messages)
-        return not self.asleep
+        if account.settled(endpoint.sent_messages):
+            self._watched = False
+            endpoint.wake_at = 0
+        return self._watched
 
     def keep_alive(self, now: float) -> None:
         """Ask for a sign of life."""
-        if self.asleep:
-            self.asleep = False
+        if not self._watched:
             self._ask(now)
-            self._pinger.watch(self)
-
-    def _ask(self, now: float) -> None:
-        self.ping(self._account.ask(now, self.sent_messages, self.sent_bytes))
-
-    def _note_and_deliver(self, message: Message) -> bool:
-        """Deliver a message while a pong is late; every other one goes to the sink directly."""
-        self._heard = True
-        self.deliver = self._sink.message
-        return self._sink.message(message)
+            self._watch()
 
     # What the endpoint calls
 
     def woken(self) -> None:
-        """Have messages acknowledged from now on."""
-        self._pinger.watch(self)
+        """Have messages acknowledged from now on; at once when there are many bytes."""
+        if not self._watched:
+            self._watch()
+        elif not self._account.waiting:
+            self._ask(self._clock.time())
 
     def heard(self) -> None:
         """Note a sign of life."""
         self._heard = True
 
-    def pong_received(self, payload: bytes) -> None:
+    def pong_received(self, payload: bytes, /) -> None:
         """Take an acknowledgement."""
-        self._account.answer(payload, self._clock.time())
+        self._heard = True
+        now = self._clock.time()
+        if self._account.answer(payload, now):
+            self._release(now)
+            if self._endpoint.sent_bytes - self._account.asked_bytes >= self._hurry_after:
+                self._ask(now)
 
-    def writable(self, writable: bool) -> None:  # noqa: FBT001 - as in the contract
-        """Pass on whether the backend takes more."""
-        self._clock.call_soon(self._report_writable, writable)  # we may be inside of `send`
+    def writable(self, writable: bool, /) -> None:
+        """Pass on whether the backend takes more; later, since we may be inside of `send`."""
+        self._clock.call_soon(self._report_writable, writable)
 
     def ended(self, close: Close, *, violation: bool) -> None:
         """Tell the session how the backend ended it."""
         self._pinger.remove(self)
         answered = self._asked_to_close == close.code  # an answer repeats the code
-        abnormal = violation or (
-            close.code in self._settings.abnormal_close_codes and not answered
-        )
-        self._sink.closed(Close(close.code, close.reason, abnormal or close.code == _LOST))
+        abnormal = violation or (close.code in self._settings.abnormal_close_codes and not answered)
+        self._report_end(Close(close.code, close.reason, abnormal or close.code == _LOST))
+
+    def disconnected(self) -> None:
+        """See EndpointEvents; the session knows already."""
+
+    # Steps
 
     def _begin(self) -> None:
         rest, self._rest = self._rest, b""
-        self.begin(rest)
+        self._endpoint.begin(rest)
         if self._paused:
-            self.pause_reading()
+            self._endpoint.pause_reading()
 
-    def _report_writable(self, writable: bool) -> None:  # noqa: FBT001 - as above
-        if not self._ended:
+    def _watch(self) -> None:
+        self._watched = True
+        self._endpoint.wake_at = self._account.asked_bytes + self._hurry_after
+        self._pinger.watch(self)
+
+    def _release(self, now: float) -> None:
+        released = self._account.release(now)
+        if released:
+            self._sink.delivered(released)
+
+    def _ask(self, now: float) -> None:
+        endpoint = self._endpoint
+        endpoint.wake_at = endpoint.sent_bytes + self._hurry_after
+        endpoint.ping(self._account.ask(now, endpoint.sent_messages, endpoint.sent_bytes))
+
+    def _note_and_deliver(self, message: Message) -> bool:
+        """Deliver a message while a pong is late; every other one goes to the sink directly."""
+        self._heard = True
+        self._endpoint.deliver = self._sink.message
+        return self._sink.message(message)
+
+    def _report_writable(self, writable: bool) -> None:
+        if not self._over:
             self._sink.writable(writable)
 
-    def _lost_before_start(self) -> None:
-        self._sink.closed(Close(_LOST, "connection lost before it was used", abnormal=True))
+    def _report_end(self, close: Close) -> None:
+        if not self._over:
+            self._over = True
+            self._sink.closed(close)
 
-    def _give_up(self, reason: str) -> None:
-        self._end(Close(_LOST, reason))
-        self.abort()
+
+def _ignore(_message: Message) -> None:
+    pass
 
 
 def _is_backend_connection(connection: WebSocketConnection) -> BackendConnection:
     return connection  # checked by the type checker
 
+
+def _is_endpoint_events(connection: WebSocketConnection) -> EndpointEvents:
+    return connection  # checked by the type checker

@@ -168,9 +168,7 @@ def _parse_head(head: bytes) -> Response:
     reader = StreamReader()
     reader.feed_data(head)
     # `proxy` is the library's word for: there is a head and no body
-    parser = Response.parse(
-        reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True
-    )
+    parser = Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True)
     try:
         next(parser)
     except StopIteration as done:
