@@ -112,7 +112,7 @@ class BackendEntry(Entry):
     @property
     def scheme(self) -> str | None:
         """The scheme of the URL."""
-        return (urlsplit(self.url).scheme or None) if self.url else None
+        return urlsplit(self.url).scheme if self.url and "://" in self.url else None
 
     @property
     def kind_or_scheme(self) -> str:

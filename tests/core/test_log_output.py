@@ -27,8 +27,9 @@ def test_line_ends_and_control_characters_are_escaped() -> None:
 
 
 def test_a_traceback_stays_in_the_line() -> None:
-    with pytest.raises(LookupError) as caught:
-        {}["lost"]
+    empty: dict[str, int] = {}
+    with pytest.raises(KeyError) as caught:
+        empty["lost"]
 
     shown = line("fault", failed=caught.value)
 

@@ -297,7 +297,7 @@ def test_a_kind_registered_twice_is_refused_and_the_first_one_stays() -> None:
 
     problem = problem_of(plugins, plugin(lambda registry: registry.add("a", Options, make_other)))
 
-    assert "backend kind 'a' is registered twice" in problem
+    assert "backend 'a' is registered twice" in problem
     found = plugins.backends.find("a")
     assert found is not None
     assert found.factory is make

@@ -71,7 +71,7 @@ class BackendDeclined(BackendError):
         super().__init__(f"declined with status {status}")
 
 
-class CloseSession(Exception):  # noqa: N818 - a request, not an error
+class CloseSession(Exception):
     """Raised by a valve to end its session: client and backend see this code and reason.
 
     Args:

@@ -42,8 +42,7 @@ class Registry(Generic[FactoryT]):
 
     def __init__(self, role: str) -> None:
         self.role = role
-        self._kinds: dict[str, Registration[FactoryT]] = {}
-        self._schemes: dict[str, Registration[FactoryT]] = {}
+        self._by_name: dict[str, Registration[FactoryT]] = {}
 
     def add(
         self,
@@ -59,36 +58,37 @@ class Registry(Generic[FactoryT]):
             kind: the name used in the configuration's `kind`.
             options: the model that checks the entry's other keys.
             factory: called with the checked options and a context, or, for valves, the session.
-            schemes: URL schemes that stand for this kind (backends only).
+            schemes: further URL schemes that stand for this kind (backends only); the kind's own
+                name is one already.
 
         Raises:
-            PluginError: the kind or a scheme is taken.
+            PluginError: the kind or a scheme is taken, or `schemes` is a string.
         """
-        if kind in self._kinds:
-            raise PluginError(f"{self.role} kind {kind!r} is registered twice")
-        for scheme in schemes:
-            if scheme in self._schemes:
+        if isinstance(schemes, str):
+            raise PluginError(f"{self.role} kind {kind!r}: schemes is a string, not a sequence")
+        names = dict.fromkeys((kind, *schemes))
+        for name in names:
+            taken = self._by_name.get(name)
+            if taken is not None:
                 raise PluginError(
-                    f"URL scheme {scheme!r} is registered by {self.role} kinds"
-                    f" {self._schemes[scheme].kind!r} and {kind!r}"
+                    f"{self.role} {name!r} is registered twice: by kinds {taken.kind!r}"
+                    f" and {kind!r}"
                 )
         registration = Registration(kind, options, factory, tuple(dict.fromkeys(schemes)))
-        self._kinds[kind] = registration
-        self._schemes.update(dict.fromkeys(schemes, registration))
+        self._by_name.update(dict.fromkeys(names, registration))
 
     def remove(self, kind: str) -> None:
         """Forget a kind and its schemes; used to roll a failed registration back."""
-        registration = self._kinds.pop(kind)
-        for scheme in registration.schemes:
-            del self._schemes[scheme]
+        for name in [name for name, entry in self._by_name.items() if entry.kind == kind]:
+            del self._by_name[name]
 
     def find(self, kind_or_scheme: str) -> Registration[FactoryT] | None:
-        """Return the registration of a kind or, failing that, of a URL scheme."""
-        return self._kinds.get(kind_or_scheme) or self._schemes.get(kind_or_scheme)
+        """Return the registration of a kind or of a URL scheme."""
+        return self._by_name.get(kind_or_scheme)
 
     def kinds(self) -> tuple[str, ...]:
         """Return all registered kinds."""
-        return tuple(self._kinds)
+        return tuple(dict.fromkeys(entry.kind for entry in self._by_name.values()))
 
 
 BackendFactory = Callable[[Any, BackendContext], Backend]

@@ -199,12 +199,13 @@ class ClientHandshake(asyncio.Protocol):
         if transport.is_closing():
             return
         transport.write(answers.refusal(refusal))
-        if transport.can_write_eof():
+        try:
             transport.write_eof()
-            self._timer.cancel()
-            self._timer = self._loop.call_later(_LINGER, transport.abort)
-        else:
+        except (OSError, NotImplementedError):  # the client has gone already, or TLS
             transport.close()
+            return
+        self._timer.cancel()
+        self._timer = self._loop.call_later(_LINGER, transport.abort)
 
 
 def _parse_head(head: bytes) -> Request:

@@ -15,7 +15,7 @@ from .backend_pool import BackendPool, PooledBackend
 SinkT = TypeVar("SinkT", bound=Sink)
 
 
-class NoBackend(Exception):  # noqa: N818 - an outcome, not a fault
+class NoBackend(Exception):
     """No backend could be had; the text says why, one part for each that was tried."""
 
 

@@ -14,7 +14,7 @@ from ..pool.dialler import Dialler
 from .session_table import SessionTable
 
 if TYPE_CHECKING:
-    from .link import Link
+    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ class Ledger:
     """Keeps each message until it is delivered, in order; so it can be sent again.
 
     While a connection serves, it has been given all `entries`; while none does, those behind the
-    first `replayable` have not been given to any. Messages that the connection has acknowledged but the
-    application must still answer are kept aside; they are older than all others.
+    first `replayable` have been given to none. Messages that the connection has acknowledged but
+    the application must still answer are kept aside; they are older than all others.
 
     A message weighs its payload and a share for its bookkeeping, `max_bytes / max_messages`; so
     one bound on the weight keeps both bounds.

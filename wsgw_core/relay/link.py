@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..api import BackendConnection, Close, Hydration, Message, Sink
@@ -14,21 +15,23 @@ if TYPE_CHECKING:
 class Link:
     """What a backend connection is given as its Sink; dead once the session has let go of it.
 
+    Args:
+        session: whose end it is.
+
     Attributes:
-        connection: set when the dial has succeeded.
-        backend: whose connection it is.
-        unacknowledged_hydration: how many of the first messages are not the ledger's.
+        connection, backend: set when the dial has succeeded.
     """
 
-    __slots__ = ("_hydrations", "_session", "backend", "connection", "unacknowledged_hydration")
+    __slots__ = ("_hydrating", "_hydrations", "_receive", "_session", "backend", "connection")
 
     connection: BackendConnection
     backend: PooledBackend
 
     def __init__(self, session: Session) -> None:
         self._session: Session | None = session
-        self._hydrations: list[Hydration] | None = None
-        self.unacknowledged_hydration = 0
+        self._receive: Callable[[Message], object] | None = None
+        self._hydrations: list[Hydration] = []
+        self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
     def open(self, backend: PooledBackend, connection: BackendConnection) -> None:
         """Take the connection that the dial gave."""
@@ -36,49 +39,44 @@ class Link:
         self.connection = connection
         backend.active += 1
 
+    def receive_with(self, receive: Callable[[Message], object] | None) -> None:
+        """Set where the backend's messages go; None: the client is gone."""
+        self._receive = receive
+
     def sever(self) -> None:
         """Let nothing through any more."""
         if self._session is not None:
-            self._session = None
+            self._session = self._receive = None
             self.backend.active -= 1
 
     def hydrate(self, hydrations: list[Hydration]) -> None:
-        """Tell a new backend what it must hear before the replay."""
+        """Tell a new backend what it must hear before the replay, and swallow its answers."""
         for hydration in hydrations:
-            self.unacknowledged_hydration += 1
+            self._hydrating += 1
             self.connection.send(hydration.message)
-        self._hydrations = [each for each in hydrations if each.is_answer is not None] or None
+        self._hydrations = [each for each in hydrations if each.is_answer is not None]
 
     # What the connection calls
 
     def message(self, message: Message, /) -> bool:
         """See Sink."""
-        session = self._session
-        if session is None:
-            return False
-        if self._hydrations is not None and self._swallow(message):
-            return True
-        inward = session.inward
-        if inward is not None:
-            inward(message)
-            return session.client is not None
-        client = session.client
-        if client is None:
-            return False
-        client.send(message)
+        receive = self._receive
+        if receive is None or (self._hydrations and self._swallow(message)):
+            return receive is not None
+        receive(message)
         return True
 
     def delivered(self, count: int, /) -> None:
         """See Sink."""
         if self._session is None:
             return
-        if self.unacknowledged_hydration:
-            swallowed = min(count, self.unacknowledged_hydration)
-            self.unacknowledged_hydration -= swallowed
-            count -= swallowed
+        if self._hydrating:
+            hydrated = min(count, self._hydrating)
+            self._hydrating -= hydrated
+            count -= hydrated
         self._session.messages_delivered(count)
 
-    def writable(self, writable: bool, /) -> None:  # noqa: FBT001 - as in the contract
+    def writable(self, writable: bool, /) -> None:
         """See Sink."""
         if self._session is not None:
             self._session.backend_writable(writable)
@@ -89,12 +87,9 @@ class Link:
             self._session.backend_closed(close)
 
     def _swallow(self, message: Message) -> bool:
-        for hydration in self._hydrations or ():
+        for hydration in self._hydrations:
             if hydration.is_answer is not None and hydration.is_answer(message):
-                assert self._hydrations is not None  # noqa: S101 - for the type checker
                 self._hydrations.remove(hydration)
-                if not self._hydrations:
-                    self._hydrations = None
                 return True
         return False
 

@@ -15,8 +15,8 @@ from .failover import Failover
 from .ledger import Ledger
 from .link import Link
 from .session_state import Event, State, after
-from .session_view import SessionView
 from .session_valves import SessionValves
+from .session_view import SessionView
 
 _NORMAL = 1000
 _GOING_AWAY = 1001
@@ -95,7 +95,6 @@ class Session:
         "client",
         "client_message",
         "id",
-        "inward",
         "path",
         "peer",
         "plugin_state",
@@ -116,7 +115,6 @@ class Session:
         self.client: ClientEnd | None = None  # as long as it can be sent to
         self._client_end: ClientEnd | None = None
         self.client_message: Callable[[Message], None] = self.transmit
-        self.inward: Callable[[Message], None] | None = None
         self._environment = environment
         self._ledger = Ledger(environment.limits.ledger_messages, environment.limits.ledger_bytes)
         self._state = State.DIALLING
@@ -158,6 +156,7 @@ class Session:
         """
         if self._environment.valves:
             self._valves = SessionValves(self, self._environment)
+            self.client_message = self._valves.transmit
         self._state = after(self._state, Event.BACKEND_READY)
         self.client = self._client_end = client
         self._environment.table.add(self)
@@ -172,7 +171,7 @@ class Session:
 
     # What the client's socket calls
 
-    def client_writable(self, writable: bool) -> None:  # noqa: FBT001 - a callback
+    def client_writable(self, writable: bool) -> None:
         """Stop or resume the reading of the backend."""
         self._hold_backend(_Hold.OTHER_SIDE_SLOW, hold=not writable)
 
@@ -186,6 +185,8 @@ class Session:
         if self._state is State.ENDED:
             return
         self.client = None
+        if self._link is not None:
+            self._link.receive_with(None)
         if violation:
             self._environment.counters.violations.value += 1
             self._log("client broke the protocol: %d %s", close.code, close.reason)
@@ -218,14 +219,14 @@ class Session:
         if self.client is not None:
             self.client.send(message)
 
-    def hold_client_for_valves(self, hold: bool) -> None:  # noqa: FBT001 - a callback
+    def hold_client_for_valves(self, hold: bool) -> None:
         """Stop or resume the reading of the client, since a valve is slow."""
         if hold:
             self._hold_client(_Hold.VALVES_BUSY)
         else:
             self._release_client(_Hold.VALVES_BUSY)
 
-    def hold_backend_for_valves(self, hold: bool) -> None:  # noqa: FBT001 - a callback
+    def hold_backend_for_valves(self, hold: bool) -> None:
         """Stop or resume the reading of the backend, since a valve is slow."""
         self._hold_backend(_Hold.VALVES_BUSY, hold=hold)
 
@@ -247,7 +248,7 @@ class Session:
             self._failover_is_over()
         self._release_if_roomy()
 
-    def backend_writable(self, writable: bool) -> None:  # noqa: FBT001 - a callback
+    def backend_writable(self, writable: bool) -> None:
         """Stop or resume the reading of the client."""
         if writable:
             self._release_client(_Hold.OTHER_SIDE_SLOW)
@@ -355,6 +356,7 @@ class Session:
         """Start the connection, and give it what it is owed."""
         assert self._link is not None  # noqa: S101 - for the type checker
         connection = self._link.connection
+        self._link.receive_with(self._inward())
         connection.start()
         if self.reconnects and self._valves is not None:
             self._link.hydrate(self._valves.hydrations())
@@ -365,6 +367,12 @@ class Session:
             connection.pause()
         if self._state is State.FLUSHING:
             self._close_flushed()
+
+    def _inward(self) -> Callable[[Message], object] | None:
+        """Return what takes the backend's messages."""
+        if self.client is None:
+            return None
+        return self._valves.receive if self._valves is not None else self.client.send
 
     def _let_go(self) -> PooledBackend:
         """Sever the link to the backend; the connection's end is somebody else's business."""
@@ -512,8 +520,10 @@ class Session:
 
     def _close_flushed(self) -> None:
         """Pass the client's close on, behind all its messages."""
-        assert self._link is not None and self._client_close is not None  # noqa: S101, PT018
-        self._link.connection.close(self._client_close.code, self._client_close.reason)
+        close, link = self._client_close, self._link
+        assert link is not None  # noqa: S101 - for the type checker
+        assert close is not None  # noqa: S101 - for the type checker
+        link.connection.close(close.code, close.reason)
 
     def _flush_overdue(self) -> None:
         self._flush_timer = None
@@ -543,7 +553,6 @@ class Session:
             self._valves.stop()
         # Whoever still calls is not heard; and no circle keeps the session from being freed.
         self.client_message = _ignore
-        self.inward = None
 
     # What is read
 
@@ -586,7 +595,7 @@ class Session:
                 self._environment.logger.exception("session %s: fault in a listener", self.id)
 
     def _log(self, text: str, *arguments: Any) -> None:
-        self._environment.logger.info("session %s: " + text, self.id, *arguments)
+        self._environment.logger.info("session %s: %s", self.id, text % arguments)
 
 
 def _ignore(_message: Message) -> None:

@@ -14,7 +14,7 @@ from .session import Session
 _PASSED_ON = frozenset({"www-authenticate", "location", "retry-after", "content-type"})
 
 
-class Refused(Exception):  # noqa: N818 - an outcome, not a fault
+class Refused(Exception):
     """The client gets an answer other than 101."""
 
     def __init__(self, refusal: Refusal) -> None:

@@ -21,6 +21,9 @@ class SessionValves:
         session: whose valves they are.
         environment: which valves, and their limits.
 
+    Attributes:
+        transmit, receive: take a message of the client's, of the backend's.
+
     Raises:
         Exception: whatever the factory of a valve raises.
     """
@@ -48,8 +51,8 @@ class SessionValves:
             ChainEnds(session.deliver, session.close, session.hold_backend_for_valves),
             environment,
         )
-        session.client_message = self._outward.feed
-        session.inward = self._inward.feed
+        self.transmit = self._outward.feed
+        self.receive = self._inward.feed
 
     def hydrations(self) -> list[Hydration]:
         """Return what the valves want a new backend to hear first."""

@@ -8,7 +8,7 @@ from .watch import FAKE_PATIENCE, Watch
 
 
 class FakeClient:
-    """A session's client end: `send`, `close`, `pause_reading`, `resume_reading`.
+    """A session's client end: everything that a session asks of one.
 
     Attributes:
         received: the messages sent to the client before it was closed.
@@ -27,6 +27,11 @@ class FakeClient:
         self._watch = Watch(patience)
 
     # What the session calls
+
+    @property
+    def sent_messages(self) -> int:
+        """Messages sent so far, whatever became of them."""
+        return len(self.received) + len(self.received_late)
 
     def send(self, message: Message) -> None:
         """Record one message."""

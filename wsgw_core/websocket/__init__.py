@@ -7,8 +7,8 @@ to a transport; `head` reads HTTP heads within bounds.
 
 from .close_codes import reason_bytes, sendable
 from .endpoint import Endpoint, EndpointEvents
-from .head import HeadReader, HeadTooLarge
 from .framing import attach
+from .head import HeadReader, HeadTooLarge
 
 __all__ = [
     "Endpoint",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -20,6 +20,9 @@ from .close_codes import (
     sendable,
 )
 from .framing import GatheringTransport, attach, feed
+
+if TYPE_CHECKING:
+    from picows.picows import WSCloseHandshake
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
@@ -255,11 +258,12 @@ class Endpoint(WSListener):
         if self._close_timer is not None:
             self._close_timer.cancel()
         if not self._ended:
-            handshake = transport.close_handshake
+            # None as long as no close frame was seen or sent, whatever the stub says
+            handshake: WSCloseHandshake | None = transport.close_handshake
             if handshake is not None and handshake.sent is not None and not self._close_sent:
                 # picows saw a violation and has sent the close frame by itself
-                close = Close(int(handshake.sent.code), handshake.sent.reason)  # type: ignore[call-overload]
-                self._end(close, violation=True)
+                sent = handshake.sent
+                self._end(Close(cast("int", sent.code), sent.reason), violation=True)
             else:
                 self._end(Close(LOST, "connection lost"))
         # What refers to us in a circle is let go, so that nothing waits for the collector.
@@ -283,11 +287,11 @@ class Endpoint(WSListener):
         if pending or self._batch.is_open:
             if len(pending) < 2:  # nothing but a cork: not gathering yet
                 self._gather()
-            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]
+            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]  # opcode
             if not self._batch.is_open:
                 self._gathering.flush()
         else:
-            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]
+            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]  # opcode
             if pending:
                 self._gathering.flush()
         if sent_bytes >= self.wake_at:
@@ -333,7 +337,7 @@ class Endpoint(WSListener):
     def _send_close(self, code: int, reason: str) -> None:
         if not self._close_sent:
             self._close_sent = True
-            self._frames.send_close(sendable(code), reason_bytes(reason))  # type: ignore[arg-type]
+            self._frames.send_close(sendable(code), reason_bytes(reason))  # type: ignore[arg-type]  # code
             if self._pending:
                 self._gathering.flush()
 

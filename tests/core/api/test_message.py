@@ -45,7 +45,7 @@ def test_messages_are_equal_when_kind_and_data_are(
 def test_a_message_is_nothing_but_a_message() -> None:
     assert Message(TEXT, b"a") != b"a"
     with pytest.raises(AttributeError):
-        Message(TEXT, b"a").note = "x"  # type: ignore[attr-defined]
+        Message(TEXT, b"a").note = "x"  # type: ignore[attr-defined]  # what is tested
 
 
 def test_its_text_for_logs_is_short() -> None:

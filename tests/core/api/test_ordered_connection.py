@@ -334,7 +334,7 @@ async def test_a_backend_that_answers_the_close_ends_it_without_interrupting_fin
         await original(close)
         released.append(now())
 
-    connection.finish = finish  # type: ignore[method-assign]
+    connection.finish = finish  # type: ignore[method-assign]  # simpler than a class
     watched.close(1000, "bye")
     assert await sink.until_closed() == Close(1000, "answered")
     await asyncio.sleep(2)

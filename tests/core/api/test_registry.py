@@ -28,26 +28,29 @@ def test_a_kind_is_found_by_its_name_and_by_its_schemes() -> None:
     assert registry.kinds() == ("websocket",)
 
 
-def test_a_kind_goes_before_a_scheme_of_the_same_name() -> None:
+def test_a_kind_cannot_be_named_like_a_scheme() -> None:
     registry = new()
     registry.add("parrot", Options, factory, schemes=("echo",))
-    registry.add("echo", Options, factory)
-    found = registry.find("echo")
-    assert found is not None
-    assert found.kind == "echo"
+    with pytest.raises(PluginError, match=r"'echo' is registered twice: .* 'parrot' and 'echo'"):
+        registry.add("echo", Options, factory)
+
+
+def test_schemes_are_a_sequence() -> None:
+    with pytest.raises(PluginError, match="schemes is a string"):
+        new().add("ws", Options, factory, schemes="ws")
 
 
 def test_a_kind_is_registered_once() -> None:
     registry = new()
     registry.add("echo", Options, factory)
-    with pytest.raises(PluginError, match="backend kind 'echo' is registered twice"):
+    with pytest.raises(PluginError, match="backend 'echo' is registered twice"):
         registry.add("echo", Options, factory)
 
 
 def test_a_scheme_belongs_to_one_kind_and_a_failed_registration_leaves_nothing() -> None:
     registry = new()
     registry.add("one", Options, factory, schemes=("a", "b"))
-    with pytest.raises(PluginError, match=r"URL scheme 'b' is registered .* 'one' and 'two'"):
+    with pytest.raises(PluginError, match=r"'b' is registered twice: .* 'one' and 'two'"):
         registry.add("two", Options, factory, schemes=("c", "b"))
     assert registry.find("two") is None
     assert registry.find("c") is None

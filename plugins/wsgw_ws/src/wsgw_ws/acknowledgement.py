@@ -60,7 +60,8 @@ class Acknowledgement:
 
         Args:
             now: the clock's time.
-            sent, sent_bytes: all that was ever given to the connection.
+            sent: messages ever given to the connection.
+            sent_bytes: their payloads together.
         """
         self._sequence += 1
         self._waiting_since = now

@@ -51,7 +51,7 @@ class WebSocketConnection:
         "subprotocol",
     )
 
-    def __init__(  # noqa: PLR0913 - made in one place
+    def __init__(
         self,
         handshake: ClientHandshake,
         answer: Answer,

@@ -98,11 +98,11 @@ class ClientHandshake(asyncio.Protocol):
 
     def _head_complete(self) -> None:
         response = _parse_head(cast("bytes", self._head.head))
-        if response.status_code == 101:  # noqa: PLR2004
+        if response.status_code == 101:
             self._client.process_response(response)
             self.transport.pause_reading()
             self.answer.set_result(Answer(response, self._client.subprotocol, self._head.rest))
-        elif 300 <= response.status_code < 500:  # noqa: PLR2004
+        elif 300 <= response.status_code < 500:
             self._declining = _DecliningBody(response)
             self._finish_declining(self._head.rest)
         else:

@@ -39,7 +39,8 @@ class Pinger:
     def add(self, connection: WebSocketConnection) -> None:
         """Keep a connection alive from now on."""
         # spread, so that sessions that moved together are not pinged together for ever
-        self._due[connection] = self._clock.time() + random.uniform(0.5, 1) * self._ping_time  # noqa: S311
+        first = random.uniform(0.5, 1) * self._ping_time  # noqa: S311 - not a secret
+        self._due[connection] = self._clock.time() + first
         if self._sweeping is None:
             self._sweeping = self._clock.call_later(self._ping_time / _SWEEPS, self._sweep)
 

@@ -25,7 +25,7 @@ def _check_url(url: str) -> str:
 
 
 def _check_close_code(code: int) -> int:
-    if 1000 <= code <= 1014 or 3000 <= code <= 4999:  # noqa: PLR2004 - RFC 6455 section 7.4.2
+    if 1000 <= code <= 1014 or 3000 <= code <= 4999:
         return code
     raise ValueError("not a close code: 1000 to 1014 or 3000 to 4999")
 
