@@ -105,7 +105,7 @@ class Gateway:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where clients can connect."""
-        return (self._listener.address,) if self._listener is not None else ()
+        return self._listener.addresses if self._listener is not None else ()
 
     async def _open_backends(self, limits: Limits, read_batch: ReadBatch) -> list[PooledBackend]:
         opened = []

@@ -60,8 +60,9 @@ class DialRequest:
 class Sink(Protocol):
     """The session's side of one backend connection. Plain calls, cheap, never blocking.
 
-    Nothing may be called before `start()` nor after `closed`; the core ignores what comes from
-    the connection of an earlier backend.
+    Called on the event loop's thread only. Nothing may be called before `start()` nor after
+    `closed`, but for the `closed` that answers a `close()` without a `start()`. The core ignores
+    what comes from the connection of an earlier backend.
     """
 
     def message(self, message: Message, /) -> bool:
@@ -81,7 +82,12 @@ class Sink(Protocol):
         ...
 
     def closed(self, close: Close, /) -> None:
-        """The connection is over. Exactly once, also after `close()` was called."""
+        """The connection is over. Exactly once, also after `close()` was called.
+
+        After `close()`, an end that is not abnormal acknowledges all that was sent before. Messages
+        that arrived before the end are passed on first, even while paused. A connection that is
+        lost before `start()` says so after it.
+        """
         ...
 
 
@@ -108,7 +114,10 @@ class BackendConnection(Protocol):
         ...
 
     def send(self, message: Message, /) -> None:
-        """Take one message, in order; called once for each. Ignored after the end."""
+        """Take one message, in order; called once for each, after `start()`.
+
+        Ignored after `close()` and after the end.
+        """
         ...
 
     def pause(self) -> None:
@@ -122,7 +131,9 @@ class BackendConnection(Protocol):
     def close(self, code: int, reason: str = "") -> None:
         """End the connection after everything sent so far has been passed on.
 
-        The plugin bounds the time this takes; then comes `Sink.closed`. Called again: no effect.
+        The plugin bounds the time this takes (`limits.close_timeout`; out of time is an abnormal
+        end); then comes `Sink.closed`, with the peer's code where it has one. Called again: no
+        effect. Called without `start()`: the connection is dropped.
         """
         ...
 
@@ -152,11 +163,18 @@ class Backend(Protocol):
         ...
 
     async def probe(self) -> None:
-        """Check the backend's health without a session; raises BackendUnavailable."""
+        """Check the backend's health without a session; raises BackendUnavailable.
+
+        A kind that has no such check returns at once.
+        """
         ...
 
     async def close(self) -> None:
-        """Called once at the end, also after a failed `open`. All connections are over by then."""
+        """Called once at the end, also after a failed `open`, or without one.
+
+        All connections have been asked to close by then; return when they are over, which
+        `limits.close_timeout` bounds.
+        """
         ...
 
 

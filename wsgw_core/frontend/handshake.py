@@ -123,6 +123,9 @@ class ClientHandshake(asyncio.Protocol):
             if not _asks_for_websocket(request):
                 self._refuse(400, "only websocket handshakes are served here")
                 return
+            if not request.path.startswith("/"):
+                self._refuse(400, "the request target must be a path")
+                return
             if request.headers.get_all("Sec-WebSocket-Version") != ["13"]:
                 self._refuse(
                     426,
@@ -156,13 +159,15 @@ class ClientHandshake(asyncio.Protocol):
     async def _open(self, handshake: Handshake, accept: str) -> None:
         try:
             session, headers = await self._settings.opener.open(handshake)
+            self._accept(session, headers, accept)
         except Refused as refused:
             self._answer(refused.refusal)
         except Exception:
             self._settings.logger.exception("client %s: fault in the handshake", handshake.peer)
-            self._refuse(500, "internal error")
-        else:
-            self._accept(session, headers, accept)
+            if self._answered:
+                self._transport.abort()
+            else:
+                self._refuse(500, "internal error")
 
     def _accept(self, session: Session, headers: Headers, accept: str) -> None:
         """Answer 101, and let the websocket take over the transport."""

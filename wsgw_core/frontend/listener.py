@@ -38,11 +38,10 @@ class Listener:
         )
 
     @property
-    def address(self) -> Address:
-        """Where it listens, with the port that the system chose."""
-        if self._server is None:
-            return self._address
-        return Address(self._address.host, self._server.sockets[0].getsockname()[1])
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, with the ports that the system chose."""
+        sockets = self._server.sockets if self._server is not None else ()
+        return tuple(Address(*socket.getsockname()[:2]) for socket in sockets)
 
     def stop_accepting(self) -> None:
         """Listen no more; clients stay."""

@@ -134,12 +134,16 @@ class Session:
     # Beginning
 
     async def open(self, subprotocols: tuple[str, ...]) -> Headers:
-        """Dial the first backend; return the headers for the client's answer.
+        """Make the valves and dial the first backend; return headers for the client's answer.
 
         Raises:
             NoBackend, BackendDeclined: see Dialler.
+            Exception: whatever the factory of a valve raises.
         """
         environment = self._environment
+        if environment.valves:
+            self._valves = SessionValves(self, environment)
+            self.client_message = self._valves.transmit
         request = DialRequest(self.id, self.path, self._dial_headers(), subprotocols, self.peer)
         dialled = await environment.dialler.dial(
             request, lambda: Link(self), timeout=environment.failover.dial_timeout
@@ -149,14 +153,7 @@ class Session:
         return dialled.connection.headers
 
     def start(self, client: ClientEnd) -> None:
-        """Begin to relay: the client has been answered.
-
-        Raises:
-            Exception: the factory of a valve failed; the session is to be abandoned.
-        """
-        if self._environment.valves:
-            self._valves = SessionValves(self, self._environment)
-            self.client_message = self._valves.transmit
+        """Begin to relay: the client has been answered."""
         self._state = after(self._state, Event.BACKEND_READY)
         self.client = self._client_end = client
         self._environment.table.add(self)

@@ -144,6 +144,9 @@ class ValveChain:
                 if self._holding and len(self._queue) <= half:
                     self._holding = False
                     self._ends.hold_source(False)
+        except Exception:  # in what the chain is connected to: nobody else would hear of it
+            self._environment.logger.exception("session %s: fault in the relay", self._session_id)
+            self._ends.close_session(1011, "internal error")
         finally:
             self._task = None
 

@@ -11,6 +11,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from ..api import BINARY, TEXT, Clock, Close, Limits, Message, ReadBatch
 from .close_codes import (
+    HIGHEST,
     INVALID_PAYLOAD,
     LOST,
     NO_CODE,
@@ -146,7 +147,11 @@ class Endpoint(WSListener):
         high = self._limits.write_high_water
         transport.set_write_buffer_limits(high=high, low=high // 4)
         self._frames, gathering, self._protocol = attach(
-            transport, self, client_side=client_side, max_frame_size=self._limits.max_message_size
+            transport,
+            self,
+            self._limit_closing,
+            client_side=client_side,
+            max_frame_size=self._limits.max_message_size,
         )
         self._gathering: GatheringTransport = gathering
         self._pending = gathering.pending
@@ -232,6 +237,9 @@ class Endpoint(WSListener):
     def _close_received(self, frame: WSFrame) -> None:
         body = frame.get_payload_as_bytes()
         code = int.from_bytes(body[:2], "big") if body else NO_CODE
+        if code > HIGHEST:  # the others were checked by picows
+            self._violated(PROTOCOL_ERROR, "not a close code")
+            return
         if not self._close_sent:
             self._close_sent = True
             if body:
@@ -250,7 +258,6 @@ class Endpoint(WSListener):
             return
         self._send_close(code, reason)
         self._frames.disconnect()
-        self._limit_closing()
         self._end(Close(code, reason), violation=True)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

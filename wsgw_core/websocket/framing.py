@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from picows import WSAutoPingStrategy, WSListener, WSTransport
@@ -40,12 +40,24 @@ class GatheringTransport:
     While `pending` is empty, picows writes each frame to the socket by itself, the cheapest way.
     Once something is in it, picows hands over every frame, to be kept in order, and `flush` writes
     them together. A part that the socket did not take lands in `pending` too.
+
+    Args:
+        transport: the real one.
+        on_close: called when the connection is being closed, by us or by picows itself.
     """
 
-    __slots__ = ("_transport", "_writes", "get_extra_info", "get_write_buffer_size", "pending")
+    __slots__ = (
+        "_on_close",
+        "_transport",
+        "_writes",
+        "get_extra_info",
+        "get_write_buffer_size",
+        "pending",
+    )
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, on_close: Callable[[], None]) -> None:
         self._transport = transport
+        self._on_close = on_close
         self.pending: list[bytes] = []
         self._writes: Iterator[Any] = iter((self.pending.append, _discard))
         self.get_extra_info = transport.get_extra_info
@@ -77,10 +89,11 @@ class GatheringTransport:
             pending.append(b"")  # so that the next frame does not overtake what waits
 
     def close(self) -> None:
-        """Write what is pending, then close."""
+        """Write what is pending, then close; the peer may take its time to read it."""
         if self.pending:
             self.flush()
         self._transport.close()
+        self._on_close()
 
     def abort(self) -> None:
         """Close at once."""
@@ -92,7 +105,12 @@ def _discard(_data: object) -> None:
 
 
 def attach(
-    transport: asyncio.Transport, listener: WSListener, *, client_side: bool, max_frame_size: int
+    transport: asyncio.Transport,
+    listener: WSListener,
+    on_close: Callable[[], None],
+    *,
+    client_side: bool,
+    max_frame_size: int,
 ) -> tuple[WSTransport, GatheringTransport, WSProtocol]:
     """Make `listener` receive the frames of a transport.
 
@@ -102,10 +120,11 @@ def attach(
     Args:
         transport: connected, its opening handshake made.
         listener: gets `on_ws_connected` before this returns.
+        on_close: see GatheringTransport.
         client_side: whether we are the client of this connection, and mask.
         max_frame_size: a frame with a larger payload ends the connection with 1009.
     """
-    gathering = GatheringTransport(transport)
+    gathering = GatheringTransport(transport, on_close)
     protocol = WSProtocol(
         "",  # host
         "/",  # path

@@ -27,6 +27,8 @@ class WebSocketBackend:
         self._settings = settings
         self._context = context
         self._base = parse_uri(settings.url)
+        self._connections: set[WebSocketConnection] = set()
+        self._one_less = asyncio.Event()
         self._pinger = Pinger(context.clock, settings.ack_interval, settings.ping_time)
 
     async def open(self) -> None:
@@ -35,9 +37,11 @@ class WebSocketBackend:
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
         """Dial; raises BackendUnavailable and BackendDeclined."""
         handshake, answer = await self._shake_hands(request)
-        return WebSocketConnection(
-            handshake, answer, sink, self._settings, self._context, self._pinger
+        connection = WebSocketConnection(
+            handshake, answer, sink, self._settings, self._context, self._pinger, self._forget
         )
+        self._connections.add(connection)
+        return connection
 
     async def probe(self) -> None:
         """Open and close a TCP connection; raises BackendUnavailable."""
@@ -49,8 +53,17 @@ class WebSocketBackend:
         writer.close()
 
     async def close(self) -> None:
-        """Stop the timers."""
+        """Wait for connections that are still closing, each within its own bound."""
+        for connection in tuple(self._connections):
+            connection.close(1001, "gateway is stopping")
+        while self._connections:
+            self._one_less.clear()
+            await self._one_less.wait()
         self._pinger.close()
+
+    def _forget(self, connection: WebSocketConnection) -> None:
+        self._connections.discard(connection)
+        self._one_less.set()
 
     async def _shake_hands(self, request: DialRequest) -> tuple[ClientHandshake, Answer]:
         uri = self._target(request.path)

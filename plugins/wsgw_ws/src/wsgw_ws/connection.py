@@ -24,6 +24,7 @@ class WebSocketConnection:
         sink: the session.
         settings, context: the backend's.
         pinger: shared by the backend's connections.
+        on_over: called once, at the end.
 
     Attributes:
         send: see BackendConnection; the endpoint's own, so that no call lies between.
@@ -38,6 +39,7 @@ class WebSocketConnection:
         "_handshake",
         "_heard",
         "_hurry_after",
+        "_on_over",
         "_over",
         "_paused",
         "_ping_timeout",
@@ -59,6 +61,7 @@ class WebSocketConnection:
         settings: WebSocketSettings,
         context: BackendContext,
         pinger: Pinger,
+        on_over: Callable[[WebSocketConnection], None],
     ) -> None:
         self.subprotocol: str | None = answer.subprotocol
         wanted = {name.lower() for name in settings.pass_headers}
@@ -73,6 +76,7 @@ class WebSocketConnection:
         self._settings = settings
         self._clock = context.clock
         self._pinger = pinger
+        self._on_over = on_over
         self._ping_timeout = context.ping_timeout
         self._account = Acknowledgement(
             settings.replay_window,
@@ -231,6 +235,7 @@ class WebSocketConnection:
     def _report_end(self, close: Close) -> None:
         if not self._over:
             self._over = True
+            self._on_over(self)
             self._sink.closed(close)
 
 
