@@ -198,6 +198,8 @@ class ClientHandshake(asyncio.Protocol):
 
         Closing with unread bytes would reset the connection, and the answer might be lost.
         """
+        if self._answered:
+            return  # the gateway stopped while the dial was under way
         self._answered = True
         self._settings.counters.handshakes_refused.value += 1
         transport = self._transport

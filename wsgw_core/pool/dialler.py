@@ -56,6 +56,7 @@ class Dialler:
         make_sink: Callable[[], SinkT],
         *,
         timeout: float,  # noqa: ASYNC109 - of each attempt, not of the call
+        deadline: float | None = None,
         last: PooledBackend | None = None,
     ) -> Dialled[SinkT]:
         """Try each enabled backend at most once.
@@ -65,6 +66,7 @@ class Dialler:
                 one subprotocol that is offered, or none when none is.
             make_sink: called for each attempt.
             timeout: bound of each attempt in seconds.
+            deadline: the loop's time at which even the last attempt must be over.
             last: the backend to try after all others.
 
         Raises:
@@ -72,10 +74,14 @@ class Dialler:
             BackendDeclined: one declined; no other was tried.
         """
         reasons = []
+        now = asyncio.get_running_loop().time
         for pooled in self._pool.candidates(last=last):
+            left = timeout if deadline is None else min(timeout, deadline - now())
+            if left <= 0:
+                break
             sink = make_sink()
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(left):
                     connection = await pooled.backend.connect(request, sink)
             except BackendDeclined as declined:
                 if not request.reconnect or declined.status not in self._retry_statuses:
@@ -85,7 +91,7 @@ class Dialler:
             except BackendUnavailable as unavailable:
                 reason = unavailable.reason
             except TimeoutError:
-                reason = f"dial took longer than {timeout:g} s"
+                reason = f"dial took longer than {left:g} s"
             except Exception as error:
                 self._logger.exception("backend %s: fault in its plugin", pooled.id)
                 reason = f"fault in its plugin: {type(error).__name__}"

@@ -45,11 +45,10 @@ class Failover:
         jittered = self._backoff * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
         return min(jittered, max(0.0, self._deadline - now))
 
-    def dial_timeout(self, now: float) -> float:
-        """Return the bound of one dial: the hold's end does not come in the middle of one."""
-        if self._options.hold == 0:
-            return self._options.dial_timeout
-        return max(0.001, min(self._options.dial_timeout, self._deadline - now))
+    @property
+    def deadline(self) -> float | None:
+        """When the hold is over; None: there is none, just one round of dials."""
+        return self._deadline if self._options.hold else None
 
     def over(self, now: float) -> bool:
         """Whether the hold is over."""

@@ -41,7 +41,7 @@ class Ledger:
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self.capacity = max_bytes
-        self.share = max(1, max_bytes // max_messages)
+        self.share = -(-max_bytes // max_messages)  # rounded up, or one message more would fit
         self.entries: deque[Message] = deque()
         self.weight = 0
         self.settled_messages = 0
@@ -78,6 +78,10 @@ class Ledger:
             if isinstance(message, ReplyExpected) and not self._was_answered(message.handle):
                 if self._awaiting_reply is None:
                     self._awaiting_reply = {}
+                older = self._awaiting_reply.pop(message.handle, None)
+                if older is not None:  # against the rule; it cannot be answered any more
+                    weight += len(older[0].data) + share
+                    settled += 1
                 self._awaiting_reply[message.handle] = (message, now + message.expires)
             else:
                 weight += len(message.data) + share
@@ -98,6 +102,13 @@ class Ledger:
             if self._answered_early is None:
                 self._answered_early = set()
             self._answered_early.add(handle)
+
+    @property
+    def next_expiry(self) -> float | None:
+        """When the first of the awaited replies is overdue; None while none is awaited."""
+        if not self._awaiting_reply:
+            return None
+        return min(expires for _, expires in self._awaiting_reply.values())
 
     def expire(self, now: float) -> int:
         """Forget messages whose reply is overdue; return how many there were."""
@@ -126,6 +137,13 @@ class Ledger:
             self.weight = sum(len(message.data) + self.share for message in self.entries)
             self.settled_messages += before - len(self.entries)
         self._replayable = len(self.entries)
+
+    def close(self) -> None:
+        """Forget everything, and whatever is still added."""
+        self.settled_messages += len(self)
+        self.weight = 0
+        self.entries = deque(maxlen=0)
+        self._awaiting_reply = self._answered_early = None
 
     def _was_answered(self, handle: Hashable) -> bool:
         if self._answered_early and handle in self._answered_early:

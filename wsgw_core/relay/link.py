@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Link:
     """What a backend connection is given as its Sink; dead once the session has let go of it.
 
-    Args:
-        session: whose end it is.
+    Nothing gets through before `open`: a connection that the dialler did not take may report its
+    end, which is not the session's.
 
     Attributes:
         connection, backend: set when the dial has succeeded.
@@ -27,14 +27,17 @@ class Link:
     connection: BackendConnection
     backend: PooledBackend
 
-    def __init__(self, session: Session) -> None:
-        self._session: Session | None = session
+    def __init__(self) -> None:
+        self._session: Session | None = None
         self._receive: Callable[[Message], object] | None = None
         self._hydrations: list[Hydration] = []
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
-    def open(self, backend: PooledBackend, connection: BackendConnection) -> None:
-        """Take the connection that the dial gave."""
+    def open(
+        self, session: Session, backend: PooledBackend, connection: BackendConnection
+    ) -> None:
+        """Take the connection that the dial gave, for a session."""
+        self._session = session
         self.backend = backend
         self.connection = connection
         backend.active += 1

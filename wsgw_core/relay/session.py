@@ -81,6 +81,7 @@ class Session:
         "_client_end",
         "_client_holds",
         "_environment",
+        "_expiry_timer",
         "_failover",
         "_flush_timer",
         "_headers",
@@ -129,6 +130,7 @@ class Session:
         self._failover: Failover | None = None
         self._stable_timer: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._expiry_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     # Beginning
@@ -146,7 +148,7 @@ class Session:
             self.client_message = self._valves.transmit
         request = DialRequest(self.id, self.path, self._dial_headers(), subprotocols, self.peer)
         dialled = await environment.dialler.dial(
-            request, lambda: Link(self), timeout=environment.failover.dial_timeout
+            request, Link, timeout=environment.failover.dial_timeout
         )
         self._take(dialled)
         self.subprotocol = dialled.connection.subprotocol
@@ -262,7 +264,7 @@ class Session:
         elif close.abnormal and self._environment.failover.enabled:
             self._look_for_another(lost)
         elif flushing:
-            self._finish(Event.BACKEND_CLOSED, close)
+            self._finish(Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED, close)
         else:
             self._backend_close = close
             if self._valves is not None:
@@ -347,7 +349,7 @@ class Session:
 
     def _take(self, dialled: Dialled[Link]) -> None:
         self._link = dialled.sink
-        self._link.open(dialled.backend, dialled.connection)
+        self._link.open(self, dialled.backend, dialled.connection)
 
     def _begin_link(self) -> None:
         """Start the connection, and give it what it is owed."""
@@ -425,8 +427,9 @@ class Session:
             try:
                 dialled = await environment.dialler.dial(
                     self._reconnect_request(),
-                    lambda: Link(self),
-                    timeout=failover.dial_timeout(clock.time()),
+                    Link,
+                    timeout=environment.failover.dial_timeout,
+                    deadline=failover.deadline,
                     last=failover.last,
                 )
             except BackendDeclined as declined:
@@ -535,10 +538,10 @@ class Session:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        for timer in (self._flush_timer, self._stable_timer):
+        for timer in (self._flush_timer, self._stable_timer, self._expiry_timer):
             if timer is not None:
                 timer.cancel()
-        self._flush_timer = self._stable_timer = None
+        self._flush_timer = self._stable_timer = self._expiry_timer = None
         self.client = None
         # The answer to a close acknowledges all that was sent before it.
         left = 0 if answered_close else len(self._ledger)
@@ -548,6 +551,7 @@ class Session:
         self._tell_listeners("session_terminated", close)
         if self._valves is not None:
             self._valves.stop()
+        self._ledger.close()
         # Whoever still calls is not heard; and no circle keeps the session from being freed.
         self.client_message = _ignore
 
@@ -578,8 +582,20 @@ class Session:
                 self._link.connection.pause()
 
     def _release_if_roomy(self) -> None:
-        if self._client_holds and self._ledger.roomy:
+        if not self._client_holds:
+            return
+        if self._ledger.roomy:
             self._release_client(_Hold.LEDGER_FULL)
+        elif self._expiry_timer is None and (due := self._ledger.next_expiry) is not None:
+            # A client that is not read sends nothing whose delivery would have replies expire.
+            delay = max(0.0, due - self._environment.clock.time())
+            self._expiry_timer = self._environment.clock.call_later(delay, self._expire, due)
+
+    def _expire(self, due: float) -> None:
+        self._expiry_timer = None
+        expired = self._ledger.expire(due)
+        self._environment.counters.replies_expired.value += expired
+        self._release_if_roomy()
 
     # Events
 

@@ -29,6 +29,7 @@ class SessionValves:
     """
 
     def __init__(self, session: Session, environment: RelayEnvironment) -> None:
+        self._session = session
         count = len(environment.valves)
         outward, inward = [], []
         self._valves = []
@@ -42,13 +43,13 @@ class SessionValves:
         self._outward = ValveChain(
             session.id,
             outward,
-            ChainEnds(session.transmit, session.close, session.hold_client_for_valves),
+            ChainEnds(session.transmit, self._close, session.hold_client_for_valves),
             environment,
         )
         self._inward = ValveChain(
             session.id,
             inward[::-1],
-            ChainEnds(session.deliver, session.close, session.hold_backend_for_valves),
+            ChainEnds(session.deliver, self._close, session.hold_backend_for_valves),
             environment,
         )
         self.transmit = self._outward.feed
@@ -83,3 +84,7 @@ class SessionValves:
         """Drop what waits."""
         self._outward.stop()
         self._inward.stop()
+
+    def _close(self, code: int, reason: str) -> None:
+        """End the session as a valve wants it; client and backend see the same."""
+        self._session.close(code, reason, backend_code=code)

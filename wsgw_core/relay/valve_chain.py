@@ -74,32 +74,40 @@ class ValveChain:
         self._task: asyncio.Task[None] | None = None
         self._holding = False
         self._depth = 0
-        self._deferred: list[Callable[[], None]] = []
+        self._deferred: deque[Callable[[], None]] = deque()
+        self._stopped = False
 
     def feed(self, message: Message, start: int = 0) -> None:
         """Take a message through the valves from position `start` on."""
+        if self._stopped:
+            return
         if self._is_async:
             self._enqueue((message, start))
             if not self._holding and len(self._queue) >= self._environment.limits.valve_queue:
                 self._holding = True
                 self._ends.hold_source(True)
             return
+        if self._depth:  # injected by a valve: behind the message in hand
+            self._deferred.append(lambda: self.feed(message, start))
+            return
         self._depth += 1
         outcome: Outcome = message
         try:
-            for step in self._steps[start:]:
-                outcome = step.call(message)  # type: ignore[assignment]  # none is asynchronous
-                if outcome is None:
-                    self._environment.counters.valve_discards.value += 1
-                    break
-                message = outcome
-        except Exception as error:  # noqa: BLE001 - a valve's fault is told from its wish below
-            self._failed(error, step)
-            outcome = None
-        if outcome is not None:
-            self._ends.target(outcome)
-        self._depth -= 1
-        if self._deferred and not self._depth:
+            try:
+                for step in self._steps[start:]:
+                    outcome = step.call(message)  # type: ignore[assignment]  # none is asynchronous
+                    if outcome is None:
+                        self._environment.counters.valve_discards.value += 1
+                        break
+                    message = outcome
+            except Exception as error:  # noqa: BLE001 - its fault is told from its wish below
+                self._failed(error, step)
+                outcome = None
+            if outcome is not None:
+                self._ends.target(outcome)
+        finally:
+            self._depth -= 1
+        if self._deferred:
             self._act_deferred()
 
     def after_current(self, action: Callable[[], None]) -> bool:
@@ -117,15 +125,16 @@ class ValveChain:
             self._enqueue(action)
 
     def stop(self) -> None:
-        """Drop what waits."""
+        """Drop what waits, and whatever still comes."""
+        self._stopped = True
         self._queue.clear()
+        self._deferred.clear()
         if self._task is not None and self._task is not _current_task():
             self._task.cancel()
 
     def _act_deferred(self) -> None:
-        deferred, self._deferred = self._deferred, []
-        for action in deferred:
-            action()
+        while self._deferred:
+            self._deferred.popleft()()
 
     def _enqueue(self, item: tuple[Message, int] | Callable[[], None]) -> None:
         self._queue.append(item)
@@ -159,7 +168,7 @@ class ValveChain:
                     outcome = await called if inspect.isawaitable(called) else called
             except Exception as error:  # noqa: BLE001 - as in `feed`
                 self._failed(error, step)
-                outcome = None
+                break
             finally:
                 self._depth -= 1
             if outcome is None:

@@ -240,6 +240,10 @@ class Endpoint(WSListener):
         if code > HIGHEST:  # the others were checked by picows
             self._violated(PROTOCOL_ERROR, "not a close code")
             return
+        violation = self._seen_by_picows()
+        if violation is not None:
+            self._end(violation, violation=True)  # what came is the answer to picows' close
+            return
         if not self._close_sent:
             self._close_sent = True
             if body:
@@ -265,17 +269,22 @@ class Endpoint(WSListener):
         if self._close_timer is not None:
             self._close_timer.cancel()
         if not self._ended:
-            # None as long as no close frame was seen or sent, whatever the stub says
-            handshake: WSCloseHandshake | None = transport.close_handshake
-            if handshake is not None and handshake.sent is not None and not self._close_sent:
-                # picows saw a violation and has sent the close frame by itself
-                sent = handshake.sent
-                self._end(Close(cast("int", sent.code), sent.reason), violation=True)
+            violation = self._seen_by_picows()
+            if violation is not None:
+                self._end(violation, violation=True)
             else:
                 self._end(Close(LOST, "connection lost"))
         # What refers to us in a circle is let go, so that nothing waits for the collector.
         del self._protocol
         self._events.disconnected()
+
+    def _seen_by_picows(self) -> Close | None:
+        """Return the close frame that picows has sent by itself, for a violation; None usually."""
+        # None as long as no close frame was seen or sent, whatever the stub says
+        handshake: WSCloseHandshake | None = self._frames.close_handshake
+        if self._close_sent or handshake is None or handshake.sent is None:
+            return None
+        return Close(cast("int", handshake.sent.code), handshake.sent.reason)
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
         if not self._ended:

@@ -1,0 +1,171 @@
+"""A session between a scripted client and scripted backends, as a gateway would connect them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from wsgw_core.api import (
+    Handshake,
+    Headers,
+    Message,
+    MessageValve,
+    Metrics,
+    Options,
+    SessionListener,
+)
+from wsgw_core.api import Close, Session as SessionInView
+from wsgw_core.api.registry import Registration
+from wsgw_core.components import ValveComponent
+from wsgw_core.config import FailoverOptions, LimitOptions
+from wsgw_core.metrics import GatewayCounters
+from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dialler import Dialler
+from wsgw_core.relay.environment import RelayEnvironment
+from wsgw_core.relay.session import Session
+from wsgw_core.relay.session_state import State
+from wsgw_core.relay.session_table import SessionTable
+from wsgw_core.testing.fakes import FakeBackend, FakeClient, as_message
+from wsgw_core.testing.virtual_clock import idle
+
+MakeValve = Callable[[SessionInView], MessageValve]
+
+
+def valve(make: MakeValve, on_error: Literal["close", "discard"] = "close") -> ValveComponent:
+    """Configure a valve that `make` makes for each session."""
+
+    def factory(_options: Any, view: SessionInView) -> MessageValve:
+        return make(view)
+
+    return ValveComponent(Registration("scripted", Options, factory, ()), Options(), on_error)
+
+
+class PassingValve:
+    """Passes everything on; for valves with something to do in one direction only."""
+
+    def __init__(self, view: SessionInView) -> None:
+        self.view = view
+
+    def before_transmit(self, message: Message) -> Message | None:
+        return message
+
+    def after_receive(self, message: Message) -> Message | None:
+        return message
+
+
+class RelayBench:
+    """One session and its ends.
+
+    Args:
+        backends: in the order of configuration; two that must be told to acknowledge by default.
+        failover, limits, valves, listeners: as a gateway would have them configured.
+        headers, subprotocols: the client's.
+
+    Attributes:
+        client: the session's client.
+        blue, green: the first backend and the second.
+        session: once `open` was called.
+        counters, table: the gateway's.
+    """
+
+    session: Session
+
+    def __init__(
+        self,
+        *backends: FakeBackend,
+        failover: FailoverOptions | None = None,
+        limits: LimitOptions | None = None,
+        valves: Sequence[ValveComponent] = (),
+        listeners: Sequence[SessionListener] = (),
+        headers: Headers = (),
+        subprotocols: tuple[str, ...] = (),
+    ) -> None:
+        self.backends = backends or (FakeBackend("blue"), FakeBackend("green"))
+        self.client = FakeClient()
+        self.counters = GatewayCounters(Metrics())
+        self.table = SessionTable()
+        self.pooled = [PooledBackend(backend.backend_id, backend) for backend in self.backends]
+        self.failover = failover or FailoverOptions()
+        self.limits = limits or LimitOptions()
+        logger = logging.getLogger("wsgw.test")
+        self.environment = RelayEnvironment(
+            clock=asyncio.get_running_loop(),
+            failover=self.failover,
+            limits=self.limits,
+            reconnect_header="X-Balancer-Reconnect",
+            dialler=Dialler(
+                BackendPool(self.pooled), self.failover.retry_statuses, self.counters, logger
+            ),
+            valves=tuple(valves),
+            listeners=tuple(listeners),
+            table=self.table,
+            counters=self.counters,
+            logger=logger,
+        )
+        self._handshake = Handshake("/chat?room=1", headers, subprotocols, "192.0.2.1:5555")
+        self._deliver: Callable[[Message], None]
+
+    @property
+    def blue(self) -> FakeBackend:
+        return self.backends[0]
+
+    @property
+    def green(self) -> FakeBackend:
+        return self.backends[1]
+
+    async def open(self) -> RelayBench:
+        """Open the session at the first backend and start it."""
+        await self.dial()
+        self.session.start(self.client)
+        self._deliver = self.session.client_message  # once and for all, as the client's socket does
+        await idle()
+        return self
+
+    async def dial(self) -> Session:
+        """Give the session its first backend; the client is not answered yet."""
+        self.session = Session("session-1", self._handshake, self.environment)
+        await self.session.open(self._handshake.subprotocols)
+        return self.session
+
+    def say(self, *contents: Message | str | bytes) -> None:
+        """Have the client send messages."""
+        for content in contents:
+            self._deliver(as_message(content))
+
+    def leave(self, code: int = 1000, reason: str = "", *, violation: bool = False) -> None:
+        """Have the client close, or be lost (1006), or be closed for a violation."""
+        self._deliver = lambda _: None  # as the client's socket does
+        self.session.client_closed(Close(code, reason), violation=violation)
+
+    def drop(self, backend: FakeBackend | None = None) -> None:
+        """Break the newest connection of a backend, the first one unless told otherwise."""
+        (backend or self.blue).connections[-1].drop()
+
+    @property
+    def ended(self) -> bool:
+        return self.session.state is State.ENDED
+
+    async def until_ended(self) -> None:
+        """Let time pass until the session has ended."""
+        async with asyncio.timeout(3600):
+            while not self.ended:
+                await asyncio.sleep(0.01)
+
+
+class RecordingListener:
+    """Writes down what it is told."""
+
+    def __init__(self, name: str = "listener", log: list[str] | None = None) -> None:
+        self.log: list[str] = [] if log is None else log
+        self._name = name
+
+    def session_created(self, session: SessionInView) -> None:
+        self.log.append(f"{self._name}: created at {session.backend_id}")
+
+    def session_failed_over(self, session: SessionInView, old: str, new: str) -> None:
+        self.log.append(f"{self._name}: moved from {old} to {new}")
+
+    def session_terminated(self, session: SessionInView, close: Close) -> None:
+        self.log.append(f"{self._name}: terminated {close.code} {close.reason}".rstrip())

@@ -1,0 +1,175 @@
+"""Messages that count as delivered only when the application has answered them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from wsgw_core.api import TEXT, Message, ReplyExpected
+from wsgw_core.config import LimitOptions
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+from .relay_bench import PassingValve, RelayBench, valve
+
+
+class Correlating(PassingValve):
+    """Messages that begin with ? wait for a reply that begins with ! and goes on alike."""
+
+    def before_transmit(self, message: Message) -> Message | None:
+        if message.text.startswith("?"):
+            return ReplyExpected(TEXT, message.data, message.text[1:], expires=10)
+        return message
+
+    def after_receive(self, message: Message) -> Message | None:
+        if message.text.startswith("!"):
+            self.view.answered(message.text[1:])
+        return message
+
+
+def correlating_bench(limits: LimitOptions | None = None) -> RelayBench:
+    return RelayBench(valves=(valve(Correlating),), limits=limits)
+
+
+@on_virtual_clock
+async def test_a_connections_acknowledgement_is_not_enough() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "plain")
+    connection.acknowledge()
+    assert bench.session.unacknowledged == 1
+    connection.reply("!a")
+    assert bench.session.unacknowledged == 0
+    assert bench.session.view().messages_received == 2
+
+
+@on_virtual_clock
+async def test_answers_may_come_in_any_order() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "?b", "?c")
+    connection.acknowledge()
+    connection.reply("!b")
+    connection.reply("!a")
+    connection.drop()
+    assert (await bench.green.connection()).texts == ["?c"]
+
+
+@on_virtual_clock
+async def test_an_answer_may_come_before_the_acknowledgement() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "?b")
+    connection.reply("!a")
+    connection.acknowledge()
+    assert bench.session.unacknowledged == 1
+    connection.drop()
+    assert (await bench.green.connection()).texts == ["?b"]
+
+
+@on_virtual_clock
+async def test_what_was_answered_early_is_not_replayed() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "plain", "?b")
+    connection.reply("!a")
+    connection.drop()
+    following = await bench.green.connection()
+    assert following.texts == ["plain", "?b"]
+    assert following.request.replayed == 2
+
+
+@on_virtual_clock
+async def test_what_is_unanswered_is_replayed_in_order_before_the_rest() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "one", "?b", "two", "?c")
+    connection.acknowledge(4)
+    connection.drop()
+    bench.say("three")
+    following = await bench.green.connection()
+    assert following.texts == ["?a", "?b", "?c", "three"]
+    assert following.request.replayed == 3
+    following.acknowledge()
+    following.reply("!a")
+    following.drop()
+    assert (await bench.blue.connection(1)).texts == ["?b", "?c"]
+
+
+@on_virtual_clock
+async def test_an_overdue_reply_is_not_waited_for() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a")
+    connection.acknowledge()
+    await asyncio.sleep(9)
+    bench.say("?b")
+    connection.acknowledge()
+    await asyncio.sleep(2)
+    connection.drop()
+    assert (await bench.green.connection()).texts == ["?b"]
+    assert bench.counters.replies_expired.value == 1
+
+
+@on_virtual_clock
+async def test_the_time_counts_from_the_acknowledgement() -> None:
+    bench = await correlating_bench().open()
+    bench.say("?a")
+    await asyncio.sleep(60)
+    bench.drop()
+    connection = await bench.green.connection()
+    assert connection.texts == ["?a"]
+    connection.acknowledge()
+    await asyncio.sleep(9)
+    connection.drop()
+    assert (await bench.blue.connection(1)).texts == ["?a"]
+
+
+@on_virtual_clock
+async def test_unanswered_messages_fill_the_ledger_until_they_are_answered() -> None:
+    bench = await correlating_bench(LimitOptions(ledger_messages=2)).open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "?b")
+    connection.acknowledge()
+    assert not bench.client.reading
+    connection.reply("!a")
+    connection.reply("!b")
+    assert bench.client.reading
+
+
+@on_virtual_clock
+async def test_unanswered_messages_fill_the_ledger_until_they_expire() -> None:
+    bench = await correlating_bench(LimitOptions(ledger_messages=2)).open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "?b")
+    connection.acknowledge()
+    assert not bench.client.reading
+    await asyncio.sleep(9)
+    assert not bench.client.reading
+    await asyncio.sleep(2)  # no message can come that would be acknowledged
+    assert bench.client.reading
+    assert bench.counters.replies_expired.value == 2
+
+
+@on_virtual_clock
+async def test_an_answer_that_nobody_waits_for_changes_nothing() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    connection.reply("!unknown")
+    bench.say("?a")
+    connection.acknowledge()
+    connection.reply("!a")
+    connection.reply("!a")
+    bench.say("?unknown")
+    connection.acknowledge()
+    assert bench.session.unacknowledged == 1
+    assert bench.client.texts == ["!unknown", "!a", "!a"]
+
+
+@on_virtual_clock
+async def test_a_leaving_client_does_not_wait_for_replies() -> None:
+    bench = await correlating_bench().open()
+    connection = bench.blue.connections[0]
+    bench.say("?a")
+    bench.leave()
+    assert connection.texts == ["?a"]
+    await bench.until_ended()
+    assert bench.counters.undelivered.value == 0

@@ -1,0 +1,270 @@
+"""Whatever happens in whatever order: nothing is lost, and everything ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsgw_core.api import Close, Session
+from wsgw_core.config import FailoverOptions, LimitOptions
+from wsgw_core.relay.session_state import State
+from wsgw_core.testing.fakes import (
+    Accept,
+    Answer,
+    Decline,
+    FakeBackend,
+    FakeConnection,
+    Hang,
+    Unavailable,
+)
+from wsgw_core.testing.virtual_clock import idle, run_virtual
+
+from .relay_bench import RelayBench
+
+HOLD, CLOSE_TIMEOUT = 5.0, 3.0
+LEDGER_MESSAGES = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens; `do` is a method of World."""
+
+    do: str
+    number: int = 0
+
+    def __repr__(self) -> str:
+        return f"{self.do}({self.number})"
+
+
+ANSWERS: tuple[Answer, ...] = (
+    Accept(),
+    Accept(after=0.3),
+    Unavailable(),
+    Unavailable(after=0.3),
+    Hang(),
+    Decline(429),
+    Accept(subprotocol="not offered"),
+)
+
+STEPS = st.one_of(
+    st.builds(Step, st.just("say"), st.integers(1, 5)),
+    st.builds(Step, st.just("acknowledge"), st.integers(1, 5)),
+    st.builds(Step, st.just("reply")),
+    st.builds(Step, st.just("drop")),
+    st.builds(Step, st.just("pass_time"), st.integers(0, 5000)),
+    st.builds(Step, st.just("let_blue_answer"), st.integers(0, len(ANSWERS) - 1)),
+    st.builds(Step, st.just("let_green_answer"), st.integers(0, len(ANSWERS) - 1)),
+    st.builds(Step, st.just("backend_writable"), st.integers(0, 1)),
+    st.builds(Step, st.just("client_writable"), st.integers(0, 1)),
+    st.builds(Step, st.just("fail_over")),
+    st.builds(Step, st.just("rouse_the_dead")),
+)
+ENDINGS = st.one_of(
+    st.builds(Step, st.just("leave"), st.sampled_from([1000, 1005, 1006, 4000])),
+    st.builds(Step, st.just("hang_up"), st.sampled_from([1000, 4000])),
+    st.builds(Step, st.just("decline")),
+    st.builds(Step, st.just("close")),
+)
+SCRIPTS = st.tuples(
+    st.lists(STEPS, max_size=30), st.lists(ENDINGS, max_size=2), st.lists(STEPS, max_size=10)
+).map(lambda parts: [*parts[0], *parts[1], *parts[2]])
+
+
+@dataclass
+class Leg:
+    """One connection that served the session."""
+
+    connection: FakeConnection
+    first: int  # the number of its first message
+    frozen: int | None = None  # acknowledged when the session let go of it
+
+    @property
+    def acknowledged(self) -> int:
+        return self.connection.acknowledged if self.frozen is None else self.frozen
+
+
+class World:
+    """A session, its ends, and what must be true of them; also a listener of the session."""
+
+    def __init__(self, *, answer_close: bool) -> None:
+        self.bench = RelayBench(
+            FakeBackend("blue", answer_close=answer_close),
+            FakeBackend("green", answer_close=answer_close),
+            failover=FailoverOptions(hold=HOLD, dial_timeout=2),
+            limits=LimitOptions(close_timeout=CLOSE_TIMEOUT, ledger_messages=LEDGER_MESSAGES),
+            listeners=(self,),
+        )
+        self.client = self.bench.client
+        self.said = 0
+        self.replies = 0
+        self.legs: list[Leg] = []
+        self.left: Close | None = None
+        self.left_at = 0.0
+        self.ended_at = 0.0
+        self.excuses: set[str] = set()
+        self.terminated: list[Close] = []
+
+    # As a listener
+
+    def session_created(self, session: Session) -> None:
+        self._take(session.backend_id)
+
+    def session_failed_over(self, session: Session, old: str | None, new: str) -> None:
+        self._take(new)
+
+    def session_terminated(self, session: Session, close: Close) -> None:
+        self.terminated.append(close)
+        self.ended_at = asyncio.get_running_loop().time()
+
+    def _take(self, backend_id: str | None) -> None:
+        backend = next(each for each in self.bench.backends if each.backend_id == backend_id)
+        self.legs.append(Leg(backend.connections[-1], self.acknowledged))
+
+    # What there is
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(leg.acknowledged for leg in self.legs)
+
+    @property
+    def live(self) -> Leg | None:
+        serving = self.bench.session.state in (State.RELAYING, State.FLUSHING)
+        return self.legs[-1] if serving else None
+
+    # What can happen
+
+    def say(self, count: int) -> None:
+        for _ in range(count):
+            if self.left is None and self.client.reading and not self.client.closes:
+                self.bench.say(str(self.said))
+                self.said += 1
+
+    def acknowledge(self, count: int) -> None:
+        if self.live and self.live.connection.ended is None:
+            self.live.connection.acknowledge(min(count, self.live.connection.outstanding))
+
+    def reply(self, _number: int) -> None:
+        if self.live and not self.live.connection.paused:
+            self.replies += self.live.connection.reply(f"reply {self.replies}")
+
+    def drop(self, _number: int) -> None:
+        if self.live:
+            self.live.connection.drop()
+
+    async def pass_time(self, milliseconds: int) -> None:
+        await asyncio.sleep(milliseconds / 1000)
+
+    def let_blue_answer(self, number: int) -> None:
+        self.bench.blue.otherwise = ANSWERS[number]
+
+    def let_green_answer(self, number: int) -> None:
+        self.bench.green.otherwise = ANSWERS[number]
+
+    def backend_writable(self, number: int) -> None:
+        if self.live and self.live.connection.started:
+            self.live.connection.set_writable(bool(number))
+
+    def client_writable(self, number: int) -> None:
+        if self.left is None:
+            self.bench.session.client_writable(bool(number))
+
+    def fail_over(self, _number: int) -> None:
+        if self.live and self.bench.session.state is State.RELAYING:
+            self.live.frozen = self.live.acknowledged
+        self.bench.session.fail_over()
+
+    def rouse_the_dead(self, _number: int) -> None:
+        for leg in self.legs:
+            if leg is not self.live and leg.connection.ended is None:
+                leg.frozen = leg.acknowledged
+                leg.connection.acknowledge()
+                leg.connection.reply("from the dead")
+                leg.connection.drop()
+
+    def leave(self, code: int) -> None:
+        if self.left is None:
+            self.left = Close(code)
+            self.left_at = asyncio.get_running_loop().time()
+            self.bench.leave(code, violation=False)
+
+    def hang_up(self, code: int) -> None:
+        if self.live and self.live.connection.ended is None:
+            self.excuses.add("the backend closed")
+            self.live.connection.hang_up(code)
+
+    def decline(self, _number: int) -> None:
+        self.excuses.add("declined")
+        self.bench.blue.otherwise = self.bench.green.otherwise = Decline(403)
+
+    def close(self, _number: int) -> None:
+        self.excuses.add("the operator")
+        if self.live:
+            self.live.frozen = self.live.acknowledged
+        self.bench.session.close(1000, "operator")
+
+    # What must be true
+
+    def check(self) -> None:
+        for leg in self.legs:
+            numbers = [int(message.text) for message in leg.connection.received]
+            assert numbers == list(range(leg.first, leg.first + len(numbers))), "lost or disordered"
+            assert leg.connection.ignored == [], "sent behind a close"
+            assert leg.connection.faults == []
+        if self.live:
+            given = self.live.first + len(self.live.connection.received)
+            assert given == self.said, "the backend was not given everything"
+        if not self.bench.ended:
+            assert self.bench.session.unacknowledged == self.said - self.acknowledged
+            assert self.bench.session.messages_received == self.said
+            assert self.terminated == []
+            if self.said == self.acknowledged and self.live is None and self.left is None:
+                assert self.client.reading, "nothing is owed, yet the client is not read"
+        assert self.client.texts == [f"reply {number}" for number in range(self.replies)]
+        assert self.client.received_late == []
+        assert len(self.client.closes) <= 1
+        assert sum(each.active for each in self.bench.pooled) == (self.live is not None)
+
+    async def end(self) -> None:
+        """Let the client leave if it has not, and let as much time pass as anything may take."""
+        self.leave(1000)
+        await asyncio.sleep(HOLD + CLOSE_TIMEOUT + 1)
+        self.check()
+        assert self.bench.ended
+        assert len(self.terminated) == 1
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert len(self.bench.table) == 0
+        undelivered = self.bench.counters.undelivered.value
+        if any(close.code == 1013 for close in (*self.client.closes, *self.terminated)):
+            self.excuses.add("no backend")
+        if self.ended_at - self.left_at > CLOSE_TIMEOUT - 0.001:
+            self.excuses.add("closing took too long")
+        last = self.legs[-1]
+        if undelivered:
+            assert self.excuses
+            assert undelivered == self.said - self.acknowledged
+        elif not self.excuses & {"the backend closed", "the operator", "declined"}:
+            assert last.first + len(last.connection.received) == self.said
+
+
+async def play(script: list[Step], *, answer_close: bool) -> None:
+    world = World(answer_close=answer_close)
+    await world.bench.open()
+    for step in script:
+        act: Callable[[int], object] = getattr(world, step.do)
+        outcome = act(step.number)
+        if asyncio.iscoroutine(outcome):
+            await outcome
+        world.check()
+    await idle()
+    world.check()
+    await world.end()
+
+
+@settings(max_examples=5000, deadline=None)
+@given(SCRIPTS, st.booleans())
+def test_any_order_of_events(script: list[Step], answer_close: bool) -> None:  # noqa: FBT001 - drawn
+    run_virtual(play(script, answer_close=answer_close))
