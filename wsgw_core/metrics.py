@@ -15,7 +15,7 @@ class GatewayCounters:
         self.dials_succeeded = counter("dials_succeeded", "Dials that gave a connection.")
         self.dials_failed = counter("dials_failed", "Dials of a backend that was unavailable.")
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
-        self.failovers = counter("failovers", "Backends lost by sessions.")
+        self.failovers = counter("failovers", "Backends lost or left by sessions.")
         self.replayed = counter("replayed_messages", "Messages sent again to another backend.")
         self.holds_expired = counter("holds_expired", "Sessions ended for want of a backend.")
         self.undelivered = counter(

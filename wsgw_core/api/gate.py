@@ -44,7 +44,8 @@ class Refusal:
 class HandshakeGate(Protocol):
     """One for the whole gateway. Asked in the order of configuration before a backend is dialled.
 
-    May be `async def`; the handshake's timeout bounds it. An exception refuses with 500.
+    May be `async def`, bounded by `limits.handshake-timeout`, after which the client gets 503. An
+    exception refuses with 500.
     """
 
     def admit(self, handshake: Handshake) -> Refusal | None | Awaitable[Refusal | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, SecurityError
 from websockets.headers import parse_subprotocol, parse_upgrade
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -139,11 +139,11 @@ class ClientHandshake(asyncio.Protocol):
                 for value in request.headers.get_all("Sec-WebSocket-Protocol")
                 for offer in parse_subprotocol(value)
             )
+        except SecurityError as error:  # the library's own limits of lines
+            self._refuse(431, str(error))
+            return
         except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
             self._refuse(400, f"not a valid handshake: {error}")
-            return
-        except Exception as error:  # noqa: BLE001 - the library's limits have no common class
-            self._refuse(431, str(error))
             return
         host, port = self._peer
         handshake = Handshake(

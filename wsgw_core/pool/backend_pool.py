@@ -29,11 +29,15 @@ class PooledBackend:
 
 
 class BackendPool:
-    """Offers backends in turn (round robin)."""
+    """Offers backends in turn (round robin).
+
+    The turn is that of the one whose last turn is longest ago; so those that are left share fairly
+    whatever is disabled or has failed.
+    """
 
     def __init__(self, backends: Iterable[PooledBackend]) -> None:
         self.backends = tuple(backends)
-        self._next = 0
+        self._turns = list(self.backends)
 
     def candidates(self, *, last: PooledBackend | None = None) -> list[PooledBackend]:
         """Return the enabled backends in the order in which to try them, each once.
@@ -41,9 +45,9 @@ class BackendPool:
         Args:
             last: the one that has just failed; offered after all others.
         """
-        turn = self._next % len(self.backends)
-        self._next = turn + 1
-        order = [*self.backends[turn:], *self.backends[:turn]]
-        usable = [backend for backend in order if backend.enabled]
+        usable = [backend for backend in self._turns if backend.enabled]
         usable.sort(key=lambda backend: backend is last)  # stable
+        if usable:
+            self._turns.remove(usable[0])
+            self._turns.append(usable[0])
         return usable

@@ -33,9 +33,7 @@ class Link:
         self._hydrations: list[Hydration] = []
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
-    def open(
-        self, session: Session, backend: PooledBackend, connection: BackendConnection
-    ) -> None:
+    def open(self, session: Session, backend: PooledBackend, connection: BackendConnection) -> None:
         """Take the connection that the dial gave, for a session."""
         self._session = session
         self.backend = backend

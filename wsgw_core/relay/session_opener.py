@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import secrets
 from collections.abc import Sequence
@@ -61,8 +62,11 @@ class SessionOpener:
     async def _ask_gates(self, handshake: Handshake) -> None:
         for gate in self._gates:
             try:
-                verdict = gate.admit(handshake)
-                refusal = await verdict if inspect.isawaitable(verdict) else verdict
+                async with asyncio.timeout(self._environment.limits.handshake_timeout):
+                    verdict = gate.admit(handshake)
+                    refusal = await verdict if inspect.isawaitable(verdict) else verdict
+            except TimeoutError as error:
+                raise Refused(Refusal(503, (), b"could not decide in time\n")) from error
             except Exception as error:
                 self._environment.logger.exception("client %s: fault in a gate", handshake.peer)
                 raise Refused(Refusal(500, (), b"internal error\n")) from error

@@ -10,7 +10,6 @@ LOST = 1006
 INVALID_PAYLOAD = 1007
 TOO_BIG = 1009
 INTERNAL_ERROR = 1011
-HIGHEST = 4999
 
 _MAX_REASON = 123  # a control frame's 125 bytes less the code
 
@@ -25,7 +24,7 @@ def sendable(code: int) -> int:
         return NORMAL
     if 1000 <= code <= 1014 and code not in (1004, LOST):
         return code
-    return code if 3000 <= code <= HIGHEST else INTERNAL_ERROR
+    return code if 3000 <= code <= 4999 else INTERNAL_ERROR
 
 
 def reason_bytes(reason: str) -> bytes:

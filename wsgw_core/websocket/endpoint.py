@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast, final
+from functools import partial
+from typing import Any, Protocol, final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from ..api import BINARY, TEXT, Clock, Close, Limits, Message, ReadBatch
 from .close_codes import (
-    HIGHEST,
+    INTERNAL_ERROR,
     INVALID_PAYLOAD,
     LOST,
     NO_CODE,
@@ -20,10 +22,8 @@ from .close_codes import (
     reason_bytes,
     sendable,
 )
-from .framing import GatheringTransport, attach, feed
-
-if TYPE_CHECKING:
-    from picows.picows import WSCloseHandshake
+from .framing import GatheringTransport, ParserLog, attach, feed
+from .lingering import Lingering
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
@@ -34,6 +34,8 @@ _CLOSE = WSMsgType.CLOSE
 _new_message = Message.__new__
 
 NEVER = sys.maxsize
+
+_logger = logging.getLogger("wsgw.websocket")
 
 
 class EndpointEvents(Protocol):
@@ -150,6 +152,7 @@ class Endpoint(WSListener):
             transport,
             self,
             self._limit_closing,
+            ParserLog(self._violation_parsed, self._failed),
             client_side=client_side,
             max_frame_size=self._limits.max_message_size,
         )
@@ -237,12 +240,8 @@ class Endpoint(WSListener):
     def _close_received(self, frame: WSFrame) -> None:
         body = frame.get_payload_as_bytes()
         code = int.from_bytes(body[:2], "big") if body else NO_CODE
-        if code > HIGHEST:  # the others were checked by picows
+        if body and code != sendable(code):  # picows lets 0, 1006 and those above 4999 pass
             self._violated(PROTOCOL_ERROR, "not a close code")
-            return
-        violation = self._seen_by_picows()
-        if violation is not None:
-            self._end(violation, violation=True)  # what came is the answer to picows' close
             return
         if not self._close_sent:
             self._close_sent = True
@@ -258,33 +257,37 @@ class Endpoint(WSListener):
         self._end(Close(code, body[2:].decode()))  # UTF-8 was checked by picows
 
     def _violated(self, code: int, reason: str) -> None:
-        if self._ended:
-            return
+        if not self._ended:
+            self._give_up(code, reason)
+            self._end(Close(code, reason), violation=True)
+
+    def _violation_parsed(self, code: int, reason: str) -> None:
+        """Take note of what picows has found; frames before it are still to be delivered."""
+        if not self._ended:
+            self._give_up(code, reason)
+            self._clock.call_soon(partial(self._end, Close(code, reason), violation=True))
+
+    def _failed(self) -> None:
+        """Take note that something of ours has raised while a frame was delivered."""
+        _logger.exception("fault in the relay")  # noqa: LOG004 - called in picows' handler
+        self._violated(INTERNAL_ERROR, "internal error")
+
+    def _give_up(self, code: int, reason: str) -> None:
+        """Tell the peer why, and read nothing more but its end."""
         self._send_close(code, reason)
-        self._frames.disconnect()
-        self._end(Close(code, reason), violation=True)
+        self._gathering.give_up()
+        self._transport.set_protocol(Lingering(partial(self.on_ws_disconnected, self._frames)))
+        self.resume_reading()
+        self._limit_closing()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Take note that the transport is gone."""
         if self._close_timer is not None:
             self._close_timer.cancel()
-        if not self._ended:
-            violation = self._seen_by_picows()
-            if violation is not None:
-                self._end(violation, violation=True)
-            else:
-                self._end(Close(LOST, "connection lost"))
+        self._end(Close(LOST, "connection lost"))
         # What refers to us in a circle is let go, so that nothing waits for the collector.
         del self._protocol
         self._events.disconnected()
-
-    def _seen_by_picows(self) -> Close | None:
-        """Return the close frame that picows has sent by itself, for a violation; None usually."""
-        # None as long as no close frame was seen or sent, whatever the stub says
-        handshake: WSCloseHandshake | None = self._frames.close_handshake
-        if self._close_sent or handshake is None or handshake.sent is None:
-            return None
-        return Close(cast("int", handshake.sent.code), handshake.sent.reason)
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
         if not self._ended:

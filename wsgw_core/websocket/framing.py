@@ -8,7 +8,6 @@ answer goes nowhere. This is the only file that touches picows' unexported WSPro
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,11 +17,6 @@ from websockets.utils import accept_key
 
 _READ_BUFFER = 2048  # the least that picows takes; grows with the frames
 _LARGE = 16 * 1024  # from here on copying costs more than a vectored write
-
-# An adapter, because picows makes a child logger of 1 kB for each connection of a plain logger.
-# Disabled: what matters is logged by whoever owns the connection, in words of the gateway.
-_silent = logging.Logger("picows", logging.CRITICAL + 1)  # noqa: LOG001 - not to be configured
-_LOGGER: logging.LoggerAdapter[Any] = logging.LoggerAdapter(_silent)
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
@@ -47,6 +41,7 @@ class GatheringTransport:
     """
 
     __slots__ = (
+        "_given_up",
         "_on_close",
         "_transport",
         "_writes",
@@ -58,6 +53,7 @@ class GatheringTransport:
     def __init__(self, transport: asyncio.Transport, on_close: Callable[[], None]) -> None:
         self._transport = transport
         self._on_close = on_close
+        self._given_up = False
         self.pending: list[bytes] = []
         self._writes: Iterator[Any] = iter((self.pending.append, _discard))
         self.get_extra_info = transport.get_extra_info
@@ -90,6 +86,8 @@ class GatheringTransport:
 
     def close(self) -> None:
         """Write what is pending, then close; the peer may take its time to read it."""
+        if self._given_up:
+            return
         if self.pending:
             self.flush()
         self._transport.close()
@@ -99,15 +97,65 @@ class GatheringTransport:
         """Close at once."""
         self._transport.abort()
 
+    def give_up(self) -> None:
+        """Say no more, and have picows close nothing: somebody else does."""
+        if self.pending:
+            self.flush()
+        self._given_up = True
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
 
 def _discard(_data: object) -> None:
     pass
+
+
+class ParserLog:
+    """What picows takes for its logger. It tells of violations and of our faults nowhere else.
+
+    Args:
+        on_violation: called with the close code and the reason, while picows is still parsing.
+        on_fault: called when the listener has raised; inside of the `except` block.
+    """
+
+    __slots__ = ("_on_fault", "_on_violation")
+
+    def __init__(
+        self, on_violation: Callable[[int, str], None], on_fault: Callable[[], None]
+    ) -> None:
+        self._on_violation = on_violation
+        self._on_fault = on_fault
+
+    def error(self, _text: str, details: object = None) -> None:
+        """Take a violation, which is logged as the exception's code and reason."""
+        if isinstance(details, tuple):
+            self._on_violation(int(details[0]), str(details[1]))
+        else:
+            self._on_fault()
+
+    def exception(self, _text: str) -> None:
+        """Take a fault."""
+        self._on_fault()
+
+    def warning(self, _text: str, *_details: object) -> None:
+        """Take a fault of a client-side listener."""
+        self._on_fault()
+
+    def info(self, _text: str, *_details: object) -> None:
+        """Leave out what whoever owns the connection logs in words of the gateway."""
+
+    debug = info
+
+    def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - as in logging
+        """Keep picows from tracing."""
+        return False
 
 
 def attach(
     transport: asyncio.Transport,
     listener: WSListener,
     on_close: Callable[[], None],
+    log: ParserLog,
     *,
     client_side: bool,
     max_frame_size: int,
@@ -121,6 +169,7 @@ def attach(
         transport: connected, its opening handshake made.
         listener: gets `on_ws_connected` before this returns.
         on_close: see GatheringTransport.
+        log: told of violations.
         client_side: whether we are the client of this connection, and mask.
         max_frame_size: a frame with a larger payload ends the connection with 1009.
     """
@@ -130,7 +179,7 @@ def attach(
         "/",  # path
         client_side,
         lambda *_: listener,
-        _LOGGER,
+        log,
         True,  # an exception in the listener closes the connection
         None,  # no timeout of the handshake
         False,  # no pings by itself

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from wsgw_core.api import (
+    Close,
     Handshake,
     Headers,
     Message,
@@ -16,7 +17,7 @@ from wsgw_core.api import (
     Options,
     SessionListener,
 )
-from wsgw_core.api import Close, Session as SessionInView
+from wsgw_core.api import Session as SessionInView
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import ValveComponent
 from wsgw_core.config import FailoverOptions, LimitOptions
@@ -143,6 +144,10 @@ class RelayBench:
         """Break the newest connection of a backend, the first one unless told otherwise."""
         (backend or self.blue).connections[-1].drop()
 
+    def is_reading(self) -> bool:
+        """Tell whether the client is read; a method, so that the type checker expects a change."""
+        return self.client.reading
+
     @property
     def ended(self) -> bool:
         return self.session.state is State.ENDED
@@ -150,7 +155,7 @@ class RelayBench:
     async def until_ended(self) -> None:
         """Let time pass until the session has ended."""
         async with asyncio.timeout(3600):
-            while not self.ended:
+            while not self.ended:  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0.01)
 
 
@@ -164,7 +169,7 @@ class RecordingListener:
     def session_created(self, session: SessionInView) -> None:
         self.log.append(f"{self._name}: created at {session.backend_id}")
 
-    def session_failed_over(self, session: SessionInView, old: str, new: str) -> None:
+    def session_failed_over(self, session: SessionInView, old: str | None, new: str) -> None:
         self.log.append(f"{self._name}: moved from {old} to {new}")
 
     def session_terminated(self, session: SessionInView, close: Close) -> None:

@@ -36,7 +36,7 @@ class TestSlowClient:
         bench.session.client_writable(False)
         bench.say("A")
         assert bench.blue.connections[0].texts == ["A"]
-        assert bench.client.reading
+        assert bench.is_reading()
 
     @on_virtual_clock
     async def test_the_next_backend_is_not_read_either(self) -> None:
@@ -69,11 +69,11 @@ class TestSlowBackend:
         bench = await RelayBench().open()
         connection = bench.blue.connections[0]
         connection.set_writable(False)
-        assert not bench.client.reading
+        assert not bench.is_reading()
         bench.say("in flight")  # was read already
         assert connection.texts == ["in flight"]
         connection.set_writable(True)
-        assert bench.client.reading
+        assert bench.is_reading()
         assert bench.counters.read_pauses.value == 1
 
     @on_virtual_clock
@@ -91,7 +91,7 @@ class TestSlowBackend:
         bench.blue.connections[0].set_writable(False)
         bench.say("A")
         bench.drop()
-        assert bench.client.reading
+        assert bench.is_reading()
         assert (await bench.green.connection()).texts == ["A"]
 
 
@@ -111,20 +111,20 @@ class TestFullLedger:
         connection = bench.blue.connections[0]
         for size in sizes[:-1]:
             bench.say(b"x" * size)
-        assert bench.client.reading
+        assert bench.is_reading()
         bench.say(b"x" * sizes[-1])
-        assert not bench.client.reading
+        assert not bench.is_reading()
         connection.acknowledge(1)
-        assert not bench.client.reading
+        assert not bench.is_reading()
         connection.acknowledge(2)
-        assert bench.client.reading
+        assert bench.is_reading()
         assert bench.client.pauses == 1
 
     @on_virtual_clock
     async def test_messages_without_content_fill_it_too(self) -> None:
         bench = await RelayBench(limits=LimitOptions(ledger_messages=10)).open()
         bench.say(*[b""] * 10)
-        assert not bench.client.reading
+        assert not bench.is_reading()
 
     @on_virtual_clock
     async def test_what_was_read_already_is_kept(self) -> None:
@@ -141,12 +141,12 @@ class TestFullLedger:
         bench.blue.go_down()
         bench.green.go_down()
         await asyncio.sleep(5)
-        assert not bench.client.reading
+        assert not bench.is_reading()
         bench.green.come_up()
         connection = await bench.green.connection()
-        assert not bench.client.reading
+        assert not bench.is_reading()
         connection.acknowledge(3)
-        assert bench.client.reading
+        assert bench.is_reading()
 
     @on_virtual_clock
     async def test_a_hold_fills_it_and_its_end_empties_it(self) -> None:
@@ -154,13 +154,13 @@ class TestFullLedger:
         bench.blue.go_down()
         bench.green.go_down()
         bench.say(*"ABC")
-        assert bench.client.reading
+        assert bench.is_reading()
         bench.say("D")
-        assert not bench.client.reading
+        assert not bench.is_reading()
         bench.blue.come_up()
         connection = await bench.blue.connection(1)
         connection.acknowledge()
-        assert bench.client.reading
+        assert bench.is_reading()
 
     @on_virtual_clock
     async def test_a_slow_backend_and_a_full_ledger_must_both_be_over(self) -> None:
@@ -169,15 +169,15 @@ class TestFullLedger:
         bench.say(*"ABCD")
         connection.set_writable(False)
         connection.acknowledge()
-        assert not bench.client.reading
+        assert not bench.is_reading()
         connection.set_writable(True)
-        assert bench.client.reading
+        assert bench.is_reading()
         bench.say(*"EFGH")
         connection.set_writable(False)
         connection.set_writable(True)
-        assert not bench.client.reading
+        assert not bench.is_reading()
         connection.acknowledge()
-        assert bench.client.reading
+        assert bench.is_reading()
 
 
 @on_virtual_clock
@@ -189,6 +189,6 @@ async def test_a_client_that_left_is_neither_paused_nor_resumed() -> None:
     pauses = bench.client.pauses
     connection.set_writable(False)
     assert bench.client.pauses == pauses
-    assert bench.client.reading
+    assert bench.is_reading()
     bench.session.client_writable(False)
     assert bench.session.state is State.FLUSHING

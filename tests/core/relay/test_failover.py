@@ -464,7 +464,7 @@ class TestOldConnection:
         old.drop()
         await idle()
         assert bench.client.texts == []
-        assert bench.client.reading
+        assert bench.is_reading()
         assert bench.session.unacknowledged == 2
         assert bench.session.state is State.RELAYING
         assert new.texts == ["A", "B"]

@@ -92,7 +92,8 @@ class ClientHandshake(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection, if there is one."""
-        self.answer.cancel()
+        if not self.answer.cancel() and not self.answer.cancelled():
+            self.answer.exception()  # or asyncio complains that nobody has asked for it
         if self._connected:
             self.transport.abort()
 

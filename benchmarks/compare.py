@@ -1,0 +1,331 @@
+"""Measure what wsgw costs beside nginx and haproxy, in turn, in one run. For Linux.
+
+Each of them relays between the same load generator and the same echo backends. It has one processor
+to itself; load and backends share another. What is compared is processor time for one echo round
+trip, and memory for one idle connection. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PATIENCE = 20.0  # for a process to start or to end
+IDLE = 3000
+FILES = 2 * IDLE + 200  # that one process needs in the workload `idle`
+
+NGINX = """\
+worker_processes 1;
+worker_rlimit_nofile {files};
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{ worker_connections {files}; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream backends {{ {servers} }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://backends;
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_read_timeout 1h;
+    }}
+  }}
+}}
+"""
+
+HAPROXY = """\
+global
+  nbthread 1
+  maxconn {connections}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 1h
+frontend clients
+  bind 127.0.0.1:{port} backlog 4096
+  default_backend backends
+backend backends
+{servers}
+"""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the load generator does.
+
+    Attributes:
+        what: `echo` or `idle`.
+        connections: how many.
+        shape: for `echo`, messages under way on each and their bytes.
+        figure: the key of the result that counts, and its unit.
+    """
+
+    what: str
+    connections: int
+    shape: tuple[int, ...]
+    figure: str
+    unit: str
+
+
+WORKLOADS = {
+    "small": Workload("echo", 100, (1, 128), "cpu_us", "µs a round trip"),
+    "pipelined": Workload("echo", 100, (16, 128), "cpu_us", "µs a round trip"),
+    "large": Workload("echo", 20, (1, 64 * 1024), "cpu_us", "µs a round trip"),
+    "idle": Workload("idle", IDLE, (), "kb", "kB a connection"),
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A process that relays from a port to the backends."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    environment: dict[str, str]
+
+
+class Processors:
+    """Which processor runs what."""
+
+    def __init__(self) -> None:
+        usable = sorted(os.sched_getaffinity(0))
+        if len(usable) < 2:
+            sys.exit("compare.py: needs two processors, one for the contender and one for the load")
+        self.contender, self.load = usable[:2]
+
+
+def pinned(processor: int, *command: str) -> list[str]:
+    """Return the command so that it runs on one processor."""
+    return ["taskset", "--cpu-list", str(processor), *command]
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_listening(contender: Contender, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the contender listens; end the script when that does not happen."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", contender.port)) == 0:
+                return
+        time.sleep(0.05)
+    said = log.read_text(errors="replace")[-2000:]
+    sys.exit(f"compare.py: {contender.name} does not listen on port {contender.port}\n{said}")
+
+
+@contextmanager
+def running(
+    command: Sequence[str], log: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process; afterwards it has ended."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def echo_backends(processor: int) -> Iterator[list[int]]:
+    """Run the backends; yield their ports."""
+    command = pinned(processor, sys.executable, str(HERE / "echo_backend.py"))
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes
+        try:
+            line = process.stdout.readline()
+            if not line:
+                sys.exit("compare.py: the echo backends do not start")
+            ports: list[int] = json.loads(line)
+            yield ports
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def contenders(
+    gateway: Sequence[str], backends: Sequence[int], folder: Path, *, with_haproxy: bool
+) -> list[Contender]:
+    """Return those that are installed; say which are not."""
+    own = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
+    clean = {name: text for name, text in os.environ.items() if not name.startswith(own)}
+    port = free_port()
+    urls = ",".join(f"ws://127.0.0.1:{backend}" for backend in backends)
+    variables = {"FE_ADDR": f"127.0.0.1:{port}", "BE_URLS": urls}
+    found = [Contender("wsgw", (*gateway, "run"), port, {**clean, **variables})]
+
+    if nginx := _installed("nginx"):
+        port = free_port()
+        servers = " ".join(f"server 127.0.0.1:{backend};" for backend in backends)
+        text = NGINX.format(folder=folder, port=port, servers=servers, files=FILES)
+        file = folder / "nginx.conf"
+        file.write_text(text)
+        command = (nginx, "-p", str(folder), "-c", str(file), "-e", str(folder / "nginx.log"))
+        found.append(Contender("nginx", command, port, clean))
+
+    if with_haproxy and (haproxy := _installed("haproxy")):
+        port = free_port()
+        servers = "\n".join(
+            f"  server backend{number} 127.0.0.1:{backend}"
+            for number, backend in enumerate(backends)
+        )
+        file = folder / "haproxy.cfg"
+        file.write_text(HAPROXY.format(port=port, servers=servers, connections=FILES))
+        found.append(Contender("haproxy", (haproxy, "-db", "-f", str(file)), port, clean))
+    return found
+
+
+def _installed(name: str) -> str | None:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        print(f"{name} is not installed: it is left out", flush=True)
+    return path
+
+
+def measure(
+    contender: Contender, workload: Workload, seconds: float, processors: Processors, folder: Path
+) -> dict[str, float]:
+    """Start a contender, load it, and return what the load generator found."""
+    log = folder / f"{contender.name}.log"
+    command = pinned(processors.contender, *contender.command)
+    with running(command, log, contender.environment) as process:
+        wait_until_listening(contender, process, log)
+        time.sleep(0.3)  # what it still does at its start is not to be measured
+        load = pinned(
+            processors.load,
+            *(sys.executable, str(HERE / "load.py"), workload.what),
+            *(f"ws://127.0.0.1:{contender.port}/", str(process.pid), str(workload.connections)),
+            *map(str, workload.shape),
+            *([str(seconds)] if workload.what == "echo" else []),
+        )
+        try:
+            done = subprocess.run(
+                load, check=False, capture_output=True, text=True, timeout=60 + seconds
+            )
+        except subprocess.TimeoutExpired:
+            sys.exit(f"compare.py: the load on {contender.name} does not end")
+        if done.returncode:
+            said = (done.stderr + log.read_text(errors="replace"))[-2000:]
+            sys.exit(f"compare.py: the load on {contender.name} failed\n{said}")
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def table(results: dict[str, dict[str, list[dict[str, float]]]]) -> str:
+    """Return the medians as a Markdown table, with the ratios to nginx round by round."""
+    names = list(next(iter(results.values())))
+    ratio = ["wsgw / nginx"] if "nginx" in names else []
+    lines = [["workload", "figure", *names, *ratio], ["---"] * (2 + len(names) + len(ratio))]
+    for title, rounds in results.items():
+        workload = WORKLOADS[title]
+        values = {name: [each[workload.figure] for each in rounds[name]] for name in names}
+        line = [title, workload.unit, *(f"{statistics.median(values[name]):.1f}" for name in names)]
+        if ratio:
+            pairs = zip(values["wsgw"], values["nginx"], strict=True)
+            line.append(f"{statistics.median(own / other for own, other in pairs):.2f}")
+        lines.append(line)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as may be; the processes started here inherit that."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < FILES:
+        sys.exit(f"compare.py: needs {FILES} open files in a process, {hard} are allowed")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the process's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--workload", action="append", choices=WORKLOADS, help="may be repeated; all by default"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of each echo workload (5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (3)")
+    parser.add_argument("--no-haproxy", action="store_true", help="compare with nginx only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
+    parser.add_argument(
+        "gateway",
+        nargs="*",
+        default=[str(Path(sys.executable).with_name("wsgw"))],
+        metavar="-- WSGW",
+        help="the command to measure, with its arguments before `run`; this Python's by default",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments()
+    if not sys.platform.startswith("linux") or shutil.which("taskset") is None:
+        sys.exit("compare.py: needs Linux and its command taskset")
+    raise_file_limit()
+    processors = Processors()
+    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wsgw-bench-")))
+        backends = stack.enter_context(echo_backends(processors.load))
+        found = contenders(options.gateway, backends, folder, with_haproxy=not options.no_haproxy)
+        for title in options.workload or WORKLOADS:
+            workload = WORKLOADS[title]
+            rounds = 1 if workload.what == "idle" else options.rounds
+            results[title] = {contender.name: [] for contender in found}
+            for number in range(rounds):
+                for contender in found:
+                    said = f"{title}, round {number + 1} of {rounds}: {contender.name}"
+                    print(said, file=sys.stderr, flush=True)
+                    results[title][contender.name].append(
+                        measure(contender, workload, options.seconds, processors, folder)
+                    )
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

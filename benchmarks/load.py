@@ -1,0 +1,137 @@
+"""Loads a websocket server and tells what that cost one process and its children.
+
+usage: load.py echo  URL PID CONNECTIONS WINDOW SIZE SECONDS
+       load.py idle  URL PID CONNECTIONS
+
+Prints one JSON object.
+
+echo: each connection keeps WINDOW messages of SIZE bytes under way; whenever one comes back, the
+next is sent. `cpu_us` is the processor time in microseconds for one round trip, `rate` the round
+trips in a second.
+idle: opens the connections and waits. `kb` is the resident memory of one connection in kB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_WARM_UP = 1.0
+_SETTLE = 1.5
+_AT_A_TIME = 50
+
+
+class Client(WSListener):
+    """One connection, always with the same number of messages under way."""
+
+    round_trips = 0
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._transport: WSTransport
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Remember where to send."""
+        self._transport = transport
+
+    def begin(self, window: int) -> None:
+        """Send the first messages."""
+        for _ in range(window):
+            self._transport.send(WSMsgType.BINARY, self._payload)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Count, and send the next message."""
+        if frame.msg_type == WSMsgType.BINARY:
+            Client.round_trips += 1
+            transport.send(WSMsgType.BINARY, self._payload)
+        elif frame.msg_type == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Give up: what is measured with fewer connections is worth nothing."""
+        sys.stderr.write("a connection was lost\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def processes(pid: int) -> Iterator[int]:
+    """Yield a process and its descendants."""
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from processes(int(child))
+
+
+def stat_fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third on; see proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the user and system time that the processes have spent."""
+    fields = map(stat_fields, processes(pid))
+    return sum(int(user) + int(system) for _, user, system in (f[10:13] for f in fields)) / _TICKS
+
+
+def resident_kb(pid: int) -> float:
+    """Return the memory of the processes that is in RAM."""
+    return sum(int(stat_fields(each)[21]) for each in processes(pid)) * _PAGE / 1024
+
+
+async def connect(url: str, count: int, payload: bytes, **options: Any) -> list[Client]:
+    """Open connections, some at a time."""
+    clients = [Client(payload) for _ in range(count)]
+    for first in range(0, count, _AT_A_TIME):
+        some = clients[first : first + _AT_A_TIME]
+        await asyncio.gather(*(ws_connect(lambda one=one: one, url, **options) for one in some))
+    return clients
+
+
+async def echo(
+    url: str, pid: int, connections: int, window: int, size: int, seconds: float
+) -> dict[str, float]:
+    """Measure the cost of a round trip."""
+    for client in await connect(url, connections, b"x" * size):
+        client.begin(window)
+    await asyncio.sleep(_WARM_UP)
+    begun, trips, cpu = time.perf_counter(), Client.round_trips, cpu_seconds(pid)
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - begun
+    trips, cpu = Client.round_trips - trips, cpu_seconds(pid) - cpu
+    if not trips:
+        raise SystemExit("no message came back")
+    return {"cpu_us": cpu / trips * 1e6, "rate": trips / took}
+
+
+async def idle(url: str, pid: int, connections: int) -> dict[str, float]:
+    """Measure the memory of a connection."""
+    before = resident_kb(pid)
+    await connect(url, connections, b"", read_buffer_init_size=2048)
+    await asyncio.sleep(_SETTLE)
+    return {"kb": (resident_kb(pid) - before) / connections}
+
+
+def main() -> None:
+    """Run with the process's arguments."""
+    what, url, *numbers = sys.argv[1:]
+    pid, connections = int(numbers[0]), int(numbers[1])
+    if what == "idle":
+        result = uvloop.run(idle(url, pid, connections))
+    else:
+        window, size, seconds = int(numbers[2]), int(numbers[3]), float(numbers[4])
+        result = uvloop.run(echo(url, pid, connections, window, size, seconds))
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Registers the valve kind `heartbeat`."""
+
+from __future__ import annotations
+
+from wsgw_core.api import ValveRegistry, hookimpl
+
+from .settings import HeartbeatSettings
+from .valve import HeartbeatValve
+
+WSGW_API = "1.0"
+
+
+@hookimpl
+def wsgw_register_valves(registry: ValveRegistry) -> None:
+    """Register the kind."""
+    registry.add("heartbeat", HeartbeatSettings, HeartbeatValve)

@@ -1,0 +1,95 @@
+"""One application that speaks JSON lines: dials sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from weakref import WeakSet
+
+from wsgw_core.api import (
+    Backend,
+    BackendContext,
+    BackendDeclined,
+    BackendUnavailable,
+    DialRequest,
+    Sink,
+)
+
+from .connection import JsonLinesConnection
+from .line_stream import LineStream
+from .settings import JsonLinesSettings
+
+
+class JsonLinesBackend:
+    """Connects each session by a TCP connection of its own.
+
+    Args:
+        settings: this backend's options, checked.
+        context: what the core provides.
+    """
+
+    def __init__(self, settings: JsonLinesSettings, context: BackendContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._connections: WeakSet[JsonLinesConnection] = WeakSet()
+
+    async def open(self) -> None:
+        """Nothing to prepare: connections are made when clients come."""
+
+    async def connect(self, request: DialRequest, sink: Sink) -> JsonLinesConnection:
+        """Dial; raises BackendUnavailable and BackendDeclined."""
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                lines = await self._introduce(request)
+        except TimeoutError as error:
+            raise BackendUnavailable("the application does not answer") from error
+        connection = JsonLinesConnection(lines, sink, self._context)
+        self._connections.add(connection)
+        return connection
+
+    async def probe(self) -> None:
+        """Connect and leave."""
+        lines = await self._open()
+        lines.abort()
+
+    async def close(self) -> None:
+        """Return when the connections, which are closing by now, are over."""
+        await asyncio.gather(*(each.over.wait() for each in self._connections))
+
+    async def _open(self) -> LineStream:
+        limits = self._context.limits
+        return await LineStream.open(*self._settings.host_and_port, limits.max_message_size)
+
+    async def _introduce(self, request: DialRequest) -> LineStream:
+        lines = await self._open()
+        try:
+            await lines.write({"open": _described(request)})
+            _check_acceptance(await lines.read())
+        except BaseException:  # cancelled too: nothing may be left behind
+            lines.abort()
+            raise
+        return lines
+
+
+def _described(request: DialRequest) -> dict[str, Any]:
+    return {
+        "session": request.session_id,
+        "path": request.path,
+        "headers": request.headers,
+        "peer": request.peer,
+        "reconnect": request.reconnect,
+        "replayed": request.replayed,
+    }
+
+
+def _check_acceptance(answer: dict[str, Any]) -> None:
+    if answer == {"accept": True}:
+        return
+    status = answer.get("refuse")
+    if isinstance(status, int) and 300 <= status <= 499:
+        raise BackendDeclined(status, body=str(answer.get("text", "")).encode())
+    raise BackendUnavailable("the application neither accepts nor refuses")
+
+
+def _is_backend(backend: JsonLinesBackend) -> Backend:
+    return backend  # checked by the type checker

@@ -1,0 +1,118 @@
+"""One session's messages to and from its application."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+from wsgw_core.api import (
+    BINARY,
+    TEXT,
+    BackendConnection,
+    BackendContext,
+    BackendUnavailable,
+    Close,
+    Message,
+    OrderedConnection,
+    Sink,
+)
+
+from .line_stream import LineStream
+
+_GOING_AWAY = (1001, 1011, 1012, 1013)
+
+
+class JsonLinesConnection(OrderedConnection):
+    """A message is delivered when the application has acknowledged it.
+
+    Args:
+        lines: the connection, accepted by the application.
+        sink: the session.
+        context: the backend's.
+
+    Attributes:
+        over: set when nothing is left of the connection.
+    """
+
+    def __init__(self, lines: LineStream, sink: Sink, context: BackendContext) -> None:
+        super().__init__(sink, context)
+        self._lines = lines
+        self._max_size = context.limits.max_message_size
+        self._acknowledged = asyncio.Semaphore(0)
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._reading: asyncio.Task[None] | None = None
+        self.over = asyncio.Event()
+
+    async def transmit(self, message: Message) -> None:
+        """Write one message and wait for its acknowledgement."""
+        await self._lines.write(_encoded(message))
+        await self._acknowledged.acquire()
+
+    async def finish(self, close: Close) -> None:
+        """Say why, and let go; everything before was acknowledged."""
+        if self._reading is not None:
+            self._reading.cancel()
+        try:
+            await self._lines.write({"close": [close.code, close.reason]})
+            await self._lines.close()
+        finally:  # also when the application is gone or takes too long
+            self._lines.abort()
+            self.over.set()
+
+    def start(self) -> None:
+        """Read from now on."""
+        super().start()
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    def pause(self) -> None:
+        """Stop reading: what the application sends then waits in its own socket."""
+        super().pause()
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        """Read again."""
+        super().resume()
+        self._may_read.set()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End; the acknowledgements of what was sent are still read."""
+        super().close(code, reason)
+        self._may_read.set()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._may_read.wait()
+                self._take(await self._lines.read())
+        except (BackendUnavailable, ValueError) as error:  # base64 that is none, for example
+            self.fail(str(error))
+
+    def _take(self, line: dict[str, Any]) -> None:
+        match line:
+            case {"ack": True}:
+                self._acknowledged.release()
+            case {"text": str(text)}:
+                self._pass_on(Message(TEXT, text.encode(errors="replace")))
+            case {"base64": str(text)}:
+                self._pass_on(Message(BINARY, base64.b64decode(text)))
+            case {"close": [int(code), str(reason)]}:
+                self.end(Close(code, reason, abnormal=code in _GOING_AWAY))
+            case _:
+                raise BackendUnavailable("not a line of the protocol")
+
+    def _pass_on(self, message: Message) -> None:
+        if len(message.data) > self._max_size:
+            raise BackendUnavailable(f"a message is longer than {self._max_size} bytes")
+        self.receive(message)
+
+
+def _encoded(message: Message) -> dict[str, Any]:
+    if message.kind is TEXT:
+        return {"text": message.text}
+    return {"base64": base64.b64encode(message.data).decode()}
+
+
+def _is_backend_connection(connection: JsonLinesConnection) -> BackendConnection:
+    return connection  # checked by the type checker

@@ -1,0 +1,66 @@
+"""JSON objects on a TCP connection, one to a line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from wsgw_core.api import BackendUnavailable
+
+_ESCAPED = 6  # bytes of JSON that one byte of a message can become: \u0000
+_ENVELOPE = 1024  # bytes of a line around its message
+
+
+class LineStream:
+    """Reads and writes lines; whatever goes wrong is a BackendUnavailable.
+
+    Args:
+        reader, writer: of the connection.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, host: str, port: int, max_message_size: int) -> LineStream:
+        """Connect."""
+        limit = _ESCAPED * max_message_size + _ENVELOPE
+        try:
+            return cls(*await asyncio.open_connection(host, port, limit=limit))
+        except OSError as error:
+            raise BackendUnavailable(str(error)) from error
+
+    async def read(self) -> dict[str, Any]:
+        """Return the next line's object."""
+        try:
+            line = await self._reader.readline()
+            if not line.endswith(b"\n"):
+                raise BackendUnavailable("connection closed")
+            found = json.loads(line)
+        except (OSError, ValueError) as error:  # a line too long is a ValueError
+            raise BackendUnavailable(str(error)) from error
+        if not isinstance(found, dict):
+            raise BackendUnavailable("a line is not a JSON object")
+        return found
+
+    async def write(self, line: dict[str, Any]) -> None:
+        """Write a line; wait while too much waits for the socket."""
+        self._writer.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise BackendUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """Close after all that was written has left."""
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except OSError as error:
+            raise BackendUnavailable(str(error)) from error
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._writer.transport.abort()

@@ -1,0 +1,158 @@
+"""A server that answers opening handshakes with bytes, as a test wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from wsgw_core.api import DialRequest, Limits
+from wsgw_core.testing.context import make_context
+from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
+from wsgw_ws.backend import WebSocketBackend
+from wsgw_ws.settings import WebSocketSettings
+
+PATIENCE = 20.0
+_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class RawPeer:
+    """One accepted connection whose request was read.
+
+    Attributes:
+        request_line, headers: of the request; the headers' names in lower case.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.request_line = ""
+        self.headers: list[tuple[str, str]] = []
+
+    async def read_request(self) -> None:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        self.request_line, *lines = head.rstrip("\r\n").split("\r\n")
+        for line in lines:
+            name, _, value = line.partition(":")
+            self.headers.append((name.strip().lower(), value.strip()))
+
+    def header(self, name: str) -> str:
+        return ", ".join(value for other, value in self.headers if other == name)
+
+    @property
+    def accept(self) -> str:
+        """The only right answer to the request's key."""
+        key = self.header("sec-websocket-key").encode()
+        digest = hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()
+        return base64.b64encode(digest).decode()
+
+    def write(self, data: bytes | str) -> None:
+        self.writer.write(data.encode("latin-1") if isinstance(data, str) else data)
+
+    def switch_protocols(self, *lines: str, connection: str = "Upgrade") -> None:
+        """Answer 101, with some lines more."""
+        self.write(
+            "\r\n".join(
+                [
+                    "HTTP/1.1 101 Switching Protocols",
+                    "Upgrade: websocket",
+                    f"Connection: {connection}",
+                    f"Sec-WebSocket-Accept: {self.accept}",
+                    *lines,
+                    "",
+                    "",
+                ]
+            )
+        )
+
+    async def read_frame(self) -> tuple[int, bytes]:
+        """Return opcode and payload of the next frame; all are masked and whole."""
+        first, second = await self.reader.readexactly(2)
+        size = second & 127
+        if size == 126:
+            (size,) = struct.unpack("!H", await self.reader.readexactly(2))
+        elif size == 127:
+            (size,) = struct.unpack("!Q", await self.reader.readexactly(8))
+        mask = await self.reader.readexactly(4)
+        data = await self.reader.readexactly(size)
+        assert first & 128
+        assert second & 128
+        return first & 15, bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
+
+    def write_frame(self, opcode: int, payload: bytes = b"") -> None:
+        assert len(payload) < 126
+        self.write(bytes([128 | opcode, len(payload)]) + payload)
+
+
+Act = Callable[[RawPeer], Awaitable[None]]
+
+
+class RawServer:
+    """Runs `act` for each connection.
+
+    Attributes:
+        peers: the connections whose request was read.
+        port: where it listens.
+    """
+
+    port: int
+
+    def __init__(self, act: Act) -> None:
+        self.peers: list[RawPeer] = []
+        self._act = act
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = RawPeer(reader, writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await peer.read_request()
+            self.peers.append(peer)
+            await self._act(peer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def backend(
+        self, *, limits: Limits | None = None, ping_timeout: float = 60.0, **options: Any
+    ) -> WebSocketBackend:
+        """Make a backend that dials this server."""
+        settings = WebSocketSettings.model_validate(
+            {"url": f"ws://127.0.0.1:{self.port}", **options}
+        )
+        return WebSocketBackend(settings, make_context(limits=limits, ping_timeout=ping_timeout))
+
+
+@asynccontextmanager
+async def raw_server(act: Act) -> AsyncIterator[RawServer]:
+    """Run a server; at the end, what still runs of it is cancelled."""
+    raw = RawServer(act)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.get_running_loop().create_task(raw.serve(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    raw.port = server.sockets[0].getsockname()[1]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield raw
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def dial(
+    backend: WebSocketBackend, request: DialRequest | None = None, *, start: bool = True
+) -> tuple[WatchedConnection, RecordingSink]:
+    """Connect, and start unless told otherwise."""
+    sink = RecordingSink()
+    connection = sink.watch(await backend.connect(request or DialRequest("s1", "/chat"), sink))
+    if start:
+        connection.start()
+    return connection, sink

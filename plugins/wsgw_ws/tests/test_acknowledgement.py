@@ -1,0 +1,187 @@
+"""Which messages count as delivered, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsgw_ws.acknowledgement import Acknowledgement
+
+WINDOW = 0.25
+
+
+def account(window: float = WINDOW, messages: int = 100, size: int = 1000) -> Acknowledgement:
+    return Acknowledgement(window, messages, size)
+
+
+class TestAsking:
+    def test_a_pong_that_repeats_the_pings_payload_is_the_answer(self) -> None:
+        acknowledgement = account()
+        payload = acknowledgement.ask(0.0, 3, 30)
+        assert acknowledgement.waiting
+        assert acknowledgement.answer(payload, 1.0)
+        assert not acknowledgement.waiting
+        assert acknowledgement.asked == 3
+        assert acknowledgement.asked_bytes == 30
+
+    def test_other_pongs_are_not(self) -> None:
+        acknowledgement = account(window=0)
+        assert not acknowledgement.answer(b"", 0.0)
+        first = acknowledgement.ask(0.0, 3, 30)
+        for payload in (b"", b"unasked", first + b"x", first[:-1]):
+            assert not acknowledgement.answer(payload, 1.0)
+        assert acknowledgement.waiting
+        assert acknowledgement.release(100.0) == 0
+
+    def test_an_answer_counts_once(self) -> None:
+        acknowledgement = account()
+        payload = acknowledgement.ask(0.0, 3, 30)
+        assert acknowledgement.answer(payload, 1.0)
+        assert not acknowledgement.answer(payload, 1.0)
+
+    def test_an_old_answer_does_not_answer_a_new_ping(self) -> None:
+        acknowledgement = account()
+        old = acknowledgement.ask(0.0, 3, 30)
+        acknowledgement.answer(old, 0.5)
+        new = acknowledgement.ask(1.0, 5, 50)
+        assert new != old
+        assert not acknowledgement.answer(old, 1.5)
+        assert acknowledgement.waiting
+
+    def test_it_is_overdue_when_the_timeout_is_over(self) -> None:
+        acknowledgement = account()
+        assert not acknowledgement.overdue(100.0, 5)
+        payload = acknowledgement.ask(0.0, 1, 1)
+        assert not acknowledgement.overdue(5.0, 5)
+        assert acknowledgement.overdue(5.1, 5)
+        acknowledgement.excuse(5.1)
+        assert not acknowledgement.overdue(10.0, 5)
+        assert acknowledgement.overdue(10.2, 5)
+        acknowledgement.answer(payload, 10.2)
+        assert not acknowledgement.overdue(100.0, 5)
+
+
+class TestReleasing:
+    def test_what_was_sent_before_the_ping_is_released_after_the_window(self) -> None:
+        acknowledgement = account()
+        acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
+        assert acknowledgement.release(1.2) == 0
+        assert acknowledgement.release(1.25) == 3
+        assert acknowledgement.release(2.0) == 0
+
+    def test_without_a_window_it_is_released_at_once(self) -> None:
+        acknowledgement = account(window=0)
+        acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
+        assert acknowledgement.release(1.0) == 3
+
+    def test_without_an_answer_nothing_is(self) -> None:
+        acknowledgement = account(window=0)
+        acknowledgement.ask(0.0, 3, 30)
+        assert acknowledgement.release(100.0) == 0
+
+    def test_each_answer_has_its_own_window(self) -> None:
+        acknowledgement = account()
+        acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
+        acknowledgement.answer(acknowledgement.ask(1.1, 5, 50), 1.2)
+        assert acknowledgement.release(1.3) == 3
+        assert acknowledgement.release(1.44) == 0
+        assert acknowledgement.release(1.46) == 2
+
+    def test_a_window_with_too_many_messages_releases_the_oldest(self) -> None:
+        acknowledgement = account(messages=4)
+        acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
+        assert acknowledgement.release(1.0) == 0
+        acknowledgement.answer(acknowledgement.ask(1.0, 6, 60), 1.1)
+        assert acknowledgement.release(1.1) == 3
+
+    def test_a_window_with_too_many_bytes_releases_the_oldest(self) -> None:
+        acknowledgement = account(size=50)
+        acknowledgement.answer(acknowledgement.ask(0.0, 1, 50), 1.0)
+        assert acknowledgement.release(1.0) == 0
+        acknowledgement.answer(acknowledgement.ask(1.0, 2, 60), 1.1)
+        assert acknowledgement.release(1.1) == 1
+
+
+class TestSettled:
+    def test_it_is_when_everything_is_released_and_no_answer_is_missing(self) -> None:
+        acknowledgement = account()
+        assert acknowledgement.settled(0)
+        assert not acknowledgement.settled(1)
+        payload = acknowledgement.ask(0.0, 1, 1)
+        assert not acknowledgement.settled(1)
+        acknowledgement.answer(payload, 0.1)
+        assert not acknowledgement.settled(1)
+        acknowledgement.release(1.0)
+        assert acknowledgement.settled(1)
+        acknowledgement.ask(2.0, 1, 1)
+        assert not acknowledgement.settled(1)
+
+
+@dataclass
+class Model:
+    """What was sent when, and what is known to have arrived when."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    released: int = 0
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.integers(0, 40)),
+        st.tuples(st.just("ask"), st.just(0)),
+        st.tuples(st.just("answer"), st.just(0)),
+        st.tuples(st.just("wrong answer"), st.just(0)),
+        st.tuples(st.just("time"), st.integers(0, 400)),
+    ),
+    max_size=80,
+)
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(STEPS)
+def test_whatever_happens_nothing_is_released_too_early_or_never(
+    steps: list[tuple[str, int]],
+) -> None:
+    most_messages, most_bytes = 6, 100
+    acknowledgement = account(messages=most_messages, size=most_bytes)
+    model, now = Model(), 0.0
+    payload = b""
+    answered: list[tuple[float, int]] = [(-10.0, 0)]
+    sizes = [0]
+    for step, number in steps:
+        match step:
+            case "send":
+                model.sent += 1
+                model.sent_bytes += number
+                sizes.append(model.sent_bytes)
+            case "ask" if not acknowledgement.waiting:
+                payload = acknowledgement.ask(now, model.sent, model.sent_bytes)
+            case "answer" if acknowledgement.waiting:
+                assert acknowledgement.answer(payload, now)
+                answered.append((now, acknowledgement.asked))
+            case "wrong answer":
+                assert not acknowledgement.answer(b"wrong", now)
+            case "time":
+                now += number / 1000
+        count = acknowledgement.release(now)
+        assert count >= 0
+        model.released += count
+        known = max(sent for _, sent in answered)
+        assert model.released <= known, "released before it was acknowledged"
+        due = max(sent for when, sent in answered if when + WINDOW <= now or sent == 0)
+        assert model.released >= due, "not released although the window is over"
+        assert known - model.released <= most_messages
+        assert sizes[known] - sizes[model.released] <= most_bytes
+        if model.released > due:  # early: the window was too full for the one before
+            before = max(sent for _, sent in answered if sent < model.released)
+            assert known - before > most_messages or sizes[known] - sizes[before] > most_bytes, (
+                "released early without need"
+            )
+    payload = acknowledgement.ask(now, model.sent, model.sent_bytes)
+    acknowledgement.answer(payload, now)
+    model.released += acknowledgement.release(now + WINDOW)
+    assert model.released == model.sent
+    assert acknowledgement.settled(model.sent)

@@ -1,0 +1,350 @@
+"""The opening handshake as a client, against servers that answer rightly and wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from wsgw_core.api import BackendDeclined, BackendUnavailable, Close, DialRequest
+from wsgw_core.testing.fakes import as_message
+from wsgw_core.testing.recording_sink import RecordingSink
+
+from .raw_server import Act, RawPeer, dial, raw_server
+
+REQUEST = DialRequest(
+    "s1",
+    "/chat%20room?a=%2F&b",
+    (("X-A", "1"), ("Cookie", "a=1"), ("X-A", "2"), ("X-Wsgw-Session", "s1")),
+    ("chat", "soap"),
+)
+
+
+async def hang(peer: RawPeer) -> None:
+    await peer.reader.read()
+
+
+def answering(data: str | bytes, *, then_close: bool = False) -> Act:
+    async def act(peer: RawPeer) -> None:
+        peer.write(data)
+        if not then_close:
+            await hang(peer)
+
+    return act
+
+
+def switching(*lines: str, connection: str = "Upgrade") -> Act:
+    async def act(peer: RawPeer) -> None:
+        peer.switch_protocols(*lines, connection=connection)
+        await hang(peer)
+
+    return act
+
+
+async def unavailable(act: Act, **options: object) -> str:
+    """Return why a dial of such a server fails."""
+    async with raw_server(act) as server:
+        backend = server.backend(**options)
+        with pytest.raises(BackendUnavailable) as failed:
+            await backend.connect(REQUEST, RecordingSink())
+        await backend.close()
+        return failed.value.reason
+
+
+async def declined(act: Act) -> BackendDeclined:
+    async with raw_server(act) as server:
+        backend = server.backend()
+        with pytest.raises(BackendDeclined) as failed:
+            await backend.connect(REQUEST, RecordingSink())
+        await backend.close()
+        return failed.value
+
+
+class TestRequest:
+    async def test_it_asks_for_what_the_session_wants(self) -> None:
+        async with raw_server(switching("Sec-WebSocket-Protocol: soap")) as server:
+            backend = server.backend()
+            await dial(backend, REQUEST, start=False)
+            peer = server.peers[0]
+            assert peer.request_line == "GET /chat%20room?a=%2F&b HTTP/1.1"
+            own = {
+                "host": f"127.0.0.1:{server.port}",
+                "upgrade": "websocket",
+                "connection": "Upgrade",
+                "sec-websocket-version": "13",
+                "sec-websocket-protocol": "chat, soap",
+            }
+            for name, value in own.items():
+                assert peer.header(name) == value
+            others = [
+                (name, value)
+                for name, value in peer.headers
+                if name not in own and name != "sec-websocket-key"
+            ]
+            assert others == [
+                ("x-a", "1"),
+                ("cookie", "a=1"),
+                ("x-a", "2"),
+                ("x-wsgw-session", "s1"),
+            ]
+            await backend.close()
+
+    @pytest.mark.parametrize(
+        ("base", "path", "asked"),
+        [
+            ("", "/", "/"),
+            ("/", "/chat", "/chat"),
+            ("/base", "/chat?a=1", "/base/chat?a=1"),
+            ("/base/", "/", "/base/"),
+            ("", "//twice", "//twice"),
+            ("", "/?only=query", "/?only=query"),
+        ],
+    )
+    async def test_the_clients_path_follows_the_urls(
+        self, base: str, path: str, asked: str
+    ) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend(url=f"ws://127.0.0.1:{server.port}{base}")
+            await dial(backend, DialRequest("s1", path), start=False)
+            assert server.peers[0].request_line == f"GET {asked} HTTP/1.1"
+            await backend.close()
+
+    async def test_without_offers_none_is_made(self) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend()
+            connection, _ = await dial(backend, start=False)
+            assert server.peers[0].header("sec-websocket-protocol") == ""
+            assert server.peers[0].header("sec-websocket-extensions") == ""
+            assert connection.subprotocol is None
+            await backend.close()
+
+    async def test_each_dial_has_a_key_of_its_own(self) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend()
+            for _ in range(2):
+                await dial(backend, start=False)
+            first, second = (peer.header("sec-websocket-key") for peer in server.peers)
+            assert first != second
+            await backend.close()
+
+
+class TestAccepted:
+    @pytest.mark.parametrize("connection", ["Upgrade", "upgrade", "keep-alive, Upgrade"])
+    async def test_the_answer_may_be_worded_in_many_ways(self, connection: str) -> None:
+        async with raw_server(switching(connection=connection)) as server:
+            backend = server.backend()
+            await dial(backend)
+            await backend.close()
+
+    async def test_the_backends_choice_and_the_headers_to_pass_are_known(self) -> None:
+        act = switching(
+            "Sec-WebSocket-Protocol: soap", "Set-Cookie: a=1", "X-B: 1", "set-cookie: b=2"
+        )
+        async with raw_server(act) as server:
+            backend = server.backend(**{"pass-headers": ["Set-Cookie"]})
+            connection, _ = await dial(backend, REQUEST)
+            assert connection.subprotocol == "soap"
+            assert connection.headers == (("Set-Cookie", "a=1"), ("set-cookie", "b=2"))
+            await backend.close()
+
+    async def test_messages_may_come_with_the_answer(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            peer.write_frame(1, b"A")
+            peer.write_frame(1, b"B")
+            await hang(peer)
+
+        async with raw_server(act) as server:
+            backend = server.backend()
+            _, sink = await dial(backend)
+            assert await sink.until_messages(2) == [as_message("A"), as_message("B")]
+            await backend.close()
+
+    async def test_the_answer_may_come_byte_by_byte(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            head = f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {peer.accept}\r\n\r\n"
+            for byte in head.encode():
+                peer.write(bytes([byte]))
+                await peer.writer.drain()
+            await hang(peer)
+
+        async with raw_server(act) as server:
+            backend = server.backend()
+            await dial(backend)
+            await backend.close()
+
+    async def test_an_end_behind_the_answer_is_told_after_the_start(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+
+        async with raw_server(act) as server:
+            backend = server.backend()
+            connection, sink = await dial(backend, start=False)
+            await asyncio.sleep(0.02)  # room for a call that must not come yet
+            sink.check()
+            connection.start()
+            close = await sink.until_closed()
+            assert (close.code, close.abnormal) == (1006, True)
+            await backend.close()
+
+
+class TestUnavailable:
+    @pytest.mark.parametrize(
+        "act",
+        [
+            answering(
+                "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Accept: c29tZXRoaW5nIGVsc2U=\r\n\r\n"
+            ),
+            answering("HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
+            switching("Sec-WebSocket-Protocol: unoffered"),
+            switching("Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: soap"),
+            switching("Sec-WebSocket-Extensions: permessage-deflate"),
+            switching("Upgrade: h2c"),
+            switching(connection="close"),
+            answering("HTTP/2 101 X\r\n\r\n"),
+            answering("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+            answering("\r\n\r\n"),
+            answering("HTTP/1.1 101 X\r\nno colon\r\n\r\n"),
+            answering(b"\x16\x03\x01\xff\xfe\r\n\r\n"),
+        ],
+    )
+    async def test_a_wrong_answer(self, act: Act) -> None:
+        assert await unavailable(act)
+
+    @pytest.mark.parametrize("status", [200, 204, 500, 502, 503, 599])
+    async def test_other_statuses(self, status: int) -> None:
+        reason = await unavailable(answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"))
+        assert str(status) in reason
+
+    async def test_an_endless_head(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.write("HTTP/1.1 101 X\r\n")
+            while True:
+                peer.write("X-Endless: yes\r\n" * 100)
+                await peer.writer.drain()
+
+        reason = await unavailable(act, **{"max-answer-head": 4096})
+        assert "4096" in reason
+
+    @pytest.mark.parametrize("data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: "])
+    async def test_an_end_in_the_middle_of_the_head(self, data: str) -> None:
+        reason = await unavailable(answering(data, then_close=True))
+        assert "lost" in reason
+
+    @pytest.mark.parametrize(
+        "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 403 X\r\nContent-Length: 5\r\n\r\nno"]
+    )
+    async def test_an_answer_that_takes_too_long(self, data: str) -> None:
+        reason = await unavailable(answering(data), **{"handshake-timeout": "20ms"})
+        assert "too long" in reason
+
+    async def test_nobody_there(self) -> None:
+        async with raw_server(hang) as server:
+            pass
+        backend = server.backend()
+        with pytest.raises(BackendUnavailable):
+            await backend.connect(REQUEST, RecordingSink())
+        with pytest.raises(BackendUnavailable):
+            await backend.probe()
+        await backend.close()
+
+
+class TestDeclined:
+    @pytest.mark.parametrize("status", [300, 302, 401, 403, 404, 429, 499])
+    async def test_a_body_of_known_length(self, status: int) -> None:
+        error = await declined(
+            answering(
+                f"HTTP/1.1 {status} X\r\nContent-Length: 5\r\nX-A: 1\r\nX-A: 2\r\n\r\nno wayand more"
+            )
+        )
+        assert (error.status, error.body) == (status, b"no wa")
+        assert error.headers == (("Content-Length", "5"), ("X-A", "1"), ("X-A", "2"))
+
+    async def test_no_body(self) -> None:
+        error = await declined(answering("HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n"))
+        assert error.body == b""
+
+    async def test_a_body_in_chunks(self) -> None:
+        error = await declined(
+            answering(
+                "HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n4\r\n way\r\n0\r\n\r\n"
+            )
+        )
+        assert error.body == b"no way"
+
+    async def test_a_body_until_the_end(self) -> None:
+        error = await declined(answering("HTTP/1.1 403 X\r\n\r\nno way", then_close=True))
+        assert error.body == b"no way"
+
+    async def test_a_body_that_comes_bit_by_bit(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            for part in ("HTTP/1.1 403 X\r\nContent-Le", "ngth: 6\r\n\r", "\nno", " way"):
+                peer.write(part)
+                await peer.writer.drain()
+                await asyncio.sleep(0.002)
+            await hang(peer)
+
+        assert (await declined(act)).body == b"no way"
+
+    @pytest.mark.parametrize(
+        "framing", ["Content-Length: 100000", "Transfer-Encoding: chunked", "X-A: 1"]
+    )
+    async def test_a_body_beyond_the_bound_is_left_out(self, framing: str) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.write(f"HTTP/1.1 403 X\r\n{framing}\r\n\r\n")
+            while True:
+                peer.write(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+                await peer.writer.drain()
+
+        error = await declined(act)
+        assert (error.status, error.body) == (403, b"")
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            "HTTP/1.1 403 X\r\nContent-Length: 50\r\n\r\ncut",
+            "HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ncut",
+            "HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n\r\nnot hexadecimal\r\n",
+            "HTTP/1.1 403 X\r\nTransfer-Encoding: gzip\r\n\r\nx",
+            "HTTP/1.1 403 X\r\nContent-Length: many\r\n\r\nx",
+        ],
+    )
+    async def test_a_broken_body_leaves_the_status(self, data: str) -> None:
+        error = await declined(answering(data, then_close=True))
+        assert (error.status, error.body) == (403, b"")
+
+
+class TestLeavesNothing:
+    @pytest.mark.parametrize(
+        "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\nno"]
+    )
+    async def test_a_cancelled_dial_ends_its_connection(self, data: str) -> None:
+        ended = asyncio.Event()
+
+        async def act(peer: RawPeer) -> None:
+            peer.write(data)
+            try:
+                await hang(peer)
+            finally:
+                ended.set()
+
+        async with raw_server(act) as server:
+            backend = server.backend()
+            dialling = asyncio.create_task(backend.connect(REQUEST, RecordingSink()))
+            while not server.peers:  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.001)
+            dialling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await dialling
+            await ended.wait()
+            await backend.close()
+
+    async def test_a_connection_that_is_closed_before_its_start_ends(self) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend()
+            connection, sink = await dial(backend, start=False)
+            connection.close(1001, "not needed")
+            assert await sink.until_closed() == Close(1001, "not needed")
+            await server.peers[0].reader.read()
+            await backend.close()

@@ -1,0 +1,176 @@
+"""When connections are asked, on a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import cast
+
+import pytest
+
+from wsgw_core.testing.virtual_clock import DeadlockError, on_virtual_clock, run_virtual
+from wsgw_ws.connection import WebSocketConnection
+from wsgw_ws.pinger import Pinger
+
+
+class Asked:
+    """What a pinger knows of a connection."""
+
+    def __init__(self, ticks: int = 1_000_000) -> None:
+        self.ticked: list[float] = []
+        self.kept_alive: list[float] = []
+        self._ticks = ticks
+
+    def tick(self, now: float) -> bool:
+        self.ticked.append(now)
+        return len(self.ticked) < self._ticks
+
+    def keep_alive(self, now: float) -> None:
+        self.kept_alive.append(now)
+
+    @property
+    def connection(self) -> WebSocketConnection:
+        return cast("WebSocketConnection", self)
+
+
+def new_pinger(ack_interval: float = 0.05, ping_time: float = 20) -> Pinger:
+    return Pinger(asyncio.get_running_loop(), ack_interval, ping_time)
+
+
+def near(times: list[float], expected: list[float]) -> bool:
+    return len(times) == len(expected) and all(
+        abs(one - other) < 1e-3 for one, other in zip(times, expected, strict=True)
+    )
+
+
+class TestBusy:
+    @on_virtual_clock
+    async def test_one_is_ticked_at_each_interval_until_it_has_enough(self) -> None:
+        pinger, asked = new_pinger(), Asked(ticks=3)
+        pinger.watch(asked.connection)
+        await asyncio.sleep(10)
+        assert near(asked.ticked, [0.05, 0.1, 0.15])
+
+    @on_virtual_clock
+    async def test_it_may_become_busy_again(self) -> None:
+        pinger, asked = new_pinger(), Asked(ticks=1)
+        pinger.watch(asked.connection)
+        await asyncio.sleep(10)
+        pinger.watch(asked.connection)
+        await asyncio.sleep(10)
+        assert near(asked.ticked, [0.05, 10.05])
+
+    @on_virtual_clock
+    async def test_being_watched_twice_changes_nothing(self) -> None:
+        pinger, asked = new_pinger(), Asked(ticks=2)
+        pinger.watch(asked.connection)
+        pinger.watch(asked.connection)
+        await asyncio.sleep(10)
+        assert near(asked.ticked, [0.05, 0.1])
+
+    @on_virtual_clock
+    async def test_many_are_ticked_less_often(self) -> None:
+        pinger = new_pinger()
+        many = [Asked() for _ in range(250)]
+        for asked in many:
+            pinger.watch(asked.connection)
+        assert pinger.interval == 0.5
+        await asyncio.sleep(10)
+        pauses = [after - before for before, after in pairwise(many[0].ticked)]
+        assert all(abs(pause - 0.5) < 1e-3 for pause in pauses)
+        pinger.close()
+
+    @on_virtual_clock
+    async def test_the_interval_has_its_bounds(self) -> None:
+        pinger = new_pinger()
+        assert pinger.interval == 0.05
+        for _ in range(5000):
+            pinger.watch(Asked().connection)
+        assert pinger.interval == 1.0
+        pinger.close()
+        slow = new_pinger(ack_interval=3)
+        assert slow.interval == 3
+        slow.close()
+
+    @on_virtual_clock
+    async def test_one_that_is_removed_is_not_ticked_any_more(self) -> None:
+        pinger, gone, stays = new_pinger(), Asked(), Asked()
+        pinger.watch(gone.connection)
+        pinger.watch(stays.connection)
+        await asyncio.sleep(0.12)
+        pinger.remove(gone.connection)
+        await asyncio.sleep(1)
+        assert len(gone.ticked) == 2
+        assert len(stays.ticked) > 10
+        pinger.close()
+
+    @on_virtual_clock
+    async def test_one_may_be_removed_while_another_is_ticked(self) -> None:
+        pinger = new_pinger()
+        victim = Asked()
+
+        class Remover(Asked):
+            def tick(self, now: float) -> bool:
+                pinger.remove(victim.connection)
+                pinger.remove(self.connection)
+                return True
+
+        for asked in (Remover(), victim, Remover()):
+            pinger.watch(asked.connection)
+        await asyncio.sleep(1)
+        assert len(victim.ticked) <= 1
+
+
+class TestIdle:
+    @on_virtual_clock
+    async def test_one_is_kept_alive_at_each_ping_time(self) -> None:
+        pinger, asked = new_pinger(ping_time=20), Asked()
+        pinger.add(asked.connection)
+        await asyncio.sleep(200)
+        assert 10 <= asked.kept_alive[0] <= 22.5
+        pauses = [after - before for before, after in pairwise(asked.kept_alive)]
+        assert all(20 <= pause <= 22.6 for pause in pauses)
+        assert len(asked.kept_alive) >= 8
+        assert asked.ticked == []
+        pinger.close()
+
+    @on_virtual_clock
+    async def test_those_that_came_together_are_not_asked_together(self) -> None:
+        pinger = new_pinger(ping_time=80)
+        many = [Asked() for _ in range(100)]
+        for asked in many:
+            pinger.add(asked.connection)
+        await asyncio.sleep(95)
+        assert len({asked.kept_alive[0] for asked in many}) >= 3
+        pinger.close()
+
+    @on_virtual_clock
+    async def test_one_that_is_removed_is_left_alone(self) -> None:
+        pinger, asked = new_pinger(), Asked()
+        pinger.add(asked.connection)
+        pinger.remove(asked.connection)
+        pinger.remove(asked.connection)
+        await asyncio.sleep(200)
+        assert asked.kept_alive == []
+
+
+@on_virtual_clock
+async def test_closing_stops_both_timers() -> None:
+    pinger, asked = new_pinger(), Asked()
+    pinger.add(asked.connection)
+    pinger.watch(asked.connection)
+    pinger.close()
+    await asyncio.sleep(1000)
+    assert asked.ticked == asked.kept_alive == []
+
+
+def test_a_pinger_without_work_sets_no_timer() -> None:
+    async def scenario() -> None:
+        pinger, asked = new_pinger(), Asked(ticks=1)
+        pinger.add(asked.connection)
+        pinger.watch(asked.connection)
+        pinger.remove(asked.connection)
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(DeadlockError):  # nothing is left that could happen
+        run_virtual(scenario())

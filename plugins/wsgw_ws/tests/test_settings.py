@@ -1,0 +1,104 @@
+"""What can be configured for a websocket backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from wsgw_core.api import BackendRegistry
+from wsgw_ws import plugin
+from wsgw_ws.settings import WebSocketSettings
+
+
+def settings(**options: Any) -> WebSocketSettings:
+    return WebSocketSettings.model_validate({"url": "ws://blue:9090", **options})
+
+
+def test_the_url_is_enough() -> None:
+    made = settings()
+    assert made.url == "ws://blue:9090"
+    assert made.pass_headers == ()
+    assert made.abnormal_close_codes == (1001, 1005, 1006, 1011, 1012, 1013, 1014)
+    assert made.ping_time == 20
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://blue", "ws://blue:9090/base", "ws://[::1]:9090/", "ws://10.0.0.1:1/a/b/"]
+)
+def test_such_urls_are_taken(url: str) -> None:
+    assert settings(url=url).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("wss://blue:9090", "not supported yet"),
+        ("http://blue:9090", "not a URL such as ws://host:port/path"),
+        ("blue:9090", "not a URL"),
+        ("ws://", "not a URL"),
+        ("ws://:9090", "not a URL"),
+        ("ws://blue:port", "not a URL"),
+        ("ws://blue:99999", "not a URL"),
+        ("ws://blue:9090/?a=1", "path and query are appended"),
+        ("ws://blue:9090/#part", "not a URL|path and query are appended"),
+        ("", "not a URL"),
+    ],
+)
+def test_others_are_not(url: str, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        settings(url=url)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["Set-Cookie", "X-A"], ("Set-Cookie", "X-A")),
+        ("Set-Cookie, X-A", ("Set-Cookie", "X-A")),
+        ("Set-Cookie", ("Set-Cookie",)),
+        ([], ()),
+    ],
+)
+def test_pass_headers_may_be_a_list_or_text(given: Any, taken: tuple[str, ...]) -> None:
+    assert settings(**{"pass-headers": given}).pass_headers == taken
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [([1000, 4000], (1000, 4000)), ("1011, 1012", (1011, 1012)), ([], ()), (["1013"], (1013,))],
+)
+def test_abnormal_close_codes_may_be_a_list_or_text(given: Any, taken: tuple[int, ...]) -> None:
+    assert settings(**{"abnormal-close-codes": given}).abnormal_close_codes == taken
+
+
+@pytest.mark.parametrize("code", [0, 999, 1015, 2999, 5000, -1, "abnormal"])
+def test_what_is_no_close_code_is_refused(code: object) -> None:
+    with pytest.raises(ValidationError, match=r"abnormal-close-codes"):
+        settings(**{"abnormal-close-codes": [code]})
+
+
+@pytest.mark.parametrize("key", ["handshake-timeout", "ping-time", "ack-interval"])
+def test_times_are_durations_above_zero(key: str) -> None:
+    assert settings(**{key: "1m30s"}).model_dump(by_alias=True)[key] == 90
+    with pytest.raises(ValidationError, match=key):
+        settings(**{key: 0})
+
+
+def test_the_replay_window_may_be_nothing() -> None:
+    assert settings(**{"replay-window": "0"}).replay_window == 0
+
+
+def test_unknown_keys_are_refused() -> None:
+    with pytest.raises(ValidationError, match="pingtime"):
+        settings(pingtime=1)
+
+
+def test_the_plugin_registers_its_kind_and_schemes() -> None:
+    registry: BackendRegistry = BackendRegistry("backend")
+    plugin.wsgw_register_backends(registry)
+    assert registry.kinds() == ("ws",)
+    for name in ("ws", "wss"):
+        registration = registry.find(name)
+        assert registration is not None
+        assert registration.options is WebSocketSettings

@@ -1,0 +1,151 @@
+"""A listener on the loopback interface in front of scripted backends, and raw clients of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from websockets.http11 import Response
+from websockets.streams import StreamReader
+
+from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch
+from wsgw_core.config import Address
+from wsgw_core.frontend.handshake import HandshakeSettings
+from wsgw_core.frontend.listener import Listener
+from wsgw_core.frontend.request_headers import RequestHeaders
+from wsgw_core.relay.session_opener import SessionOpener
+from wsgw_core.testing.fakes import FakeBackend
+
+from ..relay.relay_bench import RelayBench
+
+PATIENCE = 20.0
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # of this key, by RFC 6455 section 1.3
+USUAL = (
+    "Host: gateway.test",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    f"Sec-WebSocket-Key: {KEY}",
+    "Sec-WebSocket-Version: 13",
+)
+
+
+def request(*lines: str, line: str = "GET /chat HTTP/1.1", without: str = "") -> bytes:
+    """Return an opening handshake with some lines more, and without the one that begins so."""
+    usual = [each for each in USUAL if not (without and each.lower().startswith(without.lower()))]
+    return "\r\n".join([line, *usual, *lines, "", ""]).encode("latin-1")
+
+
+class RawClient:
+    """A TCP connection to the listener."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def read_head(self) -> tuple[int, Headers]:
+        """Return status and headers of the answer."""
+        async with asyncio.timeout(PATIENCE):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+        stream = StreamReader()
+        stream.feed_data(head)
+        parser = Response.parse(stream.read_line, stream.read_exact, stream.read_to_eof, proxy=True)
+        try:
+            next(parser)
+        except StopIteration as done:
+            response: Response = done.value
+            return response.status_code, tuple(response.headers.raw_items())
+        raise AssertionError(f"an incomplete head: {head!r}")
+
+    async def read_to_end(self) -> bytes:
+        """Return what comes until the end of the connection."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read()
+
+    async def read_refusal(self) -> tuple[int, Headers, bytes]:
+        """Return the whole answer; the connection must end with it."""
+        status, headers = await self.read_head()
+        body = await self.read_to_end()
+        assert ("Connection", "close") in headers
+        assert ("Content-Length", str(len(body))) in headers
+        return status, headers, body
+
+    async def read(self, count: int) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.readexactly(count)
+
+
+class FrontendBench:
+    """Use as an asynchronous context.
+
+    Args:
+        backends: see RelayBench.
+        gates, limits, max_header_bytes, timeout: as a gateway would have them configured.
+    """
+
+    def __init__(
+        self,
+        *backends: FakeBackend,
+        gates: Sequence[HandshakeGate] = (),
+        limits: Limits | None = None,
+        max_header_bytes: int = 64 * 1024,
+        timeout: float = PATIENCE,
+    ) -> None:
+        self.relay = RelayBench(*backends)
+        self.backend = self.relay.blue
+        self.opener = SessionOpener(gates, self.relay.environment)
+        self.listener = Listener(
+            Address("127.0.0.1", 0),
+            HandshakeSettings(
+                opener=self.opener,
+                request_headers=RequestHeaders(
+                    ("X-Secret",), "X-Balancer-Reconnect", trust_forwarded_for=True
+                ),
+                limits=limits or Limits(),
+                max_header_bytes=max_header_bytes,
+                timeout=timeout,
+                read_batch=ReadBatch(),
+                counters=self.relay.counters,
+                logger=logging.getLogger("wsgw.test"),
+            ),
+        )
+        self._clients: list[RawClient] = []
+
+    async def __aenter__(self) -> Self:
+        await self.listener.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for session in self.relay.table:
+            session.close(1001)
+        for client in self._clients:
+            client.writer.close()
+            with contextlib.suppress(OSError):  # reset by the listener
+                await client.writer.wait_closed()
+        async with asyncio.timeout(PATIENCE):
+            await self.listener.close(PATIENCE)
+        assert len(self.relay.table) == 0
+
+    async def connect(self, data: bytes = b"") -> RawClient:
+        """Connect a client and send `data`."""
+        address = self.listener.addresses[0]
+        client = RawClient(*await asyncio.open_connection(address.host, address.port))
+        self._clients.append(client)
+        client.write(data)
+        return client
+
+    async def refusal(self, data: bytes) -> tuple[int, Headers, bytes]:
+        """Return the answer to what should be refused."""
+        return await (await self.connect(data)).read_refusal()

@@ -1,0 +1,419 @@
+"""Opening handshakes over real sockets; the backends are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from wsgw_core.api import Handshake, Headers, Limits, Refusal
+from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
+
+from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
+from .frontend_bench import ACCEPT, KEY, PATIENCE, FrontendBench, RawClient, request
+
+
+async def next_frame(client: RawClient) -> RawFrame:
+    async with asyncio.timeout(PATIENCE):
+        return await read_frame(client.reader)
+
+
+class TestAccepted:
+    async def test_the_answer_is_what_the_protocol_wants(self) -> None:
+        async with FrontendBench() as bench:
+            client = await bench.connect(request())
+            status, headers = await client.read_head()
+            assert status == 101
+            assert dict(headers) == {
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Accept": ACCEPT,
+            }
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            ("Upgrade: websocket", "Connection: keep-alive, Upgrade"),
+            ("Upgrade: websocket", "Connection: keep-alive", "Connection: upgrade"),
+            ("UPGRADE: WebSocket", "CONNECTION: UPGRADE"),
+            ("Upgrade:websocket", "Connection:Upgrade,keep-alive"),
+        ],
+    )
+    async def test_the_request_may_be_worded_in_many_ways(self, lines: tuple[str, ...]) -> None:
+        data = "\r\n".join(
+            [
+                "GET / HTTP/1.1",
+                "Host: a",
+                *lines,
+                f"Sec-WebSocket-Key: {KEY}",
+                "Sec-WebSocket-Version: 13",
+                "",
+                "",
+            ]
+        )
+        async with FrontendBench() as bench:
+            client = await bench.connect(data.encode())
+            assert (await client.read_head())[0] == 101
+
+    async def test_it_may_come_byte_by_byte(self) -> None:
+        async with FrontendBench() as bench:
+            client = await bench.connect()
+            for byte in request():
+                client.write(bytes([byte]))
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            assert (await client.read_head())[0] == 101
+
+    async def test_the_backend_is_asked_for_what_the_client_asked(self) -> None:
+        async with FrontendBench() as bench:
+            client = await bench.connect(
+                request(
+                    "X-A: 1",
+                    "X-A: 2",
+                    "X-Secret: 1",
+                    "X-Balancer-Reconnect: 1",
+                    "X-Wsgw-Session: mine",
+                    "X-Forwarded-For: 10.0.0.1",
+                    "Sec-WebSocket-Protocol: chat, soap",
+                    "Sec-WebSocket-Protocol: more",
+                    line="GET /chat%20room/?a=%2F&b HTTP/1.1",
+                )
+            )
+            assert (await client.read_head())[0] == 101
+            dialled = bench.backend.requests[0]
+            port = client.writer.get_extra_info("sockname")[1]
+            assert dialled.path == "/chat%20room/?a=%2F&b"
+            assert dialled.subprotocols == ("chat", "soap", "more")
+            assert dialled.peer == f"127.0.0.1:{port}"
+            assert dialled.headers == (
+                ("X-A", "1"),
+                ("X-A", "2"),
+                ("X-Forwarded-For", "10.0.0.1, 127.0.0.1"),
+                ("X-Wsgw-Session", dialled.session_id),
+            )
+            assert len(dialled.session_id) >= 20
+            assert not dialled.reconnect
+
+    async def test_the_backend_chooses_subprotocol_and_headers(self) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.will(Accept("soap", (("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"))))
+            client = await bench.connect(request("Sec-WebSocket-Protocol: chat, soap"))
+            status, headers = await client.read_head()
+            assert status == 101
+            assert ("Sec-WebSocket-Protocol", "soap") in headers
+            assert [value for name, value in headers if name == "Set-Cookie"] == ["a=1", "b=2"]
+
+    async def test_the_answer_waits_for_the_backend(self) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.otherwise = Hang()
+            client = await bench.connect(request())
+            await bench.backend.until_dialled(1)
+            reading = asyncio.create_task(client.read_head())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not reading.done()
+            reading.cancel()
+
+    @pytest.mark.parametrize("after", [0.0, 0.05])
+    async def test_messages_may_come_before_the_answer(self, after: float) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.will(Accept(after=after))
+            early = b"".join(frame(TEXT, str(number).encode()) for number in range(100))
+            client = await bench.connect(request() + early[:150])
+            await bench.backend.until_dialled(1)
+            client.write(early[150:] + frame(TEXT, b"x" * 200_000))
+            connection = await bench.backend.connection()
+            await connection.until_received(101)
+            assert connection.texts[:100] == [str(number) for number in range(100)]
+            assert connection.texts[100] == "x" * 200_000
+
+    async def test_messages_pass_both_ways_and_the_close_too(self) -> None:
+        async with FrontendBench() as bench:
+            client = await bench.connect(request())
+            await client.read_head()
+            connection = await bench.backend.connection()
+            client.write(frame(TEXT, b"A"))
+            await connection.until_received(1)
+            connection.reply("1")
+            assert await next_frame(client) == RawFrame(TEXT, b"1")
+            client.write(close_frame(4000, "bye"))
+            assert (await next_frame(client)).opcode == CLOSE
+            close = await connection.until_close_requested()
+            assert (close.code, close.reason) == (4000, "bye")
+            assert await client.read_to_end() == b""
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            request(line="POST /chat HTTP/1.1"),
+            request(line="HEAD /chat HTTP/1.1"),
+            request(line="GET /chat HTTP/1.0"),
+            request(line="GET http://elsewhere/chat HTTP/1.1"),
+            request(line="GET * HTTP/1.1"),
+            request(without="Upgrade"),
+            request(without="Connection"),
+            request("Upgrade: h2c"),
+            request("Upgrade: h2c", without="Upgrade"),
+            request("Upgrade: ,;", without="Upgrade"),
+            request(without="Sec-WebSocket-Key"),
+            request("Sec-WebSocket-Key: c2hvcnQ=", without="Sec-WebSocket-Key"),
+            request(f"Sec-WebSocket-Key: {KEY}"),
+            request("Sec-WebSocket-Protocol: a b"),
+            request("Content-Length: 5"),
+            request("Transfer-Encoding: chunked"),
+            request("a header without a colon"),
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\r\n\r\n",
+            b"\r\n\r\n",
+        ],
+    )
+    async def test_what_is_no_handshake_is_answered_400(self, data: bytes) -> None:
+        async with FrontendBench() as bench:
+            status, _, body = await bench.refusal(data)
+            assert status == 400
+            assert body
+            assert bench.backend.requests == []
+            assert bench.relay.counters.handshakes_refused.value == 1
+
+    @pytest.mark.parametrize("versions", [(), ("8",), ("13", "8"), ("13", "13")])
+    async def test_other_versions_are_answered_426(self, versions: tuple[str, ...]) -> None:
+        lines = [f"Sec-WebSocket-Version: {version}" for version in versions]
+        async with FrontendBench() as bench:
+            status, headers, _ = await bench.refusal(
+                request(*lines, without="Sec-WebSocket-Version")
+            )
+            assert status == 426
+            assert ("Sec-WebSocket-Version", "13") in headers
+            assert ("Upgrade", "websocket") in headers
+
+    async def test_a_large_head_is_answered_431(self) -> None:
+        async with FrontendBench(max_header_bytes=1000) as bench:
+            status, _, _ = await bench.refusal(request("X-Large: " + "x" * 1000))
+            assert status == 431
+
+    async def test_an_endless_head_is_answered_431(self) -> None:
+        async with FrontendBench(max_header_bytes=1000) as bench:
+            status, _, _ = await bench.refusal(b"GET /" + b"x" * 1000)
+            assert status == 431
+
+    async def test_a_head_of_just_the_size_is_taken(self) -> None:
+        async with FrontendBench(max_header_bytes=1000) as bench:
+            padding = 1000 - len(request("X-Large: "))
+            client = await bench.connect(request("X-Large: " + "x" * padding))
+            assert (await client.read_head())[0] == 101
+
+    @pytest.mark.parametrize(
+        "lines", [tuple(f"X-{number}: 1" for number in range(500)), ("X-Large: " + "x" * 20_000,)]
+    )
+    async def test_more_than_the_parser_takes_is_answered_431(self, lines: tuple[str, ...]) -> None:
+        async with FrontendBench() as bench:
+            status, _, _ = await bench.refusal(request(*lines))
+            assert status == 431
+
+    @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\n"])
+    async def test_a_slow_client_is_answered_408(self, data: bytes) -> None:
+        async with FrontendBench(timeout=0.02) as bench:
+            status, _, _ = await bench.refusal(data)
+            assert status == 408
+
+    async def test_the_time_of_the_dial_is_not_the_clients(self) -> None:
+        async with FrontendBench(timeout=0.02) as bench:
+            bench.backend.will(Accept(after=0.1))
+            client = await bench.connect(request())
+            assert (await client.read_head())[0] == 101
+
+    async def test_what_follows_a_refused_request_is_not_read(self) -> None:
+        async with FrontendBench() as bench:
+            client = await bench.connect(b"GET / HTTP/1.1\r\n\r\n" + request() * 100)
+            client.write(b"x" * 300_000)
+            status, _, body = await client.read_refusal()
+            assert status == 400
+            assert b"HTTP" not in body
+            assert bench.backend.requests == []
+
+    async def test_nobody_dials_for_a_client_that_was_refused_already(self) -> None:
+        async with FrontendBench(timeout=0.02) as bench:
+            client = await bench.connect(b"GET / HTTP/1.1\r\n")
+            await client.read_head()
+            client.write(request())
+            await client.read_to_end()
+            assert bench.backend.requests == []
+
+
+class TestWithoutABackend:
+    async def test_when_all_fail_the_answer_is_502(self) -> None:
+        async with FrontendBench() as bench:
+            bench.relay.blue.otherwise = Unavailable("secret reason")
+            bench.relay.green.otherwise = Fault(LookupError("secret bug"))
+            status, _, body = await bench.refusal(request())
+            assert status == 502
+            assert b"secret" not in body
+
+    async def test_while_no_client_is_accepted_it_is_503(self) -> None:
+        async with FrontendBench() as bench:
+            bench.opener.accepting = False
+            status, headers, _ = await bench.refusal(request())
+            assert status == 503
+            assert ("Retry-After", "1") in headers
+            assert bench.backend.requests == []
+
+    async def test_a_client_that_leaves_takes_its_dial_with_it(self) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.otherwise = Hang()
+            client = await bench.connect(request())
+            await bench.backend.until_dialled(1)
+            client.writer.close()
+            async with asyncio.timeout(PATIENCE):
+                while not bench.backend.cancelled:  # noqa: ASYNC110 - nothing tells when
+                    await asyncio.sleep(0.001)
+            assert bench.relay.green.requests == []
+
+    async def test_a_gateway_that_stops_answers_503_and_ends_the_dial(self) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.otherwise = Hang()
+            client = await bench.connect(request())
+            await bench.backend.until_dialled(1)
+            closing = asyncio.create_task(bench.listener.close(PATIENCE))
+            status, _, _ = await client.read_refusal()
+            assert status == 503
+            client.writer.close()
+            await closing
+            assert bench.backend.cancelled == 1
+
+    async def test_a_dial_that_ends_after_the_refusal_changes_nothing(self) -> None:
+        async with FrontendBench() as bench:
+            bench.relay.blue.will(Accept(after=0.05))
+            client = await bench.connect(request())
+            await bench.backend.until_dialled(1)
+            closing = asyncio.create_task(bench.listener.close(PATIENCE))
+            assert (await client.read_refusal())[0] == 503
+            await closing
+            assert len(bench.relay.table) == 0
+            assert all(each.active == 0 for each in bench.relay.pooled)
+
+
+class TestDeclined:
+    async def test_the_answer_is_the_backends(self) -> None:
+        theirs = (
+            ("WWW-Authenticate", "Basic"),
+            ("www-authenticate", "Bearer"),
+            ("Location", "https://elsewhere.test/"),
+            ("Retry-After", "7"),
+            ("Content-Type", "text/html"),
+            ("Content-Length", "99"),
+            ("Transfer-Encoding", "chunked"),
+            ("Set-Cookie", "a=1"),
+            ("Server", "secret"),
+            ("Connection", "keep-alive"),
+        )
+        async with FrontendBench() as bench:
+            bench.backend.will(Decline(401, theirs, b"<p>no"))
+            status, headers, body = await bench.refusal(request())
+            assert (status, body) == (401, b"<p>no")
+            assert headers == (
+                ("WWW-Authenticate", "Basic"),
+                ("www-authenticate", "Bearer"),
+                ("Location", "https://elsewhere.test/"),
+                ("Retry-After", "7"),
+                ("Content-Type", "text/html"),
+                ("Content-Length", "5"),
+                ("Connection", "close"),
+            )
+            assert bench.relay.green.requests == []
+
+    @pytest.mark.parametrize("status", [301, 302, 403, 404, 418, 429, 499])
+    async def test_every_such_status_is_passed_on(self, status: int) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.will(Decline(status))
+            assert (await bench.refusal(request()))[0] == status
+
+
+class Gate:
+    """Does what the test says."""
+
+    def __init__(self, verdict: Refusal | None = None, add: Headers = ()) -> None:
+        self._verdict = verdict
+        self._add = add
+        self.asked = 0
+
+    def admit(self, handshake: Handshake) -> Refusal | None | Awaitable[Refusal | None]:
+        self.asked += 1
+        handshake.headers = (*handshake.headers, *self._add)
+        return self._verdict
+
+
+class SlowGate(Gate):
+    """The same, asynchronously."""
+
+    async def _slowly(self, handshake: Handshake) -> Refusal | None:
+        await asyncio.sleep(0.001)
+        verdict = super().admit(handshake)
+        assert verdict is None or isinstance(verdict, Refusal)
+        return verdict
+
+    def admit(self, handshake: Handshake) -> Awaitable[Refusal | None]:
+        return self._slowly(handshake)
+
+
+class FaultyGate:
+    """Has a bug."""
+
+    def admit(self, handshake: Handshake) -> Refusal | None:
+        raise LookupError("secret bug")
+
+
+class TestGates:
+    @pytest.mark.parametrize("kind", [Gate, SlowGate])
+    async def test_a_refusal_is_answered_and_nobody_is_dialled(self, kind: type[Gate]) -> None:
+        gates = (Gate(), kind(Refusal(402, (("X-Why", "money"),), b"pay\n")), Gate())
+        async with FrontendBench(gates=gates) as bench:
+            status, headers, body = await bench.refusal(request())
+            assert (status, body) == (402, b"pay\n")
+            assert ("X-Why", "money") in headers
+            assert [gate.asked for gate in gates] == [1, 1, 0]
+            assert bench.backend.requests == []
+
+    @pytest.mark.parametrize("kind", [Gate, SlowGate])
+    async def test_one_may_change_the_headers(self, kind: type[Gate]) -> None:
+        async with FrontendBench(gates=(kind(add=(("X-User", "alice"),)),)) as bench:
+            client = await bench.connect(request())
+            assert (await client.read_head())[0] == 101
+            assert ("X-User", "alice") in bench.backend.requests[0].headers
+
+    async def test_a_fault_is_answered_500(self) -> None:
+        async with FrontendBench(gates=(FaultyGate(),)) as bench:
+            status, _, body = await bench.refusal(request())
+            assert status == 500
+            assert b"secret" not in body
+
+
+class TestListener:
+    async def test_its_end_closes_the_clients(self) -> None:
+        async with FrontendBench() as bench:
+            client = await bench.connect(request())
+            await client.read_head()
+            closing = asyncio.create_task(bench.listener.close(PATIENCE))
+            close = await next_frame(client)
+            assert close.opcode == CLOSE
+            assert close.payload[:2] == (1012).to_bytes(2, "big")
+            client.write(close_frame(1012))
+            assert await client.read_to_end() == b""
+            await closing
+
+    async def test_clients_that_do_not_answer_are_dropped(self) -> None:
+        async with FrontendBench(limits=Limits(close_timeout=1000)) as bench:
+            client = await bench.connect(request())
+            await client.read_head()
+            await bench.listener.close(0.02)
+            assert (await next_frame(client)).opcode == CLOSE
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await next_frame(client)
+
+    async def test_it_tells_its_port(self) -> None:
+        async with FrontendBench(FakeBackend("only")) as bench:
+            assert [address.host for address in bench.listener.addresses] == ["127.0.0.1"]
+            assert bench.listener.addresses[0].port > 0
+        assert bench.listener.addresses == ()

@@ -1,0 +1,209 @@
+"""Dialling tries each backend once and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from wsgw_core.api import BackendDeclined, DialRequest, Metrics
+from wsgw_core.metrics import GatewayCounters
+from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dialler import Dialled, Dialler, NoBackend
+from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
+from wsgw_core.testing.recording_sink import RecordingSink
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+FIRST = DialRequest("s1", "/chat", subprotocols=("chat", "soap"))
+AGAIN = DialRequest("s1", "/chat", subprotocols=("chat",), reconnect=True)
+
+
+class Bench:
+    """A dialler with some backends."""
+
+    def __init__(self, *names: str) -> None:
+        self.backends = [FakeBackend(name) for name in names]
+        self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
+        self.counters = GatewayCounters(Metrics())
+        self.dialler = Dialler(
+            BackendPool(self.pooled), (408, 429), self.counters, logging.getLogger("wsgw.test")
+        )
+        self.sinks: list[RecordingSink] = []
+
+    def _make_sink(self) -> RecordingSink:
+        self.sinks.append(RecordingSink())
+        return self.sinks[-1]
+
+    async def dial(
+        self,
+        request: DialRequest = FIRST,
+        *,
+        deadline: float | None = None,
+        last: PooledBackend | None = None,
+    ) -> Dialled[RecordingSink]:
+        return await self.dialler.dial(
+            request, self._make_sink, timeout=10, deadline=deadline, last=last
+        )
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@on_virtual_clock
+async def test_the_connection_comes_with_its_backend_and_sink() -> None:
+    bench = Bench("a", "b")
+    dialled = await bench.dial()
+    assert dialled.backend is bench.pooled[0]
+    assert dialled.connection is bench.backends[0].connections[0]
+    assert bench.backends[0].connections[0].sink is dialled.sink
+    assert bench.backends[0].requests == [FIRST]
+    assert bench.pooled[0].total == 1
+    assert bench.counters.dials_succeeded.value == 1
+
+
+@on_virtual_clock
+async def test_each_is_tried_once() -> None:
+    bench = Bench("a", "b", "c")
+    bench.backends[0].otherwise = Unavailable("no route")
+    bench.backends[1].otherwise = Fault(KeyError("bug"))
+    bench.backends[2].otherwise = Hang()
+    with pytest.raises(NoBackend) as failed:
+        await bench.dial()
+    assert str(failed.value) == (
+        "a: no route; b: fault in its plugin: KeyError; c: dial took longer than 10 s"
+    )
+    assert [len(backend.requests) for backend in bench.backends] == [1, 1, 1]
+    assert [each.failures for each in bench.pooled] == [1, 1, 1]
+    assert bench.counters.dials_failed.value == 3
+    assert len(set(map(id, bench.sinks))) == 3
+
+
+@on_virtual_clock
+async def test_the_next_is_tried_when_one_fails() -> None:
+    bench = Bench("a", "b")
+    bench.backends[0].otherwise = Unavailable()
+    assert (await bench.dial()).backend.id == "b"
+    assert bench.pooled[0].failures == 1
+    assert bench.pooled[0].total == 0
+
+
+@on_virtual_clock
+async def test_a_dial_that_hangs_is_cancelled_in_time() -> None:
+    bench = Bench("a", "b")
+    bench.backends[0].otherwise = Hang()
+    await bench.dial()
+    assert now() == 10
+    assert bench.backends[0].cancelled == 1
+
+
+@on_virtual_clock
+async def test_a_deadline_bounds_all_together() -> None:
+    bench = Bench("a", "b", "c")
+    for backend in bench.backends:
+        backend.otherwise = Hang()
+    with pytest.raises(NoBackend):
+        await bench.dial(AGAIN, deadline=now() + 15)
+    assert now() == 15
+    assert [len(backend.requests) for backend in bench.backends] == [1, 1, 0]
+
+
+@on_virtual_clock
+async def test_the_last_one_comes_last() -> None:
+    bench = Bench("a", "b")
+    assert (await bench.dial(last=bench.pooled[0])).backend.id == "b"
+
+
+@on_virtual_clock
+async def test_without_an_enabled_backend_there_is_none() -> None:
+    bench = Bench("a")
+    bench.pooled[0].enabled = False
+    with pytest.raises(NoBackend, match="no backend is enabled"):
+        await bench.dial()
+
+
+@on_virtual_clock
+async def test_a_fault_in_a_plugin_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("a", "b")
+    bench.backends[0].otherwise = Fault(ZeroDivisionError("bug"))
+    await bench.dial()
+    record = next(each for each in caplog.records if "fault" in each.message)
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+
+
+class TestDeclined:
+    @pytest.mark.parametrize("status", [302, 403, 429])
+    @on_virtual_clock
+    async def test_no_other_is_tried_for_a_new_client(self, status: int) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Decline(status, (("X-A", "1"),), b"no"))
+        with pytest.raises(BackendDeclined) as declined:
+            await bench.dial()
+        error = declined.value
+        assert (error.status, error.headers, error.body) == (status, (("X-A", "1"),), b"no")
+        assert bench.backends[1].requests == []
+        assert bench.pooled[0].failures == 0
+        assert bench.counters.dials_declined.value == 1
+
+    @on_virtual_clock
+    async def test_no_other_is_tried_for_a_session_that_is_not_wanted(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Decline(403))
+        with pytest.raises(BackendDeclined):
+            await bench.dial(AGAIN)
+        assert bench.backends[1].requests == []
+
+    @on_virtual_clock
+    async def test_some_statuses_count_as_unavailable_for_a_session(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Decline(429))
+        bench.backends[1].will(Accept("chat"))
+        assert (await bench.dial(AGAIN)).backend.id == "b"
+        assert bench.pooled[0].failures == 1
+
+
+class TestSubprotocol:
+    @pytest.mark.parametrize("chosen", ["chat", "soap", None])
+    @on_virtual_clock
+    async def test_the_first_backend_may_choose(self, chosen: str | None) -> None:
+        bench = Bench("a")
+        bench.backends[0].will(Accept(chosen))
+        assert (await bench.dial()).connection.subprotocol == chosen
+
+    @on_virtual_clock
+    async def test_later_ones_must_choose_the_same(self) -> None:
+        bench = Bench("a", "b", "c")
+        bench.backends[0].will(Accept("soap"))
+        bench.backends[1].will(Accept(None))
+        bench.backends[2].will(Accept("chat"))
+        assert (await bench.dial(AGAIN)).backend.id == "c"
+        for backend in bench.backends[:2]:
+            refused = backend.connections[0]
+            assert refused.close_request is not None
+            assert not refused.started
+        assert [each.total for each in bench.pooled] == [0, 0, 1]
+
+    @on_virtual_clock
+    async def test_or_none_when_there_was_none(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Accept("chat"))
+        request = DialRequest("s1", "/chat", reconnect=True)
+        assert (await bench.dial(request)).backend.id == "b"
+
+
+@on_virtual_clock
+async def test_being_cancelled_leaves_nothing() -> None:
+    bench = Bench("a", "b")
+    bench.backends[0].otherwise = Hang()
+    dialling = asyncio.create_task(bench.dial())
+    await bench.backends[0].until_dialled(1)
+    dialling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dialling
+    await idle()
+    assert bench.backends[0].cancelled == 1
+    assert bench.backends[1].requests == []
+    assert bench.pooled[0].failures == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}

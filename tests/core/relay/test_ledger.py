@@ -1,0 +1,264 @@
+"""The ledger forgets what was delivered, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsgw_core.api import BINARY, Message, ReplyExpected
+from wsgw_core.relay.ledger import Ledger
+from wsgw_core.testing.fakes import as_message
+
+
+def add(ledger: Ledger, message: Message) -> None:
+    """Do what Session.transmit does in place."""
+    ledger.entries.append(message)
+    ledger.weight += len(message.data) + ledger.share
+
+
+def filled(*contents: str, max_messages: int = 100, max_bytes: int = 10_000) -> Ledger:
+    ledger = Ledger(max_messages, max_bytes)
+    for content in contents:
+        add(ledger, as_message(content))
+    return ledger
+
+
+def texts(ledger: Ledger) -> list[str]:
+    return [message.text for message in ledger.entries]
+
+
+def expecting(handle: str, size: int = 1, expires: float = 10) -> ReplyExpected:
+    return ReplyExpected(BINARY, b"x" * size, handle, expires)
+
+
+class TestDelivery:
+    def test_the_oldest_are_forgotten_first(self) -> None:
+        ledger = filled("A", "B", "C")
+        ledger.delivered(2, now=0)
+        assert texts(ledger) == ["C"]
+        assert len(ledger) == 1
+        assert ledger.settled_messages == 2
+
+    def test_more_than_there_are_is_harmless(self) -> None:
+        ledger = filled("A")
+        ledger.delivered(5, now=0)
+        assert len(ledger) == ledger.weight == 0
+        assert ledger.settled_messages == 1
+
+    def test_the_weight_is_that_of_what_is_left(self) -> None:
+        ledger = filled("A", "BBB")
+        ledger.delivered(1, now=0)
+        assert ledger.weight == 3 + ledger.share
+        ledger.delivered(1, now=0)
+        assert ledger.weight == 0
+
+
+class TestBounds:
+    @pytest.mark.parametrize(("messages", "size"), [(10, 0), (3, 0), (7, 0), (4096, 0)])
+    def test_it_is_full_at_its_number_of_messages(self, messages: int, size: int) -> None:
+        ledger = Ledger(messages, 2 * 1024 * 1024)
+        for _ in range(messages - 1):
+            add(ledger, Message(BINARY, b"x" * size))
+        assert ledger.weight < ledger.capacity
+        add(ledger, Message(BINARY, b""))
+        assert ledger.weight >= ledger.capacity
+
+    def test_it_is_full_at_its_number_of_bytes(self) -> None:
+        ledger = Ledger(1000, 1000)
+        add(ledger, Message(BINARY, b"x" * 998))
+        assert ledger.weight < ledger.capacity
+        add(ledger, Message(BINARY, b""))
+        assert ledger.weight >= ledger.capacity
+
+    def test_more_messages_than_bytes_are_a_bound_too(self) -> None:
+        ledger = Ledger(1000, 10)
+        for _ in range(10):
+            add(ledger, Message(BINARY, b""))
+        assert ledger.weight >= ledger.capacity
+
+    def test_it_is_roomy_at_half(self) -> None:
+        ledger = filled(*["" for _ in range(100)])
+        assert not ledger.roomy
+        ledger.delivered(49, now=0)
+        assert not ledger.roomy
+        ledger.delivered(1, now=0)
+        assert ledger.roomy
+
+
+class TestReplies:
+    def test_an_answered_message_is_forgotten(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a", size=7))
+        ledger.delivered(1, now=0)
+        assert len(ledger) == 1
+        assert ledger.weight == 7 + ledger.share
+        ledger.answered("a")
+        assert len(ledger) == ledger.weight == 0
+        assert ledger.settled_messages == 1
+
+    def test_an_answer_before_the_delivery_counts(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a"))
+        ledger.answered("a")
+        assert len(ledger) == 1
+        ledger.delivered(1, now=0)
+        assert len(ledger) == ledger.weight == 0
+
+    def test_replies_expire_by_their_own_time(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a", expires=10))
+        add(ledger, expecting("b", expires=5))
+        ledger.delivered(2, now=100)
+        assert ledger.next_expiry == 105
+        assert ledger.expire(104) == 0
+        assert ledger.expire(105) == 1
+        assert ledger.next_expiry == 110
+        assert ledger.expire(1000) == 1
+        assert len(ledger) == ledger.weight == 0
+        assert ledger.settled_messages == 2
+
+    def test_a_handle_that_is_used_twice_leaves_no_weight_behind(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a", size=5))
+        add(ledger, expecting("a", size=9))
+        ledger.delivered(2, now=0)
+        assert len(ledger) == 1
+        assert ledger.weight == 9 + ledger.share
+        ledger.answered("a")
+        assert len(ledger) == ledger.weight == 0
+        assert ledger.settled_messages == 2
+
+    def test_the_unanswered_come_first_in_a_replay(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a", size=1))
+        add(ledger, expecting("b", size=2))
+        add(ledger, as_message("plain"))
+        add(ledger, expecting("c", size=3))
+        ledger.delivered(3, now=0)
+        ledger.rewind()
+        assert [len(message.data) for message in ledger.entries] == [1, 2, 3]
+        assert ledger.replayable == 3
+        assert ledger.next_expiry is None  # they wait for their acknowledgement again
+
+
+def test_only_what_a_backend_was_given_is_replayable() -> None:
+    ledger = filled("A", "B")
+    assert ledger.replayable == 0
+    ledger.rewind()
+    add(ledger, as_message("C"))
+    assert ledger.replayable == 2
+    ledger.rewind()
+    assert ledger.replayable == 3
+
+
+def test_a_closed_ledger_takes_nothing_in() -> None:
+    ledger = filled("A", "B")
+    ledger.delivered(1, now=0)
+    ledger.close()
+    assert len(ledger) == 0
+    assert ledger.settled_messages == 2
+    for _ in range(1000):
+        add(ledger, as_message("too late"))
+    assert len(ledger) == 0
+
+
+@dataclass
+class Entry:
+    """One message of the model."""
+
+    number: int
+    size: int
+    waits: bool
+    answered: bool = False
+    acknowledged: bool = False
+    deadline: float = 0.0
+
+
+class Model:
+    """A ledger as simple as can be: a list in which messages are marked."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.settled = 0
+
+    def sweep(self, now: float | None = None) -> None:
+        keep = []
+        for entry in self.entries:
+            over = entry.acknowledged and (
+                not entry.waits or entry.answered or (now is not None and entry.deadline <= now)
+            )
+            if over:
+                self.settled += 1
+            else:
+                keep.append(entry)
+        self.entries = keep
+
+    def rewind(self) -> None:
+        before = len(self.entries)
+        self.entries = [each for each in self.entries if not (each.waits and each.answered)]
+        self.settled += before - len(self.entries)
+        self.entries.sort(key=lambda each: (not each.acknowledged, each.number))
+        for entry in self.entries:
+            entry.acknowledged = False
+
+
+EXPIRES = 10.0
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(0, 20)),
+        st.tuples(st.just("add waiting"), st.integers(0, 20)),
+        st.tuples(st.just("deliver"), st.integers(0, 4)),
+        st.tuples(st.just("answer"), st.integers(0, 20)),
+        st.tuples(st.just("time"), st.integers(0, 8)),
+        st.tuples(st.just("rewind"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(OPERATIONS)
+def test_it_behaves_like_a_simple_model(operations: list[tuple[str, int]]) -> None:
+    ledger, model = Ledger(50, 1000), Model()
+    now, count = 0.0, 0
+    for operation, number in operations:
+        match operation:
+            case "add" | "add waiting":
+                data = count.to_bytes(4, "big") + b"x" * number
+                waits = operation == "add waiting"
+                add(
+                    ledger,
+                    ReplyExpected(BINARY, data, count, EXPIRES) if waits else Message(BINARY, data),
+                )
+                model.entries.append(Entry(count, len(data), waits))
+                count += 1
+            case "deliver":
+                pending = [entry for entry in model.entries if not entry.acknowledged]
+                for entry in pending[:number]:
+                    entry.acknowledged, entry.deadline = True, now + EXPIRES
+                ledger.delivered(min(number, len(pending)), now)
+                model.sweep()
+            case "answer":
+                ledger.answered(number)
+                for entry in model.entries:
+                    if entry.waits and entry.number == number:
+                        entry.answered = True
+                model.sweep()
+            case "time":
+                now += number
+                before = len(model.entries)
+                model.sweep(now)
+                assert ledger.expire(now) == before - len(model.entries)
+            case "rewind":
+                ledger.rewind()
+                model.rewind()
+                assert ledger.replayable == len(model.entries)
+        sent = [int.from_bytes(message.data[:4], "big") for message in ledger.entries]
+        assert sent == [entry.number for entry in model.entries if not entry.acknowledged]
+        assert len(ledger) == len(model.entries)
+        assert ledger.weight == sum(entry.size + ledger.share for entry in model.entries)
+        assert ledger.settled_messages == model.settled
+        assert ledger.settled_messages + len(ledger) == count

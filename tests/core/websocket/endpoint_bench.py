@@ -1,0 +1,168 @@
+"""An Endpoint on a loopback connection whose other end is raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from wsgw_core.api import Close, Limits, Message, ReadBatch
+from wsgw_core.testing.watch import Watch
+from wsgw_core.websocket import Endpoint
+
+from .raw_frames import RawFrame, read_frame
+
+PATIENCE = 20.0
+
+
+class Events:
+    """Writes down what an endpoint reports; also takes its messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.ends: list[tuple[Close, bool]] = []
+        self.disconnects = 0
+        self.writability: list[bool] = []
+        self.pongs: list[bytes] = []
+        self.signs_of_life = 0
+        self.wakes = 0
+        self._watch = Watch(PATIENCE)
+
+    def deliver(self, message: Message) -> None:
+        assert not self.ends, "a message after the end"
+        self.messages.append(message)
+        self._watch.changed()
+
+    def ended(self, close: Close, *, violation: bool) -> None:
+        assert not self.disconnects, "the end is told before the transport is gone"
+        self.ends.append((close, violation))
+        self._watch.changed()
+
+    def disconnected(self) -> None:
+        self.disconnects += 1
+        self._watch.changed()
+
+    def writable(self, writable: bool, /) -> None:
+        self.writability.append(writable)
+        self._watch.changed()
+
+    def heard(self) -> None:
+        self.signs_of_life += 1
+        self._watch.changed()
+
+    def pong_received(self, payload: bytes, /) -> None:
+        self.pongs.append(payload)
+        self._watch.changed()
+
+    def woken(self) -> None:
+        self.wakes += 1
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        await self._watch.until(condition, lambda: what)
+
+    async def until_messages(self, count: int) -> list[Message]:
+        await self.until(lambda: len(self.messages) >= count, f"{count} messages")
+        return self.messages
+
+    async def until_ended(self) -> tuple[Close, bool]:
+        """Return how it ended, and whether by a violation; the transport is gone then."""
+        await self.until(lambda: bool(self.disconnects), "the end")
+        assert len(self.ends) == self.disconnects == 1
+        return self.ends[0]
+
+
+class Bench:
+    """One endpoint and its raw peer.
+
+    Attributes:
+        endpoint, events, batch: what is tested.
+        reader, writer: the peer's.
+        masked: whether the peer's frames must be masked.
+    """
+
+    endpoint: Endpoint
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def __init__(self, limits: Limits, batch: ReadBatch, *, client_side: bool) -> None:
+        self.events = Events()
+        self.batch = batch
+        self.masked = not client_side
+        self._limits = limits
+        self._client_side = client_side
+        self.peer: socket.socket
+
+    async def connect(self, send_buffer: int | None) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = await connected_pair(send_buffer)
+        self.peer = theirs
+        self.endpoint = Endpoint(self.events, self._limits, loop, self.batch)
+        self.endpoint.deliver = self.events.deliver
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        transport.pause_reading()
+        self.endpoint.attach(transport, client_side=self._client_side)
+        self.reader, self.writer = await asyncio.open_connection(sock=theirs, limit=2**20)
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def read_frame(self) -> RawFrame:
+        async with asyncio.timeout(PATIENCE):
+            frame = await read_frame(self.reader)
+        assert frame.masked == self._client_side
+        assert frame.reserved == 0
+        return frame
+
+    async def read_to_end(self) -> bytes:
+        """Return what comes until the endpoint's side is closed."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read()
+
+    def reset(self) -> None:
+        """Break the connection as a killed process with unread bytes would."""
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+async def connected_pair(send_buffer: int | None = None) -> tuple[socket.socket, socket.socket]:
+    """Connect two sockets over the loopback interface; the first has the small send buffer."""
+    loop = asyncio.get_running_loop()
+    ours = socket.socket()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)  # noqa: FBT003 - the standard library's
+        if send_buffer is not None:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, send_buffer)
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's
+        await loop.sock_connect(ours, server.getsockname())
+        theirs, _ = await loop.sock_accept(server)
+    theirs.setblocking(False)  # noqa: FBT003 - the standard library's
+    return ours, theirs
+
+
+@asynccontextmanager
+async def endpoint_bench(
+    *,
+    client_side: bool = False,
+    limits: Limits | None = None,
+    batch: ReadBatch | None = None,
+    send_buffer: int | None = None,
+    first_bytes: bytes | None = b"",
+) -> AsyncIterator[Bench]:
+    """Connect an endpoint and have it read, unless `first_bytes` is None."""
+    bench = Bench(limits or Limits(), batch or ReadBatch(), client_side=client_side)
+    await bench.connect(send_buffer)
+    if first_bytes is not None:
+        bench.endpoint.begin(first_bytes)
+    try:
+        yield bench
+    finally:
+        if not bench.events.disconnects:
+            bench.endpoint.abort()
+        bench.writer.close()
+        with contextlib.suppress(OSError):
+            await bench.writer.wait_closed()
+        await bench.events.until_ended()

@@ -1,0 +1,215 @@
+"""The closing handshake (RFC 6455 section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from wsgw_core.api import Close, Limits
+from wsgw_core.testing.fakes import as_message
+from wsgw_core.websocket import reason_bytes, sendable
+
+from . import raw_frames as raw
+from .endpoint_bench import endpoint_bench
+from .raw_frames import close_frame, frame
+
+HASTY = Limits(close_timeout=0.02)
+PATIENT = Limits(close_timeout=1000)
+
+
+class TestByThePeer:
+    @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])
+    async def test_it_is_answered_with_the_same_code(self, code: int) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.write(close_frame(code, "grüße"))
+            answer = await bench.read_frame()
+            assert (answer.opcode, answer.payload[:2]) == (raw.CLOSE, code.to_bytes(2, "big"))
+            assert await bench.read_to_end() == b""  # the server ends the connection
+            bench.writer.close()
+            assert await bench.events.until_ended() == (Close(code, "grüße"), False)
+
+    async def test_an_empty_one_is_answered_with_an_empty_one(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.write(close_frame())
+            answer = await bench.read_frame()
+            assert (answer.opcode, answer.payload) == (raw.CLOSE, b"")
+            assert await bench.read_to_end() == b""
+            bench.writer.close()
+            assert await bench.events.until_ended() == (Close(1005), False)
+
+    async def test_a_client_lets_the_server_end_the_connection(self) -> None:
+        async with endpoint_bench(client_side=True, limits=PATIENT) as bench:
+            bench.write(close_frame(4000, "bye", masked=False))
+            assert (await bench.read_frame()).payload[:2] == (4000).to_bytes(2, "big")
+            await bench.events.until(lambda: bool(bench.events.ends), "the end")
+            assert bench.events.ends == [(Close(4000, "bye"), False)]
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert bench.events.disconnects == 0
+            bench.writer.close()
+            await bench.events.until_ended()
+
+    async def test_but_not_for_ever(self) -> None:
+        async with endpoint_bench(client_side=True, limits=HASTY) as bench:
+            bench.write(close_frame(4000, masked=False))
+            assert await bench.events.until_ended() == (Close(4000), False)
+
+    async def test_messages_before_it_come_first_and_those_behind_it_never(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            message = frame(raw.TEXT, b"A")
+            bench.write(message + message + close_frame(1000) + message + close_frame(1001))
+            await bench.read_frame()
+            bench.writer.close()
+            assert await bench.events.until_ended() == (Close(1000), False)
+            assert len(bench.events.messages) == 2
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"\x03",
+            (0).to_bytes(2, "big"),
+            (999).to_bytes(2, "big"),
+            (1004).to_bytes(2, "big"),
+            (1005).to_bytes(2, "big"),
+            (1006).to_bytes(2, "big"),
+            (1015).to_bytes(2, "big"),
+            (1016).to_bytes(2, "big"),
+            (2999).to_bytes(2, "big"),
+            (5000).to_bytes(2, "big"),
+            (65535).to_bytes(2, "big"),
+        ],
+    )
+    async def test_one_that_means_nothing_is_a_violation(self, body: bytes) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.CLOSE, body))
+            answer = await bench.read_frame()
+            assert (answer.opcode, answer.payload[:2]) == (raw.CLOSE, (1002).to_bytes(2, "big"))
+            bench.writer.close()
+            end, violation = await bench.events.until_ended()
+            assert end.code == 1002
+            assert violation
+
+    async def test_a_reason_that_is_not_utf_8_is_a_violation(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.CLOSE, (1000).to_bytes(2, "big") + b"\xff"))
+            answer = await bench.read_frame()
+            assert (answer.opcode, answer.payload[:2]) == (raw.CLOSE, (1007).to_bytes(2, "big"))
+            bench.writer.close()
+            end, violation = await bench.events.until_ended()
+            assert end.code == 1007
+            assert violation
+
+
+class TestByUs:
+    @pytest.mark.parametrize("client_side", [False, True])
+    async def test_it_is_sent_and_its_answer_ends_the_connection(
+        self, *, client_side: bool
+    ) -> None:
+        async with endpoint_bench(client_side=client_side, limits=PATIENT) as bench:
+            bench.endpoint.close(4000, "grüße")
+            close = await bench.read_frame()
+            assert close.opcode == raw.CLOSE
+            assert close.payload == (4000).to_bytes(2, "big") + "grüße".encode()
+            bench.write(close_frame(4000, "grüße", masked=bench.masked))
+            if client_side:
+                bench.writer.close()
+            assert await bench.events.until_ended() == (Close(4000, "grüße"), False)
+
+    async def test_it_is_sent_once(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.endpoint.close(4000)
+            bench.endpoint.close(4001)
+            assert (await bench.read_frame()).payload == (4000).to_bytes(2, "big")
+            bench.write(close_frame(4000))
+            assert await bench.read_to_end() == b""
+            bench.endpoint.close(4002)
+
+    async def test_messages_before_it_arrive_and_those_behind_it_do_not(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.endpoint.send(as_message("A"))
+            bench.endpoint.close(1000)
+            bench.endpoint.send(as_message("B"))
+            bench.endpoint.ping(b"")
+            assert (await bench.read_frame()).payload == b"A"
+            assert (await bench.read_frame()).opcode == raw.CLOSE
+            bench.write(close_frame(1000))
+            assert await bench.read_to_end() == b""
+
+    async def test_what_the_peer_sends_before_its_answer_is_taken(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.endpoint.close(1000)
+            bench.write(frame(raw.TEXT, b"A") + close_frame(1000))
+            await bench.events.until_ended()
+            assert bench.events.messages == [as_message("A")]
+
+    async def test_a_paused_endpoint_still_sees_the_answer(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.endpoint.pause_reading()
+            bench.endpoint.close(1000)
+            bench.write(close_frame(1000))
+            assert await bench.events.until_ended() == (Close(1000), False)
+
+    async def test_a_peer_that_does_not_answer_is_dropped(self) -> None:
+        async with endpoint_bench(limits=HASTY) as bench:
+            bench.endpoint.close(1000)
+            end, violation = await bench.events.until_ended()
+            assert end.code == 1006
+            assert not violation
+
+    async def test_a_peer_that_does_not_even_read_is_dropped(self) -> None:
+        async with endpoint_bench(limits=HASTY, send_buffer=4096) as bench:
+            for _ in range(100):
+                bench.endpoint.send(as_message("x" * 65536))
+            bench.endpoint.close(1000)
+            assert (await bench.events.until_ended())[0].code == 1006
+
+    async def test_both_at_once(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.endpoint.close(4000)
+            bench.write(close_frame(4001, "theirs"))
+            assert await bench.events.until_ended() == (Close(4001, "theirs"), False)
+            assert (await bench.read_frame()).payload == (4000).to_bytes(2, "big")
+            assert await bench.read_to_end() == b""
+
+    async def test_aborting_says_nothing(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.abort("no pong")
+            assert await bench.events.until_ended() == (Close(1006, "no pong"), False)
+            bench.endpoint.abort()
+            bench.endpoint.close(1000)
+            bench.endpoint.send(as_message("A"))
+            bench.endpoint.pause_reading()
+            bench.endpoint.resume_reading()
+
+
+class TestWhatIsSendable:
+    @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])
+    def test_most_codes_are_sent_as_they_are(self, code: int) -> None:
+        assert sendable(code) == code
+
+    @pytest.mark.parametrize(
+        ("code", "sent"),
+        [
+            (1005, 1000),
+            (1006, 1011),
+            (1015, 1011),
+            (1004, 1011),
+            (0, 1011),
+            (2000, 1011),
+            (5000, 1011),
+        ],
+    )
+    def test_others_become_something_that_may_be_sent(self, code: int, sent: int) -> None:
+        assert sendable(code) == sent
+
+    def test_long_reasons_are_cut_between_characters(self) -> None:
+        assert reason_bytes("x" * 123) == b"x" * 123
+        assert reason_bytes("x" * 124) == b"x" * 123
+        assert reason_bytes("ü" * 62) == "ü".encode() * 61
+        assert reason_bytes("lone \ud800") == b"lone ?"
+
+    async def test_they_are_what_is_sent(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.endpoint.close(1006, "ü" * 100)
+            close = await bench.read_frame()
+            assert close.payload == (1011).to_bytes(2, "big") + "ü".encode() * 61

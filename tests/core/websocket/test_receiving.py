@@ -1,0 +1,284 @@
+"""What an endpoint makes of the bytes that it reads (RFC 6455 sections 5 and 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from wsgw_core.api import BINARY, Close, Limits, Message
+from wsgw_core.testing.fakes import as_message
+
+from . import raw_frames as raw
+from .endpoint_bench import Bench, endpoint_bench
+from .raw_frames import frame
+
+SMALL = Limits(max_message_size=1000)
+
+
+async def expect_violation(bench: Bench, code: int) -> None:
+    """The peer is told, the connection ends, and whoever uses it hears why."""
+    close = await bench.read_frame()
+    assert close.opcode == raw.CLOSE
+    assert int.from_bytes(close.payload[:2], "big") == code
+    assert await bench.read_to_end() == b""
+    bench.writer.close()
+    end, violation = await bench.events.until_ended()
+    assert end.code == code
+    assert violation
+
+
+class TestMessages:
+    @pytest.mark.parametrize("client_side", [False, True])
+    @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 1024 * 1024])
+    async def test_any_size_up_to_the_bound(self, size: int, *, client_side: bool) -> None:
+        async with endpoint_bench(client_side=client_side) as bench:
+            data = bytes(range(256)) * (size // 256 + 1)
+            bench.write(frame(raw.BINARY, data[:size], masked=bench.masked))
+            bench.write(frame(raw.TEXT, b"x" * size, masked=bench.masked))
+            messages = await bench.events.until_messages(2)
+            assert messages == [Message(BINARY, data[:size]), as_message("x" * size)]
+
+    async def test_many_in_one_write(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(b"".join(frame(raw.TEXT, str(each).encode()) for each in range(1000)))
+            messages = await bench.events.until_messages(1000)
+            assert [message.text for message in messages] == [str(each) for each in range(1000)]
+            assert not bench.batch.is_open
+
+    async def test_one_in_many_writes(self) -> None:
+        async with endpoint_bench() as bench:
+            for byte in frame(raw.TEXT, "grüße".encode()) + frame(raw.BINARY, b"\0" * 130):
+                bench.write(bytes([byte]))
+                await asyncio.sleep(0)
+            assert await bench.events.until_messages(2) == [
+                as_message("grüße"),
+                as_message(b"\0" * 130),
+            ]
+
+    async def test_some_may_come_with_the_handshake(self) -> None:
+        early = frame(raw.TEXT, b"A") + frame(raw.TEXT, b"x" * 5000) + frame(raw.TEXT, b"C")
+        async with endpoint_bench(first_bytes=early[:-3]) as bench:
+            bench.write(early[-3:] + frame(raw.TEXT, b"D"))
+            messages = await bench.events.until_messages(4)
+            assert [message.text[0] for message in messages] == ["A", "x", "C", "D"]
+
+    async def test_nothing_is_read_before_the_beginning(self) -> None:
+        async with endpoint_bench(first_bytes=None) as bench:
+            bench.write(frame(raw.TEXT, b"A"))
+            await bench.writer.drain()
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert bench.events.messages == []
+            bench.endpoint.begin(b"")
+            await bench.events.until_messages(1)
+
+    async def test_a_pause_holds_them_back(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.pause_reading()
+            bench.write(frame(raw.TEXT, b"A"))
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert bench.events.messages == []
+            bench.endpoint.resume_reading()
+            await bench.events.until_messages(1)
+
+
+class TestFragments:
+    async def test_they_are_joined(self) -> None:
+        text = "grüße, 世界 🌍".encode()
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.TEXT, text[:3], fin=False))  # in the middle of a character
+            bench.write(frame(raw.CONTINUATION, b"", fin=False))
+            bench.write(frame(raw.CONTINUATION, text[3:9], fin=False))
+            bench.write(frame(raw.CONTINUATION, text[9:]))
+            bench.write(frame(raw.BINARY, b"", fin=False) + frame(raw.CONTINUATION, b"\xff"))
+            bench.write(frame(raw.TEXT, b"whole"))
+            assert await bench.events.until_messages(3) == [
+                as_message("grüße, 世界 🌍"),
+                as_message(b"\xff"),
+                as_message("whole"),
+            ]
+
+    async def test_control_frames_may_come_between_them(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.TEXT, b"A", fin=False) + frame(raw.PING, b"alive?"))
+            assert (await bench.read_frame()).payload == b"alive?"
+            bench.write(frame(raw.PONG, b"unasked") + frame(raw.CONTINUATION, b"B"))
+            assert await bench.events.until_messages(1) == [as_message("AB")]
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            frame(raw.CONTINUATION, b"A"),
+            frame(raw.CONTINUATION, b"A", fin=False),
+            frame(raw.TEXT, b"A", fin=False) + frame(raw.TEXT, b"B"),
+            frame(raw.TEXT, b"A", fin=False) + frame(raw.BINARY, b"B", fin=False),
+            frame(raw.TEXT, b"A", fin=False) + frame(raw.CONTINUATION) + frame(raw.CONTINUATION),
+        ],
+    )
+    async def test_disorder_is_a_violation(self, data: bytes) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(data)
+            await expect_violation(bench, 1002)
+
+    async def test_those_of_a_lost_connection_are_no_message(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.TEXT, b"A", fin=False))
+            bench.writer.close()
+            await bench.events.until_ended()
+            assert bench.events.messages == []
+
+
+class TestViolations:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            frame(raw.TEXT, b"\xff"),
+            frame(raw.TEXT, b"\xed\xa0\x80"),  # a surrogate
+            frame(raw.TEXT, "ü".encode()[:1]),
+            frame(raw.TEXT, b"A", fin=False) + frame(raw.CONTINUATION, b"\xff"),
+            frame(raw.TEXT, "ü".encode()[:1], fin=False) + frame(raw.CONTINUATION, b"A"),
+        ],
+    )
+    async def test_text_that_is_not_utf_8(self, data: bytes) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(data)
+            await expect_violation(bench, 1007)
+            assert bench.events.messages == []
+
+    async def test_binary_may_be_anything(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.BINARY, b"\xff"))
+            assert await bench.events.until_messages(1) == [as_message(b"\xff")]
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            frame(raw.BINARY, b"x" * 1001),
+            frame(raw.BINARY, b"x" * 70_000),
+            frame(raw.BINARY, b"x" * 70_000)[:14],  # its size is enough
+            frame(raw.BINARY, b"x" * 600, fin=False) + frame(raw.CONTINUATION, b"x" * 401),
+            frame(raw.BINARY, b"", fin=False) + frame(raw.CONTINUATION, b"x" * 1001, fin=False),
+        ],
+    )
+    async def test_a_message_beyond_the_bound(self, data: bytes) -> None:
+        async with endpoint_bench(limits=SMALL) as bench:
+            bench.write(data)
+            await expect_violation(bench, 1009)
+
+    async def test_a_message_of_just_the_bound_is_taken(self) -> None:
+        async with endpoint_bench(limits=SMALL) as bench:
+            bench.write(frame(raw.BINARY, b"x" * 1000))
+            bench.write(frame(raw.BINARY, b"x" * 600, fin=False))
+            bench.write(frame(raw.CONTINUATION, b"x" * 400))
+            assert [len(each.data) for each in await bench.events.until_messages(2)] == [1000, 1000]
+
+    @pytest.mark.parametrize("reserved", [1, 2, 4])
+    @pytest.mark.parametrize("opcode", [raw.TEXT, raw.BINARY, raw.PING, raw.PONG, raw.CLOSE])
+    async def test_reserved_bits(self, opcode: int, reserved: int) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(opcode, b"", reserved=reserved))
+            await expect_violation(bench, 1002)
+
+    async def test_reserved_bits_of_a_fragment(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.TEXT, b"A", fin=False) + frame(raw.CONTINUATION, reserved=4))
+            await expect_violation(bench, 1002)
+
+    @pytest.mark.parametrize("opcode", [3, 7, 11, 15])
+    async def test_unknown_frames(self, opcode: int) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(opcode))
+            await expect_violation(bench, 1002)
+
+    @pytest.mark.parametrize("opcode", [raw.PING, raw.PONG, raw.CLOSE])
+    @pytest.mark.parametrize("long", [False, True])
+    async def test_control_frames_in_parts_or_too_long(self, opcode: int, *, long: bool) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(
+                frame(opcode, b"\x03\xe8" + b"x" * 124) if long else frame(opcode, fin=False)
+            )
+            await expect_violation(bench, 1002)
+
+    @pytest.mark.parametrize("client_side", [False, True])
+    async def test_masks_where_they_do_not_belong(self, *, client_side: bool) -> None:
+        async with endpoint_bench(client_side=client_side) as bench:
+            bench.write(frame(raw.TEXT, b"A", masked=client_side))
+            await expect_violation(bench, 1002)
+        gc.collect()  # an exception that nobody has retrieved would be reported now
+
+    async def test_nothing_is_taken_behind_one(self) -> None:
+        async with endpoint_bench() as bench:
+            good = frame(raw.TEXT, b"A")
+            bench.write(good + frame(raw.TEXT, b"\xff") + good + frame(raw.PING) + good)
+            await expect_violation(bench, 1007)
+            assert bench.events.messages == [as_message("A")]
+
+
+class TestPings:
+    async def test_they_are_answered_in_their_place(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(frame(raw.PING, b"1") + frame(raw.PING) + frame(raw.PING, b"x" * 125))
+            for payload in (b"1", b"", b"x" * 125):
+                pong = await bench.read_frame()
+                assert (pong.opcode, pong.payload) == (raw.PONG, payload)
+            assert bench.events.signs_of_life == 3
+
+    async def test_pongs_are_told(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.ping(b"alive?")
+            ping = await bench.read_frame()
+            assert (ping.opcode, ping.payload) == (raw.PING, b"alive?")
+            bench.write(frame(raw.PONG, b"alive?"))
+            await bench.events.until(lambda: bool(bench.events.pongs), "a pong")
+            assert bench.events.pongs == [b"alive?"]
+
+
+class TestLoss:
+    async def test_the_end_of_the_stream_is_a_loss(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.writer.close()
+            end, violation = await bench.events.until_ended()
+            assert end.code == 1006
+            assert not violation
+
+    async def test_so_is_a_reset(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.reset()
+            end, violation = await bench.events.until_ended()
+            assert end.code == 1006
+            assert not violation
+
+    @pytest.mark.parametrize("client_side", [False, True])
+    @pytest.mark.parametrize("writes", [False, True])
+    async def test_data_and_a_reset_pending_together_are_told(
+        self, *, client_side: bool, writes: bool
+    ) -> None:
+        async with endpoint_bench(client_side=client_side, first_bytes=None) as bench:
+            bench.write(frame(raw.TEXT, b"A", masked=bench.masked) * 100)
+            await bench.writer.drain()
+            bench.endpoint.send(as_message("unread there"))
+            await asyncio.sleep(0.01)
+            bench.reset()
+            await asyncio.sleep(0.01)
+            if writes:
+                bench.endpoint.send(as_message("into the void"))
+            bench.endpoint.begin(b"")
+            end, _ = await bench.events.until_ended()
+            assert end.code == 1006
+
+    async def test_a_connection_that_is_lost_before_the_beginning_is_told(self) -> None:
+        async with endpoint_bench(first_bytes=None) as bench:
+            bench.reset()
+            await asyncio.sleep(0.01)
+            bench.endpoint.begin(b"")
+            assert (await bench.events.until_ended())[0].code == 1006
+
+
+async def test_messages_before_the_end_of_the_stream_come_first() -> None:
+    async with endpoint_bench() as bench:
+        bench.write(frame(raw.TEXT, b"A") * 10)
+        bench.writer.close()
+        end, _ = await bench.events.until_ended()
+        assert len(bench.events.messages) == 10
+        assert end == Close(1006, end.reason)

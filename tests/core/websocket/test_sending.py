@@ -1,0 +1,214 @@
+"""What an endpoint writes: in order, in few writes, and as fast as the peer reads."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from wsgw_core.api import BINARY, Limits, Message, ReadBatch
+from wsgw_core.testing.fakes import as_message
+from wsgw_core.websocket import Endpoint
+
+from . import raw_frames as raw
+from .endpoint_bench import Bench, endpoint_bench
+from .raw_frames import close_frame, frame
+
+SIZES = (10, 9 * 1024, 64 * 1024)
+
+
+def numbered(number: int, size: int) -> Message:
+    """Make a message whose content tells which one it is, throughout."""
+    mark = b"%08d" % number
+    return Message(BINARY, (mark * (size // 8 + 1))[:size])
+
+
+async def expect(bench: Bench, messages: list[Message]) -> None:
+    for message in messages:
+        got = await bench.read_frame()
+        assert (got.opcode, got.payload) == (message.kind, message.data)
+
+
+@pytest.mark.parametrize("client_side", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1024 * 1024])
+async def test_any_size(size: int, *, client_side: bool) -> None:
+    async with endpoint_bench(client_side=client_side) as bench:
+        messages = [numbered(1, size), as_message("x" * size), numbered(2, size)]
+        for message in messages:
+            bench.endpoint.send(message)
+        await expect(bench, messages)
+        assert bench.endpoint.sent_messages == 3
+        assert bench.endpoint.sent_bytes == 3 * size
+
+
+async def test_the_message_itself_stays_as_it_was() -> None:
+    async with endpoint_bench(client_side=True) as bench:
+        for size in SIZES:
+            message = numbered(7, size)
+            bench.endpoint.send(message)  # masks, which must not be seen by a replay
+            assert message == numbered(7, size)
+
+
+async def test_a_message_with_which_the_mark_is_reached_wakes_once() -> None:
+    async with endpoint_bench() as bench:
+        bench.endpoint.wake_at = 25
+        for woken in (0, 0, 1, 1, 1):
+            bench.endpoint.send(as_message(b"x" * 10))
+            assert bench.events.wakes == woken
+
+
+class TestBatch:
+    async def test_frames_wait_while_it_is_open_and_leave_in_order(self) -> None:
+        async with endpoint_bench() as bench:
+            messages = [numbered(number, SIZES[number % 3]) for number in range(9)]
+            bench.batch.is_open = True
+            for message in messages:
+                bench.endpoint.send(message)
+            reading = asyncio.create_task(bench.read_frame())
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert not reading.done()
+            bench.batch.close()
+            first = await reading
+            assert first.payload == messages[0].data
+            await expect(bench, messages[1:])
+
+    async def test_what_leaves_before_and_after_it_keeps_its_place(self) -> None:
+        async with endpoint_bench() as bench:
+            messages = [numbered(number, 10) for number in range(7)]
+            bench.endpoint.send(messages[0])
+            bench.batch.is_open = True
+            bench.endpoint.send(messages[1])
+            bench.endpoint.ping(b"between")
+            bench.endpoint.send(messages[2])
+            bench.batch.close()
+            bench.endpoint.send(messages[3])
+            bench.batch.is_open = True
+            bench.endpoint.send(messages[4])
+            bench.batch.close()
+            bench.batch.is_open = True
+            bench.batch.close()
+            for message in messages[5:]:
+                bench.endpoint.send(message)
+            await expect(bench, messages[:2])
+            assert (await bench.read_frame()).opcode == raw.PING
+            await expect(bench, messages[2:])
+
+    async def test_a_close_in_it_comes_behind_the_messages(self) -> None:
+        async with endpoint_bench(limits=Limits(close_timeout=1000)) as bench:
+            messages = [numbered(number, 10) for number in range(3)]
+            bench.batch.is_open = True
+            for message in messages:
+                bench.endpoint.send(message)
+            bench.endpoint.close(1000)
+            bench.batch.close()
+            await expect(bench, messages)
+            assert (await bench.read_frame()).opcode == raw.CLOSE
+
+    async def test_an_abort_in_it_does_no_harm(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.batch.is_open = True
+            bench.endpoint.send(as_message("A"))
+            bench.endpoint.abort()
+            bench.endpoint.send(as_message("B"))
+            bench.batch.close()
+            assert await bench.read_to_end() == b""
+
+    async def test_messages_of_one_read_are_relayed_in_order_with_what_answers_them(self) -> None:
+        batch = ReadBatch()
+        async with endpoint_bench(batch=batch) as source, endpoint_bench(batch=batch) as target:
+
+            def relay(message: Message) -> None:
+                target.endpoint.send(message)
+                source.endpoint.send(message)
+
+            source.endpoint.deliver = relay
+            messages = [numbered(number, SIZES[number % 3]) for number in range(60)]
+            source.write(b"".join(frame(raw.BINARY, message.data) for message in messages))
+            source.write(frame(raw.PING, b"last"))
+            await asyncio.gather(expect(target, messages), expect(source, messages))
+            assert (await source.read_frame()).payload == b"last"
+            assert not batch.is_open
+
+
+class TestSlowPeer:
+    @pytest.mark.parametrize("client_side", [False, True])
+    @pytest.mark.parametrize("seed", range(5))
+    async def test_nothing_is_lost_or_overtaken(self, seed: int, *, client_side: bool) -> None:
+        """The peer reads only when everything is sent; in all ways in which one can send."""
+        chance = random.Random(seed)  # noqa: S311 - spreads the cases
+        async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
+            sent: list[tuple[int, bytes]] = []
+
+            def send(endpoint: Endpoint) -> None:
+                message = numbered(len(sent), chance.choice(SIZES))
+                endpoint.send(message)
+                sent.append((raw.BINARY, message.data))
+
+            for _ in range(100):
+                match chance.randrange(5):
+                    case 0 | 1:
+                        send(bench.endpoint)
+                    case 2 | 3:
+                        bench.batch.is_open = True
+                        for _ in range(chance.randrange(1, 6)):
+                            send(bench.endpoint)
+                        if chance.random() < 0.3:
+                            bench.endpoint.ping(b"in a batch")
+                            sent.append((raw.PING, b"in a batch"))
+                        bench.batch.close()
+                    case _:
+                        bench.endpoint.ping(b"%d" % len(sent))
+                        sent.append((raw.PING, b"%d" % len(sent)))
+                if chance.random() < 0.2:
+                    await asyncio.sleep(0)
+                if chance.random() < 0.05:  # the peer reads a little
+                    got = await bench.read_frame()
+                    assert (got.opcode, got.payload) == sent.pop(0)
+                    bench.endpoint.flush()
+            while sent:
+                got = await bench.read_frame()
+                assert (got.opcode, got.payload) == sent.pop(0)
+
+    async def test_it_is_told_and_so_is_its_end(self) -> None:
+        async with endpoint_bench(send_buffer=4096) as bench:
+            messages = []
+            while not bench.events.writability:
+                assert len(messages) < 1000
+                messages.append(numbered(len(messages), 9 * 1024))
+                bench.endpoint.send(messages[-1])
+                await asyncio.sleep(0)
+            assert bench.events.writability == [False]
+            await expect(bench, messages)
+            await bench.events.until(lambda: len(bench.events.writability) > 1, "an end of it")
+            assert bench.events.writability == [False, True]
+
+    async def test_a_close_waits_for_its_turn(self) -> None:
+        async with endpoint_bench(send_buffer=4096, limits=Limits(close_timeout=1000)) as bench:
+            messages = [numbered(number, SIZES[number % 3]) for number in range(30)]
+            for message in messages:
+                bench.endpoint.send(message)
+            bench.endpoint.close(4000, "bye")
+            await asyncio.sleep(0.01)
+            await expect(bench, messages)
+            assert (await bench.read_frame()).payload == (4000).to_bytes(2, "big") + b"bye"
+
+    async def test_the_answer_to_a_close_waits_for_its_turn(self) -> None:
+        async with endpoint_bench(send_buffer=4096, limits=Limits(close_timeout=1000)) as bench:
+            messages = [numbered(number, SIZES[number % 3]) for number in range(30)]
+            for message in messages:
+                bench.endpoint.send(message)
+            bench.write(close_frame(4000))
+            await bench.events.until(lambda: bool(bench.events.ends), "the end")
+            await expect(bench, messages)
+            assert (await bench.read_frame()).payload == (4000).to_bytes(2, "big")
+
+    async def test_one_that_goes_on_reading_gets_everything_that_follows(self) -> None:
+        async with endpoint_bench(send_buffer=4096) as bench:
+            for turn in range(3):
+                messages = [
+                    numbered(number, 64 * 1024) for number in range(turn * 10, turn * 10 + 10)
+                ]
+                for message in messages:
+                    bench.endpoint.send(message)
+                await expect(bench, messages)

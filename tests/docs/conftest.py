@@ -1,0 +1,92 @@
+"""The documents and the code blocks in them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(
+    r"^(?:<!-- (?P<comment>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One code block.
+
+    Attributes:
+        document: where it stands.
+        line: the line of its first line.
+        language: as written behind the backticks.
+        text: what is in it.
+        comment: the comment in the line above, or empty.
+    """
+
+    document: Path
+    line: int
+    language: str
+    text: str
+    comment: str
+
+    def __str__(self) -> str:
+        return f"{self.document.relative_to(ROOT)}:{self.line}"
+
+
+def find_documents() -> list[Path]:
+    patterns = ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*/*.md", "plugins/*/*.md")
+    return [path for pattern in (*patterns, "bundle/*.md") for path in sorted(ROOT.glob(pattern))]
+
+
+def find_blocks(document: Path) -> list[Block]:
+    text = document.read_text("utf-8")
+    return [
+        Block(
+            document,
+            text.count("\n", 0, match.start("text")) + 1,
+            match["language"],
+            match["text"],
+            match["comment"] or "",
+        )
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[Path]:
+    """Every document of the repository."""
+    return find_documents()
+
+
+@pytest.fixture(scope="session")
+def blocks(documents: list[Path]) -> list[Block]:
+    """Every code block of every document."""
+    return [block for document in documents for block in find_blocks(document)]
+
+
+@pytest.fixture(scope="session")
+def make_reference() -> ModuleType:
+    """The script that writes the generated parts."""
+    return load_tool("make_reference")

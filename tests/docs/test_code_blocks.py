@@ -1,0 +1,151 @@
+"""What stands in code blocks works."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wsgw_core.components import Components, resolve_components
+from wsgw_core.config_file import load_config
+from wsgw_core.plugin_loader import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from tests.docs.conftest import Block
+
+LANGUAGES = {"", "sh", "yaml", "python", "toml", "json", "text", "nginx", "mermaid"}
+BASH = shutil.which("bash") or "bash"
+SOME_BACKEND = "upstream:\n  backends:\n    - url: ws://localhost:9090\n"
+
+
+def test_every_language_is_looked_after(blocks: list[Block]) -> None:
+    assert {block.language for block in blocks} <= LANGUAGES
+    assert {"sh", "yaml", "python"} <= {block.language for block in blocks}
+
+
+@pytest.fixture
+def example_sources(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for sources in (root / "examples").glob("*/src"):
+        monkeypatch.syspath_prepend(str(sources))
+
+
+def module_of(block: Block) -> ModuleType:
+    module = ModuleType(f"block_{block.line}")
+    exec(compile(block.text, str(block), "exec"), module.__dict__)  # noqa: S102 - our own text
+    return module
+
+
+def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
+    """Return the installed plugins, the examples, and those that a document itself shows."""
+    plugins = load_plugins(["ws"])
+    for name in ("wsgw_jsonl.plugin", "wsgw_heartbeat.plugin"):
+        plugins.register(importlib.import_module(name), name)
+    for block in blocks:
+        shows_plugin = block.language == "python" and "WSGW_API = " in block.text
+        if block.document == document and shows_plugin and not block.comment:
+            plugins.register(module_of(block), str(block))
+    return plugins
+
+
+def components_of(block: Block, blocks: list[Block], folder: Path) -> Components:
+    text = block.text if "upstream:" in block.text else SOME_BACKEND + block.text
+    file = folder / "block.yaml"
+    file.write_text(text, "utf-8")
+    config = load_config(file, {})
+    return resolve_components(config, plugins_for(block.document, blocks))
+
+
+@pytest.mark.usefixtures("example_sources")
+def test_configurations_load_and_their_kinds_exist(blocks: list[Block], tmp_path: Path) -> None:
+    found = [block for block in blocks if block.language == "yaml"]
+    assert len(found) > 10
+    for block in found:
+        assert components_of(block, blocks, tmp_path).backends, block
+
+
+@pytest.mark.usefixtures("example_sources")
+def test_plugins_in_documents_register(blocks: list[Block]) -> None:
+    documents = {block.document for block in blocks if "WSGW_API" in block.text}
+    assert len(documents) >= 4
+    for document in documents:
+        plugins_for(document, blocks)
+
+
+def test_toml_parses(blocks: list[Block]) -> None:
+    for block in blocks:
+        if block.language == "toml":
+            assert tomllib.loads(block.text), block
+
+
+def test_python_compiles(blocks: list[Block]) -> None:
+    for block in blocks:
+        if block.language == "python" and not block.comment.startswith("from: "):
+            compile(block.text, str(block), "exec")
+
+
+def test_python_that_is_marked_runs(blocks: list[Block], tmp_path: Path) -> None:
+    marked = [block for block in blocks if block.comment == "run"]
+    assert marked
+    for block in marked:
+        file = tmp_path / "block.py"
+        file.write_text(block.text, "utf-8")
+        result = subprocess.run(
+            [sys.executable, "-W", "error", file],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=60,
+        )
+        assert (result.returncode, result.stderr) == (0, ""), f"{block}\n{result.stderr}"
+
+
+def test_quotations_stand_in_their_files(blocks: list[Block], root: Path) -> None:
+    quoted = [block for block in blocks if block.comment.startswith("from: ")]
+    assert quoted
+    for block in quoted:
+        source = (root / block.comment.removeprefix("from: ")).read_text("utf-8")
+        assert block.text in source, block
+
+
+def test_comments_above_blocks_mean_something(blocks: list[Block]) -> None:
+    known = ("run", "from: ", "generated: ")
+    for block in blocks:
+        assert not block.comment or block.comment.startswith(known), block
+
+
+def test_shell_is_valid(blocks: list[Block]) -> None:
+    for block in blocks:
+        if block.language == "sh":
+            subprocess.run([BASH, "-n"], input=block.text, check=True, text=True)
+
+
+def test_the_readmes_file_and_variables_say_the_same(
+    blocks: list[Block], root: Path, tmp_path: Path
+) -> None:
+    own = [block for block in blocks if block.document == root / "README.md"]
+    (written,) = [block for block in own if block.language == "yaml"]
+    (shell,) = [block for block in own if block.language == "sh"]
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(written.text, "utf-8")
+    (tmp_path / "wsgw").write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "wsgw").chmod(0o755)
+
+    printed = subprocess.run(
+        [BASH, "-c", shell.text],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+    ).stdout
+    variables = dict(line.partition("=")[::2] for line in printed.splitlines())
+
+    assert load_config(None, variables) == load_config(file, {})

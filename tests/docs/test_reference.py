@@ -1,0 +1,328 @@
+"""The reference says what the code does, all of it and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from wsgw_ws.settings import WebSocketSettings
+
+from wsgw_core import api
+from wsgw_core.api import Metrics, hookspecs
+from wsgw_core.cli.main import wsgw
+from wsgw_core.config import GatewayConfig
+from wsgw_core.config_file import load_config
+from wsgw_core.frontend import request_headers
+from wsgw_core.metrics import GatewayCounters
+from wsgw_core.relay import session_opener
+from wsgw_core.relay.session_state import Event, State, mermaid
+
+ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
+
+
+@pytest.fixture
+def page(root: Path) -> Any:
+    """Return the text of a document in docs/."""
+    return lambda name: (root / "docs" / name).read_text("utf-8")
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """Yield the cells of all rows of all tables, heads included."""
+    for line in text.splitlines():
+        if line.startswith("|") and not line.startswith("|--"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def part(text: str, name: str) -> str:
+    match = re.search(rf"<!-- generated: {name} -->(.*?)<!-- end of {name} -->", text, re.DOTALL)
+    assert match, name
+    return match[1]
+
+
+# Generated parts
+
+
+def test_generated_parts_are_up_to_date(make_reference: ModuleType, root: Path) -> None:
+    for path in (root / "docs").rglob("*.md"):
+        text = path.read_text("utf-8")
+        assert make_reference.up_to_date(text) == text, f"run tools/make_reference.py: {path.name}"
+
+
+def test_every_part_stands_in_one_document(make_reference: ModuleType, root: Path) -> None:
+    texts = [path.read_text("utf-8") for path in (root / "docs").rglob("*.md")]
+    for name in make_reference.PARTS:
+        assert sum(text.count(f"<!-- generated: {name} -->") for text in texts) == 1, name
+
+
+def test_no_meaning_is_left_over(make_reference: ModuleType) -> None:
+    keys = {key for _, section in make_reference.sections(GatewayConfig) for key, _ in section}
+    assert set(make_reference.MEANINGS) <= keys
+
+
+# Configuration
+
+
+def documented_defaults(text: str) -> dict[str, Any]:
+    """Return the keys of tables with their defaults as values; those without are left out."""
+    defaults = {}
+    for key, _, default, *_ in rows(text):
+        if key.startswith("`") and default.startswith("`"):
+            defaults[key.strip("`")] = yaml.safe_load(default.strip("`"))
+    return defaults
+
+
+def keys_of(data: dict[str, Any], path: str = "") -> set[str]:
+    found: set[str] = set()
+    for key, value in data.items():
+        if isinstance(value, dict):
+            found |= keys_of(value, f"{path}{key}.")
+        else:
+            found.add(f"{path}{key}")
+    return found
+
+
+def test_documented_defaults_of_the_gateway_are_the_real_ones(page: Any) -> None:
+    data: dict[str, Any] = {}
+    for key, default in documented_defaults(
+        part(page("reference/configuration.md"), "configuration")
+    ).items():
+        if "[]" not in key:
+            *above, last = key.split(".")
+            section = data
+            for name in above:
+                section = section.setdefault(name, {})
+            section[last] = default
+    assert GatewayConfig.model_validate({**data, **ONE_BACKEND}) == GatewayConfig.model_validate(
+        ONE_BACKEND
+    )
+
+
+def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
+    text = part(page("reference/configuration.md"), "configuration")
+    documented = {cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`")}
+    real = keys_of(GatewayConfig.model_validate(ONE_BACKEND).model_dump(by_alias=True))
+    assert {key for key in documented if "[]" not in key} == real
+    assert {key for key in documented if "[]" in key} == {
+        "upstream.backends[].kind",
+        "upstream.backends[].id",
+        "upstream.backends[].url",
+        "valves[].kind",
+        "valves[].on-error",
+        "listeners[].kind",
+        "gates[].kind",
+    }
+
+
+def test_keys_of_websocket_backends_are_documented_with_their_defaults(page: Any) -> None:
+    text = part(page("reference/configuration.md"), "websocket-backend")
+    documented = {cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`")}
+    settings = WebSocketSettings(url="ws://localhost:9090")
+    assert documented == keys_of(settings.model_dump(by_alias=True))
+    given = {"url": "ws://localhost:9090", **documented_defaults(text)}
+    assert WebSocketSettings.model_validate(given) == settings
+
+
+def test_every_key_has_a_meaning(page: Any) -> None:
+    for cells in rows(page("reference/configuration.md")):
+        assert len(cells) == 4
+        assert all(cells)
+
+
+# Environment
+
+
+def names_in_code(root: Path) -> set[str]:
+    """Return what looks like the name of a variable among the texts of the code that reads them."""
+    found: set[str] = set()
+    for path in (root / "wsgw_core").rglob("*.py"):
+        text = path.read_text("utf-8")
+        if "demo" in path.parts or ("environ" not in text and path.name != "config_variables.py"):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            value: object = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(value, str) and re.fullmatch(r"[A-Z]+(?:_[A-Z]+)+", value):
+                found.add(value)
+    return found
+
+
+def test_variables_are_those_of_the_code(page: Any, root: Path) -> None:
+    documented = {cells[0].strip("`") for cells in rows(page("reference/environment.md"))}
+    assert documented - {"variable"} == names_in_code(root)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "found"),
+    [
+        ("FE_ADDR", "127.0.0.1:1", lambda config: str(config.server.frontend.address)),
+        ("ADM_ADDR", "127.0.0.1:2", lambda config: str(config.server.admin.address)),
+        ("LOG_LEVEL", "INFO", lambda config: config.server.logging_level),
+        ("BE_URLS", "ws://a:1", lambda config: config.upstream.backends[-1].url),
+        ("BE_URL_IDS", "c", lambda config: config.upstream.backends[-1].id),
+    ],
+)
+def test_variables_lie_over_the_file(
+    variable: str, text: str, found: Any, tmp_path: Path, page: Any
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text("upstream: {backends: [{id: b, url: 'ws://b:1'}]}")
+    config = load_config(file, {"BE_URLS": "ws://c:1", variable: text})
+    assert found(config) == text
+    assert variable in page("reference/environment.md")
+
+
+# Commands
+
+
+def test_every_command_and_flag_is_documented(page: Any) -> None:
+    text = page("reference/command-line.md")
+    headings = set(re.findall(r"^## `wsgw ?(.*)`$", text, re.MULTILINE))
+    assert headings - {"run` says"} == {"", *wsgw.commands}
+    for command in (wsgw, *wsgw.commands.values()):
+        for parameter in command.params:
+            for flag in parameter.opts:
+                assert flag in text
+
+
+# Contract
+
+
+def test_hooks_are_documented_with_their_arguments(page: Any) -> None:
+    documented = {cells[0].strip("`") for cells in rows(part(page(CONTRACT), "hooks"))} - {"hook"}
+    assert documented == {
+        f"{name}(registry: {inspect.signature(hook).parameters['registry'].annotation}) -> None"
+        for name, hook in vars(hookspecs).items()
+        if name.startswith("wsgw_")
+    }
+
+
+CONTRACT = "reference/plugin-contract.md"
+
+
+def test_every_name_of_the_contract_is_documented(page: Any) -> None:
+    text = page(CONTRACT) + page("reference/errors.md")
+    for name in api.__all__:
+        assert re.search(rf"`{name}\b|^### {name}$", text, re.MULTILINE), name
+
+
+def test_every_member_of_a_protocol_is_documented(page: Any) -> None:
+    sections = dict(
+        re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", page(CONTRACT), re.MULTILINE | re.DOTALL)
+    )
+    for name in api.__all__:
+        thing = getattr(api, name)
+        if getattr(thing, "_is_protocol", False):
+            members = {member for member in vars(thing) if not member.startswith("_")}
+            documented = {
+                re.split(r"[(`]", cells[0].strip("`").removeprefix("async "))[0]
+                for cells in rows(sections[name])
+            }
+            assert documented - {"member"} == members
+
+
+def test_the_contracts_version_is_documented(page: Any) -> None:
+    version = ".".join(map(str, api.API_VERSION))
+    assert f"The version of the contract is {version}." in page(CONTRACT)
+
+
+def test_every_exception_is_documented_and_no_other(page: Any) -> None:
+    errors = {
+        name
+        for name in api.__all__
+        if inspect.isclass(getattr(api, name)) and issubclass(getattr(api, name), Exception)
+    }
+    documented = {
+        cells[0].strip("`") for cells in rows(part(page("reference/errors.md"), "errors"))
+    }
+    assert documented - {"exception"} == errors
+    told = {cells[0].strip("`") for cells in list(rows(page("reference/errors.md")))}
+    assert errors - told == set()
+
+
+# Counters, statuses, close codes, headers, states
+
+
+def test_counters_are_documented(page: Any) -> None:
+    metrics = Metrics()
+    GatewayCounters(metrics)
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(page("reference/counters.md"))}
+    del documented["counter"]
+    assert documented == {counter.name: counter.help for counter in metrics}
+
+
+def test_counters_named_elsewhere_exist(documents: list[Path]) -> None:
+    metrics = Metrics()
+    GatewayCounters(metrics)
+    names = {counter.name for counter in metrics}
+    for document in documents:
+        found = re.findall(
+            r"`(\w+_(?:messages|expired|declined|refused|errors))`", document.read_text()
+        )
+        assert set(found) <= names, document
+
+
+def numbers(root: Path, files: list[str], low: int, high: int) -> set[int]:
+    return {
+        node.value
+        for file in files
+        for node in ast.walk(ast.parse((root / "wsgw_core" / file).read_text("utf-8")))
+        if isinstance(node, ast.Constant) and type(node.value) is int and low <= node.value < high
+    }
+
+
+def test_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
+    table = page("reference/statuses-and-close-codes.md").partition("## How a session ends")[0]
+    documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
+    files = ["frontend/handshake.py", "relay/session_opener.py"]
+    assert documented == numbers(root, files, 300, 600) | {101}
+
+
+def test_headers_of_a_declining_backend_are_those_of_the_code(page: Any) -> None:
+    text = page("reference/statuses-and-close-codes.md").lower()
+    for name in session_opener._PASSED_ON:  # noqa: SLF001 - where the truth is
+        assert f"`{name}`" in text
+
+
+def test_close_codes_of_the_code_are_documented(page: Any, root: Path) -> None:
+    text = page("reference/statuses-and-close-codes.md")
+    files = ["relay/session.py", "gateway.py", "websocket/close_codes.py", "pool/dialler.py"]
+    for code in numbers(root, files, 1000, 1014) - {1003, 1004}:
+        assert str(code) in text, code
+
+
+def test_headers_that_are_dropped_are_those_of_the_code(page: Any) -> None:
+    text = page("reference/headers.md").lower()
+    for name in request_headers._HOP_BY_HOP:  # noqa: SLF001 - where the truth is
+        shown = "sec-websocket-*" if name.startswith("sec-websocket-") else name
+        assert f"`{shown}`" in text, name
+
+
+def test_headers_that_are_added_are_those_of_the_code(page: Any, root: Path) -> None:
+    text = page("reference/headers.md")
+    code = (root / "wsgw_core" / "relay" / "session.py").read_text("utf-8")
+    assert set(re.findall(r"X-Wsgw-\w+", code)) == set(re.findall(r"X-Wsgw-\w+", text))
+    assert GatewayConfig.model_validate(ONE_BACKEND).server.reconnect_header in text
+
+
+def test_the_diagram_is_the_table(page: Any) -> None:
+    assert f"```mermaid\n{mermaid()}\n```" in page("explanation/session-states.md")
+
+
+def test_every_state_and_event_is_explained(page: Any) -> None:
+    told = {cells[0] for cells in rows(page("explanation/session-states.md"))}
+    assert {state.value for state in State} | {event.value for event in Event} == told - {
+        "state",
+        "event",
+    }
+
+
+def test_folders_in_contributing_exist(root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text("utf-8")
+    for pattern in re.findall(r"^\| `([\w*/]+/)`", text, re.MULTILINE):
+        assert list(root.glob(pattern.rstrip("/"))), pattern

@@ -1,0 +1,127 @@
+"""What the journeys share: gateways and backends in this process, and a bound for each journey."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import uvloop
+
+from .running_gateway import RunningGateway, running_gateway
+from .scripted_backend import ScriptedBackend, scripted_backend
+
+_HERE = Path(__file__).parent
+_BOUND = 60.0  # seconds; far more than any journey takes
+_LOCAL = "127.0.0.1:0"
+
+
+class StartGateway(Protocol):
+    """Starts a gateway in front of these backends, which are URLs, entries or running backends."""
+
+    async def __call__(
+        self,
+        *backends: str | Mapping[str, Any] | ScriptedBackend,
+        plugins: Iterable[object] = (),
+        address: str = _LOCAL,
+        host: str = "127.0.0.1",
+        server: Mapping[str, Any] | None = None,
+        **sections: Any,
+    ) -> RunningGateway: ...
+
+
+class StartBackend(Protocol):
+    """Starts a backend; the options are those of `websockets.serve`."""
+
+    async def __call__(self, host: str = "127.0.0.1", **options: Any) -> ScriptedBackend: ...
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The gateway runs on uvloop where there is one, and on asyncio's loop elsewhere."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A journey that hangs fails, and lets the others run."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.is_relative_to(_HERE):
+            if inspect.iscoroutinefunction(item.obj):
+                item.obj = _bounded(item.obj)
+
+
+def _bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(_BOUND):
+            await test(*args, **kwargs)
+
+    return bounded
+
+
+@pytest.fixture(autouse=True)
+def gateway_has_no_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever is logged as an error is a fault, also when the client was served."""
+    caplog.set_level(logging.INFO, "wsgw")
+    yield
+    faults = [
+        record
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.ERROR and record.name.partition(".")[0] in ("wsgw", "asyncio")
+    ]
+    assert not [record.getMessage() for record in faults]
+
+
+@pytest.fixture
+async def start_backend() -> AsyncIterator[StartBackend]:
+    async with AsyncExitStack() as running:
+
+        async def start(host: str = "127.0.0.1", **options: Any) -> ScriptedBackend:
+            return await running.enter_async_context(scripted_backend(host, options))
+
+        yield start
+
+
+@pytest.fixture
+async def backend(start_backend: StartBackend) -> ScriptedBackend:
+    return await start_backend()
+
+
+@pytest.fixture
+async def start_gateway(start_backend: StartBackend) -> AsyncIterator[StartGateway]:
+    """It is stopped before the backends are."""
+    async with AsyncExitStack() as running:
+
+        async def start(
+            *backends: str | Mapping[str, Any] | ScriptedBackend,
+            plugins: Iterable[object] = (),
+            address: str = _LOCAL,
+            host: str = "127.0.0.1",
+            server: Mapping[str, Any] | None = None,
+            **sections: Any,
+        ) -> RunningGateway:
+            data = {
+                "server": {"frontend": {"address": address}, **(server or {})},
+                "upstream": {"backends": [_entry(backend) for backend in backends]},
+                **sections,
+            }
+            return await running.enter_async_context(running_gateway(data, plugins, host))
+
+        yield start
+
+
+def _entry(backend: str | Mapping[str, Any] | ScriptedBackend) -> dict[str, Any]:
+    if isinstance(backend, ScriptedBackend):
+        return {"url": backend.url}
+    return {"url": backend} if isinstance(backend, str) else dict(backend)
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway, backend: ScriptedBackend) -> RunningGateway:
+    """A gateway before `backend`, with the settings that it has when nothing is configured."""
+    return await start_gateway(backend)

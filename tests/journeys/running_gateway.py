@@ -1,0 +1,64 @@
+"""A gateway in this process, as code that embeds one starts it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from wsgw_core.components import resolve_components
+from wsgw_core.config import GatewayConfig
+from wsgw_core.gateway import Gateway
+from wsgw_core.plugin_loader import load_plugins
+
+
+class RunningGateway:
+    """A started gateway and where it is.
+
+    Args:
+        gateway: started.
+        host: where its clients connect to.
+    """
+
+    def __init__(self, gateway: Gateway, host: str) -> None:
+        self.gateway = gateway
+        self.host = host
+        self.port = gateway.addresses[0].port
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ws://{host}:{self.port}"
+
+    def count(self, name: str) -> int:
+        """Return the value of one of the gateway's counters."""
+        return self.gateway.metrics.counter(name, "").value
+
+
+def make_gateway(data: dict[str, Any], plugins: Iterable[object] = ()) -> Gateway:
+    """Make a gateway of a configuration as a file holds it.
+
+    Args:
+        data: all sections.
+        plugins: modules or other objects with hooks, beside the installed plugin for websockets.
+    """
+    config = GatewayConfig.model_validate(data)
+    known = load_plugins(["ws"])
+    for number, plugin in enumerate(plugins):
+        known.register(plugin, f"plugin {number} of the test")
+    return Gateway(config, resolve_components(config, known), logging.getLogger("wsgw"))
+
+
+@asynccontextmanager
+async def running_gateway(
+    data: dict[str, Any], plugins: Iterable[object] = (), host: str = "127.0.0.1"
+) -> AsyncIterator[RunningGateway]:
+    """Run one until the end of the block; it must not leave a session behind."""
+    gateway = make_gateway(data, plugins)
+    await gateway.start()
+    try:
+        yield RunningGateway(gateway, host)
+    finally:
+        await gateway.stop()
+    assert not len(gateway.sessions)

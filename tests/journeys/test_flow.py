@@ -1,0 +1,148 @@
+"""Neither a slow client nor a slow backend costs a message or memory without bound."""
+
+from __future__ import annotations
+
+import asyncio
+
+from websockets.asyncio.client import connect
+
+from .conftest import StartGateway
+from .running_gateway import RunningGateway
+from .scripted_backend import ScriptedBackend
+
+MESSAGE = b"x" * 16 * 1024
+MUCH = 4000  # messages: 64 MB, more than all socket buffers of the way hold
+LEDGER = 8 * 1024 * 1024  # bytes: its bound, and what one read may bring on top of it
+
+
+class Sender:
+    """Sends numbered messages for as long as they are taken."""
+
+    def __init__(self, count: int) -> None:
+        self.sent = 0
+        self._count = count
+
+    async def send_to(self, connection) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        for number in range(self._count):
+            await connection.send(number.to_bytes(4, "big") + MESSAGE)
+            self.sent += 1
+
+    async def is_stuck(self) -> None:
+        """Wait until it gets rid of nothing any more."""
+        before = -1
+        while before != self.sent:
+            before = self.sent
+            await asyncio.sleep(0.3)
+
+
+async def receive_all(connection) -> list[int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    return [int.from_bytes((await connection.recv())[:4], "big") for _ in range(MUCH)]
+
+
+async def test_a_slow_backend_stops_the_reading_of_its_client_and_loses_nothing(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(backend, failover={"ping-timeout": "60s"})
+    async with connect(gateway.url, compression=None, ping_interval=None) as client:
+        served = await backend.connection()
+        served.transport.pause_reading()
+        sender = Sender(MUCH)
+        sending = asyncio.create_task(sender.send_to(client))
+        await sender.is_stuck()
+        [session] = gateway.gateway.sessions
+
+        assert sender.sent < MUCH
+        assert session.unacknowledged * len(MESSAGE) < LEDGER
+        assert gateway.count("read_pauses") > 0
+
+        served.transport.resume_reading()
+        assert await receive_all(served) == list(range(MUCH))
+        await sending
+    assert gateway.count("failovers") == 0
+
+
+async def test_a_slow_client_stops_the_reading_of_its_backend_and_loses_nothing(
+    gateway: RunningGateway, backend: ScriptedBackend
+) -> None:
+    async with connect(gateway.url, compression=None, ping_interval=None) as client:
+        served = await backend.connection()
+        client.transport.pause_reading()
+        sender = Sender(MUCH)
+        sending = asyncio.create_task(sender.send_to(served))
+        await sender.is_stuck()
+        [session] = gateway.gateway.sessions
+
+        assert sender.sent < MUCH
+        assert session.messages_sent - sender.sent < 10
+
+        client.transport.resume_reading()
+        assert await receive_all(client) == list(range(MUCH))
+        await sending
+    assert gateway.count("failovers") == 0
+
+
+async def test_a_backend_that_waits_for_a_slow_client_is_not_taken_for_dead(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(backend, failover={"ping-timeout": "200ms"})
+    async with connect(gateway.url, compression=None, ping_interval=None) as client:
+        served = await backend.connection()
+        client.transport.pause_reading()
+        await client.send("to be acknowledged")
+        sender = Sender(MUCH)
+        sending = asyncio.create_task(sender.send_to(served))
+        await sender.is_stuck()
+        await client.send("while it waits")
+        await asyncio.sleep(0.6)
+
+        client.transport.resume_reading()
+        assert await receive_all(client) == list(range(MUCH))
+        await sending
+    assert gateway.count("failovers") == 0
+
+
+async def test_the_ledger_of_a_held_session_is_bounded_and_the_client_waits(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(
+        backend, limits={"ledger-bytes": "256KiB", "ledger-messages": 1000}
+    )
+    async with connect(gateway.url, compression=None, ping_interval=None) as client:
+        await backend.connection()
+        await backend.down()
+        sender = Sender(MUCH)
+        sending = asyncio.create_task(sender.send_to(client))
+        await sender.is_stuck()
+        [session] = gateway.gateway.sessions
+
+        assert sender.sent < MUCH
+        assert session.unacknowledged * len(MESSAGE) < LEDGER
+
+        await backend.up()
+        assert await receive_all(await backend.connection()) == list(range(MUCH))
+        await sending
+    assert gateway.count("undelivered_messages") == 0
+
+
+async def test_one_slow_session_does_not_slow_another(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(
+        backend, failover={"ping-timeout": "60s"}, limits={"close-timeout": "500ms"}
+    )
+    async with (
+        connect(gateway.url, compression=None, ping_interval=None) as slow,
+        connect(gateway.url, compression=None, ping_interval=None) as quick,
+    ):
+        first, second = await backend.connection(), await backend.connection()
+        assert first.request is not None
+        first.transport.pause_reading()
+        sender = Sender(MUCH)
+        sending = asyncio.create_task(sender.send_to(slow))
+        await sender.is_stuck()
+        for number in range(100):
+            await quick.send(str(number))
+            assert await second.recv() == str(number)
+        sending.cancel()
+        slow.transport.abort()
+        first.transport.abort()

@@ -1,0 +1,333 @@
+"""Write the parts of docs/ that follow from the code: configuration, commands, contract, counters.
+
+usage: make_reference.py [--check]
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. With --check nothing is
+written, and the exit status is 1 when a file is not up to date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import click
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+from wsgw_ws.settings import WebSocketSettings
+
+from wsgw_core import api
+from wsgw_core.api import Metrics, hookspecs
+from wsgw_core.api.options import parse_duration, parse_size
+from wsgw_core.cli.main import wsgw
+from wsgw_core.config import Address, GatewayConfig, parse_address
+from wsgw_core.config_problems import item_type, model_in
+from wsgw_core.metrics import GatewayCounters
+from wsgw_core.relay.session_state import mermaid
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+
+# For the keys whose models do not say it themselves.
+MEANINGS = {
+    "server.frontend.address": "where clients connect",
+    "server.admin.address": "kept for the admin API; nothing listens there yet",
+    "server.block-headers": "headers of the client that no backend gets",
+    "server.reconnect-header": "header with the value `1` that tells a backend of a session"
+    " that it is not its first; dropped when a client sends it",
+    "server.trust-received-xff": "whether the client's `X-Forwarded-For` is continued or replaced",
+    "server.logging-level": "records of this level and above go to stderr",
+    "upstream.backends": "the backends; at least one",
+    "upstream.backends[].kind": "the kind; by default the scheme of `url` stands for it",
+    "upstream.backends[].id": "the name for operators; by default host and port of `url`",
+    "upstream.backends[].url": "where it is; the kind says what it must look like",
+    "valves": "the valves of each session, in the order in which the client's messages pass",
+    "valves[].kind": "the kind",
+    "valves[].on-error": "after a fault in the valve: `close` ends the session with 1011,"
+    " `discard` drops the message",
+    "listeners": "who is told of each session's life",
+    "listeners[].kind": "the kind",
+    "gates": "who decides about each opening handshake, in this order",
+    "gates[].kind": "the kind",
+    "failover.enabled": "`false`: the loss of a backend ends its sessions",
+    "limits.max-header-bytes": "of the head of a client's request",
+    "limits.handshake-timeout": "how long a client may take to send its request",
+    "limits.max-message-size": "of one message, in either direction",
+    "limits.ledger-messages": "undelivered messages of a session above which its client is not"
+    " read",
+    "limits.ledger-bytes": "the same in bytes; both bounds share one account",
+    "limits.write-high-water": "bytes waiting for a socket above which the other side is not read",
+    "limits.close-timeout": "how long a closing handshake may take, and how long messages of a"
+    " client that has left are tried to be delivered",
+}
+
+
+def as_duration(seconds: float) -> str:
+    """Write seconds as the configuration does."""
+    if seconds and seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    return f"{seconds:g}s"
+
+
+def as_size(size: int) -> str:
+    """Write bytes as the configuration does."""
+    for factor, unit in ((1024 * 1024, "MiB"), (1024, "KiB")):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def validators(field: FieldInfo) -> set[Any]:
+    """Return the functions that read a field's value."""
+    return {each.func for each in field.metadata if isinstance(each, BeforeValidator)}
+
+
+def type_text(field: FieldInfo) -> str:
+    """Say what may be given."""
+    readers = validators(field)
+    annotation = field.annotation
+    if parse_duration in readers:
+        text = "duration"
+    elif parse_size in readers:
+        text = "size"
+    elif parse_address in readers or annotation is Address:
+        text = "address"
+    elif get_origin(annotation) is Literal:
+        text = " or ".join(f"`{value}`" for value in get_args(annotation))
+    elif (item := item_type(annotation)) is not None:
+        text = "list of " + ("sections" if model_in(item) else item_text(item))
+    else:
+        text = plain_text(annotation)
+    if any(isinstance(each, annotated_types.Gt) for each in field.metadata):
+        text += ", more than 0"
+    return text
+
+
+def item_text(annotation: Any) -> str:
+    """Say what the items of a list are."""
+    return "whole numbers" if "int" in plain_text(annotation, words=False) else "texts"
+
+
+def inside(annotation: Any) -> Iterator[Any]:
+    """Yield an annotation and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from inside(part)
+
+
+def plain_text(annotation: Any, *, words: bool = True) -> str:
+    """Say what a simple type is."""
+    options = list(inside(annotation))
+    found = next(each for each in (bool, int, float, str) if each in options)
+    said = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
+    return said[found] if words else found.__name__
+
+
+def default_text(field: FieldInfo) -> str:
+    """Write the default as a file would, or say that there is none."""
+    if field.is_required():
+        return "required"
+    default, readers = field.default, validators(field)
+    if default is None or default == ():
+        return "none"
+    text = str(default)
+    if parse_duration in readers:
+        text = as_duration(default)
+    elif parse_size in readers:
+        text = as_size(default)
+    elif isinstance(default, bool):
+        text = text.lower()
+    elif isinstance(default, tuple) and not isinstance(default, Address):
+        text = f"[{', '.join(map(str, default))}]"
+    return f"`{text}`"
+
+
+def sections(
+    model: type[BaseModel], path: str = ""
+) -> Iterator[tuple[str, list[tuple[str, FieldInfo]]]]:
+    """Yield each section's path with its keys that are not sections themselves."""
+    keys: list[tuple[str, FieldInfo]] = []
+    below: list[tuple[type[BaseModel], str]] = []
+    for name, field in model.model_fields.items():
+        key = f"{path}.{field.alias or name}".lstrip(".")
+        if (section := model_in(field.annotation)) is not None:
+            below.append((section, key))
+            continue
+        keys.append((key, field))
+        if (item := model_in(item_type(field.annotation))) is not None:
+            below.append((item, f"{key}[]"))
+    if keys:
+        yield path, keys
+    for section, key in below:
+        yield from sections(section, key)
+
+
+def key_table(keys: list[tuple[str, FieldInfo]]) -> Iterator[str]:
+    """Yield the lines of a table of keys."""
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for key, field in keys:
+        if field.description and key in MEANINGS:
+            raise SystemExit(f"make_reference.py: {key} has a description of its own")
+        meaning = field.description or MEANINGS[key]
+        yield f"| `{key}` | {type_text(field)} | {default_text(field)} | {meaning} |"
+
+
+def configuration() -> Iterator[str]:
+    """Yield the keys of the configuration, section by section."""
+    for path, keys in sections(GatewayConfig):
+        yield f"### {f'`{path}`' if path else 'Top level'}"
+        yield ""
+        yield from key_table(keys)
+        yield ""
+
+
+def websocket_backend() -> Iterator[str]:
+    """Yield the keys of a backend of kind ws."""
+    fields = WebSocketSettings.model_fields.items()
+    yield from key_table([(field.alias or name, field) for name, field in fields])
+
+
+def commands() -> Iterator[str]:
+    """Yield what --help says of each command."""
+    for name in ("", *wsgw.commands):
+        command: click.Command = wsgw.commands[name] if name else wsgw
+        full_name = f"wsgw {name}".strip()
+        context = click.Context(
+            command, info_name=full_name, max_content_width=80, terminal_width=80
+        )
+        context.help_option_names = ["-h", "--help"]
+        yield f"## `{full_name}`"
+        yield ""
+        yield "```text"
+        yield command.get_help(context)
+        yield "```"
+        yield ""
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """Write a function's name and arguments as its author did, without `self`."""
+    given = inspect.signature(function)
+    kept = [each for each in given.parameters.values() if each.name != "self"]
+    text = str(given.replace(parameters=kept)).replace(", /)", ")").replace("|", "\\|")
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are kept as texts
+    prefix = "async " if inspect.iscoroutinefunction(function) else ""
+    return prefix + function.__name__ + text
+
+
+def summary(thing: object) -> str:
+    """Return the first line of a docstring, fit for a table."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("|", "\\|")
+
+
+def hooks() -> Iterator[str]:
+    """Yield the hooks with their arguments."""
+    yield "| hook | what it does |"
+    yield "|---|---|"
+    for name, function in vars(hookspecs).items():
+        if name.startswith("wsgw_"):
+            yield f"| `{signature(function)}` | {summary(function)} |"
+
+
+def contract() -> Iterator[str]:
+    """Yield the protocols with their members."""
+    for name in api.__all__:
+        thing = getattr(api, name)
+        if not getattr(thing, "_is_protocol", False):
+            continue
+        yield f"### {name}"
+        yield ""
+        yield summary(thing)
+        yield ""
+        yield "| member | meaning |"
+        yield "|---|---|"
+        for member, value in vars(thing).items():
+            if member.startswith("_"):
+                continue
+            text = member if isinstance(value, property) else signature(value)
+            yield f"| `{text}` | {summary(value)} |"
+        yield ""
+
+
+def exported() -> Iterator[str]:
+    """Yield the classes of the contract that are no protocols."""
+    yield "| name | meaning |"
+    yield "|---|---|"
+    for name in api.__all__:
+        thing = getattr(api, name)
+        is_error = isinstance(thing, type) and issubclass(thing, BaseException)
+        if inspect.isclass(thing) and not getattr(thing, "_is_protocol", False) and not is_error:
+            yield f"| `{name}` | {summary(thing)} |"
+
+
+def errors() -> Iterator[str]:
+    """Yield the exceptions of the contract, each below the one it is a kind of."""
+    yield "| exception | kind of | meaning |"
+    yield "|---|---|---|"
+    for name, thing in vars(api.errors).items():
+        if isinstance(thing, type) and issubclass(thing, Exception):
+            yield f"| `{name}` | `{thing.__bases__[0].__name__}` | {summary(thing)} |"
+
+
+def counters() -> Iterator[str]:
+    """Yield the gateway's own counters."""
+    metrics = Metrics()
+    GatewayCounters(metrics)
+    yield "| counter | meaning |"
+    yield "|---|---|"
+    for counter in metrics:
+        yield f"| `{counter.name}` | {counter.help} |"
+
+
+def state_diagram() -> Iterator[str]:
+    """Yield the states of a session."""
+    yield "```mermaid"
+    yield mermaid()
+    yield "```"
+
+
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "configuration": configuration,
+    "websocket-backend": websocket_backend,
+    "commands": commands,
+    "hooks": hooks,
+    "contract": contract,
+    "exported": exported,
+    "errors": errors,
+    "counters": counters,
+    "state-diagram": state_diagram,
+}
+
+
+def up_to_date(text: str) -> str:
+    """Return a document with its generated parts made anew."""
+
+    def make(match: re.Match[str]) -> str:
+        part = "\n".join(PARTS[match[2]]()).rstrip()
+        return f"{match[1]}{part}\n{match[3]}"
+
+    return PART.sub(make, text)
+
+
+def main() -> int:
+    """Write or check; return the exit status."""
+    stale = []
+    for path in sorted(DOCS.rglob("*.md")):
+        before = path.read_text("utf-8")
+        after = up_to_date(before)
+        if after != before:
+            stale.append(path)
+            if "--check" not in sys.argv[1:]:
+                path.write_text(after, "utf-8")
+    for path in stale:
+        print(f"{path.relative_to(DOCS.parent)} {'is' if '--check' in sys.argv[1:] else 'was'} old")
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
