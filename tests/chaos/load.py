@@ -28,6 +28,7 @@ class LoadClient:
         self.record = Sent(name)
         self._padding = "x" * max(0, size - len(name) - 8)
         self._sending = True
+        self._news = asyncio.Event()
         self._last_answer = 0.0
         self.connection: ClientConnection | None = None
 
@@ -43,8 +44,9 @@ class LoadClient:
                     while self._sending:
                         await self._send(connection)
                         await asyncio.sleep(INTERVAL)
-                while not self.record.satisfied and not receiving.done():
-                    await asyncio.sleep(0.02)
+                while not self.record.satisfied and connection.close_code is None:
+                    self._news.clear()
+                    await self._news.wait()
             finally:
                 self.record.dropped = connection.close_code is not None
                 receiving.cancel()
@@ -84,3 +86,5 @@ class LoadClient:
                 now = time.monotonic()
                 record.longest_pause = max(record.longest_pause, now - self._last_answer)
                 self._last_answer = now
+                self._news.set()
+        self._news.set()

@@ -40,7 +40,7 @@ class Log:
         os.write(self._file, line.encode())
 
 
-def head_of(message: str | bytes | memoryview) -> tuple[str, str]:
+def head_of(message: str | bytes | bytearray | memoryview) -> tuple[str, str]:
     """Return client and number."""
     text = message[:40] if isinstance(message, str) else bytes(message[:40]).decode()
     client, number, _ = text.split(" ", 2)

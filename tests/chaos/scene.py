@@ -11,23 +11,13 @@ from typing import Any
 
 import yaml
 
+from ..journeys.eventually import PATIENCE, until
 from ..journeys.reserved_port import ReservedPort
 from ..journeys.server_process import ServerProcess
 from .history import Reading, Sent, Verdict, judge, read_logs
 from .load import LoadClient
 
-PATIENCE = 30.0
 _HERE = Path(__file__).parent
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for something that has to happen."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"did not happen: {what}") from None
 
 
 class Backend(ServerProcess):

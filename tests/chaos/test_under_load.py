@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from ..journeys.eventually import until
 from .history import Verdict
 from .load import LoadClient
-from .scene import Scene, until
+from .scene import Backend, Scene
 
 Stage = Callable[..., Awaitable[Scene]]
 Report = Callable[[Verdict], None]
@@ -27,6 +28,15 @@ def unharmed(verdict: Verdict) -> bool:
 async def send_for(seconds: float) -> None:
     """Let the clients send for a while: the load, not a wait for something."""
     await asyncio.sleep(seconds)
+
+
+async def kill_one_and_the_next_as_soon_as_it_is_given_a_message(
+    victim: Backend, other: Backend
+) -> None:
+    before = other.readings
+    victim.kill()
+    await until(lambda: other.readings > before, "the other backend is given a message")
+    other.kill()
 
 
 @pytest.mark.slow
@@ -136,10 +146,7 @@ async def test_the_next_backend_dies_in_the_middle_of_the_replay(
     first, second = scene.backends
     for victim, other in [(first, second), (second, first)] * 2:
         await send_for(0.3)
-        before = other.readings
-        victim.kill()
-        await until(lambda: other.readings > before, "the other backend is given a message")  # noqa: B023
-        other.kill()
+        await kill_one_and_the_next_as_soon_as_it_is_given_a_message(victim, other)
         await asyncio.gather(victim.start(), other.start())
         await scene.all_are_served()
     verdict = await scene.finish()

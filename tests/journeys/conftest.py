@@ -50,9 +50,12 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A journey that hangs fails, and lets the others run."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.is_relative_to(_HERE):
-            if inspect.iscoroutinefunction(item.obj):
-                item.obj = _bounded(item.obj)
+        if (
+            isinstance(item, pytest.Function)
+            and item.path.is_relative_to(_HERE)
+            and inspect.iscoroutinefunction(item.obj)
+        ):
+            item.obj = _bounded(item.obj)
 
 
 def _bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -93,8 +96,9 @@ async def backend(start_backend: StartBackend) -> ScriptedBackend:
 
 
 @pytest.fixture
-async def start_gateway(start_backend: StartBackend) -> AsyncIterator[StartGateway]:
-    """It is stopped before the backends are."""
+async def start_gateway(
+    start_backend: StartBackend,  # noqa: ARG001 - so that gateways are stopped before backends
+) -> AsyncIterator[StartGateway]:
     async with AsyncExitStack() as running:
 
         async def start(

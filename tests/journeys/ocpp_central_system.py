@@ -8,14 +8,18 @@ Appends a line `CHARGE_POINT VALUE` to the file for each meter value before it i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from ocpp.routing import on
-from ocpp.v16 import ChargePoint, call_result
-from ocpp.v16.enums import Action, RegistrationStatus
+from ocpp.routing import on  # type: ignore[import-untyped]  # has no type hints
+from ocpp.v16 import ChargePoint, call_result  # type: ignore[import-untyped]  # has no type hints
+from ocpp.v16.enums import (  # type: ignore[import-untyped]  # has no type hints
+    Action,
+    RegistrationStatus,
+)
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -25,22 +29,22 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-class ServedChargePoint(ChargePoint):
+class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has no type hints
     """Answers one charge point."""
 
     file: int
 
-    @on(Action.boot_notification)
+    @on(Action.boot_notification)  # type: ignore[untyped-decorator]  # as above
     def boot(self, **_details: Any) -> call_result.BootNotification:
         return call_result.BootNotification(
             current_time=now(), interval=1, status=RegistrationStatus.accepted
         )
 
-    @on(Action.heartbeat)
+    @on(Action.heartbeat)  # type: ignore[untyped-decorator]  # as above
     def heartbeat(self) -> call_result.Heartbeat:
         return call_result.Heartbeat(current_time=now())
 
-    @on(Action.meter_values)
+    @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
     def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
         value = meter_value[0]["sampled_value"][0]["value"]
         os.write(self.file, f"{self.id} {value}\n".encode())
@@ -51,10 +55,8 @@ async def serve_charge_point(connection: ServerConnection) -> None:
     """Serve until the connection ends."""
     assert connection.request is not None
     name = connection.request.path.strip("/")
-    try:
+    with contextlib.suppress(ConnectionClosed):
         await ServedChargePoint(name, connection).start()
-    except ConnectionClosed:
-        pass
 
 
 async def main() -> None:

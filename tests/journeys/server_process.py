@@ -88,7 +88,8 @@ class ServerProcess:
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
         listens = await asyncio.to_thread(self._listening.wait, _PATIENCE)
-        assert listens and self.port, "\n".join(self.lines) or "says nothing"
+        assert listens, "says nothing"
+        assert self.port, "\n".join(self.lines)
         return self
 
     def signal(self, number: signal.Signals) -> None:

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
 from .conftest import StartBackend, StartGateway
+from .eventually import until
 from .raw_client import raw_websocket
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
@@ -188,8 +189,7 @@ async def test_a_backend_that_does_not_answer_the_close_does_not_keep_the_sessio
         await client.close()
         assert client.close_code == 1000
 
-    while len(gateway.gateway.sessions):
-        await asyncio.sleep(0.01)
+    await until(lambda: not len(gateway.gateway.sessions))
     assert gateway.count("failovers") == 0
 
 

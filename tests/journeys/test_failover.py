@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
 from .conftest import StartBackend, StartGateway
+from .eventually import until
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
@@ -19,8 +20,7 @@ from .scripted_backend import ScriptedBackend
 async def settle(gateway: RunningGateway) -> None:
     """Wait until the only session owes its backend nothing."""
     [session] = gateway.gateway.sessions
-    while session.unacknowledged:
-        await asyncio.sleep(0.01)
+    await until(lambda: not session.unacknowledged)
 
 
 async def numbers_until(connection: ServerConnection, last: int) -> list[int]:
@@ -96,11 +96,8 @@ async def test_the_next_backend_is_told_what_it_takes_over(
         second = await backend.connection()
         second.transport.pause_reading()
         await send_numbers(client, 3)
-        while gateway.gateway.sessions.get(first.request.headers["X-Wsgw-Session"]) is None:
-            await asyncio.sleep(0)
         [session] = gateway.gateway.sessions
-        while session.unacknowledged < 3:
-            await asyncio.sleep(0.01)
+        await until(lambda: session.unacknowledged == 3)
         second.transport.abort()
         third = await backend.connection()
         assert await numbers_until(third, 2) == [0, 1, 2]
@@ -294,7 +291,7 @@ async def test_a_failover_that_is_declined_ends_the_session_with_1008(
             await client.recv()
 
     assert client.close_code == code
-    assert str(status) in client.close_reason
+    assert str(status) in (client.close_reason or "")
 
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429])

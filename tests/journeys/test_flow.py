@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
 
 from .conftest import StartGateway
 from .running_gateway import RunningGateway
@@ -22,7 +23,7 @@ class Sender:
         self.sent = 0
         self._count = count
 
-    async def send_to(self, connection) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    async def send_to(self, connection: Connection) -> None:
         for number in range(self._count):
             await connection.send(number.to_bytes(4, "big") + MESSAGE)
             self.sent += 1
@@ -35,8 +36,8 @@ class Sender:
             await asyncio.sleep(0.3)
 
 
-async def receive_all(connection) -> list[int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    return [int.from_bytes((await connection.recv())[:4], "big") for _ in range(MUCH)]
+async def receive_all(connection: Connection) -> list[int]:
+    return [int.from_bytes((await connection.recv(decode=False))[:4], "big") for _ in range(MUCH)]
 
 
 async def test_a_slow_backend_stops_the_reading_of_its_client_and_loses_nothing(

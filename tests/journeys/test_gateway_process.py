@@ -23,7 +23,7 @@ from .scripted_backend import ScriptedBackend
 from .server_process import ServerProcess
 
 # The process has a loop of its own; that of the test makes no difference.
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+one_loop = pytest.mark.asyncio(loop_factories=["asyncio"])
 
 
 class RunGateway(Protocol):
@@ -33,7 +33,9 @@ class RunGateway(Protocol):
 
 
 @pytest.fixture
-async def run_gateway(start_backend: StartBackend) -> AsyncIterator[RunGateway]:
+async def run_gateway(
+    start_backend: StartBackend,  # noqa: ARG001 - so that it is stopped before backends
+) -> AsyncIterator[RunGateway]:
     with ExitStack() as running:
 
         async def run(*arguments: str, **variables: str) -> ServerProcess:
@@ -45,6 +47,7 @@ async def run_gateway(start_backend: StartBackend) -> AsyncIterator[RunGateway]:
         yield run
 
 
+@one_loop
 async def test_configured_by_variables_it_fails_over_and_stops_cleanly(
     run_gateway: RunGateway, start_backend: StartBackend
 ) -> None:
@@ -73,6 +76,7 @@ async def test_configured_by_variables_it_fails_over_and_stops_cleanly(
     assert "Traceback" not in "\n".join(gateway.lines)
 
 
+@one_loop
 async def test_configured_by_a_file(
     run_gateway: RunGateway, backend: ScriptedBackend, tmp_path: Path
 ) -> None:
@@ -108,15 +112,16 @@ async def test_configured_by_a_file(
     assert any("moved from" in line for line in gateway.lines)
 
 
-async def test_a_client_gone_with_its_gateway_is_nothing_to_the_backend(
+@one_loop
+async def test_a_killed_gateway_takes_both_its_connections_with_it(
     run_gateway: RunGateway, backend: ScriptedBackend
 ) -> None:
     gateway = await run_gateway(BE_URLS=backend.url, FE_ADDR="127.0.0.1:0")
-    with pytest.raises(ConnectionClosed):
-        async with connect(f"ws://127.0.0.1:{gateway.port}") as client:
-            served = await backend.connection()
-            gateway.kill()
-            await served.wait_closed()
+    async with connect(f"ws://127.0.0.1:{gateway.port}") as client:
+        served = await backend.connection()
+        gateway.kill()
+        await served.wait_closed()
+        with pytest.raises(ConnectionClosed):
             await client.recv()
 
     assert served.close_code == 1006
@@ -143,8 +148,10 @@ FAULTS = {
         "registration failed: LookupError: out of pigeons",
     ),
     "twice": (
-        "@hookimpl\ndef wsgw_register_valves(registry):\n"
-        "    registry.add('acme', Options, object)\n    registry.add('acme', Options, object)",
+        (
+            "@hookimpl\ndef wsgw_register_valves(registry):\n"
+            "    for _ in 'ab': registry.add('acme', Options, object)"
+        ),
         "'acme' is registered twice",
     ),
     "other kind": (

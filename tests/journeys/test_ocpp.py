@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from ocpp.v16 import ChargePoint, call
-from ocpp.v16.enums import RegistrationStatus
+from ocpp.v16 import ChargePoint, call  # type: ignore[import-untyped]  # has no type hints
+from ocpp.v16.enums import RegistrationStatus  # type: ignore[import-untyped]  # has no type hints
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -82,10 +83,8 @@ class Charger:
         return call.MeterValues(connector_id=1, meter_value=[sample])
 
     async def _listen(self, charge_point: ChargePoint) -> None:
-        try:
+        with contextlib.suppress(ConnectionClosed):
             await charge_point.start()
-        except ConnectionClosed:
-            pass
 
     async def _leave(self, connection: ClientConnection, listening: asyncio.Task[None]) -> None:
         await connection.close()

@@ -470,7 +470,7 @@ async def test_blocked_headers_do_not_reach_the_backend(
 async def test_the_clients_address_is_forwarded(
     start_gateway: StartGateway,
     backend: ScriptedBackend,
-    trust: bool,  # noqa: FBT001 - a parameter of the test
+    trust: bool,
     sent: list[str],
     wanted: str,
 ) -> None:

@@ -28,6 +28,7 @@ from wsgw_core.api import (
 )
 
 from .conftest import StartGateway
+from .eventually import until
 from .scripted_backend import ScriptedBackend
 
 
@@ -254,8 +255,7 @@ async def test_a_listener_follows_each_session(
         assert await client.recv() == "three"
         await client.close(4000, "over")
         await moved.wait_closed()
-    while len(gateway.gateway.sessions):
-        await asyncio.sleep(0.01)
+    await until(lambda: not len(gateway.gateway.sessions))
 
     assert diary.entries == [
         ("created", "/room", backend.id),

@@ -108,13 +108,15 @@ class RawServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = RawPeer(reader, writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            await peer.read_request()
-            self.peers.append(peer)
-            await self._act(peer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await peer.read_request()
+                self.peers.append(peer)
+                await self._act(peer)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     def backend(
         self, *, limits: Limits | None = None, ping_timeout: float = 60.0, **options: Any
@@ -123,6 +125,7 @@ class RawServer:
         settings = WebSocketSettings.model_validate(
             {"url": f"ws://127.0.0.1:{self.port}", **options}
         )
+        limits = limits or Limits(close_timeout=0.02)  # most of the peers answer no close
         return WebSocketBackend(settings, make_context(limits=limits, ping_timeout=ping_timeout))
 
 

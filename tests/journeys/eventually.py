@@ -1,0 +1,18 @@
+"""Waiting for what has to happen and tells nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+PATIENCE = 30.0
+
+
+async def until(condition: Callable[[], object], what: str = "") -> None:
+    """Wait until the condition holds; an assertion fails when it does not in a long time."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"did not happen: {what or condition}") from None
