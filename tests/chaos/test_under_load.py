@@ -182,7 +182,7 @@ async def test_clients_send_and_close_at_once_while_their_backend_dies(
     sending = [
         asyncio.create_task(client.send_and_close(scene.url, count)) for client in scene.clients
     ]
-    await until(lambda: scene.backends[0].readings > 20_000, "the first messages are read")
+    await until(lambda: scene.backends[0].readings > 2_000, "the first messages are read")
     scene.backends[0].kill()
     await asyncio.gather(*sending)
     verdict = await scene.settled(lambda found: not found.lost and not found.unread)

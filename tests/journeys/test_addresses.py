@@ -62,10 +62,6 @@ async def test_a_backend_with_an_ipv6_address(
     assert await is_reached(gateway.url, backend)
 
 
-@pytest.mark.xfail(
-    reason="port 0 gives each address family a port of its own, and one of them is told",
-    raises=ConnectionRefusedError,
-)
 @needs_ipv6
 async def test_every_interface_means_ipv4_and_ipv6_on_one_port(
     start_gateway: StartGateway, backend: ScriptedBackend

@@ -224,10 +224,6 @@ async def test_a_message_of_a_backend_beyond_the_bound_does_not_end_the_session(
     assert served.close_code == 1009
 
 
-@pytest.mark.xfail(
-    reason="picows reports the frame, and hands it over all the same when it is all there",
-    strict=False,  # it depends on how the bytes come
-)
 async def test_a_message_beyond_the_bound_reaches_nobody(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 
 from ..config import Address
 from .client_socket import ClientSocket
 from .handshake import ClientHandshake, HandshakeSettings
 
 _BACKLOG = 4096
+_FAMILY_IS_MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class Listener:
@@ -22,7 +26,8 @@ class Listener:
     def __init__(self, address: Address, settings: HandshakeSettings) -> None:
         self._address = address
         self._settings = settings
-        self._server: asyncio.Server | None = None
+        self._sockets: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
         self._clients: set[ClientHandshake | ClientSocket] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -30,23 +35,25 @@ class Listener:
     async def open(self) -> None:
         """Listen; raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: ClientHandshake(self._settings, self._register, self._forget),
-            self._address.host or None,
-            self._address.port,
-            backlog=_BACKLOG,
-        )
+        self._sockets = bind(self._address)
+        for listening in self._sockets:
+            server = await loop.create_server(
+                lambda: ClientHandshake(self._settings, self._register, self._forget),
+                sock=listening,
+                backlog=_BACKLOG,
+            )
+            self._servers.append(server)
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where it listens, with the ports that the system chose."""
-        sockets = self._server.sockets if self._server is not None else ()
-        return tuple(Address(*socket.getsockname()[:2]) for socket in sockets)
+        """Where it listens, with the port that the system chose."""
+        return tuple(Address(*listening.getsockname()[:2]) for listening in self._sockets)
 
     def stop_accepting(self) -> None:
         """Listen no more; clients stay."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        self._sockets = []
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - of a part, not of the call
         """Close what is left, then wait until all have gone, at most `timeout` seconds."""
@@ -69,3 +76,49 @@ class Listener:
         self._clients.discard(client)
         if not self._clients:
             self._empty.set()
+
+
+def bind(address: Address) -> list[socket.socket]:
+    """Bind a socket for each of the address's families; all have the same port.
+
+    A name is looked up here and now rather than by the event loop, since that would start threads,
+    and a process with threads pays for locks in every system call.
+
+    Raises:
+        OSError: it cannot be bound; a wildcard address needs one family at least.
+    """
+    found = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    bound: list[socket.socket] = []
+    port = address.port
+    try:
+        for family, where in dict.fromkeys((entry[0], entry[4]) for entry in found):
+            try:
+                bound.append(_bind_one(family, (where[0], port, *where[2:])))
+            except OSError as error:
+                if address.host or error.errno not in _FAMILY_IS_MISSING:
+                    raise
+            else:
+                port = bound[0].getsockname()[1]
+    except BaseException:
+        for listening in bound:
+            listening.close()
+        raise
+    if not bound:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    return bound
+
+
+def _bind_one(family: int, where: tuple[object, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(where)
+    except BaseException:
+        listening.close()
+        raise
+    return listening

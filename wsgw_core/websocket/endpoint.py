@@ -187,13 +187,14 @@ class Endpoint(WSListener):
             else:
                 self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
                 return
+            deliver = self.deliver  # calling a slot in one step is slower
             if frame.last_in_buffer:
-                self.deliver(message)
+                deliver(message)
                 if self._batch.is_open:
                     self._batch.close()
             else:
                 self._batch.is_open = True
-                self.deliver(message)
+                deliver(message)
         else:
             self._take_other(opcode, frame)
             if frame.last_in_buffer and self._batch.is_open:

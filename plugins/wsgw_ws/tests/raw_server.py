@@ -7,15 +7,16 @@ import base64
 import contextlib
 import hashlib
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+
+from wsgw_ws.backend import WebSocketBackend
+from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core.api import DialRequest, Limits
 from wsgw_core.testing.context import make_context
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
-from wsgw_ws.backend import WebSocketBackend
-from wsgw_ws.settings import WebSocketSettings
 
 PATIENCE = 20.0
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -119,11 +120,15 @@ class RawServer:
                 await writer.wait_closed()
 
     def backend(
-        self, *, limits: Limits | None = None, ping_timeout: float = 60.0, **options: Any
+        self,
+        options: Mapping[str, Any] | None = None,
+        *,
+        limits: Limits | None = None,
+        ping_timeout: float = 60.0,
     ) -> WebSocketBackend:
         """Make a backend that dials this server."""
         settings = WebSocketSettings.model_validate(
-            {"url": f"ws://127.0.0.1:{self.port}", **options}
+            {"url": f"ws://127.0.0.1:{self.port}", **(options or {})}
         )
         limits = limits or Limits(close_timeout=0.02)  # most of the peers answer no close
         return WebSocketBackend(settings, make_context(limits=limits, ping_timeout=ping_timeout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -41,10 +42,10 @@ def switching(*lines: str, connection: str = "Upgrade") -> Act:
     return act
 
 
-async def unavailable(act: Act, **options: object) -> str:
+async def unavailable(act: Act, options: Mapping[str, object] | None = None) -> str:
     """Return why a dial of such a server fails."""
     async with raw_server(act) as server:
-        backend = server.backend(**options)
+        backend = server.backend(options)
         with pytest.raises(BackendUnavailable) as failed:
             await backend.connect(REQUEST, RecordingSink())
         await backend.close()
@@ -104,7 +105,7 @@ class TestRequest:
         self, base: str, path: str, asked: str
     ) -> None:
         async with raw_server(switching()) as server:
-            backend = server.backend(url=f"ws://127.0.0.1:{server.port}{base}")
+            backend = server.backend({"url": f"ws://127.0.0.1:{server.port}{base}"})
             await dial(backend, DialRequest("s1", path), start=False)
             assert server.peers[0].request_line == f"GET {asked} HTTP/1.1"
             await backend.close()
@@ -141,7 +142,7 @@ class TestAccepted:
             "Sec-WebSocket-Protocol: soap", "Set-Cookie: a=1", "X-B: 1", "set-cookie: b=2"
         )
         async with raw_server(act) as server:
-            backend = server.backend(**{"pass-headers": ["Set-Cookie"]})
+            backend = server.backend({"pass-headers": ["Set-Cookie"]})
             connection, _ = await dial(backend, REQUEST)
             assert connection.subprotocol == "soap"
             assert connection.headers == (("Set-Cookie", "a=1"), ("set-cookie", "b=2"))
@@ -162,7 +163,10 @@ class TestAccepted:
 
     async def test_the_answer_may_come_byte_by_byte(self) -> None:
         async def act(peer: RawPeer) -> None:
-            head = f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {peer.accept}\r\n\r\n"
+            head = (
+                "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {peer.accept}\r\n\r\n"
+            )
             for byte in head.encode():
                 peer.write(bytes([byte]))
                 await peer.writer.drain()
@@ -224,7 +228,7 @@ class TestUnavailable:
                 peer.write("X-Endless: yes\r\n" * 100)
                 await peer.writer.drain()
 
-        reason = await unavailable(act, **{"max-answer-head": 4096})
+        reason = await unavailable(act, {"max-answer-head": 4096})
         assert "4096" in reason
 
     @pytest.mark.parametrize("data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: "])
@@ -236,7 +240,7 @@ class TestUnavailable:
         "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 403 X\r\nContent-Length: 5\r\n\r\nno"]
     )
     async def test_an_answer_that_takes_too_long(self, data: str) -> None:
-        reason = await unavailable(answering(data), **{"handshake-timeout": "20ms"})
+        reason = await unavailable(answering(data), {"handshake-timeout": "20ms"})
         assert "too long" in reason
 
     async def test_nobody_there(self) -> None:
@@ -255,7 +259,8 @@ class TestDeclined:
     async def test_a_body_of_known_length(self, status: int) -> None:
         error = await declined(
             answering(
-                f"HTTP/1.1 {status} X\r\nContent-Length: 5\r\nX-A: 1\r\nX-A: 2\r\n\r\nno wayand more"
+                f"HTTP/1.1 {status} X\r\nContent-Length: 5\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
+                "no wayand more"
             )
         )
         assert (error.status, error.body) == (status, b"no wa")
@@ -268,7 +273,8 @@ class TestDeclined:
     async def test_a_body_in_chunks(self) -> None:
         error = await declined(
             answering(
-                "HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n4\r\n way\r\n0\r\n\r\n"
+                "HTTP/1.1 403 X\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "2\r\nno\r\n4\r\n way\r\n0\r\n\r\n"
             )
         )
         assert error.body == b"no way"
@@ -341,10 +347,19 @@ class TestLeavesNothing:
             await backend.close()
 
     async def test_a_connection_that_is_closed_before_its_start_ends(self) -> None:
-        async with raw_server(switching()) as server:
+        ended = asyncio.Event()
+
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            try:
+                await hang(peer)
+            finally:
+                ended.set()
+
+        async with raw_server(act) as server:
             backend = server.backend()
             connection, sink = await dial(backend, start=False)
             connection.close(1001, "not needed")
             assert await sink.until_closed() == Close(1001, "not needed")
-            await server.peers[0].reader.read()
+            await ended.wait()
             await backend.close()

@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
-
-from wsgw_core.testing.virtual_clock import DeadlockError, on_virtual_clock, run_virtual
 from wsgw_ws.connection import WebSocketConnection
 from wsgw_ws.pinger import Pinger
+
+from wsgw_core.testing.virtual_clock import DeadlockError, on_virtual_clock, run_virtual
 
 
 class Asked:

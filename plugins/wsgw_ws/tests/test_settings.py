@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-
-from wsgw_core.api import BackendRegistry
 from wsgw_ws import plugin
 from wsgw_ws.settings import WebSocketSettings
+
+from wsgw_core.api import BackendRegistry
 
 
 def settings(**options: Any) -> WebSocketSettings:

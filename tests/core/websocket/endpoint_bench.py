@@ -132,14 +132,14 @@ async def connected_pair(send_buffer: int | None = None) -> tuple[socket.socket,
     loop = asyncio.get_running_loop()
     ours = socket.socket()
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setblocking(False)  # noqa: FBT003 - the standard library's
+        server.setblocking(False)
         if send_buffer is not None:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, send_buffer)
-        ours.setblocking(False)  # noqa: FBT003 - the standard library's
+        ours.setblocking(False)
         await loop.sock_connect(ours, server.getsockname())
         theirs, _ = await loop.sock_accept(server)
-    theirs.setblocking(False)  # noqa: FBT003 - the standard library's
+    theirs.setblocking(False)
     return ours, theirs
 
 

@@ -172,7 +172,7 @@ class TestSlowPeer:
 
     async def test_it_is_told_and_so_is_its_end(self) -> None:
         async with endpoint_bench(send_buffer=4096) as bench:
-            messages = []
+            messages: list[Message] = []
             while not bench.events.writability:
                 assert len(messages) < 1000
                 messages.append(numbered(len(messages), 9 * 1024))

@@ -1,0 +1,350 @@
+"""One session's websocket: delivery by pongs, signs of life, and which ends are abnormal."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Iterable
+
+import pytest
+
+from wsgw_core.api import Close, Limits
+from wsgw_core.testing.fakes import as_message
+
+from .raw_server import RawPeer, dial, raw_server
+
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+EAGER = {"ack-interval": "2ms", "replay-window": "0"}
+PATIENT = Limits(close_timeout=1000)
+
+
+class Application:
+    """What the raw peers of a test do after their handshake.
+
+    Args:
+        pongs: whether pings are answered.
+        closes_with: sent once the handshake is over; its bytes are a close frame's payload.
+        talks: whether a message is sent again and again.
+
+    Attributes:
+        received: opcode and payload of each frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        pongs: bool = True,
+        answers_close: bool = True,
+        closes_with: bytes | None = None,
+        sends: Iterable[bytes] = (),
+        talks: bool = False,
+    ) -> None:
+        self.pongs = pongs
+        self.received: list[tuple[int, bytes]] = []
+        self._answers_close = answers_close
+        self._closes_with = closes_with
+        self._sends = tuple(sends)
+        self._talks = talks
+
+    async def __call__(self, peer: RawPeer) -> None:
+        peer.switch_protocols()
+        for data in self._sends:
+            peer.write(data)
+        if self._closes_with is not None:
+            peer.write_frame(CLOSE, self._closes_with)
+        talking = asyncio.create_task(self._talk(peer)) if self._talks else None
+        try:
+            await self._listen(peer)
+        finally:
+            if talking is not None:
+                talking.cancel()
+
+    async def _listen(self, peer: RawPeer) -> None:
+        while True:
+            opcode, payload = await peer.read_frame()
+            self.received.append((opcode, payload))
+            if opcode == PING and self.pongs:
+                peer.write_frame(PONG, payload)
+            elif opcode == CLOSE:
+                if self._answers_close and self._closes_with is None:
+                    peer.write_frame(CLOSE, payload)
+                return
+
+    @staticmethod
+    async def _talk(peer: RawPeer) -> None:
+        while True:
+            peer.write_frame(TEXT, b"busy")
+            await asyncio.sleep(0.002)
+
+    def count(self, opcode: int) -> int:
+        return sum(each == opcode for each, _ in self.received)
+
+    async def until(self, count: int, opcode: int) -> None:
+        while self.count(opcode) < count:  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.001)
+
+
+class TestDelivery:
+    async def test_a_pong_delivers_what_was_sent_before_its_ping(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.send(as_message("B"))
+            await sink.until_delivered(2)
+            assert application.received[:2] == [(TEXT, b"A"), (TEXT, b"B")]
+            assert application.received[2][0] == PING
+            await backend.close()
+
+    async def test_without_a_pong_nothing_is_delivered(self) -> None:
+        application = Application(pongs=False)
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            server.peers[0].write_frame(PONG, b"another")
+            server.peers[0].write_frame(PONG)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert sink.delivered_count == 0
+            assert application.count(PING) == 1, "one outstanding ping is enough"
+            server.peers[0].write_frame(PONG, application.received[-1][1])
+            await sink.until_delivered(1)
+            await backend.close()
+
+    async def test_the_replay_window_keeps_it_back(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "2ms", "replay-window": "1h"})
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert sink.delivered_count == 0
+            await backend.close()
+
+    async def test_a_full_window_does_not(self) -> None:
+        application = Application()
+        limits = Limits(ledger_messages=8, close_timeout=0.02)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "2ms", "replay-window": "1h"}, limits=limits)
+            connection, sink = await dial(backend)
+            for number in range(20):
+                connection.send(as_message(str(number)))
+                await application.until(number + 1, PING)
+            await sink.until_delivered(10)
+            await backend.close()
+
+    async def test_an_idle_connection_is_not_asked(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await sink.until_delivered(1)
+            pings = application.count(PING)
+            await asyncio.sleep(0.03)  # room for what must not happen
+            assert application.count(PING) == pings
+            connection.send(as_message("B"))
+            await sink.until_delivered(2)
+            await backend.close()
+
+    async def test_many_bytes_are_asked_about_at_once(self) -> None:
+        application = Application()
+        limits = Limits(ledger_bytes=4000, close_timeout=0.02)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "1h", "replay-window": "0"}, limits=limits)
+            connection, _ = await dial(backend)
+            for _ in range(30):
+                connection.send(as_message("x" * 100))
+            await application.until(1, PING)
+            await backend.close()
+
+
+class TestLife:
+    async def test_a_frozen_backend_is_noticed_by_the_missing_pong(self) -> None:
+        async with raw_server(Application(pongs=False)) as server:
+            backend = server.backend(EAGER, ping_timeout=0.03)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            close = await sink.until_closed()
+            assert (close.code, close.abnormal) == (1006, True)
+            assert "no pong" in close.reason
+            assert sink.delivered_count == 0
+            await backend.close()
+
+    async def test_a_frozen_backend_is_noticed_on_an_idle_connection(self) -> None:
+        async with raw_server(Application(pongs=False)) as server:
+            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=0.03)
+            _, sink = await dial(backend)
+            close = await sink.until_closed()
+            assert close.abnormal
+            assert "no pong" in close.reason
+            await backend.close()
+
+    async def test_an_idle_backend_that_answers_lives_on(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=1)
+            _, sink = await dial(backend)
+            await application.until(5, PING)
+            assert sink.end is None
+            await backend.close()
+
+    async def test_a_backend_that_talks_is_not_dead(self) -> None:
+        application = Application(pongs=False, talks=True)
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER, ping_timeout=1)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            await asyncio.sleep(1.3)
+            assert sink.end is None
+            assert len(sink.messages) > 20
+            await backend.close()
+
+    async def test_a_backend_that_we_do_not_read_is_not_dead(self) -> None:
+        application = Application(talks=True)
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER, ping_timeout=0.5)
+            connection, sink = await dial(backend)
+            await sink.until_messages(1)
+            connection.pause()
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            await asyncio.sleep(0.8)
+            assert sink.end is None
+            connection.resume()
+            await sink.until_delivered(1)
+            await backend.close()
+
+
+def close_payload(code: int, reason: bytes = b"") -> bytes:
+    return struct.pack("!H", code) + reason
+
+
+class TestEnds:
+    @pytest.mark.parametrize(
+        ("code", "abnormal"),
+        [
+            (1000, False),
+            (1001, True),
+            (1002, False),
+            (1003, False),
+            (1007, False),
+            (1008, False),
+            (1009, False),
+            (1010, False),
+            (1011, True),
+            (1012, True),
+            (1013, True),
+            (1014, True),
+            (3000, False),
+            (4999, False),
+        ],
+    )
+    async def test_which_codes_are_abnormal(self, code: int, *, abnormal: bool) -> None:
+        async with raw_server(Application(closes_with=close_payload(code, b"why"))) as server:
+            backend = server.backend()
+            _, sink = await dial(backend)
+            assert await sink.until_closed() == Close(code, "why", abnormal)
+            await backend.close()
+
+    @pytest.mark.parametrize(("code", "abnormal"), [(1000, True), (4001, True), (1011, False)])
+    async def test_which_can_be_configured(self, code: int, *, abnormal: bool) -> None:
+        async with raw_server(Application(closes_with=close_payload(code))) as server:
+            backend = server.backend({"abnormal-close-codes": [1000, 4001]})
+            _, sink = await dial(backend)
+            assert await sink.until_closed() == Close(code, "", abnormal)
+            await backend.close()
+
+    @pytest.mark.parametrize("listed", [True, False])
+    async def test_a_close_without_a_code_is_1005(self, *, listed: bool) -> None:
+        async with raw_server(Application(closes_with=b"")) as server:
+            codes = [1005] if listed else [1011]
+            backend = server.backend({"abnormal-close-codes": codes})
+            _, sink = await dial(backend)
+            assert await sink.until_closed() == Close(1005, "", listed)
+            await backend.close()
+
+    async def test_a_loss_is_always_abnormal(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            await peer.writer.drain()
+
+        async with raw_server(act) as server:
+            backend = server.backend({"abnormal-close-codes": []})
+            _, sink = await dial(backend)
+            close = await sink.until_closed()
+            assert (close.code, close.abnormal) == (1006, True)
+            await backend.close()
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"\x81\x01\xff",  # text that is not UTF-8
+            b"\x80\x00",  # a fragment of nothing
+            b"\xc1\x01A",  # a reserved bit
+            b"\x81\x81\0\0\0\0A",  # masked
+            b"\x82\x7f" + struct.pack("!Q", 2**40),
+        ],
+    )
+    async def test_so_is_a_breach_of_the_protocol(self, data: bytes) -> None:
+        async with raw_server(Application(sends=[data])) as server:
+            backend = server.backend({"abnormal-close-codes": []})
+            _, sink = await dial(backend)
+            close = await sink.until_closed()
+            assert close.abnormal
+            assert close.code in (1002, 1007, 1009)
+            await backend.close()
+
+    @pytest.mark.parametrize("code", [1000, 1001, 4000])
+    async def test_the_answer_to_our_own_close_is_not(self, code: int) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend(limits=PATIENT)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.close(code, "bye")
+            assert await sink.until_closed() == Close(code, "bye")
+            frames = [each for each in application.received if each[0] != PING]
+            assert frames == [(TEXT, b"A"), (CLOSE, close_payload(code, b"bye"))]
+            await backend.close()
+
+    async def test_another_abnormal_code_while_we_close_is(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            while (await peer.read_frame())[0] != CLOSE:
+                pass
+            peer.write_frame(CLOSE, close_payload(1011))
+
+        async with raw_server(act) as server:
+            backend = server.backend(limits=PATIENT)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.close(1000)
+            assert await sink.until_closed() == Close(1011, "", abnormal=True)
+            await backend.close()
+
+    async def test_no_answer_to_our_close_is_a_loss(self) -> None:
+        async with raw_server(Application(answers_close=False, pongs=False)) as server:
+            backend = server.backend()
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.close(1000)
+            close = await sink.until_closed()
+            assert (close.code, close.abnormal) == (1006, True)
+            assert sink.delivered_count == 0
+            await backend.close()
+
+    async def test_the_end_of_the_backend_closes_what_is_open(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend(limits=PATIENT)
+            _, sink = await dial(backend)
+            await dial(backend, start=False)
+            await backend.close()
+            assert sink.end is not None
+            assert sink.end.code == 1001
+            assert (CLOSE, close_payload(1001, b"gateway is stopping")) in application.received
