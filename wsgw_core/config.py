@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from .api import Duration, Options, Size
+from .api import Duration, Limits, Options, Size
 
 ACCEPTED_LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 
@@ -192,6 +192,16 @@ class LimitOptions(Options):
     valve_timeout: Duration = Field(
         default=10.0, gt=0, description="bound of one call of an async valve"
     )
+
+    def for_plugins(self) -> Limits:
+        """Return the part that plugins work within."""
+        return Limits(
+            max_message_size=self.max_message_size,
+            ledger_messages=self.ledger_messages,
+            ledger_bytes=self.ledger_bytes,
+            write_high_water=self.write_high_water,
+            close_timeout=self.close_timeout,
+        )
 
 
 class GatewayConfig(Options):

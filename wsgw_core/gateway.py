@@ -54,17 +54,11 @@ class Gateway:
         """
         config = self._config
         counters = GatewayCounters(self.metrics)
-        limits = Limits(
-            max_message_size=config.limits.max_message_size,
-            ledger_messages=config.limits.ledger_messages,
-            ledger_bytes=config.limits.ledger_bytes,
-            write_high_water=config.limits.write_high_water,
-            close_timeout=config.limits.close_timeout,
-        )
+        limits = config.limits.for_plugins()
         read_batch = ReadBatch()
         try:
             pool = BackendPool(await self._open_backends(limits, read_batch))
-            environment = self._environment(pool, counters)
+            environment = self._environment(pool, counters, read_batch)
             context = PluginContext(environment.clock, self._logger, self.metrics)
             gates = [
                 gate.registration.factory(gate.options, context) for gate in self._components.gates
@@ -125,7 +119,9 @@ class Gateway:
             opened.append(PooledBackend(component.id, backend))
         return opened
 
-    def _environment(self, pool: BackendPool, counters: GatewayCounters) -> RelayEnvironment:
+    def _environment(
+        self, pool: BackendPool, counters: GatewayCounters, read_batch: ReadBatch
+    ) -> RelayEnvironment:
         config, clock = self._config, asyncio.get_running_loop()
         context = PluginContext(clock, self._logger, self.metrics)
         return RelayEnvironment(
@@ -140,6 +136,7 @@ class Gateway:
                 for listener in self._components.listeners
             ),
             table=self.sessions,
+            read_batch=read_batch,
             counters=counters,
             logger=self._logger,
         )

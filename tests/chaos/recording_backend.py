@@ -26,7 +26,7 @@ from typing import Any, cast
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
+from websockets.server import ServerProtocol
 
 
 class Log:
@@ -70,15 +70,21 @@ class RecordingConnection(ServerConnection):
     log: Log
     dribble = False
 
+    def __init__(self, protocol: ServerProtocol, *arguments: Any, **options: Any) -> None:
+        super().__init__(protocol, *arguments, **options)
+        self._receive = protocol.recv_frame
+        # Not `process_event`: that comes after pongs and close frames have been answered.
+        protocol.recv_frame = self._record  # type: ignore[method-assign]  # see above
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast("asyncio.Transport", transport)
         made = cast("asyncio.Transport", DribblingTransport(stream)) if self.dribble else stream
         super().connection_made(made)
 
-    def process_event(self, event: Event) -> None:
-        if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self.log.write("stack", self.id.hex, *head_of(event.data))
-        super().process_event(event)
+    def _record(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self.log.write("stack", self.id.hex, *head_of(frame.data))
+        self._receive(frame)
 
 
 async def run(arguments: argparse.Namespace) -> None:

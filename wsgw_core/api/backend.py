@@ -215,6 +215,14 @@ class Limits:
     write_high_water: int = 64 * 1024
     close_timeout: float = 10.0
 
+    @property
+    def message_share(self) -> int:
+        """What a message weighs in the ledger besides its payload.
+
+        With it one bound, `ledger_bytes`, keeps both: no more than `ledger_messages` fit.
+        """
+        return -(-self.ledger_bytes // self.ledger_messages)
+
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..api import Clock, Close, Limits, ReadBatch
-from ..relay.session import ClientEnd, Session
+from ..relay.client_end import ClientEnd
+from ..relay.session import Session
 from ..websocket import Endpoint, EndpointEvents
 
 

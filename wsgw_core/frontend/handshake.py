@@ -95,7 +95,7 @@ class ClientHandshake(asyncio.Protocol):
         if self._task is None:
             self._timer.cancel()
             self._head_complete(head)
-        elif len(self._head.rest) > _EARLY_BYTES:
+        elif self._head.rest_size > _EARLY_BYTES:
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -159,7 +159,11 @@ class ClientHandshake(asyncio.Protocol):
     async def _open(self, handshake: Handshake, accept: str) -> None:
         try:
             session, headers = await self._settings.opener.open(handshake)
-            self._accept(session, headers, accept)
+            try:
+                self._accept(session, headers, accept)
+            except BaseException:
+                session.close(1011, "internal error")
+                raise
         except Refused as refused:
             self._answer(refused.refusal)
         except Exception:
@@ -174,7 +178,7 @@ class ClientHandshake(asyncio.Protocol):
         self._task = None
         transport, settings = self._transport, self._settings
         if self._answered or transport.is_closing():
-            session.abandon()
+            session.close(1001, "client left")
             return
         self._answered = True
         self._forget(self)

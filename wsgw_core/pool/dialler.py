@@ -107,4 +107,4 @@ class Dialler:
             self._counters.dials_failed.value += 1
             reasons.append(f"{pooled.id}: {reason}")
             self._logger.info("session %s: dial failed: %s", request.session_id, reasons[-1])
-        raise NoBackend("; ".join(reasons) or "no backend is enabled")
+        raise NoBackend("; ".join(reasons) or "no backend is enabled, or no time left")

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..api import Clock, SessionListener
+from ..api import Clock, ReadBatch, SessionListener
 from ..components import ValveComponent
 from ..config import FailoverOptions, LimitOptions
 from ..metrics import GatewayCounters
 from ..pool.dialler import Dialler
 from .session_table import SessionTable
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +25,7 @@ class RelayEnvironment:
         valves: to be made for each session, in the order of configuration.
         listeners: told of each session's life.
         table: all sessions.
+        read_batch: gathers what a replay writes.
         counters, logger: of the gateway.
     """
 
@@ -40,5 +37,6 @@ class RelayEnvironment:
     valves: tuple[ValveComponent, ...]
     listeners: tuple[SessionListener, ...]
     table: SessionTable
+    read_batch: ReadBatch
     counters: GatewayCounters
     logger: logging.Logger

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from ..api import Clock
 from ..config import FailoverOptions
+from ..pool.dialler import Dialled, NoBackend
 
 if TYPE_CHECKING:
     from ..pool.backend_pool import PooledBackend
+    from .link import Link
+
+    Dial = Callable[[float | None, PooledBackend], Awaitable[Dialled[Link]]]
 
 
 class Failover:
@@ -22,12 +29,13 @@ class Failover:
         lost: the backend that was lost.
     """
 
-    __slots__ = ("_backoff", "_deadline", "_options", "last")
+    __slots__ = ("_backoff", "_deadline", "_options", "_tried", "last")
 
     def __init__(self, options: FailoverOptions, now: float, lost: PooledBackend) -> None:
         self._options = options
         self._deadline = now + options.hold
         self._backoff = 0.0
+        self._tried = False
         self.last = lost
 
     def lost_again(self, lost: PooledBackend) -> None:
@@ -37,6 +45,7 @@ class Failover:
 
     def failed(self) -> None:
         """Note a round of dials without success: the next one waits longer."""
+        self._tried = True
         longer = self._backoff * 2 or self._options.backoff
         self._backoff = min(longer, self._options.max_backoff)
 
@@ -50,6 +59,30 @@ class Failover:
         """When the hold is over; None: there is none, just one round of dials."""
         return self._deadline if self._options.hold else None
 
+    async def find(self, dial: Dial, clock: Clock) -> Dialled[Link]:
+        """Dial until a backend is found.
+
+        Args:
+            dial: called for each round, with the end of the hold and the backend to try last.
+            clock: the time.
+
+        Raises:
+            NoBackend: the hold is over.
+            BackendDeclined: a backend does not want this client.
+        """
+        reason = "none in the time that was left"
+        while True:
+            pause = self.pause(clock.time())
+            if pause:
+                await asyncio.sleep(pause)
+            if self.over(clock.time()):
+                raise NoBackend(reason)
+            try:
+                return await dial(self.deadline, self.last)
+            except NoBackend as error:
+                reason = str(error)
+                self.failed()
+
     def over(self, now: float) -> bool:
-        """Whether the hold is over."""
-        return now >= self._deadline
+        """Whether the hold is over; without one there is a single round of dials."""
+        return now >= self._deadline and (self._tried or self._options.hold > 0)

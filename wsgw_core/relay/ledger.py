@@ -15,16 +15,15 @@ class Ledger:
     first `replayable` have been given to none. Messages that the connection has acknowledged but
     the application must still answer are kept aside; they are older than all others.
 
-    A message weighs its payload and a share for its bookkeeping, `max_bytes / max_messages`; so
-    one bound on the weight keeps both bounds.
+    A message weighs its payload and a share for its bookkeeping; so one bound on the weight bounds
+    bytes and messages.
 
     Args:
-        max_messages, max_bytes: from here on the ledger is full, and the client is not read.
+        capacity: the weight from which on the ledger is full, and the client is not read.
+        share: the weight of a message without payload.
 
     Attributes:
         entries, weight: the relay adds to both itself, for each message: see Session.transmit.
-        share: the weight of a message without payload.
-        capacity: the weight at which the ledger is full.
         settled_messages: all that was delivered so far.
     """
 
@@ -39,9 +38,9 @@ class Ledger:
         "weight",
     )
 
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
-        self.capacity = max_bytes
-        self.share = -(-max_bytes // max_messages)  # rounded up, or one message more would fit
+    def __init__(self, capacity: int, share: int) -> None:
+        self.capacity = capacity
+        self.share = share
         self.entries: deque[Message] = deque()
         self.weight = 0
         self.settled_messages = 0

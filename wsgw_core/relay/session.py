@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from enum import IntFlag
-from typing import Any, Protocol
+from typing import Any
 
 from ..api import BackendDeclined, Close, DialRequest, Handshake, Headers, Message
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
+from .client_end import ClientEnd
 from .environment import RelayEnvironment
 from .failover import Failover
 from .ledger import Ledger
 from .link import Link
+from .read_holds import Hold, ReadHolds
 from .session_state import Event, State, after
 from .session_valves import SessionValves
 from .session_view import SessionView
@@ -27,43 +29,14 @@ _INTERNAL_ERROR = 1011
 _TRY_AGAIN_LATER = 1013
 
 
-class ClientEnd(Protocol):
-    """The client's side as a session sees it: a socket, or something in its place."""
-
-    @property
-    def sent_messages(self) -> int:
-        """Messages sent so far."""
-        ...
-
-    def send(self, message: Message, /) -> None:
-        """Send one message."""
-        ...
-
-    def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake; any code is taken and made sendable."""
-        ...
-
-    def pause_reading(self) -> None:
-        """Let no more messages come, soon."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Let messages come again."""
-        ...
-
-
-class _Hold(IntFlag):
-    """Why one side is not read."""
-
-    LEDGER_FULL = 1
-    OTHER_SIDE_SLOW = 2
-    VALVES_BUSY = 4
+class ClosedWhileOpening(Exception):
+    """A valve has closed the session before its client was answered."""
 
 
 class Session:
     """Relays between a client and one backend after the other.
 
-    The frontend calls `open`, then `start` or `abandon`, and from then on `client_message` and the
+    The frontend calls `open`, then `start` or `close`, and from then on `client_message` and the
     other `client_*` methods; the link to the backend calls the others. Both do so from the
     callbacks of their sockets.
 
@@ -80,6 +53,7 @@ class Session:
         "_client_close",
         "_client_end",
         "_client_holds",
+        "_created",
         "_environment",
         "_expiry_timer",
         "_failover",
@@ -88,6 +62,7 @@ class Session:
         "_ledger",
         "_link",
         "_send",
+        "_sent_messages",
         "_stable_timer",
         "_state",
         "_task",
@@ -114,18 +89,22 @@ class Session:
         self.reconnects = 0
         self.plugin_state: dict[str, Any] | None = None
         self.client: ClientEnd | None = None  # as long as it can be sent to
-        self._client_end: ClientEnd | None = None
+        self._client_end: ClientEnd | None = None  # for its count
+        self._sent_messages = 0  # the count, when it has ended
+        self._created = False  # the listeners have been told
         self.client_message: Callable[[Message], None] = self.transmit
         self._environment = environment
-        self._ledger = Ledger(environment.limits.ledger_messages, environment.limits.ledger_bytes)
+        self._ledger = Ledger(
+            environment.limits.ledger_bytes, environment.limits.for_plugins().message_share
+        )
         self._state = State.DIALLING
         self._link: Link | None = None
         self._send: Callable[[Message], None] | None = None
         self._valves: SessionValves | None = None
         self._view: SessionView | None = None
         self._client_close: Close | None = None
-        self._client_holds = _Hold(0)
-        self._backend_holds = _Hold(0)
+        self._client_holds = ReadHolds()
+        self._backend_holds = ReadHolds()
         self._backend_close: Close | None = None
         self._failover: Failover | None = None
         self._stable_timer: asyncio.TimerHandle | None = None
@@ -140,6 +119,7 @@ class Session:
 
         Raises:
             NoBackend, BackendDeclined: see Dialler.
+            ClosedWhileOpening: a valve does not want the client.
             Exception: whatever the factory of a valve raises.
         """
         environment = self._environment
@@ -150,6 +130,9 @@ class Session:
         dialled = await environment.dialler.dial(
             request, Link, timeout=environment.failover.dial_timeout
         )
+        if self._state is State.ENDED:
+            dialled.connection.close(_GOING_AWAY)
+            raise ClosedWhileOpening
         self._take(dialled)
         self.subprotocol = dialled.connection.subprotocol
         return dialled.connection.headers
@@ -160,19 +143,18 @@ class Session:
         self.client = self._client_end = client
         self._environment.table.add(self)
         self._environment.counters.sessions.value += 1
+        self._created = True
         self._tell_listeners("session_created")
         self._begin_link()
-
-    def abandon(self) -> None:
-        """End a session whose client was never answered."""
-        self._state = after(self._state, Event.GIVEN_UP)
-        self._drop_link(_GOING_AWAY, "client left")
 
     # What the client's socket calls
 
     def client_writable(self, writable: bool) -> None:
         """Stop or resume the reading of the backend."""
-        self._hold_backend(_Hold.OTHER_SIDE_SLOW, hold=not writable)
+        if writable:
+            self._release_backend(Hold.OTHER_SIDE_SLOW)
+        else:
+            self._hold_backend(Hold.OTHER_SIDE_SLOW)
 
     def client_closed(self, close: Close, *, violation: bool = False) -> None:
         """Give the backend what is left, then the client's close.
@@ -195,6 +177,9 @@ class Session:
         elif close.code == _NO_CODE:
             close = Close(_NORMAL)
         self._client_close = close
+        self._flush_timer = self._environment.clock.call_later(
+            self._environment.limits.close_timeout, self._flush_overdue
+        )
         if self._valves is not None:
             self._valves.when_transmitted(self._client_left)
         else:
@@ -211,7 +196,7 @@ class Session:
         if send is not None:
             send(message)
         if weight >= ledger.capacity:
-            self._hold_client(_Hold.LEDGER_FULL)
+            self._hold_client(Hold.LEDGER_FULL)
 
     def deliver(self, message: Message) -> None:
         """Send the client a message that came through the valves."""
@@ -221,13 +206,16 @@ class Session:
     def hold_client_for_valves(self, hold: bool) -> None:
         """Stop or resume the reading of the client, since a valve is slow."""
         if hold:
-            self._hold_client(_Hold.VALVES_BUSY)
+            self._hold_client(Hold.VALVES_BUSY)
         else:
-            self._release_client(_Hold.VALVES_BUSY)
+            self._release_client(Hold.VALVES_BUSY)
 
     def hold_backend_for_valves(self, hold: bool) -> None:
         """Stop or resume the reading of the backend, since a valve is slow."""
-        self._hold_backend(_Hold.VALVES_BUSY, hold=hold)
+        if hold:
+            self._hold_backend(Hold.VALVES_BUSY)
+        else:
+            self._release_backend(Hold.VALVES_BUSY)
 
     def answered(self, handle: Any) -> None:
         """Forget the message whose reply was seen."""
@@ -250,9 +238,9 @@ class Session:
     def backend_writable(self, writable: bool) -> None:
         """Stop or resume the reading of the client."""
         if writable:
-            self._release_client(_Hold.OTHER_SIDE_SLOW)
+            self._release_client(Hold.OTHER_SIDE_SLOW)
         else:
-            self._hold_client(_Hold.OTHER_SIDE_SLOW)
+            self._hold_client(Hold.OTHER_SIDE_SLOW)
 
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
@@ -280,7 +268,7 @@ class Session:
         return self._state
 
     def close(self, code: int, reason: str = "", *, backend_code: int = _GOING_AWAY) -> None:
-        """End the session now; the client sees `code`, the backend `backend_code`."""
+        """End the session now, whatever its state; client and backend see these codes."""
         if self._state is State.ENDED:
             return
         if self.client is not None:
@@ -321,7 +309,8 @@ class Session:
     @property
     def messages_sent(self) -> int:
         """Messages that the client was sent."""
-        return self._client_end.sent_messages if self._client_end is not None else 0
+        end = self._client_end
+        return end.sent_messages if end is not None else self._sent_messages
 
     def view(self) -> SessionView:
         """The session as listeners see it; always the same object."""
@@ -359,13 +348,20 @@ class Session:
         connection.start()
         if self.reconnects and self._valves is not None:
             self._link.hydrate(self._valves.hydrations())
-        for message in self._ledger.entries:
-            connection.send(message)
-        self._send = connection.send
+        self._replay(connection.send)
         if self._backend_holds:
             connection.pause()
         if self._state is State.FLUSHING:
             self._close_flushed()
+
+    def _replay(self, send: Callable[[Message], None]) -> None:
+        """Send what is owed, in few writes, and from now on whatever comes."""
+        batch = self._environment.read_batch
+        batch.is_open = True
+        for message in self._ledger.entries:
+            send(message)
+        batch.close()
+        self._send = send
 
     def _inward(self) -> Callable[[Message], object] | None:
         """Return what takes the backend's messages."""
@@ -381,7 +377,7 @@ class Session:
         if self._stable_timer is not None:
             self._stable_timer.cancel()
             self._stable_timer = None
-        self._release_client(_Hold.OTHER_SIDE_SLOW)
+        self._release_client(Hold.OTHER_SIDE_SLOW)
         return link.backend
 
     def _drop_link(self, code: int, reason: str) -> None:
@@ -399,6 +395,7 @@ class Session:
         environment.counters.failovers.value += 1
         environment.counters.replies_expired.value += self._ledger.expire(now)
         self._ledger.rewind()
+        self._release_if_roomy()
         if self._failover is None:
             self._failover = Failover(environment.failover, now, lost)
         else:
@@ -406,49 +403,36 @@ class Session:
         self._task = asyncio.get_running_loop().create_task(self._recover(self._failover))
 
     async def _recover(self, failover: Failover) -> None:
+        """Find another backend and go on there, or end the session."""
         try:
-            await self._dial_again(failover)
-        except Exception:
-            self._environment.logger.exception("session %s: fault in the failover", self.id)
+            dialled = await failover.find(self._dial_again, self._environment.clock)
             self._task = None
+            self._resume(dialled, failover)
+        except BackendDeclined as declined:
+            self._task = None
+            self.close(_POLICY, f"declined by the backend with status {declined.status}")
+        except NoBackend as error:
+            self._task = None
+            self._environment.counters.holds_expired.value += 1
+            self._log("no backend: %s", error)
+            self.close(_TRY_AGAIN_LATER, "no backend available")
+        except Exception:
+            self._task = None
+            self._environment.logger.exception("session %s: fault in the failover", self.id)
             self.close(_INTERNAL_ERROR, "internal error")
 
-    async def _dial_again(self, failover: Failover) -> None:
-        """Dial until a backend is found or the hold is over."""
+    async def _dial_again(self, deadline: float | None, last: PooledBackend) -> Dialled[Link]:
         environment = self._environment
-        clock = environment.clock
-        while True:
-            pause = failover.pause(clock.time())
-            if pause:
-                await asyncio.sleep(pause)
-            if failover.over(clock.time()) and environment.failover.hold:
-                self._no_backend()
-                return
-            try:
-                dialled = await environment.dialler.dial(
-                    self._reconnect_request(),
-                    Link,
-                    timeout=environment.failover.dial_timeout,
-                    deadline=failover.deadline,
-                    last=failover.last,
-                )
-            except BackendDeclined as declined:
-                self._task = None
-                self.close(_POLICY, f"declined by the backend with status {declined.status}")
-                return
-            except NoBackend as error:
-                self._log("no backend: %s", error)
-                failover.failed()
-                if failover.over(clock.time()):
-                    self._no_backend()
-                    return
-            else:
-                self._resume(dialled, failover)
-                return
+        return await environment.dialler.dial(
+            self._reconnect_request(),
+            Link,
+            timeout=environment.failover.dial_timeout,
+            deadline=deadline,
+            last=last,
+        )
 
     def _resume(self, dialled: Dialled[Link], failover: Failover) -> None:
         environment = self._environment
-        self._task = None
         self._state = after(self._state, Event.BACKEND_READY)
         self.reconnects += 1
         self._take(dialled)
@@ -470,11 +454,6 @@ class Session:
         if self._stable_timer is not None:
             self._stable_timer.cancel()
             self._stable_timer = None
-
-    def _no_backend(self) -> None:
-        self._task = None
-        self._environment.counters.holds_expired.value += 1
-        self.close(_TRY_AGAIN_LATER, "no backend available")
 
     def _dial_headers(self) -> Headers:
         return (*self._headers, ("X-Wsgw-Session", self.id))
@@ -512,9 +491,6 @@ class Session:
             self._finish(Event.GIVEN_UP, close)
             return
         self._state = after(self._state, Event.CLIENT_CLOSED)
-        self._flush_timer = self._environment.clock.call_later(
-            self._environment.limits.close_timeout, self._flush_overdue
-        )
         if self._state is State.FLUSHING:
             self._close_flushed()
 
@@ -542,13 +518,15 @@ class Session:
             if timer is not None:
                 timer.cancel()
         self._flush_timer = self._stable_timer = self._expiry_timer = None
+        self._sent_messages, self._client_end = self.messages_sent, None
         self.client = None
         # The answer to a close acknowledges all that was sent before it.
         left = 0 if answered_close else len(self._ledger)
         environment.counters.undelivered.value += left
         environment.table.remove(self)
         self._log("ended: %d %s; %d unacknowledged", close.code, close.reason, left)
-        self._tell_listeners("session_terminated", close)
+        if self._created:
+            self._tell_listeners("session_terminated", close)
         if self._valves is not None:
             self._valves.stop()
         self._ledger.close()
@@ -557,35 +535,28 @@ class Session:
 
     # What is read
 
-    def _hold_client(self, hold: _Hold) -> None:
-        if not self._client_holds and self.client is not None:
+    def _hold_client(self, reason: Hold) -> None:
+        if self._client_holds.add(reason) and self.client is not None:
             self._environment.counters.read_pauses.value += 1
             self.client.pause_reading()
-        self._client_holds |= hold
 
-    def _release_client(self, hold: _Hold) -> None:
-        if self._client_holds:
-            self._client_holds &= ~hold
-            if not self._client_holds and self.client is not None:
-                self.client.resume_reading()
+    def _release_client(self, reason: Hold) -> None:
+        if self._client_holds.remove(reason) and self.client is not None:
+            self.client.resume_reading()
 
-    def _hold_backend(self, why: _Hold, *, hold: bool) -> None:
-        held = bool(self._backend_holds)
-        if hold:
-            self._backend_holds |= why
-        else:
-            self._backend_holds &= ~why
-        if self._link is not None and held != bool(self._backend_holds):
-            if held:
-                self._link.connection.resume()
-            else:
-                self._link.connection.pause()
+    def _hold_backend(self, reason: Hold) -> None:
+        if self._backend_holds.add(reason) and self._link is not None:
+            self._link.connection.pause()
+
+    def _release_backend(self, reason: Hold) -> None:
+        if self._backend_holds.remove(reason) and self._link is not None:
+            self._link.connection.resume()
 
     def _release_if_roomy(self) -> None:
         if not self._client_holds:
             return
         if self._ledger.roomy:
-            self._release_client(_Hold.LEDGER_FULL)
+            self._release_client(Hold.LEDGER_FULL)
         elif self._expiry_timer is None and (due := self._ledger.next_expiry) is not None:
             # A client that is not read sends nothing whose delivery would have replies expire.
             delay = max(0.0, due - self._environment.clock.time())
@@ -608,7 +579,9 @@ class Session:
                 self._environment.logger.exception("session %s: fault in a listener", self.id)
 
     def _log(self, text: str, *arguments: Any) -> None:
-        self._environment.logger.info("session %s: %s", self.id, text % arguments)
+        logger = self._environment.logger
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("session %s: %s", self.id, text % arguments)
 
 
 def _ignore(_message: Message) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from ..api import BackendDeclined, Handshake, HandshakeGate, Headers, Refusal
 from ..pool.dialler import NoBackend
 from .environment import RelayEnvironment
-from .session import Session
+from .session import ClosedWhileOpening, Session
 
-_PASSED_ON = frozenset({"www-authenticate", "location", "retry-after", "content-type"})
+_PASSED_ON = frozenset(
+    {"www-authenticate", "location", "retry-after", "content-type", "content-encoding"}
+)
 
 
 class Refused(Exception):
@@ -55,6 +57,8 @@ class SessionOpener:
                 (name, value) for name, value in declined.headers if name.lower() in _PASSED_ON
             )
             raise Refused(Refusal(declined.status, headers, declined.body)) from declined
+        except ClosedWhileOpening as closed:
+            raise Refused(Refusal(403, (), b"not wanted\n")) from closed
         except NoBackend as error:
             self._environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
             raise Refused(Refusal(502, (), b"no backend available\n")) from error

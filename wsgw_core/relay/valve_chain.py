@@ -99,7 +99,7 @@ class ValveChain:
                     if outcome is None:
                         self._environment.counters.valve_discards.value += 1
                         break
-                    message = outcome
+                    message = _checked(outcome)
             except Exception as error:  # noqa: BLE001 - its fault is told from its wish below
                 self._failed(error, step)
                 outcome = None
@@ -166,6 +166,8 @@ class ValveChain:
                 async with asyncio.timeout(self._environment.limits.valve_timeout):
                     called = step.call(message)
                     outcome = await called if inspect.isawaitable(called) else called
+                if outcome is not None:
+                    _checked(outcome)
             except Exception as error:  # noqa: BLE001 - as in `feed`
                 self._failed(error, step)
                 break
@@ -191,6 +193,12 @@ class ValveChain:
         )
         if step.on_error == "close":
             self._deferred.append(lambda: self._ends.close_session(1011, "internal error"))
+
+
+def _checked(outcome: object) -> Message:
+    if not isinstance(outcome, Message):
+        raise TypeError(f"a valve returned {type(outcome).__name__}, not a Message or None")
+    return outcome
 
 
 def _current_task() -> asyncio.Task[None] | None:

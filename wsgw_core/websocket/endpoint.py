@@ -24,6 +24,7 @@ from .close_codes import (
 )
 from .framing import GatheringTransport, ParserLog, attach, feed
 from .lingering import Lingering
+from .silence import is_silent
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
@@ -98,6 +99,7 @@ class Endpoint(WSListener):
 
     __slots__ = (
         "_batch",
+        "_begun",
         "_clock",
         "_close_sent",
         "_close_timer",
@@ -108,6 +110,7 @@ class Endpoint(WSListener):
         "_fragments_size",
         "_frames",
         "_gathering",
+        "_in_batch",
         "_limits",
         "_pending",
         "_protocol",
@@ -129,6 +132,8 @@ class Endpoint(WSListener):
         self._limits = limits
         self._clock = clock
         self._batch = read_batch
+        self._in_batch = False  # the batch will flush us
+        self._begun = False
         self.deliver: Callable[[Message], object] = _ignore
         self.sent_messages = 0
         self.sent_bytes = 0
@@ -163,9 +168,10 @@ class Endpoint(WSListener):
         """Read from now on, beginning with bytes that came behind the handshake."""
         if self._transport.is_closing():
             return
+        self._begun = True
+        self.resume_reading()  # first: what is fed may have it paused again
         if first_bytes:
             feed(self._protocol, first_bytes)
-        self.resume_reading()
 
     # Receiving: called by picows
 
@@ -186,6 +192,7 @@ class Endpoint(WSListener):
                 message.kind = TEXT
             else:
                 self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
+                self._end_of_read(frame)
                 return
             deliver = self.deliver  # calling a slot in one step is slower
             if frame.last_in_buffer:
@@ -197,8 +204,11 @@ class Endpoint(WSListener):
                 deliver(message)
         else:
             self._take_other(opcode, frame)
-            if frame.last_in_buffer and self._batch.is_open:
-                self._batch.close()
+            self._end_of_read(frame)
+
+    def _end_of_read(self, frame: WSFrame) -> None:
+        if frame.last_in_buffer and self._batch.is_open:
+            self._batch.close()
 
     def _take_other(self, opcode: WSMsgType, frame: WSFrame) -> None:
         """Take a control frame or a fragment (RFC 6455 sections 5.4 and 5.5)."""
@@ -271,12 +281,16 @@ class Endpoint(WSListener):
     def _failed(self) -> None:
         """Take note that something of ours has raised while a frame was delivered."""
         _logger.exception("fault in the relay")  # noqa: LOG004 - called in picows' handler
-        self._violated(INTERNAL_ERROR, "internal error")
+        if not self._ended:
+            self._give_up(INTERNAL_ERROR, "internal error")
+            self._end(Close(INTERNAL_ERROR, "internal error"))
 
     def _give_up(self, code: int, reason: str) -> None:
         """Tell the peer why, and read nothing more but its end."""
         self._send_close(code, reason)
         self._gathering.give_up()
+        if self._batch.is_open:  # perhaps no further frame of this read is looked at
+            self._batch.close()
         self._transport.set_protocol(Lingering(partial(self.on_ws_disconnected, self._frames)))
         self.resume_reading()
         self._limit_closing()
@@ -286,14 +300,16 @@ class Endpoint(WSListener):
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._end(Close(LOST, "connection lost"))
-        # What refers to us in a circle is let go, so that nothing waits for the collector.
-        del self._protocol
         self._events.disconnected()
+        # What refers to us in a circle is let go, so that nothing waits for the collector.
+        del self._protocol, self._events
+        self._gathering.release()
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
         if not self._ended:
             self._ended = True
             self.deliver = _ignore
+            self.wake_at = NEVER
             self._fragments = None
             self._events.ended(close, violation=violation)
 
@@ -305,10 +321,10 @@ class Endpoint(WSListener):
         sent_bytes = self.sent_bytes = self.sent_bytes + len(message.data)
         pending = self._pending
         if pending or self._batch.is_open:
-            if len(pending) < 2:  # nothing but a cork: not gathering yet
+            if not self._in_batch:
                 self._gather()
             self._frames.send(message.kind, message.data)  # type: ignore[arg-type]  # opcode
-            if not self._batch.is_open:
+            if not self._in_batch:
                 self._gathering.flush()
         else:
             self._frames.send(message.kind, message.data)  # type: ignore[arg-type]  # opcode
@@ -325,19 +341,24 @@ class Endpoint(WSListener):
 
     def flush(self) -> None:
         """Write what was gathered during a read; called by the ReadBatch."""
+        self._in_batch = False
         if self._pending:
             self._gathering.flush()
 
     def _gather(self) -> None:
         """Have picows hand its frames over until the next flush."""
         if self._batch.is_open:
+            self._in_batch = True
             self._batch.add(self)
         if not self._pending:
             self._pending.append(b"")
 
     def _flush_control(self) -> None:
-        if self._pending and not self._batch.is_open:
-            self._gathering.flush()
+        """Have a control frame written, if it waits behind messages."""
+        if self._pending and not self._in_batch:
+            self._gather()
+            if not self._in_batch:
+                self._gathering.flush()
 
     # Closing
 
@@ -376,8 +397,12 @@ class Endpoint(WSListener):
 
     def resume_reading(self) -> None:
         """Go on reading."""
-        if not self._transport.is_closing():
+        if self._begun and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def silent_for(self, seconds: float) -> bool:
+        """Whether not one byte has come for so long, those of unfinished frames included."""
+        return is_silent(self._transport, seconds)
 
     def pause_writing(self) -> None:
         """Called by the transport."""

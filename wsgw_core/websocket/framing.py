@@ -8,6 +8,7 @@ answer goes nowhere. This is the only file that touches picows' unexported WSPro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,10 +104,19 @@ class GatheringTransport:
             self.flush()
         self._given_up = True
         if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the peer has gone already
+                self._transport.write_eof()
+
+    def release(self) -> None:
+        """Let go of whoever wanted to know."""
+        self._on_close = _nothing
 
 
 def _discard(_data: object) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass
 
 

@@ -45,6 +45,11 @@ class HeadReader:
         return self.head
 
     @property
+    def rest_size(self) -> int:
+        """How many bytes came behind the head."""
+        return len(self._data) if self.head is not None else 0
+
+    @property
     def rest(self) -> bytes:
         """What came behind the head."""
         return bytes(self._data) if self.head is not None else b""

@@ -11,8 +11,11 @@ from wsgw_ws.acknowledgement import Acknowledgement
 WINDOW = 0.25
 
 
-def account(window: float = WINDOW, messages: int = 100, size: int = 1000) -> Acknowledgement:
-    return Acknowledgement(window, messages, size)
+SHARE = 10
+
+
+def account(window: float = WINDOW, capacity: int = 1000) -> Acknowledgement:
+    return Acknowledgement(window, capacity, SHARE)
 
 
 class TestAsking:
@@ -89,14 +92,14 @@ class TestReleasing:
         assert acknowledgement.release(1.46) == 2
 
     def test_a_window_with_too_many_messages_releases_the_oldest(self) -> None:
-        acknowledgement = account(messages=4)
+        acknowledgement = account(capacity=4 * (SHARE + 10))
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
         assert acknowledgement.release(1.0) == 0
         acknowledgement.answer(acknowledgement.ask(1.0, 6, 60), 1.1)
         assert acknowledgement.release(1.1) == 3
 
     def test_a_window_with_too_many_bytes_releases_the_oldest(self) -> None:
-        acknowledgement = account(size=50)
+        acknowledgement = account(capacity=50 + SHARE)
         acknowledgement.answer(acknowledgement.ask(0.0, 1, 50), 1.0)
         assert acknowledgement.release(1.0) == 0
         acknowledgement.answer(acknowledgement.ask(1.0, 2, 60), 1.1)
@@ -139,13 +142,17 @@ STEPS = st.lists(
 )
 
 
+def weight(sizes: list[int], first: int, last: int) -> int:
+    return (last - first) * SHARE + sizes[last] - sizes[first]
+
+
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(STEPS)
 def test_whatever_happens_nothing_is_released_too_early_or_never(
     steps: list[tuple[str, int]],
 ) -> None:
-    most_messages, most_bytes = 6, 100
-    acknowledgement = account(messages=most_messages, size=most_bytes)
+    capacity = 150
+    acknowledgement = account(capacity=capacity)
     model, now = Model(), 0.0
     payload = b""
     answered: list[tuple[float, int]] = [(-10.0, 0)]
@@ -172,13 +179,10 @@ def test_whatever_happens_nothing_is_released_too_early_or_never(
         assert model.released <= known, "released before it was acknowledged"
         due = max(sent for when, sent in answered if when + WINDOW <= now or sent == 0)
         assert model.released >= due, "not released although the window is over"
-        assert known - model.released <= most_messages
-        assert sizes[known] - sizes[model.released] <= most_bytes
+        assert weight(sizes, model.released, known) <= capacity
         if model.released > due:  # early: the window was too full for the one before
             before = max(sent for _, sent in answered if sent < model.released)
-            assert known - before > most_messages or sizes[known] - sizes[before] > most_bytes, (
-                "released early without need"
-            )
+            assert weight(sizes, before, known) > capacity, "released early without need"
     payload = acknowledgement.ask(now, model.sent, model.sent_bytes)
     acknowledgement.answer(payload, now)
     model.released += acknowledgement.release(now + WINDOW)

@@ -23,6 +23,7 @@ class Application:
 
     Args:
         pongs: whether pings are answered.
+        answers_close: whether our close frame is, and `close_answer`: with what else than itself.
         closes_with: sent once the handshake is over; its bytes are a close frame's payload.
         talks: whether a message is sent again and again.
 
@@ -35,6 +36,7 @@ class Application:
         *,
         pongs: bool = True,
         answers_close: bool = True,
+        close_answer: bytes | None = None,
         closes_with: bytes | None = None,
         sends: Iterable[bytes] = (),
         talks: bool = False,
@@ -42,6 +44,7 @@ class Application:
         self.pongs = pongs
         self.received: list[tuple[int, bytes]] = []
         self._answers_close = answers_close
+        self._close_answer = close_answer
         self._closes_with = closes_with
         self._sends = tuple(sends)
         self._talks = talks
@@ -67,7 +70,8 @@ class Application:
                 peer.write_frame(PONG, payload)
             elif opcode == CLOSE:
                 if self._answers_close and self._closes_with is None:
-                    peer.write_frame(CLOSE, payload)
+                    answer = payload if self._close_answer is None else self._close_answer
+                    peer.write_frame(CLOSE, answer)
                 return
 
     @staticmethod
@@ -336,6 +340,21 @@ class TestEnds:
             close = await sink.until_closed()
             assert (close.code, close.abnormal) == (1006, True)
             assert sink.delivered_count == 0
+            await backend.close()
+
+    @pytest.mark.parametrize("answer", [b"", struct.pack("!H", 1001), None])
+    async def test_a_pong_acknowledges_whatever_the_answer_to_our_close(
+        self, answer: bytes | None
+    ) -> None:
+        application = Application(answers_close=answer is not None, close_answer=answer)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "1h"})
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.close(1000)
+            close = await sink.until_closed()
+            assert not close.abnormal
+            assert [opcode for opcode, _ in application.received] == [TEXT, PING, CLOSE]
             await backend.close()
 
     async def test_the_end_of_the_backend_closes_what_is_open(self) -> None:

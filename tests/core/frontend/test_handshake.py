@@ -128,6 +128,17 @@ class TestAccepted:
             assert connection.texts[:100] == [str(number) for number in range(100)]
             assert connection.texts[100] == "x" * 200_000
 
+    async def test_not_everything_is_taken_before_the_answer(self) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.otherwise = Hang()
+            client = await bench.connect(request())
+            await bench.backend.until_dialled(1)
+            client.write(b"x" * 32 * 1024 * 1024)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):  # room for what must not happen
+                    await client.writer.drain()
+            client.writer.transport.abort()
+
     async def test_messages_pass_both_ways_and_the_close_too(self) -> None:
         async with FrontendBench() as bench:
             client = await bench.connect(request())

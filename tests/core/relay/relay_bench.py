@@ -15,6 +15,7 @@ from wsgw_core.api import (
     MessageValve,
     Metrics,
     Options,
+    ReadBatch,
     SessionListener,
 )
 from wsgw_core.api import Session as SessionInView
@@ -102,6 +103,7 @@ class RelayBench:
             valves=tuple(valves),
             listeners=tuple(listeners),
             table=self.table,
+            read_batch=ReadBatch(),
             counters=self.counters,
             logger=logger,
         )

@@ -304,6 +304,14 @@ class TestFailoverDuringFailover:
         assert all(each.texts == ["A"] for each in bench.blue.connections)
 
     @on_virtual_clock
+    async def test_without_a_hold_one_round_of_dials_is_all_such_a_backend_gets(self) -> None:
+        bench = await RelayBench(FakeBackend("only"), failover=FailoverOptions(hold=0)).open()
+        bench.drop()
+        (await bench.blue.connection(1)).drop()
+        assert await bench.client.until_closed() == Close(1013, "no backend available")
+        assert len(bench.blue.connections) == 2
+
+    @on_virtual_clock
     async def test_lasting_for_a_while_ends_it(self) -> None:
         options = FailoverOptions(hold=3, stable=1, backoff=0.5, max_backoff=8)
         bench = await RelayBench(FakeBackend("only"), failover=options).open()

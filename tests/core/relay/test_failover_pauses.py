@@ -67,4 +67,6 @@ def test_the_hold_ends_at_its_time() -> None:
 def test_without_a_hold_there_is_one_round_without_a_deadline() -> None:
     failover = Failover(FailoverOptions(hold=0), 50.0, BLUE)
     assert failover.deadline is None
+    assert not failover.over(50)
+    failover.failed()
     assert failover.over(50)

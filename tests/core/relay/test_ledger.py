@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsgw_core.api import BINARY, Message, ReplyExpected
+from wsgw_core.api import BINARY, Limits, Message, ReplyExpected
 from wsgw_core.relay.ledger import Ledger
 from wsgw_core.testing.fakes import as_message
 
@@ -19,8 +19,14 @@ def add(ledger: Ledger, message: Message) -> None:
     ledger.weight += len(message.data) + ledger.share
 
 
+def bounded(max_messages: int, max_bytes: int) -> Ledger:
+    """Make a ledger as a session of a gateway with these limits does."""
+    limits = Limits(ledger_messages=max_messages, ledger_bytes=max_bytes)
+    return Ledger(limits.ledger_bytes, limits.message_share)
+
+
 def filled(*contents: str, max_messages: int = 100, max_bytes: int = 10_000) -> Ledger:
-    ledger = Ledger(max_messages, max_bytes)
+    ledger = bounded(max_messages, max_bytes)
     for content in contents:
         add(ledger, as_message(content))
     return ledger
@@ -59,7 +65,7 @@ class TestDelivery:
 class TestBounds:
     @pytest.mark.parametrize(("messages", "size"), [(10, 0), (3, 0), (7, 0), (4096, 0)])
     def test_it_is_full_at_its_number_of_messages(self, messages: int, size: int) -> None:
-        ledger = Ledger(messages, 2 * 1024 * 1024)
+        ledger = bounded(messages, 2 * 1024 * 1024)
         for _ in range(messages - 1):
             add(ledger, Message(BINARY, b"x" * size))
         assert ledger.weight < ledger.capacity
@@ -67,14 +73,14 @@ class TestBounds:
         assert ledger.weight >= ledger.capacity
 
     def test_it_is_full_at_its_number_of_bytes(self) -> None:
-        ledger = Ledger(1000, 1000)
+        ledger = bounded(1000, 1000)
         add(ledger, Message(BINARY, b"x" * 998))
         assert ledger.weight < ledger.capacity
         add(ledger, Message(BINARY, b""))
         assert ledger.weight >= ledger.capacity
 
     def test_more_messages_than_bytes_are_a_bound_too(self) -> None:
-        ledger = Ledger(1000, 10)
+        ledger = bounded(1000, 10)
         for _ in range(10):
             add(ledger, Message(BINARY, b""))
         assert ledger.weight >= ledger.capacity
@@ -222,7 +228,7 @@ OPERATIONS = st.lists(
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(OPERATIONS)
 def test_it_behaves_like_a_simple_model(operations: list[tuple[str, int]]) -> None:
-    ledger, model = Ledger(50, 1000), Model()
+    ledger, model = bounded(50, 1000), Model()
     now, count = 0.0, 0
     for operation, number in operations:
         match operation:

@@ -173,3 +173,16 @@ async def test_a_leaving_client_does_not_wait_for_replies() -> None:
     assert connection.texts == ["?a"]
     await bench.until_ended()
     assert bench.counters.undelivered.value == 0
+
+
+@on_virtual_clock
+async def test_a_failover_that_leaves_nothing_owed_lets_the_client_speak_again() -> None:
+    bench = await correlating_bench(LimitOptions(ledger_messages=2)).open()
+    connection = bench.blue.connections[0]
+    bench.say("?a", "?b")
+    assert not bench.client.reading
+    connection.reply("!a")
+    connection.reply("!b")
+    connection.drop()
+    assert (await bench.green.connection()).texts == []
+    assert bench.client.reading

@@ -139,7 +139,7 @@ class TestOpening:
         listener = RecordingListener()
         bench = RelayBench(listeners=(listener,))
         session = await bench.dial()
-        session.abandon()
+        session.close(1001, "client left")
         await idle()
         assert bench.blue.connections[0].close_request == Close(1001, "client left")
         assert bench.pooled[0].active == 0

@@ -560,3 +560,22 @@ class TestAsynchronous:
         assert connection.texts == ["A", "B"]
         assert bench.session.state is State.ENDED
         assert bench.counters.undelivered.value == 0
+
+    @on_virtual_clock
+    async def test_a_valve_that_hangs_does_not_keep_a_session_whose_client_has_left(self) -> None:
+        class Hanging(PassingValve):
+            async def before_transmit(  # type: ignore[override]  # asynchronous on purpose
+                self, message: Message
+            ) -> Message | None:
+                await asyncio.sleep(1000)
+                return message
+
+        limits = LimitOptions(valve_timeout=8, close_timeout=10)
+        bench = await RelayBench(valves=(valve(Hanging, "discard"),), limits=limits).open()
+        bench.say(*"ABCDEFGH")
+        bench.leave()
+        await asyncio.sleep(10.1)
+        assert bench.ended
+        assert bench.blue.connections[0].close_request is not None
+        await idle()
+        assert len(asyncio.all_tasks()) == 1

@@ -166,3 +166,4 @@ async def endpoint_bench(
         with contextlib.suppress(OSError):
             await bench.writer.wait_closed()
         await bench.events.until_ended()
+        assert not bench.batch.is_open, "all connections of a gateway share it"

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from wsgw_core.api import BINARY, Close, Limits, Message
+from wsgw_core.api import BINARY, Close, Limits, Message, ReadBatch
 from wsgw_core.testing.fakes import as_message
 
 from . import raw_frames as raw
@@ -17,7 +17,7 @@ from .raw_frames import frame
 SMALL = Limits(max_message_size=1000)
 
 
-async def expect_violation(bench: Bench, code: int) -> None:
+async def expect_violation(bench: Bench, code: int, *, by_peer: bool = True) -> None:
     """The peer is told, the connection ends, and whoever uses it hears why."""
     close = await bench.read_frame()
     assert close.opcode == raw.CLOSE
@@ -26,7 +26,7 @@ async def expect_violation(bench: Bench, code: int) -> None:
     bench.writer.close()
     end, violation = await bench.events.until_ended()
     assert end.code == code
-    assert violation
+    assert violation == by_peer
 
 
 class TestMessages:
@@ -282,3 +282,96 @@ async def test_messages_before_the_end_of_the_stream_come_first() -> None:
         end, _ = await bench.events.until_ended()
         assert len(bench.events.messages) == 10
         assert end == Close(1006, end.reason)
+
+
+class TestFaults:
+    @pytest.mark.parametrize("behind", [b"", frame(raw.TEXT, b"B"), frame(raw.TEXT, b"B")[:3]])
+    @pytest.mark.parametrize("before", [b"", frame(raw.TEXT, b"A") * 2])
+    async def test_a_fault_of_ours_ends_the_connection(
+        self, before: bytes, behind: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with endpoint_bench() as bench:
+
+            def deliver(message: Message) -> None:
+                if message.text == "fault":
+                    raise LookupError("a bug of ours")
+                bench.events.deliver(message)
+
+            bench.endpoint.deliver = deliver
+            bench.write(before + frame(raw.TEXT, b"fault") + behind)
+            await expect_violation(bench, 1011, by_peer=False)
+            assert len(bench.events.messages) == (2 if before else 0)
+            assert "a bug of ours" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        frame(raw.TEXT, b"\xff"),
+        frame(raw.TEXT, b"\xff") + frame(raw.TEXT, b"A") + frame(raw.TEXT, b"\xff"),
+        frame(raw.CONTINUATION, b"A"),
+        frame(raw.TEXT, b"A", masked=False),
+        frame(3),
+        frame(raw.TEXT, b"A", reserved=4),
+        frame(raw.PING, b"x" * 126),
+        frame(raw.BINARY, b"x" * 70_000)[:14],
+        frame(raw.CLOSE, b"\x03"),
+        raw.close_frame(1000),
+    ],
+)
+@pytest.mark.parametrize("behind", [b"", frame(raw.TEXT, b"B"), frame(raw.TEXT, b"B" * 20)[:7]])
+async def test_an_end_amid_a_read_does_not_hold_other_connections_back(
+    bad: bytes, behind: bytes
+) -> None:
+    batch = ReadBatch()
+    async with (
+        endpoint_bench(batch=batch) as other,
+        endpoint_bench(batch=batch, limits=SMALL) as bench,
+    ):
+        bench.endpoint.deliver = other.endpoint.send
+        bench.write(frame(raw.TEXT, b"A") * 2 + bad + behind)
+        for _ in range(2):
+            assert (await other.read_frame()).payload == b"A"
+        assert (await bench.read_frame()).opcode == raw.CLOSE
+        bench.writer.close()
+        await bench.events.until_ended()
+        assert not batch.is_open
+
+
+async def test_an_abort_amid_a_read_does_not_either() -> None:
+    async with endpoint_bench() as bench:
+
+        def deliver(message: Message) -> None:
+            if message.text == "B":
+                bench.endpoint.abort()
+
+        bench.endpoint.deliver = deliver
+        bench.write(b"".join(frame(raw.TEXT, content) for content in (b"A", b"B", b"C", b"D")))
+        await bench.events.until_ended()
+        assert not bench.batch.is_open
+
+
+async def test_whoever_pauses_the_reading_of_the_first_bytes_is_obeyed() -> None:
+    async with endpoint_bench(first_bytes=None) as bench:
+
+        def deliver(message: Message) -> None:
+            bench.events.deliver(message)
+            bench.endpoint.pause_reading()
+
+        bench.endpoint.deliver = deliver
+        bench.endpoint.begin(frame(raw.TEXT, b"A"))
+        bench.write(frame(raw.TEXT, b"B"))
+        await asyncio.sleep(0.02)  # room for what must not happen
+        assert [message.text for message in bench.events.messages] == ["A"]
+        bench.endpoint.resume_reading()
+        await bench.events.until_messages(2)
+
+
+async def test_nothing_is_read_before_the_first_bytes() -> None:
+    async with endpoint_bench(first_bytes=None) as bench:
+        bench.write(frame(raw.TEXT, b"B"))
+        bench.endpoint.resume_reading()
+        await asyncio.sleep(0.02)  # room for what must not happen
+        bench.endpoint.begin(frame(raw.TEXT, b"A"))
+        messages = await bench.events.until_messages(2)
+        assert [message.text for message in messages] == ["A", "B"]

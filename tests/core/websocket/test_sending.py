@@ -59,6 +59,23 @@ async def test_a_message_with_which_the_mark_is_reached_wakes_once() -> None:
 
 
 class TestBatch:
+    @pytest.mark.parametrize("client_side", [False, True])
+    async def test_a_control_frame_in_it_does_not_keep_messages_back(
+        self, *, client_side: bool
+    ) -> None:
+        async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
+            messages = [numbered(number, 64 * 1024) for number in range(40)]
+            for message in messages:  # more than the socket takes: some wait in the transport
+                bench.endpoint.send(message)
+            await expect(bench, messages)
+            for round_ in range(3):
+                bench.batch.is_open = True
+                bench.endpoint.ping(b"%d" % round_)
+                bench.endpoint.send(messages[round_])
+                bench.batch.close()
+                assert (await bench.read_frame()).opcode == raw.PING
+                await expect(bench, [messages[round_]])
+
     async def test_frames_wait_while_it_is_open_and_leave_in_order(self) -> None:
         async with endpoint_bench() as bench:
             messages = [numbered(number, SIZES[number % 3]) for number in range(9)]

@@ -13,30 +13,31 @@ class Acknowledgement:
 
     Args:
         replay_window: seconds from a message's acknowledgement to its release.
-        max_messages, max_bytes: what the window may hold; beyond that the oldest is released
-            early, so that the window never stops the reading of a client.
+        capacity: what the window may weigh; beyond that the oldest is released early, so that the
+            window never stops the reading of a client.
+        share: what a message weighs besides its payload.
 
     Attributes:
         asked, asked_bytes: what had been sent at the last ping.
     """
 
     __slots__ = (
+        "_capacity",
         "_checkpoints",
-        "_max_bytes",
-        "_max_messages",
         "_released",
         "_released_bytes",
         "_replay_window",
         "_sequence",
+        "_share",
         "_waiting_since",
         "asked",
         "asked_bytes",
     )
 
-    def __init__(self, replay_window: float, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, replay_window: float, capacity: int, share: int) -> None:
         self._replay_window = replay_window
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self._capacity = capacity
+        self._share = share
         self.asked = 0
         self.asked_bytes = 0
         self._sequence = 0
@@ -50,6 +51,11 @@ class Acknowledgement:
     def waiting(self) -> bool:
         """Whether a ping is outstanding."""
         return self._waiting_since is not None
+
+    @property
+    def acknowledged(self) -> int:
+        """How many messages a pong has told of."""
+        return self._checkpoints[-1][1] if self._checkpoints else self._released
 
     def settled(self, sent: int) -> bool:
         """Whether all of `sent` messages were released and no answer is waited for."""
@@ -90,14 +96,13 @@ class Acknowledgement:
         before = self._released
         while self._checkpoints:
             when, sent, sent_bytes = self._checkpoints[0]
-            newest = self._checkpoints[-1]
-            if (
-                when + self._replay_window > now
-                and newest[1] - self._released <= self._max_messages
-                and newest[2] - self._released_bytes <= self._max_bytes
-            ):
+            if when + self._replay_window > now and self._window_weight() <= self._capacity:
                 break
             del self._checkpoints[0]
             self._released = sent
             self._released_bytes = sent_bytes
         return self._released - before
+
+    def _window_weight(self) -> int:
+        _, messages, payload_bytes = self._checkpoints[-1]
+        return (messages - self._released) * self._share + payload_bytes - self._released_bytes

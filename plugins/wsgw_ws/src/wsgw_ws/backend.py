@@ -29,7 +29,9 @@ class WebSocketBackend:
         self._base = parse_uri(settings.url)
         self._connections: set[WebSocketConnection] = set()
         self._one_less = asyncio.Event()
-        self._pinger = Pinger(context.clock, settings.ack_interval, settings.ping_time)
+        self._pinger = Pinger(
+            context.clock, context.logger, settings.ack_interval, settings.ping_time
+        )
 
     async def open(self) -> None:
         """Nothing to prepare: connections are made when clients come."""

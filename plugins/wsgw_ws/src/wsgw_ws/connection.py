@@ -47,6 +47,7 @@ class WebSocketConnection:
         "_rest",
         "_settings",
         "_sink",
+        "_usable",
         "_watched",
         "headers",
         "send",
@@ -80,11 +81,12 @@ class WebSocketConnection:
         self._ping_timeout = context.ping_timeout
         self._account = Acknowledgement(
             settings.replay_window,
-            context.limits.ledger_messages // 2,
             context.limits.ledger_bytes // 2,
+            context.limits.message_share,
         )
         self._heard = False
         self._over = False
+        self._usable = False  # neither before the start nor when it came too late
         self._paused = False
         self._asked_to_close: int | None = None
         self._endpoint = Endpoint(self, context.limits, context.clock, context.read_batch)
@@ -101,10 +103,10 @@ class WebSocketConnection:
         handshake, self._handshake = self._handshake, None
         if handshake.lost or handshake.transport.is_closing():
             self.send = _ignore
-            self._clock.call_soon(
-                self._report_end, Close(_LOST, "connection lost before it was used", abnormal=True)
-            )
+            lost = Close(_LOST, "connection lost before it was used", abnormal=True)
+            self._clock.call_soon(self._report_end, lost)
             return
+        self._usable = True
         self._endpoint.deliver = self._sink.message
         self._endpoint.attach(handshake.transport, client_side=True)
         self._pinger.add(self)
@@ -112,14 +114,14 @@ class WebSocketConnection:
 
     def pause(self) -> None:
         """See BackendConnection."""
-        if not self._over:
-            self._paused = True
+        self._paused = True
+        if self._usable:
             self._endpoint.pause_reading()
 
     def resume(self) -> None:
         """See BackendConnection."""
-        if not self._over:
-            self._paused = False
+        self._paused = False
+        if self._usable:
             self._endpoint.resume_reading()
 
     def close(self, code: int, reason: str = "") -> None:
@@ -130,8 +132,10 @@ class WebSocketConnection:
         if self._handshake is not None:  # never started
             self._handshake.transport.abort()
             self._clock.call_soon(self._report_end, Close(code, reason))
-        else:
+        elif self._usable:
             self._paused = False
+            if self._account.asked != self._endpoint.sent_messages:
+                self._ask(self._clock.time())  # whatever the answer to the close, a pong is clear
             self._endpoint.close(code, reason)
 
     # What the pinger calls
@@ -145,7 +149,9 @@ class WebSocketConnection:
         if account.waiting:
             if self._heard or self._paused:  # it lives, or we do not listen
                 account.excuse(now)
-            elif account.overdue(now, self._ping_timeout):
+            elif account.overdue(now, self._ping_timeout) and endpoint.silent_for(
+                self._ping_timeout
+            ):
                 endpoint.abort(f"no pong for {self._ping_timeout:g} s")
                 return False
             self._heard = False
@@ -162,6 +168,10 @@ class WebSocketConnection:
         if not self._watched:
             self._ask(now)
             self._watch()
+
+    def fail(self) -> None:
+        """Give up after a fault of ours."""
+        self._endpoint.abort("internal error")
 
     # What the endpoint calls
 
@@ -192,9 +202,15 @@ class WebSocketConnection:
     def ended(self, close: Close, *, violation: bool) -> None:
         """Tell the session how the backend ended it."""
         self._pinger.remove(self)
-        answered = self._asked_to_close == close.code  # an answer repeats the code
-        abnormal = violation or (close.code in self._settings.abnormal_close_codes and not answered)
-        self._report_end(Close(close.code, close.reason, abnormal or close.code == _LOST))
+        abnormal = (
+            violation or close.code == _LOST or close.code in self._settings.abnormal_close_codes
+        )
+        if self._asked_to_close is not None and (
+            self._asked_to_close == close.code  # an answer repeats the code (RFC 6455, 5.5.1)
+            or self._account.acknowledged == self._endpoint.sent_messages
+        ):
+            abnormal = False
+        self._report_end(Close(close.code, close.reason, abnormal))
 
     def disconnected(self) -> None:
         """See EndpointEvents; the session knows already."""
@@ -235,6 +251,7 @@ class WebSocketConnection:
     def _report_end(self, close: Close) -> None:
         if not self._over:
             self._over = True
+            self.send = _ignore
             self._on_over(self)
             self._sink.closed(close)
 

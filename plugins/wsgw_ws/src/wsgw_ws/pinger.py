@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import random
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wsgw_core.api import Clock
@@ -12,26 +17,32 @@ if TYPE_CHECKING:
 
     from .connection import WebSocketConnection
 
-_PINGS_PER_SECOND = 500  # of all busy connections together
+_TURNS_PER_SECOND = 500  # of all busy connections together
 _LONGEST_INTERVAL = 1.0
-_SWEEPS = 8  # over the idle connections, in one ping time
+_SWEEPS = 64  # over the idle connections, in one ping time
 
 
 class Pinger:
     """Two timers for all connections, however many there are.
 
+    The busy ones take turns: at each tick so many of them as keep the rate within bounds. None
+    waits for its turn longer than `_LONGEST_INTERVAL`.
+
     Args:
         clock: time and timers.
-        ack_interval: least seconds between two pings for acknowledgement on one connection; grows
-            to 1 s with the number of busy connections.
+        logger: for faults of ours.
+        ack_interval: seconds between two ticks, and least seconds between two turns.
         ping_time: seconds between two pings on an idle connection.
     """
 
-    def __init__(self, clock: Clock, ack_interval: float, ping_time: float) -> None:
+    def __init__(
+        self, clock: Clock, logger: logging.Logger, ack_interval: float, ping_time: float
+    ) -> None:
         self._clock = clock
+        self._logger = logger
         self._ack_interval = ack_interval
         self._ping_time = ping_time
-        self._busy: set[WebSocketConnection] = set()
+        self._busy: deque[WebSocketConnection] = deque()
         self._ticking: asyncio.TimerHandle | None = None
         self._due: dict[WebSocketConnection, float] = {}
         self._sweeping: asyncio.TimerHandle | None = None
@@ -45,21 +56,17 @@ class Pinger:
             self._sweeping = self._clock.call_later(self._ping_time / _SWEEPS, self._sweep)
 
     def remove(self, connection: WebSocketConnection) -> None:
-        """Forget a connection."""
+        """Keep a connection alive no longer."""
         self._due.pop(connection, None)
-        self._busy.discard(connection)
 
     def watch(self, connection: WebSocketConnection) -> None:
-        """Have `connection.tick(now)` called at each interval until it returns False."""
-        self._busy.add(connection)
-        if self._ticking is None:
-            self._ticking = self._clock.call_later(self.interval, self._tick)
+        """Have `connection.tick(now)` called at each turn until it returns False.
 
-    @property
-    def interval(self) -> float:
-        """Seconds between two ticks, by the number of busy connections."""
-        wanted = max(self._ack_interval, len(self._busy) / _PINGS_PER_SECOND)
-        return min(wanted, max(self._ack_interval, _LONGEST_INTERVAL))
+        Not to be called again before that.
+        """
+        self._busy.append(connection)
+        if self._ticking is None:
+            self._ticking = self._clock.call_later(self._ack_interval, self._tick)
 
     def close(self) -> None:
         """Stop both timers."""
@@ -71,17 +78,31 @@ class Pinger:
 
     def _tick(self) -> None:
         now = self._clock.time()
-        for connection in list(self._busy):
-            if not connection.tick(now):
-                self._busy.discard(connection)
-        self._ticking = self._clock.call_later(self.interval, self._tick) if self._busy else None
+        turns = self._ack_interval * max(_TURNS_PER_SECOND, len(self._busy) / _LONGEST_INTERVAL)
+        for _ in range(min(math.ceil(turns), len(self._busy))):
+            connection = self._busy.popleft()
+            with self._fault_of_one(connection):
+                if connection.tick(now):
+                    self._busy.append(connection)
+        self._ticking = (
+            self._clock.call_later(self._ack_interval, self._tick) if self._busy else None
+        )
 
     def _sweep(self) -> None:
         now = self._clock.time()
-        for connection, due in list(self._due.items()):
-            if due <= now:
-                self._due[connection] = now + self._ping_time
+        for connection in [connection for connection, due in self._due.items() if due <= now]:
+            self._due[connection] = now + self._ping_time
+            with self._fault_of_one(connection):
                 connection.keep_alive(now)
         self._sweeping = (
             self._clock.call_later(self._ping_time / _SWEEPS, self._sweep) if self._due else None
         )
+
+    @contextmanager
+    def _fault_of_one(self, connection: WebSocketConnection) -> Iterator[None]:
+        """Keep a fault with one connection from all others."""
+        try:
+            yield
+        except Exception:
+            self._logger.exception("fault in a websocket connection")
+            connection.fail()

@@ -1,0 +1,32 @@
+"""What a session needs of its client."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..api import Message
+
+
+class ClientEnd(Protocol):
+    """The client's side as a session sees it: a socket, or something in its place."""
+
+    @property
+    def sent_messages(self) -> int:
+        """Messages sent so far."""
+        ...
+
+    def send(self, message: Message, /) -> None:
+        """Send one message."""
+        ...
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake; any code is taken and made sendable."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Let no more messages come, soon."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Let messages come again."""
+        ...
