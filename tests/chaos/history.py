@@ -5,6 +5,8 @@ The words of the verdict:
 lost              sent by a client and never seen by the websocket stack of any backend
 unread            seen by a stack, but never read by the application behind any: acknowledged by a
                   backend that died before it had read
+unread_closed     the same, but the stack had the close too, and whoever has answered the close has
+                  acknowledged all before it
 reordered         read for the first time, by whichever backend, after a later message of the same
                   client was read for the first time
 skipped           one connection read a later message before it had read this one
@@ -65,6 +67,7 @@ class Verdict:
     sent: int = 0
     lost: int = 0
     unread: int = 0
+    unread_closed: int = 0
     reordered: int = 0
     skipped: int = 0
     duplicated: int = 0
@@ -106,6 +109,8 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading]) -> Verdict:
     """
     verdict = Verdict()
     seen: defaultdict[str, set[int]] = defaultdict(set)
+    of_connection: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+    before_close: set[tuple[str, int]] = set()
     read: defaultdict[str, set[int]] = defaultdict(set)
     highest: defaultdict[str, int] = defaultdict(lambda: -1)
     last_of_connection: dict[str, int] = {}
@@ -115,6 +120,9 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading]) -> Verdict:
             verdict.failovers += number >= 0
         elif reading.kind == "stack":
             seen[client].add(number)
+            of_connection[reading.connection].add((client, number))
+        elif reading.kind == "close":
+            before_close |= of_connection[reading.connection]
         elif reading.kind == "read":
             last = last_of_connection.get(reading.connection)
             verdict.skipped += last is not None and number != last + 1
@@ -129,7 +137,10 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading]) -> Verdict:
         every = set(range(record.sent))
         verdict.sent += record.sent
         verdict.lost += len(every - seen[record.client])
-        verdict.unread += len((every & seen[record.client]) - read[record.client])
+        unread = (every & seen[record.client]) - read[record.client]
+        closed = {number for number in unread if (record.client, number) in before_close}
+        verdict.unread += len(unread - closed)
+        verdict.unread_closed += len(closed)
         verdict.unanswered += record.sent - len(record.answered)
         verdict.dropped += record.dropped
         verdict.pause_ms = max(verdict.pause_ms, round(record.longest_pause * 1000))

@@ -7,6 +7,7 @@ by one call before anything follows from what it says, so that a SIGKILL costs n
 
     TIME stack CONNECTION CLIENT NUMBER    the websocket stack has the message
     TIME read CONNECTION CLIENT NUMBER     the application has read it
+    TIME close CONNECTION - 0              the stack has the close, which it answers at once
     TIME open CONNECTION - REPLAYED        a connection was made; -1: not by a failover
 
 TIME is the machine's monotonic clock in nanoseconds, the same for all processes.
@@ -84,6 +85,8 @@ class RecordingConnection(ServerConnection):
     def _record(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self.log.write("stack", self.id.hex, *head_of(frame.data))
+        elif frame.opcode is Opcode.CLOSE:
+            self.log.write("close", self.id.hex, "-", "0")
         self._receive(frame)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from .history import Sent, Verdict, judge, read_logs
 
-# a: read by one connection; A: by another, later one; s: seen by a stack and not read
+# a: read by one connection; A: by another, later one; s: seen by a stack and not read; s.: closed
 HISTORIES = {
     "all is well": ("a0 a1 a2", {}),
     "a replay goes back": ("a0 a1 A0 A1 A2", {"duplicated": 2}),
@@ -17,6 +17,7 @@ HISTORIES = {
     "lost in the middle": ("a0 a2", {"lost": 1, "skipped": 1}),
     "lost between two connections": ("a0 A2", {"lost": 1}),
     "acknowledged and not read": ("a0 s1 A2", {"unread": 1}),
+    "not read behind an answered close": ("a0 s1 s2 s.", {"unread_closed": 2}),
     "swapped on one connection": ("a0 a2 a1", {"reordered": 1, "skipped": 2}),
     "swapped between connections": ("a0 A2 a1", {"reordered": 1}),
     "twice on one connection": ("a0 a1 a1 a2", {"duplicated": 1, "skipped": 1}),
@@ -27,6 +28,9 @@ HISTORIES = {
 def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str, int]) -> None:
     lines = []
     for time, word in enumerate(told.split()):
+        if word == "s.":
+            lines.append(f"{time} close s - 0")
+            continue
         lines.append(f"{time} stack {word[0]} c1 {word[1]}")
         if word[0] != "s":
             lines.append(f"{time} read {word[0]} c1 {word[1]}")
