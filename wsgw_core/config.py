@@ -13,8 +13,6 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_
 
 from .api import Duration, Limits, Options, Size
 
-ACCEPTED_LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
-
 
 class Address(NamedTuple):
     """Where to listen; an empty host means every interface, IPv4 and IPv6."""

@@ -49,6 +49,7 @@ class Link:
         if self._session is not None:
             self._session = self._receive = None
             self.backend.active -= 1
+            del self.connection  # which refers to us as its sink
 
     def hydrate(self, hydrations: list[Hydration]) -> None:
         """Tell a new backend what it must hear before the replay, and swallow its answers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 NORMAL = 1000
-GOING_AWAY = 1001
 PROTOCOL_ERROR = 1002
 NO_CODE = 1005
 LOST = 1006
