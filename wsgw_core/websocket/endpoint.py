@@ -112,6 +112,7 @@ class Endpoint(WSListener):
         "_gathering",
         "_in_batch",
         "_limits",
+        "_log",
         "_pending",
         "_protocol",
         "_server_side",
@@ -153,11 +154,12 @@ class Endpoint(WSListener):
         self._server_side = not client_side
         high = self._limits.write_high_water
         transport.set_write_buffer_limits(high=high, low=high // 4)
+        self._log = ParserLog(self._violation_parsed, self._failed)
         self._frames, gathering, self._protocol = attach(
             transport,
             self,
             self._limit_closing,
-            ParserLog(self._violation_parsed, self._failed),
+            self._log,
             client_side=client_side,
             max_frame_size=self._limits.max_message_size,
         )
@@ -304,6 +306,7 @@ class Endpoint(WSListener):
         # What refers to us in a circle is let go, so that nothing waits for the collector.
         del self._protocol, self._events
         self._gathering.release()
+        self._log.release()
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
         if not self._ended:

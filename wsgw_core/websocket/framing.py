@@ -120,6 +120,10 @@ def _nothing() -> None:
     pass
 
 
+def _ignore(_code: int, _reason: str) -> None:
+    pass
+
+
 class ParserLog:
     """What picows takes for its logger. It tells of violations and of our faults nowhere else.
 
@@ -155,6 +159,11 @@ class ParserLog:
         """Leave out what whoever owns the connection logs in words of the gateway."""
 
     debug = info
+
+    def release(self) -> None:
+        """Let go of whoever wanted to know."""
+        self._on_violation = _ignore
+        self._on_fault = _nothing
 
     def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - as in logging
         """Keep picows from tracing."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -213,3 +215,22 @@ class TestWhatIsSendable:
             bench.endpoint.close(1006, "ü" * 100)
             close = await bench.read_frame()
             assert close.payload == (1011).to_bytes(2, "big") + "ü".encode() * 61
+
+
+@pytest.mark.parametrize("client_side", [False, True])
+async def test_reference_counting_frees_it(*, client_side: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with endpoint_bench(client_side=client_side) as bench:
+            endpoint = weakref.ref(bench.endpoint)
+            bench.write(close_frame(1000, masked=bench.masked))
+            await bench.read_frame()
+            bench.writer.close()
+            await bench.events.until_ended()
+        del bench
+        for _ in range(10):  # what the event loop still holds for its next turns
+            await asyncio.sleep(0)
+        assert endpoint() is None
+    finally:
+        gc.enable()
