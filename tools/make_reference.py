@@ -57,7 +57,6 @@ MEANINGS = {
     "failover.enabled": "`false`: the loss of a backend ends its sessions",
     "limits.max-header-bytes": "of the head of a client's request",
     "limits.handshake-timeout": "how long a client may take to send its request",
-    "limits.max-message-size": "of one message, in either direction",
     "limits.ledger-messages": "undelivered messages of a session above which its client is not"
     " read",
     "limits.ledger-bytes": "the same in bytes; both bounds share one account",
@@ -180,17 +179,21 @@ def key_table(keys: list[tuple[str, FieldInfo]]) -> Iterator[str]:
 
 def configuration() -> Iterator[str]:
     """Yield the keys of the configuration, section by section."""
-    for path, keys in sections(GatewayConfig):
+    yield from section_tables(GatewayConfig)
+
+
+def websocket_backend() -> Iterator[str]:
+    """Yield the keys of a backend of kind ws, section by section."""
+    yield from section_tables(WebSocketSettings)
+
+
+def section_tables(model: type[BaseModel]) -> Iterator[str]:
+    """Yield a headed table of keys for each section."""
+    for path, keys in sections(model):
         yield f"### {f'`{path}`' if path else 'Top level'}"
         yield ""
         yield from key_table(keys)
         yield ""
-
-
-def websocket_backend() -> Iterator[str]:
-    """Yield the keys of a backend of kind ws."""
-    fields = WebSocketSettings.model_fields.items()
-    yield from key_table([(field.alias or name, field) for name, field in fields])
 
 
 def commands() -> Iterator[str]:

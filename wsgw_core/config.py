@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from .api import Duration, Limits, Options, Size
+from .websocket import CompressionOptions
 
 
 class Address(NamedTuple):
@@ -56,6 +57,7 @@ class FrontendOptions(Options):
     """Where clients connect."""
 
     address: ListenAddress = Address("", 8080)
+    compression: CompressionOptions = CompressionOptions()
 
 
 class AdminOptions(Options):
@@ -181,7 +183,10 @@ class LimitOptions(Options):
 
     max_header_bytes: Size = Field(default=64 * 1024, gt=0)
     handshake_timeout: Duration = Field(default=10.0, gt=0)
-    max_message_size: Size = Field(default=1024 * 1024, gt=0)
+    max_message_size: Size = Field(
+        default=1024 * 1024, gt=0, description="bytes of one message, after decompression"
+    )
+    max_fragments: int = Field(default=4096, gt=0, description="frames of one message")
     ledger_messages: int = Field(default=4096, gt=0)
     ledger_bytes: Size = Field(default=2 * 1024 * 1024, gt=0)
     write_high_water: Size = Field(default=64 * 1024, gt=0)
@@ -195,6 +200,7 @@ class LimitOptions(Options):
         """Return the part that plugins work within."""
         return Limits(
             max_message_size=self.max_message_size,
+            max_fragments=self.max_fragments,
             ledger_messages=self.ledger_messages,
             ledger_bytes=self.ledger_bytes,
             write_high_water=self.write_high_water,

@@ -74,6 +74,7 @@ class Gateway:
                         trust_forwarded_for=config.server.trust_received_xff,
                     ),
                     limits=limits,
+                    compression=config.server.frontend.compression,
                     max_header_bytes=config.limits.max_header_bytes,
                     timeout=config.limits.handshake_timeout,
                     read_batch=read_batch,

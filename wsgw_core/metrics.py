@@ -28,4 +28,12 @@ class GatewayCounters:
         self.valve_discards = counter("valve_discards", "Messages discarded by valves.")
         self.valve_errors = counter("valve_errors", "Faults in valves.")
         self.listener_errors = counter("listener_errors", "Faults in listeners.")
-        self.violations = counter("client_violations", "Clients that broke the protocol.")
+        self.violations = counter(
+            "client_violations", "Clients that broke the protocol or a limit of messages."
+        )
+        self.messages_too_big = counter(
+            "messages_too_big", "Clients closed for a message longer than allowed."
+        )
+        self.messages_too_fragmented = counter(
+            "messages_too_fragmented", "Clients closed for a message of too many fragments."
+        )

@@ -201,7 +201,8 @@ class Limits:
     """The bounds within which a plugin works.
 
     Attributes:
-        max_message_size: bytes of one message, either direction.
+        max_message_size: bytes of one message, either direction, after decompression.
+        max_fragments: frames that one message may come in.
         ledger_messages, ledger_bytes: unacknowledged messages of one session; the core stops
             reading the client when either is reached, so acknowledge well before.
         write_high_water: bytes waiting in a socket's write buffer above which it is not writable;
@@ -210,6 +211,7 @@ class Limits:
     """
 
     max_message_size: int = 1024 * 1024
+    max_fragments: int = 4096
     ledger_messages: int = 4096
     ledger_bytes: int = 2 * 1024 * 1024
     write_high_water: int = 64 * 1024

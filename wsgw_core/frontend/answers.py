@@ -24,13 +24,18 @@ def refusal(answer: api.Refusal) -> bytes:
 
 
 def switching_protocols(
-    accept: str, subprotocol: str | None, backend_headers: api.Headers
+    accept: str,
+    subprotocol: str | None,
+    backend_headers: api.Headers,
+    extensions: str | None = None,
 ) -> bytes:
     """Serialise the answer that opens the websocket."""
     headers = Headers()
     headers["Upgrade"] = "websocket"
     headers["Connection"] = "Upgrade"
     headers["Sec-WebSocket-Accept"] = accept
+    if extensions is not None:
+        headers["Sec-WebSocket-Extensions"] = extensions
     if subprotocol is not None:
         headers["Sec-WebSocket-Protocol"] = subprotocol
     for name, value in backend_headers:

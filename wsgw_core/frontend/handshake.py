@@ -16,7 +16,7 @@ from websockets.streams import StreamReader
 from ..api import Handshake, Headers, Limits, ReadBatch, Refusal
 from ..relay.session import Session
 from ..relay.session_opener import Refused
-from ..websocket import HeadReader, HeadTooLarge
+from ..websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
 from . import answers
 from .client_socket import ClientSocket
 
@@ -38,11 +38,26 @@ class HandshakeSettings:
     opener: SessionOpener
     request_headers: RequestHeaders
     limits: Limits
+    compression: CompressionOptions
     max_header_bytes: int
     timeout: float
     read_batch: ReadBatch
     counters: GatewayCounters
     logger: logging.Logger
+
+
+@dataclass(frozen=True, slots=True)
+class _Agreement:
+    """What the client's own leg is opened with.
+
+    Attributes:
+        accept, extensions: header values of the answer.
+        deflate: the compression agreed on.
+    """
+
+    accept: str
+    extensions: str | None
+    deflate: Deflate | None
 
 
 class ClientHandshake(asyncio.Protocol):
@@ -117,7 +132,7 @@ class ClientHandshake(asyncio.Protocol):
     # Steps
 
     def _head_complete(self, head: bytes) -> None:
-        server = ServerProtocol()
+        server = ServerProtocol(extensions=self._settings.compression.accepted_offers())
         try:
             request = _parse_head(head)
             if not _asks_for_websocket(request):
@@ -133,7 +148,7 @@ class ClientHandshake(asyncio.Protocol):
                     (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
                 )
                 return
-            accept, _, _ = server.process_request(request)
+            accept, extensions, _ = server.process_request(request)
             offers = tuple(
                 offer
                 for value in request.headers.get_all("Sec-WebSocket-Protocol")
@@ -145,6 +160,8 @@ class ClientHandshake(asyncio.Protocol):
         except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
             self._refuse(400, f"not a valid handshake: {error}")
             return
+        deflate = self._settings.compression.agreed(server.extensions)
+        agreement = _Agreement(accept, extensions, deflate)
         host, port = self._peer
         handshake = Handshake(
             path=request.path,
@@ -154,13 +171,13 @@ class ClientHandshake(asyncio.Protocol):
             subprotocols=offers,
             peer=f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}",
         )
-        self._task = self._loop.create_task(self._open(handshake, accept))
+        self._task = self._loop.create_task(self._open(handshake, agreement))
 
-    async def _open(self, handshake: Handshake, accept: str) -> None:
+    async def _open(self, handshake: Handshake, agreement: _Agreement) -> None:
         try:
             session, headers = await self._settings.opener.open(handshake)
             try:
-                self._accept(session, headers, accept)
+                self._accept(session, headers, agreement)
             except BaseException:
                 session.close(1011, "internal error")
                 raise
@@ -173,7 +190,7 @@ class ClientHandshake(asyncio.Protocol):
             else:
                 self._refuse(500, "internal error")
 
-    def _accept(self, session: Session, headers: Headers, accept: str) -> None:
+    def _accept(self, session: Session, headers: Headers, agreement: _Agreement) -> None:
         """Answer 101, and let the websocket take over the transport."""
         self._task = None
         transport, settings = self._transport, self._settings
@@ -183,12 +200,16 @@ class ClientHandshake(asyncio.Protocol):
         self._answered = True
         self._forget(self)
         transport.pause_reading()
-        transport.write(answers.switching_protocols(accept, session.subprotocol, headers))
+        transport.write(
+            answers.switching_protocols(
+                agreement.accept, session.subprotocol, headers, agreement.extensions
+            )
+        )
         client = ClientSocket(
             session, self._forget, settings.limits, self._loop, settings.read_batch
         )
         self._register(client)
-        client.endpoint.attach(transport, client_side=False)
+        client.endpoint.attach(transport, client_side=False, deflate=agreement.deflate)
         client.begin(self._head.rest)
 
     def _too_slow(self) -> None:

@@ -25,6 +25,7 @@ _GOING_AWAY = 1001
 _NO_CODE = 1005
 _LOST = 1006
 _POLICY = 1008
+_TOO_BIG = 1009
 _INTERNAL_ERROR = 1011
 _TRY_AGAIN_LATER = 1013
 
@@ -169,7 +170,7 @@ class Session:
         if self._link is not None:
             self._link.receive_with(None)
         if violation:
-            self._environment.counters.violations.value += 1
+            self._count_violation(close.code)
             self._log("client broke the protocol: %d %s", close.code, close.reason)
             close = Close(_GOING_AWAY, close.reason)
         elif close.code == _LOST:
@@ -184,6 +185,14 @@ class Session:
             self._valves.when_transmitted(self._client_left)
         else:
             self._client_left()
+
+    def _count_violation(self, code: int) -> None:
+        counters = self._environment.counters
+        counters.violations.value += 1
+        if code == _TOO_BIG:
+            counters.messages_too_big.value += 1
+        elif code == _POLICY:
+            counters.messages_too_fragmented.value += 1
 
     # What valves and the view call
 

@@ -2,15 +2,18 @@
 
 `Endpoint` is one connection after its opening handshake: it joins fragments, checks what arrives,
 answers pings and closes properly. Frames are read and written by picows, which `framing` attaches
-to a transport; `head` reads HTTP heads within bounds.
+to a transport; `compression` is permessage-deflate; `head` reads HTTP heads within bounds.
 """
 
 from .close_codes import reason_bytes, sendable
+from .compression import CompressionOptions, Deflate
 from .endpoint import Endpoint, EndpointEvents
 from .framing import attach
 from .head import HeadReader, HeadTooLarge
 
 __all__ = [
+    "CompressionOptions",
+    "Deflate",
     "Endpoint",
     "EndpointEvents",
     "HeadReader",

@@ -17,11 +17,13 @@ from .close_codes import (
     INVALID_PAYLOAD,
     LOST,
     NO_CODE,
+    POLICY_VIOLATION,
     PROTOCOL_ERROR,
     TOO_BIG,
     reason_bytes,
     sendable,
 )
+from .compression import CompressingFrames, Deflate, InflateError
 from .framing import GatheringTransport, ParserLog, attach, feed
 from .lingering import Lingering
 from .silence import is_silent
@@ -103,16 +105,19 @@ class Endpoint(WSListener):
         "_clock",
         "_close_sent",
         "_close_timer",
+        "_compressed",
+        "_deflate",
+        "_direct",
         "_ended",
         "_events",
-        "_fragments",
-        "_fragments_kind",
-        "_fragments_size",
         "_frames",
         "_gathering",
         "_in_batch",
         "_limits",
         "_log",
+        "_parts",
+        "_parts_kind",
+        "_parts_size",
         "_pending",
         "_protocol",
         "_server_side",
@@ -124,7 +129,7 @@ class Endpoint(WSListener):
     )
 
     _transport: asyncio.Transport
-    _frames: WSTransport
+    _frames: WSTransport | CompressingFrames
 
     def __init__(
         self, events: EndpointEvents, limits: Limits, clock: Clock, read_batch: ReadBatch
@@ -139,30 +144,48 @@ class Endpoint(WSListener):
         self.sent_messages = 0
         self.sent_bytes = 0
         self.wake_at = NEVER
-        self._fragments: list[bytes] | None = None
-        self._fragments_kind = BINARY
-        self._fragments_size = 0
+        self._deflate: Deflate | None = None
+        self._direct = True  # no message is under way in fragments, and none is compressed
+        self._parts: list[bytes] | None = None  # of the message that is under way
+        self._parts_size = 0
+        self._parts_kind = BINARY
+        self._compressed = False
         self._close_sent = False
         self._ended = False
         self._close_timer: asyncio.TimerHandle | None = None
 
     # Beginning
 
-    def attach(self, transport: asyncio.Transport, *, client_side: bool) -> None:
-        """Take over a transport whose reading is paused; `begin` starts the reading."""
+    def attach(
+        self, transport: asyncio.Transport, *, client_side: bool, deflate: Deflate | None = None
+    ) -> None:
+        """Take over a transport whose reading is paused; `begin` starts the reading.
+
+        Args:
+            transport: connected, its opening handshake made.
+            client_side: whether we are the client of this connection.
+            deflate: the compression that the handshake has agreed on.
+        """
         self._transport = transport
         self._server_side = not client_side
         high = self._limits.write_high_water
         transport.set_write_buffer_limits(high=high, low=high // 4)
         self._log = ParserLog(self._violation_parsed, self._failed)
-        self._frames, gathering, self._protocol = attach(
+        max_size = self._limits.max_message_size
+        frames, gathering, self._protocol = attach(
             transport,
             self,
             self._limit_closing,
             self._log,
             client_side=client_side,
-            max_frame_size=self._limits.max_message_size,
+            # what cannot be compressed grows a little
+            max_frame_size=max_size if deflate is None else max_size + max_size // 8 + 64,
         )
+        self._frames = frames
+        if deflate is not None:
+            self._frames = CompressingFrames(frames, deflate)
+            self._deflate = deflate
+            self._direct = False
         self._gathering: GatheringTransport = gathering
         self._pending = gathering.pending
 
@@ -183,7 +206,7 @@ class Endpoint(WSListener):
         if (
             (opcode is _BINARY or opcode is _TEXT)
             and frame.fin
-            and self._fragments is None
+            and self._direct
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
         ):
             message = _new_message(Message)  # a third cheaper than calling the class
@@ -213,11 +236,11 @@ class Endpoint(WSListener):
             self._batch.close()
 
     def _take_other(self, opcode: WSMsgType, frame: WSFrame) -> None:
-        """Take a control frame or a fragment (RFC 6455 sections 5.4 and 5.5)."""
+        """Take whatever is not a plain message in one frame (RFC 6455 sections 5.4 and 5.5)."""
         if self._ended:
             return
         self._events.heard()
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        if frame.rsv2 or frame.rsv3 or (frame.rsv1 and not self._may_be_compressed(opcode)):
             self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
         elif opcode is _PING:
             self._frames.send_pong(frame.get_payload_as_bytes())
@@ -227,28 +250,56 @@ class Endpoint(WSListener):
         elif opcode is _CLOSE:
             self._close_received(frame)
         else:
-            self._take_fragment(opcode, frame)
+            self._take_part(opcode, frame)
 
-    def _take_fragment(self, opcode: WSMsgType, frame: WSFrame) -> None:
-        if (opcode is _CONTINUATION) == (self._fragments is None):
+    def _may_be_compressed(self, opcode: WSMsgType) -> bool:
+        return self._deflate is not None and (opcode is _TEXT or opcode is _BINARY)
+
+    def _take_part(self, opcode: WSMsgType, frame: WSFrame) -> None:
+        """Take one frame of a message that is fragmented, or may be compressed."""
+        first = opcode is not _CONTINUATION
+        if first != (self._parts is None):
             self._violated(PROTOCOL_ERROR, "fragments out of order")
             return
-        if self._fragments is None:
-            self._fragments = []
-            self._fragments_kind = TEXT if opcode is _TEXT else BINARY
-            self._fragments_size = 0
-        self._fragments_size += frame.payload_size
-        if self._fragments_size > self._limits.max_message_size:
-            self._violated(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
+        if self._parts is None:
+            self._direct = False
+            self._parts = []
+            self._parts_size = 0
+            self._parts_kind = TEXT if opcode is _TEXT else BINARY
+            self._compressed = bool(frame.rsv1)
+        limit = self._limits.max_fragments
+        if len(self._parts) == limit:
+            self._violated(POLICY_VIOLATION, f"message of more than {limit} fragments")
             return
-        self._fragments.append(frame.get_payload_as_bytes())
+        part = self._part(frame, first=first)
+        if part is None:
+            return
+        self._parts_size += len(part)
+        self._parts.append(part)
         if frame.fin:
-            data = b"".join(self._fragments)
-            self._fragments = None
-            if self._fragments_kind is TEXT and not _is_utf8(data):
+            data = b"".join(self._parts)
+            self._parts = None
+            self._direct = self._deflate is None
+            if self._parts_kind is TEXT and not _is_utf8(data):
                 self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
                 return
-            self.deliver(Message(self._fragments_kind, data))
+            self.deliver(Message(self._parts_kind, data))
+
+    def _part(self, frame: WSFrame, *, first: bool) -> bytes | None:
+        """Return what a frame adds to its message; None: it was a violation."""
+        room = self._limits.max_message_size - self._parts_size
+        if self._compressed and self._deflate is not None:
+            try:
+                return self._deflate.decompress(
+                    frame.get_payload_as_bytes(), first=first, final=bool(frame.fin), room=room
+                )
+            except InflateError as error:
+                self._violated(TOO_BIG if error.too_big else INVALID_PAYLOAD, str(error))
+                return None
+        if frame.payload_size > room:
+            self._violated(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
+            return None
+        return frame.get_payload_as_bytes()
 
     def _close_received(self, frame: WSFrame) -> None:
         body = frame.get_payload_as_bytes()
@@ -293,12 +344,15 @@ class Endpoint(WSListener):
         self._gathering.give_up()
         if self._batch.is_open:  # perhaps no further frame of this read is looked at
             self._batch.close()
-        self._transport.set_protocol(Lingering(partial(self.on_ws_disconnected, self._frames)))
+        self._transport.set_protocol(Lingering(self._lost))
         self.resume_reading()
         self._limit_closing()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Take note that the transport is gone."""
+        self._lost()
+
+    def _lost(self) -> None:
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._end(Close(LOST, "connection lost"))
@@ -313,7 +367,7 @@ class Endpoint(WSListener):
             self._ended = True
             self.deliver = _ignore
             self.wake_at = NEVER
-            self._fragments = None
+            self._parts = None
             self._events.ended(close, violation=violation)
 
     # Sending

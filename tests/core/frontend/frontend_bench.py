@@ -19,6 +19,7 @@ from wsgw_core.frontend.listener import Listener
 from wsgw_core.frontend.request_headers import RequestHeaders
 from wsgw_core.relay.session_opener import SessionOpener
 from wsgw_core.testing.fakes import FakeBackend
+from wsgw_core.websocket import CompressionOptions
 
 from ..relay.relay_bench import RelayBench
 
@@ -109,6 +110,7 @@ class FrontendBench:
                     ("X-Secret",), "X-Balancer-Reconnect", trust_forwarded_for=True
                 ),
                 limits=limits or Limits(),
+                compression=CompressionOptions(),
                 max_header_bytes=max_header_bytes,
                 timeout=timeout,
                 read_batch=ReadBatch(),

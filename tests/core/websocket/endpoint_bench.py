@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from wsgw_core.api import Close, Limits, Message, ReadBatch
 from wsgw_core.testing.watch import Watch
-from wsgw_core.websocket import Endpoint
+from wsgw_core.websocket import Deflate, Endpoint
 
 from .raw_frames import RawFrame, read_frame
 
@@ -87,11 +87,14 @@ class Bench:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    def __init__(self, limits: Limits, batch: ReadBatch, *, client_side: bool) -> None:
+    def __init__(
+        self, limits: Limits, batch: ReadBatch, deflate: Deflate | None, *, client_side: bool
+    ) -> None:
         self.events = Events()
         self.batch = batch
         self.masked = not client_side
         self._limits = limits
+        self._deflate = deflate
         self._client_side = client_side
         self.peer: socket.socket
 
@@ -103,7 +106,7 @@ class Bench:
         self.endpoint.deliver = self.events.deliver
         transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
         transport.pause_reading()
-        self.endpoint.attach(transport, client_side=self._client_side)
+        self.endpoint.attach(transport, client_side=self._client_side, deflate=self._deflate)
         self.reader, self.writer = await asyncio.open_connection(sock=theirs, limit=2**20)
 
     def write(self, data: bytes) -> None:
@@ -113,7 +116,7 @@ class Bench:
         async with asyncio.timeout(PATIENCE):
             frame = await read_frame(self.reader)
         assert frame.masked == self._client_side
-        assert frame.reserved == 0
+        assert frame.reserved == 0 or self._deflate is not None
         return frame
 
     async def read_to_end(self) -> bytes:
@@ -151,9 +154,10 @@ async def endpoint_bench(
     batch: ReadBatch | None = None,
     send_buffer: int | None = None,
     first_bytes: bytes | None = b"",
+    deflate: Deflate | None = None,
 ) -> AsyncIterator[Bench]:
     """Connect an endpoint and have it read, unless `first_bytes` is None."""
-    bench = Bench(limits or Limits(), batch or ReadBatch(), client_side=client_side)
+    bench = Bench(limits or Limits(), batch or ReadBatch(), deflate, client_side=client_side)
     await bench.connect(send_buffer)
     if first_bytes is not None:
         bench.endpoint.begin(first_bytes)

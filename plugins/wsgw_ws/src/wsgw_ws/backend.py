@@ -69,7 +69,9 @@ class WebSocketBackend:
 
     async def _shake_hands(self, request: DialRequest) -> tuple[ClientHandshake, Answer]:
         uri = self._target(request.path)
-        handshake = ClientHandshake(uri, request, self._settings.max_answer_head)
+        handshake = ClientHandshake(
+            uri, request, self._settings.max_answer_head, self._settings.compression
+        )
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):

@@ -35,6 +35,7 @@ class WebSocketConnection:
         "_account",
         "_asked_to_close",
         "_clock",
+        "_deflate",
         "_endpoint",
         "_handshake",
         "_heard",
@@ -48,6 +49,7 @@ class WebSocketConnection:
         "_settings",
         "_sink",
         "_usable",
+        "_violations",
         "_watched",
         "headers",
         "send",
@@ -73,6 +75,10 @@ class WebSocketConnection:
         )
         self._handshake: ClientHandshake | None = handshake
         self._rest = answer.rest
+        self._deflate = answer.deflate
+        self._violations = context.metrics.counter(
+            "backend_violations", "Connections on which a backend broke the protocol or a limit."
+        )
         self._sink = sink
         self._settings = settings
         self._clock = context.clock
@@ -108,7 +114,7 @@ class WebSocketConnection:
             return
         self._usable = True
         self._endpoint.deliver = self._sink.message
-        self._endpoint.attach(handshake.transport, client_side=True)
+        self._endpoint.attach(handshake.transport, client_side=True, deflate=self._deflate)
         self._pinger.add(self)
         self._clock.call_soon(self._begin)
 
@@ -201,6 +207,8 @@ class WebSocketConnection:
 
     def ended(self, close: Close, *, violation: bool) -> None:
         """Tell the session how the backend ended it."""
+        if violation:
+            self._violations.value += 1
         self._pinger.remove(self)
         abnormal = (
             violation or close.code == _LOST or close.code in self._settings.abnormal_close_codes

@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest
-from wsgw_core.websocket import HeadReader, HeadTooLarge
+from wsgw_core.websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
 
 _MAX_BODY = 64 * 1024  # of an answer that declines
 
@@ -27,11 +27,13 @@ class Answer:
     Attributes:
         response: its head.
         subprotocol: its choice among the offers.
+        deflate: the compression agreed on.
         rest: bytes that came behind the head.
     """
 
     response: Response
     subprotocol: str | None
+    deflate: Deflate | None
     rest: bytes
 
 
@@ -42,11 +44,21 @@ class ClientHandshake(asyncio.Protocol):
         uri: where to.
         request: the session's wish.
         max_head: bound of the answer's head in bytes.
+        compression: what is offered.
     """
 
-    def __init__(self, uri: WebSocketURI, request: DialRequest, max_head: int) -> None:
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        request: DialRequest,
+        max_head: int,
+        compression: CompressionOptions,
+    ) -> None:
         offers = [Subprotocol(name) for name in request.subprotocols]
-        self._client = ClientProtocol(uri, subprotocols=offers or None)
+        self._client = ClientProtocol(
+            uri, subprotocols=offers or None, extensions=compression.offers()
+        )
+        self._compression = compression
         self._request = request
         self._head = HeadReader(max_head)
         self._declining: _DecliningBody | None = None
@@ -102,7 +114,14 @@ class ClientHandshake(asyncio.Protocol):
         if response.status_code == 101:
             self._client.process_response(response)
             self.transport.pause_reading()
-            self.answer.set_result(Answer(response, self._client.subprotocol, self._head.rest))
+            self.answer.set_result(
+                Answer(
+                    response,
+                    self._client.subprotocol,
+                    self._compression.agreed(self._client.extensions),
+                    self._head.rest,
+                )
+            )
         elif 300 <= response.status_code < 500:
             self._declining = _DecliningBody(response)
             self._finish_declining(self._head.rest)

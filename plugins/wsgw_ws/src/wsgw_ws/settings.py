@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from wsgw_core.api import Duration, Options, Size
+from wsgw_core.websocket import CompressionOptions
 
 
 def _check_url(url: str) -> str:
@@ -50,6 +51,7 @@ class WebSocketSettings(Options):
         default=(1001, 1005, 1006, 1011, 1012, 1013, 1014),
         description="close codes after which the session moves to another backend",
     )
+    compression: CompressionOptions = CompressionOptions()
     handshake_timeout: Duration = Field(
         default=10.0, gt=0, description="bound of connecting and of the opening handshake"
     )

@@ -1,0 +1,246 @@
+"""Messages under permessage-deflate (RFC 7692), against Python's own zlib."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from websockets.datastructures import Headers
+from websockets.server import ServerProtocol
+
+from wsgw_core.api import BINARY, Limits, Message
+from wsgw_core.testing.fakes import as_message
+from wsgw_core.websocket import CompressionOptions, Deflate
+
+from . import raw_frames as raw
+from .endpoint_bench import Bench, endpoint_bench
+from .raw_frames import frame
+
+TAIL = b"\x00\x00\xff\xff"
+COMPRESSED = 4  # RSV1
+LIMITS = Limits(max_message_size=1000, max_fragments=8)
+
+
+def agree(offer: str = "permessage-deflate; client_max_window_bits", **options: Any) -> Deflate:
+    """Make the server's side of a handshake."""
+    compression = CompressionOptions(enabled=True, **options)
+    server = ServerProtocol(extensions=compression.accepted_offers())
+    _, extensions = server.process_extensions(Headers({"Sec-WebSocket-Extensions": offer}))
+    deflate = compression.agreed(extensions)
+    assert deflate is not None
+    return deflate
+
+
+class Peer:
+    """The other end's compressor and decompressor."""
+
+    def __init__(self, level: int = 9) -> None:
+        self._compressor = zlib.compressobj(level, wbits=-12)
+        self._decompressor = zlib.decompressobj(wbits=-15)
+
+    def compress(self, data: bytes) -> bytes:
+        data = self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
+        assert data.endswith(TAIL)
+        return data[:-4]
+
+    def decompress(self, data: bytes) -> bytes:
+        return self._decompressor.decompress(data + TAIL)
+
+
+async def closed_with(bench: Bench) -> int:
+    """Return the code that the peer is closed with."""
+    close = await bench.read_frame()
+    assert close.opcode == raw.CLOSE
+    bench.writer.close()
+    end, violation = await bench.events.until_ended()
+    assert violation
+    code = int.from_bytes(close.payload[:2], "big")
+    assert end.code == code
+    return code
+
+
+class TestReceiving:
+    @pytest.mark.parametrize("size", [1, 125, 999, 1000])
+    @pytest.mark.parametrize("noise", [False, True])
+    async def test_any_size_up_to_the_bound(self, size: int, *, noise: bool) -> None:
+        peer = Peer()
+        data = os.urandom(size) if noise else b"x" * size
+        async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
+            bench.write(frame(raw.BINARY, peer.compress(data), reserved=COMPRESSED))
+            bench.write(frame(raw.BINARY, peer.compress(data), reserved=COMPRESSED))
+            bench.write(frame(raw.BINARY, data))
+            assert await bench.events.until_messages(3) == [Message(BINARY, data)] * 3
+
+    async def test_the_bound_itself_at_the_default(self) -> None:
+        data = os.urandom(1024 * 1024)
+        async with endpoint_bench(deflate=agree()) as bench:
+            bench.write(frame(raw.BINARY, Peer(level=0).compress(data), reserved=COMPRESSED))
+            assert await bench.events.until_messages(1) == [Message(BINARY, data)]
+
+    @pytest.mark.parametrize("compressed", [False, True])
+    @pytest.mark.parametrize("size", [1001, 1010, 1_000_000])
+    @pytest.mark.parametrize("noise", [False, True])
+    async def test_more_than_the_bound(self, size: int, *, compressed: bool, noise: bool) -> None:
+        data = os.urandom(size) if noise else b"x" * size
+        async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
+            if compressed:
+                bench.write(frame(raw.BINARY, Peer().compress(data), reserved=COMPRESSED))
+            else:
+                bench.write(frame(raw.BINARY, data))
+            assert await closed_with(bench) == 1009
+            assert not bench.events.messages
+
+    @pytest.mark.parametrize("cut", range(1, 13))
+    async def test_fragments_of_one_compressed_message(self, cut: int) -> None:
+        data = Peer().compress("grüße an alle".encode())
+        async with endpoint_bench(deflate=agree()) as bench:
+            bench.write(frame(raw.TEXT, data[:cut], fin=False, reserved=COMPRESSED))
+            bench.write(frame(raw.PING, b"between"))
+            bench.write(frame(raw.CONTINUATION, data[cut:], fin=True))
+            assert await bench.events.until_messages(1) == [as_message("grüße an alle")]
+            assert (await bench.read_frame()).payload == b"between"
+
+    async def test_an_empty_last_fragment(self) -> None:
+        data = Peer().compress(b"hello")
+        async with endpoint_bench(deflate=agree()) as bench:
+            bench.write(frame(raw.TEXT, data, fin=False, reserved=COMPRESSED))
+            bench.write(frame(raw.CONTINUATION))
+            assert await bench.events.until_messages(1) == [as_message("hello")]
+
+    @pytest.mark.parametrize("size", [1000, 1001, 100_000])
+    async def test_the_bound_counts_over_all_fragments(self, size: int) -> None:
+        """A bound of nothing, once the message is full, must not be taken for no bound."""
+        data, peer = b"x" * size, Peer()
+        async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
+            whole = peer.compress(data[:1000]) + TAIL
+            bench.write(frame(raw.BINARY, whole, fin=False, reserved=COMPRESSED))
+            bench.write(frame(raw.CONTINUATION, peer.compress(data[1000:])))
+            if size == 1000:
+                assert await bench.events.until_messages(1) == [Message(BINARY, data)]
+            else:
+                assert await closed_with(bench) == 1009
+
+    async def test_uncompressed_fragments_between_compressed_messages(self) -> None:
+        peer = Peer()
+        async with endpoint_bench(deflate=agree()) as bench:
+            for _ in range(2):
+                bench.write(frame(raw.TEXT, peer.compress(b"one"), reserved=COMPRESSED))
+                bench.write(frame(raw.TEXT, b"t", fin=False) + frame(raw.CONTINUATION, b"wo"))
+            texts = [message.text for message in await bench.events.until_messages(4)]
+            assert texts == ["one", "two"] * 2
+
+    @pytest.mark.parametrize(
+        ("data", "code"),
+        [
+            (frame(raw.TEXT, b"\xff\xff\xff", reserved=COMPRESSED), 1007),
+            (frame(raw.TEXT, Peer().compress(b"\xff"), reserved=COMPRESSED), 1007),
+            (frame(raw.PING, b"", reserved=COMPRESSED), 1002),
+            (frame(raw.TEXT, b"a", reserved=2), 1002),
+            (frame(raw.TEXT, Peer().compress(b"a"), reserved=COMPRESSED | 1), 1002),
+            (
+                frame(raw.TEXT, b"a", fin=False)
+                + frame(raw.CONTINUATION, b"b", reserved=COMPRESSED),
+                1002,
+            ),
+            (frame(raw.TEXT, b"", fin=False) + frame(raw.CONTINUATION, b"", fin=False) * 8, 1008),
+        ],
+        ids=["garbage", "not UTF-8", "a ping", "RSV2", "RSV3", "a continuation", "fragments"],
+    )
+    async def test_what_is_refused(self, data: bytes, code: int) -> None:
+        async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
+            bench.write(data)
+            assert await closed_with(bench) == code
+
+    @pytest.mark.parametrize("client_side", [False, True])
+    async def test_compressed_without_agreement(self, *, client_side: bool) -> None:
+        async with endpoint_bench(client_side=client_side) as bench:
+            data = Peer().compress(b"hello")
+            bench.write(frame(raw.TEXT, data, masked=bench.masked, reserved=COMPRESSED))
+            assert await closed_with(bench) == 1002
+
+
+class TestFragments:
+    @pytest.mark.parametrize("count", [8, 9])
+    async def test_their_number_is_bounded(self, count: int) -> None:
+        async with endpoint_bench(limits=LIMITS) as bench:
+            bench.write(frame(raw.TEXT, b"", fin=False))
+            bench.write(frame(raw.CONTINUATION, b"", fin=False) * (count - 2))
+            bench.write(frame(raw.CONTINUATION, b"x"))
+            if count == 8:
+                assert await bench.events.until_messages(1) == [as_message("x")]
+            else:
+                assert await closed_with(bench) == 1008
+
+    async def test_each_message_has_its_own_count(self) -> None:
+        message = frame(raw.TEXT, b"a", fin=False) + frame(raw.CONTINUATION, b"b")
+        async with endpoint_bench(limits=LIMITS) as bench:
+            bench.write(message * 20)
+            await bench.events.until_messages(20)
+
+
+class TestSending:
+    @pytest.mark.parametrize("client_side", [False, True])
+    @pytest.mark.parametrize("no_context_takeover", [False, True])
+    async def test_the_peer_reads_what_was_sent(
+        self, *, client_side: bool, no_context_takeover: bool
+    ) -> None:
+        deflate = agree(no_context_takeover=no_context_takeover)
+        noise = os.urandom(500)
+        messages = [noise, b"short", b"y" * 500, noise]
+        peer, sizes = Peer(), []
+        async with endpoint_bench(deflate=deflate, client_side=client_side) as bench:
+            for message in messages:
+                bench.endpoint.send(Message(BINARY, message))
+            for message in messages:
+                got = await bench.read_frame()
+                if len(message) < 64:
+                    assert (got.reserved, got.payload) == (0, message)
+                else:
+                    assert got.reserved == COMPRESSED
+                    assert peer.decompress(got.payload) == message
+                sizes.append(len(got.payload))
+        assert sizes[2] < 100
+        # with the context kept, the last one is only a reference to the first
+        assert (sizes[3] < 100) != no_context_takeover
+
+    async def test_control_frames_stay_as_they_are(self) -> None:
+        async with endpoint_bench(deflate=agree(min_size=1)) as bench:
+            bench.endpoint.ping(b"12345678" * 15)
+            got = await bench.read_frame()
+            assert (got.opcode, got.reserved, got.payload) == (raw.PING, 0, b"12345678" * 15)
+            bench.write(raw.close_frame())
+            got = await bench.read_frame()
+            assert (got.opcode, got.reserved, got.payload) == (raw.CLOSE, 0, b"")
+
+    async def test_gathered_messages_keep_their_order(self) -> None:
+        peer = Peer()
+        async with endpoint_bench(deflate=agree()) as bench:
+            bench.batch.is_open = True
+            for number in range(10):
+                bench.endpoint.send(Message(BINARY, b"%d" % number * 100))
+            bench.batch.close()
+            for number in range(10):
+                assert peer.decompress((await bench.read_frame()).payload) == b"%d" % number * 100
+
+
+class TestOptions:
+    @pytest.mark.parametrize("value", [True, "true", {"enabled": True}])
+    def test_one_key_turns_it_on(self, value: object) -> None:
+        assert CompressionOptions.model_validate(value) == CompressionOptions(enabled=True)
+
+    def test_it_is_off_by_default(self) -> None:
+        assert not CompressionOptions().accepted_offers()
+        assert not CompressionOptions().offers()
+
+    @pytest.mark.parametrize(
+        "value", [{"window-bits": 8}, {"window-bits": 16}, {"level": 0}, {"min-size": 0}, "perhaps"]
+    )
+    def test_what_cannot_be(self, value: object) -> None:
+        with pytest.raises(ValidationError):
+            CompressionOptions.model_validate(value)
+
+    def test_nothing_agreed_is_no_compression(self) -> None:
+        assert CompressionOptions(enabled=True).agreed(()) is None

@@ -1,0 +1,169 @@
+"""Compression of messages, permessage-deflate (RFC 7692), negotiated for each leg by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from picows import WSTransport
+from pydantic import Field, model_validator
+from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.extensions import ClientExtensionFactory, Extension, ServerExtensionFactory
+from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
+from websockets.frames import Frame, Opcode
+
+from ..api import Options, Size
+
+
+class CompressionOptions(Options):
+    """Compression on one leg; `compression: true` is enough to turn it on."""
+
+    enabled: bool = Field(
+        default=False, description="whether compression is agreed to (frontend) or offered"
+    )
+    window_bits: int = Field(
+        default=12,
+        ge=9,
+        le=15,
+        description="size of the windows asked for, as a power of two: memory against ratio",
+    )
+    no_context_takeover: bool = Field(
+        default=False,
+        description="compress each message by itself: no memory between messages, a worse ratio",
+    )
+    level: int = Field(default=1, ge=1, le=9, description="1 is fast, 9 is small")
+    memory_level: int = Field(
+        default=5, ge=1, le=9, description="memory of the compressor: 2 to the power of 9 + this"
+    )
+    min_size: Size = Field(default=64, ge=1, description="smaller messages are sent as they are")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        return value if isinstance(value, (Mapping, cls)) else {"enabled": value}
+
+    def accepted_offers(self) -> Sequence[ServerExtensionFactory] | None:
+        """Return what a server's handshake agrees to; None: nothing."""
+        if not self.enabled:
+            return None
+        return (
+            ServerPerMessageDeflateFactory(
+                server_no_context_takeover=self.no_context_takeover,
+                client_no_context_takeover=self.no_context_takeover,
+                server_max_window_bits=self.window_bits,
+                client_max_window_bits=self.window_bits,
+                compress_settings=self._settings,
+            ),
+        )
+
+    def offers(self) -> Sequence[ClientExtensionFactory] | None:
+        """Return what a client's handshake offers; None: nothing."""
+        if not self.enabled:
+            return None
+        return (
+            ClientPerMessageDeflateFactory(
+                server_no_context_takeover=self.no_context_takeover,
+                client_no_context_takeover=self.no_context_takeover,
+                server_max_window_bits=self.window_bits,
+                client_max_window_bits=self.window_bits,
+                compress_settings=self._settings,
+            ),
+        )
+
+    def agreed(self, extensions: Sequence[Extension]) -> Deflate | None:
+        """Return what the handshake's outcome means for the messages; None: no compression.
+
+        Args:
+            extensions: those of the `websockets` protocol object that made the handshake.
+        """
+        for extension in extensions:
+            if isinstance(extension, PerMessageDeflate):
+                return Deflate(extension, self.min_size)
+        return None
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"level": self.level, "memLevel": self.memory_level}
+
+
+class InflateError(Exception):
+    """What the peer sent as compressed is not, or is too much."""
+
+    def __init__(self, reason: str, *, too_big: bool = False) -> None:
+        self.too_big = too_big
+        super().__init__(reason)
+
+
+class Deflate:
+    """Compresses and decompresses the messages of one connection.
+
+    Args:
+        extension: as negotiated; keeps the two contexts.
+        min_size: shorter payloads are not worth it.
+    """
+
+    __slots__ = ("_extension", "min_size")
+
+    def __init__(self, extension: PerMessageDeflate, min_size: int) -> None:
+        self._extension = extension
+        self.min_size = min_size
+
+    def compress(self, data: bytes) -> bytes | bytearray | memoryview:
+        """Return the payload of a frame that says so by its RSV1 bit."""
+        return self._extension.encode(Frame(Opcode.BINARY, data)).data
+
+    def decompress(self, data: bytes, *, first: bool, final: bool, room: int) -> bytes:
+        """Return what one frame of a compressed message stands for.
+
+        Args:
+            data: the frame's payload.
+            first: whether it is the first frame of its message.
+            final: whether it is the last.
+            room: bytes that the message may still grow by; no more are ever made, but for one.
+
+        Raises:
+            InflateError: not deflated data, or more than there is room for.
+        """
+        opcode = Opcode.BINARY if first else Opcode.CONT
+        try:
+            # without room one byte is asked for: zero would mean no bound
+            frame = self._extension.decode(
+                Frame(opcode, data, fin=final, rsv1=first), max_size=room or 1
+            )
+        except PayloadTooBig as error:
+            raise InflateError("message too long after decompression", too_big=True) from error
+        except ProtocolError as error:
+            raise InflateError("not valid deflate data") from error
+        if len(frame.data) > room:
+            raise InflateError("message too long after decompression", too_big=True)
+        return bytes(frame.data)
+
+
+class CompressingFrames:
+    """What an endpoint sends its frames by when compression was agreed on.
+
+    Args:
+        frames: the uncompressed way; control frames take it as it is.
+        deflate: of this connection.
+    """
+
+    __slots__ = ("_deflate", "_send", "disconnect", "send_close", "send_ping", "send_pong")
+
+    def __init__(self, frames: WSTransport, deflate: Deflate) -> None:
+        self._send = frames.send
+        self._deflate = deflate
+        self.send_ping = frames.send_ping
+        self.send_pong = frames.send_pong
+        self.send_close = frames.send_close
+        self.disconnect = frames.disconnect
+
+    def send(self, opcode: Any, data: bytes) -> None:
+        """Send one frame, compressed when it is long enough."""
+        if len(data) < self._deflate.min_size:
+            self._send(opcode, data)
+        else:
+            self._send(opcode, self._deflate.compress(data), fin=True, rsv1=True)
