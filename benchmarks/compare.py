@@ -2,7 +2,8 @@
 
 Each of them relays between the same load generator and the same echo backends. It has one processor
 to itself; load and backends share another. What is compared is processor time for one echo round
-trip, and memory for one idle connection. See benchmarks/README.md.
+trip, and memory for one idle connection. Clients can speak TLS, and compress their messages. See
+benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import trustme
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 20.0  # for a process to start or to end
@@ -44,7 +47,7 @@ http {{
   scgi_temp_path {folder}/scgi;
   upstream backends {{ {servers} }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{tls};
     location / {{
       proxy_pass http://backends;
       proxy_http_version 1.1;
@@ -54,6 +57,16 @@ http {{
     }}
   }}
 }}
+"""
+
+NGINX_TLS = " ssl; ssl_certificate {pem}; ssl_certificate_key {pem}; ssl_protocols TLSv1.3"
+HAPROXY_TLS = " ssl crt {pem} ssl-min-ver TLSv1.3"
+
+WSGW_TLS = """\
+server:
+  frontend:
+    tls: {{certificate: {pem}, minimum-version: "1.3"}}
+    compression: {compression}
 """
 
 HAPROXY = """\
@@ -67,7 +80,7 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend clients
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096{tls}
   default_backend backends
 backend backends
 {servers}
@@ -108,6 +121,33 @@ class Contender:
     command: tuple[str, ...]
     port: int
     environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """What clients speak.
+
+    Attributes:
+        tls: the certificate with its key; None: no TLS.
+        compressed: whether they compress. Only wsgw looks into messages, others pass them on.
+    """
+
+    tls: Path | None
+    compressed: bool
+
+    @property
+    def scheme(self) -> str:
+        """The URLs' scheme."""
+        return "ws" if self.tls is None else "wss"
+
+
+def frontend(name: str, folder: Path) -> Frontend:
+    """Prepare what the command line asks for."""
+    if name == "plain":
+        return Frontend(None, compressed=False)
+    pem = folder / "certificate.pem"
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    return Frontend(pem, compressed=name == "compressed")
 
 
 class Processors:
@@ -188,7 +228,12 @@ def echo_backends(processor: int) -> Iterator[list[int]]:
 
 
 def contenders(
-    gateway: Sequence[str], backends: Sequence[int], folder: Path, *, with_haproxy: bool
+    gateway: Sequence[str],
+    backends: Sequence[int],
+    folder: Path,
+    spoken: Frontend,
+    *,
+    with_haproxy: bool,
 ) -> list[Contender]:
     """Return those that are installed; say which are not."""
     own = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
@@ -196,12 +241,19 @@ def contenders(
     port = free_port()
     urls = ",".join(f"ws://127.0.0.1:{backend}" for backend in backends)
     variables = {"FE_ADDR": f"127.0.0.1:{port}", "BE_URLS": urls}
-    found = [Contender("wsgw", (*gateway, "run"), port, {**clean, **variables})]
+    command: tuple[str, ...] = (*gateway, "run")
+    if spoken.tls is not None:
+        file = folder / "wsgw.yaml"
+        compression = str(spoken.compressed).lower()
+        file.write_text(WSGW_TLS.format(pem=spoken.tls, compression=compression))
+        command = (*command, "-c", str(file))
+    found = [Contender("wsgw", command, port, {**clean, **variables})]
 
     if nginx := _installed("nginx"):
         port = free_port()
         servers = " ".join(f"server 127.0.0.1:{backend};" for backend in backends)
-        text = NGINX.format(folder=folder, port=port, servers=servers, files=FILES)
+        tls = NGINX_TLS.format(pem=spoken.tls) if spoken.tls is not None else ""
+        text = NGINX.format(folder=folder, port=port, servers=servers, files=FILES, tls=tls)
         file = folder / "nginx.conf"
         file.write_text(text)
         command = (nginx, "-p", str(folder), "-c", str(file), "-e", str(folder / "nginx.log"))
@@ -214,7 +266,8 @@ def contenders(
             for number, backend in enumerate(backends)
         )
         file = folder / "haproxy.cfg"
-        file.write_text(HAPROXY.format(port=port, servers=servers, connections=FILES))
+        tls = HAPROXY_TLS.format(pem=spoken.tls) if spoken.tls is not None else ""
+        file.write_text(HAPROXY.format(port=port, servers=servers, connections=FILES, tls=tls))
         found.append(Contender("haproxy", (haproxy, "-db", "-f", str(file)), port, clean))
     return found
 
@@ -227,7 +280,12 @@ def _installed(name: str) -> str | None:
 
 
 def measure(
-    contender: Contender, workload: Workload, seconds: float, processors: Processors, folder: Path
+    contender: Contender,
+    spoken: Frontend,
+    workload: Workload,
+    seconds: float,
+    processors: Processors,
+    folder: Path,
 ) -> dict[str, float]:
     """Start a contender, load it, and return what the load generator found."""
     log = folder / f"{contender.name}.log"
@@ -238,9 +296,10 @@ def measure(
         load = pinned(
             processors.load,
             *(sys.executable, str(HERE / "load.py"), workload.what),
-            *(f"ws://127.0.0.1:{contender.port}/", str(process.pid), str(workload.connections)),
-            *map(str, workload.shape),
+            *(f"{spoken.scheme}://127.0.0.1:{contender.port}/", str(process.pid)),
+            *map(str, (workload.connections, *workload.shape)),
             *([str(seconds)] if workload.what == "echo" else []),
+            *(["compressed"] if workload.what == "echo" and spoken.compressed else []),
         )
         try:
             done = subprocess.run(
@@ -285,6 +344,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--workload", action="append", choices=WORKLOADS, help="may be repeated; all by default"
     )
+    parser.add_argument(
+        "--frontend",
+        choices=("plain", "tls", "compressed"),
+        default="plain",
+        help="what clients speak (plain); `compressed` is TLS with compressed messages",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="of each echo workload (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (3)")
     parser.add_argument("--no-haproxy", action="store_true", help="compare with nginx only")
@@ -310,7 +375,10 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wsgw-bench-")))
         backends = stack.enter_context(echo_backends(processors.load))
-        found = contenders(options.gateway, backends, folder, with_haproxy=not options.no_haproxy)
+        spoken = frontend(options.frontend, folder)
+        found = contenders(
+            options.gateway, backends, folder, spoken, with_haproxy=not options.no_haproxy
+        )
         for title in options.workload or WORKLOADS:
             workload = WORKLOADS[title]
             rounds = 1 if workload.what == "idle" else options.rounds
@@ -320,7 +388,7 @@ def main() -> None:
                     said = f"{title}, round {number + 1} of {rounds}: {contender.name}"
                     print(said, file=sys.stderr, flush=True)
                     results[title][contender.name].append(
-                        measure(contender, workload, options.seconds, processors, folder)
+                        measure(contender, spoken, workload, options.seconds, processors, folder)
                     )
     print(table(results))
     if options.json:

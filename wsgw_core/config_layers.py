@@ -125,9 +125,7 @@ class _FileLayer:
         """Return the tree of what stands at a key path, None when it is rejected."""
         self.layer.origins[path] = self._origin(written)
         if (model := model_in(annotation)) is not None:
-            if isinstance(data, dict):
-                return self._section(data, model, written, path)
-            return self._reject(path, data, "a mapping (keys and values)")
+            return self._section(data, model, written, path)
         if model_in(item_type(annotation)) is not None:
             if not isinstance(data, list):
                 return self._reject(path, data, "a list")
@@ -142,8 +140,13 @@ class _FileLayer:
         return Setting(data, self._origin(written), self._origins_below(data, written, path))
 
     def _section(
-        self, data: dict[str, Any], model: type[BaseModel], written: KeyPath, path: KeyPath
-    ) -> dict[str, Any]:
+        self, data: Any, model: type[BaseModel], written: KeyPath, path: KeyPath
+    ) -> dict[str, Any] | None:
+        if isinstance(data, bool) and "enabled" in model.model_fields:
+            return {"enabled": Setting(data, self._origin(written))}  # `compression: true`
+        if not isinstance(data, dict):
+            self._reject(path, data, "a mapping (keys and values)")
+            return None
         known = known_keys(model)
         spelt: dict[str, str] = {}
         section: dict[str, Any] = {}

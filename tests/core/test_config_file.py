@@ -117,6 +117,15 @@ def test_dashes_and_underscores_are_the_same(write: Write) -> None:
     assert load_config(underscores, {}).failover.ping_timeout == 7.0
 
 
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_section_that_can_be_switched_takes_the_switch_alone(
+    write: Write, *, switch: bool
+) -> None:
+    text = f"server: {{frontend: {{compression: {switch}}}}}\nfailover: {switch}"
+    config = load_config(write(text.lower()), {"BE_URLS": "ws://a:1"})
+    assert config.server.frontend.compression.enabled == config.failover.enabled == switch
+
+
 def test_toml_says_the_same_as_yaml(write: Write) -> None:
     toml = '[[upstream.backends]]\nurl = "ws://a:1"\n[failover]\nping_timeout = "7s"\n'
     yaml_text = BACKEND + "failover: {ping-timeout: 7s}\n"
@@ -226,6 +235,10 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
         (
             "failover: {retry-statuses: 408}",
             "wsgw.yaml:2: failover.retry-statuses: found 408, allowed: a list",
+        ),
+        (
+            "failover: maybe",
+            "wsgw.yaml:2: failover: found 'maybe', allowed: a mapping (keys and values)",
         ),
         (
             "failover: {enabled: maybe}",

@@ -330,6 +330,8 @@ class Endpoint(WSListener):
         if not self._ended:
             self._give_up(code, reason)
             self._clock.call_soon(partial(self._end, Close(code, reason), violation=True))
+        else:  # behind the peer's close frame
+            self._listen_no_more()
 
     def _failed(self) -> None:
         """Take note that something of ours has raised while a frame was delivered."""
@@ -341,12 +343,15 @@ class Endpoint(WSListener):
     def _give_up(self, code: int, reason: str) -> None:
         """Tell the peer why, and read nothing more but its end."""
         self._send_close(code, reason)
+        self._listen_no_more()
+        self._limit_closing()
+
+    def _listen_no_more(self) -> None:
         self._gathering.give_up()
         if self._batch.is_open:  # perhaps no further frame of this read is looked at
             self._batch.close()
         self._transport.set_protocol(Lingering(self._lost))
         self.resume_reading()
-        self._limit_closing()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Take note that the transport is gone."""
