@@ -22,7 +22,7 @@ from .memory_transport import MemoryTransport
 MAX_SIZE, MAX_FRAGMENTS = 2000, 16
 # What is stricter here than there: RFC 6455 section 5.2 wants the shortest form of a length; the
 # number of fragments; a close frame is checked before the messages behind it are looked at.
-STRICTER = ("payload len", "fragments", "close code")
+STRICTER = ("payload len", "payload size > 125", "fragments", "close code")
 
 
 @dataclass(frozen=True)
