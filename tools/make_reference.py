@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -40,7 +41,6 @@ MEANINGS = {
     "server.block-headers": "headers of the client that no backend gets",
     "server.reconnect-header": "header with the value `1` that tells a backend of a session"
     " that it is not its first; dropped when a client sends it",
-    "server.trust-received-xff": "whether the client's `X-Forwarded-For` is continued or replaced",
     "server.logging-level": "records of this level and above go to stderr",
     "upstream.backends": "the backends; at least one",
     "upstream.backends[].kind": "the kind; by default the scheme of `url` stands for it",
@@ -98,7 +98,7 @@ def type_text(field: FieldInfo) -> str:
         text = "address"
     elif get_origin(annotation) is Literal:
         text = " or ".join(f"`{value}`" for value in get_args(annotation))
-    elif (item := item_type(annotation)) is not None:
+    elif (item := item_type(without_none(annotation))) is not None:
         text = "list of " + ("sections" if model_in(item) else item_text(item))
     else:
         text = plain_text(annotation)
@@ -112,6 +112,12 @@ def item_text(annotation: Any) -> str:
     return "whole numbers" if "int" in plain_text(annotation, words=False) else "texts"
 
 
+def without_none(annotation: Any) -> Any:
+    """Return `T` for `T | None`."""
+    parts = [each for each in get_args(annotation) if each is not NoneType]
+    return parts[0] if NoneType in get_args(annotation) and len(parts) == 1 else annotation
+
+
 def inside(annotation: Any) -> Iterator[Any]:
     """Yield an annotation and all that it is made of."""
     yield annotation
@@ -120,9 +126,9 @@ def inside(annotation: Any) -> Iterator[Any]:
 
 
 def plain_text(annotation: Any, *, words: bool = True) -> str:
-    """Say what a simple type is."""
+    """Say what a simple type is; one of our own is written as text."""
     options = list(inside(annotation))
-    found = next(each for each in (bool, int, float, str) if each in options)
+    found = next((each for each in (bool, int, float, str) if each in options), str)
     said = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
     return said[found] if words else found.__name__
 

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from .api import Duration, Limits, Options, Size
+from .api.options import HeaderName
+from .origin_pattern import OriginPattern
+from .server_tls_options import ServerTlsOptions
 from .websocket import CompressionOptions
 
 
@@ -44,7 +48,34 @@ def parse_address(value: Any) -> Any:
 
 
 ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str)]
-HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
+
+AllowedOrigin = Annotated[
+    OriginPattern,
+    BeforeValidator(OriginPattern.parse),
+    PlainSerializer(str),
+]
+
+
+def parse_network(value: Any) -> Any:
+    """Read `10.0.0.0/8`, `2001:db8::/32` or a single address.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, (IPv4Network, IPv6Network)):
+        return value
+    try:
+        return ip_network(value.strip() if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(
+            "not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set behind the prefix),"
+            " nor an address such as 192.0.2.7"
+        ) from None
+
+
+ProxyNetwork = Annotated[
+    IPv4Network | IPv6Network, BeforeValidator(parse_network), PlainSerializer(str)
+]
 
 
 def id_from_address(text: str) -> str:
@@ -57,7 +88,14 @@ class FrontendOptions(Options):
     """Where clients connect."""
 
     address: ListenAddress = Address("", 8080)
+    tls: ServerTlsOptions | None = None
     compression: CompressionOptions = CompressionOptions()
+    allowed_origins: tuple[AllowedOrigin, ...] = Field(
+        default=(),
+        description="sites from which browsers may connect, such as `https://app.example`,"
+        " `https://*.example.com` (every host below it) or `null`; none: all. Clients that send no"
+        " `Origin` are no browsers and are always let in",
+    )
 
 
 class AdminOptions(Options):
@@ -73,7 +111,21 @@ class ServerOptions(Options):
     admin: AdminOptions = AdminOptions()
     block_headers: tuple[HeaderName, ...] = ()
     reconnect_header: HeaderName = "X-Balancer-Reconnect"
-    trust_received_xff: bool = True
+    trusted_proxies: tuple[ProxyNetwork, ...] | None = Field(
+        default=None,
+        description="networks and addresses of proxies that tell who the client is: from them"
+        " `X-Forwarded-For` is continued, and `X-Forwarded-Proto`, `X-Forwarded-Host` and the like"
+        " are passed on; from all others they are made anew. `[]` trusts nobody",
+    )
+    trust_received_xff: bool = Field(
+        default=True,
+        description="without `trusted-proxies`: whether the `X-Forwarded-For` of every client is"
+        " continued, or replaced; with them it means nothing",
+    )
+    forwarded: bool = Field(
+        default=False,
+        description="whether backends are sent `Forwarded` (RFC 7239) too",
+    )
     logging_level: Annotated[
         Literal["DEBUG", "INFO", "WARN", "ERROR"],
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
@@ -182,7 +234,32 @@ class LimitOptions(Options):
     """Bounds of what one client or backend can cost."""
 
     max_header_bytes: Size = Field(default=64 * 1024, gt=0)
+    max_header_count: int = Field(
+        default=100, gt=0, description="header lines of a client's request"
+    )
     handshake_timeout: Duration = Field(default=10.0, gt=0)
+    max_sessions: int | None = Field(
+        default=None,
+        gt=0,
+        description="clients at a time, those in their handshake included; none: as many as the"
+        " limit of open files allows",
+    )
+    max_sessions_per_address: int | None = Field(
+        default=None,
+        gt=0,
+        description="of them from one address, or one IPv6 network of 64 bits; none: not bounded",
+    )
+    max_handshakes_per_second: int | None = Field(
+        default=None, gt=0, description="new clients a second; none: not bounded"
+    )
+    client_idle_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="a client of which nothing is received for so long is closed; none: never",
+    )
+    max_session_life: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="a client is closed after so long, or up to a tenth earlier; none: never",
+    )
     max_message_size: Size = Field(
         default=1024 * 1024, gt=0, description="bytes of one message, after decompression"
     )

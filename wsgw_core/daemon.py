@@ -15,12 +15,10 @@ from collections.abc import Callable
 from .api import ConfigurationError
 from .components import Components
 from .config import Address, GatewayConfig
+from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
 from .log_output import debugging
 from .stop_signals import StopSignals
-
-if sys.platform != "win32":
-    import resource
 
 try:
     import uvloop
@@ -33,8 +31,6 @@ EXIT_CONFIGURATION = 2
 
 _log = logging.getLogger(__name__)
 
-# Files that are no session: standard streams, listeners, the loop's own, health checks, spare ones.
-_RESERVED_FILES = 100
 _CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT)
 
 
@@ -141,20 +137,15 @@ def _why_not(error: OSError, address: Address) -> str:
 
 def _raise_file_limit() -> None:
     """Allow this process as many open files as it may have: each session takes two."""
-    if sys.platform == "win32":
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (OSError, ValueError) as error:  # macOS refuses an unlimited hard limit
-            _log.warning("the limit of %d open files stays: %s", soft, error)
-    if soft == resource.RLIM_INFINITY:
+    try:
+        raise_file_limit()
+    except (OSError, ValueError) as error:
+        _log.warning("the limit of %s open files stays: %s", file_limit(), error)
+    capacity = session_capacity()
+    if capacity is None:
         _log.info("open files are not limited")
-        return
-    capacity = max(0, (soft - _RESERVED_FILES) // 2)
-    _log.info("room for about %d sessions: %d open files are allowed", capacity, soft)
+    else:
+        _log.info("room for about %d sessions: %d open files are allowed", capacity, file_limit())
 
 
 def _settle_garbage_collector() -> None:

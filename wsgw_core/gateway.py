@@ -6,12 +6,19 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
-from .api import BackendContext, Limits, Metrics, PluginContext, ReadBatch
+from .api import BackendContext, Clock, Limits, Metrics, PluginContext, ReadBatch
 from .components import Components
 from .config import Address, GatewayConfig
+from .file_limit import session_capacity
+from .frontend.admission import Admission
+from .frontend.allowed_origins import AllowedOrigins
+from .frontend.client_sweep import ClientSweep
+from .frontend.forwarded import Forwarding
 from .frontend.handshake import HandshakeSettings
 from .frontend.listener import Listener
 from .frontend.request_headers import RequestHeaders
+from .frontend.server_tls import ServerTls
+from .frontend.trusted_proxies import TrustedProxies
 from .metrics import GatewayCounters
 from .pool.backend_pool import BackendPool, PooledBackend
 from .pool.dialler import Dialler
@@ -50,7 +57,7 @@ class Gateway:
 
         Raises:
             OSError: the address cannot be listened on.
-            ConfigurationError: a backend cannot work as configured.
+            ConfigurationError: a backend, or the clients' TLS, cannot work as configured.
         """
         config = self._config
         counters = GatewayCounters(self.metrics)
@@ -64,22 +71,42 @@ class Gateway:
                 gate.registration.factory(gate.options, context) for gate in self._components.gates
             ]
             self._opener = SessionOpener(gates, environment)
+            server = config.server
+            proxies = TrustedProxies(server.trusted_proxies or ())
+            clock = environment.clock
             self._listener = Listener(
                 config.server.frontend.address,
                 HandshakeSettings(
                     opener=self._opener,
+                    admission=self._admission(proxies, counters, clock),
+                    origins=AllowedOrigins(server.frontend.allowed_origins),
+                    proxies=proxies,
                     request_headers=RequestHeaders(
-                        config.server.block_headers,
-                        config.server.reconnect_header,
-                        trust_forwarded_for=config.server.trust_received_xff,
+                        server.block_headers,
+                        server.reconnect_header,
+                        Forwarding(
+                            proxies,
+                            believe_all=server.trusted_proxies is None
+                            and server.trust_received_xff,
+                            forwarded=server.forwarded,
+                        ),
+                        server.frontend.tls.subject_header if server.frontend.tls else None,
                     ),
                     limits=limits,
                     compression=config.server.frontend.compression,
                     max_header_bytes=config.limits.max_header_bytes,
+                    max_header_count=config.limits.max_header_count,
                     timeout=config.limits.handshake_timeout,
                     read_batch=read_batch,
                     counters=counters,
                     logger=self._logger,
+                ),
+                tls=self._server_tls(counters),
+                sweep=ClientSweep(
+                    clock,
+                    counters,
+                    idle_timeout=config.limits.client_idle_timeout,
+                    max_life=config.limits.max_session_life,
                 ),
             )
             await self._listener.open()
@@ -101,6 +128,34 @@ class Gateway:
     def addresses(self) -> tuple[Address, ...]:
         """Where clients can connect."""
         return self._listener.addresses if self._listener is not None else ()
+
+    def _admission(
+        self, proxies: TrustedProxies, counters: GatewayCounters, clock: Clock
+    ) -> Admission:
+        limits, capacity = self._config.limits, session_capacity()
+        if limits.max_sessions and capacity is not None and limits.max_sessions > capacity:
+            self._logger.warning(
+                "limits.max-sessions is %d, but the limit of open files leaves room for %d sessions"
+                " whose backend takes a connection for each",
+                limits.max_sessions,
+                capacity,
+            )
+        return Admission(
+            proxies,
+            counters,
+            clock,
+            max_sessions=limits.max_sessions or capacity,
+            max_per_address=limits.max_sessions_per_address,
+            max_per_second=limits.max_handshakes_per_second,
+        )
+
+    def _server_tls(self, counters: GatewayCounters) -> ServerTls | None:
+        options = self._config.server.frontend.tls
+        if options is None:
+            return None
+        tls = ServerTls(options, self.metrics, counters, asyncio.get_running_loop(), self._logger)
+        self._resources.callback(tls.close)
+        return tls
 
     async def _open_backends(self, limits: Limits, read_batch: ReadBatch) -> list[PooledBackend]:
         opened = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .api import Metrics
+from .api.tls import reload_counters
 
 
 class GatewayCounters:
@@ -12,8 +13,51 @@ class GatewayCounters:
         counter = metrics.counter
         self.sessions = counter("sessions", "Sessions opened.")
         self.handshakes_refused = counter("handshakes_refused", "Handshakes answered without 101.")
+        self.handshakes_malformed = counter(
+            "handshakes_malformed", "Handshakes refused because they were not valid."
+        )
+        self.handshakes_too_slow = counter(
+            "handshakes_too_slow", "Handshakes refused because their head did not come in time."
+        )
+        self.heads_too_large = counter(
+            "heads_too_large", "Handshakes refused for a head of too many bytes."
+        )
+        self.headers_too_many = counter(
+            "headers_too_many", "Handshakes refused for too many headers."
+        )
+        self.origins_refused = counter(
+            "origins_refused", "Handshakes refused for an origin that is not allowed."
+        )
+        self.refused_max_sessions = counter(
+            "refused_max_sessions", "Handshakes refused for `limits.max-sessions`."
+        )
+        self.refused_max_sessions_per_address = counter(
+            "refused_max_sessions_per_address",
+            "Handshakes refused for `limits.max-sessions-per-address`.",
+        )
+        self.refused_max_handshakes_per_second = counter(
+            "refused_max_handshakes_per_second",
+            "Handshakes refused for `limits.max-handshakes-per-second`.",
+        )
+        self.accept_pauses = counter(
+            "accept_pauses", "Times no client was accepted for a while, for want of room."
+        )
+        self.idle_clients_closed = counter(
+            "idle_clients_closed", "Clients closed for `limits.client-idle-timeout`."
+        )
+        self.old_sessions_closed = counter(
+            "old_sessions_closed", "Clients closed for `limits.max-session-life`."
+        )
+        self.tls_handshakes_failed = counter(
+            "tls_handshakes_failed", "Clients whose TLS handshake failed or was broken off."
+        )
+        self.tls_reloads, self.tls_reload_errors = reload_counters(metrics)
         self.dials_succeeded = counter("dials_succeeded", "Dials that gave a connection.")
         self.dials_failed = counter("dials_failed", "Dials of a backend that was unavailable.")
+        self.local_dial_errors = counter(
+            "local_dial_errors",
+            "Dials that failed for want of the gateway's own: descriptors, ports, memory.",
+        )
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
         self.failovers = counter("failovers", "Backends lost or left by sessions.")
         self.replayed = counter("replayed_messages", "Messages sent again to another backend.")

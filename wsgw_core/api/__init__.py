@@ -7,9 +7,11 @@ MessageValve    sees and changes messages of one session
 SessionListener follows sessions
 HandshakeGate   decides who may open a session
 Session         what plugins see of a client's websocket
+TlsClientOptions / ClientTls   how a backend is spoken to over TLS
 hookimpl        marks the functions with which a plugin registers
 
-No module in here does I/O, and the core never names a plugin.
+No module in here does I/O, but for `tls`, which reads certificates; and the core never names a
+plugin.
 """
 
 from .backend import (
@@ -30,7 +32,9 @@ from .errors import (
     CloseSession,
     ConfigurationError,
     GatewayError,
+    OutOfResources,
     PluginError,
+    unavailable,
 )
 from .gate import Handshake, HandshakeGate, Refusal
 from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
@@ -47,6 +51,7 @@ from .registry import (
     ValveRegistry,
 )
 from .session import Session, SessionListener
+from .tls import ClientTls, TlsClientOptions, tls_error_text
 from .valve import HydratingValve, Hydration, MessageValve
 
 __all__ = [
@@ -61,6 +66,7 @@ __all__ = [
     "BackendError",
     "BackendRegistry",
     "BackendUnavailable",
+    "ClientTls",
     "Clock",
     "Close",
     "CloseSession",
@@ -83,6 +89,7 @@ __all__ = [
     "Metrics",
     "Options",
     "OrderedConnection",
+    "OutOfResources",
     "PluginContext",
     "PluginError",
     "ReadBatch",
@@ -92,6 +99,9 @@ __all__ = [
     "SessionListener",
     "Sink",
     "Size",
+    "TlsClientOptions",
     "ValveRegistry",
     "hookimpl",
+    "tls_error_text",
+    "unavailable",
 ]

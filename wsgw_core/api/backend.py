@@ -42,7 +42,7 @@ class DialRequest:
             `X-Wsgw-Session` and, for a failover, the reconnect header and `X-Wsgw-Replayed`.
             Not among them: Host, Connection, Upgrade and every `Sec-WebSocket-*` field.
         subprotocols: the client's offers in its order.
-        peer: the client's address as text.
+        peer: the client's address as text; see Handshake.
         reconnect: this is not the session's first backend.
         replayed: messages about to be sent that an earlier backend may have seen.
     """

@@ -5,13 +5,20 @@ GatewayError
     PluginError             a plugin cannot be loaded or broke the contract at registration
   BackendError              the backend's: raised by `Backend.connect`
     BackendUnavailable        another backend is tried
+      OutOfResources            nobody's but our own machine's: the same, and not held against it
     BackendDeclined           the backend's HTTP answer becomes the client's
 CloseSession                not an error: how a valve ends its session
 """
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Sequence
+
+_LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_LACKS_PORTS = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class GatewayError(Exception):
@@ -48,6 +55,40 @@ class BackendUnavailable(BackendError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class OutOfResources(BackendUnavailable):
+    """The gateway's machine had no descriptor, port or memory for this dial.
+
+    Says nothing of the backend, and so does not count against it. When all dials for a new client
+    fail so, it gets 503 instead of 502. See `unavailable`.
+    """
+
+
+def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
+    """Return what to raise when a dial has failed: OutOfResources where that is the cause.
+
+    Args:
+        reason: for the log; one line, no secrets.
+        cause: what was caught; several in one, as `create_connection` raises them, included.
+    """
+    codes = _error_codes(cause)
+    # A name may have an address of a family that this machine has not (EADDRNOTAVAIL): that the
+    # other address refuses is the backend's fault.
+    if codes & _LACKS or (codes and codes <= _LACKS_PORTS):
+        return OutOfResources(reason)
+    return BackendUnavailable(reason)
+
+
+def _error_codes(error: BaseException) -> set[int | None]:
+    if isinstance(error, BaseExceptionGroup):
+        return set().union(*map(_error_codes, error.exceptions))
+    if not isinstance(error, OSError):
+        return {None}
+    if error.errno is not None:
+        return {error.errno}
+    # asyncio joins the texts of several: "Multiple exceptions: [Errno 99] ..., [Errno 111] ..."
+    return {int(code) for code in _ERRNO.findall(str(error))} or {None}
 
 
 class BackendDeclined(BackendError):

@@ -17,7 +17,8 @@ class Handshake:
         path: the request target.
         headers: the headers meant for the backend; a gate may assign others.
         subprotocols: the client's offers.
-        peer: the client's address.
+        peer: the client's address: `host:port` of its connection, or the address alone that a
+            trusted proxy tells (`server.trusted-proxies`).
     """
 
     path: str

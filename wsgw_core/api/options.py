@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -55,6 +56,7 @@ def parse_size(value: Any) -> Any:
     return value
 
 
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 
@@ -69,3 +71,11 @@ class Options(BaseModel):
         alias_generator=lambda name: name.replace("_", "-"),
         allow_inf_nan=False,
     )
+
+    def file_problems(self) -> Iterable[tuple[str, str]]:
+        """Say which files that the options name cannot be used: key, and what is wrong.
+
+        Called by the commands `check` and `run`, after the options themselves were checked. May
+        read files, but never touch the network. A model without files leaves it as it is.
+        """
+        return ()

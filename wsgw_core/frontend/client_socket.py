@@ -8,6 +8,7 @@ from ..api import Clock, Close, Limits, ReadBatch
 from ..relay.client_end import ClientEnd
 from ..relay.session import Session
 from ..websocket import Endpoint, EndpointEvents
+from .admission import Ticket
 
 
 class ClientSocket:
@@ -16,24 +17,28 @@ class ClientSocket:
     Args:
         session: what the client's messages are for.
         on_gone: called once, when the transport is gone.
+        ticket: given back then.
         limits, clock, read_batch: see Endpoint.
 
     Attributes:
         endpoint: the connection.
     """
 
-    __slots__ = ("_on_gone", "_session", "endpoint")
+    __slots__ = ("_on_gone", "_others", "_session", "_ticket", "endpoint")
 
     def __init__(
         self,
         session: Session,
         on_gone: Callable[[ClientSocket], None],
+        ticket: Ticket,
         limits: Limits,
         clock: Clock,
         read_batch: ReadBatch,
     ) -> None:
         self._session = session
         self._on_gone = on_gone
+        self._ticket = ticket
+        self._others = 0  # frames that are not a whole message
         self.endpoint = Endpoint(self, limits, clock, read_batch)
 
     def begin(self, first_bytes: bytes) -> None:
@@ -50,6 +55,30 @@ class ClientSocket:
         """Drop the connection."""
         self.endpoint.abort()
 
+    # What the sweep looks at
+
+    @property
+    def activity(self) -> int:
+        """A number that changes with whatever frame is received.
+
+        But for a message that a valve has discarded: `silent_for` knows of it.
+        """
+        return self._session.messages_received + self._others
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the session still sends to its client: neither side has closed."""
+        return self._session.client is not None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the client is not read for now."""
+        return self._session.client_is_held
+
+    def silent_for(self, seconds: float) -> bool:
+        """See Endpoint."""
+        return self.endpoint.silent_for(seconds)
+
     # What the endpoint calls
 
     def ended(self, close: Close, *, violation: bool) -> None:
@@ -58,6 +87,7 @@ class ClientSocket:
 
     def disconnected(self) -> None:
         """Let go."""
+        self._ticket.give_back()
         self._on_gone(self)
 
     def writable(self, writable: bool, /) -> None:
@@ -65,7 +95,8 @@ class ClientSocket:
         self._session.client_writable(writable)
 
     def heard(self) -> None:
-        """See EndpointEvents; of no use here."""
+        """Count a frame that is not a whole message."""
+        self._others += 1
 
     def pong_received(self, _payload: bytes, /) -> None:
         """See EndpointEvents; nobody asked."""

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from websockets.exceptions import InvalidHandshake, SecurityError
-from websockets.headers import parse_subprotocol, parse_upgrade
-from websockets.http11 import Request
-from websockets.server import ServerProtocol
-from websockets.streams import StreamReader
-
 from ..api import Handshake, Headers, Limits, ReadBatch, Refusal
 from ..relay.session import Session
 from ..relay.session_opener import Refused
-from ..websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
+from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte
 from . import answers
 from .client_socket import ClientSocket
+from .forwarded import Peer
+from .request_head import BadRequest, RequestHead, TooManyHeaders, WebSocketRequest
+from .server_tls import client_subject
 
 if TYPE_CHECKING:
     import logging
 
     from ..metrics import GatewayCounters
     from ..relay.session_opener import SessionOpener
+    from .admission import Admission
+    from .allowed_origins import AllowedOrigins
     from .request_headers import RequestHeaders
+    from .trusted_proxies import TrustedProxies
 
 _EARLY_BYTES = 64 * 1024  # that a client may send before it is answered
 _LINGER = 1.0  # seconds in which a refused client can read its answer
@@ -36,28 +37,18 @@ class HandshakeSettings:
     """What all handshakes of a gateway share."""
 
     opener: SessionOpener
+    admission: Admission
+    origins: AllowedOrigins
+    proxies: TrustedProxies
     request_headers: RequestHeaders
     limits: Limits
     compression: CompressionOptions
     max_header_bytes: int
+    max_header_count: int
     timeout: float
     read_batch: ReadBatch
     counters: GatewayCounters
     logger: logging.Logger
-
-
-@dataclass(frozen=True, slots=True)
-class _Agreement:
-    """What the client's own leg is opened with.
-
-    Attributes:
-        accept, extensions: header values of the answer.
-        deflate: the compression agreed on.
-    """
-
-    accept: str
-    extensions: str | None
-    deflate: Deflate | None
 
 
 class ClientHandshake(asyncio.Protocol):
@@ -80,7 +71,7 @@ class ClientHandshake(asyncio.Protocol):
         self._settings = settings
         self._register = register
         self._forget = forget
-        self._head = HeadReader(settings.max_header_bytes)
+        self._head = HeadReader(settings.max_header_bytes, strict=True)
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._answered = False
@@ -93,17 +84,33 @@ class ClientHandshake(asyncio.Protocol):
         """Wait for the head, not for ever."""
         self._transport = cast("asyncio.Transport", transport)
         self._peer = (transport.get_extra_info("peername") or self._peer)[:2]
+        self._ticket = self._settings.admission.arrive(self._peer[0])
         self._register(self)
-        self._timer = self._loop.call_later(self._settings.timeout, self._too_slow)
+        refusal = self._ticket.refusal
+        if refusal is None:
+            self._timer = self._loop.call_later(self._settings.timeout, self._too_slow)
+        else:
+            # Many a client would not see an answer that comes before it has asked.
+            self._timer = self._loop.call_later(_LINGER, self._not_admitted, refusal)
+            if self._ticket.dropped:
+                self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Collect the head."""
         if self._answered:
             return  # what follows a refusal is not read
+        if self._ticket.refusal is not None:
+            self._not_admitted(self._ticket.refusal)
+            return
         try:
             head = self._head.feed(data)
         except HeadTooLarge as error:
+            self._settings.counters.heads_too_large.value += 1
             self._refuse(431, str(error))
+            return
+        except StrayByte as error:
+            self._settings.counters.handshakes_malformed.value += 1
+            self._refuse(400, str(error))
             return
         if head is None:
             return
@@ -116,6 +123,7 @@ class ClientHandshake(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up."""
         self._timer.cancel()
+        self._ticket.give_back()
         self._forget(self)
         if self._task is not None:
             self._task.cancel()
@@ -132,52 +140,60 @@ class ClientHandshake(asyncio.Protocol):
     # Steps
 
     def _head_complete(self, head: bytes) -> None:
-        server = ServerProtocol(extensions=self._settings.compression.accepted_offers())
+        settings = self._settings
         try:
-            request = _parse_head(head)
-            if not _asks_for_websocket(request):
-                self._refuse(400, "only websocket handshakes are served here")
-                return
-            if not request.path.startswith("/"):
-                self._refuse(400, "the request target must be a path")
-                return
-            if request.headers.get_all("Sec-WebSocket-Version") != ["13"]:
-                self._refuse(
-                    426,
-                    "only websocket version 13 is spoken here",
-                    (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
-                )
-                return
-            accept, extensions, _ = server.process_request(request)
-            offers = tuple(
-                offer
-                for value in request.headers.get_all("Sec-WebSocket-Protocol")
-                for offer in parse_subprotocol(value)
-            )
-        except SecurityError as error:  # the library's own limits of lines
-            self._refuse(431, str(error))
+            request = RequestHead.parse(head, settings.max_header_count)
+            asked = WebSocketRequest.check(request, settings.compression.accepted_offers())
+        except BadRequest as error:
+            if isinstance(error, TooManyHeaders):
+                settings.counters.headers_too_many.value += 1
+            else:
+                settings.counters.handshakes_malformed.value += 1
+            self._refuse(error.status, error.text, error.headers)
             return
-        except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
-            self._refuse(400, f"not a valid handshake: {error}")
+        refusal = self._ticket.of_client(self._client_address(request))
+        if refusal is not None:
+            self._not_admitted(refusal)
             return
-        deflate = self._settings.compression.agreed(server.extensions)
-        agreement = _Agreement(accept, extensions, deflate)
-        host, port = self._peer
+        if not settings.origins.allow(request.headers.get("Origin")):
+            settings.counters.origins_refused.value += 1
+            self._refuse(403, "not allowed from this origin")
+            return
         handshake = Handshake(
-            path=request.path,
-            headers=self._settings.request_headers.for_backend(
-                request.headers.raw_items(), str(host)
-            ),
-            subprotocols=offers,
-            peer=f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}",
+            path=request.target,
+            headers=self._for_backend(request),
+            subprotocols=asked.subprotocols,
+            peer=self._client(request),
         )
-        self._task = self._loop.create_task(self._open(handshake, agreement))
+        self._task = self._loop.create_task(self._open(handshake, asked))
 
-    async def _open(self, handshake: Handshake, agreement: _Agreement) -> None:
+    def _for_backend(self, request: RequestHead) -> Headers:
+        encrypted = self._transport.get_extra_info("ssl_object") is not None
+        peer = Peer(
+            self._peer[0],
+            "https" if encrypted else "http",
+            request.headers["Host"],
+            client_subject(self._transport),
+        )
+        return self._settings.request_headers.for_backend(request.headers.raw_items(), peer)
+
+    def _client_address(self, request: RequestHead) -> str:
+        told = request.headers.get_all("X-Forwarded-For")
+        return self._settings.proxies.client_address(self._peer[0], told)
+
+    def _client(self, request: RequestHead) -> str:
+        """Return the peer as `host:port`, or the address that a trusted proxy tells."""
+        host, port = self._peer
+        client = self._client_address(request)
+        if client != self._settings.proxies.client_address(host, ()):
+            return client
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def _open(self, handshake: Handshake, asked: WebSocketRequest) -> None:
         try:
             session, headers = await self._settings.opener.open(handshake)
             try:
-                self._accept(session, headers, agreement)
+                self._accept(session, headers, asked)
             except BaseException:
                 session.close(1011, "internal error")
                 raise
@@ -190,7 +206,7 @@ class ClientHandshake(asyncio.Protocol):
             else:
                 self._refuse(500, "internal error")
 
-    def _accept(self, session: Session, headers: Headers, agreement: _Agreement) -> None:
+    def _accept(self, session: Session, headers: Headers, asked: WebSocketRequest) -> None:
         """Answer 101, and let the websocket take over the transport."""
         self._task = None
         transport, settings = self._transport, self._settings
@@ -202,21 +218,37 @@ class ClientHandshake(asyncio.Protocol):
         transport.pause_reading()
         transport.write(
             answers.switching_protocols(
-                agreement.accept, session.subprotocol, headers, agreement.extensions
+                asked.accept, session.subprotocol, headers, asked.extensions_header
             )
         )
         client = ClientSocket(
-            session, self._forget, settings.limits, self._loop, settings.read_batch
+            session,
+            self._forget,
+            self._ticket,
+            settings.limits,
+            self._loop,
+            settings.read_batch,
         )
         self._register(client)
-        client.endpoint.attach(transport, client_side=False, deflate=agreement.deflate)
+        deflate = settings.compression.agreed(asked.extensions)
+        client.endpoint.attach(transport, client_side=False, deflate=deflate)
         client.begin(self._head.rest)
 
+    def _not_admitted(self, refusal: Refusal) -> None:
+        if self._ticket.dropped:
+            self._transport.abort()
+        else:
+            self._answer(refusal)
+
     def _too_slow(self) -> None:
+        self._settings.counters.handshakes_too_slow.value += 1
         self._refuse(408, "the handshake took too long")
 
     def _refuse(self, status: int, text: str, headers: Headers = ()) -> None:
-        self._answer(Refusal(status, headers, f"{text}\n".encode()))
+        self._settings.logger.debug(
+            "client %s: refused with status %d: %s", self._peer[0], status, text
+        )
+        self._answer(Refusal(status, headers, f"{text}\n".encode() if text else b""))
 
     def _answer(self, refusal: Refusal) -> None:
         """Answer and close; what the client still sends is dropped for a while before.
@@ -226,34 +258,14 @@ class ClientHandshake(asyncio.Protocol):
         if self._answered:
             return  # the gateway stopped while the dial was under way
         self._answered = True
+        self._timer.cancel()
         self._settings.counters.handshakes_refused.value += 1
         transport = self._transport
         if transport.is_closing():
             return
         transport.write(answers.refusal(refusal))
-        try:
+        if not transport.is_reading():
+            transport.resume_reading()
+        with contextlib.suppress(OSError):  # the client has gone already
             transport.write_eof()
-        except (OSError, NotImplementedError):  # the client has gone already, or TLS
-            transport.close()
-            return
-        self._timer.cancel()
         self._timer = self._loop.call_later(_LINGER, transport.abort)
-
-
-def _parse_head(head: bytes) -> Request:
-    reader = StreamReader()
-    reader.feed_data(head)
-    try:
-        next(Request.parse(reader.read_line))
-    except StopIteration as done:
-        return cast("Request", done.value)
-    raise ValueError("incomplete head")
-
-
-def _asks_for_websocket(request: Request) -> bool:
-    upgrade = [
-        name.lower()
-        for value in request.headers.get_all("Upgrade")
-        for name in parse_upgrade(value)
-    ]
-    return request.method == "GET" and upgrade == ["websocket"]

@@ -6,10 +6,17 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..config import Address
+from .acceptor import Acceptor
 from .client_socket import ClientSocket
 from .handshake import ClientHandshake, HandshakeSettings
+
+if TYPE_CHECKING:
+    from .client_sweep import ClientSweep
+    from .server_tls import ServerTls
 
 _BACKLOG = 4096
 _FAMILY_IS_MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
@@ -21,43 +28,61 @@ class Listener:
     Args:
         address: where to listen.
         settings: for the handshakes.
+        tls: put before the handshakes; None: clients speak plain TCP.
+        sweep: told of each websocket; None: none is closed for its silence or age.
     """
 
-    def __init__(self, address: Address, settings: HandshakeSettings) -> None:
+    def __init__(
+        self,
+        address: Address,
+        settings: HandshakeSettings,
+        tls: ServerTls | None = None,
+        sweep: ClientSweep | None = None,
+    ) -> None:
         self._address = address
         self._settings = settings
-        self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
+        self._tls = tls
+        self._sweep = sweep
+        self._acceptor: Acceptor | None = None
         self._clients: set[ClientHandshake | ClientSocket] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
     async def open(self) -> None:
         """Listen; raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._sockets = bind(self._address)
-        for listening in self._sockets:
-            server = await loop.create_server(
-                lambda: ClientHandshake(self._settings, self._register, self._forget),
-                sock=listening,
-                backlog=_BACKLOG,
-            )
-            self._servers.append(server)
+        settings = self._settings
+        make_protocol: Callable[[], asyncio.BaseProtocol] = self._make_handshake
+        if self._tls is not None:
+            make_protocol = self._tls.over(make_protocol)
+        self._acceptor = Acceptor(
+            bind(self._address),
+            make_protocol,
+            lambda: settings.admission.room,
+            settings.counters.accept_pauses,
+            settings.logger,
+        )
+        try:
+            self._acceptor.start(_BACKLOG)
+        except BaseException:
+            self._acceptor.stop()
+            raise
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where it listens, with the port that the system chose."""
-        return tuple(Address(*listening.getsockname()[:2]) for listening in self._sockets)
+        sockets = self._acceptor.sockets if self._acceptor is not None else ()
+        return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
 
     def stop_accepting(self) -> None:
         """Listen no more; clients stay."""
-        for server in self._servers:
-            server.close()
-        self._sockets = []
+        if self._acceptor is not None:
+            self._acceptor.stop()
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - of a part, not of the call
         """Close what is left, then wait until all have gone, at most `timeout` seconds."""
         self.stop_accepting()
+        if self._acceptor is not None:
+            await self._acceptor.settle()
         for client in tuple(self._clients):
             client.close(1012, "gateway is stopping")
         try:
@@ -68,12 +93,19 @@ class Listener:
                 client.abort()
             await self._empty.wait()
 
+    def _make_handshake(self) -> ClientHandshake:
+        return ClientHandshake(self._settings, self._register, self._forget)
+
     def _register(self, client: ClientHandshake | ClientSocket) -> None:
         self._clients.add(client)
         self._empty.clear()
+        if self._sweep is not None and isinstance(client, ClientSocket):
+            self._sweep.watch(client)
 
     def _forget(self, client: ClientHandshake | ClientSocket) -> None:
         self._clients.discard(client)
+        if self._sweep is not None and isinstance(client, ClientSocket):
+            self._sweep.forget(client)
         if not self._clients:
             self._empty.set()
 

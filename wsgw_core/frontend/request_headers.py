@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api import Headers
+from .forwarded import Forwarding, Peer, tells_of_the_client
 
-# RFC 9110 section 7.6.1, and what belongs to one leg's own websocket handshake
+# RFC 9110 section 7.6.1, and what belongs to one leg's own handshake
 _HOP_BY_HOP = frozenset(
     {
         "connection",
         "content-length",
+        "expect",
         "host",
+        "http2-settings",
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -27,46 +30,64 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_FORWARDED_FOR = "x-forwarded-for"
 _OURS = "x-wsgw-"
 
 
 class RequestHeaders:
     """Picks and adds headers by the configuration.
 
+    Many backends take `X_User` for `X-User`: a header is dropped whose name is such a spelling of
+    one that would be, or of one that the gateway or a proxy sets.
+
     Args:
         block: names that no backend gets.
         reconnect_header: dropped, so that no client can pose as a failover.
-        trust_forwarded_for: whether the client's `X-Forwarded-For` is kept and continued.
+        forwarding: makes those headers that tell of the client.
+        subject_header: tells the subject of the client's certificate, if it has shown one.
     """
 
     def __init__(
-        self, block: Iterable[str], reconnect_header: str, *, trust_forwarded_for: bool
+        self,
+        block: Iterable[str],
+        reconnect_header: str,
+        forwarding: Forwarding,
+        subject_header: str | None = None,
     ) -> None:
         self._drop = _HOP_BY_HOP | {name.lower() for name in (*block, reconnect_header)}
-        self._trust_forwarded_for = trust_forwarded_for
+        self._forwarding = forwarding
+        self._subject_header = subject_header
+        self._meant_subject = (subject_header or "").lower().replace("_", "-")
 
-    def for_backend(self, received: Iterable[tuple[str, str]], peer_host: str) -> Headers:
-        """Return the headers for the backend, in the order received.
+    def for_backend(self, received: Iterable[tuple[str, str]], peer: Peer) -> Headers:
+        """Return the headers for the backend: those kept in their order, then those made.
 
         Args:
             received: all headers of the client's request.
-            peer_host: the client's address, without its port.
+            peer: who sent it.
         """
         received = tuple(received)
-        drop = self._drop | _named_in_connection(received)
-        kept = []
-        forwarded_for = []
+        named = _named_in_connection(received)
+        kept, told = [], []
         for name, value in received:
             lower = name.lower()
-            if lower == _FORWARDED_FOR:
-                if self._trust_forwarded_for and lower not in drop:
-                    forwarded_for.append(value)
-            elif lower not in drop and not lower.startswith(_OURS):
+            meant = lower.replace("_", "-")
+            if meant == self._meant_subject:
+                continue  # also from a proxy: it is we who have seen the certificate
+            if tells_of_the_client(meant):
+                if meant == lower:  # naming it in Connection would let a client hide behind a proxy
+                    told.append((name, value))
+            elif not (
+                lower in named
+                or lower in self._drop
+                or meant in self._drop
+                or meant.startswith(_OURS)
+            ):
                 kept.append((name, value))
-        if _FORWARDED_FOR not in self._drop:
-            kept.append(("X-Forwarded-For", ", ".join([*forwarded_for, peer_host])))
-        return tuple(kept)
+        made = self._forwarding.headers(told, peer)
+        told_here = tuple(field for field in made if field[0].lower() not in self._drop)
+        if self._subject_header is not None and peer.subject is not None:
+            told_here += ((self._subject_header, peer.subject),)
+        return (*kept, *told_here)
 
 
 def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:

@@ -8,15 +8,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..api import BackendConnection, BackendDeclined, BackendUnavailable, DialRequest, Sink
+from ..api import (
+    BackendConnection,
+    BackendDeclined,
+    BackendUnavailable,
+    DialRequest,
+    OutOfResources,
+    Sink,
+)
 from ..metrics import GatewayCounters
+from ..rare_warning import RareWarning
 from .backend_pool import BackendPool, PooledBackend
 
 SinkT = TypeVar("SinkT", bound=Sink)
 
 
 class NoBackend(Exception):
-    """No backend could be had; the text says why, one part for each that was tried."""
+    """No backend could be had.
+
+    Args:
+        reason: one part for each that was tried.
+        local: each dial failed for want of something of our own (see OutOfResources).
+    """
+
+    def __init__(self, reason: str, *, local: bool = False) -> None:
+        self.local = local
+        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class Dialler:
         self._retry_statuses = frozenset(retry_statuses)
         self._counters = counters
         self._logger = logger
+        self._warn = RareWarning(logger)
 
     async def dial(
         self,
@@ -74,12 +92,14 @@ class Dialler:
             BackendDeclined: one declined; no other was tried.
         """
         reasons = []
+        lacks = 0  # of our own
         now = asyncio.get_running_loop().time
         for pooled in self._pool.candidates(last=last):
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
                 break
             sink = make_sink()
+            lacking = False
             try:
                 async with asyncio.timeout(left):
                     connection = await pooled.backend.connect(request, sink)
@@ -90,6 +110,7 @@ class Dialler:
                 reason = str(declined)
             except BackendUnavailable as unavailable:
                 reason = unavailable.reason
+                lacking = isinstance(unavailable, OutOfResources)
             except TimeoutError:
                 reason = f"dial took longer than {left:g} s"
             except Exception as error:
@@ -103,8 +124,19 @@ class Dialler:
                     return Dialled(pooled, connection, sink)
                 connection.close(1002, "not the session's subprotocol")
                 reason = f"chose subprotocol {connection.subprotocol!r} instead of {expected!r}"
-            pooled.failures += 1
-            self._counters.dials_failed.value += 1
             reasons.append(f"{pooled.id}: {reason}")
             self._logger.info("session %s: dial failed: %s", request.session_id, reasons[-1])
-        raise NoBackend("; ".join(reasons) or "no backend is enabled, or no time left")
+            lacks += lacking
+            self._count_failure(pooled, reasons[-1], lacking=lacking)
+        raise NoBackend(
+            "; ".join(reasons) or "no backend is enabled, or no time left",
+            local=0 < lacks == len(reasons),
+        )
+
+    def _count_failure(self, pooled: PooledBackend, reason: str, *, lacking: bool) -> None:
+        if lacking:
+            self._counters.local_dial_errors.value += 1
+            self._warn("out of descriptors, ports or memory: %s", reason)
+        else:
+            pooled.failures += 1
+            self._counters.dials_failed.value += 1

@@ -306,6 +306,11 @@ class Session:
         return self._link.backend.id if self._link is not None else None
 
     @property
+    def client_is_held(self) -> bool:
+        """Whether the client is not read for now."""
+        return bool(self._client_holds)
+
+    @property
     def unacknowledged(self) -> int:
         """Messages that the ledger holds."""
         return len(self._ledger)

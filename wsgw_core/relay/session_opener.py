@@ -60,6 +60,9 @@ class SessionOpener:
         except ClosedWhileOpening as closed:
             raise Refused(Refusal(403, (), b"not wanted\n")) from closed
         except NoBackend as error:
+            if error.local:  # the dialler has warned, but not for each client
+                text = b"too busy to reach a backend\n"
+                raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
             self._environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
             raise Refused(Refusal(502, (), b"no backend available\n")) from error
 

@@ -2,14 +2,16 @@
 
 `Endpoint` is one connection after its opening handshake: it joins fragments, checks what arrives,
 answers pings and closes properly. Frames are read and written by picows, which `framing` attaches
-to a transport; `compression` is permessage-deflate; `head` reads HTTP heads within bounds.
+to a transport; `compression` is permessage-deflate; `head` reads HTTP heads within bounds;
+`tls_transport` puts TLS between.
 """
 
 from .close_codes import reason_bytes, sendable
 from .compression import CompressionOptions, Deflate
 from .endpoint import Endpoint, EndpointEvents
 from .framing import attach
-from .head import HeadReader, HeadTooLarge
+from .head import HeadReader, HeadTooLarge, StrayByte
+from .tls_transport import TlsTransport, make_scratch
 
 __all__ = [
     "CompressionOptions",
@@ -18,7 +20,10 @@ __all__ = [
     "EndpointEvents",
     "HeadReader",
     "HeadTooLarge",
+    "StrayByte",
+    "TlsTransport",
     "attach",
+    "make_scratch",
     "reason_bytes",
     "sendable",
 ]

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
+
 _END = b"\r\n\r\n"
+# CR and LF only as the pair that ends a line; of the other controls the tab alone.
+_STRAY = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class HeadTooLarge(ValueError):
     """The head is longer than allowed."""
 
 
+class StrayByte(ValueError):
+    """A bare CR or LF, NUL or another control character stands in the head."""
+
+
 class HeadReader:
-    """Collects bytes until a head is complete.
+    """Collects bytes until a head is complete; costs no more when they come one by one.
 
     Args:
         max_size: bytes that the head may have.
+        strict: whether a stray control character ends the reading, rather than the parser's.
     """
 
-    __slots__ = ("_data", "_max_size", "head")
+    __slots__ = ("_data", "_max_size", "_strict", "head")
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, *, strict: bool = False) -> None:
         self._max_size = max_size
+        self._strict = strict
         self._data = bytearray()
         self.head: bytes | None = None
 
@@ -30,6 +40,7 @@ class HeadReader:
 
         Raises:
             HeadTooLarge: the bound is passed.
+            StrayByte: there is one, and the reader is strict.
         """
         searched = max(0, len(self._data) - len(_END) + 1)
         self._data += data
@@ -37,6 +48,8 @@ class HeadReader:
             return self.head
         end = self._data.find(_END, searched)
         size = len(self._data) if end < 0 else end + len(_END)
+        if self._strict and _STRAY.search(self._data, searched, min(size, self._max_size)):
+            raise StrayByte("stray control character")
         if size > self._max_size:
             raise HeadTooLarge(f"head longer than {self._max_size} bytes")
         if end >= 0:

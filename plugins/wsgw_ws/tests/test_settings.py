@@ -25,7 +25,8 @@ def test_the_url_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ws://blue", "ws://blue:9090/base", "ws://[::1]:9090/", "ws://10.0.0.1:1/a/b/"]
+    "url",
+    ["ws://blue", "ws://blue:9090/base", "ws://[::1]:9090/", "ws://10.0.0.1:1/a/b/", "wss://blue"],
 )
 def test_such_urls_are_taken(url: str) -> None:
     assert settings(url=url).url == url
@@ -34,7 +35,6 @@ def test_such_urls_are_taken(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("wss://blue:9090", "not supported yet"),
         ("http://blue:9090", "not a URL such as ws://host:port/path"),
         ("blue:9090", "not a URL"),
         ("ws://", "not a URL"),

@@ -14,9 +14,13 @@ from websockets.streams import StreamReader
 
 from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch
 from wsgw_core.config import Address
+from wsgw_core.frontend.admission import Admission
+from wsgw_core.frontend.allowed_origins import AllowedOrigins
+from wsgw_core.frontend.forwarded import Forwarding
 from wsgw_core.frontend.handshake import HandshakeSettings
 from wsgw_core.frontend.listener import Listener
 from wsgw_core.frontend.request_headers import RequestHeaders
+from wsgw_core.frontend.trusted_proxies import TrustedProxies
 from wsgw_core.relay.session_opener import SessionOpener
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.websocket import CompressionOptions
@@ -88,7 +92,8 @@ class FrontendBench:
 
     Args:
         backends: see RelayBench.
-        gates, limits, max_header_bytes, timeout: as a gateway would have them configured.
+        gates, limits, max_header_bytes, max_header_count, timeout: as a gateway would have them
+            configured.
     """
 
     def __init__(
@@ -97,27 +102,34 @@ class FrontendBench:
         gates: Sequence[HandshakeGate] = (),
         limits: Limits | None = None,
         max_header_bytes: int = 64 * 1024,
+        max_header_count: int = 100,
         timeout: float = PATIENCE,
     ) -> None:
         self.relay = RelayBench(*backends)
         self.backend = self.relay.blue
         self.opener = SessionOpener(gates, self.relay.environment)
-        self.listener = Listener(
-            Address("127.0.0.1", 0),
-            HandshakeSettings(
-                opener=self.opener,
-                request_headers=RequestHeaders(
-                    ("X-Secret",), "X-Balancer-Reconnect", trust_forwarded_for=True
-                ),
-                limits=limits or Limits(),
-                compression=CompressionOptions(),
-                max_header_bytes=max_header_bytes,
-                timeout=timeout,
-                read_batch=ReadBatch(),
-                counters=self.relay.counters,
-                logger=logging.getLogger("wsgw.test"),
+        self.settings = HandshakeSettings(
+            opener=self.opener,
+            admission=Admission(
+                TrustedProxies(), self.relay.counters, self.relay.environment.clock
             ),
+            origins=AllowedOrigins(),
+            proxies=TrustedProxies(),
+            request_headers=RequestHeaders(
+                ("X-Secret",),
+                "X-Balancer-Reconnect",
+                Forwarding(TrustedProxies(), believe_all=True, forwarded=False),
+            ),
+            limits=limits or Limits(),
+            compression=CompressionOptions(),
+            max_header_bytes=max_header_bytes,
+            max_header_count=max_header_count,
+            timeout=timeout,
+            read_batch=ReadBatch(),
+            counters=self.relay.counters,
+            logger=logging.getLogger("wsgw.test"),
         )
+        self.listener = Listener(Address("127.0.0.1", 0), self.settings)
         self._clients: list[RawClient] = []
 
     async def __aenter__(self) -> Self:

@@ -11,7 +11,7 @@ from wsgw_core.api import Handshake, Headers, Limits, Refusal
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
-from .frontend_bench import ACCEPT, KEY, PATIENCE, FrontendBench, RawClient, request
+from .frontend_bench import ACCEPT, KEY, PATIENCE, USUAL, FrontendBench, RawClient, request
 
 
 async def next_frame(client: RawClient) -> RawFrame:
@@ -90,6 +90,8 @@ class TestAccepted:
                 ("X-A", "1"),
                 ("X-A", "2"),
                 ("X-Forwarded-For", "10.0.0.1, 127.0.0.1"),
+                ("X-Forwarded-Proto", "http"),
+                ("X-Forwarded-Host", "gateway.test"),
                 ("X-Wsgw-Session", dialled.session_id),
             )
             assert len(dialled.session_id) >= 20
@@ -157,37 +159,37 @@ class TestAccepted:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        "data",
+        ("data", "status"),
         [
-            request(line="POST /chat HTTP/1.1"),
-            request(line="HEAD /chat HTTP/1.1"),
-            request(line="GET /chat HTTP/1.0"),
-            request(line="GET http://elsewhere/chat HTTP/1.1"),
-            request(line="GET * HTTP/1.1"),
-            request(without="Upgrade"),
-            request(without="Connection"),
-            request("Upgrade: h2c"),
-            request("Upgrade: h2c", without="Upgrade"),
-            request("Upgrade: ,;", without="Upgrade"),
-            request(without="Sec-WebSocket-Key"),
-            request("Sec-WebSocket-Key: c2hvcnQ=", without="Sec-WebSocket-Key"),
-            request(f"Sec-WebSocket-Key: {KEY}"),
-            request("Sec-WebSocket-Protocol: a b"),
-            request("Content-Length: 5"),
-            request("Transfer-Encoding: chunked"),
-            request("a header without a colon"),
-            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            b"\x16\x03\x01\x02\x00\r\n\r\n",
-            b"\r\n\r\n",
+            (request(line="POST /chat HTTP/1.1"), 405),
+            (request(line="GET /chat HTTP/1.0"), 505),
+            (request(line="GET http://elsewhere/chat HTTP/1.1"), 400),
+            (request(without="Upgrade"), 426),
+            (request("Upgrade: h2c", without="Upgrade"), 426),
+            (request(without="Connection"), 400),
+            (request(without="Sec-WebSocket-Key"), 400),
+            (request("Content-Length: 5"), 413),
+            (request("Transfer-Encoding: chunked"), 400),
+            (request("a header without a colon"), 400),
+            (b"\x16\x03\x01", 400),
+            (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+            (b"\r\n\r\n", 400),
         ],
     )
-    async def test_what_is_no_handshake_is_answered_400(self, data: bytes) -> None:
+    async def test_what_is_no_handshake_is_answered_so(self, data: bytes, status: int) -> None:
         async with FrontendBench() as bench:
-            status, _, body = await bench.refusal(data)
-            assert status == 400
+            answered, _, body = await bench.refusal(data)
+            assert answered == status
             assert body
             assert bench.backend.requests == []
             assert bench.relay.counters.handshakes_refused.value == 1
+            assert bench.relay.counters.handshakes_malformed.value == 1
+
+    async def test_an_answer_to_head_has_no_body(self) -> None:
+        async with FrontendBench() as bench:
+            status, headers, body = await bench.refusal(request(line="HEAD /chat HTTP/1.1"))
+            assert (status, body) == (405, b"")
+            assert ("Allow", "GET") in headers
 
     @pytest.mark.parametrize("versions", [(), ("8",), ("13", "8"), ("13", "13")])
     async def test_other_versions_are_answered_426(self, versions: tuple[str, ...]) -> None:
@@ -204,6 +206,7 @@ class TestRefused:
         async with FrontendBench(max_header_bytes=1000) as bench:
             status, _, _ = await bench.refusal(request("X-Large: " + "x" * 1000))
             assert status == 431
+            assert bench.relay.counters.heads_too_large.value == 1
 
     async def test_an_endless_head_is_answered_431(self) -> None:
         async with FrontendBench(max_header_bytes=1000) as bench:
@@ -216,19 +219,29 @@ class TestRefused:
             client = await bench.connect(request("X-Large: " + "x" * padding))
             assert (await client.read_head())[0] == 101
 
-    @pytest.mark.parametrize(
-        "lines", [tuple(f"X-{number}: 1" for number in range(500)), ("X-Large: " + "x" * 20_000,)]
-    )
-    async def test_more_than_the_parser_takes_is_answered_431(self, lines: tuple[str, ...]) -> None:
-        async with FrontendBench() as bench:
-            status, _, _ = await bench.refusal(request(*lines))
+    async def test_too_many_headers_are_answered_431(self) -> None:
+        async with FrontendBench(max_header_count=10) as bench:
+            more = [f"X-{number}: 1" for number in range(10 - len(USUAL))]
+            client = await bench.connect(request(*more))
+            assert (await client.read_head())[0] == 101
+            status, _, _ = await bench.refusal(request(*more, "X-Last: 1"))
             assert status == 431
+            assert bench.relay.counters.headers_too_many.value == 1
+
+    @pytest.mark.parametrize(
+        "lines", [tuple(f"X-{number}: 1" for number in range(500)), ("X-Large: " + "x" * 60_000,)]
+    )
+    async def test_no_other_bounds_than_ours_count(self, lines: tuple[str, ...]) -> None:
+        async with FrontendBench(max_header_count=1000) as bench:
+            client = await bench.connect(request(*lines))
+            assert (await client.read_head())[0] == 101
 
     @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\n"])
     async def test_a_slow_client_is_answered_408(self, data: bytes) -> None:
         async with FrontendBench(timeout=0.02) as bench:
             status, _, _ = await bench.refusal(data)
             assert status == 408
+            assert bench.relay.counters.handshakes_too_slow.value == 1
 
     async def test_the_time_of_the_dial_is_not_the_clients(self) -> None:
         async with FrontendBench(timeout=0.02) as bench:
@@ -238,11 +251,11 @@ class TestRefused:
 
     async def test_what_follows_a_refused_request_is_not_read(self) -> None:
         async with FrontendBench() as bench:
-            client = await bench.connect(b"GET / HTTP/1.1\r\n\r\n" + request() * 100)
+            client = await bench.connect(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + request() * 100)
             client.write(b"x" * 300_000)
             status, _, body = await client.read_refusal()
-            assert status == 400
-            assert b"HTTP" not in body
+            assert status == 426
+            assert b"HTTP/" not in body
             assert bench.backend.requests == []
 
     async def test_nobody_dials_for_a_client_that_was_refused_already(self) -> None:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from wsgw_core.api import Headers
+from wsgw_core.frontend.forwarded import Forwarding, Peer
 from wsgw_core.frontend.request_headers import RequestHeaders
+from wsgw_core.frontend.trusted_proxies import TrustedProxies
 
-PEER = ("X-Forwarded-For", "192.0.2.1")
+CLIENT = Peer("192.0.2.1", "http", "gateway.test:8080")
+FOR = ("X-Forwarded-For", "192.0.2.1")
+PROTO = ("X-Forwarded-Proto", "http")
+HOST = ("X-Forwarded-Host", "gateway.test:8080")
+MADE = (FOR, PROTO, HOST)
+NOBODY = TrustedProxies()
+PROXIES = TrustedProxies([ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")])
 
 
-def picked(*received: tuple[str, str], block: tuple[str, ...] = (), trust: bool = True) -> Headers:
-    picker = RequestHeaders(block, "X-Balancer-Reconnect", trust_forwarded_for=trust)
-    return picker.for_backend(received, "192.0.2.1")
+def picked(
+    *received: tuple[str, str],
+    block: tuple[str, ...] = (),
+    proxies: TrustedProxies = NOBODY,
+    believe_all: bool = True,
+    forwarded: bool = False,
+    peer: Peer = CLIENT,
+) -> Headers:
+    forwarding = Forwarding(proxies, believe_all=believe_all, forwarded=forwarded)
+    return RequestHeaders(block, "X-Balancer-Reconnect", forwarding).for_backend(received, peer)
 
 
 def test_order_and_repeated_values_are_kept() -> None:
@@ -25,7 +42,7 @@ def test_order_and_repeated_values_are_kept() -> None:
         ("Authorization", "Basic Zm9vOmJhcg=="),
         ("Origin", "https://a.test"),
     )
-    assert picked(*received) == (*received, PEER)
+    assert picked(*received) == (*received, *MADE)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +50,9 @@ def test_order_and_repeated_values_are_kept() -> None:
     [
         "Connection",
         "Content-Length",
+        "Expect",
         "Host",
+        "HTTP2-Settings",
         "Keep-Alive",
         "Proxy-Authenticate",
         "Proxy-Authorization",
@@ -52,7 +71,7 @@ def test_order_and_repeated_values_are_kept() -> None:
 @pytest.mark.parametrize("spelling", [str.title, str.upper, str.lower])
 def test_headers_of_one_leg_stay_on_it(name: str, spelling: object) -> None:
     assert callable(spelling)
-    assert picked((spelling(name), "something"), ("X-A", "1")) == (("X-A", "1"), PEER)
+    assert picked((spelling(name), "something"), ("X-A", "1")) == (("X-A", "1"), *MADE)
 
 
 def test_so_do_those_that_connection_names() -> None:
@@ -63,25 +82,47 @@ def test_so_do_those_that_connection_names() -> None:
         ("connection", " x-HOP-too ,Upgrade"),
         ("x-hop-TOO", "2"),
     )
-    assert picked(*received) == (("X-A", "1"), PEER)
+    assert picked(*received) == (("X-A", "1"), *MADE)
 
 
 @pytest.mark.parametrize(
     "name", ["X-Balancer-Reconnect", "x-balancer-reconnect", "X-Wsgw-Session", "x-wsgw-anything"]
 )
 def test_a_client_cannot_pose_as_a_failover(name: str) -> None:
-    assert picked((name, "1")) == (PEER,)
+    assert picked((name, "1")) == MADE
 
 
 def test_the_reconnect_header_can_have_another_name() -> None:
-    picker = RequestHeaders((), "X-Again", trust_forwarded_for=True)
+    forwarding = Forwarding(NOBODY, believe_all=True, forwarded=False)
+    picker = RequestHeaders((), "X-Again", forwarding)
     received = (("X-Again", "1"), ("X-Balancer-Reconnect", "1"))
-    assert picker.for_backend(received, "192.0.2.1") == (("X-Balancer-Reconnect", "1"), PEER)
+    assert picker.for_backend(received, CLIENT) == (("X-Balancer-Reconnect", "1"), *MADE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X_Forwarded_For",
+        "x-forwarded_proto",
+        "X_Real_IP",
+        "X_Wsgw_Session",
+        "X_Balancer-Reconnect",
+        "Content_Length",
+        "Transfer_Encoding",
+        "X_Secret",
+    ],
+)
+def test_nor_by_another_spelling_of_a_name(name: str) -> None:
+    assert picked((name, "1"), block=("X-Secret",), proxies=PROXIES) == MADE
+
+
+def test_an_underscore_is_no_reason_by_itself() -> None:
+    assert picked(("X_User", "1")) == (("X_User", "1"), *MADE)
 
 
 def test_blocked_headers_are_dropped() -> None:
     received = (("X-Secret", "1"), ("x-secret", "2"), ("X-Secrets", "3"))
-    assert picked(*received, block=("x-SECRET",)) == (("X-Secrets", "3"), PEER)
+    assert picked(*received, block=("x-SECRET",)) == (("X-Secrets", "3"), *MADE)
 
 
 class TestForwardedFor:
@@ -89,19 +130,88 @@ class TestForwardedFor:
         assert picked(("X-Forwarded-For", "10.0.0.1, 10.0.0.2"), ("X-A", "1")) == (
             ("X-A", "1"),
             ("X-Forwarded-For", "10.0.0.1, 10.0.0.2, 192.0.2.1"),
+            PROTO,
+            HOST,
         )
 
     def test_several_trusted_ones_become_one(self) -> None:
         assert picked(("x-forwarded-for", "10.0.0.1"), ("X-Forwarded-For", "10.0.0.2")) == (
             ("X-Forwarded-For", "10.0.0.1, 10.0.0.2, 192.0.2.1"),
+            PROTO,
+            HOST,
         )
 
     def test_without_trust_there_is_only_the_peers_address(self) -> None:
-        assert picked(("X-Forwarded-For", "10.0.0.1"), trust=False) == (PEER,)
+        assert picked(("X-Forwarded-For", "10.0.0.1"), believe_all=False) == MADE
 
-    def test_one_that_belongs_to_the_leg_is_not_continued(self) -> None:
+    @pytest.mark.parametrize("proxies", [NOBODY, PROXIES])
+    def test_a_client_cannot_have_it_dropped(self, proxies: TrustedProxies) -> None:
         received = (("Connection", "X-Forwarded-For"), ("X-Forwarded-For", "10.0.0.1"))
-        assert picked(*received) == (PEER,)
+        assert ("X-Forwarded-For", "10.0.0.1, 192.0.2.1") in picked(*received, proxies=proxies)
 
     def test_a_blocked_one_is_not_added(self) -> None:
-        assert picked(("X-Forwarded-For", "10.0.0.1"), block=("X-Forwarded-For",)) == ()
+        assert picked(("X-Forwarded-For", "10.0.0.1"), block=("X-Forwarded-For",)) == (PROTO, HOST)
+
+    def test_a_mapped_address_is_written_as_what_it_is(self) -> None:
+        made = picked(peer=Peer("::ffff:192.0.2.1", "https", "gateway.test:8080"))
+        assert made == (FOR, ("X-Forwarded-Proto", "https"), HOST)
+
+
+THEIRS = (
+    ("Forwarded", "for=10.0.0.9"),
+    ("X-Forwarded-For", "10.0.0.9"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "outside.test"),
+    ("X-Forwarded-Port", "443"),
+    ("X-Real-IP", "10.0.0.9"),
+)
+
+
+class TestProxies:
+    @pytest.mark.parametrize("believe_all", [True, False])
+    def test_their_word_is_passed_on_and_continued(self, believe_all: bool) -> None:
+        told = picked(*THEIRS, proxies=PROXIES, believe_all=believe_all)
+        assert sorted(told) == sorted(
+            ("X-Forwarded-For", "10.0.0.9, 192.0.2.1")
+            if name == "X-Forwarded-For"
+            else (name, value)
+            for name, value in THEIRS
+        )
+
+    def test_what_they_do_not_tell_is_made(self) -> None:
+        assert picked(proxies=PROXIES) == MADE
+
+    def test_of_others_nothing_is_believed(self) -> None:
+        outsider = Peer("198.51.100.1", "http", "gateway.test")
+        assert picked(*THEIRS, proxies=PROXIES, believe_all=False, peer=outsider) == (
+            ("X-Forwarded-For", "198.51.100.1"),
+            PROTO,
+            ("X-Forwarded-Host", "gateway.test"),
+        )
+
+    def test_where_all_are_believed_it_is_for_the_addresses_alone(self) -> None:
+        assert picked(*THEIRS) == (("X-Forwarded-For", "10.0.0.9, 192.0.2.1"), PROTO, HOST)
+
+
+class TestForwarded:
+    def test_it_tells_what_the_others_tell(self) -> None:
+        wanted = ("Forwarded", 'for=192.0.2.1;host="gateway.test:8080";proto=http')
+        assert picked(forwarded=True) == (*MADE, wanted)
+
+    def test_an_ipv6_address_is_put_in_brackets_and_quotes(self) -> None:
+        peer = Peer("2001:db8::1", "https", "gateway.test")
+        wanted = ("Forwarded", 'for="[2001:db8::1]";host=gateway.test;proto=https')
+        assert wanted in picked(forwarded=True, peer=peer)
+
+    def test_a_proxys_is_continued(self) -> None:
+        received = (("Forwarded", "for=10.0.0.9;proto=https"), ("forwarded", "for=_hidden"))
+        ours = 'for=192.0.2.1;host="gateway.test:8080";proto=http'
+        wanted = ("Forwarded", f"for=10.0.0.9;proto=https, for=_hidden, {ours}")
+        assert wanted in picked(*received, forwarded=True, proxies=PROXIES)
+
+    def test_nobody_elses_is(self) -> None:
+        made = picked(("Forwarded", "for=10.0.0.9"), forwarded=True)
+        assert dict(made)["Forwarded"].startswith("for=192.0.2.1;")
+
+    def test_a_blocked_one_is_not_added(self) -> None:
+        assert picked(block=("forwarded",), forwarded=True) == MADE

@@ -7,7 +7,18 @@ import dataclasses
 
 from websockets.uri import WebSocketURI, parse_uri
 
-from wsgw_core.api import Backend, BackendContext, BackendUnavailable, DialRequest, Sink
+from wsgw_core.api import (
+    Backend,
+    BackendContext,
+    BackendUnavailable,
+    ClientTls,
+    DialRequest,
+    Sink,
+    TlsClientOptions,
+    tls_error_text,
+    unavailable,
+)
+from wsgw_core.websocket import TlsTransport, make_scratch
 
 from .connection import WebSocketConnection
 from .handshake import Answer, ClientHandshake
@@ -27,6 +38,8 @@ class WebSocketBackend:
         self._settings = settings
         self._context = context
         self._base = parse_uri(settings.url)
+        self._tls: ClientTls | None = None
+        self._scratch = make_scratch() if self._base.secure else memoryview(b"")
         self._connections: set[WebSocketConnection] = set()
         self._one_less = asyncio.Event()
         self._pinger = Pinger(
@@ -34,7 +47,10 @@ class WebSocketBackend:
         )
 
     async def open(self) -> None:
-        """Nothing to prepare: connections are made when clients come."""
+        """Read the certificates; connections are made when clients come."""
+        if self._base.secure:
+            options = self._settings.tls or TlsClientOptions()
+            self._tls = ClientTls(options, self._base.host, self._context)
 
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
         """Dial; raises BackendUnavailable and BackendDeclined."""
@@ -46,13 +62,18 @@ class WebSocketBackend:
         return connection
 
     async def probe(self) -> None:
-        """Open and close a TCP connection; raises BackendUnavailable."""
+        """Open and close a TCP connection, or one of TLS; raises BackendUnavailable."""
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
-                _, writer = await asyncio.open_connection(self._base.host, self._base.port)
+                _, writer = await asyncio.open_connection(
+                    self._base.host,
+                    self._base.port,
+                    ssl=self._tls.context() if self._tls else None,
+                    server_hostname=self._tls.server_name if self._tls else None,
+                )
         except (OSError, TimeoutError) as error:
-            raise BackendUnavailable(_words(error)) from error
-        writer.close()
+            raise unavailable(tls_error_text(error), error) from error
+        writer.transport.abort()  # the streams' own TLS would wait for the other side
 
     async def close(self) -> None:
         """Wait for connections that are still closing, each within its own bound."""
@@ -75,24 +96,28 @@ class WebSocketBackend:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
-                await loop.create_connection(lambda: handshake, uri.host, uri.port)
+                await loop.create_connection(lambda: self._beneath(handshake), uri.host, uri.port)
                 return handshake, await handshake.answer
         except TimeoutError as error:
             handshake.abort()
             raise BackendUnavailable("handshake took too long") from error
         except OSError as error:
-            raise BackendUnavailable(_words(error)) from error
+            raise unavailable(tls_error_text(error), error) from error
         except BaseException:
             handshake.abort()
             raise
 
+    def _beneath(self, handshake: ClientHandshake) -> ClientHandshake | TlsTransport:
+        """Return what to connect to the TCP transport."""
+        if self._tls is None:
+            return handshake
+        return TlsTransport(
+            handshake, self._tls.context(), self._scratch, server_name=self._tls.server_name
+        )
+
     def _target(self, path: str) -> WebSocketURI:
         # the client's query stays part of the path: it is passed on as it came
         return dataclasses.replace(self._base, path=self._base.path.rstrip("/") + path)
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 def _is_backend(backend: WebSocketBackend) -> Backend:

@@ -14,7 +14,7 @@ from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest
+from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest, tls_error_text
 from wsgw_core.websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
 
 _MAX_BODY = 64 * 1024  # of an answer that declines
@@ -100,7 +100,8 @@ class ClientHandshake(asyncio.Protocol):
         """Take note, for whoever is waiting and for whoever takes over."""
         self.lost = True
         if not self.answer.done():
-            self._fail(BackendUnavailable(f"connection lost in the handshake: {exc or 'closed'}"))
+            why = tls_error_text(exc) if exc is not None else "closed"
+            self._fail(BackendUnavailable(f"connection lost in the handshake: {why}"))
 
     def abort(self) -> None:
         """Drop the connection, if there is one."""

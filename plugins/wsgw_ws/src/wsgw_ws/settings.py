@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
-from wsgw_core.api import Duration, Options, Size
+from wsgw_core.api import Duration, Options, Size, TlsClientOptions
 from wsgw_core.websocket import CompressionOptions
 
 
 def _check_url(url: str) -> str:
-    if urlsplit(url).scheme == "wss":
-        raise ValueError("wss:// is not supported yet, use ws://host:port")
     try:
         parse_uri(url)
     except (InvalidURI, ValueError) as error:
@@ -51,6 +49,7 @@ class WebSocketSettings(Options):
         default=(1001, 1005, 1006, 1011, 1012, 1013, 1014),
         description="close codes after which the session moves to another backend",
     )
+    tls: TlsClientOptions | None = None
     compression: CompressionOptions = CompressionOptions()
     handshake_timeout: Duration = Field(
         default=10.0, gt=0, description="bound of connecting and of the opening handshake"
@@ -69,3 +68,9 @@ class WebSocketSettings(Options):
     max_answer_head: Size = Field(
         default=64 * 1024, gt=0, description="bound of the head of the backend's answer"
     )
+
+    @model_validator(mode="after")
+    def _tls_needs_wss(self) -> WebSocketSettings:
+        if self.tls is not None and urlsplit(self.url).scheme != "wss":
+            raise ValueError("'tls' needs a URL that begins with wss://")
+        return self

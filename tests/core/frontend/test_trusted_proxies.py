@@ -1,0 +1,89 @@
+"""Which peers are believed, and for whom they speak."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from pydantic import ValidationError
+
+from wsgw_core.config import ServerOptions
+from wsgw_core.frontend.trusted_proxies import TrustedProxies
+
+NETWORKS = ("10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "fe80::/10", "::1")
+
+
+def proxies() -> TrustedProxies:
+    return TrustedProxies(ip_network(network) for network in NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted"),
+    [
+        ("10.255.0.1", True),
+        ("11.0.0.1", False),
+        ("192.0.2.7", True),
+        ("192.0.2.8", False),
+        ("::ffff:10.1.2.3", True),
+        ("::ffff:11.1.2.3", False),
+        ("::1", True),
+        ("::2", False),
+        ("2001:DB8:0::17", True),
+        ("fe80::1%eth0", True),
+        ("", False),
+        ("localhost", False),
+        ("10.0.0.1:80", False),
+    ],
+)
+def test_hosts(host: str, trusted: bool) -> None:
+    assert proxies().trusts(host) is trusted
+    assert not TrustedProxies().trusts(host)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("198.51.100.1", ["1.2.3.4"], "198.51.100.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["1.2.3.4, 5.6.7.8"], "5.6.7.8"),
+        ("10.0.0.1", ["1.2.3.4", "5.6.7.8 , 10.0.0.3", "192.0.2.7"], "5.6.7.8"),
+        ("10.0.0.1", ["10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+        ("10.0.0.1", ["1.2.3.4, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4, unknown, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", ["1.2.3.4,, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", ["1.2.3.4:4711"], "1.2.3.4"),
+        ("10.0.0.1", ["[2001:db9::1]:4711"], "2001:db9::1"),
+        ("10.0.0.1", ["[2001:db9::1]"], "2001:db9::1"),
+        ("10.0.0.1", ["2001:DB9:0::1"], "2001:db9::1"),
+        ("10.0.0.1", ["::ffff:1.2.3.4"], "1.2.3.4"),
+        ("::ffff:10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("::ffff:1.2.3.4", [], "1.2.3.4"),
+        ("1.2.3.4", [], "1.2.3.4"),
+        ("", ["1.2.3.4"], ""),
+    ],
+)
+def test_clients(peer: str, forwarded_for: list[str], client: str) -> None:
+    assert proxies().client_address(peer, forwarded_for) == client
+
+
+def test_without_proxies_the_peer_is_the_client() -> None:
+    assert TrustedProxies().client_address("10.0.0.1", ["1.2.3.4"]) == "10.0.0.1"
+
+
+class TestOption:
+    def test_networks_and_addresses_are_read(self) -> None:
+        options = ServerOptions.model_validate({"trusted-proxies": [*NETWORKS]})
+        assert options.trusted_proxies == tuple(map(ip_network, NETWORKS))
+        again = ServerOptions.model_validate(options.model_dump(mode="json", by_alias=True))
+        assert again == options
+
+    def test_none_and_an_empty_list_are_different(self) -> None:
+        assert ServerOptions().trusted_proxies is None
+        assert ServerOptions.model_validate({"trusted-proxies": []}).trusted_proxies == ()
+
+    @pytest.mark.parametrize("wrong", ["10.0.0.1/8", "10.0.0.0/33", "all", "", 10, None, "a.test"])
+    def test_anything_else_is_told(self, wrong: object) -> None:
+        with pytest.raises(ValidationError, match=r"such as 10\.0\.0\.0/8"):
+            ServerOptions.model_validate({"trusted-proxies": [wrong]})

@@ -1,0 +1,352 @@
+"""TLS over a socket begins, pauses, drains and ends in the order in which TCP does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+import weakref
+
+import pytest
+import trustme
+
+from .tls_pair import Buffered, MemoryTcp, Pair, Plain, client_context, server_context
+
+
+async def turn() -> None:
+    """Let what was put off to the next turn of the loop happen."""
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("size", [1, 16384, 16385, 65536, 1_000_003])
+@pytest.mark.parametrize("kind", [Plain, Buffered])
+async def test_what_is_written_arrives_in_both_directions(
+    kind: type[Plain | Buffered], size: int
+) -> None:
+    pair = Pair(kind(), kind()).connect()
+    data = bytes(index * 7 % 251 for index in range(size))
+    for source, target in ((pair.client, pair.server), (pair.server, pair.client)):
+        source.tls.write(data)
+        source.tls.writelines([b"", data[:10], b"", data])
+        pair.carry()
+        assert target.protocol.received == data + data[:10] + data
+
+
+async def test_a_large_message_does_not_stay_in_the_buffers_of_tls() -> None:
+    pair = Pair().connect()
+    pair.client.tls.write(bytes(1024 * 1024))
+    assert max(map(len, pair.client.tcp.written)) < 100_000
+
+
+async def test_what_is_written_before_the_handshake_waits_for_it() -> None:
+    client, server = Plain(), Plain()
+    client.first, server.first = b"from the client", b"from the server"
+    Pair(client, server).connect()
+    assert client.received == server.first
+    assert server.received == client.first
+    assert client.events == server.events == ["made"]
+
+
+async def test_many_records_are_delivered_in_one_step() -> None:
+    pair = Pair(server=Buffered()).connect()
+    steps: list[bytes] = []
+    pair.server.protocol.on_data = steps.append
+    for number in range(10):
+        pair.client.tls.write(bytes([number]) * 10)
+    pair.server.receive(b"".join(pair.client.tcp.written))
+    assert [len(step) for step in steps] == [100]
+
+
+async def test_a_paused_protocol_gets_nothing_more_and_the_socket_is_not_read() -> None:
+    pair = Pair(server=Buffered()).connect()
+    pair.server.protocol.pause_after = 3000
+    pair.client.tls.write(bytes(50_000))
+    pair.server.receive(b"".join(pair.client.tcp.written))
+    assert len(pair.server.protocol.received) == 3000
+    assert pair.server.tcp.paused
+    assert not pair.server.tls.is_reading()
+
+
+async def test_what_waits_comes_with_resuming_and_before_the_socket_is_read_on() -> None:
+    pair = Pair(server=Buffered()).connect()
+    pair.server.protocol.pause_after = 1000
+    pair.client.tls.write(bytes(50_000))
+    pair.server.receive(b"".join(pair.client.tcp.written))
+    pair.server.protocol.pause_after = 2000
+    pair.server.tls.resume_reading()
+    assert len(pair.server.protocol.received) == 1000  # not from inside of resume_reading
+    await turn()
+    assert len(pair.server.protocol.received) == 2000
+    assert pair.server.tcp.paused  # the end of the stream cannot overtake what waits
+    pair.server.tls.resume_reading()
+    await turn()
+    assert len(pair.server.protocol.received) == 50_000
+    assert not pair.server.tcp.paused
+
+
+async def test_pausing_undoes_a_resuming_that_has_not_happened() -> None:
+    pair = Pair().connect()
+    pair.server.tls.pause_reading()
+    pair.server.tls.resume_reading()
+    pair.server.tls.pause_reading()
+    await turn()
+    assert pair.server.tcp.paused
+
+
+async def test_the_protocol_may_be_exchanged_between_two_bytes_of_one_record() -> None:
+    """The head is read by one protocol, the frames behind it by another, of another kind."""
+    pair = Pair().connect()
+    successor = Buffered()
+    pair.server.protocol.pause_after = 1
+    pair.client.tls.write(b"head and the first frame")
+    pair.carry()
+    assert pair.server.protocol.received == b"head and the first frame"
+    pair.client.tls.write(b" and more")
+    pair.carry()
+    pair.server.tls.set_protocol(successor)
+    assert pair.server.tls.get_protocol() is successor
+    pair.server.tls.resume_reading()
+    await turn()
+    pair.carry()
+    assert successor.received == b" and more"
+
+
+class TestEnd:
+    async def test_close_says_so_and_the_peer_learns_it(self) -> None:
+        pair = Pair().connect()
+        pair.client.tls.write(b"last words")
+        pair.client.tls.close()
+        assert pair.client.tls.is_closing()
+        assert pair.client.tcp.closed
+        pair.carry()
+        assert pair.server.protocol.received == b"last words"
+        assert pair.server.protocol.events == ["made", "eof"]
+        assert pair.server.tcp.closed
+
+    async def test_after_close_nothing_is_delivered_or_written(self) -> None:
+        pair = Pair().connect()
+        pair.server.tls.write(b"late")
+        pair.client.tls.close()
+        pair.client.tls.write(b"later")
+        pair.client.receive(b"".join(pair.server.tcp.written))
+        pair.carry()
+        assert pair.client.protocol.received == pair.server.protocol.received == b""
+
+    async def test_a_protocol_that_closes_gets_nothing_more(self) -> None:
+        pair = Pair(server=Buffered()).connect()
+
+        def close(data: bytes) -> None:
+            calls.append(data)
+            pair.server.tls.close()
+
+        calls: list[bytes] = []
+        pair.server.protocol.on_data = close
+        pair.client.tls.write(bytes(50_000))
+        pair.carry()
+        assert len(calls) == 1
+
+    async def test_write_eof_half_closes_and_drops_what_still_comes(self) -> None:
+        pair = Pair().connect()
+        pair.server.tls.write(b"too late, but on its way")
+        assert pair.client.tls.can_write_eof()
+        pair.client.tls.write_eof()
+        pair.client.tls.write_eof()
+        assert pair.client.tcp.half_closed
+        assert not pair.client.tls.is_closing()
+        pair.carry()
+        assert pair.client.protocol.received == b""
+        assert pair.server.protocol.events == ["made", "eof"]
+        pair.client.end()
+        assert pair.client.protocol.events == ["made", "lost"]
+
+    async def test_write_eof_before_the_handshake_waits_for_it(self) -> None:
+        """So a refusal reaches a client whose handshake is under way."""
+        pair = Pair()
+        pair.server.connect()
+        pair.server.tls.write(b"refused")
+        pair.server.tls.write_eof()
+        assert not pair.server.tcp.half_closed
+        pair.client.connect()
+        pair.carry()
+        assert pair.client.protocol.received == b"refused"
+        assert pair.client.protocol.events == ["made", "eof"]
+        assert pair.server.tcp.half_closed
+
+    async def test_the_socket_of_a_half_closed_connection_is_read_on_after_a_pause(self) -> None:
+        pair = Pair().connect()
+        pair.client.tls.pause_reading()
+        pair.client.tls.write_eof()
+        pair.client.tls.resume_reading()
+        await turn()
+        assert not pair.client.tcp.paused
+
+    async def test_an_end_without_close_notify_is_told_as_a_loss_only(self) -> None:
+        pair = Pair().connect()
+        pair.client.tls.write(b"last words")
+        pair.carry()
+        pair.server.end()
+        assert pair.server.protocol.received == b"last words"
+        assert pair.server.protocol.events == ["made", "lost"]
+
+    async def test_abort_says_nothing(self) -> None:
+        pair = Pair().connect()
+        pair.client.tls.abort()
+        assert pair.client.tcp.aborted
+        assert not pair.client.tcp.written
+        assert pair.client.tls.is_closing()
+
+    async def test_a_lost_connection_leaves_nothing_for_the_garbage_collector(self) -> None:
+        pair = Pair().connect()
+        server = weakref.ref(pair.server.tls)
+        protocol = weakref.ref(pair.server.protocol)
+        gc.disable()
+        try:
+            pair.server.lose()
+            del pair.server.protocol.transport
+            del pair
+            assert server() is None
+            assert protocol() is None
+        finally:
+            gc.enable()
+
+
+class TestFlow:
+    async def test_the_socket_says_when_too_much_waits(self) -> None:
+        class Slow(Plain):
+            def pause_writing(self) -> None:
+                self.events.append("pause")
+
+            def resume_writing(self) -> None:
+                self.events.append("resume")
+
+        pair = Pair(Slow()).connect()
+        pair.client.tls.pause_writing()
+        pair.client.tls.resume_writing()
+        assert pair.client.protocol.events == ["made", "pause", "resume"]
+
+    async def test_limits_are_those_of_the_socket(self) -> None:
+        seen = []
+
+        class Tcp(MemoryTcp):
+            def set_write_buffer_limits(
+                self, high: int | None = None, low: int | None = None
+            ) -> None:
+                seen.append((high, low))
+
+            def get_write_buffer_limits(self) -> tuple[int, int]:
+                return 16, 64
+
+            def get_write_buffer_size(self) -> int:
+                return 7
+
+        pair = Pair()
+        pair.client.tcp = Tcp()
+        pair.connect()
+        pair.client.tls.set_write_buffer_limits(high=64, low=16)
+        assert seen == [(64, 16)]
+        assert pair.client.tls.get_write_buffer_limits() == (16, 64)
+        assert pair.client.tls.get_write_buffer_size() == 7
+
+
+class TestFailure:
+    async def test_a_server_that_is_not_trusted_is_told_no_word(self) -> None:
+        client = Plain()
+        client.first = b"secret"
+        pair = Pair(client, trust=ssl.create_default_context()).connect()
+        assert pair.client.tcp.closed
+        pair.client.lose()
+        assert isinstance(client.error, ssl.SSLCertVerificationError)
+        assert pair.server.protocol.received == b""
+        (failure,) = pair.server.failures
+        assert "UNKNOWN_CA" in str(failure)
+
+    async def test_nor_is_one_of_another_name(self) -> None:
+        pair = Pair(name="other.test").connect()
+        pair.client.lose()
+        assert "Hostname mismatch" in str(pair.client.protocol.error)
+
+    @pytest.mark.parametrize(
+        "garbage",
+        [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x00\x02\x01\x00", bytes(99)],
+    )
+    async def test_a_client_that_speaks_no_tls_is_half_closed_and_then_dropped(
+        self, garbage: bytes
+    ) -> None:
+        pair = Pair()
+        pair.server.connect()
+        pair.server.receive(garbage)
+        pair.server.receive(b"more")
+        if not pair.server.failures:  # it waits for the rest of a record
+            pair.server.receive(bytes(20_000))
+        assert len(pair.server.failures) == 1
+        assert pair.server.tcp.half_closed
+        assert pair.server.tls.is_closing()
+        pair.server.end()
+        assert isinstance(pair.server.protocol.error, ssl.SSLError)
+        assert len(pair.server.failures) == 1
+
+    async def test_one_that_does_not_go_is_made_to(self) -> None:
+        pair = Pair()
+        pair.server.connect()
+        pair.server.receive(b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(20):
+            while not pair.server.tcp.aborted:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+    async def test_one_that_leaves_in_the_handshake_is_a_failure(self) -> None:
+        pair = Pair()
+        pair.server.connect()
+        pair.server.receive(b"\x16\x03\x01\x02")
+        pair.server.end()
+        assert pair.server.protocol.events == ["made", "lost"]
+        (failure,) = pair.server.failures
+        assert "closed in the TLS handshake" in str(failure)
+
+    async def test_one_that_resets_it_too(self) -> None:
+        pair = Pair()
+        pair.server.connect()
+        pair.server.lose(ConnectionResetError())
+        assert [type(failure) for failure in pair.server.failures] == [ConnectionResetError]
+
+    async def test_one_that_we_drop_is_none(self) -> None:
+        pair = Pair()
+        pair.server.connect()
+        pair.server.tls.abort()
+        pair.server.lose()
+        assert pair.server.failures == []
+
+    async def test_a_client_without_the_certificate_that_is_demanded_learns_it(self) -> None:
+        shown = server_context()
+        trustme.CA().configure_trust(shown)
+        shown.verify_mode = ssl.CERT_REQUIRED
+        pair = Pair(shown=shown).connect()
+        assert len(pair.server.failures) == 1
+        pair.client.lose()
+        assert "CERTIFICATE_REQUIRED" in str(pair.client.protocol.error)
+
+    async def test_a_broken_record_ends_the_connection_after_what_came_before(self) -> None:
+        pair = Pair(server=Buffered()).connect()
+        pair.client.tls.write(b"whole")
+        pair.client.tls.write(b"broken")
+        sent = bytearray(b"".join(pair.client.tcp.written))
+        sent[-1] ^= 1
+        pair.server.receive(bytes(sent))
+        assert pair.server.protocol.received == b"whole"
+        assert pair.server.tcp.closed
+        pair.server.lose()
+        assert isinstance(pair.server.protocol.error, ssl.SSLError)
+
+    async def test_versions_that_do_not_meet(self) -> None:
+        old = client_context()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        new = server_context()
+        new.minimum_version = ssl.TLSVersion.TLSv1_3
+        pair = Pair(trust=old, shown=new).connect()
+        pair.client.lose()
+        assert "PROTOCOL_VERSION" in str(pair.client.protocol.error)
+
+
+async def test_what_is_known_of_the_connection_can_be_asked_for() -> None:
+    pair = Pair().connect()
+    assert isinstance(pair.client.tls.get_extra_info("ssl_object"), ssl.SSLObject)
+    assert pair.client.tls.get_extra_info("peername", "unknown") == "unknown"

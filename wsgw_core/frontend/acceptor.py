@@ -1,0 +1,150 @@
+"""Takes connections from listening sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable
+
+from ..api import Counter
+from ..rare_warning import RareWarning
+
+_AT_ONCE = 64  # connections of one socket in one turn of the loop
+_SHORTEST_PAUSE = 0.1  # seconds
+_LONGEST_PAUSE = 1.0
+
+# What was wrong with one connection and says nothing of the next; Linux passes pending errors of
+# the network on (see accept(2)).
+_OF_THE_CONNECTION = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "EINTR",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENONET",
+        "ENOPROTOOPT",
+        "EOPNOTSUPP",
+        "EPERM",
+        "EPROTO",
+    )
+    if hasattr(errno, name)
+)
+
+
+class Acceptor:
+    """Accepts while there is room; clients for whom there is none wait in the system's queue.
+
+    The event loops' own servers drop such clients (libuv), or log an error for each try (asyncio).
+
+    Args:
+        sockets: bound; from now on they belong to the acceptor.
+        make_protocol: called for each connection.
+        room: how many more connections there may be.
+        pauses: counts how often accepting was suspended.
+        logger: for the reasons, a line a minute at most.
+    """
+
+    def __init__(
+        self,
+        sockets: Iterable[socket.socket],
+        make_protocol: Callable[[], asyncio.BaseProtocol],
+        room: Callable[[], int],
+        pauses: Counter,
+        logger: logging.Logger,
+    ) -> None:
+        self._sockets = tuple(sockets)
+        self._make_protocol = make_protocol
+        self._room = room
+        self._pauses = pauses
+        self._loop = asyncio.get_running_loop()
+        self._warn = RareWarning(logger)
+        self._attaching: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pause = _SHORTEST_PAUSE
+        self._closed = False
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """Those that are listened on; none after `stop`."""
+        return () if self._closed else self._sockets
+
+    def start(self, backlog: int) -> None:
+        """Listen; raises OSError.
+
+        Args:
+            backlog: how many connections may wait in each socket's queue.
+        """
+        for listening in self._sockets:
+            listening.setblocking(False)
+            listening.listen(backlog)
+        self._go_on()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._suspend()
+        self._closed = True
+        for listening in self._sockets:
+            listening.close()
+
+    async def settle(self) -> None:
+        """Return when the protocol of each connection accepted so far has its transport."""
+        while self._attaching:
+            await asyncio.wait(self._attaching)
+
+    def _go_on(self) -> None:
+        self._timer = None
+        for listening in self._sockets:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _suspend(self) -> None:
+        for listening in self._sockets:
+            self._loop.remove_reader(listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        if self._timer is not None or self._closed:
+            return  # another socket's turn, in the same turn of the loop, has found no room
+        # Those that have no transport yet have not been counted by whoever knows the room.
+        room = self._room() - len(self._attaching)
+        if room <= 0:
+            self._wait("as many clients as limits.max-sessions allows, and refused ones")
+        for _ in range(min(_AT_ONCE, room)):
+            try:
+                accepted, _ = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _OF_THE_CONNECTION:
+                    self._wait(os.strerror(error.errno or 0).lower())
+                    return
+            else:
+                self._pause = _SHORTEST_PAUSE
+                task = self._loop.create_task(self._attach(accepted))
+                self._attaching.add(task)
+                task.add_done_callback(self._attaching.discard)
+
+    async def _attach(self, accepted: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, accepted)
+        except OSError:  # it is gone already
+            accepted.close()
+        except BaseException:
+            accepted.close()
+            raise
+
+    def _wait(self, reason: str) -> None:
+        """Leave clients in the queue for a while; longer each time, until one was accepted."""
+        self._pauses.value += 1
+        self._warn("accepting pauses: %s", reason)
+        self._suspend()
+        self._timer = self._loop.call_later(self._pause, self._go_on)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -1,0 +1,224 @@
+"""Reads the head of a client's request (RFC 9112), and checks that it asks for a websocket.
+
+What more than one party could read in more than one way is refused rather than repaired.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
+from websockets.extensions import Extension, ServerExtensionFactory
+from websockets.headers import parse_extension, parse_subprotocol
+from websockets.server import ServerProtocol
+from websockets.utils import accept_key
+
+from .. import api
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_REQUEST_LINE = re.compile(rb"(%b) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])" % _TOKEN)
+_NAME = re.compile(_TOKEN)
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+_DIGITS = re.compile(r"[0-9]+")
+# A name or an address, and perhaps a port; narrower than RFC 3986, which allows "," and ";" too.
+_HOST = re.compile(r"(?:[0-9A-Za-z._~%\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_OPTION = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
+_KEY = re.compile(r"[0-9A-Za-z+/]{22}==")  # 16 bytes in base64
+_SEPARATOR = re.compile(rb"[/\\]")
+_MOST_SEPARATORS = 100  # in one list: no client needs as many, and parsing them costs time
+
+_UPGRADE = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+
+
+class BadRequest(Exception):
+    """The request is refused.
+
+    Args:
+        status: of the answer.
+        text: for the client; says what is wrong without repeating what it sent. May be empty.
+        headers: that the status wants.
+    """
+
+    def __init__(self, status: int, text: str, headers: api.Headers = ()) -> None:
+        self.status = status
+        self.text = text
+        self.headers = headers
+        super().__init__(text)
+
+
+class TooManyHeaders(BadRequest):
+    """The request has more header lines than allowed."""
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__(431, f"more than {maximum} headers")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request without its body.
+
+    Attributes:
+        method: as sent; case counts.
+        target: as sent; visible ASCII.
+        headers: with their values as ISO-8859-1.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+
+    @classmethod
+    def parse(cls, head: bytes, max_headers: int) -> RequestHead:
+        """Read a head, its empty line included. One empty line before it is passed over.
+
+        Raises:
+            BadRequest: not HTTP/1.1, not well-formed, or framed in a way that hides requests.
+            TooManyHeaders: one of these.
+        """
+        first, *lines = head.removeprefix(b"\r\n").removesuffix(b"\r\n\r\n").split(b"\r\n")
+        match = _REQUEST_LINE.fullmatch(first)
+        if match is None:
+            raise BadRequest(400, "not an HTTP/1.1 request line")
+        if match[3] != b"1.1":
+            raise BadRequest(505, "only HTTP/1.1 is spoken here")
+        if len(lines) > max_headers:
+            raise TooManyHeaders(max_headers)
+        headers = Headers()
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            value = value.strip(b" \t")
+            if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise BadRequest(400, "malformed header line")
+            headers[name.decode("ascii")] = value.decode("iso-8859-1")
+        _check_framing(headers)
+        _check_host(headers.get_all("Host"))
+        return cls(match[1].decode("ascii"), match[2].decode("ascii"), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketRequest:
+    """What a client asks for with its opening handshake (RFC 6455 section 4.2.1).
+
+    Attributes:
+        accept: the value of `Sec-WebSocket-Accept` that answers its key.
+        subprotocols: its offers, in its order.
+        extensions: those agreed to.
+        extensions_header: the value that tells the client of them, None: none.
+    """
+
+    accept: str
+    subprotocols: tuple[str, ...]
+    extensions: Sequence[Extension]
+    extensions_header: str | None
+
+    @classmethod
+    def check(
+        cls, request: RequestHead, accepted: Sequence[ServerExtensionFactory] | None
+    ) -> WebSocketRequest:
+        """Read what a request asks for.
+
+        Args:
+            request: well-formed.
+            accepted: extensions that may be agreed to.
+
+        Raises:
+            BadRequest: it is not an opening handshake of websocket version 13.
+        """
+        headers = request.headers
+        if request.method != "GET":
+            text = "" if request.method == "HEAD" else "only GET is served here"
+            raise BadRequest(405, text, (("Allow", "GET"),))
+        if headers.get_all("Content-Length") not in ([], ["0"]):
+            raise BadRequest(413, "a handshake has no body")
+        _check_target(request.target)
+        if _options(headers, "Upgrade") != ["websocket"]:
+            raise BadRequest(426, "only websocket handshakes are served here", _UPGRADE)
+        if "upgrade" not in _options(headers, "Connection"):
+            raise BadRequest(400, "Connection must name Upgrade")
+        if headers.get_all("Sec-WebSocket-Version") != ["13"]:
+            raise BadRequest(426, "only websocket version 13 is spoken here", _UPGRADE)
+        keys = headers.get_all("Sec-WebSocket-Key")
+        if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
+            raise BadRequest(400, "there must be one Sec-WebSocket-Key, of 16 bytes in base64")
+        if len(headers.get_all("Origin")) > 1:
+            raise BadRequest(400, "more than one Origin")
+        extensions_header, extensions = _extensions(headers, accepted)
+        return cls(accept_key(keys[0]), _subprotocols(headers), extensions, extensions_header)
+
+
+def _check_framing(headers: Headers) -> None:
+    """Refuse what could make two parties disagree about where the request ends."""
+    if "Transfer-Encoding" in headers:
+        raise BadRequest(400, "Transfer-Encoding is not understood here")
+    lengths = headers.get_all("Content-Length")
+    if len(lengths) > 1:
+        raise BadRequest(400, "more than one Content-Length")
+    if lengths and not _DIGITS.fullmatch(lengths[0]):
+        raise BadRequest(400, "malformed Content-Length")
+
+
+def _check_host(hosts: Sequence[str]) -> None:
+    """See RFC 9112 section 3.2."""
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise BadRequest(400, "there must be one valid Host")
+
+
+def _check_target(target: str) -> None:
+    """Let only paths through that mean the same to everybody, before and after decoding."""
+    if not target.startswith("/"):
+        raise BadRequest(400, "the request target must be a path")
+    path = target.partition("?")[0]
+    if "#" in target or "\\" in path:
+        raise BadRequest(400, "the request target must not contain # or \\")
+    for segment in _SEPARATOR.split(unquote_to_bytes(path)):
+        if segment.partition(b";")[0] in (b".", b".."):
+            raise BadRequest(400, "the path must not have dot segments")
+
+
+def _values(headers: Headers, name: str) -> Sequence[str]:
+    values = headers.get_all(name)
+    if sum(value.count(",") + value.count(";") for value in values) > _MOST_SEPARATORS:
+        raise BadRequest(400, f"{name} has too many elements")
+    return values
+
+
+def _options(headers: Headers, name: str) -> list[str]:
+    """Return the elements of a list, in small letters; empty ones do not count."""
+    options = [
+        stripped.lower()
+        for value in _values(headers, name)
+        for option in value.split(",")
+        if (stripped := option.strip(" \t"))
+    ]
+    if not all(map(_OPTION.fullmatch, options)):
+        raise BadRequest(400, f"malformed {name}")
+    return options
+
+
+def _subprotocols(headers: Headers) -> tuple[str, ...]:
+    try:
+        offers = tuple(
+            offer
+            for value in _values(headers, "Sec-WebSocket-Protocol")
+            for offer in parse_subprotocol(value)
+        )
+    except InvalidHandshake:
+        raise BadRequest(400, "malformed Sec-WebSocket-Protocol") from None
+    if len(set(offers)) < len(offers):
+        raise BadRequest(400, "a subprotocol is offered twice")
+    return offers
+
+
+def _extensions(
+    headers: Headers, accepted: Sequence[ServerExtensionFactory] | None
+) -> tuple[str | None, Sequence[Extension]]:
+    try:
+        for value in _values(headers, "Sec-WebSocket-Extensions"):
+            parse_extension(value)  # also when there is nothing to agree to
+        return ServerProtocol(extensions=accepted).process_extensions(headers)
+    except InvalidHandshake:
+        raise BadRequest(400, "malformed Sec-WebSocket-Extensions") from None

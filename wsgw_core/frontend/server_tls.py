@@ -1,0 +1,158 @@
+"""The clients' TLS: certificates that are re-read, and who a client's certificate says it is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+
+from ..api import Clock, ConfigurationError, Metrics, tls_error_text
+from ..api.tls import ReloadedContext, TlsFileError
+from ..metrics import GatewayCounters
+from ..server_tls_options import ServerTlsOptions, server_context
+from ..websocket import TlsTransport, make_scratch
+
+_KEY = "server.frontend.tls"
+
+# RFC 4514 section 3, by the names that OpenSSL has for them
+_SHORT_NAMES = {
+    "commonName": "CN",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "streetAddress": "STREET",
+    "domainComponent": "DC",
+    "userId": "UID",
+}
+_ESCAPED = frozenset('"+,;<>\\')
+
+
+class ServerTls:
+    """Puts TLS before the handshakes of clients.
+
+    Args:
+        options: files and what is demanded of clients.
+        metrics: for the counters of reloads.
+        counters: of the gateway.
+        clock: for the looks at the files.
+        logger: of the gateway.
+
+    Raises:
+        ConfigurationError: a file cannot be used.
+    """
+
+    def __init__(
+        self,
+        options: ServerTlsOptions,
+        metrics: Metrics,
+        counters: GatewayCounters,
+        clock: Clock,
+        logger: logging.Logger,
+    ) -> None:
+        self._interval = options.reload_interval
+        self._counters = counters
+        self._clock = clock
+        self._logger = logger
+        self._scratch = make_scratch()
+        self._timer: asyncio.TimerHandle | None = None
+        try:
+            self._contexts = ReloadedContext(
+                lambda: server_context(options), options.files, self._report, metrics
+            )
+        except TlsFileError as error:
+            raise ConfigurationError(f"{_KEY}.{error}") from error
+        self._wait()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context for new connections."""
+        return self._contexts.current
+
+    def over(self, make_protocol: Callable[[], asyncio.BaseProtocol]) -> Callable[[], TlsTransport]:
+        """Return a factory of protocols that speak TLS and pass on to those of a plain factory."""
+        return lambda: TlsTransport(
+            make_protocol(), self.context, self._scratch, on_failure=self._failed
+        )
+
+    def close(self) -> None:
+        """Look at the files no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self) -> None:
+        if self._interval:
+            self._timer = self._clock.call_later(self._interval, self._look)
+
+    def _look(self) -> None:
+        self._wait()
+        self._contexts.refresh()
+
+    def _report(self, error: TlsFileError | None) -> None:
+        if error is None:
+            self._logger.info("%s: certificate files have changed and were read", _KEY)
+        else:
+            self._logger.warning("the old certificates stay: %s.%s", _KEY, error)
+
+    def _failed(self, error: Exception) -> None:
+        self._counters.tls_handshakes_failed.value += 1
+        self._logger.debug("TLS handshake of a client failed: %s", tls_error_text(error))
+
+
+def client_subject(transport: asyncio.BaseTransport) -> str | None:
+    r"""Return the subject of the verified certificate that a client has shown, else None.
+
+    As RFC 4514 has it: the most specific part first, such as `CN=meter-7,OU=Field,O=Example`. It is
+    printable ASCII: all else is escaped by `\` and two hexadecimal digits for each byte of UTF-8,
+    so that nothing in a certificate can end a header or begin another.
+    """
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return None
+    try:
+        certificate = tls.getpeercert() or {}
+    except ValueError:  # names that are no text
+        return None
+    return distinguished_name(certificate.get("subject", ())) or None
+
+
+def distinguished_name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    """Write a name as RFC 4514 has it.
+
+    Args:
+        parts: as `SSLSocket.getpeercert` gives them, the most general one first.
+    """
+    return ",".join(
+        "+".join(_attribute(name, value) for name, value in part) for part in reversed(parts)
+    )
+
+
+def _attribute(name: str, value: str) -> str:
+    if name[:1].isdigit():  # an identifier without a name: BER in hexadecimal, section 2.4
+        return f"{name}=#{_utf8_string(value.encode()).hex()}"
+    last = len(value) - 1
+    text = "".join(
+        _escaped(char, at_edge=(index == 0 and char in " #") or (index == last and char == " "))
+        for index, char in enumerate(value)
+    )
+    return f"{_SHORT_NAMES.get(name, name)}={text}"
+
+
+def _escaped(char: str, *, at_edge: bool) -> str:
+    if char in _ESCAPED or at_edge:
+        return f"\\{char}"
+    if " " <= char <= "~":
+        return char
+    return "".join(f"\\{byte:02X}" for byte in char.encode())
+
+
+def _utf8_string(value: bytes) -> bytes:
+    size = len(value)
+    if size < 128:
+        length = bytes([size])
+    else:
+        digits = size.to_bytes(-(-size.bit_length() // 8), "big")
+        length = bytes([128 | len(digits)]) + digits
+    return b"\x0c" + length + value

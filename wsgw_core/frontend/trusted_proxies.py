@@ -1,0 +1,72 @@
+"""Which peers are our own proxies, and the client that they speak for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+_WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([0-9.]+))(?::\d{1,5})?\Z")
+
+
+class TrustedProxies:
+    """The networks whose hosts are believed when they tell for whom they speak.
+
+    An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`) counts as the IPv4 address.
+
+    Args:
+        networks: of the proxies; empty trusts nobody.
+    """
+
+    def __init__(self, networks: Iterable[IPv4Network | IPv6Network] = ()) -> None:
+        self._networks = tuple(networks)
+        self._trusts = lru_cache(maxsize=1024)(self._is_inside)
+
+    def trusts(self, host: str) -> bool:
+        """Tell whether a host, as the socket names it, is one of the proxies."""
+        return bool(self._networks) and self._trusts(host)
+
+    def client_address(self, peer_host: str, forwarded_for: Sequence[str]) -> str:
+        """Return the address of the client behind the proxies, without a port.
+
+        The chain is walked from its end as long as the hop that reported an entry is trusted: what
+        a client itself wrote in front is never reached. An entry that is no address ends the walk.
+
+        Args:
+            peer_host: the peer of the TCP connection.
+            forwarded_for: the values of all `X-Forwarded-For` headers, in order.
+        """
+        address = _parse(peer_host)
+        if address is None:
+            return peer_host
+        if not self.trusts(peer_host):
+            return str(address)
+        for entry in reversed(",".join(forwarded_for).split(",")):
+            hop = _parse(_without_port(entry.strip()))
+            if hop is None:
+                break
+            address = hop
+            if not self.trusts(str(hop)):
+                break
+        return str(address)
+
+    def _is_inside(self, host: str) -> bool:
+        address = _parse(host)
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _parse(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        # A scope (fe80::1%eth0) says on which link, not who.
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _without_port(entry: str) -> str:
+    """Take the port off `192.0.2.7:4711` and `[2001:db8::1]:4711`, which some proxies write."""
+    match = _WITH_PORT.match(entry)
+    return (match[1] or match[2] or "") if match else entry

@@ -1,0 +1,372 @@
+"""TLS between a TCP transport and the protocol above it.
+
+The event loops' own TLS closes a connection as soon as the peer's FIN is seen, although what came
+before it may not have been delivered yet: it waits because reading is paused, or because the
+protocol's buffer was full. A peer that sends and leaves would lose its last messages. Here the
+socket is read only when all that it gave before has been delivered, so that a connection over TLS
+begins, pauses, drains and ends in the order in which one over TCP does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+_READ_SIZE = 64 * 1024  # of ciphertext; no connection keeps more than this unread
+_WRITE_SIZE = 64 * 1024  # of plain text, before its ciphertext is handed on
+_RECORD = 16 * 1024  # what one record can hold (RFC 8446 section 5.1)
+_LINGER = 1.0  # seconds in which a client whose TLS handshake failed can read the alert
+
+
+def _ignore(_error: Exception) -> None:
+    pass
+
+
+_NOBODY = asyncio.Protocol()
+
+
+def make_scratch() -> memoryview:
+    """Return the buffer that all TLS connections of one event loop read their sockets into."""
+    return memoryview(bytearray(_READ_SIZE))
+
+
+class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
+    """A protocol to the TCP transport beneath, a transport to the protocol above.
+
+    Differences from the loops' own: the protocol's `connection_made` comes before the TLS
+    handshake, so that whoever bounds its time bounds both, and what is written until then waits. A
+    handshake that fails, or a broken record, is the exception given to `connection_lost`.
+    `write_eof` says close_notify and drops what still comes. An end of the stream without
+    close_notify may be an attacker's: there is no `eof_received` for it.
+
+    Args:
+        protocol: what to connect; plain or buffered.
+        context: of the right side.
+        scratch: see `make_scratch`.
+        server_name: asked for and verified, as the client; None: we are the server.
+        on_failure: called when the TLS handshake fails.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_backlog",
+        "_buffered",
+        "_closing",
+        "_context",
+        "_deaf",
+        "_error",
+        "_established",
+        "_incoming",
+        "_linger_timer",
+        "_loop",
+        "_on_failure",
+        "_outgoing",
+        "_paused",
+        "_protocol",
+        "_scratch",
+        "_server_name",
+        "_tcp",
+        "_tls",
+        "_write_ended",
+    )
+
+    _protocol: asyncio.Protocol | asyncio.BufferedProtocol
+    _tcp: asyncio.Transport
+    _tls: ssl.SSLObject
+
+    def __init__(
+        self,
+        protocol: asyncio.BaseProtocol,
+        context: ssl.SSLContext,
+        scratch: memoryview,
+        *,
+        server_name: str | None = None,
+        on_failure: Callable[[Exception], None] = _ignore,
+    ) -> None:
+        self.set_protocol(protocol)
+        self._context = context
+        self._scratch = scratch
+        self._server_name = server_name
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._backlog: list[bytes] = []
+        self._error: Exception | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+        self._established = False
+        self._paused = False
+        self._write_ended = False
+        self._closing = False
+        self._deaf = False  # what still comes is dropped
+
+    # Called by the TCP transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        self._tcp = cast("asyncio.Transport", transport)
+        self._tls = self._context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=self._server_name is None,
+            server_hostname=self._server_name,
+        )
+        self._protocol.connection_made(self)
+        if self._server_name is not None and not self.is_closing():
+            self._shake_hands()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See asyncio.BufferedProtocol."""
+        return self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take ciphertext."""
+        if self._deaf:
+            return
+        self._incoming.write(self._scratch[:nbytes])
+        if not self._established:
+            self._shake_hands()
+        if self._established:
+            self._deliver()
+
+    def eof_received(self) -> None:
+        """Have the TCP transport close itself: nothing that came before is undelivered."""
+        if not self._established and not self._deaf:
+            self._handshake_failed(ConnectionResetError("closed in the TLS handshake"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass it on, and let go of whatever refers to us in a circle."""
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        if exc is not None and not self._established and self._error is None:
+            self._on_failure(exc)
+        self._deaf = self._closing = True
+        self._backlog.clear()
+        protocol, self._protocol = self._protocol, _NOBODY
+        self._buffered = False
+        self._on_failure = _ignore
+        protocol.connection_lost(self._error or exc)
+
+    def pause_writing(self) -> None:
+        """Pass it on."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on."""
+        self._protocol.resume_writing()
+
+    # Handshake
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            self._handshake_failed(error)
+            return
+        self._established = True
+        self._flush()
+        backlog, self._backlog = self._backlog, []
+        if backlog:
+            self._encrypt(b"".join(backlog))
+        if self._write_ended:
+            self._say_goodbye()
+
+    def _handshake_failed(self, error: Exception) -> None:
+        """Send the alert; a client may not have read it when the socket is closed on it."""
+        self._on_failure(error)
+        self._broken(error)
+        if self._server_name is None and not self._tcp.is_closing():
+            self._linger_timer = self._loop.call_later(_LINGER, self._tcp.abort)
+            with contextlib.suppress(OSError):  # the client has gone already
+                self._tcp.write_eof()
+        else:
+            self._tcp.close()
+
+    def _broken(self, error: Exception) -> None:
+        self._error = error
+        self._deaf = self._closing = True
+        self._flush()
+
+    # Receiving
+
+    def _deliver(self) -> None:
+        """Deliver what has come, until the protocol pauses."""
+        incoming, tls = self._incoming, self._tls
+        try:
+            while (incoming.pending or tls.pending()) and not (self._paused or self._deaf):
+                if self._buffered:
+                    self._fill_buffer()
+                elif data := tls.read(_RECORD):
+                    cast("asyncio.Protocol", self._protocol).data_received(data)
+                else:
+                    self._end_received()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._broken(error)
+            self._tcp.close()
+            return
+        if self._outgoing.pending:
+            self._flush()  # the answer to a change of keys
+
+    def _fill_buffer(self) -> None:
+        """Have as many records as have come, and as there is room for, taken in one step."""
+        protocol = cast("asyncio.BufferedProtocol", self._protocol)
+        incoming, tls = self._incoming, self._tls
+        # neither the stub nor every protocol says that it is a memoryview
+        buffer = memoryview(cast("Any", protocol.get_buffer(-1)))
+        room = len(buffer)
+        filled = 0
+        ended = False
+        try:
+            while filled < room and (incoming.pending or tls.pending()):
+                size = tls.read(room - filled, cast("Any", buffer[filled:] if filled else buffer))
+                if not size:
+                    ended = True
+                    break
+                filled += cast("int", size)
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            if filled:  # also before a broken record
+                protocol.buffer_updated(filled)
+        if ended and not self._deaf:
+            self._end_received()
+
+    def _end_received(self) -> None:
+        """The peer said close_notify: nothing that follows is looked at."""
+        self._deaf = True
+        self._protocol.eof_received()
+        self.close()
+
+    def _resume(self) -> None:
+        if self._established:
+            self._deliver()
+        # Only now: the end of the stream must not overtake what has come before it.
+        if not (self._paused or self.is_closing()):
+            self._tcp.resume_reading()
+
+    # The transport of the protocol above: flow
+
+    def pause_reading(self) -> None:
+        """See asyncio.ReadTransport."""
+        self._paused = True
+        if not self.is_closing():
+            self._tcp.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See asyncio.ReadTransport; what waits is delivered in the next turn of the loop."""
+        if self._paused:
+            self._paused = False
+            self._loop.call_soon(self._resume)
+
+    def is_reading(self) -> bool:
+        """See asyncio.ReadTransport."""
+        return not self._paused and not self.is_closing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """See asyncio.WriteTransport; what counts are bytes on the wire."""
+        self._tcp.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """See asyncio.WriteTransport."""
+        return self._tcp.get_write_buffer_limits()
+
+    def get_write_buffer_size(self) -> int:
+        """See asyncio.WriteTransport."""
+        return self._tcp.get_write_buffer_size()
+
+    # The transport of the protocol above: sending
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """See asyncio.WriteTransport; waits for the end of the TLS handshake."""
+        if self._write_ended or self._closing or not data:
+            return
+        if self._established:
+            self._encrypt(data)
+        else:
+            self._backlog.append(bytes(data))
+
+    def _encrypt(self, data: bytes | bytearray | memoryview) -> None:
+        tls, outgoing, tcp = self._tls, self._outgoing, self._tcp
+        size = len(data)
+        try:
+            sent = 0
+            if size <= _WRITE_SIZE:
+                sent = tls.write(data)
+                tcp.write(outgoing.read())
+            while sent < size:  # in parts: TLS never gives back the memory that it once had
+                sent += tls.write(memoryview(data)[sent : sent + _WRITE_SIZE])
+                tcp.write(outgoing.read())
+        except ssl.SSLError as error:
+            self._broken(error)
+            tcp.abort()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """See asyncio.WriteTransport; a record costs more than a copy."""
+        self.write(b"".join(list_of_data))
+
+    def can_write_eof(self) -> bool:
+        """See asyncio.WriteTransport."""
+        return True
+
+    def write_eof(self) -> None:
+        """Say close_notify and half-close the connection; what still comes is dropped."""
+        if not self._write_ended and not self._closing:
+            self._write_ended = True
+            if self._established:
+                self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        self._deaf = True
+        self._close_notify()
+        with contextlib.suppress(OSError):  # the peer has gone already
+            self._tcp.write_eof()
+
+    def _close_notify(self) -> None:
+        # Whether the peer has said so too, or never will: we do not wait for it.
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+        self._flush()
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data and not self._tcp.is_closing():
+            self._tcp.write(data)
+
+    # The transport of the protocol above: its end
+
+    def is_closing(self) -> bool:
+        """See asyncio.BaseTransport."""
+        return self._closing or self._tcp.is_closing()
+
+    def close(self) -> None:
+        """See asyncio.BaseTransport; does not wait for the peer's close_notify."""
+        if self._established and not self._write_ended and not self.is_closing():
+            self._close_notify()
+        self._deaf = self._closing = True
+        self._tcp.close()
+
+    def abort(self) -> None:
+        """See asyncio.WriteTransport."""
+        self._deaf = self._closing = True
+        self._tcp.abort()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """See asyncio.BaseTransport; it may be buffered where the one before was not."""
+        self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """See asyncio.BaseTransport."""
+        return self._protocol
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See asyncio.BaseTransport; `ssl_object` is what there is of TLS."""
+        return self._tls if name == "ssl_object" else self._tcp.get_extra_info(name, default)
