@@ -81,9 +81,17 @@ def as_size(size: int) -> str:
     return str(size)
 
 
+def checks(field: FieldInfo) -> list[Any]:
+    """Return what a field's value is read and checked by, also when the field may be none."""
+    found = list(field.metadata)
+    for each in getattr(without_none(field.annotation), "__metadata__", ()):
+        found += each.metadata if isinstance(each, FieldInfo) else [each]
+    return found
+
+
 def validators(field: FieldInfo) -> set[Any]:
     """Return the functions that read a field's value."""
-    return {each.func for each in field.metadata if isinstance(each, BeforeValidator)}
+    return {each.func for each in checks(field) if isinstance(each, BeforeValidator)}
 
 
 def type_text(field: FieldInfo) -> str:
@@ -102,7 +110,7 @@ def type_text(field: FieldInfo) -> str:
         text = "list of " + ("sections" if model_in(item) else item_text(item))
     else:
         text = plain_text(annotation)
-    if any(isinstance(each, annotated_types.Gt) for each in field.metadata):
+    if any(isinstance(each, annotated_types.Gt) for each in checks(field)):
         text += ", more than 0"
     return text
 

@@ -48,7 +48,8 @@ def run_gateway(config: GatewayConfig, components: Components, signals: StopSign
         The exit status: 0 stopped by a signal, 1 failed, 2 the configuration cannot be used.
     """
     _raise_file_limit()
-    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    # Clients are accepted with add_reader, which is not in the loop that Windows has by default.
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
     if uvloop is not None:
         new_loop = uvloop.new_event_loop
     try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 from collections.abc import Sequence
 
 _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -72,12 +73,23 @@ def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
         reason: for the log; one line, no secrets.
         cause: what was caught; several in one, as `create_connection` raises them, included.
     """
+    if isinstance(cause, socket.gaierror) and _lacks_descriptors():
+        return OutOfResources(reason)
     codes = _error_codes(cause)
     # A name may have an address of a family that this machine has not (EADDRNOTAVAIL): that the
     # other address refuses is the backend's fault.
     if codes & _LACKS or (codes and codes <= _LACKS_PORTS):
         return OutOfResources(reason)
     return BackendUnavailable(reason)
+
+
+def _lacks_descriptors() -> bool:
+    """Tell why a name is unknown: a resolver that cannot open its files calls every name so."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return error.errno in _LACKS
+    return False
 
 
 def _error_codes(error: BaseException) -> set[int | None]:

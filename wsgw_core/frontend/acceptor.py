@@ -116,7 +116,7 @@ class Acceptor:
         # Those that have no transport yet have not been counted by whoever knows the room.
         room = self._room() - len(self._attaching)
         if room <= 0:
-            self._wait("as many clients as limits.max-sessions allows, and refused ones")
+            self._wait("there is no room for more clients, nor for telling more of them so")
         for _ in range(min(_AT_ONCE, room)):
             try:
                 accepted, _ = listening.accept()

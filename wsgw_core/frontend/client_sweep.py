@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from typing import TYPE_CHECKING
 
 from ..api import Clock
@@ -49,7 +48,6 @@ class ClientSweep:
         times = [time for time in (idle_timeout, max_life) if time is not None]
         self._wait = min(_LONGEST_WAIT, min(times) / _ROUNDS) if times else None
         self._watched: dict[ClientSocket, _Watched] = {}
-        self._round: deque[ClientSocket] = deque()
         self._next: asyncio.Handle | None = None
 
     def watch(self, client: ClientSocket) -> None:
@@ -69,21 +67,19 @@ class ClientSweep:
         if not self._watched and self._next is not None:
             self._next.cancel()
             self._next = None
-            self._round.clear()
 
     def _begin_round(self) -> None:
-        self._round.extend(self._watched)
-        self._go_on()
+        self._go_on(tuple(self._watched))
 
-    def _go_on(self) -> None:
+    def _go_on(self, clients: tuple[ClientSocket, ...]) -> None:
         now = self._clock.time()
-        for _ in range(min(_AT_ONCE, len(self._round))):
-            client = self._round.popleft()
+        for client in clients[:_AT_ONCE]:
             watched = self._watched.get(client)
             if watched is not None:
                 self._look_at(client, watched, now)
-        if self._round:
-            self._next = self._clock.call_soon(self._go_on)
+        rest = clients[_AT_ONCE:]
+        if rest:
+            self._next = self._clock.call_soon(self._go_on, rest)
         elif self._watched and self._wait is not None:
             self._next = self._clock.call_later(self._wait, self._begin_round)
         else:

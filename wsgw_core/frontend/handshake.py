@@ -131,7 +131,7 @@ class ClientHandshake(asyncio.Protocol):
     def close(self, code: int, reason: str = "") -> None:
         """Answer 503: the gateway is stopping. The arguments are those of a websocket's close."""
         if not self._answered:
-            self._refuse(503, reason)
+            self._refuse(503, reason, (("Retry-After", "1"),))
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from wsgw_core.api import BackendDeclined, DialRequest, Metrics
+from wsgw_core.api import BackendDeclined, DialRequest, Metrics, OutOfResources
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dialler import Dialled, Dialler, NoBackend
@@ -131,6 +131,43 @@ async def test_a_fault_in_a_plugin_is_logged(caplog: pytest.LogCaptureFixture) -
     record = next(each for each in caplog.records if "fault" in each.message)
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
+
+
+class TestWantOfOurOwn:
+    @on_virtual_clock
+    async def test_it_does_not_count_against_the_backend(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench = Bench("a", "b")
+        for backend in bench.backends:
+            backend.otherwise = Fault(OutOfResources("Too many open files"))
+        for _ in range(3):
+            with pytest.raises(NoBackend) as failed:
+                await bench.dial()
+            assert failed.value.local
+        assert [each.failures for each in bench.pooled] == [0, 0]
+        assert bench.counters.dials_failed.value == 0
+        assert bench.counters.local_dial_errors.value == 6
+        (told,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        assert told == "out of descriptors, ports or memory: a: Too many open files"
+
+    @on_virtual_clock
+    async def test_the_other_backend_may_have_failed_by_itself(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].otherwise = Fault(OutOfResources("no port"))
+        bench.backends[1].otherwise = Unavailable()
+        with pytest.raises(NoBackend) as failed:
+            await bench.dial()
+        assert not failed.value.local
+        assert [each.failures for each in bench.pooled] == [0, 1]
+
+    @on_virtual_clock
+    async def test_that_there_is_no_backend_is_no_want_of_our_own(self) -> None:
+        bench = Bench("a")
+        bench.pooled[0].enabled = False
+        with pytest.raises(NoBackend) as failed:
+            await bench.dial()
+        assert not failed.value.local
 
 
 class TestDeclined:

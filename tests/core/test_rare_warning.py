@@ -1,0 +1,30 @@
+"""A warning that somebody else may cause at will is given once a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from wsgw_core.rare_warning import RareWarning
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+
+@on_virtual_clock
+async def test_once_a_minute_whatever_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    warn = RareWarning(logging.getLogger("wsgw.test"))
+    for second in range(121):
+        warn("second %d of %s", second, "them")
+        await asyncio.sleep(1)
+    assert caplog.messages == [f"second {second} of them" for second in (0, 60, 120)]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+@on_virtual_clock
+async def test_two_of_them_do_not_silence_each_other(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("wsgw.test")
+    one, other = RareWarning(logger), RareWarning(logger)
+    one("one")
+    other("other")
+    assert caplog.messages == ["one", "other"]
