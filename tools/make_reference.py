@@ -30,6 +30,12 @@ from wsgw_core.config import Address, GatewayConfig, parse_address
 from wsgw_core.config_problems import item_type, model_in
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.relay.session_state import mermaid
+from wsgw_core.wsbalancer_variables import (
+    ALL_VARIABLES,
+    BACKEND_VARIABLES,
+    BE_PASS_HEADERS,
+    BE_URLS,
+)
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
@@ -210,6 +216,20 @@ def section_tables(model: type[BaseModel]) -> Iterator[str]:
         yield ""
 
 
+def variables() -> Iterator[str]:
+    """Yield wsbalancer's variables."""
+    yield "| variable | key | type | default | meaning |"
+    yield "|---|---|---|---|---|"
+    of_backends = {variable.name for variable in (*BACKEND_VARIABLES, BE_PASS_HEADERS)}
+    for variable in ALL_VARIABLES:
+        key = ".".join(variable.key)
+        if variable.name in of_backends:
+            key = f"{'.'.join(BE_URLS.key)}[].{key}"
+        default = f"`{variable.default}`" if variable.default else "none"
+        cells = (f"`{variable.name}`", f"`{key}`", variable.type, default, variable.meaning)
+        yield f"| {' | '.join(cells)} |"
+
+
 def commands() -> Iterator[str]:
     """Yield what --help says of each command."""
     for name in ("", *wsgw.commands):
@@ -311,6 +331,7 @@ def state_diagram() -> Iterator[str]:
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "configuration": configuration,
     "websocket-backend": websocket_backend,
+    "variables": variables,
     "commands": commands,
     "hooks": hooks,
     "contract": contract,

@@ -84,10 +84,52 @@ def id_from_address(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "-", netloc)
 
 
+_WITHOUT_EFFECT: dict[str, Any] = {"deprecated": True}  # see Options
+_BUFFER = Field(
+    default=1024,
+    description="accepted for wsbalancer's files, without effect: buffers begin small and grow"
+    " with the messages, which `limits` bounds",
+    json_schema_extra=_WITHOUT_EFFECT,
+)
+_WRITE_TIMEOUT = Field(
+    default=10.0,
+    description="accepted for wsbalancer's files, without effect: an answer is a few hundred bytes,"
+    " and a client that does not read is closed after `limits.close-timeout`",
+    json_schema_extra=_WITHOUT_EFFECT,
+)
+_WITE_TIMEOUT = Field(
+    default=10.0,
+    description="how wsbalancer spells `write-timeout`; without effect as well",
+    json_schema_extra=_WITHOUT_EFFECT,
+)
+
+
+# What wsbalancer, and others, call them.
+_LEVELS = {"TRACE": "DEBUG", "WARNING": "WARN", "PANIC": "ERROR", "FATAL": "ERROR"}
+
+
+def _logging_level(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    level = value.strip().upper()
+    return _LEVELS.get(level, level)
+
+
 class FrontendOptions(Options):
     """Where clients connect."""
 
     address: ListenAddress = Address("", 8080)
+    read_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="how long a client may take to send its request; none:"
+        " `limits.handshake-timeout`",
+    )
+    max_header_bytes: Annotated[Size, Field(gt=0)] | None = Field(
+        default=None,
+        description="bound of the head of a client's request; none: `limits.max-header-bytes`",
+    )
+    write_timeout: Duration = _WRITE_TIMEOUT
+    wite_timeout: Duration = _WITE_TIMEOUT
     tls: ServerTlsOptions | None = None
     compression: CompressionOptions = CompressionOptions()
     allowed_origins: tuple[AllowedOrigin, ...] = Field(
@@ -102,6 +144,18 @@ class AdminOptions(Options):
     """Where operators connect."""
 
     address: ListenAddress = Address("127.0.0.1", 8081)
+    read_timeout: Duration = Field(
+        default=10.0,
+        description="accepted for wsbalancer's files, without effect",
+        json_schema_extra=_WITHOUT_EFFECT,
+    )
+    write_timeout: Duration = _WRITE_TIMEOUT
+    wite_timeout: Duration = _WITE_TIMEOUT
+    max_header_bytes: Size = Field(
+        default=524288,
+        description="accepted for wsbalancer's files, without effect",
+        json_schema_extra=_WITHOUT_EFFECT,
+    )
 
 
 class ServerOptions(Options):
@@ -109,6 +163,8 @@ class ServerOptions(Options):
 
     frontend: FrontendOptions = FrontendOptions()
     admin: AdminOptions = AdminOptions()
+    read_buffer_size: Size = _BUFFER
+    write_buffer_size: Size = _BUFFER
     block_headers: tuple[HeaderName, ...] = ()
     reconnect_header: HeaderName = "X-Balancer-Reconnect"
     trusted_proxies: tuple[ProxyNetwork, ...] | None = Field(
@@ -127,8 +183,7 @@ class ServerOptions(Options):
         description="whether backends are sent `Forwarded` (RFC 7239) too",
     )
     logging_level: Annotated[
-        Literal["DEBUG", "INFO", "WARN", "ERROR"],
-        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+        Literal["DEBUG", "INFO", "WARN", "ERROR"], BeforeValidator(_logging_level)
     ] = "WARN"
 
 

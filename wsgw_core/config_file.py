@@ -1,4 +1,7 @@
-"""Loads the configuration: the models' defaults, over them one file, over it the environment."""
+"""Loads the configuration: the models' defaults, over them one file, over it the environment.
+
+Of the environment, wsbalancer's variables come first, and over them the variables `WSGW_...`.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ from pydantic import ValidationError
 
 from .api import ConfigurationError
 from .config import GatewayConfig
-from .config_layers import Layer, layer_from_data, merge_layers
+from .config_layers import Layers, layer_from_data
 from .config_problems import KeyPath, Origins, found_text, validation_errors
 from .config_variables import layer_from_variables
+from .config_wsbalancer import layer_from_wsbalancers_variables
 from .config_yaml import FileContent, read_yaml
 
 _log = logging.getLogger(__name__)
@@ -57,21 +61,15 @@ def read_config(file: Path | None, environment: Mapping[str, str]) -> LoadedConf
             what is allowed.
     """
     content = _read_file(file) if file is not None else FileContent(data={})
-    problems = list(content.problems)
-    layers: list[Layer] = []
-    backends_in_file = 0
+    layers = Layers()
     if isinstance(content.data, dict):
-        layer = layer_from_data(content.data, GatewayConfig, str(file or ""), content.lines)
-        layers.append(layer)
-        backends = layer.tree.get("upstream", {}).get("backends")
-        backends_in_file = len(backends) if isinstance(backends, dict) else 0
-    layers.append(layer_from_variables(environment, backends_in_file))
-    problems += [problem for layer in layers for problem in layer.problems]
-
-    data, origins = merge_layers(layers)
-    problems += _repair_urls(data, origins)
+        layers.lay(layer_from_data(content.data, GatewayConfig, str(file or ""), content.lines))
+    layers.lay(layer_from_wsbalancers_variables(environment, layers.tree))
+    layers.lay(layer_from_variables(environment, layers.tree))
+    data, origins = layers.result()
+    problems = [*content.problems, *layers.problems, *_repair_urls(data, origins)]
     # What could not be read is missing now, which would be no news.
-    known = {path for layer in layers for path in layer.rejected}
+    known = set(layers.rejected)
     if not isinstance(content.data, dict):
         known.add(("upstream",))
     try:

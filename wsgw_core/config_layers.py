@@ -9,7 +9,7 @@ mapping with the keys `[0]`, `[1]`, so that layers can add to it and change one 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,12 +63,14 @@ class Layer:
     problems: list[str] = field(default_factory=list)
     rejected: set[KeyPath] = field(default_factory=set)
 
-    def place(self, path: KeyPath, value: Any, origin: str) -> None:
-        """Put a value at a key path."""
+    def place(
+        self, path: KeyPath, value: Any, origin: str, below: Mapping[KeyPath, str] | None = None
+    ) -> None:
+        """Put a value at a key path; see Setting."""
         tree = self.tree
         for part in path[:-1]:
             tree = tree.setdefault(_tree_key(part), {})
-        tree[_tree_key(path[-1])] = Setting(value, origin)
+        tree[_tree_key(path[-1])] = Setting(value, origin, below)
 
 
 def layer_from_data(
@@ -88,29 +90,62 @@ def layer_from_data(
     return reader.layer
 
 
-def merge_layers(layers: Iterable[Layer]) -> tuple[dict[str, Any], Origins]:
-    """Merge layers, later ones over earlier ones, into plain data and the origins of its values."""
-    # Stated also where it is the default: variables named *_FOR_DYNACONF would change it.
-    settings = Dynaconf(
-        settings_files=[],
-        core_loaders=[],
-        loaders=[],
-        environments=False,
-        load_dotenv=False,
-        auto_cast=False,
-        dotted_lookup=False,
-        nested_separator="__",
-        index_separator=None,
-        sysenv_fallback=False,
-        validate_on_update=False,
-    )
-    settings.set("CONFIG", {})
-    origins: dict[KeyPath, str] = {}
-    for layer in layers:
-        settings.set("CONFIG", layer.tree, merge=True)
-        origins.update(layer.origins)
-    data: dict[str, Any] = _unfold(settings["CONFIG"], (), origins)
-    return data, Origins(origins)
+class Layers:
+    """The layers laid so far, each over those before it."""
+
+    def __init__(self) -> None:
+        # Stated also where it is the default: variables named *_FOR_DYNACONF would change it.
+        self._settings = Dynaconf(
+            settings_files=[],
+            core_loaders=[],
+            loaders=[],
+            environments=False,
+            load_dotenv=False,
+            auto_cast=False,
+            dotted_lookup=False,
+            nested_separator="__",
+            index_separator=None,
+            sysenv_fallback=False,
+            validate_on_update=False,
+        )
+        self._settings.set("CONFIG", {})
+        self._origins: dict[KeyPath, str] = {}
+        self.problems: list[str] = []
+        self.rejected: set[KeyPath] = set()
+
+    def lay(self, layer: Layer) -> None:
+        """Merge a layer over those before it."""
+        self._settings.set("CONFIG", layer.tree, merge=True)
+        self._origins.update(layer.origins)
+        self.problems += layer.problems
+        self.rejected |= layer.rejected
+
+    @property
+    def tree(self) -> Mapping[str, Any]:
+        """What the layers say together; not to be changed."""
+        tree: Mapping[str, Any] = self._settings["CONFIG"]
+        return tree
+
+    def result(self) -> tuple[dict[str, Any], Origins]:
+        """Return plain data, and the origins of its values."""
+        origins = dict(self._origins)
+        data: dict[str, Any] = _unfold(self.tree, (), origins)
+        return data, Origins(origins)
+
+
+def found_in(tree: Any, path: KeyPath) -> Any:
+    """Return what stands at a key path in a tree: a tree, a Setting, or None."""
+    for part in path:
+        tree = tree.get(_tree_key(part)) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def items_of(tree: Any, path: KeyPath) -> dict[int, Any]:
+    """Return the items of a list of sections in a tree by number; a rejected one is None."""
+    found = found_in(tree, path)
+    if not isinstance(found, Mapping):
+        return {}
+    return {int(key[1:-1]): found[key] for key in found}
 
 
 class _FileLayer:
@@ -204,5 +239,6 @@ def _unfold(tree: Any, path: KeyPath, origins: dict[KeyPath, str]) -> Any:
     if tree is None:
         return None
     if tree and all(key.startswith("[") for key in tree):
-        return [_unfold(item, (*path, n), origins) for n, item in enumerate(tree.values())]
+        items = items_of(tree, ())
+        return [_unfold(items[number], (*path, number), origins) for number in sorted(items)]
     return {key: _unfold(item, (*path, key), origins) for key, item in tree.items()}

@@ -94,9 +94,10 @@ class Gateway:
                     ),
                     limits=limits,
                     compression=config.server.frontend.compression,
-                    max_header_bytes=config.limits.max_header_bytes,
+                    max_header_bytes=server.frontend.max_header_bytes
+                    or config.limits.max_header_bytes,
                     max_header_count=config.limits.max_header_count,
-                    timeout=config.limits.handshake_timeout,
+                    timeout=server.frontend.read_timeout or config.limits.handshake_timeout,
                     read_batch=read_batch,
                     counters=counters,
                     logger=self._logger,

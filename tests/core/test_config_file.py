@@ -13,10 +13,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from wsgw_core.api import ConfigurationError
 from wsgw_core.config import Address, GatewayConfig
 from wsgw_core.config_file import load_config, read_config
+from wsgw_core.wsbalancer_variables import ALL_VARIABLES
 
 BACKEND = "upstream: {backends: [{url: 'ws://a:1'}]}\n"
 
@@ -476,11 +478,28 @@ SECTIONS = st.fixed_dictionaries(
         "limits": TREES,
     },
 )
+PARTS = st.one_of(
+    st.sampled_from(["SERVER", "UPSTREAM", "FAILOVER", "LIMITS", "VALVES", "BACKENDS", "FRONTEND"]),
+    st.sampled_from(["ADDRESS", "URL", "ID", "KIND", "HOLD", "TLS", "PING_TIME", "PASS_HEADERS"]),
+    st.sampled_from(["0", "1", "2", "", "_", "x", "DYNACONF_MERGE", "[0]", "COMPRESSION"]),
+    st.text(st.characters(exclude_characters="\0="), max_size=3),
+)
+WSGW_NAMES = st.lists(PARTS, max_size=5).map(lambda parts: "WSGW_" + "__".join(parts))
 VARIABLES = st.dictionaries(
-    st.sampled_from(["FE_ADDR", "ADM_ADDR", "BE_URLS", "BE_URL_IDS", "LOG_LEVEL"]),
+    st.sampled_from([variable.name for variable in ALL_VARIABLES])
+    | WSGW_NAMES
+    | st.sampled_from(
+        [
+            "WSGW_UPSTREAM__BACKENDS__0__URL",
+            "WSGW_UPSTREAM__BACKENDS__0__TLS__CA",
+            "WSGW_UPSTREAM__BACKENDS__1__PASS_HEADERS__0",
+            "WSGW_SERVER__BLOCK_HEADERS__0",
+            "WSGW_FAILOVER",
+        ]
+    ),
     st.one_of(
         st.text(st.characters(exclude_characters="\0"), max_size=12),
-        st.sampled_from([":0", "ws://b:1", "ws://b:1,ws:c:2", "x,y", "INFO", "@int 1"]),
+        st.sampled_from([":0", "ws://b:1", "ws://b:1,ws:c:2", "x,y", "INFO", "@int 1", "10s"]),
     ),
 )
 
@@ -493,6 +512,10 @@ def is_loaded_or_refused(file: Path, environment: dict[str, str]) -> None:
     except ConfigurationError as error:
         problems = error.problems
     assert bool(config) != bool(problems)
+    if config:
+        with pytest.raises(ValidationError, match="frozen"):
+            config.failover.hold = 1.0  # type: ignore[misc]  # what is tested
+        hash(config.server)  # all that is in it is frozen too
     assert all(problem.strip() and "\n" not in problem for problem in problems)
 
 
@@ -547,6 +570,40 @@ failover: {hold: 30s, retry-statuses: [408, 0x1ad]}
     for start, length, insert in mutations:
         text = text[:start] + insert + text[start + length :]
     file = tmp_path / "wsgw.yaml"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+    is_loaded_or_refused(file, environment)
+
+
+@generated
+@given(MUTATIONS, VARIABLES)
+def test_any_damaged_toml_is_loaded_or_refused(
+    tmp_path: Path, mutations: list[tuple[int, int, str]], environment: dict[str, str]
+) -> None:
+    text = """\
+[server]
+block_headers = ["X-One", 'X-Two']   # a comment
+frontend = {address = ":8080"}
+
+[[upstream.backends]]
+url = "ws://blue:9090"
+ping-time = 10
+tls.ca = "/x"
+
+[[upstream.backends]]
+url = "ws:green:9090"
+[upstream.backends.tls]
+server-name = \"\"\"
+green\"\"\"
+
+[failover]
+hold = "30s"
+retry-statuses = [408,
+  0x1ad]
+"""
+    for start, length, insert in mutations:
+        text = text[:start] + insert + text[start + length :]
+    file = tmp_path / "wsgw.toml"
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
 
     is_loaded_or_refused(file, environment)

@@ -19,12 +19,12 @@ from wsgw_core import api
 from wsgw_core.api import Metrics, hookspecs
 from wsgw_core.cli.main import wsgw
 from wsgw_core.config import GatewayConfig
-from wsgw_core.config_file import load_config
 from wsgw_core.config_problems import model_in
 from wsgw_core.frontend import request_headers
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.relay import session_opener
 from wsgw_core.relay.session_state import Event, State, mermaid
+from wsgw_core.wsbalancer_variables import BACKEND_VARIABLES
 
 ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
 
@@ -146,12 +146,15 @@ def test_every_key_has_a_meaning(page: Any) -> None:
 # Environment
 
 
+VARIABLE_TABLES = ("config_variables.py", "wsbalancer_variables.py")
+
+
 def names_in_code(root: Path) -> set[str]:
     """Return what looks like the name of a variable among the texts of the code that reads them."""
     found: set[str] = set()
     for path in (root / "wsgw_core").rglob("*.py"):
         text = path.read_text("utf-8")
-        if "demo" in path.parts or ("environ" not in text and path.name != "config_variables.py"):
+        if "demo" in path.parts or ("environ" not in text and path.name not in VARIABLE_TABLES):
             continue
         for node in ast.walk(ast.parse(text)):
             value: object = node.value if isinstance(node, ast.Constant) else None
@@ -161,28 +164,19 @@ def names_in_code(root: Path) -> set[str]:
 
 
 def test_variables_are_those_of_the_code(page: Any, root: Path) -> None:
-    documented = {cells[0].strip("`") for cells in rows(page("reference/environment.md"))}
+    examples, _, tables = page("reference/environment.md").partition("## wsbalancer's")
+    documented = {cells[0].strip("`") for cells in rows(tables)}
     assert documented - {"variable"} == names_in_code(root)
+    for key, variable in list(rows(examples))[1:]:
+        path = re.sub(r"\[(\d)\]", r".\1", key).replace(".", "__").replace("-", "_")
+        assert variable.upper() == f"`WSGW_{path.strip('`').upper()}`"
 
 
-@pytest.mark.parametrize(
-    ("variable", "text", "found"),
-    [
-        ("FE_ADDR", "127.0.0.1:1", lambda config: str(config.server.frontend.address)),
-        ("ADM_ADDR", "127.0.0.1:2", lambda config: str(config.server.admin.address)),
-        ("LOG_LEVEL", "INFO", lambda config: config.server.logging_level),
-        ("BE_URLS", "ws://a:1", lambda config: config.upstream.backends[-1].url),
-        ("BE_URL_IDS", "c", lambda config: config.upstream.backends[-1].id),
-    ],
-)
-def test_variables_lie_over_the_file(
-    variable: str, text: str, found: Any, tmp_path: Path, page: Any
-) -> None:
-    file = tmp_path / "wsgw.yaml"
-    file.write_text("upstream: {backends: [{id: b, url: 'ws://b:1'}]}")
-    config = load_config(file, {"BE_URLS": "ws://c:1", variable: text})
-    assert found(config) == text
-    assert variable in page("reference/environment.md")
+def test_the_defaults_told_of_backends_are_those_of_websocket_backends() -> None:
+    plain = WebSocketSettings(url="ws://localhost:9090")
+    for variable in BACKEND_VARIABLES:
+        told = {"url": plain.url, variable.key[0]: variable.default}
+        assert WebSocketSettings.model_validate(told) == plain, variable.name
 
 
 # Commands

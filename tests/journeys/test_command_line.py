@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from wsgw_core.wsbalancer_variables import ALL_VARIABLES
+
 WSGW = Path(sys.executable).with_name("wsgw")
 COMMANDS = ("run", "check", "plugins", "version", "demo")
 
@@ -192,6 +194,14 @@ def test_the_version_is_told_in_one_line(shop: Shop) -> None:
     assert re.fullmatch(r"wsgw \d+\.\d+\.\d+\S*\n", result.stdout)
 
 
+def test_the_help_of_run_lists_wsbalancers_variables_with_type_and_default(shop: Shop) -> None:
+    text = " ".join(shop.run("run", "--help").stdout.split())
+
+    for variable in ALL_VARIABLES:
+        default = f" [{variable.default}]" if variable.default else ""
+        assert f"{variable.name} {variable.type} {variable.meaning}{default}" in text
+
+
 def test_version_lists_core_python_libraries_and_plugins(shop: Shop) -> None:
     shop.install("acme", "fake", "raise RuntimeError('imported')")
 
@@ -305,6 +315,16 @@ def test_a_broken_plugin_is_named_with_its_distribution_and_where_it_is_needed(s
         "wsgw: BE_URLS: upstream.backends[0].url: plugin acme_module of acme 9.9:"
         " cannot be imported: RuntimeError: out of feathers"
     )
+
+
+@pytest.mark.parametrize("option", ["-c", "-config", "--config", "-config=", "--config="])
+def test_the_file_is_named_in_each_programs_way(fake: Shop, option: str) -> None:
+    file = fake.config("upstream: {backends: [{url: 'fake://a:1', id: here}]}")
+
+    result = fake.run("check", *([option + file] if option.endswith("=") else [option, file]))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "id: here" in result.stdout
 
 
 def test_a_url_of_wsbalancers_kind_is_warned_of(fake: Shop) -> None:

@@ -94,18 +94,36 @@ async def test_a_request_behind_a_refused_one_is_not_read(
     assert backend.accepted == 0
 
 
-async def test_a_head_beyond_the_bound_is_refused(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway("ws://127.0.0.1:1", limits={"max-header-bytes": "2KiB"})
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"limits": {"max-header-bytes": "2KiB"}},
+        {"server": {"frontend": {"address": "127.0.0.1:0", "max-header-bytes": "2KiB"}}},
+    ],
+    ids=["limits", "frontend"],
+)
+async def test_a_head_beyond_the_bound_is_refused(
+    start_gateway: StartGateway, sections: dict[str, Any]
+) -> None:
+    gateway = await start_gateway("ws://127.0.0.1:1", **sections)
 
     answer = await ask(gateway, request(f"X-Long: {'x' * 3000}"))
 
     assert answer.status == 431
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"limits": {"handshake-timeout": "50ms"}},
+        {"server": {"frontend": {"address": "127.0.0.1:0", "read-timeout": "50ms"}}},
+    ],
+    ids=["limits", "frontend"],
+)
 async def test_a_client_that_does_not_finish_its_request_is_answered_408(
-    start_gateway: StartGateway,
+    start_gateway: StartGateway, sections: dict[str, Any]
 ) -> None:
-    gateway = await start_gateway("ws://127.0.0.1:1", limits={"handshake-timeout": "50ms"})
+    gateway = await start_gateway("ws://127.0.0.1:1", **sections)
 
     answer = await ask(gateway, "GET / HTTP/1.1\r\nHost: a\r\n")
 

@@ -1,36 +1,44 @@
-"""The base of every options model, and the human notations for durations and sizes."""
+"""The base of every options model, and the human notations for durations, sizes and lists."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?\Z")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+\Z")
 _SIZE = re.compile(r"(\d+)\s*b?\Z|(\d+(?:\.\d+)?)\s*([kmg])(i?)b?\Z", re.IGNORECASE)
 _POWERS = {"k": 1, "m": 2, "g": 3}
+_NO_DURATION = "not a duration such as 10s, 1m30s or 250ms"
+_LONGEST = 1e9  # 31 years; a number above it was meant as nanoseconds
 
 
 def parse_duration(value: Any) -> Any:
     """Read seconds from `10s`, `1m30s`, `250ms`, or a number of seconds.
 
     Raises:
-        ValueError: anything else.
+        ValueError: anything else, and what is longer than a human life.
     """
     if isinstance(value, str):
         text = value.strip()
-        if text == "0":
-            return 0.0
-        if not _DURATION.match(text):
-            raise ValueError("not a duration such as 10s, 1m30s or 250ms")
-        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+        if _NUMBER.match(text):
+            value = float(text)
+        elif _DURATION.match(text):
+            parts = _DURATION_PART.findall(text)
+            value = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        else:
+            raise ValueError(_NO_DURATION)
     if isinstance(value, bool):
-        raise ValueError("not a duration such as 10s, 1m30s or 250ms")
+        raise ValueError(_NO_DURATION)
+    if isinstance(value, (int, float)) and value > _LONGEST:
+        raise ValueError("too long; a number without a unit counts seconds, write 10s or 250ms")
     return value
 
 
@@ -62,7 +70,15 @@ Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 
 
 class Options(BaseModel):
-    """A frozen model whose keys are written with dashes; unknown keys are errors."""
+    """A frozen model whose keys are written with dashes; unknown keys are errors.
+
+    A list of plain values may be given as one text with commas between them, which is how
+    environment variables give it.
+
+    A key that is accepted and has no effect, for the sake of files made for another program, is a
+    field with `json_schema_extra={"deprecated": True}`; its description says why. `wsgw check`
+    tells of it where it is given.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -72,6 +88,17 @@ class Options(BaseModel):
         allow_inf_nan=False,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_texts(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        lists = _keys_of_lists(cls)
+        return {
+            key: split_text(value) if isinstance(value, str) and key in lists else value
+            for key, value in data.items()
+        }
+
     def file_problems(self) -> Iterable[tuple[str, str]]:
         """Say which files that the options name cannot be used: key, and what is wrong.
 
@@ -79,3 +106,29 @@ class Options(BaseModel):
         read files, but never touch the network. A model without files leaves it as it is.
         """
         return ()
+
+
+def split_text(text: str) -> list[str]:
+    """Return the items of a text with commas between them; none of an empty one."""
+    return [item.strip() for item in text.split(",")] if text.strip() else []
+
+
+@cache
+def _keys_of_lists(model: type[BaseModel]) -> frozenset[str]:
+    """Return the keys, in each spelling, whose values are lists of plain values."""
+    return frozenset(
+        key
+        for name, field in model.model_fields.items()
+        if _is_plain_list(field.annotation)
+        for key in (name, field.alias or name)
+    )
+
+
+def _is_plain_list(annotation: Any) -> bool:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _is_plain_list(inner[0])
+    if origin in (tuple, list, set, frozenset):
+        return not any(isinstance(item, type) and issubclass(item, BaseModel) for item in inner)
+    # `tuple[int, ...] | None` is a list, `str | tuple[str, ...]` may be meant as a text
+    return any(map(_is_plain_list, inner)) and str not in inner

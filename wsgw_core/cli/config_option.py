@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 config_option = click.option(
     "-c",
+    "-config",  # as wsbalancer has it
     "--config",
     "file",
     # Whether it can be read is found out where the other problems are gathered too.
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="YAML or TOML file. Without one the environment (BE_URLS, FE_ADDR, ...) has to do.",
+    help="YAML or TOML file. Without one the environment (WSGW_..., BE_URLS, ...) has to do.",
 )
 
 

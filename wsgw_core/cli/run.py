@@ -7,10 +7,36 @@ from pathlib import Path
 
 import click
 
+from wsgw_core.wsbalancer_variables import ALL_VARIABLES
+
 from .config_option import config_option, load
 
 
-@click.command()
+class _WithVariables(click.Command):
+    """Lists the environment variables in its help, as wsbalancer does."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list; called by click."""
+        with formatter.section("Environment variables"):
+            formatter.write_dl(
+                [
+                    (
+                        f"{variable.name} {variable.type}",
+                        f"{variable.meaning}"
+                        + (f" [{variable.default}]" if variable.default else ""),
+                    )
+                    for variable in ALL_VARIABLES
+                ]
+            )
+        formatter.write_paragraph()
+        formatter.write_text(
+            "They win over the file, and over them the variables WSGW_..., which every key of the"
+            " file has: failover.ping-timeout is WSGW_FAILOVER__PING_TIMEOUT, the first backend's"
+            " url WSGW_UPSTREAM__BACKENDS__0__URL."
+        )
+
+
+@click.command(cls=_WithVariables)
 @config_option
 def run(file: Path | None) -> None:
     """Run the gateway until it is told to stop.

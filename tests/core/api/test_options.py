@@ -19,6 +19,15 @@ class Sample(Options):
     strictly: Duration = Field(default=1.0, gt=0)
 
 
+class Lists(Options):
+    some_texts: tuple[str, ...] = ()
+    numbers: list[int] | None = None
+    times: tuple[Duration, ...] = ()
+    either: str | tuple[str, ...] = ""
+    sections: tuple[Sample, ...] = ()
+    text: str = ""
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -33,6 +42,8 @@ class Sample(Options):
         (" 2s ", 2.0),
         ("0", 0.0),
         ("0s", 0.0),
+        ("10", 10.0),
+        ("1.5", 1.5),
     ],
 )
 def test_durations_are_written_as_people_write_them(text: str, seconds: float) -> None:
@@ -41,7 +52,7 @@ def test_durations_are_written_as_people_write_them(text: str, seconds: float) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "10", "s", "-1s", "1s-1s", "10 s", "1d", "1.s", ".5s", "1s\n2", "1e3s", True, "∞"]
+    "text", ["", "1_0", "s", "-1s", "1s-1s", "10 s", "1d", "1.s", ".5s", "1s\n2", "1e3s", True, "∞"]
 )
 def test_what_is_no_duration_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="not a duration such as 10s"):
@@ -61,6 +72,12 @@ def test_a_number_is_seconds(seconds: float) -> None:
 @pytest.mark.parametrize("value", [-1, -0.001, math.inf, math.nan, "9" * 400 + "h", None, [1]])
 def test_a_duration_is_finite_and_not_negative(value: Any) -> None:
     with pytest.raises(ValidationError):
+        Sample.model_validate({"ping-timeout": value})
+
+
+@pytest.mark.parametrize("value", [10_000_000_000, "10000000000", "9" * 400, "9999999h"])
+def test_what_was_meant_as_nanoseconds_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match="a number without a unit counts seconds"):
         Sample.model_validate({"ping-timeout": value})
 
 
@@ -133,3 +150,27 @@ def test_unknown_keys_are_errors() -> None:
 def test_options_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Sample().ping_timeout = 2.0  # type: ignore[misc]  # what is tested
+
+
+@pytest.mark.parametrize(
+    ("given_data", "meant"),
+    [
+        ({"some-texts": "a, b"}, Lists(some_texts=("a", "b"))),
+        ({"some_texts": "a"}, Lists(some_texts=("a",))),
+        ({"some-texts": " "}, Lists()),
+        ({"some-texts": ["a,b"]}, Lists(some_texts=("a,b",))),
+        ({"numbers": "1,2"}, Lists(numbers=[1, 2])),
+        ({"numbers": None}, Lists()),
+        ({"times": "1s,2m"}, Lists(times=(1.0, 120.0))),
+        ({"either": "a,b"}, Lists(either="a,b")),
+        ({"text": "a,b"}, Lists(text="a,b")),
+    ],
+)
+def test_a_list_may_be_a_text_with_commas(given_data: dict[str, Any], meant: Lists) -> None:
+    assert Lists.model_validate(given_data) == meant
+
+
+@pytest.mark.parametrize("data", [{"sections": "a,b"}, {"numbers": "1,,2"}, {"numbers": 5}])
+def test_what_is_no_list_stays_an_error(data: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Lists.model_validate(data)

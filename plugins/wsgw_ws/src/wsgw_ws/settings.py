@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
@@ -29,11 +29,13 @@ def _check_close_code(code: int) -> int:
     raise ValueError("not a close code: 1000 to 1014 or 3000 to 4999")
 
 
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
 CloseCode = Annotated[int, AfterValidator(_check_close_code)]
+_BUFFER = Field(
+    default=1024,
+    description="accepted for wsbalancer's files, without effect: buffers begin small and grow with"
+    " the messages, which the gateway's `limits` bound",
+    json_schema_extra={"deprecated": True},
+)
 
 
 class WebSocketSettings(Options):
@@ -42,10 +44,10 @@ class WebSocketSettings(Options):
     url: Annotated[str, AfterValidator(_check_url)] = Field(
         description="where the backend listens; the client's path and query are appended"
     )
-    pass_headers: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+    pass_headers: tuple[str, ...] = Field(
         default=(), description="headers of the backend's 101 answer that the client gets"
     )
-    abnormal_close_codes: Annotated[tuple[CloseCode, ...], BeforeValidator(_split)] = Field(
+    abnormal_close_codes: tuple[CloseCode, ...] = Field(
         default=(1001, 1005, 1006, 1011, 1012, 1013, 1014),
         description="close codes after which the session moves to another backend",
     )
@@ -68,6 +70,8 @@ class WebSocketSettings(Options):
     max_answer_head: Size = Field(
         default=64 * 1024, gt=0, description="bound of the head of the backend's answer"
     )
+    read_buffer_size: Size = _BUFFER
+    write_buffer_size: Size = _BUFFER
 
     @model_validator(mode="after")
     def _tls_needs_wss(self) -> WebSocketSettings:
