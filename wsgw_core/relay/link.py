@@ -22,7 +22,15 @@ class Link:
         connection, backend: set when the dial has succeeded.
     """
 
-    __slots__ = ("_hydrating", "_hydrations", "_receive", "_session", "backend", "connection")
+    __slots__ = (
+        "_hydrating",
+        "_hydrations",
+        "_receive",
+        "_session",
+        "_unheard",
+        "backend",
+        "connection",
+    )
 
     connection: BackendConnection
     backend: PooledBackend
@@ -30,6 +38,7 @@ class Link:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._receive: Callable[[Message], object] | None = None
+        self._unheard: Callable[[Message], object] | None = None
         self._hydrations: list[Hydration] = []
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
@@ -40,14 +49,24 @@ class Link:
         self.connection = connection
         backend.active += 1
 
-    def receive_with(self, receive: Callable[[Message], object] | None) -> None:
-        """Set where the backend's messages go; None: the client is gone."""
+    def receive_with(
+        self,
+        receive: Callable[[Message], object] | None,
+        unheard: Callable[[Message], object] | None = None,
+    ) -> None:
+        """Set where the backend's messages go.
+
+        Args:
+            receive: for the client; None: it is gone.
+            unheard: sees what comes when it is gone.
+        """
         self._receive = receive
+        self._unheard = unheard
 
     def sever(self) -> None:
         """Let nothing through any more."""
         if self._session is not None:
-            self._session = self._receive = None
+            self._session = self._receive = self._unheard = None
             self.backend.active -= 1
             del self.connection  # which refers to us as its sink
 
@@ -64,6 +83,8 @@ class Link:
         """See Sink."""
         receive = self._receive
         if receive is None or (self._hydrations and self._swallow(message)):
+            if receive is None and self._unheard is not None:
+                self._unheard(message)
             return receive is not None
         receive(message)
         return True

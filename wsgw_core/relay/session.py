@@ -10,7 +10,15 @@ from typing import Any
 from ..api import BackendDeclined, Close, DialRequest, Handshake, Headers, Message
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
+from ..websocket.close_codes import (
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    POLICY_VIOLATION,
+    TOO_BIG,
+    TRY_AGAIN_LATER,
+)
 from .client_end import ClientEnd
+from .closing_flush import ClosingFlush, told_to_backend
 from .environment import RelayEnvironment
 from .failover import Failover
 from .ledger import Ledger
@@ -19,15 +27,6 @@ from .read_holds import Hold, ReadHolds
 from .session_state import Event, State, after
 from .session_valves import SessionValves
 from .session_view import SessionView
-
-_NORMAL = 1000
-_GOING_AWAY = 1001
-_NO_CODE = 1005
-_LOST = 1006
-_POLICY = 1008
-_TOO_BIG = 1009
-_INTERNAL_ERROR = 1011
-_TRY_AGAIN_LATER = 1013
 
 
 class ClosedWhileOpening(Exception):
@@ -51,14 +50,13 @@ class Session:
         "__weakref__",
         "_backend_close",
         "_backend_holds",
-        "_client_close",
         "_client_end",
         "_client_holds",
         "_created",
         "_environment",
         "_expiry_timer",
         "_failover",
-        "_flush_timer",
+        "_flush",
         "_headers",
         "_ledger",
         "_link",
@@ -103,13 +101,12 @@ class Session:
         self._send: Callable[[Message], None] | None = None
         self._valves: SessionValves | None = None
         self._view: SessionView | None = None
-        self._client_close: Close | None = None
         self._client_holds = ReadHolds()
         self._backend_holds = ReadHolds()
         self._backend_close: Close | None = None
         self._failover: Failover | None = None
         self._stable_timer: asyncio.TimerHandle | None = None
-        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flush: ClosingFlush | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -132,7 +129,7 @@ class Session:
             request, Link, timeout=environment.failover.dial_timeout
         )
         if self._state is State.ENDED:
-            dialled.connection.close(_GOING_AWAY)
+            dialled.connection.close(GOING_AWAY)
             raise ClosedWhileOpening
         self._take(dialled)
         self.subprotocol = dialled.connection.subprotocol
@@ -167,20 +164,18 @@ class Session:
         if self._state is State.ENDED:
             return
         self.client = None
-        if self._link is not None:
-            self._link.receive_with(None)
         if violation:
             self._count_violation(close.code)
             self._log("client broke the protocol: %d %s", close.code, close.reason)
-            close = Close(_GOING_AWAY, close.reason)
-        elif close.code == _LOST:
-            close = Close(_GOING_AWAY, "client lost")
-        elif close.code == _NO_CODE:
-            close = Close(_NORMAL)
-        self._client_close = close
-        self._flush_timer = self._environment.clock.call_later(
-            self._environment.limits.close_timeout, self._flush_overdue
+        self._flush = ClosingFlush(
+            told_to_backend(close, violation=violation),
+            self._environment.clock,
+            self._environment.limits.close_timeout,
+            self._flush_overdue,
         )
+        if self._link is not None:
+            self._link.receive_with(None, self._unheard())
+        self._release_backend(Hold.OTHER_SIDE_SLOW)
         if self._valves is not None:
             self._valves.when_transmitted(self._client_left)
         else:
@@ -189,9 +184,9 @@ class Session:
     def _count_violation(self, code: int) -> None:
         counters = self._environment.counters
         counters.violations.value += 1
-        if code == _TOO_BIG:
+        if code == TOO_BIG:
             counters.messages_too_big.value += 1
-        elif code == _POLICY:
+        elif code == POLICY_VIOLATION:
             counters.messages_too_fragmented.value += 1
 
     # What valves and the view call
@@ -229,7 +224,7 @@ class Session:
     def answered(self, handle: Any) -> None:
         """Forget the message whose reply was seen."""
         self._ledger.answered(handle)
-        self._release_if_roomy()
+        self._ledger_shrank()
 
     # What the link calls
 
@@ -242,7 +237,7 @@ class Session:
         self._environment.counters.replies_expired.value += ledger.expire(now)
         if self._failover is not None:
             self._failover_is_over()
-        self._release_if_roomy()
+        self._ledger_shrank()
 
     def backend_writable(self, writable: bool) -> None:
         """Stop or resume the reading of the client."""
@@ -256,9 +251,8 @@ class Session:
         lost = self._let_go()
         self._log("backend %s closed: %d %s", lost.id, close.code, close.reason)
         flushing = self._state is State.FLUSHING
-        if close.abnormal and flushing and not self._ledger:
-            self._finish(Event.GIVEN_UP, close)
-        elif close.abnormal and self._environment.failover.enabled:
+        owing = bool(self._ledger) or not flushing
+        if close.abnormal and owing and self._environment.failover.enabled:
             self._look_for_another(lost)
         elif flushing:
             self._finish(Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED, close)
@@ -276,7 +270,7 @@ class Session:
         """Where the session is in its life."""
         return self._state
 
-    def close(self, code: int, reason: str = "", *, backend_code: int = _GOING_AWAY) -> None:
+    def close(self, code: int, reason: str = "", *, backend_code: int = GOING_AWAY) -> None:
         """End the session now, whatever its state; client and backend see these codes."""
         if self._state is State.ENDED:
             return
@@ -290,7 +284,7 @@ class Session:
         if self._state is State.RELAYING and self._link is not None:
             connection = self._link.connection
             lost = self._let_go()
-            connection.close(_GOING_AWAY, "moved to another backend")
+            connection.close(GOING_AWAY, "moved to another backend")
             self._look_for_another(lost)
 
     # Views for plugins
@@ -358,7 +352,7 @@ class Session:
         """Start the connection, and give it what it is owed."""
         assert self._link is not None  # noqa: S101 - for the type checker
         connection = self._link.connection
-        self._link.receive_with(self._inward())
+        self._link.receive_with(self._inward(), self._unheard())
         connection.start()
         if self.reconnects and self._valves is not None:
             self._link.hydrate(self._valves.hydrations())
@@ -382,6 +376,13 @@ class Session:
         if self.client is None:
             return None
         return self._valves.receive if self._valves is not None else self.client.send
+
+    def _unheard(self) -> Callable[[Message], object] | None:
+        """Return what still sees the backend's messages when the client has gone.
+
+        A valve may wait for an answer to what the client has left.
+        """
+        return self._valves.receive if self._valves is not None else None
 
     def _let_go(self) -> PooledBackend:
         """Sever the link to the backend; the connection's end is somebody else's business."""
@@ -409,7 +410,7 @@ class Session:
         environment.counters.failovers.value += 1
         environment.counters.replies_expired.value += self._ledger.expire(now)
         self._ledger.rewind()
-        self._release_if_roomy()
+        self._ledger_shrank()
         if self._failover is None:
             self._failover = Failover(environment.failover, now, lost)
         else:
@@ -424,16 +425,16 @@ class Session:
             self._resume(dialled, failover)
         except BackendDeclined as declined:
             self._task = None
-            self.close(_POLICY, f"declined by the backend with status {declined.status}")
+            self.close(POLICY_VIOLATION, f"declined by the backend with status {declined.status}")
         except NoBackend as error:
             self._task = None
             self._environment.counters.holds_expired.value += 1
             self._log("no backend: %s", error)
-            self.close(_TRY_AGAIN_LATER, "no backend available")
+            self.close(TRY_AGAIN_LATER, "no backend available")
         except Exception:
             self._task = None
             self._environment.logger.exception("session %s: fault in the failover", self.id)
-            self.close(_INTERNAL_ERROR, "internal error")
+            self.close(INTERNAL_ERROR, "internal error")
 
     async def _dial_again(self, deadline: float | None, last: PooledBackend) -> Dialled[Link]:
         environment = self._environment
@@ -497,45 +498,44 @@ class Session:
 
     def _client_left(self) -> None:
         """The client has gone, and all its messages are in the ledger."""
-        close = self._client_close
-        if self._state is State.ENDED or close is None:
+        if self._state is State.ENDED or self._flush is None:
             return
         nobody_to_tell = self._state is State.HOLDING and not self._ledger
         if self._backend_close is not None or nobody_to_tell:
-            self._finish(Event.GIVEN_UP, close)
+            self._finish(Event.GIVEN_UP, self._flush.close)
             return
         self._state = after(self._state, Event.CLIENT_CLOSED)
         if self._state is State.FLUSHING:
             self._close_flushed()
 
     def _close_flushed(self) -> None:
-        """Pass the client's close on, behind all its messages."""
-        close, link = self._client_close, self._link
-        assert link is not None  # noqa: S101 - for the type checker
-        assert close is not None  # noqa: S101 - for the type checker
-        link.connection.close(close.code, close.reason)
+        """Pass the client's close on, once nothing is owed any more."""
+        if self._link is not None and self._flush is not None:
+            self._flush.pass_on(self._link.connection, self._ledger)
 
     def _flush_overdue(self) -> None:
-        self._flush_timer = None
-        self._drop_link(_GOING_AWAY, "closing took too long")
-        self._finish(Event.GIVEN_UP, self._client_close or Close(_LOST))
+        assert self._flush is not None  # noqa: S101 - for the type checker
+        close = self._flush.close
+        self._drop_link(close.code, close.reason)
+        self._finish(Event.GIVEN_UP, close)
 
     def _finish(self, event: Event, close: Close) -> None:
         """Let go of everything; the last thing that a session does."""
         environment = self._environment
-        answered_close = event is Event.BACKEND_CLOSED and self._state is State.FLUSHING
         self._state = after(self._state, event)
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        for timer in (self._flush_timer, self._stable_timer, self._expiry_timer):
+        for timer in (self._stable_timer, self._expiry_timer):
             if timer is not None:
                 timer.cancel()
-        self._flush_timer = self._stable_timer = self._expiry_timer = None
+        self._stable_timer = self._expiry_timer = None
+        if self._flush is not None:
+            self._flush.stop()
+            self._flush = None
         self._sent_messages, self._client_end = self.messages_sent, None
         self.client = None
-        # The answer to a close acknowledges all that was sent before it.
-        left = 0 if answered_close else len(self._ledger)
+        left = len(self._ledger)
         environment.counters.undelivered.value += left
         environment.table.remove(self)
         self._log("ended: %d %s; %d unacknowledged", close.code, close.reason, left)
@@ -566,13 +566,19 @@ class Session:
         if self._backend_holds.remove(reason) and self._link is not None:
             self._link.connection.resume()
 
-    def _release_if_roomy(self) -> None:
-        if not self._client_holds:
+    def _ledger_shrank(self) -> None:
+        if self._flush is not None:
+            if self._state is State.FLUSHING:
+                self._close_flushed()
+        elif not self._client_holds:
             return
         if self._ledger.roomy:
             self._release_client(Hold.LEDGER_FULL)
-        elif self._expiry_timer is None and (due := self._ledger.next_expiry) is not None:
-            # A client that is not read sends nothing whose delivery would have replies expire.
+        if not (self._client_holds or self._flush):
+            return
+        if self._expiry_timer is None and (due := self._ledger.next_expiry) is not None:
+            # A client that is not read, or has left, sends nothing whose delivery would have
+            # replies expire.
             delay = max(0.0, due - self._environment.clock.time())
             self._expiry_timer = self._environment.clock.call_later(delay, self._expire, due)
 
@@ -580,7 +586,7 @@ class Session:
         self._expiry_timer = None
         expired = self._ledger.expire(due)
         self._environment.counters.replies_expired.value += expired
-        self._release_if_roomy()
+        self._ledger_shrank()
 
     # Events
 

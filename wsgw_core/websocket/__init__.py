@@ -11,9 +11,11 @@ from .compression import CompressionOptions, Deflate
 from .endpoint import Endpoint, EndpointEvents
 from .framing import attach
 from .head import HeadReader, HeadTooLarge, StrayByte
+from .silence import Backlog
 from .tls_transport import TlsTransport, make_scratch
 
 __all__ = [
+    "Backlog",
     "CompressionOptions",
     "Deflate",
     "Endpoint",

@@ -26,7 +26,7 @@ from .close_codes import (
 from .compression import CompressingFrames, Deflate, InflateError
 from .framing import GatheringTransport, ParserLog, attach, feed
 from .lingering import Lingering
-from .silence import is_silent
+from .silence import Backlog, is_silent
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
@@ -465,6 +465,10 @@ class Endpoint(WSListener):
     def silent_for(self, seconds: float) -> bool:
         """Whether not one byte has come for so long, those of unfinished frames included."""
         return is_silent(self._transport, seconds)
+
+    def backlog(self) -> Backlog:
+        """Return what tells whether the peer takes what waits for it."""
+        return Backlog(self._transport)
 
     def pause_writing(self) -> None:
         """Called by the transport."""

@@ -1,4 +1,4 @@
-"""How long a connection has been silent, as its kernel knows."""
+"""How long a connection has been silent, and whether its peer still reads, as the kernel knows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import socket
 import sys
 
-# struct tcp_info of linux/tcp.h: tcpi_last_data_recv, in milliseconds
-_LAST_DATA_RECEIVED = slice(52, 56)
+# struct tcp_info of linux/tcp.h
+_LAST_DATA_RECEIVED = slice(52, 56)  # tcpi_last_data_recv, in milliseconds
+_BYTES_ACKED = slice(120, 128)  # tcpi_bytes_acked
+_NOT_SENT = slice(144, 148)  # tcpi_notsent_bytes
 
 
 def is_silent(transport: asyncio.BaseTransport, seconds: float) -> bool:
@@ -15,12 +17,47 @@ def is_silent(transport: asyncio.BaseTransport, seconds: float) -> bool:
 
     A long message may take its time to come in; we see it only when it is whole.
     """
-    if sys.platform != "linux":
-        return True
-    try:
-        info = transport.get_extra_info("socket").getsockopt(
-            socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.stop
-        )
-    except OSError:
+    info = _tcp_info(transport, _LAST_DATA_RECEIVED.stop)
+    if info is None:
         return True
     return int.from_bytes(info[_LAST_DATA_RECEIVED], sys.byteorder) >= seconds * 1000
+
+
+class Backlog:
+    """Tells a peer that reads slowly from one that does not read.
+
+    What its kernel takes says nothing of the peer: the kernel of a frozen process goes on taking
+    until it is full. But if bytes had to wait for room, and then left, somebody has made room.
+
+    Args:
+        transport: to the peer.
+    """
+
+    __slots__ = ("_acknowledged", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._acknowledged: int | None = None  # when bytes were last seen waiting
+
+    def has_moved(self) -> bool:
+        """Whether bytes that waited at the last call have left; False where nobody can tell."""
+        info = _tcp_info(self._transport, _NOT_SENT.stop)
+        if info is None or len(info) < _NOT_SENT.stop:
+            return False
+        acknowledged = int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
+        moved = self._acknowledged is not None and acknowledged > self._acknowledged
+        waiting = any(info[_NOT_SENT]) or self._transport.get_write_buffer_size()
+        self._acknowledged = acknowledged if waiting else None
+        return moved
+
+
+def _tcp_info(transport: asyncio.BaseTransport, size: int) -> bytes | None:
+    """Return the beginning of the socket's `tcp_info`; None where there is none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return bytes(
+            transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+        )
+    except OSError:
+        return None

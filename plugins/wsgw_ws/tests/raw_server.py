@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -135,16 +136,24 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(act: Act) -> AsyncIterator[RawServer]:
-    """Run a server; at the end, what still runs of it is cancelled."""
+async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIterator[RawServer]:
+    """Run a server; at the end, what still runs of it is cancelled.
+
+    Args:
+        act: see RawServer.
+        receive_buffer: bytes that its system keeps for it; None: as many as the system likes.
+    """
     raw = RawServer(act)
     tasks: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.get_running_loop().create_task(raw.serve(reader, writer)))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    raw.port = server.sockets[0].getsockname()[1]
+    listening = socket.create_server(("127.0.0.1", 0))
+    if receive_buffer is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    server = await asyncio.start_server(connected, sock=listening)
+    raw.port = listening.getsockname()[1]
     try:
         async with asyncio.timeout(PATIENCE):
             yield raw

@@ -52,17 +52,15 @@ class TestAsking:
         assert not acknowledgement.answer(old, 1.5)
         assert acknowledgement.waiting
 
-    def test_it_is_overdue_when_the_timeout_is_over(self) -> None:
+    def test_how_long_it_was_waited_for_counts_from_the_last_excuse(self) -> None:
         acknowledgement = account()
-        assert not acknowledgement.overdue(100.0, 5)
-        payload = acknowledgement.ask(0.0, 1, 1)
-        assert not acknowledgement.overdue(5.0, 5)
-        assert acknowledgement.overdue(5.1, 5)
-        acknowledgement.excuse(5.1)
-        assert not acknowledgement.overdue(10.0, 5)
-        assert acknowledgement.overdue(10.2, 5)
-        acknowledgement.answer(payload, 10.2)
-        assert not acknowledgement.overdue(100.0, 5)
+        assert acknowledgement.waited(100.0) == 0
+        payload = acknowledgement.ask(1.0, 1, 1)
+        assert acknowledgement.waited(5.0) == 4
+        acknowledgement.excuse(5.0)
+        assert acknowledgement.waited(10.0) == 5
+        acknowledgement.answer(payload, 10.0)
+        assert acknowledgement.waited(100.0) == 0
 
 
 class TestReleasing:

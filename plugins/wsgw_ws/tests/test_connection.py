@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import sys
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -26,6 +28,7 @@ class Application:
         answers_close: whether our close frame is, and `close_answer`: with what else than itself.
         closes_with: sent once the handshake is over; its bytes are a close frame's payload.
         talks: whether a message is sent again and again.
+        delay: seconds for each frame; None: nothing is ever read.
 
     Attributes:
         received: opcode and payload of each frame.
@@ -40,6 +43,7 @@ class Application:
         closes_with: bytes | None = None,
         sends: Iterable[bytes] = (),
         talks: bool = False,
+        delay: float | None = 0.0,
     ) -> None:
         self.pongs = pongs
         self.received: list[tuple[int, bytes]] = []
@@ -48,6 +52,7 @@ class Application:
         self._closes_with = closes_with
         self._sends = tuple(sends)
         self._talks = talks
+        self._delay = delay
 
     async def __call__(self, peer: RawPeer) -> None:
         peer.switch_protocols()
@@ -63,7 +68,11 @@ class Application:
                 talking.cancel()
 
     async def _listen(self, peer: RawPeer) -> None:
+        if self._delay is None:
+            await asyncio.Event().wait()
         while True:
+            if self._delay:
+                await asyncio.sleep(self._delay)
             opcode, payload = await peer.read_frame()
             self.received.append((opcode, payload))
             if opcode == PING and self.pongs:
@@ -206,6 +215,39 @@ class TestLife:
             await asyncio.sleep(1.3)
             assert sink.end is None
             assert len(sink.messages) > 20
+            await backend.close()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
+    async def test_a_backend_that_reads_slowly_and_says_nothing_is_not_dead(self) -> None:
+        # The ping waits behind 1.5 MB, for several times as long as a pong may take.
+        async with raw_server(Application(delay=0.001), receive_buffer=32 * 1024) as server:
+            backend = server.backend(EAGER, ping_timeout=0.4, limits=PATIENT)
+            connection, sink = await dial(backend)
+            for _ in range(1500):
+                connection.send(as_message("x" * 1024))
+            started = time.monotonic()
+            await sink.until_delivered(1500)
+            assert time.monotonic() - started > 1
+            connection.close(1000)
+            await backend.close()
+
+    async def test_a_backend_that_reads_nothing_is_dead_however_much_waits(self) -> None:
+        async with raw_server(Application(delay=None)) as server:
+            backend = server.backend(EAGER, ping_timeout=0.3)
+            connection, sink = await dial(backend)
+            for _ in range(4):
+                connection.send(as_message("x" * 1024 * 1024))
+            assert "no pong" in (await sink.until_closed()).reason
+            await backend.close()
+
+    async def test_what_only_its_kernel_takes_is_no_sign_of_life(self) -> None:
+        async with raw_server(Application(delay=None)) as server:
+            backend = server.backend(EAGER, ping_timeout=0.3)
+            connection, sink = await dial(backend)
+            while sink.end is None:
+                connection.send(as_message("x"))
+                await asyncio.sleep(0.005)
+            assert "no pong" in sink.end.reason
             await backend.close()
 
     async def test_a_backend_that_we_do_not_read_is_not_dead(self) -> None:

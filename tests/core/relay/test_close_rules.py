@@ -40,6 +40,7 @@ async def test_a_clients_violation_is_a_leaving_client_to_the_backend(code: int)
     bench.leave(code, "fault", violation=True)
     connection = bench.blue.connections[0]
     assert connection.texts == ["A"]
+    connection.acknowledge()
     assert connection.close_request is not None
     assert connection.close_request.code == 1001
     assert bench.counters.violations.value == 1

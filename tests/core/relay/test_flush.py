@@ -27,6 +27,9 @@ class TestWithALiveBackend:
         bench.leave(4000, "bye")
         connection = bench.blue.connections[0]
         assert connection.texts == ["A", "B"]
+        connection.acknowledge(1)
+        assert connection.close_request is None  # its answer would acknowledge what is not read
+        connection.acknowledge(1)
         assert connection.close_request == Close(4000, "bye")
         await bench.until_ended()
         assert connection.ignored == []
@@ -34,13 +37,22 @@ class TestWithALiveBackend:
         assert bench.client.closed is None  # the client's socket answers by itself
 
     @on_virtual_clock
-    async def test_the_answer_to_the_close_acknowledges_all_before_it(self) -> None:
+    async def test_with_nothing_owed_the_close_is_passed_on_at_once(self) -> None:
+        bench = await RelayBench().open()
+        bench.say("A")
+        connection = bench.blue.connections[0]
+        connection.acknowledge()
+        bench.leave(4000, "bye")
+        assert connection.close_request == Close(4000, "bye")
+
+    @on_virtual_clock
+    async def test_a_backend_that_ends_the_session_first_acknowledges_nothing(self) -> None:
         bench = await RelayBench(FakeBackend(answer_close=False)).open()
         bench.say("A", "B")
         bench.leave()
-        bench.blue.connections[0].hang_up(1000)  # the connection reports no delivery before
+        bench.blue.connections[0].hang_up(1000)
         assert bench.ended
-        assert bench.counters.undelivered.value == 0
+        assert bench.counters.undelivered.value == 2
 
     @on_virtual_clock
     async def test_replies_after_the_clients_close_are_refused(self) -> None:
@@ -55,6 +67,16 @@ class TestWithALiveBackend:
         bench = await RelayBench(
             FakeBackend(answer_close=False), limits=LimitOptions(close_timeout=10)
         ).open()
+        started = now()
+        bench.leave()
+        await bench.until_ended()
+        assert now() - started == pytest.approx(10, abs=0.02)
+
+    @on_virtual_clock
+    async def test_messages_that_are_not_delivered_hold_it_back_only_so_long(self) -> None:
+        bench = await RelayBench(
+            FakeBackend(answer_close=False), limits=LimitOptions(close_timeout=10)
+        ).open()
         bench.say("A", "B", "C")
         bench.blue.connections[0].acknowledge(1)
         started = now()
@@ -62,13 +84,17 @@ class TestWithALiveBackend:
         await bench.until_ended()
         assert now() - started == pytest.approx(10, abs=0.02)
         assert bench.counters.undelivered.value == 2
+        assert bench.blue.connections[0].close_request == Close(1000)
 
     @on_virtual_clock
     async def test_a_backend_that_was_paused_for_the_client_ends_too(self) -> None:
         bench = await RelayBench().open()
+        connection = bench.blue.connections[0]
         bench.session.client_writable(False)
         bench.say("A")
         bench.leave()
+        assert not connection.paused  # it may have to write before it reads
+        connection.acknowledge()
         await idle()
         assert bench.ended
         assert bench.counters.undelivered.value == 0
@@ -77,15 +103,14 @@ class TestWithALiveBackend:
 class TestWithADeadBackend:
     @on_virtual_clock
     async def test_messages_and_close_reach_the_next_one(self) -> None:
-        bench = await RelayBench(
-            FakeBackend("blue", answer_close=False), FakeBackend("green")
-        ).open()
+        bench = await RelayBench().open()
         messages = [f"message {number}" for number in range(500)]
         bench.say(*messages)
         bench.leave(4000, "bye")
         bench.drop()
         connection = await bench.green.connection()
         assert connection.texts == messages
+        connection.acknowledge()
         assert connection.close_request == Close(4000, "bye")
         await bench.until_ended()
         assert bench.counters.undelivered.value == 0
@@ -104,6 +129,7 @@ class TestWithADeadBackend:
         bench.green.come_up()
         connection = await bench.green.connection()
         assert connection.texts == ["A", "B"]
+        connection.acknowledge()
         assert connection.close_request == Close(4000, "bye")
         await bench.until_ended()
         assert bench.counters.undelivered.value == 0
@@ -141,9 +167,10 @@ class TestWithADeadBackend:
         for turn in range(4):
             connection = await bench.backends[turn % 2].connection(turn // 2)
             assert connection.texts == ["A", "B"]
-            assert connection.close_request == Close(1000)
+            assert connection.close_request is None
             connection.drop()
         last = await bench.blue.connection(2)
+        last.acknowledge()
         last.confirm_close()
         assert bench.ended
         assert bench.counters.undelivered.value == 0

@@ -137,7 +137,9 @@ async def test_a_fault_in_it_ends_the_session() -> None:
 @on_virtual_clock
 async def test_a_leaving_client_is_flushed_behind_it() -> None:
     bench = await RelayBench(
-        FakeBackend("blue", answer_close=False), FakeBackend("green"), valves=(hydrating(LOGIN),)
+        FakeBackend("blue", answer_close=False),
+        FakeBackend("green", acknowledge=True),
+        valves=(hydrating(LOGIN),),
     ).open()
     bench.say("A")
     bench.leave()

@@ -73,6 +73,7 @@ async def test_their_faults_change_nothing() -> None:
     bench.drop()
     connection = await bench.green.connection()
     assert connection.texts == ["A"]
+    connection.acknowledge()
     bench.leave()
     await bench.until_ended()
     assert len(sound.log) == 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from wsgw_core.api import TEXT, Message, ReplyExpected
+from wsgw_core.api import TEXT, Close, Message, ReplyExpected
 from wsgw_core.config import LimitOptions
-from wsgw_core.testing.virtual_clock import on_virtual_clock
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from .relay_bench import PassingValve, RelayBench, valve
 
@@ -165,13 +165,31 @@ async def test_an_answer_that_nobody_waits_for_changes_nothing() -> None:
 
 
 @on_virtual_clock
-async def test_a_leaving_client_does_not_wait_for_replies() -> None:
+async def test_a_clients_close_waits_for_its_replies_which_nobody_gets() -> None:
     bench = await correlating_bench().open()
     connection = bench.blue.connections[0]
     bench.say("?a")
     bench.leave()
-    assert connection.texts == ["?a"]
+    connection.acknowledge()
+    await idle()
+    assert connection.close_request is None
+    assert not connection.reply("!a")  # the client is gone; the valve has seen it all the same
+    assert bench.client.texts == []
     await bench.until_ended()
+    assert connection.close_request == Close(1000)
+    assert bench.counters.undelivered.value == 0
+
+
+@on_virtual_clock
+async def test_a_clients_close_waits_no_longer_than_the_reply_may_take() -> None:
+    bench = await correlating_bench(LimitOptions(close_timeout=100)).open()
+    connection = bench.blue.connections[0]
+    bench.say("?a")
+    bench.leave()
+    connection.acknowledge()
+    await bench.until_ended()
+    assert connection.close_request == Close(1000)
+    assert bench.counters.replies_expired.value == 1
     assert bench.counters.undelivered.value == 0
 
 

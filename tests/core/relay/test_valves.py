@@ -415,7 +415,7 @@ class TestInjecting:
 class TestAsynchronous:
     @on_virtual_clock
     async def test_a_clients_close_waits_for_its_messages(self) -> None:
-        bench = await RelayBench(valves=(slow(),)).open()
+        bench = await RelayBench(FakeBackend(acknowledge=True), valves=(slow(),)).open()
         connection = bench.blue.connections[0]
         bench.say(*"ABC")
         bench.leave(4000, "bye")
@@ -548,7 +548,10 @@ class TestAsynchronous:
     @pytest.mark.parametrize("dead", [False, True])
     @on_virtual_clock
     async def test_a_client_that_leaves_is_flushed_through_the_queue(self, *, dead: bool) -> None:
-        backends = (FakeBackend("blue", answer_close=not dead), FakeBackend("green"))
+        backends = (
+            FakeBackend("blue", acknowledge=not dead),
+            FakeBackend("green", acknowledge=True),
+        )
         bench = await RelayBench(*backends, valves=(slow(),)).open()
         bench.say("A", "B")
         bench.leave()

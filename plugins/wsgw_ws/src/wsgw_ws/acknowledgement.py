@@ -83,9 +83,9 @@ class Acknowledgement:
         self._checkpoints.append((now, self.asked, self.asked_bytes))
         return True
 
-    def overdue(self, now: float, timeout: float) -> bool:
-        """Whether the ping has been unanswered for `timeout` seconds."""
-        return self._waiting_since is not None and now - self._waiting_since > timeout
+    def waited(self, now: float) -> float:
+        """Return for how many seconds the ping has been unanswered, since the last excuse."""
+        return 0.0 if self._waiting_since is None else now - self._waiting_since
 
     def excuse(self, now: float) -> None:
         """Start the waiting time anew: the backend lives, or we ourselves do not read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsgw_core.api import BackendConnection, BackendContext, Close, Headers, Message, Sink
-from wsgw_core.websocket import Endpoint, EndpointEvents
+from wsgw_core.websocket import Backlog, Endpoint, EndpointEvents
 
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
@@ -34,6 +34,7 @@ class WebSocketConnection:
     __slots__ = (
         "_account",
         "_asked_to_close",
+        "_backlog",
         "_clock",
         "_deflate",
         "_endpoint",
@@ -91,6 +92,7 @@ class WebSocketConnection:
             context.limits.message_share,
         )
         self._heard = False
+        self._backlog: Backlog | None = None  # since the ping is late
         self._over = False
         self._usable = False  # neither before the start nor when it came too late
         self._paused = False
@@ -155,9 +157,7 @@ class WebSocketConnection:
         if account.waiting:
             if self._heard or self._paused:  # it lives, or we do not listen
                 account.excuse(now)
-            elif account.overdue(now, self._ping_timeout) and endpoint.silent_for(
-                self._ping_timeout
-            ):
+            elif self._is_dead(now):
                 endpoint.abort(f"no pong for {self._ping_timeout:g} s")
                 return False
             self._heard = False
@@ -197,6 +197,7 @@ class WebSocketConnection:
         self._heard = True
         now = self._clock.time()
         if self._account.answer(payload, now):
+            self._backlog = None
             self._release(now)
             if self._endpoint.sent_bytes - self._account.asked_bytes >= self._hurry_after:
                 self._ask(now)
@@ -230,6 +231,20 @@ class WebSocketConnection:
         self._endpoint.begin(rest)
         if self._paused:
             self._endpoint.pause_reading()
+
+    def _is_dead(self, now: float) -> bool:
+        """Whether the backend neither writes nor reads, for longer than a pong may take."""
+        waited = self._account.waited(now)
+        if waited < self._ping_timeout / 4:
+            return False
+        if self._backlog is None:
+            self._backlog = self._endpoint.backlog()
+            self._backlog.has_moved()  # looked at twice, at least
+            return False
+        if self._backlog.has_moved():  # the ping waits behind what is not read yet
+            self._account.excuse(now)
+            return False
+        return waited > self._ping_timeout and self._endpoint.silent_for(self._ping_timeout)
 
     def _watch(self) -> None:
         self._watched = True
