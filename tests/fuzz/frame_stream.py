@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 
 from websockets.client import ClientProtocol
@@ -17,9 +16,19 @@ from wsgw_core.api import BINARY, TEXT, Close, Limits, Message, ReadBatch
 from wsgw_core.testing.virtual_clock import idle, run_virtual
 from wsgw_core.websocket import Deflate, Endpoint
 
+from .faults import no_faults
 from .memory_transport import MemoryTransport
 
 MAX_SIZE, MAX_FRAGMENTS = 2000, 16
+SEEDS = tuple(
+    bytes([switches, 1, 4]) + bytes.fromhex(frames)
+    for switches, frames in (
+        (0, "0183 00000000 616263 8983 00000000 616263 8083 00000000 616263"),
+        (0, "8182 00000000 c3a4 82fe007e 00000000" + 126 * "00" + "8882 00000000 03e8"),
+        (1, "8103616263 8200 8902 4142 8802 03e9"),
+        (3, "c107 f248cdc9c90700 8100"),
+    )
+)
 # What is stricter here than there: RFC 6455 section 5.2 wants the shortest form of a length; the
 # number of fragments; a close frame is checked before the messages behind it are looked at.
 STRICTER = ("payload len", "payload size > 125", "fragments", "close code")
@@ -109,11 +118,6 @@ class _Watcher:
         pass
 
 
-class _NoErrors(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        raise AssertionError(record.getMessage())
-
-
 def ours(stream: Stream) -> Outcome:
     """Let an endpoint read the stream, then cut the connection."""
     outcome = Outcome()
@@ -141,13 +145,8 @@ def ours(stream: Stream) -> Outcome:
         await idle()
         assert len(watcher.ends) == watcher.gone == 1
 
-    handler = _NoErrors(logging.ERROR)
-    logger = logging.getLogger("wsgw.websocket")
-    logger.addHandler(handler)
-    try:
+    with no_faults():
         run_virtual(read())
-    finally:
-        logger.removeHandler(handler)
     return outcome
 
 

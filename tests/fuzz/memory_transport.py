@@ -8,6 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 
+class NoTls:
+    """What stands for an SSLObject; no certificate was shown."""
+
+    def getpeercert(self) -> None:
+        return None
+
+
 class NoSocket:
     """What picows asks for the number of; it writes by itself only where there is no TLS."""
 
@@ -37,7 +44,7 @@ class MemoryTransport(asyncio.Transport):
     """
 
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
-        extra = {"socket": NoSocket(), "ssl_object": object(), "peername": ("192.0.2.1", 4711)}
+        extra = {"socket": NoSocket(), "ssl_object": NoTls(), "peername": ("192.0.2.1", 4711)}
         super().__init__(extra)
         self._protocol = protocol
         self._paused = False
@@ -55,6 +62,16 @@ class MemoryTransport(asyncio.Transport):
         """Let bytes arrive, now or when the reading is resumed."""
         self._waiting.append(data)
         self._deliver()
+
+    @property
+    def unread(self) -> bytes:
+        """What has arrived and was not taken."""
+        return b"".join(self._waiting)
+
+    def end(self) -> None:
+        """Say that no more will arrive, from the other side."""
+        if not self._closing and not self._protocol.eof_received():  # type: ignore[attr-defined]  # both kinds have it
+            self.close()
 
     def hang_up(self) -> None:
         """Break the connection off, from the other side."""

@@ -201,7 +201,10 @@ class Limits:
     """The bounds within which a plugin works.
 
     Attributes:
-        max_message_size: bytes of one message, either direction, after decompression.
+        max_message_size: bytes of one message, either direction, after decompression. A backend
+            that sends a longer one is no abnormal end, since another would be asked for it too:
+            report `Close(1011, reason)`; once `close` was called, nobody wants it any more, and
+            the end is as abnormal as any other.
         max_fragments: frames that one message may come in.
         ledger_messages, ledger_bytes: unacknowledged messages of one session; the core stops
             reading the client when either is reached, so acknowledge well before.

@@ -11,7 +11,7 @@ import pytest
 from wsgw_jsonl.backend import JsonLinesBackend
 from wsgw_jsonl.settings import JsonLinesSettings
 
-from wsgw_core.api import BINARY, BackendContext, BackendDeclined, Message
+from wsgw_core.api import BINARY, BackendContext, BackendDeclined, Close, Limits, Message
 from wsgw_core.testing.backend_contract import BackendContract
 from wsgw_core.testing.backend_harness import BackendHarness, Inbox
 from wsgw_core.testing.context import make_context
@@ -115,4 +115,22 @@ async def test_a_refusal_becomes_the_clients_answer() -> None:
         await backend.connect(application.make_request("unwanted"), RecordingSink())
 
     assert (caught.value.status, caught.value.body) == (403, b"not you")
+    await application.stop()
+
+
+async def test_a_message_that_is_too_long_is_not_asked_of_another_application() -> None:
+    application = Application()
+    await application.start()
+    backend = application.make_backend(make_context(limits=Limits(max_message_size=10)))
+    sink = RecordingSink()
+    connection = sink.watch(await backend.connect(application.make_request("s1"), sink))
+    connection.start()
+
+    await application.reply("s1", Message.from_text("just right"))
+    await application.reply("s1", Message.from_text("longer than that"))
+
+    reason = "the application's message is longer than 10 bytes"
+    assert await sink.until_closed() == Close(1011, reason)
+    assert sink.messages == [Message.from_text("just right")]
+    await backend.close()
     await application.stop()

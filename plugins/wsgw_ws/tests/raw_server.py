@@ -56,12 +56,14 @@ class RawPeer:
     def write(self, data: bytes | str) -> None:
         self.writer.write(data.encode("latin-1") if isinstance(data, str) else data)
 
-    def switch_protocols(self, *lines: str, connection: str = "Upgrade") -> None:
+    def switch_protocols(
+        self, *lines: str, connection: str = "Upgrade", version: str = "1.1"
+    ) -> None:
         """Answer 101, with some lines more."""
         self.write(
             "\r\n".join(
                 [
-                    "HTTP/1.1 101 Switching Protocols",
+                    f"HTTP/{version} 101 Switching Protocols",
                     "Upgrade: websocket",
                     f"Connection: {connection}",
                     f"Sec-WebSocket-Accept: {self.accept}",

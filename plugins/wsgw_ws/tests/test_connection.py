@@ -15,7 +15,7 @@ from wsgw_core.testing.fakes import as_message
 
 from .raw_server import RawPeer, dial, raw_server
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 EAGER = {"ack-interval": "2ms", "replay-window": "0"}
 PATIENT = Limits(close_timeout=1000)
 
@@ -266,6 +266,11 @@ class TestLife:
             await backend.close()
 
 
+def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
+    assert len(payload) < 126
+    return bytes([fin << 7 | opcode, len(payload)]) + payload
+
+
 def close_payload(code: int, reason: bytes = b"") -> bytes:
     return struct.pack("!H", code) + reason
 
@@ -333,7 +338,7 @@ class TestEnds:
             b"\x80\x00",  # a fragment of nothing
             b"\xc1\x01A",  # a reserved bit
             b"\x81\x81\0\0\0\0A",  # masked
-            b"\x82\x7f" + struct.pack("!Q", 2**40),
+            b"\x88\x01\x03",  # half a close code
         ],
     )
     async def test_so_is_a_breach_of_the_protocol(self, data: bytes) -> None:
@@ -341,8 +346,74 @@ class TestEnds:
             backend = server.backend({"abnormal-close-codes": []})
             _, sink = await dial(backend)
             close = await sink.until_closed()
-            assert close.abnormal
-            assert close.code in (1002, 1007, 1009)
+            assert (close.code, close.abnormal) == (1011, True)
+            assert close.reason.startswith("the backend broke the protocol: 100")
+            assert sink.messages == []
+            await backend.close()
+
+    @pytest.mark.parametrize(
+        ("data", "limit"),
+        [
+            (frame(BINARY, b"x" * 101), "limits.max-message-size (100 bytes)"),
+            (b"\x82\x7f" + struct.pack("!Q", 2**40), "limits.max-message-size (100 bytes)"),
+            (
+                frame(BINARY, b"x" * 60, fin=False) + frame(0, b"x" * 41),
+                "limits.max-message-size (100 bytes)",
+            ),
+            (
+                frame(TEXT, b"", fin=False) + frame(0, b"", fin=False) * 4,
+                "limits.max-fragments (4)",
+            ),
+        ],
+    )
+    async def test_a_message_beyond_a_limit_is_not_for_another_would_send_it_too(
+        self, data: bytes, limit: str
+    ) -> None:
+        application = Application(sends=[frame(TEXT, b"good"), data])
+        limits = Limits(max_message_size=100, max_fragments=4, close_timeout=1000)
+        async with raw_server(application) as server:
+            backend = server.backend(limits=limits)
+            _, sink = await dial(backend)
+            close = await sink.until_closed()
+            assert close == Close(1011, f"a message of the backend exceeds {limit}")
+            assert sink.messages == [as_message("good")]
+            await application.until(1, CLOSE)
+            code = struct.unpack("!H", application.received[-1][1][:2])[0]
+            assert code == (1008 if "fragments" in limit else 1009)
+            await backend.close()
+
+    async def test_a_message_of_just_the_limit_is_taken(self) -> None:
+        whole, parts = frame(BINARY, b"x" * 100), frame(BINARY, b"x" * 70, fin=False)
+        application = Application(sends=[whole, parts, frame(0, b"x" * 30)])
+        async with raw_server(application) as server:
+            backend = server.backend(limits=Limits(max_message_size=100, close_timeout=0.02))
+            _, sink = await dial(backend)
+            assert await sink.until_messages(2) == [as_message(b"x" * 100)] * 2
+            await backend.close()
+
+    @pytest.mark.parametrize("pongs", [True, False])
+    async def test_a_message_beyond_a_limit_while_we_close_does_not_acknowledge(
+        self, *, pongs: bool
+    ) -> None:
+        closing = asyncio.Event()
+
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            while (received := await peer.read_frame())[0] != CLOSE:
+                if received[0] == PING and pongs:
+                    peer.write_frame(PONG, received[1])
+            closing.set()
+            peer.write(b"\x82\x7f" + struct.pack("!Q", 2**40))
+            await peer.reader.read()
+
+        async with raw_server(act) as server:
+            backend = server.backend({"ack-interval": "1h"}, limits=PATIENT)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.close(1011)
+            close = await sink.until_closed()
+            assert closing.is_set()
+            assert (close.code, close.abnormal) == (1011, not pongs)
             await backend.close()
 
     @pytest.mark.parametrize("code", [1000, 1001, 4000])

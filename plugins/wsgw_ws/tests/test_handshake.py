@@ -34,9 +34,9 @@ def answering(data: str | bytes, *, then_close: bool = False) -> Act:
     return act
 
 
-def switching(*lines: str, connection: str = "Upgrade") -> Act:
+def switching(*lines: str, connection: str = "Upgrade", version: str = "1.1") -> Act:
     async def act(peer: RawPeer) -> None:
-        peer.switch_protocols(*lines, connection=connection)
+        peer.switch_protocols(*lines, connection=connection, version=version)
         await hang(peer)
 
     return act
@@ -177,6 +177,23 @@ class TestAccepted:
             await dial(backend)
             await backend.close()
 
+    @pytest.mark.parametrize("size", [1, 7, 1000])
+    async def test_interim_answers_may_come_first(self, size: int) -> None:
+        async def act(peer: RawPeer) -> None:
+            interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nLink: </a>\r\n\r\n"
+            for start in range(0, len(interim), size):
+                peer.write(interim[start : start + size])
+                await peer.writer.drain()
+            peer.switch_protocols()
+            peer.write_frame(1, b"A")
+            await hang(peer)
+
+        async with raw_server(act) as server:
+            backend = server.backend()
+            _, sink = await dial(backend)
+            assert await sink.until_messages(1) == [as_message("A")]
+            await backend.close()
+
     async def test_an_end_behind_the_answer_is_told_after_the_start(self) -> None:
         async def act(peer: RawPeer) -> None:
             peer.switch_protocols()
@@ -206,6 +223,7 @@ class TestUnavailable:
             switching("Sec-WebSocket-Extensions: permessage-deflate"),
             switching("Upgrade: h2c"),
             switching(connection="close"),
+            switching(version="1.0"),
             answering("HTTP/2 101 X\r\n\r\n"),
             answering("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
             answering("\r\n\r\n"),
@@ -230,6 +248,19 @@ class TestUnavailable:
 
         reason = await unavailable(act, {"max-answer-head": 4096})
         assert "4096" in reason
+
+    async def test_endless_interim_answers(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            while True:
+                peer.write("HTTP/1.1 102 Processing\r\n\r\n" * 1000)
+                await peer.writer.drain()
+
+        reason = await unavailable(act, {"max-answer-head": 100_000})
+        assert "100000" in reason
+
+    async def test_the_reason_is_short_whatever_was_answered(self) -> None:
+        reason = await unavailable(answering(b"HTTP/1.1 101 X\r\nX: " + b"\0" * 8000 + b"\r\n\r\n"))
+        assert len(reason) <= 200
 
     @pytest.mark.parametrize("data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: "])
     async def test_an_end_in_the_middle_of_the_head(self, data: str) -> None:

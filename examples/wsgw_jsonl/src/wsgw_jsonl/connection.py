@@ -43,6 +43,7 @@ class JsonLinesConnection(OrderedConnection):
         self._may_read = asyncio.Event()
         self._may_read.set()
         self._reading: asyncio.Task[None] | None = None
+        self._asked_to_close = False
         self.over = asyncio.Event()
 
     async def transmit(self, message: Message) -> None:
@@ -79,6 +80,7 @@ class JsonLinesConnection(OrderedConnection):
     def close(self, code: int, reason: str = "") -> None:
         """End; the acknowledgements of what was sent are still read."""
         super().close(code, reason)
+        self._asked_to_close = True
         self._may_read.set()
 
     async def _read(self) -> None:
@@ -103,9 +105,11 @@ class JsonLinesConnection(OrderedConnection):
                 raise BackendUnavailable("not a line of the protocol")
 
     def _pass_on(self, message: Message) -> None:
-        if len(message.data) > self._max_size:
-            raise BackendUnavailable(f"a message is longer than {self._max_size} bytes")
-        self.receive(message)
+        if len(message.data) <= self._max_size:
+            self.receive(message)
+        else:  # any other application would be asked for it too
+            reason = f"the application's message is longer than {self._max_size} bytes"
+            self.end(Close(1011, reason, abnormal=self._asked_to_close))
 
 
 def _encoded(message: Message) -> dict[str, Any]:

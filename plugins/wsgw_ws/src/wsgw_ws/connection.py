@@ -13,6 +13,9 @@ from .pinger import Pinger
 from .settings import WebSocketSettings
 
 _LOST = 1006
+_POLICY = 1008
+_TOO_BIG = 1009
+_INTERNAL_ERROR = 1011
 
 
 class WebSocketConnection:
@@ -35,12 +38,14 @@ class WebSocketConnection:
         "_account",
         "_asked_to_close",
         "_backlog",
+        "_beyond_limits",
         "_clock",
         "_deflate",
         "_endpoint",
         "_handshake",
         "_heard",
         "_hurry_after",
+        "_limits",
         "_on_over",
         "_over",
         "_paused",
@@ -80,8 +85,13 @@ class WebSocketConnection:
         self._violations = context.metrics.counter(
             "backend_violations", "Connections on which a backend broke the protocol or a limit."
         )
+        self._beyond_limits = context.metrics.counter(
+            "backend_messages_too_big",
+            "Sessions ended for a backend's message longer, or of more fragments, than allowed.",
+        )
         self._sink = sink
         self._settings = settings
+        self._limits = context.limits
         self._clock = context.clock
         self._pinger = pinger
         self._on_over = on_over
@@ -208,18 +218,20 @@ class WebSocketConnection:
 
     def ended(self, close: Close, *, violation: bool) -> None:
         """Tell the session how the backend ended it."""
-        if violation:
-            self._violations.value += 1
         self._pinger.remove(self)
-        abnormal = (
-            violation or close.code == _LOST or close.code in self._settings.abnormal_close_codes
-        )
-        if self._asked_to_close is not None and (
-            self._asked_to_close == close.code  # an answer repeats the code (RFC 6455, 5.5.1)
-            or self._account.acknowledged == self._endpoint.sent_messages
+        if violation:
+            close = self._broken(close)
+        else:
+            abnormal = close.code == _LOST or close.code in self._settings.abnormal_close_codes
+            # an answer repeats the code (RFC 6455 section 5.5.1)
+            answers_us = close.code == self._asked_to_close
+            close = Close(close.code, close.reason, abnormal and not answers_us)
+        if (
+            self._asked_to_close is not None
+            and self._account.acknowledged == self._endpoint.sent_messages
         ):
-            abnormal = False
-        self._report_end(Close(close.code, close.reason, abnormal))
+            close = Close(close.code, close.reason)
+        self._report_end(close)
 
     def disconnected(self) -> None:
         """See EndpointEvents; the session knows already."""
@@ -266,6 +278,25 @@ class WebSocketConnection:
         self._heard = True
         self._endpoint.deliver = self._sink.message
         return self._sink.message(message)
+
+    def _broken(self, close: Close) -> Close:
+        """Return what a violation means for the session.
+
+        What broke the protocol may be a fault of this backend alone. A message beyond a limit is
+        not: another backend would send it again, for as long as it is asked to. Once we have asked
+        to close, nobody waits for messages any more.
+        """
+        self._violations.value += 1
+        limits = {
+            _TOO_BIG: f"limits.max-message-size ({self._limits.max_message_size} bytes)",
+            _POLICY: f"limits.max-fragments ({self._limits.max_fragments})",
+        }
+        limit = limits.get(close.code)
+        if limit is None or self._asked_to_close is not None:
+            reason = f"the backend broke the protocol: {close.code} {close.reason}"
+            return Close(_INTERNAL_ERROR, reason, abnormal=True)
+        self._beyond_limits.value += 1
+        return Close(_INTERNAL_ERROR, f"a message of the backend exceeds {limit}")
 
     def _report_writable(self, writable: bool) -> None:
         if not self._over:

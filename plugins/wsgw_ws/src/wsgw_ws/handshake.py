@@ -18,6 +18,7 @@ from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest, tls_
 from wsgw_core.websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
 
 _MAX_BODY = 64 * 1024  # of an answer that declines
+_MAX_REASON = 200  # characters; it may repeat what the backend sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ClientHandshake(asyncio.Protocol):
     Args:
         uri: where to.
         request: the session's wish.
-        max_head: bound of the answer's head in bytes.
+        max_head: bound of the answer's head in bytes, together with those of interim answers.
         compression: what is offered.
     """
 
@@ -60,6 +61,8 @@ class ClientHandshake(asyncio.Protocol):
         )
         self._compression = compression
         self._request = request
+        self._max_head = max_head
+        self._room = max_head  # that interim answers have left
         self._head = HeadReader(max_head)
         self._declining: _DecliningBody | None = None
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -84,12 +87,12 @@ class ClientHandshake(asyncio.Protocol):
         try:
             if self._declining is not None:
                 self._finish_declining(data)
-            elif self._head.feed(data):
-                self._head_complete()
-        except HeadTooLarge as error:
-            self._fail(BackendUnavailable(f"answer's {error}"))
+            else:
+                self._take_head(data)
+        except HeadTooLarge:
+            self._fail(BackendUnavailable(f"answer's head longer than {self._max_head} bytes"))
         except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
-            self._fail(BackendUnavailable(f"not a valid answer: {error}"))
+            self._fail(BackendUnavailable(f"not a valid answer: {error}"[:_MAX_REASON]))
 
     def eof_received(self) -> None:
         """The answer is complete, or the backend is gone."""
@@ -110,8 +113,18 @@ class ClientHandshake(asyncio.Protocol):
         if self._connected:
             self.transport.abort()
 
-    def _head_complete(self) -> None:
-        response = _parse_head(cast("bytes", self._head.head))
+    def _take_head(self, data: bytes) -> None:
+        """Take bytes of a head, or of several: interim answers come first (RFC 9110, 15.2)."""
+        while head := self._head.feed(data):
+            response = _parse_head(head)
+            if response.status_code == 101 or response.status_code >= 200:
+                self._head_complete(response)
+                return
+            data = self._head.rest
+            self._room -= len(head)
+            self._head = HeadReader(self._room)
+
+    def _head_complete(self, response: Response) -> None:
         if response.status_code == 101:
             self._client.process_response(response)
             self.transport.pause_reading()
@@ -186,6 +199,7 @@ class _DecliningBody:
 
 
 def _parse_head(head: bytes) -> Response:
+    """Read a head; raises ValueError, EOFError and InvalidHandshake."""
     reader = StreamReader()
     reader.feed_data(head)
     # `proxy` is the library's word for: there is a head and no body
@@ -193,5 +207,9 @@ def _parse_head(head: bytes) -> Response:
     try:
         next(parser)
     except StopIteration as done:
-        return cast("Response", done.value)
-    raise ValueError("incomplete head")
+        response = cast("Response", done.value)
+    else:
+        raise ValueError("incomplete head")
+    if response.status_code == 101 and not head.startswith(b"HTTP/1.1 "):
+        raise ValueError("switches protocols, but does not speak HTTP/1.1")
+    return response

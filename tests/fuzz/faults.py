@@ -1,0 +1,33 @@
+"""Finds out whether something of ours has failed where nobody would see it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR:
+            self.errors.append(self.format(record))
+
+
+@contextmanager
+def no_faults() -> Iterator[None]:
+    """Let no error be logged in the block, by the event loop neither.
+
+    Raises:
+        AssertionError: one was.
+    """
+    collector, root = _Collector(), logging.getLogger()
+    root.addHandler(collector)
+    try:
+        yield
+    finally:
+        root.removeHandler(collector)
+    assert not collector.errors, "\n".join(collector.errors)
