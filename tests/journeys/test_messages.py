@@ -206,9 +206,10 @@ async def test_a_message_beyond_the_bound_ends_the_session_with_1009(
     assert gateway.count("failovers") == 0
 
 
-async def test_a_message_of_a_backend_beyond_the_bound_does_not_end_the_session(
+async def test_a_message_of_a_backend_beyond_the_bound_ends_the_session_at_once(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
+    """Any other backend would be asked for the same message."""
     gateway = await start_gateway(backend, limits={"max-message-size": "10KiB"})
     async with connect(gateway.url) as client:
         served = await backend.connection()
@@ -217,11 +218,15 @@ async def test_a_message_of_a_backend_beyond_the_bound_does_not_end_the_session(
 
         await served.send([b"x" * 6 * 1024] * 2)
         await served.wait_closed()
-        moved = await backend.connection()
-        await moved.send("here again")
-        assert await client.recv() == "here again"
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
 
     assert served.close_code == 1009
+    assert client.close_code == 1011
+    assert "limits.max-message-size (10240 bytes)" in (client.close_reason or "")
+    assert backend.accepted == 1
+    assert gateway.count("failovers") == 0
+    assert gateway.count("backend_messages_too_big") == gateway.count("backend_violations") == 1
 
 
 async def test_a_message_beyond_the_bound_reaches_nobody(
