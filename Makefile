@@ -10,7 +10,7 @@ EDITABLE := -e '.[dev]' $(addprefix -e ./,$(PLUGINS) bundle)
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo services test check format wheels test-wheels bench fuzz constraints clean
+.PHONY: help dev demo services test check format wheels test-wheels bench conformance fuzz constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -52,6 +52,9 @@ wheels: dev  ## build the wheel and the sdist of every distribution into dist/
 
 test-wheels: wheels  ## run the tests against the built wheels in a fresh environment
 	$(BIN)/python tools/test_wheels.py
+
+conformance: dev  ## run all of Autobahn's cases on both legs; ARGS: groups of them
+	$(BIN)/python -m tests.conformance.all_cases $(ARGS)
 
 fuzz: dev  ## fuzz the reading of what peers send; ARGS: a target and libFuzzer's options
 	$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[fuzz]'

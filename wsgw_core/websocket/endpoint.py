@@ -326,12 +326,25 @@ class Endpoint(WSListener):
             self._end(Close(code, reason), violation=True)
 
     def _violation_parsed(self, code: int, reason: str) -> None:
-        """Take note of what picows has found; frames before it are still to be delivered."""
-        if not self._ended:
+        """Take note of what picows has found; the frame before it is still to be delivered."""
+        if self._ended:  # behind the peer's close frame
+            self._listen_no_more()
+        elif (closing := self._undelivered_close()) is not None:
+            # What is right behind it does not count (RFC 6455 section 5.5.1). The answer cannot
+            # wait: picows sends 1002 when we return, unless it has sent a close before.
+            self._send_close(closing, "")
+            self._listen_no_more()
+        else:
             self._give_up(code, reason)
             self._clock.call_soon(partial(self._end, Close(code, reason), violation=True))
-        else:  # behind the peer's close frame
-            self._listen_no_more()
+
+    def _undelivered_close(self) -> int | None:
+        """Return the code of a proper close frame that picows has read ahead."""
+        closing = self._protocol.transport.close_handshake
+        if closing is None or closing.recv is None:
+            return None
+        code: int = closing.recv.code or NO_CODE
+        return code if code in (NO_CODE, sendable(code)) else None
 
     def _failed(self) -> None:
         """Take note that something of ours has raised while a frame was delivered."""

@@ -65,6 +65,30 @@ class TestByThePeer:
             assert await bench.events.until_ended() == (Close(1000), False)
             assert len(bench.events.messages) == 2
 
+    @pytest.mark.parametrize("client_side", [False, True])
+    @pytest.mark.parametrize("rest", [close_frame(1001), b"\x8b\x80\0\0\0\0", b"\xff" * 200])
+    @pytest.mark.parametrize(("code", "answered"), [(4000, 4000), (None, 1000)])
+    async def test_nothing_right_behind_it_counts(
+        self, *, client_side: bool, rest: bytes, code: int | None, answered: int
+    ) -> None:
+        async with endpoint_bench(client_side=client_side, limits=PATIENT) as bench:
+            bench.write(frame(raw.TEXT, b"A", masked=bench.masked))
+            bench.write(close_frame(code, masked=bench.masked) + rest)
+            answer = await bench.read_frame()
+            assert (answer.opcode, answer.payload) == (raw.CLOSE, answered.to_bytes(2, "big"))
+            assert await bench.read_to_end() == b""
+            bench.writer.close()
+            assert await bench.events.until_ended() == (Close(code or 1005), False)
+            assert len(bench.events.messages) == 1
+
+    async def test_one_that_means_nothing_stays_a_violation_whatever_is_behind_it(self) -> None:
+        async with endpoint_bench(limits=PATIENT) as bench:
+            bench.write(close_frame(5000) + close_frame(1000))
+            assert (await bench.read_frame()).payload[:2] == (1002).to_bytes(2, "big")
+            bench.writer.close()
+            end, violation = await bench.events.until_ended()
+            assert (end.code, violation) == (1002, True)
+
     @pytest.mark.parametrize(
         "body",
         [
