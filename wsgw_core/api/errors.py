@@ -30,12 +30,20 @@ class ConfigurationError(GatewayError):
     """The configuration cannot be used.
 
     Args:
-        problems: one line for each fault, with the key path and what is allowed there.
+        problems: one line for each fault, with the key path and what is allowed there. What cannot
+            be printed, as may stand in the name of a variable, is escaped.
     """
 
     def __init__(self, problems: Sequence[str] | str) -> None:
-        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        problems = (problems,) if isinstance(problems, str) else problems
+        self.problems = tuple(map(_one_line, problems))
         super().__init__("\n".join(self.problems))
+
+
+def _one_line(problem: str) -> str:
+    if problem.isprintable():
+        return problem
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in problem)
 
 
 class PluginError(ConfigurationError):

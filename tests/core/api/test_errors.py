@@ -1,4 +1,4 @@
-"""Whose fault it is that a dial has failed."""
+"""Whose fault it is that a dial has failed, and how a wrong configuration is told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ import textwrap
 
 import pytest
 
-from wsgw_core.api import BackendUnavailable, OutOfResources, unavailable
+from wsgw_core.api import (
+    BackendUnavailable,
+    ConfigurationError,
+    OutOfResources,
+    unavailable,
+)
 
 LACKS = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL", "EADDRINUSE"]
 
@@ -121,3 +126,18 @@ async def test_a_refused_connection_is_the_backends_fault() -> None:
         with pytest.raises(OSError, match=r"111|refused") as caught:
             await asyncio.open_connection(*bound.getsockname())
     assert type(unavailable("why", caught.value)) is BackendUnavailable
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ("hold: not a duration", "hold: not a duration"),
+        ("WSGW_\n: unknown", "WSGW_\\n: unknown"),
+        ("\x1b[2J: unknown key", "\\x1b[2J: unknown key"),
+        ("größe: unknown key", "größe: unknown key"),
+        ("a\u2028b", "a\\u2028b"),
+    ],
+)
+def test_each_problem_is_one_line_that_can_be_printed(problem: str, told: str) -> None:
+    assert ConfigurationError([problem]).problems == (told,)
+    assert str(ConfigurationError(problem)) == told
