@@ -24,7 +24,7 @@ from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
 from wsgw_core.api import Metrics, hookspecs
-from wsgw_core.api.options import parse_duration, parse_size
+from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 from wsgw_core.cli.main import wsgw
 from wsgw_core.config import Address, GatewayConfig, parse_address
 from wsgw_core.config_problems import item_type, model_in
@@ -70,21 +70,6 @@ MEANINGS = {
     "limits.close-timeout": "how long a closing handshake may take, and how long messages of a"
     " client that has left are tried to be delivered",
 }
-
-
-def as_duration(seconds: float) -> str:
-    """Write seconds as the configuration does."""
-    if seconds and seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    return f"{seconds:g}s"
-
-
-def as_size(size: int) -> str:
-    """Write bytes as the configuration does."""
-    for factor, unit in ((1024 * 1024, "MiB"), (1024, "KiB")):
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return str(size)
 
 
 def checks(field: FieldInfo) -> list[Any]:
@@ -156,9 +141,9 @@ def default_text(field: FieldInfo) -> str:
         return "none"
     text = str(default)
     if parse_duration in readers:
-        text = as_duration(default)
+        text = str(duration_text(default))
     elif parse_size in readers:
-        text = as_size(default)
+        text = str(size_text(default))
     elif isinstance(default, bool):
         text = text.lower()
     elif isinstance(default, tuple) and not isinstance(default, Address):

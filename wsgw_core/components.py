@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
@@ -18,8 +19,9 @@ from .api.registry import (
     Registry,
     ValveFactory,
 )
-from .config import BackendEntry, Entry, GatewayConfig
+from .config import BackendEntry, ComponentEntry, Entry, GatewayConfig, ValveEntry
 from .config_problems import KeyPath, Origins, validation_problems
+from .config_secrets import with_secrets
 from .plugin_loader import Plugins, RequiredPlugin
 
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
@@ -69,73 +71,105 @@ class Components:
     gates: tuple[GateComponent, ...] = ()
 
 
-def required_plugins(
-    config: GatewayConfig, origins: Origins | None = None
-) -> tuple[RequiredPlugin, ...]:
-    """Return the kinds and schemes for which the configuration needs plugins, for `load_plugins`.
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a configuration, each with its key path."""
 
-    Args:
-        config: the checked configuration.
-        origins: where its values come from, for messages.
-    """
-    origins = origins or Origins()
-    required: dict[str, RequiredPlugin] = {}
-    for number, backend in enumerate(config.upstream.backends):
-        naming: Literal["kind", "scheme"] = "kind" if backend.kind else "scheme"
-        path = ("upstream", "backends", number, "kind" if backend.kind else "url")
-        one = RequiredPlugin(backend.kind_or_scheme, naming, origins.place(path))
-        required.setdefault(one.name, one)
-    for section, entries in _other_sections(config):
-        for number, entry in enumerate(entries):
-            where = origins.place((section, number, "kind"))
+    backends: Sequence[tuple[KeyPath, BackendEntry]]
+    valves: Sequence[tuple[KeyPath, ValveEntry]] = ()
+    listeners: Sequence[tuple[KeyPath, ComponentEntry]] = ()
+    gates: Sequence[tuple[KeyPath, ComponentEntry]] = ()
+
+    @classmethod
+    def of(cls, config: GatewayConfig) -> Entries:
+        """Return all entries of a configuration."""
+        return cls(
+            _numbered(("upstream", "backends"), config.upstream.backends),
+            _numbered(("valves",), config.valves),
+            _numbered(("listeners",), config.listeners),
+            _numbered(("gates",), config.gates),
+        )
+
+    @classmethod
+    def usable_in(cls, data: Mapping[str, Any]) -> Entries:
+        """Return those entries of data for a configuration that are well-formed themselves."""
+        upstream = data.get("upstream")
+        backends = upstream.get("backends") if isinstance(upstream, dict) else None
+        return cls(
+            _usable(("upstream", "backends"), backends, BackendEntry),
+            _usable(("valves",), data.get("valves"), ValveEntry),
+            _usable(("listeners",), data.get("listeners"), ComponentEntry),
+            _usable(("gates",), data.get("gates"), ComponentEntry),
+        )
+
+    def required_plugins(self, origins: Origins) -> tuple[RequiredPlugin, ...]:
+        """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
+        required: dict[str, RequiredPlugin] = {}
+        for path, backend in self.backends:
+            naming: Literal["kind", "scheme"] = "kind" if backend.kind else "scheme"
+            place = origins.place((*path, "kind" if backend.kind else "url"))
+            one = RequiredPlugin(backend.kind_or_scheme, naming, place)
+            required.setdefault(one.name, one)
+        others: tuple[tuple[KeyPath, Entry], ...] = (*self.valves, *self.listeners, *self.gates)
+        for path, entry in others:
             kind = entry.kind or ""
-            required.setdefault(kind, RequiredPlugin(kind, "kind", where))
-    return tuple(required.values())
+            place = origins.place((*path, "kind"))
+            required.setdefault(kind, RequiredPlugin(kind, "kind", place))
+        return tuple(required.values())
 
 
-def resolve_components(
-    config: GatewayConfig, plugins: Plugins, origins: Origins | None = None
-) -> Components:
+def required_plugins(config: GatewayConfig) -> tuple[RequiredPlugin, ...]:
+    """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
+    return Entries.of(config).required_plugins(Origins())
+
+
+def resolve_components(config: GatewayConfig, plugins: Plugins) -> Components:
     """Find each entry's kind and have its own keys checked by the kind's options model.
 
     Args:
         config: the checked configuration.
         plugins: must provide every kind named in it.
-        origins: where the configuration's values come from, for messages.
 
     Raises:
         ConfigurationError: with all problems of all entries.
     """
-    resolver = _Resolver(origins or Origins())
+    components, problems = resolve_entries(Entries.of(config), plugins, Origins())
+    if problems:
+        raise ConfigurationError(problems)
+    return components
+
+
+def resolve_entries(
+    entries: Entries, plugins: Plugins, origins: Origins, missing: Collection[str] = ()
+) -> tuple[Components, list[str]]:
+    """Resolve entries as `resolve_components` does; return what could be, and the problems.
+
+    Args:
+        entries: of a configuration.
+        plugins: should provide every kind named in it.
+        origins: where the configuration's values come from, for messages.
+        missing: kinds and schemes that are known not to be provided, which is not told again.
+    """
+    resolver = _Resolver(origins, missing)
     components = Components(
         backends=tuple(
             BackendComponent(entry.effective_id, registration, options)
-            for entry, registration, options in resolver.resolve(
-                ("upstream", "backends"), config.upstream.backends, plugins.backends
-            )
+            for entry, registration, options in resolver.resolve(entries.backends, plugins.backends)
         ),
         valves=tuple(
             ValveComponent(registration, options, entry.on_error)
-            for entry, registration, options in resolver.resolve(
-                ("valves",), config.valves, plugins.valves
-            )
+            for entry, registration, options in resolver.resolve(entries.valves, plugins.valves)
         ),
         listeners=tuple(
             ListenerComponent(registration, options)
-            for _, registration, options in resolver.resolve(
-                ("listeners",), config.listeners, plugins.listeners
-            )
+            for _, registration, options in resolver.resolve(entries.listeners, plugins.listeners)
         ),
         gates=tuple(
             GateComponent(registration, options)
-            for _, registration, options in resolver.resolve(
-                ("gates",), config.gates, plugins.gates
-            )
+            for _, registration, options in resolver.resolve(entries.gates, plugins.gates)
         ),
     )
-    if resolver.problems:
-        raise ConfigurationError(resolver.problems)
-    return components
+    return components, resolver.problems
 
 
 _EntryT = TypeVar("_EntryT", bound=Entry)
@@ -144,25 +178,26 @@ _EntryT = TypeVar("_EntryT", bound=Entry)
 class _Resolver:
     """Resolves one section after the other and gathers what is wrong with any."""
 
-    def __init__(self, origins: Origins) -> None:
+    def __init__(self, origins: Origins, missing: Collection[str]) -> None:
         self.problems: list[str] = []
         self._origins = origins
+        self._missing = missing
 
     def resolve(
-        self, section: KeyPath, entries: tuple[_EntryT, ...], registry: Registry[_FactoryT]
+        self, entries: Iterable[tuple[KeyPath, _EntryT]], registry: Registry[_FactoryT]
     ) -> list[tuple[_EntryT, Registration[_FactoryT], Options]]:
         resolved = []
-        for number, entry in enumerate(entries):
-            path = (*section, number)
+        for path, entry in entries:
             registration = self._registration(path, entry, registry)
             if registration is None:
                 continue
+            model = registration.options
+            given, problems = with_secrets(_given(entry, model), model, self._origins, path)
+            self.problems += problems
             try:
-                options = registration.options.model_validate(_given(entry, registration.options))
+                options = model.model_validate(given)
             except ValidationError as error:
-                self.problems += validation_problems(
-                    error, registration.options, self._origins, path
-                )
+                self.problems += validation_problems(error, model, self._origins, path)
             except Exception as error:  # noqa: BLE001 - a fault in the code of a plugin
                 self.problems.append(
                     self._origins.problem(
@@ -184,7 +219,7 @@ class _Resolver:
             name = entry.kind_or_scheme
             key, naming = ("kind", "kind") if entry.kind else ("url", "scheme")
         registration = registry.find(name)
-        if registration is None:
+        if registration is None and name not in self._missing:
             near = get_close_matches(name, registry.kinds(), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             self.problems.append(
@@ -203,9 +238,13 @@ def _given(entry: Entry, model: type[Options]) -> dict[str, Any]:
     return given
 
 
-def _other_sections(config: GatewayConfig) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
-    return (
-        ("valves", config.valves),
-        ("listeners", config.listeners),
-        ("gates", config.gates),
-    )
+def _numbered(section: KeyPath, entries: Sequence[_EntryT]) -> list[tuple[KeyPath, _EntryT]]:
+    return [((*section, number), entry) for number, entry in enumerate(entries)]
+
+
+def _usable(section: KeyPath, items: Any, model: type[_EntryT]) -> list[tuple[KeyPath, _EntryT]]:
+    usable = []
+    for number, item in enumerate(items) if isinstance(items, list) else ():
+        with suppress(ValidationError):
+            usable.append(((*section, number), model.model_validate(item)))
+    return usable

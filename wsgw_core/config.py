@@ -10,7 +10,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from .api import Duration, Limits, Options, Size
 from .api.options import HeaderName
@@ -47,12 +54,15 @@ def parse_address(value: Any) -> Any:
     return Address(match[1] or match[2], int(match[3]))
 
 
-ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str)]
+_TEXT = WithJsonSchema({"type": "string"})  # whatever it is made into
+
+ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str), _TEXT]
 
 AllowedOrigin = Annotated[
     OriginPattern,
     BeforeValidator(OriginPattern.parse),
     PlainSerializer(str),
+    _TEXT,
 ]
 
 
@@ -74,7 +84,7 @@ def parse_network(value: Any) -> Any:
 
 
 ProxyNetwork = Annotated[
-    IPv4Network | IPv6Network, BeforeValidator(parse_network), PlainSerializer(str)
+    IPv4Network | IPv6Network, BeforeValidator(parse_network), PlainSerializer(str), _TEXT
 ]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from .api import ConfigurationError
 from .config import GatewayConfig
 from .config_layers import Layers, layer_from_data
 from .config_problems import KeyPath, Origins, found_text, validation_errors
+from .config_secrets import with_secrets
+from .config_toml import read_toml
 from .config_variables import layer_from_variables
 from .config_wsbalancer import layer_from_wsbalancers_variables
 from .config_yaml import FileContent, read_yaml
@@ -37,41 +38,54 @@ _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedConfig:
-    """A checked configuration, and where its values come from."""
+class Draft:
+    """What the sources say, checked as far as the core's own models go.
 
-    config: GatewayConfig
+    Attributes:
+        data: the merged sources, for `GatewayConfig`.
+        origins: where the values come from.
+        problems: each with its source, key path, what was found and what is allowed.
+        config: the checked configuration; None when there are problems.
+    """
+
+    data: dict[str, Any]
     origins: Origins
+    problems: tuple[str, ...]
+    config: GatewayConfig | None
 
 
 def load_config(file: Path | None, environment: Mapping[str, str]) -> GatewayConfig:
-    """Load and check the configuration; see `read_config`."""
-    return read_config(file, environment).config
-
-
-def read_config(file: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
-    """Load and check the configuration.
+    """Load and check the configuration; the options of plugins are not looked at.
 
     Args:
         file: YAML, or TOML when it is named so; None: the environment alone has to do.
         environment: such as `os.environ`.
 
     Raises:
-        ConfigurationError: with all problems, each with its source, key path, what was found and
-            what is allowed.
+        ConfigurationError: with all problems.
     """
+    draft = read_sources(file, environment)
+    if draft.config is None:
+        raise ConfigurationError(draft.problems)
+    return draft.config
+
+
+def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
+    """Read and merge file and environment, and check what the core knows; see `load_config`."""
     content = _read_file(file) if file is not None else FileContent(data={})
     layers = Layers()
     if isinstance(content.data, dict):
         layers.lay(layer_from_data(content.data, GatewayConfig, str(file or ""), content.lines))
     layers.lay(layer_from_wsbalancers_variables(environment, layers.tree))
     layers.lay(layer_from_variables(environment, layers.tree))
-    data, origins = layers.result()
-    problems = [*content.problems, *layers.problems, *_repair_urls(data, origins)]
+    merged, origins = layers.result()
+    data, unreadable = with_secrets(merged, GatewayConfig, origins)
+    problems = [*content.problems, *layers.problems, *unreadable, *_repair_urls(data, origins)]
     # What could not be read is missing now, which would be no news.
     known = set(layers.rejected)
     if not isinstance(content.data, dict):
         known.add(("upstream",))
+    config = None
     try:
         config = GatewayConfig.model_validate(data)
     except ValidationError as error:
@@ -80,10 +94,7 @@ def read_config(file: Path | None, environment: Mapping[str, str]) -> LoadedConf
             for path, text in validation_errors(error, GatewayConfig)
             if path not in known
         ]
-        raise ConfigurationError(problems) from error
-    if problems:
-        raise ConfigurationError(problems)
-    return LoadedConfig(config, origins)
+    return Draft(data, origins, tuple(problems), None if problems else config)
 
 
 def _read_file(file: Path) -> FileContent:
@@ -103,7 +114,7 @@ def _read_file(file: Path) -> FileContent:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         return FileContent(problems=[f"{name}:{line}: not UTF-8 text"])
-    content = _read_toml(text, name) if file.suffix == ".toml" else read_yaml(text, name)
+    content = read_toml(text, name) if file.suffix == ".toml" else read_yaml(text, name)
     if content.problems and content.data is None:
         return content
     if content.data is None:
@@ -112,13 +123,6 @@ def _read_file(file: Path) -> FileContent:
         found = found_text(content.data)
         content.problems.append(f"{name}: found {found}, allowed: a mapping (keys and values)")
     return content
-
-
-def _read_toml(text: str, name: str) -> FileContent:
-    try:
-        return FileContent(data=tomllib.loads(text))
-    except (ValueError, RecursionError) as error:
-        return FileContent(problems=[f"{name}: not TOML: {' '.join(str(error).split())}"])
 
 
 def _repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:

@@ -128,9 +128,9 @@ class Layers:
 
     def result(self) -> tuple[dict[str, Any], Origins]:
         """Return plain data, and the origins of its values."""
-        origins = dict(self._origins)
-        data: dict[str, Any] = _unfold(self.tree, (), origins)
-        return data, Origins(origins)
+        given: dict[KeyPath, str] = {}
+        data: dict[str, Any] = _unfold(self.tree, (), given)
+        return data, Origins(self._origins | given, given)
 
 
 def found_in(tree: Any, path: KeyPath) -> Any:
@@ -223,22 +223,24 @@ class _FileLayer:
         return below
 
     def _origin(self, written: KeyPath) -> str:
-        line = self._lines.get(written)
-        return f"{self._source}:{line}" if line else self._source
+        for length in range(len(written), 0, -1):
+            if line := self._lines.get(written[:length]):
+                return f"{self._source}:{line}"
+        return self._source
 
 
 def _tree_key(part: str | int) -> str:
     return f"[{part}]" if isinstance(part, int) else part
 
 
-def _unfold(tree: Any, path: KeyPath, origins: dict[KeyPath, str]) -> Any:
+def _unfold(tree: Any, path: KeyPath, given: dict[KeyPath, str]) -> Any:
     if isinstance(tree, Setting):
-        origins[path] = tree.origin
-        origins.update(tree.below)
+        given[path] = tree.origin
+        given.update(tree.below)
         return tree.value
     if tree is None:
         return None
     if tree and all(key.startswith("[") for key in tree):
         items = items_of(tree, ())
-        return [_unfold(items[number], (*path, number), origins) for number in sorted(items)]
-    return {key: _unfold(item, (*path, key), origins) for key, item in tree.items()}
+        return [_unfold(items[number], (*path, number), given) for number in sorted(items)]
+    return {key: _unfold(item, (*path, key), given) for key, item in tree.items()}

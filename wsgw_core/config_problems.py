@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import reprlib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -44,23 +44,31 @@ _ALLOWED = {
 class Origins:
     """Where the values of a configuration come from: `wsgw.yaml:12`, `FE_ADDR`.
 
+    Keys are the same with dashes and with underscores.
+
     Args:
         known: the origin of each key path that has one of its own; `()` is the whole.
+        given: those of them that are values; the others are sections, which other values may be in.
     """
 
-    def __init__(self, known: Mapping[KeyPath, str] | None = None) -> None:
-        self._known = dict(known or {})
+    def __init__(
+        self, known: Mapping[KeyPath, str] | None = None, given: Iterable[KeyPath] = ()
+    ) -> None:
+        self._known = {_with_dashes(path): origin for path, origin in (known or {}).items()}
+        self._given = set(map(_with_dashes, given))
+        self._files: dict[KeyPath, str] = {}
 
     def place(self, path: KeyPath) -> str:
         """Return origin and key path, such as `wsgw.yaml:12: failover.hold`.
 
         A path without an origin of its own has that of what it is in.
         """
+        dashed = _with_dashes(path)
         origin = next(
             (
-                self._known[path[:length]]
-                for length in range(len(path), -1, -1)
-                if path[:length] in self._known
+                self._known[dashed[:length]]
+                for length in range(len(dashed), -1, -1)
+                if dashed[:length] in self._known
             ),
             "",
         )
@@ -70,6 +78,35 @@ class Origins:
         """Return the line that tells of one problem."""
         place = self.place(path)
         return f"{place}: {text}" if place else text
+
+    def sources(self, path: KeyPath) -> list[str]:
+        """Return where a value and what is in it was given; nothing: it is a default."""
+        path = _with_dashes(path)
+        found = {
+            self._known[given]: None
+            for given in sorted(self._given, key=len)
+            if given[: len(path)] == path
+        }
+        section = path[:-1]
+        if not found and path[-1:] == ("enabled",) and section in self._given:
+            found = {self._known[section]: None}  # `compression: true`
+        return list(found)
+
+    def given_by_file(self, path: KeyPath, file: str) -> None:
+        """Note that a secret was read from a file, which the key `...-file` names."""
+        self._files[path] = file
+        *section, key = path
+        if (named := (*section, f"{key}-file")) in self._known:
+            self._known[path] = self._known[named]
+            self._given.add(path)
+
+    def file(self, path: KeyPath) -> str | None:
+        """Return the file that a secret was read from, if it was."""
+        return self._files.get(_with_dashes(path))
+
+
+def _with_dashes(path: KeyPath) -> KeyPath:
+    return tuple(part.replace("_", "-") if isinstance(part, str) else part for part in path)
 
 
 def key_path_text(path: KeyPath) -> str:

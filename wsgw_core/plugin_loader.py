@@ -164,6 +164,14 @@ def load_plugins(kinds: Iterable[str | RequiredPlugin]) -> Plugins:
     Raises:
         PluginError: with one problem for each plugin that is missing or cannot be used.
     """
+    plugins, problems = load_usable_plugins(kinds)
+    if problems:
+        raise PluginError(problems)
+    return plugins
+
+
+def load_usable_plugins(kinds: Iterable[str | RequiredPlugin]) -> tuple[Plugins, list[str]]:
+    """Do as `load_plugins` with those that can be used; return the problems with the others."""
     required: dict[str, RequiredPlugin] = {}
     for kind in kinds:
         one = RequiredPlugin(kind) if isinstance(kind, str) else kind
@@ -186,9 +194,7 @@ def load_plugins(kinds: Iterable[str | RequiredPlugin]) -> Plugins:
             _import_and_register(plugins, entry_point, wanted)
         except PluginError as error:
             problems += [wanted[0].problem(problem) for problem in error.problems]
-    if problems:
-        raise PluginError(problems)
-    return plugins
+    return plugins, problems
 
 
 def installed_plugins() -> list[InstalledPlugin]:

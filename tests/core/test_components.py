@@ -17,7 +17,7 @@ from wsgw_core.api import (
     ValveRegistry,
     hookimpl,
 )
-from wsgw_core.components import required_plugins, resolve_components
+from wsgw_core.components import Entries, resolve_components, resolve_entries
 from wsgw_core.config import GatewayConfig
 from wsgw_core.config_problems import Origins
 from wsgw_core.plugin_loader import Plugins, RequiredPlugin
@@ -211,19 +211,40 @@ def test_no_secret_is_told(plugins: Plugins) -> None:
 def test_problems_say_where_the_entry_stands(plugins: Plugins) -> None:
     origins = Origins({("valves",): "wsgw.yaml:3", ("valves", 0, "speed"): "wsgw.yaml:5"})
 
-    with pytest.raises(ConfigurationError) as caught:
-        resolve_components(
-            config(valves=[{"kind": "filter", "speed": "x"}, {"kind": "x"}]), plugins, origins
-        )
+    entries = Entries.of(config(valves=[{"kind": "filter", "speed": "x"}, {"kind": "x"}]))
+    _, problems = resolve_entries(entries, plugins, origins)
 
-    assert [problem.partition(" ")[0] for problem in caught.value.problems] == [
-        "wsgw.yaml:5:",
-        "wsgw.yaml:3:",
+    assert [problem.partition(" ")[0] for problem in problems] == ["wsgw.yaml:5:", "wsgw.yaml:3:"]
+
+
+def test_what_is_known_to_be_missing_is_not_told_again(plugins: Plugins) -> None:
+    entries = Entries.of(config(valves=[{"kind": "x"}, {"kind": "filter", "speed": "x"}]))
+
+    components, [problem] = resolve_entries(entries, plugins, Origins(), {"x"})
+
+    assert problem.startswith("valves[1].speed: found 'x'")
+    assert len(components.backends) == 1
+
+
+def test_well_formed_entries_are_found_in_a_configuration_that_is_wrong(plugins: Plugins) -> None:
+    data: dict[str, Any] = {
+        "upstream": {"backends": [{"id": "!"}, {"url": "pigeon://a:1", "ping_tim": 1}, 5]},
+        "valves": [{}, {"kind": "filter", "x": 1}],
+        "gates": "none",
+    }
+
+    _, problems = resolve_entries(Entries.usable_in(data), plugins, Origins())
+
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "upstream.backends[1].ping_tim",
+        "valves[1].x",
     ]
+    assert Entries.usable_in({}).required_plugins(Origins()) == ()
+    assert Entries.usable_in({"upstream": [5]}).required_plugins(Origins()) == ()
 
 
 def test_required_plugins_are_the_names_in_the_configuration_each_once() -> None:
-    required = required_plugins(
+    entries = Entries.of(
         config(
             upstream={
                 "backends": [
@@ -235,9 +256,9 @@ def test_required_plugins_are_the_names_in_the_configuration_each_once() -> None
             valves=[{"kind": "filter"}, {"kind": "filter"}],
             listeners=[{"kind": "audit"}],
             gates=[{"kind": "door"}],
-        ),
-        Origins({("valves", 0): "wsgw.yaml:9"}),
+        )
     )
+    required = entries.required_plugins(Origins({("valves", 0): "wsgw.yaml:9"}))
 
     assert required == (
         RequiredPlugin("pigeons", "scheme", "upstream.backends[0].url"),

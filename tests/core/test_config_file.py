@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from wsgw_core.api import ConfigurationError
 from wsgw_core.config import Address, GatewayConfig
-from wsgw_core.config_file import load_config, read_config
+from wsgw_core.config_file import load_config, read_sources
 from wsgw_core.wsbalancer_variables import ALL_VARIABLES
 
 BACKEND = "upstream: {backends: [{url: 'ws://a:1'}]}\n"
@@ -432,7 +432,7 @@ def test_all_problems_of_all_sources_are_told_at_once(write: Write) -> None:
 def test_the_origin_of_a_value_is_the_source_that_won(write: Write) -> None:
     file = write(BACKEND + "server:\n  frontend:\n    address: ':1'\nfailover:\n  hold: 1s\n")
 
-    origins = read_config(file, {"FE_ADDR": ":2", "BE_URLS": "ws://b:1"}).origins
+    origins = read_sources(file, {"FE_ADDR": ":2", "BE_URLS": "ws://b:1"}).origins
 
     assert origins.place(("server", "frontend", "address")) == "FE_ADDR: server.frontend.address"
     assert origins.place(("failover", "hold")).endswith("wsgw.yaml:6: failover.hold")

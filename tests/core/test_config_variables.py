@@ -9,7 +9,7 @@ import pytest
 
 from wsgw_core.api import ConfigurationError
 from wsgw_core.config import Address, GatewayConfig
-from wsgw_core.config_file import load_config, read_config
+from wsgw_core.config_file import load_config, read_sources
 
 FILE = """\
 server:
@@ -138,7 +138,7 @@ def test_they_win_over_wsbalancers_variables(file: Path) -> None:
 def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
     name = "WSGW_UPSTREAM__BACKENDS__0__TLS__CA"
 
-    origins = read_config(file, {name: "/x"}).origins
+    origins = read_sources(file, {name: "/x"}).origins
 
     inside = ("upstream", "backends", 0, "tls")
     assert origins.place((*inside, "ca")) == f"{name}: upstream.backends[0].tls.ca"

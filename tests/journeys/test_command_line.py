@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -21,14 +22,18 @@ import yaml
 from wsgw_core.wsbalancer_variables import ALL_VARIABLES
 
 WSGW = Path(sys.executable).with_name("wsgw")
-COMMANDS = ("run", "check", "plugins", "version", "demo")
+COMMANDS = ("run", "check", "schema", "plugins", "version", "demo")
 
 # What it does when it is opened and closed is told by its options.
 FAKE_PLUGIN = """
     import asyncio, sys
-    from wsgw_core.api import ConfigurationError, Options, hookimpl
+    from wsgw_core.api import BackendUnavailable, ConfigurationError, Options, hookimpl
 
     WSGW_API = "1.0"
+
+    class FakeMarks(Options):
+        first_one: str = ""
+        second_one: str = ""
 
     class FakeOptions(Options):
         url: str
@@ -36,6 +41,8 @@ FAKE_PLUGIN = """
         api_key: str | None = None
         at_open: str = ""
         at_close: str = ""
+        at_probe: str = ""
+        marks: FakeMarks = FakeMarks()
 
     class FakeBackend:
         def __init__(self, options, context):
@@ -46,6 +53,11 @@ FAKE_PLUGIN = """
 
         async def close(self):
             await self.act("closing", self.options.at_close)
+
+        async def probe(self):
+            if self.options.at_probe == "refuse":
+                raise BackendUnavailable("no pigeon at " + self.options.url)
+            await self.act("probing", self.options.at_probe)
 
         async def act(self, what, how):
             print(what, file=sys.stderr, flush=True)
@@ -261,11 +273,140 @@ def test_check_prints_a_configuration_file_of_the_same_meaning(fake: Shop) -> No
     assert (first.returncode, first.stderr) == (0, "")
     effective = yaml.safe_load(first.stdout)
     assert effective["server"]["frontend"]["address"] == ":1"
-    assert effective["failover"]["hold"] == 60.0
-    assert effective["failover"]["stable"] == 1.0
+    assert effective["failover"]["hold"] == "1m"
+    assert effective["failover"]["stable"] == "1s"
     assert [one["speed"] for one in effective["upstream"]["backends"]] == [9, 7]
     assert [one["id"] for one in effective["upstream"]["backends"]] == ["nowhere-invalid-1", "b"]
-    assert second.stdout == first.stdout
+    assert yaml.safe_load(second.stdout) == effective
+
+
+def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return the comments of a configuration by the text before them, where it stands first."""
+    lines = (line.partition("  # ") for line in reversed(result.stdout.splitlines()))
+    return {value.strip(): source for value, _, source in lines if source}
+
+
+def test_check_tells_where_each_value_comes_from(fake: Shop) -> None:
+    file = fake.config(
+        """\
+        upstream:
+          backends:
+            - url: fake://a:1
+              speed: 9
+              marks: {first_one: x}
+        server:
+          frontend: {compression: true}
+          block_headers: [X-A]
+        """
+    )
+
+    result = fake.run(
+        "check", "-c", file, FE_ADDR=":1", WSGW_SERVER__BLOCK_HEADERS__1="X-B",
+        WSGW_UPSTREAM__BACKENDS__0__API_KEY="hush"
+    )  # fmt: skip
+
+    sources = sources_in(result)
+    assert sources["speed: 9"] == f"{file}:4"
+    assert sources["- id: a-1"] == "default"
+    assert sources["first-one: x"] == f"{file}:5"
+    assert sources["second-one: ''"] == "default"
+    assert sources["enabled: true"] == f"{file}:7"
+    assert sources["address: ':1'"] == "FE_ADDR"
+    assert sources["api-key: '***'"] == "WSGW_UPSTREAM__BACKENDS__0__API_KEY"
+    assert sources["block-headers: [X-A, X-B]"] == f"{file}:8, WSGW_SERVER__BLOCK_HEADERS__1"
+    assert sources["hold: 30s"] == "default"
+
+
+def test_check_shows_the_file_of_a_secret_instead_of_a_mask(fake: Shop) -> None:
+    secret = fake.folder / "secret"
+    secret.write_text("hush\n")
+    file = fake.config(f"upstream: {{backends: [{{url: 'fake://a:1', api-key-file: '{secret}'}}]}}")
+
+    result = fake.run("check", "-c", file)
+
+    assert sources_in(result)[f"api-key-file: {secret}"] == f"{file}:1"
+    assert "hush" not in result.stdout
+
+
+def test_check_tells_of_keys_without_effect_where_they_are_given(fake: Shop) -> None:
+    file = fake.config("server: {write-buffer-size: 4096}\n")
+
+    result = fake.run("check", "-c", file, BE_URLS="fake://a:1", FE_WRITE_TIMEOUT="3s")
+
+    assert result.returncode == 0
+    assert "write-buffer-size: 4KiB" in result.stdout
+    assert "read-buffer-size" not in result.stdout
+    first, second = sorted(result.stderr.splitlines())
+    assert first.startswith(f"wsgw: {file}:1: server.write-buffer-size: accepted for wsbalancer's")
+    assert second.startswith("wsgw: FE_WRITE_TIMEOUT: server.frontend.write-timeout: accepted for")
+
+
+def test_check_probes_the_backends_when_it_is_asked_to(fake: Shop) -> None:
+    file = fake.config(
+        """
+        upstream:
+          backends:
+            - {url: "fake://a:1", id: good}
+            - {url: "fake://u:pw@b:1", id: refusing, at-probe: refuse}
+            - {url: "fake://c:1", id: silent, at-probe: hang}
+            - {url: "fake://d:1", id: closed, at-open: refuse}
+            - {url: "fake://e:1", id: faulty, at-open: fail}
+        failover: {dial-timeout: 100ms}
+        """
+    )
+
+    unasked = fake.run("check", "-c", file)
+    result = fake.run("check", "-c", file, "--connect")
+
+    assert (unasked.returncode, unasked.stderr) == (0, "")
+    assert result.returncode == 1
+    assert result.stdout == unasked.stdout
+    told = [line for line in result.stderr.splitlines() if line.startswith("wsgw: ")]
+    assert told == [
+        "wsgw: backend good can be reached",
+        "wsgw: backend refusing cannot be reached: no pigeon at fake://u:***@b:1",
+        "wsgw: backend silent cannot be reached: no answer within 0.1 s",
+        "wsgw: backend closed cannot be reached: speed: too fast; speed: too slow",
+        "wsgw: backend faulty cannot be reached: fault in its plugin: LookupError: out of pigeons",
+    ]
+    assert result.stderr.count("closing") == 5
+
+
+def test_check_succeeds_when_all_backends_can_be_reached(fake: Shop) -> None:
+    result = fake.run("check", "--connect", BE_URLS="fake://a:1")
+
+    assert result.returncode == 0
+    assert "wsgw: backend a-1 can be reached" in result.stderr
+
+
+def test_problems_of_file_variables_plugins_and_their_options_are_told_at_once(fake: Shop) -> None:
+    file = fake.config(
+        """\
+        failovr: {}
+        upstream:
+          backends:
+            - {url: "fake://a:1", sped: 3}
+            - {url: "absent://a:2"}
+            - {id: "!", url: "fake://a:3", speed: fast}
+        """
+    )
+
+    result = fake.run("check", "-c", file, FE_ADDR="nowhere")
+
+    told = [line.removeprefix("wsgw: ").partition(": ")[0] for line in result.stderr.splitlines()]
+    assert result.returncode == 2
+    assert sorted(told) == sorted([f"{file}:{n}" for n in (1, 4, 5, 6)] + ["FE_ADDR"])
+
+
+def test_the_schema_has_the_options_of_plugins_and_leaves_out_broken_ones(fake: Shop) -> None:
+    fake.install("broken", "broken", "raise RuntimeError('out of\\nfeathers')")
+
+    result = fake.run("schema")
+
+    assert result.returncode == 0
+    entry = json.loads(result.stdout)["$defs"]["backend-entry"]["anyOf"]
+    assert "backend of kind fake" in [kind["title"] for kind in entry]
+    assert "out of feathers" in only_line(result.stderr)
 
 
 def test_check_masks_secrets(fake: Shop) -> None:

@@ -8,7 +8,15 @@ from fractions import Fraction
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -64,9 +72,47 @@ def parse_size(value: Any) -> Any:
     return value
 
 
+def duration_text(seconds: float) -> str | float:
+    """Write seconds as `parse_duration` reads them, or return them where that is not exact."""
+    whole, text = int(seconds), ""
+    for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, length)
+        text += f"{count}{unit}" if count else ""
+    rest = seconds - int(seconds)
+    if rest and text:
+        text = f"{seconds!r}s"
+    elif rest:
+        text = f"{round(rest * 1000)}ms"
+    try:
+        text = text or "0s"
+        return text if parse_duration(text) == seconds else seconds
+    except ValueError:
+        return seconds
+
+
+def size_text(size: int) -> str | int:
+    """Write a number of bytes as `parse_size` reads it: with the largest unit that is exact."""
+    for unit, factor in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return size
+
+
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
-Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text, when_used="json"),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["10s", "1m30s", "250ms"]}),
+    Field(ge=0),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(size_text, when_used="json"),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["64KiB", "1MB", 512]}),
+    Field(ge=0),
+]
 
 
 class Options(BaseModel):

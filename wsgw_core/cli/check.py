@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -11,15 +12,30 @@ from .config_option import config_option, load
 
 @click.command()
 @config_option
-def check(file: Path | None) -> None:
+@click.option("--connect", is_flag=True, help="Probe each backend too.")
+def check(file: Path | None, *, connect: bool) -> None:
     """Check the configuration and print what is in effect.
 
-    Does not touch the network. What is printed is a configuration file itself, with passwords
-    masked. Exit status: 0 good,
-    2 not usable; stderr has a line for each problem.
-    """
-    config, components = load(file)
+    What is printed is a configuration file itself, with the source of each value behind it and with
+    passwords masked. Keys that have no effect are told on stderr. Without --connect the network is
+    not touched.
 
+    Exit status: 0 good, 1 a backend cannot be reached, 2 not usable; stderr has a line for each
+    problem.
+    """
+    loaded = load(file)
+
+    from wsgw_core.config_references import without_effect  # noqa: PLC0415 - slow
     from wsgw_core.effective_config import effective_config  # noqa: PLC0415 - slow
 
-    click.echo(effective_config(config, components), nl=False)
+    click.echo(effective_config(loaded), nl=False)
+    for note in without_effect(loaded.config, loaded.components, loaded.origins):
+        click.echo(f"wsgw: {note}", err=True)
+    if connect:
+        from wsgw_core.backend_probe import probe_backends  # noqa: PLC0415 - slow
+
+        answers = probe_backends(loaded.config, loaded.components)
+        for backend_id, reason in answers.items():
+            said = f"cannot be reached: {reason}" if reason else "can be reached"
+            click.echo(f"wsgw: backend {backend_id} {said}", err=True)
+        sys.exit(1 if any(answers.values()) else 0)

@@ -13,6 +13,7 @@ from .demo import demo
 from .failures import report
 from .plugins import plugins
 from .run import run
+from .schema import schema
 from .version import version
 
 
@@ -22,7 +23,7 @@ def wsgw() -> None:
     """A websocket gateway that keeps its clients connected when a backend goes away."""
 
 
-for _command in (run, check, plugins, version, demo):
+for _command in (run, check, schema, plugins, version, demo):
     wsgw.add_command(_command)
 
 

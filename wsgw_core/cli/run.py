@@ -50,10 +50,10 @@ def run(file: Path | None) -> None:
     signals = StopSignals()
     try:
         signals.install()
-        config, components = load(file)
+        loaded = load(file)
 
         from wsgw_core.daemon import run_gateway  # noqa: PLC0415 - slow
 
-        sys.exit(run_gateway(config, components, signals))
+        sys.exit(run_gateway(loaded.config, loaded.components, signals))
     except KeyboardInterrupt:
         sys.exit(0)  # stopped before there was anything to stop

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from wsgw_core.api import Duration, Options, Size
-from wsgw_core.api.options import parse_duration, parse_size
+from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 
 
 class Sample(Options):
@@ -174,3 +174,29 @@ def test_a_list_may_be_a_text_with_commas(given_data: dict[str, Any], meant: Lis
 def test_what_is_no_list_stays_an_error(data: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Lists.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (30, "30s"),
+        (90, "1m30s"),
+        (3600, "1h"),
+        (0.05, "50ms"),
+        (1.5, "1.5s"),
+        (1e-7, 1e-7),
+    ],
+)
+def test_durations_are_shown_as_people_write_them(seconds: float, text: str | float) -> None:
+    assert duration_text(seconds) == text
+
+
+@given(st.floats(min_value=0, max_value=1e9))
+def test_what_is_shown_of_a_duration_is_exact(seconds: float) -> None:
+    assert parse_duration(duration_text(seconds)) == seconds
+
+
+@given(st.integers(0, 2**40), st.sampled_from([1, 1024, 1024**2, 1024**3]))
+def test_what_is_shown_of_a_size_is_exact(number: int, factor: int) -> None:
+    assert parse_size(size_text(number * factor)) == number * factor

@@ -1,0 +1,63 @@
+"""Asks each configured backend whether it can be reached, without starting a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .api import BackendContext, BackendUnavailable, ConfigurationError, Metrics, ReadBatch
+from .components import BackendComponent, Components
+from .config import GatewayConfig
+from .masking import masked_text
+
+_log = logging.getLogger("wsgw")
+
+
+def probe_backends(config: GatewayConfig, components: Components) -> dict[str, str]:
+    """Open, probe and close all backends at once.
+
+    Each of the three may take as long as a dial (`failover.dial-timeout`).
+
+    Returns:
+        By the backend's id, why it cannot be reached; an empty text: it can.
+    """
+    return asyncio.run(_probe_all(config, components))
+
+
+async def _probe_all(config: GatewayConfig, components: Components) -> dict[str, str]:
+    reasons = await asyncio.gather(*(_probe(config, one) for one in components.backends))
+    ids = [component.id for component in components.backends]
+    return dict(zip(ids, reasons, strict=True))
+
+
+async def _probe(config: GatewayConfig, component: BackendComponent) -> str:
+    bound = config.failover.dial_timeout
+    context = BackendContext(
+        backend_id=component.id,
+        clock=asyncio.get_running_loop(),
+        limits=config.limits.for_plugins(),
+        ping_timeout=config.failover.ping_timeout,
+        logger=_log.getChild(component.id),
+        metrics=Metrics(),
+        read_batch=ReadBatch(),
+    )
+    reason = ""
+    try:
+        backend = component.registration.factory(component.options, context)
+        try:
+            async with asyncio.timeout(bound):
+                await backend.open()
+            async with asyncio.timeout(bound):
+                await backend.probe()
+        finally:
+            async with asyncio.timeout(bound):
+                await backend.close()
+    except TimeoutError:
+        reason = f"no answer within {bound:g} s"
+    except BackendUnavailable as unavailable:
+        reason = unavailable.reason
+    except ConfigurationError as error:
+        reason = "; ".join(error.problems)
+    except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong
+        reason = f"fault in its plugin: {type(error).__name__}: {error}"
+    return masked_text(" ".join(reason.split()))
