@@ -15,7 +15,10 @@ def schema() -> None:
     told on stderr and left out. Editors check and complete a file by it.
     """
     from wsgw_core.config_schema import config_schema  # noqa: PLC0415 - slow
-    from wsgw_core.plugin_loader import installed_plugins, load_usable_plugins  # noqa: PLC0415
+    from wsgw_core.plugin_loader import (  # noqa: PLC0415 - slow
+        installed_plugins,
+        load_usable_plugins,
+    )
 
     names = [name for plugin in installed_plugins() for name in plugin.names]
     plugins, problems = load_usable_plugins(names)
