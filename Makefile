@@ -10,7 +10,7 @@ EDITABLE := -e '.[dev]' $(addprefix -e ./,$(PLUGINS) bundle)
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo services test check format wheels test-wheels bench conformance fuzz constraints clean
+.PHONY: help dev demo services test check format wheels test-wheels bench conformance drill soak fuzz constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -55,6 +55,12 @@ test-wheels: wheels  ## run the tests against the built wheels in a fresh enviro
 
 conformance: dev  ## run all of Autobahn's cases on both legs; ARGS: groups of them
 	$(BIN)/python -m tests.conformance.all_cases $(ARGS)
+
+drill: dev  ## break backends and clients in every way under full load; ARGS are for wsgw drill
+	$(BIN)/wsgw drill --way all --json build/drill.json $(ARGS)
+
+soak: dev  ## the same for 30 minutes: does the gateway grow? ARGS are for tests/chaos/soak.py
+	$(BIN)/python -m tests.chaos.soak --json build/soak.json $(ARGS)
 
 fuzz: dev  ## fuzz the reading of what peers send; ARGS: a target and libFuzzer's options
 	$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[fuzz]'

@@ -28,6 +28,7 @@ from wsgw_core.api.options import duration_text, parse_duration, parse_size, siz
 from wsgw_core.cli.main import wsgw
 from wsgw_core.config import Address, GatewayConfig, parse_address
 from wsgw_core.config_problems import item_type, model_in
+from wsgw_core.drill.ways import DEFAULT, WAYS, Bound
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.relay.session_state import mermaid
 from wsgw_core.wsbalancer_variables import (
@@ -232,6 +233,20 @@ def commands() -> Iterator[str]:
         yield ""
 
 
+def ways() -> Iterator[str]:
+    """Yield the ways of the drill, with what is expected of each beside the usual."""
+    pauses = {
+        Bound.NONE: "",
+        Bound.DEATH: "50 ms",
+        Bound.SILENCE: "`ack-interval` + `ping-timeout` + 100 ms",
+    }
+    yield "| way | what is broken | median pause at most |"
+    yield "|---|---|---|"
+    for way in WAYS.values():
+        short = " (short set)" if way.name in DEFAULT else ""
+        yield f"| `{way.name}`{short} | {way.summary} | {pauses[way.expectation.pause]} |"
+
+
 def signature(function: Callable[..., Any]) -> str:
     """Write a function's name and arguments as its author did, without `self`."""
     given = inspect.signature(function)
@@ -318,6 +333,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "websocket-backend": websocket_backend,
     "variables": variables,
     "commands": commands,
+    "ways": ways,
     "hooks": hooks,
     "contract": contract,
     "exported": exported,

@@ -1,41 +1,29 @@
-"""What the tests under load share, and the table of what they found."""
+"""Drills against one gateway each, and the table of what they found."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from .history import Verdict
-from .scene import Scene, open_scene
+from wsgw_core.drill.drill import Drill, Result
+from wsgw_core.drill.report import as_data, table_of
+from wsgw_core.drill.row import Row
 
-_VERDICTS: pytest.StashKey[list[tuple[str, Verdict]]] = pytest.StashKey()
-
-
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    """Return what starts a scene: two backends, unless their options say otherwise."""
-    async with AsyncExitStack() as scenes:
-
-        async def start(*options: tuple[str, ...], **sections: Any) -> Scene:
-            scene: AbstractAsyncContextManager[Scene] = open_scene(
-                tmp_path, options or ((), ()), **sections
-            )
-            return await scenes.enter_async_context(scene)
-
-        yield start
+_DRILLS: pytest.StashKey[list[tuple[Drill, Result]]] = pytest.StashKey()
+_KEPT = Path(__file__).parents[2] / "build" / "chaos.json"
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
-    """Return what puts a verdict into the table."""
+def report(request: pytest.FixtureRequest) -> Callable[[Drill, Result], None]:
+    """Return what puts a result into the table."""
 
-    def note(verdict: Verdict) -> None:
-        name = request.node.name.removeprefix("test_")
-        request.config.stash.setdefault(_VERDICTS, []).append((name, verdict))
+    def note(drill: Drill, result: Result) -> None:
+        request.config.stash.setdefault(_DRILLS, []).append((drill, result))
 
     return note
 
@@ -43,13 +31,20 @@ def report(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print the table."""
-    found = config.stash.get(_VERDICTS, [])
+    """Print the table, and keep it in build/."""
+    found = config.stash.get(_DRILLS, [])
     if not found:
         return
-    rows = [["", *Verdict.columns()], *([name, *verdict.row()] for name, verdict in found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows: list[Row] = [row for _, result in found for row in result.rows]
+    console = Console(width=120, color_system=None)
+    with console.capture() as capture:
+        console.print(table_of(rows))
+        for row in rows:
+            for note in row.notes:
+                console.print(f"{row.way.name}: {note}", markup=False)
     terminalreporter.section("what became of the messages")
-    for name, *cells in rows:
-        line = [name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]
-        terminalreporter.write_line("  ".join(line))
+    terminalreporter.write_line(capture.get())
+    data: list[dict[str, Any]] = [as_data(drill, result) for drill, result in found]
+    _KEPT.parent.mkdir(exist_ok=True)
+    _KEPT.write_text(json.dumps(data, indent=2) + "\n")
+    terminalreporter.write_line(f"kept in {_KEPT.relative_to(_KEPT.parents[1])}")

@@ -48,7 +48,13 @@ class ServerProcess:
         self._environment = {**inherited, "PYTHONUNBUFFERED": "1", **(variables or {})}
         if path is not None:
             self._environment["PYTHONPATH"] = str(path)
-        self._command = [sys.executable, "-m", "wsgw_core.demo.end_with_parent", module, *arguments]
+        self._command = [
+            sys.executable,
+            "-m",
+            "wsgw_core.processes.end_with_parent",
+            module,
+            *arguments,
+        ]
         self._process: subprocess.Popen[str] | None = None
         self._listening = threading.Event()
         self._reader: threading.Thread | None = None

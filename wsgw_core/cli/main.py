@@ -10,6 +10,7 @@ from wsgw_core import __version__
 
 from .check import check
 from .demo import demo
+from .drill import drill
 from .failures import report
 from .plugins import plugins
 from .run import run
@@ -23,7 +24,7 @@ def wsgw() -> None:
     """A websocket gateway that keeps its clients connected when a backend goes away."""
 
 
-for _command in (run, check, schema, plugins, version, demo):
+for _command in (run, check, schema, plugins, version, demo, drill):
     wsgw.add_command(_command)
 
 

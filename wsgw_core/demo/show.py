@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from websockets.exceptions import WebSocketException
 
+from ..processes.server_process import Processes, ProcessFailed, ServerProcess
 from .counting_client import CountingClient, Tally
-from .processes import Processes, ProcessFailed, ServerProcess
 
 _CALM = 1.2
 _AWAY = 0.8

@@ -1,9 +1,10 @@
 """Runs a module in a process that ends when its parent does, however the parent ends.
 
-usage: python -m wsgw_core.demo.end_with_parent MODULE [ARGUMENT ...]
+usage: python -m wsgw_core.processes.end_with_parent MODULE [ARGUMENT ...]
 
 The parent holds the other end of stdin and never writes to it: the system closes it with the
-parent's death, also by SIGKILL, on every platform.
+parent's death, also by SIGKILL, on every platform. A process that is stopped (SIGSTOP) meanwhile
+is in a process group of its own, which is sent SIGHUP when the parent's end orphans it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def _end_with_stdin() -> None:
 
 def main() -> None:
     """Run the module named by the process's arguments."""
+    if sys.platform != "win32":
+        os.setpgid(0, 0)  # a ctrl-C is the parent's: it ends its processes in its own order
     threading.Thread(target=_end_with_stdin, name="end-with-parent", daemon=True).start()
     module = sys.argv[1]
     del sys.argv[0]

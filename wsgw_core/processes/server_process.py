@@ -1,17 +1,18 @@
-"""The processes of the demo. None outlives it."""
+"""Servers as processes. None outlives the block that started it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import re
+import signal
 import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-_LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
-_START_TIMEOUT = 10.0
+_LISTENING = re.compile(r"listening on (\S+):(\d+)")
+_START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 5.0
 _KEPT_LINES = 20
 
@@ -30,20 +31,35 @@ class ProcessFailed(Exception):
 
 
 class ServerProcess:
-    """One process that listens on a port of the loopback interface and says so.
+    """One process that listens and says so: `listening on HOST:PORT`.
 
     Args:
         name: for messages.
         process: the running process.
+
+    Attributes:
+        host, port: where it listens.
+        lines: what it said last.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
+        self.host = ""
         self.port = 0
         self.lines: list[str] = []
         self._process = process
         self._listening = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.returncode
 
     async def wait_until_listening(self) -> None:
         """Return when `port` is known; raises ProcessFailed."""
@@ -58,12 +74,22 @@ class ServerProcess:
             said = "; ".join(self.lines) or f"{self.name} ended with status {status}"
             raise ProcessFailed(said, status)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for its end and return its exit status."""
+        status = await self._process.wait()
+        await self._reader
+        return status
+
     async def kill(self) -> None:
         """End it at once, as a crash would: SIGKILL."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
-        await self._reader
+        await self.ended()
 
     async def stop(self) -> None:
         """Ask it to end; kill it when it does not."""
@@ -84,7 +110,7 @@ class ServerProcess:
             line = raw.decode(errors="replace").strip()
             self.lines = [*self.lines, line][-_KEPT_LINES:]
             if match := _LISTENING.search(line):
-                self.port = int(match[1])
+                self.host, self.port = match[1].strip("[]"), int(match[2])
                 self._listening.set()
         self._listening.set()
 
@@ -98,7 +124,7 @@ class Processes:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._running: list[ServerProcess] = []
+        self._running: set[ServerProcess] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,21 +153,24 @@ class Processes:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "wsgw_core.demo.end_with_parent",
+            "wsgw_core.processes.end_with_parent",
             *arguments,
             env={**self._environment, **(variables or {})},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            # A ctrl-C is the demo's: it ends its processes in its own order.
-            start_new_session=True,
         )
         server = ServerProcess(name, process)
-        self._running.append(server)
+        self._running.add(server)
         await server.wait_until_listening()
         return server
 
     async def kill(self, process: ServerProcess) -> None:
         """Kill one of them with SIGKILL."""
-        self._running.remove(process)
+        self._running.discard(process)
         await process.kill()
+
+    async def stop(self, process: ServerProcess) -> None:
+        """End one of them with SIGTERM."""
+        self._running.discard(process)
+        await process.stop()

@@ -1,0 +1,49 @@
+"""A gateway that goes on writing how many tasks its loop has.
+
+usage: python -m tests.chaos.counted_gateway TASKS_FILE BACKEND_URL ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import uvloop
+
+from wsgw_core.components import required_plugins, resolve_components
+from wsgw_core.config import GatewayConfig
+from wsgw_core.file_limit import raise_file_limit
+from wsgw_core.gateway import Gateway
+from wsgw_core.plugin_loader import load_plugins
+
+_INTERVAL = 0.2
+
+
+def note_tasks(file: Path) -> None:
+    """Write how many there are; whoever reads it never finds half of it."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(str(len(asyncio.all_tasks())))
+    fresh.replace(file)
+
+
+async def run(tasks_file: Path, urls: list[str]) -> None:
+    """Run until killed."""
+    config = GatewayConfig.model_validate(
+        {
+            "server": {"frontend": {"address": "127.0.0.1:0"}, "logging-level": "ERROR"},
+            "upstream": {"backends": [{"url": url} for url in urls]},
+        }
+    )
+    gateway = Gateway(config, resolve_components(config, load_plugins(required_plugins(config))))
+    await gateway.start()
+    note_tasks(tasks_file)
+    print(f"listening on {gateway.addresses[0]}", flush=True)  # noqa: T201 - for the soak
+    while True:
+        await asyncio.sleep(_INTERVAL)
+        note_tasks(tasks_file)
+
+
+if __name__ == "__main__":
+    raise_file_limit()
+    uvloop.run(run(Path(sys.argv[1]), sys.argv[2:]))

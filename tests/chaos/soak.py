@@ -1,0 +1,97 @@
+"""Half an hour of breaks: nothing may be lost, and the gateway must not grow.
+
+usage: python -m tests.chaos.soak [--duration DURATION] [--json FILE] [--way WAY ...]
+
+Like `wsgw drill --duration`, but the tasks of the gateway are counted too, which only its own
+process can see. Exit status as for `wsgw drill`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from wsgw_core.api.options import parse_duration
+from wsgw_core.drill.command import run_drill
+from wsgw_core.drill.drill import Drill
+from wsgw_core.drill.gateway_process import DrilledGateway
+from wsgw_core.drill.live_display import LiveDisplay
+from wsgw_core.drill.load_client import Load
+from wsgw_core.drill.place import Place
+from wsgw_core.drill.row import Bounds, Row
+from wsgw_core.drill.stage import Plan, Stage
+from wsgw_core.drill.target import Address, StockGateway
+from wsgw_core.drill.ways import WAYS
+from wsgw_core.processes.server_process import Processes
+
+WAYS_OF_THE_SOAK = ("kill", "terminate", "reset", "away", "client-vanishes", "client-closes")
+NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
+_ALLOWED_TASKS = 2
+
+
+@dataclass(frozen=True)
+class CountedGateway(StockGateway):
+    """A gateway of stock settings that counts its tasks."""
+
+    tasks_file: Path = field(kw_only=True)
+
+    async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
+        urls = [place.url for place in places]
+        process = await processes.start(
+            "the gateway", "tests.chaos.counted_gateway", str(self.tasks_file), *urls
+        )
+        return DrilledGateway(f"ws://127.0.0.1:{process.port}/", process.pid, process)
+
+
+class CountingDisplay(LiveDisplay):
+    """Notes the tasks before each round, when nobody is served."""
+
+    def __init__(self, console: Console, ways: int, *, tasks_file: Path, tasks: list[int]) -> None:
+        super().__init__(console, ways)
+        self._tasks_file = tasks_file
+        self._tasks = tasks
+
+    def round_begins(self, row: Row, stage: Stage) -> None:
+        self._tasks.append(int(self._tasks_file.read_text()))
+        super().round_begins(row, stage)
+
+
+def grown(tasks: list[int]) -> str | None:
+    """Compare the last quarter with the second."""
+    quarter = len(tasks) // 4
+    if not quarter:
+        return None
+    before, after = max(tasks[quarter : 2 * quarter]), max(tasks[-quarter:])
+    return f"{before} tasks before, {after} now" if after > before + _ALLOWED_TASKS else None
+
+
+def main() -> int:
+    """Run with the process's arguments; return the exit status."""
+    parser = argparse.ArgumentParser(prog="soak")
+    parser.add_argument("--duration", type=parse_duration, default=1800.0)
+    parser.add_argument("--json", type=Path, default=Path("build/soak.json"))
+    parser.add_argument("--way", action="append", choices=WAYS)
+    arguments = parser.parse_args()
+    ways = [WAYS[name] for name in arguments.way or WAYS_OF_THE_SOAK]
+    tasks: list[int] = []
+    with tempfile.TemporaryDirectory() as folder:
+        tasks_file = Path(folder) / "tasks"
+        target = CountedGateway([Address("blue"), Address("green")], tasks_file=tasks_file)
+        plan = Plan(clients=50, load=Load(100, 64, 65_536), breaks=3, calm=1.0)
+        drill = Drill(target, ways, plan, NO_BOUNDS, arguments.duration)
+        display = partial(CountingDisplay, tasks_file=tasks_file, tasks=tasks)
+        status = run_drill(drill, arguments.json, display)
+    growth = grown(tasks)
+    print(growth or f"tasks of the idle gateway: {min(tasks)} to {max(tasks)}")  # noqa: T201 - the result
+    return 1 if growth else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+"""`wsgw drill`: a gateway keeps its promises, what is no gateway does not, and users are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wsgw_core.drill.tcp_proxy import TcpProxy
+from wsgw_core.drill.ways import DEFAULT, WAYS
+
+from ..journeys.eventually import until
+from ..journeys.reserved_port import ReservedPort
+from ..journeys.running_gateway import running_gateway
+
+WSGW = str(Path(sys.executable).with_name("wsgw"))
+# Pauses depend on what else the machine has to do.
+SMALL = (
+    *("--clients", "4", "--rate", "50", "--size", "64B..1KiB", "--breaks", "1"),
+    *("--calm", "200ms", "--pause", "kill=1h", "--pause", "terminate=1h"),
+    *("--pause", "freeze=1h"),
+)
+# Settings of a shell that would spoil the drill if it took them for its own.
+FOREIGN = {"BE_URLS": "ws://nowhere.invalid:1", "FE_ADDR": "x"}
+
+
+@asynccontextmanager
+async def drilling(
+    *arguments: str, variables: Mapping[str, str] = FOREIGN
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the command; it is gone at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        WSGW,
+        "drill",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **variables, "TERM": "dumb"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def drill(
+    *arguments: str, variables: Mapping[str, str] = FOREIGN
+) -> tuple[int | None, str, str]:
+    """Run the command to its end; return status, stdout and stderr."""
+    async with drilling(*arguments, variables=variables) as process:
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+async def test_a_stock_gateway_passes_and_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "report.json"
+
+    status, out, err = await drill(*SMALL, "--way", "kill", "--way=terminate", "--json", str(file))
+
+    assert (status, err) == (0, ""), out
+    assert "Everything was as expected." in out
+    assert re.search(r"^ ?kill +1 ", out, re.MULTILINE), out
+    report = json.loads(file.read_text())
+    assert report["passed"] is True
+    assert report["options"]["size"] == [64, 1024]
+    assert [row["way"] for row in report["ways"]] == ["kill", "terminate"]
+    for row in report["ways"]:
+        assert row["sent"] > 40
+        assert row["failovers"] >= 2
+        assert row["pauses"]["p50"] > 0
+        assert [row[name] for name in ("lost", "unread", "reordered", "dropped")] == [0, 0, 0, 0]
+        assert row["failures"] == []
+
+
+@pytest.mark.slow
+async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+
+    status, out, _ = await drill(*SMALL, "--way=kill", "--pause=kill=1us", "--json", str(file))
+
+    assert status == 1
+    assert "expected at most 0 ms" in out
+    assert "This is not what was expected." in out
+    assert json.loads(file.read_text())["passed"] is False
+
+
+@pytest.mark.slow
+async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    with ReservedPort() as frontend, ReservedPort() as blue, ReservedPort("::1") as green:
+        backends = [{"id": "blue", "url": f"ws://127.0.0.1:{blue.port}/base"}]
+        backends += [{"id": "green", "url": f"ws://[::1]:{green.port}"}]
+        data = {
+            "server": {"frontend": {"address": f":{frontend.port}"}},
+            "upstream": {"backends": backends},
+            "failover": {"ping-timeout": "700ms", "dial-timeout": "1s"},
+        }
+    file.write_text(yaml.safe_dump(data))
+    report = tmp_path / "report.json"
+
+    status, out, err = await drill(
+        *(*SMALL, "-c", str(file), "--way=freeze", "--json", str(report)), variables={}
+    )
+
+    assert (status, err) == (0, ""), out
+    (row,) = json.loads(report.read_text())["ways"]
+    assert row["failovers"] >= 2
+
+
+async def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    backends = [{"id": "blue", "url": "ws://localhost:1"}, {"id": "x", "url": "wss://localhost:2"}]
+    file.write_text(yaml.safe_dump({"upstream": {"backends": backends}}))
+
+    status, _, err = await drill("-c", str(file), variables={})
+
+    assert status == 2
+    assert err == (
+        "wsgw: backend x: the drill plays backends with ws:// URLs only, not wss://localhost:2\n"
+    )
+
+
+@pytest.mark.slow
+async def test_a_gateway_that_runs_already_is_drilled() -> None:
+    with ReservedPort() as blue, ReservedPort() as green:
+        ports = [blue.port, green.port]
+    backends = [f"--backend=127.0.0.1:{port}" for port in ports]
+    data = {
+        "server": {"frontend": {"address": "127.0.0.1:0"}},
+        "upstream": {"backends": [{"url": f"ws://127.0.0.1:{port}"} for port in ports]},
+    }
+
+    async with running_gateway(data) as gateway:
+        status, out, err = await drill(
+            *SMALL, "--way=kill", "--url", gateway.url, *backends, "--pid", str(os.getpid())
+        )
+
+    assert (status, err) == (0, ""), out
+
+
+@pytest.mark.slow
+async def test_what_is_no_gateway_does_not_pass() -> None:
+    with ReservedPort() as front, ReservedPort() as back, ReservedPort() as other:
+        ports = [front.port, back.port, other.port]
+    proxy = TcpProxy()
+    proxy.target = ("127.0.0.1", ports[1])
+    await proxy.listen("127.0.0.1", ports[0])
+    backends = [f"--backend=:{port}" for port in ports[1:]]
+
+    status, out, _ = await drill(
+        *SMALL, "--way=kill", "--url", f"ws://127.0.0.1:{ports[0]}", *backends
+    )
+
+    proxy.close()
+    assert status == 1
+    assert re.search(r"^kill: 4 dropped$", out, re.MULTILINE), out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells children")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+async def test_no_process_outlives_the_drill(number: signal.Signals) -> None:
+    async with drilling(*SMALL, "--way", "freeze") as process:
+        await until(lambda: len(children_of(process.pid)) == 3, "gateway and backends run")
+        children = children_of(process.pid)
+        await asyncio.sleep(0.5)  # into the freeze, perhaps
+
+        process.send_signal(number)
+        out, _ = await process.communicate()
+
+        assert process.returncode == (-number if number == signal.SIGKILL else 130)
+        assert number == signal.SIGKILL or b"every process of the drill has ended" in out
+        await until(lambda: not any(map(is_running, children)), "the processes have ended")
+
+
+async def test_the_ways_are_listed() -> None:
+    status, out, _ = await drill("--list")
+
+    assert status == 0
+    for name, way in WAYS.items():
+        star = "*" if name in DEFAULT else " "
+        assert re.search(
+            rf"^{re.escape(star)} {name} +{re.escape(way.summary)}$", out, re.MULTILINE
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--way", "kil"], "no way 'kil'"),
+        (["--size", "0"], "not a range between 1B and 1MiB"),
+        (["--size", "9KiB..1KiB"], "not a range between 1B and 1MiB"),
+        (["--size", "much"], "not a size such as"),
+        (["--calm", "later"], "not a duration such as"),
+        (["--pause", "kill"], "not a duration such as"),
+        (["--pause", "kil=1s"], "no way 'kil'"),
+        (["--header", "nothing"], "not a header such as"),
+        (["--url", "ws://127.0.0.1:1"], "--url and --backend belong together"),
+        (["--backend", ":1"], "--url and --backend belong together"),
+        (["--backend", "one"], "not an address such as"),
+        (["-c", "x", "--url", "ws://a", "--backend", ":1"], "exclude each other"),
+        (["-c", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
+        (["--backends", "1"], "1 is not in the range"),
+    ],
+)
+async def test_a_wrong_command_line_is_told(arguments: list[str], complaint: str) -> None:
+    status, _, err = await drill(*arguments)
+
+    assert status == 2
+    assert complaint in " ".join(err.split())
+
+
+async def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, out, _ = await drill(
+            "--url", "ws://127.0.0.1:1", "--backend", f":{port}", "--backend", ":0"
+        )
+
+    assert status == 1
+    assert f"something listens on 127.0.0.1:{port} already" in out
+
+
+async def test_an_address_of_another_machine_is_told() -> None:
+    status, out, _ = await drill(
+        "--url", "ws://127.0.0.1:1", "--backend", "192.0.2.1:9", "--backend", ":0"
+    )
+
+    assert status == 1
+    assert "cannot listen on 192.0.2.1:9: Cannot assign requested address" in out

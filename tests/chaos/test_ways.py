@@ -1,0 +1,55 @@
+"""Every way of the drill, in short: nothing may be lost. Pauses are told and not judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from wsgw_core.drill.drill import Drill, Result
+from wsgw_core.drill.load_client import Load
+from wsgw_core.drill.row import Bounds, Row
+from wsgw_core.drill.stage import Plan, Stage
+from wsgw_core.drill.target import Address, StockGateway
+from wsgw_core.drill.ways import WAYS, Way
+
+SHORT = Plan(
+    clients=20, load=Load(rate=50, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1
+)
+HERD = 400
+NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
+BACKENDS = [Address("blue"), Address("green")]
+# A frozen backend is found out within a second, so that CI need not wait for five.
+IMPATIENT = {
+    "WSGW_FAILOVER__PING_TIMEOUT": "1s",
+    "WSGW_FAILOVER__DIAL_TIMEOUT": "1s",
+}
+# The detection of poison is not built yet.
+BUILT = {name: way for name, way in WAYS.items() if name != "poison"}
+
+
+class Nobody:
+    """Is told how it goes, and does not care."""
+
+    def round_begins(self, row: Row, stage: Stage) -> None: ...
+
+    def round_ends(self, row: Row) -> None: ...
+
+
+def in_short(way: Way) -> Way:
+    return way if way.clients is None else replace(way, clients=HERD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", BUILT.values(), ids=BUILT.keys())
+async def test_nothing_is_lost_and_no_client_notices(
+    way: Way, report: Callable[[Drill, Result], None]
+) -> None:
+    drill = Drill(StockGateway(BACKENDS, IMPATIENT), [in_short(way)], SHORT, NO_BOUNDS)
+
+    result = await drill.run(Nobody())
+
+    report(drill, result)
+    assert result.passed, [row.failures for row in result.rows]

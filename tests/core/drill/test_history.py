@@ -1,0 +1,92 @@
+"""The checker itself: each kind of harm is told from the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsgw_core.drill.history import Reading, Sent, Verdict, judge, read_logs
+
+# a: read by one connection; A: by another, later one; s: seen by a stack and not read; s.: closed;
+# A:2: opened with two messages announced that may have been read before; a!: read what is not whole
+HISTORIES = {
+    "all is well": ("a0 a1 a2", {}),
+    "a replay goes back": ("a0 a1 A:2 A0 A1 A2", {"duplicated": 2, "failovers": 1}),
+    "a replay takes up what was not read": ("a0 s1 A1 A2", {}),
+    "lost at the end": ("a0 a1", {"lost": 1, "unanswered": 0}),
+    "lost in the middle": ("a0 a2", {"lost": 1, "skipped": 1}),
+    "lost between two connections": ("a0 A2", {"lost": 1}),
+    "acknowledged and not read": ("a0 s1 A2", {"unread": 1}),
+    "not read behind an answered close": ("a0 s1 s2 s.", {"unread_closed": 2}),
+    "swapped on one connection": ("a0 a2 a1", {"reordered": 1, "skipped": 2}),
+    "swapped between connections": ("a0 A2 a1", {"reordered": 1}),
+    "twice on one connection": (
+        "a0 a1 a1 a2",
+        {"duplicated": 1, "skipped": 1, "undeclared": 1},
+    ),
+    "more twice than announced": (
+        "a0 a1 A:1 A0 A1 A2",
+        {"duplicated": 2, "undeclared": 1, "failovers": 1},
+    ),
+    "read by the next before one that was frozen": (
+        "a:-1 a0 s1 A:1 A1 A2 a1",
+        {"duplicated": 1, "failovers": 1},
+    ),
+    "not as it was sent": ("a0 a1 a2 a!", {"corrupted": 1}),
+    "never sent": ("a0 a1 a2 a3", {"corrupted": 1}),
+}
+
+
+@pytest.mark.parametrize(("told", "harm"), HISTORIES.values(), ids=HISTORIES.keys())
+def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str, Any]) -> None:
+    lines = []
+    for time, word in enumerate(told.split()):
+        if word == "s.":
+            lines.append(f"{time} close s - 0")
+            continue
+        if word == "a!":
+            lines.append(f"{time} corrupt a - 0")
+            continue
+        if ":" in word:
+            lines.append(f"{time} open {word[0]} - {word[2:]}")
+            continue
+        lines.append(f"{time} stack {word[0]} c1 {word[1]}")
+        if word[0] != "s":
+            lines.append(f"{time} read {word[0]} c1 {word[1]}")
+    log = tmp_path / "log"
+    log.write_text("\n".join(lines) + "\n")
+
+    verdict = judge(
+        [Sent("c1", sent=3, answered={0, 1, 2})], read_logs([log, tmp_path / "none"]), 0.25
+    )
+
+    assert verdict == Verdict(sent=3, **harm)
+
+
+@pytest.mark.parametrize(("lag", "harm"), [(9, {"unread": 1}), (11, {"unread_late": 1})])
+def test_what_a_slow_reader_had_not_read_is_told_apart(lag: int, harm: dict[str, Any]) -> None:
+    readings = [
+        Reading(0, "stack", "a", "c1", 0),
+        Reading(lag, "read", "a", "c1", 0),
+        Reading(lag, "stack", "a", "c1", 1),
+    ]
+
+    verdict = judge([Sent("c1", sent=2, answered={0, 1})], readings, window=10e-9)
+
+    assert verdict == Verdict(sent=2, **harm)
+
+
+def test_what_clients_noticed_is_counted() -> None:
+    clients = [
+        Sent("c1", sent=2, answered={0}, dropped=True, pauses=[0.25], swapped=1),
+        Sent("c2", sent=1, answered={0}, pauses=[0.5], foreign=1),
+    ]
+
+    verdict = judge(clients, [], window=0.25)
+
+    assert (verdict.sent, verdict.lost, verdict.unanswered) == (3, 3, 1)
+    assert (verdict.dropped, verdict.reordered, verdict.corrupted) == (1, 1, 1)
+    assert verdict.pauses == [0.25, 0.5]
+    assert verdict.faults == {"lost": 3, "dropped": 1, "reordered": 1, "corrupted": 1}

@@ -1,0 +1,140 @@
+"""What one way has come to is compared with what was expected."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsgw_core.drill.gateway_process import DrilledGateway, Footprint
+from wsgw_core.drill.history import Verdict
+from wsgw_core.drill.load_client import Load
+from wsgw_core.drill.row import Bounds, Row, percentile
+from wsgw_core.drill.stage import Plan, Stage
+from wsgw_core.drill.ways import Bound, Expectation, Way
+
+BOUNDS = Bounds(death=0.05, silence=5.15, by_way={"mine": 1.0})
+LOAD = Load(rate=100, smallest=64, largest=64)
+
+
+async def go(stage: Stage) -> None:
+    """Break nothing."""
+
+
+def way(name: str = "way", /, **expectation: Any) -> Way:
+    return Way(name, "", go, Expectation(**expectation))
+
+
+def stage(moved: int = 0) -> Stage:
+    made = Stage(DrilledGateway("ws://nowhere.invalid"), [], Plan(1, LOAD), window=0.25)
+    made.moved = moved
+    return made
+
+
+def judged(expected: Way, verdict: Verdict, on: Stage | None = None) -> list[str]:
+    row = Row(expected)
+    row.add(on or stage(), verdict, None)
+    row.judge_pauses(BOUNDS)
+    return row.failures
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "found"),
+    [
+        ([], 0.5, None),
+        ([3.0], 0.5, 3.0),
+        ([4.0, 1.0, 3.0, 2.0], 0.5, 2.0),
+        ([float(n) for n in range(1, 101)], 0.99, 99.0),
+        ([float(n) for n in range(1, 12)], 0.99, 11.0),
+    ],
+)
+def test_percentiles(values: list[float], share: float, found: float | None) -> None:
+    assert percentile(values, share) == found
+
+
+@pytest.mark.parametrize("name", Verdict.NEVER)
+def test_what_must_never_happen_is_a_failure_of_every_way(name: str) -> None:
+    lenient = way(unread=False, answered=False, moves=False)
+
+    assert judged(lenient, Verdict(sent=9, **{name: 2})) == [f"2 {name}"]  # type: ignore[arg-type]  # a count
+
+
+@pytest.mark.parametrize(
+    ("harm", "expectation", "failure"),
+    [
+        ({"unread": 3}, "unread", "3 acknowledged and unread"),
+        ({"unread_closed": 3}, "unread", "3 acknowledged and unread"),
+        ({"unanswered": 3}, "answered", "3 unanswered"),
+    ],
+)
+def test_some_things_may_happen_on_some_ways(
+    harm: dict[str, Any], expectation: str, failure: str
+) -> None:
+    assert judged(way(), Verdict(sent=9, **harm)) == [failure]
+    lenient = way(**{expectation: False})
+    assert judged(lenient, Verdict(sent=9, **harm)) == []
+
+
+def test_a_slow_reader_excuses_what_is_unread() -> None:
+    assert judged(way(), Verdict(sent=9, unread_late=3)) == []
+
+
+def test_a_break_that_moves_nobody_is_a_failure() -> None:
+    some = Verdict(sent=9, failovers=4)
+
+    assert judged(way(), some, stage(moved=5)) == ["4 sessions moved of 5 that had to"]
+    assert judged(way(), some, stage(moved=4)) == []
+    assert judged(way(moves=False), some, stage(moved=5)) == []
+
+
+def test_a_round_without_messages_is_a_failure() -> None:
+    assert judged(way(), Verdict()) == ["nothing was sent"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "pause", "failures"),
+    [
+        (way(), 60.0, []),
+        (way(pause=Bound.DEATH), 0.05, []),
+        (way(pause=Bound.DEATH), 0.06, ["median pause 60 ms, expected at most 50 ms"]),
+        (way(pause=Bound.SILENCE), 5.1, []),
+        (way(pause=Bound.SILENCE), 6.0, ["median pause 6000 ms, expected at most 5150 ms"]),
+        (way("mine"), 0.9, []),
+        (way("mine"), 1.1, ["median pause 1100 ms, expected at most 1000 ms"]),
+        (way("mine", pause=Bound.DEATH), 0.9, []),
+    ],
+)
+def test_median_pauses_are_bounded(expected: Way, pause: float, failures: list[str]) -> None:
+    verdict = Verdict(sent=9, pauses=[0.01, pause, 99.0])
+
+    assert judged(expected, verdict) == failures
+
+
+def test_rounds_add_up() -> None:
+    row = Row(way(unread=False))
+    for resident, peak in ((10, 30), (20, 20)):
+        on = stage()
+        on.broken = 2
+        on.notes.append("note")
+        found = Verdict(sent=5, unread=1, pauses=[float(peak)])
+        row.add(on, found, Footprint(resident, peak, files=7))
+
+    assert row.verdict == Verdict(sent=10, unread=2, pauses=[30.0, 20.0])
+    assert (row.rounds, row.breaks, row.memory, row.notes) == (2, 4, 30, ["note", "note"])
+    assert row.as_data()["pauses"] == {"p50": 20.0, "p99": 30.0, "max": 30.0}
+
+
+def test_the_footprint_of_an_unknown_process_is_unknown() -> None:
+    assert DrilledGateway("ws://nowhere.invalid").footprint() is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
+def test_the_footprint_is_that_of_the_process() -> None:
+
+    found = DrilledGateway("ws://nowhere.invalid", os.getpid()).footprint()
+
+    assert found is not None
+    assert 2**20 < found.resident <= found.peak
+    assert found.files > 3

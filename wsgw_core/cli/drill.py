@@ -1,0 +1,282 @@
+"""`wsgw drill`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .config_option import load
+
+if TYPE_CHECKING:
+    from wsgw_core.drill.target import Target
+    from wsgw_core.drill.ways import Way
+
+_DEATH_PAUSE = 0.05
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        from wsgw_core.api.options import parse_duration  # noqa: PLC0415 - slow
+
+        try:
+            return float(parse_duration(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class _Sizes(click.ParamType[tuple[int, int]]):
+    name = "sizes"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        from wsgw_core.api.options import parse_size  # noqa: PLC0415 - slow
+        from wsgw_core.drill.numbered_message import LARGEST  # noqa: PLC0415 - slow
+
+        low, dots, high = str(value).partition("..")
+        try:
+            smallest, largest = int(parse_size(low)), int(parse_size(high if dots else low))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not 1 <= smallest <= largest <= LARGEST:
+            self.fail(f"{value!r}: not a range between 1B and 1MiB", param, ctx)
+        return smallest, largest
+
+
+class _WayPause(click.ParamType[tuple[str, float]]):
+    name = "way=duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        way, _, duration = str(value).partition("=")
+        return _check_way(way), _Duration().convert(duration, param, ctx)
+
+
+class _HostPort(click.ParamType[tuple[str, int]]):
+    name = "host:port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        from wsgw_core.config import parse_address  # noqa: PLC0415 - slow
+
+        try:
+            host, port = parse_address(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        return host or "127.0.0.1", port
+
+
+class _Header(click.ParamType[tuple[str, str]]):
+    name = "header"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        name, colon, text = str(value).partition(":")
+        if not colon or not name.strip():
+            self.fail(f"{value!r}: not a header such as 'Authorization: Bearer x'", param, ctx)
+        return name.strip(), text.strip()
+
+
+@click.command()
+@click.option(
+    "-c",
+    "-config",  # as wsbalancer has it
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Start the gateway with this file; the backends are played where it looks for them.",
+)
+@click.option("--url", metavar="URL", help="Drill a gateway that runs already; needs --backend.")
+@click.option(
+    "--backend",
+    "addresses",
+    type=_HostPort(),
+    multiple=True,
+    metavar="HOST:PORT",
+    help="With --url: where that gateway looks for a backend. Once for each.",
+)
+@click.option("--pid", type=int, metavar="PID", help="With --url: the gateway's process.")
+@click.option(
+    "--backends",
+    type=click.IntRange(min=2),
+    default=2,
+    show_default=True,
+    help="How many backends a gateway gets that has no file.",
+)
+@click.option(
+    "--way",
+    "names",
+    multiple=True,
+    metavar="WAY",
+    help="What to break; may be repeated, `all` is all of them. Default: the short set.",
+)
+@click.option("--list", "listing", is_flag=True, help="List the ways and exit.")
+@click.option("--clients", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Messages a second of each client.",
+)
+@click.option(
+    "--size",
+    type=_Sizes(),
+    default="64B..64KiB",
+    show_default=True,
+    metavar="LOW..HIGH",
+    help="Of a message.",
+)
+@click.option(
+    "--breaks",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="How often something is broken in a round of a way.",
+)
+@click.option(
+    "--calm",
+    type=_Duration(),
+    default="500ms",
+    show_default=True,
+    metavar="DURATION",
+    help="Load without disturbance before each break.",
+)
+@click.option(
+    "--away",
+    type=_Duration(),
+    default="1500ms",
+    show_default=True,
+    metavar="DURATION",
+    help="How long all backends are away.",
+)
+@click.option(
+    "--duration",
+    type=_Duration(),
+    metavar="DURATION",
+    help="Go through the ways again and again for so long, and look whether the gateway grows.",
+)
+@click.option(
+    "--pause",
+    "pauses",
+    type=_WayPause(),
+    multiple=True,
+    metavar="WAY=DURATION",
+    help="What the median pause of a way must not exceed.",
+)
+@click.option(
+    "--header",
+    "headers",
+    type=_Header(),
+    multiple=True,
+    metavar="HEADER",
+    help="Of the clients' handshakes, such as 'Authorization: Bearer x'.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the report there too.",
+)
+def drill(  # noqa: PLR0913 - one for each option
+    *,
+    file: Path | None,
+    url: str | None,
+    addresses: tuple[tuple[str, int], ...],
+    pid: int | None,
+    backends: int,
+    names: tuple[str, ...],
+    listing: bool,
+    clients: int,
+    rate: float,
+    size: tuple[int, int],
+    breaks: int,
+    calm: float,
+    away: float,
+    duration: float | None,
+    pauses: tuple[tuple[str, float], ...],
+    headers: tuple[tuple[str, str], ...],
+    json_file: Path | None,
+) -> None:
+    """Break backends and clients under load, and see what becomes of every message.
+
+    Brings its own backends and clients. Without -c or --url it starts a gateway with stock
+    settings. Exit status: 0 everything was as expected, 1 it was not, 2 the configuration or the
+    command line cannot be used.
+    """
+    from wsgw_core.drill.ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
+
+    if listing:
+        for way in WAYS.values():
+            star = "*" if way.name in DEFAULT else " "
+            click.echo(f"{star} {way.name:15} {way.summary}")
+        click.echo("The short set is marked with *.")
+        return
+
+    from wsgw_core.drill.command import run_drill  # noqa: PLC0415 - slow
+    from wsgw_core.drill.drill import Drill  # noqa: PLC0415 - slow
+    from wsgw_core.drill.load_client import Load  # noqa: PLC0415 - slow
+    from wsgw_core.drill.row import Bounds  # noqa: PLC0415 - slow
+    from wsgw_core.drill.stage import Plan  # noqa: PLC0415 - slow
+
+    if file is not None and url is not None:
+        raise click.UsageError("--config and --url exclude each other")
+    if (url is None) != (not addresses):
+        raise click.UsageError("--url and --backend belong together")
+    target = _target(file, url, addresses, pid, backends)
+    plan = Plan(clients, Load(rate, size[0], size[1], headers), breaks, calm, away)
+    bounds = Bounds(_DEATH_PAUSE, target.timing.silence, dict(pauses))
+    sys.exit(run_drill(Drill(target, _ways_named(names), plan, bounds, duration), json_file))
+
+
+def _target(
+    file: Path | None,
+    url: str | None,
+    addresses: tuple[tuple[str, int], ...],
+    pid: int | None,
+    backends: int,
+) -> Target:
+    from wsgw_core.drill.target import (  # noqa: PLC0415 - slow
+        Address,
+        ConfiguredGateway,
+        RunningGateway,
+        StockGateway,
+    )
+
+    if file is not None:
+        return ConfiguredGateway(file, *load(file))
+    if url is None:
+        return StockGateway([Address(f"backend-{n}") for n in range(1, backends + 1)])
+    played = [
+        Address(f"backend-{number}", host, port)
+        for number, (host, port) in enumerate(addresses, start=1)
+    ]
+    return RunningGateway(url, played, pid)
+
+
+def _ways_named(names: tuple[str, ...]) -> list[Way]:
+    from wsgw_core.drill.ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
+
+    if "all" in names:
+        return list(WAYS.values())
+    return [WAYS[_check_way(name)] for name in dict.fromkeys(names or DEFAULT)]
+
+
+def _check_way(name: str) -> str:
+    from wsgw_core.drill.ways import WAYS  # noqa: PLC0415 - slow
+
+    if name not in WAYS:
+        raise click.UsageError(f"no way {name!r}; there are: {', '.join(WAYS)}")
+    return name

@@ -1,0 +1,215 @@
+"""What became of every message: the clients' and the backends' records laid side by side.
+
+The words of the verdict:
+
+lost           sent by a client and never seen by the websocket stack of any backend
+unread         seen by a stack, but never read by the application behind any: acknowledged by a
+               backend that died before it had read
+unread_late    the same, but by an application that was late anyhow: it had let the message that it
+               read before wait for longer than the replay window
+unread_closed  the same, but the stack had the close too, and whoever has answered the close has
+               acknowledged all before it
+reordered      read for the first time, by whichever backend, after a later message of the same
+               client was read for the first time; or answered so
+skipped        one connection read a later message before it had read this one
+corrupted      read or answered as something that was not sent, or by somebody it was not meant for
+duplicated     readings beyond the first of a message
+undeclared     of these, those that were not among the first that X-Wsgw-Replayed had announced
+unanswered     messages whose answer the client never saw
+dropped        clients that lost their connection
+failovers      connections that were made to go on with a session
+
+A replay goes back to messages that an earlier backend may have read: it makes duplicates, and
+nothing that is reordered or skipped, since within each connection the numbers go up by one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Sent:
+    """One client's record.
+
+    Attributes:
+        client: its id.
+        sent: it has sent the numbers from 0 to below this.
+        answered: the numbers whose answers it got.
+        swapped: first answers that came after the answer to a later message.
+        foreign: answers to what it had not sent.
+        dropped: whether it lost its connection.
+        close_code: with which code.
+        pauses: seconds, for each move to another backend, from the last answer of the old one to
+            the first of the new one.
+    """
+
+    client: str
+    sent: int = 0
+    answered: set[int] = field(default_factory=set)
+    swapped: int = 0
+    foreign: int = 0
+    dropped: bool = False
+    close_code: int | None = None
+    pauses: list[float] = field(default_factory=list)
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether everything was answered."""
+        return len(self.answered) == self.sent
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One line of a backend's log; see recording_backend."""
+
+    time: int
+    kind: str
+    connection: str
+    client: str
+    number: int
+
+
+@dataclass
+class Verdict:
+    """What was found; see the module."""
+
+    sent: int = 0
+    lost: int = 0
+    unread: int = 0
+    unread_late: int = 0
+    unread_closed: int = 0
+    reordered: int = 0
+    skipped: int = 0
+    corrupted: int = 0
+    duplicated: int = 0
+    undeclared: int = 0
+    unanswered: int = 0
+    dropped: int = 0
+    failovers: int = 0
+    pauses: list[float] = field(default_factory=list)
+
+    NEVER = ("lost", "reordered", "skipped", "corrupted", "undeclared", "dropped")
+    """What must not happen, in whichever way backends are broken."""
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """What must never happen, where it did."""
+        return {name: getattr(self, name) for name in self.NEVER if getattr(self, name)}
+
+
+def read_logs(paths: Iterable[Path]) -> list[Reading]:
+    """Return the readings of all backends in the order in which they happened."""
+    readings = []
+    for path in paths:
+        for line in path.read_text().splitlines() if path.exists() else ():
+            time, kind, connection, client, number = line.split(" ")
+            readings.append(Reading(int(time), kind, connection, client, int(number)))
+    return sorted(readings, key=lambda reading: reading.time)
+
+
+def judge(clients: Iterable[Sent], readings: Iterable[Reading], window: float) -> Verdict:
+    """Compare what was sent with what was read.
+
+    Args:
+        clients: those whose messages must arrive; the order is looked at for all others too.
+        readings: of all backends, by time.
+        window: the gateway's replay window, in seconds.
+    """
+    verdict = Verdict()
+    backends = _Backends(verdict)
+    for reading in readings:
+        backends.take(reading)
+    for record in clients:
+        every = set(range(record.sent))
+        seen, read = backends.seen[record.client], backends.read[record.client]
+        unread = (every & seen) - read
+        closed = {number for number in unread if (record.client, number) in backends.before_close}
+        late = {
+            number
+            for number in unread - closed
+            if backends.lag_before(record.client, number) > window
+        }
+        verdict.sent += record.sent
+        verdict.lost += len(every - seen)
+        verdict.unread += len(unread - closed - late)
+        verdict.unread_late += len(late)
+        verdict.unread_closed += len(closed)
+        verdict.corrupted += len(read - every) + record.foreign
+        verdict.reordered += record.swapped
+        verdict.unanswered += record.sent - len(record.answered)
+        verdict.dropped += record.dropped
+        verdict.pauses += record.pauses
+    return verdict
+
+
+class _Backends:
+    """Goes through the readings of all backends."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.seen: defaultdict[str, set[int]] = defaultdict(set)
+        self.read: defaultdict[str, set[int]] = defaultdict(set)
+        self.before_close: set[tuple[str, int]] = set()
+        self._verdict = verdict
+        self._seen_last: dict[tuple[str, int], tuple[str, int]] = {}
+        self._lag: dict[str, int] = {}
+        self._seen_by: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+        self._highest: defaultdict[str, int] = defaultdict(lambda: -1)
+        self._last_read_by: dict[str, int] = {}
+        self._count_read_by: Counter[str] = Counter()
+        self._announced: dict[str, int] = {}
+        self._opened: dict[str, int] = {}
+        self._first_read_by: dict[tuple[str, int], str] = {}
+
+    def take(self, reading: Reading) -> None:
+        client, number, connection = reading.client, reading.number, reading.connection
+        match reading.kind:
+            case "stack":
+                self.seen[client].add(number)
+                self._seen_by[connection].add((client, number))
+                self._seen_last[client, number] = (connection, reading.time)
+            case "read":
+                seen_by, since = self._seen_last.get((client, number), (connection, reading.time))
+                if seen_by == connection:
+                    self._lag[connection] = reading.time - since
+                self._read(client, number, connection)
+            case "open":
+                self._verdict.failovers += number >= 0
+                self._announced[connection] = number
+                self._opened[connection] = reading.time
+            case "close":
+                self.before_close |= self._seen_by[connection]
+            case "corrupt":
+                self._verdict.corrupted += 1
+
+    def lag_before(self, client: str, number: int) -> float:
+        """Return for how many seconds the message read before an unread one had waited."""
+        connection, _ = self._seen_last[client, number]
+        return self._lag.get(connection, 0) / 1e9
+
+    def _read(self, client: str, number: int, connection: str) -> None:
+        last = self._last_read_by.get(connection)
+        self._verdict.skipped += last is not None and number != last + 1
+        self._last_read_by[connection] = number
+        self._count_read_by[connection] += 1
+        if number in self.read[client]:
+            self._verdict.duplicated += 1
+            self._verdict.undeclared += not self._declared(client, number, connection)
+        else:
+            self._verdict.reordered += number < self._highest[client]
+            self._highest[client] = max(self._highest[client], number)
+            self.read[client].add(number)
+            self._first_read_by[client, number] = connection
+
+    def _declared(self, client: str, number: int, connection: str) -> bool:
+        """Whether a backend could know that it is not the first to read this message.
+
+        One that was frozen may be the second though its connection is older.
+        """
+        first = self._first_read_by[client, number]
+        if self._opened.get(connection, 0) < self._opened.get(first, 0):
+            return True
+        return self._count_read_by[connection] <= self._announced.get(connection, -1)

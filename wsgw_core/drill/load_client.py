@@ -1,0 +1,204 @@
+"""Clients that send numbered messages and write down what they get."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from .history import Sent
+from .numbered_message import compose, is_text
+
+_CLOSE_TIMEOUT = 15.0
+_RETRY = 0.2
+
+
+@dataclass(frozen=True)
+class Load:
+    """How clients load the gateway.
+
+    Attributes:
+        rate: messages a second of each client; infinite: as fast as they go.
+        smallest, largest: bytes of a message; as many between 1 and 2 KiB as between 2 and 4.
+        headers: of the opening handshake.
+        patience: seconds for which a client that is refused tries again.
+    """
+
+    rate: float
+    smallest: int
+    largest: int
+    headers: tuple[tuple[str, str], ...] = ()
+    patience: float = 20.0
+
+    def size(self) -> int:
+        """Return the size of the next message."""
+        low, high = math.log(self.smallest), math.log(self.largest)
+        return round(math.exp(random.uniform(low, high)))  # noqa: S311 - not a secret
+
+
+class LoadClient:
+    """One client; it never connects again.
+
+    Args:
+        name: its id, without spaces.
+        load: what it sends.
+
+    Attributes:
+        record: what it has sent and got.
+        place: the backend that answered last.
+    """
+
+    def __init__(self, name: str, load: Load) -> None:
+        self.record = Sent(name)
+        self.place = ""
+        self._load = load
+        self._sending = True
+        self._news = asyncio.Event()
+        self._last_answer = 0.0
+        self._connection = ""
+        self._highest = -1
+
+    def stop_sending(self) -> None:
+        """Send no more messages; `run` waits for the answers that are still due."""
+        self._sending = False
+
+    def served_since(self, number: int) -> bool:
+        """Whether a message with this number or a later one was answered."""
+        return self._highest >= number
+
+    async def run(self, url: str) -> None:
+        """Send at a steady pace until told to stop, then wait until all is answered."""
+        async with self._connected(url) as connection:
+            receiving = asyncio.create_task(self._receive(connection))
+            try:
+                with contextlib.suppress(ConnectionClosed):
+                    await self._send_steadily(connection)
+                while not self.record.satisfied and connection.close_code is None:
+                    self._news.clear()
+                    await self._news.wait()
+            finally:
+                self.record.close_code = connection.close_code
+                self.record.dropped = connection.close_code is not None
+                receiving.cancel()
+
+    async def send_and_close(self, url: str, count: int) -> None:
+        """Send this many messages as fast as they go and close at once."""
+        async with self._connected(url) as connection:
+            receiving = asyncio.create_task(self._receive(connection))
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(count):
+                    await self._send(connection)
+            self.record.close_code = connection.close_code
+            self.record.dropped = connection.close_code is not None
+            await connection.close()
+            await receiving
+
+    async def send_and_vanish(self, url: str, count: int) -> None:
+        """Send this many messages and break the connection off without a word."""
+        async with self._connected(url) as connection:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(count):
+                    await self._send(connection)
+            connection.transport.abort()
+
+    async def send_without_reading(self, url: str, until: asyncio.Event) -> None:
+        """Send as fast as it goes and read no answer, until something happens; then vanish."""
+        async with self._connected(url) as connection:
+            connection.transport.pause_reading()
+            sending = asyncio.create_task(self._send_on(connection))
+            await until.wait()
+            connection.transport.abort()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _connected(self, url: str) -> AsyncIterator[ClientConnection]:
+        connection = await self._connect(url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def _connect(self, url: str) -> ClientConnection:
+        trusting = _trust_everybody() if url.startswith("wss:") else None
+        deadline = time.monotonic() + self._load.patience
+        while True:
+            try:
+                return await connect(
+                    url,
+                    additional_headers=self._load.headers,
+                    compression=None,
+                    max_size=None,
+                    ping_interval=None,
+                    proxy=None,
+                    ssl=trusting,
+                    open_timeout=self._load.patience,
+                    close_timeout=_CLOSE_TIMEOUT,
+                )
+            except (OSError, InvalidHandshake, EOFError):
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_RETRY)
+
+    async def _send_steadily(self, connection: ClientConnection) -> None:
+        interval = 1 / self._load.rate
+        # All begin at the same time; spread, they load the gateway evenly.
+        due = time.monotonic() + random.uniform(0, interval)  # noqa: S311 - not a secret
+        while self._sending:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await self._send(connection)
+            due = max(due + interval, time.monotonic())  # what was held up is not made up for
+
+    async def _send_on(self, connection: ClientConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._send(connection)
+
+    async def _send(self, connection: ClientConnection) -> None:
+        record = self.record
+        number = record.sent
+        record.sent += 1  # a message that is half sent counts: it has to arrive
+        message = compose(record.client, number, self._load.size())
+        await connection.send(message, text=is_text(number))
+
+    async def _receive(self, connection: ClientConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                self._take(str(message))
+        self._news.set()
+
+    def _take(self, answer: str) -> None:
+        record = self.record
+        client, text, place, backend = answer.split(" ")
+        number = int(text)
+        if client != record.client or number >= record.sent:
+            record.foreign += 1
+            return
+        now = time.monotonic()
+        if backend != self._connection:
+            if self._connection:
+                record.pauses.append(now - self._last_answer)
+            self.place, self._connection = place, backend
+        self._last_answer = now
+        if number in record.answered:
+            return
+        record.answered.add(number)
+        record.swapped += number < self._highest
+        self._highest = max(self._highest, number)
+        self._news.set()
+
+
+def _trust_everybody() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,120 @@
+"""What one way has come to, over all its rounds, and whether that is what was expected."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from .gateway_process import Footprint
+from .history import Verdict
+from .stage import Stage
+from .ways import Bound, Way
+
+_COUNTS = tuple(each.name for each in dataclasses.fields(Verdict) if each.name != "pauses")
+
+
+def percentile(values: list[float], share: float) -> float | None:
+    """Return the smallest of the values that `share` of them do not exceed; None: there is none."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What median pauses must not exceed, in seconds.
+
+    Attributes:
+        death: where a backend's end is seen at once.
+        silence: where a ping has to stay unanswered first.
+        by_way: for single ways, which win.
+    """
+
+    death: float
+    silence: float
+    by_way: dict[str, float] = field(default_factory=dict)
+
+    def of(self, way: Way) -> float | None:
+        """Return a way's bound; None: it has none."""
+        general = {Bound.NONE: None, Bound.DEATH: self.death, Bound.SILENCE: self.silence}
+        return self.by_way.get(way.name, general[way.expectation.pause])
+
+
+@dataclass
+class Row:
+    """One way's results.
+
+    Attributes:
+        way: what was done.
+        rounds, breaks: how often.
+        verdict: the sums.
+        memory: the most bytes that the gateway's process held at the end of a round.
+        failures: what was not as expected, one line each.
+        notes: what else there is to tell.
+    """
+
+    way: Way
+    rounds: int = 0
+    breaks: int = 0
+    verdict: Verdict = field(default_factory=Verdict)
+    memory: int | None = None
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def pauses(self) -> dict[str, float | None]:
+        """The pauses' percentiles, in seconds."""
+        found = self.verdict.pauses
+        return {
+            "p50": percentile(found, 0.5),
+            "p99": percentile(found, 0.99),
+            "max": max(found, default=None),
+        }
+
+    def add(self, stage: Stage, verdict: Verdict, footprint: Footprint | None) -> None:
+        """Add a round that came to its end."""
+        self.rounds += 1
+        self.breaks += stage.broken
+        for name in _COUNTS:
+            setattr(self.verdict, name, getattr(self.verdict, name) + getattr(verdict, name))
+        self.verdict.pauses += verdict.pauses
+        if footprint is not None:
+            self.memory = max(self.memory or 0, footprint.peak)
+        self.notes += stage.notes
+        self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
+
+    def judge_pauses(self, bounds: Bounds) -> None:
+        """Compare the median pause with its bound, once all rounds are over."""
+        bound, median = bounds.of(self.way), self.pauses["p50"]
+        if bound is not None and median is not None and median > bound:
+            self.failures.append(
+                f"median pause {median * 1000:.0f} ms, expected at most {bound * 1000:.0f} ms"
+            )
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what the JSON report holds."""
+        return {
+            "way": self.way.name,
+            "rounds": self.rounds,
+            "breaks": self.breaks,
+            **{name: getattr(self.verdict, name) for name in _COUNTS},
+            "pauses": self.pauses,
+            "memory": self.memory,
+            "notes": self.notes,
+            "failures": self.failures,
+        }
+
+
+def _harm(way: Way, stage: Stage, verdict: Verdict) -> list[str]:
+    expected = way.expectation
+    harm = [f"{count} {name}" for name, count in verdict.faults.items()]
+    unread = verdict.unread + verdict.unread_closed
+    if expected.unread and unread:
+        harm.append(f"{unread} acknowledged and unread")
+    if expected.answered and verdict.unanswered:
+        harm.append(f"{verdict.unanswered} unanswered")
+    if expected.moves and verdict.failovers < stage.moved:
+        harm.append(f"{verdict.failovers} sessions moved of {stage.moved} that had to")
+    if not verdict.sent:
+        harm.append("nothing was sent")
+    return harm

@@ -1,0 +1,227 @@
+"""Backends, clients and what is done to them, for one round of one way."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from .gateway_process import DrilledGateway
+from .history import Sent, Verdict, judge, read_logs
+from .load_client import Load, LoadClient
+from .place import Place
+
+PATIENCE = 60.0
+_AT_A_TIME = 100  # handshakes of clients
+_QUIET = 3.0
+_rounds = itertools.count(1)
+
+
+class Stuck(Exception):
+    """What has to happen did not happen in a long time."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a way is gone.
+
+    Attributes:
+        clients: how many.
+        load: what each of them does.
+        breaks: how often something is broken.
+        calm: seconds of undisturbed load before each break.
+        away: seconds for which all backends are away.
+    """
+
+    clients: int
+    load: Load
+    breaks: int = 3
+    calm: float = 0.5
+    away: float = 1.5
+
+
+class Stage:
+    """What takes part in a round.
+
+    Args:
+        gateway: what is drilled.
+        places: of its backends.
+        plan: how much of everything.
+        window: the gateway's replay window in seconds.
+
+    Attributes:
+        clients: those whose messages must arrive.
+        broken: breaks so far.
+        moved: sessions that were served by a backend when it was broken.
+        failures: what a way has found by itself.
+        notes: what it has to tell.
+    """
+
+    def __init__(
+        self, gateway: DrilledGateway, places: list[Place], plan: Plan, window: float
+    ) -> None:
+        self.gateway = gateway
+        self.places = places
+        self.plan = plan
+        self.clients: list[LoadClient] = []
+        self.broken = 0
+        self.moved = 0
+        self.failures: list[str] = []
+        self.notes: list[str] = []
+        self._window = window
+        self._round = next(_rounds)
+        self._numbers = itertools.count()
+        self._running: list[asyncio.Task[None]] = []
+        self._rude: list[asyncio.Task[None]] = []
+
+    # Clients
+
+    def make_client(self, kind: str, load: Load | None = None) -> LoadClient:
+        """Return a client that is not yet among `clients`."""
+        return LoadClient(f"{kind}{self._round}.{next(self._numbers)}", load or self.plan.load)
+
+    async def start_clients(self) -> None:
+        """Start clients that send at a steady pace, and wait until all are served."""
+        for _ in range(self.plan.clients):
+            self.clients.append(self.make_client("c"))
+            self._start(self.clients[-1])
+            if len(self.clients) % _AT_A_TIME == 0:
+                await self.until(self._served([0] * len(self.clients)), "every client is served")
+        await self.all_are_served()
+
+    def let(self, rude: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let a client do what it wants, until the end of the round at the latest."""
+        self._rude.append(asyncio.create_task(rude))
+        return self._rude[-1]
+
+    async def all_are_served(self) -> None:
+        """Wait until each client has had an answer to a message that it sends from now on.
+
+        Raises:
+            Stuck: not all had in a long time.
+        """
+        marks = [client.record.sent for client in self.clients]
+        await self.until(self._served(marks), "every client is served")
+
+    def busiest(self) -> Place:
+        """Return the place that serves most clients."""
+        serving = Counter(client.place for client in self.clients)
+        return max(self.places, key=lambda place: (serving[place.name], place.alive))
+
+    def other(self, place: Place) -> Place:
+        """Return the place that serves most clients beside this one."""
+        serving = Counter(client.place for client in self.clients)
+        others = [each for each in self.places if each is not place]
+        return max(others, key=lambda each: (serving[each.name], each.alive))
+
+    # Breaks
+
+    async def breaks(self) -> AsyncIterator[int]:
+        """Yield the number of each break after some calm."""
+        for number in range(self.plan.breaks):
+            await asyncio.sleep(self.plan.calm)
+            yield number
+
+    def breaking(self, *places: Place) -> None:
+        """Note that these are being broken: whom they serve must move."""
+        names = {place.name for place in places}
+        self.broken += 1
+        self.moved += sum(client.place in names for client in self.clients)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something; raises Stuck."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():  # there is no event to wait for
+            if time.monotonic() > deadline:
+                raise Stuck(f"waited {PATIENCE:.0f} s until {what}")
+            await asyncio.sleep(0.01)
+
+    # The end
+
+    async def finish(self) -> Verdict:
+        """Stop the clients, wait until all is answered, and judge."""
+        for client in self.clients:
+            client.stop_sending()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=PATIENCE)
+            await _cancel(late)  # not answered; the verdict says so
+        return self.verdict()
+
+    async def settled(self, satisfied: Callable[[Verdict], bool]) -> Verdict:
+        """Wait until the logs satisfy, or nothing comes any more; then judge."""
+        size, since = -1, time.monotonic()
+        judged = -1
+        while True:
+            now, before = time.monotonic(), size
+            size = sum(place.logged for place in self.places)
+            if size != before:
+                since = now
+            elif size != judged:
+                judged = size
+                if satisfied(verdict := self.verdict()):
+                    return verdict
+            if now - since > _QUIET:
+                return self.verdict()
+            await asyncio.sleep(0.1)
+
+    def verdict(self) -> Verdict:
+        """Judge what the records hold now."""
+        readings = read_logs(place.log for place in self.places)
+        return judge(self.records, readings, self._window)
+
+    @property
+    def records(self) -> list[Sent]:
+        """The clients' records."""
+        return [client.record for client in self.clients]
+
+    async def clear(self) -> None:
+        """End all clients and backends."""
+        await _cancel([*self._running, *self._rude])
+        await asyncio.gather(*(place.clear() for place in self.places))
+
+    # Inside
+
+    def _start(self, client: LoadClient) -> None:
+        self._running.append(asyncio.create_task(client.run(self.gateway.url)))
+
+    def _served(self, marks: list[int]) -> Callable[[], bool]:
+        def served() -> bool:
+            self._raise_faults()
+            return all(
+                client.record.dropped or client.served_since(mark)
+                for client, mark in zip(self.clients, marks, strict=True)
+            )
+
+        return served
+
+    def _raise_faults(self) -> None:
+        for task in self._finished():
+            task.result()
+
+    def _finished(self) -> Iterator[asyncio.Task[None]]:
+        return (task for task in self._running if task.done() and not task.cancelled())
+
+
+async def _cancel(tasks: list[asyncio.Task[None]] | set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_stage(
+    gateway: DrilledGateway, places: list[Place], plan: Plan, *, window: float, proxied: bool
+) -> AsyncIterator[Stage]:
+    """Prepare a round; its clients and backends are gone at the end of the block."""
+    stage = Stage(gateway, places, plan, window)
+    try:
+        for place in places:
+            await place.open(proxied=proxied)
+        yield stage
+    finally:
+        await stage.clear()

@@ -1,0 +1,187 @@
+"""Which gateway is drilled, and where it looks for its backends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from ..api import ConfigurationError
+from ..components import Components
+from ..config import FailoverOptions, GatewayConfig
+from ..processes.server_process import Processes
+from .gateway_process import DrilledGateway
+from .place import Place
+
+_FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - who listens so
+_PATH = "/drill"
+_ALLOWANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the gateway dials a backend that the drill plays.
+
+    Attributes:
+        name: without spaces.
+        host: of this machine.
+        port: 0: any that is free.
+    """
+
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the drill has to know of a gateway's settings, in seconds; see the configuration."""
+
+    ping_timeout: float = FailoverOptions().ping_timeout
+    ack_interval: float = 0.05
+    replay_window: float = 0.25
+
+    @property
+    def silence(self) -> float:
+        """How long it may take until a silent backend is found out, and a little more."""
+        return self.ack_interval + self.ping_timeout + _ALLOWANCE
+
+
+class Target(Protocol):
+    """A gateway to be drilled."""
+
+    @property
+    def timing(self) -> Timing:
+        """Of its settings."""
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where it looks for its backends."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of all processes of the drill."""
+
+    async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
+        """Return it once it listens; raises ProcessFailed."""
+
+
+@dataclass(frozen=True)
+class StockGateway:
+    """One that has nothing configured but its backends.
+
+    Attributes:
+        addresses: of them.
+        variables: what is set nevertheless.
+        timing: see Target.
+    """
+
+    addresses: list[Address]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    timing: Timing = Timing()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """See Target: settings of the shell in which the drill is started are not its own."""
+        return {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(_FOREIGN_VARIABLES)
+        }
+
+    async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
+        """See Target."""
+        variables = {
+            "FE_ADDR": "127.0.0.1:0",
+            "ADM_ADDR": "127.0.0.1:0",
+            "BE_URLS": ",".join(place.url for place in places),
+            "BE_URL_IDS": ",".join(place.name for place in places),
+            "LOG_LEVEL": "ERROR",
+            **self.variables,
+        }
+        return await _start(processes, (), variables, "ws")
+
+
+@dataclass(frozen=True)
+class ConfiguredGateway:
+    """One that runs with a file of its user.
+
+    Attributes:
+        file: as for `wsgw run -c FILE`.
+        config, components: what is in effect with it.
+
+    Raises:
+        ConfigurationError: the drill cannot play these backends.
+    """
+
+    file: Path
+    config: GatewayConfig
+    components: Components
+    addresses: list[Address] = field(init=False)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def __post_init__(self) -> None:
+        problems, addresses = [], []
+        for backend in self.config.upstream.backends:
+            url = urlsplit(backend.url or "")
+            if url.scheme == "ws" and url.hostname:
+                addresses.append(Address(backend.effective_id, url.hostname, url.port or 80))
+            else:
+                problems.append(
+                    f"backend {backend.effective_id}: the drill plays backends with ws:// URLs"
+                    f" only, not {backend.url or backend.kind}"
+                )
+        if problems:
+            raise ConfigurationError(problems)
+        object.__setattr__(self, "addresses", addresses)
+
+    @property
+    def timing(self) -> Timing:
+        """See Target: of several backends, the one with which it takes longest."""
+        options = [component.options for component in self.components.backends]
+        return Timing(
+            self.config.failover.ping_timeout,
+            max(getattr(each, "ack_interval", Timing.ack_interval) for each in options),
+            max(getattr(each, "replay_window", Timing.replay_window) for each in options),
+        )
+
+    async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
+        """See Target."""
+        scheme = "ws" if self.config.server.frontend.tls is None else "wss"
+        return await _start(processes, ("-c", str(self.file)), {}, scheme)
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """One that is there already.
+
+    Attributes:
+        url: for clients.
+        addresses: where it has been told to look for its backends.
+        pid: its process, if its memory is to be looked at.
+    """
+
+    url: str
+    addresses: list[Address]
+    pid: int | None = None
+    timing: Timing = Timing()
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
+        """See Target."""
+        return DrilledGateway(self.url, self.pid)
+
+
+async def _start(
+    processes: Processes, options: tuple[str, ...], variables: Mapping[str, str], scheme: str
+) -> DrilledGateway:
+    process = await processes.start(
+        "the gateway", "wsgw_core.cli.main", "run", *options, variables=variables
+    )
+    host = _LOOPBACK.get(process.host, process.host)
+    shown = f"[{host}]" if ":" in host else host
+    return DrilledGateway(f"{scheme}://{shown}:{process.port}{_PATH}", process.pid, process)

@@ -1,0 +1,187 @@
+"""A TCP proxy that can stop forwarding, or break off in the middle of a message."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import cast
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+_HALF_A_MESSAGE_AHEAD = 0.005  # seconds in which it is read
+
+
+class TcpProxy:
+    """Stands before one backend.
+
+    Attributes:
+        target: host and port to forward to.
+    """
+
+    def __init__(self) -> None:
+        self.target = ("127.0.0.1", 0)
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+        self._stalled = False
+
+    async def listen(self, host: str, port: int) -> None:
+        """Listen; raises OSError."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _End(_Connection(self)), host, port, backlog=1024, reuse_port=True
+        )
+
+    def close(self) -> None:
+        """Listen no more and break off all connections."""
+        if self._server is not None:
+            self._server.close()
+        self.reset_all()
+
+    def stall(self) -> None:
+        """Forward nothing any more, without telling anybody: a black hole."""
+        self._stalled = True
+        for connection in self._connections:
+            connection.hold()
+
+    def flow(self) -> None:
+        """Forward what new connections send; those that were stalled are broken off."""
+        self._stalled = False
+        self.reset_all()
+
+    def reset_all(self) -> None:
+        """Break off all connections with RST."""
+        for connection in tuple(self._connections):
+            connection.reset()
+
+    def reset_in_mid_message(self) -> None:
+        """Break each connection off behind half of what it forwards next."""
+        for connection in self._connections:
+            connection.armed = True
+
+    def opened(self, connection: _Connection) -> None:
+        """Note a connection; called by itself."""
+        self._connections.add(connection)
+        if self._stalled:
+            connection.hold()
+
+    def closed(self, connection: _Connection) -> None:
+        """Forget a connection; called by itself."""
+        self._connections.discard(connection)
+
+
+class _Connection:
+    """Two transports, each of which gets what the other receives."""
+
+    def __init__(self, proxy: TcpProxy) -> None:
+        self.armed = False
+        self._proxy = proxy
+        self._early = b""
+        self._held = False
+        self._over = False
+        self._outward: asyncio.Transport | None = None
+        self._inward: asyncio.Transport | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    def made(self, transport: asyncio.Transport) -> None:
+        """Take a transport: first the gateway's, then the backend's."""
+        if self._outward is None:
+            self._outward = transport
+            transport.pause_reading()
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._proxy.opened(self)
+            return
+        self._inward = transport
+        if self._over:
+            transport.abort()
+            return
+        transport.write(self._early)
+        if self._held:
+            transport.pause_reading()
+        else:
+            self._outward.resume_reading()
+
+    def forward(self, source: asyncio.Transport, data: bytes) -> None:
+        """Give the other side what one has received."""
+        target = self._other(source)
+        if target is None:
+            self._early += data  # some loops read on for a moment
+            return
+        if not self.armed:
+            target.write(data)
+            return
+        target.write(data[: max(1, len(data) // 2)])
+        self.hold()
+        asyncio.get_running_loop().call_later(_HALF_A_MESSAGE_AHEAD, self.reset)
+
+    def set_reading_beyond(self, full: asyncio.Transport, *, reading: bool) -> None:
+        """Let the side opposite of a transport with full or emptied buffers wait or go on."""
+        source = self._other(full)
+        if source is None or source.is_closing() or self._held:
+            return
+        if reading:
+            source.resume_reading()
+        else:
+            source.pause_reading()
+
+    def hold(self) -> None:
+        """Read nothing any more."""
+        self._held = True
+        for transport in (self._outward, self._inward):
+            if transport is not None and not transport.is_closing():
+                transport.pause_reading()
+
+    def reset(self) -> None:
+        """Break off both sides with RST."""
+        for transport in (self._outward, self._inward):
+            if transport is None or transport.is_closing():
+                continue
+            stream: socket.socket = transport.get_extra_info("socket")
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+            transport.abort()
+        self.lost()
+
+    def lost(self) -> None:
+        """End the other side when one has ended."""
+        if self._over:
+            return
+        self._over = True
+        self._proxy.closed(self)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for transport in (self._outward, self._inward):
+            if transport is not None:
+                transport.close()  # what is under way still arrives
+
+    def _other(self, transport: asyncio.Transport) -> asyncio.Transport | None:
+        return self._inward if transport is self._outward else self._outward
+
+    async def _connect(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: _End(self), *self._proxy.target
+            )
+        except OSError:
+            self.reset()
+
+
+class _End(asyncio.Protocol):
+    """One side of a connection."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._connection.made(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.forward(self._transport, data)
+
+    def pause_writing(self) -> None:
+        self._connection.set_reading_beyond(self._transport, reading=False)
+
+    def resume_writing(self) -> None:
+        self._connection.set_reading_beyond(self._transport, reading=True)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connection.lost()

@@ -1,0 +1,66 @@
+"""What a way consists of, and what is expected of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..stage import Stage
+
+
+class Bound(Enum):
+    """What the median pause of a way must not exceed.
+
+    NONE: it is told and not judged. DEATH: a backend's end is seen at once. SILENCE: a backend that
+    is there and says nothing is found out by a ping that stays unanswered.
+    """
+
+    NONE = auto()
+    DEATH = auto()
+    SILENCE = auto()
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected beside that nothing is lost, reordered, skipped, corrupted, dropped.
+
+    Attributes:
+        unread: whether nothing may be acknowledged and unread; that needs prompt readers.
+        answered: whether every message must be answered.
+        moves: whether each session that a broken backend served must have moved.
+        pause: the bound of the median pause.
+    """
+
+    unread: bool = True
+    answered: bool = True
+    moves: bool = True
+    pause: Bound = Bound.NONE
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to break things.
+
+    Attributes:
+        name: on the command line.
+        summary: one line for users.
+        go: starts the backends and clients of a round, and breaks them.
+        expectation: see there.
+        proxied: whether the backends stand behind proxies of the drill.
+        clients: how many, where that is the point of the way.
+    """
+
+    name: str
+    summary: str
+    go: Callable[[Stage], Awaitable[None]]
+    expectation: Expectation = Expectation()
+    proxied: bool = False
+    clients: int | None = None
+
+
+async def begin(stage: Stage, *options: str) -> None:
+    """Start all backends, with these options of recording_backend, and then the clients."""
+    for place in stage.places:
+        await place.start(*options)
+    await stage.start_clients()
