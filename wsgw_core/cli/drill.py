@@ -256,7 +256,8 @@ def _target(
     )
 
     if file is not None:
-        return ConfiguredGateway(file, *load(file))
+        loaded = load(file)
+        return ConfiguredGateway(file, loaded.config, loaded.components)
     if url is None:
         return StockGateway([Address(f"backend-{n}") for n in range(1, backends + 1)])
     played = [
