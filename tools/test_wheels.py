@@ -65,7 +65,9 @@ def copy_tests() -> list[str]:
     """Copy the tests that need no sources; return the plugins' test folders."""
     shutil.copy(ROOT / "pyproject.toml", TESTS)
     shutil.copytree(
-        ROOT / "tests", TESTS / "tests", ignore=shutil.ignore_patterns("packaging", "__pycache__")
+        ROOT / "tests",
+        TESTS / "tests",
+        ignore=shutil.ignore_patterns("packaging", "deploy", "__pycache__"),
     )
     plugins = [folder.relative_to(ROOT) for folder in sorted(ROOT.glob("plugins/*/tests"))]
     for folder in plugins:

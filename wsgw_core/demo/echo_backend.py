@@ -1,6 +1,6 @@
 """A websocket backend that answers each message with its own name, a space and the message.
 
-usage: python -m wsgw_core.demo.echo_backend PORT [--name NAME]
+usage: python -m wsgw_core.demo.echo_backend PORT [--host HOST] [--name NAME]
 
 Port 0 takes any free one. Prints `listening on 127.0.0.1:PORT` when it is ready.
 """
@@ -16,8 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 
-async def run(port: int, name: str) -> None:
-    """Serve on the loopback interface until SIGTERM or SIGINT."""
+async def run(host: str, port: int, name: str) -> None:
+    """Serve until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Platforms whose loops cannot do it end the process as they always do.
@@ -32,19 +32,20 @@ async def run(port: int, name: str) -> None:
                 else:
                     await connection.send(f"{name} {message}")
 
-    async with serve(answer, "127.0.0.1", port, compression=None) as server:
-        host, actual = next(iter(server.sockets)).getsockname()
-        print(f"listening on {host}:{actual}", flush=True)  # noqa: T201 - for whoever started it
+    async with serve(answer, host, port, compression=None) as server:
+        address, actual = next(iter(server.sockets)).getsockname()[:2]
+        print(f"listening on {address}:{actual}", flush=True)  # noqa: T201 - for whoever started it
         await stopping.wait()
 
 
 def main() -> None:
     """Run with the process's arguments."""
     parser = argparse.ArgumentParser(prog="echo_backend", description="A websocket echo backend.")
-    parser.add_argument("port", type=int, help="where to listen on 127.0.0.1; 0: any free port")
+    parser.add_argument("port", type=int, help="where to listen; 0: any free port")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--name", default="echo", help="stands before each answer")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.port, arguments.name))
+    asyncio.run(run(arguments.host, arguments.port, arguments.name))
 
 
 if __name__ == "__main__":

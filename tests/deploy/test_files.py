@@ -1,0 +1,174 @@
+"""deploy/: what linters, schemas and common sense say of the files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wsgw_core.configuration import load_configuration
+
+BIN = Path(sys.executable).parent
+KUBERNETES = "1.34"
+
+Manifests = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def manifests(deploy: Path) -> Manifests:
+    """The Kubernetes objects by kind and name."""
+    found = {}
+    for file in sorted((deploy / "kubernetes").glob("*.yaml")):
+        for one in yaml.safe_load_all(file.read_text("utf-8")):
+            if "apiVersion" in one:
+                name = one.get("metadata", {}).get("name", "")
+                found[f"{one['kind']} {name}".strip()] = one
+    return found
+
+
+def run(*command: str | Path) -> None:
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def seconds(duration: str) -> int:
+    return int(duration.removesuffix("s"))
+
+
+# What linters and schemas say
+
+
+def test_the_linter_finds_nothing_in_the_dockerfile(deploy: Path) -> None:
+    run(BIN / "hadolint", "--failure-threshold", "style", deploy / "container" / "Dockerfile")
+
+
+def test_the_yaml_is_tidy(deploy: Path) -> None:
+    rules = (
+        "{extends: default, rules: {line-length: {max: 100}, document-start: disable,"
+        " braces: {max-spaces-inside: 0}}}"
+    )
+    run(BIN / "yamllint", "--strict", "-d", rules, deploy)
+
+
+def test_the_compose_file_follows_its_schema(deploy: Path) -> None:
+    file = deploy / "compose" / "compose.yaml"
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
+
+
+def test_the_manifests_follow_the_schemas_of_kubernetes(deploy: Path) -> None:
+    files = sorted((deploy / "kubernetes").glob("*.yaml"))
+    checked = [file for file in files if file.stem not in ("kustomization", "wsgw")]
+    assert len(checked) == 4
+    run(BIN / "kubernetes-validate", "--strict", "-k", KUBERNETES, *checked)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
+    text = (deploy / "systemd" / "wsgw.service").read_text("utf-8")
+    unit = tmp_path / "wsgw.service"
+    unit.write_text(text.replace("/opt/wsgw/bin/wsgw", str(BIN / "wsgw")))
+
+    run("systemd-analyze", "verify", "--man=no", unit)
+    run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+
+
+# What they say together
+
+
+@pytest.mark.parametrize("folder", ["compose", "kubernetes"])
+def test_the_configurations_can_be_used(deploy: Path, folder: str) -> None:
+    loaded = load_configuration(deploy / folder / "wsgw.yaml", {})
+
+    assert [backend.id for backend in loaded.components.backends] == ["blue", "green"]
+    assert loaded.config.server.admin.address.host == ""
+
+
+def test_kustomize_takes_in_every_manifest(deploy: Path, manifests: Manifests) -> None:
+    folder = deploy / "kubernetes"
+    kustomization = manifests["Kustomization"]
+    named = [*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"]]
+    assert {*named, "kustomization.yaml"} == {file.name for file in folder.iterdir()}
+
+
+def test_compose_starts_what_is_there(root: Path, deploy: Path) -> None:
+    services = yaml.safe_load((deploy / "compose" / "compose.yaml").read_text("utf-8"))["services"]
+    build = services["gateway"]["build"]
+    context = (deploy / "compose" / build["context"]).resolve()
+    assert context == root
+    assert (context / build["dockerfile"]).is_file()
+    config = yaml.safe_load((deploy / "compose" / "wsgw.yaml").read_text("utf-8"))
+    for backend in config["upstream"]["backends"]:
+        host, port = re.fullmatch(r"ws://(\w+):(\d+)", backend["url"]).groups()  # type: ignore[union-attr]  # fails if it is not
+        assert services[host]["command"][0] == port
+    assert {"redis", "rabbitmq"} <= set(services)
+
+
+def test_the_dockerfiles_sources_are_in_the_context(root: Path, deploy: Path) -> None:
+    ignore = (deploy / "container" / "Dockerfile.dockerignore").read_text("utf-8").split()
+    kept = [line[1:] for line in ignore if line.startswith("!")]
+    assert [name for name in kept if not (root / name).exists()] == []
+    assert {"wsgw_core", "plugins", "bundle", "pyproject.toml", "constraints.txt"} <= set(kept)
+
+
+def test_labels_and_ports_of_the_manifests_match(manifests: Manifests) -> None:
+    spec = manifests["Deployment wsgw"]["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"] == labels
+    assert manifests["PodDisruptionBudget wsgw"]["spec"]["selector"]["matchLabels"] == labels
+    [container] = spec["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    for name in ("Service wsgw", "Service wsgw-admin"):
+        service = manifests[name]["spec"]
+        assert service["selector"] == labels
+        assert {port["targetPort"] for port in service["ports"]} <= set(ports)
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        assert container[probe]["httpGet"]["port"] == "admin"
+    target = manifests["HorizontalPodAutoscaler wsgw"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", "wsgw")
+
+
+def test_ports_are_those_of_the_configuration(deploy: Path, manifests: Manifests) -> None:
+    loaded = load_configuration(deploy / "kubernetes" / "wsgw.yaml", {})
+    [container] = manifests["Deployment wsgw"]["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {
+        "websocket": loaded.config.server.frontend.address.port,
+        "admin": loaded.config.server.admin.address.port,
+    }
+    assert container["args"][:2] == ["run", "-c"]
+    [mount] = container["volumeMounts"]
+    assert str(Path(container["args"][2]).parent) == mount["mountPath"]
+
+
+def test_the_time_to_leave_is_long_enough_everywhere(deploy: Path, manifests: Manifests) -> None:
+    pod = manifests["Deployment wsgw"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    before = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
+    services = yaml.safe_load((deploy / "compose" / "compose.yaml").read_text("utf-8"))["services"]
+    unit = (deploy / "systemd" / "wsgw.service").read_text("utf-8")
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop
+    needed = {}
+    for folder in ("compose", "kubernetes"):
+        config = load_configuration(deploy / folder / "wsgw.yaml", {}).config
+        needed[folder] = config.limits.close_timeout * 2 + 5  # clients, then backends
+    assert pod["terminationGracePeriodSeconds"] >= before + needed["kubernetes"]
+    assert seconds(services["gateway"]["stop_grace_period"]) >= needed["compose"]
+    assert int(stop[1]) >= needed["kubernetes"]
+
+
+def test_the_image_does_not_run_as_root(
+    instructions: dict[str, list[str]], manifests: Manifests
+) -> None:
+    [user] = instructions["USER"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    pod = manifests["Deployment wsgw"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    [container] = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True

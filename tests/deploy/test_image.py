@@ -1,0 +1,111 @@
+"""What the image runs, run without it: as nobody, in a folder that cannot be written to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+class Image:
+    """The image's folder and command, with the packages that the tests run with."""
+
+    def __init__(self, folder: Path, instructions: dict[str, list[str]]) -> None:
+        self.folder = folder
+        self._instructions = instructions
+        self._user = int(instructions["USER"][0].partition(":")[0])
+        self._interpreter = _readable_interpreter()
+        self._packages = [path for path in sys.path if path.endswith("site-packages")]
+        folder.chmod(0o555)
+
+    def command(self, text: str) -> list[str]:
+        """Return a command of the Dockerfile, whose programs are those of the tests."""
+        program, *arguments = json.loads(text)
+        name = Path(program).name
+        start = f"import site; [site.addsitedir(p) for p in {self._packages!r}]; "
+        if name == "wsgw":
+            start += "from wsgw_core.cli.main import main; main()"
+            return [self._interpreter, "-P", "-c", start, *arguments]
+        assert name == "python"
+        assert arguments[0] == "-c"
+        return [self._interpreter, "-P", "-c", start + arguments[1]]
+
+    def start(self, command: list[str], **variables: str) -> subprocess.Popen[str]:
+        """Start a command as the image does: nobody's, in a folder that cannot be written to."""
+        environment: dict[str, str] = {}
+        for line in self._instructions["ENV"]:
+            environment |= dict(word.split("=", 1) for word in shlex.split(line))
+        as_root = os.geteuid() == 0
+        return subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env={**environment, "HOME": "/nonexistent", **variables},
+            user=self._user if as_root else None,
+            group=self._user if as_root else None,
+            extra_groups=[] if as_root else None,
+        )
+
+
+def _readable_interpreter() -> str:
+    """Return an interpreter of this version that everybody may start."""
+    for candidate in (Path(sys.executable).resolve(), *_installed_interpreters()):
+        if os.geteuid() or all(folder.stat().st_mode & 1 for folder in candidate.parents):
+            return str(candidate)
+    pytest.skip("only root can read the interpreter that the tests run with")
+
+
+def _installed_interpreters() -> list[Path]:
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return [
+        path for path in (Path("/usr/bin") / name, Path("/usr/local/bin") / name) if path.exists()
+    ]
+
+
+@pytest.fixture
+def image(instructions: dict[str, list[str]]) -> Iterator[Image]:
+    with tempfile.TemporaryDirectory() as folder:  # where nobody may look, unlike in tmp_path
+        yield Image(Path(folder), instructions)
+
+
+def test_the_entry_command_runs_as_nobody_and_stops_at_the_images_signal(
+    image: Image, instructions: dict[str, list[str]]
+) -> None:
+    entry = json.loads(instructions["ENTRYPOINT"][0])
+    command = image.command(json.dumps([*entry, *json.loads(instructions["CMD"][0])]))
+    number = getattr(signal, instructions["STOPSIGNAL"][0])
+
+    with image.start(command, BE_URLS="ws://127.0.0.1:1", FE_ADDR="127.0.0.1:0") as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            while said and "listening on" not in said:
+                said = process.stderr.readline()
+            assert said.startswith("wsgw: listening on 127.0.0.1:")
+            process.send_signal(number)
+            rest = process.stderr.read()
+            assert process.wait(30) == 0, rest
+        finally:
+            process.kill()
+
+
+def test_the_entry_command_tells_what_is_missing(
+    image: Image, instructions: dict[str, list[str]]
+) -> None:
+    entry = json.loads(instructions["ENTRYPOINT"][0])
+    command = image.command(json.dumps([*entry, *json.loads(instructions["CMD"][0])]))
+
+    with image.start(command) as process:
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert said.startswith("wsgw: upstream: no backend: give one in upstream.backends")
