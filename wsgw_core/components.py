@@ -29,11 +29,16 @@ _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class BackendComponent:
-    """One backend: its id, its kind and its checked options."""
+    """One backend: its entry in the configuration, its kind and the checked options of its kind."""
 
-    id: str
+    entry: BackendEntry
     registration: Registration[BackendFactory]
     options: Options
+
+    @property
+    def id(self) -> str:
+        """The name for operators."""
+        return self.entry.effective_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ def resolve_entries(
     resolver = _Resolver(origins, missing)
     components = Components(
         backends=tuple(
-            BackendComponent(entry.effective_id, registration, options)
+            BackendComponent(entry, registration, options)
             for entry, registration, options in resolver.resolve(entries.backends, plugins.backends)
         ),
         valves=tuple(

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -24,6 +25,8 @@ from .api.options import HeaderName
 from .origin_pattern import OriginPattern
 from .server_tls_options import ServerTlsOptions
 from .websocket import CompressionOptions
+
+DEFAULT_BREAKER_THRESHOLD = 10
 
 
 class Address(NamedTuple):
@@ -215,6 +218,18 @@ class BackendEntry(Entry):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     url: str | None = None
+    breaker_threshold: int = Field(
+        default=DEFAULT_BREAKER_THRESHOLD,
+        description="failures in a row after which the backend is left alone for a while; negative:"
+        " never",
+    )
+
+    @field_validator("breaker_threshold")
+    @classmethod
+    def _not_zero(cls, threshold: int) -> int:
+        if threshold == 0:
+            raise ValueError("a number above 0, or a negative one for no breaker")
+        return threshold
 
     @model_validator(mode="after")
     def _identify(self) -> BackendEntry:

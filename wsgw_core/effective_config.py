@@ -31,8 +31,12 @@ def _plain_config(loaded: Configuration) -> dict[str, Any]:
     config, components = loaded.config, loaded.components
     plain = _plain(config)
     plain["upstream"]["backends"] = [
-        {"id": component.id, **_entry(entry, component.options)}
-        for entry, component in zip(config.upstream.backends, components.backends, strict=True)
+        {
+            "id": one.id,
+            **_entry(one.entry, one.options),
+            "breaker-threshold": one.entry.breaker_threshold,
+        }
+        for one in components.backends
     ]
     plain["valves"] = _entries(config.valves, [one.options for one in components.valves])
     for number, valve in enumerate(config.valves):

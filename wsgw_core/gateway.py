@@ -20,8 +20,9 @@ from .frontend.request_headers import RequestHeaders
 from .frontend.server_tls import ServerTls
 from .frontend.trusted_proxies import TrustedProxies
 from .metrics import GatewayCounters
-from .pool.backend_pool import BackendPool, PooledBackend
+from .pool.backend_pool import BackendPool
 from .pool.dialler import Dialler
+from .pool.open_backends import OpenBackends
 from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
@@ -64,7 +65,15 @@ class Gateway:
         limits = config.limits.for_plugins()
         read_batch = ReadBatch()
         try:
-            pool = BackendPool(await self._open_backends(limits, read_batch))
+            pool = BackendPool()
+            backends = OpenBackends(
+                pool,
+                lambda backend_id: self._backend_context(backend_id, limits, read_batch),
+                self._logger,
+            )
+            self._resources.push_async_callback(backends.close)
+            for component in self._components.backends:
+                await backends.add(component)
             environment = self._environment(pool, counters, read_batch)
             context = PluginContext(environment.clock, self._logger, self.metrics)
             gates = [
@@ -158,23 +167,18 @@ class Gateway:
         self._resources.callback(tls.close)
         return tls
 
-    async def _open_backends(self, limits: Limits, read_batch: ReadBatch) -> list[PooledBackend]:
-        opened = []
-        for component in self._components.backends:
-            context = BackendContext(
-                backend_id=component.id,
-                clock=asyncio.get_running_loop(),
-                limits=limits,
-                ping_timeout=self._config.failover.ping_timeout,
-                logger=self._logger.getChild(component.id),
-                metrics=self.metrics,
-                read_batch=read_batch,
-            )
-            backend = component.registration.factory(component.options, context)
-            self._resources.push_async_callback(backend.close)
-            await backend.open()
-            opened.append(PooledBackend(component.id, backend))
-        return opened
+    def _backend_context(
+        self, backend_id: str, limits: Limits, read_batch: ReadBatch
+    ) -> BackendContext:
+        return BackendContext(
+            backend_id=backend_id,
+            clock=asyncio.get_running_loop(),
+            limits=limits,
+            ping_timeout=self._config.failover.ping_timeout,
+            logger=self._logger.getChild(backend_id),
+            metrics=self.metrics,
+            read_batch=read_batch,
+        )
 
     def _environment(
         self, pool: BackendPool, counters: GatewayCounters, read_batch: ReadBatch

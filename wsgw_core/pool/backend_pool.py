@@ -2,52 +2,139 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from ..api import Backend
+from ..config import DEFAULT_BREAKER_THRESHOLD
+from .breaker import Breaker
 
 
 class PooledBackend:
     """One backend and what is known of it.
 
+    Args:
+        backend_id: for operators, unique in the gateway.
+        backend: the plugin's object, opened.
+        breaker_threshold: failures in a row after which it is left alone; negative: never.
+        logger: told when the breaker trips and closes.
+
     Attributes:
-        id: for operators.
-        backend: the plugin's object.
-        enabled: whether new sessions may use it.
-        active, total, failures: connections now, connections ever, failed dials.
+        id, backend, breaker: see above.
+        enabled: whether new connections may be made to it.
+        healthy: what the last health checks have found.
+        removed: it is not in its pool any more.
+        active, total, failures: connections now, connections ever; failed dials and connections
+            lost before they had proved themselves.
     """
 
-    __slots__ = ("active", "backend", "enabled", "failures", "id", "total")
+    __slots__ = (
+        "_logger",
+        "active",
+        "backend",
+        "breaker",
+        "enabled",
+        "failures",
+        "healthy",
+        "id",
+        "removed",
+        "total",
+    )
 
-    def __init__(self, backend_id: str, backend: Backend) -> None:
+    def __init__(
+        self,
+        backend_id: str,
+        backend: Backend,
+        breaker_threshold: int = DEFAULT_BREAKER_THRESHOLD,
+        logger: logging.Logger | None = None,
+    ) -> None:
         self.id = backend_id
         self.backend = backend
+        self.breaker = Breaker(breaker_threshold)
         self.enabled = True
+        self.healthy = True
+        self.removed = False
         self.active = 0
         self.total = 0
         self.failures = 0
+        self._logger = logger or logging.getLogger("wsgw")
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes part as it should: enabled, healthy and not tripped."""
+        return self.enabled and self.healthy and not self.breaker.tripped
+
+    def connected(self) -> None:
+        """Count a connection."""
+        self.total += 1
+        if self.breaker.connected():
+            self._logger.info("backend %s: breaker closed, a trial has connected", self.id)
+
+    def failed(self, now: float, reason: str) -> None:
+        """Count a failure that is the backend's own.
+
+        Args:
+            now: the clock's time in seconds.
+            reason: for the log.
+        """
+        self.failures += 1
+        if self.breaker.failed(now):
+            self._logger.warning("backend %s: breaker tripped: %s", self.id, reason)
 
 
 class BackendPool:
-    """Offers backends in turn (round robin).
+    """Offers backends in turn (round robin); backends can be added and removed at any time.
 
     The turn is that of the one whose last turn is longest ago; so those that are left share fairly
     whatever is disabled or has failed.
     """
 
-    def __init__(self, backends: Iterable[PooledBackend]) -> None:
-        self.backends = tuple(backends)
-        self._turns = list(self.backends)
+    def __init__(self, backends: Iterable[PooledBackend] = ()) -> None:
+        self._backends: dict[str, PooledBackend] = {}
+        self._turns: list[PooledBackend] = []
+        for backend in backends:
+            self.add(backend)
 
-    def candidates(self, *, last: PooledBackend | None = None) -> list[PooledBackend]:
-        """Return the enabled backends in the order in which to try them, each once.
+    @property
+    def backends(self) -> tuple[PooledBackend, ...]:
+        """All of them, in the order in which they were added."""
+        return tuple(self._backends.values())
+
+    def find(self, backend_id: str) -> PooledBackend | None:
+        """Return the backend of an id."""
+        return self._backends.get(backend_id)
+
+    def add(self, backend: PooledBackend) -> None:
+        """Offer a backend from now on.
+
+        Raises:
+            ValueError: there is one of this id.
+        """
+        if backend.id in self._backends:
+            raise ValueError(f"backend {backend.id!r} exists already")
+        self._backends[backend.id] = backend
+        self._turns.append(backend)
+
+    def remove(self, backend: PooledBackend) -> None:
+        """Offer a backend no more; its connections are somebody else's business."""
+        backend.removed = True
+        del self._backends[backend.id]
+        self._turns.remove(backend)
+
+    def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
+        """Return the backends in the order in which to try them, each once.
+
+        Disabled ones and those whose breaker allows no dial are not among them. Those that a health
+        check has found wanting come behind all others: the check may be wrong, and a client that
+        has no other backend is better off with a doubtful one.
 
         Args:
+            now: the clock's time in seconds, for the breakers.
             last: the one that has just failed; offered after all others.
         """
-        usable = [backend for backend in self._turns if backend.enabled]
-        usable.sort(key=lambda backend: backend is last)  # stable
-        if usable:
-            self._turns.remove(usable[0])
-            self._turns.append(usable[0])
-        return usable
+        offered = [each for each in self._turns if each.enabled and each.breaker.allows(now)]
+        offered.sort(key=lambda each: (not each.healthy, each is last))  # stable
+        if offered:
+            self._turns.remove(offered[0])
+            self._turns.append(offered[0])
+        return offered

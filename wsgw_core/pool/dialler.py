@@ -77,7 +77,7 @@ class Dialler:
         deadline: float | None = None,
         last: PooledBackend | None = None,
     ) -> Dialled[SinkT]:
-        """Try each enabled backend at most once.
+        """Try each backend that the pool offers at most once.
 
         Args:
             request: what the session wants; when it is a reconnect, the backend must choose the
@@ -94,49 +94,74 @@ class Dialler:
         reasons = []
         lacks = 0  # of our own
         now = asyncio.get_running_loop().time
-        for pooled in self._pool.candidates(last=last):
+        for pooled in self._pool.candidates(now(), last=last):
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
                 break
-            sink = make_sink()
-            lacking = False
+            if pooled.removed or not pooled.breaker.allows(now()):
+                continue  # since the others were tried
             try:
-                async with asyncio.timeout(left):
-                    connection = await pooled.backend.connect(request, sink)
-            except BackendDeclined as declined:
-                if not request.reconnect or declined.status not in self._retry_statuses:
-                    self._counters.dials_declined.value += 1
-                    raise
-                reason = str(declined)
+                return await self._attempt(pooled, request, make_sink(), left)
+            except BackendDeclined:
+                self._counters.dials_declined.value += 1
+                raise
             except BackendUnavailable as unavailable:
-                reason = unavailable.reason
                 lacking = isinstance(unavailable, OutOfResources)
-            except TimeoutError:
-                reason = f"dial took longer than {left:g} s"
-            except Exception as error:
-                self._logger.exception("backend %s: fault in its plugin", pooled.id)
-                reason = f"fault in its plugin: {type(error).__name__}"
-            else:
-                expected = request.subprotocols[0] if request.subprotocols else None
-                if not request.reconnect or connection.subprotocol == expected:
-                    pooled.total += 1
-                    self._counters.dials_succeeded.value += 1
-                    return Dialled(pooled, connection, sink)
-                connection.close(1002, "not the session's subprotocol")
-                reason = f"chose subprotocol {connection.subprotocol!r} instead of {expected!r}"
-            reasons.append(f"{pooled.id}: {reason}")
+                lacks += lacking
+                reasons.append(f"{pooled.id}: {unavailable.reason}")
+                self._count_failure(pooled, unavailable.reason, now(), lacking=lacking)
             self._logger.info("session %s: dial failed: %s", request.session_id, reasons[-1])
-            lacks += lacking
-            self._count_failure(pooled, reasons[-1], lacking=lacking)
         raise NoBackend(
-            "; ".join(reasons) or "no backend is enabled, or no time left",
+            "; ".join(reasons) or "no backend is enabled and untripped, or no time left",
             local=0 < lacks == len(reasons),
         )
 
-    def _count_failure(self, pooled: PooledBackend, reason: str, *, lacking: bool) -> None:
+    async def _attempt(
+        self, pooled: PooledBackend, request: DialRequest, sink: SinkT, left: float
+    ) -> Dialled[SinkT]:
+        """Dial one backend; raises BackendDeclined or BackendUnavailable."""
+        trial = pooled.breaker.begin()
+        try:
+            async with asyncio.timeout(left):
+                connection = await pooled.backend.connect(request, sink)
+        except BackendDeclined as declined:
+            if not request.reconnect or declined.status not in self._retry_statuses:
+                raise
+            raise BackendUnavailable(str(declined)) from declined
+        except BackendUnavailable:
+            raise
+        except TimeoutError as error:
+            raise BackendUnavailable(f"dial took longer than {left:g} s") from error
+        except Exception as error:
+            self._logger.exception("backend %s: fault in its plugin", pooled.id)
+            reason = f"fault in its plugin: {type(error).__name__}"
+            raise BackendUnavailable(reason) from error
+        finally:
+            if trial:
+                pooled.breaker.end_trial()
+        expected = request.subprotocols[0] if request.subprotocols else None
+        if request.reconnect and connection.subprotocol != expected:
+            connection.close(1002, "not the session's subprotocol")
+            raise BackendUnavailable(
+                f"chose subprotocol {connection.subprotocol!r} instead of {expected!r}"
+            )
+        if _was_removed(pooled):
+            connection.close(1001, "backend was removed")
+            raise BackendUnavailable("was removed while it was dialled")
+        pooled.connected()
+        self._counters.dials_succeeded.value += 1
+        return Dialled(pooled, connection, sink)
+
+    def _count_failure(
+        self, pooled: PooledBackend, reason: str, now: float, *, lacking: bool
+    ) -> None:
         if lacking:
             self._counters.local_dial_errors.value += 1
-            self._warn("out of descriptors, ports or memory: %s", reason)
+            self._warn("out of descriptors, ports or memory: %s: %s", pooled.id, reason)
         else:
-            pooled.failures += 1
             self._counters.dials_failed.value += 1
+            pooled.failed(now, reason)
+
+
+def _was_removed(pooled: PooledBackend) -> bool:
+    return pooled.removed  # a call, since it may have changed while another was awaited

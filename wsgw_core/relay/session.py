@@ -144,6 +144,7 @@ class Session:
         self._created = True
         self._tell_listeners("session_created")
         self._begin_link()
+        self._await_proof()
 
     # What the client's socket calls
 
@@ -235,8 +236,8 @@ class Session:
         ledger, now = self._ledger, self._environment.clock.time()
         ledger.delivered(count, now)
         self._environment.counters.replies_expired.value += ledger.expire(now)
-        if self._failover is not None:
-            self._failover_is_over()
+        if self._stable_timer is not None:
+            self._backend_proved()
         self._ledger_shrank()
 
     def backend_writable(self, writable: bool) -> None:
@@ -248,8 +249,12 @@ class Session:
 
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
+        proved = self._stable_timer is None
         lost = self._let_go()
         self._log("backend %s closed: %d %s", lost.id, close.code, close.reason)
+        if close.abnormal and not proved:
+            reason = f"connection lost at once: {close.code} {close.reason}".rstrip()
+            lost.failed(self._environment.clock.time(), reason)
         flushing = self._state is State.FLUSHING
         owing = bool(self._ledger) or not flushing
         if close.abnormal and owing and self._environment.failover.enabled:
@@ -460,12 +465,20 @@ class Session:
         )
         self._tell_listeners("session_failed_over", failover.last.id, dialled.backend.id)
         self._begin_link()
+        self._await_proof()
+
+    def _await_proof(self) -> None:
+        """Trust the backend when it has acknowledged something, or when its connection lasts."""
+        environment = self._environment
         self._stable_timer = environment.clock.call_later(
-            environment.failover.stable, self._failover_is_over
+            environment.failover.stable, self._backend_proved
         )
 
-    def _failover_is_over(self) -> None:
+    def _backend_proved(self) -> None:
+        """End the failover, if there is one."""
         self._failover = None
+        if self._link is not None:
+            self._link.backend.breaker.proved()
         if self._stable_timer is not None:
             self._stable_timer.cancel()
             self._stable_timer = None

@@ -25,10 +25,9 @@ class Bench:
     def __init__(self, *names: str) -> None:
         self.backends = [FakeBackend(name) for name in names]
         self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
+        self.pool = BackendPool(self.pooled)
         self.counters = GatewayCounters(Metrics())
-        self.dialler = Dialler(
-            BackendPool(self.pooled), (408, 429), self.counters, logging.getLogger("wsgw.test")
-        )
+        self.dialler = Dialler(self.pool, (408, 429), self.counters, logging.getLogger("wsgw.test"))
         self.sinks: list[RecordingSink] = []
 
     def _make_sink(self) -> RecordingSink:
@@ -119,7 +118,7 @@ async def test_the_last_one_comes_last() -> None:
 async def test_without_an_enabled_backend_there_is_none() -> None:
     bench = Bench("a")
     bench.pooled[0].enabled = False
-    with pytest.raises(NoBackend, match="no backend is enabled"):
+    with pytest.raises(NoBackend, match="no backend is enabled and untripped"):
         await bench.dial()
 
 
@@ -228,6 +227,101 @@ class TestSubprotocol:
         bench.backends[0].will(Accept("chat"))
         request = DialRequest("s1", "/chat", reconnect=True)
         assert (await bench.dial(request)).backend.id == "b"
+
+
+class TestBreaker:
+    @on_virtual_clock
+    async def test_a_tripped_backend_is_skipped_until_one_trial_is_due(self) -> None:
+        bench = Bench("a")
+        bench.backends[0].otherwise = Unavailable("no route")
+        for _ in range(12):
+            with pytest.raises(NoBackend):
+                await bench.dial()
+        assert len(bench.backends[0].requests) == 10
+        assert bench.pooled[0].breaker.tripped
+        await asyncio.sleep(0.7)
+        bench.backends[0].otherwise = Hang()
+        trial = asyncio.create_task(bench.dial())
+        await bench.backends[0].until_dialled(11)
+        with pytest.raises(NoBackend, match="untripped"):
+            await bench.dial()
+        with pytest.raises(NoBackend):
+            await trial
+        bench.backends[0].otherwise = Accept()
+        await asyncio.sleep(1.3)
+        await bench.dial()
+        assert not bench.pooled[0].breaker.tripped
+
+    @on_virtual_clock
+    async def test_a_cancelled_trial_lets_the_next_one_try(self) -> None:
+        bench = Bench("a")
+        for _ in range(10):
+            bench.pooled[0].failed(now(), "down")
+        await asyncio.sleep(0.7)
+        bench.backends[0].will(Hang())
+        trial = asyncio.create_task(bench.dial())
+        await bench.backends[0].until_dialled(1)
+        trial.cancel()
+        await asyncio.gather(trial, return_exceptions=True)
+        await bench.dial()
+
+    @on_virtual_clock
+    async def test_declined_answers_do_not_count(self) -> None:
+        bench = Bench("a")
+        bench.backends[0].otherwise = Decline(403)
+        for _ in range(30):
+            with pytest.raises(BackendDeclined):
+                await bench.dial()
+        assert not bench.pooled[0].breaker.tripped
+
+    @on_virtual_clock
+    async def test_what_we_lack_ourselves_does_not_count(self) -> None:
+        bench = Bench("a")
+        bench.backends[0].otherwise = Fault(OutOfResources("no descriptors"))
+        for _ in range(30):
+            with pytest.raises(NoBackend):
+                await bench.dial()
+        assert not bench.pooled[0].breaker.tripped
+        assert bench.pooled[0].failures == 0
+
+    @on_virtual_clock
+    async def test_it_is_asked_again_before_each_dial(self) -> None:
+        """Of two that are offered, the second may trip while the first is dialled."""
+        bench = Bench("a", "b")
+        bench.backends[0].otherwise = Hang()
+        dialling = asyncio.create_task(bench.dial())
+        await bench.backends[0].until_dialled(1)
+        await asyncio.sleep(9.9)
+        for _ in range(10):
+            bench.pooled[1].failed(now(), "down")
+        with pytest.raises(NoBackend):
+            await dialling
+        assert bench.backends[1].requests == []
+
+
+class TestRemoved:
+    @on_virtual_clock
+    async def test_a_backend_that_is_removed_while_it_is_dialled_is_not_used(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Accept(after=1))
+        dialling = asyncio.create_task(bench.dial())
+        await bench.backends[0].until_dialled(1)
+        bench.pool.remove(bench.pooled[0])
+        assert (await dialling).backend.id == "b"
+        refused = bench.backends[0].connections[0]
+        assert refused.close_request is not None
+        assert not refused.started
+
+    @on_virtual_clock
+    async def test_nor_one_that_is_removed_before(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].otherwise = Hang()
+        dialling = asyncio.create_task(bench.dial())
+        await bench.backends[0].until_dialled(1)
+        bench.pool.remove(bench.pooled[1])
+        with pytest.raises(NoBackend):
+            await dialling
+        assert bench.backends[1].requests == []
 
 
 @on_virtual_clock

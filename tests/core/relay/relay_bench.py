@@ -64,6 +64,7 @@ class RelayBench:
         backends: in the order of configuration; two that must be told to acknowledge by default.
         failover, limits, valves, listeners: as a gateway would have them configured.
         headers, subprotocols: the client's.
+        breaker_threshold: of each backend; none has a breaker unless a test asks for it.
 
     Attributes:
         client: the session's client.
@@ -83,12 +84,16 @@ class RelayBench:
         listeners: Sequence[SessionListener] = (),
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
+        breaker_threshold: int = -1,
     ) -> None:
         self.backends = backends or (FakeBackend("blue"), FakeBackend("green"))
         self.client = FakeClient()
         self.counters = GatewayCounters(Metrics())
         self.table = SessionTable()
-        self.pooled = [PooledBackend(backend.backend_id, backend) for backend in self.backends]
+        self.pooled = [
+            PooledBackend(backend.backend_id, backend, breaker_threshold)
+            for backend in self.backends
+        ]
         self.failover = failover or FailoverOptions()
         self.limits = limits or LimitOptions()
         logger = logging.getLogger("wsgw.test")

@@ -1,0 +1,87 @@
+"""Keeps sessions away from a backend that fails again and again."""
+
+from __future__ import annotations
+
+import random
+
+_FIRST_PAUSE = 0.5  # seconds from a trip to the first trial
+_LONGEST_PAUSE = 2.0  # clients that are held must soon see a backend come back
+_JITTER = 0.25
+
+
+class Breaker:
+    """Trips after several failures in a row, and then lets one dial try every now and then.
+
+    A connection closes it again, but on probation: until the connection has proved itself, a single
+    failure trips it anew. So a backend that accepts and drops is no better than one that refuses.
+
+    All times are those of one monotonic clock, in seconds.
+
+    Args:
+        threshold: failures in a row that trip it; negative: it never trips.
+
+    Attributes:
+        tripped: whether the backend is to be skipped, but for trials.
+        trips: how often it has tripped.
+    """
+
+    __slots__ = ("_failures", "_next_trial", "_pause", "_threshold", "_trying", "tripped", "trips")
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold = threshold
+        self._failures = 0  # in a row
+        self._pause = _FIRST_PAUSE
+        self._next_trial = 0.0
+        self._trying = False
+        self.tripped = False
+        self.trips = 0
+
+    def allows(self, now: float) -> bool:
+        """Tell whether a dial may be made: always, or as a trial."""
+        return not self.tripped or (not self._trying and now >= self._next_trial)
+
+    def begin(self) -> bool:
+        """Note that a dial that was allowed begins; tell whether it is a trial: one at a time."""
+        if self.tripped:
+            self._trying = True
+        return self.tripped
+
+    def end_trial(self) -> None:
+        """Note that a trial is over, whatever came of it."""
+        self._trying = False
+
+    def failed(self, now: float) -> bool:
+        """Count a failure of the backend; tell whether that has tripped the breaker."""
+        self._failures += 1
+        if self.tripped:
+            if now >= self._next_trial:  # else the dial had begun before it tripped
+                self._wait(now)
+        elif 0 <= self._threshold <= self._failures:
+            self.tripped = True
+            self.trips += 1
+            self._wait(now)
+            return True
+        return False
+
+    def connected(self) -> bool:
+        """Note a connection, which must still prove itself; tell whether it was tripped."""
+        was_tripped, self.tripped = self.tripped, False
+        if self._threshold >= 0:
+            self._failures = min(self._failures, self._threshold - 1)
+        return was_tripped
+
+    def proved(self) -> None:
+        """Note that a connection works: what was before is forgotten."""
+        if not self.tripped:
+            self._failures = 0
+            self._pause = _FIRST_PAUSE
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        self.tripped = False
+        self.proved()
+
+    def _wait(self, now: float) -> None:
+        jittered = self._pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        self._next_trial = now + jittered
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -1,0 +1,84 @@
+"""Makes, opens and closes the backends of one gateway, at its start and while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ..api import BackendContext
+from ..components import BackendComponent
+from .backend_pool import BackendPool, PooledBackend
+
+
+class OpenBackends:
+    """Puts backends into a pool and takes them out again.
+
+    Args:
+        pool: the pool.
+        make_context: makes what a backend's factory is given, for the backend's id.
+        logger: for faults of plugins.
+    """
+
+    def __init__(
+        self,
+        pool: BackendPool,
+        make_context: Callable[[str], BackendContext],
+        logger: logging.Logger,
+    ) -> None:
+        self._pool = pool
+        self._make_context = make_context
+        self._logger = logger
+        self._components: dict[PooledBackend, BackendComponent] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def add(self, component: BackendComponent) -> PooledBackend:
+        """Make a backend, open it, and offer it.
+
+        Raises:
+            ConfigurationError: it cannot work as configured.
+            ValueError: there is one of this id.
+        """
+        backend = component.registration.factory(
+            component.options, self._make_context(component.id)
+        )
+        pooled = PooledBackend(
+            component.id, backend, component.entry.breaker_threshold, self._logger
+        )
+        try:
+            await backend.open()
+            self._pool.add(pooled)
+        except BaseException:
+            await self._close(pooled)
+            raise
+        self._components[pooled] = component
+        return pooled
+
+    def component_of(self, pooled: PooledBackend) -> BackendComponent:
+        """Return what a backend was made of."""
+        return self._components[pooled]
+
+    def remove(self, pooled: PooledBackend) -> None:
+        """Offer a backend no more, and close it in the background.
+
+        Its sessions are to be moved in the same turn of the loop: closing waits for its
+        connections, and has those closed that are left.
+        """
+        self._pool.remove(pooled)
+        del self._components[pooled]
+        task = asyncio.get_running_loop().create_task(self._close(pooled))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close all that are left, and wait for those that were removed."""
+        for pooled in self._pool.backends:
+            self.remove(pooled)
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _close(self, pooled: PooledBackend) -> None:
+        try:
+            await pooled.backend.close()
+        except Exception:
+            self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
