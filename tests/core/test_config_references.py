@@ -17,7 +17,7 @@ from wsgw_core.components import (
     ListenerComponent,
     ValveComponent,
 )
-from wsgw_core.config import GatewayConfig
+from wsgw_core.config import BackendEntry, GatewayConfig
 from wsgw_core.config_problems import KeyPath, Origins
 from wsgw_core.config_references import file_problems
 
@@ -51,7 +51,9 @@ def configured(
 ) -> Components:
     return Components(
         backends=tuple(
-            BackendComponent(f"b{number}", registration(), options)
+            BackendComponent(
+                BackendEntry(kind="scripted", id=f"b{number}"), registration(), options
+            )
             for number, options in enumerate(backends)
         ),
         valves=tuple(ValveComponent(registration(), options, "close") for options in valves),
