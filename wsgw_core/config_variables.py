@@ -51,6 +51,7 @@ def layer_from_variables(environment: Mapping[str, str], below: Mapping[str, Any
         and name not in _OTHERS
         and ("__" in name or not _SERVICE_LINK.match(name))
         and environment[name].strip()
+        and name.isprintable()  # no shell and no container sets another
     ]
     # The items of a list in their order, `..._10` behind `..._9`.
     for name in sorted(names, key=lambda name: [_part(part) for part in name.split("__")]):
