@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 if sys.platform != "win32":
     import resource
 
-_RESERVED = 100  # no session's: standard streams, listeners, the loop's own, health checks, spare
+_RESERVED = 100  # no session's: standard streams, listeners, the loop's own, health checks, dials
+_FOR_DIALS = 50  # of them; a quarter of all where there are few
 REFUSED_AT_ONCE = 64
 """Connections beyond all sessions that may be open at a time, to be told so."""
 
@@ -37,3 +39,23 @@ def session_capacity() -> int | None:
     """Return for how many sessions there are files: two for each; None: it is not limited."""
     limit = file_limit()
     return None if limit is None else max(1, (limit - _RESERVED - REFUSED_AT_ONCE) // 2)
+
+
+def room_for_clients(descriptor: int) -> int:
+    """Return for how many new clients there are descriptors now, one for the backend of each too.
+
+    The last ones are kept: sessions whose backend is lost need them, and clients can wait.
+
+    Args:
+        descriptor: an open one. The system takes the lowest free number for its copy, so that all
+            numbers below are in use.
+    """
+    limit = file_limit()
+    if limit is None:
+        return sys.maxsize
+    try:
+        lowest = os.dup(descriptor)
+    except OSError:
+        return 0
+    os.close(lowest)
+    return max(0, limit - min(_FOR_DIALS, limit // 4) - lowest) // 2

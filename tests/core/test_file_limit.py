@@ -15,12 +15,12 @@ def with_limits(soft: str, hard: str, code: str) -> str:
     """Return what a program prints that runs with these limits of open files."""
     program = f"""
         import resource
-        from wsgw_core.file_limit import file_limit, raise_file_limit, session_capacity
+        from wsgw_core.file_limit import file_limit, raise_file_limit
+        from wsgw_core.file_limit import room_for_clients, session_capacity
         resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-        {code}
     """
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
+        [sys.executable, "-c", textwrap.dedent(program) + textwrap.dedent(code)],
         check=True,
         capture_output=True,
         text=True,
@@ -57,3 +57,28 @@ def test_without_a_limit_there_is_no_capacity(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(resource, "getrlimit", lambda _what: unlimited)
     assert file_limit.file_limit() is None
     assert file_limit.session_capacity() is None
+    assert file_limit.room_for_clients(0) > 10**9
+
+
+@pytest.mark.parametrize(
+    ("limit", "open_ones", "room"),
+    [
+        (400, 100, 125),  # 50 are kept
+        (400, 347, 1),
+        (400, 349, 0),
+        (400, 350, 0),
+        (400, 400, 0),
+        (80, 40, 10),  # 20 are kept
+        (80, 60, 0),
+    ],
+)
+def test_for_a_new_client_there_are_two_and_some_are_kept(
+    limit: int, open_ones: int, room: int
+) -> None:
+    code = f"""
+        import os
+        while os.dup(1) + 1 < {open_ones}:
+            pass
+        print(room_for_clients(1))
+    """
+    assert with_limits(str(limit), str(limit), code) == str(room)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 from ..api import Counter
+from ..file_limit import room_for_clients
 from ..rare_warning import RareWarning
 
 _AT_ONCE = 64  # connections of one socket in one turn of the loop
@@ -115,9 +116,12 @@ class Acceptor:
             return  # another socket's turn, in the same turn of the loop, has found no room
         # Those that have no transport yet have not been counted by whoever knows the room.
         room = self._room() - len(self._attaching)
+        descriptors = room_for_clients(listening.fileno())
         if room <= 0:
             self._wait("there is no room for more clients, nor for telling more of them so")
-        for _ in range(min(_AT_ONCE, room)):
+        elif descriptors <= 0:
+            self._wait("open files are short; the last ones are kept for sessions")
+        for _ in range(min(_AT_ONCE, room, descriptors)):
             try:
                 accepted, _ = listening.accept()
             except BlockingIOError:

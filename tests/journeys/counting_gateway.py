@@ -1,0 +1,36 @@
+"""A gateway as a process that tells its counters when it gets SIGUSR1.
+
+usage: python -m counting_gateway asyncio|uvloop CONFIGURATION
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from wsgw_core.cli.config_option import load
+from wsgw_core.gateway import Gateway
+
+
+async def serve(configuration: Path) -> None:
+    gateway = Gateway(*load(configuration))
+    await gateway.start()
+
+    def tell() -> None:
+        counters = {counter.name: counter.value for counter in gateway.metrics}
+        sys.stdout.write(f"counters {json.dumps(counters)}\n")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+    sys.stdout.write(f"listening on {gateway.addresses[0]}\n")
+    await asyncio.get_running_loop().create_future()  # until it is killed
+
+
+if __name__ == "__main__":
+    new_loop = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}[sys.argv[1]]
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve(Path(sys.argv[2])))
