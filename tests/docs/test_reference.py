@@ -284,7 +284,12 @@ def numbers(root: Path, files: list[str], low: int, high: int) -> set[int]:
 def test_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
     table = page("reference/statuses-and-close-codes.md").partition("## How a session ends")[0]
     documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
-    files = ["frontend/handshake.py", "frontend/request_head.py", "relay/session_opener.py"]
+    files = [
+        "frontend/admission.py",
+        "frontend/handshake.py",
+        "frontend/request_head.py",
+        "relay/session_opener.py",
+    ]
     assert documented == numbers(root, files, 300, 600) | {101}
 
 
