@@ -1,12 +1,13 @@
 """A gateway as a process that tells its counters when it gets SIGUSR1.
 
-usage: python -m counting_gateway asyncio|uvloop CONFIGURATION
+usage: python -m counting_gateway asyncio|uvloop CONFIGURATION [OPEN_FILES]
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ from wsgw_core.gateway import Gateway
 
 
 async def serve(configuration: Path) -> None:
-    gateway = Gateway(*load(configuration))
+    loaded = load(configuration)
+    gateway = Gateway(loaded.config, loaded.components)
     await gateway.start()
 
     def tell() -> None:
@@ -31,6 +33,8 @@ async def serve(configuration: Path) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[3:]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[3]), int(sys.argv[3])))
     new_loop = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}[sys.argv[1]]
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve(Path(sys.argv[2])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import ssl
 import subprocess
 import sys
@@ -31,16 +32,19 @@ from .eventually import until
 from .raw_client import RawClient, request
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
+from .server_process import ServerProcess
 
 AUTHORITY = trustme.CA()
 OLD = AUTHORITY.issue_cert("127.0.0.1")
 NEW = AUTHORITY.issue_cert("127.0.0.1")
 GATEWAY = AUTHORITY.issue_cert("gateway@example.test", common_name="gateway")
+NEW_GATEWAY = AUTHORITY.issue_cert("gateway@example.test", common_name="gateway, renewed")
 METER = AUTHORITY.issue_cert("meter@example.test", common_name="Zähler, 7\r\nX-Admin: 1")
 STRANGER = trustme.CA().issue_cert("stranger@example.test", common_name="stranger")
 EXPIRED = AUTHORITY.issue_cert("127.0.0.1", not_after=datetime.now(UTC) - timedelta(days=1))
 OTHER_NAME = AUTHORITY.issue_cert("other.test", "127.0.0.2")
-UNKNOWN = trustme.CA().issue_cert("127.0.0.1")
+OTHER_AUTHORITY = trustme.CA()
+UNKNOWN = OTHER_AUTHORITY.issue_cert("127.0.0.1")
 
 one_loop = pytest.mark.asyncio(loop_factories=["asyncio"])
 
@@ -357,6 +361,13 @@ class TestCertificatesOfClients:
         async with dial(gateway, additional_headers={"X-Client-Subject": "CN=admin"}):
             assert "X-Client-Subject" not in (await request_of(backend)).headers
 
+    async def test_one_that_need_not_be_shown_is_told_of_too(
+        self, gateway: RunningGateway, backend: ScriptedBackend
+    ) -> None:
+        async with dial(gateway, client_context(METER)):
+            told = (await request_of(backend)).headers["X-Client-Subject"]
+            assert told.startswith("CN=Z\\C3\\A4hler")
+
     async def test_one_that_nobody_has_vouched_for_is_refused_even_if_none_is_needed(
         self, gateway: RunningGateway
     ) -> None:
@@ -404,9 +415,78 @@ class TestRotation:
         async with dial(gateway) as client:
             assert serial(client) == serial_of(OLD)
 
+    async def test_towards_backends_authorities_and_the_gateways_own_certificate(
+        self,
+        start_gateway: StartGateway,
+        start_backend: StartBackend,
+        files: Files,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("wsgw_core.api.tls._LOOK_EVERY", 0.0)
+        backend = await start_backend(ssl=server_context(UNKNOWN, clients=True))
+        gateway = await start_gateway(
+            files.backend(backend, certificate=str(files.gateway)),
+        )
+        with pytest.raises(InvalidStatus):
+            await connect(gateway.url)
+        files.authority.write_bytes(OTHER_AUTHORITY.cert_pem.bytes())
+        async with connect(gateway.url) as old:
+            served = await backend.connection()
+            assert serial(served) == serial_of(GATEWAY)
+            files.put(files.gateway, NEW_GATEWAY)
+            async with connect(gateway.url):
+                assert serial(await backend.connection()) == serial_of(NEW_GATEWAY)
+            files.gateway.unlink()
+            async with connect(gateway.url):
+                assert serial(await backend.connection()) == serial_of(NEW_GATEWAY)
+            await old.send("still here")
+            assert await served.recv() == "still here"
+        assert gateway.count("tls_reloads") == 2
+        assert gateway.count("tls_reload_errors") == 1
 
-def serial(client: ClientConnection) -> str:
-    certificate = client.transport.get_extra_info("ssl_object").getpeercert()
+    @one_loop
+    @pytest.mark.slow  # files are looked at every ten seconds
+    async def test_of_both_legs_in_a_process(
+        self, start_backend: StartBackend, files: Files
+    ) -> None:
+        backend = await start_backend(ssl=server_context(clients=True))
+        file = files.folder / "wsgw.yaml"
+        file.write_text(
+            yaml.safe_dump(
+                {
+                    "server": files.frontend(reload_interval="50ms"),
+                    "upstream": {
+                        "backends": [files.backend(backend, certificate=str(files.gateway))]
+                    },
+                }
+            )
+        )
+        with ServerProcess("wsgw_core.cli.main", "run", "-c", str(file)) as process:
+            await process.start()
+            url = f"wss://127.0.0.1:{process.port}"
+
+            async def serials() -> tuple[str, str]:
+                async with connect(url, ssl=TRUSTING) as client:
+                    return serial(client), serial(await backend.connection())
+
+            async with connect(url, ssl=TRUSTING) as old:
+                served = await backend.connection()
+                assert await serials() == (serial_of(OLD), serial_of(GATEWAY))
+                files.put(files.certificate, NEW)
+                files.put(files.gateway, NEW_GATEWAY)
+                renewed = (serial_of(NEW), serial_of(NEW_GATEWAY))
+                while await serials() != renewed:  # noqa: ASYNC110 - there is no event
+                    await asyncio.sleep(0.2)
+                await old.send("still here")
+                assert await served.recv() == "still here"
+            process.signal(signal.SIGTERM)
+            assert await process.ended() == 0
+            assert not [line for line in process.lines if "listening" not in line]
+
+
+def serial(connection: Connection) -> str:
+    """Return the serial number of the certificate that the other side has shown."""
+    certificate = connection.transport.get_extra_info("ssl_object").getpeercert()
     return str(certificate["serialNumber"])
 
 
@@ -562,6 +642,42 @@ class TestBackendsThatAreNotTrusted:
         async with connect(gateway.url):
             await backend.connection()
         assert asked == ["other.test"]
+
+    async def test_without_a_given_name_the_host_of_the_url_is(
+        self, start_gateway: StartGateway, start_backend: StartBackend, files: Files
+    ) -> None:
+        asked: list[str | None] = []
+        context = server_context(AUTHORITY.issue_cert("localhost"))
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.sni_callback = lambda _tls, name, _context: asked.append(name)
+        backend = await start_backend(ssl=context)
+        entry = files.backend(backend)
+        entry["url"] = entry["url"].replace("127.0.0.1", "localhost")
+        gateway = await start_gateway(entry)
+        async with connect(gateway.url):
+            served = await backend.connection()
+            tls = served.transport.get_extra_info("ssl_object")
+            assert tls.selected_alpn_protocol() == "http/1.1"
+        assert asked == ["localhost"]
+
+    @pytest.mark.parametrize("trusted", [True, False])
+    async def test_without_an_authority_of_their_own_the_systems_are_asked(
+        self,
+        start_gateway: StartGateway,
+        start_backend: StartBackend,
+        files: Files,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        trusted: bool,
+    ) -> None:
+        if trusted:
+            monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
+        backend = await start_backend(ssl=server_context())
+        gateway = await start_gateway(backend.url.replace("ws:", "wss:"))
+        client = await asyncio.gather(connect(gateway.url), return_exceptions=True)
+        assert isinstance(client[0], ClientConnection if trusted else InvalidStatus)
+        if isinstance(client[0], ClientConnection):
+            await client[0].close()
 
     async def test_without_verification_they_are_taken_with_a_warning(
         self,

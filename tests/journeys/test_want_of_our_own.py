@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def processes() -> Iterator[ExitStack]:
         yield running
 
 
-async def start(processes: ExitStack, folder: Path, loop: str, url: str) -> Process:
+async def start(processes: ExitStack, folder: Path, loop: str, url: str, *limits: str) -> Process:
     file = folder / "wsgw.yaml"
     file.write_text(
         yaml.safe_dump(
@@ -116,7 +116,9 @@ async def start(processes: ExitStack, folder: Path, loop: str, url: str) -> Proc
             }
         )
     )
-    process = ServerProcess("counting_gateway", loop, str(file), path=Path(__file__).parent)
+    process = ServerProcess(
+        "counting_gateway", loop, str(file), *limits, path=Path(__file__).parent
+    )
     return Process(await processes.enter_context(process).start())
 
 
@@ -143,6 +145,28 @@ async def come_in(gateway: Process) -> int:
                 await asyncio.sleep(0.01)
         return refused
     raise AssertionError("never let in")
+
+
+@one_loop
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_by_itself_it_serves_as_many_as_there_are_descriptors_for(
+    processes: ExitStack, tmp_path: Path, echo: Echo, loop: str
+) -> None:
+    gateway = await start(processes, tmp_path, loop, f"ws://127.0.0.1:{echo.port}", "200")
+    async with AsyncExitStack() as clients:
+        for _ in range(18):
+            client = await clients.enter_async_context(connect(gateway.url, compression=None))
+            await client.send("hello")
+            assert await client.recv() == "hello"
+        for _ in range(50):
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(gateway.url)
+            assert caught.value.response.status_code == 503
+        counters = await gateway.counters()
+    assert counters["sessions"] == 18
+    assert counters["refused_max_sessions"] == 50
+    assert counters["local_dial_errors"] == 0
+    assert counters["accept_pauses"] == 0
 
 
 @one_loop
