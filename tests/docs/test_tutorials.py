@@ -152,7 +152,7 @@ def test_first_gateway(terminal: Terminal, tmp_path: Path, root: Path, blocks: l
         {"time.sleep(0.5)": "time.sleep(0.05)"},
         [
             ["listening on 127.0.0.1:9090", "listening on 127.0.0.1:9091"],
-            ["id: green\n"],
+            [r"id: green\b"],
             [r"wsgw: listening on 127.0.0.1:8080, 2 backends\n"],
             [r"blue 1\n", r"blue 3\n"],
             [r"green \d+\n"],
