@@ -1,0 +1,332 @@
+"""Backends that break the protocol in mid-session: the client never sees what they did."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from .conftest import StartGateway
+from .eventually import until
+from .leaving_nothing import leaving_nothing, reset
+from .raw_backend import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Act,
+    RawBackend,
+    RawPeer,
+    frame,
+    raw_backend,
+)
+from .running_gateway import RunningGateway
+
+ONE = "/one"  # where backends are hostile
+Cut = Callable[[RawPeer], Awaitable[None] | None]
+StartRaw = Callable[..., Awaitable[RawBackend]]
+
+
+@pytest.fixture
+async def start_raw() -> AsyncIterator[StartRaw]:
+    """Starts backends that play an act on some paths."""
+    async with AsyncExitStack() as running:
+
+        async def start(act: Act, *paths: str) -> RawBackend:
+            return await running.enter_async_context(raw_backend(act, *paths))
+
+        yield start
+
+
+def deflated(data: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-12)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def closing(code: int, reason: bytes = b"") -> bytes:
+    return frame(CLOSE, struct.pack("!H", code) + reason)
+
+
+VIOLATIONS = {
+    "a mask": (bytes.fromhex("8181 01020304") + b"X", 1002),
+    "a mask of zeros": (bytes.fromhex("8181 00000000") + b"X", 1002),
+    "rsv2": (frame(TEXT, b"X", reserved=2), 1002),
+    "rsv3": (frame(TEXT, b"X", reserved=1), 1002),
+    "compression that was not agreed on": (
+        frame(TEXT, deflated(b"compressed " * 10), reserved=4),
+        1002,
+    ),
+    "compressed fragments that were not agreed on": (
+        frame(TEXT, deflated(b"X" * 50)[:3], reserved=4, fin=False)
+        + frame(0, deflated(b"X" * 50)[3:]),
+        1002,
+    ),
+    "a compressed ping": (frame(PING, deflated(b"X"), reserved=4), 1002),
+    "opcode 3": (frame(3, b"X"), 1002),
+    "opcode 7": (frame(7, b"X"), 1002),
+    "opcode 11": (frame(11, b"X"), 1002),
+    "opcode 15": (frame(15, b"X"), 1002),
+    "text that is not utf-8": (frame(TEXT, b"X\xff"), 1007),
+    "a surrogate": (frame(TEXT, b"X\xed\xa0\x80"), 1007),
+    "an overlong character": (frame(TEXT, b"X\xc0\xaf"), 1007),
+    "half a character": (frame(TEXT, "Xä".encode()[:-1]), 1007),
+    "fragments that are not utf-8": (
+        frame(TEXT, b"X", fin=False) + frame(0, b"\xc3", fin=False) + frame(0, b"X"),
+        1007,
+    ),
+    "a continuation of nothing": (frame(0, b"X"), 1002),
+    "a first fragment of nothing": (frame(0, b"X", fin=False), 1002),
+    "a message amid another": (frame(TEXT, b"X", fin=False) + frame(TEXT, b"Y"), 1002),
+    "a ping in fragments": (frame(PING, b"X", fin=False), 1002),
+    "a long ping": (frame(PING, b"X" * 126), 1002),
+    "a long pong": (frame(PONG, b"X" * 70_000), 1002),
+    "a long close": (closing(1000, b"X" * 124), 1002),
+    "half a close code": (frame(CLOSE, b"\x03"), 1002),
+    "a close in fragments": (frame(CLOSE, b"", fin=False), 1002),
+    "close 0": (closing(0), 1002),
+    "close 999": (closing(999), 1002),
+    "close 1004": (closing(1004), 1002),
+    "close 1005": (closing(1005), 1002),
+    "close 1006": (closing(1006), 1002),
+    "close 1015": (closing(1015), 1002),
+    "close 2999": (closing(2999), 1002),
+    "close 5000": (closing(5000), 1002),
+    "close 65535": (closing(65535), 1002),
+    "a reason that is not utf-8": (closing(1000, b"\xff"), (1002, 1007)),
+    "a length of 64 bits and a sign": (b"\x82\x7f" + b"\xff" * 8, 1002),
+    "a length in too long a form": (b"\x81\x7e\x00\x01X", 1002),
+    "an http answer": (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", 1002),
+    "a second 101": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", 1002),
+    "a stack trace": (b"Traceback (most recent call last):\n" * 10, 1002),
+    "zeros": (bytes(100), 1002),
+}
+
+
+async def at_first(peer: RawPeer, said: bytes) -> None:
+    """Open, wait for the client's message, and say something right before what is wrong."""
+    await peer.write(peer.switching())
+    assert await peer.read_message() == b"hello"
+    await peer.write(frame(TEXT, b"before") + said)
+
+
+async def go_on_elsewhere(
+    gateway: RunningGateway, client: ClientConnection, good: RawBackend
+) -> None:
+    """What was said before the violation comes, nothing of the violation, and then another's."""
+    await client.send("hello")
+    received = [await client.recv()]
+    received.append(await client.recv())  # the message was replayed
+    await client.send("more")
+    received.append(await client.recv())
+    assert received == ["before", "hello", "more"]
+    assert good.asked[ONE] == 1
+    assert gateway.count("failovers") == 1
+    assert gateway.count("dials_failed") == 0
+    assert len(gateway.gateway.sessions) == 1
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+async def test_a_violation_moves_the_session_and_is_not_passed_on(
+    start_gateway: StartGateway, start_raw: StartRaw, name: str
+) -> None:
+    said, expected = VIOLATIONS[name]
+    codes: list[int] = []
+
+    async def act(peer: RawPeer) -> None:
+        await at_first(peer, said + frame(TEXT, b"behind"))
+        codes.append(await peer.until_gone())
+
+    good, hostile = await start_raw(act), await start_raw(act, ONE)
+    gateway = await start_gateway(
+        good.entry(), hostile.entry()
+    )  # the good client is the first one's
+    async with leaving_nothing(gateway):
+        async with connect(gateway.url + ONE) as client:
+            await go_on_elsewhere(gateway, client, good)
+        assert client.close_code == 1000
+        await until(lambda: codes, "the hostile backend was told")
+        assert codes[0] == expected or (isinstance(expected, tuple) and codes[0] in expected)
+        assert gateway.count("backend_violations") == 1
+        assert gateway.count("backend_messages_too_big") == 0
+
+
+async def cut_off(peer: RawPeer) -> None:
+    peer.writer.close()
+
+
+async def cut_by_reset(peer: RawPeer) -> None:
+    await asyncio.sleep(0.02)  # what was written is read: a RST would overtake it
+    reset(peer.writer)
+
+
+async def half_closed(peer: RawPeer) -> None:
+    peer.writer.write_eof()
+    await peer.until_gone()
+
+
+@pytest.mark.parametrize("cut", [cut_off, cut_by_reset, half_closed])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\x81",
+        b"\x81\x7e\x01",
+        frame(TEXT, b"X" * 500)[:300],
+        frame(TEXT, b"X", fin=False),
+        frame(TEXT, b"X", fin=False) + frame(0, b"Y")[:2],
+        frame(CLOSE, b"\x03\xe8")[:3],
+    ],
+)
+async def test_an_end_in_the_middle_of_something_moves_the_session(
+    start_gateway: StartGateway, start_raw: StartRaw, said: bytes, cut: Act
+) -> None:
+    async def act(peer: RawPeer) -> None:
+        await at_first(peer, said)
+        await cut(peer)
+
+    good, hostile = await start_raw(act), await start_raw(act, ONE)
+    gateway = await start_gateway(good.entry(), hostile.entry())
+    async with leaving_nothing(gateway):
+        async with connect(gateway.url + ONE) as client:
+            await go_on_elsewhere(gateway, client, good)
+        assert gateway.count("backend_violations") == 0
+
+
+async def test_half_a_frame_and_then_nothing_moves_the_session(
+    start_gateway: StartGateway, start_raw: StartRaw
+) -> None:
+    async def act(peer: RawPeer) -> None:
+        await at_first(peer, frame(TEXT, b"X" * 500)[:300])
+        await peer.until_gone()
+
+    good, hostile = await start_raw(act), await start_raw(act, ONE)
+    gateway = await start_gateway(good.entry(), hostile.entry(), failover={"ping-timeout": "1s"})
+    async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
+        await go_on_elsewhere(gateway, client, good)
+
+
+class TestBeyondALimit:
+    """A message that another backend would be asked for too."""
+
+    @pytest.mark.parametrize(
+        ("said", "limit", "told"),
+        [
+            (frame(BINARY, b"X" * 1025), "limits.max-message-size (1024 bytes)", 1009),
+            (
+                frame(TEXT, b"X" * 1000, fin=False) + frame(0, b"X" * 25),
+                "limits.max-message-size (1024 bytes)",
+                1009,
+            ),
+            (b"\x82\x7f" + struct.pack("!Q", 2**40), "limits.max-message-size (1024 bytes)", 1009),
+            (b"\x82\x7f" + struct.pack("!Q", 2**62), "limits.max-message-size (1024 bytes)", 1009),
+            (
+                frame(TEXT, b"X", fin=False) + frame(0, fin=False) * 20,
+                "limits.max-fragments (20)",
+                1008,
+            ),
+        ],
+    )
+    async def test_it_ends_the_session_and_no_other_backend_is_asked(
+        self, start_gateway: StartGateway, start_raw: StartRaw, said: bytes, limit: str, told: int
+    ) -> None:
+        codes: list[int] = []
+
+        async def act(peer: RawPeer) -> None:
+            await at_first(peer, said)
+            codes.append(await peer.until_gone())
+
+        good, hostile = await start_raw(act), await start_raw(act, ONE)
+        limits = {"max-message-size": 1024, "max-fragments": 20}
+        gateway = await start_gateway(good.entry(), hostile.entry(), limits=limits)
+        async with leaving_nothing(gateway):
+            async with connect(gateway.url + ONE) as client:
+                await client.send("hello")
+                assert await client.recv() == "before"
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+            assert client.close_code == 1011
+            assert client.close_reason == f"a message of the backend exceeds {limit}"
+            await until(lambda: codes, "the backend was told")
+            assert codes == [told]
+            assert not good.asked[ONE]
+            assert gateway.count("failovers") == 0
+            assert gateway.count("backend_messages_too_big") == 1
+            assert gateway.count("backend_violations") == 1
+
+    async def test_what_a_client_that_has_left_is_owed_is_counted(
+        self, start_gateway: StartGateway, start_raw: StartRaw
+    ) -> None:
+        async def act(peer: RawPeer) -> None:
+            await peer.write(peer.switching())
+            assert await peer.read_message() == b"hello"
+            await peer.write(frame(BINARY, b"X" * 2000))
+            await peer.until_gone()
+
+        good, hostile = await start_raw(act), await start_raw(act, ONE)
+        gateway = await start_gateway(
+            good.entry(), hostile.entry(), limits={"max-message-size": 1024}
+        )
+        async with leaving_nothing(gateway):
+            async with connect(gateway.url + ONE) as client:
+                await client.send("hello")
+            await until(lambda: gateway.count("backend_messages_too_big"), "the end")
+            assert gateway.count("undelivered_messages") == 1
+            assert not good.asked[ONE]
+
+
+class TestAllAreHostile:
+    """Sessions are moved for so long as they are held, and not as fast as backends fail."""
+
+    async def test_violations_at_once_end_with_the_hold(
+        self, start_gateway: StartGateway, start_raw: StartRaw
+    ) -> None:
+        async def act(peer: RawPeer) -> None:
+            await peer.write(peer.switching().encode() + frame(3))
+            await peer.until_gone()
+
+        backends = [await start_raw(act, ONE) for _ in range(2)]
+        gateway = await start_gateway(
+            *(backend.entry() for backend in backends),
+            failover={"hold": "1s", "max-backoff": "300ms"},
+        )
+        async with leaving_nothing(gateway):
+            async with connect(gateway.url + ONE) as client:
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+            assert client.close_code == 1013
+            dials = sum(backend.asked[ONE] for backend in backends)
+            # pauses of 25 to 50 ms at the least, then twice as long each, to 300 ms
+            assert 3 <= dials <= 12
+            assert gateway.count("failovers") == dials
+            assert gateway.count("backend_violations") == dials
+
+    async def test_nor_does_it_spin_when_messages_are_acknowledged_first(
+        self, start_gateway: StartGateway, start_raw: StartRaw
+    ) -> None:
+        """An acknowledgement ends a failover, and so could begin the next without a pause."""
+
+        async def act(peer: RawPeer) -> None:
+            await peer.write(peer.switching())
+            opcode = 0
+            while opcode != PING:
+                opcode, payload = await peer.read_frame()
+            await peer.write(frame(PONG, payload))
+            await asyncio.sleep(0.01)
+            await peer.write(frame(3))
+            await peer.until_gone()
+
+        backends = [await start_raw(act, ONE) for _ in range(2)]
+        gateway = await start_gateway(*(backend.entry() for backend in backends))
+        async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
+            began = asyncio.get_running_loop().time()
+            while asyncio.get_running_loop().time() - began < 2:
+                await client.send("again")
+                await asyncio.sleep(0.001)
+            print("DIALS", sum(backend.asked[ONE] for backend in backends))
