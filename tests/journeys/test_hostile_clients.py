@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from http import HTTPStatus
 
 import pytest
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from wsgw_core.testing.descriptors import open_descriptors
-
 from .conftest import StartBackend, StartGateway
 from .eventually import until
-from .raw_client import RawClient, raw_client, raw_websocket, request
+from .hostile_heads import HEADS
+from .leaving_nothing import leaving_nothing, reset, serve_a_good_client
+from .raw_client import raw_client, raw_websocket, request
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
-KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 PIPELINED = request() + "GET /pipelined HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -32,114 +29,6 @@ def nothing_is_worth_a_warning(caplog: pytest.LogCaptureFixture) -> Iterator[Non
     yield
     told = [one for one in caplog.get_records("call") if one.levelno >= logging.WARNING]
     assert not [one.getMessage() for one in told if one.name.partition(".")[0] != "websockets"]
-
-
-async def serve_a_good_client(gateway: RunningGateway, backend: ScriptedBackend) -> None:
-    async with connect(f"{gateway.url}/good") as client:
-        served = await backend.connection()
-        while served.request is None or served.request.path != "/good":
-            served = await backend.connection()  # that one was a hostile client's
-        await client.send("good")
-        assert await served.recv() == "good"
-        await served.send("too")
-        assert await client.recv() == "too"
-
-
-@asynccontextmanager
-async def leaving_nothing(gateway: RunningGateway, backend: ScriptedBackend) -> AsyncIterator[None]:
-    """Have tasks, descriptors and sessions be the same again after the block, and one served."""
-    await serve_a_good_client(gateway, backend)  # so that what is made once has been made
-    before = await settled()
-    yield
-    await until(
-        lambda: not len(gateway.gateway.sessions) and in_use() == before,
-        "sockets, tasks and sessions are as before",
-    )
-    await serve_a_good_client(gateway, backend)
-
-
-def in_use() -> tuple[set[asyncio.Task[object]], frozenset[str] | None]:
-    """Return the tasks and the descriptors that there are."""
-    return asyncio.all_tasks(), open_descriptors()
-
-
-async def settled() -> tuple[set[asyncio.Task[object]], frozenset[str] | None]:
-    """Return what is in use once nothing goes on."""
-    before, now = None, in_use()
-    while before != now:
-        await asyncio.sleep(0.02)
-        before, now = now, in_use()
-    return now
-
-
-def reset(client: RawClient) -> None:
-    """Break the connection off with a RST."""
-    sock = client.writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.vanish()
-
-
-HEADS = {
-    "no http": ("EHLO mail.example\r\n\r\n", 400),
-    "tls": ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    "http/0.9": ("GET /\r\n\r\n", 400),
-    "http/1.0": (request().replace("HTTP/1.1", "HTTP/1.0"), 505),
-    "http/2": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    "two empty lines first": ("\r\n\r\n" + request(), 400),
-    "bare lf": (request().replace("\r\n", "\n"), 400),
-    "bare cr": (request("X-A: a\rX-B: b"), 400),
-    "one bare lf": (request("X-A: a\nX-B: b"), 400),
-    "nul": (request("X-A: a\0"), 400),
-    "obs-fold": (request("X-A: a", " folded"), 400),
-    "space before the colon": (request("X-A : a"), 400),
-    "no header name": (request(": a"), 400),
-    "no colon": (request("X-A"), 400),
-    "two spaces": (request().replace("GET /", "GET  /"), 400),
-    "no host": (request(leave_out="Host"), 400),
-    "two hosts": (request("Host: other.example"), 400),
-    "no valid host": (request("Host: a/b", leave_out="Host"), 400),
-    "conflicting lengths": (request("Content-Length: 0", "Content-Length: 5"), 400),
-    "duplicate lengths": (request("Content-Length: 0", "Content-Length: 0"), 400),
-    "bad length": (request("Content-Length: 0x0"), 400),
-    "transfer coding": (request("Transfer-Encoding: chunked") + "0\r\n\r\n" + request(), 400),
-    "both": (request("Content-Length: 3", "Transfer-Encoding: chunked") + "abc", 400),
-    "body": (request("Content-Length: 5") + "abcde", 413),
-    "absolute uri": (request(target="http://gateway.example/"), 400),
-    "fragment": (request(target="/a#b"), 400),
-    "dot segments": (request(target="/a/../../b"), 400),
-    "encoded dots": (request(target="/a/%2e%2E/b"), 400),
-    "dots with parameters": (request(target="/a/..;x/b"), 400),
-    "backslash": (request(target="/a\\..\\b"), 400),
-    "space in the target": (request(target="/a b"), 400),
-    "not ascii": (request(target="/\xfc"), 400),
-    "post": (request().replace("GET", "POST"), 405),
-    "connect": (request(target="elsewhere.example:443").replace("GET", "CONNECT"), 405),
-    "plain": ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 426),
-    "h2c": (
-        request(
-            "Upgrade: h2c",
-            "Connection: Upgrade, HTTP2-Settings",
-            "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA",
-            leave_out="Upgrade",
-        ),
-        426,
-    ),
-    "tls upgrade": (request("Upgrade: TLS/1.0", leave_out="Upgrade"), 426),
-    "two upgrades": (request("Upgrade: h2c"), 426),
-    "version 8": (request("Sec-WebSocket-Version: 8", leave_out="Sec-WebSocket-Version"), 426),
-    "no version": (request(leave_out="Sec-WebSocket-Version"), 426),
-    "no key": (request(leave_out="Sec-WebSocket-Key"), 400),
-    "short key": (request("Sec-WebSocket-Key: c2hvcnQ=", leave_out="Sec-WebSocket-Key"), 400),
-    "two keys": (request(KEY), 400),
-    "subprotocol twice": (request("Sec-WebSocket-Protocol: a, a"), 400),
-    "commas": (request("Sec-WebSocket-Protocol: a" + "," * 30_000), 400),
-    "many extensions": (request("Sec-WebSocket-Extensions: a" + ", a" * 15_000), 400),
-    "broken extension": (request('Sec-WebSocket-Extensions: a; b="' + "\\" * 30_000), 400),
-    "two origins": (request("Origin: https://a.example", "Origin: https://b.example"), 400),
-    "large": (request("X-A: " + "a" * 70_000), 431),
-    "endless": ("GET /" + "a" * 1_000_000, 431),
-    "many headers": (request(*("a: b" for _ in range(1000))), 431),
-}
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -159,6 +48,51 @@ async def test_a_bad_head_is_refused_and_what_follows_it_is_not_read(
             assert answer.values("Allow") == (["GET"] if status == 405 else [])
             spoken = (["websocket"], ["13"]) if status == 426 else ([], [])
             assert (answer.values("Upgrade"), answer.values("Sec-WebSocket-Version")) == spoken
+        assert backend.accepted == 1  # the good client
+        assert gateway.count("handshakes_refused") == 1
+
+
+def decline(connection: ServerConnection, asked: Request) -> Response | None:
+    """Decline clients that ask for one path."""
+    if asked.path == "/declined":
+        return connection.respond(HTTPStatus.FORBIDDEN, "no\n")
+    return None
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (request(target="/declined"), 403),
+        (request("Origin: https://elsewhere.example"), 403),
+        (request(*(f"X-{number}: a" for number in range(200))), 431),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_is_pipelined_behind_a_refused_upgrade_is_never_read(
+    start_gateway: StartGateway,
+    start_backend: StartBackend,
+    asked: str,
+    status: int,
+    *,
+    at_once: bool,
+) -> None:
+    """Whoever refuses: it has crashed proxies (CVE-2026-130647), and requests are smuggled so."""
+    backend = await start_backend(process_request=decline)
+    gateway = await start_gateway(
+        backend,
+        server={"frontend": {"address": "127.0.0.1:0", "allowed-origins": ["https://a.example"]}},
+    )
+    async with leaving_nothing(gateway, backend):
+        async with raw_client(gateway.host, gateway.port) as client:
+            client.write(asked + (PIPELINED if at_once else ""))
+            answering = asyncio.create_task(client.answer())
+            while not at_once and not answering.done():
+                client.write(PIPELINED)
+                await asyncio.sleep(0.01)
+            answer = await answering
+            assert answer.status == status
+            assert answer.values("Connection") == ["close"]
+            assert b"HTTP/" not in answer.body
         assert backend.accepted == 1  # the good client
         assert gateway.count("handshakes_refused") == 1
 
@@ -282,7 +216,7 @@ async def test_a_reset_before_the_head_is_complete_and_after_it_was_refused(
             async with raw_client(gateway.host, gateway.port) as client:
                 client.write(sent)
                 await asyncio.sleep(pause)
-                reset(client)
+                reset(client.writer)
 
 
 @pytest.mark.parametrize("early", [b"", FRAME, b"x" * 200_000])
@@ -302,7 +236,7 @@ async def test_a_reset_while_the_backend_is_dialled(
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target="/slow").encode() + early)
         await dialled.get()
-        reset(client)
+        reset(client.writer)
 
 
 @pytest.mark.parametrize("sent", [b"", FRAME[:3], FRAME, FRAME + b"x"])
@@ -315,8 +249,49 @@ async def test_a_reset_of_an_open_websocket(
                 served = await backend.connection()
                 client.client.write(sent)
                 await asyncio.sleep(pause)
-                reset(client.client)
+                reset(client.client.writer)
                 await served.wait_closed()
+
+
+async def test_a_reset_in_the_middle_of_closing(
+    gateway: RunningGateway, backend: ScriptedBackend
+) -> None:
+    async with leaving_nothing(gateway, backend):
+        for pause in (0.0, 0.01):
+            async with raw_websocket(gateway.url) as client:
+                served = await backend.connection()
+                client.protocol.send_close(1000)
+                client.flush()
+                await asyncio.sleep(pause)
+                reset(client.client.writer)
+                await served.wait_closed()
+            async with raw_websocket(gateway.url) as client:
+                served = await backend.connection()
+                closing = asyncio.create_task(served.close(1000))
+                await asyncio.sleep(pause)
+                reset(client.client.writer)
+                await closing
+
+
+async def test_a_reset_while_another_backend_is_looked_for(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    looked_for = 0
+
+    def busy(connection: ServerConnection, asked: Request) -> Response | None:
+        nonlocal looked_for
+        if "X-Balancer-Reconnect" not in asked.headers:
+            return None
+        looked_for += 1
+        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "")
+
+    backend = await start_backend(process_request=busy)
+    gateway = await start_gateway(backend)
+    async with leaving_nothing(gateway, backend), raw_websocket(gateway.url) as client:
+        (await backend.connection()).transport.abort()
+        await until(lambda: looked_for, "another backend is looked for")
+        assert len(gateway.gateway.sessions) == 1
+        reset(client.client.writer)
 
 
 async def test_a_reset_while_the_gateway_writes(
@@ -327,7 +302,7 @@ async def test_a_reset_while_the_gateway_writes(
         client.client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it can
         flooding = asyncio.create_task(flood(served))
         await until(lambda: served.transport.get_write_buffer_size() > 0, "nobody reads")
-        reset(client.client)
+        reset(client.client.writer)
         await flooding
 
 
@@ -341,7 +316,7 @@ async def test_who_reads_nothing_hinders_nobody(
         flooding = asyncio.create_task(flood(served))
         await until(lambda: served.transport.get_write_buffer_size() > 0, "nobody reads")
         await serve_a_good_client(gateway, backend)
-        reset(client)
+        reset(client.writer)
         await flooding
 
 

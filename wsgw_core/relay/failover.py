@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Failover:
     """From the loss of a backend until another has proved that it lasts.
 
-    A backend that accepts and drops does not end a failover: hold and back-off go on counting.
+    A backend that accepts and drops does not end a failover: hold and back-off go on counting. One
+    that has taken messages before it drops has the hold begin anew, but not the back-off.
 
     Args:
         options: hold and back-off.
@@ -29,30 +30,43 @@ class Failover:
         lost: the backend that was lost.
     """
 
-    __slots__ = ("_backoff", "_deadline", "_options", "_tried", "last")
+    __slots__ = ("_backoff", "_deadline", "_options", "_progressed", "_tried", "last")
 
     def __init__(self, options: FailoverOptions, now: float, lost: PooledBackend) -> None:
         self._options = options
         self._deadline = now + options.hold
         self._backoff = 0.0
-        self._tried = False
+        self._tried = False  # a round, in vain
+        self._progressed = False  # since the last one
         self.last = lost
+
+    def progressed(self, now: float) -> None:
+        """Note that the replacement has taken messages."""
+        self._deadline = now + self._options.hold
+        self._progressed = True
 
     def lost_again(self, lost: PooledBackend) -> None:
         """Note that the replacement did not last."""
         self.last = lost
-        self.failed()
+        self._tried = not self._progressed
+        self._progressed = False
+        self._wait_longer()
 
     def failed(self) -> None:
         """Note a round of dials without success: the next one waits longer."""
         self._tried = True
+        self._wait_longer()
+
+    def _wait_longer(self) -> None:
         longer = self._backoff * 2 or self._options.backoff
         self._backoff = min(longer, self._options.max_backoff)
 
     def pause(self, now: float) -> float:
-        """Return how long to wait before the next round, jittered, within the hold."""
+        """Return how long to wait before the next round, jittered, within the hold if any."""
+        if self.over(now):
+            return 0.0
         jittered = self._backoff * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
-        return min(jittered, max(0.0, self._deadline - now))
+        return min(jittered, self._deadline - now) if self._options.hold else jittered
 
     @property
     def deadline(self) -> float | None:

@@ -60,6 +60,7 @@ class Session:
         "_headers",
         "_ledger",
         "_link",
+        "_proved",
         "_send",
         "_sent_messages",
         "_stable_timer",
@@ -105,6 +106,7 @@ class Session:
         self._backend_holds = ReadHolds()
         self._backend_close: Close | None = None
         self._failover: Failover | None = None
+        self._proved = False  # the backend, since the last dial
         self._stable_timer: asyncio.TimerHandle | None = None
         self._flush: ClosingFlush | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -236,7 +238,7 @@ class Session:
         ledger, now = self._ledger, self._environment.clock.time()
         ledger.delivered(count, now)
         self._environment.counters.replies_expired.value += ledger.expire(now)
-        if self._stable_timer is not None:
+        if not self._proved:
             self._backend_proved()
         self._ledger_shrank()
 
@@ -249,10 +251,9 @@ class Session:
 
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
-        proved = self._stable_timer is None
         lost = self._let_go()
         self._log("backend %s closed: %d %s", lost.id, close.code, close.reason)
-        if close.abnormal and not proved:
+        if close.abnormal and not self._proved:
             reason = f"connection lost at once: {close.code} {close.reason}".rstrip()
             lost.failed(self._environment.clock.time(), reason)
         flushing = self._state is State.FLUSHING
@@ -468,20 +469,24 @@ class Session:
         self._await_proof()
 
     def _await_proof(self) -> None:
-        """Trust the backend when it has acknowledged something, or when its connection lasts."""
-        environment = self._environment
-        self._stable_timer = environment.clock.call_later(
-            environment.failover.stable, self._backend_proved
+        self._proved = False
+        self._stable_timer = self._environment.clock.call_later(
+            self._environment.failover.stable, self._backend_lasts
         )
 
     def _backend_proved(self) -> None:
-        """End the failover, if there is one."""
-        self._failover = None
+        """Trust the backend: it has acknowledged something, or its connection lasts."""
+        self._proved = True
         if self._link is not None:
             self._link.backend.breaker.proved()
-        if self._stable_timer is not None:
-            self._stable_timer.cancel()
-            self._stable_timer = None
+        if self._failover is not None:
+            self._failover.progressed(self._environment.clock.time())
+
+    def _backend_lasts(self) -> None:
+        """End the failover, if there is one."""
+        self._failover = self._stable_timer = None
+        if not self._proved:
+            self._backend_proved()
 
     def _dial_headers(self) -> Headers:
         return (*self._headers, ("X-Wsgw-Session", self.id))

@@ -326,18 +326,35 @@ class TestFailoverDuringFailover:
         assert bench.client.closed is None
 
     @on_virtual_clock
-    async def test_an_acknowledgement_ends_it(self) -> None:
-        options = FailoverOptions(hold=3, stable=1, backoff=0.5, max_backoff=8)
+    async def test_an_acknowledgement_begins_the_hold_anew_but_not_the_back_off(self) -> None:
+        """Or a backend that acknowledges and drops would spin."""
+        options = FailoverOptions(hold=3, stable=1, backoff=0.5, max_backoff=2)
         bench = await RelayBench(FakeBackend("only"), failover=options).open()
+        paused = 0.0
         for number in range(20):
             before = now()
             connection = await bench.blue.connection(number)
-            assert now() == before
+            paused = now() - before
             bench.say("A")
             await asyncio.sleep(0.5)
             connection.acknowledge(1)
             connection.drop()
         assert bench.client.closed is None
+        assert 1 <= paused <= 2
+
+    @on_virtual_clock
+    async def test_without_a_hold_an_acknowledgement_gives_another_round(self) -> None:
+        options = FailoverOptions(hold=0, backoff=0.5, max_backoff=2)
+        bench = await RelayBench(FakeBackend("only"), failover=options).open()
+        for number in range(5):
+            connection = await bench.blue.connection(number)
+            bench.say("A")
+            await idle()
+            connection.acknowledge(1)
+            connection.drop()
+        assert bench.client.closed is None
+        (await bench.blue.connection(5)).drop()
+        assert await bench.client.until_closed() == Close(1013, "no backend available")
 
     @on_virtual_clock
     async def test_a_failover_may_follow_long_after_another(self) -> None:
