@@ -5,8 +5,8 @@ The words of the verdict:
 lost           sent by a client and never seen by the websocket stack of any backend
 unread         seen by a stack, but never read by the application behind any: acknowledged by a
                backend that died before it had read
-unread_late    the same, but by an application that was late anyhow: it had let the message that it
-               read before wait for longer than the replay window
+unread_late    the same, but by an application that is late anyhow: its process was at work for
+               longer than the replay window after its stack had the message
 unread_closed  the same, but the stack had the close too, and whoever has answered the close has
                acknowledged all before it
 reordered      read for the first time, by whichever backend, after a later message of the same
@@ -131,7 +131,7 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading], window: float) -
         late = {
             number
             for number in unread - closed
-            if backends.lag_before(record.client, number) > window
+            if backends.time_to_read(record.client, number) > window
         }
         verdict.sent += record.sent
         verdict.lost += len(every - seen)
@@ -155,7 +155,7 @@ class _Backends:
         self.before_close: set[tuple[str, int]] = set()
         self._verdict = verdict
         self._seen_last: dict[tuple[str, int], tuple[str, int]] = {}
-        self._lag: dict[str, int] = {}
+        self._last_sign_of: dict[str, int] = {}
         self._seen_by: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
         self._highest: defaultdict[str, int] = defaultdict(lambda: -1)
         self._last_read_by: dict[str, int] = {}
@@ -166,15 +166,13 @@ class _Backends:
 
     def take(self, reading: Reading) -> None:
         client, number, connection = reading.client, reading.number, reading.connection
+        self._last_sign_of[_process_of(connection)] = reading.time
         match reading.kind:
             case "stack":
                 self.seen[client].add(number)
                 self._seen_by[connection].add((client, number))
                 self._seen_last[client, number] = (connection, reading.time)
             case "read":
-                seen_by, since = self._seen_last.get((client, number), (connection, reading.time))
-                if seen_by == connection:
-                    self._lag[connection] = reading.time - since
                 self._read(client, number, connection)
             case "open":
                 self._verdict.failovers += number >= 0
@@ -185,10 +183,10 @@ class _Backends:
             case "corrupt":
                 self._verdict.corrupted += 1
 
-    def lag_before(self, client: str, number: int) -> float:
-        """Return for how many seconds the message read before an unread one had waited."""
-        connection, _ = self._seen_last[client, number]
-        return self._lag.get(connection, 0) / 1e9
+    def time_to_read(self, client: str, number: int) -> float:
+        """Return for how many seconds the process that has not read a message had it."""
+        connection, since = self._seen_last[client, number]
+        return (self._last_sign_of[_process_of(connection)] - since) / 1e9
 
     def _read(self, client: str, number: int, connection: str) -> None:
         last = self._last_read_by.get(connection)
@@ -213,3 +211,7 @@ class _Backends:
         if self._opened.get(connection, 0) < self._opened.get(first, 0):
             return True
         return self._count_read_by[connection] <= self._announced.get(connection, -1)
+
+
+def _process_of(connection: str) -> str:
+    return connection.partition("-")[0]

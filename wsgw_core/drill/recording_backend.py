@@ -12,7 +12,8 @@ none:
     TIME corrupt CONNECTION - 0            it has read what no client had sent
     TIME close CONNECTION - 0              the stack has the close, which it answers at once
 
-TIME is the machine's monotonic clock in nanoseconds, the same for all processes.
+TIME is the machine's monotonic clock in nanoseconds, the same for all processes; CONNECTION is
+PROCESS-NUMBER.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class RecordingConnection(ServerConnection):
 
     def __init__(self, protocol: ServerProtocol, *arguments: Any, **options: Any) -> None:
         super().__init__(protocol, *arguments, **options)
-        self.name = self.id.hex
+        self.name = f"{os.getpid()}-{self.id.hex}"
         self._receive = protocol.recv_frame
         # Not `process_event`: that comes after pongs and close frames have been answered.
         protocol.recv_frame = self._record  # type: ignore[method-assign]  # see above
@@ -131,7 +132,7 @@ class Application:
 
     async def serve(self, connection: ServerConnection) -> None:
         """Read and answer messages until the connection ends."""
-        name = connection.id.hex
+        name = cast("RecordingConnection", connection).name
         request = cast("Request", connection.request)
         self._log.write("open", name, number=int(request.headers.get("X-Wsgw-Replayed", "-1")))
         with contextlib.suppress(ConnectionClosed):

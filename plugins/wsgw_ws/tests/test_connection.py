@@ -137,6 +137,31 @@ class TestDelivery:
             assert sink.delivered_count == 0
             await backend.close()
 
+    async def test_a_pong_after_the_window_delivers(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "2ms", "replay-window": "10ms"})
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await sink.until_delivered(1)
+            assert application.count(PING) == 2
+            await asyncio.sleep(0.03)  # room for what must not happen
+            assert application.count(PING) == 2, "an idle connection is not asked"
+            await backend.close()
+
+    async def test_a_backend_that_freezes_in_the_window_has_nothing_delivered(self) -> None:
+        application = Application(pongs=False)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "2ms", "replay-window": "10ms"})
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            server.peers[0].write_frame(PONG, application.received[-1][1])
+            await application.until(2, PING)  # is it still there?
+            await asyncio.sleep(0.03)  # room for what must not happen
+            assert sink.delivered_count == 0
+            await backend.close()
+
     async def test_a_full_window_does_not(self) -> None:
         application = Application()
         limits = Limits(ledger_messages=8, close_timeout=0.02)

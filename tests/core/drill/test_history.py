@@ -65,17 +65,25 @@ def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str
     assert verdict == Verdict(sent=3, **harm)
 
 
-@pytest.mark.parametrize(("lag", "harm"), [(9, {"unread": 1}), (11, {"unread_late": 1})])
-def test_what_a_slow_reader_had_not_read_is_told_apart(lag: int, harm: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("last_sign", "of", "harm"),
+    [
+        (14, "1-b", {"unread": 1}),
+        (16, "1-b", {"unread_late": 1}),
+        (16, "2-b", {"unread": 1}),
+    ],
+)
+def test_what_a_slow_reader_had_not_read_is_told_apart(
+    last_sign: int, of: str, harm: dict[str, Any]
+) -> None:
     readings = [
-        Reading(0, "stack", "a", "c1", 0),
-        Reading(lag, "read", "a", "c1", 0),
-        Reading(lag, "stack", "a", "c1", 1),
+        Reading(5, "stack", "1-a", "c1", 0),
+        Reading(last_sign, "read", of, "c2", 0),
     ]
 
-    verdict = judge([Sent("c1", sent=2, answered={0, 1})], readings, window=10e-9)
+    verdict = judge([Sent("c1", sent=1, answered={0})], readings, window=10e-9)
 
-    assert verdict == Verdict(sent=2, **harm)
+    assert verdict == Verdict(sent=1, **harm)
 
 
 def test_what_clients_noticed_is_counted() -> None:

@@ -2,7 +2,8 @@
 
 Pongs come in order (RFC 6455 section 5.5.3): a pong means that the backend's websocket stack has
 every message sent before its ping. Whether the application has read them too it cannot mean; for
-that the replay window is waited for.
+that the replay window is waited for, and then for one pong more: only a backend that lived through
+the window has had the time to read. One that was frozen, or got no processor, has not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ class Acknowledgement:
     """The account of one connection: what was sent, asked about, acknowledged and released.
 
     Args:
-        replay_window: seconds from a message's acknowledgement to its release.
+        replay_window: seconds that the backend must have lived on, as a later pong tells, from a
+            message's acknowledgement to its release.
         capacity: what the window may weigh; beyond that the oldest is released early, so that the
             window never stops the reading of a client.
         share: what a message weighs besides its payload.
@@ -22,8 +24,10 @@ class Acknowledgement:
     """
 
     __slots__ = (
+        "_asked_at",
         "_capacity",
         "_checkpoints",
+        "_lived_at",
         "_released",
         "_released_bytes",
         "_replay_window",
@@ -42,6 +46,8 @@ class Acknowledgement:
         self.asked_bytes = 0
         self._sequence = 0
         self._waiting_since: float | None = None
+        self._asked_at = 0.0
+        self._lived_at = 0.0  # for sure: when the last ping that was answered went out
         # (when, messages, bytes) acknowledged by each pong of the replay window
         self._checkpoints: list[tuple[float, int, int]] = []
         self._released = 0
@@ -70,7 +76,7 @@ class Acknowledgement:
             sent_bytes: their payloads together.
         """
         self._sequence += 1
-        self._waiting_since = now
+        self._waiting_since = self._asked_at = now
         self.asked = sent
         self.asked_bytes = sent_bytes
         return self._sequence.to_bytes(8, "big")
@@ -80,7 +86,9 @@ class Acknowledgement:
         if self._waiting_since is None or payload != self._sequence.to_bytes(8, "big"):
             return False
         self._waiting_since = None
-        self._checkpoints.append((now, self.asked, self.asked_bytes))
+        self._lived_at = self._asked_at
+        if self.asked != self.acknowledged:
+            self._checkpoints.append((now, self.asked, self.asked_bytes))
         return True
 
     def waited(self, now: float) -> float:
@@ -91,12 +99,17 @@ class Acknowledgement:
         """Start the waiting time anew: the backend lives, or we ourselves do not read."""
         self._waiting_since = now
 
-    def release(self, now: float) -> int:
-        """Return how many more messages count as delivered now."""
+    def outlasted(self, now: float) -> bool:
+        """Whether a pong is all that is missing for everything acknowledged to be released."""
+        return bool(self._checkpoints) and self._checkpoints[-1][0] + self._replay_window <= now
+
+    def release(self) -> int:
+        """Return how many more messages count as delivered; to be called after an answer."""
         before = self._released
         while self._checkpoints:
             when, sent, sent_bytes = self._checkpoints[0]
-            if when + self._replay_window > now and self._window_weight() <= self._capacity:
+            lived = not self._replay_window or self._lived_at >= when + self._replay_window
+            if not lived and self._window_weight() <= self._capacity:
                 break
             del self._checkpoints[0]
             self._released = sent

@@ -159,11 +159,10 @@ class WebSocketConnection:
     # What the pinger calls
 
     def tick(self, now: float) -> bool:
-        """Release, ask or give up; False when there is nothing left to do."""
+        """Ask or give up; False when there is nothing left to do."""
         if self._over:
             return False
         account, endpoint = self._account, self._endpoint
-        self._release(now)
         if account.waiting:
             if self._heard or self._paused:  # it lives, or we do not listen
                 account.excuse(now)
@@ -172,7 +171,7 @@ class WebSocketConnection:
                 return False
             self._heard = False
             endpoint.deliver = self._note_and_deliver
-        elif account.asked != endpoint.sent_messages:
+        elif account.asked != endpoint.sent_messages or account.outlasted(now):
             self._ask(now)
         if account.settled(endpoint.sent_messages):
             self._watched = False
@@ -208,7 +207,7 @@ class WebSocketConnection:
         now = self._clock.time()
         if self._account.answer(payload, now):
             self._backlog = None
-            self._release(now)
+            self._release()
             if self._endpoint.sent_bytes - self._account.asked_bytes >= self._hurry_after:
                 self._ask(now)
 
@@ -263,8 +262,8 @@ class WebSocketConnection:
         self._endpoint.wake_at = self._account.asked_bytes + self._hurry_after
         self._pinger.watch(self)
 
-    def _release(self, now: float) -> None:
-        released = self._account.release(now)
+    def _release(self) -> None:
+        released = self._account.release()
         if released:
             self._sink.delivered(released)
 
