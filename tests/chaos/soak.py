@@ -1,6 +1,7 @@
 """Half an hour of breaks: nothing may be lost, and the gateway must not grow.
 
 usage: python -m tests.chaos.soak [--duration DURATION] [--json FILE] [--way WAY ...]
+                                  [--clients NUMBER] [--rate MESSAGES]
 
 Like `wsgw drill --duration`, but the tasks of the gateway are counted too, which only its own
 process can see. Exit status as for `wsgw drill`.
@@ -78,13 +79,17 @@ def main() -> int:
     parser.add_argument("--duration", type=parse_duration, default=1800.0)
     parser.add_argument("--json", type=Path, default=Path("build/soak.json"))
     parser.add_argument("--way", action="append", choices=WAYS)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument(
+        "--rate", type=float, default=100.0, help="messages a second of each client"
+    )
     arguments = parser.parse_args()
     ways = [WAYS[name] for name in arguments.way or WAYS_OF_THE_SOAK]
     tasks: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         tasks_file = Path(folder) / "tasks"
         target = CountedGateway([Address("blue"), Address("green")], tasks_file=tasks_file)
-        plan = Plan(clients=50, load=Load(100, 64, 65_536), breaks=3, calm=1.0)
+        plan = Plan(arguments.clients, Load(arguments.rate, 64, 65_536), breaks=3, calm=1.0)
         drill = Drill(target, ways, plan, NO_BOUNDS, arguments.duration)
         display = partial(CountingDisplay, tasks_file=tasks_file, tasks=tasks)
         status = run_drill(drill, arguments.json, display)

@@ -65,8 +65,8 @@ class WebSocketSettings(Options):
     replay_window: Duration = Field(
         default=0.25,
         ge=0,
-        description="for how long a backend must live on after acknowledging a message, until that is"
-        " not replayed any more",
+        description="how long a backend must live on after it has acknowledged a message, until"
+        " that is not replayed any more",
     )
     max_answer_head: Size = Field(
         default=64 * 1024, gt=0, description="bound of the head of the backend's answer"
