@@ -9,6 +9,7 @@ from .api import BackendContext, BackendUnavailable, ConfigurationError, Metrics
 from .components import BackendComponent, Components
 from .config import GatewayConfig
 from .masking import masked_text
+from .pool.discovery import system_addresses
 
 _log = logging.getLogger("wsgw")
 
@@ -25,9 +26,22 @@ def probe_backends(config: GatewayConfig, components: Components) -> dict[str, s
 
 
 async def _probe_all(config: GatewayConfig, components: Components) -> dict[str, str]:
-    reasons = await asyncio.gather(*(_probe(config, one) for one in components.backends))
-    ids = [component.id for component in components.backends]
-    return dict(zip(ids, reasons, strict=True))
+    backends: list[BackendComponent] = []
+    answers: dict[str, str] = {}
+    for component in components.backends:
+        if not component.entry.discovered:
+            backends.append(component)
+            continue
+        try:
+            async with asyncio.timeout(config.failover.dial_timeout):
+                addresses = await system_addresses(*component.entry.name_to_resolve)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            answers[component.id] = str(error) or "its name was not resolved in time"
+        else:
+            backends += map(component.at_address, addresses)
+    reasons = await asyncio.gather(*(_probe(config, one) for one in backends))
+    ids = [component.id for component in backends]
+    return answers | dict(zip(ids, reasons, strict=True))
 
 
 async def _probe(config: GatewayConfig, component: BackendComponent) -> str:

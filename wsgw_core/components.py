@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import ValidationError
 
-from .api import ConfigurationError, Options
+from .api import ConfigurationError, Options, TlsClientOptions
 from .api.registry import (
     BackendFactory,
     GateFactory,
@@ -19,8 +20,15 @@ from .api.registry import (
     Registry,
     ValveFactory,
 )
-from .config import BackendEntry, ComponentEntry, Entry, GatewayConfig, ValveEntry
-from .config_problems import KeyPath, Origins, validation_problems
+from .config import (
+    BackendEntry,
+    ComponentEntry,
+    Entry,
+    GatewayConfig,
+    ValveEntry,
+    id_from_address,
+)
+from .config_problems import KeyPath, Origins, known_keys, model_in, validation_problems
 from .config_secrets import with_secrets
 from .plugin_loader import Plugins, RequiredPlugin
 
@@ -39,6 +47,28 @@ class BackendComponent:
     def id(self) -> str:
         """The name for operators."""
         return self.entry.effective_id
+
+    def at_address(self, address: str) -> BackendComponent:
+        """Return the backend at one address of the name that the entry stands for.
+
+        Over TLS the name is still what is asked for and verified.
+        """
+        parts = urlsplit(self.entry.plain_url or "")
+        before, at, _ = parts.netloc.rpartition("@")
+        host = f"[{address}]" if ":" in address else address
+        url = urlunsplit(parts._replace(netloc=f"{before}{at}{host}:{parts.port}"))
+        changed: dict[str, Any] = {"url": url}
+        for name, field in type(self.options).model_fields.items():
+            if model_in(field.annotation) is TlsClientOptions:
+                tls = getattr(self.options, name) or TlsClientOptions()
+                verified = tls.server_name or parts.hostname
+                changed[name] = tls.model_copy(update={"server_name": verified})
+        entry = {"url": url, "id": f"{self.id}-{id_from_address(address)}"}
+        return replace(
+            self,
+            entry=self.entry.model_copy(update=entry),
+            options=self.options.model_copy(update=changed),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +227,10 @@ class _Resolver:
             if registration is None:
                 continue
             model = registration.options
+            if _wants_addresses(entry) and "url" not in known_keys(model):
+                text = f"kind {registration.kind!r} has no URL in which an address could stand"
+                self.problems.append(self._origins.problem((*path, "url"), text))
+                continue
             given, problems = with_secrets(_given(entry, model), model, self._origins, path)
             self.problems += problems
             try:
@@ -235,11 +269,15 @@ class _Resolver:
         return registration
 
 
+def _wants_addresses(entry: Entry) -> bool:
+    return isinstance(entry, BackendEntry) and entry.discovered
+
+
 def _given(entry: Entry, model: type[Options]) -> dict[str, Any]:
     """Return what the options model is given: the entry's own keys, and its URL if it wants it."""
     given = entry.options
     if isinstance(entry, BackendEntry) and entry.url is not None and "url" in model.model_fields:
-        given["url"] = entry.url
+        given["url"] = entry.plain_url
     return given
 
 

@@ -213,8 +213,14 @@ class Entry(Options):
         return dict(self.__pydantic_extra__ or {})
 
 
+_DISCOVERED = "dns+"
+
+
 class BackendEntry(Entry):
-    """One backend. Its kind is `kind` or the scheme of `url`; without an id the URL gives one."""
+    """One backend. Its kind is `kind` or the scheme of `url`; without an id the URL gives one.
+
+    A URL that begins with `dns+` stands for a backend at each address of its host's name.
+    """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     url: str | None = None
@@ -239,12 +245,31 @@ class BackendEntry(Entry):
             raise ValueError("needs 'url', or 'kind' and 'id'")
         if not self.id and not (self.url and id_from_address(self.url)):
             raise ValueError("needs an 'id', since 'url' does not give one")
+        if self.discovered and None in self.name_to_resolve:
+            raise ValueError("'url' needs a name and a port, such as dns+ws://name:port")
         return self
 
     @property
+    def discovered(self) -> bool:
+        """Whether it stands for all addresses of a name."""
+        return self.url is not None and self.url.startswith(_DISCOVERED)
+
+    @property
+    def plain_url(self) -> str | None:
+        """The URL as the kind knows it."""
+        return self.url.removeprefix(_DISCOVERED) if self.url else None
+
+    @property
+    def name_to_resolve(self) -> tuple[str | None, int | None]:
+        """The host and the port of the URL."""
+        parts = urlsplit(self.url or "")
+        return parts.hostname, parts.port
+
+    @property
     def scheme(self) -> str | None:
-        """The scheme of the URL."""
-        return urlsplit(self.url).scheme if self.url and "://" in self.url else None
+        """The scheme of the URL, that of a kind."""
+        url = self.plain_url
+        return urlsplit(url).scheme if url and "://" in url else None
 
     @property
     def kind_or_scheme(self) -> str:
@@ -274,6 +299,12 @@ class UpstreamOptions(Options):
     """The backends."""
 
     backends: tuple[BackendEntry, ...] = Field(default=(), min_length=1, validate_default=True)
+    resolve_interval: Duration = Field(
+        default=5.0,
+        gt=0,
+        description="pause between two looks at the addresses of a name (`dns+ws://name:port`);"
+        " also the bound of one look",
+    )
 
     @model_validator(mode="after")
     def _unique_ids(self) -> UpstreamOptions:

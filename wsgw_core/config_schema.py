@@ -79,7 +79,10 @@ def _kind(
         schema["required"] = ["kind", *options.get("required", ())]
         return schema
     schemes = "|".join(map(re.escape, dict.fromkeys((kind, *registration.schemes))))
-    by_scheme = {"required": ["url"], "properties": {"url": {"pattern": f"^(?:{schemes}):"}}}
+    by_scheme = {
+        "required": ["url"],
+        "properties": {"url": {"pattern": rf"^(?:dns\+)?(?:{schemes}):"}},
+    }
     # A URL that stands in a file cannot be looked at.
     choices = [{"required": ["kind"]}, by_scheme, {"required": ["url-file"]}]
     schema["allOf"] = [*options.get("allOf", ()), {"anyOf": choices}]

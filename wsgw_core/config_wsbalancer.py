@@ -87,7 +87,7 @@ def _is_websocket(backend: Mapping[str, Any]) -> bool:
     )
     if isinstance(kind, str):
         return kind in _WEBSOCKET
-    return isinstance(url, str) and url.partition(":")[0].lower() in _WEBSOCKET
+    return isinstance(url, str) and url.partition(":")[0].lower().removeprefix("dns+") in _WEBSOCKET
 
 
 def _items(layer: Layer, environment: Mapping[str, str], variable: Variable) -> list[str]:

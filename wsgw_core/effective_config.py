@@ -53,7 +53,9 @@ def _entries(entries: Sequence[Entry], options: Sequence[Options]) -> list[dict[
 def _entry(entry: Entry, options: Options) -> dict[str, Any]:
     kind = {"kind": entry.kind} if entry.kind else {}
     url = getattr(entry, "url", None)
-    return {**kind, **({"url": url} if url else {}), **_plain(options)}
+    # The core's own keys may say more than the kind is told: `dns+ws://...`.
+    first = {**kind, **({"url": url} if url else {})}
+    return {**first, **_plain(options), **first}
 
 
 def _plain(options: Options) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from .frontend.trusted_proxies import TrustedProxies
 from .metrics import GatewayCounters
 from .pool.backend_pool import BackendPool
 from .pool.dialler import Dialler
+from .pool.discovery import Discoveries, Discovery, system_addresses
 from .pool.open_backends import OpenBackends
 from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
@@ -72,8 +73,12 @@ class Gateway:
                 self._logger,
             )
             self._resources.push_async_callback(backends.close)
+            discoveries = self._discoveries(backends, counters)
+            self._resources.push_async_callback(discoveries.close)
             for component in self._components.backends:
-                await backends.add(component)
+                if not component.entry.discovered:
+                    await backends.add(component)
+            await discoveries.start()
             environment = self._environment(pool, counters, read_batch)
             context = PluginContext(environment.clock, self._logger, self.metrics)
             gates = [
@@ -166,6 +171,25 @@ class Gateway:
         tls = ServerTls(options, self.metrics, counters, asyncio.get_running_loop(), self._logger)
         self._resources.callback(tls.close)
         return tls
+
+    def _discoveries(self, backends: OpenBackends, counters: GatewayCounters) -> Discoveries:
+        interval = self._config.upstream.resolve_interval
+        return Discoveries(
+            (
+                Discovery(
+                    component,
+                    backends,
+                    system_addresses,
+                    timeout=interval,
+                    failures=counters.resolutions_failed,
+                    logger=self._logger,
+                )
+                for component in self._components.backends
+                if component.entry.discovered
+            ),
+            interval,
+            self._logger,
+        )
 
     def _backend_context(
         self, backend_id: str, limits: Limits, read_batch: ReadBatch

@@ -59,6 +59,9 @@ class GatewayCounters:
             "Dials that failed for want of the gateway's own: descriptors, ports, memory.",
         )
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
+        self.resolutions_failed = counter(
+            "resolutions_failed", "Looks at the addresses of a backend's name that failed."
+        )
         self.failovers = counter("failovers", "Backends lost or left by sessions.")
         self.replayed = counter("replayed_messages", "Messages sent again to another backend.")
         self.holds_expired = counter("holds_expired", "Sessions ended for want of a backend.")

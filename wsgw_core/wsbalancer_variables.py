@@ -112,6 +112,13 @@ BACKEND_VARIABLES = (
         "bound of connecting and of the handshake",
         ("handshake-timeout",),
     ),
+    Variable(
+        "BE_BREAKER_THRESHOLD",
+        "number",
+        "10",
+        "failures in a row after which one is left alone; negative: never",
+        ("breaker-threshold",),
+    ),
     Variable("BE_RB_SIZE", "size", "1024", "no effect", ("read-buffer-size",)),
     Variable("BE_WB_SIZE", "size", "1024", "no effect", ("write-buffer-size",)),
     Variable(

@@ -119,6 +119,15 @@ def test_a_kind_without_a_url_is_given_none(plugins: Plugins) -> None:
     assert backend.options == PlainOptions(speed=3)
 
 
+def test_a_name_whose_addresses_are_looked_up_needs_a_kind_with_a_url(plugins: Plugins) -> None:
+    components = resolve_components(backends({"url": "dns+pigeon://loft:1", "id": "a"}), plugins)
+
+    assert components.backends[0].options == PigeonOptions(url="pigeon://loft:1")
+    assert problems_of(backends({"url": "dns+plain://loft:1"}), plugins) == [
+        "upstream.backends[0].url: kind 'plain' has no URL in which an address could stand"
+    ]
+
+
 def test_valves_listeners_and_gates_keep_their_order(plugins: Plugins) -> None:
     components = resolve_components(
         config(

@@ -64,6 +64,7 @@ ONE = with_backend(url="pigeon://a:1")
         ONE,
         {"server": {}, "upstream": {}},  # backends may come from variables
         with_backend(url="pigeons://a:1", id="x"),
+        with_backend(url="dns+pigeon://a:1"),
         with_backend(kind="pigeon", url="https://a:1"),
         with_backend(**{"url-file": "/x"}),
         with_backend(**{"url": "pigeon://a:1", "ping-time": "5s", "routes": "1,2"}),

@@ -39,6 +39,7 @@ upstream:
       ping-time: 1m30s
       read-buffer-size: 4096
       write-buffer-size: 4096
+      breaker-threshold: 100000
       handshake-timeout: 3s
       pass-headers: [X-Node]
       abnormal-close-codes: [1006, 4000]
@@ -68,6 +69,7 @@ def test_a_file_with_every_key_is_taken(file: Path) -> None:
     assert not config.server.trust_received_xff
     assert [one.effective_id for one in config.upstream.backends] == ["first", "localhost-7101"]
     assert options(config, 0)["abnormal-close-codes"] == [1006, 4000]
+    assert [one.breaker_threshold for one in config.upstream.backends] == [100000, 10]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,7 @@ def test_variables_of_backends_concern_all_of_them(file: Path) -> None:
             "BE_URLS": "ws://c:1",
             "BE_PING_TIME": "7s",
             "BE_HANDSHAKE_TIMEOUT": "8s",
+            "BE_BREAKER_THRESHOLD": "-1",
             "BE_RB_SIZE": "1",
             "BE_WB_SIZE": "2",
             "BE_ABNORMAL_CLOSE_CODES": "1001,4001",
@@ -136,6 +139,7 @@ def test_variables_of_backends_concern_all_of_them(file: Path) -> None:
     assert len(config.upstream.backends) == 3
     for number in range(3):
         given = options(config, number)
+        assert config.upstream.backends[number].breaker_threshold == -1
         assert given["ping-time"] == "7s"
         assert given["handshake-timeout"] == "8s"
         assert (given["read-buffer-size"], given["write-buffer-size"]) == ("1", "2")

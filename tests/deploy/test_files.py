@@ -81,11 +81,13 @@ def test_the_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
 # What they say together
 
 
-@pytest.mark.parametrize("folder", ["compose", "kubernetes"])
-def test_the_configurations_can_be_used(deploy: Path, folder: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "ids"), [("compose", ["blue", "green"]), ("kubernetes", ["backend"])]
+)
+def test_the_configurations_can_be_used(deploy: Path, folder: str, ids: list[str]) -> None:
     loaded = load_configuration(deploy / folder / "wsgw.yaml", {})
 
-    assert [backend.id for backend in loaded.components.backends] == ["blue", "green"]
+    assert [backend.id for backend in loaded.components.backends] == ids
     assert loaded.config.server.admin.address.host == ""
 
 

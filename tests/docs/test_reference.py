@@ -18,8 +18,8 @@ from wsgw_ws.settings import WebSocketSettings
 from wsgw_core import api
 from wsgw_core.api import Metrics, hookspecs
 from wsgw_core.cli.main import wsgw
-from wsgw_core.config import GatewayConfig
-from wsgw_core.config_problems import model_in
+from wsgw_core.config import BackendEntry, GatewayConfig
+from wsgw_core.config_problems import known_keys, model_in
 from wsgw_core.frontend import request_headers
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.relay import session_opener
@@ -176,10 +176,12 @@ def test_variables_are_those_of_the_code(page: Any, root: Path) -> None:
 
 
 def test_the_defaults_told_of_backends_are_those_of_websocket_backends() -> None:
-    plain = WebSocketSettings(url="ws://localhost:9090")
+    url = "ws://localhost:9090"
     for variable in BACKEND_VARIABLES:
-        told = {"url": plain.url, variable.key[0]: variable.default}
-        assert WebSocketSettings.model_validate(told) == plain, variable.name
+        [key] = variable.key
+        model = BackendEntry if key in known_keys(BackendEntry) else WebSocketSettings
+        told = model.model_validate({"url": url, key: variable.default})
+        assert told == model.model_validate({"url": url}), variable.name
 
 
 # Commands

@@ -47,9 +47,11 @@ server:
 upstream:
   backends:
     - url: ws://localhost:16000
+      breaker-threshold: 100000
       pass-headers:
         - X-Server-Sent-Header
     - url: ws://localhost:17000
+      breaker-threshold: 100000
       pass-headers:
         - X-Server-Sent-Header
 """  # noqa: W291 - as it stands there
@@ -97,6 +99,7 @@ def test_its_variables_start_the_gateway_without_a_file() -> None:
         BE_URLS="ws://localhost:9090,ws:localhost:9091",
         BE_URL_IDS="blue,green",
         BE_PING_TIME="10m",
+        BE_BREAKER_THRESHOLD="10",
         BE_RB_SIZE="1024",
         BE_WB_SIZE="1024",
         BE_HANDSHAKE_TIMEOUT="10s",

@@ -1,0 +1,257 @@
+"""The backends of a name follow its addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import Any, cast
+
+import pytest
+
+from wsgw_core.api import Backend, ConfigurationError, Counter, Options, TlsClientOptions
+from wsgw_core.api.registry import Registration
+from wsgw_core.components import BackendComponent
+from wsgw_core.config import BackendEntry
+from wsgw_core.pool.backend_pool import PooledBackend
+from wsgw_core.pool.discovery import Discoveries, Discovery, system_addresses
+
+
+class PigeonOptions(Options):
+    url: str
+    tls: TlsClientOptions | None = None
+
+
+def component(url: str = "dns+pigeon://loft:7/base", **options: Any) -> BackendComponent:
+    entry = BackendEntry(url=url)
+    made = PigeonOptions(url=entry.plain_url or "", **options)
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, None, ("pigeons",))
+    return BackendComponent(entry, registration, made)
+
+
+class RecordedBackends:
+    """Stands for the pool: notes what is added and removed."""
+
+    def __init__(self) -> None:
+        self.present: dict[str, PooledBackend] = {}
+        self.refused: set[str] = set()
+
+    async def add(self, component: BackendComponent) -> PooledBackend:
+        assert component.entry.url is not None
+        if component.id in self.refused:
+            raise ConfigurationError("no feed")
+        pooled = PooledBackend(component.id, cast("Backend", None))
+        self.present[component.entry.url] = pooled
+        return pooled
+
+    def remove(self, pooled: PooledBackend) -> None:
+        [url] = [url for url, present in self.present.items() if present is pooled]
+        del self.present[url]
+        pooled.removed = True
+
+    def at(self, address: str) -> PooledBackend:
+        return self.present[f"pigeon://{address}:7/base"]
+
+
+class Names:
+    """The resolver: tells what it is told to tell."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses: Collection[str] | Exception = addresses
+        self.asked: list[tuple[str | None, int | None]] = []
+
+    async def __call__(self, host: str | None, port: int | None) -> Collection[str]:
+        self.asked.append((host, port))
+        if isinstance(self.addresses, Exception):
+            raise self.addresses
+        if "forever" in self.addresses:
+            await asyncio.Event().wait()
+        return self.addresses
+
+
+class Scene:
+    """A discovery between a resolver and a pool that the test plays."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.names = Names(*addresses)
+        self.backends = RecordedBackends()
+        self.failures = Counter("failures", "")
+        self.discovery = Discovery(
+            component(),
+            self.backends,
+            self.names,
+            timeout=0.01,
+            failures=self.failures,
+            logger=logging.getLogger("test"),
+        )
+
+    async def look(self, *addresses: str) -> None:
+        self.names.addresses = addresses
+        await self.discovery.look()
+
+
+async def test_each_address_gets_a_backend() -> None:
+    scene = Scene()
+
+    await scene.look("10.0.0.1", "fd00::1")
+
+    assert scene.names.asked == [("loft", 7)]
+    assert set(scene.backends.present) == {"pigeon://10.0.0.1:7/base", "pigeon://[fd00::1]:7/base"}
+    assert [one.id for one in scene.backends.present.values()] == [
+        "loft-7-10-0-0-1",
+        "loft-7-fd00--1",
+    ]
+
+
+async def test_new_addresses_join_and_others_stay_as_they_are() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1")
+    first = scene.backends.at("10.0.0.1")
+
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert scene.backends.at("10.0.0.1") is first
+    assert len(scene.backends.present) == 2
+
+
+async def test_an_address_that_is_gone_gets_no_new_sessions_and_keeps_its_own() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1", "10.0.0.2")
+    gone = scene.backends.at("10.0.0.2")
+    gone.active = 2
+
+    await scene.look("10.0.0.1")
+    await scene.look("10.0.0.1")
+
+    assert not gone.enabled
+    assert scene.backends.at("10.0.0.2") is gone
+
+    gone.active = 0
+    await scene.look("10.0.0.1")
+
+    assert set(scene.backends.present) == {"pigeon://10.0.0.1:7/base"}
+
+
+async def test_an_address_that_comes_back_gets_sessions_again() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1", "10.0.0.2")
+    wandering = scene.backends.at("10.0.0.2")
+    wandering.active = 1
+    await scene.look("10.0.0.1")
+
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert wandering.enabled
+    assert scene.backends.at("10.0.0.2") is wandering
+
+
+async def test_an_address_that_comes_back_after_its_removal_joins_anew() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1")
+    await scene.look()
+    await scene.look()
+    assert not scene.backends.present
+
+    await scene.look("10.0.0.1")
+
+    assert scene.backends.at("10.0.0.1").enabled
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError("no such name"), UnicodeError("label too long"), ("forever",)]
+)
+async def test_a_name_that_cannot_be_resolved_changes_nothing(
+    failure: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1")
+    scene.names.addresses = failure
+
+    await scene.discovery.look()
+    await scene.discovery.look()
+
+    assert scene.backends.at("10.0.0.1").enabled
+    assert scene.failures.value == 2
+    assert len([one for one in caplog.records if "cannot be resolved" in one.message]) == 1
+
+
+async def test_what_an_operator_has_removed_stays_away_while_its_address_stays() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1", "10.0.0.2")
+    scene.backends.remove(scene.backends.at("10.0.0.2"))
+
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert set(scene.backends.present) == {"pigeon://10.0.0.1:7/base"}
+
+    await scene.look("10.0.0.1")
+    await scene.look("10.0.0.1")
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert scene.backends.at("10.0.0.2").enabled
+
+
+async def test_what_an_operator_has_disabled_stays_so() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1")
+    scene.backends.at("10.0.0.1").enabled = False
+
+    await scene.look("10.0.0.1")
+
+    assert not scene.backends.at("10.0.0.1").enabled
+
+
+async def test_a_backend_that_cannot_work_is_told_and_tried_again() -> None:
+    scene = Scene()
+    scene.backends.refused = {"loft-7-10-0-0-1"}
+    await scene.look("10.0.0.1", "10.0.0.2")
+    assert set(scene.backends.present) == {"pigeon://10.0.0.2:7/base"}
+    assert scene.failures.value == 1
+
+    scene.backends.refused = set()
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert len(scene.backends.present) == 2
+
+
+async def test_all_names_are_looked_at_again_and_again_whatever_happens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene("10.0.0.1")
+    discoveries = Discoveries([scene.discovery], 0.001, logging.getLogger("test"))
+
+    await discoveries.start()
+    assert scene.backends.present
+    scene.names.addresses = LookupError("a fault")
+    while len(caplog.records) < 2:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    scene.names.addresses = ("10.0.0.1", "10.0.0.2")
+    while len(scene.backends.present) < 2:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    await discoveries.close()
+    asked = len(scene.names.asked)
+    await asyncio.sleep(0.01)
+
+    assert len(scene.names.asked) == asked
+
+
+def test_over_tls_the_name_is_verified_and_not_the_address() -> None:
+    plain = component("dns+pigeons://joe:x@loft:7/").at_address("10.0.0.1")
+    given = component("dns+pigeons://loft:7", tls=TlsClientOptions(server_name="other", ca="/x"))
+
+    assert plain.options == PigeonOptions(
+        url="pigeons://joe:x@10.0.0.1:7/", tls=TlsClientOptions(server_name="loft")
+    )
+    assert given.at_address("10.0.0.1").options == PigeonOptions(
+        url="pigeons://10.0.0.1:7", tls=TlsClientOptions(server_name="other", ca="/x")
+    )
+
+
+@pytest.mark.parametrize("url", ["dns+ws://", "dns+ws://loft", "dns+ws://:7", "dns+loft:7"])
+def test_a_name_and_a_port_are_needed(url: str) -> None:
+    with pytest.raises(ValueError, match="url"):
+        BackendEntry(url=url)
+
+
+async def test_the_system_knows_the_addresses_of_this_machine() -> None:
+    assert "127.0.0.1" in await system_addresses("localhost", 80)

@@ -1,0 +1,102 @@
+"""A backend entry that stands for all addresses of a name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from .conftest import StartGateway
+from .eventually import until
+
+NAME = "backends.example"
+
+
+class Addresses:
+    """What the name resolves to at the moment."""
+
+    def __init__(self) -> None:
+        self.now: Collection[str] = ()
+
+    async def __call__(self, host: str | None, _port: int | None) -> Collection[str]:
+        assert host == NAME
+        return self.now
+
+
+@pytest.fixture
+def addresses(monkeypatch: pytest.MonkeyPatch) -> Addresses:
+    found = Addresses()
+    monkeypatch.setattr("wsgw_core.gateway.system_addresses", found)
+    return found
+
+
+async def _answer(connection: ServerConnection) -> None:
+    """Answer each message with the address that the client has reached."""
+    async for _ in connection:
+        await connection.send(str(connection.local_address[0]))
+
+
+async def listen(address: str, port: int = 0) -> tuple[Server, int]:
+    server = await serve(_answer, address, port)
+    return server, next(iter(server.sockets)).getsockname()[1]
+
+
+async def reached(client: ClientConnection) -> str:
+    await client.send("where")
+    return str(await client.recv())
+
+
+async def test_new_addresses_join_gone_ones_drain_and_sessions_stay(
+    start_gateway: StartGateway, addresses: Addresses
+) -> None:
+    one, port = await listen("127.0.0.1")
+    two, _ = await listen("127.0.0.2", port)
+    async with one, two:
+        addresses.now = ("127.0.0.1",)
+        gateway = await start_gateway(
+            upstream={
+                "backends": [{"url": f"dns+ws://{NAME}:{port}"}],
+                "resolve-interval": "20ms",
+            }
+        )
+        async with connect(gateway.url) as first:
+            assert await reached(first) == "127.0.0.1"
+
+            addresses.now = ("127.0.0.1", "127.0.0.2")
+            seen: set[str] = set()
+            while len(seen) < 2:
+                async with connect(gateway.url) as client:
+                    seen.add(await reached(client))
+
+            addresses.now = ("127.0.0.2",)
+            for _ in range(200):
+                async with connect(gateway.url) as client:
+                    last = await reached(client)
+            assert last == "127.0.0.2"
+            assert await reached(first) == "127.0.0.1"
+            assert gateway.count("failovers") == 0
+        await until(lambda: gateway.count("resolutions_failed") == 0)
+
+
+async def test_a_session_leaves_for_another_address_when_its_own_dies(
+    start_gateway: StartGateway, addresses: Addresses
+) -> None:
+    one, port = await listen("127.0.0.1")
+    two, _ = await listen("127.0.0.2", port)
+    async with two:
+        addresses.now = ("127.0.0.1",)
+        gateway = await start_gateway(
+            upstream={
+                "backends": [{"url": f"dns+ws://{NAME}:{port}"}],
+                "resolve-interval": "20ms",
+            }
+        )
+        async with connect(gateway.url) as client:
+            assert await reached(client) == "127.0.0.1"
+            addresses.now = ("127.0.0.2",)
+            one.close(code=1012)
+            await one.wait_closed()
+
+            assert await reached(client) == "127.0.0.2"
