@@ -22,6 +22,7 @@ from pydantic import (
 
 from .api import Duration, Limits, Options, Size
 from .api.options import HeaderName
+from .drain_options import DrainOptions
 from .origin_pattern import OriginPattern
 from .server_tls_options import ServerTlsOptions
 from .websocket import CompressionOptions
@@ -191,6 +192,12 @@ class ServerOptions(Options):
         description="without `trusted-proxies`: whether the `X-Forwarded-For` of every client is"
         " continued, or replaced; with them it means nothing",
     )
+    drain_time: Duration = Field(
+        default=10.0,
+        ge=0,
+        description="how long a gateway that is told to stop takes to close its clients, so that"
+        " they do not all come back at once",
+    )
     forwarded: bool = Field(
         default=False,
         description="whether backends are sent `Forwarded` (RFC 7239) too",
@@ -326,6 +333,18 @@ class FailoverOptions(Options):
         default=1.0, ge=0, description="how long a new connection must last to end a failover"
     )
     dial_timeout: Duration = Field(default=10.0, gt=0, description="bound of one dial")
+    max_concurrent_dials: int = Field(
+        default=100,
+        gt=0,
+        description="dials of one backend at once, those for new clients included; the rest wait"
+        " for their turn",
+    )
+    dial_spacing: Duration = Field(
+        default=0.01,
+        ge=0,
+        description="how long, on average, a dial that is over makes the next one wait, if there is"
+        " one that waits",
+    )
     backoff: Duration = Field(
         default=0.05, gt=0, description="pause after a failed round of dials, at first"
     )
@@ -338,6 +357,17 @@ class FailoverOptions(Options):
     retry_statuses: tuple[int, ...] = Field(
         default=(408, 421, 425, 429),
         description="answers during a failover that make another backend be tried",
+    )
+    delivery: Literal["at-least-once", "at-most-once"] = Field(
+        default="at-least-once",
+        description="whether what a lost backend had not acknowledged is sent to the next one, or"
+        " given up and counted",
+    )
+    max_replays: int = Field(
+        default=3,
+        ge=1,
+        description="a session ends with 1011 when so many backends were lost during a replay and"
+        " the same message was under way, at last alone",
     )
 
 
@@ -405,4 +435,5 @@ class GatewayConfig(Options):
     listeners: tuple[ComponentEntry, ...] = ()
     gates: tuple[ComponentEntry, ...] = ()
     failover: FailoverOptions = FailoverOptions()
+    drain: DrainOptions = DrainOptions()
     limits: LimitOptions = LimitOptions()

@@ -24,11 +24,12 @@ from .pool.backend_pool import BackendPool
 from .pool.dialler import Dialler
 from .pool.discovery import Discoveries, Discovery, system_addresses
 from .pool.open_backends import OpenBackends
+from .relay.dismissal import dismiss_all
+from .relay.drain import Drain
 from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
-
-_SERVICE_RESTART = 1012
+from .websocket.close_codes import SERVICE_RESTART
 
 
 class Gateway:
@@ -50,6 +51,9 @@ class Gateway:
         self._logger = logger or logging.getLogger("wsgw")
         self.metrics = Metrics()
         self.sessions = SessionTable()
+        self._pool = BackendPool()
+        self._dialler: Dialler | None = None
+        self._drains: dict[str, Drain] = {}
         self._opener: SessionOpener | None = None
         self._listener: Listener | None = None
         self._resources = AsyncExitStack()
@@ -66,7 +70,7 @@ class Gateway:
         limits = config.limits.for_plugins()
         read_batch = ReadBatch()
         try:
-            pool = BackendPool()
+            pool = self._pool
             backends = OpenBackends(
                 pool,
                 lambda backend_id: self._backend_context(backend_id, limits, read_batch),
@@ -130,14 +134,68 @@ class Gateway:
             raise
 
     async def stop(self) -> None:
-        """Close every client with 1012 and wait for them, at most `limits.close-timeout`."""
+        """Close every client with 1012, spread over `server.drain-time`, and wait for them.
+
+        New clients are answered with 503 meanwhile. What clients have sent is still delivered;
+        that and each client's answer are waited for as long as `limits.close-timeout`.
+        """
+        for drain in self._drains.values():
+            drain.stop()
         if self._listener is not None and self._opener is not None:
             self._opener.accepting = False
-            self._listener.stop_accepting()
+            reason = "gateway is stopping"
+            await dismiss_all(
+                self.sessions,
+                asyncio.get_running_loop(),
+                SERVICE_RESTART,
+                reason,
+                over=self._config.server.drain_time,
+            )
+            timeout = self._config.limits.close_timeout
+            await self._listener.close(timeout)
+            await self.sessions.until_empty(timeout)
             for session in self.sessions:
-                session.close(_SERVICE_RESTART, "gateway is stopping")
-            await self._listener.close(self._config.limits.close_timeout)
+                session.close(SERVICE_RESTART, reason)
         await self._resources.aclose()
+
+    @property
+    def ready(self) -> bool:
+        """Whether clients are welcome: started, and not stopping."""
+        return self._opener is not None and self._opener.accepting
+
+    @property
+    def waiting_dials(self) -> int:
+        """Dials that wait for others of the same backend to end."""
+        return self._dialler.waiting if self._dialler is not None else 0
+
+    def drain(self, backend_id: str) -> bool:
+        """Send no new session to a backend, and have its sessions move to others one by one.
+
+        To be undone by enabling the backend again.
+
+        Returns:
+            False when it is being drained already.
+
+        Raises:
+            KeyError: there is no such backend.
+        """
+        pool = self._pool
+        backend = pool.find(backend_id)
+        if backend is None:
+            raise KeyError(backend_id)
+        running = self._drains.get(backend_id)
+        if running is not None and not running.is_over:
+            return False
+        backend.enabled = False
+        self._drains[backend_id] = Drain(
+            backend,
+            self.sessions,
+            asyncio.get_running_loop(),
+            self._config.drain.rate,
+            others_usable=lambda: any(each.usable for each in pool.backends),
+            logger=self._logger,
+        )
+        return True
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -208,13 +266,22 @@ class Gateway:
         self, pool: BackendPool, counters: GatewayCounters, read_batch: ReadBatch
     ) -> RelayEnvironment:
         config, clock = self._config, asyncio.get_running_loop()
+        self._dialler = Dialler(
+            pool,
+            config.failover.retry_statuses,
+            counters,
+            self._logger,
+            max_at_once=config.failover.max_concurrent_dials,
+            spacing=config.failover.dial_spacing,
+        )
         context = PluginContext(clock, self._logger, self.metrics)
         return RelayEnvironment(
             clock=clock,
             failover=config.failover,
             limits=config.limits,
+            drain=config.drain,
             reconnect_header=config.server.reconnect_header,
-            dialler=Dialler(pool, config.failover.retry_statuses, counters, self._logger),
+            dialler=self._dialler,
             valves=self._components.valves,
             listeners=tuple(
                 listener.registration.factory(listener.options, context)

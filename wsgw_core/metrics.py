@@ -63,6 +63,10 @@ class GatewayCounters:
             "resolutions_failed", "Looks at the addresses of a backend's name that failed."
         )
         self.failovers = counter("failovers", "Backends lost or left by sessions.")
+        self.moves = counter("moves", "Sessions that left a backend as planned.")
+        self.poisoned = counter(
+            "poisoned_sessions", "Sessions ended for a message that had ended several backends."
+        )
         self.replayed = counter("replayed_messages", "Messages sent again to another backend.")
         self.holds_expired = counter("holds_expired", "Sessions ended for want of a backend.")
         self.undelivered = counter(

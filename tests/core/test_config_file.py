@@ -221,8 +221,8 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
         (
             "zzz: 1",
             (
-                "wsgw.yaml:2: zzz: unknown key 'zzz'; allowed: failover, gates, limits, listeners,"
-                " server, upstream, valves"
+                "wsgw.yaml:2: zzz: unknown key 'zzz'; allowed: drain, failover, gates, limits,"
+                " listeners, server, upstream, valves"
             ),
         ),
         ("Server: {}", "wsgw.yaml:2: Server: unknown key 'Server'; did you mean 'server'?"),

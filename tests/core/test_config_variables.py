@@ -154,8 +154,8 @@ def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
         ),
         ("SERVER__FRONTEND__ADRESS", "server.frontend.adress: unknown key 'adress'; did"),
         ("FAILOVR__HOLD", "failovr: unknown key 'failovr'; did you mean 'failover'?"),
-        ("PORTS", "ports: unknown key 'ports'; allowed: failover, "),
-        ("", "['']: unknown key ''; allowed: failover, "),
+        ("PORTS", "ports: unknown key 'ports'; allowed: drain, failover, "),
+        ("", "['']: unknown key ''; allowed: drain, failover, "),
         ("SERVER", "server: is a section: name one of its keys, as in WSGW_SERVER__KEY"),
         ("SERVER__", "server['']: unknown key ''; allowed: "),
         (

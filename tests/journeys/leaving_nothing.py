@@ -30,6 +30,7 @@ async def leaving_nothing(
         backend: the only one; None: they send the messages of good clients back.
     """
     await serve_a_good_client(gateway, backend)  # so that what is made once has been made
+    await until(lambda: not len(gateway.gateway.sessions), "what it has said is delivered")
     await until(lambda: not len(gateway.gateway.sessions), "the good client's session is over")
     tasks, descriptors = asyncio.all_tasks(), open_descriptors()
     yield

@@ -48,8 +48,8 @@ class ClientSocket:
         self.endpoint.begin(first_bytes)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake."""
-        self.endpoint.close(code, reason)
+        """Begin the closing handshake; what the client still says goes on to its backend."""
+        self._session.dismiss(code, reason)
 
     def abort(self) -> None:
         """Drop the connection."""

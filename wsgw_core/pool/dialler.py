@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -19,6 +20,7 @@ from ..api import (
 from ..metrics import GatewayCounters
 from ..rare_warning import RareWarning
 from .backend_pool import BackendPool, PooledBackend
+from .dial_gate import DialGate
 
 SinkT = TypeVar("SinkT", bound=Sink)
 
@@ -34,6 +36,10 @@ class NoBackend(Exception):
     def __init__(self, reason: str, *, local: bool = False) -> None:
         self.local = local
         super().__init__(reason)
+
+
+class _NotDialled(Exception):
+    """A backend was passed over, through no fault of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Dialler:
         retry_statuses: declining answers that count as unavailable during a failover.
         counters: of the gateway.
         logger: for failed dials.
+        max_at_once: dials of one backend that may be under way at a time.
+        spacing: see DialGate.
     """
 
     def __init__(
@@ -61,12 +69,23 @@ class Dialler:
         retry_statuses: tuple[int, ...],
         counters: GatewayCounters,
         logger: logging.Logger,
+        *,
+        max_at_once: int = 100,
+        spacing: float = 0.01,
     ) -> None:
         self._pool = pool
         self._retry_statuses = frozenset(retry_statuses)
         self._counters = counters
         self._logger = logger
         self._warn = RareWarning(logger)
+        self._gates: defaultdict[PooledBackend, DialGate] = defaultdict(
+            lambda: DialGate(max_at_once, spacing)
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many dials wait for others to end."""
+        return sum(gate.waiting for gate in self._gates.values())
 
     async def dial(
         self,
@@ -98,13 +117,15 @@ class Dialler:
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
                 break
-            if pooled.removed or not pooled.breaker.allows(now()):
+            if not _is_offered(pooled, now()):
                 continue  # since the others were tried
             try:
-                return await self._attempt(pooled, request, make_sink(), left)
+                return await self._in_turn(pooled, request, make_sink, left)
             except BackendDeclined:
                 self._counters.dials_declined.value += 1
                 raise
+            except _NotDialled as why:
+                reasons.append(f"{pooled.id}: {why}")
             except BackendUnavailable as unavailable:
                 lacking = isinstance(unavailable, OutOfResources)
                 lacks += lacking
@@ -115,6 +136,28 @@ class Dialler:
             "; ".join(reasons) or "no backend is enabled and untripped, or no time left",
             local=0 < lacks == len(reasons),
         )
+
+    async def _in_turn(
+        self,
+        pooled: PooledBackend,
+        request: DialRequest,
+        make_sink: Callable[[], SinkT],
+        left: float,
+    ) -> Dialled[SinkT]:
+        """Dial one backend when it is this dial's turn."""
+        now = asyncio.get_running_loop().time
+        gate, until = self._gates[pooled], now() + left
+        try:
+            async with asyncio.timeout(left):
+                await gate.enter()
+        except TimeoutError:
+            raise _NotDialled(f"other dials left no room for {left:g} s") from None
+        try:
+            if not _is_offered(pooled, now()):
+                raise _NotDialled("has tripped or was removed while others were dialling")
+            return await self._attempt(pooled, request, make_sink(), until - now())
+        finally:
+            gate.leave()
 
     async def _attempt(
         self, pooled: PooledBackend, request: DialRequest, sink: SinkT, left: float
@@ -145,7 +188,7 @@ class Dialler:
             raise BackendUnavailable(
                 f"chose subprotocol {connection.subprotocol!r} instead of {expected!r}"
             )
-        if _was_removed(pooled):
+        if pooled.removed:
             connection.close(1001, "backend was removed")
             raise BackendUnavailable("was removed while it was dialled")
         pooled.connected()
@@ -163,5 +206,5 @@ class Dialler:
             pooled.failed(now, reason)
 
 
-def _was_removed(pooled: PooledBackend) -> bool:
-    return pooled.removed  # a call, since it may have changed while another was awaited
+def _is_offered(pooled: PooledBackend, now: float) -> bool:
+    return not pooled.removed and pooled.breaker.allows(now)

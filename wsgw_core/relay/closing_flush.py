@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..api import BackendConnection, Clock, Close
 from ..websocket.close_codes import GOING_AWAY, LOST, NO_CODE, NORMAL
-
-if TYPE_CHECKING:
-    from .ledger import Ledger
 
 
 class ClosingFlush:
@@ -26,7 +22,7 @@ class ClosingFlush:
 
     Attributes:
         close: what the backend is told.
-        passed_on: whether it was.
+        passed_on: whether this backend was.
     """
 
     __slots__ = ("_timer", "close", "passed_on")
@@ -38,9 +34,9 @@ class ClosingFlush:
         self.passed_on = False
         self._timer = clock.call_later(timeout, overdue)
 
-    def pass_on(self, connection: BackendConnection, ledger: Ledger) -> None:
-        """Close the connection if nothing is owed any more."""
-        if not ledger and not self.passed_on:
+    def pass_on(self, connection: BackendConnection) -> None:
+        """Close the connection, unless it was."""
+        if not self.passed_on:
             self.passed_on = True
             connection.close(self.close.code, self.close.reason)
 

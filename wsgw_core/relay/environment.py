@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..api import Clock, ReadBatch, SessionListener
 from ..components import ValveComponent
 from ..config import FailoverOptions, LimitOptions
+from ..drain_options import DrainOptions
 from ..metrics import GatewayCounters
 from ..pool.dialler import Dialler
 from .session_table import SessionTable
@@ -19,7 +20,7 @@ class RelayEnvironment:
 
     Attributes:
         clock: time and timers.
-        failover, limits: of the configuration.
+        failover, limits, drain: of the configuration.
         reconnect_header: what tells a backend that it is not the session's first.
         dialler: gives connections.
         valves: to be made for each session, in the order of configuration.
@@ -32,6 +33,7 @@ class RelayEnvironment:
     clock: Clock
     failover: FailoverOptions
     limits: LimitOptions
+    drain: DrainOptions
     reconnect_header: str
     dialler: Dialler
     valves: tuple[ValveComponent, ...]

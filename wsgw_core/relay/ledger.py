@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from itertools import islice
 
 from ..api import Message, ReplyExpected
 
@@ -11,9 +12,9 @@ from ..api import Message, ReplyExpected
 class Ledger:
     """Keeps each message until it is delivered, in order; so it can be sent again.
 
-    While a connection serves, it has been given all `entries`; while none does, those behind the
-    first `replayable` have been given to none. Messages that the connection has acknowledged but
-    the application must still answer are kept aside; they are older than all others.
+    The connection that serves has been given all `entries`, unless some are held back: those from
+    `ungiven` on. Messages that it has acknowledged but the application must still answer are kept
+    aside; they are older than all others.
 
     A message weighs its payload and a share for its bookkeeping; so one bound on the weight bounds
     bytes and messages.
@@ -30,7 +31,8 @@ class Ledger:
     __slots__ = (
         "_answered_early",
         "_awaiting_reply",
-        "_replayable",
+        "_given",
+        "_seen",
         "capacity",
         "entries",
         "settled_messages",
@@ -44,7 +46,9 @@ class Ledger:
         self.entries: deque[Message] = deque()
         self.weight = 0
         self.settled_messages = 0
-        self._replayable = 0
+        # Of all messages ever, how many this connection was given; None: all that there are
+        self._given: int | None = None
+        self._seen = 0  # the same for connections before it
         # handle -> message and when it expires; None while no valve waits for replies
         self._awaiting_reply: dict[Hashable, tuple[ReplyExpected, float]] | None = None
         self._answered_early: set[Hashable] | None = None
@@ -59,8 +63,26 @@ class Ledger:
 
     @property
     def replayable(self) -> int:
-        """How many of the oldest entries an earlier backend may have seen; set by `rewind`."""
-        return self._replayable
+        """How many of the oldest entries an earlier backend may have seen."""
+        return max(0, self._seen - self.settled_messages - len(self._awaiting_reply or ()))
+
+    @property
+    def given(self) -> int:
+        """How many messages ever were given to this connection, or settled before it came."""
+        return self.settled_messages + len(self) if self._given is None else self._given
+
+    @property
+    def under_way(self) -> int:
+        """How many messages this connection was given that are not settled."""
+        return self.given - self.settled_messages
+
+    def ungiven(self) -> Iterator[Message]:
+        """Iterate over the entries that this connection was not given."""
+        return islice(self.entries, self._given_entries, None)
+
+    @property
+    def _given_entries(self) -> int:
+        return self.under_way - len(self._awaiting_reply or ())
 
     def delivered(self, count: int, now: float) -> None:
         """Forget the oldest `count` messages.
@@ -96,7 +118,7 @@ class Ledger:
             self.settled_messages += 1
         elif any(
             isinstance(message, ReplyExpected) and message.handle == handle
-            for message in self.entries
+            for message in islice(self.entries, max(self.replayable, self._given_entries))
         ):
             if self._answered_early is None:
                 self._answered_early = set()
@@ -118,8 +140,33 @@ class Ledger:
             self.answered(handle)
         return len(overdue)
 
+    def hold_back(self) -> None:
+        """Note that the connection is not given what comes from now on."""
+        self._given = self.given
+
+    def gave_one(self) -> None:
+        """Note that the connection was given the oldest of those held back."""
+        self._given = self.given + 1
+
+    def gave_all(self) -> None:
+        """Note that the connection was given what was held back, and is given whatever comes."""
+        self._given = None
+
+    def delivered_all(self, now: float) -> None:
+        """Forget what the connection was given, but for what the application must answer."""
+        self.delivered(self._given_entries, now)
+
+    def forget_given(self) -> int:
+        """Forget what the connection was given; return how many messages there were."""
+        settled = self.settled_messages
+        self.delivered_all(0.0)
+        for handle in tuple(self._awaiting_reply or ()):
+            self.answered(handle)
+        return self.settled_messages - settled
+
     def rewind(self) -> None:
-        """Note that the connection that was given everything is gone: it is all owed again."""
+        """Note that the connection is gone: what it was given is owed again."""
+        self._seen = max(self._seen, self.given)
         if self._awaiting_reply:
             self.entries.extendleft(
                 message for message, _ in reversed(self._awaiting_reply.values())
@@ -135,7 +182,7 @@ class Ledger:
             )
             self.weight = sum(len(message.data) + self.share for message in self.entries)
             self.settled_messages += before - len(self.entries)
-        self._replayable = len(self.entries)
+        self._given = self.settled_messages
 
     def close(self) -> None:
         """Forget everything, and whatever is still added."""

@@ -17,16 +17,21 @@ from ..websocket.close_codes import (
     TOO_BIG,
     TRY_AGAIN_LATER,
 )
+from .cautious_replay import CautiousReplay
 from .client_end import ClientEnd
 from .closing_flush import ClosingFlush, told_to_backend
 from .environment import RelayEnvironment
 from .failover import Failover
 from .ledger import Ledger
 from .link import Link
+from .planned_move import PlannedMove
+from .poison import Deaths
 from .read_holds import Hold, ReadHolds
 from .session_state import Event, State, after
 from .session_valves import SessionValves
 from .session_view import SessionView
+
+_MOVED = "moved to another backend"
 
 
 class ClosedWhileOpening(Exception):
@@ -50,9 +55,12 @@ class Session:
         "__weakref__",
         "_backend_close",
         "_backend_holds",
+        "_cautious",
         "_client_end",
         "_client_holds",
         "_created",
+        "_deaths",
+        "_dismissed",
         "_environment",
         "_expiry_timer",
         "_failover",
@@ -60,6 +68,7 @@ class Session:
         "_headers",
         "_ledger",
         "_link",
+        "_move",
         "_proved",
         "_send",
         "_sent_messages",
@@ -97,6 +106,11 @@ class Session:
         self._ledger = Ledger(
             environment.limits.ledger_bytes, environment.limits.for_plugins().message_share
         )
+        self._ledger.hold_back()  # until there is a connection
+        self._deaths = Deaths(self._ledger, environment.failover.max_replays)
+        self._cautious: CautiousReplay | None = None
+        self._move: PlannedMove | None = None
+        self._dismissed: str | None = None  # the gateway closes the client, for this reason
         self._state = State.DIALLING
         self._link: Link | None = None
         self._send: Callable[[Message], None] | None = None
@@ -170,8 +184,9 @@ class Session:
         if violation:
             self._count_violation(close.code)
             self._log("client broke the protocol: %d %s", close.code, close.reason)
+        told = told_to_backend(close, violation=violation)
         self._flush = ClosingFlush(
-            told_to_backend(close, violation=violation),
+            Close(GOING_AWAY, self._dismissed) if self._dismissed is not None else told,
             self._environment.clock,
             self._environment.limits.close_timeout,
             self._flush_overdue,
@@ -207,7 +222,7 @@ class Session:
 
     def deliver(self, message: Message) -> None:
         """Send the client a message that came through the valves."""
-        if self.client is not None:
+        if self.client is not None and self._dismissed is None:
             self.client.send(message)
 
     def hold_client_for_valves(self, hold: bool) -> None:
@@ -251,15 +266,25 @@ class Session:
 
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
+        self._deaths.note(close)
+        was_alone = self._cautious is not None
         lost = self._let_go()
         self._log("backend %s closed: %d %s", lost.id, close.code, close.reason)
+        if self._state is State.LEAVING:
+            if not close.abnormal:
+                self._ledger.delivered_all(self._environment.clock.time())
+            self._look_for_another(lost)
+            return
         if close.abnormal and not self._proved:
             reason = f"connection lost at once: {close.code} {close.reason}".rstrip()
             lost.failed(self._environment.clock.time(), reason)
         flushing = self._state is State.FLUSHING
         owing = bool(self._ledger) or not flushing
         if close.abnormal and owing and self._environment.failover.enabled:
+            self._environment.counters.failovers.value += 1
             self._look_for_another(lost)
+            if was_alone and self._deaths.is_poison:
+                self._end_poisoned()
         elif flushing:
             self._finish(Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED, close)
         else:
@@ -280,18 +305,59 @@ class Session:
         """End the session now, whatever its state; client and backend see these codes."""
         if self._state is State.ENDED:
             return
-        if self.client is not None:
+        if self.client is not None and self._dismissed is None:
             self.client.close(code, reason)
         self._drop_link(backend_code, reason)
         self._finish(Event.GIVEN_UP, Close(code, reason))
 
+    def dismiss(self, code: int, reason: str = "") -> None:
+        """Close the client; what it still says until it answers goes on to the backend.
+
+        So nothing is lost that the client believes to be sent. Bounded by `limits.close-timeout`,
+        for the client's answer and for the backend each.
+        """
+        if self._state is State.ENDED or self.client is None or self._dismissed is not None:
+            return
+        self._dismissed = reason
+        if self._link is not None:
+            self._link.receive_with(None, self._unheard())
+        self._release_backend(Hold.OTHER_SIDE_SLOW)
+        self.client.close(code, reason)
+        if self._client_holds:
+            self.client.pause_reading()
+
     def fail_over(self) -> None:
-        """Leave the backend for another; without effect while there is none."""
-        if self._state is State.RELAYING and self._link is not None:
+        """Leave the backend for another now; without effect while there is none."""
+        if self._state in (State.RELAYING, State.SETTLING) and self._link is not None:
             connection = self._link.connection
             lost = self._let_go()
-            connection.close(GOING_AWAY, "moved to another backend")
+            connection.close(GOING_AWAY, _MOVED)
+            self._environment.counters.failovers.value += 1
             self._look_for_another(lost)
+
+    def move(self) -> bool:
+        """Leave the backend for another as soon as nobody can miss anything.
+
+        Returns:
+            False when that is not possible now: while the session has no backend, opens or ends,
+            while its backend must still prove itself, or without failover.
+        """
+        environment = self._environment
+        movable = self._state is State.RELAYING and self._send is not None
+        if not movable or self.client is None or not environment.failover.enabled:
+            return False
+        self._state = after(self._state, Event.MOVE_PLANNED)
+        self._send = None
+        self._ledger.hold_back()
+        self._move = PlannedMove(
+            self._ledger,
+            environment.drain,
+            environment.clock,
+            replies=lambda: self.messages_sent,
+            client_is_slow=lambda: bool(self._backend_holds),
+            leave=self._leave,
+        )
+        return True
 
     # Views for plugins
 
@@ -304,6 +370,11 @@ class Session:
     def backend_id(self) -> str | None:
         """The backend that serves now."""
         return self._link.backend.id if self._link is not None else None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has lost its backend and has no other yet."""
+        return self._state in (State.HOLDING, State.FLUSH_HOLDING)
 
     @property
     def client_is_held(self) -> bool:
@@ -362,24 +433,34 @@ class Session:
         connection.start()
         if self.reconnects and self._valves is not None:
             self._link.hydrate(self._valves.hydrations())
-        self._replay(connection.send)
+        if self._deaths.is_suspicious:
+            self._cautious = CautiousReplay(
+                self._ledger, self._deaths, connection.send, self._give_the_rest
+            )
+        else:
+            self._give_the_rest()
         if self._backend_holds:
             connection.pause()
-        if self._state is State.FLUSHING:
+        if self._state is State.FLUSHING and self._flush is not None:
+            self._flush.passed_on = False
             self._close_flushed()
 
-    def _replay(self, send: Callable[[Message], None]) -> None:
-        """Send what is owed, in few writes, and from now on whatever comes."""
+    def _give_the_rest(self) -> None:
+        """Send what the connection was not given yet, in few writes, and then whatever comes."""
+        assert self._link is not None  # noqa: S101 - for the type checker
+        self._cautious = None
+        send = self._link.connection.send
         batch = self._environment.read_batch
         batch.is_open = True
-        for message in self._ledger.entries:
+        for message in self._ledger.ungiven():
             send(message)
         batch.close()
+        self._ledger.gave_all()
         self._send = send
 
     def _inward(self) -> Callable[[Message], object] | None:
         """Return what takes the backend's messages."""
-        if self.client is None:
+        if self.client is None or self._dismissed is not None:
             return None
         return self._valves.receive if self._valves is not None else self.client.send
 
@@ -395,6 +476,10 @@ class Session:
         assert self._link is not None  # noqa: S101 - for the type checker
         link, self._link, self._send = self._link, None, None
         link.sever()
+        self._cautious = None
+        if self._move is not None:
+            self._move.stop()
+            self._move = None
         if self._stable_timer is not None:
             self._stable_timer.cancel()
             self._stable_timer = None
@@ -413,8 +498,9 @@ class Session:
         environment = self._environment
         now = environment.clock.time()
         self._state = after(self._state, Event.BACKEND_LOST)
-        environment.counters.failovers.value += 1
         environment.counters.replies_expired.value += self._ledger.expire(now)
+        if environment.failover.delivery == "at-most-once":
+            environment.counters.undelivered.value += self._ledger.forget_given()
         self._ledger.rewind()
         self._ledger_shrank()
         if self._failover is None:
@@ -487,6 +573,8 @@ class Session:
         self._failover = self._stable_timer = None
         if not self._proved:
             self._backend_proved()
+        if self._cautious is not None:
+            self._cautious.begin()
 
     def _dial_headers(self) -> Headers:
         return (*self._headers, ("X-Wsgw-Session", self.id))
@@ -503,14 +591,34 @@ class Session:
             self.id, self.path, headers, offers, self.peer, reconnect=True, replayed=replayed
         )
 
+    def _leave(self) -> None:
+        """Tell the backend that the session moves; its end is waited for."""
+        assert self._link is not None  # noqa: S101 - for the type checker
+        self._state = after(self._state, Event.SETTLED)
+        self._environment.counters.moves.value += 1
+        self._link.connection.close(GOING_AWAY, _MOVED)
+
     # Ends
+
+    def _end_poisoned(self) -> None:
+        """End the session whose oldest message has ended one backend after the other."""
+        environment, message = self._environment, self._ledger.entries[0]
+        environment.counters.poisoned.value += 1
+        environment.logger.warning(
+            "session %s: backends were lost again and again with the same message (%s, %d bytes)"
+            " under way: the session is ended",
+            self.id,
+            message.kind.name.lower(),
+            len(message.data),
+        )
+        self.close(INTERNAL_ERROR, "a message has ended several backends")
 
     def _pass_close_on(self) -> None:
         """Close the client as the backend has closed us."""
         close = self._backend_close
-        if self._state is not State.RELAYING or close is None:
+        if self._state not in (State.RELAYING, State.SETTLING) or close is None:
             return
-        if self.client is not None:
+        if self.client is not None and self._dismissed is None:
             self.client.close(close.code, close.reason)
         self._finish(Event.BACKEND_CLOSED, close)
 
@@ -518,6 +626,10 @@ class Session:
         """The client has gone, and all its messages are in the ledger."""
         if self._state is State.ENDED or self._flush is None:
             return
+        if self._state is State.LEAVING:
+            self._look_for_another(self._let_go())
+        elif self._state is State.SETTLING:
+            self._stay()
         nobody_to_tell = self._state is State.HOLDING and not self._ledger
         if self._backend_close is not None or nobody_to_tell:
             self._finish(Event.GIVEN_UP, self._flush.close)
@@ -526,10 +638,19 @@ class Session:
         if self._state is State.FLUSHING:
             self._close_flushed()
 
+    def _stay(self) -> None:
+        """Give up a planned move: the client leaves, so nobody would be moved."""
+        assert self._move is not None  # noqa: S101 - for the type checker
+        self._move.stop()
+        self._move = None
+        self._give_the_rest()
+
     def _close_flushed(self) -> None:
         """Pass the client's close on, once nothing is owed any more."""
-        if self._link is not None and self._flush is not None:
-            self._flush.pass_on(self._link.connection, self._ledger)
+        if self._link is not None and self._flush is not None and not self._ledger:
+            self._send = None  # a plugin may still have something to say, for the next backend
+            self._ledger.hold_back()
+            self._flush.pass_on(self._link.connection)
 
     def _flush_overdue(self) -> None:
         assert self._flush is not None  # noqa: S101 - for the type checker
@@ -585,6 +706,8 @@ class Session:
             self._link.connection.resume()
 
     def _ledger_shrank(self) -> None:
+        if self._cautious is not None:
+            self._cautious.go_on()
         if self._flush is not None:
             if self._state is State.FLUSHING:
                 self._close_flushed()

@@ -16,6 +16,10 @@ class State(Enum):
     """The client waits for its answer while the first backend is dialled."""
     RELAYING = "relaying"
     """Client and backend are connected."""
+    SETTLING = "settling"
+    """The session is to move: its backend is sent nothing new and has what is under way."""
+    LEAVING = "leaving"
+    """The backend was told that the session moves; it is read to its end."""
     HOLDING = "holding"
     """The client is connected, a backend is being looked for."""
     FLUSHING = "flushing"
@@ -32,6 +36,9 @@ class Event(Enum):
     BACKEND_READY = "backend ready"
     BACKEND_LOST = "backend lost"
     BACKEND_CLOSED = "backend closed"
+    MOVE_PLANNED = "move planned"
+    SETTLED = "settled"
+    """All is acknowledged and quiet, or that was waited for long enough."""
     CLIENT_CLOSED = "client closed"
     GIVEN_UP = "given up"
     """Nothing is owed any more, time is up, or somebody ended the session."""
@@ -43,7 +50,15 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RELAYING, Event.BACKEND_LOST): State.HOLDING,
     (State.RELAYING, Event.BACKEND_CLOSED): State.ENDED,
     (State.RELAYING, Event.CLIENT_CLOSED): State.FLUSHING,
+    (State.RELAYING, Event.MOVE_PLANNED): State.SETTLING,
     (State.RELAYING, Event.GIVEN_UP): State.ENDED,
+    (State.SETTLING, Event.SETTLED): State.LEAVING,
+    (State.SETTLING, Event.BACKEND_LOST): State.HOLDING,
+    (State.SETTLING, Event.BACKEND_CLOSED): State.ENDED,
+    (State.SETTLING, Event.CLIENT_CLOSED): State.FLUSHING,
+    (State.SETTLING, Event.GIVEN_UP): State.ENDED,
+    (State.LEAVING, Event.BACKEND_LOST): State.HOLDING,
+    (State.LEAVING, Event.GIVEN_UP): State.ENDED,
     (State.HOLDING, Event.BACKEND_READY): State.RELAYING,
     (State.HOLDING, Event.CLIENT_CLOSED): State.FLUSH_HOLDING,
     (State.HOLDING, Event.GIVEN_UP): State.ENDED,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,18 +16,34 @@ class SessionTable:
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def add(self, session: Session) -> None:
         """Take a session whose client has been answered."""
         self._sessions[session.id] = session
+        self._empty.clear()
 
     def remove(self, session: Session) -> None:
         """Forget a session."""
         self._sessions.pop(session.id, None)
+        if not self._sessions:
+            self._empty.set()
 
     def get(self, session_id: str) -> Session | None:
         """Return the session of an id."""
         return self._sessions.get(session_id)
+
+    async def until_empty(self, timeout: float) -> None:  # noqa: ASYNC109 - plain enough
+        """Wait until there is none, at most `timeout` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+
+    @property
+    def held(self) -> int:
+        """How many have no backend now; looks at each."""
+        return sum(session.is_held for session in self._sessions.values())
 
     def __len__(self) -> int:
         return len(self._sessions)

@@ -27,7 +27,9 @@ class Bench:
         self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
         self.pool = BackendPool(self.pooled)
         self.counters = GatewayCounters(Metrics())
-        self.dialler = Dialler(self.pool, (408, 429), self.counters, logging.getLogger("wsgw.test"))
+        self.dialler = Dialler(
+            self.pool, (408, 429), self.counters, logging.getLogger("wsgw.test"), max_at_once=3
+        )
         self.sinks: list[RecordingSink] = []
 
     def _make_sink(self) -> RecordingSink:
@@ -322,6 +324,48 @@ class TestRemoved:
         with pytest.raises(NoBackend):
             await dialling
         assert bench.backends[1].requests == []
+
+
+@on_virtual_clock
+async def test_a_backend_is_not_dialled_by_too_many_at_once() -> None:
+    bench = Bench("a", "b")
+    bench.pooled[1].enabled = False
+    bench.backends[0].otherwise = Accept(after=1)
+    dials = [asyncio.create_task(bench.dial()) for _ in range(10)]
+    for number in range(4):
+        await asyncio.sleep(0.99)
+        assert bench.backends[0].cancelled == 0
+        assert len(bench.backends[0].requests) <= 3 * (number + 1)
+        assert bench.dialler.waiting >= 7 - 3 * number
+    await asyncio.gather(*dials)
+    assert bench.dialler.waiting == 0
+    assert bench.pooled[0].total == 10
+
+
+@on_virtual_clock
+async def test_who_does_not_get_its_turn_in_time_blames_nobody() -> None:
+    bench = Bench("a")
+    bench.backends[0].otherwise = Hang()
+    crowd = [asyncio.create_task(bench.dial()) for _ in range(3)]
+    await idle()
+    with pytest.raises(NoBackend, match="left no room for 5 s"):
+        await bench.dial(deadline=5)
+    assert bench.pooled[0].failures == bench.counters.dials_failed.value == 0
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert bench.pooled[0].failures == 3  # those that hung
+
+
+@on_virtual_clock
+async def test_whose_turn_comes_when_the_backend_has_tripped_does_not_dial() -> None:
+    bench = Bench("a", "b")
+    bench.pooled[1].enabled = False
+    bench.backends[0].otherwise = Unavailable(after=1)
+    dials = [asyncio.create_task(bench.dial()) for _ in range(30)]
+    assert all(
+        isinstance(each, NoBackend) for each in await asyncio.gather(*dials, return_exceptions=True)
+    )
+    assert bench.pooled[0].breaker.tripped
+    assert len(bench.backends[0].requests) < 15
 
 
 @on_virtual_clock

@@ -22,6 +22,7 @@ from wsgw_core.api import Session as SessionInView
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import ValveComponent
 from wsgw_core.config import FailoverOptions, LimitOptions
+from wsgw_core.drain_options import DrainOptions
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dialler import Dialler
@@ -62,7 +63,7 @@ class RelayBench:
 
     Args:
         backends: in the order of configuration; two that must be told to acknowledge by default.
-        failover, limits, valves, listeners: as a gateway would have them configured.
+        failover, limits, drain, valves, listeners: as a gateway would have them configured.
         headers, subprotocols: the client's.
         breaker_threshold: of each backend; none has a breaker unless a test asks for it.
 
@@ -75,11 +76,12 @@ class RelayBench:
 
     session: Session
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a gateway has sections for
         self,
         *backends: FakeBackend,
         failover: FailoverOptions | None = None,
         limits: LimitOptions | None = None,
+        drain: DrainOptions | None = None,
         valves: Sequence[ValveComponent] = (),
         listeners: Sequence[SessionListener] = (),
         headers: Headers = (),
@@ -101,6 +103,7 @@ class RelayBench:
             clock=asyncio.get_running_loop(),
             failover=self.failover,
             limits=self.limits,
+            drain=drain or DrainOptions(),
             reconnect_header="X-Balancer-Reconnect",
             dialler=Dialler(
                 BackendPool(self.pooled), self.failover.retry_statuses, self.counters, logger
@@ -112,7 +115,7 @@ class RelayBench:
             counters=self.counters,
             logger=logger,
         )
-        self._handshake = Handshake("/chat?room=1", headers, subprotocols, "192.0.2.1:5555")
+        self.handshake = Handshake("/chat?room=1", headers, subprotocols, "192.0.2.1:5555")
         self._deliver: Callable[[Message], None]
 
     @property
@@ -133,8 +136,8 @@ class RelayBench:
 
     async def dial(self) -> Session:
         """Give the session its first backend; the client is not answered yet."""
-        self.session = Session("session-1", self._handshake, self.environment)
-        await self.session.open(self._handshake.subprotocols)
+        self.session = Session("session-1", self.handshake, self.environment)
+        await self.session.open(self.handshake.subprotocols)
         return self.session
 
     def say(self, *contents: Message | str | bytes) -> None:

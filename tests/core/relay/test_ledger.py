@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
@@ -156,8 +157,25 @@ def test_only_what_a_backend_was_given_is_replayable() -> None:
     ledger.rewind()
     add(ledger, as_message("C"))
     assert ledger.replayable == 2
+    ledger.rewind()  # the next one is lost before it was given anything
+    assert ledger.replayable == 2
+    ledger.gave_all()
     ledger.rewind()
     assert ledger.replayable == 3
+
+
+def test_what_was_given_can_be_forgotten_and_the_rest_stays() -> None:
+    ledger = filled("A")
+    add(ledger, expecting("answered"))
+    add(ledger, expecting("early"))
+    ledger.delivered(2, now=0)
+    ledger.answered("early")
+    ledger.hold_back()
+    add(ledger, as_message("B"))
+    assert ledger.forget_given() == 2
+    assert [message.text for message in ledger.entries] == ["B"]
+    assert ledger.weight == 1 + ledger.share
+    assert ledger.under_way == 0
 
 
 def test_a_closed_ledger_takes_nothing_in() -> None:
@@ -179,6 +197,8 @@ class Entry:
     size: int
     waits: bool
     answered: bool = False
+    given: bool = True
+    seen: bool = False
     acknowledged: bool = False
     deadline: float = 0.0
 
@@ -189,6 +209,7 @@ class Model:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.settled = 0
+        self.holding = False
 
     def sweep(self, now: float | None = None) -> None:
         keep = []
@@ -209,62 +230,111 @@ class Model:
         self.entries.sort(key=lambda each: (not each.acknowledged, each.number))
         for entry in self.entries:
             entry.acknowledged = False
+            entry.seen |= entry.given
+            entry.given = False
+        self.holding = True
+
+    def give_all(self) -> None:
+        for entry in self.entries:
+            entry.given = True
+        self.holding = False
 
 
 EXPIRES = 10.0
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.integers(0, 20)),
-        st.tuples(st.just("add waiting"), st.integers(0, 20)),
+        st.tuples(st.just("add_waiting"), st.integers(0, 20)),
         st.tuples(st.just("deliver"), st.integers(0, 4)),
         st.tuples(st.just("answer"), st.integers(0, 20)),
-        st.tuples(st.just("time"), st.integers(0, 8)),
+        st.tuples(st.just("pass_time"), st.integers(0, 8)),
         st.tuples(st.just("rewind"), st.just(0)),
+        st.tuples(st.just("hold_back"), st.just(0)),
+        st.tuples(st.just("give_one"), st.just(0)),
+        st.tuples(st.just("give_all"), st.just(0)),
     ),
     max_size=60,
 )
 
 
+class Pair:
+    """A ledger and its model, to both of which the same is done; the methods are OPERATIONS."""
+
+    def __init__(self) -> None:
+        self.ledger = bounded(50, 1000)
+        self.model = Model()
+        self.now = 0.0
+        self.count = 0
+
+    def add(self, size: int, *, waits: bool = False) -> None:
+        data = self.count.to_bytes(4, "big") + b"x" * size
+        message = ReplyExpected(BINARY, data, self.count, EXPIRES) if waits else None
+        add(self.ledger, message or Message(BINARY, data))
+        given = not self.model.holding
+        self.model.entries.append(Entry(self.count, len(data), waits, given=given))
+        self.count += 1
+
+    def add_waiting(self, size: int) -> None:
+        self.add(size, waits=True)
+
+    def deliver(self, number: int) -> None:
+        pending = [each for each in self.model.entries if each.given and not each.acknowledged]
+        for entry in pending[:number]:
+            entry.acknowledged, entry.deadline = True, self.now + EXPIRES
+        self.ledger.delivered(min(number, len(pending)), self.now)
+        self.model.sweep()
+
+    def answer(self, number: int) -> None:
+        self.ledger.answered(number)
+        for entry in self.model.entries:
+            if entry.waits and entry.number == number and (entry.given or entry.seen):
+                entry.answered = True
+        self.model.sweep()
+
+    def pass_time(self, seconds: int) -> None:
+        self.now += seconds
+        before = len(self.model.entries)
+        self.model.sweep(self.now)
+        assert self.ledger.expire(self.now) == before - len(self.model.entries)
+
+    def rewind(self, _number: int) -> None:
+        self.ledger.rewind()
+        self.model.rewind()
+        assert self.ledger.replayable == sum(entry.seen for entry in self.model.entries)
+
+    def hold_back(self, _number: int) -> None:
+        self.ledger.hold_back()
+        self.model.holding = True
+
+    def give_one(self, _number: int) -> None:
+        ungiven = [entry for entry in self.model.entries if not entry.given]
+        if ungiven:
+            self.ledger.gave_one()
+            ungiven[0].given = True
+
+    def give_all(self, _number: int) -> None:
+        self.ledger.gave_all()
+        self.model.give_all()
+
+    def check(self) -> None:
+        ledger, entries = self.ledger, self.model.entries
+        assert numbers(ledger.entries) == [each.number for each in entries if not each.acknowledged]
+        assert numbers(ledger.ungiven()) == [each.number for each in entries if not each.given]
+        assert ledger.under_way == sum(each.given for each in entries)
+        assert len(ledger) == len(entries)
+        assert ledger.weight == sum(entry.size + ledger.share for entry in entries)
+        assert ledger.settled_messages == self.model.settled
+        assert ledger.settled_messages + len(ledger) == self.count
+
+
+def numbers(messages: Iterable[Message]) -> list[int]:
+    return [int.from_bytes(message.data[:4], "big") for message in messages]
+
+
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(OPERATIONS)
 def test_it_behaves_like_a_simple_model(operations: list[tuple[str, int]]) -> None:
-    ledger, model = bounded(50, 1000), Model()
-    now, count = 0.0, 0
+    pair = Pair()
     for operation, number in operations:
-        match operation:
-            case "add" | "add waiting":
-                data = count.to_bytes(4, "big") + b"x" * number
-                waits = operation == "add waiting"
-                add(
-                    ledger,
-                    ReplyExpected(BINARY, data, count, EXPIRES) if waits else Message(BINARY, data),
-                )
-                model.entries.append(Entry(count, len(data), waits))
-                count += 1
-            case "deliver":
-                pending = [entry for entry in model.entries if not entry.acknowledged]
-                for entry in pending[:number]:
-                    entry.acknowledged, entry.deadline = True, now + EXPIRES
-                ledger.delivered(min(number, len(pending)), now)
-                model.sweep()
-            case "answer":
-                ledger.answered(number)
-                for entry in model.entries:
-                    if entry.waits and entry.number == number:
-                        entry.answered = True
-                model.sweep()
-            case "time":
-                now += number
-                before = len(model.entries)
-                model.sweep(now)
-                assert ledger.expire(now) == before - len(model.entries)
-            case "rewind":
-                ledger.rewind()
-                model.rewind()
-                assert ledger.replayable == len(model.entries)
-        sent = [int.from_bytes(message.data[:4], "big") for message in ledger.entries]
-        assert sent == [entry.number for entry in model.entries if not entry.acknowledged]
-        assert len(ledger) == len(model.entries)
-        assert ledger.weight == sum(entry.size + ledger.share for entry in model.entries)
-        assert ledger.settled_messages == model.settled
-        assert ledger.settled_messages + len(ledger) == count
+        getattr(pair, operation)(number)
+        pair.check()

@@ -1,0 +1,95 @@
+"""So many dials at once, and the rest in their order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from wsgw_core.pool.dial_gate import DialGate
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+
+class Crowd:
+    """Dials through a gate, each of which takes a second."""
+
+    def __init__(self, gate: DialGate, count: int) -> None:
+        self.under_way = 0
+        self.most = 0
+        self.begun: list[tuple[int, float]] = []
+        self._gate = gate
+        self.tasks = [asyncio.create_task(self._dial(number)) for number in range(count)]
+
+    async def _dial(self, number: int) -> None:
+        await self._gate.enter()
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        self.begun.append((number, asyncio.get_running_loop().time()))
+        try:
+            await asyncio.sleep(1)
+        finally:
+            self.under_way -= 1
+            self._gate.leave()
+
+
+@on_virtual_clock
+async def test_no_more_than_there_are_slots() -> None:
+    gate = DialGate(10, 0.1)
+    crowd = Crowd(gate, 100)
+    await idle()
+    assert crowd.under_way == 10
+    assert gate.waiting == 90
+    await asyncio.gather(*crowd.tasks)
+    assert crowd.most == 10
+    assert gate.waiting == 0
+
+
+@on_virtual_clock
+async def test_they_keep_their_order_and_not_their_step() -> None:
+    crowd = Crowd(DialGate(1, 0.1), 50)
+    await asyncio.gather(*crowd.tasks)
+    assert [number for number, _ in crowd.begun] == list(range(50))
+    pauses = [
+        later - earlier - 1
+        for (_, earlier), (_, later) in zip(crowd.begun, crowd.begun[1:], strict=False)
+    ]
+    assert all(0 <= pause <= 0.2 + 1e-6 for pause in pauses)
+    assert len({round(pause, 3) for pause in pauses}) > 10
+
+
+@on_virtual_clock
+async def test_who_finds_a_slot_free_does_not_wait() -> None:
+    gate = DialGate(2, 10)
+    for _ in range(20):
+        await Crowd(gate, 1).tasks[0]
+    assert asyncio.get_running_loop().time() == pytest.approx(20)
+
+
+@pytest.mark.parametrize("at", [0.5, 1.0, 1.05, 2.2])
+@on_virtual_clock
+async def test_who_gives_up_leaves_its_turn_to_the_next(at: float) -> None:
+    gate = DialGate(1, 0.05)
+    crowd = Crowd(gate, 4)
+    await asyncio.sleep(at)
+    for task in crowd.tasks[1:3]:
+        task.cancel()
+    await asyncio.gather(*crowd.tasks, return_exceptions=True)
+    assert crowd.begun[-1][0] == 3
+    assert gate.waiting == 0
+    await asyncio.sleep(1)
+    last = Crowd(gate, 1)
+    await idle()
+    assert last.under_way == 1  # no slot was lost
+    await last.tasks[0]
+
+
+@on_virtual_clock
+async def test_a_turn_that_comes_together_with_the_end_is_passed_on() -> None:
+    gate = DialGate(1, 0.0)
+    crowd = Crowd(gate, 3)
+    await asyncio.sleep(1)  # the slot is passed on in this very turn of the loop
+    for _ in range(4):
+        await asyncio.sleep(0)
+        crowd.tasks[1].cancel()
+    await asyncio.gather(*crowd.tasks, return_exceptions=True)
+    assert [number for number, _ in crowd.begun][-1] == 2

@@ -1,0 +1,154 @@
+"""A message of which backends die is found, and ends its own session only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from wsgw_core.api import Close
+from wsgw_core.config import FailoverOptions
+from wsgw_core.testing.fakes import FakeBackend, FakeConnection
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+from .relay_bench import RelayBench
+
+
+async def lives(bench: RelayBench) -> AsyncIterator[FakeConnection]:
+    """Iterate over the connections of the session's only backend, each when it is started."""
+    number = 0
+    while True:
+        yield await bench.blue.connection(number)
+        number += 1
+
+
+def one(**options: object) -> RelayBench:
+    return RelayBench(FakeBackend("only"), failover=FailoverOptions.model_validate(options))
+
+
+@on_virtual_clock
+async def test_after_two_deaths_in_a_replay_messages_go_one_at_a_time() -> None:
+    bench = await one(stable=1).open()
+    bench.say("A", "B", "C")
+    for number in range(3):
+        connection = await bench.blue.connection(number)
+        assert connection.texts == ["A", "B", "C"]
+        connection.drop()
+    careful = await bench.blue.connection(3)
+    await idle()
+    assert careful.texts == []  # it has not lasted yet
+    assert careful.request.replayed == 3
+    assert await careful.until_received(1)
+    for text in "ABC":
+        assert careful.texts[-1] == text
+        bench.say(f"behind {text}")
+        careful.acknowledge()
+    # They were all that is suspicious.
+    assert careful.texts == ["A", "B", "C", "behind A", "behind B", "behind C"]
+    bench.say("D")
+    assert careful.texts[-1] == "D"
+
+
+@on_virtual_clock
+async def test_the_message_alone_under_way_at_the_last_death_ends_the_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = await one(max_replays=3).open()
+    bench.say("good", "poison", "behind it")
+    async for connection in lives(bench):
+        await connection.until_received(1)
+        if connection.texts == ["good"]:
+            connection.acknowledge()
+        assert "poison" in connection.texts
+        connection.drop()
+        if bench.ended:
+            break
+    assert len(bench.blue.connections) == 4  # the first, and three replays
+    assert bench.blue.connections[-1].texts == ["good", "poison"]
+    assert bench.client.closed == Close(1011, "a message has ended several backends")
+    assert bench.counters.poisoned.value == 1
+    assert bench.counters.undelivered.value == 2
+    [record] = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert "session-1" in record.getMessage()
+    assert "text, 6 bytes" in record.getMessage()
+
+
+@pytest.mark.parametrize("max_replays", [1, 2, 5])
+@on_virtual_clock
+async def test_how_many_deaths_it_takes_can_be_configured(max_replays: int) -> None:
+    bench = await one(max_replays=max_replays).open()
+    bench.say("poison", "behind it")
+    async for connection in lives(bench):
+        await connection.until_received(1)
+        connection.drop()
+        if bench.ended:
+            break
+    assert len(bench.blue.connections) == 1 + max_replays
+    assert bench.blue.connections[-1].texts == ["poison"]
+
+
+@pytest.mark.parametrize("code", [1001, 1012, 1013, 1014])
+@on_virtual_clock
+async def test_a_backend_that_says_why_it_goes_has_not_died_of_a_message(code: int) -> None:
+    bench = await one().open()
+    bench.say("A", "B")
+    for number in range(10):
+        connection = await bench.blue.connection(number)
+        assert connection.texts == ["A", "B"]
+        connection.hang_up(code, abnormal=True)
+    assert bench.client.closed is None
+
+
+@on_virtual_clock
+async def test_a_backend_that_drops_before_it_has_the_message_has_not_died_of_it() -> None:
+    bench = await one(hold=300).open()
+    bench.say("A")
+    for number in range(30):
+        (await bench.blue.connection(number)).drop()
+    last = await bench.blue.connection(30)
+    await last.until_received(1)
+    last.acknowledge()
+    assert bench.client.closed is None
+    assert bench.counters.poisoned.value == 0
+
+
+@on_virtual_clock
+async def test_a_delivered_message_takes_its_deaths_with_it() -> None:
+    bench = await one().open()
+    bench.say("A")
+    for number in range(3):
+        (await bench.blue.connection(number)).drop()
+    connection = await bench.blue.connection(3)
+    await connection.until_received(1)
+    bench.say("B")
+    connection.acknowledge()
+    assert connection.texts == ["A", "B"]
+    connection.drop()
+    assert (await bench.blue.connection(4)).texts == ["B"]
+
+
+@on_virtual_clock
+async def test_a_client_that_has_left_is_no_reason_to_go_on() -> None:
+    bench = await one().open()
+    bench.say("poison")
+    bench.leave()
+    async for connection in lives(bench):
+        await connection.until_received(1)
+        connection.drop()
+        if bench.ended:
+            break
+    assert len(bench.blue.connections) == 4
+    assert bench.counters.poisoned.value == 1
+    assert bench.counters.undelivered.value == 1
+
+
+@on_virtual_clock
+async def test_a_move_of_the_operators_is_no_death() -> None:
+    bench = await one().open()
+    bench.say("A", "B")
+    for number in range(10):
+        connection = await bench.blue.connection(number)
+        assert connection.texts == ["A", "B"]
+        bench.session.fail_over()
+    assert bench.client.closed is None

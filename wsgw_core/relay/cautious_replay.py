@@ -1,0 +1,57 @@
+"""A replay of messages that backends may have died of: one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..api import Message
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+    from .poison import Deaths
+
+
+class CautiousReplay:
+    """Sends the next message when nothing is under way, as long as the next one is suspicious.
+
+    Nothing is sent before the connection has lasted for a while: a backend that accepts and drops
+    has not died of a message.
+
+    Args:
+        ledger: what to send.
+        deaths: which messages are suspicious.
+        send: the connection's.
+        proceed: called once, when the rest can go as usual.
+    """
+
+    __slots__ = ("_deaths", "_ledger", "_proceed", "_send", "_trusted")
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        deaths: Deaths,
+        send: Callable[[Message], None],
+        proceed: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._deaths = deaths
+        self._send = send
+        self._proceed = proceed
+        self._trusted = False
+
+    def begin(self) -> None:
+        """Note that the connection lasts."""
+        self._trusted = True
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Send the next, if nothing is under way; called whenever something was settled."""
+        if not self._trusted or self._ledger.under_way:
+            return
+        message = next(self._ledger.ungiven(), None)
+        if message is None or not self._deaths.is_suspicious:
+            self._proceed()
+        else:
+            self._ledger.gave_one()
+            self._send(message)

@@ -1,0 +1,91 @@
+"""Moves the sessions of one backend to the others, so that it can be taken out of service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..api import Clock
+from .session_table import SessionTable
+
+if TYPE_CHECKING:
+    from ..pool.backend_pool import PooledBackend
+    from .session import Session
+
+_SHORTEST_STEP = 0.02  # seconds
+_PAUSE = 1.0  # before those that could not move are asked again
+
+
+class Drain:
+    """Has one session after the other begin its planned move, at a steady rate.
+
+    Goes on until it is stopped, or the backend is enabled again: a client whose dial was under way
+    may still come. While no other backend could take the sessions, none moves.
+
+    Args:
+        backend: disabled already.
+        table: all sessions.
+        clock: time and timers.
+        rate: sessions each second.
+        others_usable: whether another backend could take a session now.
+        logger: told when the backend serves nobody any more.
+    """
+
+    def __init__(
+        self,
+        backend: PooledBackend,
+        table: SessionTable,
+        clock: Clock,
+        rate: float,
+        *,
+        others_usable: Callable[[], bool],
+        logger: logging.Logger,
+    ) -> None:
+        self._backend = backend
+        self._table = table
+        self._clock = clock
+        self._step = max(1 / rate, _SHORTEST_STEP)
+        self._at_once = math.ceil(rate * self._step)
+        self._others_usable = others_usable
+        self._logger = logger
+        self._round: deque[Session] = deque()
+        self._told = False
+        self._timer: asyncio.Handle | None = clock.call_soon(self._go_on)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was stopped, or the backend was enabled again."""
+        return self._timer is None or self._backend.enabled
+
+    def stop(self) -> None:
+        """Let those that have not begun to move stay."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_on(self) -> None:
+        if self._backend.enabled:
+            self._timer = None
+            return
+        if not self._backend.active and not self._told:
+            self._told = True
+            self._logger.info("backend %s: drained", self._backend.id)
+        wait = _PAUSE
+        if self._backend.active and self._others_usable():
+            self._move_some()
+            if self._round:
+                wait = self._step
+        self._timer = self._clock.call_later(wait, self._go_on)
+
+    def _move_some(self) -> None:
+        """Go on with the round; the last step of one leaves it empty."""
+        if not self._round:
+            mine = self._backend.id
+            self._round.extend(each for each in self._table if each.backend_id == mine)
+        begun = 0
+        while self._round and begun < self._at_once:
+            begun += self._round.popleft().move()
