@@ -144,6 +144,15 @@ class FrontendOptions(Options):
     )
     write_timeout: Duration = _WRITE_TIMEOUT
     wite_timeout: Duration = _WITE_TIMEOUT
+    ping_time: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=30.0,
+        description="a client that has been silent for so long is pinged; none: never",
+    )
+    ping_timeout: Duration = Field(
+        default=20.0,
+        gt=0,
+        description="a client of which nothing comes for so long after the ping is dropped",
+    )
     tls: ServerTlsOptions | None = None
     compression: CompressionOptions = CompressionOptions()
     allowed_origins: tuple[AllowedOrigin, ...] = Field(
@@ -396,6 +405,11 @@ class LimitOptions(Options):
     client_idle_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,
         description="a client of which nothing is received for so long is closed; none: never",
+    )
+    slow_client_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=60.0,
+        description="a client that does not read what waits for it is closed after so long;"
+        " none: never",
     )
     max_session_life: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,

@@ -126,6 +126,9 @@ class Gateway:
                     counters,
                     idle_timeout=config.limits.client_idle_timeout,
                     max_life=config.limits.max_session_life,
+                    slow_timeout=config.limits.slow_client_timeout,
+                    ping_time=server.frontend.ping_time,
+                    ping_timeout=server.frontend.ping_timeout,
                 ),
             )
             await self._listener.open()

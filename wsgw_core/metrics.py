@@ -48,6 +48,17 @@ class GatewayCounters:
         self.old_sessions_closed = counter(
             "old_sessions_closed", "Clients closed for `limits.max-session-life`."
         )
+        self.slow_clients_closed = counter(
+            "slow_clients_closed", "Clients closed for `limits.slow-client-timeout`."
+        )
+        self.mutual_blocks = counter(
+            "mutual_blocks",
+            "Of the slow clients, those whose backend did not read either: both only wrote.",
+        )
+        self.dead_clients_dropped = counter(
+            "dead_clients_dropped",
+            "Clients that did not answer a ping within `server.frontend.ping-timeout`.",
+        )
         self.tls_handshakes_failed = counter(
             "tls_handshakes_failed", "Clients whose TLS handshake failed or was broken off."
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..api import Clock, Close, Limits, ReadBatch
 from ..relay.client_end import ClientEnd
 from ..relay.session import Session
-from ..websocket import Endpoint, EndpointEvents
+from ..websocket import Backlog, Endpoint, EndpointEvents
 from .admission import Ticket
 
 
@@ -22,9 +22,21 @@ class ClientSocket:
 
     Attributes:
         endpoint: the connection.
+        blocked_since: when too much waited for the client to read it, if it still does.
+        pongs, ponged_at: how often the client has sent a pong, and when last.
     """
 
-    __slots__ = ("_on_gone", "_others", "_session", "_ticket", "endpoint")
+    __slots__ = (
+        "_clock",
+        "_on_gone",
+        "_others",
+        "_session",
+        "_ticket",
+        "blocked_since",
+        "endpoint",
+        "ponged_at",
+        "pongs",
+    )
 
     def __init__(
         self,
@@ -38,7 +50,11 @@ class ClientSocket:
         self._session = session
         self._on_gone = on_gone
         self._ticket = ticket
-        self._others = 0  # frames that are not a whole message
+        self._clock = clock
+        self._others = 0  # frames that are neither a whole message nor a pong
+        self.blocked_since: float | None = None
+        self.pongs = 0
+        self.ponged_at: float | None = None
         self.endpoint = Endpoint(self, limits, clock, read_batch)
 
     def begin(self, first_bytes: bytes) -> None:
@@ -59,7 +75,7 @@ class ClientSocket:
 
     @property
     def activity(self) -> int:
-        """A number that changes with whatever frame is received.
+        """A number that changes with whatever frame is received, pongs excepted.
 
         But for a message that a valve has discarded: `silent_for` knows of it.
         """
@@ -79,6 +95,16 @@ class ClientSocket:
         """See Endpoint."""
         return self.endpoint.silent_for(seconds)
 
+    @property
+    def is_held_for_backend(self) -> bool:
+        """Whether the client is not read since its backend reads too slowly."""
+        return self._session.backend_is_slow
+
+    def ping(self) -> Backlog:
+        """Ask for a sign of life; return what tells whether it gets through."""
+        self.endpoint.ping(b"")
+        return self.endpoint.backlog()
+
     # What the endpoint calls
 
     def ended(self, close: Close, *, violation: bool) -> None:
@@ -92,6 +118,7 @@ class ClientSocket:
 
     def writable(self, writable: bool, /) -> None:
         """Tell the session whether the client keeps up."""
+        self.blocked_since = None if writable else self._clock.time()
         self._session.client_writable(writable)
 
     def heard(self) -> None:
@@ -99,7 +126,10 @@ class ClientSocket:
         self._others += 1
 
     def pong_received(self, _payload: bytes, /) -> None:
-        """See EndpointEvents; nobody asked."""
+        """Note a sign of life; `heard` was called for it too."""
+        self._others -= 1
+        self.pongs += 1
+        self.ponged_at = self._clock.time()
 
     def woken(self) -> None:
         """See EndpointEvents; of no use here."""

@@ -1,4 +1,4 @@
-"""Closes clients that have been silent, or there, for too long."""
+"""Closes clients that are gone, or have been silent, slow or there for too long."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import random
 from typing import TYPE_CHECKING
 
 from ..api import Clock
+from .client_keepalive import ClientKeepalive
 
 if TYPE_CHECKING:
     from ..metrics import GatewayCounters
     from .client_socket import ClientSocket
 
 _GOING_AWAY = 1001
+_POLICY_VIOLATION = 1008
+_PONG_ARRIVES = 0.1  # seconds at most between its last byte and its being read
 _ROUNDS = 8  # in the shorter of the two times
 _LONGEST_WAIT = 5.0  # seconds between two rounds
 _AT_ONCE = 500  # clients looked at in one turn of the loop
@@ -22,8 +25,8 @@ class ClientSweep:
     """Looks at all clients every now and then; that costs messages nothing.
 
     So a client is closed somewhat late: by a quarter of the time, or ten seconds, at most. Silent
-    is a client of which nothing comes, no ping and no part of a message either. While it is not
-    read it cannot be heard; that does not count.
+    is a client of which nothing comes, no ping and no part of a message either; answers to our own
+    pings are no news. While it is not read it cannot be heard; that does not count.
 
     Args:
         clock: time and timers.
@@ -31,6 +34,10 @@ class ClientSweep:
         idle_timeout: seconds of silence; None: not bounded.
         max_life: seconds from the opening of the websocket; None: not bounded. Each client is given
             up to a tenth less, so that those who have come together do not come again together.
+        slow_timeout: seconds for which a client may take nothing of what waits for it; None: not
+            bounded.
+        ping_time: seconds of silence after which a client is pinged; None: never.
+        ping_timeout: seconds for which that may stay unanswered.
     """
 
     def __init__(
@@ -40,12 +47,21 @@ class ClientSweep:
         *,
         idle_timeout: float | None = None,
         max_life: float | None = None,
+        slow_timeout: float | None = None,
+        ping_time: float | None = None,
+        ping_timeout: float = 20.0,
     ) -> None:
         self._clock = clock
         self._counters = counters
         self._idle_timeout = idle_timeout
         self._max_life = max_life
-        times = [time for time in (idle_timeout, max_life) if time is not None]
+        self._slow_timeout = slow_timeout
+        self._ping_time = ping_time
+        self._ping_timeout = ping_timeout
+        bounds = [idle_timeout, max_life, slow_timeout, ping_time]
+        if ping_time is not None:
+            bounds.append(ping_timeout)
+        times = [time for time in bounds if time is not None]
         self._wait = min(_LONGEST_WAIT, min(times) / _ROUNDS) if times else None
         self._watched: dict[ClientSocket, _Watched] = {}
         self._next: asyncio.Handle | None = None
@@ -57,7 +73,10 @@ class ClientSweep:
         now = self._clock.time()
         life = self._max_life or float("inf")
         ends_at = now + life * random.uniform(0.9, 1)  # noqa: S311 - not for secrets
-        self._watched[client] = _Watched(client.activity, now, ends_at)
+        keepalive = None
+        if self._ping_time is not None:
+            keepalive = ClientKeepalive(client, self._ping_time, self._ping_timeout, now)
+        self._watched[client] = _Watched(client.activity, now, ends_at, keepalive)
         if self._next is None:
             self._next = self._clock.call_later(self._wait, self._begin_round)
 
@@ -88,29 +107,58 @@ class ClientSweep:
     def _look_at(self, client: ClientSocket, watched: _Watched, now: float) -> None:
         if not client.is_open:
             del self._watched[client]
-        elif now >= watched.ends_at:
+            return
+        held = client.is_held
+        activity, pongs = client.activity, client.pongs
+        active = activity != watched.activity or held
+        alive = active or pongs != watched.pongs
+        watched.activity, watched.pongs = activity, pongs
+        if active:
+            watched.heard_at = now
+        blocked = client.blocked_since
+        if now >= watched.ends_at:
             self._counters.old_sessions_closed.value += 1
+            self._close(client, _GOING_AWAY, "session has lasted long enough")
+        elif blocked is not None and self._is_too_slow(now - blocked):
+            self._counters.slow_clients_closed.value += 1
+            self._counters.mutual_blocks.value += client.is_held_for_backend
+            self._close(client, _POLICY_VIOLATION, "nothing was read for too long")
+        elif self._is_idle(client, watched, now):
+            self._counters.idle_clients_closed.value += 1
+            self._close(client, _GOING_AWAY, "nothing was received for too long")
+        elif watched.keepalive is not None and watched.keepalive.is_gone(
+            now, heard=alive or blocked is not None
+        ):
+            self._counters.dead_clients_dropped.value += 1
             del self._watched[client]
-            client.close(_GOING_AWAY, "session has lasted long enough")
-        elif self._idle_timeout is not None:
-            activity = client.activity
-            if activity != watched.activity or client.is_held:
-                watched.activity = activity
-                watched.heard_at = now
-            elif now - watched.heard_at >= self._idle_timeout and client.silent_for(
-                self._idle_timeout
-            ):
-                self._counters.idle_clients_closed.value += 1
-                del self._watched[client]
-                client.close(_GOING_AWAY, "nothing was received for too long")
+            client.abort()
+
+    def _close(self, client: ClientSocket, code: int, reason: str) -> None:
+        del self._watched[client]
+        client.close(code, reason)
+
+    def _is_too_slow(self, blocked_for: float) -> bool:
+        return self._slow_timeout is not None and blocked_for >= self._slow_timeout
+
+    def _is_idle(self, client: ClientSocket, watched: _Watched, now: float) -> bool:
+        if self._idle_timeout is None or now - watched.heard_at < self._idle_timeout:
+            return False
+        silence = self._idle_timeout
+        if client.ponged_at is not None:  # what came last may have been a pong
+            silence = min(silence, now - client.ponged_at - _PONG_ARRIVES)
+        return silence > 0 and client.silent_for(silence)
 
 
 class _Watched:
     """What was seen of a client in the last round."""
 
-    __slots__ = ("activity", "ends_at", "heard_at")
+    __slots__ = ("activity", "ends_at", "heard_at", "keepalive", "pongs")
 
-    def __init__(self, activity: int, heard_at: float, ends_at: float) -> None:
+    def __init__(
+        self, activity: int, heard_at: float, ends_at: float, keepalive: ClientKeepalive | None
+    ) -> None:
         self.activity = activity
         self.heard_at = heard_at
         self.ends_at = ends_at
+        self.keepalive = keepalive
+        self.pongs = 0

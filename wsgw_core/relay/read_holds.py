@@ -24,6 +24,9 @@ class ReadHolds:
     def __bool__(self) -> bool:
         return bool(self._reasons)
 
+    def __contains__(self, reason: Hold) -> bool:
+        return bool(self._reasons & reason)
+
     def add(self, reason: Hold) -> bool:
         """Note a reason; True if it is the first, and reading has to stop."""
         first = not self._reasons

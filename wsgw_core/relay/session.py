@@ -382,6 +382,11 @@ class Session:
         return bool(self._client_holds)
 
     @property
+    def backend_is_slow(self) -> bool:
+        """Whether the client is not read since the backend takes no more for now."""
+        return Hold.OTHER_SIDE_SLOW in self._client_holds
+
+    @property
     def unacknowledged(self) -> int:
         """Messages that the ledger holds."""
         return len(self._ledger)

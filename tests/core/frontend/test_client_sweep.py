@@ -20,11 +20,33 @@ class FakeSocket:
         self.activity = 0
         self.is_open = True
         self.is_held = False
+        self.is_held_for_backend = False
+        self.blocked_since: float | None = None
+        self.pongs = 0
+        self.ponged_at: float | None = None
         self.bytes_come = False
+        self.backlog_moves = False
+        self.pinged: list[float] = []
+        self.aborted: float | None = None
         self.closed: list[tuple[float, int, str]] = []
 
     def silent_for(self, _seconds: float) -> bool:
         return not self.bytes_come
+
+    def ping(self) -> FakeSocket:
+        self.pinged.append(asyncio.get_running_loop().time())
+        return self
+
+    def has_moved(self) -> bool:
+        return self.backlog_moves
+
+    def pong(self) -> None:
+        self.pongs += 1
+        self.ponged_at = asyncio.get_running_loop().time()
+
+    def abort(self) -> None:
+        self.aborted = asyncio.get_running_loop().time()
+        self.is_open = False
 
     def close(self, code: int, reason: str) -> None:
         self.closed.append((asyncio.get_running_loop().time(), code, reason))
@@ -205,3 +227,91 @@ def timers() -> int:
     """Return how many timers are set; that of this test is not among them."""
     loop: Any = asyncio.get_running_loop()
     return sum(not timer.cancelled() for timer in loop._scheduled)  # noqa: SLF001 - nothing else tells
+
+
+class TestSlow:
+    @on_virtual_clock
+    async def test_one_that_takes_nothing_for_too_long_is_closed(self) -> None:
+        bench = Bench(slow_timeout=8)
+        (client,) = bench.clients
+        client.blocked_since = 0.0
+        await asyncio.sleep(20)
+        ((when, code, reason),) = client.closed
+        assert 8 <= when <= 10
+        assert (code, reason) == (1008, "nothing was read for too long")
+        assert bench.counters.slow_clients_closed.value == 1
+        assert bench.counters.mutual_blocks.value == 0
+
+    @on_virtual_clock
+    async def test_two_that_both_only_write_are_told_from_others(self) -> None:
+        bench = Bench(slow_timeout=8)
+        (client,) = bench.clients
+        client.blocked_since = 0.0
+        client.is_held = client.is_held_for_backend = True
+        await asyncio.sleep(20)
+        assert client.closed
+        assert bench.counters.mutual_blocks.value == 1
+
+    @on_virtual_clock
+    async def test_one_that_catches_up_in_time_stays(self) -> None:
+        bench = Bench(slow_timeout=8)
+        (client,) = bench.clients
+        for _ in range(20):
+            client.blocked_since = asyncio.get_running_loop().time()
+            await asyncio.sleep(7)
+            client.blocked_since = None
+            await asyncio.sleep(0.1)
+        assert not client.closed
+
+
+class TestGone:
+    @on_virtual_clock
+    async def test_one_that_does_not_answer_is_dropped(self) -> None:
+        bench = Bench(ping_time=8, ping_timeout=4)
+        (client,) = bench.clients
+        await asyncio.sleep(20)
+        assert len(client.pinged) == 1
+        assert 8 <= client.pinged[0] <= 9
+        assert client.aborted is not None
+        assert 12 <= client.aborted <= 14
+        assert bench.counters.dead_clients_dropped.value == 1
+
+    @pytest.mark.parametrize("sign", ["pong", "frame", "bytes", "backlog", "held", "blocked"])
+    @on_virtual_clock
+    async def test_any_sign_of_life_will_do(self, sign: str) -> None:
+        bench = Bench(ping_time=8, ping_timeout=4)
+        (client,) = bench.clients
+        client.bytes_come = sign == "bytes"
+        client.backlog_moves = sign == "backlog"
+        client.is_held = sign == "held"
+        client.blocked_since = 0.0 if sign == "blocked" else None
+        for _ in range(100):
+            await asyncio.sleep(1)
+            if client.pinged and sign == "pong":
+                client.pong()
+            elif sign == "frame":
+                client.activity += 1
+        assert client.aborted is None
+        assert bool(client.pinged) is (sign in ("pong", "bytes", "backlog"))
+
+    @on_virtual_clock
+    async def test_one_that_is_heard_is_not_pinged(self) -> None:
+        bench = Bench(ping_time=8)
+        (client,) = bench.clients
+        for _ in range(100):
+            await asyncio.sleep(5)
+            client.activity += 1
+        assert client.pinged == []
+
+    @on_virtual_clock
+    async def test_pongs_are_no_news(self) -> None:
+        bench = Bench(ping_time=8, ping_timeout=4, idle_timeout=40)
+        (client,) = bench.clients
+        while not client.closed:
+            await asyncio.sleep(0.5)
+            if len(client.pinged) > client.pongs:
+                client.pong()
+        assert client.pongs > 2
+        ((when, code, _),) = client.closed
+        assert 40 <= when <= 50
+        assert code == 1001
