@@ -230,6 +230,31 @@ async def test_new_handshakes_per_second(
         pass
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_those_who_come_while_the_gateway_stops_are_answered_or_broken_off(
+    start_gateway: StartGateway, backend: ScriptedBackend, turns: int
+) -> None:
+    """Whether they wait in the queue, have no transport yet, or have begun their handshake."""
+    gateway = await start_gateway(backend)
+
+    async def stop() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await gateway.gateway.stop()
+
+    stopping = asyncio.create_task(stop())
+    async with crowd(gateway, 100) as clients:
+        answers = await asyncio.gather(
+            *(client.answer() for client in clients), return_exceptions=True
+        )
+    await stopping
+    told = [answer for answer in answers if isinstance(answer, Answer)]
+    assert {answer.status for answer in told} <= {503}
+    broken = (ConnectionError, asyncio.IncompleteReadError)
+    assert sum(isinstance(answer, broken) for answer in answers) == 100 - len(told)
+    assert gateway.count("handshakes_refused") == len(told)
+
+
 class TestTime:
     async def test_a_silent_client_is_closed_and_those_that_are_heard_stay(
         self, start_gateway: StartGateway, backend: ScriptedBackend

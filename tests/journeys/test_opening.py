@@ -151,6 +151,7 @@ async def test_a_client_that_is_not_yet_served_when_the_gateway_stops_is_answere
         await stopping
 
     assert answer.status == 503
+    assert answer.values("Retry-After") == ["1"]
 
 
 async def test_a_backend_lost_while_the_gateway_stops_does_no_harm(

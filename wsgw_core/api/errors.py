@@ -92,7 +92,7 @@ def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
 
 
 def _lacks_descriptors() -> bool:
-    """Tell why a name is unknown: a resolver that cannot open its files calls every name so."""
+    """Tell whether none is left; a resolver that cannot open its files calls every name unknown."""
     try:
         socket.socket().close()
     except OSError as error:
