@@ -62,6 +62,8 @@ class RawPeer:
         return "\r\n".join([f"HTTP/{version} 101 Switching Protocols", *kept, *lines, "", ""])
 
     async def write(self, data: str | bytes) -> None:
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError  # uvloop would raise a RuntimeError
         self.writer.write(data.encode("latin-1") if isinstance(data, str) else data)
         await self.writer.drain()
 
