@@ -75,11 +75,17 @@ class Stream:
 
 @dataclass
 class Outcome:
-    """What became of it."""
+    """What became of it.
+
+    Attributes:
+        deaf: a final block has come, as it may, and all compressed data behind it was taken for
+            nothing. That is how the other implementation is; ours begins another stream.
+    """
 
     messages: list[Message] = field(default_factory=list)
     violation: Close | None = None
     closed: bool = False
+    deaf: bool = False
 
 
 class _Watcher:
@@ -161,7 +167,7 @@ def theirs(stream: Stream) -> Outcome:
     protocol.extensions = [extension] if extension is not None else []
     protocol.receive_data(stream.data)
     protocol.receive_eof()
-    outcome = Outcome()
+    outcome = Outcome(deaf=extension is not None and extension.decoder.eof)
     kind, parts = BINARY, list[bytes]()
     for event in protocol.events_received():
         assert isinstance(event, Frame)
@@ -194,6 +200,8 @@ def check(stream: Stream) -> Outcome:
         AssertionError: they differ, or ours broke a rule of its own.
     """
     mine, other = ours(stream), theirs(stream)
+    if other.deaf:
+        return mine
     reason = mine.violation.reason if mine.violation is not None else ""
     if any(word in reason for word in STRICTER):
         assert mine.messages == other.messages[: len(mine.messages)]

@@ -119,14 +119,12 @@ class RawBackend:
 
     Attributes:
         asked: how often each path was asked for.
-        peers: the connections on which `act` was played.
     """
 
     port: int
 
     def __init__(self, act: Act, paths: Iterable[str]) -> None:
         self.asked: Counter[str] = Counter()
-        self.peers: list[RawPeer] = []
         self._act = act
         self._paths = frozenset(paths)
         self.tasks: set[asyncio.Task[None]] = set()
@@ -156,7 +154,6 @@ class RawBackend:
                 await peer.read_request()
                 self.asked[peer.path] += 1
                 if peer.path in self._paths:
-                    self.peers.append(peer)
                     await self._act(peer)
                 else:
                     await peer.echo()

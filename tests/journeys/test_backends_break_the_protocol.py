@@ -109,9 +109,9 @@ VIOLATIONS = {
 }
 
 
-async def at_first(peer: RawPeer, said: bytes) -> None:
+async def at_first(peer: RawPeer, said: bytes, *lines: str) -> None:
     """Open, wait for the client's message, and say something right before what is wrong."""
-    await peer.write(peer.switching())
+    await peer.write(peer.switching(*lines))
     assert await peer.read_message() == b"hello"
     await peer.write(frame(TEXT, b"before") + said)
 
@@ -155,6 +155,52 @@ async def test_a_violation_moves_the_session_and_is_not_passed_on(
         assert codes[0] == expected or (isinstance(expected, tuple) and codes[0] in expected)
         assert gateway.count("backend_violations") == 1
         assert gateway.count("backend_messages_too_big") == 0
+
+
+# Once compression was agreed on
+COMPRESSED_VIOLATIONS = {
+    "no deflate data": (frame(TEXT, b"\xff" * 20, reserved=4), 1007),
+    "data behind a final block": (
+        frame(TEXT, zlib.compress(b"X" * 50, wbits=-12) + b"more", reserved=4),
+        1007,
+    ),
+    "a compressed continuation": (
+        frame(TEXT, deflated(b"X" * 50)[:3], reserved=4, fin=False)
+        + frame(0, deflated(b"X" * 50)[3:], reserved=4),
+        1002,
+    ),
+    "a compressed pong": (frame(PONG, deflated(b"X"), reserved=4), 1002),
+    "a compressed close": (frame(CLOSE, b"\x03\xe8", reserved=4), 1002),
+    "text that is not utf-8 once decompressed": (
+        frame(TEXT, deflated(b"X\xff" * 20), reserved=4),
+        1007,
+    ),
+}
+AGREED = (
+    "Sec-WebSocket-Extensions: permessage-deflate; "
+    "server_max_window_bits=12; client_max_window_bits=12"
+)
+
+
+@pytest.mark.parametrize("name", COMPRESSED_VIOLATIONS)
+async def test_so_does_a_violation_of_compression(
+    start_gateway: StartGateway, start_raw: StartRaw, name: str
+) -> None:
+    said, expected = COMPRESSED_VIOLATIONS[name]
+    codes: list[int] = []
+
+    async def act(peer: RawPeer) -> None:
+        await at_first(peer, said, AGREED)
+        codes.append(await peer.until_gone())
+
+    good, hostile = await start_raw(act), await start_raw(act, ONE)
+    gateway = await start_gateway(good.entry(), hostile.entry(compression=True))
+    async with leaving_nothing(gateway):
+        async with connect(gateway.url + ONE) as client:
+            await go_on_elsewhere(gateway, client, good)
+        await until(lambda: codes, "the hostile backend was told")
+        assert codes == [expected]
+        assert gateway.count("backend_violations") == 1
 
 
 async def cut_off(peer: RawPeer) -> None:
@@ -259,6 +305,32 @@ class TestBeyondALimit:
             assert gateway.count("failovers") == 0
             assert gateway.count("backend_messages_too_big") == 1
             assert gateway.count("backend_violations") == 1
+
+    @pytest.mark.parametrize("size", [10_000, 100_000_000])
+    async def test_what_counts_is_the_size_after_decompression(
+        self, start_gateway: StartGateway, start_raw: StartRaw, size: int
+    ) -> None:
+        bomb = deflated(b"X" * size)
+
+        async def act(peer: RawPeer) -> None:
+            just_right = frame(BINARY, deflated(b"X" * 9_999), reserved=4)
+            await at_first(peer, just_right + frame(BINARY, bomb, reserved=4), AGREED)
+            await peer.until_gone()
+
+        good, hostile = await start_raw(act), await start_raw(act, ONE)
+        gateway = await start_gateway(
+            good.entry(), hostile.entry(compression=True), limits={"max-message-size": 9_999}
+        )
+        async with leaving_nothing(gateway):
+            async with connect(gateway.url + ONE) as client:
+                await client.send("hello")
+                assert await client.recv() == "before"
+                assert len(await client.recv()) == 9_999
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+            assert client.close_code == 1011
+            assert not good.asked[ONE]
+            assert gateway.count("backend_messages_too_big") == 1
 
     async def test_what_a_client_that_has_left_is_owed_is_counted(
         self, start_gateway: StartGateway, start_raw: StartRaw

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from picows import WSTransport
 from pydantic import Field, model_validator
-from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.extensions import ClientExtensionFactory, Extension, ServerExtensionFactory
 from websockets.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
@@ -17,6 +17,10 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Frame, Opcode
 
 from ..api import Options, Size
+
+_TAIL = b"\x00\x00\xff\xff"  # left out at the end of each message: RFC 7692 section 7.2.1
+# An octet that begins an empty block makes a stream's end look like that of any message.
+_OCTETS = (b"", b"\x00")
 
 
 class CompressionOptions(Options):
@@ -102,19 +106,48 @@ class Deflate:
     """Compresses and decompresses the messages of one connection.
 
     Args:
-        extension: as negotiated; keeps the two contexts.
+        extension: as negotiated; compresses.
         min_size: shorter payloads are not worth it.
+
+    Attributes:
+        decompress: see Inflater.
     """
 
-    __slots__ = ("_extension", "min_size")
+    __slots__ = ("_extension", "decompress", "min_size")
 
     def __init__(self, extension: PerMessageDeflate, min_size: int) -> None:
         self._extension = extension
+        inflater = Inflater(
+            extension.remote_max_window_bits, keep=not extension.remote_no_context_takeover
+        )
+        vars(extension).pop("decoder", None)  # not used, and not small
         self.min_size = min_size
+        self.decompress = inflater.decompress
 
     def compress(self, data: bytes) -> bytes | bytearray | memoryview:
         """Return the payload of a frame that says so by its RSV1 bit."""
         return self._extension.encode(Frame(Opcode.BINARY, data)).data
+
+
+class Inflater:
+    """Decompresses the messages of one connection (RFC 7692 section 7.2.2).
+
+    A peer may end its DEFLATE stream with any message (section 7.2.3.4) and begin another with the
+    next one. For a decompressor all that follows such an end is nothing: without a new one the
+    messages to come would all be empty.
+
+    Args:
+        window_bits: of the peer's compressor.
+        keep: whether one message may refer to those before it.
+    """
+
+    __slots__ = ("_decompressor", "_keep", "_rest", "_window_bits")
+
+    def __init__(self, window_bits: int, *, keep: bool) -> None:
+        self._window_bits = window_bits
+        self._keep = keep
+        self._decompressor: zlib._Decompress | None = None
+        self._rest = b""  # behind the end of a stream, of a message that goes on
 
     def decompress(self, data: bytes, *, first: bool, final: bool, room: int) -> bytes:
         """Return what one frame of a compressed message stands for.
@@ -128,19 +161,29 @@ class Deflate:
         Raises:
             InflateError: not deflated data, or more than there is room for.
         """
-        opcode = Opcode.BINARY if first else Opcode.CONT
+        if first and not self._keep:
+            self._decompressor = None
+        data, self._rest = self._rest + data, b""
+        inflate = self._decompressor
+        if inflate is None:
+            if final and not first and not data:
+                return b""  # the stream has ended with an earlier frame
+            inflate = self._decompressor = zlib.decompressobj(wbits=-self._window_bits)
         try:
-            # without room one byte is asked for: zero would mean no bound
-            frame = self._extension.decode(
-                Frame(opcode, data, fin=final, rsv1=first), max_size=room or 1
-            )
-        except PayloadTooBig as error:
-            raise InflateError("message too long after decompression", too_big=True) from error
-        except ProtocolError as error:
+            inflated = inflate.decompress(data + _TAIL if final else data, room + 1)
+        except zlib.error as error:
             raise InflateError("not valid deflate data") from error
-        if len(frame.data) > room:
+        if len(inflated) > room:
             raise InflateError("message too long after decompression", too_big=True)
-        return bytes(frame.data)
+        if inflate.eof:
+            rest = inflate.unused_data.removesuffix(_TAIL) if final else inflate.unused_data
+            if rest not in _OCTETS:
+                raise InflateError("deflate data behind a final block")
+            self._decompressor = None
+            self._rest = b"" if final else rest
+        elif final and not self._keep:
+            self._decompressor = None  # nobody needs its memory
+        return inflated
 
 
 class CompressingFrames:

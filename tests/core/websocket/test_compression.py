@@ -132,6 +132,41 @@ class TestReceiving:
             texts = [message.text for message in await bench.events.until_messages(4)]
             assert texts == ["one", "two"] * 2
 
+    @pytest.mark.parametrize("octet", [b"", b"\x00"])
+    @pytest.mark.parametrize("cut", [0, 3, 100])
+    @pytest.mark.parametrize("offer", ["", "; client_no_context_takeover"])
+    async def test_a_peer_may_end_its_stream_with_any_message(
+        self, octet: bytes, cut: int, offer: str
+    ) -> None:
+        """As in RFC 7692 section 7.2.3.4. What comes next must not be taken for nothing."""
+        ended = zlib.compress(b"the end", wbits=-12) + octet
+        async with endpoint_bench(deflate=agree(f"permessage-deflate{offer}")) as bench:
+            for text in (b"one", b"two"):
+                bench.write(frame(raw.TEXT, Peer().compress(text), reserved=COMPRESSED))
+                bench.write(frame(raw.TEXT, ended[:cut], fin=False, reserved=COMPRESSED))
+                bench.write(frame(raw.CONTINUATION, ended[cut:]))
+            texts = [message.text for message in await bench.events.until_messages(4)]
+            assert texts == ["one", "the end", "two", "the end"]
+
+    async def test_the_octet_may_come_in_a_fragment_of_its_own(self) -> None:
+        ended = zlib.compress(b"the end", wbits=-12)
+        async with endpoint_bench(deflate=agree()) as bench:
+            for _ in range(2):
+                bench.write(frame(raw.TEXT, ended, fin=False, reserved=COMPRESSED))
+                bench.write(frame(raw.CONTINUATION, b"\x00"))
+            assert await bench.events.until_messages(2) == [as_message("the end")] * 2
+
+    @pytest.mark.parametrize("behind", [b"\x01", b"\x00\x00", b"more", Peer().compress(b"more")])
+    @pytest.mark.parametrize("fin", [True, False])
+    async def test_but_must_not_begin_another_within_a_frame(
+        self, behind: bytes, *, fin: bool
+    ) -> None:
+        data = zlib.compress(b"the end", wbits=-12) + behind
+        async with endpoint_bench(deflate=agree()) as bench:
+            bench.write(frame(raw.TEXT, data, fin=fin, reserved=COMPRESSED))
+            assert await closed_with(bench) == 1007
+            assert not bench.events.messages
+
     @pytest.mark.parametrize(
         ("data", "code"),
         [
