@@ -166,9 +166,9 @@ class BackendContract(ContractSuite):
         await session.sink.until_delivered(len(messages))
 
     @contract_test()
-    async def test_twenty_sessions_do_not_mix(self, bench: Bench) -> None:
-        """Each has its own messages, in order, in both directions."""
-        sessions = await asyncio.gather(*(bench.session() for _ in range(20)))
+    async def test_a_hundred_sessions_do_not_mix(self, bench: Bench) -> None:
+        """Each has its own messages, in order, in both directions, and hears of each delivery."""
+        sessions = await asyncio.gather(*(bench.session() for _ in range(100)))
         sent = {session.id: self._numbered(20, session.id) for session in sessions}
         for turn in range(20):
             for session in sessions:
@@ -176,6 +176,7 @@ class BackendContract(ContractSuite):
 
         async def serve(session: BenchSession) -> None:
             await session.expect_at_backend(sent[session.id])
+            await session.sink.until_delivered(len(sent[session.id]))
             if bench.capabilities.replies:
                 await session.reply(sent[session.id])
                 await session.expect_replies(sent[session.id])
@@ -303,6 +304,16 @@ class BackendContract(ContractSuite):
         session.connection.close(1000)
         await asyncio.sleep(0.05)  # room for a second `closed`, which the sink would report
 
+    @contract_test("ends")
+    async def test_both_sides_may_close_at_once(self, bench: Bench) -> None:
+        """That is one end, and an orderly one."""
+        session = await bench.session()
+        session.connection.close(1000, "done")
+        await bench.patiently(bench.harness.end(session.id, 4001, "enough"), "the backend to end")
+        close = await session.sink.until_closed()
+        assert not close.abnormal, f"an end from both sides was reported as {close}"
+        await asyncio.sleep(0.05)  # room for a second `closed`, which the sink would report
+
     @contract_test("breaks")
     async def test_a_lost_backend_is_abnormal_and_ends_once(self, bench: Bench) -> None:
         """The session must go on elsewhere, so it must hear of the loss."""
@@ -324,6 +335,36 @@ class BackendContract(ContractSuite):
         session.send(self._numbered(3))
         await session.sink.until_closed()
         assert session.sink.delivered_count == 0, "reported delivered, but the backend was lost"
+
+    @contract_test("breaks")
+    async def test_what_was_not_delivered_is_sent_again_by_the_session_alone(
+        self, bench: Bench
+    ) -> None:
+        """On a new connection with the same session id, behind what the application had got."""
+        session = await bench.session()
+        messages, new = self._numbered(10), self._numbered(3, "new")
+        session.send(messages[:5])
+        await session.sink.until_delivered(5)
+        if bench.capabilities.freezes:
+            await bench.harness.freeze()
+        session.send(messages[5:])
+        await bench.break_off(session)
+        await session.sink.until_closed()
+        if bench.capabilities.freezes:
+            await bench.harness.thaw()
+        owed = messages[session.sink.delivered_count :]
+        moved = await bench.move(session, replayed=len(owed))
+        moved.send([*owed, *new])
+        await moved.sink.until_delivered(len(owed) + len(new))
+        got = await moved.receive_until(new[-1])
+        again = [*owed, *new]
+        before, behind = got[: -len(again)], got[-len(again) :]
+        assert behind == again, f"{again!r} should have arrived last, got {got!r}"
+        assert before == messages[: len(before)], f"before the loss {before!r} arrived"
+        delivered = len(messages) - len(owed)
+        assert len(before) >= delivered, (
+            f"{delivered} were reported delivered, and {len(before)} arrived"
+        )
 
     @contract_test("breaks")
     async def test_a_loss_before_the_start_is_told_afterwards(self, bench: Bench) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from wsgw_core.api import Backend, Limits, Message
+from wsgw_core.api import Backend, DialRequest, Limits, Message
 
 from .backend_harness import BackendHarness, Capabilities
+from .blocking_calls import watching_for_blocking_calls
 from .context import make_context
 from .descriptors import open_descriptors
 from .recording_sink import RecordingSink, WatchedConnection
@@ -49,6 +51,17 @@ class BenchSession:
                 f"message {number} of {len(messages)} to arrive, {message!r}",
             )
             assert got == message, f"message {number} should be {message!r}, but is {got!r}"
+
+    async def receive_until(self, last: Message) -> list[Message]:
+        """Return what the application got, after what was expected before, up to this message."""
+        got: list[Message] = []
+        while last not in got[-1:]:
+            got.append(
+                await self._bench.patiently(
+                    self._bench.harness.receive(self.id), f"{last!r} to arrive behind {got[-3:]!r}"
+                )
+            )
+        return got
 
     async def expect_replies(self, messages: Sequence[Message]) -> None:
         """Wait until the session has heard just these messages since its beginning."""
@@ -90,6 +103,7 @@ class Bench:
         self._limits = limits
         self._sessions: list[BenchSession] = []
         self._unhandled: list[str] = []
+        self._blocking: list[str] = []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Bench]:
@@ -98,14 +112,16 @@ class Bench:
         own_tasks = asyncio.all_tasks()
         await self.harness.start()
         try:
-            async with self.another_backend() as self.backend:
-                yield self
-                await self._end_sessions()
+            with watching_for_blocking_calls(self._blocking.append):
+                async with self.another_backend() as self.backend:
+                    yield self
+                    await self._end_sessions()
         finally:
             await self.harness.stop()
         await self.until_tasks_are(own_tasks)
         for session in self._sessions:
             session.sink.check()
+        assert not self._blocking, f"the event loop was blocked by: {'; '.join(self._blocking)}"
         assert not self._unhandled, f"unhandled in the event loop: {self._unhandled}"
 
     @asynccontextmanager
@@ -121,12 +137,23 @@ class Bench:
     async def connect(self, backend: Backend | None = None) -> BenchSession:
         """Dial; the connection is not yet started."""
         session_id = uuid.uuid4().hex
+        return await self._dial(self.harness.make_request(session_id), backend)
+
+    async def move(self, session: BenchSession, replayed: int) -> BenchSession:
+        """Dial again for a session that has lost its connection, and start."""
+        request = dataclasses.replace(
+            self.harness.make_request(session.id), reconnect=True, replayed=replayed
+        )
+        moved = await self._dial(request)
+        moved.connection.start()
+        return moved
+
+    async def _dial(self, request: DialRequest, backend: Backend | None = None) -> BenchSession:
         sink = RecordingSink(patience=self.patience)
-        request = self.harness.make_request(session_id)
         connection = await self.patiently(
             (backend or self.backend).connect(request, sink), "connect() to return"
         )
-        session = BenchSession(self, session_id, sink, sink.watch(connection))
+        session = BenchSession(self, request.session_id, sink, sink.watch(connection))
         self._sessions.append(session)
         return session
 

@@ -44,10 +44,10 @@ class TestOnUvloop(BackendContract):
 
 
 def test_overriding_a_test_without_a_reason_is_refused() -> None:
-    with pytest.raises(TypeError, match="test_twenty_sessions_do_not_mix overrides"):
+    with pytest.raises(TypeError, match="test_a_hundred_sessions_do_not_mix overrides"):
 
         class Silent(BackendContract):
-            def test_twenty_sessions_do_not_mix(self, harness: BackendHarness) -> None:
+            def test_a_hundred_sessions_do_not_mix(self, harness: BackendHarness) -> None:
                 """Pass without looking."""
 
 

@@ -313,27 +313,32 @@ class FakeHarness(BackendHarness):
         backend.go_down()
         return backend
 
-    def _connection(self, session_id: str) -> FakeConnection:
-        return next(
+    def _connections(self, session_id: str) -> list[FakeConnection]:
+        return [
             connection
             for connection in self._backend.connections
             if connection.request.session_id == session_id
-        )
+        ]
 
     async def receive(self, session_id: str) -> Message:
         number = self._read.get(session_id, 0)
         self._read[session_id] = number + 1
-        return (await self._connection(session_id).until_received(number + 1))[number]
+        *before, last = self._connections(session_id)
+        for connection in before:
+            if number < len(connection.received):
+                return connection.received[number]
+            number -= len(connection.received)
+        return (await last.until_received(number + 1))[number]
 
     async def reply(self, session_id: str, message: Message) -> None:
         await asyncio.sleep(0)
-        self._connection(session_id).reply(message)
+        self._connections(session_id)[-1].reply(message)
 
     async def end(self, session_id: str, code: int, reason: str) -> None:
-        self._connection(session_id).hang_up(code, reason)
+        self._connections(session_id)[-1].hang_up(code, reason)
 
     async def break_off(self, session_id: str) -> None:
-        self._connection(session_id).drop()
+        self._connections(session_id)[-1].drop()
 
 
 class TestTheFakesKeepTheContract(BackendContract):

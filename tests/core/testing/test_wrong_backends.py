@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from wsgw_core.api import BackendUnavailable
 from wsgw_core.testing.backend_contract import BackendContract
 from wsgw_core.testing.virtual_clock import VirtualClockLoop
 
@@ -112,8 +113,28 @@ def leaks() -> Iterator[None]:
             "100 replies; so far .* 1 messages",
         ),
         (wrong.IsAlwaysWritable, "a_slow_backend_makes_the_connection_unwritable", "64 MiB"),
+        (
+            wrong.ReportsDeliveryEarly,
+            "what_was_not_delivered_is_sent_again_by_the_session_alone",
+            r"10 were reported delivered, and \d arrived",
+        ),
+        (
+            wrong.EndsTwiceWhenBothSidesClose,
+            "both_sides_may_close_at_once",
+            "closed.. was called after closed",
+        ),
+        (
+            wrong.TakesAnEndFromBothSidesForALoss,
+            "both_sides_may_close_at_once",
+            "an end from both sides was reported as",
+        ),
+        (
+            wrong.SleepsInSend,
+            "a_single_message_is_reported_delivered",
+            r"the event loop was blocked by: time.sleep\(0.0001\) in .*wrong_backends.py:\d+; ",
+        ),
         (wrong.LeaksATask, "nothing_is_left_of_a_closed_backend", "left behind"),
-        (wrong.LeaksATask, "twenty_sessions_do_not_mix", "left behind"),
+        (wrong.LeaksATask, "a_hundred_sessions_do_not_mix", "left behind"),
     ],
 )
 def test_a_fault_in_the_connection_is_found(
@@ -127,7 +148,22 @@ def test_a_fault_in_the_connection_is_found(
 @pytest.mark.parametrize(
     ("backend_class", "test", "complaint"),
     [
-        (wrong.MixesSessions, "twenty_sessions_do_not_mix", "should be"),
+        (wrong.MixesSessions, "a_hundred_sessions_do_not_mix", "should be"),
+        (
+            wrong.SendsNothingTwice,
+            "what_was_not_delivered_is_sent_again_by_the_session_alone",
+            "should have arrived last",
+        ),
+        (
+            wrong.ResolvesANameInTheLoop,
+            "a_single_message_is_reported_delivered",
+            "blocked by: socket.getaddrinfo in .*wrong_backends.py",
+        ),
+        (
+            wrong.ConnectsInTheLoop,
+            "a_single_message_is_reported_delivered",
+            "blocked by: socket.connect with a socket that blocks in .*wrong_backends.py",
+        ),
         (wrong.LeaksADescriptor, "nothing_is_left_of_a_closed_backend", "left behind"),
         (wrong.LeaksADescriptor, "a_cancelled_dial_leaves_nothing", "left behind"),
         (wrong.LeaksACancelledDial, "a_cancelled_dial_leaves_nothing", "left behind"),
@@ -160,6 +196,13 @@ def test_an_exception_that_connect_may_not_raise_is_found() -> None:
     harness = MemoryHarness(wrong.LetsANetworkErrorOut)
     with pytest.raises(ConnectionRefusedError):
         Suite().test_an_unreachable_backend_is_unavailable(harness)
+
+
+def test_a_session_that_may_not_come_back_is_found() -> None:
+    with pytest.raises(BackendUnavailable, match="has a connection"):
+        Suite().test_what_was_not_delivered_is_sent_again_by_the_session_alone(
+            MemoryHarness(wrong.RefusesASessionThatItKnows)
+        )
 
 
 def test_an_exception_of_an_unopened_backend_is_found() -> None:

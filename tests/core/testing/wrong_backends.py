@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import time
+from collections import defaultdict
 from typing import ClassVar
 
-from wsgw_core.api import BINARY, TEXT, Close, DialRequest, Message, Sink
+from wsgw_core.api import (
+    BINARY,
+    TEXT,
+    BackendContext,
+    BackendUnavailable,
+    Close,
+    DialRequest,
+    Message,
+    Sink,
+)
 
-from .memory_backend import Connection, DirectMemoryConnection, MemoryBackend
+from .memory_backend import Connection, Counterpart, DirectMemoryConnection, Link, MemoryBackend
 
 
 class LosesAMessage(DirectMemoryConnection):
@@ -182,6 +194,29 @@ class IsAlwaysWritable(DirectMemoryConnection):
         """Memory is cheap."""
 
 
+class EndsTwiceWhenBothSidesClose(DirectMemoryConnection):
+    def close(self, code: int, reason: str = "") -> None:
+        super().close(code, reason)
+        self.loop.call_later(0.01, self.tell_end, Close(code, reason))
+
+    def finish(self, close: Close) -> None:
+        if close.code == 1000:
+            return  # comes later
+        super().finish(close)
+
+
+class TakesAnEndFromBothSidesForALoss(DirectMemoryConnection):
+    def finish(self, close: Close) -> None:
+        crossed = self._closing is not None and close.code != self._closing.code
+        super().finish(Close(close.code, close.reason, close.abnormal or crossed))
+
+
+class SleepsInSend(DirectMemoryConnection):
+    def send(self, message: Message, /) -> None:
+        time.sleep(0.0001)
+        super().send(message)
+
+
 class LeaksATask(DirectMemoryConnection):
     leaked: ClassVar[list[asyncio.Task[bool]]] = []
 
@@ -220,6 +255,56 @@ class LeaksACancelledDial(MemoryBackend):
         connection = await super().connect(request, sink)
         self.leaked.pop().cancel()
         return connection
+
+
+class ResolvesANameInTheLoop(MemoryBackend):
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        socket.getaddrinfo("127.0.0.1", 80)
+        return await super().connect(request, sink)
+
+
+class ConnectsInTheLoop(MemoryBackend):
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as stream:
+            stream.connect(server.getsockname())
+        return await super().connect(request, sink)
+
+
+class SendsNothingTwice(MemoryBackend):
+    """Thinks that it has to guard the application from duplicates."""
+
+    def __init__(self, counterpart: Counterpart, context: BackendContext) -> None:
+        super().__init__(counterpart, context)
+        self.known: defaultdict[str, set[bytes]] = defaultdict(set)
+
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        link = await self.counterpart.dial(request.session_id)
+        return Guarding(link, sink, self.context, self.known[request.session_id])
+
+
+class Guarding(DirectMemoryConnection):
+    def __init__(self, link: Link, sink: Sink, context: BackendContext, known: set[bytes]) -> None:
+        super().__init__(link, sink, context)
+        self.known = known
+
+    async def transmit(self, message: Message) -> None:
+        if message.data in self.known:
+            self.tell_delivered(1)
+            return
+        self.known.add(message.data)
+        await super().transmit(message)
+
+
+class RefusesASessionThatItKnows(MemoryBackend):
+    def __init__(self, counterpart: Counterpart, context: BackendContext) -> None:
+        super().__init__(counterpart, context)
+        self.known: set[str] = set()
+
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        if request.session_id in self.known:
+            raise BackendUnavailable("the session has a connection")
+        self.known.add(request.session_id)
+        return await super().connect(request, sink)
 
 
 class LetsANetworkErrorOut(MemoryBackend):
