@@ -240,7 +240,11 @@ def contenders(
     clean = {name: text for name, text in os.environ.items() if not name.startswith(own)}
     port = free_port()
     urls = ",".join(f"ws://127.0.0.1:{backend}" for backend in backends)
-    variables = {"FE_ADDR": f"127.0.0.1:{port}", "BE_URLS": urls}
+    variables = {
+        "FE_ADDR": f"127.0.0.1:{port}",
+        "ADM_ADDR": "127.0.0.1:0",
+        "BE_URLS": urls,
+    }
     command: tuple[str, ...] = (*gateway, "run")
     if spoken.tls is not None:
         file = folder / "wsgw.yaml"

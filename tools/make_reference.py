@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -23,12 +23,14 @@ from pydantic.fields import FieldInfo
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
+from wsgw_core.admin.calls import CALLS
 from wsgw_core.api import Metrics, hookspecs
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 from wsgw_core.cli.main import wsgw
 from wsgw_core.config import Address, GatewayConfig, parse_address
 from wsgw_core.config_problems import item_type, model_in
 from wsgw_core.drill.ways import DEFAULT, WAYS, Bound
+from wsgw_core.metric_families import FAMILIES, WSBALANCERS, Family
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.relay.session_state import mermaid
 from wsgw_core.wsbalancer_variables import (
@@ -44,7 +46,7 @@ PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DO
 # For the keys whose models do not say it themselves.
 MEANINGS = {
     "server.frontend.address": "where clients connect",
-    "server.admin.address": "kept for the admin API; nothing listens there yet",
+    "server.admin.address": "where operators connect",
     "server.block-headers": "headers of the client that no backend gets",
     "server.reconnect-header": "header with the value `1` that tells a backend of a session"
     " that it is not its first; dropped when a client sends it",
@@ -318,7 +320,27 @@ def counters() -> Iterator[str]:
     yield "| counter | meaning |"
     yield "|---|---|"
     for counter in metrics:
-        yield f"| `{counter.name}` | {counter.help} |"
+        yield f"| `wsgw_{counter.name}_total` | {counter.help} |"
+
+
+def families(table: Iterable[Family]) -> Iterator[str]:
+    """Yield metrics with their labels."""
+    yield "| metric | type | labels | meaning |"
+    yield "|---|---|---|---|"
+    for family in table:
+        suffix = "_total" if family.kind == "counter" and family in FAMILIES else ""
+        labels = ", ".join(f"`{label}`" for label in family.labels) or "none"
+        yield f"| `{family.name}{suffix}` | {family.kind} | {labels} | {family.help} |"
+
+
+def admin_calls() -> Iterator[str]:
+    """Yield the calls of the admin API."""
+    yield "| call | role | meaning | unknown id |"
+    yield "|---|---|---|---|"
+    for call in CALLS:
+        role = f"`{call.role}`" if call.role else "none"
+        path = call.path.replace("{id}", "ID")
+        yield f"| `{call.method} {path}` | {role} | {call.meaning} | {call.unknown or '-'} |"
 
 
 def state_diagram() -> Iterator[str]:
@@ -339,6 +361,9 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "exported": exported,
     "errors": errors,
     "counters": counters,
+    "metrics": lambda: families(FAMILIES),
+    "wsbalancers-metrics": lambda: families(WSBALANCERS),
+    "admin-calls": admin_calls,
     "state-diagram": state_diagram,
 }
 

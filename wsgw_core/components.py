@@ -104,6 +104,7 @@ class Components:
     valves: tuple[ValveComponent, ...] = ()
     listeners: tuple[ListenerComponent, ...] = ()
     gates: tuple[GateComponent, ...] = ()
+    plugins: Plugins | None = None  # for backends that are added later
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ def resolve_entries(
             GateComponent(registration, options)
             for _, registration, options in resolver.resolve(entries.gates, plugins.gates)
         ),
+        plugins=plugins,
     )
     return components, resolver.problems
 

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from .admin_token import AdminToken
 from .api import Duration, Limits, Options, Size
 from .api.options import HeaderName
 from .drain_options import DrainOptions
@@ -132,6 +133,10 @@ def _logging_level(value: Any) -> Any:
 class FrontendOptions(Options):
     """Where clients connect."""
 
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = Field(
+        default=None,
+        description="the name for operators; by default that of the address, as of a backend's URL",
+    )
     address: ListenAddress = Address("", 8080)
     read_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,
@@ -166,19 +171,61 @@ class FrontendOptions(Options):
 class AdminOptions(Options):
     """Where operators connect."""
 
+    enabled: bool = Field(default=True, description="`false`: nothing listens for operators")
     address: ListenAddress = Address("127.0.0.1", 8081)
+    tls: ServerTlsOptions | None = None
+    tokens: tuple[AdminToken, ...] = Field(
+        default=(),
+        description="with one or more, every call needs one of them, but for health and metrics",
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="without tokens, on an address that other machines reach: whether everybody"
+        " who reaches it may do everything",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="names, beside addresses and `localhost`, by which calls without a token may"
+        " name this gateway in `Host`",
+    )
+    allowed_origins: tuple[AllowedOrigin, ...] = Field(
+        default=(),
+        description="sites whose pages may call, such as `https://ops.example`, beside those that"
+        " the admin address itself serves",
+    )
     read_timeout: Duration = Field(
         default=10.0,
-        description="accepted for wsbalancer's files, without effect",
-        json_schema_extra=_WITHOUT_EFFECT,
+        gt=0,
+        description="how long a request may take to come, and its connection idle",
     )
-    write_timeout: Duration = _WRITE_TIMEOUT
-    wite_timeout: Duration = _WITE_TIMEOUT
+    write_timeout: Duration = Field(
+        default=10.0, gt=0, description="how long an answer may take to be made and written"
+    )
+    wite_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None, description="how wsbalancer spells `write-timeout`; it goes first"
+    )
     max_header_bytes: Size = Field(
-        default=524288,
-        description="accepted for wsbalancer's files, without effect",
-        json_schema_extra=_WITHOUT_EFFECT,
+        default=512 * 1024, gt=0, description="bytes of a request's header"
     )
+    max_body_bytes: Size = Field(default=64 * 1024, gt=0, description="bytes of a request's body")
+    max_connections: int = Field(
+        default=64, gt=0, description="connections at a time; further ones wait"
+    )
+
+    @model_validator(mode="after")
+    def _check_tokens(self) -> AdminOptions:
+        names = [token.name for token in self.tokens]
+        secrets = [token.token.get_secret_value() for token in self.tokens]
+        if len(set(names)) < len(names):
+            raise ValueError("two of the 'tokens' have the same name")
+        if len(set(secrets)) < len(secrets):
+            raise ValueError("two of the 'tokens' are the same")
+        return self
+
+    @property
+    def answer_timeout(self) -> float:
+        """Seconds that an answer may take."""
+        return self.wite_timeout or self.write_timeout
 
 
 class ServerOptions(Options):
@@ -210,6 +257,13 @@ class ServerOptions(Options):
     forwarded: bool = Field(
         default=False,
         description="whether backends are sent `Forwarded` (RFC 7239) too",
+    )
+    enable_instrumentation: bool = Field(
+        default=False,
+        description="whether wsbalancer's metrics are shown beside wsgw's own, under their names",
+    )
+    logging_format: Literal["console", "json"] = Field(
+        default="console", description="one line a record for people, or one JSON object a line"
     )
     logging_level: Annotated[
         Literal["DEBUG", "INFO", "WARN", "ERROR"], BeforeValidator(_logging_level)
@@ -311,8 +365,27 @@ class ComponentEntry(Entry):
     kind: str
 
 
+class HealthOptions(Options):
+    """Probes of backends without a session."""
+
+    interval: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None, description="pause between two probes of a backend; none: no probes"
+    )
+    timeout: Duration = Field(default=5.0, gt=0, description="bound of one probe")
+    unhealthy_after: int = Field(
+        default=2,
+        ge=1,
+        description="failed probes in a row after which a backend is offered behind all others",
+    )
+    healthy_after: int = Field(
+        default=1, ge=1, description="good probes in a row that make it as good as others again"
+    )
+
+
 class UpstreamOptions(Options):
     """The backends."""
+
+    health: HealthOptions = HealthOptions()
 
     backends: tuple[BackendEntry, ...] = Field(default=(), min_length=1, validate_default=True)
     resolve_interval: Duration = Field(

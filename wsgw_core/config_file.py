@@ -80,7 +80,7 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
     layers.lay(layer_from_variables(environment, layers.tree))
     merged, origins = layers.result()
     data, unreadable = with_secrets(merged, GatewayConfig, origins)
-    problems = [*content.problems, *layers.problems, *unreadable, *_repair_urls(data, origins)]
+    problems = [*content.problems, *layers.problems, *unreadable, *repair_urls(data, origins)]
     # What could not be read is missing now, which would be no news.
     known = set(layers.rejected)
     if not isinstance(content.data, dict):
@@ -125,7 +125,7 @@ def _read_file(file: Path) -> FileContent:
     return content
 
 
-def _repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
+def repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
     """Complete URLs of wsbalancer's kind in place; return what is wrong with others."""
     problems = []
     backends = data.get("upstream", {}).get("backends", [])

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable
 
+from .admin.server import AdminServer
 from .api import ConfigurationError
 from .components import Components
 from .config import Address, GatewayConfig
@@ -58,6 +59,8 @@ def run_gateway(config: GatewayConfig, components: Components, signals: StopSign
     except ConfigurationError as error:
         _tell(*error.problems)
         return EXIT_CONFIGURATION
+    except _AdminCannotListen as failure:
+        _tell(_why_not(failure.error, config.server.admin.address))
     except OSError as error:
         _tell(_why_not(error, config.server.frontend.address))
     except Exception as error:  # whatever a plugin does wrong at its start
@@ -81,14 +84,15 @@ async def _run(config: GatewayConfig, components: Components, signals: StopSigna
 async def _start_and_stop(
     gateway: Gateway, config: GatewayConfig, components: Components, asked_to_stop: asyncio.Event
 ) -> None:
+    admin = AdminServer(gateway, config.server.admin)
     stop = asyncio.create_task(asked_to_stop.wait())
-    start = asyncio.create_task(gateway.start())
+    start = asyncio.create_task(_start(gateway, admin, config))
     try:
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
         if start.done():
             start.result()
             _settle_garbage_collector()
-            _tell_start(gateway.addresses, config, components)
+            _tell_start(gateway.addresses, admin.addresses, components)
             await stop
         else:
             start.cancel()
@@ -99,24 +103,38 @@ async def _start_and_stop(
         # What start() had opened is closed; why it failed is what the operator has to know.
         with contextlib.suppress(Exception):
             await gateway.stop()
+        with contextlib.suppress(Exception):
+            await admin.stop()
         raise
     await gateway.stop()
+    await admin.stop()
     _log.info("stopped")
 
 
+class _AdminCannotListen(Exception):
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) -> None:
+    await gateway.start()
+    if config.server.admin.enabled:
+        try:
+            await admin.start()
+        except OSError as error:
+            raise _AdminCannotListen(error) from error
+
+
 def _tell_start(
-    addresses: tuple[Address, ...], config: GatewayConfig, components: Components
+    addresses: tuple[Address, ...], admin: tuple[Address, ...], components: Components
 ) -> None:
     count = len(components.backends)
     where = ", ".join(map(str, addresses))
     _tell(f"listening on {where}, {count} backend{'' if count == 1 else 's'}")
     for backend in components.backends:
         _log.info("backend %s of kind %s", backend.id, backend.registration.kind)
-    _log.info(
-        "admin address %s is kept for the admin API, which this version does not have yet:"
-        " nothing listens there",
-        config.server.admin.address,
-    )
+    _log.info("admin API on %s", ", ".join(map(str, admin)) or "no address: it is switched off")
 
 
 def _tell(*lines: str) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from typing import Any
 
+from .added_backend import resolve_backend
 from .api import BackendContext, Clock, Limits, Metrics, PluginContext, ReadBatch
-from .components import Components
-from .config import Address, GatewayConfig
+from .components import BackendComponent, Components
+from .config import Address, GatewayConfig, id_from_address
+from .exposition import Exposition
 from .file_limit import session_capacity
 from .frontend.admission import Admission
 from .frontend.allowed_origins import AllowedOrigins
@@ -19,16 +22,19 @@ from .frontend.listener import Listener
 from .frontend.request_headers import RequestHeaders
 from .frontend.server_tls import ServerTls
 from .frontend.trusted_proxies import TrustedProxies
+from .loop_delay import LoopDelay
 from .metrics import GatewayCounters
 from .pool.backend_pool import BackendPool
 from .pool.dialler import Dialler
 from .pool.discovery import Discoveries, Discovery, system_addresses
+from .pool.health import HealthChecks
 from .pool.open_backends import OpenBackends
 from .relay.dismissal import dismiss_all
 from .relay.drain import Drain
 from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
+from .steering import SteeredFrontend, Steering
 from .websocket.close_codes import SERVICE_RESTART
 
 
@@ -50,12 +56,15 @@ class Gateway:
         self._components = components
         self._logger = logger or logging.getLogger("wsgw")
         self.metrics = Metrics()
+        self.counters = GatewayCounters(self.metrics)
         self.sessions = SessionTable()
         self._pool = BackendPool()
         self._dialler: Dialler | None = None
         self._drains: dict[str, Drain] = {}
         self._opener: SessionOpener | None = None
         self._listener: Listener | None = None
+        self._steering: Steering | None = None
+        self._exposition: Exposition | None = None
         self._resources = AsyncExitStack()
 
     async def start(self) -> None:
@@ -66,7 +75,7 @@ class Gateway:
             ConfigurationError: a backend, or the clients' TLS, cannot work as configured.
         """
         config = self._config
-        counters = GatewayCounters(self.metrics)
+        counters = self.counters
         limits = config.limits.for_plugins()
         read_batch = ReadBatch()
         try:
@@ -132,6 +141,7 @@ class Gateway:
                 ),
             )
             await self._listener.open()
+            self._begin_watch(backends, self._opener)
         except BaseException:
             await self._resources.aclose()
             raise
@@ -201,9 +211,57 @@ class Gateway:
         return True
 
     @property
+    def steering(self) -> Steering:
+        """What operators steer; there once `start` has returned."""
+        assert self._steering is not None, "not started"  # noqa: S101 - the caller's fault
+        return self._steering
+
+    @property
+    def exposition(self) -> Exposition:
+        """The metrics as Prometheus reads them; there once `start` has returned."""
+        assert self._exposition is not None, "not started"  # noqa: S101 - the caller's fault
+        return self._exposition
+
+    @property
     def addresses(self) -> tuple[Address, ...]:
         """Where clients can connect."""
         return self._listener.addresses if self._listener is not None else ()
+
+    def _begin_watch(self, backends: OpenBackends, opener: SessionOpener) -> None:
+        """Probe backends, measure the loop, and offer what operators need."""
+        config, loop = self._config, asyncio.get_running_loop()
+        health = HealthChecks(backends.pool, config.upstream.health, self.counters, self._logger)
+        health.start()
+        self._resources.push_async_callback(health.stop)
+        delay = LoopDelay(loop, self.counters.loop_delays)
+        delay.start()
+        self._resources.callback(delay.stop)
+        self._steering = Steering(
+            backends,
+            self._resolve_backend if self._components.plugins is not None else None,
+            self.sessions,
+            [SteeredFrontend(self._frontend_id(), opener)],
+            failover=config.failover.enabled,
+            stopping=lambda: not opener.accepting,
+        )
+        self._exposition = Exposition(
+            self.metrics,
+            self.counters,
+            backends.pool,
+            self.sessions,
+            self._steering.frontends,
+            waiting_dials=lambda: self.waiting_dials,
+            wsbalancers=config.server.enable_instrumentation,
+        )
+
+    def _resolve_backend(self, entry: Any) -> BackendComponent:
+        assert self._components.plugins is not None  # noqa: S101 - for the type checker
+        return resolve_backend(entry, self._components.plugins)
+
+    def _frontend_id(self) -> str:
+        frontend = self._config.server.frontend
+        address = frontend.address._replace(port=self.addresses[0].port)
+        return frontend.id or id_from_address(str(address))
 
     def _admission(
         self, proxies: TrustedProxies, counters: GatewayCounters, clock: Clock

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from .masking import masked_text
 
 # What a client sends can end up in a record; it must not end the line or steer a terminal.
 _ESCAPES = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\t")
 } | {ord("\n"): "\\n", ord("\r"): "\\r"}
 _LEVELS = {"WARN": "WARNING"}
+_FIELDS = ("session", "backend", "reason")  # given as `extra` by whoever logs
 
 
 class OneLineFormatter(logging.Formatter):
@@ -23,18 +29,47 @@ class OneLineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
-        return super().format(record).translate(_ESCAPES)
+        return masked_text(super().format(record)).translate(_ESCAPES)
 
 
-def set_up_logging(level: str) -> None:
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object on one line.
+
+    Its keys: `time` (RFC 3339, UTC), `level`, `logger`, `event`; where they are known `session`,
+    `backend` and `reason`; after a fault `exception`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {
+            "time": time.replace("+00:00", "Z"),
+            "level": "WARN" if record.levelname == "WARNING" else record.levelname,
+            "logger": record.name,
+            "event": masked_text(record.getMessage()),
+        }
+        for field in _FIELDS:
+            value = getattr(record, field, None)
+            if value is not None:
+                line[field] = masked_text(str(value))
+        if record.exc_info:
+            line["exception"] = masked_text(self.formatException(record.exc_info))
+        return json.dumps(line)
+
+
+def set_up_logging(level: str, layout: str = "console") -> None:
     """Send all records of this level and above to stderr, and Python's warnings too.
+
+    The audit log is not silenced by the level.
 
     Args:
         level: as `server.logging-level` has it: DEBUG, INFO, WARN or ERROR.
+        layout: as `server.logging-format` has it: console or json.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLineFormatter())
+    handler.setFormatter(JsonFormatter() if layout == "json" else OneLineFormatter())
     logging.basicConfig(level=_LEVELS.get(level, level), handlers=[handler], force=True)
+    logging.getLogger("wsgw.audit").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
 
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .api import Metrics
 from .api.tls import reload_counters
+from .histogram import Histogram
+from .traffic import Traffic
 
 
 class GatewayCounters:
-    """What a gateway counts. Plain integers: whoever counts adds to `value`."""
+    """What a gateway counts. Plain integers: whoever counts adds to `value`.
+
+    What has labels, or is a duration, is an attribute of another type; `exposition` shows it.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
+        self.refusals: Counter[int] = Counter()  # handshakes by status
+        self.closes: Counter[tuple[str, str]] = Counter()  # by side and code
+        self.unassigned = Traffic()  # messages while their session has no backend
+        self.dial_durations = Histogram()
+        self.failover_durations = Histogram()
+        self.loop_delays = Histogram()
         counter = metrics.counter
         self.sessions = counter("sessions", "Sessions opened.")
         self.handshakes_refused = counter("handshakes_refused", "Handshakes answered without 101.")
@@ -42,6 +55,9 @@ class GatewayCounters:
         self.accept_pauses = counter(
             "accept_pauses", "Times no client was accepted for a while, for want of room."
         )
+        self.admin_accept_pauses = counter(
+            "admin_accept_pauses", "Times no operator was accepted for a while, for want of room."
+        )
         self.idle_clients_closed = counter(
             "idle_clients_closed", "Clients closed for `limits.client-idle-timeout`."
         )
@@ -63,6 +79,7 @@ class GatewayCounters:
             "tls_handshakes_failed", "Clients whose TLS handshake failed or was broken off."
         )
         self.tls_reloads, self.tls_reload_errors = reload_counters(metrics)
+        self.probes_failed = counter("probes_failed", "Health checks that a backend did not pass.")
         self.dials_succeeded = counter("dials_succeeded", "Dials that gave a connection.")
         self.dials_failed = counter("dials_failed", "Dials of a backend that was unavailable.")
         self.local_dial_errors = counter(
@@ -99,3 +116,13 @@ class GatewayCounters:
         self.messages_too_fragmented = counter(
             "messages_too_fragmented", "Clients closed for a message of too many fragments."
         )
+
+    def count_close(self, side: str, code: int) -> None:
+        """Count the end of a websocket.
+
+        Args:
+            side: who began it: `client`, `backend` or `gateway`.
+            code: any; those that applications choose are counted together.
+        """
+        label = str(code) if code < 3000 else f"{code // 1000}xxx"
+        self.closes[side, label] += 1

@@ -55,13 +55,25 @@ GATEWAY_VARIABLES = (
         ("server", "admin", "address"),
     ),
     Variable(
-        "ADM_READ_TIMEOUT", "duration", "10s", "no effect", ("server", "admin", "read-timeout")
+        "ADM_READ_TIMEOUT",
+        "duration",
+        "10s",
+        "how long an operator's request may take",
+        ("server", "admin", "read-timeout"),
     ),
     Variable(
-        "ADM_WRITE_TIMEOUT", "duration", "10s", "no effect", ("server", "admin", "write-timeout")
+        "ADM_WRITE_TIMEOUT",
+        "duration",
+        "10s",
+        "how long its answer may take",
+        ("server", "admin", "write-timeout"),
     ),
     Variable(
-        "ADM_MAX_HDR_BYTES", "size", "512KiB", "no effect", ("server", "admin", "max-header-bytes")
+        "ADM_MAX_HDR_BYTES",
+        "size",
+        "512KiB",
+        "bound of the head of an operator's request",
+        ("server", "admin", "max-header-bytes"),
     ),
     Variable("FE_RB_SIZE", "size", "1024", "no effect", ("server", "read-buffer-size")),
     Variable("FE_WB_SIZE", "size", "1024", "no effect", ("server", "write-buffer-size")),
@@ -85,6 +97,13 @@ GATEWAY_VARIABLES = (
         "X-Balancer-Reconnect",
         "header that tells a backend of a failover",
         ("server", "reconnect-header"),
+    ),
+    Variable(
+        "ENABLE_INST",
+        "boolean",
+        "false",
+        "show wsbalancer's metrics too",
+        ("server", "enable-instrumentation"),
     ),
     Variable(
         "LOG_LEVEL",

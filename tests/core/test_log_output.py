@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from datetime import datetime, timedelta
 
 import pytest
 
-from wsgw_core.log_output import OneLineFormatter
+from wsgw_core.log_output import JsonFormatter, OneLineFormatter, set_up_logging
 
 
 def line(message: str, *arguments: object, failed: Exception | None = None) -> str:
@@ -36,3 +38,62 @@ def test_a_traceback_stays_in_the_line() -> None:
     assert "Traceback" in shown
     assert shown.endswith("KeyError: 'lost'")
     assert shown.isprintable()
+
+
+def test_secrets_in_urls_are_masked() -> None:
+    shown = line("dial ws://u:pass@a:1/?token=abc&x=1 failed")
+    assert shown.endswith("dial ws://u:***@a:1/?token=***&x=1 failed")
+
+
+class TestJson:
+    def record(
+        self, message: str, failed: Exception | None = None, **extra: object
+    ) -> dict[str, object]:
+        info = (type(failed), failed, failed.__traceback__) if failed else None
+        record = logging.LogRecord("wsgw.x", logging.WARNING, __file__, 1, message, (), info)
+        record.__dict__.update(extra)
+        text = JsonFormatter().format(record)
+        assert "\n" not in text
+        assert text.isascii()
+        loaded: dict[str, object] = json.loads(text)
+        return loaded
+
+    def test_what_stands_in_a_line(self) -> None:
+        shown = self.record("lost\nit é", session="s1", backend="blue", reason="1006", other=1)
+        time = str(shown.pop("time"))
+        assert datetime.fromisoformat(time).utcoffset() == timedelta(0)
+        assert shown == {
+            "level": "WARN",
+            "logger": "wsgw.x",
+            "event": "lost\nit é",
+            "session": "s1",
+            "backend": "blue",
+            "reason": "1006",
+        }
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        assert set(self.record("x", session=None)) == {"time", "level", "logger", "event"}
+
+    def test_a_traceback_stays_in_the_line(self) -> None:
+        with pytest.raises(ZeroDivisionError) as caught:
+            _ = 1 / 0
+        assert "Traceback" in str(self.record("x", failed=caught.value)["exception"])
+
+    def test_secrets_in_urls_are_masked(self) -> None:
+        shown = self.record("ws://u:pass@a:1", reason="GET /?token=abc refused")
+        assert shown["event"] == "ws://u:***@a:1"
+        assert shown["reason"] == "GET /?token=*** refused"
+
+
+def test_the_audit_log_is_written_whatever_the_level() -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        set_up_logging("ERROR", "json")
+        assert logging.getLogger("wsgw.audit").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("wsgw").isEnabledFor(logging.WARNING)
+        assert isinstance(root.handlers[0].formatter, JsonFormatter)
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -174,3 +174,8 @@ def test_the_image_does_not_run_as_root(
     assert pod["securityContext"]["runAsNonRoot"] is True
     [container] = pod["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing")
+def test_the_rules_are_ones(deploy: Path) -> None:
+    run("promtool", "check", "rules", deploy / "prometheus" / "alerts.yaml")

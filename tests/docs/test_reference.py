@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,11 +18,16 @@ from pydantic import BaseModel
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
+from wsgw_core.admin import answers, openapi
+from wsgw_core.admin.application import make_application
+from wsgw_core.admin.calls import CALLS
+from wsgw_core.admin_token import Role
 from wsgw_core.api import Metrics, hookspecs
 from wsgw_core.cli.main import wsgw
-from wsgw_core.config import BackendEntry, GatewayConfig
+from wsgw_core.config import AdminOptions, BackendEntry, GatewayConfig
 from wsgw_core.config_problems import known_keys, model_in
 from wsgw_core.frontend import request_headers
+from wsgw_core.metric_families import FAMILIES, WSBALANCERS, Family
 from wsgw_core.metrics import GatewayCounters
 from wsgw_core.relay import session_opener
 from wsgw_core.relay.session_state import Event, State, mermaid
@@ -117,6 +124,9 @@ def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
     real = keys_of(GatewayConfig)
     assert {key for key in documented if "[]" not in key} == real
     assert {key for key in documented if "[]" in key} == {
+        "server.admin.tokens[].name",
+        "server.admin.tokens[].token",
+        "server.admin.tokens[].roles",
         "upstream.backends[].kind",
         "upstream.backends[].id",
         "upstream.backends[].url",
@@ -258,15 +268,100 @@ def test_every_exception_is_documented_and_no_other(page: Any) -> None:
 def test_counters_are_documented(page: Any) -> None:
     metrics = Metrics()
     GatewayCounters(metrics)
-    documented = {cells[0].strip("`"): cells[1] for cells in rows(page("reference/counters.md"))}
+    text = part(page("reference/metrics.md"), "counters")
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(text)}
     del documented["counter"]
-    assert documented == {counter.name: counter.help for counter in metrics}
+    assert documented == {f"wsgw_{counter.name}_total": counter.help for counter in metrics}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("metrics", FAMILIES), ("wsbalancers-metrics", WSBALANCERS)]
+)
+def test_metrics_are_documented_with_their_labels(
+    page: Any, name: str, table: tuple[Family, ...]
+) -> None:
+    documented = {
+        cells[0].strip("`").removesuffix("_total"): (cells[1], tuple(re.findall(r"\w+", cells[2])))
+        for cells in rows(part(page("reference/metrics.md"), name))
+    }
+    del documented["metric"]
+    assert documented == {each.name: (each.kind, each.labels or ("none",)) for each in table}
+
+
+def test_metrics_in_rules_and_queries_exist(page: Any, root: Path) -> None:
+    metrics = Metrics()
+    GatewayCounters(metrics)
+    known = {f"wsgw_{counter.name}_total" for counter in metrics}
+    for family in FAMILIES:
+        suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket"]}
+        known |= {family.name + suffix for suffix in suffixes[family.kind]}
+    rules = (root / "deploy" / "prometheus" / "alerts.yaml").read_text("utf-8")
+    texts = [rules, page("how-to/watch-with-prometheus.md")]
+    used = {name for text in texts for name in re.findall(r"\bwsgw_\w+", text)}
+    assert len(used) > 10
+    assert used <= known
+
+
+# Admin API
+
+
+class Anything:
+    """Has every method that answers a call."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def respond(_request: Any) -> Any:
+            raise AssertionError("is not called")
+
+        return respond
+
+
+def test_the_admin_calls_are_those_that_are_routed(page: Any) -> None:
+    nouns: dict[str, object] = defaultdict(Anything)
+    application = make_application(
+        AdminOptions(), nouns, logging.getLogger("test"), lambda _request: None
+    )
+    routed = {
+        f"{route.method} {route.resource.canonical.replace('{id}', 'ID')}"
+        for route in application.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    documented = {
+        cells[0].strip("`"): cells[1].strip("`")
+        for cells in rows(part(page("reference/admin-api.md"), "admin-calls"))
+    }
+    del documented["call"]
+    assert set(documented) == routed
+    assert documented == {
+        f"{call.method} {call.path.replace('{id}', 'ID')}": call.role or "none" for call in CALLS
+    }
+
+
+def test_the_roles_are_documented(page: Any) -> None:
+    told = {cells[0].strip("`") for cells in rows(page("how-to/secure-the-admin-api.md"))}
+    assert told - {"role"} == set(get_args(Role))
+
+
+def test_statuses_of_the_admin_api_are_those_of_the_code(page: Any, root: Path) -> None:
+    text = page("reference/admin-api.md")
+    table = text[text.index("## Answers") : text.index("## What is listed")]
+    documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
+    files = [f"admin/{name}.py" for name in ("application", "guard", "health", "answers")]
+    assert documented == numbers(root, files, 300, 600) - {500}
+    for reason in get_args(answers.Reason):
+        assert reason in text or reason == "InternalError"
+
+
+def test_fields_of_lists_are_documented(page: Any) -> None:
+    text = page("reference/admin-api.md")
+    for name in ("backends", "sessions", "frontends"):
+        for field in openapi._ANSWERS[name]["items"]["properties"]:  # noqa: SLF001 - the truth
+            assert f"`{field}`" in text, field
 
 
 def test_counters_named_elsewhere_exist(documents: list[Path]) -> None:
     metrics = Metrics()
     GatewayCounters(metrics)
-    names = {counter.name for counter in metrics}
+    names = {counter.name for counter in metrics} | {family.name for family in FAMILIES}
     for document in documents:
         found = re.findall(
             r"`(\w+_(?:messages|expired|declined|refused|errors))`", document.read_text()

@@ -40,7 +40,12 @@ class Terminal:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=folder,
-            env={**inherited, "PATH": f"{programs}:{os.environ['PATH']}", **variables},
+            env={
+                **inherited,
+                "ADM_ADDR": "127.0.0.1:0",
+                "PATH": f"{programs}:{os.environ['PATH']}",
+                **variables,
+            },
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

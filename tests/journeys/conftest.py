@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import pytest
 import uvloop
 
+from .admin_operator import Operator, admin_operator
 from .running_gateway import RunningGateway, running_gateway
 from .scripted_backend import ScriptedBackend, scripted_backend
 
@@ -40,6 +42,14 @@ class StartBackend(Protocol):
     """Starts a backend; the options are those of `websockets.serve`."""
 
     async def __call__(self, host: str = "127.0.0.1", **options: Any) -> ScriptedBackend: ...
+
+
+class StartAdmin(Protocol):
+    """Serves the admin API of a gateway; the options are those of `server.admin`."""
+
+    async def __call__(
+        self, gateway: RunningGateway, *, context: ssl.SSLContext | None = None, **options: Any
+    ) -> Operator: ...
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -115,6 +125,20 @@ async def start_gateway(
                 **sections,
             }
             return await running.enter_async_context(running_gateway(data, plugins, host))
+
+        yield start
+
+
+@pytest.fixture
+async def start_admin(
+    start_gateway: StartGateway,  # noqa: ARG001 - so that it is stopped before the gateway
+) -> AsyncIterator[StartAdmin]:
+    async with AsyncExitStack() as running:
+
+        async def start(
+            gateway: RunningGateway, *, context: ssl.SSLContext | None = None, **options: Any
+        ) -> Operator:
+            return await running.enter_async_context(admin_operator(gateway, options, context))
 
         yield start
 

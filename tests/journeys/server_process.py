@@ -45,7 +45,12 @@ class ServerProcess:
             for name, text in os.environ.items()
             if not name.startswith(_FOREIGN_VARIABLES)
         }
-        self._environment = {**inherited, "PYTHONUNBUFFERED": "1", **(variables or {})}
+        self._environment = {
+            **inherited,
+            "PYTHONUNBUFFERED": "1",
+            "ADM_ADDR": "127.0.0.1:0",
+            **(variables or {}),
+        }
         if path is not None:
             self._environment["PYTHONPATH"] = str(path)
         self._command = [

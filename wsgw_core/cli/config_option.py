@@ -34,5 +34,6 @@ def load(file: Path | None) -> Configuration:
 
     set_up_logging("WARN")
     loaded = load_configuration(file, os.environ)
-    set_up_logging(loaded.config.server.logging_level)
+    server = loaded.config.server
+    set_up_logging(server.logging_level, server.logging_format)
     return loaded

@@ -260,6 +260,7 @@ class ClientHandshake(asyncio.Protocol):
         self._answered = True
         self._timer.cancel()
         self._settings.counters.handshakes_refused.value += 1
+        self._settings.counters.refusals[refusal.status] += 1
         transport = self._transport
         if transport.is_closing():
             return

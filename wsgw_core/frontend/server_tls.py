@@ -13,8 +13,6 @@ from ..metrics import GatewayCounters
 from ..server_tls_options import ServerTlsOptions, server_context
 from ..websocket import TlsTransport, make_scratch
 
-_KEY = "server.frontend.tls"
-
 # RFC 4514 section 3, by the names that OpenSSL has for them
 _SHORT_NAMES = {
     "commonName": "CN",
@@ -39,6 +37,7 @@ class ServerTls:
         counters: of the gateway.
         clock: for the looks at the files.
         logger: of the gateway.
+        key: where the options stand in the configuration.
 
     Raises:
         ConfigurationError: a file cannot be used.
@@ -51,7 +50,10 @@ class ServerTls:
         counters: GatewayCounters,
         clock: Clock,
         logger: logging.Logger,
+        *,
+        key: str = "server.frontend.tls",
     ) -> None:
+        self._key = key
         self._interval = options.reload_interval
         self._counters = counters
         self._clock = clock
@@ -63,7 +65,7 @@ class ServerTls:
                 lambda: server_context(options), options.files, self._report, metrics
             )
         except TlsFileError as error:
-            raise ConfigurationError(f"{_KEY}.{error}") from error
+            raise ConfigurationError(f"{key}.{error}") from error
         self._wait()
 
     @property
@@ -92,9 +94,9 @@ class ServerTls:
 
     def _report(self, error: TlsFileError | None) -> None:
         if error is None:
-            self._logger.info("%s: certificate files have changed and were read", _KEY)
+            self._logger.info("%s: certificate files have changed and were read", self._key)
         else:
-            self._logger.warning("the old certificates stay: %s.%s", _KEY, error)
+            self._logger.warning("the old certificates stay: %s.%s", self._key, error)
 
     def _failed(self, error: Exception) -> None:
         self._counters.tls_handshakes_failed.value += 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..api import Backend
 from ..config import DEFAULT_BREAKER_THRESHOLD
+from ..traffic import Traffic
 from .breaker import Breaker
 
 
@@ -26,6 +27,7 @@ class PooledBackend:
         removed: it is not in its pool any more.
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
+        traffic: the messages of its sessions.
     """
 
     __slots__ = (
@@ -39,6 +41,7 @@ class PooledBackend:
         "id",
         "removed",
         "total",
+        "traffic",
     )
 
     def __init__(
@@ -57,6 +60,7 @@ class PooledBackend:
         self.active = 0
         self.total = 0
         self.failures = 0
+        self.traffic = Traffic()
         self._logger = logger or logging.getLogger("wsgw")
 
     @property
@@ -68,7 +72,11 @@ class PooledBackend:
         """Count a connection."""
         self.total += 1
         if self.breaker.connected():
-            self._logger.info("backend %s: breaker closed, a trial has connected", self.id)
+            self._logger.info(
+                "backend %s: breaker closed, a trial has connected",
+                self.id,
+                extra={"backend": self.id},
+            )
 
     def failed(self, now: float, reason: str) -> None:
         """Count a failure that is the backend's own.
@@ -79,7 +87,12 @@ class PooledBackend:
         """
         self.failures += 1
         if self.breaker.failed(now):
-            self._logger.warning("backend %s: breaker tripped: %s", self.id, reason)
+            self._logger.warning(
+                "backend %s: breaker tripped: %s",
+                self.id,
+                reason,
+                extra={"backend": self.id, "reason": reason},
+            )
 
 
 class BackendPool:
@@ -92,6 +105,8 @@ class BackendPool:
     def __init__(self, backends: Iterable[PooledBackend] = ()) -> None:
         self._backends: dict[str, PooledBackend] = {}
         self._turns: list[PooledBackend] = []
+        self._leaving: set[PooledBackend] = set()
+        self._departed = Traffic()
         for backend in backends:
             self.add(backend)
 
@@ -116,10 +131,28 @@ class BackendPool:
         self._turns.append(backend)
 
     def remove(self, backend: PooledBackend) -> None:
-        """Offer a backend no more; its connections are somebody else's business."""
+        """Offer a backend no more; its connections are somebody else's business.
+
+        `forget` is to be called when they are over.
+        """
         backend.removed = True
+        self._leaving.add(backend)
         del self._backends[backend.id]
         self._turns.remove(backend)
+
+    def forget(self, backend: PooledBackend) -> None:
+        """Keep nothing of a removed backend but the number of its messages."""
+        if backend in self._leaving:
+            self._leaving.remove(backend)
+            self._departed.add(backend.traffic)
+
+    def traffic(self) -> Traffic:
+        """Return the messages of all backends that there ever were."""
+        total = Traffic()
+        total.add(self._departed)
+        for backend in (*self.backends, *self._leaving):
+            total.add(backend.traffic)
+        return total
 
     def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
         """Return the backends in the order in which to try them, each once.

@@ -131,7 +131,16 @@ class Dialler:
                 lacks += lacking
                 reasons.append(f"{pooled.id}: {unavailable.reason}")
                 self._count_failure(pooled, unavailable.reason, now(), lacking=lacking)
-            self._logger.info("session %s: dial failed: %s", request.session_id, reasons[-1])
+            self._logger.info(
+                "session %s: dial failed: %s",
+                request.session_id,
+                reasons[-1],
+                extra={
+                    "session": request.session_id,
+                    "backend": pooled.id,
+                    "reason": reasons[-1],
+                },
+            )
         raise NoBackend(
             "; ".join(reasons) or "no backend is enabled and untripped, or no time left",
             local=0 < lacks == len(reasons),
@@ -164,6 +173,8 @@ class Dialler:
     ) -> Dialled[SinkT]:
         """Dial one backend; raises BackendDeclined or BackendUnavailable."""
         trial = pooled.breaker.begin()
+        clock = asyncio.get_running_loop()
+        begun = clock.time()
         try:
             async with asyncio.timeout(left):
                 connection = await pooled.backend.connect(request, sink)
@@ -193,6 +204,7 @@ class Dialler:
             raise BackendUnavailable("was removed while it was dialled")
         pooled.connected()
         self._counters.dials_succeeded.value += 1
+        self._counters.dial_durations.observe(clock.time() - begun)
         return Dialled(pooled, connection, sink)
 
     def _count_failure(

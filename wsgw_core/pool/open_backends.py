@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ..api import BackendContext
 from ..components import BackendComponent
@@ -26,7 +26,7 @@ class OpenBackends:
         make_context: Callable[[str], BackendContext],
         logger: logging.Logger,
     ) -> None:
-        self._pool = pool
+        self.pool = pool
         self._make_context = make_context
         self._logger = logger
         self._components: dict[PooledBackend, BackendComponent] = {}
@@ -47,7 +47,7 @@ class OpenBackends:
         )
         try:
             await backend.open()
-            self._pool.add(pooled)
+            self.pool.add(pooled)
         except BaseException:
             await self._close(pooled)
             raise
@@ -58,27 +58,36 @@ class OpenBackends:
         """Return what a backend was made of."""
         return self._components[pooled]
 
-    def remove(self, pooled: PooledBackend) -> None:
+    def remove(self, pooled: PooledBackend, leave: Awaitable[None] | None = None) -> None:
         """Offer a backend no more, and close it in the background.
 
-        Its sessions are to be moved in the same turn of the loop: closing waits for its
-        connections, and has those closed that are left.
+        Args:
+            pooled: the backend.
+            leave: has its sessions leave, and is awaited before: a backend that is closed has all
+                connections closed that it still has, as if the sessions were over.
         """
-        self._pool.remove(pooled)
+        self.pool.remove(pooled)
         del self._components[pooled]
-        task = asyncio.get_running_loop().create_task(self._close(pooled))
+        task = asyncio.get_running_loop().create_task(self._leave_and_close(pooled, leave))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Close all that are left, and wait for those that were removed."""
-        for pooled in self._pool.backends:
+        for pooled in self.pool.backends:
             self.remove(pooled)
         while self._closing:
             await asyncio.wait(self._closing)
+
+    async def _leave_and_close(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
+        if leave is not None:
+            await leave
+        await self._close(pooled)
 
     async def _close(self, pooled: PooledBackend) -> None:
         try:
             await pooled.backend.close()
         except Exception:
             self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
+        finally:
+            self.pool.forget(pooled)

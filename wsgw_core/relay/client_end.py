@@ -15,6 +15,11 @@ class ClientEnd(Protocol):
         """Messages sent so far."""
         ...
 
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of these messages."""
+        ...
+
     def send(self, message: Message, /) -> None:
         """Send one message."""
         ...

@@ -30,11 +30,12 @@ class Failover:
         lost: the backend that was lost.
     """
 
-    __slots__ = ("_backoff", "_deadline", "_options", "_progressed", "_tried", "last")
+    __slots__ = ("_backoff", "_deadline", "_options", "_progressed", "_tried", "last", "lost_at")
 
     def __init__(self, options: FailoverOptions, now: float, lost: PooledBackend) -> None:
         self._options = options
         self._deadline = now + options.hold
+        self.lost_at = now
         self._backoff = 0.0
         self._tried = False  # a round, in vain
         self._progressed = False  # since the last one

@@ -25,7 +25,7 @@ class Ledger:
 
     Attributes:
         entries, weight: the relay adds to both itself, for each message: see Session.transmit.
-        settled_messages: all that was delivered so far.
+        settled_messages, settled_weight: all that was delivered so far.
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Ledger:
         "capacity",
         "entries",
         "settled_messages",
+        "settled_weight",
         "share",
         "weight",
     )
@@ -46,6 +47,7 @@ class Ledger:
         self.entries: deque[Message] = deque()
         self.weight = 0
         self.settled_messages = 0
+        self.settled_weight = 0
         # Of all messages ever, how many this connection was given; None: all that there are
         self._given: int | None = None
         self._seen = 0  # the same for connections before it
@@ -55,6 +57,17 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self.entries) + len(self._awaiting_reply or ())
+
+    @property
+    def bytes(self) -> int:
+        """Payload of the messages that are kept."""
+        return self.weight - self.share * len(self)
+
+    @property
+    def bytes_ever(self) -> int:
+        """Payload of all messages that there ever were."""
+        messages = self.settled_messages + len(self)
+        return self.settled_weight + self.weight - self.share * messages
 
     @property
     def roomy(self) -> bool:
@@ -108,13 +121,16 @@ class Ledger:
                 weight += len(message.data) + share
                 settled += 1
         self.weight -= weight
+        self.settled_weight += weight
         self.settled_messages += settled
 
     def answered(self, handle: Hashable) -> None:
         """Forget the message that the application has answered."""
         if self._awaiting_reply and handle in self._awaiting_reply:
             message, _ = self._awaiting_reply.pop(handle)
-            self.weight -= len(message.data) + self.share
+            weight = len(message.data) + self.share
+            self.weight -= weight
+            self.settled_weight += weight
             self.settled_messages += 1
         elif any(
             isinstance(message, ReplyExpected) and message.handle == handle
@@ -180,13 +196,16 @@ class Ledger:
                 for message in self.entries
                 if not (isinstance(message, ReplyExpected) and message.handle in early)
             )
-            self.weight = sum(len(message.data) + self.share for message in self.entries)
+            weight = sum(len(message.data) + self.share for message in self.entries)
+            self.settled_weight += self.weight - weight
+            self.weight = weight
             self.settled_messages += before - len(self.entries)
         self._given = self.settled_messages
 
     def close(self) -> None:
         """Forget everything, and whatever is still added."""
         self.settled_messages += len(self)
+        self.settled_weight += self.weight
         self.weight = 0
         self.entries = deque(maxlen=0)
         self._awaiting_reply = self._answered_early = None

@@ -27,6 +27,7 @@ class Link:
         "_hydrations",
         "_receive",
         "_session",
+        "_sizes",
         "_unheard",
         "backend",
         "connection",
@@ -40,6 +41,7 @@ class Link:
         self._receive: Callable[[Message], object] | None = None
         self._unheard: Callable[[Message], object] | None = None
         self._hydrations: list[Hydration] = []
+        self._sizes: list[int] | None = None
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
     def open(self, session: Session, backend: PooledBackend, connection: BackendConnection) -> None:
@@ -62,6 +64,10 @@ class Link:
         """
         self._receive = receive
         self._unheard = unheard
+
+    def count(self) -> None:
+        """Count what comes: nothing will change it or drop it on its way to the client."""
+        self._sizes = self.backend.traffic.to_client.counts
 
     def sever(self) -> None:
         """Let nothing through any more."""
@@ -86,6 +92,13 @@ class Link:
             if receive is None and self._unheard is not None:
                 self._unheard(message)
             return receive is not None
+        sizes = self._sizes
+        if sizes is not None:
+            size = len(message.data)
+            try:
+                sizes[size + 127 >> 7] += 1
+            except IndexError:
+                self.backend.traffic.to_client.add_large(size)
         receive(message)
         return True
 

@@ -30,6 +30,7 @@ from .read_holds import Hold, ReadHolds
 from .session_state import Event, State, after
 from .session_valves import SessionValves
 from .session_view import SessionView
+from .traffic_account import TrafficAccount
 
 _MOVED = "moved to another backend"
 
@@ -53,6 +54,7 @@ class Session:
 
     __slots__ = (
         "__weakref__",
+        "_account",
         "_backend_close",
         "_backend_holds",
         "_cautious",
@@ -111,6 +113,7 @@ class Session:
         self._cautious: CautiousReplay | None = None
         self._move: PlannedMove | None = None
         self._dismissed: str | None = None  # the gateway closes the client, for this reason
+        self._account = TrafficAccount(environment.counters.unassigned)
         self._state = State.DIALLING
         self._link: Link | None = None
         self._send: Callable[[Message], None] | None = None
@@ -157,6 +160,9 @@ class Session:
         self.client = self._client_end = client
         self._environment.table.add(self)
         self._environment.counters.sessions.value += 1
+        if self._link is not None:
+            self._link.backend.traffic.sessions += 1
+        self._log("opened at backend %s for client %s", self.backend_id, self.peer)
         self._created = True
         self._tell_listeners("session_created")
         self._begin_link()
@@ -181,9 +187,14 @@ class Session:
         if self._state is State.ENDED:
             return
         self.client = None
+        if self._dismissed is None:
+            side = "gateway" if violation else "client"
+            self._environment.counters.count_close(side, close.code)
         if violation:
             self._count_violation(close.code)
-            self._log("client broke the protocol: %d %s", close.code, close.reason)
+            self._log(
+                "client broke the protocol: %d %s", close.code, close.reason, reason=close.reason
+            )
         told = told_to_backend(close, violation=violation)
         self._flush = ClosingFlush(
             Close(GOING_AWAY, self._dismissed) if self._dismissed is not None else told,
@@ -213,7 +224,12 @@ class Session:
         """Owe the backend a message, and send it; called for each one, so all is done in place."""
         ledger = self._ledger
         ledger.entries.append(message)
-        weight = ledger.weight = ledger.weight + len(message.data) + ledger.share
+        size = len(message.data)
+        weight = ledger.weight = ledger.weight + size + ledger.share
+        try:
+            self._account.outward[size + 127 >> 7] += 1
+        except IndexError:
+            self._account.outward_large(size)
         send = self._send
         if send is not None:
             send(message)
@@ -224,6 +240,11 @@ class Session:
         """Send the client a message that came through the valves."""
         if self.client is not None and self._dismissed is None:
             self.client.send(message)
+            size = len(message.data)
+            try:
+                self._account.inward[size + 127 >> 7] += 1
+            except IndexError:
+                self._account.inward_large(size)
 
     def hold_client_for_valves(self, hold: bool) -> None:
         """Stop or resume the reading of the client, since a valve is slow."""
@@ -269,7 +290,14 @@ class Session:
         self._deaths.note(close)
         was_alone = self._cautious is not None
         lost = self._let_go()
-        self._log("backend %s closed: %d %s", lost.id, close.code, close.reason)
+        self._log(
+            "backend %s closed: %d %s",
+            lost.id,
+            close.code,
+            close.reason,
+            backend=lost.id,
+            reason=f"{close.code} {close.reason}".rstrip(),
+        )
         if self._state is State.LEAVING:
             if not close.abnormal:
                 self._ledger.delivered_all(self._environment.clock.time())
@@ -279,6 +307,8 @@ class Session:
             reason = f"connection lost at once: {close.code} {close.reason}".rstrip()
             lost.failed(self._environment.clock.time(), reason)
         flushing = self._state is State.FLUSHING
+        if close.abnormal or not flushing:  # else it has answered ours
+            self._environment.counters.count_close("backend", close.code)
         owing = bool(self._ledger) or not flushing
         if close.abnormal and owing and self._environment.failover.enabled:
             self._environment.counters.failovers.value += 1
@@ -306,6 +336,7 @@ class Session:
         if self._state is State.ENDED:
             return
         if self.client is not None and self._dismissed is None:
+            self._environment.counters.count_close("gateway", code)
             self.client.close(code, reason)
         self._drop_link(backend_code, reason)
         self._finish(Event.GIVEN_UP, Close(code, reason))
@@ -319,6 +350,7 @@ class Session:
         if self._state is State.ENDED or self.client is None or self._dismissed is not None:
             return
         self._dismissed = reason
+        self._environment.counters.count_close("gateway", code)
         if self._link is not None:
             self._link.receive_with(None, self._unheard())
         self._release_backend(Hold.OTHER_SIDE_SLOW)
@@ -392,6 +424,17 @@ class Session:
         return len(self._ledger)
 
     @property
+    def unacknowledged_bytes(self) -> int:
+        """Bytes of these messages."""
+        return self._ledger.bytes
+
+    def count_traffic(self) -> None:
+        """Add the bytes relayed since the last time to the metrics; called before they are read."""
+        end = self._client_end
+        if end is not None:
+            self._account.settle(self._ledger, end.sent_bytes)
+
+    @property
     def messages_received(self) -> int:
         """Messages from the client that went on to the backend."""
         return self._ledger.settled_messages + len(self._ledger)
@@ -429,6 +472,10 @@ class Session:
     def _take(self, dialled: Dialled[Link]) -> None:
         self._link = dialled.sink
         self._link.open(self, dialled.backend, dialled.connection)
+        self.count_traffic()
+        self._account.move(dialled.backend.traffic)
+        if self._valves is None:
+            self._link.count()
 
     def _begin_link(self) -> None:
         """Start the connection, and give it what it is owed."""
@@ -481,6 +528,8 @@ class Session:
         assert self._link is not None  # noqa: S101 - for the type checker
         link, self._link, self._send = self._link, None, None
         link.sever()
+        self.count_traffic()
+        self._account.move(None)
         self._cautious = None
         if self._move is not None:
             self._move.stop()
@@ -512,6 +561,7 @@ class Session:
             self._failover = Failover(environment.failover, now, lost)
         else:
             self._failover.lost_again(lost)
+            self._failover.lost_at = now
         self._task = asyncio.get_running_loop().create_task(self._recover(self._failover))
 
     async def _recover(self, failover: Failover) -> None:
@@ -526,7 +576,7 @@ class Session:
         except NoBackend as error:
             self._task = None
             self._environment.counters.holds_expired.value += 1
-            self._log("no backend: %s", error)
+            self._log("no backend: %s", error, reason=str(error))
             self.close(TRY_AGAIN_LATER, "no backend available")
         except Exception:
             self._task = None
@@ -549,6 +599,7 @@ class Session:
         self.reconnects += 1
         self._take(dialled)
         environment.counters.replayed.value += self._ledger.replayable
+        environment.counters.failover_durations.observe(environment.clock.time() - failover.lost_at)
         self._log(
             "moved from %s to %s, %d messages replayed",
             failover.last.id,
@@ -677,12 +728,19 @@ class Session:
         if self._flush is not None:
             self._flush.stop()
             self._flush = None
+        self.count_traffic()
         self._sent_messages, self._client_end = self.messages_sent, None
         self.client = None
         left = len(self._ledger)
         environment.counters.undelivered.value += left
         environment.table.remove(self)
-        self._log("ended: %d %s; %d unacknowledged", close.code, close.reason, left)
+        self._log(
+            "ended: %d %s; %d unacknowledged",
+            close.code,
+            close.reason,
+            left,
+            reason=f"{close.code} {close.reason}".rstrip(),
+        )
         if self._created:
             self._tell_listeners("session_terminated", close)
         if self._valves is not None:
@@ -744,10 +802,17 @@ class Session:
                 self._environment.counters.listener_errors.value += 1
                 self._environment.logger.exception("session %s: fault in a listener", self.id)
 
-    def _log(self, text: str, *arguments: Any) -> None:
+    def _log(
+        self, text: str, *arguments: Any, backend: str | None = None, reason: str | None = None
+    ) -> None:
         logger = self._environment.logger
         if logger.isEnabledFor(logging.INFO):
-            logger.info("session %s: %s", self.id, text % arguments)
+            fields = {
+                "session": self.id,
+                "backend": backend or self.backend_id,
+                "reason": reason,
+            }
+            logger.info("session %s: %s", self.id, text % arguments, extra=fields)
 
 
 def _ignore(_message: Message) -> None:

@@ -31,12 +31,17 @@ class SessionOpener:
     Args:
         gates: asked in this order.
         environment: for the sessions.
+
+    Attributes:
+        accepting: False when the gateway stops.
+        paused: an operator wants no new clients for now.
     """
 
     def __init__(self, gates: Sequence[HandshakeGate], environment: RelayEnvironment) -> None:
         self._gates = tuple(gates)
         self._environment = environment
         self.accepting = True
+        self.paused = False
 
     async def open(self, handshake: Handshake) -> tuple[Session, Headers]:
         """Return a session that waits for `start`, and headers for the client's answer.
@@ -46,7 +51,7 @@ class SessionOpener:
         Raises:
             Refused: a gate, the backend or the state of the gateway says no.
         """
-        if not self.accepting:
+        if self.paused or not self.accepting:
             raise Refused(Refusal(503, (("Retry-After", "1"),), b"not accepting clients now\n"))
         await self._ask_gates(handshake)
         session = Session(secrets.token_urlsafe(18), handshake, self._environment)

@@ -33,6 +33,11 @@ class FakeClient:
         """Messages sent so far, whatever became of them."""
         return len(self.received) + len(self.received_late)
 
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of these messages."""
+        return sum(len(message.data) for message in (*self.received, *self.received_late))
+
     def send(self, message: Message) -> None:
         """Record one message."""
         (self.received_late if self.closes else self.received).append(message)

@@ -1,0 +1,410 @@
+"""Each call of the admin API, against a gateway that relays meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from .admin_operator import FAILED, NO_ACTION, SUCCESS, Operator
+from .conftest import StartAdmin, StartBackend, StartGateway
+from .eventually import until
+from .running_gateway import RunningGateway
+from .scripted_backend import ScriptedBackend
+
+
+@pytest.fixture
+async def blue(start_backend: StartBackend) -> ScriptedBackend:
+    return await start_backend()
+
+
+@pytest.fixture
+async def green(start_backend: StartBackend) -> ScriptedBackend:
+    return await start_backend()
+
+
+@pytest.fixture
+async def gateway(
+    start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+) -> RunningGateway:
+    return await start_gateway({"id": "blue", "url": blue.url}, {"id": "green", "url": green.url})
+
+
+@pytest.fixture
+async def operator(gateway: RunningGateway, start_admin: StartAdmin) -> Operator:
+    return await start_admin(gateway)
+
+
+async def backend_row(operator: Operator, backend_id: str) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = await operator.get("/backend/list")
+    return next(row for row in rows if row["id"] == backend_id)
+
+
+class TestBackends:
+    async def test_list(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        async with connect(gateway.url):
+            await blue.connection()
+            row = await backend_row(operator, "blue")
+        assert row == {
+            "url": blue.url,
+            "id": "blue",
+            "activeConnections": 1,
+            "enabled": True,
+            "tripped": False,
+            "healthy": True,
+            "totalConnections": 1,
+            "totalFailures": 0,
+        }
+
+    async def test_config_has_wsbalancers_fields(
+        self, start_gateway: StartGateway, start_admin: StartAdmin
+    ) -> None:
+        gateway = await start_gateway(
+            {
+                "id": "one",
+                "url": "ws://user:secret@127.0.0.1:1/x",
+                "ping-time": "10m",
+                "handshake-timeout": "1500ms",
+                "breaker-threshold": -1,
+                "pass-headers": ["X-A"],
+                "read-buffer-size": 2048,
+            }
+        )
+        config = await (await start_admin(gateway)).get("/backend/config/one")
+        wanted = {
+            "id": "one",
+            "ping-time": "10m0s",
+            "read-buffer-size": 2048,
+            "write-buffer-size": 1024,
+            "breaker-threshold": -1,
+            "handshake-timeout": "1.5s",
+            "pass-headers": ["X-A"],
+            "abnormal-close-codes": [1001, 1005, 1006, 1011, 1012, 1013, 1014],
+        }
+        assert config == config | wanted
+        assert config["url"] == "ws://user:***@127.0.0.1:1/x"
+
+    async def test_config_of_an_unknown_one_is_empty(self, operator: Operator) -> None:
+        assert await operator.get("/backend/config/nobody") == {}
+
+    async def test_an_added_one_serves(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        start_backend: StartBackend,
+    ) -> None:
+        third = await start_backend()
+        body = json.dumps({"url": third.url, "breaker-threshold": 3, "ping-time": "1s"})
+        assert await operator.post("/backend/add", data=body) == SUCCESS
+        assert (await operator.get(f"/backend/config/{third.id}"))["breaker-threshold"] == 3
+        for backend_id in ("blue", "green"):
+            await operator.post(f"/backend/disable/{backend_id}")
+        async with connect(gateway.url) as client:
+            served = await third.connection()
+            await client.send("hello")
+            assert await served.recv() == "hello"
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            ("", "body is not JSON"),
+            ("{", "body is not JSON"),
+            (b"\xff\xfe", "body is not JSON"),
+            ("[" * 5000, "body is not JSON"),
+            ("[]", "not an object with the keys of a backend"),
+            ("null", "not an object with the keys of a backend"),
+            ("{}", "no url"),
+            ('{"url": ""}', "no url"),
+            ('{"url": "pigeon://a:1"}', "pigeon"),
+            ('{"url": "ws://a:1", "ping-tim": "1s"}', "ping-time"),
+            ('{"url": "ws://a:1", "id": "a b"}', "id: found 'a b'"),
+            ('{"url": "ws://a:1", "id": "blue"}', "id already exists"),
+            ('{"url": "ws://a:1", "breaker-threshold": 0}', "breaker-threshold"),
+            ('{"url": "wss://a:1", "tls": {"ca": "/no/such.pem"}}', "/no/such.pem"),
+        ],
+    )
+    async def test_what_cannot_be_added_is_said_and_changes_nothing(
+        self, operator: Operator, body: str | bytes, reason: str
+    ) -> None:
+        answer = await operator.post("/backend/add", data=body)
+        assert answer["result"] == "failed"
+        assert reason in answer["reason"]
+        assert "upstream" not in answer["reason"]
+        assert [row["id"] for row in await operator.get("/backend/list")] == ["blue", "green"]
+
+    async def test_a_url_is_added_once(self, operator: Operator, blue: ScriptedBackend) -> None:
+        body = json.dumps({"url": blue.url, "id": "other"})
+        answer = await operator.post("/backend/add", data=body)
+        assert answer == {"result": "failed", "reason": "url already exists"}
+
+    async def test_a_disabled_one_gets_no_new_sessions_and_keeps_those_it_has(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        async with connect(gateway.url) as old:
+            served = await blue.connection()
+            assert await operator.post("/backend/disable/blue") == SUCCESS
+            assert not (await backend_row(operator, "blue"))["enabled"]
+            assert await operator.post("/backend/disable/blue") == NO_ACTION
+            for _ in range(3):
+                async with connect(gateway.url):
+                    await green.connection()
+            await old.send("still here")
+            assert await served.recv() == "still here"
+        assert blue.accepted == 1
+        assert await operator.post("/backend/enable/blue") == SUCCESS
+        assert await operator.post("/backend/enable/blue") == NO_ACTION
+        async with connect(gateway.url), connect(gateway.url):
+            await blue.connection()
+
+    async def test_unknown_ones(self, operator: Operator) -> None:
+        for action, answer in {
+            "disable": NO_ACTION,
+            "enable": FAILED,
+            "failover": NO_ACTION,
+            "reset": FAILED,
+            "delete": NO_ACTION,
+        }.items():
+            assert await operator.post(f"/backend/{action}/nobody") == answer, action
+
+    async def test_failover_moves_its_sessions(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        async with connect(gateway.url) as client:
+            await blue.connection()
+            assert await operator.post("/backend/failover/green") == NO_ACTION
+            assert await operator.post("/backend/failover/blue") == SUCCESS
+            served = await green.connection()
+            assert served.request is not None
+            assert served.request.headers["X-Balancer-Reconnect"] == "1"
+            await client.send("moved")
+            assert await served.recv() == "moved"
+
+    async def test_reset(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        assert await operator.post("/backend/reset/blue") == NO_ACTION
+        await blue.down()
+        for _ in range(20):
+            async with connect(gateway.url):
+                pass
+        row = await backend_row(operator, "blue")
+        assert row["tripped"]
+        assert row["totalFailures"] >= 10
+        await blue.up()
+        assert await operator.post("/backend/reset/blue") == SUCCESS
+        assert not (await backend_row(operator, "blue"))["tripped"]
+
+    async def test_a_deleted_one_is_gone_and_its_sessions_move(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        async with connect(gateway.url) as client:
+            await blue.connection()
+            assert await operator.post("/backend/delete/blue") == SUCCESS
+            served = await green.connection()
+            await client.send("moved")
+            assert await served.recv() == "moved"
+            assert await operator.get("/backend/config/blue") == {}
+            assert await operator.post("/backend/delete/blue") == NO_ACTION
+            assert [row["id"] for row in await operator.get("/backend/list")] == ["green"]
+            body = json.dumps({"url": blue.url, "id": "blue"})
+            assert await operator.post("/backend/add", data=body) == SUCCESS
+
+    async def test_many_sessions_move_and_none_is_dropped(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        await operator.post("/backend/disable/green")
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(250)]
+            await operator.post("/backend/enable/green")
+            assert await operator.post("/backend/delete/blue") == SUCCESS
+            await until(lambda: green.accepted == 250)
+            for client in clients:
+                await client.send("here")
+                assert await (await green.connection()).recv() == "here"
+        assert blue.accepted == 250
+
+    async def test_without_failover_sessions_are_not_moved(
+        self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
+    ) -> None:
+        gateway = await start_gateway(blue, failover={"enabled": False})
+        operator = await start_admin(gateway)
+        async with connect(gateway.url) as client:
+            await blue.connection()
+            answer = await operator.call("POST", f"/backend/failover/{blue.id}")
+            assert answer.status == 501
+            assert answer.json == {"result": "failed", "reason": "NotImplemented"}
+            [session] = await operator.get("/session/list")
+            answer = await operator.call("POST", f"/session/failover/{session['id']}")
+            assert answer.status == 501
+            assert await operator.post(f"/backend/delete/{blue.id}") == SUCCESS
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
+
+    async def test_a_returning_backend_gets_the_clients_that_were_held(
+        self, gateway: RunningGateway, operator: Operator, start_backend: StartBackend
+    ) -> None:
+        async with connect(gateway.url) as client:
+            for backend_id in ("blue", "green"):
+                await operator.post(f"/backend/delete/{backend_id}")
+            assert await operator.get("/backend/list") == []
+            await client.send("kept")
+            third = await start_backend()
+            await operator.post("/backend/add", data=json.dumps({"url": third.url}))
+            assert await (await third.connection()).recv() == "kept"
+
+
+class TestSessions:
+    async def test_list_and_abort(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        async with connect(f"{gateway.url}/chat?token=s3cret") as client:
+            served = await blue.connection()
+            await client.send("one")
+            await served.recv()
+            await served.send("two")
+            await served.send("three")
+            assert [await client.recv(), await client.recv()] == ["two", "three"]
+            [row] = await operator.get("/session/list")
+            assert len(row["id"]) >= 20
+            assert row == {
+                "id": row["id"],
+                "uri": "/chat",
+                "backendId": "blue",
+                "reconnects": 0,
+                "msgsReceived": 1,
+                "msgsSent": 2,
+                "state": "relaying",
+            }
+            assert await operator.post(f"/session/abort/{row['id']}") == SUCCESS
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1000
+            await served.wait_closed()
+            assert served.close_code == 1001
+        assert await operator.post(f"/session/abort/{row['id']}") == NO_ACTION
+        assert await operator.get("/session/list") == []
+
+    async def test_failover(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        assert await operator.post("/session/failover/nobody") == FAILED
+        async with connect(gateway.url) as client:
+            await blue.connection()
+            [row] = await operator.get("/session/list")
+            assert await operator.post(f"/session/failover/{row['id']}") == SUCCESS
+            served = await green.connection()
+            await served.send("from green")
+            assert await client.recv() == "from green"
+            [row] = await operator.get("/session/list")
+            assert (row["backendId"], row["reconnects"]) == ("green", 1)
+
+
+class TestFrontends:
+    async def test_pause_and_resume(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        [row] = await operator.get("/frontend/list")
+        assert row == {"id": f"127-0-0-1-{gateway.port}", "paused": False}
+        async with connect(gateway.url) as client:
+            served = await blue.connection()
+            assert await operator.post(f"/frontend/pause/{row['id']}") == SUCCESS
+            assert await operator.post(f"/frontend/pause/{row['id']}") == NO_ACTION
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(gateway.url)
+            assert refused.value.response.status_code == 503
+            await client.send("still here")
+            assert await served.recv() == "still here"
+            assert await operator.post(f"/frontend/resume/{row['id']}") == SUCCESS
+            assert await operator.post(f"/frontend/resume/{row['id']}") == NO_ACTION
+        async with connect(gateway.url):
+            pass
+        assert await operator.post("/frontend/pause/nobody") == FAILED
+        assert await operator.post("/frontend/resume/nobody") == FAILED
+
+    async def test_its_id_can_be_given(
+        self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
+    ) -> None:
+        server = {"frontend": {"address": "127.0.0.1:0", "id": "door"}}
+        operator = await start_admin(await start_gateway(blue, server=server))
+        assert await operator.get("/frontend/list") == [{"id": "door", "paused": False}]
+
+
+class TestHealth:
+    async def test_alive_and_ready(self, operator: Operator) -> None:
+        assert await operator.get("/healthz") == {"status": "alive"}
+        assert await operator.get("/readyz") == {"status": "ready", "reasons": []}
+
+    async def test_not_ready_and_why(self, gateway: RunningGateway, operator: Operator) -> None:
+        for backend_id in ("blue", "green"):
+            await operator.post(f"/backend/disable/{backend_id}")
+        await operator.post(f"/frontend/pause/127-0-0-1-{gateway.port}")
+        answer = await operator.call("GET", "/readyz")
+        assert answer.status == 503
+        assert answer.json == {
+            "status": "not ready",
+            "reasons": [
+                "every frontend is paused",
+                "no backend is enabled, healthy and not tripped",
+            ],
+        }
+        assert (await operator.call("GET", "/healthz")).status == 200
+
+    async def test_probes_find_a_backend_that_is_down(
+        self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
+    ) -> None:
+        upstream = {"backends": [{"id": "blue", "url": blue.url}], "health": {"interval": "50ms"}}
+        operator = await start_admin(await start_gateway(upstream=upstream))
+
+        async def until_ready(status: int) -> None:
+            while (await operator.call("GET", "/readyz")).status != status:  # noqa: ASYNC110 - asked
+                await asyncio.sleep(0.02)
+
+        await until_ready(200)
+        await blue.down()
+        await until_ready(503)
+        assert not (await backend_row(operator, "blue"))["healthy"]
+        await blue.up()
+        await until_ready(200)
+
+    async def test_a_gateway_that_stops_is_not_ready(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        async with connect(gateway.url) as client:
+            await blue.connection()
+            client.transport.pause_reading()  # it does not answer its close
+            stopping = asyncio.create_task(gateway.gateway.stop())
+            await until(gateway.gateway.steering.why_not_ready)
+            answer = await operator.call("GET", "/readyz")
+            assert "the gateway is stopping" in answer.json["reasons"]
+            client.transport.abort()
+            await stopping

@@ -1,0 +1,341 @@
+"""Who may call the admin API, and from where; and that nobody's secret is written down."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from wsgw_core.admin.calls import CALLS
+from wsgw_core.config import AdminOptions
+
+from .admin_operator import NO_ACTION
+from .conftest import StartAdmin, StartBackend, StartGateway
+from .running_gateway import RunningGateway
+
+READ, OPERATE, SEND = "r" * 20, "o" * 20, "s" * 20
+TOKENS = [
+    {"name": "dashboard", "token": READ, "roles": ["read"]},
+    {"name": "ops", "token": OPERATE, "roles": ["operate"]},
+    {"name": "sender", "token": SEND, "roles": ["send"]},
+]
+OPEN = ("/healthz", "/readyz", "/metrics")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def path_of(call: Any) -> str:
+    return str(call.path).replace("{id}", "nobody")
+
+
+class TestTokens:
+    async def test_without_one_there_are_health_and_metrics_only(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        for call in CALLS:
+            answer = await operator.call(call.method, path_of(call))
+            assert answer.status == (200 if call.path in OPEN else 401), call
+            if answer.status == 401:
+                assert answer.headers["WWW-Authenticate"] == 'Bearer realm="wsgw"'
+                assert answer.json["result"] == "failed"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            bearer("x" * 20),
+            bearer(READ[:-1]),
+            bearer(f"{READ}r"),
+            bearer(""),
+            bearer("ü" * 20),
+            {"Authorization": f"Basic {READ}"},
+            {"Authorization": READ},
+            {"Authorization": "Bearer"},
+            {"X-Token": READ},
+        ],
+    )
+    async def test_a_wrong_one_is_none(
+        self, gateway: RunningGateway, start_admin: StartAdmin, headers: dict[str, str]
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        assert (await operator.call("GET", "/backend/list", headers=headers)).status == 401
+
+    async def test_a_token_in_the_query_is_none(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        path = f"/backend/list?token={READ}&access_token={READ}"
+        assert (await operator.call("GET", path)).status == 401
+
+    async def test_roles(self, gateway: RunningGateway, start_admin: StartAdmin) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        granted = {READ: ("read",), OPERATE: ("read", "operate"), SEND: ("send",)}
+        for token, roles in granted.items():
+            for call in CALLS:
+                answer = await operator.call(
+                    call.method, path_of(call), headers=bearer(token), data=""
+                )
+                allowed = call.role is None or call.role in roles
+                assert (answer.status == 403) != allowed, (call, token)
+                if not allowed:
+                    assert call.role in answer.json["reason"]
+
+    async def test_unknown_paths_tell_nothing_to_strangers(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        assert (await operator.call("GET", "/nothing")).status == 401
+        assert (await operator.call("GET", "/nothing", headers=bearer(READ))).status == 404
+
+    @pytest.mark.parametrize(
+        ("tokens", "problem"),
+        [
+            ([{"name": "a", "token": "short", "roles": ["read"]}], "at least 16"),
+            ([{"name": "a", "token": "with a space in it", "roles": ["read"]}], "at least 16"),
+            ([{"name": "a", "token": READ, "roles": []}], "at least 1 item"),
+            ([{"name": "a", "token": READ, "roles": ["admin"]}], "'read', 'operate' or 'send'"),
+            ([TOKENS[0], {**TOKENS[1], "name": "dashboard"}], "same name"),
+            ([TOKENS[0], {**TOKENS[1], "token": READ}], "are the same"),
+        ],
+    )
+    def test_what_is_no_token(self, tokens: list[dict[str, Any]], problem: str) -> None:
+        with pytest.raises(ValueError, match=problem) as caught:
+            AdminOptions.model_validate({"tokens": tokens})
+        assert READ not in str(caught.value)
+
+
+class TestAddress:
+    async def test_on_other_interfaces_without_tokens_only_health_and_metrics(
+        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        operator = await start_admin(gateway, address="0.0.0.0:0")
+        assert "can be reached from other machines" in caplog.text
+        for call in CALLS:
+            answer = await operator.call(call.method, path_of(call))
+            assert answer.status == (200 if call.path in OPEN else 403), call
+            if answer.status == 403:
+                assert "server.admin.tokens" in answer.json["reason"]
+
+    async def test_unless_everybody_may(
+        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        operator = await start_admin(gateway, address=":0", allow_unauthenticated=True)
+        assert await operator.post("/backend/delete/nobody") == NO_ACTION
+        assert "allow-unauthenticated is set" in caplog.text
+
+
+class TestBrowsers:
+    @pytest.mark.parametrize(
+        ("headers", "allowed"),
+        [
+            ({}, True),
+            ({"Origin": "http://evil.example"}, False),
+            ({"Origin": "null"}, False),
+            ({"Origin": "https://ops.example"}, True),
+            ({"Origin": "http://ops.example"}, False),
+            ({"Origin": "junk"}, False),
+            ({"Sec-Fetch-Site": "cross-site"}, False),
+            ({"Sec-Fetch-Site": "same-site"}, False),
+            ({"Sec-Fetch-Site": "same-origin"}, True),
+            ({"Sec-Fetch-Site": "none"}, True),
+            ({"Host": "evil.example"}, False),
+            ({"Host": "evil.example:80"}, False),
+            ({"Host": "127.0.0.1.evil.example"}, False),
+            ({"Host": ""}, False),
+            ({"Host": "localhost"}, True),
+            ({"Host": "LOCALHOST:1"}, True),
+            ({"Host": "[::1]:1"}, True),
+            ({"Host": "192.0.2.1:1"}, True),
+            ({"Host": "gw.example"}, True),
+            ({"Host": "evil.example", "Origin": "http://evil.example"}, False),
+        ],
+    )
+    async def test_pages_of_other_sites_cannot_call(
+        self,
+        gateway: RunningGateway,
+        start_admin: StartAdmin,
+        headers: dict[str, str],
+        allowed: bool,
+    ) -> None:
+        operator = await start_admin(
+            gateway, allowed_origins=["https://ops.example"], allowed_hosts=["gw.example"]
+        )
+        for method, path in (("GET", "/backend/list"), ("POST", "/backend/delete/nobody")):
+            answer = await operator.call(method, path, headers=headers)
+            assert answer.status == (200 if allowed else 403)
+            assert "Access-Control-Allow-Origin" not in answer.headers
+
+    async def test_the_pages_of_the_address_itself_can(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
+        operator = await start_admin(gateway)
+        headers = {"Origin": operator.url}
+        assert await operator.post("/backend/delete/nobody", headers=headers) == NO_ACTION
+        other = {"Origin": f"http://127.0.0.1:{operator.port + 1}"}
+        answer = await operator.call("POST", "/backend/delete/nobody", headers=other)
+        assert answer.status == 403
+
+    async def test_a_token_opens_for_every_host_and_not_for_every_site(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        named = {**bearer(READ), "Host": "gw.internal"}
+        assert (await operator.call("GET", "/backend/list", headers=named)).status == 200
+        foreign = {**bearer(READ), "Origin": "http://evil.example"}
+        assert (await operator.call("GET", "/backend/list", headers=foreign)).status == 403
+
+
+AUTHORITY = trustme.CA()
+SERVER = AUTHORITY.issue_cert("127.0.0.1")
+ADA = AUTHORITY.issue_cert("ada@example.test", common_name="Ada")
+
+
+class TestTls:
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> dict[str, Any]:
+        SERVER.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+        AUTHORITY.cert_pem.write_to_path(tmp_path / "ca.pem")
+        return {"certificate": str(tmp_path / "server.pem")}
+
+    def context(self, certificate: trustme.LeafCert | None = None) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        AUTHORITY.configure_trust(context)
+        if certificate is not None:
+            certificate.configure_cert(context)
+        return context
+
+    async def test_it_speaks_tls(
+        self, gateway: RunningGateway, start_admin: StartAdmin, files: dict[str, Any]
+    ) -> None:
+        operator = await start_admin(gateway, context=self.context(), tls=files)
+        assert operator.url.startswith("https:")
+        assert await operator.get("/healthz") == {"status": "alive"}
+        same_site = {"Origin": operator.url}
+        assert await operator.post("/backend/delete/nobody", headers=same_site) == NO_ACTION
+        plain = {"Origin": operator.url.replace("https", "http")}
+        answer = await operator.call("POST", "/backend/delete/nobody", headers=plain)
+        assert answer.status == 403
+
+    async def test_a_certificate_of_the_client_stands_for_a_token(
+        self,
+        gateway: RunningGateway,
+        start_admin: StartAdmin,
+        files: dict[str, Any],
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        tls = {
+            **files,
+            "client-ca": str(tmp_path / "ca.pem"),
+            "client-certificates": "required",
+        }
+        # every interface, and no tokens
+        operator = await start_admin(gateway, context=self.context(ADA), tls=tls, address=":0")
+        assert await operator.post("/backend/delete/nobody") == NO_ACTION
+        assert "by CN=Ada" in caplog.text
+        stranger = await start_admin(gateway, context=self.context(), tls=tls, address=":0")
+        with pytest.raises(aiohttp.ClientError):
+            await stranger.get("/healthz")
+
+
+class TestAudit:
+    async def test_each_action_is_written_down(
+        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        caplog.clear()
+        await operator.get("/backend/list", headers=bearer(READ))
+        await operator.post("/backend/delete/no%0Abody", headers=bearer(OPERATE))
+        await operator.call("POST", "/backend/delete/nobody", headers=bearer(READ))
+        lines = [each.getMessage() for each in caplog.records if each.name == "wsgw.audit"]
+        done, denied = lines
+        result = '{"result":"success","reason":"NoActionRequired"}'
+        assert done == f"POST /backend/delete/no\nbody from 127.0.0.1 by ops: 200 {result}"
+        assert denied.startswith("POST /backend/delete/nobody from 127.0.0.1 denied: this token")
+
+    async def test_a_flood_of_denied_calls_does_not_flood_the_log(
+        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        for _ in range(20):
+            await operator.call("POST", "/backend/delete/x")
+        assert sum(each.name == "wsgw.audit" for each in caplog.records) == 1
+
+
+SECRET = "s3cr3t-that-nobody-may-see"  # noqa: S105 - a marker
+
+
+async def test_no_secret_is_ever_written_down(
+    start_gateway: StartGateway,
+    start_admin: StartAdmin,
+    start_backend: StartBackend,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Secrets are sent everywhere, and whatever is logged or answered is searched for them."""
+    caplog.set_level(logging.DEBUG)
+    declines = await start_backend(
+        process_request=lambda connection, _: connection.respond(403, "")
+    )
+    blue = await start_backend()
+    gateway = await start_gateway({"id": "blue", "url": blue.url})
+    tokens = [{"name": "ops", "token": f"{SECRET}-token", "roles": ["operate"]}]
+    operator = await start_admin(gateway, tokens=tokens)
+    headers = bearer(f"{SECRET}-token") | {"Cookie": f"sid={SECRET}"}
+    output: list[str] = []
+
+    async def call(method: str, path: str, **options: Any) -> None:
+        answer = await operator.call(method, path, headers=headers, **options)
+        output.append(answer.text + str(answer.headers))
+
+    client_headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"sid={SECRET}"}
+    target = f"{gateway.url}/chat?token={SECRET}&x={SECRET}"
+    async with connect(target, additional_headers=client_headers) as client:
+        served = await blue.connection()
+        await client.send(SECRET)
+        assert await served.recv() == SECRET
+        await served.send(SECRET)
+        for path in ("/session/list", "/backend/list", "/metrics", "/readyz", "/openapi.json"):
+            await call("GET", f"{path}?token={SECRET}")
+        await call("POST", f"/backend/failover/blue?token={SECRET}")
+        await call("POST", "/backend/add", data=f'{{"url": "ws://u:{SECRET}@a:1", "x": 1}}')
+        await call("POST", "/backend/add", data=f'{{"url": "ws://u:{SECRET}@b:1"}}')
+        await call("GET", "/backend/config/b-1")
+        await call("POST", "/backend/delete/b-1")
+        await call("POST", "/backend/add", data=f'{{"url": "{declines.url}", "id": "no"}}')
+        await call("POST", "/backend/disable/blue")
+        with pytest.raises(InvalidStatus):
+            await connect(target, additional_headers=client_headers)
+        await blue.down()
+        with pytest.raises(InvalidStatus):
+            await connect(target, additional_headers=client_headers)
+        [row] = await operator.get("/session/list", headers=headers)
+        await call("POST", f"/session/abort/{row['id']}")
+    output += [
+        record.getMessage() + str(record.exc_text)
+        for record in caplog.records
+        if record.name.startswith("wsgw")
+    ]
+    assert len(output) > 20
+    assert not [text for text in output if SECRET in text]
+
+
+async def test_connections_are_bounded_and_further_ones_wait(
+    gateway: RunningGateway, start_admin: StartAdmin
+) -> None:
+    operator = await start_admin(gateway, max_connections=3, read_timeout=0.3, write_timeout=0.2)
+    idle = [socket.create_connection(("127.0.0.1", operator.port)) for _ in range(3)]
+    try:
+        assert await operator.get("/healthz") == {"status": "alive"}  # once they have timed out
+    finally:
+        for each in idle:
+            each.close()

@@ -1,0 +1,127 @@
+"""Puts the admin API together: routes, checks, and an answer to whatever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from aiohttp import web
+
+from ..admin_token import Role
+from ..config import AdminOptions
+from ..rare_warning import RareWarning
+from .answers import failed
+from .calls import BY_PATH, CALLS
+from .guard import Denied, Guard
+
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_REASONS = {404: "NotFound", 413: "BodyTooLarge"}
+
+_audit = logging.getLogger("wsgw.audit")
+
+
+def make_application(
+    options: AdminOptions,
+    nouns: Mapping[str, object],
+    logger: logging.Logger,
+    begin: Callable[[web.Request], None],
+) -> web.Application:
+    """Make the application.
+
+    Args:
+        options: of the admin side.
+        nouns: the objects whose methods answer, by the first part of `Call.name`.
+        logger: for faults.
+        begin: called with each request before it is looked at.
+    """
+    front = _Front(options, logger)
+
+    @web.middleware
+    async def respond(request: web.Request, handler: Respond) -> web.StreamResponse:
+        begin(request)
+        return await front.respond(request, handler)
+
+    application = web.Application(middlewares=[respond], client_max_size=options.max_body_bytes)
+    application.on_response_prepare.append(_hide_version)
+    for call in CALLS:
+        noun, _, method = call.name.partition(".")
+        application.router.add_route(call.method, call.path, getattr(nouns[noun], method))
+        if call.method == "GET":
+            application.router.add_route("HEAD", call.path, getattr(nouns[noun], method))
+    return application
+
+
+class _Front:
+    """What every call passes."""
+
+    def __init__(self, options: AdminOptions, logger: logging.Logger) -> None:
+        self._guard = Guard(options)
+        self._timeout = options.answer_timeout + options.read_timeout
+        self._max_body = options.max_body_bytes
+        self._logger = logger
+        self._warn = RareWarning(_audit)
+
+    async def respond(self, request: web.Request, respond: Respond) -> web.StreamResponse:
+        """Check, answer, and write actions down."""
+        role = _role(request)
+        try:
+            who = self._guard.admit(request, role)
+        except Denied as denied:
+            if request.method != "GET":
+                self._warn("%s denied: %s", _described(request), denied)
+            return denied.response
+        response = await self._answered(request, respond)
+        if role == "operate" and request.method == "POST":
+            body = response.body if isinstance(response, web.Response) else None
+            result = body.decode() if isinstance(body, bytes) else ""
+            _audit.info("%s by %s: %d %s", _described(request), who, response.status, result)
+        return response
+
+    async def _answered(self, request: web.Request, respond: Respond) -> web.StreamResponse:
+        if (request.content_length or 0) > self._max_body:
+            respond = _too_large
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await respond(request)
+        except TimeoutError:
+            return _and_close(failed("TookTooLong", 503))
+        except web.HTTPMethodNotAllowed as error:
+            return _not_allowed(error.allowed_methods)
+        except web.HTTPException as error:
+            return _and_close(failed(_REASONS.get(error.status, "BadRequest"), error.status))
+        except web.RequestPayloadError:  # such as a body that ends too early
+            return _and_close(failed("BadRequest", 400))
+        except Exception:
+            self._logger.exception("%s: fault in the admin API", _described(request))
+            return failed("InternalError", 500)
+
+
+async def _too_large(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPRequestEntityTooLarge(0, request.content_length or 0)
+
+
+def _not_allowed(allowed: Collection[str]) -> web.Response:
+    if "POST" in allowed:
+        return failed("OnlyPostAllowed", 400)
+    return failed("OnlyGetAllowed", 405, {"Allow": "GET, HEAD"})
+
+
+def _role(request: web.Request) -> Role | None:
+    resource = request.match_info.route.resource
+    call = BY_PATH.get(resource.canonical) if resource is not None else None
+    return call.role if call is not None else "read"
+
+
+def _described(request: web.Request) -> str:
+    return f"{request.method} {request.path} from {request.remote}"
+
+
+def _and_close(response: web.Response) -> web.Response:
+    response.force_close()
+    return response
+
+
+async def _hide_version(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "wsgw"

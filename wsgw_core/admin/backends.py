@@ -1,0 +1,109 @@
+"""Calls about backends."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from ..api import ConfigurationError
+from ..steering import NotSupported, Steering
+from .answers import answer, failed, no_action_required, not_implemented, success
+from .backend_config import backend_config
+
+
+class BackendCalls:
+    """What can be asked of backends, and done to them.
+
+    Args:
+        steering: of the gateway.
+    """
+
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+
+    async def list(self, _request: web.Request) -> web.Response:
+        """Answer with all backends."""
+        return answer(
+            [
+                {
+                    "url": backend_config(self._steering.component_of(each))["url"],
+                    "id": each.id,
+                    "activeConnections": each.active,
+                    "enabled": each.enabled,
+                    "tripped": each.breaker.tripped,
+                    "healthy": each.healthy,
+                    "totalConnections": each.total,
+                    "totalFailures": each.failures,
+                }
+                for each in self._steering.backends
+            ]
+        )
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Open a backend and offer it to sessions."""
+        try:
+            entry = json.loads(await request.read())
+        except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
+            return failed("body is not JSON")
+        try:
+            await self._steering.add_backend(entry)
+        except ConfigurationError as error:
+            return failed("; ".join(error.problems))
+        except NotSupported:
+            return not_implemented()
+        return success()
+
+    async def config(self, request: web.Request) -> web.Response:
+        """Answer with a backend's configuration; with nothing in it when it is unknown."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None:
+            return answer({})
+        return answer(backend_config(self._steering.component_of(backend)))
+
+    async def disable(self, request: web.Request) -> web.Response:
+        """Give a backend no new sessions."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None or not backend.enabled:
+            return no_action_required()
+        backend.enabled = False
+        return success()
+
+    async def enable(self, request: web.Request) -> web.Response:
+        """Give a backend new sessions again."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None:
+            return failed()
+        if backend.enabled:
+            return no_action_required()
+        backend.enabled = True
+        return success()
+
+    async def fail_over(self, request: web.Request) -> web.Response:
+        """Move all sessions of a backend."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None:
+            return no_action_required()
+        try:
+            moved = await self._steering.fail_over(backend)
+        except NotSupported:
+            return not_implemented()
+        return success() if moved else no_action_required()
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Have a backend tried again at once."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None:
+            return failed()
+        if not backend.breaker.tripped:
+            return no_action_required()
+        backend.breaker.reset()
+        return success()
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Remove a backend, and move its sessions."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None:
+            return no_action_required()
+        self._steering.remove_backend(backend)
+        return success()

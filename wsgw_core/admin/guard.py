@@ -1,0 +1,137 @@
+"""Who may call what, and from where."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from ..admin_token import AdminToken, Role
+from ..config import AdminOptions
+from ..frontend.allowed_origins import AllowedOrigins
+from ..frontend.server_tls import client_subject
+from ..origin_pattern import OriginPattern
+from .answers import failed
+
+_INCLUDED: Mapping[Role, tuple[Role, ...]] = {
+    "read": ("read",),
+    "operate": ("operate", "read"),
+    "send": ("send",),
+}
+
+
+class Denied(Exception):
+    """A call that is not answered; `response` says why."""
+
+    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        self.response = failed(reason, status, headers)
+        super().__init__(reason)
+
+
+class Guard:
+    """Decides about each call.
+
+    Args:
+        options: tokens, hosts, origins, certificates.
+    """
+
+    def __init__(self, options: AdminOptions) -> None:
+        self._tokens = options.tokens
+        self._origins = AllowedOrigins(options.allowed_origins) if options.allowed_origins else None
+        self._scheme = "https" if options.tls else "http"
+        self._hosts = {"localhost", options.address.host.lower()} | {
+            host.lower() for host in options.allowed_hosts
+        }
+        certified = options.tls is not None and options.tls.client_certificates == "required"
+        self.is_open = not self._tokens and (
+            options.allow_unauthenticated or certified or is_loopback(options.address.host)
+        )  # anybody who gets here may do everything
+
+    def admit(self, request: web.Request, role: Role | None) -> str:
+        """Let a call pass; return who calls, for the audit log.
+
+        Args:
+            request: the call.
+            role: that it needs; None: anybody may call.
+
+        Raises:
+            Denied: it may not pass.
+        """
+        self._check_site(request)
+        if role is None:
+            return "anybody"
+        if self._tokens:
+            token = self._token(request)
+            if not any(role in _INCLUDED[granted] for granted in token.roles):
+                raise Denied(403, f"this token has not the role {role!r}, which the call needs")
+            return token.name
+        if not self.is_open:
+            raise Denied(
+                403,
+                "this address can be reached from other machines and no tokens are configured:"
+                " give server.admin.tokens, demand certificates of clients by server.admin.tls,"
+                " listen on 127.0.0.1, or set server.admin.allow-unauthenticated: true",
+            )
+        self._check_host(request)
+        transport = request.transport
+        return (client_subject(transport) if transport is not None else None) or "anybody"
+
+    def _token(self, request: web.Request) -> AdminToken:
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        found = None
+        for token in self._tokens:  # all of them, so that time tells nothing
+            expected = token.token.get_secret_value().encode()
+            if hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), expected):
+                found = token
+        if found is None or scheme.lower() != "bearer":
+            raise Denied(
+                401,
+                "needs a token: Authorization: Bearer TOKEN",
+                {"WWW-Authenticate": 'Bearer realm="wsgw"'},
+            )
+        return found
+
+    def _check_site(self, request: web.Request) -> None:
+        """Refuse what a page of another site has a browser do."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+                raise Denied(403, "not for pages of other sites")
+            return
+        if self._origins is not None and self._origins.allow(origin):
+            return
+        try:
+            own = OriginPattern.parse(f"{self._scheme}://{request.headers.get('Host', '')}")
+            same = OriginPattern.parse(origin) == own
+        except ValueError:
+            same = False
+        if not same:
+            raise Denied(403, "not for pages of this origin; see server.admin.allowed-origins")
+
+    def _check_host(self, request: web.Request) -> None:
+        """Refuse a name that somebody else may have pointed at us (DNS rebinding)."""
+        host = request.headers.get("Host", "").lower()
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        if name in self._hosts or _is_address(name.strip("[]")):
+            return
+        raise Denied(403, "not known by this Host; see server.admin.allowed-hosts")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,140 @@
+"""Describes the calls to programs (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from .. import __version__
+from .answers import answer
+from .calls import CALLS, Answer, Call
+
+_STRING: dict[str, Any] = {"type": "string"}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_RESULT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"result": {"enum": ["success", "failed"]}, "reason": _STRING},
+    "required": ["result"],
+    "additionalProperties": False,
+}
+_ANSWERS: dict[Answer, dict[str, Any]] = {
+    "backends": _array(
+        _object(
+            url=_STRING,
+            id=_STRING,
+            activeConnections=_COUNT,
+            enabled=_FLAG,
+            tripped=_FLAG,
+            healthy=_FLAG,
+            totalConnections=_COUNT,
+            totalFailures=_COUNT,
+        )
+    ),
+    "config": {"type": "object"},
+    "sessions": _array(
+        _object(
+            id=_STRING,
+            uri=_STRING,
+            backendId=_STRING,
+            reconnects=_COUNT,
+            msgsReceived=_COUNT,
+            msgsSent=_COUNT,
+            state=_STRING,
+        )
+    ),
+    "frontends": _array(_object(id=_STRING, paused=_FLAG)),
+    "action": _RESULT,
+    "health": {
+        "type": "object",
+        "properties": {"status": _STRING, "reasons": _array(_STRING)},
+        "required": ["status"],
+    },
+    "openapi": {"type": "object"},
+    "text": _STRING,
+}
+_BACKEND: dict[str, Any] = {
+    "type": "object",
+    "description": "as an entry of `upstream.backends` in the configuration",
+    "properties": {
+        "url": _STRING,
+        "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
+        "kind": _STRING,
+        "breaker-threshold": {"type": "integer"},
+    },
+}
+
+
+def openapi() -> dict[str, Any]:
+    """Return the description of the whole API."""
+    paths: dict[str, Any] = {}
+    for call in CALLS:
+        paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "wsgw admin API", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": {"Result": _RESULT},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(call: Call) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": call.name,
+        "summary": call.meaning,
+        "responses": {"200": _response("the answer", call.answer)},
+        "security": [{}] if call.role is None else [{"token": [call.role]}, {}],
+    }
+    responses = operation["responses"]
+    if call.role is not None:
+        responses["401"] = _response("the token is missing or wrong")
+        responses["403"] = _response("the caller may not do that, or not from there")
+    if call.method == "POST":
+        responses["400"] = _response("the request or its body is broken")
+        responses["413"] = _response("the body is too large")
+        responses["501"] = _response("this gateway, as it is configured, cannot do that")
+    if call.answer == "health":
+        responses["503"] = _response("not ready", "health")
+    if "{id}" in call.path:
+        operation["parameters"] = [
+            {"name": "id", "in": "path", "required": True, "schema": _STRING}
+        ]
+    if call.name == "backends.add":
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _BACKEND}},
+        }
+    return operation
+
+
+def _response(description: str, answer_of: Answer = "action") -> dict[str, Any]:
+    media_type = "text/plain" if answer_of == "text" else "application/json"
+    schema = _ANSWERS[answer_of]
+    if schema is _RESULT:
+        schema = {"$ref": "#/components/schemas/Result"}
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+class OpenApiCalls:
+    """The description, asked for."""
+
+    def __init__(self) -> None:
+        self._description = openapi()
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """Answer with the description."""
+        return answer(self._description)

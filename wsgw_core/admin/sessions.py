@@ -1,0 +1,63 @@
+"""Calls about sessions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from ..steering import NotSupported, Steering
+from .answers import answer, failed, no_action_required, not_implemented, success
+
+_NORMAL = 1000
+_AT_ONCE = 500  # sessions that are described in one turn of the loop
+
+
+class SessionCalls:
+    """What can be asked of sessions, and done to them.
+
+    Args:
+        steering: of the gateway.
+    """
+
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+
+    async def list(self, _request: web.Request) -> web.Response:
+        """Answer with all sessions."""
+        sessions = []
+        for number, session in enumerate(self._steering.sessions, 1):
+            sessions.append(
+                {
+                    "id": session.id,
+                    # the query may hold a token
+                    "uri": session.path.partition("?")[0],
+                    "backendId": session.backend_id or "",
+                    "reconnects": session.reconnects,
+                    "msgsReceived": session.messages_received,
+                    "msgsSent": session.messages_sent,
+                    "state": session.state.value,
+                }
+            )
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return answer(sessions)
+
+    async def abort(self, request: web.Request) -> web.Response:
+        """Close a session's client."""
+        session = self._steering.sessions.get(request.match_info["id"])
+        if session is None:
+            return no_action_required()
+        session.close(_NORMAL, "closed by the operator")
+        return success()
+
+    async def fail_over(self, request: web.Request) -> web.Response:
+        """Move a session to another backend."""
+        session = self._steering.sessions.get(request.match_info["id"])
+        if session is None:
+            return failed()
+        try:
+            moved = self._steering.fail_over_session(session)
+        except NotSupported:
+            return not_implemented()
+        return success() if moved else no_action_required()
