@@ -99,7 +99,12 @@ async def backend_leg(group: CaseGroup, cases: Iterable[str], folder: Path) -> L
     options = ("-m", "fuzzingserver", *_options(cases, folder), "127.0.0.1:0")
     with ServerProcess("fuzzer", *options, path=_HERE) as fuzzer:
         await fuzzer.start()
-        entry = {"url": _url(fuzzer.port), "compression": group.compression, **_NO_PINGS}
+        entry = {
+            "url": _url(fuzzer.port),
+            "compression": group.compression,
+            "breaker-threshold": -1,  # breaking the protocol is what this backend is for
+            **_NO_PINGS,
+        }
         config = {
             "server": {"frontend": {"address": "127.0.0.1:0"}},
             "upstream": {"backends": [entry]},
