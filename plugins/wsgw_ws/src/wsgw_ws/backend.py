@@ -24,6 +24,7 @@ from .connection import WebSocketConnection
 from .handshake import Answer, ClientHandshake
 from .pinger import Pinger
 from .settings import WebSocketSettings
+from .violations import Violations
 
 
 class WebSocketBackend:
@@ -42,6 +43,7 @@ class WebSocketBackend:
         self._scratch = make_scratch() if self._base.secure else memoryview(b"")
         self._connections: set[WebSocketConnection] = set()
         self._one_less = asyncio.Event()
+        self._violations = Violations(context)
         self._pinger = Pinger(
             context.clock, context.logger, settings.ack_interval, settings.ping_time
         )
@@ -56,7 +58,14 @@ class WebSocketBackend:
         """Dial; raises BackendUnavailable and BackendDeclined."""
         handshake, answer = await self._shake_hands(request)
         connection = WebSocketConnection(
-            handshake, answer, sink, self._settings, self._context, self._pinger, self._forget
+            handshake,
+            answer,
+            sink,
+            self._settings,
+            self._context,
+            self._pinger,
+            self._violations,
+            self._forget,
         )
         self._connections.add(connection)
         return connection

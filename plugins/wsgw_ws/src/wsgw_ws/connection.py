@@ -11,11 +11,9 @@ from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
 from .pinger import Pinger
 from .settings import WebSocketSettings
+from .violations import Violations
 
 _LOST = 1006
-_POLICY = 1008
-_TOO_BIG = 1009
-_INTERNAL_ERROR = 1011
 
 
 class WebSocketConnection:
@@ -26,7 +24,7 @@ class WebSocketConnection:
         answer: the backend's 101 answer.
         sink: the session.
         settings, context: the backend's.
-        pinger: shared by the backend's connections.
+        pinger, violations: shared by the backend's connections.
         on_over: called once, at the end.
 
     Attributes:
@@ -38,14 +36,12 @@ class WebSocketConnection:
         "_account",
         "_asked_to_close",
         "_backlog",
-        "_beyond_limits",
         "_clock",
         "_deflate",
         "_endpoint",
         "_handshake",
         "_heard",
         "_hurry_after",
-        "_limits",
         "_on_over",
         "_over",
         "_paused",
@@ -62,7 +58,7 @@ class WebSocketConnection:
         "subprotocol",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the first three are its own, the others its backend's
         self,
         handshake: ClientHandshake,
         answer: Answer,
@@ -70,6 +66,7 @@ class WebSocketConnection:
         settings: WebSocketSettings,
         context: BackendContext,
         pinger: Pinger,
+        violations: Violations,
         on_over: Callable[[WebSocketConnection], None],
     ) -> None:
         self.subprotocol: str | None = answer.subprotocol
@@ -82,16 +79,9 @@ class WebSocketConnection:
         self._handshake: ClientHandshake | None = handshake
         self._rest = answer.rest
         self._deflate = answer.deflate
-        self._violations = context.metrics.counter(
-            "backend_violations", "Connections on which a backend broke the protocol or a limit."
-        )
-        self._beyond_limits = context.metrics.counter(
-            "backend_messages_too_big",
-            "Sessions ended for a backend's message longer, or of more fragments, than allowed.",
-        )
+        self._violations = violations
         self._sink = sink
         self._settings = settings
-        self._limits = context.limits
         self._clock = context.clock
         self._pinger = pinger
         self._on_over = on_over
@@ -219,7 +209,7 @@ class WebSocketConnection:
         """Tell the session how the backend ended it."""
         self._pinger.remove(self)
         if violation:
-            close = self._broken(close)
+            close = self._violations.end(close, closing=self._asked_to_close is not None)
         else:
             abnormal = close.code == _LOST or close.code in self._settings.abnormal_close_codes
             # an answer repeats the code (RFC 6455 section 5.5.1)
@@ -277,25 +267,6 @@ class WebSocketConnection:
         self._heard = True
         self._endpoint.deliver = self._sink.message
         return self._sink.message(message)
-
-    def _broken(self, close: Close) -> Close:
-        """Return what a violation means for the session.
-
-        What broke the protocol may be a fault of this backend alone. A message beyond a limit is
-        not: another backend would send it again, for as long as it is asked to. Once we have asked
-        to close, nobody waits for messages any more.
-        """
-        self._violations.value += 1
-        limits = {
-            _TOO_BIG: f"limits.max-message-size ({self._limits.max_message_size} bytes)",
-            _POLICY: f"limits.max-fragments ({self._limits.max_fragments})",
-        }
-        limit = limits.get(close.code)
-        if limit is None or self._asked_to_close is not None:
-            reason = f"the backend broke the protocol: {close.code} {close.reason}"
-            return Close(_INTERNAL_ERROR, reason, abnormal=True)
-        self._beyond_limits.value += 1
-        return Close(_INTERNAL_ERROR, f"a message of the backend exceeds {limit}")
 
     def _report_writable(self, writable: bool) -> None:
         if not self._over:

@@ -1,0 +1,49 @@
+"""What it means for a session that its backend broke the protocol or a limit."""
+
+from __future__ import annotations
+
+from wsgw_core.api import BackendContext, Close
+
+_POLICY = 1008
+_TOO_BIG = 1009
+_INTERNAL_ERROR = 1011
+
+
+class Violations:
+    """Counts the violations on all connections of a backend.
+
+    What broke the protocol may be a fault of this backend alone: the session moves. A message
+    beyond a limit is not: another backend would send it too, for as long as it is asked to.
+
+    Args:
+        context: the backend's.
+    """
+
+    def __init__(self, context: BackendContext) -> None:
+        limits, counter = context.limits, context.metrics.counter
+        self._limits = {
+            _TOO_BIG: f"limits.max-message-size ({limits.max_message_size} bytes)",
+            _POLICY: f"limits.max-fragments ({limits.max_fragments})",
+        }
+        self._all = counter(
+            "backend_violations", "Connections on which a backend broke the protocol or a limit."
+        )
+        self._beyond_limits = counter(
+            "backend_messages_too_big",
+            "Sessions ended for a backend's message longer, or of more fragments, than allowed.",
+        )
+
+    def end(self, close: Close, *, closing: bool) -> Close:
+        """Return the end that the session is told of.
+
+        Args:
+            close: what the backend was told.
+            closing: whether we had asked to close before: then nobody waits for messages.
+        """
+        self._all.value += 1
+        limit = self._limits.get(close.code)
+        if limit is None or closing:
+            reason = f"the backend broke the protocol: {close.code} {close.reason}"
+            return Close(_INTERNAL_ERROR, reason, abnormal=True)
+        self._beyond_limits.value += 1
+        return Close(_INTERNAL_ERROR, f"a message of the backend exceeds {limit}")
