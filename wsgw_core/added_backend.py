@@ -42,6 +42,9 @@ def resolve_backend(entry: Any, plugins: Plugins) -> BackendComponent:
         problems += validation_problems(error, GatewayConfig, origins, ())
     except ConfigurationError as error:
         problems += error.problems
+    else:
+        if config.upstream.backends[0].discovered:
+            problems.append("url: names are looked up only for backends of the configuration")
     if problems:
         raise ConfigurationError([_without_place(problem) for problem in problems])
     return components.backends[0]

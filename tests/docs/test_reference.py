@@ -296,7 +296,8 @@ def test_metrics_in_rules_and_queries_exist(page: Any, root: Path) -> None:
         suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket"]}
         known |= {family.name + suffix for suffix in suffixes[family.kind]}
     rules = (root / "deploy" / "prometheus" / "alerts.yaml").read_text("utf-8")
-    texts = [rules, page("how-to/watch-with-prometheus.md")]
+    scaling = (root / "deploy" / "kubernetes" / "autoscaling.yaml").read_text("utf-8")
+    texts = [rules, scaling, page("how-to/watch-with-prometheus.md")]
     used = {name for text in texts for name in re.findall(r"\bwsgw_\w+", text)}
     assert len(used) > 10
     assert used <= known

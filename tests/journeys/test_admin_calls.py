@@ -127,6 +127,7 @@ class TestBackends:
             ('{"url": "ws://a:1", "id": "a b"}', "id: found 'a b'"),
             ('{"url": "ws://a:1", "id": "blue"}', "id already exists"),
             ('{"url": "ws://a:1", "breaker-threshold": 0}', "breaker-threshold"),
+            ('{"url": "dns+ws://a:1"}', "names are looked up only"),
             ('{"url": "wss://a:1", "tls": {"ca": "/no/such.pem"}}', "/no/such.pem"),
         ],
     )

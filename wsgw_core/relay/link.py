@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..api import BackendConnection, Close, Hydration, Message, Sink
+from ..traffic import Sizes
 
 if TYPE_CHECKING:
     from ..pool.backend_pool import PooledBackend
     from .session import Session
+
+
+_NOWHERE = Sizes().counts  # what is not counted here
 
 
 class Link:
@@ -41,7 +45,7 @@ class Link:
         self._receive: Callable[[Message], object] | None = None
         self._unheard: Callable[[Message], object] | None = None
         self._hydrations: list[Hydration] = []
-        self._sizes: list[int] | None = None
+        self._sizes = _NOWHERE
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
     def open(self, session: Session, backend: PooledBackend, connection: BackendConnection) -> None:
@@ -92,13 +96,11 @@ class Link:
             if receive is None and self._unheard is not None:
                 self._unheard(message)
             return receive is not None
-        sizes = self._sizes
-        if sizes is not None:
-            size = len(message.data)
-            try:
-                sizes[size + 127 >> 7] += 1
-            except IndexError:
-                self.backend.traffic.to_client.add_large(size)
+        try:
+            self._sizes[len(message.data) + 127 >> 7] += 1
+        except IndexError:
+            if self._sizes is not _NOWHERE:
+                self.backend.traffic.to_client.add_large(len(message.data))
         receive(message)
         return True
 
