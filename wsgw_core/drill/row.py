@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +109,8 @@ class Row:
 def _harm(way: Way, stage: Stage, verdict: Verdict) -> list[str]:
     expected = way.expectation
     harm = [f"{count} {name}" for name, count in verdict.faults.items()]
+    codes = Counter(record.close_code for record in stage.records if record.dropped)
+    harm += [f"{count} dropped with close code {code}" for code, count in codes.items()]
     unread = verdict.unread + verdict.unread_closed
     if expected.unread and unread:
         harm.append(f"{unread} acknowledged and unread")

@@ -162,7 +162,11 @@ class Processes:
         )
         server = ServerProcess(name, process)
         self._running.add(server)
-        await server.wait_until_listening()
+        try:
+            await server.wait_until_listening()
+        except BaseException:  # whoever gives up waiting has no name for it
+            await self.kill(server)
+            raise
         return server
 
     async def kill(self, process: ServerProcess) -> None:
