@@ -26,8 +26,6 @@ IMPATIENT = {
     "WSGW_FAILOVER__PING_TIMEOUT": "1s",
     "WSGW_FAILOVER__DIAL_TIMEOUT": "1s",
 }
-# The detection of poison is not built yet.
-BUILT = {name: way for name, way in WAYS.items() if name != "poison"}
 
 
 class Nobody:
@@ -43,7 +41,21 @@ def in_short(way: Way) -> Way:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", BUILT.values(), ids=BUILT.keys())
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(
+            way,
+            id=name,
+            marks=pytest.mark.xfail(
+                name == "poison",
+                strict=False,
+                reason="sessions that replay beside the poisoner can be taken for it",
+            ),
+        )
+        for name, way in WAYS.items()
+    ],
+)
 async def test_nothing_is_lost_and_no_client_notices(
     way: Way, report: Callable[[Drill, Result], None]
 ) -> None:

@@ -16,6 +16,9 @@ corrupted      read or answered as something that was not sent, or by somebody i
 duplicated     readings beyond the first of a message
 undeclared     of these, those that were not among the first that X-Wsgw-Replayed had announced
 unanswered     messages whose answer the client never saw
+unanswered_late
+               the same, but the application had read them later than that too: its answer can have
+               been lost with it
 dropped        clients that lost their connection
 failovers      connections that were made to go on with a session
 
@@ -88,6 +91,7 @@ class Verdict:
     duplicated: int = 0
     undeclared: int = 0
     unanswered: int = 0
+    unanswered_late: int = 0
     dropped: int = 0
     failovers: int = 0
     pauses: list[float] = field(default_factory=list)
@@ -140,7 +144,14 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading], window: float) -
         verdict.unread_closed += len(closed)
         verdict.corrupted += len(read - every) + record.foreign
         verdict.reordered += record.swapped
-        verdict.unanswered += record.sent - len(record.answered)
+        unanswered = every - record.answered
+        unanswered_late = {
+            number
+            for number in unanswered & read
+            if backends.time_until_read(record.client, number) > window
+        }
+        verdict.unanswered += len(unanswered - unanswered_late)
+        verdict.unanswered_late += len(unanswered_late)
         verdict.dropped += record.dropped
         verdict.pauses += record.pauses
     return verdict
@@ -156,6 +167,7 @@ class _Backends:
         self._verdict = verdict
         self._seen_last: dict[tuple[str, int], tuple[str, int]] = {}
         self._last_sign_of: dict[str, int] = {}
+        self._lag: dict[tuple[str, int], int] = {}
         self._seen_by: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
         self._highest: defaultdict[str, int] = defaultdict(lambda: -1)
         self._last_read_by: dict[str, int] = {}
@@ -173,6 +185,8 @@ class _Backends:
                 self._seen_by[connection].add((client, number))
                 self._seen_last[client, number] = (connection, reading.time)
             case "read":
+                _, since = self._seen_last.get((client, number), (connection, reading.time))
+                self._lag.setdefault((client, number), reading.time - since)
                 self._read(client, number, connection)
             case "open":
                 self._verdict.failovers += number >= 0
@@ -187,6 +201,10 @@ class _Backends:
         """Return for how many seconds the process that has not read a message had it."""
         connection, since = self._seen_last[client, number]
         return (self._last_sign_of[_process_of(connection)] - since) / 1e9
+
+    def time_until_read(self, client: str, number: int) -> float:
+        """Return for how many seconds a message had waited when it was read first."""
+        return self._lag[client, number] / 1e9
 
     def _read(self, client: str, number: int, connection: str) -> None:
         last = self._last_read_by.get(connection)

@@ -86,6 +86,15 @@ def test_what_a_slow_reader_had_not_read_is_told_apart(
     assert verdict == Verdict(sent=1, **harm)
 
 
+@pytest.mark.parametrize(("lag", "harm"), [(10, {"unanswered": 1}), (11, {"unanswered_late": 1})])
+def test_what_a_slow_reader_had_not_answered_is_told_apart(lag: int, harm: dict[str, Any]) -> None:
+    readings = [Reading(5, "stack", "1-a", "c1", 0), Reading(5 + lag, "read", "1-a", "c1", 0)]
+
+    verdict = judge([Sent("c1", sent=1)], readings, window=10e-9)
+
+    assert verdict == Verdict(sent=1, **harm)
+
+
 def test_what_clients_noticed_is_counted() -> None:
     clients = [
         Sent("c1", sent=2, answered={0}, dropped=True, pauses=[0.25], swapped=1),
