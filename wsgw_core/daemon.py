@@ -11,14 +11,17 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from .admin.server import AdminServer
 from .api import ConfigurationError
 from .components import Components
 from .config import Address, GatewayConfig
+from .configuration import Configuration
 from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
 from .log_output import debugging
+from .reloading import Reloading
 from .stop_signals import StopSignals
 
 try:
@@ -35,15 +38,21 @@ _log = logging.getLogger(__name__)
 _CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT)
 
 
-def run_gateway(config: GatewayConfig, components: Components, signals: StopSignals) -> int:
-    """Run a gateway until a signal stops it.
+def run_gateway(
+    loaded: Configuration,
+    signals: StopSignals,
+    load: Callable[[], Configuration],
+    watched: Path | None = None,
+) -> int:
+    """Run a gateway until a signal stops it; SIGHUP has it reload its configuration.
 
     Tells on stderr where it listens, or in one line why it does not.
 
     Args:
-        config: the checked configuration.
-        components: its backends, valves, listeners and gates.
+        loaded: the configuration.
         signals: already installed, so that a stop during a slow start is clean too.
+        load: loads the configuration anew; raises ConfigurationError.
+        watched: a file whose change has it reloaded too.
 
     Returns:
         The exit status: 0 stopped by a signal, 1 failed, 2 the configuration cannot be used.
@@ -55,14 +64,14 @@ def run_gateway(config: GatewayConfig, components: Components, signals: StopSign
         new_loop = uvloop.new_event_loop
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            return runner.run(_run(config, components, signals))
+            return runner.run(_run(loaded, signals, load, watched))
     except ConfigurationError as error:
         _tell(*error.problems)
         return EXIT_CONFIGURATION
     except _AdminCannotListen as failure:
-        _tell(_why_not(failure.error, config.server.admin.address))
+        _tell(_why_not(failure.error, loaded.config.server.admin.address))
     except OSError as error:
-        _tell(_why_not(error, config.server.frontend.address))
+        _tell(_why_not(error, loaded.config.server.frontend.address))
     except Exception as error:  # whatever a plugin does wrong at its start
         if debugging():
             raise
@@ -70,30 +79,43 @@ def run_gateway(config: GatewayConfig, components: Components, signals: StopSign
     return EXIT_FAILED
 
 
-async def _run(config: GatewayConfig, components: Components, signals: StopSignals) -> int:
+async def _run(
+    loaded: Configuration,
+    signals: StopSignals,
+    load: Callable[[], Configuration],
+    watched: Path | None,
+) -> int:
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     signals.tell(lambda: loop.call_soon_threadsafe(asked_to_stop.set))
+    gateway = Gateway(loaded.config, loaded.components)
+    reloading = Reloading(gateway, load, _log)
     try:
-        await _start_and_stop(Gateway(config, components), config, components, asked_to_stop)
+        await _start_and_stop(gateway, loaded, asked_to_stop, reloading, watched)
     finally:
         signals.tell(None)
     return EXIT_STOPPED
 
 
 async def _start_and_stop(
-    gateway: Gateway, config: GatewayConfig, components: Components, asked_to_stop: asyncio.Event
+    gateway: Gateway,
+    loaded: Configuration,
+    asked_to_stop: asyncio.Event,
+    reloading: Reloading,
+    watched: Path | None,
 ) -> None:
-    admin = AdminServer(gateway, config.server.admin)
+    admin = AdminServer(gateway, loaded.config.server.admin)
     stop = asyncio.create_task(asked_to_stop.wait())
-    start = asyncio.create_task(_start(gateway, admin, config))
+    start = asyncio.create_task(_start(gateway, admin, loaded.config))
     try:
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
         if start.done():
             start.result()
             _settle_garbage_collector()
-            _tell_start(gateway.addresses, admin.addresses, components)
-            await stop
+            _tell_start(gateway.addresses, admin.addresses, loaded.components)
+            with reloading.on_demand(watched):
+                await stop
+            await reloading.close()
         else:
             start.cancel()
             await asyncio.gather(start, return_exceptions=True)

@@ -8,23 +8,21 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from .added_backend import resolve_backend
-from .api import BackendContext, Clock, Limits, Metrics, PluginContext, ReadBatch
+from .api import BackendContext, HandshakeGate, Metrics, PluginContext, ReadBatch
 from .components import BackendComponent, Components
 from .config import Address, GatewayConfig, id_from_address
+from .config_changes import backend_changes, fixed_changes
 from .exposition import Exposition
-from .file_limit import session_capacity
 from .frontend.admission import Admission
-from .frontend.allowed_origins import AllowedOrigins
 from .frontend.client_sweep import ClientSweep
-from .frontend.forwarded import Forwarding
 from .frontend.handshake import HandshakeSettings
 from .frontend.listener import Listener
-from .frontend.request_headers import RequestHeaders
 from .frontend.server_tls import ServerTls
-from .frontend.trusted_proxies import TrustedProxies
+from .frontend_settings import handshake_settings, make_admission
 from .loop_delay import LoopDelay
 from .metrics import GatewayCounters
-from .pool.backend_pool import BackendPool
+from .pool.backend_exchange import BackendExchange
+from .pool.backend_pool import BackendPool, PooledBackend
 from .pool.dialler import Dialler
 from .pool.discovery import Discoveries, Discovery, system_addresses
 from .pool.health import HealthChecks
@@ -59,7 +57,15 @@ class Gateway:
         self.counters = GatewayCounters(self.metrics)
         self.sessions = SessionTable()
         self._pool = BackendPool()
-        self._dialler: Dialler | None = None
+        self._read_batch = ReadBatch()
+        self._backends = OpenBackends(
+            self._pool,
+            lambda backend_id: self._backend_context(backend_id, self._config),
+            self._logger,
+        )
+        self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
+        self._admission: Admission | None = None
+        self._tls: ServerTls | None = None
         self._drains: dict[str, Drain] = {}
         self._opener: SessionOpener | None = None
         self._listener: Listener | None = None
@@ -74,77 +80,83 @@ class Gateway:
             OSError: the address cannot be listened on.
             ConfigurationError: a backend, or the clients' TLS, cannot work as configured.
         """
-        config = self._config
-        counters = self.counters
-        limits = config.limits.for_plugins()
-        read_batch = ReadBatch()
+        config, clock = self._config, asyncio.get_running_loop()
         try:
-            pool = self._pool
-            backends = OpenBackends(
-                pool,
-                lambda backend_id: self._backend_context(backend_id, limits, read_batch),
-                self._logger,
-            )
-            self._resources.push_async_callback(backends.close)
-            discoveries = self._discoveries(backends, counters)
-            self._resources.push_async_callback(discoveries.close)
+            self._resources.push_async_callback(self._backends.close)
+            self._resources.push_async_callback(self._discoveries.close)
             for component in self._components.backends:
                 if not component.entry.discovered:
-                    await backends.add(component)
-            await discoveries.start()
-            environment = self._environment(pool, counters, read_batch)
-            context = PluginContext(environment.clock, self._logger, self.metrics)
-            gates = [
-                gate.registration.factory(gate.options, context) for gate in self._components.gates
-            ]
-            self._opener = SessionOpener(gates, environment)
-            server = config.server
-            proxies = TrustedProxies(server.trusted_proxies or ())
-            clock = environment.clock
+                    await self._backends.add(component)
+            named = [each for each in self._components.backends if each.entry.discovered]
+            await self._discoveries.start([self._discovery(each) for each in named])
+            opener = SessionOpener(*self._gates_and_environment(config, self._components))
+            self._opener = opener
+            self._admission = make_admission(config, self.counters, clock, self._logger)
+            self._tls = self._server_tls(config)
             self._listener = Listener(
                 config.server.frontend.address,
-                HandshakeSettings(
-                    opener=self._opener,
-                    admission=self._admission(proxies, counters, clock),
-                    origins=AllowedOrigins(server.frontend.allowed_origins),
-                    proxies=proxies,
-                    request_headers=RequestHeaders(
-                        server.block_headers,
-                        server.reconnect_header,
-                        Forwarding(
-                            proxies,
-                            believe_all=server.trusted_proxies is None
-                            and server.trust_received_xff,
-                            forwarded=server.forwarded,
-                        ),
-                        server.frontend.tls.subject_header if server.frontend.tls else None,
-                    ),
-                    limits=limits,
-                    compression=config.server.frontend.compression,
-                    max_header_bytes=server.frontend.max_header_bytes
-                    or config.limits.max_header_bytes,
-                    max_header_count=config.limits.max_header_count,
-                    timeout=server.frontend.read_timeout or config.limits.handshake_timeout,
-                    read_batch=read_batch,
-                    counters=counters,
-                    logger=self._logger,
-                ),
-                tls=self._server_tls(counters),
+                self._handshake_settings(config, opener, self._admission),
+                tls=self._tls,
                 sweep=ClientSweep(
                     clock,
-                    counters,
+                    self.counters,
                     idle_timeout=config.limits.client_idle_timeout,
                     max_life=config.limits.max_session_life,
                     slow_timeout=config.limits.slow_client_timeout,
-                    ping_time=server.frontend.ping_time,
-                    ping_timeout=server.frontend.ping_timeout,
+                    ping_time=config.server.frontend.ping_time,
+                    ping_timeout=config.server.frontend.ping_timeout,
                 ),
             )
             await self._listener.open()
-            self._begin_watch(backends, self._opener)
+            self._begin_watch(opener)
         except BaseException:
             await self._resources.aclose()
             raise
+
+    async def reload(self, config: GatewayConfig, components: Components) -> list[str]:
+        """Go on with another configuration, without closing a client.
+
+        New sessions get all of it. Those that are open stay as they are, but the ones of a backend
+        that is no longer configured move to others; see `drain`. Not to be called again before it
+        has returned.
+
+        Returns:
+            The keys whose new values take effect at the next start only.
+
+        Raises:
+            ConfigurationError: something cannot work as configured; nothing was changed.
+        """
+        listener, admission, opener = self._listener, self._admission, self._opener
+        if listener is None or admission is None or opener is None:
+            raise RuntimeError("the gateway is not started")
+        old = self._config
+        exchange = BackendExchange(
+            self._backends,
+            self._discoveries,
+            *backend_changes((old, self._components), (config, components)),
+        )
+        await exchange.prepare(
+            lambda backend_id: self._backend_context(backend_id, config), self._discovery
+        )
+        try:
+            gates, environment = self._gates_and_environment(config, components)
+            tls = self._tls
+            if tls is not None and config.server.frontend.tls != old.server.frontend.tls:
+                tls = self._server_tls(config) or tls
+        except BaseException:
+            exchange.discard()
+            raise
+        # Nothing can fail from here on, and nobody comes between.
+        exchange.carry_out(self._begin_drain)
+        opener.serve_by(gates, environment)
+        settings = self._handshake_settings(config, opener, admission)
+        admission.trust(settings.proxies)
+        listener.serve_by(settings, tls)
+        self.steering.allow_failover(config.failover.enabled)
+        if self._tls is not None and tls is not self._tls:
+            self._tls.close()
+        self._tls, self._config, self._components = tls, config, components
+        return fixed_changes(old, config)
 
     async def stop(self) -> None:
         """Close every client with 1012, spread over `server.drain-time`, and wait for them.
@@ -179,7 +191,7 @@ class Gateway:
     @property
     def waiting_dials(self) -> int:
         """Dials that wait for others of the same backend to end."""
-        return self._dialler.waiting if self._dialler is not None else 0
+        return self._opener.environment.dialler.waiting if self._opener is not None else 0
 
     def drain(self, backend_id: str) -> bool:
         """Send no new session to a backend, and have its sessions move to others one by one.
@@ -192,23 +204,25 @@ class Gateway:
         Raises:
             KeyError: there is no such backend.
         """
-        pool = self._pool
-        backend = pool.find(backend_id)
+        backend = self._pool.find(backend_id)
         if backend is None:
             raise KeyError(backend_id)
         running = self._drains.get(backend_id)
         if running is not None and not running.is_over:
             return False
+        self._begin_drain(backend)
+        return True
+
+    def _begin_drain(self, backend: PooledBackend) -> None:
         backend.enabled = False
-        self._drains[backend_id] = Drain(
+        self._drains[backend.id] = Drain(
             backend,
             self.sessions,
             asyncio.get_running_loop(),
             self._config.drain.rate,
-            others_usable=lambda: any(each.usable for each in pool.backends),
+            others_usable=lambda: any(each.usable for each in self._pool.backends),
             logger=self._logger,
         )
-        return True
 
     @property
     def steering(self) -> Steering:
@@ -227,17 +241,17 @@ class Gateway:
         """Where clients can connect."""
         return self._listener.addresses if self._listener is not None else ()
 
-    def _begin_watch(self, backends: OpenBackends, opener: SessionOpener) -> None:
+    def _begin_watch(self, opener: SessionOpener) -> None:
         """Probe backends, measure the loop, and offer what operators need."""
         config, loop = self._config, asyncio.get_running_loop()
-        health = HealthChecks(backends.pool, config.upstream.health, self.counters, self._logger)
+        health = HealthChecks(self._pool, config.upstream.health, self.counters, self._logger)
         health.start()
         self._resources.push_async_callback(health.stop)
         delay = LoopDelay(loop, self.counters.loop_delays)
         delay.start()
         self._resources.callback(delay.stop)
         self._steering = Steering(
-            backends,
+            self._backends,
             self._resolve_backend if self._components.plugins is not None else None,
             self.sessions,
             [SteeredFrontend(self._frontend_id(), opener)],
@@ -247,7 +261,7 @@ class Gateway:
         self._exposition = Exposition(
             self.metrics,
             self.counters,
-            backends.pool,
+            self._pool,
             self.sessions,
             self._steering.frontends,
             waiting_dials=lambda: self.waiting_dials,
@@ -263,93 +277,72 @@ class Gateway:
         address = frontend.address._replace(port=self.addresses[0].port)
         return frontend.id or id_from_address(str(address))
 
-    def _admission(
-        self, proxies: TrustedProxies, counters: GatewayCounters, clock: Clock
-    ) -> Admission:
-        limits, capacity = self._config.limits, session_capacity()
-        if limits.max_sessions and capacity is not None and limits.max_sessions > capacity:
-            self._logger.warning(
-                "limits.max-sessions is %d, but the limit of open files leaves room for %d sessions"
-                " whose backend takes a connection for each",
-                limits.max_sessions,
-                capacity,
-            )
-        return Admission(
-            proxies,
-            counters,
-            clock,
-            max_sessions=limits.max_sessions or capacity,
-            max_per_address=limits.max_sessions_per_address,
-            max_per_second=limits.max_handshakes_per_second,
-        )
-
-    def _server_tls(self, counters: GatewayCounters) -> ServerTls | None:
-        options = self._config.server.frontend.tls
+    def _server_tls(self, config: GatewayConfig) -> ServerTls | None:
+        options = config.server.frontend.tls
         if options is None:
             return None
-        tls = ServerTls(options, self.metrics, counters, asyncio.get_running_loop(), self._logger)
+        clock = asyncio.get_running_loop()
+        tls = ServerTls(options, self.metrics, self.counters, clock, self._logger)
         self._resources.callback(tls.close)
         return tls
 
-    def _discoveries(self, backends: OpenBackends, counters: GatewayCounters) -> Discoveries:
-        interval = self._config.upstream.resolve_interval
-        return Discoveries(
-            (
-                Discovery(
-                    component,
-                    backends,
-                    system_addresses,
-                    timeout=interval,
-                    failures=counters.resolutions_failed,
-                    logger=self._logger,
-                )
-                for component in self._components.backends
-                if component.entry.discovered
-            ),
-            interval,
-            self._logger,
+    def _handshake_settings(
+        self, config: GatewayConfig, opener: SessionOpener, admission: Admission
+    ) -> HandshakeSettings:
+        return handshake_settings(
+            config, opener, admission, self._read_batch, self.counters, self._logger
         )
 
-    def _backend_context(
-        self, backend_id: str, limits: Limits, read_batch: ReadBatch
-    ) -> BackendContext:
+    def _discovery(self, component: BackendComponent) -> Discovery:
+        return Discovery(
+            component,
+            self._backends,
+            system_addresses,
+            self.drain,
+            timeout=self._config.upstream.resolve_interval,
+            failures=self.counters.resolutions_failed,
+            logger=self._logger,
+        )
+
+    def _backend_context(self, backend_id: str, config: GatewayConfig) -> BackendContext:
         return BackendContext(
             backend_id=backend_id,
             clock=asyncio.get_running_loop(),
-            limits=limits,
-            ping_timeout=self._config.failover.ping_timeout,
+            limits=config.limits.for_plugins(),
+            ping_timeout=config.failover.ping_timeout,
             logger=self._logger.getChild(backend_id),
             metrics=self.metrics,
-            read_batch=read_batch,
+            read_batch=self._read_batch,
         )
 
-    def _environment(
-        self, pool: BackendPool, counters: GatewayCounters, read_batch: ReadBatch
-    ) -> RelayEnvironment:
-        config, clock = self._config, asyncio.get_running_loop()
-        self._dialler = Dialler(
-            pool,
-            config.failover.retry_statuses,
-            counters,
-            self._logger,
-            max_at_once=config.failover.max_concurrent_dials,
-            spacing=config.failover.dial_spacing,
-        )
+    def _gates_and_environment(
+        self, config: GatewayConfig, components: Components
+    ) -> tuple[list[HandshakeGate], RelayEnvironment]:
+        clock = asyncio.get_running_loop()
         context = PluginContext(clock, self._logger, self.metrics)
-        return RelayEnvironment(
+        environment = RelayEnvironment(
             clock=clock,
             failover=config.failover,
             limits=config.limits,
             drain=config.drain,
             reconnect_header=config.server.reconnect_header,
-            dialler=self._dialler,
-            valves=self._components.valves,
+            dialler=Dialler(
+                self._pool,
+                config.failover.retry_statuses,
+                self.counters,
+                self._logger,
+                max_at_once=config.failover.max_concurrent_dials,
+                spacing=config.failover.dial_spacing,
+            ),
+            valves=components.valves,
             listeners=tuple(
                 listener.registration.factory(listener.options, context)
-                for listener in self._components.listeners
+                for listener in components.listeners
             ),
             table=self.sessions,
-            read_batch=read_batch,
-            counters=counters,
+            read_batch=self._read_batch,
+            counters=self.counters,
             logger=self._logger,
         )
+        gates = [gate.registration.factory(gate.options, context) for gate in components.gates]
+        return gates, environment

@@ -79,6 +79,10 @@ class Steering:
         self._failover = failover
         self._stopping = stopping
 
+    def allow_failover(self, allowed: bool) -> None:
+        """Say anew whether sessions may move from one backend to another."""
+        self._failover = allowed
+
     @property
     def backends(self) -> tuple[PooledBackend, ...]:
         """All backends."""

@@ -143,9 +143,9 @@ def test_ports_are_those_of_the_configuration(deploy: Path, manifests: Manifests
         "websocket": loaded.config.server.frontend.address.port,
         "admin": loaded.config.server.admin.address.port,
     }
-    assert container["args"][:2] == ["run", "-c"]
+    assert container["args"][:3] == ["run", "--watch", "-c"]
     [mount] = container["volumeMounts"]
-    assert str(Path(container["args"][2]).parent) == mount["mountPath"]
+    assert str(Path(container["args"][3]).parent) == mount["mountPath"]
 
 
 def test_the_time_to_leave_is_long_enough_everywhere(deploy: Path, manifests: Manifests) -> None:
@@ -159,7 +159,8 @@ def test_the_time_to_leave_is_long_enough_everywhere(deploy: Path, manifests: Ma
     needed = {}
     for folder in ("compose", "kubernetes"):
         config = load_configuration(deploy / folder / "wsgw.yaml", {}).config
-        needed[folder] = config.limits.close_timeout * 2 + 5  # clients, then backends
+        # Clients are told one by one; then they and the backends have their time to answer.
+        needed[folder] = config.server.drain_time + config.limits.close_timeout * 2 + 5
     assert pod["terminationGracePeriodSeconds"] >= before + needed["kubernetes"]
     assert seconds(services["gateway"]["stop_grace_period"]) >= needed["compose"]
     assert int(stop[1]) >= needed["kubernetes"]

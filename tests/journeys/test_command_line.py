@@ -22,7 +22,7 @@ import yaml
 from wsgw_core.wsbalancer_variables import ALL_VARIABLES
 
 WSGW = Path(sys.executable).with_name("wsgw")
-COMMANDS = ("run", "check", "schema", "plugins", "version", "demo")
+COMMANDS = ("run", "reload", "check", "schema", "plugins", "version", "demo")
 
 # What it does when it is opened and closed is told by its options.
 FAKE_PLUGIN = """

@@ -29,11 +29,17 @@ def load(file: Path | None) -> Configuration:
     Raises:
         ConfigurationError: with all problems.
     """
-    from wsgw_core.configuration import load_configuration  # noqa: PLC0415 - slow
     from wsgw_core.log_output import set_up_logging  # noqa: PLC0415 - slow
 
     set_up_logging("WARN")
-    loaded = load_configuration(file, os.environ)
+    loaded = read(file)
     server = loaded.config.server
     set_up_logging(server.logging_level, server.logging_format)
     return loaded
+
+
+def read(file: Path | None) -> Configuration:
+    """Load and check the configuration; see `load_configuration`."""
+    from wsgw_core.configuration import load_configuration  # noqa: PLC0415 - slow
+
+    return load_configuration(file, os.environ)

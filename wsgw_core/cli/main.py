@@ -13,6 +13,7 @@ from .demo import demo
 from .drill import drill
 from .failures import report
 from .plugins import plugins
+from .reload import reload
 from .run import run
 from .schema import schema
 from .version import version
@@ -24,7 +25,7 @@ def wsgw() -> None:
     """A websocket gateway that keeps its clients connected when a backend goes away."""
 
 
-for _command in (run, check, schema, plugins, version, demo, drill):
+for _command in (run, reload, check, schema, plugins, version, demo, drill):
     wsgw.add_command(_command)
 
 

@@ -9,7 +9,7 @@ import click
 
 from wsgw_core.wsbalancer_variables import ALL_VARIABLES
 
-from .config_option import config_option, load
+from .config_option import config_option, load, read
 
 
 class _WithVariables(click.Command):
@@ -38,12 +38,16 @@ class _WithVariables(click.Command):
 
 @click.command(cls=_WithVariables)
 @config_option
-def run(file: Path | None) -> None:
+@click.option("--watch", is_flag=True, help="Reload when FILE has changed.")
+def run(file: Path | None, *, watch: bool) -> None:
     """Run the gateway until it is told to stop.
 
-    SIGINT or SIGTERM stop it, a second one ends it at once. Exit status: 0 stopped, 1 failed,
-    2 the configuration cannot be used.
+    SIGINT or SIGTERM stop it, a second one ends it at once. SIGHUP has it read its configuration
+    anew, without closing a client. Exit status: 0 stopped, 1 failed, 2 the configuration cannot be
+    used.
     """
+    if watch and file is None:
+        raise click.UsageError("--watch needs a FILE")
     # Before anything slow, so that a supervisor that changes its mind gets a clean exit.
     from wsgw_core.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help
 
@@ -54,6 +58,7 @@ def run(file: Path | None) -> None:
 
         from wsgw_core.daemon import run_gateway  # noqa: PLC0415 - slow
 
-        sys.exit(run_gateway(loaded.config, loaded.components, signals))
+        watched = file if watch else None
+        sys.exit(run_gateway(loaded, signals, lambda: read(file), watched))
     except KeyboardInterrupt:
         sys.exit(0)  # stopped before there was anything to stop

@@ -90,6 +90,10 @@ class Admission:
         self._admitted_from: dict[str, int] = {}  # by network; empty while that is not bounded
         self._refused_from: dict[str, int] = {}
 
+    def trust(self, proxies: TrustedProxies) -> None:
+        """Have other peers count as proxies from now on."""
+        self._proxies = proxies
+
     @property
     def room(self) -> int:
         """How many more connections may be accepted, those included that will be refused."""

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..config import Address
@@ -51,12 +50,9 @@ class Listener:
     async def open(self) -> None:
         """Listen; raises OSError."""
         settings = self._settings
-        make_protocol: Callable[[], asyncio.BaseProtocol] = self._make_handshake
-        if self._tls is not None:
-            make_protocol = self._tls.over(make_protocol)
         self._acceptor = Acceptor(
             bind(self._address),
-            make_protocol,
+            self._make_protocol,
             lambda: settings.admission.room,
             settings.counters.accept_pauses,
             settings.logger,
@@ -66,6 +62,16 @@ class Listener:
         except BaseException:
             self._acceptor.stop()
             raise
+
+    def serve_by(self, settings: HandshakeSettings, tls: ServerTls | None) -> None:
+        """Have the next clients served by other settings; whoever is there already stays.
+
+        Args:
+            settings: with the same admission and counters as before.
+            tls: only None if it was None before.
+        """
+        self._settings = settings
+        self._tls = tls
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -92,6 +98,11 @@ class Listener:
             for client in tuple(self._clients):
                 client.abort()
             await self._empty.wait()
+
+    def _make_protocol(self) -> asyncio.BaseProtocol:
+        return (
+            self._make_handshake() if self._tls is None else self._tls.over(self._make_handshake)()
+        )
 
     def _make_handshake(self) -> ClientHandshake:
         return ClientHandshake(self._settings, self._register, self._forget)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from ..api import ConfigurationError, Counter
+from ..api import BackendContext, ConfigurationError, Counter
 from ..components import BackendComponent
 from ..rare_warning import RareWarning
 from .backend_pool import PooledBackend
@@ -23,8 +23,24 @@ class Backends(Protocol):
         """Make a backend, open it, and offer it."""
         ...
 
+    async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
+        """Make a backend and open it, to be offered or discarded later."""
+        ...
+
+    def offer(self, pooled: PooledBackend) -> None:
+        """Offer a backend that was prepared."""
+        ...
+
+    def discard(self, pooled: PooledBackend) -> None:
+        """Close a backend that was prepared and not offered."""
+        ...
+
     def remove(self, pooled: PooledBackend) -> None:
         """Offer a backend no more, and close it."""
+        ...
+
+    def retire(self, pooled: PooledBackend) -> None:
+        """Offer a backend no more, and close it when its last connection has ended."""
         ...
 
 
@@ -42,13 +58,14 @@ async def system_addresses(host: str | None, port: int | None) -> Collection[str
 class Discovery:
     """Adds a backend for each address of a name, and takes out those whose address is gone.
 
-    A backend whose address is gone gets no new sessions, keeps those that it has, and is removed
+    A backend whose address is gone gets no new sessions, its own move to others, and it is removed
     once it has none left. A name that cannot be resolved changes nothing.
 
     Args:
         component: its entry has the name; the backends are made of it, one for each address.
         backends: where they are added and removed.
         resolve: gives the addresses of a name and port; see `system_addresses`.
+        drain: disables a backend, given its id, and has its sessions move to others.
         timeout: bound of one resolution, in seconds.
         failures: counts resolutions that failed.
         logger: for changes and failures.
@@ -59,6 +76,7 @@ class Discovery:
         component: BackendComponent,
         backends: Backends,
         resolve: Resolve,
+        drain: Callable[[str], object],
         *,
         timeout: float,
         failures: Counter,
@@ -67,23 +85,59 @@ class Discovery:
         self._component = component
         self._backends = backends
         self._resolve = resolve
+        self._begin_drain = drain
         self._timeout = timeout
         self._failures = failures
         self._logger = logger
         self._warn = RareWarning(logger)
         self._known: dict[str, PooledBackend] = {}
+        self._prepared: dict[str, PooledBackend] = {}
         self._gone: set[str] = set()
+
+    @property
+    def id(self) -> str:
+        """The id of the entry that has the name."""
+        return self._component.id
+
+    def retire(self) -> None:
+        """Take out all backends: they are drained, and closed when they have no session left."""
+        for backend in self._known.values():
+            if not backend.removed:
+                self._begin_drain(backend.id)
+                self._backends.retire(backend)
+        self._known.clear()
+        self._gone.clear()
+
+    async def prepare(self, make_context: Callable[[str], BackendContext]) -> None:
+        """Resolve the name and open a backend for each address, to `join` or be discarded.
+
+        Args:
+            make_context: for the id of a backend.
+
+        Raises:
+            ConfigurationError: one cannot work as configured.
+        """
+        for address in await self._addresses() or ():
+            component = self._component.at_address(address)
+            context = make_context(component.id)
+            self._prepared[address] = await self._backends.prepare(component, context)
+
+    def join(self) -> None:
+        """Offer what was prepared."""
+        for backend in self._prepared.values():
+            self._backends.offer(backend)
+        self._known, self._prepared = self._prepared, {}
+
+    def discard(self) -> None:
+        """Close what was prepared."""
+        for backend in self._prepared.values():
+            self._backends.discard(backend)
+        self._prepared.clear()
 
     async def look(self) -> None:
         """Resolve the name once, and follow."""
-        name = self._component.entry.name_to_resolve
-        try:
-            async with asyncio.timeout(self._timeout):
-                addresses = await self._resolve(*name)
-        except (OSError, TimeoutError, UnicodeError) as error:
-            self._failures.value += 1
-            why = str(error) or f"no answer within {self._timeout:g} s"
-            self._warn("backend %s: cannot be resolved: %s", self._component.id, why)
+        addresses = await self._addresses()
+        if addresses is None:
             return
         self._remove_drained()
         for address in addresses:
@@ -93,6 +147,17 @@ class Discovery:
                 self._come_back(address)
         for address in self._known.keys() - set(addresses) - self._gone:
             self._drain(address)
+
+    async def _addresses(self) -> Collection[str] | None:
+        name = self._component.entry.name_to_resolve
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._resolve(*name)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            self._failures.value += 1
+            why = str(error) or f"no answer within {self._timeout:g} s"
+            self._warn("backend %s: cannot be resolved: %s", self._component.id, why)
+            return None
 
     async def _add(self, address: str) -> None:
         component = self._component.at_address(address)
@@ -106,9 +171,10 @@ class Discovery:
 
     def _drain(self, address: str) -> None:
         backend = self._known[address]
-        backend.enabled = False
         self._gone.add(address)
-        self._logger.info("backend %s: its address is gone, no new sessions", backend.id)
+        if not backend.removed:  # by an operator
+            self._begin_drain(backend.id)
+            self._logger.info("backend %s: its address is gone, it is drained", backend.id)
 
     def _come_back(self, address: str) -> None:
         backend = self._known[address]
@@ -129,30 +195,41 @@ class Discoveries:
     """All discoveries of one gateway.
 
     Args:
-        discoveries: one for each name.
         interval: seconds between two looks at a name.
         logger: for faults.
     """
 
-    def __init__(
-        self, discoveries: Iterable[Discovery], interval: float, logger: logging.Logger
-    ) -> None:
-        self._discoveries = tuple(discoveries)
+    def __init__(self, interval: float, logger: logging.Logger) -> None:
         self._interval = interval
         self._logger = logger
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running: dict[str, tuple[Discovery, asyncio.Task[None]]] = {}
 
-    async def start(self) -> None:
+    async def start(self, discoveries: Sequence[Discovery]) -> None:
         """Look at all names once, and from then on again and again."""
-        await asyncio.gather(*(discovery.look() for discovery in self._discoveries))
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._go_on(each)) for each in self._discoveries]
+        await asyncio.gather(*(discovery.look() for discovery in discoveries))
+        for discovery in discoveries:
+            self._begin(discovery)
+
+    def add(self, discovery: Discovery) -> None:
+        """Look at one more name, which has joined already, again and again."""
+        self._begin(discovery)
+
+    def remove(self, backend_id: str) -> None:
+        """Look at a name no more, and take out the backends of it."""
+        discovery, task = self._running.pop(backend_id)
+        task.cancel()
+        discovery.retire()
 
     async def close(self) -> None:
         """Look no more."""
-        for task in self._tasks:
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, discovery: Discovery) -> None:
+        task = asyncio.get_running_loop().create_task(self._go_on(discovery))
+        self._running[discovery.id] = discovery, task
 
     async def _go_on(self, discovery: Discovery) -> None:
         while True:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from ..api import BackendContext
 from ..components import BackendComponent
 from .backend_pool import BackendPool, PooledBackend
+
+_LOOK_EVERY = 1.0  # seconds between two looks at whether a retired backend is idle
 
 
 class OpenBackends:
@@ -31,6 +34,7 @@ class OpenBackends:
         self._logger = logger
         self._components: dict[PooledBackend, BackendComponent] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
 
     async def add(self, component: BackendComponent) -> PooledBackend:
         """Make a backend, open it, and offer it.
@@ -39,20 +43,43 @@ class OpenBackends:
             ConfigurationError: it cannot work as configured.
             ValueError: there is one of this id.
         """
-        backend = component.registration.factory(
-            component.options, self._make_context(component.id)
-        )
+        pooled = await self.prepare(component, self._make_context(component.id))
+        try:
+            self.offer(pooled)
+        except BaseException:
+            self.discard(pooled)
+            raise
+        return pooled
+
+    async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
+        """Make a backend and open it, to be offered or discarded later.
+
+        Raises:
+            ConfigurationError: it cannot work as configured.
+        """
+        backend = component.registration.factory(component.options, context)
         pooled = PooledBackend(
             component.id, backend, component.entry.breaker_threshold, self._logger
         )
         try:
             await backend.open()
-            self.pool.add(pooled)
         except BaseException:
             await self._close(pooled)
             raise
         self._components[pooled] = component
         return pooled
+
+    def offer(self, pooled: PooledBackend) -> None:
+        """Offer a backend that was prepared.
+
+        Raises:
+            ValueError: there is one of its id.
+        """
+        self.pool.add(pooled)
+
+    def discard(self, pooled: PooledBackend) -> None:
+        """Close a backend that was prepared and not offered, in the background."""
+        self._close_aside(pooled, None)
 
     def component_of(self, pooled: PooledBackend) -> BackendComponent:
         """Return what a backend was made of."""
@@ -67,17 +94,31 @@ class OpenBackends:
                 connections closed that it still has, as if the sessions were over.
         """
         self.pool.remove(pooled)
+        self._close_aside(pooled, leave)
+
+    def retire(self, pooled: PooledBackend) -> None:
+        """Offer a backend no more, and close it when its last connection has ended."""
+        self.remove(pooled, self._until_idle(pooled))
+
+    async def close(self) -> None:
+        """Close all that are left, and wait for those that were removed."""
+        self._stopping.set()
+        for pooled in self.pool.backends:
+            self.remove(pooled)
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    def _close_aside(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
         del self._components[pooled]
         task = asyncio.get_running_loop().create_task(self._leave_and_close(pooled, leave))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def close(self) -> None:
-        """Close all that are left, and wait for those that were removed."""
-        for pooled in self.pool.backends:
-            self.remove(pooled)
-        while self._closing:
-            await asyncio.wait(self._closing)
+    async def _until_idle(self, pooled: PooledBackend) -> None:
+        while pooled.active and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._stopping.wait()
 
     async def _leave_and_close(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
         if leave is not None:

@@ -23,8 +23,9 @@ _PAUSE = 1.0  # before those that could not move are asked again
 class Drain:
     """Has one session after the other begin its planned move, at a steady rate.
 
-    Goes on until it is stopped, or the backend is enabled again: a client whose dial was under way
-    may still come. While no other backend could take the sessions, none moves.
+    Goes on until it is stopped, the backend is enabled again, or it was removed and serves nobody
+    any more: a client whose dial was under way may still come. While no other backend could take
+    the sessions, none moves.
 
     Args:
         backend: disabled already.
@@ -71,9 +72,13 @@ class Drain:
         if self._backend.enabled:
             self._timer = None
             return
-        if not self._backend.active and not self._told:
-            self._told = True
-            self._logger.info("backend %s: drained", self._backend.id)
+        if not self._backend.active:
+            if not self._told:
+                self._told = True
+                self._logger.info("backend %s: drained", self._backend.id)
+            if self._backend.removed:
+                self._timer = None
+                return
         wait = _PAUSE
         if self._backend.active and self._others_usable():
             self._move_some()

@@ -39,9 +39,13 @@ class SessionOpener:
 
     def __init__(self, gates: Sequence[HandshakeGate], environment: RelayEnvironment) -> None:
         self._gates = tuple(gates)
-        self._environment = environment
+        self.environment = environment
         self.accepting = True
         self.paused = False
+
+    def serve_by(self, gates: Sequence[HandshakeGate], environment: RelayEnvironment) -> None:
+        """Open the next sessions by other settings."""
+        self._gates, self.environment = tuple(gates), environment
 
     async def open(self, handshake: Handshake) -> tuple[Session, Headers]:
         """Return a session that waits for `start`, and headers for the client's answer.
@@ -54,7 +58,7 @@ class SessionOpener:
         if self.paused or not self.accepting:
             raise Refused(Refusal(503, (("Retry-After", "1"),), b"not accepting clients now\n"))
         await self._ask_gates(handshake)
-        session = Session(secrets.token_urlsafe(18), handshake, self._environment)
+        session = Session(secrets.token_urlsafe(18), handshake, self.environment)
         try:
             return session, await session.open(handshake.subprotocols)
         except BackendDeclined as declined:
@@ -68,19 +72,19 @@ class SessionOpener:
             if error.local:  # the dialler has warned, but not for each client
                 text = b"too busy to reach a backend\n"
                 raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
-            self._environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
+            self.environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
             raise Refused(Refusal(502, (), b"no backend available\n")) from error
 
     async def _ask_gates(self, handshake: Handshake) -> None:
         for gate in self._gates:
             try:
-                async with asyncio.timeout(self._environment.limits.handshake_timeout):
+                async with asyncio.timeout(self.environment.limits.handshake_timeout):
                     verdict = gate.admit(handshake)
                     refusal = await verdict if inspect.isawaitable(verdict) else verdict
             except TimeoutError as error:
                 raise Refused(Refusal(503, (), b"could not decide in time\n")) from error
             except Exception as error:
-                self._environment.logger.exception("client %s: fault in a gate", handshake.peer)
+                self.environment.logger.exception("client %s: fault in a gate", handshake.peer)
                 raise Refused(Refusal(500, (), b"internal error\n")) from error
             if refusal is not None:
                 raise Refused(refusal)

@@ -9,7 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from wsgw_core.api import Backend, ConfigurationError, Counter, Options, TlsClientOptions
+from wsgw_core.api import (
+    Backend,
+    BackendContext,
+    ConfigurationError,
+    Counter,
+    Options,
+    TlsClientOptions,
+)
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
 from wsgw_core.config import BackendEntry
@@ -34,20 +41,39 @@ class RecordedBackends:
 
     def __init__(self) -> None:
         self.present: dict[str, PooledBackend] = {}
+        self.prepared: dict[PooledBackend, str] = {}
         self.refused: set[str] = set()
 
     async def add(self, component: BackendComponent) -> PooledBackend:
+        pooled = await self.prepare(component, cast("BackendContext", None))
+        self.offer(pooled)
+        return pooled
+
+    async def prepare(self, component: BackendComponent, _context: BackendContext) -> PooledBackend:
         assert component.entry.url is not None
         if component.id in self.refused:
             raise ConfigurationError("no feed")
         pooled = PooledBackend(component.id, cast("Backend", None))
-        self.present[component.entry.url] = pooled
+        self.prepared[pooled] = component.entry.url
         return pooled
+
+    def offer(self, pooled: PooledBackend) -> None:
+        self.present[self.prepared.pop(pooled)] = pooled
+
+    def discard(self, pooled: PooledBackend) -> None:
+        del self.prepared[pooled]
 
     def remove(self, pooled: PooledBackend) -> None:
         [url] = [url for url, present in self.present.items() if present is pooled]
         del self.present[url]
         pooled.removed = True
+
+    def retire(self, pooled: PooledBackend) -> None:
+        self.remove(pooled)
+
+    def drain(self, backend_id: str) -> None:
+        [pooled] = [each for each in self.present.values() if each.id == backend_id]
+        pooled.enabled = False
 
     def at(self, address: str) -> PooledBackend:
         return self.present[f"pigeon://{address}:7/base"]
@@ -80,6 +106,7 @@ class Scene:
             component(),
             self.backends,
             self.names,
+            self.backends.drain,
             timeout=0.01,
             failures=self.failures,
             logger=logging.getLogger("test"),
@@ -114,7 +141,7 @@ async def test_new_addresses_join_and_others_stay_as_they_are() -> None:
     assert len(scene.backends.present) == 2
 
 
-async def test_an_address_that_is_gone_gets_no_new_sessions_and_keeps_its_own() -> None:
+async def test_a_backend_whose_address_is_gone_is_drained_and_removed_when_it_is_empty() -> None:
     scene = Scene()
     await scene.look("10.0.0.1", "10.0.0.2")
     gone = scene.backends.at("10.0.0.2")
@@ -218,9 +245,9 @@ async def test_all_names_are_looked_at_again_and_again_whatever_happens(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene("10.0.0.1")
-    discoveries = Discoveries([scene.discovery], 0.001, logging.getLogger("test"))
+    discoveries = Discoveries(0.001, logging.getLogger("test"))
 
-    await discoveries.start()
+    await discoveries.start([scene.discovery])
     assert scene.backends.present
     scene.names.addresses = LookupError("a fault")
     while len(caplog.records) < 2:  # noqa: ASYNC110 - there is no event to wait for
@@ -233,6 +260,45 @@ async def test_all_names_are_looked_at_again_and_again_whatever_happens(
     await asyncio.sleep(0.01)
 
     assert len(scene.names.asked) == asked
+
+
+async def test_what_was_prepared_joins_at_once_or_is_discarded() -> None:
+    scene = Scene("10.0.0.1", "10.0.0.2")
+
+    await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
+    assert (len(scene.backends.prepared), scene.backends.present) == (2, {})
+    scene.discovery.discard()
+    assert not scene.backends.prepared
+
+    await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
+    scene.discovery.join()
+    await scene.discovery.look()
+    assert len(scene.backends.present) == 2
+
+
+async def test_a_name_that_cannot_be_resolved_joins_later() -> None:
+    scene = Scene()
+    scene.names.addresses = OSError("no such name")
+
+    await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
+    scene.discovery.join()
+    await scene.look("10.0.0.1")
+
+    assert len(scene.backends.present) == 1
+
+
+async def test_a_name_that_is_not_wanted_any_more_takes_its_backends_along() -> None:
+    scene = Scene("10.0.0.1", "10.0.0.2")
+    discoveries = Discoveries(60, logging.getLogger("test"))
+    await scene.discovery.look()
+    backends = list(scene.backends.present.values())
+    discoveries.add(scene.discovery)
+
+    discoveries.remove("loft-7")
+
+    assert not scene.backends.present
+    assert not any(backend.enabled for backend in backends)
+    await discoveries.close()
 
 
 def test_over_tls_the_name_is_verified_and_not_the_address() -> None:

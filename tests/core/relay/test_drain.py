@@ -103,6 +103,18 @@ async def test_while_nobody_else_is_there_they_stay() -> None:
     assert bench.left == 0
 
 
+@on_virtual_clock
+async def test_it_is_over_when_a_backend_that_was_removed_serves_nobody() -> None:
+    bench = await DrainBench().fill(4)
+    drain = bench.drain()
+    bench.pooled[0].removed = True
+    await asyncio.sleep(0.01)
+    assert not drain.is_over
+    await asyncio.sleep(3)
+    assert bench.left == 0
+    assert drain.is_over
+
+
 @pytest.mark.parametrize("how", ["stopped", "enabled"])
 @on_virtual_clock
 async def test_it_can_be_called_off(how: str) -> None:

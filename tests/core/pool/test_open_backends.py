@@ -1,0 +1,144 @@
+"""Backends come and go while a gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, cast
+
+import pytest
+
+from wsgw_core.api import BackendContext, ConfigurationError, Options
+from wsgw_core.api.registry import Registration
+from wsgw_core.components import BackendComponent
+from wsgw_core.config import BackendEntry
+from wsgw_core.pool import open_backends
+from wsgw_core.pool.backend_pool import BackendPool
+from wsgw_core.pool.open_backends import OpenBackends
+
+
+class Pigeons:
+    """A backend that tells what is done with it."""
+
+    def __init__(self, options: PigeonOptions, _context: BackendContext) -> None:
+        self.options = options
+        self.state = "made"
+
+    async def open(self) -> None:
+        if self.options.broken:
+            raise ConfigurationError("no feed")
+        self.state = "open"
+
+    async def close(self) -> None:
+        self.state = "closed"
+        if self.options.faulty:
+            raise LookupError("no door")
+
+
+class PigeonOptions(Options):
+    broken: bool = False
+    faulty: bool = False
+
+
+def component(backend_id: str = "a", **options: Any) -> BackendComponent:
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
+    entry = BackendEntry(kind="pigeon", id=backend_id)
+    return BackendComponent(entry, registration, PigeonOptions(**options))
+
+
+CONTEXT = cast("BackendContext", None)
+
+
+class Scene:
+    """A pool and who fills it."""
+
+    def __init__(self) -> None:
+        self.pool = BackendPool()
+        self.backends = OpenBackends(self.pool, lambda _id: CONTEXT, logging.getLogger("test"))
+
+    @property
+    def offered(self) -> list[str]:
+        return [one.id for one in self.pool.backends]
+
+
+async def test_a_backend_is_open_before_it_is_offered() -> None:
+    scene = Scene()
+
+    pooled = await scene.backends.prepare(component(), CONTEXT)
+    assert scene.offered == []
+    scene.backends.offer(pooled)
+
+    assert scene.offered == ["a"]
+    assert cast("Pigeons", pooled.backend).state == "open"
+    assert scene.backends.component_of(pooled).id == "a"
+
+
+async def test_what_is_discarded_is_closed() -> None:
+    scene = Scene()
+    pooled = await scene.backends.prepare(component(), CONTEXT)
+
+    scene.backends.discard(pooled)
+    await scene.backends.close()
+
+    assert cast("Pigeons", pooled.backend).state == "closed"
+
+
+async def test_a_backend_that_cannot_open_is_closed_and_not_offered() -> None:
+    scene = Scene()
+
+    with pytest.raises(ConfigurationError, match="no feed"):
+        await scene.backends.add(component(broken=True))
+
+    assert scene.offered == []
+
+
+async def test_a_second_of_one_id_is_refused_and_closed() -> None:
+    scene = Scene()
+    first = await scene.backends.add(component())
+
+    with pytest.raises(ValueError, match="exists already"):
+        await scene.backends.add(component())
+
+    assert scene.pool.find("a") is first
+
+
+async def test_a_retired_backend_is_closed_when_it_serves_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
+    scene = Scene()
+    pooled = await scene.backends.add(component())
+    backend = cast("Pigeons", pooled.backend)
+    pooled.active = 1
+
+    scene.backends.retire(pooled)
+    await asyncio.sleep(0.02)
+    assert (scene.offered, backend.state) == ([], "open")
+    another = await scene.backends.add(component())
+
+    pooled.active = 0
+    while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    assert scene.pool.find("a") is another
+    await scene.backends.close()
+
+
+async def test_a_gateway_that_stops_waits_for_no_retired_backend() -> None:
+    scene = Scene()
+    pooled = await scene.backends.add(component())
+    pooled.active = 1
+    scene.backends.retire(pooled)
+
+    async with asyncio.timeout(30):
+        await scene.backends.close()
+
+    assert cast("Pigeons", pooled.backend).state == "closed"
+
+
+async def test_a_fault_at_the_close_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    await scene.backends.add(component(faulty=True))
+
+    await scene.backends.close()
+
+    assert "fault in its plugin at its close" in caplog.text

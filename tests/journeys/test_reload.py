@@ -1,0 +1,233 @@
+"""The configuration changes while clients are connected, and none of them notices."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from wsgw_core.api import ConfigurationError
+from wsgw_core.components import resolve_components
+from wsgw_core.config import GatewayConfig
+from wsgw_core.plugin_loader import load_plugins
+
+from .conftest import StartBackend, StartGateway
+from .eventually import until
+from .running_gateway import RunningGateway
+from .scripted_backend import ScriptedBackend
+from .server_process import ServerProcess
+
+WSGW = Path(sys.executable).with_name("wsgw")
+QUICK = {"quiet": "50ms"}
+
+
+async def reload(gateway: RunningGateway, *backends: Any, **sections: Any) -> list[str]:
+    server = {"frontend": {"address": "127.0.0.1:0"}} | sections.pop("server", {})
+    entries = [{"url": one.url} if isinstance(one, ScriptedBackend) else one for one in backends]
+    data = {"server": server, "upstream": {"backends": entries}, "drain": QUICK, **sections}
+    config = GatewayConfig.model_validate(data)
+    return await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+
+
+async def test_a_new_backend_serves_new_clients_and_others_stay_where_they_are(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    gateway = await start_gateway(blue)
+    async with connect(gateway.url) as first:
+        served = await blue.connection()
+
+        assert await reload(gateway, blue, green) == []
+
+        async with connect(gateway.url), connect(gateway.url):
+            await green.connection()
+        await first.send("still here")
+        assert await served.recv() == "still here"
+    assert gateway.count("failovers") == 0
+
+
+async def test_the_sessions_of_a_backend_that_is_gone_move_and_miss_nothing(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    gateway = await start_gateway(blue, drain=QUICK)
+    async with connect(gateway.url) as client:
+        served = await blue.connection()
+        await client.send("one")
+        assert await served.recv() == "one"
+
+        await reload(gateway, green)
+        moved = await green.connection()
+        await served.wait_closed()
+        await client.send("two")
+        assert await moved.recv() == "two"
+        await moved.send("three")
+        assert await client.recv() == "three"
+
+        async with connect(gateway.url):
+            await green.connection()
+    assert blue.accepted == 1
+    assert gateway.count("replayed_messages") == 0
+
+
+async def test_a_changed_backend_serves_new_clients_in_its_new_way(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    def tell(_connection: Any, _request: Any, response: Any) -> Any:
+        response.headers["X-Node"] = "blue"
+        return response
+
+    blue = await start_backend(process_response=tell)
+    gateway = await start_gateway(blue)
+    async with connect(gateway.url) as old:
+        served = await blue.connection()
+        assert old.response is not None
+        assert "X-Node" not in old.response.headers
+
+        await reload(gateway, {"url": blue.url, "pass-headers": ["X-Node"]})
+
+        async with connect(gateway.url) as new:
+            assert new.response is not None
+            assert new.response.headers["X-Node"] == "blue"
+        await old.send("still here")
+        assert await served.recv() == "still here"
+
+
+async def test_what_cannot_work_changes_nothing(
+    start_gateway: StartGateway, backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    gateway = await start_gateway(backend)
+    broken = {"url": "wss://127.0.0.1:1", "tls": {"ca": str(tmp_path / "missing.pem")}}
+    async with connect(gateway.url) as client:
+        served = await backend.connection()
+
+        with pytest.raises(ConfigurationError, match=r"missing\.pem"):
+            await reload(gateway, {"url": "ws://127.0.0.1:1", "id": "other"}, broken)
+
+        await client.send("still here")
+        assert await served.recv() == "still here"
+    async with connect(gateway.url):
+        await backend.connection()
+
+
+async def test_limits_origins_and_headers_hold_for_new_clients(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(backend)
+    frontend = {"address": "127.0.0.1:0", "allowed-origins": ["https://here.example"]}
+
+    told = await reload(
+        gateway,
+        backend,
+        server={"frontend": frontend, "block-headers": ["X-Secret"]},
+        limits={"max-message-size": "1KiB", "max-sessions": 7},
+    )
+
+    assert told == ["limits.max-sessions"]
+    with pytest.raises(InvalidStatus, match="403"):
+        await connect(gateway.url, origin="https://elsewhere.example")  # type: ignore[arg-type]  # a text of its own type
+    async with connect(gateway.url, additional_headers={"X-Secret": "x"}) as client:
+        served = await backend.connection()
+        assert served.request is not None
+        assert "X-Secret" not in served.request.headers
+        await client.send("x" * 2000)
+        await client.wait_closed()
+        assert client.close_code == 1009
+
+
+async def test_a_name_can_come_and_go(
+    start_gateway: StartGateway, backend: ScriptedBackend, start_backend: StartBackend
+) -> None:
+    port = backend.url.rpartition(":")[2]
+    other = await start_backend()
+    gateway = await start_gateway(other, drain=QUICK)
+
+    await reload(gateway, {"url": f"dns+ws://localhost:{port}", "id": "named"})
+    async with connect(gateway.url):
+        await backend.connection()
+    await reload(gateway, other)
+    async with connect(gateway.url):
+        await other.connection()
+
+
+@pytest.fixture
+async def process(tmp_path: Path, start_backend: StartBackend) -> AsyncIterator[ServerProcess]:
+    """A gateway before a first backend, which watches its file."""
+    first = await start_backend()
+    write(tmp_path / "wsgw.yaml", first.url)
+    with ExitStack() as running:
+        gateway = running.enter_context(
+            ServerProcess("wsgw_core.cli.main", "run", "--watch", "-c", str(tmp_path / "wsgw.yaml"))
+        )
+        yield await gateway.start()
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+
+
+def write(file: Path, *urls: str) -> None:
+    data = {
+        "server": {"frontend": {"address": "127.0.0.1:0"}},
+        "upstream": {"backends": [{"url": url} for url in urls]},
+        "drain": QUICK,
+    }
+    file.write_text(yaml.safe_dump(data))
+
+
+def times_told(gateway: ServerProcess, text: str) -> int:
+    return sum(text in line for line in gateway.lines)
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_changes(
+    process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    async with connect(f"ws://127.0.0.1:{process.port}") as client:
+        process.signal(signal.SIGHUP)
+        await until(lambda: times_told(process, "reload: done, 1 backends") == 1)
+
+        write(file, backend.url)
+        moved = await backend.connection()
+        await client.send("still here")
+        assert await moved.recv() == "still here"
+        assert times_told(process, "reload: done") == 2
+
+        file.write_text("upstream: {backends: [{url: nowhere}]}")
+        await until(lambda: times_told(process, "reload: nothing was changed") == 1)
+        refused = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
+            [WSGW, "reload", "-c", file, str(process.pid)], check=False, capture_output=True
+        )
+        assert refused.returncode == 2
+        assert times_told(process, "reload: nothing was changed") == 1
+
+        file.unlink()
+        other = tmp_path / "other.yaml"
+        write(other, backend.url)
+        asked = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
+            [WSGW, "reload", "-c", other, str(process.pid)], check=False, capture_output=True
+        )
+        assert asked.returncode == 0, asked.stderr
+        await until(lambda: times_told(process, "there is no such file") == 1)
+        await client.send("and here")
+        assert await moved.recv() == "and here"
+
+
+def test_a_process_that_is_not_there_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    write(file, "ws://127.0.0.1:1")
+
+    result = subprocess.run(
+        [WSGW, "reload", "-c", file, str(2**22)], check=False, capture_output=True, text=True
+    )
+
+    assert result.returncode == 1
+    assert "No such process" in result.stderr

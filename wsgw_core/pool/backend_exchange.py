@@ -1,0 +1,98 @@
+"""Puts the backends of a new configuration in the place of others, all or none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..api import BackendContext, ConfigurationError
+from ..components import BackendComponent
+from .backend_pool import PooledBackend
+from .discovery import Discoveries, Discovery
+from .open_backends import OpenBackends
+
+
+class BackendExchange:
+    """One exchange: prepared first, and then carried out or discarded.
+
+    Args:
+        backends: opens and closes them.
+        discoveries: looks names up.
+        new: to be offered.
+        gone: to be offered no more; those with an id of a new one are replaced by it.
+    """
+
+    def __init__(
+        self,
+        backends: OpenBackends,
+        discoveries: Discoveries,
+        new: Sequence[BackendComponent],
+        gone: Sequence[BackendComponent],
+    ) -> None:
+        self._pool = backends.pool
+        self._backends = backends
+        self._discoveries = discoveries
+        self._new = new
+        self._gone = gone
+        self._prepared: list[PooledBackend] = []
+        self._named: list[Discovery] = []
+
+    async def prepare(
+        self,
+        make_context: Callable[[str], BackendContext],
+        make_discovery: Callable[[BackendComponent], Discovery],
+    ) -> None:
+        """Open the new ones, those of names at all their addresses; nothing is offered yet.
+
+        Args:
+            make_context: for the id of a backend.
+            make_discovery: for an entry that has a name.
+
+        Raises:
+            ConfigurationError: one cannot work; nothing is left of the others.
+        """
+        try:
+            for component in self._new:
+                if component.entry.discovered:
+                    self._named.append(make_discovery(component))
+                    await self._named[-1].prepare(make_context)
+                else:
+                    context = make_context(component.id)
+                    self._prepared.append(await self._backends.prepare(component, context))
+            self._check_ids()
+        except BaseException:
+            self.discard()
+            raise
+
+    def carry_out(self, drain: Callable[[PooledBackend], object]) -> None:
+        """Offer the new ones instead of those that are gone; to be called right after `prepare`.
+
+        Args:
+            drain: has the sessions of a backend that nothing replaces move to others.
+        """
+        replaced = {component.id for component in self._new}
+        for component in self._gone:
+            if component.entry.discovered:
+                self._discoveries.remove(component.id)
+            elif (pooled := self._pool.find(component.id)) is not None:
+                self._backends.retire(pooled)
+                if component.id not in replaced:
+                    drain(pooled)
+        for pooled in self._prepared:
+            self._backends.offer(pooled)
+        for discovery in self._named:
+            discovery.join()
+            self._discoveries.add(discovery)
+
+    def discard(self) -> None:
+        """Close what was prepared."""
+        for pooled in self._prepared:
+            self._backends.discard(pooled)
+        for discovery in self._named:
+            discovery.discard()
+
+    def _check_ids(self) -> None:
+        gone = {component.id for component in self._gone}
+        for pooled in self._prepared:
+            if pooled.id not in gone and self._pool.find(pooled.id) is not None:
+                # An operator has added it meanwhile.
+                raise ConfigurationError(f"there is a backend {pooled.id!r} already")

@@ -1,0 +1,121 @@
+"""Reads the configuration of a running gateway anew, and tells what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from .api import ConfigurationError
+from .components import Components
+from .config import GatewayConfig
+from .configuration import Configuration
+from .log_output import set_up_logging
+
+_LOOK_EVERY = 1.0  # seconds between two looks at a watched file
+_Look = tuple[int, ...] | None
+
+
+class Reloadable(Protocol):
+    """A gateway, as far as this goes."""
+
+    async def reload(self, config: GatewayConfig, components: Components) -> list[str]:
+        """Go on with another configuration; see Gateway."""
+        ...
+
+
+class Reloading:
+    """Reloads once at a time, and once more when it was asked to meanwhile.
+
+    Args:
+        gateway: goes on with what was loaded.
+        load: reads everything; raises ConfigurationError.
+        logger: told of each reload: what was wrong, or that it is done.
+    """
+
+    def __init__(
+        self, gateway: Reloadable, load: Callable[[], Configuration], logger: logging.Logger
+    ) -> None:
+        self._gateway = gateway
+        self._load = load
+        self._logger = logger
+        self._task: asyncio.Task[None] | None = None
+        self._asked = False
+
+    @contextmanager
+    def on_demand(self, watched: Path | None = None) -> Iterator[None]:
+        """Reload at each SIGHUP, where there is such a signal, and when a file has changed.
+
+        Args:
+            watched: the file; looked at each second, so that it also works where it is replaced or
+                a link to it is, as Kubernetes does. None: none.
+        """
+        loop = asyncio.get_running_loop()
+        number = getattr(signal, "SIGHUP", None)
+        watching = loop.create_task(self._watch(watched)) if watched is not None else None
+        if number is not None:
+            loop.add_signal_handler(number, self.ask)
+        try:
+            yield
+        finally:
+            if number is not None:
+                loop.remove_signal_handler(number)
+            if watching is not None:
+                watching.cancel()
+
+    def ask(self) -> None:
+        """Reload soon; called on the event loop."""
+        self._asked = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Wait for a reload that is under way."""
+        self._asked = False
+        if self._task is not None:
+            await self._task
+
+    async def _watch(self, file: Path) -> None:
+        seen = _look_at(file)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            now = _look_at(file)
+            if now is not None and now != seen:  # a file that is being replaced may be away
+                seen = now
+                self.ask()
+
+    async def _run(self) -> None:
+        while self._asked:
+            self._asked = False
+            try:
+                await self._reload()
+            except ConfigurationError as error:
+                for problem in (*error.problems, "nothing was changed"):
+                    self._logger.error("reload: %s", problem)  # noqa: TRY400 - no fault of ours
+            except Exception:
+                self._logger.exception("reload: failed, nothing was changed")
+
+    async def _reload(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Files are read and plugins imported: clients must not wait for that.
+        with ThreadPoolExecutor(1) as aside:
+            loaded = await loop.run_in_executor(aside, self._load)
+        waiting = await self._gateway.reload(loaded.config, loaded.components)
+        server = loaded.config.server
+        set_up_logging(server.logging_level, server.logging_format)
+        for key in waiting:
+            self._logger.warning("reload: %s: the new value waits for the next start", key)
+        self._logger.warning("reload: done, %d backends", len(loaded.components.backends))
+
+
+def _look_at(file: Path) -> _Look:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
