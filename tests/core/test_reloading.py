@@ -60,7 +60,7 @@ class Scene:
 
 @pytest.fixture(autouse=True)
 def keep_logging(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(reloading, "set_up_logging", lambda _level: None)
+    monkeypatch.setattr(reloading, "set_up_logging", lambda *_: None)
     caplog.set_level(logging.INFO)
 
 
