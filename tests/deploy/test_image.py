@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -77,25 +78,50 @@ def image(instructions: dict[str, list[str]]) -> Iterator[Image]:
         yield Image(Path(folder), instructions)
 
 
-def test_the_entry_command_runs_as_nobody_and_stops_at_the_images_signal(
+def said_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """Read what a process says until a line matches."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if match := re.search(pattern, line):
+            return match
+    raise AssertionError("".join(said))
+
+
+def test_what_the_image_runs_is_healthy_as_nobody_and_stops_at_its_signal(
     image: Image, instructions: dict[str, list[str]]
 ) -> None:
     entry = json.loads(instructions["ENTRYPOINT"][0])
     command = image.command(json.dumps([*entry, *json.loads(instructions["CMD"][0])]))
     number = getattr(signal, instructions["STOPSIGNAL"][0])
+    check = instructions["HEALTHCHECK"][0].partition("CMD ")[2]
 
-    with image.start(command, BE_URLS="ws://127.0.0.1:1", FE_ADDR="127.0.0.1:0") as process:
+    with image.start(
+        command,
+        BE_URLS="ws://127.0.0.1:1",
+        FE_ADDR="127.0.0.1:0",
+        ADM_ADDR="127.0.0.1:0",
+        LOG_LEVEL="INFO",
+    ) as process:
         try:
-            assert process.stderr is not None
-            said = process.stderr.readline()
-            while said and "listening on" not in said:
-                said = process.stderr.readline()
-            assert said.startswith("wsgw: listening on 127.0.0.1:")
+            said_until(process, r"^wsgw: listening on 127\.0\.0\.1:")
+            admin = said_until(process, r"admin API on 127\.0\.0\.1:(\d+)")[1]
+            assert ":8081/" in check  # the default
+            asked = image.command(check.replace(":8081/", f":{admin}/"))
+            with image.start(asked) as health:
+                _, complaint = health.communicate(timeout=60)
+            assert health.returncode == 0, complaint
             process.send_signal(number)
+            assert process.stderr is not None
             rest = process.stderr.read()
             assert process.wait(30) == 0, rest
         finally:
             process.kill()
+
+    with image.start(asked) as health:
+        health.communicate(timeout=60)
+    assert health.returncode != 0
 
 
 def test_the_entry_command_tells_what_is_missing(

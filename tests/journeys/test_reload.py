@@ -175,7 +175,10 @@ async def process(tmp_path: Path, start_backend: StartBackend) -> AsyncIterator[
 
 def write(file: Path, *urls: str) -> None:
     data = {
-        "server": {"frontend": {"address": "127.0.0.1:0"}},
+        "server": {
+            "frontend": {"address": "127.0.0.1:0"},
+            "admin": {"address": "127.0.0.1:0"},
+        },
         "upstream": {"backends": [{"url": url} for url in urls]},
         "drain": QUICK,
     }
