@@ -104,7 +104,7 @@ async def _start_and_stop(
     reloading: Reloading,
     watched: Path | None,
 ) -> None:
-    admin = AdminServer(gateway, loaded.config.server.admin)
+    admin = AdminServer(gateway, loaded.config.server.admin, reload=reloading.now)
     stop = asyncio.create_task(asked_to_stop.wait())
     start = asyncio.create_task(_start(gateway, admin, loaded.config))
     try:

@@ -30,7 +30,7 @@ class Reloadable(Protocol):
 
 
 class Reloading:
-    """Reloads once at a time, and once more when it was asked to meanwhile.
+    """Reloads once at a time; when it was asked to meanwhile, once more.
 
     Args:
         gateway: goes on with what was loaded.
@@ -46,6 +46,7 @@ class Reloading:
         self._logger = logger
         self._task: asyncio.Task[None] | None = None
         self._asked = False
+        self._lock = asyncio.Lock()
 
     @contextmanager
     def on_demand(self, watched: Path | None = None) -> Iterator[None]:
@@ -74,6 +75,18 @@ class Reloading:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
+    async def now(self) -> list[str]:
+        """Reload, after one that is under way.
+
+        Returns:
+            The keys whose new values wait for the next start.
+
+        Raises:
+            ConfigurationError: it cannot be used; nothing was changed.
+        """
+        async with self._lock:
+            return await self._reload()
+
     async def close(self) -> None:
         """Wait for a reload that is under way."""
         self._asked = False
@@ -93,24 +106,28 @@ class Reloading:
         while self._asked:
             self._asked = False
             try:
-                await self._reload()
+                await self.now()
             except ConfigurationError as error:
                 for problem in (*error.problems, "nothing was changed"):
                     self._logger.error("reload: %s", problem)  # noqa: TRY400 - no fault of ours
             except Exception:
                 self._logger.exception("reload: failed, nothing was changed")
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> list[str]:
         loop = asyncio.get_running_loop()
         # Files are read and plugins imported: clients must not wait for that.
-        with ThreadPoolExecutor(1) as aside:
+        aside = ThreadPoolExecutor(1)
+        try:
             loaded = await loop.run_in_executor(aside, self._load)
+        finally:
+            aside.shutdown(wait=False)
         waiting = await self._gateway.reload(loaded.config, loaded.components)
         server = loaded.config.server
         set_up_logging(server.logging_level, server.logging_format)
         for key in waiting:
             self._logger.warning("reload: %s: the new value waits for the next start", key)
         self._logger.warning("reload: done, %d backends", len(loaded.components.backends))
+        return waiting
 
 
 def _look_at(file: Path) -> _Look:

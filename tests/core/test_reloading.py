@@ -129,6 +129,29 @@ async def test_one_at_a_time_and_once_more_when_it_was_asked_meanwhile() -> None
     assert scene.loads == 2
 
 
+async def test_who_waits_for_a_reload_is_told_what_came_of_it() -> None:
+    scene = Scene()
+    scene.gateway.waiting = ["server.admin"]
+
+    assert await scene.reloading.now() == ["server.admin"]
+    scene.problems = ["wsgw.yaml:3: wrong"]
+    with pytest.raises(ConfigurationError, match="wrong"):
+        await scene.reloading.now()
+
+
+async def test_two_who_ask_wait_for_each_other() -> None:
+    scene = Scene()
+    scene.gateway.may_go_on.clear()
+    both = [asyncio.create_task(scene.reloading.now()) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    assert scene.loads <= 1
+
+    scene.gateway.may_go_on.set()
+    await asyncio.gather(*both)
+
+    assert (scene.loads, scene.gateway.reloads) == (2, 2)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
 async def test_the_signal_reloads_as_long_as_it_is_wanted() -> None:
     scene = Scene()

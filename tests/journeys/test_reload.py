@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import ClientSession
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -178,6 +179,7 @@ def write(file: Path, *urls: str) -> None:
         "server": {
             "frontend": {"address": "127.0.0.1:0"},
             "admin": {"address": "127.0.0.1:0"},
+            "logging-level": "INFO",
         },
         "upstream": {"backends": [{"url": url} for url in urls]},
         "drain": QUICK,
@@ -222,6 +224,29 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
         await until(lambda: times_told(process, "there is no such file") == 1)
         await client.send("and here")
         assert await moved.recv() == "and here"
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_an_operator_reloads_by_a_call(
+    process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    await until(lambda: times_told(process, "admin API on"))
+    [told] = [line for line in process.lines if "admin API on" in line]
+    url = f"http://127.0.0.1:{told.rpartition(':')[2]}/reload"
+    async with ClientSession() as operator, connect(f"ws://127.0.0.1:{process.port}") as client:
+        write(file, backend.url)
+        async with operator.post(url) as answer:
+            assert await answer.json() == {"result": "success"}
+        moved = await backend.connection()
+        await client.send("still here")
+        assert await moved.recv() == "still here"
+
+        file.write_text("upstream: {backends: [{url: nowhere}]}")
+        async with operator.post(url) as answer:
+            refused = await answer.json()
+        assert refused["result"] == "failed"
+        assert "'url' needs a scheme" in refused["reason"]
 
 
 def test_a_process_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ CALLS = (
         "let new clients in again",
         unknown=_FAILED,
     ),
+    Call(
+        "configuration.reload",
+        "POST",
+        "/reload",
+        "operate",
+        "read the configuration anew; a failure tells why, and nothing was changed",
+    ),
     Call("health.alive", "GET", "/healthz", None, "200 while the process lives", "health"),
     Call(
         "health.ready",

@@ -16,6 +16,7 @@ from ..frontend.server_tls import ServerTls
 from ..gateway import Gateway
 from .application import make_application
 from .backends import BackendCalls
+from .configuration import ConfigurationCalls, Reload
 from .frontends import FrontendCalls
 from .guard import Guard, is_loopback
 from .health import HealthCalls
@@ -42,11 +43,17 @@ class AdminServer:
         gateway: started.
         options: where and how to listen.
         logger: for events.
+        reload: has the gateway read its configuration anew; see ConfigurationCalls.
     """
 
     def __init__(
-        self, gateway: Gateway, options: AdminOptions, logger: logging.Logger | None = None
+        self,
+        gateway: Gateway,
+        options: AdminOptions,
+        logger: logging.Logger | None = None,
+        reload: Reload | None = None,
     ) -> None:
+        self._reload = reload
         self._gateway = gateway
         self._options = options
         self._logger = logger or logging.getLogger("wsgw.admin")
@@ -114,6 +121,7 @@ class AdminServer:
                 "backends": BackendCalls(steering),
                 "sessions": SessionCalls(steering),
                 "frontends": FrontendCalls(steering),
+                "configuration": ConfigurationCalls(self._reload),
                 "health": HealthCalls(steering),
                 "metrics": MetricsCalls(self._gateway.exposition),
                 "openapi": OpenApiCalls(),
