@@ -13,9 +13,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
 from wsgw_core.components import Components, resolve_components
 from wsgw_core.config_file import load_config
+from wsgw_core.config_schema import config_schema
 from wsgw_core.plugin_loader import Plugins, load_plugins
 
 if TYPE_CHECKING:
@@ -69,6 +72,14 @@ def test_configurations_load_and_their_kinds_exist(blocks: list[Block], tmp_path
     assert len(found) > 10
     for block in found:
         assert components_of(block, blocks, tmp_path).backends, block
+
+
+@pytest.mark.usefixtures("example_sources")
+def test_configurations_follow_the_schema(blocks: list[Block]) -> None:
+    for block in blocks:
+        if block.language == "yaml":
+            schema = config_schema(plugins_for(block.document, blocks))
+            Draft202012Validator(schema).validate(yaml.safe_load(block.text))
 
 
 @pytest.mark.usefixtures("example_sources")

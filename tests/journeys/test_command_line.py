@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
 from wsgw_core.wsbalancer_variables import ALL_VARIABLES
 
@@ -279,6 +280,8 @@ def test_check_prints_a_configuration_file_of_the_same_meaning(fake: Shop) -> No
     assert [one["speed"] for one in effective["upstream"]["backends"]] == [9, 7]
     assert [one["id"] for one in effective["upstream"]["backends"]] == ["nowhere-invalid-1", "b"]
     assert yaml.safe_load(second.stdout) == effective
+    schema = json.loads(fake.run("schema").stdout)
+    Draft202012Validator(schema).validate(effective)
 
 
 def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
