@@ -88,10 +88,11 @@ class Reloading:
             return await self._reload()
 
     async def close(self) -> None:
-        """Wait for a reload that is under way."""
+        """Break a reload off that is under way; then nothing has changed, or all of it."""
         self._asked = False
         if self._task is not None:
-            await self._task
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self, file: Path) -> None:
         seen = _look_at(file)

@@ -129,6 +129,19 @@ async def test_one_at_a_time_and_once_more_when_it_was_asked_meanwhile() -> None
     assert scene.loads == 2
 
 
+async def test_a_gateway_that_stops_does_not_wait_for_a_reload() -> None:
+    scene = Scene()
+    scene.gateway.may_go_on.clear()
+    scene.reloading.ask()
+    while not scene.loads:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+
+    async with asyncio.timeout(30):
+        await scene.reloading.close()
+
+    assert scene.gateway.reloads == 0
+
+
 async def test_who_waits_for_a_reload_is_told_what_came_of_it() -> None:
     scene = Scene()
     scene.gateway.waiting = ["server.admin"]
