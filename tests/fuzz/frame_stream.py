@@ -31,7 +31,7 @@ SEEDS = tuple(
 )
 # What is stricter here than there: RFC 6455 section 5.2 wants the shortest form of a length; the
 # number of fragments; a close frame is checked before the messages behind it are looked at.
-STRICTER = ("payload len", "payload size > 125", "fragments", "close code")
+STRICTER = ("shortest form", "control frame of more", "fragments", "close code")
 
 
 @dataclass(frozen=True)

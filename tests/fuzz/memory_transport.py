@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterable
 from typing import Any
 
 
-class NoTls:
-    """What stands for an SSLObject; no certificate was shown."""
-
-    def getpeercert(self) -> None:
-        return None
-
-
-class NoSocket:
-    """What picows asks for the number of; it writes by itself only where there is no TLS."""
-
-    family = socket.AF_INET
-
-    def fileno(self) -> int:
-        return -1
-
-    def setsockopt(self, *_option: int) -> None:
-        pass
-
-    def getsockopt(self, *_option: int) -> int:
-        return 0
-
-
 class MemoryTransport(asyncio.Transport):
     """Hands bytes to its protocol and keeps what that writes.
-
-    It poses as a TLS transport, so that picows writes by it and not by a socket.
 
     Args:
         protocol: gets `connection_made` from `connect`.
@@ -44,8 +19,7 @@ class MemoryTransport(asyncio.Transport):
     """
 
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
-        extra = {"socket": NoSocket(), "ssl_object": NoTls(), "peername": ("192.0.2.1", 4711)}
-        super().__init__(extra)
+        super().__init__({"peername": ("192.0.2.1", 4711)})
         self._protocol = protocol
         self._paused = False
         self._closing = False

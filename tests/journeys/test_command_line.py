@@ -198,7 +198,7 @@ def test_help_works_with_a_broken_plugin_and_imports_nothing_heavy(
     assert result.stdout.startswith("Usage: wsgw ")
     imported = set(re.findall(r"\| +([\w.]+)$", result.stderr, re.MULTILINE))
     assert "wsgw_core.cli.main" in imported
-    heavy = {"pydantic", "dynaconf", "rich", "picows", "websockets", "uvloop", "pluggy", "asyncio"}
+    heavy = {"pydantic", "dynaconf", "rich", "websockets", "uvloop", "pluggy", "asyncio"}
     assert not imported & heavy
 
 
@@ -224,7 +224,6 @@ def test_version_lists_core_python_libraries_and_plugins(shop: Shop) -> None:
     lines = dict(line.split(" ", 1) for line in result.stdout.splitlines())
     assert lines["wsgw-core"] == metadata.version("wsgw-core")
     assert lines["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert lines["picows"] == metadata.version("picows")
     assert lines["websockets"] == metadata.version("websockets")
     assert "uvloop" in lines
     assert lines["acme"] == "9.9"

@@ -43,6 +43,11 @@ class Message:
         return Message(TEXT, text.encode())
 
     @property
+    def size(self) -> int:
+        """Bytes of the payload; may be known without making it."""
+        return len(self.data)
+
+    @property
     def text(self) -> str:
         """The payload as a string, decoded anew at each call.
 
@@ -61,7 +66,7 @@ class Message:
 
     def __repr__(self) -> str:
         shown = self.data if len(self.data) <= 40 else self.data[:40] + b"..."
-        return f"{type(self).__name__}({self.kind.name}, {shown!r}, size={len(self.data)})"
+        return f"{type(self).__name__}({self.kind.name}, {shown!r}, size={self.size})"
 
 
 class ReplyExpected(Message):

@@ -107,7 +107,7 @@ class OrderedConnection(ABC):
         if self._close is not None:
             return
         self._outgoing.append(message)
-        self._outgoing_bytes += len(message.data)
+        self._outgoing_bytes += message.size
         if self._writable and self._outgoing_bytes > self._limits.write_high_water:
             self._clock.call_soon(self._report_writable)
         self._wake.set()
@@ -161,7 +161,7 @@ class OrderedConnection(ABC):
             if self._outgoing:
                 message = self._outgoing.popleft()
                 await self.transmit(message)
-                self._outgoing_bytes -= len(message.data)
+                self._outgoing_bytes -= message.size
                 if self._started and not self._ended:
                     self._sink.delivered(1)
                     self._report_writable()

@@ -6,7 +6,7 @@ import click
 
 from wsgw_core import __version__
 
-_LIBRARIES = ("picows", "websockets", "uvloop")
+_LIBRARIES = ("websockets", "uvloop")
 
 
 @click.command()

@@ -114,11 +114,11 @@ class Ledger:
                     self._awaiting_reply = {}
                 older = self._awaiting_reply.pop(message.handle, None)
                 if older is not None:  # against the rule; it cannot be answered any more
-                    weight += len(older[0].data) + share
+                    weight += older[0].size + share
                     settled += 1
                 self._awaiting_reply[message.handle] = (message, now + message.expires)
             else:
-                weight += len(message.data) + share
+                weight += message.size + share
                 settled += 1
         self.weight -= weight
         self.settled_weight += weight
@@ -128,7 +128,7 @@ class Ledger:
         """Forget the message that the application has answered."""
         if self._awaiting_reply and handle in self._awaiting_reply:
             message, _ = self._awaiting_reply.pop(handle)
-            weight = len(message.data) + self.share
+            weight = message.size + self.share
             self.weight -= weight
             self.settled_weight += weight
             self.settled_messages += 1
@@ -196,7 +196,7 @@ class Ledger:
                 for message in self.entries
                 if not (isinstance(message, ReplyExpected) and message.handle in early)
             )
-            weight = sum(len(message.data) + self.share for message in self.entries)
+            weight = sum(message.size + self.share for message in self.entries)
             self.settled_weight += self.weight - weight
             self.weight = weight
             self.settled_messages += before - len(self.entries)

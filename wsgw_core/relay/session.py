@@ -224,7 +224,7 @@ class Session:
         """Owe the backend a message, and send it; called for each one, so all is done in place."""
         ledger = self._ledger
         ledger.entries.append(message)
-        size = len(message.data)
+        size = message.size
         weight = ledger.weight = ledger.weight + size + ledger.share
         try:
             self._account.outward[size + 127 >> 7] += 1

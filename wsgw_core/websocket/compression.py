@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from picows import WSTransport
 from pydantic import Field, model_validator
 from websockets.extensions import ClientExtensionFactory, Extension, ServerExtensionFactory
 from websockets.extensions.permessage_deflate import (
@@ -184,29 +183,3 @@ class Inflater:
         elif final and not self._keep:
             self._decompressor = None  # nobody needs its memory
         return inflated
-
-
-class CompressingFrames:
-    """What an endpoint sends its frames by when compression was agreed on.
-
-    Args:
-        frames: the uncompressed way; control frames take it as it is.
-        deflate: of this connection.
-    """
-
-    __slots__ = ("_deflate", "_send", "disconnect", "send_close", "send_ping", "send_pong")
-
-    def __init__(self, frames: WSTransport, deflate: Deflate) -> None:
-        self._send = frames.send
-        self._deflate = deflate
-        self.send_ping = frames.send_ping
-        self.send_pong = frames.send_pong
-        self.send_close = frames.send_close
-        self.disconnect = frames.disconnect
-
-    def send(self, opcode: Any, data: bytes) -> None:
-        """Send one frame, compressed when it is long enough."""
-        if len(data) < self._deflate.min_size:
-            self._send(opcode, data)
-        else:
-            self._send(opcode, self._deflate.compress(data), fin=True, rsv1=True)

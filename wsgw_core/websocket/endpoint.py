@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
+from struct import Struct
 from typing import Any, Protocol, final
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
-
-from ..api import BINARY, TEXT, Clock, Close, Limits, Message, ReadBatch
+from ..api import BINARY, TEXT, Clock, Close, Limits, Message, MessageKind, ReadBatch
+from . import frames
 from .close_codes import (
     INTERNAL_ERROR,
     INVALID_PAYLOAD,
@@ -23,18 +23,19 @@ from .close_codes import (
     reason_bytes,
     sendable,
 )
-from .compression import CompressingFrames, Deflate, InflateError
-from .framing import GatheringTransport, ParserLog, attach, feed
-from .lingering import Lingering
+from .compression import Deflate, InflateError
+from .framed_message import FramedMessage
+from .frames import FrameError, UnfinishedFrame, read_payload
 from .silence import Backlog, is_silent
 
-_TEXT = WSMsgType.TEXT
-_BINARY = WSMsgType.BINARY
-_CONTINUATION = WSMsgType.CONTINUATION
-_PING = WSMsgType.PING
-_PONG = WSMsgType.PONG
-_CLOSE = WSMsgType.CLOSE
-_new_message = Message.__new__
+# by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
+# may be compressed, and after the end.
+_NOTHING: tuple[MessageKind | None, ...] = (None,) * 256
+_WHOLE = (*_NOTHING[:129], TEXT, BINARY, *_NOTHING[131:])
+
+_new_message = FramedMessage.__new__
+_read_head = Struct("!BBH").unpack_from
+_LARGE = 16 * 1024  # from here on copying costs more than a vectored write
 
 NEVER = sys.maxsize
 
@@ -79,7 +80,7 @@ class EndpointEvents(Protocol):
 
 
 @final
-class Endpoint(WSListener):
+class Endpoint(asyncio.Protocol):
     """Receives and sends whole messages.
 
     Every message goes to `deliver`, a plain function called from the socket's read callback. There
@@ -100,28 +101,34 @@ class Endpoint(WSListener):
     """
 
     __slots__ = (
+        "__weakref__",
         "_batch",
         "_begun",
+        "_client_side",
         "_clock",
         "_close_sent",
         "_close_timer",
         "_compressed",
         "_deflate",
-        "_direct",
         "_ended",
         "_events",
-        "_frames",
-        "_gathering",
-        "_in_batch",
         "_limits",
-        "_log",
+        "_mask_bit",
+        "_max_frame_size",
+        "_medium",
+        "_medium_head",
         "_parts",
         "_parts_kind",
         "_parts_size",
+        "_passes_masked",
         "_pending",
-        "_protocol",
         "_server_side",
+        "_short_head",
+        "_short_max",
         "_transport",
+        "_unfinished",
+        "_whole",
+        "_write",
         "deliver",
         "sent_bytes",
         "sent_messages",
@@ -129,7 +136,6 @@ class Endpoint(WSListener):
     )
 
     _transport: asyncio.Transport
-    _frames: WSTransport | CompressingFrames
 
     def __init__(
         self, events: EndpointEvents, limits: Limits, clock: Clock, read_batch: ReadBatch
@@ -138,14 +144,16 @@ class Endpoint(WSListener):
         self._limits = limits
         self._clock = clock
         self._batch = read_batch
-        self._in_batch = False  # the batch will flush us
         self._begun = False
         self.deliver: Callable[[Message], object] = _ignore
         self.sent_messages = 0
         self.sent_bytes = 0
         self.wake_at = NEVER
+        self._write: Callable[[bytes], object] = _ignore
+        self._pending: list[bytes] = []  # what the batch will have us write
         self._deflate: Deflate | None = None
-        self._direct = True  # no message is under way in fragments, and none is compressed
+        self._unfinished: UnfinishedFrame | None = None
+        self._whole = _WHOLE
         self._parts: list[bytes] | None = None  # of the message that is under way
         self._parts_size = 0
         self._parts_kind = BINARY
@@ -167,27 +175,27 @@ class Endpoint(WSListener):
             deflate: the compression that the handshake has agreed on.
         """
         self._transport = transport
+        self._write = transport.write
+        self._client_side = client_side
         self._server_side = not client_side
+        self._mask_bit = 0 if client_side else frames.MASK
+        # which frames can be sent on as they came: those that are masked as ours would be
+        self._passes_masked: bool | None = client_side
+        self._max_frame_size = self._limits.max_message_size
+        if deflate is not None:
+            self._deflate = deflate
+            self._whole = _NOTHING
+            self._passes_masked = None
+            # what cannot be compressed grows a little
+            self._max_frame_size += self._max_frame_size // 8 + 64
+        # what is read in place: frames of the two shorter forms, unless the bound forbids them
+        self._short_head = frames.head_size(0, masked=self._server_side)
+        self._short_max = min(125, self._max_frame_size)
+        self._medium_head = frames.head_size(126, masked=self._server_side)
+        self._medium = self._mask_bit | 126 if self._max_frame_size >= 65535 else -1
         high = self._limits.write_high_water
         transport.set_write_buffer_limits(high=high, low=high // 4)
-        self._log = ParserLog(self._violation_parsed, self._failed)
-        max_size = self._limits.max_message_size
-        frames, gathering, self._protocol = attach(
-            transport,
-            self,
-            self._limit_closing,
-            self._log,
-            client_side=client_side,
-            # what cannot be compressed grows a little
-            max_frame_size=max_size if deflate is None else max_size + max_size // 8 + 64,
-        )
-        self._frames = frames
-        if deflate is not None:
-            self._frames = CompressingFrames(frames, deflate)
-            self._deflate = deflate
-            self._direct = False
-        self._gathering: GatheringTransport = gathering
-        self._pending = gathering.pending
+        transport.set_protocol(self)
 
     def begin(self, first_bytes: bytes) -> None:
         """Read from now on, beginning with bytes that came behind the handshake."""
@@ -196,159 +204,170 @@ class Endpoint(WSListener):
         self._begun = True
         self.resume_reading()  # first: what is fed may have it paused again
         if first_bytes:
-            feed(self._protocol, first_bytes)
+            self.data_received(first_bytes)
 
-    # Receiving: called by picows
+    # Receiving
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take one frame; the payload is valid only during this call."""
-        opcode = frame.msg_type
-        if (
-            (opcode is _BINARY or opcode is _TEXT)
-            and frame.fin
-            and self._direct
-            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-        ):
-            message = _new_message(Message)  # a third cheaper than calling the class
-            data = message.data = frame.get_payload_as_bytes()
-            if opcode is _BINARY:
-                message.kind = BINARY
-            elif data.isascii() or _is_utf8(data):
-                message.kind = TEXT
-            else:
-                self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
-                self._end_of_read(frame)
+    def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 - a call costs too much here
+        """Take what was read; called by the transport.
+
+        Whole messages in one frame of less than 64 KiB are taken in place, all else by `_take`.
+        """
+        if self._unfinished is not None:
+            data = self._unfinished.add(data)
+            if not data:
                 return
-            deliver = self.deliver  # calling a slot in one step is slower
-            if frame.last_in_buffer:
+            self._unfinished = None
+        position, size = 0, len(data)
+        try:
+            while position < size:
+                kind = None
+                if size - position > 3:
+                    first, second, length = _read_head(data, position)
+                    kind = self._whole[first]
+                    if second == self._medium and length > 125:
+                        end = position + self._medium_head + length
+                    elif 0 <= (length := second - self._mask_bit) <= self._short_max:
+                        end = position + self._short_head + length
+                    else:
+                        kind = None
+                if kind is None or end > size:
+                    position = self._take(data, position)
+                    continue
+                if end < size:
+                    self._batch.is_open = True
+                frame = data[position:end]  # of all of it: no copy
+                position = end
+                if kind is TEXT and not self._is_text(frame, length):
+                    self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
+                    break
+                message = _new_message(FramedMessage)  # a third cheaper than calling the class
+                message.kind = kind
+                message.size = length
+                message.masked = self._server_side
+                message.frame = frame
+                deliver = self.deliver  # calling a slot in one step is slower
                 deliver(message)
-                if self._batch.is_open:
-                    self._batch.close()
-            else:
-                self._batch.is_open = True
-                deliver(message)
-        else:
-            self._take_other(opcode, frame)
-            self._end_of_read(frame)
-
-    def _end_of_read(self, frame: WSFrame) -> None:
-        if frame.last_in_buffer and self._batch.is_open:
+        except FrameError as error:
+            self._violated(error.code, str(error))
+        except Exception:  # noqa: BLE001 - it is logged there
+            self._failed()
+        if self._batch.is_open:
             self._batch.close()
 
-    def _take_other(self, opcode: WSMsgType, frame: WSFrame) -> None:
-        """Take whatever is not a plain message in one frame (RFC 6455 sections 5.4 and 5.5)."""
+    def _is_text(self, frame: bytes, size: int) -> bool:
+        payload = read_payload(frame, size, masked=self._server_side)
+        return payload.isascii() or _is_utf8(payload)
+
+    def _take(self, data: bytes, position: int) -> int:
+        """Take the frame at `position`, whatever it is; return where the next one begins."""
         if self._ended:
-            return
-        self._events.heard()
-        if frame.rsv2 or frame.rsv3 or (frame.rsv1 and not self._may_be_compressed(opcode)):
-            self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
-        elif opcode is _PING:
-            self._frames.send_pong(frame.get_payload_as_bytes())
-            self._flush_control()
-        elif opcode is _PONG:
-            self._events.pong_received(frame.get_payload_as_bytes())
-        elif opcode is _CLOSE:
-            self._close_received(frame)
+            return len(data)
+        masked = self._server_side
+        size, end = frames.read_length(data, position, masked=masked, max_size=self._max_frame_size)
+        first = data[position]
+        frames.check_first_byte(first)
+        frame = data[position:end]
+        if end > len(data):
+            self._unfinished = UnfinishedFrame(frame, end - position)
+        elif (kind := self._whole[first]) is not None:
+            if kind is TEXT and not self._is_text(frame, size):
+                self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
+            else:
+                self.deliver(FramedMessage(kind, size, frame, masked=masked))
         else:
-            self._take_part(opcode, frame)
+            self._take_other(first, read_payload(frame, size, masked=masked))
+        return end
 
-    def _may_be_compressed(self, opcode: WSMsgType) -> bool:
-        return self._deflate is not None and (opcode is _TEXT or opcode is _BINARY)
+    def _take_other(self, first: int, payload: bytes) -> None:
+        """Take whatever is not a plain message in one frame (RFC 6455 sections 5.4 and 5.5)."""
+        opcode = first & frames.OPCODE
+        self._events.heard()
+        reserved = first & frames.RESERVED
+        if reserved and not (reserved == frames.RSV1 and self._may_be_compressed(opcode)):
+            self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
+        elif opcode == frames.PING:
+            self._write_control(frames.PONG, payload)
+        elif opcode == frames.PONG:
+            self._events.pong_received(payload)
+        elif opcode == frames.CLOSE:
+            self._close_received(payload)
+        else:
+            self._take_part(first, payload)
 
-    def _take_part(self, opcode: WSMsgType, frame: WSFrame) -> None:
+    def _may_be_compressed(self, opcode: int) -> bool:
+        return self._deflate is not None and opcode in (frames.TEXT, frames.BINARY)
+
+    def _take_part(self, first_byte: int, payload: bytes) -> None:
         """Take one frame of a message that is fragmented, or may be compressed."""
-        first = opcode is not _CONTINUATION
+        opcode = first_byte & frames.OPCODE
+        first, final = opcode != frames.CONTINUATION, bool(first_byte & frames.FIN)
         if first != (self._parts is None):
             self._violated(PROTOCOL_ERROR, "fragments out of order")
             return
         if self._parts is None:
-            self._direct = False
+            self._whole = _NOTHING
             self._parts = []
             self._parts_size = 0
-            self._parts_kind = TEXT if opcode is _TEXT else BINARY
-            self._compressed = bool(frame.rsv1)
+            self._parts_kind = TEXT if opcode == frames.TEXT else BINARY
+            self._compressed = bool(first_byte & frames.RSV1)
         limit = self._limits.max_fragments
         if len(self._parts) == limit:
             self._violated(POLICY_VIOLATION, f"message of more than {limit} fragments")
             return
-        part = self._part(frame, first=first)
+        part = self._part(payload, first=first, final=final)
         if part is None:
             return
         self._parts_size += len(part)
         self._parts.append(part)
-        if frame.fin:
+        if final:
             data = b"".join(self._parts)
             self._parts = None
-            self._direct = self._deflate is None
+            self._whole = _WHOLE if self._deflate is None else _NOTHING
             if self._parts_kind is TEXT and not _is_utf8(data):
                 self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
                 return
             self.deliver(Message(self._parts_kind, data))
 
-    def _part(self, frame: WSFrame, *, first: bool) -> bytes | None:
+    def _part(self, payload: bytes, *, first: bool, final: bool) -> bytes | None:
         """Return what a frame adds to its message; None: it was a violation."""
         room = self._limits.max_message_size - self._parts_size
         if self._compressed and self._deflate is not None:
             try:
-                return self._deflate.decompress(
-                    frame.get_payload_as_bytes(), first=first, final=bool(frame.fin), room=room
-                )
+                return self._deflate.decompress(payload, first=first, final=final, room=room)
             except InflateError as error:
                 self._violated(TOO_BIG if error.too_big else INVALID_PAYLOAD, str(error))
                 return None
-        if frame.payload_size > room:
+        if len(payload) > room:
             self._violated(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
             return None
-        return frame.get_payload_as_bytes()
+        return payload
 
-    def _close_received(self, frame: WSFrame) -> None:
-        body = frame.get_payload_as_bytes()
+    def _close_received(self, body: bytes) -> None:
         code = int.from_bytes(body[:2], "big") if body else NO_CODE
-        if body and code != sendable(code):  # picows lets 0, 1006 and those above 4999 pass
+        if body and (len(body) == 1 or code != sendable(code)):
             self._violated(PROTOCOL_ERROR, "not a close code")
             return
-        if not self._close_sent:
-            self._close_sent = True
-            if body:
-                self._frames.send_close(code)  # type: ignore[arg-type]  # any int is taken
-            else:
-                self._frames.send(_CLOSE, b"")  # send_close() would write 1005
-            self._flush_control()
+        try:
+            reason = body[2:].decode()
+        except UnicodeDecodeError:
+            self._violated(INVALID_PAYLOAD, "close reason is not valid UTF-8")
+            return
+        self._write_close(body[:2])
         # The server closes the connection first (RFC 6455 section 7.1.1).
         if self._server_side:
-            self._frames.disconnect()
+            self._transport.close()
         self._limit_closing()
-        self._end(Close(code, body[2:].decode()))  # UTF-8 was checked by picows
+        self._end(Close(code, reason))
 
     def _violated(self, code: int, reason: str) -> None:
         if not self._ended:
             self._give_up(code, reason)
             self._end(Close(code, reason), violation=True)
 
-    def _violation_parsed(self, code: int, reason: str) -> None:
-        """Take note of what picows has found; the frame before it is still to be delivered."""
-        if self._ended:  # behind the peer's close frame
-            self._listen_no_more()
-        elif (closing := self._undelivered_close()) is not None:
-            # What is right behind it does not count (RFC 6455 section 5.5.1). The answer cannot
-            # wait: picows sends 1002 when we return, unless it has sent a close before.
-            self._send_close(closing, "")
-            self._listen_no_more()
-        else:
-            self._give_up(code, reason)
-            self._clock.call_soon(partial(self._end, Close(code, reason), violation=True))
-
-    def _undelivered_close(self) -> int | None:
-        """Return the code of a proper close frame that picows has read ahead."""
-        closing = self._protocol.transport.close_handshake
-        if closing is None or closing.recv is None:
-            return None
-        code: int = closing.recv.code or NO_CODE
-        return code if code in (NO_CODE, sendable(code)) else None
-
     def _failed(self) -> None:
         """Take note that something of ours has raised while a frame was delivered."""
-        _logger.exception("fault in the relay")  # noqa: LOG004 - called in picows' handler
+        _logger.exception("fault in the relay")  # noqa: LOG004 - called in an exception's handler
         if not self._ended:
             self._give_up(INTERNAL_ERROR, "internal error")
             self._end(Close(INTERNAL_ERROR, "internal error"))
@@ -356,36 +375,29 @@ class Endpoint(WSListener):
     def _give_up(self, code: int, reason: str) -> None:
         """Tell the peer why, and read nothing more but its end."""
         self._send_close(code, reason)
-        self._listen_no_more()
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            with contextlib.suppress(OSError):  # the peer has gone already
+                self._transport.write_eof()
+        # Closing with unread bytes would reset the connection, and the peer might never see why.
+        self.resume_reading()
         self._limit_closing()
 
-    def _listen_no_more(self) -> None:
-        self._gathering.give_up()
-        if self._batch.is_open:  # perhaps no further frame of this read is looked at
-            self._batch.close()
-        self._transport.set_protocol(Lingering(self._lost))
-        self.resume_reading()
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Take note that the transport is gone."""
-        self._lost()
-
-    def _lost(self) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the transport is gone; called by it."""
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._end(Close(LOST, "connection lost"))
         self._events.disconnected()
-        # What refers to us in a circle is let go, so that nothing waits for the collector.
-        del self._protocol, self._events
-        self._gathering.release()
-        self._log.release()
+        del self._events  # which refers to us in a circle: nothing shall wait for the collector
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
+        """Tell the user once that it is over; nothing is taken or sent any more."""
         if not self._ended:
             self._ended = True
-            self.deliver = _ignore
+            self._whole = _NOTHING
+            self.deliver = self._write = _ignore
             self.wake_at = NEVER
-            self._parts = None
+            self._parts = self._unfinished = None
             self._events.ended(close, violation=violation)
 
     # Sending
@@ -393,47 +405,52 @@ class Endpoint(WSListener):
     def send(self, message: Message) -> None:
         """Send one message; without effect after a close."""
         self.sent_messages += 1
-        sent_bytes = self.sent_bytes = self.sent_bytes + len(message.data)
-        pending = self._pending
-        if pending or self._batch.is_open:
-            if not self._in_batch:
-                self._gather()
-            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]  # opcode
-            if not self._in_batch:
-                self._gathering.flush()
+        if (
+            message.__class__ is not FramedMessage
+            or message.masked is not self._passes_masked
+            or (frame := message.frame) is None
+        ):
+            frame = self._frame(message)
+        if self._batch.is_open:
+            pending = self._pending
+            if not pending:
+                self._batch.add(self)
+            pending.append(frame)
         else:
-            self._frames.send(message.kind, message.data)  # type: ignore[arg-type]  # opcode
-            if pending:
-                self._gathering.flush()
+            write = self._write
+            write(frame)
+        sent_bytes = self.sent_bytes = self.sent_bytes + message.size
         if sent_bytes >= self.wake_at:
             self.wake_at = NEVER
             self._events.woken()
 
     def ping(self, payload: bytes) -> None:
         """Send a ping."""
-        self._frames.send_ping(payload)
-        self._flush_control()
+        self._write_control(frames.PING, payload)
 
     def flush(self) -> None:
         """Write what was gathered during a read; called by the ReadBatch."""
-        self._in_batch = False
+        pending = self._pending
+        if sum(map(len, pending)) <= _LARGE:
+            self._write(b"".join(pending))
+        elif self._write is not _ignore:
+            self._transport.writelines(pending)
+        pending.clear()
+
+    def _frame(self, message: Message) -> bytes:
+        data: bytes | bytearray | memoryview = message.data
+        first = frames.FIN | message.kind
+        if self._deflate is not None and len(data) >= self._deflate.min_size:
+            first |= frames.RSV1
+            data = self._deflate.compress(message.data)
+        return frames.write_frame(first, data, masked=self._client_side)
+
+    def _write_control(self, opcode: int, payload: bytes) -> None:
+        frame = frames.write_frame(frames.FIN | opcode, payload, masked=self._client_side)
         if self._pending:
-            self._gathering.flush()
-
-    def _gather(self) -> None:
-        """Have picows hand its frames over until the next flush."""
-        if self._batch.is_open:
-            self._in_batch = True
-            self._batch.add(self)
-        if not self._pending:
-            self._pending.append(b"")
-
-    def _flush_control(self) -> None:
-        """Have a control frame written, if it waits behind messages."""
-        if self._pending and not self._in_batch:
-            self._gather()
-            if not self._in_batch:
-                self._gathering.flush()
+            self._pending.append(frame)  # behind the messages of this read
+        else:
+            self._write(frame)
 
     # Closing
 
@@ -448,14 +465,17 @@ class Endpoint(WSListener):
     def abort(self, reason: str = "connection aborted") -> None:
         """Drop the connection without a word; it counts as lost."""
         self._end(Close(LOST, reason))
-        self._frames.disconnect(graceful=False)
+        self._transport.abort()
 
     def _send_close(self, code: int, reason: str) -> None:
+        self._write_close(sendable(code).to_bytes(2, "big") + reason_bytes(reason))
+
+    def _write_close(self, body: bytes) -> None:
         if not self._close_sent:
             self._close_sent = True
-            self._frames.send_close(sendable(code), reason_bytes(reason))  # type: ignore[arg-type]  # code
-            if self._pending:
-                self._gathering.flush()
+            self.flush()
+            self._write_control(frames.CLOSE, body)
+            self._write = _ignore
 
     def _limit_closing(self) -> None:
         if self._close_timer is None:

@@ -17,7 +17,7 @@ from wsgw_core.testing.fakes import as_message
 def add(ledger: Ledger, message: Message) -> None:
     """Do what Session.transmit does in place."""
     ledger.entries.append(message)
-    ledger.weight += len(message.data) + ledger.share
+    ledger.weight += message.size + ledger.share
 
 
 def bounded(max_messages: int, max_bytes: int) -> Ledger:

@@ -105,7 +105,7 @@ class JsonLinesConnection(OrderedConnection):
                 raise BackendUnavailable("not a line of the protocol")
 
     def _pass_on(self, message: Message) -> None:
-        if len(message.data) <= self._max_size:
+        if message.size <= self._max_size:
             self.receive(message)
         else:  # any other application would be asked for it too
             reason = f"the application's message is longer than {self._max_size} bytes"

@@ -1,0 +1,147 @@
+"""Frames as bytes (RFC 6455 section 5.2)."""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+
+from .close_codes import PROTOCOL_ERROR, TOO_BIG
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # not compiled for every platform
+    from websockets.utils import apply_mask
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+FIN = 0x80
+RSV1 = 0x40
+RESERVED = 0x70
+OPCODE = 0x0F
+MASK = 0x80
+
+_OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
+_SHORT, _MEDIUM, _LONG = 126, 1 << 16, 1 << 63
+_MEDIUM_HEAD = Struct("!BBH")
+_LONG_HEAD = Struct("!BBQ")
+_KEY = 4
+_PIECE = 4096  # from here on a view is cheaper than a copy
+
+
+class FrameError(Exception):
+    """The peer breaks the protocol or a limit.
+
+    Attributes:
+        code: the close code for it.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        super().__init__(reason)
+
+
+def head_size(size: int, *, masked: bool) -> int:
+    """Return how many bytes come before a payload of `size` bytes."""
+    length = 2 if size < _SHORT else 4 if size < _MEDIUM else 10
+    return length + _KEY if masked else length
+
+
+def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> tuple[int, int]:
+    """Return the size of a frame's payload, and where the frame ends.
+
+    Args:
+        data: bytes in which a frame begins at `position`. If they end before the size is known,
+            the frame's end is some place behind theirs.
+        position: see there.
+        masked: whether it must be; else it must not.
+        max_size: bound of the payload.
+
+    Raises:
+        FrameError: the frame breaks a rule or the bound.
+    """
+    available = len(data) - position
+    if available < 2:
+        return 0, len(data) + 1
+    second = data[position + 1]
+    if bool(second & MASK) != masked:
+        raise FrameError(PROTOCOL_ERROR, f"frame {'not ' if masked else ''}masked")
+    size = second & ~MASK
+    if size >= _SHORT:
+        if data[position] & CLOSE:
+            raise FrameError(PROTOCOL_ERROR, "control frame of more than 125 bytes")
+        width = 2 if size == _SHORT else 8
+        if available < 2 + width:
+            return 0, len(data) + 1
+        size = int.from_bytes(data[position + 2 : position + 2 + width], "big")
+        if not (_SHORT <= size < _MEDIUM if width == 2 else _MEDIUM <= size < _LONG):
+            raise FrameError(PROTOCOL_ERROR, "length of a frame not in its shortest form")
+    if size > max_size:
+        raise FrameError(TOO_BIG, f"frame longer than {max_size} bytes")
+    return size, position + head_size(size, masked=masked) + size
+
+
+def check_first_byte(first: int) -> None:
+    """Check the opcode, and that a control frame is whole; not the reserved bits.
+
+    Raises:
+        FrameError: the frame breaks a rule.
+    """
+    opcode = first & OPCODE
+    if opcode not in _OPCODES:
+        raise FrameError(PROTOCOL_ERROR, f"unknown opcode {opcode}")
+    if opcode & CLOSE and not first & FIN:
+        raise FrameError(PROTOCOL_ERROR, "fragmented control frame")
+
+
+def read_payload(frame: bytes, size: int, *, masked: bool) -> bytes:
+    """Return the payload of a whole frame, without its mask."""
+    start = len(frame) - size
+    if not masked:
+        return frame[start:]
+    key = frame[start - _KEY : start]
+    return apply_mask(frame[start:] if size < _PIECE else memoryview(frame)[start:], key)
+
+
+def write_frame(first: int, payload: bytes | bytearray | memoryview, *, masked: bool) -> bytes:
+    """Make a frame.
+
+    Args:
+        first: its first byte: FIN, reserved bits and opcode.
+        payload: not masked.
+        masked: whether to mask it, as clients do; with a fresh and unpredictable key.
+    """
+    size, mask = len(payload), MASK if masked else 0
+    if size < _SHORT:
+        head = bytes((first, mask | size))
+    elif size < _MEDIUM:
+        head = _MEDIUM_HEAD.pack(first, mask | 126, size)
+    else:
+        head = _LONG_HEAD.pack(first, mask | 127, size)
+    if masked:
+        key = os.urandom(_KEY)
+        return b"".join((head, key, apply_mask(payload, key)))
+    return b"".join((head, payload))
+
+
+class UnfinishedFrame:
+    """A frame whose end has not been read yet.
+
+    Args:
+        beginning: what has been read.
+        size: how long it must become before it is worth another look.
+    """
+
+    __slots__ = ("_missing", "_pieces")
+
+    def __init__(self, beginning: bytes, size: int) -> None:
+        self._pieces = [beginning]
+        self._missing = size - len(beginning)
+
+    def add(self, data: bytes) -> bytes:
+        """Add what was read; return all of it once it is long enough, nothing before."""
+        # many small reads shall not leave many small objects
+        if len(self._pieces[-1]) < _PIECE:
+            self._pieces[-1] += data
+        else:
+            self._pieces.append(data)
+        self._missing -= len(data)
+        return b"" if self._missing > 0 else b"".join(self._pieces)
