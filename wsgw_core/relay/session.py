@@ -665,7 +665,7 @@ class Session:
             " under way: the session is ended",
             self.id,
             message.kind.name.lower(),
-            len(message.data),
+            message.size,
         )
         self.close(INTERNAL_ERROR, "a message has ended several backends")
 
