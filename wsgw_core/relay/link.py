@@ -97,10 +97,10 @@ class Link:
                 self._unheard(message)
             return receive is not None
         try:
-            self._sizes[len(message.data) + 127 >> 7] += 1
+            self._sizes[message.size + 127 >> 7] += 1
         except IndexError:
             if self._sizes is not _NOWHERE:
-                self.backend.traffic.to_client.add_large(len(message.data))
+                self.backend.traffic.to_client.add_large(message.size)
         receive(message)
         return True
 

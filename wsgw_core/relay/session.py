@@ -240,7 +240,7 @@ class Session:
         """Send the client a message that came through the valves."""
         if self.client is not None and self._dismissed is None:
             self.client.send(message)
-            size = len(message.data)
+            size = message.size
             try:
                 self._account.inward[size + 127 >> 7] += 1
             except IndexError:

@@ -36,7 +36,7 @@ class FakeClient:
     @property
     def sent_bytes(self) -> int:
         """Bytes of these messages."""
-        return sum(len(message.data) for message in (*self.received, *self.received_late))
+        return sum(message.size for message in (*self.received, *self.received_late))
 
     def send(self, message: Message) -> None:
         """Record one message."""
