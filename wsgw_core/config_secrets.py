@@ -49,7 +49,7 @@ def with_secrets(
                 inner_type = model.model_fields[known[dashed]].annotation
                 result[key], inner = with_secrets(value, inner_type, origins, (*path, key))
                 problems += inner
-            elif not dashed.endswith(_SUFFIX) or secret not in secret_keys(model):
+            elif not names_secret_file(model, dashed):
                 result[key] = value
             elif secret in data or secret.replace("-", "_") in data:
                 problems.append(origins.problem((*path, dashed), f"is given as {secret!r} too"))
@@ -60,6 +60,11 @@ def with_secrets(
                 except ValueError as error:
                     problems.append(origins.problem((*path, dashed), str(error)))
     return result, problems
+
+
+def names_secret_file(model: type[BaseModel], key: str) -> bool:
+    """Tell whether a key, with dashes, names a file for one of a model's secrets."""
+    return key.endswith(_SUFFIX) and key.removesuffix(_SUFFIX) in secret_keys(model)
 
 
 def secret_keys(model: type[BaseModel]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from .config_problems import (
     model_in,
     unknown_key_text,
 )
+from .config_secrets import names_secret_file
 
 PREFIX = "WSGW_"
 
@@ -95,6 +96,8 @@ class _Reader:
         field_name = known_keys(model).get(key)
         if field_name:
             return model.model_fields[field_name].annotation
+        if names_secret_file(model, key):
+            return str
         if model.model_config.get("extra") == "allow" and key:
             return None  # an option of a plugin, which knows what it is
         raise _Misnamed(unknown_key_text(key, known_keys(model)))

@@ -117,6 +117,25 @@ def test_the_url_of_a_backend_may_stand_in_a_file(tmp_path: Path) -> None:
     assert (backend.url, backend.effective_id) == ("ws://joe:hush@a:1", "a-1")
 
 
+def test_a_token_of_an_operator_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    first = "WSGW_SERVER__ADMIN__TOKENS__0__"
+
+    config = load_config(
+        None,
+        {
+            "BE_URLS": "ws://a:1",
+            f"{first}NAME": "ops",
+            f"{first}ROLES": "read,operate",
+            f"{first}TOKEN_FILE": str(tmp_path / "token"),
+        },
+    )
+
+    [made] = config.server.admin.tokens
+    assert made.token.get_secret_value() == "0123456789abcdef"
+    assert made.roles == ("read", "operate")
+
+
 def test_a_missing_file_names_the_variable() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_config(None, {"WSGW_UPSTREAM__BACKENDS__0__URL_FILE": "/nowhere/url"})
