@@ -149,6 +149,11 @@ class FrontendOptions(Options):
     )
     write_timeout: Duration = _WRITE_TIMEOUT
     wite_timeout: Duration = _WITE_TIMEOUT
+    keepalive: Literal["per-leg", "end-to-end"] = Field(
+        default="per-leg",
+        description="who answers the pings of clients: the gateway at once, or their backend, so"
+        " that a client notices when it is not served",
+    )
     ping_time: Annotated[Duration, Field(gt=0)] | None = Field(
         default=30.0,
         description="a client that has been silent for so long is pinged; none: never",

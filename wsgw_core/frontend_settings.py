@@ -61,6 +61,7 @@ def handshake_settings(
         read_batch=read_batch,
         counters=counters,
         logger=logger,
+        end_to_end=server.frontend.keepalive == "end-to-end",
     )
 
 

@@ -22,13 +22,13 @@ from .frontend_settings import handshake_settings, make_admission
 from .loop_delay import LoopDelay
 from .metrics import GatewayCounters
 from .pool.backend_exchange import BackendExchange
-from .pool.backend_pool import BackendPool, PooledBackend
+from .pool.backend_pool import BackendPool
 from .pool.dialler import Dialler
 from .pool.discovery import Discoveries, Discovery, system_addresses
 from .pool.health import HealthChecks
 from .pool.open_backends import OpenBackends
 from .relay.dismissal import dismiss_all
-from .relay.drain import Drain
+from .relay.drain import Drains
 from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
@@ -66,7 +66,9 @@ class Gateway:
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
         self._admission: Admission | None = None
         self._tls: ServerTls | None = None
-        self._drains: dict[str, Drain] = {}
+        self._drains = Drains(
+            self._pool, self.sessions, lambda: self._config.drain.rate, self._logger
+        )
         self._opener: SessionOpener | None = None
         self._listener: Listener | None = None
         self._steering: Steering | None = None
@@ -147,7 +149,7 @@ class Gateway:
             exchange.discard()
             raise
         # Nothing can fail from here on, and nobody comes between.
-        exchange.carry_out(self._begin_drain)
+        exchange.carry_out(self._drains.begin)
         opener.serve_by(gates, environment)
         settings = self._handshake_settings(config, opener, admission)
         admission.trust(settings.proxies)
@@ -164,8 +166,7 @@ class Gateway:
         New clients are answered with 503 meanwhile. What clients have sent is still delivered;
         that and each client's answer are waited for as long as `limits.close-timeout`.
         """
-        for drain in self._drains.values():
-            drain.stop()
+        self._drains.stop()
         if self._listener is not None and self._opener is not None:
             self._opener.accepting = False
             reason = "gateway is stopping"
@@ -207,22 +208,7 @@ class Gateway:
         backend = self._pool.find(backend_id)
         if backend is None:
             raise KeyError(backend_id)
-        running = self._drains.get(backend_id)
-        if running is not None and not running.is_over:
-            return False
-        self._begin_drain(backend)
-        return True
-
-    def _begin_drain(self, backend: PooledBackend) -> None:
-        backend.enabled = False
-        self._drains[backend.id] = Drain(
-            backend,
-            self.sessions,
-            asyncio.get_running_loop(),
-            self._config.drain.rate,
-            others_usable=lambda: any(each.usable for each in self._pool.backends),
-            logger=self._logger,
-        )
+        return self._drains.begin(backend)
 
     @property
     def steering(self) -> Steering:
@@ -255,6 +241,7 @@ class Gateway:
             self._resolve_backend if self._components.plugins is not None else None,
             self.sessions,
             [SteeredFrontend(self._frontend_id(), opener)],
+            self._drains,
             failover=config.failover.enabled,
             stopping=lambda: not opener.accepting,
         )

@@ -69,7 +69,7 @@ class GatewayCounters:
         )
         self.mutual_blocks = counter(
             "mutual_blocks",
-            "Of the slow clients, those whose backend did not read either: both only wrote.",
+            "Of the slow clients, those that were not read either, for their backend's sake.",
         )
         self.dead_clients_dropped = counter(
             "dead_clients_dropped",

@@ -11,6 +11,7 @@ from .api import ConfigurationError
 from .components import BackendComponent
 from .pool.backend_pool import PooledBackend
 from .pool.open_backends import OpenBackends
+from .relay.drain import Drains
 from .relay.session import Session
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
@@ -58,6 +59,7 @@ class Steering:
             ConfigurationError. None: backends cannot be added.
         sessions: all sessions.
         frontends: where clients come in.
+        drains: empties backends.
         failover: whether sessions may move from one backend to another.
         stopping: tells whether the gateway is about to end.
     """
@@ -68,6 +70,7 @@ class Steering:
         resolve: Callable[[Any], BackendComponent] | None,
         sessions: SessionTable,
         frontends: Iterable[SteeredFrontend],
+        drains: Drains,
         *,
         failover: bool,
         stopping: Callable[[], bool],
@@ -76,6 +79,7 @@ class Steering:
         self._resolve = resolve
         self.sessions = sessions
         self.frontends: Mapping[str, SteeredFrontend] = {each.id: each for each in frontends}
+        self._drains = drains
         self._failover = failover
         self._stopping = stopping
 
@@ -143,6 +147,16 @@ class Steering:
         leaving = self._sessions_of(backend)
         await _move(leaving, backend.id)
         return len(leaving)
+
+    def drain(self, backend: PooledBackend) -> bool:
+        """Empty a backend without haste; False: that is under way already.
+
+        Raises:
+            NotSupported: failover is switched off.
+        """
+        if not self._failover:
+            raise NotSupported
+        return self._drains.begin(backend)
 
     def fail_over_session(self, session: Session) -> bool:
         """Move one session; tell whether it had a backend to leave.

@@ -413,7 +413,7 @@ def test_headers_that_are_dropped_are_those_of_the_code(page: Any) -> None:
 
 def test_headers_that_are_added_are_those_of_the_code(page: Any, root: Path) -> None:
     text = page("reference/headers.md")
-    code = (root / "wsgw_core" / "relay" / "session.py").read_text("utf-8")
+    code = (root / "wsgw_core" / "relay" / "dial_requests.py").read_text("utf-8")
     assert set(re.findall(r"X-Wsgw-\w+", code)) == set(re.findall(r"X-Wsgw-\w+", text))
     assert GatewayConfig.model_validate(ONE_BACKEND).server.reconnect_header in text
 

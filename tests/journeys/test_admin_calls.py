@@ -173,6 +173,7 @@ class TestBackends:
             "disable": NO_ACTION,
             "enable": FAILED,
             "failover": NO_ACTION,
+            "drain": FAILED,
             "reset": FAILED,
             "delete": NO_ACTION,
         }.items():
@@ -194,6 +195,33 @@ class TestBackends:
             assert served.request.headers["X-Balancer-Reconnect"] == "1"
             await client.send("moved")
             assert await served.recv() == "moved"
+
+    async def test_drain_empties_it_without_haste(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        async with connect(gateway.url) as client:
+            served = await blue.connection()
+            await client.send("before")
+            assert await served.recv() == "before"
+            assert await operator.post("/backend/drain/blue") == SUCCESS
+            assert await operator.post("/backend/drain/blue") == NO_ACTION
+            assert not (await backend_row(operator, "blue"))["enabled"]
+            await served.send("answer")
+            assert await client.recv() == "answer"
+            await client.send("meanwhile")
+            moved = await green.connection()
+            assert await moved.recv() == "meanwhile"
+            assert moved.request is not None
+            assert moved.request.headers["X-Wsgw-Replayed"] == "0"
+            await served.wait_closed()
+            assert served.close_code == 1001
+            assert (await backend_row(operator, "blue"))["activeConnections"] == 0
+            assert await operator.post("/backend/enable/blue") == SUCCESS
+            assert await operator.post("/backend/drain/blue") == SUCCESS
 
     async def test_reset(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
@@ -254,6 +282,8 @@ class TestBackends:
         operator = await start_admin(gateway)
         async with connect(gateway.url) as client:
             await blue.connection()
+            answer = await operator.call("POST", f"/backend/drain/{blue.id}")
+            assert answer.status == 501
             answer = await operator.call("POST", f"/backend/failover/{blue.id}")
             assert answer.status == 501
             assert answer.json == {"result": "failed", "reason": "NotImplemented"}

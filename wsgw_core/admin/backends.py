@@ -90,6 +90,17 @@ class BackendCalls:
             return not_implemented()
         return success() if moved else no_action_required()
 
+    async def drain(self, request: web.Request) -> web.Response:
+        """Empty a backend without haste."""
+        backend = self._steering.find_backend(request.match_info["id"])
+        if backend is None:
+            return failed()
+        try:
+            begun = self._steering.drain(backend)
+        except NotSupported:
+            return not_implemented()
+        return success() if begun else no_action_required()
+
     async def reset(self, request: web.Request) -> web.Response:
         """Have a backend tried again at once."""
         backend = self._steering.find_backend(request.match_info["id"])

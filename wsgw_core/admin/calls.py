@@ -75,6 +75,15 @@ CALLS = (
         unknown=_NO_ACTION,
     ),
     Call(
+        "backends.drain",
+        "POST",
+        "/backend/drain/{id}",
+        "operate",
+        "no new sessions for a backend, and move those it has when they are quiet;"
+        " enable it to call that off",
+        unknown=_FAILED,
+    ),
+    Call(
         "backends.reset",
         "POST",
         "/backend/reset/{id}",

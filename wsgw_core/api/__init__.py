@@ -23,6 +23,7 @@ from .backend import (
     DialRequest,
     Headers,
     Limits,
+    PingableConnection,
     Sink,
 )
 from .errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "Options",
     "OrderedConnection",
     "OutOfResources",
+    "PingableConnection",
     "PluginContext",
     "PluginError",
     "ReadBatch",

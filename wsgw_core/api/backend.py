@@ -139,6 +139,20 @@ class BackendConnection(Protocol):
 
 
 @runtime_checkable
+class PingableConnection(BackendConnection, Protocol):
+    """A connection whose backend can be asked for a sign of life, for `keepalive: end-to-end`."""
+
+    def ping(self, on_answer: Callable[[], object], /) -> None:
+        """Ask the backend; after `start()`.
+
+        Args:
+            on_answer: called once the backend has answered, not before this returns, and not after
+                the end. Asked again before that, only the last one need be called.
+        """
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """One configured backend. Made by the factory that a plugin registered."""
 

@@ -19,6 +19,7 @@ class ClientSocket:
         on_gone: called once, when the transport is gone.
         ticket: given back then.
         limits, clock, read_batch: see Endpoint.
+        end_to_end: whether pings are passed on to the backend.
 
     Attributes:
         endpoint: the connection.
@@ -28,6 +29,7 @@ class ClientSocket:
 
     __slots__ = (
         "_clock",
+        "_end_to_end",
         "_on_gone",
         "_others",
         "_session",
@@ -46,11 +48,14 @@ class ClientSocket:
         limits: Limits,
         clock: Clock,
         read_batch: ReadBatch,
+        *,
+        end_to_end: bool = False,
     ) -> None:
         self._session = session
         self._on_gone = on_gone
         self._ticket = ticket
         self._clock = clock
+        self._end_to_end = end_to_end
         self._others = 0  # frames that are neither a whole message nor a pong
         self.blocked_since: float | None = None
         self.pongs = 0
@@ -61,6 +66,8 @@ class ClientSocket:
         """Start the session, then read, beginning with bytes that came behind the handshake."""
         self._session.start(self.endpoint)
         self.endpoint.deliver = self._session.client_message
+        if self._end_to_end:
+            self.endpoint.on_ping = self._session.client_pinged
         self.endpoint.begin(first_bytes)
 
     def close(self, code: int, reason: str = "") -> None:
@@ -94,11 +101,6 @@ class ClientSocket:
     def silent_for(self, seconds: float) -> bool:
         """See Endpoint."""
         return self.endpoint.silent_for(seconds)
-
-    @property
-    def is_held_for_backend(self) -> bool:
-        """Whether the client is not read since its backend reads too slowly."""
-        return self._session.backend_is_slow
 
     def ping(self) -> Backlog:
         """Ask for a sign of life; return what tells whether it gets through."""

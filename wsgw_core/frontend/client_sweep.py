@@ -121,7 +121,7 @@ class ClientSweep:
             self._close(client, _GOING_AWAY, "session has lasted long enough")
         elif blocked is not None and self._is_too_slow(now - blocked):
             self._counters.slow_clients_closed.value += 1
-            self._counters.mutual_blocks.value += client.is_held_for_backend
+            self._counters.mutual_blocks.value += held
             self._close(client, _POLICY_VIOLATION, "nothing was read for too long")
         elif self._is_idle(client, watched, now):
             self._counters.idle_clients_closed.value += 1

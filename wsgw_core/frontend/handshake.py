@@ -49,6 +49,7 @@ class HandshakeSettings:
     read_batch: ReadBatch
     counters: GatewayCounters
     logger: logging.Logger
+    end_to_end: bool = False
 
 
 class ClientHandshake(asyncio.Protocol):
@@ -228,6 +229,7 @@ class ClientHandshake(asyncio.Protocol):
             settings.limits,
             self._loop,
             settings.read_batch,
+            end_to_end=settings.end_to_end,
         )
         self._register(client)
         deflate = settings.compression.agreed(asked.extensions)

@@ -7,7 +7,12 @@ session        one client's life: which states it can be in says `session_state`
 ledger         what the backend still owes an acknowledgement for; sent again after a failover
 link           the session's end of one backend connection; dead once another has replaced it
 valve chain    the plugins that see and change messages
-failover       how long another backend is looked for, and how often
+failover       looks for another backend: how long, and how often
+poison         which message backends may have died of; a cautious replay sends such ones one by one
+closing flush  gives the backend what a client has left, then the client's close
+planned move   waits until a session can leave its backend and nobody misses anything; a drain has
+               all sessions of a backend do so
+dismissal      closes all clients of a gateway that stops
 session table  all sessions of a gateway
 
 A message's way is a chain of plain calls, from one socket's callback to the other socket's write.

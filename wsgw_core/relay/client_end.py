@@ -24,6 +24,10 @@ class ClientEnd(Protocol):
         """Send one message."""
         ...
 
+    def pong(self, payload: bytes, /) -> None:
+        """Answer a ping that was passed on."""
+        ...
+
     def close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake; any code is taken and made sendable."""
         ...

@@ -13,7 +13,7 @@ from ..api import Clock
 from .session_table import SessionTable
 
 if TYPE_CHECKING:
-    from ..pool.backend_pool import PooledBackend
+    from ..pool.backend_pool import BackendPool, PooledBackend
     from .session import Session
 
 _SHORTEST_STEP = 0.02  # seconds
@@ -60,7 +60,9 @@ class Drain:
     @property
     def is_over(self) -> bool:
         """Whether it was stopped, or the backend was enabled again."""
-        return self._timer is None or self._backend.enabled
+        if self._backend.enabled:
+            self.stop()  # before it is disabled again
+        return self._timer is None
 
     def stop(self) -> None:
         """Let those that have not begun to move stay."""
@@ -69,7 +71,7 @@ class Drain:
             self._timer = None
 
     def _go_on(self) -> None:
-        if self._backend.enabled:
+        if self._backend.enabled or (self._backend.removed and not self._backend.active):
             self._timer = None
             return
         if not self._backend.active:
@@ -94,3 +96,51 @@ class Drain:
         begun = 0
         while self._round and begun < self._at_once:
             begun += self._round.popleft().move()
+
+
+class Drains:
+    """The backends of one gateway that are being drained.
+
+    Args:
+        pool: all backends.
+        table: all sessions.
+        rate: returns how many sessions begin to move each second.
+        logger: see Drain.
+    """
+
+    def __init__(
+        self,
+        pool: BackendPool,
+        table: SessionTable,
+        rate: Callable[[], float],
+        logger: logging.Logger,
+    ) -> None:
+        self._pool = pool
+        self._table = table
+        self._rate = rate
+        self._logger = logger
+        self._running: dict[PooledBackend, Drain] = {}
+
+    def begin(self, backend: PooledBackend) -> bool:
+        """Send no new session to a backend, and have its sessions move to others one by one.
+
+        Undone by enabling the backend again. False: that is under way already.
+        """
+        self._running = {each: drain for each, drain in self._running.items() if not drain.is_over}
+        if backend in self._running:
+            return False
+        backend.enabled = False
+        self._running[backend] = Drain(
+            backend,
+            self._table,
+            asyncio.get_running_loop(),
+            self._rate(),
+            others_usable=lambda: any(each.usable for each in self._pool.backends),
+            logger=self._logger,
+        )
+        return True
+
+    def stop(self) -> None:
+        """Let all sessions stay that have not begun to move."""
+        for drain in self._running.values():
+            drain.stop()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..api import BackendDeclined, Close, DialRequest, Handshake, Headers, Message
+from ..api import BackendDeclined, Close, Handshake, Headers, Message
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
 from ..websocket.close_codes import (
@@ -20,10 +20,12 @@ from ..websocket.close_codes import (
 from .cautious_replay import CautiousReplay
 from .client_end import ClientEnd
 from .closing_flush import ClosingFlush, told_to_backend
+from .dial_requests import DialRequests
 from .environment import RelayEnvironment
 from .failover import Failover
 from .ledger import Ledger
 from .link import Link
+from .passed_pings import PassedPings
 from .planned_move import PlannedMove
 from .poison import Deaths
 from .read_holds import Hold, ReadHolds
@@ -67,16 +69,16 @@ class Session:
         "_expiry_timer",
         "_failover",
         "_flush",
-        "_headers",
         "_ledger",
         "_link",
         "_move",
+        "_pings",
         "_proved",
+        "_requests",
         "_send",
         "_sent_messages",
         "_stable_timer",
         "_state",
-        "_task",
         "_valves",
         "_view",
         "client",
@@ -95,7 +97,7 @@ class Session:
         self.id = session_id
         self.path = handshake.path
         self.peer = handshake.peer
-        self._headers = handshake.headers
+        self._requests = DialRequests(session_id, handshake)
         self.subprotocol: str | None = None
         self.reconnects = 0
         self.plugin_state: dict[str, Any] | None = None
@@ -123,15 +125,15 @@ class Session:
         self._backend_holds = ReadHolds()
         self._backend_close: Close | None = None
         self._failover: Failover | None = None
+        self._pings: PassedPings | None = None
         self._proved = False  # the backend, since the last dial
         self._stable_timer: asyncio.TimerHandle | None = None
         self._flush: ClosingFlush | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
 
     # Beginning
 
-    async def open(self, subprotocols: tuple[str, ...]) -> Headers:
+    async def open(self) -> Headers:
         """Make the valves and dial the first backend; return headers for the client's answer.
 
         Raises:
@@ -143,9 +145,8 @@ class Session:
         if environment.valves:
             self._valves = SessionValves(self, environment)
             self.client_message = self._valves.transmit
-        request = DialRequest(self.id, self.path, self._dial_headers(), subprotocols, self.peer)
         dialled = await environment.dialler.dial(
-            request, Link, timeout=environment.failover.dial_timeout
+            self._requests.first(), Link, timeout=environment.failover.dial_timeout
         )
         if self._state is State.ENDED:
             dialled.connection.close(GOING_AWAY)
@@ -177,6 +178,12 @@ class Session:
         else:
             self._hold_backend(Hold.OTHER_SIDE_SLOW)
 
+    def client_pinged(self, payload: bytes) -> None:
+        """Have the backend answer a ping."""
+        if self._pings is None:
+            self._pings = PassedPings(self._answer_ping)
+        self._pings.received(payload, self._link.connection if self._link is not None else None)
+
     def client_closed(self, close: Close, *, violation: bool = False) -> None:
         """Give the backend what is left, then the client's close.
 
@@ -186,7 +193,7 @@ class Session:
         """
         if self._state is State.ENDED:
             return
-        self.client = None
+        self.client = self._pings = None
         if self._dismissed is None:
             side = "gateway" if violation else "client"
             self._environment.counters.count_close(side, close.code)
@@ -396,7 +403,7 @@ class Session:
     @property
     def headers(self) -> Headers:
         """The client's end-to-end headers."""
-        return self._headers
+        return self._requests.client_headers
 
     @property
     def backend_id(self) -> str | None:
@@ -404,19 +411,14 @@ class Session:
         return self._link.backend.id if self._link is not None else None
 
     @property
-    def is_held(self) -> bool:
-        """Whether it has lost its backend and has no other yet."""
-        return self._state in (State.HOLDING, State.FLUSH_HOLDING)
-
-    @property
     def client_is_held(self) -> bool:
         """Whether the client is not read for now."""
         return bool(self._client_holds)
 
     @property
-    def backend_is_slow(self) -> bool:
-        """Whether the client is not read since the backend takes no more for now."""
-        return Hold.OTHER_SIDE_SLOW in self._client_holds
+    def client_is_slow(self) -> bool:
+        """Whether the backend is not read since the client takes no more for now."""
+        return Hold.OTHER_SIDE_SLOW in self._backend_holds
 
     @property
     def unacknowledged(self) -> int:
@@ -493,6 +495,8 @@ class Session:
             self._give_the_rest()
         if self._backend_holds:
             connection.pause()
+        if self._pings is not None:
+            self._pings.pass_on(connection)
         if self._state is State.FLUSHING and self._flush is not None:
             self._flush.passed_on = False
             self._close_flushed()
@@ -523,6 +527,10 @@ class Session:
         """
         return self._valves.receive if self._valves is not None else None
 
+    def _answer_ping(self, payload: bytes) -> None:
+        if self.client is not None and self._dismissed is None:
+            self.client.pong(payload)
+
     def _let_go(self) -> PooledBackend:
         """Sever the link to the backend; the connection's end is somebody else's business."""
         assert self._link is not None  # noqa: S101 - for the type checker
@@ -530,6 +538,8 @@ class Session:
         link.sever()
         self.count_traffic()
         self._account.move(None)
+        if self._pings is not None:
+            self._pings.pass_on(None)
         self._cautious = None
         if self._move is not None:
             self._move.stop()
@@ -562,38 +572,38 @@ class Session:
         else:
             self._failover.lost_again(lost)
             self._failover.lost_at = now
-        self._task = asyncio.get_running_loop().create_task(self._recover(self._failover))
+        self._failover.search(self._dial_again, environment.clock, self._resume, self._not_found)
 
-    async def _recover(self, failover: Failover) -> None:
-        """Find another backend and go on there, or end the session."""
-        try:
-            dialled = await failover.find(self._dial_again, self._environment.clock)
-            self._task = None
-            self._resume(dialled, failover)
-        except BackendDeclined as declined:
-            self._task = None
-            self.close(POLICY_VIOLATION, f"declined by the backend with status {declined.status}")
-        except NoBackend as error:
-            self._task = None
+    def _not_found(self, failover: Failover, error: Exception) -> None:
+        """End the session: no other backend serves it."""
+        if isinstance(error, BackendDeclined):
+            self.close(POLICY_VIOLATION, f"declined by the backend with status {error.status}")
+        elif isinstance(error, NoBackend):
             self._environment.counters.holds_expired.value += 1
             self._log("no backend: %s", error, reason=str(error))
             self.close(TRY_AGAIN_LATER, "no backend available")
-        except Exception:
-            self._task = None
-            self._environment.logger.exception("session %s: fault in the failover", self.id)
+        else:
+            self._environment.logger.error(
+                "session %s: fault in the failover", self.id, exc_info=error
+            )
             self.close(INTERNAL_ERROR, "internal error")
 
     async def _dial_again(self, deadline: float | None, last: PooledBackend) -> Dialled[Link]:
         environment = self._environment
         return await environment.dialler.dial(
-            self._reconnect_request(),
+            self._requests.again(
+                self.subprotocol,
+                self._ledger.replayable,
+                reconnect_header=environment.reconnect_header,
+            ),
             Link,
             timeout=environment.failover.dial_timeout,
             deadline=deadline,
             last=last,
         )
 
-    def _resume(self, dialled: Dialled[Link], failover: Failover) -> None:
+    def _resume(self, failover: Failover, dialled: Dialled[Link]) -> None:
+        """Go on with another backend."""
         environment = self._environment
         self._state = after(self._state, Event.BACKEND_READY)
         self.reconnects += 1
@@ -631,21 +641,6 @@ class Session:
             self._backend_proved()
         if self._cautious is not None:
             self._cautious.begin()
-
-    def _dial_headers(self) -> Headers:
-        return (*self._headers, ("X-Wsgw-Session", self.id))
-
-    def _reconnect_request(self) -> DialRequest:
-        replayed = self._ledger.replayable
-        headers = (
-            *self._dial_headers(),
-            (self._environment.reconnect_header, "1"),
-            ("X-Wsgw-Replayed", str(replayed)),
-        )
-        offers = (self.subprotocol,) if self.subprotocol else ()
-        return DialRequest(
-            self.id, self.path, headers, offers, self.peer, reconnect=True, replayed=replayed
-        )
 
     def _leave(self) -> None:
         """Tell the backend that the session moves; its end is waited for."""
@@ -718,9 +713,8 @@ class Session:
         """Let go of everything; the last thing that a session does."""
         environment = self._environment
         self._state = after(self._state, event)
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if self._failover is not None:
+            self._failover.stop()
         for timer in (self._stable_timer, self._expiry_timer):
             if timer is not None:
                 timer.cancel()
@@ -730,7 +724,7 @@ class Session:
             self._flush = None
         self.count_traffic()
         self._sent_messages, self._client_end = self.messages_sent, None
-        self.client = None
+        self.client = self._pings = None
         left = len(self._ledger)
         environment.counters.undelivered.value += left
         environment.table.remove(self)

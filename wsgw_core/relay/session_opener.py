@@ -60,7 +60,7 @@ class SessionOpener:
         await self._ask_gates(handshake)
         session = Session(secrets.token_urlsafe(18), handshake, self.environment)
         try:
-            return session, await session.open(handshake.subprotocols)
+            return session, await session.open()
         except BackendDeclined as declined:
             headers = tuple(
                 (name, value) for name, value in declined.headers if name.lower() in _PASSED_ON

@@ -40,11 +40,6 @@ class SessionTable:
             async with asyncio.timeout(timeout):
                 await self._empty.wait()
 
-    @property
-    def held(self) -> int:
-        """How many have no backend now; looks at each."""
-        return sum(session.is_held for session in self._sessions.values())
-
     def __len__(self) -> int:
         return len(self._sessions)
 

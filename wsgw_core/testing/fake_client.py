@@ -13,6 +13,7 @@ class FakeClient:
     Attributes:
         received: the messages sent to the client before it was closed.
         received_late: those sent after that; a real client would not see them.
+        pongs: the payloads of the pings that were answered.
         closes: every close, in order; a correct session closes once.
         reading: False while the session does not want to hear from the client.
         pauses: how often reading was paused.
@@ -21,6 +22,7 @@ class FakeClient:
     def __init__(self, *, patience: float = FAKE_PATIENCE) -> None:
         self.received: list[Message] = []
         self.received_late: list[Message] = []
+        self.pongs: list[bytes] = []
         self.closes: list[Close] = []
         self.reading = True
         self.pauses = 0
@@ -41,6 +43,11 @@ class FakeClient:
     def send(self, message: Message) -> None:
         """Record one message."""
         (self.received_late if self.closes else self.received).append(message)
+        self._watch.changed()
+
+    def pong(self, payload: bytes) -> None:
+        """Record the answer to a ping."""
+        self.pongs.append(payload)
         self._watch.changed()
 
     def close(self, code: int, reason: str = "") -> None:

@@ -36,6 +36,7 @@ class FakeConnection:
         acknowledged: how many were reported as delivered.
         started, paused: what the session wants.
         close_request: the session's close, once it came; its first, if it closes again.
+        pings: what the session wants to be called when its pings are answered.
         ended: what was reported as the end.
         faults: what the session did against the contract, each also raised as AssertionError.
     """
@@ -60,6 +61,7 @@ class FakeConnection:
         self.paused = False
         self.close_request: Close | None = None
         self.ended: Close | None = None
+        self.pings: list[Callable[[], object]] = []
         self.faults: list[str] = []
         self.acknowledge_at_once = acknowledge
         self.answer_close = answer_close
@@ -108,6 +110,11 @@ class FakeConnection:
         """See BackendConnection."""
         self.paused = False
         self._soon(self._pass_on)
+        self._watch.changed()
+
+    def ping(self, on_answer: Callable[[], object], /) -> None:
+        """See PingableConnection; the test calls what is in `pings`, as the answer."""
+        self.pings.append(on_answer)
         self._watch.changed()
 
     def close(self, code: int, reason: str = "") -> None:

@@ -95,6 +95,8 @@ class Endpoint(asyncio.Protocol):
 
     Attributes:
         deliver: called with each message received; set it before `begin`.
+        on_ping: called with the payload of each ping, to be answered by `pong`; None: each is
+            answered at once.
         sent_messages, sent_bytes: all that was ever sent.
         wake_at: `events.woken` is called by the message with which `sent_bytes` reaches it, and it
             becomes NEVER.
@@ -130,6 +132,7 @@ class Endpoint(asyncio.Protocol):
         "_whole",
         "_write",
         "deliver",
+        "on_ping",
         "sent_bytes",
         "sent_messages",
         "wake_at",
@@ -146,6 +149,7 @@ class Endpoint(asyncio.Protocol):
         self._batch = read_batch
         self._begun = False
         self.deliver: Callable[[Message], object] = _ignore
+        self.on_ping: Callable[[bytes], object] | None = None
         self.sent_messages = 0
         self.sent_bytes = 0
         self.wake_at = NEVER
@@ -287,7 +291,8 @@ class Endpoint(asyncio.Protocol):
         if reserved and not (reserved == frames.RSV1 and self._may_be_compressed(opcode)):
             self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
         elif opcode == frames.PING:
-            self._write_control(frames.PONG, payload)
+            answer = self.on_ping or self.pong
+            answer(payload)
         elif opcode == frames.PONG:
             self._events.pong_received(payload)
         elif opcode == frames.CLOSE:
@@ -396,6 +401,7 @@ class Endpoint(asyncio.Protocol):
             self._ended = True
             self._whole = _NOTHING
             self.deliver = self._write = _ignore
+            self.on_ping = None
             self.wake_at = NEVER
             self._parts = self._unfinished = None
             self._events.ended(close, violation=violation)
@@ -423,6 +429,10 @@ class Endpoint(asyncio.Protocol):
         if sent_bytes >= self.wake_at:
             self.wake_at = NEVER
             self._events.woken()
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping."""
+        self._write_control(frames.PONG, payload)
 
     def ping(self, payload: bytes) -> None:
         """Send a ping."""
@@ -498,6 +508,11 @@ class Endpoint(asyncio.Protocol):
     def silent_for(self, seconds: float) -> bool:
         """Whether not one byte has come for so long, those of unfinished frames included."""
         return is_silent(self._transport, seconds)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the system has taken all that was sent."""
+        return not self._transport.get_write_buffer_size()
 
     def backlog(self) -> Backlog:
         """Return what tells whether the peer takes what waits for it."""

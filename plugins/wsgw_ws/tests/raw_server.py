@@ -147,8 +147,10 @@ async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIte
     """
     raw = RawServer(act)
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         tasks.add(asyncio.get_running_loop().create_task(raw.serve(reader, writer)))
 
     listening = socket.create_server(("127.0.0.1", 0))
@@ -164,6 +166,9 @@ async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIte
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()  # a task may have been cancelled while it waited for the end
+        await asyncio.sleep(0)
 
 
 async def dial(

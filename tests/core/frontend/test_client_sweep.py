@@ -20,7 +20,6 @@ class FakeSocket:
         self.activity = 0
         self.is_open = True
         self.is_held = False
-        self.is_held_for_backend = False
         self.blocked_since: float | None = None
         self.pongs = 0
         self.ponged_at: float | None = None
@@ -247,7 +246,7 @@ class TestSlow:
         bench = Bench(slow_timeout=8)
         (client,) = bench.clients
         client.blocked_since = 0.0
-        client.is_held = client.is_held_for_backend = True
+        client.is_held = True
         await asyncio.sleep(20)
         assert client.closed
         assert bench.counters.mutual_blocks.value == 1

@@ -106,7 +106,12 @@ class RelayBench:
             drain=drain or DrainOptions(),
             reconnect_header="X-Balancer-Reconnect",
             dialler=Dialler(
-                BackendPool(self.pooled), self.failover.retry_statuses, self.counters, logger
+                BackendPool(self.pooled),
+                self.failover.retry_statuses,
+                self.counters,
+                logger,
+                max_at_once=self.failover.max_concurrent_dials,
+                spacing=self.failover.dial_spacing,
             ),
             valves=tuple(valves),
             listeners=tuple(listeners),
@@ -137,7 +142,7 @@ class RelayBench:
     async def dial(self) -> Session:
         """Give the session its first backend; the client is not answered yet."""
         self.session = Session("session-1", self.handshake, self.environment)
-        await self.session.open(self.handshake.subprotocols)
+        await self.session.open()
         return self.session
 
     def say(self, *contents: Message | str | bytes) -> None:

@@ -33,7 +33,7 @@ class DrainBench(RelayBench):
     async def fill(self, count: int) -> DrainBench:
         for number in range(count):
             session = Session(f"session-{number}", self.handshake, self.environment)
-            await session.open(())
+            await session.open()
             self.clients.append(FakeClient())
             session.start(self.clients[-1])
             self.sessions.append(session)

@@ -138,6 +138,7 @@ class World:
         self.ended_at = 0.0
         self.excuses: set[str] = set()
         self.drops = 0
+        self.injected = 0
         self.dismissed = False
         self.terminated: list[Close] = []
 
@@ -239,6 +240,7 @@ class World:
         if not self.bench.ended:
             self.bench.session.view().send_to_backend(as_message(str(self.said)))
             self.said += 1
+            self.injected += 1
 
     def dismiss(self, _number: int) -> None:
         self.dismissed |= self.bench.session.client is not None
@@ -298,6 +300,7 @@ class World:
                 assert told is (state is State.LEAVING)
         if not self.bench.ended:
             assert self.bench.session.unacknowledged == self.said - self.settled
+            assert self.bench.session.unacknowledged <= LEDGER_MESSAGES + self.injected
             assert self.bench.session.messages_received == self.said
             assert self.terminated == []
             if self.said == self.settled and self.left is None:

@@ -91,6 +91,14 @@ class Acknowledgement:
             self._checkpoints.append((now, self.asked, self.asked_bytes))
         return True
 
+    def acknowledge(self, now: float, sent: int, sent_bytes: int) -> None:
+        """Do as if a pong had answered a ping behind everything sent so far."""
+        self._waiting_since = None
+        self._lived_at = now
+        self.asked, self.asked_bytes = sent, sent_bytes
+        if sent != self.acknowledged:
+            self._checkpoints.append((now, sent, sent_bytes))
+
     def waited(self, now: float) -> float:
         """Return for how many seconds the ping has been unanswered, since the last excuse."""
         return 0.0 if self._waiting_since is None else now - self._waiting_since

@@ -23,6 +23,7 @@ from wsgw_core.websocket import TlsTransport, make_scratch
 from .connection import WebSocketConnection
 from .handshake import Answer, ClientHandshake
 from .pinger import Pinger
+from .pong_record import PongRecord
 from .settings import WebSocketSettings
 from .violations import Violations
 
@@ -44,6 +45,7 @@ class WebSocketBackend:
         self._connections: set[WebSocketConnection] = set()
         self._one_less = asyncio.Event()
         self._violations = Violations(context)
+        self._pongs = PongRecord(settings.without_pongs, context)
         self._pinger = Pinger(
             context.clock, context.logger, settings.ack_interval, settings.ping_time
         )
@@ -56,6 +58,8 @@ class WebSocketBackend:
 
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
         """Dial; raises BackendUnavailable and BackendDeclined."""
+        if self._pongs.refused:
+            raise BackendUnavailable("answers no pings")
         handshake, answer = await self._shake_hands(request)
         connection = WebSocketConnection(
             handshake,
@@ -64,6 +68,7 @@ class WebSocketBackend:
             self._settings,
             self._context,
             self._pinger,
+            self._pongs,
             self._violations,
             self._forget,
         )

@@ -10,10 +10,12 @@ from wsgw_core.websocket import Backlog, Endpoint, EndpointEvents
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
 from .pinger import Pinger
+from .pong_record import PongRecord
 from .settings import WebSocketSettings
 from .violations import Violations
 
 _LOST = 1006
+_DOUBTS = 3  # times the ping timeout: an application may be busy
 
 
 class WebSocketConnection:
@@ -24,7 +26,7 @@ class WebSocketConnection:
         answer: the backend's 101 answer.
         sink: the session.
         settings, context: the backend's.
-        pinger, violations: shared by the backend's connections.
+        pinger, pongs, violations: shared by the backend's connections.
         on_over: called once, at the end.
 
     Attributes:
@@ -38,15 +40,19 @@ class WebSocketConnection:
         "_backlog",
         "_clock",
         "_deflate",
+        "_doubtful_since",
         "_endpoint",
         "_handshake",
         "_heard",
         "_hurry_after",
+        "_on_answer",
+        "_on_answer_later",
         "_on_over",
         "_over",
         "_paused",
         "_ping_timeout",
         "_pinger",
+        "_pongs",
         "_rest",
         "_settings",
         "_sink",
@@ -66,6 +72,7 @@ class WebSocketConnection:
         settings: WebSocketSettings,
         context: BackendContext,
         pinger: Pinger,
+        pongs: PongRecord,
         violations: Violations,
         on_over: Callable[[WebSocketConnection], None],
     ) -> None:
@@ -84,7 +91,12 @@ class WebSocketConnection:
         self._settings = settings
         self._clock = context.clock
         self._pinger = pinger
+        self._pongs = pongs
+        self._doubtful_since: float | None = None  # while no pong has ever come
         self._on_over = on_over
+        # The client's pings: what the outstanding ping is to answer, and what the next one is.
+        self._on_answer: Callable[[], object] | None = None
+        self._on_answer_later: Callable[[], object] | None = None
         self._ping_timeout = context.ping_timeout
         self._account = Acknowledgement(
             settings.replay_window,
@@ -146,6 +158,14 @@ class WebSocketConnection:
                 self._ask(self._clock.time())  # whatever the answer to the close, a pong is clear
             self._endpoint.close(code, reason)
 
+    def ping(self, on_answer: Callable[[], object], /) -> None:
+        """See PingableConnection."""
+        self._on_answer_later = on_answer
+        if not self._account.waiting and self._usable and not self._over:
+            self._ask(self._clock.time())
+            if not self._watched:
+                self._watch()
+
     # What the pinger calls
 
     def tick(self, now: float) -> bool:
@@ -153,15 +173,24 @@ class WebSocketConnection:
         if self._over:
             return False
         account, endpoint = self._account, self._endpoint
+        if self._pongs.acknowledge_on_write:
+            self._acknowledge_written(now)
         if account.waiting:
+            if self._pongs.is_doubtful and self._never_pongs(now):
+                endpoint.abort("answers no pings")
+                return False
             if self._heard or self._paused:  # it lives, or we do not listen
                 account.excuse(now)
             elif self._is_dead(now):
-                endpoint.abort(f"no pong for {self._ping_timeout:g} s")
-                return False
+                if not (self._pongs.is_doubtful and self._pongs.missing(alive=False)):
+                    endpoint.abort(f"no pong for {self._ping_timeout:g} s")
+                    return False
+                account.excuse(now)
             self._heard = False
             endpoint.deliver = self._note_and_deliver
-        elif account.asked != endpoint.sent_messages or account.outlasted(now):
+        elif not self._pongs.acknowledge_on_write and (
+            account.asked != endpoint.sent_messages or account.outlasted(now)
+        ):
             self._ask(now)
         if account.settled(endpoint.sent_messages):
             self._watched = False
@@ -170,7 +199,9 @@ class WebSocketConnection:
 
     def keep_alive(self, now: float) -> None:
         """Ask for a sign of life."""
-        if not self._watched:
+        if self._pongs.acknowledge_on_write:
+            self._endpoint.ping(b"")  # for it may have learned to answer
+        elif not self._watched:
             self._ask(now)
             self._watch()
 
@@ -184,6 +215,9 @@ class WebSocketConnection:
         """Have messages acknowledged from now on; at once when there are many bytes."""
         if not self._watched:
             self._watch()
+        elif self._pongs.acknowledge_on_write:
+            self._endpoint.wake_at = self._endpoint.sent_bytes + self._hurry_after
+            self._acknowledge_written(self._clock.time())
         elif not self._account.waiting:
             self._ask(self._clock.time())
 
@@ -194,11 +228,17 @@ class WebSocketConnection:
     def pong_received(self, payload: bytes, /) -> None:
         """Take an acknowledgement."""
         self._heard = True
+        self._doubtful_since = None
+        self._pongs.ponged()
         now = self._clock.time()
         if self._account.answer(payload, now):
             self._backlog = None
+            on_answer, self._on_answer = self._on_answer, None
             self._release()
-            if self._endpoint.sent_bytes - self._account.asked_bytes >= self._hurry_after:
+            if on_answer is not None:
+                on_answer()
+            much = self._endpoint.sent_bytes - self._account.asked_bytes >= self._hurry_after
+            if much or self._on_answer_later is not None:
                 self._ask(now)
 
     def writable(self, writable: bool, /) -> None:
@@ -233,6 +273,22 @@ class WebSocketConnection:
         if self._paused:
             self._endpoint.pause_reading()
 
+    def _never_pongs(self, now: float) -> bool:
+        """Whether to give the backend up since it talks and reads, but has never sent a pong."""
+        if self._doubtful_since is None or self._paused:
+            self._doubtful_since = now
+        if now - self._doubtful_since <= _DOUBTS * self._ping_timeout:
+            return False
+        self._doubtful_since = None
+        return not self._pongs.missing(alive=True)
+
+    def _acknowledge_written(self, now: float) -> None:
+        """Take for acknowledged what the kernel has taken."""
+        endpoint = self._endpoint
+        if endpoint.is_drained:
+            self._account.acknowledge(now, endpoint.sent_messages, endpoint.sent_bytes)
+            self._release()
+
     def _is_dead(self, now: float) -> bool:
         """Whether the backend neither writes nor reads, for longer than a pong may take."""
         waited = self._account.waited(now)
@@ -260,6 +316,8 @@ class WebSocketConnection:
     def _ask(self, now: float) -> None:
         endpoint = self._endpoint
         endpoint.wake_at = endpoint.sent_bytes + self._hurry_after
+        if self._on_answer_later is not None:
+            self._on_answer, self._on_answer_later = self._on_answer_later, None
         endpoint.ping(self._account.ask(now, endpoint.sent_messages, endpoint.sent_bytes))
 
     def _note_and_deliver(self, message: Message) -> bool:
@@ -275,6 +333,7 @@ class WebSocketConnection:
     def _report_end(self, close: Close) -> None:
         if not self._over:
             self._over = True
+            self._on_answer = self._on_answer_later = None
             self.send = _ignore
             self._on_over(self)
             self._sink.closed(close)

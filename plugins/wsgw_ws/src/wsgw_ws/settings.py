@@ -12,6 +12,8 @@ from websockets.uri import parse_uri
 from wsgw_core.api import Duration, Options, Size, TlsClientOptions
 from wsgw_core.websocket import CompressionOptions
 
+from .pong_record import WithoutPongs
+
 
 def _check_url(url: str) -> str:
     try:
@@ -67,6 +69,11 @@ class WebSocketSettings(Options):
         ge=0,
         description="how long a backend must live on after it has acknowledged a message, until"
         " that is not replayed any more",
+    )
+    without_pongs: WithoutPongs = Field(
+        default="refuse",
+        description="what becomes of a backend that has never answered a ping: it is not used, or"
+        " what was written to its socket counts as acknowledged",
     )
     max_answer_head: Size = Field(
         default=64 * 1024, gt=0, description="bound of the head of the backend's answer"

@@ -1,0 +1,81 @@
+"""Clients that are gone or read nothing do not keep their backend's connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from .conftest import StartGateway
+from .eventually import until
+from .scripted_backend import ScriptedBackend
+
+CHUNK = b"x" * 64 * 1024
+OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 1}
+
+
+async def write_for_ever(connection: object) -> None:
+    while True:
+        await connection.send(CHUNK)  # type: ignore[attr-defined]  # either side's
+
+
+async def test_a_client_that_answers_no_ping_is_dropped_and_its_backend_told(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    frontend = {"address": "127.0.0.1:0", "ping-time": "200ms", "ping-timeout": "200ms"}
+    gateway = await start_gateway(backend, server={"frontend": frontend})
+    async with connect(gateway.url, **OPTIONS) as lively, connect(gateway.url, **OPTIONS) as gone:
+        connections = [await backend.connection(), await backend.connection()]
+        gone.transport.pause_reading()  # so it answers nothing
+        await until(lambda: gateway.count("dead_clients_dropped") == 1)
+        await until(lambda: len(gateway.gateway.sessions) == 1)
+        await asyncio.wait(
+            [asyncio.create_task(each.wait_closed()) for each in connections],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        assert [each.close_code for each in connections if each.close_code] == [1001]
+        gone.transport.abort()
+        await (await lively.ping())
+        assert lively.close_code is None
+
+
+async def test_a_client_that_reads_nothing_is_closed_and_what_it_sent_delivered(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    limits = {"slow-client-timeout": "300ms", "close-timeout": "500ms"}
+    gateway = await start_gateway(backend, limits=limits)
+    async with connect(gateway.url, **OPTIONS) as client:
+        served = await backend.connection()
+        client.transport.pause_reading()
+        writing = asyncio.create_task(write_for_ever(served))
+        await until(lambda: any(each.client_is_slow for each in gateway.gateway.sessions))
+        await client.send("still heard")
+        assert await served.recv() == "still heard"
+        await until(lambda: not len(gateway.gateway.sessions))
+        await asyncio.gather(writing, return_exceptions=True)
+        assert served.close_code == 1001
+        client.transport.abort()
+    assert gateway.count("slow_clients_closed") == 1
+    assert gateway.count("mutual_blocks") == 0
+    assert gateway.count("undelivered_messages") == 0
+
+
+async def test_a_client_and_a_backend_that_both_only_write_do_not_block_for_ever(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    limits = {"slow-client-timeout": "500ms", "close-timeout": "500ms"}
+    gateway = await start_gateway(backend, limits=limits, failover={"ping-timeout": "60s"})
+    async with connect(gateway.url, **OPTIONS) as client:
+        served = await backend.connection()
+        client.transport.pause_reading()
+        served.transport.pause_reading()
+        writing = [asyncio.create_task(write_for_ever(each)) for each in (client, served)]
+        await until(lambda: gateway.count("mutual_blocks") == 1)
+        served.transport.resume_reading()
+        await until(lambda: not len(gateway.gateway.sessions))
+        client.transport.abort()
+        ends = await asyncio.gather(*writing, return_exceptions=True)
+        assert all(isinstance(each, ConnectionClosed) for each in ends)
+    assert gateway.count("failovers") == 0

@@ -1,0 +1,58 @@
+"""What backends are asked for, and told, on behalf of one client."""
+
+from __future__ import annotations
+
+from ..api import DialRequest, Handshake, Headers
+
+
+class DialRequests:
+    """Makes the requests of one session, for its first backend and those that follow.
+
+    Args:
+        session_id: told to each backend.
+        handshake: what the client asked for.
+    """
+
+    __slots__ = ("_handshake", "_session_id")
+
+    def __init__(self, session_id: str, handshake: Handshake) -> None:
+        self._session_id = session_id
+        self._handshake = handshake
+
+    @property
+    def client_headers(self) -> Headers:
+        """The client's end-to-end headers."""
+        return self._handshake.headers
+
+    def first(self) -> DialRequest:
+        """Return the request for a session that begins."""
+        asked = self._handshake
+        headers = (*asked.headers, ("X-Wsgw-Session", self._session_id))
+        return DialRequest(self._session_id, asked.path, headers, asked.subprotocols, asked.peer)
+
+    def again(
+        self, subprotocol: str | None, replayed: int, *, reconnect_header: str
+    ) -> DialRequest:
+        """Return the request for a session that goes on elsewhere.
+
+        Args:
+            subprotocol: the session's; the only one that is offered.
+            replayed: messages that come first and that an earlier backend may have seen.
+            reconnect_header: tells a backend that it is not the first.
+        """
+        first = self.first()
+        headers = (
+            *first.headers,
+            (reconnect_header, "1"),
+            ("X-Wsgw-Replayed", str(replayed)),
+        )
+        offers = (subprotocol,) if subprotocol else ()
+        return DialRequest(
+            first.session_id,
+            first.path,
+            headers,
+            offers,
+            first.peer,
+            reconnect=True,
+            replayed=replayed,
+        )
