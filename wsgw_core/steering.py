@@ -159,7 +159,7 @@ class Steering:
         return self._drains.begin(backend)
 
     def fail_over_session(self, session: Session) -> bool:
-        """Move one session; tell whether it had a backend to leave.
+        """Move one session; tell whether it leaves a backend.
 
         Raises:
             NotSupported: failover is switched off.
@@ -168,7 +168,7 @@ class Steering:
             raise NotSupported
         before = session.backend_id
         session.fail_over()
-        return before is not None
+        return before is not None and session.backend_id is None
 
     def why_not_ready(self) -> list[str]:
         """Say why clients should not be sent here; nothing when they should."""

@@ -117,3 +117,41 @@ async def test_an_address_in_use_is_told(run_gateway: Run) -> None:
 async def test_it_can_be_switched_off(run_gateway: Run) -> None:
     process = await run_gateway("server: {admin: false}")
     await until(lambda: any("it is switched off" in line for line in process.lines))
+
+
+@one_loop
+@pytest.mark.parametrize("layout", ["console", "json"])
+async def test_no_secret_is_written_even_when_everything_is(
+    run_gateway: Run, backend: ScriptedBackend, layout: str
+) -> None:
+    secret = "s3cr3t-that-nobody-may-see"  # noqa: S105 - a marker
+    process = await run_gateway(
+        f"server: {{logging-format: {layout}, admin: {{tokens: ["
+        f"{{name: ops, token: {secret}, roles: [operate]}}]}}}}",
+        LOG_LEVEL="DEBUG",
+        PYTHONASYNCIODEBUG="1",
+    )
+    url = await admin_url(process)
+    headers = {"Authorization": f"Bearer {secret}", "Cookie": f"sid={secret}"}
+    target = f"/chat?token={secret}&other={secret}"
+    where = f"127.0.0.1:{process.port}"
+    async with aiohttp.ClientSession(headers=headers) as client:
+        async with connect(f"ws://{where}{target}", additional_headers=headers) as websocket:
+            served = await backend.connection()
+            await websocket.send(secret)
+            assert await served.recv() == secret
+            await client.post(f"{url}/backend/failover/blue?token={secret}")
+            await backend.connection()
+            await client.post(f"{url}/backend/add", data=f'{{"url": "ws://u:{secret}@x:1"}}')
+            await client.post(f"{url}/backend/add", data=f'{{"url": "{secret}"}}')
+            await client.get(f"{url}/nothing?token={secret}")
+        async with client.get(f"http://{where}{target}") as refused:  # no websocket
+            assert refused.status in (400, 426)
+        async with client.put(f"http://{where}{target}#{secret}") as refused:
+            assert refused.status in (400, 405)
+        async with client.get(f"{url}/healthz", headers={"X Bad": secret}) as refused:
+            assert refused.status == 400
+    process.signal(signal.SIGTERM)
+    assert await process.ended() == 0
+    assert sum("session" in line for line in process.lines) > 3
+    assert not [line for line in process.lines if secret in line]

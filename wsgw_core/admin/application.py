@@ -58,7 +58,7 @@ class _Front:
 
     def __init__(self, options: AdminOptions, logger: logging.Logger) -> None:
         self._guard = Guard(options)
-        self._timeout = options.answer_timeout + options.read_timeout
+        self._timeout = options.answer_timeout
         self._max_body = options.max_body_bytes
         self._logger = logger
         self._warn = RareWarning(_audit)

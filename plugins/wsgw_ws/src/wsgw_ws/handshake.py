@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import cast
@@ -16,6 +17,10 @@ from websockets.uri import WebSocketURI
 
 from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest, tls_error_text
 from wsgw_core.websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
+
+# The library would log whole heads, with cookies and tokens, where everything is logged.
+_silent = logging.getLogger("wsgw.ws.handshake")
+_silent.disabled = True
 
 _MAX_BODY = 64 * 1024  # of an answer that declines
 _MAX_REASON = 200  # characters; it may repeat what the backend sent
@@ -57,7 +62,7 @@ class ClientHandshake(asyncio.Protocol):
     ) -> None:
         offers = [Subprotocol(name) for name in request.subprotocols]
         self._client = ClientProtocol(
-            uri, subprotocols=offers or None, extensions=compression.offers()
+            uri, subprotocols=offers or None, extensions=compression.offers(), logger=_silent
         )
         self._compression = compression
         self._request = request
