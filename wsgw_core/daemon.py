@@ -20,7 +20,7 @@ from .config import Address, GatewayConfig
 from .configuration import Configuration
 from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
-from .log_output import debugging
+from .log_output import debugging, writes_json
 from .reloading import Reloading
 from .stop_signals import StopSignals
 
@@ -34,6 +34,7 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 
 _log = logging.getLogger(__name__)
+_lifecycle = logging.getLogger("wsgw.lifecycle")
 
 _CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT)
 
@@ -162,7 +163,10 @@ def _tell_start(
 def _tell(*lines: str) -> None:
     """Print for whoever started the process, whatever the log level."""
     for line in lines:
-        sys.stderr.write(f"wsgw: {line}\n")
+        if writes_json():
+            _lifecycle.info("%s", line)
+        else:
+            sys.stderr.write(f"wsgw: {line}\n")
     sys.stderr.flush()
 
 

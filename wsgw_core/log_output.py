@@ -16,6 +16,7 @@ _ESCAPES = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\t")
 } | {ord("\n"): "\\n", ord("\r"): "\\r"}
 _LEVELS = {"WARN": "WARNING"}
+_ALWAYS_WRITTEN = ("wsgw.audit", "wsgw.lifecycle")
 _FIELDS = ("session", "backend", "reason")  # given as `extra` by whoever logs
 
 
@@ -60,7 +61,7 @@ class JsonFormatter(logging.Formatter):
 def set_up_logging(level: str, layout: str = "console") -> None:
     """Send all records of this level and above to stderr, and Python's warnings too.
 
-    The audit log is not silenced by the level.
+    The audit log, and what the process tells of its own start, are not silenced by the level.
 
     Args:
         level: as `server.logging-level` has it: DEBUG, INFO, WARN or ERROR.
@@ -69,8 +70,14 @@ def set_up_logging(level: str, layout: str = "console") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if layout == "json" else OneLineFormatter())
     logging.basicConfig(level=_LEVELS.get(level, level), handlers=[handler], force=True)
-    logging.getLogger("wsgw.audit").setLevel(logging.INFO)
+    for name in _ALWAYS_WRITTEN:
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
+
+
+def writes_json() -> bool:
+    """Tell whether records are written as JSON."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.root.handlers)
 
 
 def debugging() -> bool:

@@ -58,6 +58,16 @@ class GatewayCounters:
         self.admin_accept_pauses = counter(
             "admin_accept_pauses", "Times no operator was accepted for a while, for want of room."
         )
+        self.admin_calls_denied = counter(
+            "admin_calls_denied", "Calls of operators without the right to them, or from elsewhere."
+        )
+        self.admin_connections_dropped = counter(
+            "admin_connections_dropped",
+            "Connections of operators dropped: too long without a request, or too many bytes.",
+        )
+        self.handshakes_abandoned = counter(
+            "handshakes_abandoned", "Clients that left before they were answered."
+        )
         self.idle_clients_closed = counter(
             "idle_clients_closed", "Clients closed for `limits.client-idle-timeout`."
         )

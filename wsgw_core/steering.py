@@ -112,6 +112,8 @@ class Steering:
         """
         if self._resolve is None:
             raise NotSupported
+        if self._stopping():
+            raise ConfigurationError("the gateway is stopping")
         component = self._resolve(entry)
         url = component.entry.url
         if url is not None and any(

@@ -319,7 +319,11 @@ class Anything:
 def test_the_admin_calls_are_those_that_are_routed(page: Any) -> None:
     nouns: dict[str, object] = defaultdict(Anything)
     application = make_application(
-        AdminOptions(), nouns, logging.getLogger("test"), lambda _request: None
+        AdminOptions(),
+        nouns,
+        logging.getLogger("test"),
+        lambda _request: None,
+        Metrics().counter("denied", ""),
     )
     routed = {
         f"{route.method} {route.resource.canonical.replace('{id}', 'ID')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -148,6 +149,8 @@ async def test_what_is_no_http(
 async def test_who_sends_slowly_is_closed(operator: Operator, beginning: bytes) -> None:
     answer = await raw(operator, beginning, wait=20)
     assert b"200 OK" not in answer
+    metrics = (await operator.call("GET", "/metrics")).text
+    assert re.search(r"^wsgw_admin_connections_dropped_total [1-9]", metrics, re.MULTILINE)
 
 
 async def test_a_flood_is_cut(operator: Operator) -> None:

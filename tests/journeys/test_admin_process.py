@@ -96,7 +96,8 @@ async def test_json_lines(run_gateway: Run, backend: ScriptedBackend) -> None:
         return any('"event": "session' in line and "ended" in line for line in process.lines)
 
     await until(ended)
-    records = [json.loads(line) for line in process.lines if line.startswith("{")]
+    records = [json.loads(line) for line in process.lines]
+    assert any("listening on" in each["event"] for each in records)
     opened = next(each for each in records if "opened at backend" in each["event"])
     assert opened["backend"] == "blue"
     last = next(each for each in records if "ended" in each["event"])

@@ -46,6 +46,7 @@ class TestTokens:
         for call in CALLS:
             answer = await operator.call(call.method, path_of(call))
             assert answer.status == (200 if call.path in OPEN else 401), call
+            assert answer.status == 200 or gateway.count("admin_calls_denied") > 0
             if answer.status == 401:
                 assert answer.headers["WWW-Authenticate"] == 'Bearer realm="wsgw"'
                 assert answer.json["result"] == "failed"

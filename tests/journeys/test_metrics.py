@@ -97,6 +97,9 @@ async def test_what_operators_want_to_know(
     await operator.post("/backend/disable/blue")
     with pytest.raises(InvalidStatus):
         await connect(gateway.url)
+    _, leaving = await asyncio.open_connection("127.0.0.1", gateway.port)
+    leaving.close()
+    await until(lambda: gateway.count("handshakes_abandoned") == 1)
     samples = await scrape(operator)
     assert value(samples, "wsgw_closes_total", side="client", code="4xxx") == 1
     assert value(samples, "wsgw_closes_total", side="backend", code="1006") == 1

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from aiohttp import web
 
 from ..admin_token import Role
+from ..api import Counter
 from ..config import AdminOptions
 from ..rare_warning import RareWarning
 from .answers import failed
@@ -27,6 +28,7 @@ def make_application(
     nouns: Mapping[str, object],
     logger: logging.Logger,
     begin: Callable[[web.Request], None],
+    denied: Counter,
 ) -> web.Application:
     """Make the application.
 
@@ -35,8 +37,9 @@ def make_application(
         nouns: the objects whose methods answer, by the first part of `Call.name`.
         logger: for faults.
         begin: called with each request before it is looked at.
+        denied: counts calls that were not let through.
     """
-    front = _Front(options, logger)
+    front = _Front(options, logger, denied)
 
     @web.middleware
     async def respond(request: web.Request, handler: Respond) -> web.StreamResponse:
@@ -56,11 +59,12 @@ def make_application(
 class _Front:
     """What every call passes."""
 
-    def __init__(self, options: AdminOptions, logger: logging.Logger) -> None:
+    def __init__(self, options: AdminOptions, logger: logging.Logger, denied: Counter) -> None:
         self._guard = Guard(options)
         self._timeout = options.answer_timeout
         self._max_body = options.max_body_bytes
         self._logger = logger
+        self._denied = denied
         self._warn = RareWarning(_audit)
 
     async def respond(self, request: web.Request, respond: Respond) -> web.StreamResponse:
@@ -69,6 +73,7 @@ class _Front:
         try:
             who = self._guard.admit(request, role)
         except Denied as denied:
+            self._denied.value += 1
             if request.method != "GET":
                 self._warn("%s denied: %s", _described(request), denied)
             return denied.response

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from ..api import Counter
+
 
 class PatientProtocol(asyncio.Protocol):
     """Stands before a protocol, and drops its connection when it takes too long.
@@ -14,6 +16,7 @@ class PatientProtocol(asyncio.Protocol):
         seconds: from the connection's beginning, or a request's, to the next request.
         max_bytes: received in that time.
         connections: all of them, by their transport; this one adds and removes itself.
+        dropped: counts connections that took too long, or sent too much.
     """
 
     def __init__(
@@ -22,11 +25,13 @@ class PatientProtocol(asyncio.Protocol):
         seconds: float,
         max_bytes: int,
         connections: dict[asyncio.BaseTransport, PatientProtocol],
+        dropped: Counter,
     ) -> None:
         self._protocol = protocol
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._connections = connections
+        self._dropped = dropped
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._received = 0
@@ -37,7 +42,7 @@ class PatientProtocol(asyncio.Protocol):
         self._received = 0
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._seconds, self._transport.abort)
+        self._timer = self._loop.call_later(self._seconds, self._drop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -50,7 +55,7 @@ class PatientProtocol(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._received += len(data)
         if self._received > self._max_bytes:
-            self._transport.abort()
+            self._drop()
         else:
             self._protocol.data_received(data)
 
@@ -72,3 +77,7 @@ class PatientProtocol(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._protocol.connection_lost(exc)
+
+    def _drop(self) -> None:
+        self._dropped.value += 1
+        self._transport.abort()

@@ -128,6 +128,7 @@ class AdminServer:
             },
             self._logger,
             self._begin,
+            self._gateway.counters.admin_calls_denied,
         )
         runner = web.AppRunner(
             application,
@@ -147,8 +148,10 @@ class AdminServer:
         seconds = options.read_timeout + options.answer_timeout
         max_bytes = options.max_header_bytes + options.max_body_bytes + _SLACK
 
+        dropped = self._gateway.counters.admin_connections_dropped
+
         def make() -> asyncio.BaseProtocol:
-            return PatientProtocol(server(), seconds, max_bytes, self._connections)
+            return PatientProtocol(server(), seconds, max_bytes, self._connections, dropped)
 
         return make if self._tls is None else self._tls.over(make)
 

@@ -124,6 +124,8 @@ class ClientHandshake(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up."""
         self._timer.cancel()
+        if not (self._answered or self._ticket.dropped):
+            self._settings.counters.handshakes_abandoned.value += 1
         self._ticket.give_back()
         self._forget(self)
         if self._task is not None:
