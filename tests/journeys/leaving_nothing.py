@@ -43,6 +43,8 @@ async def leaving_nothing(
         "no more sockets, tasks and sessions than before",
     )
     await serve_a_good_client(gateway, backend)
+    # whose message is owed for a while: a backend that went before would be waited for
+    await until(lambda: not len(gateway.gateway.sessions), "the last session is over")
 
 
 async def serve_a_good_client(
