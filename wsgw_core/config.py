@@ -453,8 +453,8 @@ class FailoverOptions(Options):
     max_replays: int = Field(
         default=3,
         ge=1,
-        description="a session ends with 1011 when so many backends were lost during a replay and"
-        " the same message was under way, at last alone",
+        description="a session ends with 1011 when so many backends were lost while the same"
+        " message was alone under way, after it had been among others at three losses",
     )
 
 

@@ -32,6 +32,7 @@ from .relay.drain import Drains
 from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
+from .relay.suspect_turns import SuspectTurns
 from .steering import SteeredFrontend, Steering
 from .websocket.close_codes import SERVICE_RESTART
 
@@ -327,6 +328,7 @@ class Gateway:
                 for listener in components.listeners
             ),
             table=self.sessions,
+            suspect_turns=SuspectTurns(clock, config.failover.stable),
             read_batch=self._read_batch,
             counters=self.counters,
             logger=self._logger,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from ..api import Message
 
 if TYPE_CHECKING:
+    from ..pool.backend_pool import PooledBackend
     from .ledger import Ledger
     from .poison import Deaths
+    from .suspect_turns import SuspectTurns
 
 
 class CautiousReplay:
@@ -23,9 +25,11 @@ class CautiousReplay:
         deaths: which messages are suspicious.
         send: the connection's.
         proceed: called once, when the rest can go as usual.
+        turns: shared by all sessions.
+        backend: which one it is.
     """
 
-    __slots__ = ("_deaths", "_ledger", "_proceed", "_send", "_trusted")
+    __slots__ = ("_backend", "_deaths", "_ledger", "_proceed", "_send", "_trusted", "_turns")
 
     def __init__(
         self,
@@ -33,11 +37,15 @@ class CautiousReplay:
         deaths: Deaths,
         send: Callable[[Message], None],
         proceed: Callable[[], None],
+        turns: SuspectTurns,
+        backend: PooledBackend,
     ) -> None:
         self._ledger = ledger
         self._deaths = deaths
         self._send = send
         self._proceed = proceed
+        self._turns = turns
+        self._backend = backend
         self._trusted = False
 
     def begin(self) -> None:
@@ -51,7 +59,20 @@ class CautiousReplay:
             return
         message = next(self._ledger.ungiven(), None)
         if message is None or not self._deaths.is_suspicious:
+            self._give_turn_back(lost=False)
             self._proceed()
-        else:
-            self._ledger.gave_one()
-            self._send(message)
+            return
+        if not self._deaths.is_prime_suspect:
+            self._give_turn_back(lost=False)
+        elif not self._turns.take(self._backend, self):
+            return
+        self._ledger.gave_one()
+        self._send(message)
+
+    def stop(self) -> None:
+        """Note that the connection is lost, or left."""
+        self._trusted = False
+        self._give_turn_back(lost=True)
+
+    def _give_turn_back(self, *, lost: bool) -> None:
+        self._turns.give_back(self._backend, self, lost=lost)

@@ -12,6 +12,7 @@ from ..drain_options import DrainOptions
 from ..metrics import GatewayCounters
 from ..pool.dialler import Dialler
 from .session_table import SessionTable
+from .suspect_turns import SuspectTurns
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class RelayEnvironment:
         valves: to be made for each session, in the order of configuration.
         listeners: told of each session's life.
         table: all sessions.
+        suspect_turns: keeps suspicious messages apart.
         read_batch: gathers what a replay writes.
         counters, logger: of the gateway.
     """
@@ -40,5 +42,6 @@ class RelayEnvironment:
     listeners: tuple[SessionListener, ...]
     table: SessionTable
     read_batch: ReadBatch
+    suspect_turns: SuspectTurns
     counters: GatewayCounters
     logger: logging.Logger

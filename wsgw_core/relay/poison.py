@@ -18,33 +18,49 @@ class Deaths:
 
     Args:
         ledger: the session's.
-        max_replays: deaths during a replay that a message alone under way is not replayed after.
+        max_replays: deaths at which a message was alone under way that make it poison.
     """
 
-    __slots__ = ("_ledger", "_max_replays", "_reached")
+    __slots__ = ("_alone", "_ledger", "_max_replays", "_oldest", "_reached")
 
     def __init__(self, ledger: Ledger, max_replays: int) -> None:
         self._ledger = ledger
         self._max_replays = max_replays
         self._reached: list[int] = []  # for each death, how many messages ever had been given
+        self._alone = 0  # deaths at which this message was alone under way:
+        self._oldest = -1  # how many had been settled before it
 
-    def note(self, close: Close) -> None:
-        """Count the end of a backend, if it was one; call it before the ledger is rewound."""
-        if close.abnormal and close.code not in _INNOCENT and self._ledger.under_way:
-            self._reached = [*self._reached[-self._max_replays :], self._ledger.given]
+    def note(self, close: Close, *, alone: bool) -> None:
+        """Count the end of a backend, if it was one; call it before the ledger is rewound.
 
-    @property
-    def is_poison(self) -> bool:
-        """Whether the oldest message has ended its last backend, if it was alone under way."""
-        return self._during_replays >= self._max_replays
+        Args:
+            close: the end.
+            alone: whether messages were sent one at a time.
+        """
+        if not close.abnormal or close.code in _INNOCENT or not self._ledger.under_way:
+            return
+        self._reached = [*self._reached[-_SUSPICIOUS:], self._ledger.given]
+        if alone:
+            self._alone = self._deaths_alone + 1
+            self._oldest = self._ledger.settled_messages
 
     @property
     def is_suspicious(self) -> bool:
         """Whether the oldest message is to be replayed alone."""
-        return self._during_replays >= min(_SUSPICIOUS, self._max_replays - 1)
+        settled = self._ledger.settled_messages
+        during_replays = sum(reached > settled for reached in self._reached) - 1
+        return during_replays >= _SUSPICIOUS
 
     @property
-    def _during_replays(self) -> int:
-        """The first death was no replay's; -1: there was none."""
-        settled = self._ledger.settled_messages
-        return sum(reached > settled for reached in self._reached) - 1
+    def is_prime_suspect(self) -> bool:
+        """Whether no other session's suspicious message may be under way beside it."""
+        return self._deaths_alone >= min(1, self._max_replays - 1)
+
+    @property
+    def is_poison(self) -> bool:
+        """Whether the oldest message is not to be sent again."""
+        return self._deaths_alone >= self._max_replays
+
+    @property
+    def _deaths_alone(self) -> int:
+        return self._alone if self._oldest == self._ledger.settled_messages else 0

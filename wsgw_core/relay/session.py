@@ -294,8 +294,7 @@ class Session:
 
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
-        self._deaths.note(close)
-        was_alone = self._cautious is not None
+        self._deaths.note(close, alone=self._cautious is not None)
         lost = self._let_go()
         self._log(
             "backend %s closed: %d %s",
@@ -320,7 +319,7 @@ class Session:
         if close.abnormal and owing and self._environment.failover.enabled:
             self._environment.counters.failovers.value += 1
             self._look_for_another(lost)
-            if was_alone and self._deaths.is_poison:
+            if self._deaths.is_poison:
                 self._end_poisoned()
         elif flushing:
             self._finish(Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED, close)
@@ -489,7 +488,12 @@ class Session:
             self._link.hydrate(self._valves.hydrations())
         if self._deaths.is_suspicious:
             self._cautious = CautiousReplay(
-                self._ledger, self._deaths, connection.send, self._give_the_rest
+                self._ledger,
+                self._deaths,
+                connection.send,
+                self._give_the_rest,
+                self._environment.suspect_turns,
+                self._link.backend,
             )
         else:
             self._give_the_rest()
@@ -540,7 +544,9 @@ class Session:
         self._account.move(None)
         if self._pings is not None:
             self._pings.pass_on(None)
-        self._cautious = None
+        if self._cautious is not None:
+            cautious, self._cautious = self._cautious, None
+            cautious.stop()
         if self._move is not None:
             self._move.stop()
             self._move = None

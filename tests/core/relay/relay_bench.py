@@ -30,6 +30,7 @@ from wsgw_core.relay.environment import RelayEnvironment
 from wsgw_core.relay.session import Session
 from wsgw_core.relay.session_state import State
 from wsgw_core.relay.session_table import SessionTable
+from wsgw_core.relay.suspect_turns import SuspectTurns
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, as_message
 from wsgw_core.testing.virtual_clock import idle
 
@@ -116,6 +117,7 @@ class RelayBench:
             valves=tuple(valves),
             listeners=tuple(listeners),
             table=self.table,
+            suspect_turns=SuspectTurns(asyncio.get_running_loop(), self.failover.stable),
             read_batch=ReadBatch(),
             counters=self.counters,
             logger=logger,

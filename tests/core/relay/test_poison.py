@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -9,7 +10,8 @@ import pytest
 
 from wsgw_core.api import Close
 from wsgw_core.config import FailoverOptions
-from wsgw_core.testing.fakes import FakeBackend, FakeConnection
+from wsgw_core.relay.session import Session
+from wsgw_core.testing.fakes import FakeBackend, FakeClient, FakeConnection, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from .relay_bench import RelayBench
@@ -64,8 +66,10 @@ async def test_the_message_alone_under_way_at_the_last_death_ends_the_session(
         connection.drop()
         if bench.ended:
             break
-    assert len(bench.blue.connections) == 4  # the first, and three replays
-    assert bench.blue.connections[-1].texts == ["good", "poison"]
+    # The first, two replays together with others, and three alone.
+    assert len(bench.blue.connections) == 6
+    assert bench.blue.connections[3].texts == ["good", "poison"]
+    assert bench.blue.connections[-1].texts == ["poison"]
     assert bench.client.closed == Close(1011, "a message has ended several backends")
     assert bench.counters.poisoned.value == 1
     assert bench.counters.undelivered.value == 2
@@ -84,7 +88,7 @@ async def test_how_many_deaths_it_takes_can_be_configured(max_replays: int) -> N
         connection.drop()
         if bench.ended:
             break
-    assert len(bench.blue.connections) == 1 + max_replays
+    assert len(bench.blue.connections) == 3 + max_replays
     assert bench.blue.connections[-1].texts == ["poison"]
 
 
@@ -138,7 +142,7 @@ async def test_a_client_that_has_left_is_no_reason_to_go_on() -> None:
         connection.drop()
         if bench.ended:
             break
-    assert len(bench.blue.connections) == 4
+    assert len(bench.blue.connections) == 6
     assert bench.counters.poisoned.value == 1
     assert bench.counters.undelivered.value == 1
 
@@ -152,3 +156,41 @@ async def test_a_move_of_the_operators_is_no_death() -> None:
         assert connection.texts == ["A", "B"]
         bench.session.fail_over()
     assert bench.client.closed is None
+
+
+@on_virtual_clock
+async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None:
+    """Whoever reads the poison takes all others with it; they hear of it one by one."""
+    bench = RelayBench(FakeBackend("only"), failover=FailoverOptions(hold=300))
+    sessions, clients = [], []
+    for number in range(30):
+        session = Session(f"session-{number}", bench.handshake, bench.environment)
+        await session.open()
+        clients.append(FakeClient())
+        session.start(clients[-1])
+        for text in ("A", "poison" if number == 7 else "B", "C"):
+            session.transmit(as_message(text))
+        sessions.append(session)
+
+    async def read() -> None:
+        """Be the backend: acknowledge what was read 0.3 s ago, die of the poison."""
+        while not clients[7].closes:
+            await asyncio.sleep(0.1)
+            live = [each for each in bench.blue.connections if each.ended is None]
+            if any("poison" in connection.texts for connection in live):
+                for connection in live:
+                    connection.drop()
+            for connection in live:
+                if connection.ended is None and connection.started:
+                    read_before.setdefault(connection, 0)
+                    connection.acknowledge(
+                        max(0, read_before[connection] - connection.acknowledged)
+                    )
+                    read_before[connection] = len(connection.received)
+
+    read_before: dict[FakeConnection, int] = {}
+    async with asyncio.timeout(600):
+        await read()
+    assert clients[7].closed == Close(1011, "a message has ended several backends")
+    assert bench.counters.poisoned.value == 1
+    assert not any(client.closes for client in clients if client is not clients[7])

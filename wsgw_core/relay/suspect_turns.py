@@ -1,0 +1,58 @@
+"""Keeps sessions whose messages are suspected from being suspected for each other's."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING
+
+from ..api import Clock
+
+if TYPE_CHECKING:
+    from ..pool.backend_pool import PooledBackend
+    from .cautious_replay import CautiousReplay
+
+
+class SuspectTurns:
+    """Lets one suspicious message be under way at a backend, whichever session's it is.
+
+    All sessions of a backend lose it together. If the messages of several were under way, nobody
+    could tell which of them it has died of.
+
+    Args:
+        clock: for the pause.
+        pause: seconds for which nobody gets the turn of one whose backend was lost: the others are
+            about to lose theirs.
+    """
+
+    def __init__(self, clock: Clock, pause: float) -> None:
+        self._clock = clock
+        self._pause = pause
+        self._now: dict[PooledBackend, CautiousReplay] = {}
+        self._waiting: defaultdict[PooledBackend, deque[CautiousReplay]] = defaultdict(deque)
+
+    def take(self, backend: PooledBackend, replay: CautiousReplay) -> bool:
+        """Take the turn; False: it is another's, and `replay.go_on` is called when it comes."""
+        if self._now.setdefault(backend, replay) is replay:
+            return True
+        if replay not in self._waiting[backend]:
+            self._waiting[backend].append(replay)
+        return False
+
+    def give_back(self, backend: PooledBackend, replay: CautiousReplay, *, lost: bool) -> None:
+        """Pass the turn on, or wait for it no longer; without effect for whoever does neither."""
+        waiting = self._waiting.get(backend)
+        if waiting is not None and replay in waiting:
+            waiting.remove(replay)
+        if self._now.get(backend) is replay:
+            if lost:
+                self._clock.call_later(self._pause, self._pass_on, backend)
+            else:
+                self._pass_on(backend)
+
+    def _pass_on(self, backend: PooledBackend) -> None:
+        del self._now[backend]
+        waiting = self._waiting.get(backend)
+        while waiting and backend not in self._now:
+            waiting.popleft().go_on()
+        if not waiting:
+            self._waiting.pop(backend, None)
