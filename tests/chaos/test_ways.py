@@ -41,21 +41,7 @@ def in_short(way: Way) -> Way:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "way",
-    [
-        pytest.param(
-            way,
-            id=name,
-            marks=pytest.mark.xfail(
-                name == "poison",
-                strict=False,
-                reason="sessions that replay beside the poisoner can be taken for it",
-            ),
-        )
-        for name, way in WAYS.items()
-    ],
-)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 async def test_nothing_is_lost_and_no_client_notices(
     way: Way, report: Callable[[Drill, Result], None]
 ) -> None:

@@ -9,6 +9,7 @@ link           the session's end of one backend connection; dead once another ha
 valve chain    the plugins that see and change messages
 failover       looks for another backend: how long, and how often
 poison         which message backends may have died of; a cautious replay sends such ones one by one
+suspect turns  keep sessions that die together from being taken for each other's poison
 closing flush  gives the backend what a client has left, then the client's close
 planned move   waits until a session can leave its backend and nobody misses anything; a drain has
                all sessions of a backend do so
