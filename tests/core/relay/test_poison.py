@@ -173,7 +173,7 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
         sessions.append(session)
 
     async def read() -> None:
-        """Be the backend: acknowledge what was read 0.3 s ago, die of the poison."""
+        """Be the backend: acknowledge what was read one look ago, die of poison."""
         while not clients[7].closes:
             await asyncio.sleep(0.1)
             live = [each for each in bench.blue.connections if each.ended is None]
