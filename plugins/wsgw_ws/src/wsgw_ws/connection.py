@@ -45,6 +45,7 @@ class WebSocketConnection:
         "_handshake",
         "_heard",
         "_hurry_after",
+        "_moved_at",
         "_on_answer",
         "_on_answer_later",
         "_on_over",
@@ -105,6 +106,7 @@ class WebSocketConnection:
         )
         self._heard = False
         self._backlog: Backlog | None = None  # since the ping is late
+        self._moved_at = float("-inf")
         self._over = False
         self._usable = False  # neither before the start nor when it came too late
         self._paused = False
@@ -290,18 +292,25 @@ class WebSocketConnection:
             self._release()
 
     def _is_dead(self, now: float) -> bool:
-        """Whether the backend neither writes nor reads, for longer than a pong may take."""
-        waited = self._account.waited(now)
-        if waited < self._ping_timeout / 4:
-            return False
+        """Whether the backend neither writes nor reads, for longer than a pong may take.
+
+        A frozen one may look like reading for a while, until its system is full; so what counts
+        then is whether bytes were leaving us of late.
+        """
+        timeout, waited = self._ping_timeout, self._account.waited(now)
         if self._backlog is None:
-            self._backlog = self._endpoint.backlog()
-            self._backlog.has_moved()  # looked at twice, at least
+            if waited >= timeout / 4:
+                self._backlog = self._endpoint.backlog()
+                self._backlog.has_moved()  # looked at twice, at least
             return False
         if self._backlog.has_moved():  # the ping waits behind what is not read yet
-            self._account.excuse(now)
+            self._moved_at = now
+        if waited <= timeout or not self._endpoint.silent_for(timeout):
             return False
-        return waited > self._ping_timeout and self._endpoint.silent_for(self._ping_timeout)
+        if now - self._moved_at >= timeout / 2:
+            return True
+        self._account.excuse(self._moved_at)
+        return False
 
     def _watch(self) -> None:
         self._watched = True
