@@ -367,6 +367,9 @@ async def test_a_busy_backend_that_answers_no_ping_for_a_while_is_not_given_up(
     gateway = await start_gateway(backend, failover={"ping-timeout": "300ms"})
     async with connect(gateway.url) as client:
         served = await backend.connection()
+        await client.send("before")  # for it must be known to answer pings at all
+        [session] = gateway.gateway.sessions
+        await until(lambda: session.messages_received and not session.unacknowledged)
         protocol = served.protocol
         answer_ping = protocol.send_frame
 
