@@ -50,12 +50,19 @@ class JsonFormatter(logging.Formatter):
             "event": masked_text(record.getMessage()),
         }
         for field in _FIELDS:
-            value = getattr(record, field, None)
+            value = getattr(record, field, None) or _subject(record, field)
             if value is not None:
                 line[field] = masked_text(str(value))
         if record.exc_info:
             line["exception"] = masked_text(self.formatException(record.exc_info))
         return json.dumps(line)
+
+
+def _subject(record: logging.LogRecord, field: str) -> object:
+    """Return what a record such as `backend %s: has joined` is about, None if something else."""
+    if isinstance(record.args, tuple) and record.args and record.msg.startswith(f"{field} %s"):
+        return record.args[0]
+    return None
 
 
 def set_up_logging(level: str, layout: str = "console") -> None:

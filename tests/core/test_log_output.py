@@ -71,6 +71,13 @@ class TestJson:
             "reason": "1006",
         }
 
+    def test_what_the_record_begins_with_is_a_field(self) -> None:
+        record = logging.LogRecord(
+            "wsgw", logging.INFO, __file__, 1, "backend %s: has %s", ("blue", "left"), None
+        )
+        shown = json.loads(JsonFormatter().format(record))
+        assert (shown["event"], shown["backend"]) == ("backend blue: has left", "blue")
+
     def test_what_is_not_known_is_left_out(self) -> None:
         assert set(self.record("x", session=None)) == {"time", "level", "logger", "event"}
 
