@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from aiohttp import ClientSession
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
@@ -33,8 +36,14 @@ QUICK = {"quiet": "50ms"}
 
 async def reload(gateway: RunningGateway, *backends: Any, **sections: Any) -> list[str]:
     server = {"frontend": {"address": "127.0.0.1:0"}} | sections.pop("server", {})
-    entries = [{"url": one.url} if isinstance(one, ScriptedBackend) else one for one in backends]
-    data = {"server": server, "upstream": {"backends": entries}, "drain": QUICK, **sections}
+    entries = [
+        {"url": one.url if isinstance(one, ScriptedBackend) else one}
+        if isinstance(one, (ScriptedBackend, str))
+        else one
+        for one in backends
+    ]
+    sections.setdefault("drain", QUICK)
+    data = {"server": server, "upstream": {"backends": entries}, **sections}
     config = GatewayConfig.model_validate(data)
     return await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
 
@@ -158,6 +167,54 @@ async def test_a_name_can_come_and_go(
     await reload(gateway, other)
     async with connect(gateway.url):
         await other.connection()
+
+
+async def echo(connection: ServerConnection) -> None:
+    async for message in connection:
+        await connection.send(message)
+
+
+async def ask_and_ask(gateway: RunningGateway, stop: asyncio.Event) -> int:
+    """Send numbers, now and then, and expect each back once and in order; return how many."""
+    async with connect(gateway.url) as client:
+        number = 0
+        while not stop.is_set():
+            await client.send(str(number))
+            assert await client.recv() == str(number)
+            number += 1
+            await asyncio.sleep(0.05)
+        assert client.close_code is None
+    return number
+
+
+def id_of(url: str) -> str:
+    return url.removeprefix("ws://").replace(".", "-").replace(":", "-")
+
+
+async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGateway) -> None:
+    chance = random.Random(7)  # noqa: S311 - the same each time
+    async with AsyncExitStack() as running:
+        servers = [await running.enter_async_context(serve(echo, "127.0.0.1", 0)) for _ in range(3)]
+        urls = [f"ws://127.0.0.1:{next(iter(one.sockets)).getsockname()[1]}" for one in servers]
+        drain = {"rate": 1000, "quiet": "20ms", "patience": "20s"}
+        gateway = await start_gateway(*urls, drain=drain)
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(ask_and_ask(gateway, stop)) for _ in range(10)]
+        for _ in range(30):
+            chosen = chance.sample(urls, chance.randint(1, 3))
+            options = {"pass-headers": chance.choice([["X-A"], ["X-B"]])}
+            await reload(gateway, *({"url": url, **options} for url in chosen), drain=drain)
+            await asyncio.sleep(chance.choice([0.0, 0.01, 0.1]))
+        await reload(gateway, urls[0], drain=drain)
+        await until(
+            lambda: all(one.backend_id == id_of(urls[0]) for one in gateway.gateway.sessions)
+        )
+        assert gateway.count("failovers") == 0
+        assert gateway.count("moves") > 0
+        stop.set()
+        asked = await asyncio.gather(*clients)
+        await until(lambda: not len(gateway.gateway.sessions))
+    assert min(asked) > 0
 
 
 @pytest.fixture

@@ -76,7 +76,9 @@ class BackendExchange:
             elif (pooled := self._pool.find(component.id)) is not None:
                 self._backends.retire(pooled)
                 if component.id not in replaced:
-                    drain(pooled)
+                    # Those of before a change may still serve somebody too.
+                    for each in self._backends.retired(component.id):
+                        drain(each)
         for pooled in self._prepared:
             self._backends.offer(pooled)
         for discovery in self._named:

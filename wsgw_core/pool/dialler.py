@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -96,7 +96,7 @@ class Dialler:
         deadline: float | None = None,
         last: PooledBackend | None = None,
     ) -> Dialled[SinkT]:
-        """Try each backend that the pool offers at most once.
+        """Try each backend that the pool offers at most once, those included that come meanwhile.
 
         Args:
             request: what the session wants; when it is a reconnect, the backend must choose the
@@ -113,7 +113,7 @@ class Dialler:
         reasons = []
         lacks = 0  # of our own
         now = asyncio.get_running_loop().time
-        for pooled in self._pool.candidates(now(), last=last):
+        for pooled in self._offers(last):
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
                 break
@@ -145,6 +145,17 @@ class Dialler:
             "; ".join(reasons) or "no backend is enabled and untripped, or no time left",
             local=0 < lacks == len(reasons),
         )
+
+    def _offers(self, last: PooledBackend | None) -> Iterator[PooledBackend]:
+        """Yield each backend once, and then those that have taken the place of removed ones."""
+        now = asyncio.get_running_loop().time
+        offered: set[PooledBackend] = set()
+        while True:
+            new = [each for each in self._pool.candidates(now(), last=last) if each not in offered]
+            yield from new
+            offered.update(new)
+            if not any(each.removed for each in new):
+                return
 
     async def _in_turn(
         self,

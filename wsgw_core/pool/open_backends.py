@@ -33,6 +33,7 @@ class OpenBackends:
         self._make_context = make_context
         self._logger = logger
         self._components: dict[PooledBackend, BackendComponent] = {}
+        self._retired: dict[PooledBackend, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
@@ -98,7 +99,12 @@ class OpenBackends:
 
     def retire(self, pooled: PooledBackend) -> None:
         """Offer a backend no more, and close it when its last connection has ended."""
+        self._retired[pooled] = None
         self.remove(pooled, self._until_idle(pooled))
+
+    def retired(self, backend_id: str) -> list[PooledBackend]:
+        """Return the retired backends that had an id and still serve somebody."""
+        return [pooled for pooled in self._retired if pooled.id == backend_id]
 
     async def close(self) -> None:
         """Close all that are left, and wait for those that were removed."""
@@ -131,4 +137,5 @@ class OpenBackends:
         except Exception:
             self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
         finally:
+            self._retired.pop(pooled, None)
             self.pool.forget(pooled)

@@ -74,13 +74,9 @@ class Drain:
         if self._backend.enabled or (self._backend.removed and not self._backend.active):
             self._timer = None
             return
-        if not self._backend.active:
-            if not self._told:
-                self._told = True
-                self._logger.info("backend %s: drained", self._backend.id)
-            if self._backend.removed:
-                self._timer = None
-                return
+        if not self._backend.active and not self._told:
+            self._told = True
+            self._logger.info("backend %s: drained", self._backend.id)
         wait = _PAUSE
         if self._backend.active and self._others_usable():
             self._move_some()
@@ -91,8 +87,7 @@ class Drain:
     def _move_some(self) -> None:
         """Go on with the round; the last step of one leaves it empty."""
         if not self._round:
-            mine = self._backend.id
-            self._round.extend(each for each in self._table if each.backend_id == mine)
+            self._round.extend(each for each in self._table if each.backend is self._backend)
         begun = 0
         while self._round and begun < self._at_once:
             begun += self._round.popleft().move()

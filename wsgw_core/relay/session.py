@@ -405,6 +405,11 @@ class Session:
         return self._requests.client_headers
 
     @property
+    def backend(self) -> PooledBackend | None:
+        """The backend that serves it now."""
+        return self._link.backend if self._link is not None else None
+
+    @property
     def backend_id(self) -> str | None:
         """The backend that serves now."""
         return self._link.backend.id if self._link is not None else None

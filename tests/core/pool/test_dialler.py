@@ -53,6 +53,21 @@ def now() -> float:
 
 
 @on_virtual_clock
+async def test_backends_that_take_the_place_of_removed_ones_meanwhile_are_tried() -> None:
+    bench = Bench("a", "b")
+    bench.backends[0].otherwise = Hang()
+    dialling = asyncio.create_task(bench.dial())
+    await idle()
+
+    for old in bench.pooled:
+        bench.pool.remove(old)
+    new = PooledBackend("c", FakeBackend("c"))
+    bench.pool.add(new)
+
+    assert (await dialling).backend is new
+
+
+@on_virtual_clock
 async def test_the_connection_comes_with_its_backend_and_sink() -> None:
     bench = Bench("a", "b")
     dialled = await bench.dial()
