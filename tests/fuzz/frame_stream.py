@@ -30,7 +30,7 @@ SEEDS = tuple(
     )
 )
 # What is stricter here than there: RFC 6455 section 5.2 wants the shortest form of a length; the
-# number of fragments; a close frame is checked before the messages behind it are looked at.
+# number of fragments; codes of close frames that mean nothing.
 STRICTER = ("shortest form", "control frame of more", "fragments", "close code")
 
 
