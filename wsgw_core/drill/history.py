@@ -7,8 +7,8 @@ unread         seen by a stack, but never read by the application behind any: ac
                backend that died before it had read
 unread_late    the same, but by an application that is late anyhow: its process was at work for
                longer than the replay window after its stack had the message
-unread_closed  the same, but the stack had the close too, and whoever has answered the close has
-               acknowledged all before it
+unread_closed  the same as unread, but the stack had the close too, and whoever has answered the
+               close has acknowledged all before it
 reordered      read for the first time, by whichever backend, after a later message of the same
                client was read for the first time; or answered so
 skipped        one connection read a later message before it had read this one
@@ -131,11 +131,11 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading], window: float) -
         every = set(range(record.sent))
         seen, read = backends.seen[record.client], backends.read[record.client]
         unread = (every & seen) - read
-        closed = {number for number in unread if (record.client, number) in backends.before_close}
         late = {
-            number
-            for number in unread - closed
-            if backends.time_to_read(record.client, number) > window
+            number for number in unread if backends.time_to_read(record.client, number) > window
+        }
+        closed = {
+            number for number in unread - late if (record.client, number) in backends.before_close
         }
         verdict.sent += record.sent
         verdict.lost += len(every - seen)
