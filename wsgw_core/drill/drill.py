@@ -24,7 +24,7 @@ from .stage import Plan, Stage, Stuck, open_stage
 from .target import Target
 from .ways import Way
 
-_HERD_RATE = 5_000  # messages a second of all clients together, where there are very many
+_HERD_RATE = 2_000  # messages a second of all clients together, where there are very many
 _FORGET = 1.0  # seconds for the gateway to let go of a round's sessions
 
 

@@ -54,11 +54,13 @@ class LoadClient:
 
     Attributes:
         record: what it has sent and got.
+        connected: whether it ever was.
         place: the backend that answered last.
     """
 
     def __init__(self, name: str, load: Load) -> None:
         self.record = Sent(name)
+        self.connected = False
         self.place = ""
         self._load = load
         self._sending = True
@@ -123,6 +125,7 @@ class LoadClient:
     @asynccontextmanager
     async def _connected(self, url: str) -> AsyncIterator[ClientConnection]:
         connection = await self._connect(url)
+        self.connected = True
         try:
             yield connection
         finally:

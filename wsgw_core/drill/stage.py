@@ -91,7 +91,7 @@ class Stage:
             self.clients.append(self.make_client("c"))
             self._start(self.clients[-1])
             if len(self.clients) % _AT_A_TIME == 0:
-                await self.until(self._served([0] * len(self.clients)), "every client is served")
+                await self.until(self._connected, "every client is connected")
         await self.all_are_served()
 
     def let(self, rude: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -188,6 +188,10 @@ class Stage:
 
     def _start(self, client: LoadClient) -> None:
         self._running.append(asyncio.create_task(client.run(self.gateway.url)))
+
+    def _connected(self) -> bool:
+        self._raise_faults()
+        return all(client.connected for client in self.clients)
 
     def _served(self, marks: list[int]) -> Callable[[], bool]:
         def served() -> bool:
