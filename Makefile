@@ -1,12 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+RUNTIME := .venv/.runtime
 
 # Core, plugins, bundle: the order in which they depend on each other.
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 DISTRIBUTIONS := . $(PLUGINS) bundle
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS) bundle)
-EDITABLE := -e '.[dev]' $(addprefix -e ./,$(PLUGINS) bundle)
+EDITABLE := $(addprefix -e ./,$(PLUGINS) bundle)
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -18,13 +19,22 @@ help:  ## list the targets
 
 dev: $(STAMP)  ## make .venv with everything installed for development
 
-$(STAMP): $(PROJECTS) constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) install --quiet -c constraints.txt $(EDITABLE)
-	touch $@
+$(STAMP): $(PROJECTS) constraints.txt | .venv/bin/python
+	@echo 'installing wsgw and its tools for development into .venv: about a minute'
+	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[dev]' $(EDITABLE)
+	@touch $@ $(RUNTIME)
 
-demo: dev  ## run the gateway with two backends on this machine
+# What the demo needs: a fifth of the above.
+$(RUNTIME): $(PROJECTS) constraints.txt | .venv/bin/python
+	@echo 'installing wsgw into .venv'
+	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e . $(EDITABLE)
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv .venv
+
+demo: $(RUNTIME)  ## run the gateway with two backends on this machine
 	$(BIN)/wsgw demo
 
 services:  ## install promtool, as root on Debian; without it two tests are skipped
@@ -74,7 +84,7 @@ bench: dev  ## measure the gateway beside others; ARGS are for benchmarks/compar
 constraints:  ## resolve all dependencies anew into constraints.txt
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python $(PIP) install --quiet $(EDITABLE)
+	build/constraints/bin/python $(PIP) install --quiet -e '.[dev]' $(EDITABLE)
 	sed -n '/^#/p' constraints.txt > build/constraints/new.txt
 	build/constraints/bin/python $(PIP) freeze --exclude-editable >> build/constraints/new.txt
 	mv build/constraints/new.txt constraints.txt

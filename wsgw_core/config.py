@@ -51,9 +51,9 @@ def parse_address(value: Any) -> Any:
     Raises:
         ValueError: anything else.
     """
-    if not isinstance(value, str):
+    if isinstance(value, tuple):
         return value
-    match = _ADDRESS.match(value.strip())
+    match = _ADDRESS.match(value.strip()) if isinstance(value, str) else None
     if not match or int(match[3]) > 65535:
         raise ValueError("not an address such as 127.0.0.1:8080, :8080 or [::1]:8080")
     return Address(match[1] or match[2], int(match[3]))

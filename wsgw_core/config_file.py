@@ -24,7 +24,7 @@ from .config_variables import layer_from_variables
 from .config_wsbalancer import layer_from_wsbalancers_variables
 from .config_yaml import FileContent, read_yaml
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("wsgw")
 
 # wsbalancer's README writes `ws:localhost:9090`.
 _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\Z", re.IGNORECASE)

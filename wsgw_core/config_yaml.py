@@ -73,6 +73,8 @@ def read_yaml(text: str, name: str) -> FileContent:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
         said = "; ".join(part for part in (error.context, error.problem) if part)
+        if "'\\t'" in said:
+            said = "a tab: indent with spaces"
         content.problems.append(f"{place}: not YAML: {_one_line(said)}")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -33,7 +33,7 @@ EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("wsgw")
 _lifecycle = logging.getLogger("wsgw.lifecycle")
 
 _CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT)
@@ -70,7 +70,8 @@ def run_gateway(
         _tell(*error.problems)
         return EXIT_CONFIGURATION
     except _AdminCannotListen as failure:
-        _tell(_why_not(failure.error, loaded.config.server.admin.address))
+        why = _why_not(failure.error, loaded.config.server.admin.address)
+        _tell(f"{why} (server.admin.address)")
     except OSError as error:
         _tell(_why_not(error, loaded.config.server.frontend.address))
     except Exception as error:  # whatever a plugin does wrong at its start

@@ -224,7 +224,7 @@ def _find_entry_point(
         raise PluginError(
             one.problem(
                 f"no installed plugin provides {one.naming} {one.name!r}"
-                f" (plugins are usually called so: pip install wsgw-{one.name})"
+                f" (perhaps pip install wsgw-{one.name})"
             )
         )
     if len(found) > 1:

@@ -259,6 +259,13 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
         ),
         ("valves: {kind: x}", "wsgw.yaml:2: valves: found {'kind': 'x'}, allowed: a list"),
         ("valves: [{speed: 1}]", "wsgw.yaml:2: valves[0].kind: is missing"),
+        (
+            "server: {frontend: {address: 8080}}",
+            (
+                "wsgw.yaml:2: server.frontend.address: found 8080: not an address such as"
+                " 127.0.0.1:8080, :8080 or [::1]:8080"
+            ),
+        ),
         ("valves: [5]", "wsgw.yaml:2: valves[0]: found 5, allowed: a mapping (keys and values)"),
         ("gates: [{kind: 5}]", "wsgw.yaml:2: gates[0].kind: found 5, allowed: text"),
         ("limits: {ledger-messages: 1.5}", "wsgw.yaml:2: limits.ledger-messages: found 1.5"),
@@ -289,7 +296,7 @@ def test_a_problem_is_told_with_line_key_path_and_what_is_allowed(
     [
         ("a: [\nb: }", "wsgw.yaml:2: not YAML: "),
         ("a: 'x", "wsgw.yaml:1: not YAML: "),
-        ("\ta: 1", "wsgw.yaml:1: not YAML: "),
+        ("\ta: 1", "wsgw.yaml:1: not YAML: a tab: indent with spaces"),
         ("a: *nobody", "wsgw.yaml:1: not YAML: "),
         ("--- {}\n--- {}", "wsgw.yaml:2: not YAML: "),
         ("a: 1\nb: \0", "wsgw.yaml:2: not YAML: "),

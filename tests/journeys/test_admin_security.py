@@ -71,6 +71,15 @@ class TestTokens:
         operator = await start_admin(gateway, tokens=TOKENS)
         assert (await operator.call("GET", "/backend/list", headers=headers)).status == 401
 
+    async def test_who_mistypes_one_is_told_so(
+        self, gateway: RunningGateway, start_admin: StartAdmin
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        wrong = await operator.call("GET", "/backend/list", headers=bearer("x" * 20))
+        missing = await operator.call("GET", "/backend/list")
+        assert wrong.json["reason"] == "this token is not known"
+        assert missing.json["reason"] == "needs a token: Authorization: Bearer TOKEN"
+
     async def test_a_token_in_the_query_is_none(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:

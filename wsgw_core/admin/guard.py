@@ -86,9 +86,12 @@ class Guard:
             if hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), expected):
                 found = token
         if found is None or scheme.lower() != "bearer":
+            why = "needs a token: Authorization: Bearer TOKEN"
+            if scheme.lower() == "bearer" and shown:
+                why = "this token is not known"
             raise Denied(
                 401,
-                "needs a token: Authorization: Bearer TOKEN",
+                why,
                 {"WWW-Authenticate": 'Bearer realm="wsgw"'},
             )
         return found

@@ -6,6 +6,8 @@ dials with. Revocation (OCSP, CRL) is not checked.
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -199,7 +201,9 @@ def tls_error_text(error: Exception) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return f"TLS: {error.reason.lower().replace('_', ' ')}"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        if isinstance(error, (ssl.SSLError, socket.gaierror)) or not error.errno:
+            return error.strerror
+        return os.strerror(error.errno)  # event loops have words of their own
     return " ".join(str(error).split()) or type(error).__name__
 
 

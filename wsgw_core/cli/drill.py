@@ -87,7 +87,7 @@ class _Header(click.ParamType[tuple[str, str]]):
         return name.strip(), text.strip()
 
 
-@click.command()
+@click.command(short_help="Break backends under load, and count what is lost.")
 @click.option(
     "-c",
     "-config",  # as wsbalancer has it

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -45,7 +46,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--name", default="echo", help="stands before each answer")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.host, arguments.port, arguments.name))
+    try:
+        asyncio.run(run(arguments.host, arguments.port, arguments.name))
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        parser.exit(1, f"echo_backend: cannot listen on port {arguments.port}: {why}\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -339,6 +340,8 @@ def _certificate_error(message: str) -> ssl.SSLCertVerificationError:
     [
         (_certificate_error("certificate has expired"), "certificate not accepted: certificate"),
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (ConnectionRefusedError(111, "Connect call failed ('::1', 9)"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
         (ConnectionError("closed\nhere"), "closed here"),
         (ConnectionResetError(), "ConnectionResetError"),
     ],
