@@ -27,18 +27,19 @@ from wsgw_core.admin.calls import CALLS
 from wsgw_core.api import Metrics, hookspecs
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 from wsgw_core.cli.main import wsgw
-from wsgw_core.config import Address, GatewayConfig, parse_address
-from wsgw_core.config_problems import item_type, model_in
-from wsgw_core.drill.ways import DEFAULT, WAYS, Bound
-from wsgw_core.metric_families import FAMILIES, WSBALANCERS, Family
-from wsgw_core.metrics import GatewayCounters
-from wsgw_core.relay.session_state import mermaid
-from wsgw_core.wsbalancer_variables import (
+from wsgw_core.config.address import Address, parse_address
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.problems import item_type, model_in
+from wsgw_core.config.wsbalancer_variables import (
     ALL_VARIABLES,
     BACKEND_VARIABLES,
     BE_PASS_HEADERS,
     BE_URLS,
 )
+from wsgw_core.drill.ways import DEFAULT, WAYS, Bound
+from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
+from wsgw_core.relay.session_state import mermaid
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from .api import ConfigurationError
 from .components import BackendComponent, resolve_components
-from .config import GatewayConfig
-from .config_file import repair_urls
-from .config_problems import Origins, validation_problems
-from .config_references import file_problems
+from .config.gateway_config import GatewayConfig
+from .config.problems import Origins, validation_problems
+from .config.references import file_problems
+from .config.sources import repair_urls
 from .plugin_loader import Plugins
 
 _PLACE = "upstream.backends[0]"

@@ -7,7 +7,7 @@ import logging
 
 from .api import BackendContext, BackendUnavailable, ConfigurationError, Metrics, ReadBatch
 from .components import BackendComponent, Components
-from .config import GatewayConfig
+from .config.gateway_config import GatewayConfig
 from .masking import masked_text
 from .pool.discovery import system_addresses
 

@@ -20,16 +20,11 @@ from .api.registry import (
     Registry,
     ValveFactory,
 )
-from .config import (
-    BackendEntry,
-    ComponentEntry,
-    Entry,
-    GatewayConfig,
-    ValveEntry,
-    id_from_address,
-)
-from .config_problems import KeyPath, Origins, known_keys, model_in, validation_problems
-from .config_secrets import with_secrets
+from .config.address import id_from_address
+from .config.gateway_config import GatewayConfig
+from .config.problems import KeyPath, Origins, known_keys, model_in, validation_problems
+from .config.secrets import with_secrets
+from .config.upstream_options import BackendEntry, ComponentEntry, Entry, ValveEntry
 from .plugin_loader import Plugins, RequiredPlugin
 
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])

@@ -16,8 +16,9 @@ from pathlib import Path
 from .admin.server import AdminServer
 from .api import ConfigurationError
 from .components import Components
-from .config import Address, GatewayConfig
-from .configuration import Configuration
+from .config.address import Address
+from .config.gateway_config import GatewayConfig
+from .config.loading import Configuration
 from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
 from .log_output import debugging, writes_json

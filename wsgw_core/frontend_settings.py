@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from .api import Clock, ReadBatch
-from .config import GatewayConfig
+from .config.gateway_config import GatewayConfig
 from .file_limit import session_capacity
 from .frontend.admission import Admission
 from .frontend.allowed_origins import AllowedOrigins
@@ -13,7 +13,7 @@ from .frontend.forwarded import Forwarding
 from .frontend.handshake import HandshakeSettings
 from .frontend.request_headers import RequestHeaders
 from .frontend.trusted_proxies import TrustedProxies
-from .metrics import GatewayCounters
+from .metrics.counters import GatewayCounters
 from .relay.session_opener import SessionOpener
 
 

@@ -10,17 +10,18 @@ from typing import Any
 from .added_backend import resolve_backend
 from .api import BackendContext, HandshakeGate, Metrics, PluginContext, ReadBatch
 from .components import BackendComponent, Components
-from .config import Address, GatewayConfig, id_from_address
-from .config_changes import backend_changes, fixed_changes
-from .exposition import Exposition
+from .config.address import Address, id_from_address
+from .config.changes import backend_changes, fixed_changes
+from .config.gateway_config import GatewayConfig
 from .frontend.admission import Admission
 from .frontend.client_sweep import ClientSweep
 from .frontend.handshake import HandshakeSettings
 from .frontend.listener import Listener
 from .frontend.server_tls import ServerTls
 from .frontend_settings import handshake_settings, make_admission
-from .loop_delay import LoopDelay
-from .metrics import GatewayCounters
+from .metrics.counters import GatewayCounters
+from .metrics.exposition import Exposition
+from .metrics.loop_delay import LoopDelay
 from .pool.backend_exchange import BackendExchange
 from .pool.backend_pool import BackendPool
 from .pool.dialler import Dialler

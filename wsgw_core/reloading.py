@@ -13,8 +13,8 @@ from typing import Protocol
 
 from .api import ConfigurationError
 from .components import Components
-from .config import GatewayConfig
-from .configuration import Configuration
+from .config.gateway_config import GatewayConfig
+from .config.loading import Configuration
 from .log_output import set_up_logging
 
 _LOOK_EVERY = 1.0  # seconds between two looks at a watched file

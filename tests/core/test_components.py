@@ -18,8 +18,8 @@ from wsgw_core.api import (
     hookimpl,
 )
 from wsgw_core.components import Entries, resolve_components, resolve_entries
-from wsgw_core.config import GatewayConfig
-from wsgw_core.config_problems import Origins
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.problems import Origins
 from wsgw_core.plugin_loader import Plugins, RequiredPlugin
 
 

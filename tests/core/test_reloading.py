@@ -13,9 +13,9 @@ import pytest
 from wsgw_core import reloading
 from wsgw_core.api import ConfigurationError
 from wsgw_core.components import Components
-from wsgw_core.config import GatewayConfig
-from wsgw_core.config_problems import Origins
-from wsgw_core.configuration import Configuration
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.loading import Configuration
+from wsgw_core.config.problems import Origins
 from wsgw_core.reloading import Reloading
 
 

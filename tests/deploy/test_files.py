@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wsgw_core.configuration import load_configuration
+from wsgw_core.config.loading import load_configuration
 
 BIN = Path(sys.executable).parent
 KUBERNETES = "1.34"

@@ -17,8 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
 from wsgw_core.components import Components, resolve_components
-from wsgw_core.config_file import load_config
-from wsgw_core.config_schema import config_schema
+from wsgw_core.config.schema import config_schema
+from wsgw_core.config.sources import load_config
 from wsgw_core.plugin_loader import Plugins, load_plugins
 
 if TYPE_CHECKING:

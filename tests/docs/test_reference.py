@@ -21,17 +21,19 @@ from wsgw_core import api
 from wsgw_core.admin import answers, openapi
 from wsgw_core.admin.application import make_application
 from wsgw_core.admin.calls import CALLS
-from wsgw_core.admin_token import Role
 from wsgw_core.api import Metrics, hookspecs
 from wsgw_core.cli.main import wsgw
-from wsgw_core.config import AdminOptions, BackendEntry, GatewayConfig
-from wsgw_core.config_problems import known_keys, model_in
+from wsgw_core.config.admin_token import Role
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.problems import known_keys, model_in
+from wsgw_core.config.server_options import AdminOptions
+from wsgw_core.config.upstream_options import BackendEntry
+from wsgw_core.config.wsbalancer_variables import BACKEND_VARIABLES
 from wsgw_core.frontend import request_headers
-from wsgw_core.metric_families import FAMILIES, WSBALANCERS, Family
-from wsgw_core.metrics import GatewayCounters
+from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
 from wsgw_core.relay import session_opener
 from wsgw_core.relay.session_state import Event, State, mermaid
-from wsgw_core.wsbalancer_variables import BACKEND_VARIABLES
 
 ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
 

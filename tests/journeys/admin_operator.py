@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from wsgw_core.admin.server import AdminServer
-from wsgw_core.config import AdminOptions
+from wsgw_core.config.server_options import AdminOptions
 
 from .running_gateway import RunningGateway
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from wsgw_core.components import resolve_components
-from wsgw_core.config import GatewayConfig
+from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.gateway import Gateway
 from wsgw_core.plugin_loader import load_plugins
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.admin.calls import CALLS
-from wsgw_core.config import AdminOptions
+from wsgw_core.config.server_options import AdminOptions
 
 from .admin_operator import NO_ACTION
 from .conftest import StartAdmin, StartBackend, StartGateway

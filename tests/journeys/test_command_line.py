@@ -20,7 +20,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
-from wsgw_core.wsbalancer_variables import ALL_VARIABLES
+from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES
 
 WSGW = Path(sys.executable).with_name("wsgw")
 COMMANDS = ("run", "reload", "check", "schema", "plugins", "version", "demo")

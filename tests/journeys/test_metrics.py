@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from wsgw_core.metric_families import FAMILIES
+from wsgw_core.metrics.families import FAMILIES
 
 from .admin_operator import Operator
 from .conftest import StartAdmin, StartGateway

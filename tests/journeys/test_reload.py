@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
 from wsgw_core.components import resolve_components
-from wsgw_core.config import GatewayConfig
+from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.plugin_loader import load_plugins
 
 from .conftest import StartBackend, StartGateway

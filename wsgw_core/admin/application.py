@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
-from ..admin_token import Role
 from ..api import Counter
-from ..config import AdminOptions
+from ..config.admin_token import Role
+from ..config.server_options import AdminOptions
 from ..rare_warning import RareWarning
 from .answers import failed
 from .calls import BY_PATH, CALLS

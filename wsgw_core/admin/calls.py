@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..admin_token import Role
+from ..config.admin_token import Role
 
 Answer = Literal[
     "backends", "config", "sessions", "frontends", "action", "health", "text", "openapi"

@@ -8,11 +8,11 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from ..admin_token import AdminToken, Role
-from ..config import AdminOptions
+from ..config.admin_token import AdminToken, Role
+from ..config.origin_pattern import OriginPattern
+from ..config.server_options import AdminOptions
 from ..frontend.allowed_origins import AllowedOrigins
 from ..frontend.server_tls import client_subject
-from ..origin_pattern import OriginPattern
 from .answers import failed
 
 _INCLUDED: Mapping[Role, tuple[Role, ...]] = {

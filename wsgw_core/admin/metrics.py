@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ..exposition import CONTENT_TYPE, Exposition
+from ..metrics.exposition import CONTENT_TYPE, Exposition
 
 
 class MetricsCalls:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..config import Address, AdminOptions
+from ..config.address import Address
+from ..config.server_options import AdminOptions
 from ..frontend.acceptor import Acceptor
 from ..frontend.listener import bind
 from ..frontend.server_tls import ServerTls

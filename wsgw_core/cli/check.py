@@ -25,8 +25,8 @@ def check(file: Path | None, *, connect: bool) -> None:
     """
     loaded = load(file)
 
-    from wsgw_core.config_references import without_effect  # noqa: PLC0415 - slow
-    from wsgw_core.effective_config import effective_config  # noqa: PLC0415 - slow
+    from wsgw_core.config.effective import effective_config  # noqa: PLC0415 - slow
+    from wsgw_core.config.references import without_effect  # noqa: PLC0415 - slow
 
     click.echo(effective_config(loaded), nl=False)
     for note in without_effect(loaded.config, loaded.components, loaded.origins):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from wsgw_core.configuration import Configuration
+    from wsgw_core.config.loading import Configuration
 
 config_option = click.option(
     "-c",
@@ -40,6 +40,6 @@ def load(file: Path | None) -> Configuration:
 
 def read(file: Path | None) -> Configuration:
     """Load and check the configuration; see `load_configuration`."""
-    from wsgw_core.configuration import load_configuration  # noqa: PLC0415 - slow
+    from wsgw_core.config.loading import load_configuration  # noqa: PLC0415 - slow
 
     return load_configuration(file, os.environ)

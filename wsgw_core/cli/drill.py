@@ -66,7 +66,7 @@ class _HostPort(click.ParamType[tuple[str, int]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, int]:
-        from wsgw_core.config import parse_address  # noqa: PLC0415 - slow
+        from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
 
         try:
             host, port = parse_address(str(value))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from wsgw_core.wsbalancer_variables import ALL_VARIABLES
+from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES
 
 from .config_option import config_option, load, read
 

@@ -14,7 +14,7 @@ def schema() -> None:
     It has the options of all installed plugins, which are imported for it; one that cannot be is
     told on stderr and left out. Editors check and complete a file by it.
     """
-    from wsgw_core.config_schema import config_schema  # noqa: PLC0415 - slow
+    from wsgw_core.config.schema import config_schema  # noqa: PLC0415 - slow
     from wsgw_core.plugin_loader import (  # noqa: PLC0415 - slow
         installed_plugins,
         load_usable_plugins,

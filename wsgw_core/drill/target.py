@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from ..api import ConfigurationError
 from ..components import Components
-from ..config import FailoverOptions, GatewayConfig
+from ..config.failover_options import FailoverOptions
+from ..config.gateway_config import GatewayConfig
 from ..processes.server_process import Processes
 from .gateway_process import DrilledGateway
 from .place import Place

@@ -12,7 +12,7 @@ from ..file_limit import REFUSED_AT_ONCE
 
 if TYPE_CHECKING:
     from ..api import Counter
-    from ..metrics import GatewayCounters
+    from ..metrics.counters import GatewayCounters
     from .trusted_proxies import TrustedProxies
 
 # Refused connections of one network that may wait for their answer; those beyond get none, so that

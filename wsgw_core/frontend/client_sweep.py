@@ -10,7 +10,7 @@ from ..api import Clock
 from .client_keepalive import ClientKeepalive
 
 if TYPE_CHECKING:
-    from ..metrics import GatewayCounters
+    from ..metrics.counters import GatewayCounters
     from .client_socket import ClientSocket
 
 _GOING_AWAY = 1001

@@ -21,7 +21,7 @@ from .server_tls import client_subject
 if TYPE_CHECKING:
     import logging
 
-    from ..metrics import GatewayCounters
+    from ..metrics.counters import GatewayCounters
     from ..relay.session_opener import SessionOpener
     from .admission import Admission
     from .allowed_origins import AllowedOrigins

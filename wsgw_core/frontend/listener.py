@@ -8,7 +8,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from ..config import Address
+from ..config.address import Address
 from .acceptor import Acceptor
 from .client_socket import ClientSocket
 from .handshake import ClientHandshake, HandshakeSettings

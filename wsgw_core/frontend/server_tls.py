@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from ..api import Clock, ConfigurationError, Metrics, tls_error_text
 from ..api.tls import ReloadedContext, TlsFileError
-from ..metrics import GatewayCounters
-from ..server_tls_options import ServerTlsOptions, server_context
+from ..config.server_tls_options import ServerTlsOptions, server_context
+from ..metrics.counters import GatewayCounters
 from ..websocket import TlsTransport, make_scratch
 
 # RFC 4514 section 3, by the names that OpenSSL has for them

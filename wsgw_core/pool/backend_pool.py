@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable
 
 from ..api import Backend
-from ..config import DEFAULT_BREAKER_THRESHOLD
-from ..traffic import Traffic
+from ..config.upstream_options import DEFAULT_BREAKER_THRESHOLD
+from ..metrics.traffic import Traffic
 from .breaker import Breaker
 
 

@@ -17,7 +17,7 @@ from ..api import (
     OutOfResources,
     Sink,
 )
-from ..metrics import GatewayCounters
+from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
 from .backend_pool import BackendPool, PooledBackend
 from .dial_gate import DialGate

@@ -7,8 +7,8 @@ import logging
 import random
 
 from ..api import BackendUnavailable
-from ..config import HealthOptions
-from ..metrics import GatewayCounters
+from ..config.upstream_options import HealthOptions
+from ..metrics.counters import GatewayCounters
 from .backend_pool import BackendPool, PooledBackend
 
 

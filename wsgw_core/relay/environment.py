@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from ..api import Clock, ReadBatch, SessionListener
 from ..components import ValveComponent
-from ..config import FailoverOptions, LimitOptions
-from ..drain_options import DrainOptions
-from ..metrics import GatewayCounters
+from ..config.drain_options import DrainOptions
+from ..config.failover_options import FailoverOptions
+from ..config.limit_options import LimitOptions
+from ..metrics.counters import GatewayCounters
 from ..pool.dialler import Dialler
 from .session_table import SessionTable
 from .suspect_turns import SuspectTurns

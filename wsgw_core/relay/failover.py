@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ..api import Clock
-from ..config import FailoverOptions
+from ..config.failover_options import FailoverOptions
 from ..pool.dialler import Dialled, NoBackend
 
 if TYPE_CHECKING:

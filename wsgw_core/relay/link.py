@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..api import BackendConnection, Close, Hydration, Message, Sink
-from ..traffic import Sizes
+from ..metrics.traffic import Sizes
 
 if TYPE_CHECKING:
     from ..pool.backend_pool import PooledBackend

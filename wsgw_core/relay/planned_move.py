@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..api import Clock
-from ..drain_options import DrainOptions
+from ..config.drain_options import DrainOptions
 
 if TYPE_CHECKING:
     from .ledger import Ledger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..traffic import Traffic
+from ..metrics.traffic import Traffic
 
 if TYPE_CHECKING:
     from .ledger import Ledger

@@ -13,7 +13,7 @@ from websockets.http11 import Response
 from websockets.streams import StreamReader
 
 from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch
-from wsgw_core.config import Address
+from wsgw_core.config.address import Address
 from wsgw_core.frontend.admission import Admission
 from wsgw_core.frontend.allowed_origins import AllowedOrigins
 from wsgw_core.frontend.forwarded import Forwarding

@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 import pytest
 
 from wsgw_core.api import Metrics
-from wsgw_core.config import Address
+from wsgw_core.config.address import Address
 from wsgw_core.frontend.acceptor import Acceptor
 from wsgw_core.frontend.listener import bind
 

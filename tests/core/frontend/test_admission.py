@@ -11,7 +11,7 @@ from wsgw_core.api import Metrics, Refusal
 from wsgw_core.file_limit import REFUSED_AT_ONCE
 from wsgw_core.frontend.admission import Admission, Ticket, TokenBucket
 from wsgw_core.frontend.trusted_proxies import TrustedProxies
-from wsgw_core.metrics import GatewayCounters
+from wsgw_core.metrics.counters import GatewayCounters
 
 A, B = "192.0.2.1", "192.0.2.2"
 PROXY = "10.0.0.1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from wsgw_core.config import FrontendOptions
+from wsgw_core.config.origin_pattern import OriginPattern
+from wsgw_core.config.server_options import FrontendOptions
 from wsgw_core.frontend.allowed_origins import AllowedOrigins
-from wsgw_core.origin_pattern import OriginPattern
 
 
 def allowed(*patterns: str) -> AllowedOrigins:

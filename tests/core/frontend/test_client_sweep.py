@@ -9,7 +9,7 @@ import pytest
 
 from wsgw_core.api import Metrics
 from wsgw_core.frontend.client_sweep import ClientSweep
-from wsgw_core.metrics import GatewayCounters
+from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 

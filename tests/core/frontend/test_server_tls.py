@@ -13,10 +13,10 @@ import trustme
 from pydantic import ValidationError
 
 from wsgw_core.api import ConfigurationError, Metrics
-from wsgw_core.config import FrontendOptions
+from wsgw_core.config.server_options import FrontendOptions
+from wsgw_core.config.server_tls_options import ServerTlsOptions, server_context
 from wsgw_core.frontend.server_tls import ServerTls, client_subject, distinguished_name
-from wsgw_core.metrics import GatewayCounters
-from wsgw_core.server_tls_options import ServerTlsOptions, server_context
+from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 AUTHORITY = trustme.CA()

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 from pydantic import ValidationError
 
-from wsgw_core.config import ServerOptions
+from wsgw_core.config.server_options import ServerOptions
 from wsgw_core.frontend.trusted_proxies import TrustedProxies
 
 NETWORKS = ("10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "fe80::/10", "::1")

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from wsgw_core.api import BackendDeclined, DialRequest, Metrics, OutOfResources
-from wsgw_core.metrics import GatewayCounters
+from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dialler import Dialled, Dialler, NoBackend
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable

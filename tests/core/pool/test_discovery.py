@@ -19,7 +19,7 @@ from wsgw_core.api import (
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
-from wsgw_core.config import BackendEntry
+from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.pool.backend_pool import PooledBackend
 from wsgw_core.pool.discovery import Discoveries, Discovery, system_addresses
 

@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from wsgw_core.api import Metrics
-from wsgw_core.config import HealthOptions
-from wsgw_core.metrics import GatewayCounters
+from wsgw_core.config.upstream_options import HealthOptions
+from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.health import HealthChecks
 from wsgw_core.testing.fakes import FakeBackend

@@ -11,7 +11,7 @@ import pytest
 from wsgw_core.api import BackendContext, ConfigurationError, Options
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
-from wsgw_core.config import BackendEntry
+from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.pool import open_backends
 from wsgw_core.pool.backend_pool import BackendPool
 from wsgw_core.pool.open_backends import OpenBackends

@@ -21,9 +21,10 @@ from wsgw_core.api import (
 from wsgw_core.api import Session as SessionInView
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import ValveComponent
-from wsgw_core.config import FailoverOptions, LimitOptions
-from wsgw_core.drain_options import DrainOptions
-from wsgw_core.metrics import GatewayCounters
+from wsgw_core.config.drain_options import DrainOptions
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.config.limit_options import LimitOptions
+from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dialler import Dialler
 from wsgw_core.relay.environment import RelayEnvironment

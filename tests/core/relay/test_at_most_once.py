@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wsgw_core.config import FailoverOptions
+from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 from .relay_bench import RelayBench

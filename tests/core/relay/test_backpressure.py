@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from wsgw_core.config import LimitOptions
+from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

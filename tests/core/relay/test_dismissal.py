@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsgw_core.api import Close
-from wsgw_core.config import LimitOptions
+from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

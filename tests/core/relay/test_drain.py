@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from wsgw_core.api import Close
-from wsgw_core.drain_options import DrainOptions
+from wsgw_core.config.drain_options import DrainOptions
 from wsgw_core.relay.dismissal import dismiss_all
 from wsgw_core.relay.drain import Drain
 from wsgw_core.relay.session import Session

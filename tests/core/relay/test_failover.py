@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from wsgw_core.api import Close, Session
-from wsgw_core.config import FailoverOptions
+from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

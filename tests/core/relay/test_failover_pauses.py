@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from wsgw_core.config import FailoverOptions
+from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.pool.backend_pool import PooledBackend
 from wsgw_core.relay.failover import Failover
 from wsgw_core.testing.fakes import FakeBackend

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from wsgw_core.api import Close
-from wsgw_core.config import FailoverOptions, LimitOptions
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import Decline, FakeBackend, Hang
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from wsgw_core.api import DialRequest, Sink
-from wsgw_core.config import FailoverOptions
+from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.relay.session import Session
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import Accept, FakeBackend, FakeClient, FakeConnection

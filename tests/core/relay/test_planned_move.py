@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from wsgw_core.api import Close
-from wsgw_core.config import FailoverOptions
-from wsgw_core.drain_options import DrainOptions
+from wsgw_core.config.drain_options import DrainOptions
+from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from wsgw_core.api import Close
-from wsgw_core.config import FailoverOptions
+from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.relay.session import Session
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, FakeConnection, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from wsgw_core.api import TEXT, Close, Message, ReplyExpected
-from wsgw_core.config import LimitOptions
+from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from .relay_bench import PassingValve, RelayBench, valve

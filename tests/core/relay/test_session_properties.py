@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wsgw_core.api import Close, Session
-from wsgw_core.config import FailoverOptions, LimitOptions
-from wsgw_core.drain_options import DrainOptions
+from wsgw_core.config.drain_options import DrainOptions
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import (
     Accept,

@@ -11,7 +11,7 @@ import pytest
 
 from wsgw_core.api import Close, CloseSession, Message, MessageValve, Session
 from wsgw_core.components import ValveComponent
-from wsgw_core.config import LimitOptions
+from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import FakeBackend, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock

@@ -1,0 +1,98 @@
+"""What may change while a gateway runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wsgw_core.api import BackendRegistry, Options, hookimpl
+from wsgw_core.components import Components, resolve_components
+from wsgw_core.config.changes import backend_changes, fixed_changes
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.plugin_loader import Plugins
+
+
+class PigeonOptions(Options):
+    url: str
+    speed: int = 1
+
+
+class Loft:
+    WSGW_API = "1.0"
+
+    @hookimpl
+    def wsgw_register_backends(self, registry: BackendRegistry) -> None:
+        registry.add("pigeon", PigeonOptions, lambda *_: None, schemes=("dove",))  # type: ignore[arg-type]  # is not made
+
+
+def config(*urls: str, **sections: Any) -> GatewayConfig:
+    backends = [{"url": url} for url in urls or ("pigeon://a:1",)]
+    return GatewayConfig.model_validate({"upstream": {"backends": backends}, **sections})
+
+
+def loaded(*entries: dict[str, Any], **sections: Any) -> tuple[GatewayConfig, Components]:
+    plugins = Plugins()  # new ones for each configuration, as a reload has them
+    plugins.register(Loft(), "loft")
+    data = {"upstream": {"backends": entries}, **sections}
+    made = GatewayConfig.model_validate(data)
+    return made, resolve_components(made, plugins)
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({}, []),
+        ({"server": {"frontend": {"address": ":1"}}}, ["server.frontend.address"]),
+        ({"server": {"admin": {"address": ":1"}}}, ["server.admin"]),
+        ({"server": {"frontend": {"tls": {"certificate": "x"}}}}, ["server.frontend.tls"]),
+        ({"limits": {"max-sessions": 5}}, ["limits.max-sessions"]),
+        ({"limits": {"max-message-size": 5}, "failover": {"hold": 1}}, []),
+        ({"server": {"block-headers": ["X-A"], "logging-level": "INFO"}}, []),
+        ({"valves": [{"kind": "x"}]}, []),
+    ],
+)
+def test_what_waits_for_the_next_start_is_named(sections: dict[str, Any], told: list[str]) -> None:
+    assert fixed_changes(config(), config(**sections)) == told
+    assert fixed_changes(config(**sections), config()) == told
+
+
+def test_other_certificates_of_clients_tls_need_no_start() -> None:
+    one = config(server={"frontend": {"tls": {"certificate": "x"}}})
+    other = config(server={"frontend": {"tls": {"certificate": "y"}}})
+
+    assert fixed_changes(one, other) == []
+
+
+A, B = {"url": "pigeon://a:1"}, {"url": "pigeon://b:1"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "new", "gone"),
+    [
+        ([A, B], [A, B], [], []),
+        ([A, B], [B, A], [], []),
+        ([A], [A, B], ["b-1"], []),
+        ([A, B], [A], [], ["b-1"]),
+        ([A], [{**A, "speed": 2}], ["a-1"], ["a-1"]),
+        ([A], [{**A, "breaker-threshold": 2}], ["a-1"], ["a-1"]),
+        ([A], [{"url": "dns+pigeon://a:1"}], ["a-1"], ["a-1"]),
+        ([A], [{"url": "dove://a:1"}], ["a-1"], ["a-1"]),
+        ([A], [{**A, "id": "other"}], ["other"], ["a-1"]),
+    ],
+)
+def test_backends_that_differ_are_new_and_gone(
+    before: list[dict[str, Any]], now: list[dict[str, Any]], new: list[str], gone: list[str]
+) -> None:
+    found_new, found_gone = backend_changes(loaded(*before), loaded(*now))
+
+    assert ([one.id for one in found_new], [one.id for one in found_gone]) == (new, gone)
+
+
+@pytest.mark.parametrize(
+    "sections", [{"limits": {"max-message-size": 5}}, {"failover": {"ping-timeout": 9}}]
+)
+def test_what_plugins_are_told_changes_all_backends(sections: dict[str, Any]) -> None:
+    new, gone = backend_changes(loaded(A, B), loaded(A, B, **sections))
+
+    assert [one.id for one in new] == [one.id for one in gone] == ["a-1", "b-1"]

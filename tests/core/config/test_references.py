@@ -1,0 +1,113 @@
+"""The files that a configuration names are looked at, wherever it names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsgw_core.api import Options
+from wsgw_core.api.registry import Registration
+from wsgw_core.components import (
+    BackendComponent,
+    Components,
+    GateComponent,
+    ListenerComponent,
+    ValveComponent,
+)
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.problems import KeyPath, Origins
+from wsgw_core.config.references import file_problems
+from wsgw_core.config.upstream_options import BackendEntry
+
+
+class Inner(Options):
+    word_list: str
+
+    def file_problems(self) -> Iterable[tuple[str, str]]:
+        if not Path(self.word_list).is_file():
+            yield "word-list", f"{self.word_list}: is not there"
+
+
+class Outer(Options):
+    inner: Inner | None = None
+    more_of_them: tuple[Inner, ...] = ()
+
+
+MISSING = Outer.model_validate({"inner": {"word-list": "/no/a"}})
+WITHOUT = Outer()
+
+
+def registration() -> Registration[Any]:
+    return Registration("scripted", Outer, lambda *_: None, ())
+
+
+def configured(
+    backends: tuple[Outer, ...] = (),
+    valves: tuple[Outer, ...] = (),
+    listeners: tuple[Outer, ...] = (),
+    gates: tuple[Outer, ...] = (),
+) -> Components:
+    return Components(
+        backends=tuple(
+            BackendComponent(
+                BackendEntry(kind="scripted", id=f"b{number}"), registration(), options
+            )
+            for number, options in enumerate(backends)
+        ),
+        valves=tuple(ValveComponent(registration(), options, "close") for options in valves),
+        listeners=tuple(ListenerComponent(registration(), options) for options in listeners),
+        gates=tuple(GateComponent(registration(), options) for options in gates),
+    )
+
+
+def problems(
+    components: Components, known: dict[KeyPath, str] | None = None, **server: Any
+) -> list[str]:
+    config = GatewayConfig.model_validate(
+        {"server": server, "upstream": {"backends": [{"url": "ws://a"}]}}
+    )
+    return file_problems(config, components, Origins(known))
+
+
+@pytest.mark.parametrize("section", ["backends", "valves", "listeners", "gates"])
+def test_those_of_every_plugin(section: str) -> None:
+    components = configured(**{section: (WITHOUT, MISSING)})
+    path = "upstream.backends" if section == "backends" else section
+    assert problems(components) == [f"{path}[1].inner.word-list: /no/a: is not there"]
+
+
+def test_those_of_the_gateway_itself() -> None:
+    (problem,) = problems(
+        configured(), frontend={"tls": {"certificate": "/no/cert.pem", "key": "/no/key.pem"}}
+    )
+    assert problem.startswith("server.frontend.tls.certificate: /no/cert.pem: cannot be read")
+
+
+def test_sections_in_lists_by_their_numbers(tmp_path: Path) -> None:
+    there = tmp_path / "words"
+    there.touch()
+    options = Outer.model_validate(
+        {"more-of-them": [{"word-list": name} for name in (str(there), "/no/b", "/no/c")]}
+    )
+    assert problems(configured(gates=(options,))) == [
+        "gates[0].more-of-them[1].word-list: /no/b: is not there",
+        "gates[0].more-of-them[2].word-list: /no/c: is not there",
+    ]
+
+
+def test_each_is_told_with_its_place() -> None:
+    known: dict[KeyPath, str] = {
+        ("upstream", "backends", 0): "wsgw.yaml:3",
+        ("upstream", "backends", 0, "inner", "word-list"): "wsgw.yaml:5",
+    }
+    assert problems(configured(backends=(MISSING,)), known) == [
+        "wsgw.yaml:5: upstream.backends[0].inner.word-list: /no/a: is not there"
+    ]
+
+
+def test_without_files_there_is_no_problem() -> None:
+    everywhere = (WITHOUT,)
+    assert problems(configured(everywhere, everywhere, everywhere, everywhere)) == []

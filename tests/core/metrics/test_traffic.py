@@ -1,0 +1,47 @@
+"""Messages are sorted by their size."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgw_core.metrics.histogram import Histogram
+from wsgw_core.metrics.traffic import Sizes
+
+BOUNDS = (128, 256, 512, 1024, 2048, 5120, 65_536, 131_072, 1_048_576, 2**40)
+
+
+def count(sizes: Sizes, size: int) -> None:
+    """Do what the relay does in place."""
+    try:
+        sizes.counts[size + 127 >> 7] += 1
+    except IndexError:
+        sizes.add_large(size)
+
+
+@given(st.lists(st.integers(0, 2**40) | st.sampled_from([b + d for b in BOUNDS for d in (-1, 0)])))
+def test_each_bound_has_what_is_not_longer(lengths: list[int]) -> None:
+    sizes = Sizes()
+    for length in lengths:
+        count(sizes, length)
+    assert sizes.messages == len(lengths)
+    assert sizes.up_to(BOUNDS) == [sum(each <= bound for each in lengths) for bound in BOUNDS]
+
+
+def test_sums() -> None:
+    one, other = Sizes(), Sizes()
+    for sizes in (one, other, other):
+        for length in (0, 100, 70_000):
+            count(sizes, length)
+    one.bytes, other.bytes = 1, 2
+    one.add(other)
+    assert (one.messages, one.bytes) == (9, 3)
+    assert one.up_to((128, 131_072)) == [6, 9]
+
+
+def test_durations_are_sorted_into_buckets() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for number in (0.0, 1.0, 1.1, 2.0, 99.0):
+        histogram.observe(number)
+    assert histogram.counts == [2, 2, 1]
+    assert histogram.sum == 103.1

@@ -1,0 +1,82 @@
+"""Addresses, networks and origins as they are written."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from .origin_pattern import OriginPattern
+
+
+class Address(NamedTuple):
+    """Where to listen; an empty host means every interface, IPv4 and IPv6."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/\s]*)):(\d{1,5})\Z")
+
+
+def parse_address(value: Any) -> Any:
+    """Read `host:port`, `:port` or `[ipv6]:port`; port 0 lets the system choose.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, tuple):
+        return value
+    match = _ADDRESS.match(value.strip()) if isinstance(value, str) else None
+    if not match or int(match[3]) > 65535:
+        raise ValueError("not an address such as 127.0.0.1:8080, :8080 or [::1]:8080")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+_TEXT = WithJsonSchema({"type": "string"})  # whatever it is made into
+
+
+ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str), _TEXT]
+
+
+AllowedOrigin = Annotated[
+    OriginPattern,
+    BeforeValidator(OriginPattern.parse),
+    PlainSerializer(str),
+    _TEXT,
+]
+
+
+def parse_network(value: Any) -> Any:
+    """Read `10.0.0.0/8`, `2001:db8::/32` or a single address.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, (IPv4Network, IPv6Network)):
+        return value
+    try:
+        return ip_network(value.strip() if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(
+            "not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set behind the prefix),"
+            " nor an address such as 192.0.2.7"
+        ) from None
+
+
+ProxyNetwork = Annotated[
+    IPv4Network | IPv6Network, BeforeValidator(parse_network), PlainSerializer(str), _TEXT
+]
+
+
+def id_from_address(text: str) -> str:
+    """Make the id of something that was given none: `ws://a:1` and `a:1` give `a-1`."""
+    netloc = urlsplit(text).netloc.rpartition("@")[2] if "//" in text else text
+    return re.sub(r"[^A-Za-z0-9]", "-", netloc)

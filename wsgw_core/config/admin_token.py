@@ -1,0 +1,40 @@
+"""The secrets by which operators and their programs are known."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from ..api import Options
+
+Role = Literal["read", "operate", "send"]
+
+_SHORTEST_TOKEN = 16
+
+
+class AdminToken(Options):
+    """Who may do what: shown as `Authorization: Bearer TOKEN`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
+        description="stands for the token in the audit log"
+    )
+    token: SecretStr = Field(
+        description=f"the secret, at least {_SHORTEST_TOKEN} printable ASCII characters without"
+        " spaces; `token-file` names a file that holds it"
+    )
+    roles: tuple[Role, ...] = Field(
+        min_length=1,
+        description="what its bearer may do: `read` lists and configurations; `operate` is all"
+        " calls that change something, and reading; `send` is kept for calls that send messages",
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _is_sendable(cls, token: SecretStr) -> SecretStr:
+        text = token.get_secret_value()
+        if len(text) < _SHORTEST_TOKEN or not all("!" <= char <= "~" for char in text):
+            raise ValueError(
+                f"at least {_SHORTEST_TOKEN} printable ASCII characters without spaces"
+            )
+        return token

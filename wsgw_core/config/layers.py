@@ -1,0 +1,246 @@
+"""Lays the sources of a configuration over each other: the file below, variables above.
+
+dynaconf merges. It would also interpret what it merges (`@format`, `@jinja`, `dynaconf_merge`,
+casts, letter case), so it is shown nothing that it could interpret: keys are those of the models,
+checked and written with dashes, each value is wrapped in a `Setting`, and a list of sections is a
+mapping with the keys `[0]`, `[1]`, so that layers can add to it and change one item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynaconf import Dynaconf  # type: ignore[import-untyped]  # has no type hints
+from pydantic import BaseModel
+
+from .problems import (
+    KeyPath,
+    Origins,
+    found_text,
+    item_type,
+    key_path_text,
+    known_keys,
+    model_in,
+    unknown_key_text,
+)
+
+_KEY = re.compile(r"[a-z][a-z0-9-]*\Z")
+
+
+class Setting:
+    """One value, whatever its type, as the merge sees it: opaque.
+
+    Args:
+        value: what the source says.
+        origin: where it says so.
+        below: the origins of what is inside the value, by key path from the top.
+    """
+
+    __slots__ = ("below", "origin", "value")
+
+    def __init__(self, value: Any, origin: str, below: Mapping[KeyPath, str] | None = None) -> None:
+        self.value = value
+        self.origin = origin
+        self.below = below or {}
+
+
+@dataclass(slots=True)
+class Layer:
+    """What one source says.
+
+    Attributes:
+        tree: nested mappings with Settings as leaves.
+        origins: where its sections are; `()` is the source as a whole.
+        problems: what is wrong with it.
+        rejected: key paths whose value was left out because of a problem.
+    """
+
+    tree: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    rejected: set[KeyPath] = field(default_factory=set)
+
+    def place(
+        self, path: KeyPath, value: Any, origin: str, below: Mapping[KeyPath, str] | None = None
+    ) -> None:
+        """Put a value at a key path; see Setting."""
+        tree = self.tree
+        for part in path[:-1]:
+            tree = tree.setdefault(_tree_key(part), {})
+        tree[_tree_key(path[-1])] = Setting(value, origin, below)
+
+
+def layer_from_data(
+    data: dict[str, Any], model: type[BaseModel], source: str, lines: dict[KeyPath, int]
+) -> Layer:
+    """Make a layer of what a file holds.
+
+    Args:
+        data: the file's content, keys as written.
+        model: says where sections and lists of sections are; below them a value is one Setting.
+        source: how problems name the file.
+        lines: the lines of the key paths, as written.
+    """
+    reader = _FileLayer(source, lines)
+    reader.layer.tree = reader.tree(data, model, (), ())
+    reader.layer.origins[()] = source
+    return reader.layer
+
+
+class Layers:
+    """The layers laid so far, each over those before it."""
+
+    def __init__(self) -> None:
+        # Stated also where it is the default: variables named *_FOR_DYNACONF would change it.
+        self._settings = Dynaconf(
+            settings_files=[],
+            core_loaders=[],
+            loaders=[],
+            environments=False,
+            load_dotenv=False,
+            auto_cast=False,
+            dotted_lookup=False,
+            nested_separator="__",
+            index_separator=None,
+            sysenv_fallback=False,
+            validate_on_update=False,
+        )
+        self._settings.set("CONFIG", {})
+        self._origins: dict[KeyPath, str] = {}
+        self.problems: list[str] = []
+        self.rejected: set[KeyPath] = set()
+
+    def lay(self, layer: Layer) -> None:
+        """Merge a layer over those before it."""
+        self._settings.set("CONFIG", layer.tree, merge=True)
+        self._origins.update(layer.origins)
+        self.problems += layer.problems
+        self.rejected |= layer.rejected
+
+    @property
+    def tree(self) -> Mapping[str, Any]:
+        """What the layers say together; not to be changed."""
+        tree: Mapping[str, Any] = self._settings["CONFIG"]
+        return tree
+
+    def result(self) -> tuple[dict[str, Any], Origins]:
+        """Return plain data, and the origins of its values."""
+        given: dict[KeyPath, str] = {}
+        data: dict[str, Any] = _unfold(self.tree, (), given)
+        return data, Origins(self._origins | given, given)
+
+
+def found_in(tree: Any, path: KeyPath) -> Any:
+    """Return what stands at a key path in a tree: a tree, a Setting, or None."""
+    for part in path:
+        tree = tree.get(_tree_key(part)) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def items_of(tree: Any, path: KeyPath) -> dict[int, Any]:
+    """Return the items of a list of sections in a tree by number; a rejected one is None."""
+    found = found_in(tree, path)
+    if not isinstance(found, Mapping):
+        return {}
+    return {int(key[1:-1]): found[key] for key in found}
+
+
+class _FileLayer:
+    """Walks a file's content along the models."""
+
+    def __init__(self, source: str, lines: dict[KeyPath, int]) -> None:
+        self.layer = Layer()
+        self._source = source
+        self._lines = lines
+
+    def tree(self, data: Any, annotation: Any, written: KeyPath, path: KeyPath) -> Any:
+        """Return the tree of what stands at a key path, None when it is rejected."""
+        self.layer.origins[path] = self._origin(written)
+        if (model := model_in(annotation)) is not None:
+            return self._section(data, model, written, path)
+        if model_in(item_type(annotation)) is not None:
+            if not isinstance(data, list):
+                return self._reject(path, data, "a list")
+            if not data:
+                return Setting(data, self._origin(written))
+            items = (
+                self.tree(item, item_type(annotation), (*written, number), (*path, number))
+                for number, item in enumerate(data)
+            )
+            return {_tree_key(number): item for number, item in enumerate(items)}
+        del self.layer.origins[path]
+        return Setting(data, self._origin(written), self._origins_below(data, written, path))
+
+    def _section(
+        self, data: Any, model: type[BaseModel], written: KeyPath, path: KeyPath
+    ) -> dict[str, Any] | None:
+        if isinstance(data, bool) and "enabled" in model.model_fields:
+            return {"enabled": Setting(data, self._origin(written))}  # `compression: true`
+        if not isinstance(data, dict):
+            self._reject(path, data, "a mapping (keys and values)")
+            return None
+        known = known_keys(model)
+        spelt: dict[str, str] = {}
+        section: dict[str, Any] = {}
+        for raw, value in data.items():
+            key = raw.replace("_", "-")
+            here = (*written, raw)
+            if not _KEY.match(key):
+                self._problem(here, (*path, raw), unknown_key_text(raw, known))
+                continue
+            if key in spelt:
+                self._problem(here, (*path, key), f"is written as {spelt[key]!r} too")
+                continue
+            spelt[key] = raw
+            field_name = known.get(key)
+            if value is None and field_name:
+                continue  # `valves:` with nothing below it: the default holds
+            annotation = model.model_fields[field_name].annotation if field_name else None
+            subtree = self.tree(value, annotation, here, (*path, key))
+            if subtree is not None:
+                section[key] = subtree
+        return section
+
+    def _reject(self, path: KeyPath, data: Any, allowed: str) -> None:
+        origin = self.layer.origins[path]
+        place = ": ".join(part for part in (origin, key_path_text(path)) if part)
+        self.layer.problems.append(f"{place}: found {found_text(data)}, allowed: {allowed}")
+        self.layer.rejected.add(path)
+
+    def _problem(self, written: KeyPath, path: KeyPath, text: str) -> None:
+        place = f"{self._origin(written)}: {key_path_text(path)}"
+        self.layer.problems.append(f"{place}: {text}")
+
+    def _origins_below(self, data: Any, written: KeyPath, path: KeyPath) -> dict[KeyPath, str]:
+        below: dict[KeyPath, str] = {}
+        pairs = data.items() if isinstance(data, dict) else ()
+        for key, value in enumerate(data) if isinstance(data, list) else pairs:
+            below[*path, key] = self._origin((*written, key))
+            below |= self._origins_below(value, (*written, key), (*path, key))
+        return below
+
+    def _origin(self, written: KeyPath) -> str:
+        for length in range(len(written), 0, -1):
+            if line := self._lines.get(written[:length]):
+                return f"{self._source}:{line}"
+        return self._source
+
+
+def _tree_key(part: str | int) -> str:
+    return f"[{part}]" if isinstance(part, int) else part
+
+
+def _unfold(tree: Any, path: KeyPath, given: dict[KeyPath, str]) -> Any:
+    if isinstance(tree, Setting):
+        given[path] = tree.origin
+        given.update(tree.below)
+        return tree.value
+    if tree is None:
+        return None
+    if tree and all(key.startswith("[") for key in tree):
+        items = items_of(tree, ())
+        return [_unfold(items[number], (*path, number), given) for number in sorted(items)]
+    return {key: _unfold(item, (*path, key), given) for key, item in tree.items()}

@@ -1,0 +1,69 @@
+"""What one client or backend can cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ..api import Duration, Limits, Options, Size
+
+
+class LimitOptions(Options):
+    """Bounds of what one client or backend can cost."""
+
+    max_header_bytes: Size = Field(default=64 * 1024, gt=0)
+    max_header_count: int = Field(
+        default=100, gt=0, description="header lines of a client's request"
+    )
+    handshake_timeout: Duration = Field(default=10.0, gt=0)
+    max_sessions: int | None = Field(
+        default=None,
+        gt=0,
+        description="clients at a time, those in their handshake included; none: as many as the"
+        " limit of open files allows",
+    )
+    max_sessions_per_address: int | None = Field(
+        default=None,
+        gt=0,
+        description="of them from one address, or one IPv6 network of 64 bits; none: not bounded",
+    )
+    max_handshakes_per_second: int | None = Field(
+        default=None, gt=0, description="new clients a second; none: not bounded"
+    )
+    client_idle_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="a client of which nothing is received for so long is closed; none: never",
+    )
+    slow_client_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=60.0,
+        description="a client that does not read what waits for it is closed after so long;"
+        " none: never",
+    )
+    max_session_life: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="a client is closed after so long, or up to a tenth earlier; none: never",
+    )
+    max_message_size: Size = Field(
+        default=1024 * 1024, gt=0, description="bytes of one message, after decompression"
+    )
+    max_fragments: int = Field(default=4096, gt=0, description="frames of one message")
+    ledger_messages: int = Field(default=4096, gt=0)
+    ledger_bytes: Size = Field(default=2 * 1024 * 1024, gt=0)
+    write_high_water: Size = Field(default=64 * 1024, gt=0)
+    close_timeout: Duration = Field(default=10.0, gt=0)
+    valve_queue: int = Field(default=256, gt=0, description="messages that wait for an async valve")
+    valve_timeout: Duration = Field(
+        default=10.0, gt=0, description="bound of one call of an async valve"
+    )
+
+    def for_plugins(self) -> Limits:
+        """Return the part that plugins work within."""
+        return Limits(
+            max_message_size=self.max_message_size,
+            max_fragments=self.max_fragments,
+            ledger_messages=self.ledger_messages,
+            ledger_bytes=self.ledger_bytes,
+            write_high_water=self.write_high_water,
+            close_timeout=self.close_timeout,
+        )

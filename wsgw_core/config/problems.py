@@ -1,0 +1,238 @@
+"""Says what is wrong with a configuration: where, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+import types
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ..masking import is_secret_key, masked, masked_text
+
+KeyPath = tuple[str | int, ...]
+
+_shorten = reprlib.Repr()
+_shorten.maxstring = _shorten.maxother = 60
+_shorten.maxlevel = 2
+
+_PLAIN_KEY = re.compile(r"[\w-]+\Z")
+
+# The checker's words for what a value should be, where ours are clearer to an operator.
+_ALLOWED = {
+    "model_type": "a mapping (keys and values)",
+    "dict_type": "a mapping (keys and values)",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "string_type": "text (put it in quotes)",
+    "string_unicode": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+}
+
+
+class Origins:
+    """Where the values of a configuration come from: `wsgw.yaml:12`, `FE_ADDR`.
+
+    Keys are the same with dashes and with underscores.
+
+    Args:
+        known: the origin of each key path that has one of its own; `()` is the whole.
+        given: those of them that are values; the others are sections, which other values may be in.
+    """
+
+    def __init__(
+        self, known: Mapping[KeyPath, str] | None = None, given: Iterable[KeyPath] = ()
+    ) -> None:
+        self._known = {_with_dashes(path): origin for path, origin in (known or {}).items()}
+        self._given = set(map(_with_dashes, given))
+        self._files: dict[KeyPath, str] = {}
+
+    def place(self, path: KeyPath) -> str:
+        """Return origin and key path, such as `wsgw.yaml:12: failover.hold`.
+
+        A path without an origin of its own has that of what it is in.
+        """
+        dashed = _with_dashes(path)
+        origin = next(
+            (
+                self._known[dashed[:length]]
+                for length in range(len(dashed), -1, -1)
+                if dashed[:length] in self._known
+            ),
+            "",
+        )
+        return ": ".join(part for part in (origin, key_path_text(path)) if part)
+
+    def problem(self, path: KeyPath, text: str) -> str:
+        """Return the line that tells of one problem."""
+        place = self.place(path)
+        return f"{place}: {text}" if place else text
+
+    def sources(self, path: KeyPath) -> list[str]:
+        """Return where a value and what is in it was given; nothing: it is a default."""
+        path = _with_dashes(path)
+        found = {
+            self._known[given]: None
+            for given in sorted(self._given, key=len)
+            if given[: len(path)] == path
+        }
+        section = path[:-1]
+        if not found and path[-1:] == ("enabled",) and section in self._given:
+            found = {self._known[section]: None}  # `compression: true`
+        return list(found)
+
+    def given_by_file(self, path: KeyPath, file: str) -> None:
+        """Note that a secret was read from a file, which the key `...-file` names."""
+        self._files[path] = file
+        *section, key = path
+        if (named := (*section, f"{key}-file")) in self._known:
+            self._known[path] = self._known[named]
+            self._given.add(path)
+
+    def file(self, path: KeyPath) -> str | None:
+        """Return the file that a secret was read from, if it was."""
+        return self._files.get(_with_dashes(path))
+
+
+def _with_dashes(path: KeyPath) -> KeyPath:
+    return tuple(part.replace("_", "-") if isinstance(part, str) else part for part in path)
+
+
+def key_path_text(path: KeyPath) -> str:
+    """Write a key path as `upstream.backends[1].ping-time`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not _PLAIN_KEY.match(part):
+            text += f"[{_shorten.repr(part)}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def found_text(value: Any, key: str = "") -> str:
+    """Show a value that was found: short, and without secrets."""
+    return masked_text(_shorten.repr(masked(value, key)))
+
+
+def unknown_key_text(key: str, known: Mapping[str, str]) -> str:
+    """Say that a key is unknown and which it may have been meant for.
+
+    Args:
+        key: what was found.
+        known: the keys allowed there, as `known_keys` gives them.
+    """
+    near = get_close_matches(key.lower().replace("_", "-"), list(known), n=1)
+    if near:
+        return f"unknown key {found_text(key)}; did you mean {near[0]!r}?"
+    if known:
+        return f"unknown key {found_text(key)}; allowed: {', '.join(sorted(known))}"
+    return f"unknown key {found_text(key)}; no key is allowed here"
+
+
+def validation_problems(
+    error: ValidationError, model: type[BaseModel], origins: Origins, prefix: KeyPath = ()
+) -> list[str]:
+    """Put the problems that a model found into words, one line each.
+
+    Args:
+        error: what the model raised.
+        model: the model, for the names that are known where an unknown one was found.
+        origins: where the values come from.
+        prefix: the key path of what the model was given.
+    """
+    return [origins.problem(prefix + path, text) for path, text in validation_errors(error, model)]
+
+
+def validation_errors(error: ValidationError, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
+    """Put the problems that a model found into words; each with its key path within the model."""
+    return [
+        (details["loc"], _describe(details, model))
+        for details in error.errors(include_url=False)
+        if not _is_echo(details)
+    ]
+
+
+def known_keys(model: type[BaseModel]) -> dict[str, str]:
+    """Return the keys of a model as they are written, each with its field's name."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
+def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+    """Return the model that checks what stands at a key path, None where there is none."""
+    current: Any = model
+    for part in path:
+        if isinstance(part, int):
+            current = item_type(current)
+        elif (found := model_in(current)) is not None:
+            name = known_keys(found).get(part)
+            current = found.model_fields[name].annotation if name else None
+        else:
+            return None
+    return model_in(current)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the one model that an annotation names, also as `Model | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return model_in(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        models = [found for option in get_args(annotation) if (found := model_in(option))]
+        return models[0] if len(models) == 1 else None
+    return None
+
+
+def item_type(annotation: Any) -> Any:
+    """Return the type of the items of a `tuple[T, ...]` or `list[T]` annotation, else None."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return get_args(annotation)[0] if get_origin(annotation) in (tuple, list) else None
+
+
+def _is_echo(details: ErrorDetails) -> bool:
+    """Tell whether a list is called short only because its items are wrong, which is told too."""
+    if details["type"] != "too_short":
+        return False
+    return len(details["input"]) >= int(details["ctx"]["min_length"])
+
+
+def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
+    kind, location, value = details["type"], details["loc"], details["input"]
+    key = str(location[-1]) if location else ""
+    if kind == "extra_forbidden":
+        owner = model_at(model, location[:-1])
+        return unknown_key_text(key, known_keys(owner) if owner else {})
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        allowed = masked_text(" ".join(str(details["ctx"]["error"]).split()))
+        # Of a whole section the message says what is wrong; its contents would hide that.
+        whole = isinstance(value, (dict, list, tuple, BaseModel))
+        return allowed if whole else f"found {_found_at(location, value)}: {allowed}"
+    if kind in _ALLOWED:
+        return f"found {_found_at(location, value)}, allowed: {_ALLOWED[kind]}"
+    if kind == "too_short":
+        return f"needs at least {details['ctx']['min_length']}, found {len(value)}"
+    allowed = masked_text(" ".join(details["msg"].removeprefix("Input should be ").split()))
+    allowed = allowed.replace("String should match", "text that matches")
+    return f"found {_found_at(location, value)}, allowed: {allowed}"
+
+
+def _found_at(location: KeyPath, value: Any) -> str:
+    secret = any(isinstance(part, str) and is_secret_key(part) for part in location)
+    return found_text(value, "secret" if secret else "")

@@ -1,0 +1,102 @@
+"""Reads secrets from files: where a model takes a secret, the key with `-file` behind it will do.
+
+So `password-file: /run/secrets/password` stands for `password`. A model that has such a key of its
+own reads the file itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+
+from ..masking import is_secret_key
+from .problems import KeyPath, Origins, found_text, item_type, known_keys, model_in
+
+_SUFFIX = "-file"
+_MAX_SECRET = 64 * 1024
+
+
+def with_secrets(
+    data: Any, annotation: Any, origins: Origins, path: KeyPath = ()
+) -> tuple[Any, list[str]]:
+    """Return data with the secrets that it names files for, and what is wrong with those.
+
+    Args:
+        data: plain data for a model, not checked yet; it is not changed.
+        annotation: the model, or a type with models in it.
+        origins: where the data comes from; the files are noted there.
+        path: the data's key path.
+    """
+    problems: list[str] = []
+    result = data
+    if isinstance(data, list) and model_in(item_type(annotation)) is not None:
+        items = [
+            with_secrets(item, item_type(annotation), origins, (*path, number))
+            for number, item in enumerate(data)
+        ]
+        result = [item for item, _ in items]
+        problems += [problem for _, inner in items for problem in inner]
+    elif isinstance(data, dict) and (model := model_in(annotation)) is not None:
+        known = known_keys(model)
+        result = {}
+        for key, value in data.items():
+            dashed = key.replace("_", "-")
+            secret = dashed.removesuffix(_SUFFIX)
+            if dashed in known:
+                inner_type = model.model_fields[known[dashed]].annotation
+                result[key], inner = with_secrets(value, inner_type, origins, (*path, key))
+                problems += inner
+            elif not names_secret_file(model, dashed):
+                result[key] = value
+            elif secret in data or secret.replace("-", "_") in data:
+                problems.append(origins.problem((*path, dashed), f"is given as {secret!r} too"))
+            else:
+                try:
+                    result[secret] = _read(value)
+                    origins.given_by_file((*path, secret), value)
+                except ValueError as error:
+                    problems.append(origins.problem((*path, dashed), str(error)))
+    return result, problems
+
+
+def names_secret_file(model: type[BaseModel], key: str) -> bool:
+    """Tell whether a key, with dashes, names a file for one of a model's secrets."""
+    return key.endswith(_SUFFIX) and key.removesuffix(_SUFFIX) in secret_keys(model)
+
+
+def secret_keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of a model whose value may stand in a file."""
+    known = known_keys(model)
+    return tuple(
+        key
+        for key, name in known.items()
+        if f"{key}{_SUFFIX}" not in known and _is_secret(key, model.model_fields[name])
+    )
+
+
+def _is_secret(key: str, field: FieldInfo) -> bool:
+    types = (field.annotation, *get_args(field.annotation))
+    # A URL may have a password in it.
+    return key == "url" or is_secret_key(key) or SecretStr in types or SecretBytes in types
+
+
+def _read(file: Any) -> str:
+    if not isinstance(file, str) or not file:
+        raise ValueError(f"found {found_text(file)}, allowed: the name of a file")
+    try:
+        with Path(file).open("rb") as stream:
+            raw = stream.read(_MAX_SECRET + 1)
+        text = raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"{file}: cannot be read: {reason}") from error
+    if len(raw) > _MAX_SECRET:
+        raise ValueError(f"{file}: larger than {_MAX_SECRET} bytes")
+    if not text:
+        raise ValueError(f"{file}: is empty")
+    return text

@@ -1,0 +1,145 @@
+"""Loads the configuration: the models' defaults, over them one file, over it the environment.
+
+Of the environment, wsbalancer's variables come first, and over them the variables `WSGW_...`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..api import ConfigurationError
+from .gateway_config import GatewayConfig
+from .layers import Layers, layer_from_data
+from .problems import KeyPath, Origins, found_text, validation_errors
+from .secrets import with_secrets
+from .toml_file import read_toml
+from .variables import layer_from_variables
+from .wsbalancer import layer_from_wsbalancers_variables
+from .yaml_file import FileContent, read_yaml
+
+_log = logging.getLogger("wsgw")
+
+# wsbalancer's README writes `ws:localhost:9090`.
+_URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\Z", re.IGNORECASE)
+_MAX_FILE = 4 * 1024 * 1024
+_WITHOUT_BACKEND = {
+    (("upstream",), "is missing"),
+    (("upstream", "backends"), "needs at least 1, found 0"),
+}
+_NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
+_HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the sources say, checked as far as the core's own models go.
+
+    Attributes:
+        data: the merged sources, for `GatewayConfig`.
+        origins: where the values come from.
+        problems: each with its source, key path, what was found and what is allowed.
+        config: the checked configuration; None when there are problems.
+    """
+
+    data: dict[str, Any]
+    origins: Origins
+    problems: tuple[str, ...]
+    config: GatewayConfig | None
+
+
+def load_config(file: Path | None, environment: Mapping[str, str]) -> GatewayConfig:
+    """Load and check the configuration; the options of plugins are not looked at.
+
+    Args:
+        file: YAML, or TOML when it is named so; None: the environment alone has to do.
+        environment: such as `os.environ`.
+
+    Raises:
+        ConfigurationError: with all problems.
+    """
+    draft = read_sources(file, environment)
+    if draft.config is None:
+        raise ConfigurationError(draft.problems)
+    return draft.config
+
+
+def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
+    """Read and merge file and environment, and check what the core knows; see `load_config`."""
+    content = _read_file(file) if file is not None else FileContent(data={})
+    layers = Layers()
+    if isinstance(content.data, dict):
+        layers.lay(layer_from_data(content.data, GatewayConfig, str(file or ""), content.lines))
+    layers.lay(layer_from_wsbalancers_variables(environment, layers.tree))
+    layers.lay(layer_from_variables(environment, layers.tree))
+    merged, origins = layers.result()
+    data, unreadable = with_secrets(merged, GatewayConfig, origins)
+    problems = [*content.problems, *layers.problems, *unreadable, *repair_urls(data, origins)]
+    # What could not be read is missing now, which would be no news.
+    known = set(layers.rejected)
+    if not isinstance(content.data, dict):
+        known.add(("upstream",))
+    config = None
+    try:
+        config = GatewayConfig.model_validate(data)
+    except ValidationError as error:
+        problems += [
+            origins.problem(path, _NO_BACKEND if (path, text) in _WITHOUT_BACKEND else text)
+            for path, text in validation_errors(error, GatewayConfig)
+            if path not in known
+        ]
+    return Draft(data, origins, tuple(problems), None if problems else config)
+
+
+def _read_file(file: Path) -> FileContent:
+    name = str(file)
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        return FileContent(problems=[f"{name}: there is no such file"])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return FileContent(problems=[f"{name}: cannot be read: {reason}"])
+    if len(raw) > _MAX_FILE:
+        return FileContent(problems=[f"{name}: larger than {_MAX_FILE} bytes"])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return FileContent(problems=[f"{name}:{line}: not UTF-8 text"])
+    content = read_toml(text, name) if file.suffix == ".toml" else read_yaml(text, name)
+    if content.problems and content.data is None:
+        return content
+    if content.data is None:
+        content.data = {}  # an empty file, or one with comments only
+    if not isinstance(content.data, dict):
+        found = found_text(content.data)
+        content.problems.append(f"{name}: found {found}, allowed: a mapping (keys and values)")
+    return content
+
+
+def repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
+    """Complete URLs of wsbalancer's kind in place; return what is wrong with others."""
+    problems = []
+    backends = data.get("upstream", {}).get("backends", [])
+    for number, backend in enumerate(backends):
+        url = backend.get("url") if isinstance(backend, dict) else None
+        if not isinstance(url, str):
+            continue
+        path: KeyPath = ("upstream", "backends", number, "url")
+        if match := _URL_WITHOUT_SLASHES.match(url):
+            backend["url"] = f"{match[1]}://{match[2]}"
+            taken = f"{found_text(url)} is taken for {found_text(backend['url'])}"
+            _log.warning("%s", origins.problem(path, taken))
+        elif _HOST_AND_PORT.match(url):
+            problems.append(
+                origins.problem(path, f"found {found_text(url)}: no scheme, such as ws://{url}")
+            )
+    return problems

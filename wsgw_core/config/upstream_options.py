@@ -1,0 +1,147 @@
+"""The backends, and whatever else a plugin provides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from ..api import Duration, Options
+from .address import id_from_address
+
+DEFAULT_BREAKER_THRESHOLD = 10
+
+
+class Entry(Options):
+    """One backend, valve, listener or gate: the kind's plugin checks the keys not named here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys meant for the plugin."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+_DISCOVERED = "dns+"
+
+
+class BackendEntry(Entry):
+    """One backend. Its kind is `kind` or the scheme of `url`; without an id the URL gives one.
+
+    A URL that begins with `dns+` stands for a backend at each address of its host's name.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    url: str | None = None
+    breaker_threshold: int = Field(
+        default=DEFAULT_BREAKER_THRESHOLD,
+        description="failures in a row after which the backend is left alone for a while; negative:"
+        " never",
+    )
+
+    @field_validator("breaker_threshold")
+    @classmethod
+    def _not_zero(cls, threshold: int) -> int:
+        if threshold == 0:
+            raise ValueError("a number above 0, or a negative one for no breaker")
+        return threshold
+
+    @model_validator(mode="after")
+    def _identify(self) -> BackendEntry:
+        if self.url is not None and not self.scheme:
+            raise ValueError("'url' needs a scheme, such as ws://host:port")
+        if not self.kind and not self.scheme:
+            raise ValueError("needs 'url', or 'kind' and 'id'")
+        if not self.id and not (self.url and id_from_address(self.url)):
+            raise ValueError("needs an 'id', since 'url' does not give one")
+        if self.discovered and None in self.name_to_resolve:
+            raise ValueError("'url' needs a name and a port, such as dns+ws://name:port")
+        return self
+
+    @property
+    def discovered(self) -> bool:
+        """Whether it stands for all addresses of a name."""
+        return self.url is not None and self.url.startswith(_DISCOVERED)
+
+    @property
+    def plain_url(self) -> str | None:
+        """The URL as the kind knows it."""
+        return self.url.removeprefix(_DISCOVERED) if self.url else None
+
+    @property
+    def name_to_resolve(self) -> tuple[str | None, int | None]:
+        """The host and the port of the URL."""
+        parts = urlsplit(self.url or "")
+        return parts.hostname, parts.port
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme of the URL, that of a kind."""
+        url = self.plain_url
+        return urlsplit(url).scheme if url and "://" in url else None
+
+    @property
+    def kind_or_scheme(self) -> str:
+        """What to look for among the registered kinds."""
+        return self.kind or self.scheme or ""
+
+    @property
+    def effective_id(self) -> str:
+        """The id given, or the one that the URL gives."""
+        return self.id or id_from_address(self.url or "")
+
+
+class ValveEntry(Entry):
+    """One valve of the chain."""
+
+    kind: str
+    on_error: Literal["close", "discard"] = "close"
+
+
+class ComponentEntry(Entry):
+    """One listener or gate."""
+
+    kind: str
+
+
+class HealthOptions(Options):
+    """Probes of backends without a session."""
+
+    interval: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None, description="pause between two probes of a backend; none: no probes"
+    )
+    timeout: Duration = Field(default=5.0, gt=0, description="bound of one probe")
+    unhealthy_after: int = Field(
+        default=2,
+        ge=1,
+        description="failed probes in a row after which a backend is offered behind all others",
+    )
+    healthy_after: int = Field(
+        default=1, ge=1, description="good probes in a row that make it as good as others again"
+    )
+
+
+class UpstreamOptions(Options):
+    """The backends."""
+
+    health: HealthOptions = HealthOptions()
+
+    backends: tuple[BackendEntry, ...] = Field(default=(), min_length=1, validate_default=True)
+    resolve_interval: Duration = Field(
+        default=5.0,
+        gt=0,
+        description="pause between two looks at the addresses of a name (`dns+ws://name:port`);"
+        " also the bound of one look",
+    )
+
+    @model_validator(mode="after")
+    def _unique_ids(self) -> UpstreamOptions:
+        ids = [backend.effective_id for backend in self.backends]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"backend id used twice: {', '.join(twice)}")
+        return self

@@ -1,0 +1,106 @@
+"""Makes a layer of the environment variables that wsbalancer knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+from ..api.options import split_text
+from .layers import Layer, Setting, items_of
+from .problems import KeyPath
+from .wsbalancer_variables import (
+    BACKEND_VARIABLES,
+    BE_PASS_HEADERS,
+    BE_URL_IDS,
+    BE_URLS,
+    GATEWAY_VARIABLES,
+    Variable,
+)
+
+_BACKENDS: KeyPath = ("upstream", "backends")
+_WEBSOCKET = ("ws", "wss")  # the only kind of backend that wsbalancer had
+
+
+def layer_from_wsbalancers_variables(
+    environment: Mapping[str, str], below: Mapping[str, Any]
+) -> Layer:
+    """Make a layer of the variables that are set; an empty one counts as not set.
+
+    Args:
+        environment: all variables; other programs' are ignored.
+        below: the tree of the layers below, to whose backends it adds.
+    """
+    layer = Layer()
+    for variable in GATEWAY_VARIABLES:
+        if text := _text(environment, variable):
+            layer.place(variable.key, text, variable.name)
+    backends = items_of(below, _BACKENDS)
+    for number, url, name in _new_backends(layer, environment, len(backends)):
+        backends[number] = {"url": Setting(url, BE_URLS.name)}
+        layer.place((*_BACKENDS, number, "url"), url, BE_URLS.name)
+        if name:
+            layer.place((*_BACKENDS, number, "id"), name, BE_URL_IDS.name)
+    for number, backend in backends.items():
+        if isinstance(backend, Mapping) and _is_websocket(backend):
+            _place_options(layer, environment, (*_BACKENDS, number), backend)
+    return layer
+
+
+def _new_backends(
+    layer: Layer, environment: Mapping[str, str], first: int
+) -> list[tuple[int, str, str]]:
+    urls = _items(layer, environment, BE_URLS)
+    ids = _items(layer, environment, BE_URL_IDS)
+    if ids and len(ids) != len(urls):
+        layer.problems.append(
+            f"BE_URL_IDS: found {len(ids)} ids for {len(urls)} URLs in BE_URLS,"
+            " allowed: one for each, in the same order"
+        )
+        ids = []
+    pairs = zip_longest(urls, ids, fillvalue="")
+    given = [(url, name) for url, name in pairs if url]  # an empty one is a problem already
+    return [(first + place, url, name) for place, (url, name) in enumerate(given)]
+
+
+def _place_options(
+    layer: Layer, environment: Mapping[str, str], path: KeyPath, backend: Mapping[str, Any]
+) -> None:
+    for variable in BACKEND_VARIABLES:
+        if text := _text(environment, variable):
+            layer.place((*path, *variable.key), text, variable.name)
+    added = _items(layer, environment, BE_PASS_HEADERS)
+    if added:
+        [key] = BE_PASS_HEADERS.key
+        given = backend.get(key)
+        old = given.value if isinstance(given, Setting) else []
+        old = split_text(old) if isinstance(old, str) else old
+        # What is no list is told of with its own place in the file.
+        if isinstance(old, list):
+            layer.place((*path, key), [*old, *added], BE_PASS_HEADERS.name)
+
+
+def _is_websocket(backend: Mapping[str, Any]) -> bool:
+    kind, url = (
+        setting.value if isinstance(setting, Setting) else None
+        for setting in (backend.get("kind"), backend.get("url"))
+    )
+    if isinstance(kind, str):
+        return kind in _WEBSOCKET
+    return isinstance(url, str) and url.partition(":")[0].lower().removeprefix("dns+") in _WEBSOCKET
+
+
+def _items(layer: Layer, environment: Mapping[str, str], variable: Variable) -> list[str]:
+    items = split_text(environment.get(variable.name, ""))
+    if "" in items:
+        problem = (
+            f"{variable.name}: item {items.index('') + 1} is empty,"
+            " allowed: values separated by commas"
+        )
+        if problem not in layer.problems:
+            layer.problems.append(problem)
+    return items
+
+
+def _text(environment: Mapping[str, str], variable: Variable) -> str:
+    return environment.get(variable.name, "").strip()

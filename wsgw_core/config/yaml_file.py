@@ -1,0 +1,202 @@
+"""Reads YAML into plain data and remembers the line of every key.
+
+Text stays what it looks like: only `true`, `false`, `null`, decimal, octal and hexadecimal numbers
+have a type (YAML 1.2's core schema), so that an id `no`, `12:30` or `1e5` is text. Keys that occur
+twice and tags other than the core schema's are problems.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from .problems import KeyPath, found_text
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = _TAG + "merge"
+_NUMBER_BASES = {"0x": 16, "0o": 8}
+
+# What an honest file never reaches, and one with aliases of aliases does after few lines.
+_MAX_NODES = 100_000
+_MAX_DEPTH = 50
+
+
+class _CoreSchemaLoader(yaml.SafeLoader):
+    """PyYAML's parser without its YAML 1.1 notions of booleans, times and numbers."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own way to override it
+
+
+for _name, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+    ("float", r"[-+]?[0-9]*\.[0-9]+|[-+]?[0-9]+\.", [*"-+.0123456789"]),
+    ("merge", r"<<", ["<"]),
+):
+    _CoreSchemaLoader.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+@dataclass(slots=True)
+class FileContent:
+    """What a file holds.
+
+    Attributes:
+        data: mappings with text keys, lists, text, numbers, booleans and None.
+        lines: the line of each key path; keys as written.
+        problems: what is wrong, each with its line.
+    """
+
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_yaml(text: str, name: str) -> FileContent:
+    """Read one document; every fault becomes a problem, nothing is raised.
+
+    Args:
+        text: the file's text.
+        name: how problems name the file.
+    """
+    content = FileContent()
+    try:
+        node = _compose(text)
+        if node is not None:
+            content.data = _Reader(content, name).value(node, ())
+    except _TooLarge as error:
+        content.problems.append(f"{name}: {error}")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}" if mark else name
+        said = "; ".join(part for part in (error.context, error.problem) if part)
+        if "'\\t'" in said:
+            said = "a tab: indent with spaces"
+        content.problems.append(f"{place}: not YAML: {_one_line(said)}")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        content.problems.append(f"{name}:{line}: not YAML: {_one_line(error.reason)}")
+    except RecursionError:
+        content.problems.append(f"{name}: not usable: nested too deeply")
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # The parser lets such errors through, for instance for an escape beyond Unicode.
+        content.problems.append(f"{name}: not YAML: {_one_line(str(error))}")
+    return content
+
+
+class _TooLarge(Exception):
+    """The document unfolds to more than any configuration has."""
+
+
+def _compose(text: str) -> yaml.Node | None:
+    loader = _CoreSchemaLoader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+class _Reader:
+    """Turns nodes into values."""
+
+    def __init__(self, content: FileContent, name: str) -> None:
+        self._content = content
+        self._name = name
+        self._nodes = 0
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._nodes += 1
+        # A node that refers to itself is endless and ends up here too.
+        if self._nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
+            raise _TooLarge(
+                f"not usable: nested more than {_MAX_DEPTH} deep or more than {_MAX_NODES} values"
+            )
+        self._content.lines.setdefault(path, _line(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path) if self._tagged(node, "map") else None
+        if isinstance(node, yaml.SequenceNode):
+            if not self._tagged(node, "seq"):
+                return None
+            return [self.value(item, (*path, number)) for number, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                mapping.update(self._merged(value_node, path))
+        own: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            line = _line(key_node)
+            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str):
+                shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a collection"
+                self._problem(line, f"found {found_text(shown)} as key, allowed: text")
+                continue
+            if key in own:
+                self._problem(line, f"key {key!r} stands in line {own[key]} already")
+                continue
+            own[key] = line
+            self._content.lines[*path, key] = line
+            mapping[key] = self.value(value_node, (*path, key))
+        return mapping
+
+    def _merged(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
+        """Return the keys that `<<` takes over; of several mappings the first wins."""
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for source in reversed(sources):
+            self._nodes += 1
+            if self._nodes > _MAX_NODES:
+                raise _TooLarge(f"not usable: more than {_MAX_NODES} values")
+            if isinstance(source, yaml.MappingNode):
+                merged.update(self._mapping(source, path))
+            else:
+                self._problem(_line(source), "'<<' takes a mapping or a list of mappings")
+        return merged
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        text: str = node.value
+        try:
+            text.encode()
+            return self._typed(node, text)
+        except ValueError as error:
+            self._problem(_line(node), f"found {found_text(text)}: {_one_line(str(error))}")
+            return None
+
+    def _typed(self, node: yaml.Node, text: str) -> Any:
+        match node.tag.removeprefix(_TAG):
+            case "str" | "merge":
+                return text
+            case "null":
+                return None
+            case "bool" if text.lower() in ("true", "false"):
+                return text.lower() == "true"
+            case "int":
+                return int(text, _NUMBER_BASES.get(text[:2], 10))
+            case "float":
+                return float(text)
+        raise ValueError(f"the tag {node.tag.replace(_TAG, '!!')} is not supported")
+
+    def _tagged(self, node: yaml.Node, tag: str) -> bool:
+        if node.tag == _TAG + tag:
+            return True
+        shown = node.tag.replace(_TAG, "!!")
+        self._problem(_line(node), f"the tag {shown} is not supported")
+        return False
+
+    def _problem(self, line: int, text: str) -> None:
+        self._content.problems.append(f"{self._name}:{line}: {text}")
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,138 @@
+"""The gateway's own counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..api import Metrics
+from ..api.tls import reload_counters
+from .histogram import Histogram
+from .traffic import Traffic
+
+
+class GatewayCounters:
+    """What a gateway counts. Plain integers: whoever counts adds to `value`.
+
+    What has labels, or is a duration, is an attribute of another type; `exposition` shows it.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.refusals: Counter[int] = Counter()  # handshakes by status
+        self.closes: Counter[tuple[str, str]] = Counter()  # by side and code
+        self.unassigned = Traffic()  # messages while their session has no backend
+        self.dial_durations = Histogram()
+        self.failover_durations = Histogram()
+        self.loop_delays = Histogram()
+        counter = metrics.counter
+        self.sessions = counter("sessions", "Sessions opened.")
+        self.handshakes_refused = counter("handshakes_refused", "Handshakes answered without 101.")
+        self.handshakes_malformed = counter(
+            "handshakes_malformed", "Handshakes refused because they were not valid."
+        )
+        self.handshakes_too_slow = counter(
+            "handshakes_too_slow", "Handshakes refused because their head did not come in time."
+        )
+        self.heads_too_large = counter(
+            "heads_too_large", "Handshakes refused for a head of too many bytes."
+        )
+        self.headers_too_many = counter(
+            "headers_too_many", "Handshakes refused for too many headers."
+        )
+        self.origins_refused = counter(
+            "origins_refused", "Handshakes refused for an origin that is not allowed."
+        )
+        self.refused_max_sessions = counter(
+            "refused_max_sessions", "Handshakes refused for `limits.max-sessions`."
+        )
+        self.refused_max_sessions_per_address = counter(
+            "refused_max_sessions_per_address",
+            "Handshakes refused for `limits.max-sessions-per-address`.",
+        )
+        self.refused_max_handshakes_per_second = counter(
+            "refused_max_handshakes_per_second",
+            "Handshakes refused for `limits.max-handshakes-per-second`.",
+        )
+        self.accept_pauses = counter(
+            "accept_pauses", "Times no client was accepted for a while, for want of room."
+        )
+        self.admin_accept_pauses = counter(
+            "admin_accept_pauses", "Times no operator was accepted for a while, for want of room."
+        )
+        self.admin_calls_denied = counter(
+            "admin_calls_denied", "Calls of operators without the right to them, or from elsewhere."
+        )
+        self.admin_connections_dropped = counter(
+            "admin_connections_dropped",
+            "Connections of operators dropped: too long without a request, or too many bytes.",
+        )
+        self.handshakes_abandoned = counter(
+            "handshakes_abandoned", "Clients that left before they were answered."
+        )
+        self.idle_clients_closed = counter(
+            "idle_clients_closed", "Clients closed for `limits.client-idle-timeout`."
+        )
+        self.old_sessions_closed = counter(
+            "old_sessions_closed", "Clients closed for `limits.max-session-life`."
+        )
+        self.slow_clients_closed = counter(
+            "slow_clients_closed", "Clients closed for `limits.slow-client-timeout`."
+        )
+        self.mutual_blocks = counter(
+            "mutual_blocks",
+            "Of the slow clients, those that were not read either, for their backend's sake.",
+        )
+        self.dead_clients_dropped = counter(
+            "dead_clients_dropped",
+            "Clients that did not answer a ping within `server.frontend.ping-timeout`.",
+        )
+        self.tls_handshakes_failed = counter(
+            "tls_handshakes_failed", "Clients whose TLS handshake failed or was broken off."
+        )
+        self.tls_reloads, self.tls_reload_errors = reload_counters(metrics)
+        self.probes_failed = counter("probes_failed", "Health checks that a backend did not pass.")
+        self.dials_succeeded = counter("dials_succeeded", "Dials that gave a connection.")
+        self.dials_failed = counter("dials_failed", "Dials of a backend that was unavailable.")
+        self.local_dial_errors = counter(
+            "local_dial_errors",
+            "Dials that failed for want of the gateway's own: descriptors, ports, memory.",
+        )
+        self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
+        self.resolutions_failed = counter(
+            "resolutions_failed", "Looks at the addresses of a backend's name that failed."
+        )
+        self.failovers = counter("failovers", "Backends lost or left by sessions.")
+        self.moves = counter("moves", "Sessions that left a backend as planned.")
+        self.poisoned = counter(
+            "poisoned_sessions", "Sessions ended for a message that had ended several backends."
+        )
+        self.replayed = counter("replayed_messages", "Messages sent again to another backend.")
+        self.holds_expired = counter("holds_expired", "Sessions ended for want of a backend.")
+        self.undelivered = counter(
+            "undelivered_messages", "Messages of ended sessions that no backend acknowledged."
+        )
+        self.read_pauses = counter("read_pauses", "Times a client was not read for a while.")
+        self.replies_expired = counter(
+            "replies_expired", "Messages whose awaited reply did not come in time."
+        )
+        self.valve_discards = counter("valve_discards", "Messages discarded by valves.")
+        self.valve_errors = counter("valve_errors", "Faults in valves.")
+        self.listener_errors = counter("listener_errors", "Faults in listeners.")
+        self.violations = counter(
+            "client_violations", "Clients that broke the protocol or a limit of messages."
+        )
+        self.messages_too_big = counter(
+            "messages_too_big", "Clients closed for a message longer than allowed."
+        )
+        self.messages_too_fragmented = counter(
+            "messages_too_fragmented", "Clients closed for a message of too many fragments."
+        )
+
+    def count_close(self, side: str, code: int) -> None:
+        """Count the end of a websocket.
+
+        Args:
+            side: who began it: `client`, `backend` or `gateway`.
+            code: any; those that applications choose are counted together.
+        """
+        label = str(code) if code < 3000 else f"{code // 1000}xxx"
+        self.closes[side, label] += 1

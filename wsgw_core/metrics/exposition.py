@@ -1,0 +1,201 @@
+"""Shows a gateway's numbers as Prometheus reads them, from what is counted in plain integers."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from .. import __version__
+from ..api import Metrics
+from ..pool.backend_pool import BackendPool
+from ..relay.session_state import State
+from ..relay.session_table import SessionTable
+from . import families
+from .counters import GatewayCounters
+from .families import Family
+from .histogram import Histogram
+from .traffic import Sizes
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_AT_ONCE = 500  # sessions that are looked at in one turn of the loop
+_SIZES = (128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152)
+_WSBALANCERS_SIZES = (128, 256, 512, 1024, 2048, 5120)
+
+Row = tuple[tuple[str, ...], Any]  # the values of the labels, and what was counted
+
+
+class Exposition:
+    """The metrics of one gateway.
+
+    Args:
+        metrics: its counters and those of its plugins.
+        counters: its own, with what is more than a number.
+        pool: its backends.
+        sessions: its sessions.
+        frontends: by id, whether each is paused.
+        waiting_dials: tells how many dials wait for others.
+        wsbalancers: whether wsbalancer's metrics are shown too.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        counters: GatewayCounters,
+        pool: BackendPool,
+        sessions: SessionTable,
+        frontends: Mapping[str, Any],
+        *,
+        waiting_dials: Callable[[], int],
+        wsbalancers: bool,
+    ) -> None:
+        self._metrics = metrics
+        self._counters = counters
+        self._pool = pool
+        self._sessions = sessions
+        self._frontends = frontends
+        self._waiting_dials = waiting_dials
+        self._wsbalancers = wsbalancers
+        self._process = ProcessCollector(registry=None)
+        self._platform = PlatformCollector(registry=None)
+
+    async def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format; sessions are relayed meanwhile."""
+        now = _Sessions()
+        for number, session in enumerate(self._sessions, 1):
+            session.count_traffic()
+            now.states[session.state.value] += 1
+            now.messages += session.unacknowledged
+            now.bytes += session.unacknowledged_bytes
+            now.unread += session.client_is_held
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        text = generate_latest(_Collected(self._collect(now)))
+        # The library would have a counter's name end with `_total`.
+        name = families.NEW_SESSION.name.encode()
+        return text.replace(b"# TYPE %b untyped" % name, b"# TYPE %b counter" % name)
+
+    def _collect(self, now: _Sessions) -> Iterator[Metric]:
+        for family, rows in self._rows(now):
+            yield _metric(family, rows)
+        taken = {family.name for family in families.FAMILIES}
+        for counter in self._metrics:
+            name = f"wsgw_{counter.name}"
+            if name not in taken:
+                yield CounterMetricFamily(name, counter.help, counter.value)
+        if self._wsbalancers:
+            yield from self._as_wsbalancer()
+        yield from self._process.collect()
+        yield from self._platform.collect()
+
+    def _rows(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
+        counters, backends = self._counters, self._pool.backends
+        yield families.BUILD, [((__version__, platform.python_version()), 1)]
+        states = [state.value for state in State if state not in (State.DIALLING, State.ENDED)]
+        yield families.SESSIONS, [((state,), now.states[state]) for state in states]
+        yield families.LEDGER_MESSAGES, [((), now.messages)]
+        yield families.LEDGER_BYTES, [((), now.bytes)]
+        yield families.UNREAD, [((), now.unread)]
+        statuses = {**counters.refusals, 101: counters.sessions.value}
+        yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]
+        yield families.DIALS, [((), counters.dial_durations)]
+        yield families.WAITING_DIALS, [((), self._waiting_dials())]
+        yield families.FAILOVERS, [((), counters.failover_durations)]
+        yield families.LOOP_DELAY, [((), counters.loop_delays)]
+        yield from self._traffic()
+        yield families.CLOSES, sorted(counters.closes.items())
+        yield families.CONNECTIONS, [((each.id,), each.active) for each in backends]
+        yield families.CONNECTED, [((each.id,), each.total) for each in backends]
+        yield families.FAILURES, [((each.id,), each.failures) for each in backends]
+        yield families.ENABLED, [((each.id,), each.enabled) for each in backends]
+        yield families.HEALTHY, [((each.id,), each.healthy) for each in backends]
+        yield families.TRIPPED, [((each.id,), each.breaker.tripped) for each in backends]
+        yield families.TRIPS, [((each.id,), each.breaker.trips) for each in backends]
+        yield families.PAUSED, [((name,), each.paused) for name, each in self._frontends.items()]
+
+    def _traffic(self) -> Iterator[tuple[Family, Iterable[Row]]]:
+        total = self._pool.traffic()
+        total.add(self._counters.unassigned)
+        both = [(("to_backend",), total.to_backend), (("to_client",), total.to_client)]
+        yield families.MESSAGES, [(labels, sizes.messages) for labels, sizes in both]
+        yield families.MESSAGE_BYTES, [(labels, sizes.bytes) for labels, sizes in both]
+        yield families.MESSAGE_SIZES, [(labels, (sizes, _SIZES)) for labels, sizes in both]
+
+    def _as_wsbalancer(self) -> Iterator[Metric]:
+        # All backends serve all frontends; with one frontend its id is right.
+        frontend = next(iter(self._frontends), "")
+        backends = self._pool.backends
+        sizes = _WSBALANCERS_SIZES
+        new_session = UnknownMetricFamily(
+            families.NEW_SESSION.name, families.NEW_SESSION.help, labels=families.NEW_SESSION.labels
+        )
+        for each in backends:
+            new_session.add_metric((frontend, each.id), each.traffic.sessions)
+        yield new_session
+        yield _metric(
+            families.ACTIVE_SESSIONS, [((frontend, each.id), each.active) for each in backends]
+        )
+        yield _metric(
+            families.MESSAGE_SIZE,
+            [(("f2b", frontend, each.id), (each.traffic.to_backend, sizes)) for each in backends]
+            + [(("b2f", frontend, each.id), (each.traffic.to_client, sizes)) for each in backends],
+        )
+
+
+class _Sessions:
+    """What the sessions have in sum."""
+
+    def __init__(self) -> None:
+        self.states: Counter[str] = Counter()
+        self.messages = 0
+        self.bytes = 0
+        self.unread = 0
+
+
+class _Collected(Collector):
+    """What the library asks for metrics."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self._metrics
+
+
+def _metric(family: Family, rows: Iterable[Row]) -> Metric:
+    if family.kind == "histogram":
+        histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+        for labels, counted in rows:
+            histogram.add_metric(labels, *_buckets(counted))
+        return histogram
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.help, labels=family.labels)
+    for labels, value in rows:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _buckets(
+    counted: Histogram | tuple[Sizes, tuple[int, ...]],
+) -> tuple[list[tuple[str, float]], float]:
+    if isinstance(counted, Histogram):
+        bounds = [*(f"{bound:g}" for bound in counted.bounds), "+Inf"]
+        return list(zip(bounds, accumulate(counted.counts), strict=True)), counted.sum
+    sizes, limits = counted
+    cumulated = [*sizes.up_to(limits), sizes.messages]
+    return list(zip([*map(str, limits), "+Inf"], cumulated, strict=True)), sizes.bytes
