@@ -690,7 +690,7 @@ class Session:
             return
         if self._state is State.LEAVING:
             self._look_for_another(self._let_go())
-        elif self._state is State.SETTLING:
+        elif self._state is State.SETTLING and self._link is not None:
             self._stay()
         nobody_to_tell = self._state is State.HOLDING and not self._ledger
         if self._backend_close is not None or nobody_to_tell:

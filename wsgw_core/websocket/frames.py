@@ -53,7 +53,7 @@ def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> t
             the frame's end is some place behind theirs.
         position: see there.
         masked: whether it must be; else it must not.
-        max_size: bound of the payload.
+        max_size: bound of the payload; control frames have one of their own.
 
     Raises:
         FrameError: the frame breaks a rule or the bound.
@@ -74,7 +74,7 @@ def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> t
         size = int.from_bytes(data[position + 2 : position + 2 + width], "big")
         if not (_SHORT <= size < _MEDIUM if width == 2 else _MEDIUM <= size < _LONG):
             raise FrameError(PROTOCOL_ERROR, "length of a frame not in its shortest form")
-    if size > max_size:
+    if size > max_size and not data[position] & CLOSE:
         raise FrameError(TOO_BIG, f"frame longer than {max_size} bytes")
     return size, position + head_size(size, masked=masked) + size
 

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from wsgw_core.api import BackendUnavailable
+from wsgw_core.api import BackendUnavailable, Limits
 from wsgw_core.testing.fakes import as_message
 
 from .raw_server import RawPeer, dial, raw_server
@@ -90,6 +90,21 @@ async def test_what_is_written_can_count_as_acknowledged() -> None:
         await heard.until_delivered(1)
         assert sink.end is None
         assert heard.end is None
+        await backend.close()
+
+
+async def test_but_never_while_it_is_being_sent() -> None:
+    async with raw_server(Peers(talks=True)) as server:
+        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.3)
+        connection, sink = await dial(backend)
+        connection.send(as_message("A"))
+        await sink.until_delivered(1)  # it is known by now
+        large = as_message(b"x" * (Limits().ledger_bytes // 4 + 1))
+        for number in range(1, 4):
+            connection.send(large)
+            connection.send(large)
+            assert sink.delivered_count == 2 * number - 1
+            await sink.until_delivered(2 * number + 1)
         await backend.close()
 
 

@@ -452,6 +452,19 @@ class TestAsynchronous:
         assert len(asyncio.all_tasks()) == 1
 
     @on_virtual_clock
+    async def test_so_does_one_whose_session_was_about_to_move(self) -> None:
+        bench = await RelayBench(valves=(slow(),)).open()
+        assert bench.session.move()
+        connection = bench.blue.connections[0]
+        connection.reply("1")
+        connection.hang_up(4000, "bye")
+        bench.leave()
+        await settle()
+        assert bench.ended
+        assert bench.client.closes == []
+        assert len(asyncio.all_tasks()) == 1
+
+    @on_virtual_clock
     async def test_what_was_read_before_a_loss_comes_before_the_next_backends(self) -> None:
         bench = await RelayBench(valves=(slow(),)).open()
         first = bench.blue.connections[0]

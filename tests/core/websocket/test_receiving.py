@@ -173,6 +173,11 @@ class TestViolations:
             bench.write(frame(raw.CONTINUATION, b"x" * 400))
             assert [len(each.data) for each in await bench.events.until_messages(2)] == [1000, 1000]
 
+    async def test_the_bound_is_not_for_control_frames(self) -> None:
+        async with endpoint_bench(limits=Limits(max_message_size=10)) as bench:
+            bench.write(frame(raw.PING, b"x" * 125))
+            assert (await bench.read_frame()).payload == b"x" * 125
+
     @pytest.mark.parametrize("reserved", [1, 2, 4])
     @pytest.mark.parametrize("opcode", [raw.TEXT, raw.BINARY, raw.PING, raw.PONG, raw.CLOSE])
     async def test_reserved_bits(self, opcode: int, reserved: int) -> None:

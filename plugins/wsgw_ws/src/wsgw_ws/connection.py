@@ -214,12 +214,13 @@ class WebSocketConnection:
     # What the endpoint calls
 
     def woken(self) -> None:
-        """Have messages acknowledged from now on; at once when there are many bytes."""
+        """Have messages acknowledged from now on; soon when there are many bytes."""
         if not self._watched:
             self._watch()
         elif self._pongs.acknowledge_on_write:
             self._endpoint.wake_at = self._endpoint.sent_bytes + self._hurry_after
-            self._acknowledge_written(self._clock.time())
+            # later: this is inside of `send`, and what it was given may not be written yet
+            self._clock.call_soon(self._acknowledge_soon)
         elif not self._account.waiting:
             self._ask(self._clock.time())
 
@@ -311,6 +312,10 @@ class WebSocketConnection:
             return True
         self._account.excuse(self._moved_at)
         return False
+
+    def _acknowledge_soon(self) -> None:
+        if not self._over:
+            self._acknowledge_written(self._clock.time())
 
     def _watch(self) -> None:
         self._watched = True
