@@ -8,7 +8,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from .added_backend import resolve_backend
-from .api import BackendContext, HandshakeGate, Metrics, PluginContext, ReadBatch
+from .api import (
+    BackendContext,
+    ConfigurationError,
+    HandshakeGate,
+    Metrics,
+    PluginContext,
+    ReadBatch,
+)
 from .components import BackendComponent, Components
 from .config.address import Address, id_from_address
 from .config.changes import backend_changes, fixed_changes
@@ -128,7 +135,8 @@ class Gateway:
             The keys whose new values take effect at the next start only.
 
         Raises:
-            ConfigurationError: something cannot work as configured; nothing was changed.
+            ConfigurationError: something cannot work as configured, or the gateway stops; nothing
+                was changed.
         """
         listener, admission, opener = self._listener, self._admission, self._opener
         if listener is None or admission is None or opener is None:
@@ -143,6 +151,8 @@ class Gateway:
             lambda backend_id: self._backend_context(backend_id, config), self._discovery
         )
         try:
+            if not opener.accepting:
+                raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
             gates, environment = self._gates_and_environment(config, components)
             tls = self._tls
             if tls is not None and config.server.frontend.tls != old.server.frontend.tls:

@@ -59,6 +59,7 @@ class Reloading:
         loop = asyncio.get_running_loop()
         number = getattr(signal, "SIGHUP", None)
         watching = loop.create_task(self._watch(watched)) if watched is not None else None
+        before = signal.getsignal(number) if number is not None else None
         if number is not None:
             loop.add_signal_handler(number, self.ask)
         try:
@@ -66,6 +67,7 @@ class Reloading:
         finally:
             if number is not None:
                 loop.remove_signal_handler(number)
+                signal.signal(number, before)
             if watching is not None:
                 watching.cancel()
 

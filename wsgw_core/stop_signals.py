@@ -1,5 +1,7 @@
 """SIGINT and SIGTERM: the first asks for a clean stop, the second ends the process.
 
+SIGHUP, which asks for a reload, ends nothing while there is nothing to reload.
+
 Imports next to nothing, so that it is there before everything slow.
 """
 
@@ -28,6 +30,9 @@ class StopSignals:
         """Take the signals over."""
         for number in _SIGNALS:
             signal.signal(number, self._receive)
+        if (hang_up := getattr(signal, "SIGHUP", None)) is not None:
+            # Its default would end a gateway that starts or stops, clients and all.
+            signal.signal(hang_up, signal.SIG_IGN)
 
     def tell(self, stop: Callable[[], object] | None) -> None:
         """Have `stop` called at the first signal, from between any two instructions; None: no more.

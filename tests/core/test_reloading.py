@@ -166,15 +166,20 @@ async def test_two_who_ask_wait_for_each_other() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
-async def test_the_signal_reloads_as_long_as_it_is_wanted() -> None:
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+async def test_the_signal_reloads_as_long_as_it_is_wanted(
+    before: signal.Handlers, request: pytest.FixtureRequest
+) -> None:
     scene = Scene()
+    at_first = signal.signal(signal.SIGHUP, before)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, at_first))
     with scene.reloading.on_demand():
         os.kill(os.getpid(), signal.SIGHUP)
         while not scene.gateway.reloads:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
     await scene.reloading.close()
 
-    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) == before
 
 
 async def test_a_watched_file_reloads_when_it_has_changed(

@@ -13,7 +13,8 @@ from wsgw_core.stop_signals import StopSignals
 
 @pytest.fixture
 def signals() -> Iterator[StopSignals]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in taken}
     signals = StopSignals()
     signals.install()
     yield signals
@@ -39,3 +40,9 @@ def test_a_signal_before_that_interrupts_and_is_not_forgotten(signals: StopSigna
     signals.tell(lambda: told.append(1))
 
     assert told == [1]
+
+
+@pytest.mark.usefixtures("signals")
+def test_what_asks_for_a_reload_ends_nothing_while_there_is_nothing_to_reload() -> None:
+    os.kill(os.getpid(), signal.SIGHUP)  # by default that is the end of this process
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

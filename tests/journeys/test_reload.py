@@ -112,6 +112,37 @@ async def test_a_changed_backend_serves_new_clients_in_its_new_way(
         assert await served.recv() == "still here"
 
 
+async def test_a_changed_backend_stays_out_of_service(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    gateway = await start_gateway(blue, green)
+    disabled = gateway.gateway.steering.backends[0]
+    disabled.enabled = False
+
+    await reload(gateway, blue, green, failover={"ping-timeout": "7s"})  # all are opened anew
+
+    again = gateway.gateway.steering.backends[0]
+    assert again is not disabled
+    assert (again.id, again.enabled) == (disabled.id, False)
+    for _ in range(3):
+        async with connect(gateway.url):
+            await green.connection()
+
+
+async def test_a_gateway_that_stops_changes_nothing_any_more(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    gateway = await start_gateway(blue)
+    await gateway.gateway.stop()
+
+    with pytest.raises(ConfigurationError, match="is stopping"):
+        await reload(gateway, green)
+
+    assert gateway.gateway.steering.backends == ()
+
+
 async def test_what_cannot_work_changes_nothing(
     start_gateway: StartGateway, backend: ScriptedBackend, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ class BackendExchange:
             drain: has the sessions of a backend that nothing replaces move to others.
         """
         replaced = {component.id for component in self._new}
+        disabled = {pooled.id for pooled in self._pool.backends if not pooled.enabled}
         for component in self._gone:
             if component.entry.discovered:
                 self._discoveries.remove(component.id)
@@ -80,6 +81,7 @@ class BackendExchange:
                     for each in self._backends.retired(component.id):
                         drain(each)
         for pooled in self._prepared:
+            pooled.enabled = pooled.id not in disabled  # what an operator wants goes on
             self._backends.offer(pooled)
         for discovery in self._named:
             discovery.join()

@@ -31,6 +31,7 @@ class PooledBackend:
     """
 
     __slots__ = (
+        "__weakref__",
         "_logger",
         "active",
         "backend",

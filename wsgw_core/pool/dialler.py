@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..api import (
     BackendConnection,
@@ -78,9 +78,10 @@ class Dialler:
         self._counters = counters
         self._logger = logger
         self._warn = RareWarning(logger)
-        self._gates: defaultdict[PooledBackend, DialGate] = defaultdict(
-            lambda: DialGate(max_at_once, spacing)
-        )
+        self._max_at_once = max_at_once
+        self._spacing = spacing
+        # nothing is kept of backends that are gone
+        self._gates: WeakKeyDictionary[PooledBackend, DialGate] = WeakKeyDictionary()
 
     @property
     def waiting(self) -> int:
@@ -166,7 +167,7 @@ class Dialler:
     ) -> Dialled[SinkT]:
         """Dial one backend when it is this dial's turn."""
         now = asyncio.get_running_loop().time
-        gate, until = self._gates[pooled], now() + left
+        gate, until = self._gate(pooled), now() + left
         try:
             async with asyncio.timeout(left):
                 await gate.enter()
@@ -174,10 +175,16 @@ class Dialler:
             raise _NotDialled(f"other dials left no room for {left:g} s") from None
         try:
             if not _is_offered(pooled, now()):
-                raise _NotDialled("has tripped or was removed while others were dialling")
+                raise _NotDialled("has tripped or was taken out while others were dialling")
             return await self._attempt(pooled, request, make_sink(), until - now())
         finally:
             gate.leave()
+
+    def _gate(self, pooled: PooledBackend) -> DialGate:
+        gate = self._gates.get(pooled)
+        if gate is None:
+            gate = self._gates[pooled] = DialGate(self._max_at_once, self._spacing)
+        return gate
 
     async def _attempt(
         self, pooled: PooledBackend, request: DialRequest, sink: SinkT, left: float
@@ -230,4 +237,4 @@ class Dialler:
 
 
 def _is_offered(pooled: PooledBackend, now: float) -> bool:
-    return not pooled.removed and pooled.breaker.allows(now)
+    return pooled.enabled and not pooled.removed and pooled.breaker.allows(now)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -397,3 +399,35 @@ async def test_being_cancelled_leaves_nothing() -> None:
     assert bench.backends[1].requests == []
     assert bench.pooled[0].failures == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@on_virtual_clock
+async def test_who_waits_while_the_backend_is_disabled_does_not_dial_it() -> None:
+    bench = Bench("a", "b")
+    bench.pooled[1].enabled = False
+    bench.backends[0].otherwise = Accept(after=1)
+    first = [asyncio.create_task(bench.dial()) for _ in range(3)]
+    await idle()
+    late = asyncio.create_task(bench.dial())
+    await idle()
+    bench.pooled[0].enabled = False
+    with pytest.raises(NoBackend, match="taken out"):
+        await late
+    assert {each.backend for each in await asyncio.gather(*first)} == {bench.pooled[0]}
+
+
+@on_virtual_clock
+async def test_nothing_is_kept_of_a_backend_that_is_gone() -> None:
+    bench = Bench("a")
+    await bench.dial()
+    gone = weakref.ref(bench.pooled.pop())
+    bench.pool.remove(bench.pool.backends[0])
+    bench.pool.forget(_of(gone))
+    gc.collect()
+    assert gone() is None
+
+
+def _of(reference: weakref.ref[PooledBackend]) -> PooledBackend:
+    backend = reference()
+    assert backend is not None
+    return backend
