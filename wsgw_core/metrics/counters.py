@@ -8,6 +8,7 @@ from ..api import Metrics
 from ..api.tls import reload_counters
 from .histogram import Histogram
 from .traffic import Traffic
+from .websocket.close_codes import POLICY_VIOLATION, TOO_BIG
 
 
 class GatewayCounters:
@@ -136,3 +137,11 @@ class GatewayCounters:
         """
         label = str(code) if code < 3000 else f"{code // 1000}xxx"
         self.closes[side, label] += 1
+
+    def count_violation(self, code: int) -> None:
+        """Count a client that was closed, with this code, for breaking the protocol or a limit."""
+        self.violations.value += 1
+        if code == TOO_BIG:
+            self.messages_too_big.value += 1
+        elif code == POLICY_VIOLATION:
+            self.messages_too_fragmented.value += 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..api import Message
+from .read_holds import Readable
 
 
-class ClientEnd(Protocol):
+class ClientEnd(Readable, Protocol):
     """The client's side as a session sees it: a socket, or something in its place."""
 
     @property
@@ -30,12 +31,4 @@ class ClientEnd(Protocol):
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake; any code is taken and made sendable."""
-        ...
-
-    def pause_reading(self) -> None:
-        """Let no more messages come, soon."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Let messages come again."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..api import Clock, ReadBatch, SessionListener
 from ..components import ValveComponent
@@ -12,6 +12,7 @@ from ..config.failover_options import FailoverOptions
 from ..config.limit_options import LimitOptions
 from ..metrics.counters import GatewayCounters
 from ..pool.dialler import Dialler
+from .announcements import Announcements
 from .session_table import SessionTable
 from .suspect_turns import SuspectTurns
 
@@ -26,7 +27,7 @@ class RelayEnvironment:
         reconnect_header: what tells a backend that it is not the session's first.
         dialler: gives connections.
         valves: to be made for each session, in the order of configuration.
-        listeners: told of each session's life.
+        listeners: told of each session's life, by the announcements.
         table: all sessions.
         suspect_turns: keeps suspicious messages apart.
         read_batch: gathers what a replay writes.
@@ -46,3 +47,8 @@ class RelayEnvironment:
     suspect_turns: SuspectTurns
     counters: GatewayCounters
     logger: logging.Logger
+    announcements: Announcements = field(init=False)
+
+    def __post_init__(self) -> None:
+        announcements = Announcements(self.listeners, self.counters, self.logger)
+        object.__setattr__(self, "announcements", announcements)

@@ -35,7 +35,6 @@ class Failover:
         "_deadline",
         "_options",
         "_progressed",
-        "_task",
         "_tried",
         "last",
         "lost_at",
@@ -48,47 +47,7 @@ class Failover:
         self._backoff = 0.0
         self._tried = False  # a round, in vain
         self._progressed = False  # since the last one
-        self._task: asyncio.Task[None] | None = None
         self.last = lost
-
-    def search(
-        self,
-        dial: Dial,
-        clock: Clock,
-        found: Callable[[Failover, Dialled[Link]], None],
-        not_found: Callable[[Failover, Exception], None],
-    ) -> None:
-        """Look for another backend in a task of its own; see `find`.
-
-        Args:
-            dial: see `find`.
-            clock: the time.
-            found: called with the connection.
-            not_found: called with what `find` or `found` has raised.
-        """
-        search = self._search(dial, clock, found, not_found)
-        self._task = asyncio.get_running_loop().create_task(search)
-
-    def stop(self) -> None:
-        """Look no further; neither function is called any more."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-
-    async def _search(
-        self,
-        dial: Dial,
-        clock: Clock,
-        found: Callable[[Failover, Dialled[Link]], None],
-        not_found: Callable[[Failover, Exception], None],
-    ) -> None:
-        try:
-            dialled = await self.find(dial, clock)
-            self._task = None  # which must not be cancelled by what follows
-            found(self, dialled)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the session has to end
-            self._task = None
-            not_found(self, error)
 
     def progressed(self, now: float) -> None:
         """Note that the replacement has taken messages."""

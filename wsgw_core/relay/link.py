@@ -10,6 +10,7 @@ from ..metrics.traffic import Sizes
 
 if TYPE_CHECKING:
     from ..pool.backend_pool import PooledBackend
+    from .outbox import Outbox
     from .session import Session
 
 
@@ -29,6 +30,7 @@ class Link:
     __slots__ = (
         "_hydrating",
         "_hydrations",
+        "_outbox",
         "_receive",
         "_session",
         "_sizes",
@@ -42,15 +44,23 @@ class Link:
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        self._outbox: Outbox | None = None
         self._receive: Callable[[Message], object] | None = None
         self._unheard: Callable[[Message], object] | None = None
         self._hydrations: list[Hydration] = []
         self._sizes = _NOWHERE
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
 
-    def open(self, session: Session, backend: PooledBackend, connection: BackendConnection) -> None:
-        """Take the connection that the dial gave, for a session."""
+    def open(
+        self,
+        session: Session,
+        outbox: Outbox,
+        backend: PooledBackend,
+        connection: BackendConnection,
+    ) -> None:
+        """Take the connection that the dial gave, for a session and what it owes."""
         self._session = session
+        self._outbox = outbox
         self.backend = backend
         self.connection = connection
         backend.active += 1
@@ -76,7 +86,7 @@ class Link:
     def sever(self) -> None:
         """Let nothing through any more."""
         if self._session is not None:
-            self._session = self._receive = self._unheard = None
+            self._session = self._outbox = self._receive = self._unheard = None
             self.backend.active -= 1
             del self.connection  # which refers to us as its sink
 
@@ -86,6 +96,14 @@ class Link:
             self._hydrating += 1
             self.connection.send(hydration.message)
         self._hydrations = [each for each in hydrations if each.is_answer is not None]
+
+    def pause_reading(self) -> None:
+        """Have the connection read nothing for a while."""
+        self.connection.pause()
+
+    def resume_reading(self) -> None:
+        """Have it read again."""
+        self.connection.resume()
 
     # What the connection calls
 
@@ -106,13 +124,13 @@ class Link:
 
     def delivered(self, count: int, /) -> None:
         """See Sink."""
-        if self._session is None:
+        if self._outbox is None:
             return
         if self._hydrating:
             hydrated = min(count, self._hydrating)
             self._hydrating -= hydrated
             count -= hydrated
-        self._session.messages_delivered(count)
+        self._outbox.delivered(count)
 
     def writable(self, writable: bool, /) -> None:
         """See Sink."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..api import Hydration, Message
 from .environment import RelayEnvironment
+from .read_holds import Hold, ReadHolds
 from .session_view import SessionView
 from .valve_chain import ChainEnds, ValveChain, ValveStep
 
 if TYPE_CHECKING:
+    from .outbox import Outbox
     from .session import Session
 
 
@@ -19,6 +22,8 @@ class SessionValves:
 
     Args:
         session: whose valves they are.
+        outbox: takes what the client says.
+        backend_holds: has the backend read no more when they are slow.
         environment: which valves, and their limits.
 
     Attributes:
@@ -28,7 +33,13 @@ class SessionValves:
         Exception: whatever the factory of a valve raises.
     """
 
-    def __init__(self, session: Session, environment: RelayEnvironment) -> None:
+    def __init__(
+        self,
+        session: Session,
+        outbox: Outbox,
+        backend_holds: ReadHolds,
+        environment: RelayEnvironment,
+    ) -> None:
         self._session = session
         count = len(environment.valves)
         outward, inward = [], []
@@ -43,13 +54,17 @@ class SessionValves:
         self._outward = ValveChain(
             session.id,
             outward,
-            ChainEnds(session.transmit, self._close, session.hold_client_for_valves),
+            ChainEnds(
+                outbox.transmit, self._close, partial(outbox.client_holds.switch, Hold.VALVES_BUSY)
+            ),
             environment,
         )
         self._inward = ValveChain(
             session.id,
             inward[::-1],
-            ChainEnds(session.deliver, self._close, session.hold_backend_for_valves),
+            ChainEnds(
+                session.deliver, self._close, partial(backend_holds.switch, Hold.VALVES_BUSY)
+            ),
             environment,
         )
         self.transmit = self._outward.feed
@@ -88,3 +103,7 @@ class SessionValves:
     def _close(self, code: int, reason: str) -> None:
         """End the session as a valve wants it; client and backend see the same."""
         self._session.close(code, reason, backend_code=code)
+
+
+def _hold_by(holds: ReadHolds) -> Callable[[bool], None]:
+    return partial(holds.switch, Hold.VALVES_BUSY)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..metrics.traffic import Traffic
 
 if TYPE_CHECKING:
+    from .client_end import ClientEnd
     from .ledger import Ledger
 
 
@@ -14,18 +15,32 @@ class TrafficAccount:
     """Where the messages of one session are counted; another place after each failover.
 
     The numbers of messages are counted one by one, in `outward` and `inward`. Their bytes follow
-    from what session and client have counted anyway, and are added by `settle`.
+    from what ledger and client have counted anyway, and are added by `settle`.
 
     Args:
+        ledger: of the session.
         nobodys: counts what comes while there is no backend.
 
     Attributes:
         outward, inward: see `Sizes.counts`.
     """
 
-    __slots__ = ("_nobodys", "_received", "_sent", "_traffic", "inward", "outward")
+    __slots__ = (
+        "_client",
+        "_ledger",
+        "_nobodys",
+        "_received",
+        "_sent",
+        "_sent_messages",
+        "_traffic",
+        "inward",
+        "outward",
+    )
 
-    def __init__(self, nobodys: Traffic) -> None:
+    def __init__(self, ledger: Ledger, nobodys: Traffic) -> None:
+        self._ledger = ledger
+        self._client: ClientEnd | None = None
+        self._sent_messages = 0  # when the client's count is not asked any more
         self._nobodys = nobodys
         self._received = 0  # bytes that were added
         self._sent = 0
@@ -33,20 +48,37 @@ class TrafficAccount:
         self.outward = nobodys.to_backend.counts
         self.inward = nobodys.to_client.counts
 
-    def settle(self, ledger: Ledger, sent_bytes: int) -> None:
-        """Add the bytes since the last time.
+    def open(self, client: ClientEnd) -> None:
+        """Begin to ask the client what it was sent."""
+        self._client = client
 
-        Args:
-            ledger: of the session.
-            sent_bytes: that the client was sent, ever.
-        """
-        received = ledger.bytes_ever
+    def close(self) -> None:
+        """Settle, and let go of the client."""
+        self.settle()
+        self._sent_messages, self._client = self.messages_sent, None
+
+    @property
+    def messages_received(self) -> int:
+        """Messages from the client that went on to the backend, ever."""
+        return self._ledger.settled_messages + len(self._ledger)
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages that the client was sent, ever."""
+        return self._client.sent_messages if self._client is not None else self._sent_messages
+
+    def settle(self) -> None:
+        """Add the bytes since the last time."""
+        if self._client is None:
+            return
+        received, sent = self._ledger.bytes_ever, self._client.sent_bytes
         self._traffic.to_backend.bytes += received - self._received
-        self._traffic.to_client.bytes += sent_bytes - self._sent
-        self._received, self._sent = received, sent_bytes
+        self._traffic.to_client.bytes += sent - self._sent
+        self._received, self._sent = received, sent
 
     def move(self, traffic: Traffic | None) -> None:
-        """Count for another backend, or for none, from now on; `settle` comes first."""
+        """Settle, and count for another backend, or for none, from now on."""
+        self.settle()
         self._traffic = self._nobodys if traffic is None else traffic
         self.outward = self._traffic.to_backend.counts
         self.inward = self._traffic.to_client.counts

@@ -169,7 +169,7 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
         clients.append(FakeClient())
         session.start(clients[-1])
         for text in ("A", "poison" if number == 7 else "B", "C"):
-            session.transmit(as_message(text))
+            session.client_message(as_message(text))
         sessions.append(session)
 
     async def read() -> None:

@@ -1,0 +1,118 @@
+"""What the log and the listeners are told of sessions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..api import Close, Message, SessionListener
+
+if TYPE_CHECKING:
+    from ..metrics import GatewayCounters
+    from .session import Session
+
+
+class Announcements:
+    """Tells of the sessions of one gateway; a fault in a listener is logged, and counted.
+
+    Args:
+        listeners: told of each session's life, in this order.
+        counters, logger: of the gateway.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[SessionListener],
+        counters: GatewayCounters,
+        logger: logging.Logger,
+    ) -> None:
+        self._listeners = tuple(listeners)
+        self._counters = counters
+        self._logger = logger
+
+    def opened(self, session: Session) -> None:
+        """A client was answered."""
+        self._log(session, "opened at backend %s for client %s", session.backend_id, session.peer)
+        self._tell_listeners(session, "session_created")
+
+    def client_violated(self, session: Session, close: Close) -> None:
+        """A client was closed for breaking the protocol or a limit."""
+        text = "client broke the protocol: %d %s"
+        self._log(session, text, close.code, close.reason, reason=close.reason)
+
+    def backend_closed(self, session: Session, backend_id: str, close: Close) -> None:
+        """A backend has ended its connection, or was lost."""
+        self._log(
+            session,
+            "backend %s closed: %d %s",
+            backend_id,
+            close.code,
+            close.reason,
+            backend=backend_id,
+            reason=_reason(close),
+        )
+
+    def failed_over(self, session: Session, old_id: str, new_id: str, replayed: int) -> None:
+        """Another backend serves, and was sent that many messages again."""
+        self._log(session, "moved from %s to %s, %d messages replayed", old_id, new_id, replayed)
+        self._tell_listeners(session, "session_failed_over", old_id, new_id)
+
+    def no_backend(self, session: Session, error: Exception) -> None:
+        """No other backend was found in time."""
+        self._log(session, "no backend: %s", error, reason=str(error))
+
+    def failover_fault(self, session: Session, error: Exception) -> None:
+        """An exception that is a fault in the gateway."""
+        self._logger.error("session %s: fault in the failover", session.id, exc_info=error)
+
+    def poisoned(self, session: Session, message: Message) -> None:
+        """A message has ended one backend after the other."""
+        self._logger.warning(
+            "session %s: backends were lost again and again with the same message (%s, %d bytes)"
+            " under way: the session is ended",
+            session.id,
+            message.kind.name.lower(),
+            message.size,
+        )
+
+    def ended(self, session: Session, close: Close, *, was_opened: bool) -> None:
+        """A session has ended; listeners hear of it if they knew it."""
+        self._log(
+            session,
+            "ended: %d %s; %d unacknowledged",
+            close.code,
+            close.reason,
+            session.unacknowledged,
+            reason=_reason(close),
+        )
+        if was_opened:
+            self._tell_listeners(session, "session_terminated", close)
+
+    def _tell_listeners(self, session: Session, method: str, *arguments: Any) -> None:
+        for listener in self._listeners:
+            try:
+                getattr(listener, method)(session.view(), *arguments)
+            except Exception:
+                self._counters.listener_errors.value += 1
+                self._logger.exception("session %s: fault in a listener", session.id)
+
+    def _log(
+        self,
+        session: Session,
+        text: str,
+        *arguments: Any,
+        backend: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        if self._logger.isEnabledFor(logging.INFO):
+            fields = {
+                "session": session.id,
+                "backend": backend or session.backend_id,
+                "reason": reason,
+            }
+            self._logger.info("session %s: %s", session.id, text % arguments, extra=fields)
+
+
+def _reason(close: Close) -> str:
+    return f"{close.code} {close.reason}".rstrip()
