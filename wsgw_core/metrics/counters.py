@@ -6,9 +6,9 @@ from collections import Counter
 
 from ..api import Metrics
 from ..api.tls import reload_counters
+from ..websocket.close_codes import POLICY_VIOLATION, TOO_BIG
 from .histogram import Histogram
 from .traffic import Traffic
-from .websocket.close_codes import POLICY_VIOLATION, TOO_BIG
 
 
 class GatewayCounters:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..api import Close, Message, SessionListener
 
 if TYPE_CHECKING:
-    from ..metrics import GatewayCounters
+    from ..metrics.counters import GatewayCounters
     from .session import Session
 
 
