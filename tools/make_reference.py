@@ -275,10 +275,10 @@ def hooks() -> Iterator[str]:
 
 
 def contract() -> Iterator[str]:
-    """Yield the protocols with their members."""
+    """Yield the protocols, and the class that authors derive from, with their members."""
     for name in api.__all__:
         thing = getattr(api, name)
-        if not getattr(thing, "_is_protocol", False):
+        if not getattr(thing, "_is_protocol", False) and thing is not api.OrderedConnection:
             continue
         yield f"### {name}"
         yield ""
@@ -286,8 +286,11 @@ def contract() -> Iterator[str]:
         yield ""
         yield "| member | meaning |"
         yield "|---|---|"
+        if thing is api.OrderedConnection:
+            made = signature(thing.__init__).replace("__init__", name)
+            yield f"| `{made}` | To be called by the subclass's own. |"
         for member, value in vars(thing).items():
-            if member.startswith("_"):
+            if member.startswith("_") or not (callable(value) or isinstance(value, property)):
                 continue
             text = member if isinstance(value, property) else signature(value)
             yield f"| `{text}` | {summary(value)} |"
@@ -296,13 +299,30 @@ def contract() -> Iterator[str]:
 
 def exported() -> Iterator[str]:
     """Yield the classes of the contract that are no protocols."""
-    yield "| name | meaning |"
-    yield "|---|---|"
+    yield "| name | meaning | has |"
+    yield "|---|---|---|"
     for name in api.__all__:
         thing = getattr(api, name)
         is_error = isinstance(thing, type) and issubclass(thing, BaseException)
-        if inspect.isclass(thing) and not getattr(thing, "_is_protocol", False) and not is_error:
-            yield f"| `{name}` | {summary(thing)} |"
+        told = is_error or getattr(thing, "_is_protocol", False) or thing is api.OrderedConnection
+        if inspect.isclass(thing) and not told:
+            yield f"| `{name}` | {summary(thing)} | {', '.join(dict.fromkeys(has(thing)))} |"
+
+
+def has(thing: type) -> Iterator[str]:
+    """Yield what a value carries, and what makes one."""
+    for each in thing.__mro__[:-1]:
+        if not each.__module__.startswith("wsgw_core."):
+            continue
+        given = (
+            inspect.signature(vars(each)["__init__"]).parameters if "__init__" in vars(each) else ()
+        )
+        for name in dict.fromkeys((*given, *inspect.get_annotations(each))):
+            if not name.startswith("_") and name != "self":
+                yield f"`{name}`"
+        for name, value in vars(each).items():
+            if not name.startswith("_") and isinstance(value, property | classmethod):
+                yield f"`{name}`" if isinstance(value, property) else f"`{name}()`"
 
 
 def errors() -> Iterator[str]:

@@ -104,6 +104,7 @@ async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path)
 
     assert status == 1
     assert "expected at most 0 ms" in out
+    assert "compare with fewer --clients" in out
     assert "This is not what was expected." in out
     assert json.loads(file.read_text())["passed"] is False
 

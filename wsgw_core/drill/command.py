@@ -84,4 +84,6 @@ def _print_result(console: Console, result: Result) -> None:
     if result.passed:
         console.print("Everything was as expected.")
     else:
+        if any(row.slow for row in result.rows):
+            console.print("A busy machine makes pauses longer: compare with fewer --clients.")
         console.print("[bold red]This is not what was expected.[/]")

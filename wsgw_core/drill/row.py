@@ -52,6 +52,7 @@ class Row:
         memory: the most bytes that the gateway's process held at the end of a round.
         failures: what was not as expected, one line each.
         notes: what else there is to tell.
+        slow: the pauses are among the failures.
     """
 
     way: Way
@@ -61,6 +62,7 @@ class Row:
     memory: int | None = None
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    slow: bool = False
 
     @property
     def pauses(self) -> dict[str, float | None]:
@@ -88,6 +90,7 @@ class Row:
         """Compare the median pause with its bound, once all rounds are over."""
         bound, median = bounds.of(self.way), self.pauses["p50"]
         if bound is not None and median is not None and median > bound:
+            self.slow = True
             self.failures.append(
                 f"median pause {median * 1000:.0f} ms, expected at most {bound * 1000:.0f} ms"
             )
