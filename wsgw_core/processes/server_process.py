@@ -135,7 +135,7 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.gather(*(process.stop() for process in self._running))
+        await asyncio.gather(*(process.kill() for process in self._running))
 
     async def start(
         self, name: str, *arguments: str, variables: Mapping[str, str] | None = None
