@@ -7,12 +7,14 @@ session        one client's life: which states it can be in says `session_state`
 outbox         what the client says, on its way: owed, sent, and held back; stops its reading
 ledger         what the backend still owes an acknowledgement for; sent again after a failover
 link           the session's end of one backend connection; dead once another has replaced it
+client side    what the client is sent, and whether its backend is read
 valve chain    the plugins that see and change messages
 recovery       looks for another backend, and watches whether it lasts; a failover says for how
                long, and how often
 poison         which message backends may have died of; a cautious replay sends such ones one by one
 suspect turns  keep sessions that die together from being taken for each other's poison
 closing flush  gives the backend what a client has left, then the client's close
+close rules    what one side hears of the other's end
 planned move   waits until a session can leave its backend and nobody misses anything; a drain has
                all sessions of a backend do so
 dismissal      closes all clients of a gateway that stops

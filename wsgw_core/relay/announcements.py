@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..api import Close, Message, SessionListener
+from ..api import BackendDeclined, Close, Message, SessionListener
+from ..pool.dialler import NoBackend
 
 if TYPE_CHECKING:
     from ..metrics.counters import GatewayCounters
@@ -58,13 +59,12 @@ class Announcements:
         self._log(session, "moved from %s to %s, %d messages replayed", old_id, new_id, replayed)
         self._tell_listeners(session, "session_failed_over", old_id, new_id)
 
-    def no_backend(self, session: Session, error: Exception) -> None:
-        """No other backend was found in time."""
-        self._log(session, "no backend: %s", error, reason=str(error))
-
-    def failover_fault(self, session: Session, error: Exception) -> None:
-        """An exception that is a fault in the gateway."""
-        self._logger.error("session %s: fault in the failover", session.id, exc_info=error)
+    def not_found(self, session: Session, error: Exception) -> None:
+        """No other backend was found in time, one has declined, or there is a fault in here."""
+        if isinstance(error, NoBackend):
+            self._log(session, "no backend: %s", error, reason=str(error))
+        elif not isinstance(error, BackendDeclined):
+            self._logger.error("session %s: fault in the failover", session.id, exc_info=error)
 
     def poisoned(self, session: Session, message: Message) -> None:
         """A message has ended one backend after the other."""

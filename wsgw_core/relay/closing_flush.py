@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..api import BackendConnection, Clock, Close
-from ..websocket.close_codes import GOING_AWAY, LOST, NO_CODE, NORMAL
 
 
 class ClosingFlush:
@@ -43,17 +42,3 @@ class ClosingFlush:
     def stop(self) -> None:
         """Forget the bound."""
         self._timer.cancel()
-
-
-def told_to_backend(close: Close, *, violation: bool) -> Close:
-    """Return what a backend hears of the way in which a client has left.
-
-    Args:
-        close: what the client sent; 1006 when it was lost.
-        violation: the client was closed for breaking the protocol or a limit.
-    """
-    if violation:
-        return Close(GOING_AWAY, close.reason)
-    if close.code == LOST:
-        return Close(GOING_AWAY, "client lost")
-    return Close(NORMAL) if close.code == NO_CODE else close

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..api import BackendDeclined, Close, Handshake, Headers, Message
+from ..api import Close, Handshake, Headers, Message
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
-from ..websocket.close_codes import (
-    GOING_AWAY,
-    INTERNAL_ERROR,
-    POLICY_VIOLATION,
-    TRY_AGAIN_LATER,
-)
+from ..websocket.close_codes import GOING_AWAY, INTERNAL_ERROR
 from .client_end import ClientEnd
-from .closing_flush import ClosingFlush, told_to_backend
+from .client_side import ClientSide
+from .close_rules import told_to_backend, told_without_backend
+from .closing_flush import ClosingFlush
 from .dial_requests import DialRequests
 from .environment import RelayEnvironment
 from .ledger import Ledger
 from .link import Link
 from .outbox import Outbox
-from .passed_pings import PassedPings
 from .planned_move import PlannedMove
-from .read_holds import Hold, ReadHolds
+from .read_holds import Hold
 from .recovery import Recovery
 from .session_state import Event, State, after
-from .session_valves import SessionValves
+from .session_valves import NoValves, SessionValves
 from .session_view import SessionView
 from .traffic_account import TrafficAccount
 
@@ -51,29 +47,25 @@ class Session:
 
     Attributes:
         client_message: takes each message of the client's; final once `open` has returned.
-        client: as long as it can be sent to.
     """
 
     __slots__ = (
         "__weakref__",
         "_account",
         "_backend_close",
-        "_backend_holds",
-        "_dismissed",
+        "_client",
         "_environment",
         "_flush",
         "_ledger",
         "_link",
         "_move",
         "_outbox",
-        "_pings",
         "_recovery",
         "_requests",
         "_started",
         "_state",
         "_valves",
         "_view",
-        "client",
         "client_message",
         "id",
         "path",
@@ -92,24 +84,21 @@ class Session:
         self.subprotocol: str | None = None
         self.reconnects = 0
         self.plugin_state: dict[str, Any] | None = None
-        self.client: ClientEnd | None = None
         self._environment = environment
         self._state = State.DIALLING
         limits = environment.limits
         self._ledger = Ledger(limits.ledger_bytes, limits.for_plugins().message_share)
         self._account = TrafficAccount(self._ledger, environment.counters.unassigned)
+        self._client = ClientSide(self._account)
         self._outbox = Outbox(self._ledger, self._account, environment)
         self.client_message: Callable[[Message], None] = self._outbox.transmit
         self._requests = DialRequests(session_id, handshake)
         self._recovery = Recovery(self._requests, self._ledger, environment)
-        self._backend_holds = ReadHolds()
-        self._valves: SessionValves | None = None
+        self._valves: SessionValves | NoValves = NoValves(self._client, self._outbox)
         self._view: SessionView | None = None
         self._link: Link | None = None
-        self._pings: PassedPings | None = None
         self._move: PlannedMove | None = None
         self._started = False  # the listeners know it
-        self._dismissed: str | None = None  # the gateway closes the client, for this reason
         self._backend_close: Close | None = None  # to be passed on
         self._flush: ClosingFlush | None = None
 
@@ -125,7 +114,7 @@ class Session:
         """
         environment = self._environment
         if environment.valves:
-            self._valves = SessionValves(self, self._outbox, self._backend_holds, environment)
+            self._valves = SessionValves(self, self._client, self._outbox, environment)
             self.client_message = self._valves.transmit
         dialled = await environment.dialler.dial(
             self._requests.first(), Link, timeout=environment.failover.dial_timeout
@@ -140,7 +129,7 @@ class Session:
     def start(self, client: ClientEnd) -> None:
         """Begin to relay: the client has been answered."""
         self._state = after(self._state, Event.BACKEND_READY)
-        self.client = client
+        self._client.end = client
         self._account.open(client)
         self._outbox.client_holds.attach(client)
         self._environment.table.add(self)
@@ -155,13 +144,11 @@ class Session:
 
     def client_writable(self, writable: bool) -> None:
         """Stop or resume the reading of the backend."""
-        self._backend_holds.switch(Hold.OTHER_SIDE_SLOW, not writable)
+        self._client.backend_holds.switch(Hold.OTHER_SIDE_SLOW, not writable)
 
     def client_pinged(self, payload: bytes) -> None:
         """Have the backend answer a ping."""
-        if self._pings is None:
-            self._pings = PassedPings(self._answer_ping)
-        self._pings.received(payload, self._link.connection if self._link is not None else None)
+        self._client.pinged(payload)
 
     def client_closed(self, close: Close, *, violation: bool = False) -> None:
         """Give the backend what is left, then the client's close.
@@ -172,9 +159,9 @@ class Session:
         """
         if self._state is State.ENDED:
             return
-        environment = self._environment
+        environment, dismissed = self._environment, self._client.dismissed
         self._forget_client()
-        if self._dismissed is None:
+        if dismissed is None:
             side = "gateway" if violation else "client"
             environment.counters.count_close(side, close.code)
         if violation:
@@ -182,17 +169,14 @@ class Session:
             environment.announcements.client_violated(self, close)
         told = told_to_backend(close, violation=violation)
         self._flush = ClosingFlush(
-            Close(GOING_AWAY, self._dismissed) if self._dismissed is not None else told,
+            told if dismissed is None else Close(GOING_AWAY, dismissed),
             environment.clock,
             environment.limits.close_timeout,
             self._flush_overdue,
         )
         self._outbox.drain(self._close_flushed)
         self._hear_no_more()
-        if self._valves is not None:
-            self._valves.when_transmitted(self._client_left)
-        else:
-            self._client_left()
+        self._valves.when_transmitted(self._client_left)
 
     # What the link calls, beside the outbox
 
@@ -224,10 +208,7 @@ class Session:
             self._finish(Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED, close)
         else:
             self._backend_close = close
-            if self._valves is not None:
-                self._valves.when_delivered(self._pass_close_on)
-            else:
-                self._pass_close_on()
+            self._valves.when_delivered(self._pass_close_on)
 
     # One backend after the other
 
@@ -249,7 +230,7 @@ class Session:
         """
         environment = self._environment
         movable = self._state is State.RELAYING and self._outbox.is_flowing
-        if not movable or self.client is None or not environment.failover.enabled:
+        if not movable or self._client.end is None or not environment.failover.enabled:
             return False
         self._state = after(self._state, Event.MOVE_PLANNED)
         self._outbox.hold_back()
@@ -258,7 +239,7 @@ class Session:
             environment.drain,
             environment.clock,
             replies=lambda: self._account.messages_sent,
-            client_is_slow=lambda: bool(self._backend_holds),
+            client_is_slow=lambda: bool(self._client.backend_holds),
             leave=self._leave,
         )
         return True
@@ -281,11 +262,9 @@ class Session:
         """Sever the link to the backend; the connection's end is somebody else's business."""
         assert self._link is not None  # noqa: S101 - for the type checker
         link, self._link = self._link, None
-        self._backend_holds.attach(None)
+        self._client.detach()
         link.sever()
         self._account.move(None)
-        if self._pings is not None:
-            self._pings.pass_on(None)
         if self._move is not None:
             self._move.stop()
             self._move = None
@@ -311,75 +290,34 @@ class Session:
     def _take(self, dialled: Dialled[Link]) -> None:
         self._link = dialled.sink
         self._link.open(self, self._outbox, dialled.backend, dialled.connection)
-        self._backend_holds.attach(self._link)
+        self._client.attach(self._link)
         self._account.move(dialled.backend.traffic)
-        if self._valves is None:
+        if not self._environment.valves:
             self._link.count()
 
     def _begin_link(self) -> None:
         """Start the connection, and give it what it is owed."""
         assert self._link is not None  # noqa: S101 - for the type checker
-        link, connection = self._link, self._link.connection
+        link = self._link
         self._recovery.watch(link.backend, self._outbox.trust)
-        link.receive_with(self._inward(), self._unheard())
-        connection.start()
-        if self.reconnects and self._valves is not None:
+        receive = self._valves.receive
+        link.receive_with(self._client.receiver(receive), receive)
+        link.connection.start()
+        if self.reconnects:
             link.hydrate(self._valves.hydrations())
         self._outbox.give_to(link, self._recovery.prove)
-        self._backend_holds.enforce()
-        if self._pings is not None:
-            self._pings.pass_on(connection)
+        self._client.begin()
         if self._flush is not None:
             self._flush.passed_on = False
             self._close_flushed()
 
     def _not_found(self, error: Exception) -> None:
         """End the session: no other backend serves it."""
-        announcements = self._environment.announcements
-        if isinstance(error, BackendDeclined):
-            self.close(POLICY_VIOLATION, f"declined by the backend with status {error.status}")
-        elif isinstance(error, NoBackend):
+        if isinstance(error, NoBackend):
             self._environment.counters.holds_expired.value += 1
-            announcements.no_backend(self, error)
-            self.close(TRY_AGAIN_LATER, "no backend available")
-        else:
-            announcements.failover_fault(self, error)
-            self.close(INTERNAL_ERROR, "internal error")
-
-    # To the client
-
-    def _inward(self) -> Callable[[Message], object] | None:
-        """Return what takes the backend's messages."""
-        if self.client is None or self._dismissed is not None:
-            return None
-        return self._valves.receive if self._valves is not None else self.client.send
-
-    def _unheard(self) -> Callable[[Message], object] | None:
-        """Return what still sees the backend's messages when the client has gone.
-
-        A valve may wait for an answer to what the client has left.
-        """
-        return self._valves.receive if self._valves is not None else None
-
-    def deliver(self, message: Message) -> None:
-        """Send the client a message that came through the valves."""
-        if self.client is not None and self._dismissed is None:
-            self.client.send(message)
-            size = message.size
-            try:
-                self._account.inward[size + 127 >> 7] += 1
-            except IndexError:
-                self._account.inward_large(size)
-
-    def _answer_ping(self, payload: bytes) -> None:
-        if self.client is not None and self._dismissed is None:
-            self.client.pong(payload)
-
-    def _hear_no_more(self) -> None:
-        """Have the backend read, though nothing of it goes to the client any more."""
-        if self._link is not None:
-            self._link.receive_with(None, self._unheard())
-        self._backend_holds.remove(Hold.OTHER_SIDE_SLOW)
+        self._environment.announcements.not_found(self, error)
+        close = told_without_backend(error)
+        self.close(close.code, close.reason)
 
     # Ending
 
@@ -387,9 +325,8 @@ class Session:
         """End the session now, whatever its state; client and backend see these codes."""
         if self._state is State.ENDED:
             return
-        if self.client is not None and self._dismissed is None:
+        if self._client.close(code, reason):
             self._environment.counters.count_close("gateway", code)
-            self.client.close(code, reason)
         self._drop_link(backend_code, reason)
         self._finish(Event.GIVEN_UP, Close(code, reason))
 
@@ -399,12 +336,13 @@ class Session:
         So nothing is lost that the client believes to be sent. Bounded by `limits.close-timeout`,
         for the client's answer and for the backend each.
         """
-        if self._state is State.ENDED or self.client is None or self._dismissed is not None:
+        client = self._client.end
+        if self._state is State.ENDED or client is None or self._client.dismissed is not None:
             return
-        self._dismissed = reason
+        self._client.dismissed = reason
         self._environment.counters.count_close("gateway", code)
         self._hear_no_more()
-        self.client.close(code, reason)
+        client.close(code, reason)
         self._outbox.client_holds.enforce()
 
     def _pass_close_on(self) -> None:
@@ -412,8 +350,7 @@ class Session:
         close = self._backend_close
         if self._state not in (State.RELAYING, State.SETTLING) or close is None:
             return
-        if self.client is not None and self._dismissed is None:
-            self.client.close(close.code, close.reason)
+        self._client.close(close.code, close.reason)
         self._finish(Event.BACKEND_CLOSED, close)
 
     def _client_left(self) -> None:
@@ -459,8 +396,17 @@ class Session:
             self._let_go()
             connection.close(code, reason)
 
+    def _hear_no_more(self) -> None:
+        """Have the backend read, though the client hears nothing of it any more.
+
+        A valve may wait for an answer to what the client has left.
+        """
+        if self._link is not None:
+            self._link.receive_with(None, self._valves.receive)
+        self._client.backend_holds.remove(Hold.OTHER_SIDE_SLOW)
+
     def _forget_client(self) -> None:
-        self.client = self._pings = None
+        self._client.leave()
         self._outbox.client_holds.attach(None)
 
     def _finish(self, event: Event, close: Close) -> None:
@@ -476,8 +422,7 @@ class Session:
         environment.counters.undelivered.value += len(self._ledger)
         environment.table.remove(self)
         environment.announcements.ended(self, close, was_opened=self._started)
-        if self._valves is not None:
-            self._valves.stop()
+        self._valves.stop()
         self._outbox.close()
         # Whoever still calls is not heard; and no circle keeps the session from being freed.
         self.client_message = _ignore
@@ -488,6 +433,11 @@ class Session:
     def state(self) -> State:
         """Where the session is in its life."""
         return self._state
+
+    @property
+    def client(self) -> ClientEnd | None:
+        """The client, as long as it can be sent to."""
+        return self._client.end
 
     @property
     def headers(self) -> Headers:
@@ -512,7 +462,7 @@ class Session:
     @property
     def client_is_slow(self) -> bool:
         """Whether the backend is not read since the client takes no more for now."""
-        return Hold.OTHER_SIDE_SLOW in self._backend_holds
+        return Hold.OTHER_SIDE_SLOW in self._client.backend_holds
 
     @property
     def unacknowledged(self) -> int:
@@ -550,18 +500,12 @@ class Session:
 
     def inject(self, message: Message, *, to_client: bool, start: int) -> None:
         """Let a plugin's message enter the chain of a direction at position `start`."""
-        if self._state is State.ENDED:
-            return
-        if self._valves is not None:
+        if self._state is not State.ENDED:
             self._valves.inject(message, to_client=to_client, start=start)
-        elif to_client:
-            self.deliver(message)
-        else:
-            self._outbox.transmit(message)
 
     def after_current_message(self, action: Callable[[], None]) -> None:
         """Call `action` when the message that is in the valves is through, else soon."""
-        if self._valves is None or not self._valves.after_current(action):
+        if not self._valves.after_current(action):
             self._environment.clock.call_soon(action)
 
 

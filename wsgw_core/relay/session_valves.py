@@ -13,6 +13,7 @@ from .session_view import SessionView
 from .valve_chain import ChainEnds, ValveChain, ValveStep
 
 if TYPE_CHECKING:
+    from .client_side import ClientSide
     from .outbox import Outbox
     from .session import Session
 
@@ -22,8 +23,8 @@ class SessionValves:
 
     Args:
         session: whose valves they are.
+        client: takes what the backend says.
         outbox: takes what the client says.
-        backend_holds: has the backend read no more when they are slow.
         environment: which valves, and their limits.
 
     Attributes:
@@ -36,8 +37,8 @@ class SessionValves:
     def __init__(
         self,
         session: Session,
+        client: ClientSide,
         outbox: Outbox,
-        backend_holds: ReadHolds,
         environment: RelayEnvironment,
     ) -> None:
         self._session = session
@@ -54,17 +55,13 @@ class SessionValves:
         self._outward = ValveChain(
             session.id,
             outward,
-            ChainEnds(
-                outbox.transmit, self._close, partial(outbox.client_holds.switch, Hold.VALVES_BUSY)
-            ),
+            ChainEnds(outbox.transmit, self._close, _hold_by(outbox.client_holds)),
             environment,
         )
         self._inward = ValveChain(
             session.id,
             inward[::-1],
-            ChainEnds(
-                session.deliver, self._close, partial(backend_holds.switch, Hold.VALVES_BUSY)
-            ),
+            ChainEnds(client.deliver, self._close, _hold_by(client.backend_holds)),
             environment,
         )
         self.transmit = self._outward.feed
@@ -103,6 +100,52 @@ class SessionValves:
     def _close(self, code: int, reason: str) -> None:
         """End the session as a valve wants it; client and backend see the same."""
         self._session.close(code, reason, backend_code=code)
+
+
+class NoValves:
+    """Stands in for the valves of a session that has none: everything goes straight on.
+
+    Args:
+        client: takes what the backend says.
+        outbox: takes what the client says.
+
+    Attributes:
+        receive: see SessionValves; None: the link may call the client directly.
+    """
+
+    __slots__ = ("_client", "_outbox")
+
+    receive: Callable[[Message], object] | None = None
+
+    def __init__(self, client: ClientSide, outbox: Outbox) -> None:
+        self._client = client
+        self._outbox = outbox
+
+    def hydrations(self) -> list[Hydration]:
+        """See SessionValves."""
+        return []
+
+    def inject(self, message: Message, *, to_client: bool, start: int) -> None:
+        """See SessionValves."""
+        if to_client:
+            self._client.deliver(message)
+        else:
+            self._outbox.transmit(message)
+
+    def when_transmitted(self, action: Callable[[], None]) -> None:
+        """See SessionValves."""
+        action()
+
+    def when_delivered(self, action: Callable[[], None]) -> None:
+        """See SessionValves."""
+        action()
+
+    def after_current(self, action: Callable[[], None]) -> bool:
+        """See SessionValves."""
+        return False
+
+    def stop(self) -> None:
+        """See SessionValves."""
 
 
 def _hold_by(holds: ReadHolds) -> Callable[[bool], None]:
