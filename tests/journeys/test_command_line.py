@@ -486,6 +486,14 @@ def test_an_unknown_option_is_a_usage_error(shop: Shop) -> None:
     assert "No such option" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_who_forgets_the_option_of_a_file_is_told_it(shop: Shop, command: str) -> None:
+    result = shop.run(command, "wsgw.yaml")
+
+    assert result.returncode == 2
+    assert "a file is given by -c FILE" in result.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_tells_where_it_listens_and_stops_cleanly_at_a_signal(
     fake: Shop, number: signal.Signals

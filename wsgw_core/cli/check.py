@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from .config_option import config_option, load
+from .config_option import CommandWithFile, config_option, load
 
 
-@click.command()
+@click.command(cls=CommandWithFile)
 @config_option
 @click.option("--connect", is_flag=True, help="Probe each backend too.")
 def check(file: Path | None, *, connect: bool) -> None:

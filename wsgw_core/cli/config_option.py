@@ -23,6 +23,19 @@ config_option = click.option(
 )
 
 
+class CommandWithFile(click.Command):
+    """Tells who gives the file as an argument how it is given."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse arguments; called by click."""
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            ctx.fail(f"unexpected argument {rest[0]!r}; a file is given by -c FILE")
+        return rest
+
+
 def load(file: Path | None) -> Configuration:
     """Load and check the configuration, and set logging up; see `load_configuration`.
 

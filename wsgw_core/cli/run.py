@@ -9,10 +9,10 @@ import click
 
 from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES
 
-from .config_option import config_option, load, read
+from .config_option import CommandWithFile, config_option, load, read
 
 
-class _WithVariables(click.Command):
+class _WithVariables(CommandWithFile):
     """Lists the environment variables in its help, as wsbalancer does."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
