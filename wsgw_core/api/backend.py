@@ -121,7 +121,10 @@ class BackendConnection(Protocol):
         ...
 
     def pause(self) -> None:
-        """Stop calling `Sink.message` soon (what was read already may still come)."""
+        """Stop calling `Sink.message` soon (what was read already may still come).
+
+        After `close`, which has a bound, the backend may be read to its end all the same.
+        """
         ...
 
     def resume(self) -> None:

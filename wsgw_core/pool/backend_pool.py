@@ -72,6 +72,10 @@ class PooledBackend:
     def connected(self) -> None:
         """Count a connection."""
         self.total += 1
+        self.answered()
+
+    def answered(self) -> None:
+        """Note that it is there, whether or not it takes this client."""
         if self.breaker.connected():
             self._logger.info(
                 "backend %s: breaker closed, a trial has connected",

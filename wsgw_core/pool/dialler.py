@@ -198,6 +198,7 @@ class Dialler:
                 connection = await pooled.backend.connect(request, sink)
         except BackendDeclined as declined:
             if not request.reconnect or declined.status not in self._retry_statuses:
+                pooled.answered()
                 raise
             raise BackendUnavailable(str(declined)) from declined
         except BackendUnavailable:

@@ -290,6 +290,24 @@ class TestLife:
             await sink.until_delivered(1)
             await backend.close()
 
+    async def test_a_backend_that_we_leave_is_read_to_its_end_whoever_is_slow(self) -> None:
+        last = frame(TEXT, b"the last words") + frame(CLOSE, close_payload(1001))
+
+        async def speak(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            while (await peer.read_frame())[0] != CLOSE:
+                pass
+            peer.write(last)
+
+        async with raw_server(speak) as server:
+            backend = server.backend(EAGER, limits=Limits(close_timeout=5))
+            connection, sink = await dial(backend)
+            connection.close(1001, "moved")
+            connection.pause()
+            assert not (await sink.until_closed()).abnormal
+            assert sink.messages == [as_message("the last words")]
+            await backend.close()
+
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
     assert len(payload) < 126

@@ -294,6 +294,18 @@ class TestBreaker:
         assert not bench.pooled[0].breaker.tripped
 
     @on_virtual_clock
+    async def test_but_they_end_a_trial_well(self) -> None:
+        bench = Bench("a")
+        for _ in range(10):
+            bench.pooled[0].failed(now(), "down")
+        await asyncio.sleep(0.7)
+        bench.backends[0].otherwise = Decline(403)
+        with pytest.raises(BackendDeclined):
+            await bench.dial()
+        assert not bench.pooled[0].breaker.tripped
+        assert bench.pooled[0].total == 0
+
+    @on_virtual_clock
     async def test_what_we_lack_ourselves_does_not_count(self) -> None:
         bench = Bench("a")
         bench.backends[0].otherwise = Fault(OutOfResources("no descriptors"))

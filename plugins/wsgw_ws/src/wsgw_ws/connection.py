@@ -136,6 +136,8 @@ class WebSocketConnection:
 
     def pause(self) -> None:
         """See BackendConnection."""
+        if self._asked_to_close is not None:
+            return  # neither the answer nor what comes before it would be read in time
         self._paused = True
         if self._usable:
             self._endpoint.pause_reading()
