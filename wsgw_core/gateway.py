@@ -9,11 +9,8 @@ from typing import Any
 
 from .added_backend import resolve_backend
 from .api import (
-    BackendContext,
     ConfigurationError,
-    HandshakeGate,
     Metrics,
-    PluginContext,
     ReadBatch,
 )
 from .components import BackendComponent, Components
@@ -31,16 +28,14 @@ from .metrics.exposition import Exposition
 from .metrics.loop_delay import LoopDelay
 from .pool.backend_exchange import BackendExchange
 from .pool.backend_pool import BackendPool
-from .pool.dialler import Dialler
 from .pool.discovery import Discoveries, Discovery, system_addresses
 from .pool.health import HealthChecks
 from .pool.open_backends import OpenBackends
 from .relay.dismissal import dismiss_all
 from .relay.drain import Drains
-from .relay.environment import RelayEnvironment
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
-from .relay.suspect_turns import SuspectTurns
+from .session_settings import SessionSettings
 from .steering import SteeredFrontend, Steering
 from .websocket.close_codes import SERVICE_RESTART
 
@@ -67,9 +62,12 @@ class Gateway:
         self.sessions = SessionTable()
         self._pool = BackendPool()
         self._read_batch = ReadBatch()
+        self._settings = SessionSettings(
+            self._pool, self.sessions, self._read_batch, self.metrics, self.counters, self._logger
+        )
         self._backends = OpenBackends(
             self._pool,
-            lambda backend_id: self._backend_context(backend_id, self._config),
+            lambda backend_id: self._settings.backend_context(backend_id, self._config),
             self._logger,
         )
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
@@ -100,7 +98,7 @@ class Gateway:
                     await self._backends.add(component)
             named = [each for each in self._components.backends if each.entry.discovered]
             await self._discoveries.start([self._discovery(each) for each in named])
-            opener = SessionOpener(*self._gates_and_environment(config, self._components))
+            opener = SessionOpener(*self._settings.gates_and_environment(config, self._components))
             self._opener = opener
             self._admission = make_admission(config, self.counters, clock, self._logger)
             self._tls = self._server_tls(config)
@@ -148,12 +146,12 @@ class Gateway:
             *backend_changes((old, self._components), (config, components)),
         )
         await exchange.prepare(
-            lambda backend_id: self._backend_context(backend_id, config), self._discovery
+            lambda backend_id: self._settings.backend_context(backend_id, config), self._discovery
         )
         try:
             if not opener.accepting:
                 raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
-            gates, environment = self._gates_and_environment(config, components)
+            gates, environment = self._settings.gates_and_environment(config, components)
             tls = self._tls
             if tls is not None and config.server.frontend.tls != old.server.frontend.tls:
                 tls = self._server_tls(config) or tls
@@ -302,47 +300,3 @@ class Gateway:
             failures=self.counters.resolutions_failed,
             logger=self._logger,
         )
-
-    def _backend_context(self, backend_id: str, config: GatewayConfig) -> BackendContext:
-        return BackendContext(
-            backend_id=backend_id,
-            clock=asyncio.get_running_loop(),
-            limits=config.limits.for_plugins(),
-            ping_timeout=config.failover.ping_timeout,
-            logger=self._logger.getChild(backend_id),
-            metrics=self.metrics,
-            read_batch=self._read_batch,
-        )
-
-    def _gates_and_environment(
-        self, config: GatewayConfig, components: Components
-    ) -> tuple[list[HandshakeGate], RelayEnvironment]:
-        clock = asyncio.get_running_loop()
-        context = PluginContext(clock, self._logger, self.metrics)
-        environment = RelayEnvironment(
-            clock=clock,
-            failover=config.failover,
-            limits=config.limits,
-            drain=config.drain,
-            reconnect_header=config.server.reconnect_header,
-            dialler=Dialler(
-                self._pool,
-                config.failover.retry_statuses,
-                self.counters,
-                self._logger,
-                max_at_once=config.failover.max_concurrent_dials,
-                spacing=config.failover.dial_spacing,
-            ),
-            valves=components.valves,
-            listeners=tuple(
-                listener.registration.factory(listener.options, context)
-                for listener in components.listeners
-            ),
-            table=self.sessions,
-            suspect_turns=SuspectTurns(clock, config.failover.stable),
-            read_batch=self._read_batch,
-            counters=self.counters,
-            logger=self._logger,
-        )
-        gates = [gate.registration.factory(gate.options, context) for gate in components.gates]
-        return gates, environment

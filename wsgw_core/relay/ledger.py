@@ -24,7 +24,7 @@ class Ledger:
         share: the weight of a message without payload.
 
     Attributes:
-        entries, weight: the relay adds to both itself, for each message: see Session.transmit.
+        entries, weight: the relay adds to both itself, for each message: see Outbox.transmit.
         settled_messages, settled_weight: all that was delivered so far.
     """
 

@@ -15,7 +15,7 @@ from wsgw_core.testing.fakes import as_message
 
 
 def add(ledger: Ledger, message: Message) -> None:
-    """Do what Session.transmit does in place."""
+    """Do what Outbox.transmit does in place."""
     ledger.entries.append(message)
     ledger.weight += message.size + ledger.share
 
