@@ -39,10 +39,13 @@ class RunningGateway:
 def make_gateway(data: dict[str, Any], plugins: Iterable[object] = ()) -> Gateway:
     """Make a gateway of a configuration as a file holds it.
 
+    It closes its clients at once when it stops, unless the configuration says how long it takes.
+
     Args:
         data: all sections.
         plugins: modules or other objects with hooks, beside the installed plugin for websockets.
     """
+    data = {**data, "server": {"drain-time": 0, **data.get("server", {})}}
     config = GatewayConfig.model_validate(data)
     known = load_plugins(["ws"])
     for number, plugin in enumerate(plugins):

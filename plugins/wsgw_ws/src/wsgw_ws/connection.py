@@ -27,7 +27,7 @@ class WebSocketConnection:
         sink: the session.
         settings, context: the backend's.
         pinger, pongs, violations: shared by the backend's connections.
-        on_over: called once, at the end.
+        on_over: called once, when the transport is gone.
 
     Attributes:
         send: see BackendConnection; the endpoint's own, so that no call lies between.
@@ -268,7 +268,8 @@ class WebSocketConnection:
         self._report_end(close)
 
     def disconnected(self) -> None:
-        """See EndpointEvents; the session knows already."""
+        """See EndpointEvents; the session knows already, but the backend waits for transports."""
+        self._on_over(self)
 
     # Steps
 
@@ -351,7 +352,8 @@ class WebSocketConnection:
             self._over = True
             self._on_answer = self._on_answer_later = None
             self.send = _ignore
-            self._on_over(self)
+            if not self._usable:  # no transport of ours is left
+                self._on_over(self)
             self._sink.closed(close)
 
 
