@@ -79,6 +79,7 @@ async def test_new_addresses_join_gone_ones_drain_and_sessions_stay(
             await until(lambda: gateway.count("moves"))
             assert await reached(first) == "127.0.0.2"
         assert gateway.count("resolutions_failed") == 0
+        await until(lambda: not len(gateway.gateway.sessions), "all have ended")
 
 
 async def test_a_session_leaves_for_another_address_when_its_own_dies(
@@ -101,3 +102,4 @@ async def test_a_session_leaves_for_another_address_when_its_own_dies(
             await one.wait_closed()
 
             assert await reached(client) == "127.0.0.2"
+        await until(lambda: not len(gateway.gateway.sessions), "it has ended")

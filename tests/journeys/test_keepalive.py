@@ -18,8 +18,10 @@ async def test_by_itself_the_gateway_answers_for_a_backend_that_does_not_read(
     backend = await start_backend()
     gateway = await start_gateway(backend)
     async with connect(gateway.url, ping_interval=None) as client:
-        (await backend.connection()).transport.pause_reading()
+        served = await backend.connection()
+        served.transport.pause_reading()
         await (await client.ping())
+        served.transport.resume_reading()
 
 
 async def test_end_to_end_the_backend_answers_and_nobody_for_it(

@@ -68,7 +68,7 @@ async def test_a_message_arrives_as_it_was_sent_both_ways(
 
 
 async def test_an_aiohttp_client_and_an_aiohttp_backend(
-    start_gateway: StartGateway, echo: str
+    echo: str, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(echo)
 
@@ -86,7 +86,7 @@ async def test_an_aiohttp_client_and_an_aiohttp_backend(
 
 
 async def test_many_messages_keep_their_order_and_their_kinds(
-    start_gateway: StartGateway, echo: str
+    echo: str, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(echo)
     messages = [str(n) if n % 3 else str(n).encode() * (n % 50) for n in range(3000)]

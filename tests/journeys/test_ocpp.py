@@ -118,7 +118,7 @@ async def progress(chargers: list[Charger], running: list[asyncio.Task[None]]) -
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_charge_points_do_not_notice_that_central_systems_are_killed(
-    start_gateway: StartGateway, central_systems: list[CentralSystem], tmp_path: Path
+    central_systems: list[CentralSystem], start_gateway: StartGateway, tmp_path: Path
 ) -> None:
     gateway = await start_gateway(*(system.url for system in central_systems))
     chargers = [Charger(f"CP{number}") for number in range(CHARGE_POINTS)]
