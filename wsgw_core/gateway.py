@@ -63,7 +63,13 @@ class Gateway:
         self._pool = BackendPool()
         self._read_batch = ReadBatch()
         self._settings = SessionSettings(
-            self._pool, self.sessions, self._read_batch, self.metrics, self.counters, self._logger
+            self._pool,
+            config.failover,
+            self.sessions,
+            self._read_batch,
+            self.metrics,
+            self.counters,
+            self._logger,
         )
         self._backends = OpenBackends(
             self._pool,
@@ -161,6 +167,7 @@ class Gateway:
         # Nothing can fail from here on, and nobody comes between.
         exchange.carry_out(self._drains.begin)
         opener.serve_by(gates, environment)
+        self._settings.apply(config.failover)
         settings = self._handshake_settings(config, opener, admission)
         admission.trust(settings.proxies)
         listener.serve_by(settings, tls)
@@ -202,7 +209,7 @@ class Gateway:
     @property
     def waiting_dials(self) -> int:
         """Dials that wait for others of the same backend to end."""
-        return self._opener.environment.dialler.waiting if self._opener is not None else 0
+        return self._settings.waiting_dials
 
     def drain(self, backend_id: str) -> bool:
         """Send no new session to a backend, and have its sessions move to others one by one.

@@ -7,9 +7,11 @@ import logging
 
 from .api import BackendContext, HandshakeGate, Metrics, PluginContext, ReadBatch
 from .components import Components
+from .config.failover_options import FailoverOptions
 from .config.gateway_config import GatewayConfig
 from .metrics.counters import GatewayCounters
 from .pool.backend_pool import BackendPool
+from .pool.dial_gates import DialGates
 from .pool.dialler import Dialler
 from .relay.environment import RelayEnvironment
 from .relay.session_table import SessionTable
@@ -21,6 +23,7 @@ class SessionSettings:
 
     Args:
         pool: the backends.
+        failover: of the first configuration; see `apply`.
         table: all sessions.
         read_batch, metrics, counters, logger: of the gateway.
     """
@@ -28,6 +31,7 @@ class SessionSettings:
     def __init__(
         self,
         pool: BackendPool,
+        failover: FailoverOptions,
         table: SessionTable,
         read_batch: ReadBatch,
         metrics: Metrics,
@@ -35,11 +39,22 @@ class SessionSettings:
         logger: logging.Logger,
     ) -> None:
         self._pool = pool
+        self._dial_gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
+        self._suspect_turns = SuspectTurns()
         self._table = table
         self._read_batch = read_batch
         self._metrics = metrics
         self._counters = counters
         self._logger = logger
+
+    @property
+    def waiting_dials(self) -> int:
+        """Dials that wait for others of the same backend to end."""
+        return self._dial_gates.waiting
+
+    def apply(self, failover: FailoverOptions) -> None:
+        """Bound the dials of all sessions as another configuration says."""
+        self._dial_gates.change(failover.max_concurrent_dials, failover.dial_spacing)
 
     def backend_context(self, backend_id: str, config: GatewayConfig) -> BackendContext:
         """Return what the plugin of a backend is given."""
@@ -67,11 +82,10 @@ class SessionSettings:
             reconnect_header=config.server.reconnect_header,
             dialler=Dialler(
                 self._pool,
+                self._dial_gates,
                 config.failover.retry_statuses,
                 self._counters,
                 self._logger,
-                max_at_once=config.failover.max_concurrent_dials,
-                spacing=config.failover.dial_spacing,
             ),
             valves=components.valves,
             listeners=tuple(
@@ -79,7 +93,7 @@ class SessionSettings:
                 for listener in components.listeners
             ),
             table=self._table,
-            suspect_turns=SuspectTurns(clock, config.failover.stable),
+            suspect_turns=self._suspect_turns,
             read_batch=self._read_batch,
             counters=self._counters,
             logger=self._logger,

@@ -130,6 +130,39 @@ async def test_a_changed_backend_stays_out_of_service(
             await green.connection()
 
 
+async def test_dials_that_wait_go_by_the_new_bound(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    answer = asyncio.Event()
+    dialled = 0
+
+    async def hesitate(_connection: Any, _request: Any) -> None:
+        nonlocal dialled
+        dialled += 1
+        await answer.wait()
+
+    backend = await start_backend(process_request=hesitate)
+    gateway = await start_gateway(backend, failover={"max-concurrent-dials": 2})
+    async with AsyncExitStack() as clients:
+
+        async def connect_one() -> None:
+            await clients.enter_async_context(connect(gateway.url))
+
+        async with asyncio.TaskGroup() as dials:
+            for _ in range(5):
+                dials.create_task(connect_one())
+            await until(lambda: gateway.gateway.waiting_dials == 3)
+
+            await reload(gateway, backend, failover={"max-concurrent-dials": 4})
+            for _ in range(5):
+                dials.create_task(connect_one())
+            await until(lambda: gateway.gateway.waiting_dials == 6)
+            await until(lambda: dialled == 4)
+            answer.set()
+    assert dialled == 10
+    assert gateway.gateway.waiting_dials == 0
+
+
 async def test_a_gateway_that_stops_changes_nothing_any_more(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

@@ -22,18 +22,19 @@ class DialGate:
         waiting: how many wait.
     """
 
-    __slots__ = ("_free", "_queue", "_spacing", "waiting")
+    __slots__ = ("_queue", "_slots", "_spacing", "_taken", "waiting")
 
     def __init__(self, slots: int, spacing: float) -> None:
-        self._free = slots
+        self._slots = slots
         self._spacing = spacing
+        self._taken = 0
         self._queue: deque[asyncio.Future[None]] = deque()
         self.waiting = 0
 
     async def enter(self) -> None:
         """Wait for a slot; whoever gets one must `leave`."""
-        if self._free:
-            self._free -= 1
+        if self._taken < self._slots:
+            self._taken += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
@@ -51,14 +52,22 @@ class DialGate:
         """Give the slot back."""
         if self.waiting:
             rest = random.uniform(0, 2 * self._spacing)  # noqa: S311 - not for secrets
-            asyncio.get_running_loop().call_later(rest, self._pass_on)
+            asyncio.get_running_loop().call_later(rest, self._free)
         else:
-            self._free += 1
+            self._taken -= 1
 
-    def _pass_on(self) -> None:
-        while self._queue:
+    def change(self, slots: int, spacing: float) -> None:
+        """Go on with other values; where there are fewer slots, as soon as enough were left."""
+        self._slots, self._spacing = slots, spacing
+        self._let_in()
+
+    def _free(self) -> None:
+        self._taken -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._queue and self._taken < self._slots:
             turn = self._queue.popleft()
             if not turn.done():
+                self._taken += 1
                 turn.set_result(None)
-                return
-        self._free += 1

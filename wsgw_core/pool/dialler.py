@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 from ..api import (
     BackendConnection,
@@ -20,7 +19,7 @@ from ..api import (
 from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
 from .backend_pool import BackendPool, PooledBackend
-from .dial_gate import DialGate
+from .dial_gates import DialGates
 
 SinkT = TypeVar("SinkT", bound=Sink)
 
@@ -52,41 +51,30 @@ class Dialled(Generic[SinkT]):
 
 
 class Dialler:
-    """Dials for all sessions of a gateway.
+    """Dials for sessions.
 
     Args:
         pool: the backends.
+        gates: shared by all that dial these backends.
         retry_statuses: declining answers that count as unavailable during a failover.
         counters: of the gateway.
         logger: for failed dials.
-        max_at_once: dials of one backend that may be under way at a time.
-        spacing: see DialGate.
     """
 
     def __init__(
         self,
         pool: BackendPool,
+        gates: DialGates,
         retry_statuses: tuple[int, ...],
         counters: GatewayCounters,
         logger: logging.Logger,
-        *,
-        max_at_once: int = 100,
-        spacing: float = 0.01,
     ) -> None:
         self._pool = pool
+        self._gates = gates
         self._retry_statuses = frozenset(retry_statuses)
         self._counters = counters
         self._logger = logger
         self._warn = RareWarning(logger)
-        self._max_at_once = max_at_once
-        self._spacing = spacing
-        # nothing is kept of backends that are gone
-        self._gates: WeakKeyDictionary[PooledBackend, DialGate] = WeakKeyDictionary()
-
-    @property
-    def waiting(self) -> int:
-        """How many dials wait for others to end."""
-        return sum(gate.waiting for gate in self._gates.values())
 
     async def dial(
         self,
@@ -167,7 +155,7 @@ class Dialler:
     ) -> Dialled[SinkT]:
         """Dial one backend when it is this dial's turn."""
         now = asyncio.get_running_loop().time
-        gate, until = self._gate(pooled), now() + left
+        gate, until = self._gates.of(pooled), now() + left
         try:
             async with asyncio.timeout(left):
                 await gate.enter()
@@ -179,12 +167,6 @@ class Dialler:
             return await self._attempt(pooled, request, make_sink(), until - now())
         finally:
             gate.leave()
-
-    def _gate(self, pooled: PooledBackend) -> DialGate:
-        gate = self._gates.get(pooled)
-        if gate is None:
-            gate = self._gates[pooled] = DialGate(self._max_at_once, self._spacing)
-        return gate
 
     async def _attempt(
         self, pooled: PooledBackend, request: DialRequest, sink: SinkT, left: float

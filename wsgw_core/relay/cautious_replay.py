@@ -27,9 +27,19 @@ class CautiousReplay:
         proceed: called once, when the rest can go as usual.
         turns: shared by all sessions.
         backend: which one it is.
+        pause: seconds for which others wait when the connection is lost; see SuspectTurns.
     """
 
-    __slots__ = ("_backend", "_deaths", "_ledger", "_proceed", "_send", "_trusted", "_turns")
+    __slots__ = (
+        "_backend",
+        "_deaths",
+        "_ledger",
+        "_pause",
+        "_proceed",
+        "_send",
+        "_trusted",
+        "_turns",
+    )
 
     def __init__(
         self,
@@ -39,6 +49,7 @@ class CautiousReplay:
         proceed: Callable[[], None],
         turns: SuspectTurns,
         backend: PooledBackend,
+        pause: float,
     ) -> None:
         self._ledger = ledger
         self._deaths = deaths
@@ -46,6 +57,7 @@ class CautiousReplay:
         self._proceed = proceed
         self._turns = turns
         self._backend = backend
+        self._pause = pause
         self._trusted = False
 
     def begin(self) -> None:
@@ -59,11 +71,11 @@ class CautiousReplay:
             return
         message = next(self._ledger.ungiven(), None)
         if message is None or not self._deaths.is_suspicious:
-            self._give_turn_back(lost=False)
+            self._turns.give_back(self._backend, self)
             self._proceed()
             return
         if not self._deaths.is_prime_suspect:
-            self._give_turn_back(lost=False)
+            self._turns.give_back(self._backend, self)
         elif not self._turns.take(self._backend, self):
             return
         self._ledger.gave_one()
@@ -72,7 +84,4 @@ class CautiousReplay:
     def stop(self) -> None:
         """Note that the connection is lost, or left."""
         self._trusted = False
-        self._give_turn_back(lost=True)
-
-    def _give_turn_back(self, *, lost: bool) -> None:
-        self._turns.give_back(self._backend, self, lost=lost)
+        self._turns.give_back(self._backend, self, pause=self._pause)

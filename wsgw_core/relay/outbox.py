@@ -103,6 +103,7 @@ class Outbox:
                 self.give_rest,
                 self._environment.suspect_turns,
                 link.backend,
+                self._environment.failover.stable,
             )
         else:
             self.give_rest()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING
-
-from ..api import Clock
 
 if TYPE_CHECKING:
     from ..pool.backend_pool import PooledBackend
@@ -17,16 +16,9 @@ class SuspectTurns:
 
     All sessions of a backend lose it together. If the messages of several were under way, nobody
     could tell which of them it has died of.
-
-    Args:
-        clock: for the pause.
-        pause: seconds for which nobody gets the turn of one whose backend was lost: the others are
-            about to lose theirs.
     """
 
-    def __init__(self, clock: Clock, pause: float) -> None:
-        self._clock = clock
-        self._pause = pause
+    def __init__(self) -> None:
         self._now: dict[PooledBackend, CautiousReplay] = {}
         self._waiting: defaultdict[PooledBackend, deque[CautiousReplay]] = defaultdict(deque)
 
@@ -38,16 +30,25 @@ class SuspectTurns:
             self._waiting[backend].append(replay)
         return False
 
-    def give_back(self, backend: PooledBackend, replay: CautiousReplay, *, lost: bool) -> None:
-        """Pass the turn on, or wait for it no longer; without effect for whoever does neither."""
+    def give_back(
+        self, backend: PooledBackend, replay: CautiousReplay, *, pause: float | None = None
+    ) -> None:
+        """Pass the turn on, or wait for it no longer; without effect for whoever does neither.
+
+        Args:
+            backend: where it is.
+            replay: whose turn it is.
+            pause: seconds for which nobody gets the turn, when the backend was lost: the others are
+                about to lose theirs.
+        """
         waiting = self._waiting.get(backend)
         if waiting is not None and replay in waiting:
             waiting.remove(replay)
         if self._now.get(backend) is replay:
-            if lost:
-                self._clock.call_later(self._pause, self._pass_on, backend)
-            else:
+            if pause is None:
                 self._pass_on(backend)
+            else:
+                asyncio.get_running_loop().call_later(pause, self._pass_on, backend)
 
     def _pass_on(self, backend: PooledBackend) -> None:
         del self._now[backend]

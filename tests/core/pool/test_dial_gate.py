@@ -93,3 +93,50 @@ async def test_a_turn_that_comes_together_with_the_end_is_passed_on() -> None:
         crowd.tasks[1].cancel()
     await asyncio.gather(*crowd.tasks, return_exceptions=True)
     assert [number for number, _ in crowd.begun][-1] == 2
+
+
+@on_virtual_clock
+async def test_those_that_wait_are_let_in_as_soon_as_there_are_more_slots() -> None:
+    gate = DialGate(2, 10)
+    crowd = Crowd(gate, 10)
+    await idle()
+    gate.change(7, 0.0)
+    await idle()
+    assert (crowd.under_way, gate.waiting) == (7, 3)
+    assert asyncio.get_running_loop().time() == 0
+    await asyncio.gather(*crowd.tasks)
+    assert asyncio.get_running_loop().time() == pytest.approx(2)  # and by the new spacing
+    assert crowd.most == 7
+
+
+@on_virtual_clock
+async def test_where_there_are_fewer_slots_enough_must_leave_before_the_next_is_let_in() -> None:
+    gate = DialGate(5, 0.0)
+    crowd = Crowd(gate, 9)
+    await asyncio.sleep(0.5)
+    gate.change(2, 0.0)
+    await asyncio.sleep(0.6)
+    assert crowd.under_way == 2
+    await asyncio.gather(*crowd.tasks)
+    assert asyncio.get_running_loop().time() == pytest.approx(3)  # 5, 2, 2
+    again = Crowd(gate, 4)
+    await idle()
+    assert (again.under_way, gate.waiting) == (2, 2)
+    await asyncio.gather(*again.tasks)
+
+
+@on_virtual_clock
+async def test_whoever_gives_up_while_the_slots_change_takes_none_with_it() -> None:
+    gate = DialGate(1, 0.05)
+    crowd = Crowd(gate, 4)
+    await asyncio.sleep(0.5)
+    crowd.tasks[1].cancel()
+    gate.change(3, 0.05)
+    crowd.tasks[2].cancel()  # it has just been let in
+    await asyncio.gather(*crowd.tasks, return_exceptions=True)
+    assert [number for number, _ in crowd.begun] == [0, 3]
+    await asyncio.sleep(1)
+    later = Crowd(gate, 4)
+    await idle()
+    assert later.under_way == 3
+    await asyncio.gather(*later.tasks)

@@ -12,6 +12,7 @@ import pytest
 from wsgw_core.api import BackendDeclined, DialRequest, Metrics, OutOfResources
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dial_gates import DialGates
 from wsgw_core.pool.dialler import Dialled, Dialler, NoBackend
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 from wsgw_core.testing.recording_sink import RecordingSink
@@ -29,10 +30,14 @@ class Bench:
         self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
         self.pool = BackendPool(self.pooled)
         self.counters = GatewayCounters(Metrics())
-        self.dialler = Dialler(
-            self.pool, (408, 429), self.counters, logging.getLogger("wsgw.test"), max_at_once=3
-        )
+        self.gates = DialGates(3)
+        self.dialler = self.another_dialler()
         self.sinks: list[RecordingSink] = []
+
+    def another_dialler(self) -> Dialler:
+        return Dialler(
+            self.pool, self.gates, (408, 429), self.counters, logging.getLogger("wsgw.test")
+        )
 
     def _make_sink(self) -> RecordingSink:
         self.sinks.append(RecordingSink())
@@ -365,10 +370,39 @@ async def test_a_backend_is_not_dialled_by_too_many_at_once() -> None:
         await asyncio.sleep(0.99)
         assert bench.backends[0].cancelled == 0
         assert len(bench.backends[0].requests) <= 3 * (number + 1)
-        assert bench.dialler.waiting >= 7 - 3 * number
+        assert bench.gates.waiting >= 7 - 3 * number
     await asyncio.gather(*dials)
-    assert bench.dialler.waiting == 0
+    assert bench.gates.waiting == 0
     assert bench.pooled[0].total == 10
+
+
+@on_virtual_clock
+async def test_nor_by_several_diallers_together() -> None:
+    bench = Bench("a")
+    bench.backends[0].otherwise = Accept(after=1)
+    diallers = [bench.dialler, bench.another_dialler(), bench.another_dialler()]
+    dials = [
+        asyncio.create_task(each.dial(FIRST, RecordingSink, timeout=100))
+        for each in diallers
+        for _ in range(3)
+    ]
+    await idle()
+    assert (len(bench.backends[0].requests), bench.gates.waiting) == (3, 6)
+    bench.gates.change(5, 0.0)
+    await idle()
+    assert (len(bench.backends[0].requests), bench.gates.waiting) == (5, 4)
+    await asyncio.gather(*dials)
+
+
+@on_virtual_clock
+async def test_a_changed_bound_is_that_of_new_backends_too() -> None:
+    bench = Bench("a")
+    bench.gates.change(1, 0.0)
+    bench.backends[0].otherwise = Accept(after=1)
+    dials = [asyncio.create_task(bench.dial()) for _ in range(3)]
+    await idle()
+    assert (len(bench.backends[0].requests), bench.gates.waiting) == (1, 2)
+    await asyncio.gather(*dials)
 
 
 @on_virtual_clock

@@ -26,6 +26,7 @@ from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dial_gates import DialGates
 from wsgw_core.pool.dialler import Dialler
 from wsgw_core.relay.environment import RelayEnvironment
 from wsgw_core.relay.session import Session
@@ -100,6 +101,7 @@ class RelayBench:
         ]
         self.failover = failover or FailoverOptions()
         self.limits = limits or LimitOptions()
+        self.dial_gates = DialGates(self.failover.max_concurrent_dials, self.failover.dial_spacing)
         logger = logging.getLogger("wsgw.test")
         self.environment = RelayEnvironment(
             clock=asyncio.get_running_loop(),
@@ -109,16 +111,15 @@ class RelayBench:
             reconnect_header="X-Balancer-Reconnect",
             dialler=Dialler(
                 BackendPool(self.pooled),
+                self.dial_gates,
                 self.failover.retry_statuses,
                 self.counters,
                 logger,
-                max_at_once=self.failover.max_concurrent_dials,
-                spacing=self.failover.dial_spacing,
             ),
             valves=tuple(valves),
             listeners=tuple(listeners),
             table=self.table,
-            suspect_turns=SuspectTurns(asyncio.get_running_loop(), self.failover.stable),
+            suspect_turns=SuspectTurns(),
             read_batch=ReadBatch(),
             counters=self.counters,
             logger=logger,

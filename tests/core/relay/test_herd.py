@@ -45,19 +45,18 @@ async def test_the_sessions_of_a_killed_backend_all_move_and_no_faster_than_allo
         clients.append(FakeClient())
         session.start(clients[-1])
         sessions.append(session)
-    dialler = bench.environment.dialler
     bench.pooled[1].enabled = True
     green.otherwise = Accept(after=0.02)
     blue.go_down()
     await asyncio.sleep(0.01)
     assert green.under_way <= AT_ONCE
-    assert dialler.waiting == SESSIONS - AT_ONCE
+    assert bench.dial_gates.waiting == SESSIONS - AT_ONCE
     begun = asyncio.get_running_loop().time()
     while bench.pooled[1].active < SESSIONS:
         await asyncio.sleep(0.1)
         assert asyncio.get_running_loop().time() - begun < 20
     assert green.most == AT_ONCE
-    assert dialler.waiting == 0
+    assert bench.dial_gates.waiting == 0
     assert all(session.state is State.RELAYING for session in sessions)
     assert not any(client.closes for client in clients)
     assert bench.counters.failovers.value == SESSIONS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator
 
@@ -194,3 +195,26 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
     assert clients[7].closed == Close(1011, "a message has ended several backends")
     assert bench.counters.poisoned.value == 1
     assert not any(client.closes for client in clients if client is not clients[7])
+
+
+@on_virtual_clock
+async def test_those_of_before_and_after_a_reload_wait_for_each_other() -> None:
+    bench = one(stable=1)
+    reloaded = dataclasses.replace(bench.environment, failover=FailoverOptions(stable=0.5))
+    for environment in (bench.environment, reloaded):
+        session = Session(f"session-{environment.failover.stable}", bench.handshake, environment)
+        await session.open()
+        session.start(FakeClient())
+        session.client_message(as_message("suspected"))
+    for _ in range(4):  # together with others, and once alone
+        await asyncio.sleep(10)
+        for connection in bench.blue.connections[-2:]:
+            assert connection.texts == ["suspected"]
+            connection.drop()
+    await asyncio.sleep(10)
+    quick, slow = bench.blue.connections[-2:]
+    if not quick.texts:
+        quick, slow = slow, quick
+    assert (quick.texts, slow.texts) == (["suspected"], [])
+    quick.acknowledge()
+    assert slow.texts == ["suspected"]
