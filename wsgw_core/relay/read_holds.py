@@ -43,7 +43,10 @@ class ReadHolds:
         self._side: Readable | None = None
 
     def attach(self, side: Readable | None) -> None:
-        """Set what is stopped and resumed from now on; None: there is nothing to read."""
+        """Set what is stopped and resumed from now on; None: there is nothing to read.
+
+        A side that must not be read from its beginning needs `enforce`, as soon as it can be paused.
+        """
         self._side = side
 
     def __bool__(self) -> bool:
@@ -56,10 +59,8 @@ class ReadHolds:
         """Note a reason; the first one stops the reading."""
         first = not self._reasons
         self._reasons |= reason
-        if first and self._side is not None:
-            if self._pauses is not None:
-                self._pauses.value += 1
-            self._side.pause_reading()
+        if first:
+            self.enforce()
 
     def remove(self, reason: Hold) -> None:
         """Take a reason back; when it was the last, the reading goes on."""
@@ -78,4 +79,6 @@ class ReadHolds:
     def enforce(self) -> None:
         """Stop the reading if it has to be; for a side that may be read whatever was said."""
         if self._reasons and self._side is not None:
+            if self._pauses is not None:
+                self._pauses.value += 1
             self._side.pause_reading()

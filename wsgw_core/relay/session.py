@@ -132,6 +132,7 @@ class Session:
         self._client.end = client
         self._account.open(client)
         self._outbox.client_holds.attach(client)
+        self._outbox.client_holds.enforce()
         self._environment.table.add(self)
         self._environment.counters.sessions.value += 1
         if self._link is not None:

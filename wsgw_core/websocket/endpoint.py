@@ -123,6 +123,7 @@ class Endpoint(asyncio.Protocol):
         "_parts_kind",
         "_parts_size",
         "_passes_masked",
+        "_paused",
         "_pending",
         "_server_side",
         "_short_head",
@@ -148,6 +149,7 @@ class Endpoint(asyncio.Protocol):
         self._clock = clock
         self._batch = read_batch
         self._begun = False
+        self._paused = False
         self.deliver: Callable[[Message], object] = _ignore
         self.on_ping: Callable[[bytes], object] | None = None
         self.sent_messages = 0
@@ -202,11 +204,15 @@ class Endpoint(asyncio.Protocol):
         transport.set_protocol(self)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Read from now on, beginning with bytes that came behind the handshake."""
+        """Read from now on, beginning with bytes that came behind the handshake.
+
+        These are taken even while the reading is paused; more is not.
+        """
         if self._transport.is_closing():
             return
         self._begun = True
-        self.resume_reading()  # first: what is fed may have it paused again
+        if not self._paused:
+            self.resume_reading()  # first: what is fed may have it paused
         if first_bytes:
             self.data_received(first_bytes)
 
@@ -497,11 +503,13 @@ class Endpoint(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Stop reading soon; messages of the last read may still be delivered."""
+        self._paused = True
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on reading."""
+        self._paused = False
         if self._begun and not self._transport.is_closing():
             self._transport.resume_reading()
 

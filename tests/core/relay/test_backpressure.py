@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
+from wsgw_core.api import Message
+from wsgw_core.api import Session as SessionInView
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .relay_bench import RelayBench
+from .relay_bench import PassingValve, RelayBench, valve
 
 
 class TestSlowClient:
@@ -178,6 +180,33 @@ class TestFullLedger:
         assert not bench.is_reading()
         connection.acknowledge()
         assert bench.is_reading()
+
+
+class TestBeforeTheClientIsAnswered:
+    @on_virtual_clock
+    async def test_a_ledger_that_valves_have_filled_holds_the_client_from_the_start(self) -> None:
+        def greet(view: SessionInView) -> PassingValve:
+            for text in "ABCD":
+                view.send_to_backend(Message.from_text(text))
+            return PassingValve(view)
+
+        bench = RelayBench(limits=LimitOptions(ledger_messages=4), valves=[valve(greet)])
+        await bench.open()
+        assert bench.blue.connections[0].texts == list("ABCD")
+        assert not bench.is_reading()
+        assert bench.counters.read_pauses.value == 1
+        bench.blue.connections[0].acknowledge()
+        assert bench.is_reading()
+
+    @on_virtual_clock
+    async def test_what_is_over_by_then_does_not(self) -> None:
+        bench = RelayBench()
+        session = await bench.dial()
+        session.backend_writable(False)
+        session.backend_writable(True)
+        session.start(bench.client)
+        assert bench.is_reading()
+        assert bench.counters.read_pauses.value == 0
 
 
 @on_virtual_clock

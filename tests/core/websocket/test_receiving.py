@@ -380,3 +380,23 @@ async def test_nothing_is_read_before_the_first_bytes() -> None:
         bench.endpoint.begin(frame(raw.TEXT, b"A"))
         messages = await bench.events.until_messages(2)
         assert [message.text for message in messages] == ["A", "B"]
+
+
+async def test_who_is_paused_before_the_beginning_is_not_read_until_resumed() -> None:
+    async with endpoint_bench(first_bytes=None) as bench:
+        bench.endpoint.pause_reading()
+        bench.endpoint.begin(frame(raw.TEXT, b"A"))
+        bench.write(frame(raw.TEXT, b"B"))
+        await asyncio.sleep(0.02)  # room for what must not happen
+        assert [message.text for message in bench.events.messages] == ["A"]
+        bench.endpoint.resume_reading()
+        await bench.events.until_messages(2)
+
+
+async def test_who_is_resumed_before_the_beginning_is_read_from_there() -> None:
+    async with endpoint_bench(first_bytes=None) as bench:
+        bench.endpoint.pause_reading()
+        bench.endpoint.resume_reading()
+        bench.endpoint.begin(b"")
+        bench.write(frame(raw.TEXT, b"A"))
+        await bench.events.until_messages(1)
