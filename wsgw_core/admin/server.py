@@ -151,7 +151,7 @@ class AdminServer:
 
         dropped = self._gateway.counters.admin_connections_dropped
 
-        def make() -> asyncio.BaseProtocol:
+        def make() -> asyncio.Protocol:
             return PatientProtocol(server(), seconds, max_bytes, self._connections, dropped)
 
         return make if self._tls is None else self._tls.over(make)

@@ -73,7 +73,7 @@ class ServerTls:
         """The context for new connections."""
         return self._contexts.current
 
-    def over(self, make_protocol: Callable[[], asyncio.BaseProtocol]) -> Callable[[], TlsTransport]:
+    def over(self, make_protocol: Callable[[], asyncio.Protocol]) -> Callable[[], TlsTransport]:
         """Return a factory of protocols that speak TLS and pass on to those of a plain factory."""
         return lambda: TlsTransport(
             make_protocol(), self.context, self._scratch, on_failure=self._failed

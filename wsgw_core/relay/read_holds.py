@@ -45,7 +45,7 @@ class ReadHolds:
     def attach(self, side: Readable | None) -> None:
         """Set what is stopped and resumed from now on; None: there is nothing to read.
 
-        A side that must not be read from its beginning needs `enforce`, as soon as it can be paused.
+        Followed by `enforce`, as soon as the side can be paused.
         """
         self._side = side
 

@@ -43,7 +43,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     close_notify may be an attacker's: there is no `eof_received` for it.
 
     Args:
-        protocol: what to connect; plain or buffered.
+        protocol: what to connect; not a buffered one.
         context: of the right side.
         scratch: see `make_scratch`.
         server_name: asked for and verified, as the client; None: we are the server.
@@ -53,7 +53,6 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     __slots__ = (
         "__weakref__",
         "_backlog",
-        "_buffered",
         "_closing",
         "_context",
         "_deaf",
@@ -73,20 +72,20 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         "_write_ended",
     )
 
-    _protocol: asyncio.Protocol | asyncio.BufferedProtocol
+    _protocol: asyncio.Protocol
     _tcp: asyncio.Transport
     _tls: ssl.SSLObject
 
     def __init__(
         self,
-        protocol: asyncio.BaseProtocol,
+        protocol: asyncio.Protocol,
         context: ssl.SSLContext,
         scratch: memoryview,
         *,
         server_name: str | None = None,
         on_failure: Callable[[Exception], None] = _ignore,
     ) -> None:
-        self.set_protocol(protocol)
+        self._protocol = protocol
         self._context = context
         self._scratch = scratch
         self._server_name = server_name
@@ -146,7 +145,6 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._deaf = self._closing = True
         self._backlog.clear()
         protocol, self._protocol = self._protocol, _NOBODY
-        self._buffered = False
         self._on_failure = _ignore
         protocol.connection_lost(self._error or exc)
 
@@ -200,10 +198,8 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         incoming, tls = self._incoming, self._tls
         try:
             while (incoming.pending or tls.pending()) and not (self._paused or self._deaf):
-                if self._buffered:
-                    self._fill_buffer()
-                elif data := tls.read(_RECORD):
-                    cast("asyncio.Protocol", self._protocol).data_received(data)
+                if data := tls.read(_RECORD):
+                    self._protocol.data_received(data)
                 else:
                     self._end_received()
         except ssl.SSLWantReadError:
@@ -214,30 +210,6 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             return
         if self._outgoing.pending:
             self._flush()  # the answer to a change of keys
-
-    def _fill_buffer(self) -> None:
-        """Have as many records as have come, and as there is room for, taken in one step."""
-        protocol = cast("asyncio.BufferedProtocol", self._protocol)
-        incoming, tls = self._incoming, self._tls
-        # neither the stub nor every protocol says that it is a memoryview
-        buffer = memoryview(cast("Any", protocol.get_buffer(-1)))
-        room = len(buffer)
-        filled = 0
-        ended = False
-        try:
-            while filled < room and (incoming.pending or tls.pending()):
-                size = tls.read(room - filled, cast("Any", buffer[filled:] if filled else buffer))
-                if not size:
-                    ended = True
-                    break
-                filled += cast("int", size)
-        except ssl.SSLWantReadError:
-            pass
-        finally:
-            if filled:  # also before a broken record
-                protocol.buffer_updated(filled)
-        if ended and not self._deaf:
-            self._end_received()
 
     def _end_received(self) -> None:
         """The peer said close_notify: nothing that follows is looked at."""
@@ -359,8 +331,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._tcp.abort()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """See asyncio.BaseTransport; it may be buffered where the one before was not."""
-        self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
+        """See asyncio.BaseTransport; not for a buffered one."""
         self._protocol = cast("asyncio.Protocol", protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:

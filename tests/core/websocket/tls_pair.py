@@ -64,8 +64,8 @@ class MemoryTcp(asyncio.Transport):
         return self.closed or self.aborted
 
 
-class Recorder:
-    """What both kinds of protocols write down."""
+class Recorder(asyncio.Protocol):
+    """Writes down what comes."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -82,7 +82,7 @@ class Recorder:
         if self.first:
             transport.write(self.first)
 
-    def took(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         assert "lost" not in self.events
         self.on_data(data)
         if self.pause_after is not None and len(self.received) >= self.pause_after:
@@ -97,31 +97,11 @@ class Recorder:
         self.error = exc
 
 
-class Plain(Recorder, asyncio.Protocol):
-    """Takes what comes."""
-
-    def data_received(self, data: bytes) -> None:
-        self.took(data)
-
-
-class Buffered(Recorder, asyncio.BufferedProtocol):
-    """Has room for little at a time."""
-
-    room = 1000
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        self._buffer = bytearray(self.room)
-        return memoryview(self._buffer)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.took(bytes(self._buffer[:nbytes]))
-
-
 class End:
     """One end: protocol, TLS, and the memory that stands for a socket."""
 
     def __init__(
-        self, protocol: Plain | Buffered, context: ssl.SSLContext, server_name: str | None = None
+        self, protocol: Recorder, context: ssl.SSLContext, server_name: str | None = None
     ) -> None:
         self.protocol = protocol
         self.failures: list[Exception] = []
@@ -165,15 +145,15 @@ class Pair:
 
     def __init__(
         self,
-        client: Plain | Buffered | None = None,
-        server: Plain | Buffered | None = None,
+        client: Recorder | None = None,
+        server: Recorder | None = None,
         *,
         trust: ssl.SSLContext | None = None,
         shown: ssl.SSLContext | None = None,
         name: str = NAME,
     ) -> None:
-        self.client = End(client or Plain(), trust or client_context(), name)
-        self.server = End(server or Plain(), shown or server_context())
+        self.client = End(client or Recorder(), trust or client_context(), name)
+        self.server = End(server or Recorder(), shown or server_context())
 
     def connect(self) -> Pair:
         self.server.connect()
