@@ -10,6 +10,7 @@ from .components import Components
 from .config.failover_options import FailoverOptions
 from .config.gateway_config import GatewayConfig
 from .metrics.counters import GatewayCounters
+from .pool.backend_group import BackendGroup
 from .pool.backend_pool import BackendPool
 from .pool.dial_gates import DialGates
 from .pool.dialler import Dialler
@@ -81,7 +82,7 @@ class SessionSettings:
             drain=config.drain,
             reconnect_header=config.server.reconnect_header,
             dialler=Dialler(
-                self._pool,
+                BackendGroup(self._pool, config.upstream.policy),
                 self._dial_gates,
                 config.failover.retry_statuses,
                 self._counters,

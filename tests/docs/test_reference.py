@@ -133,6 +133,7 @@ def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
         "upstream.backends[].id",
         "upstream.backends[].url",
         "upstream.backends[].breaker-threshold",
+        "upstream.backends[].priority",
         "valves[].kind",
         "valves[].on-error",
         "listeners[].kind",

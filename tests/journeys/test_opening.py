@@ -221,19 +221,6 @@ async def test_a_client_that_leaves_before_its_answer_takes_its_dial_with_it(
         await connection.wait_closed()
 
 
-async def test_backends_take_turns(
-    start_gateway: StartGateway, start_backend: StartBackend
-) -> None:
-    backends = [await start_backend() for _ in range(3)]
-    gateway = await start_gateway(*backends)
-
-    for _ in range(6):
-        async with connect(gateway.url):
-            pass
-
-    assert [backend.accepted for backend in backends] == [2, 2, 2]
-
-
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_backend_that_fails_is_passed_over(
     start_gateway: StartGateway, start_backend: StartBackend, status: int

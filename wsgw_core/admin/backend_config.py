@@ -24,6 +24,7 @@ def backend_config(component: BackendComponent) -> dict[str, Any]:
         "id": component.id,
         "kind": component.registration.kind,
         "breaker-threshold": entry.breaker_threshold,
+        "priority": entry.priority,
         **own,
     }
     return {key: masked(value, key) for key, value in config.items()}

@@ -72,6 +72,7 @@ _BACKEND: dict[str, Any] = {
         "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
         "kind": _STRING,
         "breaker-threshold": {"type": "integer"},
+        "priority": {"type": "integer", "minimum": 1},
     },
 }
 

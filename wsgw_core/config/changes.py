@@ -71,6 +71,7 @@ def _same(one: BackendComponent, other: BackendComponent) -> bool:
     return (
         one.registration.kind == other.registration.kind
         and one.entry.breaker_threshold == other.entry.breaker_threshold
+        and one.entry.priority == other.entry.priority
         and one.entry.discovered == other.entry.discovered
         and one.options == other.options
     )

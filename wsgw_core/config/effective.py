@@ -35,6 +35,7 @@ def _plain_config(loaded: Configuration) -> dict[str, Any]:
             "id": one.id,
             **_entry(one.entry, one.options),
             "breaker-threshold": one.entry.breaker_threshold,
+            "priority": one.entry.priority,
         }
         for one in components.backends
     ]

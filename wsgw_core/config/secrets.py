@@ -58,7 +58,8 @@ def with_secrets(
                     result[secret] = _read(value)
                     origins.given_by_file((*path, secret), value)
                 except ValueError as error:
-                    problems.append(origins.problem((*path, dashed), str(error)))
+                    text = " ".join(str(error).split())  # a file's name may hold anything
+                    problems.append(origins.problem((*path, dashed), text))
     return result, problems
 
 

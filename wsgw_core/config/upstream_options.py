@@ -12,6 +12,8 @@ from .address import id_from_address
 
 DEFAULT_BREAKER_THRESHOLD = 10
 
+Policy = Literal["round-robin", "least-connections"]
+
 
 class Entry(Options):
     """One backend, valve, listener or gate: the kind's plugin checks the keys not named here."""
@@ -41,6 +43,11 @@ class BackendEntry(Entry):
         default=DEFAULT_BREAKER_THRESHOLD,
         description="failures in a row after which the backend is left alone for a while; negative:"
         " never",
+    )
+    priority: int = Field(
+        default=1,
+        ge=1,
+        description="backends of a higher number are used only when none of a lower one can be had",
     )
 
     @field_validator("breaker_threshold")
@@ -130,6 +137,11 @@ class UpstreamOptions(Options):
 
     health: HealthOptions = HealthOptions()
 
+    policy: Policy = Field(
+        default="round-robin",
+        description="which backend a session gets: each in its turn, or the one with the fewest"
+        " connections",
+    )
     backends: tuple[BackendEntry, ...] = Field(default=(), min_length=1, validate_default=True)
     resolve_interval: Duration = Field(
         default=5.0,

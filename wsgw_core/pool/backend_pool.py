@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from itertools import count
 
 from ..api import Backend
 from ..config.upstream_options import DEFAULT_BREAKER_THRESHOLD
@@ -19,14 +20,17 @@ class PooledBackend:
         backend: the plugin's object, opened.
         breaker_threshold: failures in a row after which it is left alone; negative: never.
         logger: told when the breaker trips and closes.
+        priority: those of a higher number are for when none of a lower one can be had.
 
     Attributes:
-        id, backend, breaker: see above.
+        id, backend, breaker, priority: see above.
         enabled: whether new connections may be made to it.
         healthy: what the last health checks have found.
         removed: it is not in its pool any more.
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
+        dialling: dials under way, those included that wait for others.
+        last_turn: the greater, the later it was the first to be offered; see BackendGroup.
         traffic: the messages of its sessions.
     """
 
@@ -36,10 +40,13 @@ class PooledBackend:
         "active",
         "backend",
         "breaker",
+        "dialling",
         "enabled",
         "failures",
         "healthy",
         "id",
+        "last_turn",
+        "priority",
         "removed",
         "total",
         "traffic",
@@ -51,14 +58,19 @@ class PooledBackend:
         backend: Backend,
         breaker_threshold: int = DEFAULT_BREAKER_THRESHOLD,
         logger: logging.Logger | None = None,
+        *,
+        priority: int = 1,
     ) -> None:
         self.id = backend_id
         self.backend = backend
         self.breaker = Breaker(breaker_threshold)
+        self.priority = priority
         self.enabled = True
         self.healthy = True
         self.removed = False
         self.active = 0
+        self.dialling = 0
+        self.last_turn = 0
         self.total = 0
         self.failures = 0
         self.traffic = Traffic()
@@ -101,15 +113,11 @@ class PooledBackend:
 
 
 class BackendPool:
-    """Offers backends in turn (round robin); backends can be added and removed at any time.
-
-    The turn is that of the one whose last turn is longest ago; so those that are left share fairly
-    whatever is disabled or has failed.
-    """
+    """All that are offered, and what is left of others; they come and go at any time."""
 
     def __init__(self, backends: Iterable[PooledBackend] = ()) -> None:
         self._backends: dict[str, PooledBackend] = {}
-        self._turns: list[PooledBackend] = []
+        self._turns = count(1)
         self._leaving: set[PooledBackend] = set()
         self._departed = Traffic()
         for backend in backends:
@@ -133,7 +141,7 @@ class BackendPool:
         if backend.id in self._backends:
             raise ValueError(f"backend {backend.id!r} exists already")
         self._backends[backend.id] = backend
-        self._turns.append(backend)
+        self.take_turn(backend)
 
     def remove(self, backend: PooledBackend) -> None:
         """Offer a backend no more; its connections are somebody else's business.
@@ -143,7 +151,10 @@ class BackendPool:
         backend.removed = True
         self._leaving.add(backend)
         del self._backends[backend.id]
-        self._turns.remove(backend)
+
+    def take_turn(self, backend: PooledBackend) -> None:
+        """Have a backend wait for its next turn longer than all others."""
+        backend.last_turn = next(self._turns)
 
     def forget(self, backend: PooledBackend) -> None:
         """Keep nothing of a removed backend but the number of its messages."""
@@ -158,21 +169,3 @@ class BackendPool:
         for backend in (*self.backends, *self._leaving):
             total.add(backend.traffic)
         return total
-
-    def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
-        """Return the backends in the order in which to try them, each once.
-
-        Disabled ones and those whose breaker allows no dial are not among them. Those that a health
-        check has found wanting come behind all others: the check may be wrong, and a client that
-        has no other backend is better off with a doubtful one.
-
-        Args:
-            now: the clock's time in seconds, for the breakers.
-            last: the one that has just failed; offered after all others.
-        """
-        offered = [each for each in self._turns if each.enabled and each.breaker.allows(now)]
-        offered.sort(key=lambda each: (not each.healthy, each is last))  # stable
-        if offered:
-            self._turns.remove(offered[0])
-            self._turns.append(offered[0])
-        return offered

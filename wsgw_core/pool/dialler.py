@@ -18,7 +18,8 @@ from ..api import (
 )
 from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
-from .backend_pool import BackendPool, PooledBackend
+from .backend_group import BackendGroup
+from .backend_pool import PooledBackend
 from .dial_gates import DialGates
 
 SinkT = TypeVar("SinkT", bound=Sink)
@@ -54,7 +55,7 @@ class Dialler:
     """Dials for sessions.
 
     Args:
-        pool: the backends.
+        group: the backends.
         gates: shared by all that dial these backends.
         retry_statuses: declining answers that count as unavailable during a failover.
         counters: of the gateway.
@@ -63,13 +64,13 @@ class Dialler:
 
     def __init__(
         self,
-        pool: BackendPool,
+        group: BackendGroup,
         gates: DialGates,
         retry_statuses: tuple[int, ...],
         counters: GatewayCounters,
         logger: logging.Logger,
     ) -> None:
-        self._pool = pool
+        self._group = group
         self._gates = gates
         self._retry_statuses = frozenset(retry_statuses)
         self._counters = counters
@@ -85,7 +86,7 @@ class Dialler:
         deadline: float | None = None,
         last: PooledBackend | None = None,
     ) -> Dialled[SinkT]:
-        """Try each backend that the pool offers at most once, those included that come meanwhile.
+        """Try each backend that the group offers at most once, those included that come meanwhile.
 
         Args:
             request: what the session wants; when it is a reconnect, the backend must choose the
@@ -108,6 +109,7 @@ class Dialler:
                 break
             if not _is_offered(pooled, now()):
                 continue  # since the others were tried
+            pooled.dialling += 1
             try:
                 return await self._in_turn(pooled, request, make_sink, left)
             except BackendDeclined:
@@ -120,6 +122,8 @@ class Dialler:
                 lacks += lacking
                 reasons.append(f"{pooled.id}: {unavailable.reason}")
                 self._count_failure(pooled, unavailable.reason, now(), lacking=lacking)
+            finally:
+                pooled.dialling -= 1
             self._logger.info(
                 "session %s: dial failed: %s",
                 request.session_id,
@@ -140,7 +144,7 @@ class Dialler:
         now = asyncio.get_running_loop().time
         offered: set[PooledBackend] = set()
         while True:
-            new = [each for each in self._pool.candidates(now(), last=last) if each not in offered]
+            new = [each for each in self._group.candidates(now(), last=last) if each not in offered]
             yield from new
             offered.update(new)
             if not any(each.removed for each in new):

@@ -60,7 +60,11 @@ class OpenBackends:
         """
         backend = component.registration.factory(component.options, context)
         pooled = PooledBackend(
-            component.id, backend, component.entry.breaker_threshold, self._logger
+            component.id,
+            backend,
+            component.entry.breaker_threshold,
+            self._logger,
+            priority=component.entry.priority,
         )
         try:
             await backend.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -66,6 +66,7 @@ class Brood:
 
 
 @settings(max_examples=300, deadline=None)
+@example([{"password-file": "/no\nwhere"}], False)
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=6), max_size=3), st.booleans())
 def test_any_options_are_taken_or_refused(entries: list[dict[str, Any]], valves: bool) -> None:
     plugins = Plugins()

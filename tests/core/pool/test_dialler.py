@@ -10,7 +10,9 @@ import weakref
 import pytest
 
 from wsgw_core.api import BackendDeclined, DialRequest, Metrics, OutOfResources
+from wsgw_core.config.upstream_options import Policy
 from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.pool.backend_group import BackendGroup
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dial_gates import DialGates
 from wsgw_core.pool.dialler import Dialled, Dialler, NoBackend
@@ -25,18 +27,19 @@ AGAIN = DialRequest("s1", "/chat", subprotocols=("chat",), reconnect=True)
 class Bench:
     """A dialler with some backends."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, policy: Policy = "round-robin") -> None:
         self.backends = [FakeBackend(name) for name in names]
         self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
         self.pool = BackendPool(self.pooled)
         self.counters = GatewayCounters(Metrics())
+        self.group = BackendGroup(self.pool, policy)
         self.gates = DialGates(3)
         self.dialler = self.another_dialler()
         self.sinks: list[RecordingSink] = []
 
     def another_dialler(self) -> Dialler:
         return Dialler(
-            self.pool, self.gates, (408, 429), self.counters, logging.getLogger("wsgw.test")
+            self.group, self.gates, (408, 429), self.counters, logging.getLogger("wsgw.test")
         )
 
     def _make_sink(self) -> RecordingSink:
@@ -251,6 +254,32 @@ class TestSubprotocol:
         bench.backends[0].will(Accept("chat"))
         request = DialRequest("s1", "/chat", reconnect=True)
         assert (await bench.dial(request)).backend.id == "b"
+
+
+@on_virtual_clock
+async def test_dials_under_way_count_as_connections() -> None:
+    bench = Bench("a", "b", policy="least-connections")
+    for backend in bench.backends:
+        backend.otherwise = Accept(after=1)
+    bench.pooled[0].active = 10
+    dials = [asyncio.create_task(bench.dial()) for _ in range(30)]  # most wait for their turn
+    await idle()
+    assert [each.dialling for each in bench.pooled] == [10, 20]
+    await asyncio.gather(*dials)
+    assert [each.dialling for each in bench.pooled] == [0, 0]
+
+
+@on_virtual_clock
+async def test_one_of_a_higher_number_is_dialled_when_the_others_have_failed() -> None:
+    bench = Bench("a", "b", "c")
+    bench.pooled[0].priority = 2
+    bench.backends[1].otherwise = bench.backends[2].otherwise = Unavailable()
+    for _ in range(3):
+        assert (await bench.dial()).backend.id == "a"
+    assert [len(backend.requests) for backend in bench.backends] == [3, 3, 3]
+    bench.backends[2].otherwise = Accept()
+    for _ in range(3):
+        assert (await bench.dial()).backend.id == "c"
 
 
 class TestBreaker:

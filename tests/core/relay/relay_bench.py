@@ -25,6 +25,7 @@ from wsgw_core.config.drain_options import DrainOptions
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.pool.backend_group import BackendGroup
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dial_gates import DialGates
 from wsgw_core.pool.dialler import Dialler
@@ -110,7 +111,7 @@ class RelayBench:
             drain=drain or DrainOptions(),
             reconnect_header="X-Balancer-Reconnect",
             dialler=Dialler(
-                BackendPool(self.pooled),
+                BackendGroup(BackendPool(self.pooled)),
                 self.dial_gates,
                 self.failover.retry_statuses,
                 self.counters,

@@ -6,7 +6,11 @@ import logging
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from wsgw_core.config.upstream_options import Policy
+from wsgw_core.pool.backend_group import BackendGroup
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.testing.fakes import FakeBackend
 
@@ -17,9 +21,9 @@ def pool_of(*names: str) -> BackendPool:
     return BackendPool(PooledBackend(name, FakeBackend(name)) for name in names)
 
 
-def order(pool: BackendPool, last: str | None = None) -> list[str]:
-    lost = next((backend for backend in pool.backends if backend.id == last), None)
-    return [backend.id for backend in pool.candidates(0, last=lost)]
+def order(pool: BackendPool, last: str | None = None, policy: Policy = "round-robin") -> list[str]:
+    lost = pool.find(last) if last else None
+    return [backend.id for backend in BackendGroup(pool, policy).candidates(0, last=lost)]
 
 
 def test_each_is_offered_once_beginning_with_the_next_in_turn() -> None:
@@ -104,13 +108,80 @@ class TestChanges:
         assert sorted(order(pool)) == [A, B]
 
 
+class TestLeastConnections:
+    def test_the_one_with_the_fewest_comes_first(self) -> None:
+        pool = pool_of(A, B, C)
+        for backend, connections in zip(pool.backends, (5, 3, 4), strict=True):
+            backend.active = connections
+        assert order(pool, policy="least-connections") == [B, C, A]
+        pool.backends[1].dialling = 3
+        assert order(pool, policy="least-connections") == [C, A, B]
+
+    def test_equal_ones_take_turns(self) -> None:
+        pool = pool_of(A, B, C)
+        pool.backends[0].active = 1
+        firsts = Counter(order(pool, policy="least-connections")[0] for _ in range(100))
+        assert firsts == {B: 50, C: 50}
+
+    def test_the_one_that_failed_and_an_unhealthy_one_come_behind_busier_ones(self) -> None:
+        pool = pool_of(A, B, C)
+        pool.backends[2].active = 100
+        pool.backends[1].healthy = False
+        assert order(pool, last=A, policy="least-connections") == [C, A, B]
+
+    @given(st.lists(st.integers(0, 20), min_size=1, max_size=5), st.integers(0, 100))
+    def test_however_they_begin_they_become_even(self, begin: list[int], new: int) -> None:
+        pool = pool_of(*map(str, range(len(begin))))
+        for backend, connections in zip(pool.backends, begin, strict=True):
+            backend.active = connections
+        for _ in range(new):
+            BackendGroup(pool, "least-connections").candidates(0)[0].active += 1
+        took = [
+            backend.active
+            for backend, had in zip(pool.backends, begin, strict=True)
+            if backend.active > had
+        ]
+        assert not took or max(took) - min(backend.active for backend in pool.backends) <= 1
+
+
+class TestPriority:
+    def pool(self, *priorities: int) -> BackendPool:
+        pool = pool_of(*map(str, range(len(priorities))))
+        for backend, priority in zip(pool.backends, priorities, strict=True):
+            backend.priority = priority
+        return pool
+
+    def test_lower_numbers_come_first_and_equal_ones_take_turns(self) -> None:
+        pool = self.pool(2, 1, 3, 1)
+        assert [order(pool) for _ in range(3)] == [
+            ["1", "3", "0", "2"],
+            ["3", "1", "0", "2"],
+            ["1", "3", "0", "2"],
+        ]
+
+    def test_it_comes_before_the_policy(self) -> None:
+        pool = self.pool(1, 2)
+        pool.backends[0].active = 100
+        assert order(pool, policy="least-connections") == ["0", "1"]
+
+    def test_those_that_cannot_be_had_are_replaced(self) -> None:
+        pool = self.pool(1, 2, 1)
+        pool.backends[0].enabled = False
+        pool.backends[2].healthy = False
+        assert order(pool) == ["1", "2"]
+        assert order(pool, last="1") == ["1", "2"]
+
+    def test_the_only_one_of_its_number_is_left_for_the_next_number(self) -> None:
+        assert order(self.pool(1, 2, 3), last="0") == ["1", "2", "0"]
+
+
 class TestBreaker:
     def test_a_tripped_one_is_skipped_until_a_trial_is_due(self) -> None:
         pool = pool_of(A, B)
         for _ in range(10):
             pool.backends[0].failed(0, "down")
-        assert [backend.id for backend in pool.candidates(0.1)] == [B]
-        assert sorted(backend.id for backend in pool.candidates(1)) == [A, B]
+        assert [backend.id for backend in BackendGroup(pool).candidates(0.1)] == [B]
+        assert sorted(backend.id for backend in BackendGroup(pool).candidates(1)) == [A, B]
         assert not pool.backends[0].usable
         assert pool.backends[0].failures == 10
 

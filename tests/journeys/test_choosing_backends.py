@@ -1,0 +1,81 @@
+"""Which backend a session gets: turns, fewest connections, priorities."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from websockets.asyncio.client import connect
+
+from .conftest import StartBackend, StartGateway
+from .eventually import until
+from .scripted_backend import ScriptedBackend
+
+
+def upstream(*backends: ScriptedBackend, policy: str = "round-robin") -> dict[str, object]:
+    return {
+        "policy": policy,
+        "backends": [
+            {"url": each.url, "priority": number} for number, each in enumerate(backends, 1)
+        ],
+    }
+
+
+async def test_backends_take_turns(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    backends = [await start_backend() for _ in range(3)]
+    gateway = await start_gateway(*backends)
+
+    for _ in range(6):
+        async with connect(gateway.url):
+            pass
+
+    assert [backend.accepted for backend in backends] == [2, 2, 2]
+
+
+async def test_the_one_with_the_fewest_connections_gets_the_next_session(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    entries = [{"url": each.url} for each in (blue, green)]
+    gateway = await start_gateway(upstream={"policy": "least-connections", "backends": entries})
+    async with AsyncExitStack() as clients:
+        for _ in range(8):
+            await clients.enter_async_context(connect(gateway.url))
+        assert (blue.accepted, green.accepted) == (4, 4)
+        for _ in range(4):
+            await (await blue.connection()).close()
+        await until(lambda: not gateway.gateway.steering.backends[0].active)
+
+        for _ in range(4):
+            await clients.enter_async_context(connect(gateway.url))
+
+        assert (blue.accepted, green.accepted) == (8, 4)
+
+
+async def test_a_higher_number_serves_only_while_the_lower_ones_are_gone(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    gateway = await start_gateway(upstream=upstream(blue, green), drain={"quiet": "50ms"})
+    async with connect(gateway.url) as client, connect(gateway.url):
+        await blue.connection()
+        await blue.connection()
+
+        await blue.down()
+
+        moved = await green.connection()
+        await client.send("to green")
+        await green.connection()
+        await blue.up()
+        async with connect(gateway.url):
+            await blue.connection()
+        await client.send("still there")
+        assert moved.close_code is None
+
+        gateway.gateway.drain(green.id)
+
+        back = await blue.connection()
+        await blue.connection()
+        assert back.close_code is None
+    assert green.accepted == 2

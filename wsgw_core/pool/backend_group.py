@@ -1,0 +1,54 @@
+"""Which backend of a group next."""
+
+from __future__ import annotations
+
+from ..config.upstream_options import Policy
+from .backend_pool import BackendPool, PooledBackend
+
+
+class BackendGroup:
+    """Backends that can stand in for each other, in the order in which to try them.
+
+    Backends of a higher priority number are for when none of a lower one can be had. Among those of
+    one number the policy decides:
+
+    round-robin         the next one is that whose last turn is longest ago, so that those that are
+                        left share fairly whatever is disabled or has failed
+    least-connections   the one with the fewest connections, dials under way included; of equal
+                        ones, as above
+
+    Args:
+        pool: the backends.
+        policy: see above.
+    """
+
+    def __init__(self, pool: BackendPool, policy: Policy = "round-robin") -> None:
+        self._pool = pool
+        self._by_load = policy == "least-connections"
+
+    def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
+        """Return the backends in the order in which to try them, each once.
+
+        Disabled ones and those whose breaker allows no dial are not among them. Those that a health
+        check has found wanting come behind all others: the check may be wrong, and a client that
+        has no other backend is better off with a doubtful one.
+
+        Args:
+            now: the clock's time in seconds, for the breakers.
+            last: the one that has just failed; offered after all others.
+        """
+        offered = [
+            each for each in self._pool.backends if each.enabled and each.breaker.allows(now)
+        ]
+        offered.sort(
+            key=lambda each: (
+                not each.healthy,
+                each is last,
+                each.priority,
+                each.active + each.dialling if self._by_load else 0,
+                each.last_turn,
+            )
+        )
+        if offered:
+            self._pool.take_turn(offered[0])
+        return offered
