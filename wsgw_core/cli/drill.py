@@ -148,10 +148,11 @@ class _Header(click.ParamType[tuple[str, str]]):
 @click.option(
     "--calm",
     type=_Duration(),
-    default="500ms",
+    default="1500ms",
     show_default=True,
     metavar="DURATION",
-    help="Load without disturbance before each break.",
+    help="Load without disturbance before each break; for less than failover.stable, the next"
+    " break is part of the same failover, and the gateway waits before it dials.",
 )
 @click.option(
     "--away",

@@ -41,7 +41,7 @@ class Plan:
     clients: int
     load: Load
     breaks: int = 3
-    calm: float = 0.5
+    calm: float = 1.5
     away: float = 1.5
 
 

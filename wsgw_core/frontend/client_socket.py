@@ -100,7 +100,8 @@ class ClientSocket:
 
     def silent_for(self, seconds: float) -> bool:
         """See Endpoint."""
-        return self.endpoint.silent_for(seconds)
+        silence = self.endpoint.silence()
+        return silence is None or silence >= seconds
 
     def ping(self) -> Backlog:
         """Ask for a sign of life; return what tells whether it gets through."""

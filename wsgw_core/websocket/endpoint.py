@@ -26,7 +26,7 @@ from .close_codes import (
 from .compression import Deflate, InflateError
 from .framed_message import FramedMessage
 from .frames import FrameError, UnfinishedFrame, read_payload
-from .silence import Backlog, is_silent
+from .silence import Backlog, silence_of
 
 # by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
 # may be compressed, and after the end.
@@ -513,9 +513,12 @@ class Endpoint(asyncio.Protocol):
         if self._begun and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def silent_for(self, seconds: float) -> bool:
-        """Whether not one byte has come for so long, those of unfinished frames included."""
-        return is_silent(self._transport, seconds)
+    def silence(self) -> float | None:
+        """Return how many seconds ago the last byte came, those of unfinished frames included.
+
+        None: the system cannot tell.
+        """
+        return silence_of(self._transport)
 
     @property
     def is_drained(self) -> bool:

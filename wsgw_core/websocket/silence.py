@@ -12,15 +12,16 @@ _BYTES_ACKED = slice(120, 128)  # tcpi_bytes_acked
 _NOT_SENT = slice(144, 148)  # tcpi_notsent_bytes
 
 
-def is_silent(transport: asyncio.BaseTransport, seconds: float) -> bool:
-    """Whether no byte has come for `seconds`; True where the system cannot tell (not Linux).
+def silence_of(transport: asyncio.BaseTransport) -> float | None:
+    """Return how many seconds ago the last byte came; None where the system cannot tell.
 
-    A long message may take its time to come in; we see it only when it is whole.
+    A long message may take its time to come in; we see it only when it is whole. Linux knows to a
+    few milliseconds, others do not.
     """
     info = _tcp_info(transport, _LAST_DATA_RECEIVED.stop)
     if info is None:
-        return True
-    return int.from_bytes(info[_LAST_DATA_RECEIVED], sys.byteorder) >= seconds * 1000
+        return None
+    return int.from_bytes(info[_LAST_DATA_RECEIVED], sys.byteorder) / 1000
 
 
 class Backlog:

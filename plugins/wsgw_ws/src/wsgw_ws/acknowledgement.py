@@ -103,9 +103,10 @@ class Acknowledgement:
         """Return for how many seconds the ping has been unanswered, since the last excuse."""
         return 0.0 if self._waiting_since is None else now - self._waiting_since
 
-    def excuse(self, now: float) -> None:
-        """Start the waiting time anew: the backend lives, or we ourselves do not read."""
-        self._waiting_since = now
+    def excuse(self, until: float) -> None:
+        """Let the waiting time begin then: the backend lived, or we ourselves did not read."""
+        if self._waiting_since is not None:
+            self._waiting_since = max(self._waiting_since, until)
 
     def outlasted(self, now: float) -> bool:
         """Whether a pong is all that is missing for everything acknowledged to be released."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsgw_core.api import BackendConnection, BackendContext, Close, Headers, Message, Sink
-from wsgw_core.websocket import Backlog, Endpoint, EndpointEvents
+from wsgw_core.websocket import Endpoint, EndpointEvents
 
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
+from .late_pong import LatePong
 from .pinger import Pinger
 from .pong_record import PongRecord
 from .settings import WebSocketSettings
@@ -37,7 +38,6 @@ class WebSocketConnection:
     __slots__ = (
         "_account",
         "_asked_to_close",
-        "_backlog",
         "_clock",
         "_deflate",
         "_doubtful_since",
@@ -45,7 +45,7 @@ class WebSocketConnection:
         "_handshake",
         "_heard",
         "_hurry_after",
-        "_moved_at",
+        "_late_pong",
         "_on_answer",
         "_on_answer_later",
         "_on_over",
@@ -105,8 +105,7 @@ class WebSocketConnection:
             context.limits.message_share,
         )
         self._heard = False
-        self._backlog: Backlog | None = None  # since the ping is late
-        self._moved_at = float("-inf")
+        self._late_pong: LatePong | None = None
         self._over = False
         self._usable = False  # neither before the start nor when it came too late
         self._paused = False
@@ -145,6 +144,7 @@ class WebSocketConnection:
     def resume(self) -> None:
         """See BackendConnection."""
         self._paused = False
+        self._account.excuse(self._clock.time())
         if self._usable:
             self._endpoint.resume_reading()
 
@@ -183,15 +183,8 @@ class WebSocketConnection:
             if self._pongs.is_doubtful and self._never_pongs(now):
                 endpoint.abort("answers no pings")
                 return False
-            if self._heard or self._paused:  # it lives, or we do not listen
-                account.excuse(now)
-            elif self._is_dead(now):
-                if not (self._pongs.is_doubtful and self._pongs.missing(alive=False)):
-                    endpoint.abort(f"no pong for {self._ping_timeout:g} s")
-                    return False
-                account.excuse(now)
-            self._heard = False
-            endpoint.deliver = self._note_and_deliver
+            if self._is_dead(now):
+                return False
         elif not self._pongs.acknowledge_on_write and (
             account.asked != endpoint.sent_messages or account.outlasted(now)
         ):
@@ -237,7 +230,7 @@ class WebSocketConnection:
         self._pongs.ponged()
         now = self._clock.time()
         if self._account.answer(payload, now):
-            self._backlog = None
+            self._forget_late_pong()
             on_answer, self._on_answer = self._on_answer, None
             self._release()
             if on_answer is not None:
@@ -296,25 +289,36 @@ class WebSocketConnection:
             self._release()
 
     def _is_dead(self, now: float) -> bool:
-        """Whether the backend neither writes nor reads, for longer than a pong may take.
+        """Whether the backend has had its time to answer, in which case it is given up."""
+        account, endpoint = self._account, self._endpoint
+        if self._paused:  # we do not listen
+            account.excuse(now)
+        elif self._heard:  # it lived until then
+            account.excuse(now - (endpoint.silence() or 0.0))
+        self._heard = False
+        endpoint.deliver = self._note_and_deliver
+        if self._late_pong is None:
+            if account.waited(now) >= self._ping_timeout / 4:
+                self._late_pong = LatePong(
+                    account, endpoint, self._clock, self._ping_timeout, self._pong_is_due
+                )
+            return False
+        if not self._late_pong.is_fatal(now):
+            return False
+        if self._pongs.is_doubtful and self._pongs.missing(alive=False):
+            account.excuse(now)
+            return False
+        endpoint.abort(f"no pong for {self._ping_timeout:g} s")
+        return True
 
-        A frozen one may look like reading for a while, until its system is full; so what counts
-        then is whether bytes were leaving us of late.
-        """
-        timeout, waited = self._ping_timeout, self._account.waited(now)
-        if self._backlog is None:
-            if waited >= timeout / 4:
-                self._backlog = self._endpoint.backlog()
-                self._backlog.has_moved()  # looked at twice, at least
-            return False
-        if self._backlog.has_moved():  # the ping waits behind what is not read yet
-            self._moved_at = now
-        if waited <= timeout or not self._endpoint.silent_for(timeout):
-            return False
-        if now - self._moved_at >= timeout / 2:
-            return True
-        self._account.excuse(self._moved_at)
-        return False
+    def _pong_is_due(self) -> None:
+        if self._late_pong is not None and not self._is_dead(self._clock.time()):
+            self._late_pong.wait_on(self._pong_is_due)
+
+    def _forget_late_pong(self) -> None:
+        if self._late_pong is not None:
+            self._late_pong.cancel()
+            self._late_pong = None
 
     def _acknowledge_soon(self) -> None:
         if not self._over:
@@ -350,6 +354,7 @@ class WebSocketConnection:
     def _report_end(self, close: Close) -> None:
         if not self._over:
             self._over = True
+            self._forget_late_pong()
             self._on_answer = self._on_answer_later = None
             self.send = _ignore
             if not self._usable:  # no transport of ours is left
