@@ -8,6 +8,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from wsgw_core.components import resolve_components
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.plugin_loader import load_plugins
+
 from .conftest import StartGateway
 from .eventually import until
 
@@ -80,6 +84,39 @@ async def test_new_addresses_join_gone_ones_drain_and_sessions_stay(
             assert await reached(first) == "127.0.0.2"
         assert gateway.count("resolutions_failed") == 0
         await until(lambda: not len(gateway.gateway.sessions), "all have ended")
+
+
+async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
+    start_gateway: StartGateway, addresses: Addresses
+) -> None:
+    one, port = await listen("127.0.0.1")
+    two, _ = await listen("127.0.0.2", port)
+
+    def upstream(**options: object) -> dict[str, object]:
+        return {"backends": [{"id": "all", "url": f"dns+ws://{NAME}:{port}", **options}]}
+
+    async with one, two:
+        addresses.now = ("127.0.0.1", "127.0.0.2")
+        gateway = await start_gateway(upstream=upstream())
+        disabled = gateway.gateway.steering.find_backend("all-127-0-0-1")
+        assert disabled is not None
+        disabled.enabled = False
+
+        config = GatewayConfig.model_validate(
+            {
+                "server": {"frontend": {"address": "127.0.0.1:0"}},
+                "upstream": upstream(**{"ping-time": "7s"}),
+            }
+        )
+        await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+
+        again = gateway.gateway.steering.find_backend("all-127-0-0-1")
+        assert again is not None
+        assert again is not disabled
+        assert not again.enabled
+        for _ in range(4):
+            async with connect(gateway.url) as client:
+                assert await reached(client) == "127.0.0.2"
 
 
 async def test_a_session_leaves_for_another_address_when_its_own_dies(

@@ -70,21 +70,28 @@ class BackendExchange:
             drain: has the sessions of a backend that nothing replaces move to others.
         """
         replaced = {component.id for component in self._new}
-        disabled = {pooled.id for pooled in self._pool.backends if not pooled.enabled}
+        leaving = self._discoveries.leaving
+        disabled = {  # by operators, and what they want goes on
+            pooled.id
+            for pooled in self._pool.backends
+            if not pooled.enabled and pooled not in leaving
+        }
+        for discovery in self._gone_discoveries():
+            self._discoveries.remove(discovery)
+            discovery.retire()
         for component in self._gone:
-            if component.entry.discovered:
-                self._discoveries.remove(component.id)
-            elif (pooled := self._pool.find(component.id)) is not None:
+            pooled = None if component.entry.discovered else self._pool.find(component.id)
+            if pooled is not None:
                 self._backends.retire(pooled)
                 if component.id not in replaced:
                     # Those of before a change may still serve somebody too.
                     for each in self._backends.retired(component.id):
                         drain(each)
         for pooled in self._prepared:
-            pooled.enabled = pooled.id not in disabled  # what an operator wants goes on
+            pooled.enabled = pooled.id not in disabled
             self._backends.offer(pooled)
         for discovery in self._named:
-            discovery.join()
+            discovery.join(disabled)
             self._discoveries.add(discovery)
 
     def discard(self) -> None:
@@ -95,8 +102,20 @@ class BackendExchange:
             discovery.discard()
 
     def _check_ids(self) -> None:
-        gone = {component.id for component in self._gone}
-        for pooled in self._prepared:
-            if pooled.id not in gone and self._pool.find(pooled.id) is not None:
-                # An operator has added it meanwhile.
-                raise ConfigurationError(f"there is a backend {pooled.id!r} already")
+        """See whether others have ids of new entries: operators add, and discoveries find some.
+
+        A discovery that joins sees for itself which of its addresses it can use.
+        """
+        names = self._gone_discoveries()
+        gone = {component.id for component in self._gone if not component.entry.discovered}
+        gone.update(pooled.id for discovery in names for pooled in discovery.backends)
+        taken = {pooled.id for pooled in self._pool.backends} - gone
+        taken |= {discovery.id for discovery in self._discoveries} - {each.id for each in names}
+        for component in self._new:
+            if component.id in taken:
+                raise ConfigurationError(f"there is a backend {component.id!r} already")
+
+    def _gone_discoveries(self) -> list[Discovery]:
+        """Return those that are to end; an operator may have ended some before."""
+        found = [self._discoveries.find(each.id) for each in self._gone if each.entry.discovered]
+        return [discovery for discovery in found if discovery is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from ..api import BackendContext, ConfigurationError, Counter
@@ -18,6 +18,10 @@ Resolve = Callable[[str | None, int | None], Awaitable[Collection[str]]]
 
 class Backends(Protocol):
     """Where backends are added and removed; OpenBackends is one."""
+
+    def has(self, backend_id: str) -> bool:
+        """Whether a backend of this id is offered."""
+        ...
 
     async def add(self, component: BackendComponent) -> PooledBackend:
         """Make a backend, open it, and offer it."""
@@ -59,7 +63,8 @@ class Discovery:
     """Adds a backend for each address of a name, and takes out those whose address is gone.
 
     A backend whose address is gone gets no new sessions, its own move to others, and it is removed
-    once it has none left. A name that cannot be resolved changes nothing.
+    once it has none left. A name that cannot be resolved changes nothing. An address whose id
+    another backend has waits for it.
 
     Args:
         component: its entry has the name; the backends are made of it, one for each address.
@@ -92,19 +97,29 @@ class Discovery:
         self._warn = RareWarning(logger)
         self._known: dict[str, PooledBackend] = {}
         self._prepared: dict[str, PooledBackend] = {}
-        self._gone: set[str] = set()
+        self._gone: dict[str, bool] = {}  # and whether its backend was enabled until then
+        self._waiting: set[str] = set()  # for their ids
 
     @property
     def id(self) -> str:
         """The id of the entry that has the name."""
         return self._component.id
 
+    @property
+    def backends(self) -> tuple[PooledBackend, ...]:
+        """Those that are offered."""
+        return tuple(backend for backend in self._known.values() if not backend.removed)
+
+    @property
+    def leaving(self) -> frozenset[PooledBackend]:
+        """Those that are disabled for the only reason that their address is gone."""
+        return frozenset(self._known[each] for each, enabled in self._gone.items() if enabled)
+
     def retire(self) -> None:
         """Take out all backends: they are drained, and closed when they have no session left."""
-        for backend in self._known.values():
-            if not backend.removed:
-                self._begin_drain(backend.id)
-                self._backends.retire(backend)
+        for backend in self.backends:
+            self._begin_drain(backend.id)
+            self._backends.retire(backend)
         self._known.clear()
         self._gone.clear()
 
@@ -122,11 +137,21 @@ class Discovery:
             context = make_context(component.id)
             self._prepared[address] = await self._backends.prepare(component, context)
 
-    def join(self) -> None:
-        """Offer what was prepared."""
-        for backend in self._prepared.values():
+    def join(self, disabled: Collection[str] = ()) -> None:
+        """Offer what was prepared.
+
+        Args:
+            disabled: ids of backends that operators have disabled.
+        """
+        for address, backend in self._prepared.items():
+            if self._backends.has(backend.id):
+                self._wait(address, backend.id)
+                self._backends.discard(backend)
+                continue
+            backend.enabled = backend.id not in disabled
             self._backends.offer(backend)
-        self._known, self._prepared = self._prepared, {}
+            self._known[address] = backend
+        self._prepared.clear()
 
     def discard(self) -> None:
         """Close what was prepared."""
@@ -145,7 +170,8 @@ class Discovery:
                 await self._add(address)
             elif address in self._gone:
                 self._come_back(address)
-        for address in self._known.keys() - set(addresses) - self._gone:
+        self._waiting.intersection_update(addresses)
+        for address in self._known.keys() - set(addresses) - self._gone.keys():
             self._drain(address)
 
     async def _addresses(self) -> Collection[str] | None:
@@ -161,31 +187,42 @@ class Discovery:
 
     async def _add(self, address: str) -> None:
         component = self._component.at_address(address)
+        if self._backends.has(component.id):
+            self._wait(address, component.id)
+            return
         try:
             self._known[address] = await self._backends.add(component)
         except (ConfigurationError, ValueError) as error:
             self._failures.value += 1
             self._warn("backend %s: cannot be added: %s", component.id, error)
         else:
+            self._waiting.discard(address)
             self._logger.info("backend %s: has joined", component.id)
+
+    def _wait(self, address: str, backend_id: str) -> None:
+        if address not in self._waiting:
+            self._waiting.add(address)
+            self._failures.value += 1
+            self._logger.warning(
+                "backend %s: cannot be added while another backend has this id", backend_id
+            )
 
     def _drain(self, address: str) -> None:
         backend = self._known[address]
-        self._gone.add(address)
+        self._gone[address] = backend.enabled
         if not backend.removed:  # by an operator
             self._begin_drain(backend.id)
             self._logger.info("backend %s: its address is gone, it is drained", backend.id)
 
     def _come_back(self, address: str) -> None:
         backend = self._known[address]
-        backend.enabled = True
-        self._gone.discard(address)
+        backend.enabled = self._gone.pop(address) or backend.enabled
         self._logger.info("backend %s: its address is back", backend.id)
 
     def _remove_drained(self) -> None:
         for address in [each for each in self._gone if not self._known[each].active]:
             backend = self._known.pop(address)
-            self._gone.discard(address)
+            del self._gone[address]
             if not backend.removed:  # by an operator
                 self._backends.remove(backend)
                 self._logger.info("backend %s: has left", backend.id)
@@ -214,11 +251,22 @@ class Discoveries:
         """Look at one more name, which has joined already, again and again."""
         self._begin(discovery)
 
-    def remove(self, backend_id: str) -> None:
-        """Look at a name no more, and take out the backends of it."""
-        discovery, task = self._running.pop(backend_id)
+    def find(self, backend_id: str) -> Discovery | None:
+        """Return the discovery whose entry has an id."""
+        return self._running[backend_id][0] if backend_id in self._running else None
+
+    def __iter__(self) -> Iterator[Discovery]:
+        return iter([discovery for discovery, _ in self._running.values()])
+
+    @property
+    def leaving(self) -> frozenset[PooledBackend]:
+        """The backends that are disabled for the only reason that their address is gone."""
+        return frozenset(backend for discovery in self for backend in discovery.leaving)
+
+    def remove(self, discovery: Discovery) -> None:
+        """Look at a name no more; its backends stay as they are."""
+        _, task = self._running.pop(discovery.id)
         task.cancel()
-        discovery.retire()
 
     async def close(self) -> None:
         """Look no more."""

@@ -82,6 +82,10 @@ class OpenBackends:
         """
         self.pool.add(pooled)
 
+    def has(self, backend_id: str) -> bool:
+        """Whether a backend of this id is offered."""
+        return self.pool.find(backend_id) is not None
+
     def discard(self, pooled: PooledBackend) -> None:
         """Close a backend that was prepared and not offered, in the background."""
         self._close_aside(pooled, None)

@@ -43,6 +43,10 @@ class RecordedBackends:
         self.present: dict[str, PooledBackend] = {}
         self.prepared: dict[PooledBackend, str] = {}
         self.refused: set[str] = set()
+        self.opened = 0
+
+    def has(self, backend_id: str) -> bool:
+        return any(pooled.id == backend_id for pooled in self.present.values())
 
     async def add(self, component: BackendComponent) -> PooledBackend:
         pooled = await self.prepare(component, cast("BackendContext", None))
@@ -51,6 +55,7 @@ class RecordedBackends:
 
     async def prepare(self, component: BackendComponent, _context: BackendContext) -> PooledBackend:
         assert component.entry.url is not None
+        self.opened += 1
         if component.id in self.refused:
             raise ConfigurationError("no feed")
         pooled = PooledBackend(component.id, cast("Backend", None))
@@ -228,6 +233,66 @@ async def test_what_an_operator_has_disabled_stays_so() -> None:
     assert not scene.backends.at("10.0.0.1").enabled
 
 
+async def test_what_an_operator_has_disabled_stays_so_when_its_address_comes_back() -> None:
+    scene = Scene()
+    await scene.look("10.0.0.1", "10.0.0.2")
+    for backend in scene.discovery.backends:
+        backend.active = 1
+    by_operator, enabled = scene.discovery.backends
+    by_operator.enabled = False
+    await scene.look()
+    assert scene.discovery.leaving == {enabled}
+
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert (by_operator.enabled, enabled.enabled) == (False, True)
+    assert not scene.discovery.leaving
+
+
+async def test_an_address_whose_id_is_taken_waits_for_it_and_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    other = PooledBackend("loft-7-10-0-0-1", cast("Backend", None))
+    scene.backends.present["pigeon://elsewhere:7"] = other
+
+    for _ in range(3):
+        await scene.look("10.0.0.1", "10.0.0.2")
+
+    assert [one.id for one in scene.discovery.backends] == ["loft-7-10-0-0-2"]
+    assert scene.backends.opened == 1
+    assert scene.failures.value == 1
+    assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
+        "backend loft-7-10-0-0-1: cannot be added while another backend has this id"
+    ]
+
+    await scene.look("10.0.0.2")
+    await scene.look("10.0.0.1", "10.0.0.2")
+    assert scene.failures.value == 2  # it has been away
+
+    scene.backends.remove(other)
+    await scene.look("10.0.0.1", "10.0.0.2")
+    assert scene.backends.at("10.0.0.1").enabled
+
+
+async def test_one_whose_id_was_taken_while_it_was_prepared_waits_too() -> None:
+    scene = Scene("10.0.0.1", "10.0.0.2")
+    await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
+    other = PooledBackend("loft-7-10-0-0-1", cast("Backend", None))
+    scene.backends.present["pigeon://elsewhere:7"] = other
+
+    scene.discovery.join()
+
+    assert [one.id for one in scene.discovery.backends] == ["loft-7-10-0-0-2"]
+    assert not scene.backends.prepared
+    assert scene.failures.value == 1
+    await scene.discovery.look()
+    assert scene.failures.value == 1
+    scene.backends.remove(other)
+    await scene.discovery.look()
+    assert len(scene.discovery.backends) == 2
+
+
 async def test_a_backend_that_cannot_work_is_told_and_tried_again() -> None:
     scene = Scene()
     scene.backends.refused = {"loft-7-10-0-0-1"}
@@ -271,9 +336,10 @@ async def test_what_was_prepared_joins_at_once_or_is_discarded() -> None:
     assert not scene.backends.prepared
 
     await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
-    scene.discovery.join()
+    scene.discovery.join(disabled={"loft-7-10-0-0-2"})
     await scene.discovery.look()
-    assert len(scene.backends.present) == 2
+    assert scene.backends.at("10.0.0.1").enabled
+    assert not scene.backends.at("10.0.0.2").enabled
 
 
 async def test_a_name_that_cannot_be_resolved_joins_later() -> None:
@@ -289,16 +355,30 @@ async def test_a_name_that_cannot_be_resolved_joins_later() -> None:
 
 async def test_a_name_that_is_not_wanted_any_more_takes_its_backends_along() -> None:
     scene = Scene("10.0.0.1", "10.0.0.2")
-    discoveries = Discoveries(60, logging.getLogger("test"))
     await scene.discovery.look()
-    backends = list(scene.backends.present.values())
-    discoveries.add(scene.discovery)
+    backends = scene.discovery.backends
 
-    discoveries.remove("loft-7")
+    scene.discovery.retire()
 
     assert not scene.backends.present
     assert not any(backend.enabled for backend in backends)
-    await discoveries.close()
+
+
+async def test_a_name_that_is_removed_is_not_looked_at_again() -> None:
+    scene = Scene("10.0.0.1")
+    discoveries = Discoveries(0.001, logging.getLogger("test"))
+    discoveries.add(scene.discovery)
+    assert discoveries.find("loft-7") is scene.discovery
+    while not scene.names.asked:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+
+    discoveries.remove(scene.discovery)
+    asked = len(scene.names.asked)
+    await asyncio.sleep(0.01)
+
+    assert len(scene.names.asked) == asked
+    assert discoveries.find("loft-7") is None
+    assert list(discoveries) == []
 
 
 def test_over_tls_the_name_is_verified_and_not_the_address() -> None:

@@ -1,0 +1,224 @@
+"""The backends of a new configuration take the place of others, all or none of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any, cast
+
+import pytest
+
+from wsgw_core.api import BackendContext, ConfigurationError, Counter, Options
+from wsgw_core.api.registry import Registration
+from wsgw_core.components import BackendComponent
+from wsgw_core.config.upstream_options import BackendEntry
+from wsgw_core.pool.backend_exchange import BackendExchange
+from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.discovery import Discoveries, Discovery
+from wsgw_core.pool.open_backends import OpenBackends
+
+
+class PigeonOptions(Options):
+    url: str
+    feed: str = "corn"
+
+
+class Pigeons:
+    """A backend that tells whether it is open."""
+
+    def __init__(self, options: PigeonOptions, _context: BackendContext) -> None:
+        self.options = options
+        self.is_open = False
+
+    async def open(self) -> None:
+        if self.options.feed == "none":
+            raise ConfigurationError("no feed")
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
+
+
+def component(url: str, backend_id: str, feed: str = "corn") -> BackendComponent:
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
+    entry = BackendEntry(url=url, id=backend_id)
+    return BackendComponent(
+        entry, registration, PigeonOptions(url=entry.plain_url or "", feed=feed)
+    )
+
+
+def plain(backend_id: str, feed: str = "corn") -> BackendComponent:
+    return component("pigeon://loft:7", backend_id, feed)
+
+
+def named(backend_id: str, feed: str = "corn") -> BackendComponent:
+    return component("dns+pigeon://lofts:7", backend_id, feed)
+
+
+def no_context(_backend_id: str) -> BackendContext:
+    return cast("BackendContext", None)
+
+
+class Scene:
+    """The backends of a gateway, and a name whose addresses the test tells."""
+
+    def __init__(self) -> None:
+        logger = logging.getLogger("test")
+        self.pool = BackendPool()
+        self.backends = OpenBackends(self.pool, no_context, logger)
+        self.discoveries = Discoveries(60, logger)
+        self.addresses: Collection[str] = ()
+        self.drained: list[str] = []
+
+    async def resolve(self, _host: str | None, _port: int | None) -> Collection[str]:
+        return self.addresses
+
+    def drain(self, backend: PooledBackend) -> None:
+        self.drained.append(backend.id)
+        backend.enabled = False
+
+    def discovery(self, component: BackendComponent) -> Discovery:
+        return Discovery(
+            component,
+            self.backends,
+            self.resolve,
+            lambda backend_id: self.drain(self.at(backend_id)),
+            timeout=1,
+            failures=Counter("failures", ""),
+            logger=logging.getLogger("test"),
+        )
+
+    async def prepare(
+        self, new: list[BackendComponent], gone: list[BackendComponent]
+    ) -> BackendExchange:
+        exchange = BackendExchange(self.backends, self.discoveries, new, gone)
+        await exchange.prepare(no_context, self.discovery)
+        return exchange
+
+    async def exchange(self, *new: BackendComponent, gone: list[BackendComponent]) -> None:
+        exchange = await self.prepare(list(new), gone)
+        exchange.carry_out(self.drain)
+
+    def at(self, backend_id: str) -> PooledBackend:
+        backend = self.pool.find(backend_id)
+        assert backend is not None
+        return backend
+
+    @property
+    def offered(self) -> list[str]:
+        return [backend.id for backend in self.pool.backends]
+
+
+async def test_new_ones_take_the_place_of_those_of_their_id() -> None:
+    scene = Scene()
+    old = [plain("blue"), plain("green")]
+    await scene.exchange(*old, gone=[])
+    blue = scene.at("blue")
+
+    await scene.exchange(plain("blue", "peas"), gone=old)
+
+    assert scene.offered == ["blue"]
+    assert scene.at("blue") is not blue
+    assert scene.drained == ["green"]
+
+
+async def test_what_cannot_open_changes_nothing_and_leaves_nothing_open() -> None:
+    scene = Scene()
+    old = [plain("blue")]
+    await scene.exchange(*old, gone=[])
+    scene.addresses = ("10.0.0.1",)
+    before = scene.pool.backends
+
+    with pytest.raises(ConfigurationError, match="no feed"):
+        await scene.prepare([plain("red"), named("all"), plain("blue", "none")], old)
+
+    assert scene.pool.backends == before
+    assert list(scene.discoveries) == []
+    await scene.backends.close()
+
+
+@pytest.mark.parametrize("make", [plain, named])
+async def test_what_operators_have_disabled_stays_so(make: Any) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(make("loft"), gone=[])
+    disabled = scene.offered[0]
+    scene.at(disabled).enabled = False
+
+    await scene.exchange(make("loft", "peas"), gone=[make("loft")])
+
+    assert not scene.at(disabled).enabled
+    assert all(backend.enabled for backend in scene.pool.backends if backend.id != disabled)
+
+
+async def test_what_was_disabled_since_its_address_was_gone_is_back_with_its_address() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(named("loft"), gone=[])
+    scene.at("loft-10-0-0-1").active = 1
+    scene.addresses = ()
+    [discovery] = scene.discoveries
+    await discovery.look()
+    assert not scene.at("loft-10-0-0-1").enabled
+    scene.addresses = ("10.0.0.1",)
+
+    await scene.exchange(named("loft", "peas"), gone=[named("loft")])
+
+    assert scene.at("loft-10-0-0-1").enabled
+
+
+@pytest.mark.parametrize("new", [plain("loft"), named("loft"), plain("all-10-0-0-1")])
+@pytest.mark.parametrize("present", [plain("loft"), named("loft")])
+async def test_a_new_entry_with_the_id_of_one_that_stays_is_refused(
+    new: BackendComponent, present: BackendComponent
+) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(present, named("all"), gone=[])
+    before = scene.pool.backends
+
+    with pytest.raises(ConfigurationError, match=f"there is a backend '{new.id}' already"):
+        await scene.exchange(new, gone=[])
+
+    assert scene.pool.backends == before
+    assert len(list(scene.discoveries)) == 1 + present.entry.discovered
+
+
+async def test_a_new_entry_may_have_the_id_of_what_leaves() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(named("loft"), plain("blue"), gone=[])
+
+    await scene.exchange(
+        plain("loft-10-0-0-1"), plain("loft"), named("blue"), gone=[named("loft"), plain("blue")]
+    )
+
+    assert scene.offered == ["loft-10-0-0-1", "loft", "blue-10-0-0-1"]
+
+
+async def test_an_address_whose_id_another_new_entry_has_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+
+    await scene.exchange(named("loft"), plain("loft-10-0-0-1"), gone=[])
+
+    assert scene.offered == ["loft-10-0-0-1", "loft-10-0-0-2"]
+    assert "loft-10-0-0-1: cannot be added while another backend has this id" in caplog.text
+    await scene.backends.close()
+
+
+async def test_an_operator_may_have_removed_before_what_is_gone() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(named("loft"), plain("blue"), gone=[])
+    [discovery] = scene.discoveries
+    scene.discoveries.remove(discovery)
+    for backend in scene.pool.backends:
+        scene.backends.remove(backend)
+
+    await scene.exchange(plain("green"), gone=[named("loft"), plain("blue")])
+
+    assert scene.offered == ["green"]
+    await scene.backends.close()
