@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from .api import ConfigurationError
-from .components import BackendComponent, resolve_components
+from .aside import aside
+from .components import BackendComponent, Entries, resolve_components
 from .config.gateway_config import GatewayConfig
 from .config.problems import Origins, validation_problems
 from .config.references import file_problems
 from .config.sources import repair_urls
-from .plugin_loader import Plugins
+from .plugin_loader import Plugins, import_plugin
 
 _PLACE = "upstream.backends[0]"
 
 
-def resolve_backend(entry: Any, plugins: Plugins) -> BackendComponent:
+async def resolve_backend(entry: Any, plugins: Plugins) -> BackendComponent:
     """Find the kind of a backend's entry, and have its keys checked.
 
     Args:
         entry: plain data, as the configuration's `upstream.backends` has it.
-        plugins: those of the gateway; no other is loaded.
+        plugins: those of the gateway; one that is installed joins them when the entry needs it.
 
     Raises:
         ConfigurationError: with all problems.
@@ -36,18 +38,25 @@ def resolve_backend(entry: Any, plugins: Plugins) -> BackendComponent:
     problems = repair_urls(data, origins)
     try:
         config = GatewayConfig.model_validate(data)
+        await _load_plugins(config, plugins, origins)
         components = resolve_components(config, plugins)
         problems += file_problems(config, components, origins)
     except ValidationError as error:
         problems += validation_problems(error, GatewayConfig, origins, ())
     except ConfigurationError as error:
         problems += error.problems
-    else:
-        if config.upstream.backends[0].discovered:
-            problems.append("url: names are looked up only for backends of the configuration")
     if problems:
         raise ConfigurationError([_without_place(problem) for problem in problems])
     return components.backends[0]
+
+
+async def _load_plugins(config: GatewayConfig, plugins: Plugins, origins: Origins) -> None:
+    for required in Entries.of(config).required_plugins(origins):
+        if plugins.backends.find(required.name) is not None:
+            continue
+        imported = await aside(partial(import_plugin, required))
+        if plugins.backends.find(required.name) is None:  # nobody else has been quicker
+            plugins.register(imported.plugin, imported.source, imported.promised)
 
 
 def _without_place(problem: str) -> str:

@@ -32,11 +32,15 @@ _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class BackendComponent:
-    """One backend: its entry in the configuration, its kind and the checked options of its kind."""
+    """One backend: its entry in the configuration, its kind and the checked options of its kind.
+
+    One that was found by a name has the id of the name's entry as `discovered_by`.
+    """
 
     entry: BackendEntry
     registration: Registration[BackendFactory]
     options: Options
+    discovered_by: str = ""
 
     @property
     def id(self) -> str:
@@ -63,6 +67,7 @@ class BackendComponent:
             self,
             entry=self.entry.model_copy(update=entry),
             options=self.options.model_copy(update=changed),
+            discovered_by=self.id,
         )
 
 

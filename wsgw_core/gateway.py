@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -146,13 +147,8 @@ class Gateway:
         if listener is None or admission is None or opener is None:
             raise RuntimeError("the gateway is not started")
         old = self._config
-        exchange = BackendExchange(
-            self._backends,
-            self._discoveries,
-            *backend_changes((old, self._components), (config, components)),
-        )
-        await exchange.prepare(
-            lambda backend_id: self._settings.backend_context(backend_id, config), self._discovery
+        exchange = await self._prepare_exchange(
+            config, *backend_changes((old, self._components), (config, components))
         )
         try:
             if not opener.accepting:
@@ -255,6 +251,8 @@ class Gateway:
         self._resources.callback(delay.stop)
         self._steering = Steering(
             self._backends,
+            self._discoveries,
+            self._open_backend,
             self._resolve_backend if self._components.plugins is not None else None,
             self.sessions,
             [SteeredFrontend(self._frontend_id(), opener)],
@@ -272,9 +270,28 @@ class Gateway:
             wsbalancers=config.server.enable_instrumentation,
         )
 
-    def _resolve_backend(self, entry: Any) -> BackendComponent:
+    async def _resolve_backend(self, entry: Any) -> BackendComponent:
         assert self._components.plugins is not None  # noqa: S101 - for the type checker
-        return resolve_backend(entry, self._components.plugins)
+        return await resolve_backend(entry, self._components.plugins)
+
+    async def _open_backend(self, component: BackendComponent) -> None:
+        exchange = await self._prepare_exchange(self._config, [component], [])
+        if not self.ready:
+            exchange.discard()
+            raise ConfigurationError("the gateway is stopping")
+        exchange.carry_out(self._drains.begin)
+
+    async def _prepare_exchange(
+        self,
+        config: GatewayConfig,
+        new: Sequence[BackendComponent],
+        gone: Sequence[BackendComponent],
+    ) -> BackendExchange:
+        exchange = BackendExchange(self._backends, self._discoveries, new, gone)
+        await exchange.prepare(
+            lambda backend_id: self._settings.backend_context(backend_id, config), self._discovery
+        )
+        return exchange
 
     def _frontend_id(self) -> str:
         frontend = self._config.server.frontend

@@ -70,6 +70,15 @@ class InstalledPlugin:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class ImportedPlugin:
+    """A plugin that can be registered; see `Plugins.register`."""
+
+    plugin: object
+    source: str
+    promised: tuple[str, ...]
+
+
 class Plugins:
     """The plugins of one gateway and what they registered. Nothing is shared between instances."""
 
@@ -191,10 +200,21 @@ def load_usable_plugins(kinds: Iterable[str | RequiredPlugin]) -> tuple[Plugins,
             by_target.setdefault(entry_point.value, (entry_point, []))[1].append(one)
     for entry_point, wanted in by_target.values():
         try:
-            _import_and_register(plugins, entry_point, wanted)
+            imported = _import(entry_point, wanted)
+            plugins.register(imported.plugin, imported.source, imported.promised)
         except PluginError as error:
             problems += [wanted[0].problem(problem) for problem in error.problems]
     return plugins, problems
+
+
+def import_plugin(required: RequiredPlugin) -> ImportedPlugin:
+    """Import the plugin that provides a kind or URL scheme; may be called in any thread.
+
+    Raises:
+        PluginError: there is none, or it cannot be imported.
+    """
+    entry_point = _find_entry_point(required, metadata.entry_points(group=ENTRY_POINT_GROUP))
+    return _import(entry_point, [required])
 
 
 def installed_plugins() -> list[InstalledPlugin]:
@@ -238,15 +258,13 @@ def _find_entry_point(
     return next(iter(found.values()))
 
 
-def _import_and_register(
-    plugins: Plugins, entry_point: metadata.EntryPoint, wanted: list[RequiredPlugin]
-) -> None:
+def _import(entry_point: metadata.EntryPoint, wanted: Iterable[RequiredPlugin]) -> ImportedPlugin:
     source = "plugin {} of {} {}".format(entry_point.value, *_distribution_of(entry_point))
     try:
         plugin = entry_point.load()
     except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
         raise PluginError(f"{source}: cannot be imported: {_one_line(error)}") from error
-    plugins.register(plugin, source, [one.name for one in wanted])
+    return ImportedPlugin(plugin, source, tuple(one.name for one in wanted))
 
 
 def _distribution_of(entry_point: metadata.EntryPoint) -> tuple[str, str]:

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from .api import ConfigurationError
+from .aside import aside
 from .components import Components
 from .config.gateway_config import GatewayConfig
 from .config.loading import Configuration
@@ -117,13 +117,7 @@ class Reloading:
                 self._logger.exception("reload: failed, nothing was changed")
 
     async def _reload(self) -> list[str]:
-        loop = asyncio.get_running_loop()
-        # Files are read and plugins imported: clients must not wait for that.
-        aside = ThreadPoolExecutor(1)
-        try:
-            loaded = await loop.run_in_executor(aside, self._load)
-        finally:
-            aside.shutdown(wait=False)
+        loaded = await aside(self._load)  # clients must not wait for that
         waiting = await self._gateway.reload(loaded.config, loaded.components)
         server = loaded.config.server
         set_up_logging(server.logging_level, server.logging_format)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .api import ConfigurationError
 from .components import BackendComponent
 from .pool.backend_pool import PooledBackend
+from .pool.discovery import Discoveries
 from .pool.open_backends import OpenBackends
 from .relay.drain import Drains
 from .relay.session import Session
@@ -54,7 +55,10 @@ class Steering:
     """All that the admin API knows of a gateway. To be used on the gateway's loop.
 
     Args:
-        backends: opened, with the means to open more.
+        backends: opened.
+        discoveries: find more of them by names.
+        open_backend: opens one and offers it, or begins to look for those of a name; raises
+            ConfigurationError.
         resolve: checks a backend's entry as a file would hold it, and finds its kind; raises
             ConfigurationError. None: backends cannot be added.
         sessions: all sessions.
@@ -64,10 +68,12 @@ class Steering:
         stopping: tells whether the gateway is about to end.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that there is to steer
         self,
         backends: OpenBackends,
-        resolve: Callable[[Any], BackendComponent] | None,
+        discoveries: Discoveries,
+        open_backend: Callable[[BackendComponent], Awaitable[None]],
+        resolve: Callable[[Any], Awaitable[BackendComponent]] | None,
         sessions: SessionTable,
         frontends: Iterable[SteeredFrontend],
         drains: Drains,
@@ -76,6 +82,8 @@ class Steering:
         stopping: Callable[[], bool],
     ) -> None:
         self._backends = backends
+        self._discoveries = discoveries
+        self._open_backend = open_backend
         self._resolve = resolve
         self.sessions = sessions
         self.frontends: Mapping[str, SteeredFrontend] = {each.id: each for each in frontends}
@@ -100,8 +108,16 @@ class Steering:
         """Return what a backend was made of."""
         return self._backends.component_of(backend)
 
-    async def add_backend(self, entry: Any) -> PooledBackend:
-        """Open a backend and offer it to sessions.
+    def find_component(self, backend_id: str) -> BackendComponent | None:
+        """Return what a backend was made of, or those of a name are made of."""
+        backend = self.find_backend(backend_id)
+        if backend is not None:
+            return self.component_of(backend)
+        discovery = self._discoveries.find(backend_id)
+        return discovery.component if discovery is not None else None
+
+    async def add_backend(self, entry: Any) -> None:
+        """Open a backend and offer it to sessions, or begin to look for the backends of a name.
 
         Args:
             entry: as the configuration's `upstream.backends` has it.
@@ -114,22 +130,37 @@ class Steering:
             raise NotSupported
         if self._stopping():
             raise ConfigurationError("the gateway is stopping")
-        component = self._resolve(entry)
-        url = component.entry.url
-        if url is not None and any(
-            self.component_of(each).entry.url == url for each in self.backends
-        ):
+        component = await self._resolve(entry)
+        present = [self.component_of(each) for each in self.backends]
+        present += [discovery.component for discovery in self._discoveries]
+        if component.entry.url in {each.entry.url for each in present} - {None}:
             raise ConfigurationError("url already exists")
-        try:
-            return await self._backends.add(component)
-        except ValueError as error:
-            raise ConfigurationError("id already exists") from error
+        if component.id in {each.id for each in present}:
+            raise ConfigurationError("id already exists")
+        await self._open_backend(component)
 
-    def remove_backend(self, backend: PooledBackend) -> None:
+    def remove_backend(self, backend_id: str) -> bool:
         """Offer a backend no more, and have its sessions move to others.
 
-        Where failover is switched off, its sessions end instead: clients see 1001.
+        The id of an entry with a name stands for all of its backends, and ends the search for more.
+        Where failover is switched off, the sessions end instead: clients see 1001.
+
+        Returns:
+            False when there is nothing of this id.
         """
+        backend = self.find_backend(backend_id)
+        if backend is not None:
+            self._remove(backend)
+            return True
+        discovery = self._discoveries.find(backend_id)
+        if discovery is None:
+            return False
+        self._discoveries.remove(discovery)
+        for backend in discovery.backends:
+            self._remove(backend)
+        return True
+
+    def _remove(self, backend: PooledBackend) -> None:
         leaving = self._sessions_of(backend)
         if self._failover:
             self._backends.remove(backend, _move(leaving, backend.id))

@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from wsgw_core.api import BackendRegistry, Options, PluginError, ValveRegistry, hookimpl
-from wsgw_core.plugin_loader import Plugins, RequiredPlugin, installed_plugins, load_plugins
+from wsgw_core.plugin_loader import (
+    Plugins,
+    RequiredPlugin,
+    import_plugin,
+    installed_plugins,
+    load_plugins,
+)
 
 Install = Callable[..., None]
 
@@ -356,6 +362,19 @@ def test_one_plugin_cannot_be_registered_twice() -> None:
 
     assert "is registered already" in problem_of(plugins, once)
     assert plugins.backends.kinds() == ("a",)
+
+
+def test_an_imported_plugin_can_be_registered_beside_others(install: Install) -> None:
+    install("acme", {"carrier": "acme_plugin", "pigeon": "acme_plugin"}, GOOD)
+    plugins = Plugins()
+    plugins.register(plugin(lambda registry: registry.add("mule", Fast, make)), "one")
+
+    imported = import_plugin(RequiredPlugin("pigeon", "scheme"))
+    assert plugins.backends.kinds() == ("mule",)
+    plugins.register(imported.plugin, imported.source, imported.promised)
+
+    assert plugins.backends.kinds() == ("mule", "carrier")
+    assert imported.source == "plugin acme_plugin of acme 1.2"
 
 
 def test_two_gateways_share_no_plugins() -> None:

@@ -55,6 +55,7 @@ class TestBackends:
         assert row == {
             "url": blue.url,
             "id": "blue",
+            "discoveredBy": "",
             "activeConnections": 1,
             "enabled": True,
             "tripped": False,
@@ -127,7 +128,8 @@ class TestBackends:
             ('{"url": "ws://a:1", "id": "a b"}', "id: found 'a b'"),
             ('{"url": "ws://a:1", "id": "blue"}', "id already exists"),
             ('{"url": "ws://a:1", "breaker-threshold": 0}', "breaker-threshold"),
-            ('{"url": "dns+ws://a:1"}', "names are looked up only"),
+            ('{"url": "dns+ws://a"}', "a name and a port"),
+            ('{"url": "dns+ws://a:1", "id": "green"}', "id already exists"),
             ('{"url": "wss://a:1", "tls": {"ca": "/no/such.pem"}}', "/no/such.pem"),
         ],
     )

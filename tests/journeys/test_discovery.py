@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 import pytest
@@ -12,10 +13,15 @@ from wsgw_core.components import resolve_components
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.plugin_loader import load_plugins
 
-from .conftest import StartGateway
+from .admin_operator import NO_ACTION, SUCCESS
+from .conftest import StartAdmin, StartGateway
 from .eventually import until
+from .scripted_backend import ScriptedBackend
 
 NAME = "backends.example"
+
+
+PROMPT = {"resolve-interval": "20ms"}
 
 
 class Addresses:
@@ -23,9 +29,11 @@ class Addresses:
 
     def __init__(self) -> None:
         self.now: Collection[str] = ()
+        self.asked = 0
 
     async def __call__(self, host: str | None, _port: int | None) -> Collection[str]:
         assert host == NAME
+        self.asked += 1
         return self.now
 
 
@@ -117,6 +125,102 @@ async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
         for _ in range(4):
             async with connect(gateway.url) as client:
                 assert await reached(client) == "127.0.0.2"
+
+
+async def test_an_operator_adds_a_name_and_removes_it_again(
+    start_gateway: StartGateway,
+    start_admin: StartAdmin,
+    backend: ScriptedBackend,
+    addresses: Addresses,
+) -> None:
+    one, port = await listen("127.0.0.1")
+    two, _ = await listen("127.0.0.2", port)
+    upstream = {"backends": [{"id": "spare", "url": backend.url}], **PROMPT}
+    gateway = await start_gateway(upstream=upstream)
+    operator = await start_admin(gateway)
+    entry = json.dumps({"id": "all", "url": f"dns+ws://{NAME}:{port}", "ping-time": "7s"})
+
+    async def present() -> dict[str, str]:
+        rows = await operator.get("/backend/list")
+        return {row["id"]: row["discoveredBy"] for row in rows}
+
+    async with one, two:
+        addresses.now = ("127.0.0.1",)
+        assert await operator.post("/backend/add", data=entry) == SUCCESS
+        assert await present() == {"spare": "", "all-127-0-0-1": "all"}
+        config = await operator.get("/backend/config/all")
+        assert (config["url"], config["ping-time"]) == (f"dns+ws://{NAME}:{port}", "7s")
+        again = await operator.post("/backend/add", data=entry)
+        assert again == {"result": "failed", "reason": "url already exists"}
+        other = json.dumps({"id": "all", "url": "ws://127.0.0.1:1"})
+        again = await operator.post("/backend/add", data=other)
+        assert again == {"result": "failed", "reason": "id already exists"}
+
+        await operator.post("/backend/disable/spare")
+        async with connect(gateway.url) as client:
+            assert await reached(client) == "127.0.0.1"
+            addresses.now = ("127.0.0.1", "127.0.0.2")
+            await until(lambda: gateway.gateway.steering.find_backend("all-127-0-0-2"))
+            await operator.post("/backend/enable/spare")
+
+            assert await operator.post("/backend/delete/all") == SUCCESS
+
+            assert await present() == {"spare": ""}
+            moved = await backend.connection()
+            await client.send("to the spare one")
+            heard = [await moved.recv()]
+            if heard == ["where"]:  # was not acknowledged yet
+                heard = [await moved.recv()]
+            assert heard == ["to the spare one"]
+        assert await operator.get("/backend/config/all") == {}
+        assert await operator.post("/backend/delete/all") == NO_ACTION
+        asked = addresses.asked
+        assert await operator.post("/backend/add", data=entry) == SUCCESS
+        assert addresses.asked == asked + 1  # nobody else has asked meanwhile
+    assert gateway.count("resolutions_failed") == 0
+
+
+async def test_a_name_may_be_added_before_it_has_addresses(
+    start_gateway: StartGateway,
+    start_admin: StartAdmin,
+    backend: ScriptedBackend,
+    addresses: Addresses,
+) -> None:
+    upstream = {"backends": [{"url": backend.url}], **PROMPT}
+    gateway = await start_gateway(upstream=upstream)
+    operator = await start_admin(gateway)
+    entry = json.dumps({"url": f"dns+ws://{NAME}:7"})
+
+    assert await operator.post("/backend/add", data=entry) == SUCCESS
+    addresses.now = ("127.0.0.9",)
+
+    steering = gateway.gateway.steering
+    await until(lambda: steering.find_backend("backends-example-7-127-0-0-9"))
+
+
+async def test_an_address_waits_for_an_id_that_an_operator_has_given(
+    start_gateway: StartGateway,
+    start_admin: StartAdmin,
+    backend: ScriptedBackend,
+    addresses: Addresses,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    addresses.now = ("127.0.0.8",)
+    upstream = {"backends": [{"id": "all", "url": f"dns+ws://{NAME}:7"}], **PROMPT}
+    gateway = await start_gateway(upstream=upstream)
+    operator = await start_admin(gateway)
+    entry = json.dumps({"id": "all-127-0-0-9", "url": backend.url})
+    assert await operator.post("/backend/add", data=entry) == SUCCESS
+
+    addresses.now = ("127.0.0.8", "127.0.0.9")
+    asked = addresses.asked
+    await until(lambda: addresses.asked > asked + 5)
+    told = [one for one in caplog.records if "another backend has this id" in one.getMessage()]
+    assert len(told) == 1
+
+    assert await operator.post("/backend/delete/all-127-0-0-9") == SUCCESS
+    steering = gateway.gateway.steering
+    await until(lambda: steering.find_backend("all-127-0-0-9"))
 
 
 async def test_a_session_leaves_for_another_address_when_its_own_dies(

@@ -20,12 +20,12 @@ def backend_config(component: BackendComponent) -> dict[str, Any]:
     entry = component.entry
     own = _plain(component.options)
     config = {
+        **own,
         "url": entry.url or "",
         "id": component.id,
         "kind": component.registration.kind,
         "breaker-threshold": entry.breaker_threshold,
         "priority": entry.priority,
-        **own,
     }
     return {key: masked(value, key) for key, value in config.items()}
 

@@ -24,11 +24,13 @@ class BackendCalls:
 
     async def list(self, _request: web.Request) -> web.Response:
         """Answer with all backends."""
+        of = self._steering.component_of
         return answer(
             [
                 {
-                    "url": backend_config(self._steering.component_of(each))["url"],
+                    "url": backend_config(of(each))["url"],
                     "id": each.id,
+                    "discoveredBy": of(each).discovered_by,
                     "activeConnections": each.active,
                     "enabled": each.enabled,
                     "tripped": each.breaker.tripped,
@@ -56,10 +58,8 @@ class BackendCalls:
 
     async def config(self, request: web.Request) -> web.Response:
         """Answer with a backend's configuration; with nothing in it when it is unknown."""
-        backend = self._steering.find_backend(request.match_info["id"])
-        if backend is None:
-            return answer({})
-        return answer(backend_config(self._steering.component_of(backend)))
+        component = self._steering.find_component(request.match_info["id"])
+        return answer({} if component is None else backend_config(component))
 
     async def disable(self, request: web.Request) -> web.Response:
         """Give a backend no new sessions."""
@@ -112,9 +112,6 @@ class BackendCalls:
         return success()
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Remove a backend, and move its sessions."""
-        backend = self._steering.find_backend(request.match_info["id"])
-        if backend is None:
-            return no_action_required()
-        self._steering.remove_backend(backend)
-        return success()
+        """Remove a backend, or all of a name, and move their sessions."""
+        removed = self._steering.remove_backend(request.match_info["id"])
+        return success() if removed else no_action_required()

@@ -40,13 +40,19 @@ _FAILED = "failed"
 
 CALLS = (
     Call("backends.list", "GET", "/backend/list", "read", "all backends", "backends"),
-    Call("backends.add", "POST", "/backend/add", "operate", "open a backend and offer it"),
+    Call(
+        "backends.add",
+        "POST",
+        "/backend/add",
+        "operate",
+        "open a backend and offer it, or all that are found by a name",
+    ),
     Call(
         "backends.config",
         "GET",
         "/backend/config/{id}",
         "read",
-        "the configuration of a backend",
+        "the configuration of a backend, or of those that are found by a name",
         "config",
         "an empty object",
     ),
@@ -96,7 +102,7 @@ CALLS = (
         "POST",
         "/backend/delete/{id}",
         "operate",
-        "remove a backend, and move its sessions to others",
+        "remove a backend, or all that are found by a name, and move their sessions to others",
         unknown=_NO_ACTION,
     ),
     Call("sessions.list", "GET", "/session/list", "read", "all sessions", "sessions"),

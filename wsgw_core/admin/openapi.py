@@ -34,6 +34,7 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
         _object(
             url=_STRING,
             id=_STRING,
+            discoveredBy=_STRING,
             activeConnections=_COUNT,
             enabled=_FLAG,
             tripped=_FLAG,

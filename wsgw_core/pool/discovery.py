@@ -74,6 +74,9 @@ class Discovery:
         timeout: bound of one resolution, in seconds.
         failures: counts resolutions that failed.
         logger: for changes and failures.
+
+    Attributes:
+        component: see above.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class Discovery:
         failures: Counter,
         logger: logging.Logger,
     ) -> None:
-        self._component = component
+        self.component = component
         self._backends = backends
         self._resolve = resolve
         self._begin_drain = drain
@@ -103,7 +106,7 @@ class Discovery:
     @property
     def id(self) -> str:
         """The id of the entry that has the name."""
-        return self._component.id
+        return self.component.id
 
     @property
     def backends(self) -> tuple[PooledBackend, ...]:
@@ -133,7 +136,7 @@ class Discovery:
             ConfigurationError: one cannot work as configured.
         """
         for address in await self._addresses() or ():
-            component = self._component.at_address(address)
+            component = self.component.at_address(address)
             context = make_context(component.id)
             self._prepared[address] = await self._backends.prepare(component, context)
 
@@ -175,18 +178,18 @@ class Discovery:
             self._drain(address)
 
     async def _addresses(self) -> Collection[str] | None:
-        name = self._component.entry.name_to_resolve
+        name = self.component.entry.name_to_resolve
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._resolve(*name)
         except (OSError, TimeoutError, UnicodeError) as error:
             self._failures.value += 1
             why = str(error) or f"no answer within {self._timeout:g} s"
-            self._warn("backend %s: cannot be resolved: %s", self._component.id, why)
+            self._warn("backend %s: cannot be resolved: %s", self.component.id, why)
             return None
 
     async def _add(self, address: str) -> None:
-        component = self._component.at_address(address)
+        component = self.component.at_address(address)
         if self._backends.has(component.id):
             self._wait(address, component.id)
             return

@@ -381,6 +381,11 @@ async def test_a_name_that_is_removed_is_not_looked_at_again() -> None:
     assert list(discoveries) == []
 
 
+def test_a_backend_tells_which_entry_it_was_found_by() -> None:
+    assert component().discovered_by == ""
+    assert component().at_address("10.0.0.1").discovered_by == "loft-7"
+
+
 def test_over_tls_the_name_is_verified_and_not_the_address() -> None:
     plain = component("dns+pigeons://joe:x@loft:7/").at_address("10.0.0.1")
     given = component("dns+pigeons://loft:7", tls=TlsClientOptions(server_name="other", ca="/x"))
