@@ -44,6 +44,9 @@ from wsgw_core.relay.session_state import mermaid
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
+# Its sections and lists have the keys of those for the whole gateway.
+ROUTE = "routes[]"
+
 # For the keys whose models do not say it themselves.
 MEANINGS = {
     "server.frontend.address": "where clients connect",
@@ -52,7 +55,6 @@ MEANINGS = {
     "server.reconnect-header": "header with the value `1` that tells a backend of a session"
     " that it is not its first; dropped when a client sends it",
     "server.logging-level": "records of this level and above go to stderr",
-    "upstream.backends": "the backends; at least one",
     "upstream.backends[].kind": "the kind; by default the scheme of `url` stands for it",
     "upstream.backends[].id": "the name for operators; by default host and port of `url`",
     "upstream.backends[].url": "where it is; the kind says what it must look like",
@@ -99,8 +101,12 @@ def type_text(field: FieldInfo) -> str:
         text = "size"
     elif parse_address in readers or annotation is Address:
         text = "address"
-    elif get_origin(annotation) is Literal:
-        text = " or ".join(f"`{value}`" for value in get_args(annotation))
+    elif get_origin(choice := without_none(annotation)) is Literal:
+        text = " or ".join(f"`{value}`" for value in get_args(choice))
+    elif model_in(annotation) is not None:
+        text = "section"
+    elif get_origin(annotation) is dict:
+        text = "section of texts"
     elif (item := item_type(without_none(annotation))) is not None:
         text = "list of " + ("sections" if model_in(item) else item_text(item))
     else:
@@ -141,7 +147,7 @@ def default_text(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default, readers = field.default, validators(field)
-    if default is None or default == ():
+    if default in (None, (), {}):
         return "none"
     text = str(default)
     if parse_duration in readers:
@@ -163,6 +169,9 @@ def sections(
     below: list[tuple[type[BaseModel], str]] = []
     for name, field in model.model_fields.items():
         key = f"{path}.{field.alias or name}".lstrip(".")
+        if path == ROUTE:
+            keys.append((key, field))
+            continue
         if (section := model_in(field.annotation)) is not None:
             below.append((section, key))
             continue

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from .api import ConfigurationError
 from .aside import aside
-from .components import BackendComponent, Entries, resolve_components
+from .components import BackendComponent, resolve_components
+from .config.entries import Entries
 from .config.gateway_config import GatewayConfig
 from .config.problems import Origins, validation_problems
 from .config.references import file_problems

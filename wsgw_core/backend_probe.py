@@ -28,12 +28,12 @@ def probe_backends(config: GatewayConfig, components: Components) -> dict[str, s
 async def _probe_all(config: GatewayConfig, components: Components) -> dict[str, str]:
     backends: list[BackendComponent] = []
     answers: dict[str, str] = {}
-    for component in components.backends:
+    for component in components.all_backends:
         if not component.entry.discovered:
             backends.append(component)
             continue
         try:
-            async with asyncio.timeout(config.failover.dial_timeout):
+            async with asyncio.timeout(config.groups[component.group].dial_timeout):
                 addresses = await system_addresses(*component.entry.name_to_resolve)
         except (OSError, TimeoutError, UnicodeError) as error:
             answers[component.id] = str(error) or "its name was not resolved in time"
@@ -45,12 +45,13 @@ async def _probe_all(config: GatewayConfig, components: Components) -> dict[str,
 
 
 async def _probe(config: GatewayConfig, component: BackendComponent) -> str:
-    bound = config.failover.dial_timeout
+    failover = config.groups[component.group]
+    bound = failover.dial_timeout
     context = BackendContext(
         backend_id=component.id,
         clock=asyncio.get_running_loop(),
         limits=config.limits.for_plugins(),
-        ping_timeout=config.failover.ping_timeout,
+        ping_timeout=failover.ping_timeout,
         logger=_log.getChild(component.id),
         metrics=Metrics(),
         read_batch=ReadBatch(),

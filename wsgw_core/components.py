@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
@@ -21,10 +20,11 @@ from .api.registry import (
     ValveFactory,
 )
 from .config.address import id_from_address
+from .config.entries import Entries
 from .config.gateway_config import GatewayConfig
 from .config.problems import KeyPath, Origins, known_keys, model_in, validation_problems
 from .config.secrets import with_secrets
-from .config.upstream_options import BackendEntry, ComponentEntry, Entry, ValveEntry
+from .config.upstream_options import BackendEntry, Entry
 from .plugin_loader import Plugins, RequiredPlugin
 
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
@@ -34,12 +34,15 @@ _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
 class BackendComponent:
     """One backend: its entry in the configuration, its kind and the checked options of its kind.
 
-    One that was found by a name has the id of the name's entry as `discovered_by`.
+    Attributes:
+        group: the backends that it can stand in for; see `RouteOptions.group`.
+        discovered_by: the id of the entry by whose name it was found, if it was.
     """
 
     entry: BackendEntry
     registration: Registration[BackendFactory]
     options: Options
+    group: str = ""
     discovered_by: str = ""
 
     @property
@@ -98,60 +101,25 @@ class GateComponent:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What a gateway is made of, in the order of the configuration."""
+    """What a gateway is made of, in the order of the configuration.
+
+    Attributes:
+        backends, valves, listeners, gates: those of the gateway, or of one of its routes.
+        routes: what belongs to each route alone.
+        plugins: for backends that are added later.
+    """
 
     backends: tuple[BackendComponent, ...]
     valves: tuple[ValveComponent, ...] = ()
     listeners: tuple[ListenerComponent, ...] = ()
     gates: tuple[GateComponent, ...] = ()
-    plugins: Plugins | None = None  # for backends that are added later
+    routes: tuple[Components, ...] = ()
+    plugins: Plugins | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """The entries of a configuration, each with its key path."""
-
-    backends: Sequence[tuple[KeyPath, BackendEntry]]
-    valves: Sequence[tuple[KeyPath, ValveEntry]] = ()
-    listeners: Sequence[tuple[KeyPath, ComponentEntry]] = ()
-    gates: Sequence[tuple[KeyPath, ComponentEntry]] = ()
-
-    @classmethod
-    def of(cls, config: GatewayConfig) -> Entries:
-        """Return all entries of a configuration."""
-        return cls(
-            _numbered(("upstream", "backends"), config.upstream.backends),
-            _numbered(("valves",), config.valves),
-            _numbered(("listeners",), config.listeners),
-            _numbered(("gates",), config.gates),
-        )
-
-    @classmethod
-    def usable_in(cls, data: Mapping[str, Any]) -> Entries:
-        """Return those entries of data for a configuration that are well-formed themselves."""
-        upstream = data.get("upstream")
-        backends = upstream.get("backends") if isinstance(upstream, dict) else None
-        return cls(
-            _usable(("upstream", "backends"), backends, BackendEntry),
-            _usable(("valves",), data.get("valves"), ValveEntry),
-            _usable(("listeners",), data.get("listeners"), ComponentEntry),
-            _usable(("gates",), data.get("gates"), ComponentEntry),
-        )
-
-    def required_plugins(self, origins: Origins) -> tuple[RequiredPlugin, ...]:
-        """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
-        required: dict[str, RequiredPlugin] = {}
-        for path, backend in self.backends:
-            naming: Literal["kind", "scheme"] = "kind" if backend.kind else "scheme"
-            place = origins.place((*path, "kind" if backend.kind else "url"))
-            one = RequiredPlugin(backend.kind_or_scheme, naming, place)
-            required.setdefault(one.name, one)
-        others: tuple[tuple[KeyPath, Entry], ...] = (*self.valves, *self.listeners, *self.gates)
-        for path, entry in others:
-            kind = entry.kind or ""
-            place = origins.place((*path, "kind"))
-            required.setdefault(kind, RequiredPlugin(kind, "kind", place))
-        return tuple(required.values())
+    @property
+    def all_backends(self) -> tuple[BackendComponent, ...]:
+        """The backends of all groups."""
+        return (*self.backends, *(one for route in self.routes for one in route.backends))
 
 
 def required_plugins(config: GatewayConfig) -> tuple[RequiredPlugin, ...]:
@@ -186,27 +154,8 @@ def resolve_entries(
         origins: where the configuration's values come from, for messages.
         missing: kinds and schemes that are known not to be provided, which is not told again.
     """
-    resolver = _Resolver(origins, missing)
-    components = Components(
-        backends=tuple(
-            BackendComponent(entry, registration, options)
-            for entry, registration, options in resolver.resolve(entries.backends, plugins.backends)
-        ),
-        valves=tuple(
-            ValveComponent(registration, options, entry.on_error)
-            for entry, registration, options in resolver.resolve(entries.valves, plugins.valves)
-        ),
-        listeners=tuple(
-            ListenerComponent(registration, options)
-            for _, registration, options in resolver.resolve(entries.listeners, plugins.listeners)
-        ),
-        gates=tuple(
-            GateComponent(registration, options)
-            for _, registration, options in resolver.resolve(entries.gates, plugins.gates)
-        ),
-        plugins=plugins,
-    )
-    return components, resolver.problems
+    resolver = _Resolver(plugins, origins, missing)
+    return replace(resolver.components(entries), plugins=plugins), resolver.problems
 
 
 _EntryT = TypeVar("_EntryT", bound=Entry)
@@ -215,12 +164,37 @@ _EntryT = TypeVar("_EntryT", bound=Entry)
 class _Resolver:
     """Resolves one section after the other and gathers what is wrong with any."""
 
-    def __init__(self, origins: Origins, missing: Collection[str]) -> None:
+    def __init__(self, plugins: Plugins, origins: Origins, missing: Collection[str]) -> None:
         self.problems: list[str] = []
+        self._plugins = plugins
         self._origins = origins
         self._missing = missing
 
-    def resolve(
+    def components(self, entries: Entries) -> Components:
+        plugins = self._plugins
+        return Components(
+            backends=tuple(
+                BackendComponent(entry, registration, options, entries.group)
+                for entry, registration, options in self._resolve(
+                    entries.backends, plugins.backends
+                )
+            ),
+            valves=tuple(
+                ValveComponent(registration, options, entry.on_error)
+                for entry, registration, options in self._resolve(entries.valves, plugins.valves)
+            ),
+            listeners=tuple(
+                ListenerComponent(registration, options)
+                for _, registration, options in self._resolve(entries.listeners, plugins.listeners)
+            ),
+            gates=tuple(
+                GateComponent(registration, options)
+                for _, registration, options in self._resolve(entries.gates, plugins.gates)
+            ),
+            routes=tuple(map(self.components, entries.routes)),
+        )
+
+    def _resolve(
         self, entries: Iterable[tuple[KeyPath, _EntryT]], registry: Registry[_FactoryT]
     ) -> list[tuple[_EntryT, Registration[_FactoryT], Options]]:
         resolved = []
@@ -281,15 +255,3 @@ def _given(entry: Entry, model: type[Options]) -> dict[str, Any]:
     if isinstance(entry, BackendEntry) and entry.url is not None and "url" in model.model_fields:
         given["url"] = entry.plain_url
     return given
-
-
-def _numbered(section: KeyPath, entries: Sequence[_EntryT]) -> list[tuple[KeyPath, _EntryT]]:
-    return [((*section, number), entry) for number, entry in enumerate(entries)]
-
-
-def _usable(section: KeyPath, items: Any, model: type[_EntryT]) -> list[tuple[KeyPath, _EntryT]]:
-    usable = []
-    for number, item in enumerate(items) if isinstance(items, list) else ():
-        with suppress(ValidationError):
-            usable.append(((*section, number), model.model_validate(item)))
-    return usable

@@ -154,11 +154,12 @@ async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) ->
 def _tell_start(
     addresses: tuple[Address, ...], admin: tuple[Address, ...], components: Components
 ) -> None:
-    count = len(components.backends)
+    count = len(components.all_backends)
     where = ", ".join(map(str, addresses))
     _tell(f"listening on {where}, {count} backend{'' if count == 1 else 's'}")
-    for backend in components.backends:
-        _log.info("backend %s of kind %s", backend.id, backend.registration.kind)
+    for backend in components.all_backends:
+        whose = f" of route {backend.group}" if backend.group else ""
+        _log.info("backend %s%s of kind %s", backend.id, whose, backend.registration.kind)
     _log.info("admin API on %s", ", ".join(map(str, admin)) or "no address: it is switched off")
 
 

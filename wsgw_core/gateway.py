@@ -64,17 +64,11 @@ class Gateway:
         self._pool = BackendPool()
         self._read_batch = ReadBatch()
         self._settings = SessionSettings(
-            self._pool,
-            config.failover,
-            self.sessions,
-            self._read_batch,
-            self.metrics,
-            self.counters,
-            self._logger,
+            self._pool, self.sessions, self._read_batch, self.metrics, self.counters, self._logger
         )
         self._backends = OpenBackends(
             self._pool,
-            lambda backend_id: self._settings.backend_context(backend_id, self._config),
+            lambda component: self._settings.backend_context(component, self._config),
             self._logger,
         )
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
@@ -100,12 +94,13 @@ class Gateway:
         try:
             self._resources.push_async_callback(self._backends.close)
             self._resources.push_async_callback(self._discoveries.close)
-            for component in self._components.backends:
+            backends = self._components.all_backends
+            for component in backends:
                 if not component.entry.discovered:
                     await self._backends.add(component)
-            named = [each for each in self._components.backends if each.entry.discovered]
+            named = [each for each in backends if each.entry.discovered]
             await self._discoveries.start([self._discovery(each) for each in named])
-            opener = SessionOpener(*self._settings.gates_and_environment(config, self._components))
+            opener = SessionOpener(self._settings.routes(config, self._components), self.counters)
             self._opener = opener
             self._admission = make_admission(config, self.counters, clock, self._logger)
             self._tls = self._server_tls(config)
@@ -153,7 +148,7 @@ class Gateway:
         try:
             if not opener.accepting:
                 raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
-            gates, environment = self._settings.gates_and_environment(config, components)
+            routes = self._settings.routes(config, components)
             tls = self._tls
             if tls is not None and config.server.frontend.tls != old.server.frontend.tls:
                 tls = self._server_tls(config) or tls
@@ -161,13 +156,12 @@ class Gateway:
             exchange.discard()
             raise
         # Nothing can fail from here on, and nobody comes between.
-        exchange.carry_out(self._drains.begin)
-        opener.serve_by(gates, environment)
-        self._settings.apply(config.failover)
+        exchange.carry_out(self._drains.begin, config.groups)
+        opener.serve_by(routes)
+        self._settings.apply(config)
         settings = self._handshake_settings(config, opener, admission)
         admission.trust(settings.proxies)
         listener.serve_by(settings, tls)
-        self.steering.allow_failover(config.failover.enabled)
         if self._tls is not None and tls is not self._tls:
             self._tls.close()
         self._tls, self._config, self._components = tls, config, components
@@ -257,7 +251,7 @@ class Gateway:
             self.sessions,
             [SteeredFrontend(self._frontend_id(), opener)],
             self._drains,
-            failover=config.failover.enabled,
+            routes=lambda: opener.routes,
             stopping=lambda: not opener.accepting,
         )
         self._exposition = Exposition(
@@ -266,6 +260,7 @@ class Gateway:
             self._pool,
             self.sessions,
             self._steering.frontends,
+            routes=lambda: opener.routes,
             waiting_dials=lambda: self.waiting_dials,
             wsbalancers=config.server.enable_instrumentation,
         )
@@ -276,9 +271,10 @@ class Gateway:
 
     async def _open_backend(self, component: BackendComponent) -> None:
         exchange = await self._prepare_exchange(self._config, [component], [])
-        if not self.ready:
+        if not self.ready or component.group not in self._config.groups:
             exchange.discard()
-            raise ConfigurationError("the gateway is stopping")
+            why = "its route is gone" if self.ready else "the gateway is stopping"
+            raise ConfigurationError(why)
         exchange.carry_out(self._drains.begin)
 
     async def _prepare_exchange(
@@ -289,7 +285,7 @@ class Gateway:
     ) -> BackendExchange:
         exchange = BackendExchange(self._backends, self._discoveries, new, gone)
         await exchange.prepare(
-            lambda backend_id: self._settings.backend_context(backend_id, config), self._discovery
+            lambda component: self._settings.backend_context(component, config), self._discovery
         )
         return exchange
 

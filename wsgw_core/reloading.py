@@ -123,7 +123,7 @@ class Reloading:
         set_up_logging(server.logging_level, server.logging_format)
         for key in waiting:
             self._logger.warning("reload: %s: the new value waits for the next start", key)
-        self._logger.warning("reload: done, %d backends", len(loaded.components.backends))
+        self._logger.warning("reload: done, %d backends", len(loaded.components.all_backends))
         return waiting
 
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from .api import BackendContext, HandshakeGate, Metrics, PluginContext, ReadBatch
-from .components import Components
+from .api import (
+    BackendContext,
+    HandshakeGate,
+    Metrics,
+    PluginContext,
+    ReadBatch,
+    SessionListener,
+)
+from .components import BackendComponent, Components, GateComponent, ValveComponent
 from .config.failover_options import FailoverOptions
 from .config.gateway_config import GatewayConfig
+from .config.route_options import RouteOptions
 from .metrics.counters import GatewayCounters
 from .pool.backend_group import BackendGroup
 from .pool.backend_pool import BackendPool
 from .pool.dial_gates import DialGates
 from .pool.dialler import Dialler
 from .relay.environment import RelayEnvironment
+from .relay.routes import Route, Routes
 from .relay.session_table import SessionTable
 from .relay.suspect_turns import SuspectTurns
 
@@ -24,7 +33,6 @@ class SessionSettings:
 
     Args:
         pool: the backends.
-        failover: of the first configuration; see `apply`.
         table: all sessions.
         read_batch, metrics, counters, logger: of the gateway.
     """
@@ -32,7 +40,6 @@ class SessionSettings:
     def __init__(
         self,
         pool: BackendPool,
-        failover: FailoverOptions,
         table: SessionTable,
         read_batch: ReadBatch,
         metrics: Metrics,
@@ -40,7 +47,7 @@ class SessionSettings:
         logger: logging.Logger,
     ) -> None:
         self._pool = pool
-        self._dial_gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
+        self._dial_gates: dict[str, DialGates] = {}  # by the backends' group
         self._suspect_turns = SuspectTurns()
         self._table = table
         self._read_batch = read_batch
@@ -51,53 +58,100 @@ class SessionSettings:
     @property
     def waiting_dials(self) -> int:
         """Dials that wait for others of the same backend to end."""
-        return self._dial_gates.waiting
+        return sum(gates.waiting for gates in self._dial_gates.values())
 
-    def apply(self, failover: FailoverOptions) -> None:
+    def apply(self, config: GatewayConfig) -> None:
         """Bound the dials of all sessions as another configuration says."""
-        self._dial_gates.change(failover.max_concurrent_dials, failover.dial_spacing)
+        groups = config.groups
+        self._dial_gates = {
+            group: gates for group, gates in self._dial_gates.items() if group in groups
+        }
+        for group, gates in self._dial_gates.items():
+            gates.change(groups[group].max_concurrent_dials, groups[group].dial_spacing)
 
-    def backend_context(self, backend_id: str, config: GatewayConfig) -> BackendContext:
+    def backend_context(self, component: BackendComponent, config: GatewayConfig) -> BackendContext:
         """Return what the plugin of a backend is given."""
         return BackendContext(
-            backend_id=backend_id,
+            backend_id=component.id,
             clock=asyncio.get_running_loop(),
             limits=config.limits.for_plugins(),
-            ping_timeout=config.failover.ping_timeout,
-            logger=self._logger.getChild(backend_id),
+            ping_timeout=config.groups[component.group].ping_timeout,
+            logger=self._logger.getChild(component.id),
             metrics=self._metrics,
             read_batch=self._read_batch,
         )
 
-    def gates_and_environment(
-        self, config: GatewayConfig, components: Components
-    ) -> tuple[list[HandshakeGate], RelayEnvironment]:
-        """Return what new sessions are opened with; see SessionOpener."""
-        clock = asyncio.get_running_loop()
-        context = PluginContext(clock, self._logger, self._metrics)
-        environment = RelayEnvironment(
-            clock=clock,
-            failover=config.failover,
+    def routes(self, config: GatewayConfig, components: Components) -> Routes:
+        """Return what new sessions are opened with."""
+        context = PluginContext(asyncio.get_running_loop(), self._logger, self._metrics)
+        listeners = tuple(
+            listener.registration.factory(listener.options, context)
+            for listener in components.listeners
+        )
+        if not config.routes:
+            gates = _made(components.gates, context)
+            environment = self._environment(config, None, components.valves, listeners)
+            return Routes([Route(None, gates, environment)])
+        shared = any(options.gates is None for options in config.routes)
+        shared_gates = _made(components.gates, context) if shared else ()
+        return Routes(
+            [
+                Route(
+                    options,
+                    shared_gates if options.gates is None else _made(own.gates, context),
+                    self._environment(
+                        config,
+                        options,
+                        components.valves if options.valves is None else own.valves,
+                        listeners,
+                    ),
+                )
+                for options, own in zip(config.routes, components.routes, strict=True)
+            ]
+        )
+
+    def _environment(
+        self,
+        config: GatewayConfig,
+        route: RouteOptions | None,
+        valves: tuple[ValveComponent, ...],
+        listeners: tuple[SessionListener, ...],
+    ) -> RelayEnvironment:
+        failover, group, policy = config.failover, "", config.upstream.policy
+        if route is not None:
+            failover, group = route.failover_over(failover), route.group
+            policy = route.policy or policy
+        return RelayEnvironment(
+            clock=asyncio.get_running_loop(),
+            route=route.id if route is not None else "",
+            failover=failover,
             limits=config.limits,
             drain=config.drain,
             reconnect_header=config.server.reconnect_header,
             dialler=Dialler(
-                BackendGroup(self._pool, config.upstream.policy),
-                self._dial_gates,
-                config.failover.retry_statuses,
+                BackendGroup(self._pool, group, policy),
+                self._gates_of(group, config.groups[group]),
+                failover.retry_statuses,
                 self._counters,
                 self._logger,
             ),
-            valves=components.valves,
-            listeners=tuple(
-                listener.registration.factory(listener.options, context)
-                for listener in components.listeners
-            ),
+            valves=valves,
+            listeners=listeners,
             table=self._table,
             suspect_turns=self._suspect_turns,
             read_batch=self._read_batch,
             counters=self._counters,
             logger=self._logger,
         )
-        gates = [gate.registration.factory(gate.options, context) for gate in components.gates]
-        return gates, environment
+
+    def _gates_of(self, group: str, failover: FailoverOptions) -> DialGates:
+        if group not in self._dial_gates:
+            gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
+            self._dial_gates[group] = gates
+        return self._dial_gates[group]
+
+
+def _made(
+    components: tuple[GateComponent, ...], context: PluginContext
+) -> tuple[HandshakeGate, ...]:
+    return tuple(each.registration.factory(each.options, context) for each in components)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .api import ConfigurationError
@@ -13,6 +13,7 @@ from .pool.backend_pool import PooledBackend
 from .pool.discovery import Discoveries
 from .pool.open_backends import OpenBackends
 from .relay.drain import Drains
+from .relay.routes import Routes
 from .relay.session import Session
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
@@ -64,7 +65,7 @@ class Steering:
         sessions: all sessions.
         frontends: where clients come in.
         drains: empties backends.
-        failover: whether sessions may move from one backend to another.
+        routes: returns those of the configuration.
         stopping: tells whether the gateway is about to end.
     """
 
@@ -78,7 +79,7 @@ class Steering:
         frontends: Iterable[SteeredFrontend],
         drains: Drains,
         *,
-        failover: bool,
+        routes: Callable[[], Routes],
         stopping: Callable[[], bool],
     ) -> None:
         self._backends = backends
@@ -88,12 +89,8 @@ class Steering:
         self.sessions = sessions
         self.frontends: Mapping[str, SteeredFrontend] = {each.id: each for each in frontends}
         self._drains = drains
-        self._failover = failover
+        self._routes = routes
         self._stopping = stopping
-
-    def allow_failover(self, allowed: bool) -> None:
-        """Say anew whether sessions may move from one backend to another."""
-        self._failover = allowed
 
     @property
     def backends(self) -> tuple[PooledBackend, ...]:
@@ -116,24 +113,28 @@ class Steering:
         discovery = self._discoveries.find(backend_id)
         return discovery.component if discovery is not None else None
 
-    async def add_backend(self, entry: Any) -> None:
+    async def add_backend(self, entry: Any, group: str = "") -> None:
         """Open a backend and offer it to sessions, or begin to look for the backends of a name.
 
         Args:
             entry: as the configuration's `upstream.backends` has it.
+            group: the id of a route that has backends of its own; empty: for all other routes.
 
         Raises:
-            ConfigurationError: the entry cannot be used, or its id or URL exists already.
+            ConfigurationError: the entry cannot be used, its id or URL exists already, or nobody
+                would use it.
             NotSupported: this gateway was made without plugins to choose from.
         """
         if self._resolve is None:
             raise NotSupported
         if self._stopping():
             raise ConfigurationError("the gateway is stopping")
-        component = await self._resolve(entry)
+        component = replace(await self._resolve(entry), group=group)
+        self._check_group(group)
         present = [self.component_of(each) for each in self.backends]
         present += [discovery.component for discovery in self._discoveries]
-        if component.entry.url in {each.entry.url for each in present} - {None}:
+        urls = {each.entry.url for each in present if each.group == group and each.entry.url}
+        if component.entry.url in urls:
             raise ConfigurationError("url already exists")
         if component.id in {each.id for each in present}:
             raise ConfigurationError("id already exists")
@@ -162,42 +163,35 @@ class Steering:
 
     def _remove(self, backend: PooledBackend) -> None:
         leaving = self._sessions_of(backend)
-        if self._failover:
-            self._backends.remove(backend, _move(leaving, backend.id))
-            return
-        self._backends.remove(backend)
-        for session in leaving:
-            session.close(_GOING_AWAY, "backend was removed")
+        self._backends.remove(backend, _leave(leaving, backend.id))
 
     async def fail_over(self, backend: PooledBackend) -> int:
-        """Move the sessions of a backend; return how many there were.
+        """Move those sessions of a backend that may; return how many there were.
 
         Raises:
-            NotSupported: failover is switched off.
+            NotSupported: failover is switched off for whatever route has this backend.
         """
-        if not self._failover:
-            raise NotSupported
-        leaving = self._sessions_of(backend)
-        await _move(leaving, backend.id)
+        self._check_failover(backend)
+        leaving = [session for session in self._sessions_of(backend) if session.may_fail_over]
+        await _leave(leaving, backend.id)
         return len(leaving)
 
     def drain(self, backend: PooledBackend) -> bool:
         """Empty a backend without haste; False: that is under way already.
 
         Raises:
-            NotSupported: failover is switched off.
+            NotSupported: failover is switched off for whatever route has this backend.
         """
-        if not self._failover:
-            raise NotSupported
+        self._check_failover(backend)
         return self._drains.begin(backend)
 
     def fail_over_session(self, session: Session) -> bool:
         """Move one session; tell whether it leaves a backend.
 
         Raises:
-            NotSupported: failover is switched off.
+            NotSupported: failover is switched off for its route.
         """
-        if not self._failover:
+        if not session.may_fail_over:
             raise NotSupported
         before = session.backend_id
         session.fail_over()
@@ -214,14 +208,42 @@ class Steering:
             reasons.append("no backend is enabled, healthy and not tripped")
         return reasons
 
+    def unserved_routes(self) -> list[str]:
+        """Return the ids of the routes none of whose backends is enabled, healthy and not tripped.
+
+        The gateway can be ready all the same: other routes are served.
+        """
+        pool = self._backends.pool
+        return [
+            route.id for route in self._routes() if route.id and not pool.is_usable(route.group)
+        ]
+
+    def _check_group(self, group: str) -> None:
+        groups = {route.group for route in self._routes()}
+        if group in groups:
+            return
+        own = ", ".join(sorted(groups - {""}))
+        if not group:
+            raise ConfigurationError(f"each route has backends of its own: give a route of {own}")
+        raise ConfigurationError(
+            f"no route {group!r} has backends of its own" + (f"; these have: {own}" if own else "")
+        )
+
+    def _check_failover(self, backend: PooledBackend) -> None:
+        if not self._routes().may_fail_over(backend.group):
+            raise NotSupported
+
     def _sessions_of(self, backend: PooledBackend) -> list[Session]:
         return [session for session in self.sessions if session.backend_id == backend.id]
 
 
-async def _move(sessions: list[Session], backend_id: str) -> None:
-    """Have sessions leave a backend, some in each turn of the loop."""
+async def _leave(sessions: list[Session], backend_id: str) -> None:
+    """Have sessions leave a backend, some in each turn of the loop; those that may not, end."""
     for number, session in enumerate(sessions, 1):
         if session.backend_id == backend_id:  # not lost or ended meanwhile
-            session.fail_over()
+            if session.may_fail_over:
+                session.fail_over()
+            else:
+                session.close(_GOING_AWAY, "backend was removed")
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)

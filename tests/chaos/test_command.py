@@ -132,6 +132,16 @@ async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path
     assert row["failovers"] >= 2
 
 
+async def test_a_gateway_with_routes_cannot_be_drilled(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(yaml.safe_dump({"routes": [{"id": "a", "backends": [{"url": "ws://a:1"}]}]}))
+
+    status, _, err = await drill("-c", str(file), variables={})
+
+    assert status == 2
+    assert err == ("wsgw: routes: the drill plays the backends of a gateway without routes only\n")
+
+
 async def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     backends = [{"id": "blue", "url": "ws://localhost:1"}, {"id": "x", "url": "wss://localhost:2"}]

@@ -17,7 +17,8 @@ from wsgw_core.api import (
     ValveRegistry,
     hookimpl,
 )
-from wsgw_core.components import Entries, resolve_components, resolve_entries
+from wsgw_core.components import resolve_components, resolve_entries
+from wsgw_core.config.entries import Entries
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import Origins
 from wsgw_core.plugin_loader import Plugins, RequiredPlugin
@@ -250,6 +251,71 @@ def test_well_formed_entries_are_found_in_a_configuration_that_is_wrong(plugins:
     ]
     assert Entries.usable_in({}).required_plugins(Origins()) == ()
     assert Entries.usable_in({"upstream": [5]}).required_plugins(Origins()) == ()
+
+
+def test_what_belongs_to_routes_is_resolved_apart(plugins: Plugins) -> None:
+    components = resolve_components(
+        config(
+            valves=[{"kind": "filter", "speed": 1}],
+            routes=[
+                {
+                    "id": "own",
+                    "paths": ["/own"],
+                    "backends": [{"url": "pigeon://b:1"}, {"url": "dns+pigeon://c:1"}],
+                    "valves": [{"kind": "filter", "speed": 2, "on-error": "discard"}],
+                    "gates": [{"kind": "door", "speed": 3}],
+                },
+                {"id": "rest", "valves": []},
+            ],
+        ),
+        plugins,
+    )
+
+    own, rest = components.routes
+    assert [(one.id, one.group) for one in components.all_backends] == [
+        ("a", ""),
+        ("b-1", "own"),
+        ("c-1", "own"),
+    ]
+    assert own.backends[1].at_address("192.0.2.1").group == "own"
+    assert [(one.options, one.on_error) for one in own.valves] == [
+        (PlainOptions(speed=2), "discard")
+    ]
+    assert [one.options for one in own.gates] == [PlainOptions(speed=3)]
+    assert (rest.backends, rest.valves, rest.gates) == ((), (), ())
+    assert [one.options for one in components.valves] == [PlainOptions(speed=1)]
+
+
+def test_problems_and_plugins_of_routes_are_told_with_their_place(plugins: Plugins) -> None:
+    made = config(
+        routes=[
+            {
+                "id": "own",
+                "backends": [{"url": "dove://b:1"}, {"url": "pigeon://c:1", "ping-tim": 1}],
+                "valves": [{"kind": "x"}],
+                "gates": [{"kind": "door", "speed": "x"}],
+            }
+        ],
+        upstream={},
+    )
+
+    places = [problem.partition(": ")[0] for problem in problems_of(made, plugins)]
+
+    assert places == [
+        "routes[0].backends[0].url",
+        "routes[0].backends[1].ping-tim",
+        "routes[0].valves[0].kind",
+        "routes[0].gates[0].speed",
+    ]
+    assert [one.where for one in Entries.of(made).required_plugins(Origins())] == [
+        "routes[0].backends[0].url",
+        "routes[0].backends[1].url",
+        "routes[0].valves[0].kind",
+        "routes[0].gates[0].kind",
+    ]
+    data: dict[str, Any] = {"routes": [5, {"backends": [{"url": "dove://b:1"}, 6], "gates": 7}]}
+    [required] = Entries.usable_in(data).required_plugins(Origins())
+    assert required == RequiredPlugin("dove", "scheme", "routes[1].backends[0].url")
 
 
 def test_required_plugins_are_the_names_in_the_configuration_each_once() -> None:

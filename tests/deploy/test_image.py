@@ -134,4 +134,4 @@ def test_the_entry_command_tells_what_is_missing(
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 2
-    assert said.startswith("wsgw: upstream: no backend: give one in upstream.backends")
+    assert said.startswith("wsgw: upstream.backends: no backend: give one in upstream.backends")

@@ -59,7 +59,7 @@ def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
 
 
 def components_of(block: Block, blocks: list[Block], folder: Path) -> Components:
-    text = block.text if "upstream:" in block.text else SOME_BACKEND + block.text
+    text = block.text if "backends:" in block.text else SOME_BACKEND + block.text
     file = folder / "block.yaml"
     file.write_text(text, "utf-8")
     config = load_config(file, {})
@@ -71,7 +71,7 @@ def test_configurations_load_and_their_kinds_exist(blocks: list[Block], tmp_path
     found = [block for block in blocks if block.language == "yaml"]
     assert len(found) > 10
     for block in found:
-        assert components_of(block, blocks, tmp_path).backends, block
+        assert components_of(block, blocks, tmp_path).all_backends, block
 
 
 @pytest.mark.usefixtures("example_sources")

@@ -26,6 +26,7 @@ from wsgw_core.cli.main import wsgw
 from wsgw_core.config.admin_token import Role
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import known_keys, model_in
+from wsgw_core.config.route_options import RouteOptions
 from wsgw_core.config.server_options import AdminOptions
 from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.config.wsbalancer_variables import BACKEND_VARIABLES
@@ -138,6 +139,7 @@ def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
         "valves[].on-error",
         "listeners[].kind",
         "gates[].kind",
+        *(f"routes[].{key}" for key in known_keys(RouteOptions)),
     }
 
 

@@ -106,6 +106,16 @@ async def backend(start_backend: StartBackend) -> ScriptedBackend:
 
 
 @pytest.fixture
+async def blue(start_backend: StartBackend) -> ScriptedBackend:
+    return await start_backend()
+
+
+@pytest.fixture
+async def green(start_backend: StartBackend) -> ScriptedBackend:
+    return await start_backend()
+
+
+@pytest.fixture
 async def start_gateway(
     start_backend: StartBackend,  # noqa: ARG001 - so that gateways are stopped before backends
 ) -> AsyncIterator[StartGateway]:

@@ -19,16 +19,6 @@ from .scripted_backend import ScriptedBackend
 
 
 @pytest.fixture
-async def blue(start_backend: StartBackend) -> ScriptedBackend:
-    return await start_backend()
-
-
-@pytest.fixture
-async def green(start_backend: StartBackend) -> ScriptedBackend:
-    return await start_backend()
-
-
-@pytest.fixture
 async def gateway(
     start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
 ) -> RunningGateway:
@@ -62,6 +52,8 @@ class TestBackends:
             "healthy": True,
             "totalConnections": 1,
             "totalFailures": 0,
+            "priority": 1,
+            "route": "",
         }
 
     async def test_config_has_wsbalancers_fields(
@@ -332,6 +324,7 @@ class TestSessions:
                 "msgsReceived": 1,
                 "msgsSent": 2,
                 "state": "relaying",
+                "route": "",
             }
             assert await operator.post(f"/session/abort/{row['id']}") == SUCCESS
             with pytest.raises(ConnectionClosed) as closed:
@@ -395,7 +388,8 @@ class TestFrontends:
 class TestHealth:
     async def test_alive_and_ready(self, operator: Operator) -> None:
         assert await operator.get("/healthz") == {"status": "alive"}
-        assert await operator.get("/readyz") == {"status": "ready", "reasons": []}
+        ready = {"status": "ready", "reasons": [], "unservedRoutes": []}
+        assert await operator.get("/readyz") == ready
 
     async def test_not_ready_and_why(self, gateway: RunningGateway, operator: Operator) -> None:
         for backend_id in ("blue", "green"):
@@ -409,6 +403,7 @@ class TestHealth:
                 "every frontend is paused",
                 "no backend is enabled, healthy and not tripped",
             ],
+            "unservedRoutes": [],
         }
         assert (await operator.call("GET", "/healthz")).status == 200
 

@@ -26,6 +26,10 @@ CHECKS = [content_type_conformance, response_schema_conformance, status_code_con
 DATA = {
     "server": {"frontend": {"address": "127.0.0.1:0"}},
     "upstream": {"backends": [{"id": "blue", "url": "ws://127.0.0.1:1"}]},
+    "routes": [
+        {"id": "0", "paths": ["/0"], "backends": [{"id": "green", "url": "ws://127.0.0.1:2"}]},
+        {"id": "rest"},
+    ],
 }
 
 

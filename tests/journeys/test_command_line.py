@@ -72,6 +72,13 @@ FAKE_PLUGIN = """
     @hookimpl
     def wsgw_register_backends(registry):
         registry.add("fake", FakeOptions, FakeBackend)
+
+    class FakeValveOptions(Options):
+        password: str = ""
+
+    @hookimpl
+    def wsgw_register_valves(registry):
+        registry.add("fake", FakeValveOptions, lambda options, session: None)
 """
 
 
@@ -320,6 +327,58 @@ def test_check_tells_where_each_value_comes_from(fake: Shop) -> None:
     assert sources["hold: 30s"] == "default"
 
 
+def test_check_shows_what_holds_for_each_route_and_where_that_was_said(fake: Shop) -> None:
+    (fake.folder / "secret").write_text("hush\n")
+    file = fake.config(
+        f"""\
+        upstream: {{policy: least-connections, backends: [{{url: "fake://a:1"}}]}}
+        failover: {{hold: 1m, ping-timeout: 7s}}
+        valves:
+          - {{kind: fake, password-file: '{fake.folder / "secret"}'}}
+        routes:
+          - id: own
+            paths: ["/own/**", /x]
+            headers: {{X-Tenant: blue}}
+            failover: {{backoff: 90ms}}
+            backends:
+              - {{url: "fake://b:1", speed: 9}}
+          - id: rest
+            valves: []
+            failover: false
+        """
+    )
+
+    result = fake.run("check", "-c", file, WSGW_ROUTES__0__FAILOVER__STABLE="3s")
+    again = fake.run("check", "-c", fake.config(result.stdout))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    printed = yaml.safe_load(result.stdout)
+    assert yaml.safe_load(again.stdout) == printed
+    Draft202012Validator(json.loads(fake.run("schema").stdout)).validate(printed)
+    own, rest = printed["routes"]
+    assert (own["paths"], own["hosts"], own["headers"]) == (
+        ["/own/**", "/x"],
+        [],
+        {"X-Tenant": "blue"},
+    )
+    assert (own["policy"], own["backends"][0]["speed"]) == ("least-connections", 9)
+    assert own["valves"] == printed["valves"]
+    assert own["failover"] == {**printed["failover"], "backoff": "90ms", "stable": "3s"}
+    assert rest["valves"] == rest["gates"] == []
+    assert (rest["failover"]["enabled"], rest["failover"]["hold"]) == (False, "1m")
+    assert not {"ping-timeout", "dial-spacing"} & rest["failover"].keys()
+    assert not {"backends", "policy"} & rest.keys()
+    of_own = result.stdout.partition("- id: own")[2].partition("- id: rest")[0].splitlines()
+    sources = {line.partition("  # ")[0].strip(): line.partition("  # ")[2] for line in of_own}
+    assert sources["policy: least-connections"] == f"{file}:1"
+    assert sources["speed: 9"] == f"{file}:11"
+    assert sources["hold: 1m"] == sources["ping-timeout: 7s"] == f"{file}:2"
+    assert sources["backoff: 90ms"] == f"{file}:9"
+    assert sources["stable: 3s"] == "WSGW_ROUTES__0__FAILOVER__STABLE"
+    assert sources["max-backoff: 1s"] == "default"
+    assert sources[f"password-file: {fake.folder / 'secret'}"] == f"{file}:4"
+
+
 def test_check_shows_the_file_of_a_secret_instead_of_a_mask(fake: Shop) -> None:
     secret = fake.folder / "secret"
     secret.write_text("hush\n")
@@ -373,6 +432,22 @@ def test_check_probes_the_backends_when_it_is_asked_to(fake: Shop) -> None:
         "wsgw: backend faulty cannot be reached: fault in its plugin: LookupError: out of pigeons",
     ]
     assert result.stderr.count("closing") == 5
+
+
+def test_check_probes_the_backends_of_routes_too(fake: Shop) -> None:
+    file = fake.config(
+        """
+        routes:
+          - {id: a, paths: /a, backends: [{url: "fake://a:1"}]}
+          - {id: b, backends: [{url: "fake://b:1", at-probe: hang}], failover: {dial-timeout: 90ms}}
+        """
+    )
+
+    result = fake.run("check", "-c", file, "--connect")
+
+    assert result.returncode == 1
+    assert "wsgw: backend a-1 can be reached" in result.stderr
+    assert "wsgw: backend b-1 cannot be reached: no answer within 0.09 s" in result.stderr
 
 
 def test_check_succeeds_when_all_backends_can_be_reached(fake: Shop) -> None:

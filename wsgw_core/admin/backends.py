@@ -37,6 +37,8 @@ class BackendCalls:
                     "healthy": each.healthy,
                     "totalConnections": each.total,
                     "totalFailures": each.failures,
+                    "priority": each.priority,
+                    "route": each.group,
                 }
                 for each in self._steering.backends
             ]
@@ -48,8 +50,11 @@ class BackendCalls:
             entry = json.loads(await request.read())
         except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
             return failed("body is not JSON")
+        route = entry.pop("route", "") if isinstance(entry, dict) else ""
+        if not isinstance(route, str):
+            return failed("route: not the id of a route")
         try:
-            await self._steering.add_backend(entry)
+            await self._steering.add_backend(entry, route)
         except ConfigurationError as error:
             return failed("; ".join(error.problems))
         except NotSupported:

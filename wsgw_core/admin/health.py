@@ -25,6 +25,9 @@ class HealthCalls:
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer whether clients should be sent here, and why not."""
         reasons = self._steering.why_not_ready()
-        if reasons:
-            return answer({"status": "not ready", "reasons": reasons}, 503)
-        return answer({"status": "ready", "reasons": []})
+        body = {
+            "status": "not ready" if reasons else "ready",
+            "reasons": reasons,
+            "unservedRoutes": self._steering.unserved_routes(),
+        }
+        return answer(body, 503 if reasons else 200)

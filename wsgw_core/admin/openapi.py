@@ -41,6 +41,8 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
             healthy=_FLAG,
             totalConnections=_COUNT,
             totalFailures=_COUNT,
+            priority=_COUNT,
+            route=_STRING,
         )
     ),
     "config": {"type": "object"},
@@ -53,13 +55,18 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
             msgsReceived=_COUNT,
             msgsSent=_COUNT,
             state=_STRING,
+            route=_STRING,
         )
     ),
     "frontends": _array(_object(id=_STRING, paused=_FLAG)),
     "action": _RESULT,
     "health": {
         "type": "object",
-        "properties": {"status": _STRING, "reasons": _array(_STRING)},
+        "properties": {
+            "status": _STRING,
+            "reasons": _array(_STRING),
+            "unservedRoutes": _array(_STRING),
+        },
         "required": ["status"],
     },
     "openapi": {"type": "object"},
@@ -67,13 +74,15 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
 }
 _BACKEND: dict[str, Any] = {
     "type": "object",
-    "description": "as an entry of `upstream.backends` in the configuration",
+    "description": "as an entry of `upstream.backends` in the configuration; `route`: the id of a"
+    " route that has backends of its own, to which it is added",
     "properties": {
         "url": _STRING,
         "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
         "kind": _STRING,
         "breaker-threshold": {"type": "integer"},
         "priority": {"type": "integer", "minimum": 1},
+        "route": _STRING,
     },
 }
 

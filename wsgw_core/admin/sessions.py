@@ -37,6 +37,7 @@ class SessionCalls:
                     "msgsReceived": session.messages_received,
                     "msgsSent": session.messages_sent,
                     "state": session.state.value,
+                    "route": session.route,
                 }
             )
             if number % _AT_ONCE == 0:

@@ -5,8 +5,9 @@ The models, each with its defaults and descriptions:
 gateway_config      the whole; it holds the others
 server_options      the gateway's own side: clients' and operators' addresses, headers, logs
 upstream_options    backends, and entries of valves, listeners and gates
+route_options       which clients are served by what; route_rules: what must not be said together
 failover_options, drain_options, limit_options, server_tls_options, admin_token
-address, origin_pattern   values that are written as text
+address, origin_pattern, path_pattern, host_pattern   values that are written as text
 
 How they are filled, in this order:
 
@@ -17,6 +18,7 @@ variables, wsbalancer, wsbalancer_variables   values from the environment
 layers      one source over the other
 secrets     values that stand in files of their own
 problems    what is wrong, with its place and the nearest known name
+entries     what plugins have to provide
 references  whether the files named in it can be used
 
 What is done with them:

@@ -40,17 +40,17 @@ def parse_address(value: Any) -> Any:
     return Address(match[1] or match[2], int(match[3]))
 
 
-_TEXT = WithJsonSchema({"type": "string"})  # whatever it is made into
+TEXT = WithJsonSchema({"type": "string"})  # whatever it is made into
 
 
-ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str), _TEXT]
+ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str), TEXT]
 
 
 AllowedOrigin = Annotated[
     OriginPattern,
     BeforeValidator(OriginPattern.parse),
     PlainSerializer(str),
-    _TEXT,
+    TEXT,
 ]
 
 
@@ -72,7 +72,7 @@ def parse_network(value: Any) -> Any:
 
 
 ProxyNetwork = Annotated[
-    IPv4Network | IPv6Network, BeforeValidator(parse_network), PlainSerializer(str), _TEXT
+    IPv4Network | IPv6Network, BeforeValidator(parse_network), PlainSerializer(str), TEXT
 ]
 
 

@@ -43,33 +43,34 @@ def backend_changes(
 ) -> tuple[list[BackendComponent], list[BackendComponent]]:
     """Return the backends that are new or changed, and those that are gone or were changed.
 
-    All are changed when that is what their plugins are told of the rest of the configuration.
+    A backend is changed too when that is what its plugin is told of the rest of the configuration,
+    and when it belongs to another group.
     """
-    (old_config, before), (new_config, now) = old, new
-    if _told(old_config) != _told(new_config):
-        return list(now.backends), list(before.backends)
-    return list(_not_in(now.backends, before.backends)), list(
-        _not_in(before.backends, now.backends)
-    )
+    return list(_not_in(new, old)), list(_not_in(old, new))
 
 
-def _told(config: GatewayConfig) -> tuple[Limits, float]:
-    return config.limits.for_plugins(), config.failover.ping_timeout
+def _told(config: GatewayConfig, group: str) -> tuple[Limits, float]:
+    return config.limits.for_plugins(), config.groups[group].ping_timeout
 
 
 def _not_in(
-    these: tuple[BackendComponent, ...], others: tuple[BackendComponent, ...]
+    these: tuple[GatewayConfig, Components], others: tuple[GatewayConfig, Components]
 ) -> Iterator[BackendComponent]:
-    known = {other.id: other for other in others}
-    for one in these:
+    known = {other.id: other for other in others[1].all_backends}
+    for one in these[1].all_backends:
         other = known.get(one.id)
-        if other is None or not _same(one, other):
+        if (
+            other is None
+            or not _same(one, other)
+            or _told(these[0], one.group) != _told(others[0], other.group)
+        ):
             yield one
 
 
 def _same(one: BackendComponent, other: BackendComponent) -> bool:
     return (
-        one.registration.kind == other.registration.kind
+        one.group == other.group
+        and one.registration.kind == other.registration.kind
         and one.entry.breaker_threshold == other.entry.breaker_threshold
         and one.entry.priority == other.entry.priority
         and one.entry.discovered == other.entry.discovered

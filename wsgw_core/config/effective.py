@@ -10,11 +10,16 @@ from typing import Any
 import yaml
 
 from ..api import Options
+from ..components import Components
 from ..masking import masked
+from .failover_options import FailoverOptions
+from .gateway_config import GatewayConfig
 from .loading import Configuration
 from .problems import KeyPath, known_keys
 from .references import all_options, has_no_effect
-from .upstream_options import Entry
+from .route_options import RouteOptions
+from .route_rules import OF_A_GROUP
+from .upstream_options import Entry, ValveEntry
 
 
 def effective_config(loaded: Configuration) -> str:
@@ -30,20 +35,57 @@ def effective_config(loaded: Configuration) -> str:
 def _plain_config(loaded: Configuration) -> dict[str, Any]:
     config, components = loaded.config, loaded.components
     plain = _plain(config)
-    plain["upstream"]["backends"] = [
-        {
-            "id": one.id,
-            **_entry(one.entry, one.options),
-            "breaker-threshold": one.entry.breaker_threshold,
-            "priority": one.entry.priority,
-        }
-        for one in components.backends
-    ]
-    plain["valves"] = _entries(config.valves, [one.options for one in components.valves])
-    for number, valve in enumerate(config.valves):
-        plain["valves"][number]["on-error"] = valve.on_error
+    plain["upstream"] |= _backends(components)
+    if not components.backends:
+        del plain["upstream"]["backends"]  # an empty list is not allowed
+    plain["valves"] = _valves(config.valves, components)
     plain["listeners"] = _entries(config.listeners, [one.options for one in components.listeners])
     plain["gates"] = _entries(config.gates, [one.options for one in components.gates])
+    plain["routes"] = [
+        _plain_route(config, route, components.routes[number], plain)
+        for number, route in enumerate(config.routes)
+    ]
+    return plain
+
+
+def _plain_route(
+    config: GatewayConfig, route: RouteOptions, own: Components, whole: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a route as it would be written if it had nothing from the whole gateway."""
+    plain = _plain(route)
+    failover = _plain(route.failover_over(config.failover))
+    if route.backends is None:
+        failover = {key: value for key, value in failover.items() if key not in OF_A_GROUP}
+    else:
+        plain |= {"policy": route.policy or config.upstream.policy, **_backends(own)}
+    plain["failover"] = failover
+    plain["valves"] = whole["valves"] if route.valves is None else _valves(route.valves, own)
+    plain["gates"] = (
+        whole["gates"]
+        if route.gates is None
+        else _entries(route.gates, [one.options for one in own.gates])
+    )
+    return {key: plain[key] for key in known_keys(RouteOptions) if key in plain}
+
+
+def _backends(components: Components) -> dict[str, Any]:
+    return {
+        "backends": [
+            {
+                "id": one.id,
+                **_entry(one.entry, one.options),
+                "breaker-threshold": one.entry.breaker_threshold,
+                "priority": one.entry.priority,
+            }
+            for one in components.backends
+        ]
+    }
+
+
+def _valves(entries: Sequence[ValveEntry], components: Components) -> list[dict[str, Any]]:
+    plain = _entries(entries, [one.options for one in components.valves])
+    for valve, entry in zip(plain, entries, strict=True):
+        valve["on-error"] = entry.on_error
     return plain
 
 
@@ -68,6 +110,7 @@ class _Writer:
 
     def __init__(self, loaded: Configuration) -> None:
         self._origins = loaded.origins
+        self._taken_over = dict(_taken_over(loaded.config))
         # Keys that have no effect are worth a line only where somebody has given them.
         self._left_out = {
             (*path, key)
@@ -82,7 +125,8 @@ class _Writer:
         indent = "  " * sum(isinstance(part, str) for part in path)
         for key, value in data.items():
             here = (*path, key)
-            if here in self._left_out:
+            given = self._given_at(here)
+            if given in self._left_out:
                 continue
             if isinstance(value, dict) and value:
                 yield f"{indent}{_scalar(key)}:"
@@ -93,14 +137,37 @@ class _Writer:
                     first, *others = self.lines(item, (*here, number))
                     yield f"{indent}  - {first.lstrip()}"
                     yield from (f"  {line}" for line in others)
-            elif file := self._origins.file(here):
-                yield self._line(f"{indent}{key}-file: {_scalar(file)}", here)
+            elif file := self._origins.file(given):
+                yield self._line(f"{indent}{key}-file: {_scalar(file)}", given)
             else:
-                yield self._line(f"{indent}{_scalar(key)}: {_scalar(value)}", here)
+                yield self._line(f"{indent}{_scalar(key)}: {_scalar(value)}", given)
+
+    def _given_at(self, path: KeyPath) -> KeyPath:
+        """Return where a value is given: there, or for the whole gateway."""
+        for length in range(len(path), 2, -1):
+            if path[:length] in self._taken_over:
+                return self._taken_over[path[:length]] + path[length:]
+        return path
 
     def _line(self, text: str, path: KeyPath) -> str:
         sources = ", ".join(" ".join(source.split()) for source in self._origins.sources(path))
         return f"{text:<48}  # {sources or 'default'}"
+
+
+def _taken_over(config: GatewayConfig) -> Iterator[tuple[KeyPath, KeyPath]]:
+    """Yield the key paths of what routes have from the whole gateway, and where it has them."""
+    for number, route in enumerate(config.routes):
+        path: KeyPath = ("routes", number)
+        if route.policy is None:
+            yield (*path, "policy"), ("upstream", "policy")
+        if route.valves is None:
+            yield (*path, "valves"), ("valves",)
+        if route.gates is None:
+            yield (*path, "gates"), ("gates",)
+        own = route.failover.model_fields_set if route.failover is not None else ()
+        for key, name in known_keys(FailoverOptions).items():
+            if name not in own:
+                yield (*path, "failover", key), ("failover", key)
 
 
 def _scalar(value: Any) -> str:

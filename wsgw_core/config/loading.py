@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..api import ConfigurationError
-from ..components import Components, Entries, resolve_entries
+from ..components import Components, resolve_entries
 from ..plugin_loader import load_usable_plugins
+from .entries import Entries
 from .gateway_config import GatewayConfig
 from .problems import Origins
 from .references import file_problems

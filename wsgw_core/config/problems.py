@@ -198,10 +198,17 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def item_type(annotation: Any) -> Any:
-    """Return the type of the items of a `tuple[T, ...]` or `list[T]` annotation, else None."""
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return get_args(annotation)[0] if get_origin(annotation) in (tuple, list) else None
+    """Return the type of the items of a `tuple[T, ...]` or `list[T]` annotation, else None.
+
+    Also where there may be none: `tuple[T, ...] | None`.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return item_type(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        lists = [found for option in get_args(annotation) if (found := item_type(option))]
+        return lists[0] if len(lists) == 1 else None
+    return get_args(annotation)[0] if origin in (tuple, list) else None
 
 
 def _is_echo(details: ErrorDetails) -> bool:

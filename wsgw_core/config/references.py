@@ -54,13 +54,29 @@ def has_no_effect(field: FieldInfo) -> bool:
 
 def all_options(config: GatewayConfig, components: Components) -> Iterator[tuple[KeyPath, Options]]:
     """Yield every model of a configuration, those of plugins included, with its key path."""
-    sections: tuple[tuple[KeyPath, Sequence[_Component]], ...] = (
-        (("upstream", "backends"), components.backends),
-        (("valves",), components.valves),
-        (("listeners",), components.listeners),
-        (("gates",), components.gates),
-    )
     yield from _models((), config)
+    yield from _models_of(components, (), ("upstream",))
+    for number, route in enumerate(components.routes):
+        path: KeyPath = ("routes", number)
+        yield from _models_of(route, path, path)
+
+
+def _models_of(
+    components: Components, path: KeyPath, upstream: KeyPath
+) -> Iterator[tuple[KeyPath, Options]]:
+    """Yield the models of plugins.
+
+    Args:
+        components: of the gateway, or of one of its routes.
+        path: the key path of what is made of them.
+        upstream: the same for the backends.
+    """
+    sections: tuple[tuple[KeyPath, Sequence[_Component]], ...] = (
+        ((*upstream, "backends"), components.backends),
+        ((*path, "valves"), components.valves),
+        ((*path, "listeners"), components.listeners),
+        ((*path, "gates"), components.gates),
+    )
     for section, entries in sections:
         for number, component in enumerate(entries):
             yield from _models((*section, number), component.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -45,13 +46,25 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
             kinds.append(_kind(definitions[entry.__name__], definitions[name], one, role))
         definitions[f"{role}-entry"] = {"anyOf": kinds or [False]}
     top = definitions.pop(references[GatewayConfig, "validation"]["$ref"].removeprefix(_REF))
-    del top["required"]  # backends may come from variables
     definitions["UpstreamOptions"]["properties"]["backends"]["items"] = _ref("backend")
     for role in ("valve", "listener", "gate"):
         top["properties"][f"{role}s"]["items"] = _ref(role)
+    _complete_routes(definitions)
     for unused in {entry.__name__ for entry, _, _ in roles}:
         del definitions[unused]
     return {"$schema": _DIALECT, **top, "title": "wsgw", "$defs": dict(sorted(definitions.items()))}
+
+
+def _complete_routes(definitions: dict[str, Any]) -> None:
+    """Say what the entries of a route are, and that it has no defaults of its own."""
+    route = definitions["RouteOptions"]["properties"]
+    for role in ("backend", "valve", "gate"):
+        route[f"{role}s"]["anyOf"][0]["items"] = _ref(role)
+    failover = deepcopy(definitions["FailoverOptions"])
+    for key in failover["properties"].values():
+        key.pop("default", None)
+    definitions["route-failover"] = failover
+    route["failover"]["anyOf"][0] = {"$ref": f"{_REF}route-failover"}
 
 
 def _registrations(registry: Registry[Any]) -> list[Registration[Any]]:

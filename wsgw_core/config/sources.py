@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,7 @@ _log = logging.getLogger("wsgw")
 # wsbalancer's README writes `ws:localhost:9090`.
 _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\Z", re.IGNORECASE)
 _MAX_FILE = 4 * 1024 * 1024
-_WITHOUT_BACKEND = {
-    (("upstream",), "is missing"),
-    (("upstream", "backends"), "needs at least 1, found 0"),
-}
+_WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
 _NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
 _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
@@ -83,14 +80,14 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
     problems = [*content.problems, *layers.problems, *unreadable, *repair_urls(data, origins)]
     # What could not be read is missing now, which would be no news.
     known = set(layers.rejected)
-    if not isinstance(content.data, dict):
-        known.add(("upstream",))
+    if not isinstance(content.data, dict) or ("upstream",) in known:
+        known.add(("upstream", "backends"))
     config = None
     try:
         config = GatewayConfig.model_validate(data)
     except ValidationError as error:
         problems += [
-            origins.problem(path, _NO_BACKEND if (path, text) in _WITHOUT_BACKEND else text)
+            origins.problem(path, _NO_BACKEND if (path, text) == _WITHOUT_BACKEND else text)
             for path, text in validation_errors(error, GatewayConfig)
             if path not in known
         ]
@@ -128,12 +125,10 @@ def _read_file(file: Path) -> FileContent:
 def repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
     """Complete URLs of wsbalancer's kind in place; return what is wrong with others."""
     problems = []
-    backends = data.get("upstream", {}).get("backends", [])
-    for number, backend in enumerate(backends):
-        url = backend.get("url") if isinstance(backend, dict) else None
+    for place, backend in _backends_in(data):
+        url, path = backend.get("url") if isinstance(backend, dict) else None, (*place, "url")
         if not isinstance(url, str):
             continue
-        path: KeyPath = ("upstream", "backends", number, "url")
         if match := _URL_WITHOUT_SLASHES.match(url):
             backend["url"] = f"{match[1]}://{match[2]}"
             taken = f"{found_text(url)} is taken for {found_text(backend['url'])}"
@@ -143,3 +138,15 @@ def repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
                 origins.problem(path, f"found {found_text(url)}: no scheme, such as ws://{url}")
             )
     return problems
+
+
+def _backends_in(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the backends of all groups, whatever they are, each with its key path."""
+    groups: list[tuple[KeyPath, Any]] = [(("upstream",), data.get("upstream"))]
+    routes = data.get("routes")
+    if isinstance(routes, list):
+        groups += [(("routes", number), route) for number, route in enumerate(routes)]
+    for path, group in groups:
+        backends = group.get("backends") if isinstance(group, dict) else None
+        for number, backend in enumerate(backends if isinstance(backends, list) else ()):
+            yield (*path, "backends", number), backend

@@ -142,18 +142,14 @@ class UpstreamOptions(Options):
         description="which backend a session gets: each in its turn, or the one with the fewest"
         " connections",
     )
-    backends: tuple[BackendEntry, ...] = Field(default=(), min_length=1, validate_default=True)
+    backends: tuple[BackendEntry, ...] = Field(
+        default=(),
+        min_length=1,
+        description="the backends; at least one, unless each of the `routes` has its own",
+    )
     resolve_interval: Duration = Field(
         default=5.0,
         gt=0,
         description="pause between two looks at the addresses of a name (`dns+ws://name:port`);"
         " also the bound of one look",
     )
-
-    @model_validator(mode="after")
-    def _unique_ids(self) -> UpstreamOptions:
-        ids = [backend.effective_id for backend in self.backends]
-        twice = sorted({name for name in ids if ids.count(name) > 1})
-        if twice:
-            raise ValueError(f"backend id used twice: {', '.join(twice)}")
-        return self

@@ -127,6 +127,8 @@ class ConfiguredGateway:
 
     def __post_init__(self) -> None:
         problems, addresses = [], []
+        if self.config.routes:
+            problems.append("routes: the drill plays the backends of a gateway without routes only")
         for backend in self.config.upstream.backends:
             url = urlsplit(backend.url or "")
             if url.scheme == "ws" and url.hostname:

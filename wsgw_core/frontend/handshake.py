@@ -168,7 +168,7 @@ class ClientHandshake(asyncio.Protocol):
             subprotocols=asked.subprotocols,
             peer=self._client(request),
         )
-        self._task = self._loop.create_task(self._open(handshake, asked))
+        self._task = self._loop.create_task(self._open(handshake, request, asked))
 
     def _for_backend(self, request: RequestHead) -> Headers:
         encrypted = self._transport.get_extra_info("ssl_object") is not None
@@ -192,9 +192,11 @@ class ClientHandshake(asyncio.Protocol):
             return client
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    async def _open(self, handshake: Handshake, asked: WebSocketRequest) -> None:
+    async def _open(
+        self, handshake: Handshake, request: RequestHead, asked: WebSocketRequest
+    ) -> None:
         try:
-            session, headers = await self._settings.opener.open(handshake)
+            session, headers = await self._settings.opener.open(handshake, request.headers)
             try:
                 self._accept(session, headers, asked)
             except BaseException:

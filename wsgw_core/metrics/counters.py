@@ -17,9 +17,10 @@ class GatewayCounters:
     What has labels, or is a duration, is an attribute of another type; `exposition` shows it.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics) -> None:  # noqa: PLR0915 - one a counter
         self.refusals: Counter[int] = Counter()  # handshakes by status
         self.closes: Counter[tuple[str, str]] = Counter()  # by side and code
+        self.route_handshakes: Counter[str] = Counter()  # by the id of the route
         self.unassigned = Traffic()  # messages while their session has no backend
         self.dial_durations = Histogram()
         self.failover_durations = Histogram()
@@ -52,6 +53,9 @@ class GatewayCounters:
         self.refused_max_handshakes_per_second = counter(
             "refused_max_handshakes_per_second",
             "Handshakes refused for `limits.max-handshakes-per-second`.",
+        )
+        self.handshakes_unrouted = counter(
+            "handshakes_unrouted", "Handshakes refused with 404 since no route is for them."
         )
         self.accept_pauses = counter(
             "accept_pauses", "Times no client was accepted for a while, for want of room."

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from .. import __version__
 from ..api import Metrics
 from ..pool.backend_pool import BackendPool
+from ..relay.routes import Routes
 from ..relay.session_state import State
 from ..relay.session_table import SessionTable
 from . import families
@@ -48,11 +49,12 @@ class Exposition:
         pool: its backends.
         sessions: its sessions.
         frontends: by id, whether each is paused.
+        routes: returns those of the configuration.
         waiting_dials: tells how many dials wait for others.
         wsbalancers: whether wsbalancer's metrics are shown too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a gateway has numbers of
         self,
         metrics: Metrics,
         counters: GatewayCounters,
@@ -60,6 +62,7 @@ class Exposition:
         sessions: SessionTable,
         frontends: Mapping[str, Any],
         *,
+        routes: Callable[[], Routes],
         waiting_dials: Callable[[], int],
         wsbalancers: bool,
     ) -> None:
@@ -68,6 +71,7 @@ class Exposition:
         self._pool = pool
         self._sessions = sessions
         self._frontends = frontends
+        self._routes = routes
         self._waiting_dials = waiting_dials
         self._wsbalancers = wsbalancers
         self._process = ProcessCollector(registry=None)
@@ -79,6 +83,7 @@ class Exposition:
         for number, session in enumerate(self._sessions, 1):
             session.count_traffic()
             now.states[session.state.value] += 1
+            now.routes[session.route] += 1
             now.messages += session.unacknowledged
             now.bytes += session.unacknowledged_bytes
             now.unread += session.client_is_held
@@ -112,6 +117,7 @@ class Exposition:
         yield families.UNREAD, [((), now.unread)]
         statuses = {**counters.refusals, 101: counters.sessions.value}
         yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]
+        yield from self._of_routes(now)
         yield families.DIALS, [((), counters.dial_durations)]
         yield families.WAITING_DIALS, [((), self._waiting_dials())]
         yield families.FAILOVERS, [((), counters.failover_durations)]
@@ -126,6 +132,16 @@ class Exposition:
         yield families.TRIPPED, [((each.id,), each.breaker.tripped) for each in backends]
         yield families.TRIPS, [((each.id,), each.breaker.trips) for each in backends]
         yield families.PAUSED, [((name,), each.paused) for name, each in self._frontends.items()]
+
+    def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
+        routes = [route for route in self._routes() if route.id]
+        # Those of routes that a reload has taken away may still be there.
+        ids = sorted({*(route.id for route in routes), *now.routes} - {""})
+        handshakes = self._counters.route_handshakes
+        yield families.ROUTE_SESSIONS, [((each,), now.routes[each]) for each in ids]
+        yield families.ROUTE_HANDSHAKES, [((each.id,), handshakes[each.id]) for each in routes]
+        served = [((each.id,), self._pool.is_usable(each.group)) for each in routes]
+        yield families.ROUTE_SERVED, served
 
     def _traffic(self) -> Iterator[tuple[Family, Iterable[Row]]]:
         total = self._pool.traffic()
@@ -161,6 +177,7 @@ class _Sessions:
 
     def __init__(self) -> None:
         self.states: Counter[str] = Counter()
+        self.routes: Counter[str] = Counter()
         self.messages = 0
         self.bytes = 0
         self.unread = 0

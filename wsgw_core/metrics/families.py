@@ -31,6 +31,19 @@ UNREAD = Family("wsgw_unread_clients", "gauge", "Clients that are not read for n
 HANDSHAKES = Family(
     "wsgw_handshakes", "counter", "Opening handshakes by the status that was answered.", ("status",)
 )
+ROUTE_SESSIONS = Family("wsgw_route_sessions", "gauge", "Sessions by their route.", ("route",))
+ROUTE_HANDSHAKES = Family(
+    "wsgw_route_handshakes",
+    "counter",
+    "Opening handshakes that a route was for, whatever was answered.",
+    ("route",),
+)
+ROUTE_SERVED = Family(
+    "wsgw_route_served",
+    "gauge",
+    "Whether it has a backend that is enabled, healthy and not tripped.",
+    ("route",),
+)
 DIALS = Family(
     "wsgw_dial_duration_seconds", "histogram", "Time until a backend's connection was there."
 )

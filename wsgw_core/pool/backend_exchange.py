@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..api import BackendContext, ConfigurationError
 from ..components import BackendComponent
@@ -18,7 +18,7 @@ class BackendExchange:
         backends: opens and closes them.
         discoveries: looks names up.
         new: to be offered.
-        gone: to be offered no more; those with an id of a new one are replaced by it.
+        gone: to be offered no more; those with id and group of a new one are replaced by it.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class BackendExchange:
 
     async def prepare(
         self,
-        make_context: Callable[[str], BackendContext],
+        make_context: Callable[[BackendComponent], BackendContext],
         make_discovery: Callable[[BackendComponent], Discovery],
     ) -> None:
         """Open the new ones, those of names at all their addresses; nothing is offered yet.
 
         Args:
-            make_context: for the id of a backend.
+            make_context: makes what a backend's factory is given.
             make_discovery: for an entry that has a name.
 
         Raises:
@@ -56,20 +56,23 @@ class BackendExchange:
                     self._named.append(make_discovery(component))
                     await self._named[-1].prepare(make_context)
                 else:
-                    context = make_context(component.id)
+                    context = make_context(component)
                     self._prepared.append(await self._backends.prepare(component, context))
             self._check_ids()
         except BaseException:
             self.discard()
             raise
 
-    def carry_out(self, drain: Callable[[PooledBackend], object]) -> None:
+    def carry_out(
+        self, drain: Callable[[PooledBackend], object], groups: Collection[str] | None = None
+    ) -> None:
         """Offer the new ones instead of those that are gone; to be called right after `prepare`.
 
         Args:
             drain: has the sessions of a backend that nothing replaces move to others.
+            groups: the names of those that there are from now on; None: the same as before.
         """
-        replaced = {component.id for component in self._new}
+        replaced = {(component.id, component.group) for component in self._new}
         leaving = self._discoveries.leaving
         disabled = {  # by operators, and what they want goes on
             pooled.id
@@ -83,10 +86,12 @@ class BackendExchange:
             pooled = None if component.entry.discovered else self._pool.find(component.id)
             if pooled is not None:
                 self._backends.retire(pooled)
-                if component.id not in replaced:
+                if (component.id, component.group) not in replaced:
                     # Those of before a change may still serve somebody too.
                     for each in self._backends.retired(component.id):
                         drain(each)
+        if groups is not None:
+            self._take_out_others(groups, drain)
         for pooled in self._prepared:
             pooled.enabled = pooled.id not in disabled
             self._backends.offer(pooled)
@@ -100,6 +105,19 @@ class BackendExchange:
             self._backends.discard(pooled)
         for discovery in self._named:
             discovery.discard()
+
+    def _take_out_others(
+        self, groups: Collection[str], drain: Callable[[PooledBackend], object]
+    ) -> None:
+        """Take out what operators have added to groups that are gone."""
+        for discovery in self._discoveries:
+            if discovery.component.group not in groups:
+                self._discoveries.remove(discovery)
+                discovery.retire()
+        for pooled in self._pool.backends:
+            if pooled.group not in groups:
+                self._backends.retire(pooled)
+                drain(pooled)
 
     def _check_ids(self) -> None:
         """See whether others have ids of new entries: operators add, and discoveries find some.

@@ -7,7 +7,9 @@ from .backend_pool import BackendPool, PooledBackend
 
 
 class BackendGroup:
-    """Backends that can stand in for each other, in the order in which to try them.
+    """The backends of one group: they can stand in for each other, and no others can.
+
+    They are offered in the order in which to try them.
 
     Backends of a higher priority number are for when none of a lower one can be had. Among those of
     one number the policy decides:
@@ -18,12 +20,14 @@ class BackendGroup:
                         ones, as above
 
     Args:
-        pool: the backends.
+        pool: the backends of all groups.
+        name: of the group; see `RouteOptions.group`.
         policy: see above.
     """
 
-    def __init__(self, pool: BackendPool, policy: Policy = "round-robin") -> None:
+    def __init__(self, pool: BackendPool, name: str = "", policy: Policy = "round-robin") -> None:
         self._pool = pool
+        self._name = name
         self._by_load = policy == "least-connections"
 
     def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
@@ -38,7 +42,9 @@ class BackendGroup:
             last: the one that has just failed; offered after all others.
         """
         offered = [
-            each for each in self._pool.backends if each.enabled and each.breaker.allows(now)
+            each
+            for each in self._pool.backends
+            if each.group == self._name and each.enabled and each.breaker.allows(now)
         ]
         offered.sort(
             key=lambda each: (

@@ -20,10 +20,11 @@ class PooledBackend:
         backend: the plugin's object, opened.
         breaker_threshold: failures in a row after which it is left alone; negative: never.
         logger: told when the breaker trips and closes.
+        group: the name of the backends that it can stand in for.
         priority: those of a higher number are for when none of a lower one can be had.
 
     Attributes:
-        id, backend, breaker, priority: see above.
+        id, backend, breaker, group, priority: see above.
         enabled: whether new connections may be made to it.
         healthy: what the last health checks have found.
         removed: it is not in its pool any more.
@@ -43,6 +44,7 @@ class PooledBackend:
         "dialling",
         "enabled",
         "failures",
+        "group",
         "healthy",
         "id",
         "last_turn",
@@ -59,11 +61,13 @@ class PooledBackend:
         breaker_threshold: int = DEFAULT_BREAKER_THRESHOLD,
         logger: logging.Logger | None = None,
         *,
+        group: str = "",
         priority: int = 1,
     ) -> None:
         self.id = backend_id
         self.backend = backend
         self.breaker = Breaker(breaker_threshold)
+        self.group = group
         self.priority = priority
         self.enabled = True
         self.healthy = True
@@ -131,6 +135,10 @@ class BackendPool:
     def find(self, backend_id: str) -> PooledBackend | None:
         """Return the backend of an id."""
         return self._backends.get(backend_id)
+
+    def is_usable(self, group: str) -> bool:
+        """Tell whether a group has a backend that takes part as it should."""
+        return any(each.usable for each in self.backends if each.group == group)
 
     def add(self, backend: PooledBackend) -> None:
         """Offer a backend from now on.

@@ -126,18 +126,18 @@ class Discovery:
         self._known.clear()
         self._gone.clear()
 
-    async def prepare(self, make_context: Callable[[str], BackendContext]) -> None:
+    async def prepare(self, make_context: Callable[[BackendComponent], BackendContext]) -> None:
         """Resolve the name and open a backend for each address, to `join` or be discarded.
 
         Args:
-            make_context: for the id of a backend.
+            make_context: makes what a backend's factory is given.
 
         Raises:
             ConfigurationError: one cannot work as configured.
         """
         for address in await self._addresses() or ():
             component = self.component.at_address(address)
-            context = make_context(component.id)
+            context = make_context(component)
             self._prepared[address] = await self._backends.prepare(component, context)
 
     def join(self, disabled: Collection[str] = ()) -> None:

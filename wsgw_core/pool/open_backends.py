@@ -19,14 +19,14 @@ class OpenBackends:
 
     Args:
         pool: the pool.
-        make_context: makes what a backend's factory is given, for the backend's id.
+        make_context: makes what a backend's factory is given.
         logger: for faults of plugins.
     """
 
     def __init__(
         self,
         pool: BackendPool,
-        make_context: Callable[[str], BackendContext],
+        make_context: Callable[[BackendComponent], BackendContext],
         logger: logging.Logger,
     ) -> None:
         self.pool = pool
@@ -44,7 +44,7 @@ class OpenBackends:
             ConfigurationError: it cannot work as configured.
             ValueError: there is one of this id.
         """
-        pooled = await self.prepare(component, self._make_context(component.id))
+        pooled = await self.prepare(component, self._make_context(component))
         try:
             self.offer(pooled)
         except BaseException:
@@ -64,6 +64,7 @@ class OpenBackends:
             backend,
             component.entry.breaker_threshold,
             self._logger,
+            group=component.group,
             priority=component.entry.priority,
         )
         try:

@@ -3,6 +3,7 @@
     client socket -> valve chain -> outbox -> connection -> backend
     client socket <- valve chain <----------- link <------- backend
 
+routes         which clients are served by what; the session opener follows them
 session        one client's life: which states it can be in says `session_state`
 outbox         what the client says, on its way: owed, sent, and held back; stops its reading
 ledger         what the backend still owes an acknowledgement for; sent again after a failover

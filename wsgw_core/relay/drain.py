@@ -130,7 +130,7 @@ class Drains:
             self._table,
             asyncio.get_running_loop(),
             self._rate(),
-            others_usable=lambda: any(each.usable for each in self._pool.backends),
+            others_usable=lambda: self._pool.is_usable(backend.group),
             logger=self._logger,
         )
         return True

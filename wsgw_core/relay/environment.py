@@ -1,4 +1,4 @@
-"""What all sessions of one gateway share."""
+"""What all sessions of one route share."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from .suspect_turns import SuspectTurns
 
 @dataclass(frozen=True, slots=True)
 class RelayEnvironment:
-    """Made once by the gateway and given to each session.
+    """Made once for each configuration, and given to each session for its whole life.
 
     Attributes:
         clock: time and timers.
-        failover, limits, drain: of the configuration.
+        route: the id of the route; empty where the gateway has none.
+        failover, limits, drain: of the configuration, the first one with what the route changes.
         reconnect_header: what tells a backend that it is not the session's first.
-        dialler: gives connections.
+        dialler: gives connections to the route's backends.
         valves: to be made for each session, in the order of configuration.
         listeners: told of each session's life, by the announcements.
-        table: all sessions.
+        table: all sessions of the gateway.
         suspect_turns: keeps suspicious messages apart.
         read_batch: gathers what a replay writes.
         counters, logger: of the gateway.
     """
 
     clock: Clock
+    route: str
     failover: FailoverOptions
     limits: LimitOptions
     drain: DrainOptions

@@ -201,7 +201,7 @@ class Session:
         if close.abnormal or not flushing:  # else it has answered ours
             environment.counters.count_close("backend", close.code)
         owing = bool(self._ledger) or not flushing
-        if close.abnormal and owing and environment.failover.enabled:
+        if close.abnormal and owing and self.may_fail_over:
             environment.counters.failovers.value += 1
             self._look_for_another(lost)
             self._end_if_poisoned()
@@ -231,7 +231,7 @@ class Session:
         """
         environment = self._environment
         movable = self._state is State.RELAYING and self._outbox.is_flowing
-        if not movable or self._client.end is None or not environment.failover.enabled:
+        if not movable or self._client.end is None or not self.may_fail_over:
             return False
         self._state = after(self._state, Event.MOVE_PLANNED)
         self._outbox.hold_back()
@@ -454,6 +454,16 @@ class Session:
     def backend_id(self) -> str | None:
         """The id of this backend."""
         return self._link.backend.id if self._link is not None else None
+
+    @property
+    def route(self) -> str:
+        """The id of its route; empty where the gateway has none."""
+        return self._environment.route
+
+    @property
+    def may_fail_over(self) -> bool:
+        """Whether it may leave a backend for another."""
+        return self._environment.failover.enabled
 
     @property
     def client_is_held(self) -> bool:

@@ -1,15 +1,17 @@
-"""Opens sessions: asks the gates, dials the first backend."""
+"""Opens sessions: chooses the route, asks its gates, dials the first backend."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import secrets
-from collections.abc import Sequence
 
-from ..api import BackendDeclined, Handshake, HandshakeGate, Headers, Refusal
+from websockets.datastructures import Headers as RequestHeaders
+
+from ..api import BackendDeclined, Handshake, Headers, Refusal
+from ..metrics.counters import GatewayCounters
 from ..pool.dialler import NoBackend
-from .environment import RelayEnvironment
+from .routes import Route, Routes
 from .session import ClosedWhileOpening, Session
 
 _PASSED_ON = frozenset(
@@ -29,36 +31,49 @@ class SessionOpener:
     """What a frontend asks for sessions.
 
     Args:
-        gates: asked in this order.
-        environment: for the sessions.
+        routes: say which clients get what.
+        counters: of the gateway.
 
     Attributes:
+        routes: see above.
         accepting: False when the gateway stops.
         paused: an operator wants no new clients for now.
     """
 
-    def __init__(self, gates: Sequence[HandshakeGate], environment: RelayEnvironment) -> None:
-        self._gates = tuple(gates)
-        self.environment = environment
+    def __init__(self, routes: Routes, counters: GatewayCounters) -> None:
+        self.routes = routes
+        self._counters = counters
         self.accepting = True
         self.paused = False
 
-    def serve_by(self, gates: Sequence[HandshakeGate], environment: RelayEnvironment) -> None:
-        """Open the next sessions by other settings."""
-        self._gates, self.environment = tuple(gates), environment
+    def serve_by(self, routes: Routes) -> None:
+        """Open the next sessions by the routes of another configuration."""
+        self.routes = routes
+        for gone in self._counters.route_handshakes.keys() - {route.id for route in routes}:
+            del self._counters.route_handshakes[gone]
 
-    async def open(self, handshake: Handshake) -> tuple[Session, Headers]:
+    async def open(self, handshake: Handshake, as_sent: RequestHeaders) -> tuple[Session, Headers]:
         """Return a session that waits for `start`, and headers for the client's answer.
 
         When cancelled, nothing is left behind.
 
+        Args:
+            handshake: what the gates and the backend are asked.
+            as_sent: the headers of the request, for the choice of a route.
+
         Raises:
-            Refused: a gate, the backend or the state of the gateway says no.
+            Refused: no route, a gate, the backend or the state of the gateway says no.
         """
         if self.paused or not self.accepting:
             raise Refused(Refusal(503, (("Retry-After", "1"),), b"not accepting clients now\n"))
-        await self._ask_gates(handshake)
-        session = Session(secrets.token_urlsafe(18), handshake, self.environment)
+        route = self.routes.choose(handshake.path, as_sent)
+        if route is None:
+            self._counters.handshakes_unrouted.value += 1
+            raise Refused(Refusal(404, (), b"nothing is served here\n"))
+        if route.id:
+            self._counters.route_handshakes[route.id] += 1
+        await _ask_gates(route, handshake)
+        session = Session(secrets.token_urlsafe(18), handshake, route.environment)
         try:
             return session, await session.open()
         except BackendDeclined as declined:
@@ -72,19 +87,20 @@ class SessionOpener:
             if error.local:  # the dialler has warned, but not for each client
                 text = b"too busy to reach a backend\n"
                 raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
-            self.environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
+            route.environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
             raise Refused(Refusal(502, (), b"no backend available\n")) from error
 
-    async def _ask_gates(self, handshake: Handshake) -> None:
-        for gate in self._gates:
-            try:
-                async with asyncio.timeout(self.environment.limits.handshake_timeout):
-                    verdict = gate.admit(handshake)
-                    refusal = await verdict if inspect.isawaitable(verdict) else verdict
-            except TimeoutError as error:
-                raise Refused(Refusal(503, (), b"could not decide in time\n")) from error
-            except Exception as error:
-                self.environment.logger.exception("client %s: fault in a gate", handshake.peer)
-                raise Refused(Refusal(500, (), b"internal error\n")) from error
-            if refusal is not None:
-                raise Refused(refusal)
+
+async def _ask_gates(route: Route, handshake: Handshake) -> None:
+    for gate in route.gates:
+        try:
+            async with asyncio.timeout(route.environment.limits.handshake_timeout):
+                verdict = gate.admit(handshake)
+                refusal = await verdict if inspect.isawaitable(verdict) else verdict
+        except TimeoutError as error:
+            raise Refused(Refusal(503, (), b"could not decide in time\n")) from error
+        except Exception as error:
+            route.environment.logger.exception("client %s: fault in a gate", handshake.peer)
+            raise Refused(Refusal(500, (), b"internal error\n")) from error
+        if refusal is not None:
+            raise Refused(refusal)

@@ -90,6 +90,47 @@ def test_backends_that_differ_are_new_and_gone(
     assert ([one.id for one in found_new], [one.id for one in found_gone]) == (new, gone)
 
 
+def route(*backends: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    return {"id": "r", "paths": ["/r"], "backends": backends, **keys}
+
+
+REST = {"id": "rest"}
+
+
+def changed(
+    before: tuple[GatewayConfig, Components], now: tuple[GatewayConfig, Components]
+) -> tuple[list[str], list[str]]:
+    new, gone = backend_changes(before, now)
+    return [one.id for one in new], [one.id for one in gone]
+
+
+def test_backends_of_routes_are_looked_at_too() -> None:
+    before = loaded(A, routes=[route(B), REST])
+    other = {**B, "speed": 2}
+
+    assert changed(before, loaded(A, routes=[route(B), REST])) == ([], [])
+    assert changed(before, loaded(A, routes=[route(other), REST])) == (["b-1"], ["b-1"])
+    assert changed(before, loaded(A)) == ([], ["b-1"])
+    assert changed(loaded(A), before) == (["b-1"], [])
+
+
+def test_a_backend_of_another_group_is_another_one() -> None:
+    before = loaded(A, routes=[route(B), REST])
+
+    assert changed(before, loaded(A, B)) == (["b-1"], ["b-1"])
+    renamed = loaded(A, routes=[route(B, id="s"), REST])
+    assert changed(before, renamed) == (["b-1"], ["b-1"])
+
+
+def test_what_the_plugins_of_one_group_are_told_changes_its_backends_alone() -> None:
+    before = loaded(A, routes=[route(B), REST])
+    now = loaded(A, routes=[route(B, failover={"ping-timeout": 9, "hold": 1}), REST])
+
+    assert changed(before, now) == (["b-1"], ["b-1"])
+    same = loaded(A, routes=[route(B, failover={"hold": 1}, policy="least-connections"), REST])
+    assert changed(before, same) == ([], [])
+
+
 @pytest.mark.parametrize(
     "sections", [{"limits": {"max-message-size": 5}}, {"failover": {"ping-timeout": 9}}]
 )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from wsgw_core.api import BackendRegistry, Duration, Options, Size, ValveRegistry, hookimpl
-from wsgw_core.components import Entries, resolve_entries
+from wsgw_core.components import resolve_entries
+from wsgw_core.config.entries import Entries
 from wsgw_core.config.problems import Origins
 from wsgw_core.plugin_loader import Plugins
 

@@ -79,6 +79,12 @@ def test_those_of_every_plugin(section: str) -> None:
     assert problems(components) == [f"{path}[1].inner.word-list: /no/a: is not there"]
 
 
+@pytest.mark.parametrize("section", ["backends", "valves", "gates"])
+def test_those_of_routes(section: str) -> None:
+    components = Components((), routes=(configured(), configured(**{section: (WITHOUT, MISSING)})))
+    assert problems(components) == [f"routes[1].{section}[1].inner.word-list: /no/a: is not there"]
+
+
 def test_those_of_the_gateway_itself() -> None:
     (problem,) = problems(
         configured(), frontend={"tls": {"certificate": "/no/cert.pem", "key": "/no/key.pem"}}

@@ -78,6 +78,13 @@ ONE = with_backend(url="pigeon://a:1")
         {**ONE, "limits": {"max-sessions": 5, "max-message-size": "64KiB"}},
         {**ONE, "valves": [{"kind": "filter", "speed": 1, "on-error": "discard"}]},
         {**ONE, "gates": []},
+        {**ONE, "routes": []},
+        {**ONE, "routes": [{"id": "a"}]},
+        {"routes": [{"id": "a", "backends": [{"url": "pigeon://a:1", "priority": 2}]}]},
+        {**ONE, "routes": [{"id": "a", "paths": "/a,/b", "hosts": ["*.a"], "headers": {"X": "*"}}]},
+        {**ONE, "routes": [{"id": "a", "failover": False, "valves": [], "gates": []}]},
+        {**ONE, "routes": [{"id": "a", "failover": {"hold": "1s"}}]},
+        {**ONE, "routes": [{"id": "a", "valves": [{"kind": "filter", "speed": 1}]}]},
     ],
 )
 def test_what_is_right_is_taken(validator: Any, data: dict[str, Any]) -> None:
@@ -99,10 +106,25 @@ def test_what_is_right_is_taken(validator: Any, data: dict[str, Any]) -> None:
         {**ONE, "valves": [{"kind": "filter"}]},
         {**ONE, "valves": [{"speed": 1}]},
         {**ONE, "gates": [{"kind": "filter"}]},
+        {**ONE, "routes": [{}]},
+        {**ONE, "routes": [{"id": "a b"}]},
+        {**ONE, "routes": [{"id": "a", "backends": []}]},
+        {**ONE, "routes": [{"id": "a", "backends": [{"url": "duck://a:1"}]}]},
+        {**ONE, "routes": [{"id": "a", "valves": [{"kind": "filter"}]}]},
+        {**ONE, "routes": [{"id": "a", "headers": ["X"]}]},
+        {**ONE, "routes": [{"id": "a", "policy": "random"}]},
+        {**ONE, "routes": [{"id": "a", "listeners": []}]},
     ],
 )
 def test_what_is_wrong_is_refused(validator: Any, data: dict[str, Any]) -> None:
     assert not validator.is_valid(data)
+
+
+def test_what_a_route_takes_over_has_no_default_of_its_own(validator: Any) -> None:
+    definitions = validator.schema["$defs"]
+
+    assert definitions["FailoverOptions"]["properties"]["hold"]["default"] == 30
+    assert "default" not in definitions["route-failover"]["properties"]["hold"]
 
 
 def test_keys_without_effect_are_marked(validator: Any) -> None:

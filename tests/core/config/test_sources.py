@@ -223,7 +223,7 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
             "zzz: 1",
             (
                 "wsgw.yaml:2: zzz: unknown key 'zzz'; allowed: drain, failover, gates, limits,"
-                " listeners, server, upstream, valves"
+                " listeners, routes, server, upstream, valves"
             ),
         ),
         ("Server: {}", "wsgw.yaml:2: Server: unknown key 'Server'; did you mean 'server'?"),
@@ -414,7 +414,7 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
             {"BE_URLS": "ws://b:1", "BE_URL_IDS": "a b"},
             "BE_URL_IDS: upstream.backends[1].id: found 'a b'",
         ),
-        ({"BE_URLS": "ws://a:1"}, "wsgw.yaml:1: upstream: backend id used twice: a-1"),
+        ({"BE_URLS": "ws://a:1"}, "BE_URLS: upstream.backends[1].url: the id 'a-1' is that of"),
     ],
 )
 def test_a_problem_of_a_variable_names_it(
@@ -457,6 +457,7 @@ def test_no_password_is_told() -> None:
 
 NAMES = st.one_of(
     st.sampled_from(["server", "upstream", "failover", "limits", "valves", "backends", "frontend"]),
+    st.sampled_from(["routes", "paths", "hosts", "headers", "policy", "priority", "gates"]),
     st.sampled_from(["address", "url", "id", "kind", "hold", "on-error", "ping_timeout"]),
     st.sampled_from(["retry-statuses", "block-headers", "dynaconf_merge", "_x", "X", "<<"]),
 )
@@ -469,6 +470,7 @@ SCALARS = st.one_of(
     st.sampled_from(
         [":8080", "ws://a:1", "ws:b:1", "10s", "a", "@format {x}", "dynaconf_merge", "1e5", "64KiB"]
     ),
+    st.sampled_from(["/**", "/a/*,/b", "*.example", "[::1]", "least-connections", "round-robin"]),
 )
 TREES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
@@ -477,6 +479,29 @@ TREES: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=12,
 )
+ROUTES = st.lists(
+    st.fixed_dictionaries(
+        {"id": st.sampled_from("abc")},
+        optional={
+            "paths": st.lists(st.sampled_from(["/a", "/a/*", "/**"]), max_size=2) | TREES,
+            "hosts": st.lists(st.sampled_from(["a", "*.b"]), max_size=2) | TREES,
+            "headers": st.dictionaries(st.sampled_from(["X-A", "x_b"]), SCALARS) | TREES,
+            "backends": st.lists(
+                st.fixed_dictionaries(
+                    {"url": st.sampled_from(["ws://a:1", "ws:b:1", "dns+ws://c:1"])},
+                    optional={"id": st.sampled_from("abc"), "priority": SCALARS},
+                ),
+                max_size=2,
+            )
+            | TREES,
+            "policy": st.just("least-connections") | TREES,
+            "failover": st.dictionaries(NAMES, SCALARS, max_size=2) | TREES,
+            "valves": TREES,
+            "gates": st.just([]) | TREES,
+        },
+    ),
+    max_size=3,
+)
 SECTIONS = st.fixed_dictionaries(
     {"upstream": st.just({"backends": [{"url": "ws://a:1", "ping_time": "1s"}]}) | TREES},
     optional={
@@ -484,9 +509,11 @@ SECTIONS = st.fixed_dictionaries(
         "failover": st.dictionaries(NAMES, SCALARS, max_size=3) | TREES,
         "valves": st.lists(st.dictionaries(NAMES, TREES, max_size=3), max_size=3) | TREES,
         "limits": TREES,
+        "routes": ROUTES | TREES,
     },
 )
 PARTS = st.one_of(
+    st.sampled_from(["ROUTES", "PATHS", "HOSTS", "HEADERS", "POLICY", "GATES", "X_TENANT"]),
     st.sampled_from(["SERVER", "UPSTREAM", "FAILOVER", "LIMITS", "VALVES", "BACKENDS", "FRONTEND"]),
     st.sampled_from(["ADDRESS", "URL", "ID", "KIND", "HOLD", "TLS", "PING_TIME", "PASS_HEADERS"]),
     st.sampled_from(["0", "1", "2", "", "_", "x", "DYNACONF_MERGE", "[0]", "COMPRESSION"]),
@@ -503,6 +530,13 @@ VARIABLES = st.dictionaries(
             "WSGW_UPSTREAM__BACKENDS__1__PASS_HEADERS__0",
             "WSGW_SERVER__BLOCK_HEADERS__0",
             "WSGW_FAILOVER",
+            "WSGW_ROUTES__0__ID",
+            "WSGW_ROUTES__0__PATHS",
+            "WSGW_ROUTES__0__HEADERS__X_TENANT",
+            "WSGW_ROUTES__0__FAILOVER",
+            "WSGW_ROUTES__0__FAILOVER__HOLD",
+            "WSGW_ROUTES__0__BACKENDS__0__URL",
+            "WSGW_ROUTES__1__ID",
         ]
     ),
     st.one_of(
@@ -548,7 +582,7 @@ def test_any_tree_is_loaded_or_refused(
 
 MUTATIONS = st.lists(
     st.tuples(
-        st.integers(0, 400),
+        st.integers(0, 750),
         st.integers(0, 12),
         st.sampled_from("{}[]:,-&*!|>'\"%@`#?~<\n\t \\\0é\u0085\ufeff") | st.text(max_size=3),
     ),
@@ -574,6 +608,14 @@ valves:
   - {kind: rate-limit, on-error: discard, text: >-
       folded}
 failover: {hold: 30s, retry-statuses: [408, 0x1ad]}
+routes:
+  - {id: chargers, paths: [/ocpp/**, "/v*/x"], failover: {enabled: false}, valves: []}
+  - id: tenant
+    hosts: "*.example.com, a.example"
+    headers: {X-Tenant: blue, X-Test: "*"}
+    backends:
+      - {<<: *one, id: own, priority: 2}
+    policy: least-connections
 """
     for start, length, insert in mutations:
         text = text[:start] + insert + text[start + length :]
@@ -608,6 +650,14 @@ green\"\"\"
 hold = "30s"
 retry-statuses = [408,
   0x1ad]
+
+[[routes]]
+id = "tenant"
+paths = ["/ocpp/**"]
+headers = {X-Tenant = "blue"}
+failover.enabled = false
+[[routes.backends]]
+url = "ws:own:9090"
 """
     for start, length, insert in mutations:
         text = text[:start] + insert + text[start + length :]

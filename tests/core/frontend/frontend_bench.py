@@ -21,6 +21,7 @@ from wsgw_core.frontend.handshake import HandshakeSettings
 from wsgw_core.frontend.listener import Listener
 from wsgw_core.frontend.request_headers import RequestHeaders
 from wsgw_core.frontend.trusted_proxies import TrustedProxies
+from wsgw_core.relay.routes import Route, Routes
 from wsgw_core.relay.session_opener import SessionOpener
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.websocket import CompressionOptions
@@ -107,7 +108,8 @@ class FrontendBench:
     ) -> None:
         self.relay = RelayBench(*backends)
         self.backend = self.relay.blue
-        self.opener = SessionOpener(gates, self.relay.environment)
+        route = Route(None, tuple(gates), self.relay.environment)
+        self.opener = SessionOpener(Routes([route]), self.relay.counters)
         self.settings = HandshakeSettings(
             opener=self.opener,
             admission=Admission(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Collection
 from typing import Any, cast
@@ -55,7 +56,11 @@ def named(backend_id: str, feed: str = "corn") -> BackendComponent:
     return component("dns+pigeon://lofts:7", backend_id, feed)
 
 
-def no_context(_backend_id: str) -> BackendContext:
+def in_group(group: str, backend: BackendComponent) -> BackendComponent:
+    return dataclasses.replace(backend, group=group)
+
+
+def no_context(_component: BackendComponent) -> BackendContext:
     return cast("BackendContext", None)
 
 
@@ -95,9 +100,14 @@ class Scene:
         await exchange.prepare(no_context, self.discovery)
         return exchange
 
-    async def exchange(self, *new: BackendComponent, gone: list[BackendComponent]) -> None:
+    async def exchange(
+        self,
+        *new: BackendComponent,
+        gone: list[BackendComponent],
+        groups: Collection[str] | None = None,
+    ) -> None:
         exchange = await self.prepare(list(new), gone)
-        exchange.carry_out(self.drain)
+        exchange.carry_out(self.drain, groups)
 
     def at(self, backend_id: str) -> PooledBackend:
         backend = self.pool.find(backend_id)
@@ -222,3 +232,33 @@ async def test_an_operator_may_have_removed_before_what_is_gone() -> None:
 
     assert scene.offered == ["green"]
     await scene.backends.close()
+
+
+async def test_one_that_changes_its_group_leaves_its_sessions_to_the_others() -> None:
+    scene = Scene()
+    old = [plain("blue"), plain("green")]
+    await scene.exchange(*old, gone=[])
+
+    await scene.exchange(in_group("own", plain("blue")), gone=[old[0]], groups=("", "own"))
+
+    assert scene.drained == ["blue"]
+    assert [(each.id, each.group) for each in scene.pool.backends] == [
+        ("green", ""),
+        ("blue", "own"),
+    ]
+
+
+async def test_what_operators_have_added_to_a_group_that_is_gone_goes_too() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(plain("blue"), named("lofts"), gone=[])
+    own = [in_group("own", one) for one in (plain("green"), named("nests"))]
+    await scene.exchange(*own, gone=[])
+    assert scene.offered == ["blue", "lofts-10-0-0-1", "green", "nests-10-0-0-1"]
+
+    await scene.exchange(gone=[], groups=("",))
+
+    assert scene.offered == ["blue", "lofts-10-0-0-1"]
+    assert scene.drained == ["nests-10-0-0-1", "green"]
+    assert [discovery.id for discovery in scene.discoveries] == ["lofts"]
+    await scene.discoveries.close()

@@ -23,7 +23,7 @@ def pool_of(*names: str) -> BackendPool:
 
 def order(pool: BackendPool, last: str | None = None, policy: Policy = "round-robin") -> list[str]:
     lost = pool.find(last) if last else None
-    return [backend.id for backend in BackendGroup(pool, policy).candidates(0, last=lost)]
+    return [backend.id for backend in BackendGroup(pool, policy=policy).candidates(0, last=lost)]
 
 
 def test_each_is_offered_once_beginning_with_the_next_in_turn() -> None:
@@ -135,7 +135,7 @@ class TestLeastConnections:
         for backend, connections in zip(pool.backends, begin, strict=True):
             backend.active = connections
         for _ in range(new):
-            BackendGroup(pool, "least-connections").candidates(0)[0].active += 1
+            BackendGroup(pool, policy="least-connections").candidates(0)[0].active += 1
         took = [
             backend.active
             for backend, had in zip(pool.backends, begin, strict=True)
@@ -173,6 +173,28 @@ class TestPriority:
 
     def test_the_only_one_of_its_number_is_left_for_the_next_number(self) -> None:
         assert order(self.pool(1, 2, 3), last="0") == ["1", "2", "0"]
+
+
+class TestGroups:
+    def test_backends_of_other_groups_are_not_offered(self) -> None:
+        pool = pool_of(A)
+        pool.add(PooledBackend(B, FakeBackend(B), group="own"))
+        pool.add(PooledBackend(C, FakeBackend(C), group="own"))
+
+        assert order(pool) == [A]
+        group = BackendGroup(pool, "own")
+        assert [[each.id for each in group.candidates(0)] for _ in range(2)] == [[B, C], [C, B]]
+        assert BackendGroup(pool, "gone").candidates(0) == []
+
+    def test_whether_a_group_can_be_used_is_told(self) -> None:
+        pool = pool_of(A)
+        pool.add(PooledBackend(B, FakeBackend(B), group="own"))
+        pool.backends[0].enabled = False
+        assert (pool.is_usable(""), pool.is_usable("own"), pool.is_usable("x")) == (
+            False,
+            True,
+            False,
+        )
 
 
 class TestBreaker:

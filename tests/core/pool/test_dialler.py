@@ -32,7 +32,7 @@ class Bench:
         self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
         self.pool = BackendPool(self.pooled)
         self.counters = GatewayCounters(Metrics())
-        self.group = BackendGroup(self.pool, policy)
+        self.group = BackendGroup(self.pool, policy=policy)
         self.gates = DialGates(3)
         self.dialler = self.another_dialler()
         self.sinks: list[RecordingSink] = []

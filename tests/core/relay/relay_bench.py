@@ -106,6 +106,7 @@ class RelayBench:
         logger = logging.getLogger("wsgw.test")
         self.environment = RelayEnvironment(
             clock=asyncio.get_running_loop(),
+            route="",
             failover=self.failover,
             limits=self.limits,
             drain=drain or DrainOptions(),

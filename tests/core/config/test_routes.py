@@ -1,0 +1,221 @@
+"""Routes: which requests they are for, what they take over, and what must not be said together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from websockets.datastructures import Headers
+
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.host_pattern import normal_host
+from wsgw_core.config.path_pattern import normal_path
+from wsgw_core.config.problems import key_path_text, validation_errors
+from wsgw_core.config.route_options import RouteOptions
+
+A, B, C = ({"url": f"ws://{name}:1"} for name in "abc")
+TOP = {"upstream": {"backends": [A]}}
+
+
+def config(*routes: dict[str, Any], **sections: Any) -> GatewayConfig:
+    return GatewayConfig.model_validate({"routes": routes, **(sections or TOP)})
+
+
+def problems(*routes: Any, **sections: Any) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        config(*routes, **sections)
+    return [
+        f"{key_path_text(path)}: {text}"
+        for path, text in validation_errors(caught.value, GatewayConfig)
+    ]
+
+
+class TestConditions:
+    def matches(self, route: dict[str, Any], target: str, *fields: tuple[str, str]) -> bool:
+        headers = Headers([("Host", "chat.example.com:8080"), *fields])
+        options = RouteOptions.model_validate({"id": "r", **route})
+        return options.matches(normal_path(target), normal_host(headers["Host"]), headers)
+
+    def test_without_any_all_are_meant(self) -> None:
+        assert self.matches({}, "/any?thing")
+
+    def test_one_of_several_values_is_enough(self) -> None:
+        assert self.matches({"paths": ["/a", "/b/**"]}, "/b/c")
+        assert self.matches({"hosts": ["a.example", "*.example.com"]}, "/")
+        assert not self.matches({"paths": ["/a", "/b/**"]}, "/c")
+        assert not self.matches({"hosts": ["a.example", "example.com"]}, "/")
+
+    def test_lists_can_be_given_as_one_text(self) -> None:
+        assert self.matches({"paths": "/a, /b", "hosts": "x, chat.example.com"}, "/b")
+
+    def test_all_kinds_of_conditions_must_hold(self) -> None:
+        route = {"paths": ["/a"], "hosts": ["chat.example.com"], "headers": {"X-Tenant": "blue"}}
+        blue = ("x-tenant", "blue")
+        assert self.matches(route, "/a", blue)
+        assert not self.matches(route, "/b", blue)
+        assert not self.matches(route, "/a")
+        assert not self.matches({**route, "hosts": ["example.com"]}, "/a", blue)
+
+    def test_every_header_must_be_there_with_its_value(self) -> None:
+        route = {"headers": {"X-Tenant": "blue", "X-Test": "*"}}
+        assert self.matches(route, "/", ("X-TENANT", "blue"), ("X-Test", ""))
+        assert not self.matches(route, "/", ("X-Tenant", "blue"))
+        assert not self.matches(route, "/", ("X-Tenant", "Blue"), ("X-Test", "1"))
+
+    def test_a_header_that_comes_several_times_may_have_the_value_once(self) -> None:
+        route = {"headers": {"X-Tenant": "blue"}}
+        assert self.matches(route, "/", ("X-Tenant", "red"), ("X-Tenant", "blue"))
+        assert not self.matches(route, "/", ("X-Tenant", "red, blue"))
+
+
+class TestTakenOver:
+    def test_keys_of_failover_that_are_not_given_are_those_of_the_gateway(self) -> None:
+        common = FailoverOptions(hold=7, backoff=0.5)
+        route = RouteOptions.model_validate(
+            {"id": "r", "failover": {"hold": "9s", "enabled": False}}
+        )
+
+        own = route.failover_over(common)
+
+        assert (own.hold, own.backoff, own.enabled) == (9, 0.5, False)
+        assert (own.stable, common.enabled) == (common.stable, True)
+
+    def test_what_is_given_as_the_default_is_given(self) -> None:
+        route = RouteOptions.model_validate({"id": "r", "failover": {"hold": "30s"}})
+
+        assert route.failover_over(FailoverOptions(hold=7)).hold == 30
+
+    def test_without_failover_all_is_the_gateways(self) -> None:
+        common = FailoverOptions(hold=7)
+
+        assert RouteOptions(id="r").failover_over(common) is common
+
+    def test_each_group_of_backends_has_options(self) -> None:
+        made = config(
+            {"id": "own", "paths": ["/a"], "backends": [B], "failover": {"ping-timeout": 1}},
+            {"id": "shared", "failover": {"hold": 1}},
+            **TOP,
+            failover={"ping-timeout": 2, "hold": 3},
+        )
+
+        groups = made.groups
+        assert list(groups) == ["", "own"]
+        assert [(each.ping_timeout, each.hold) for each in groups.values()] == [(2, 3), (1, 3)]
+
+    def test_where_all_have_backends_there_is_no_common_group(self) -> None:
+        made = config({"id": "own", "backends": [B]}, failover={})
+
+        assert list(made.groups) == ["own"]
+        assert list(GatewayConfig.model_validate(TOP).groups) == [""]
+
+
+class TestRules:
+    def test_a_gateway_without_routes_has_backends(self) -> None:
+        without: list[dict[str, Any]] = [{}, {"upstream": {}}, {"routes": []}, {"routes": None}]
+        for data in without:
+            with pytest.raises(ValidationError, match="at least 1"):
+                GatewayConfig.model_validate(data)
+
+    def test_what_is_wrong_elsewhere_is_told_together_with_missing_backends(self) -> None:
+        with pytest.raises(ValidationError) as caught:
+            GatewayConfig.model_validate({"failover": {"hold": "x"}})
+        assert [path for path, _ in validation_errors(caught.value, GatewayConfig)] == [
+            ("upstream", "backends"),
+            ("failover", "hold"),
+        ]
+
+    def test_routes_without_backends_need_those_of_the_gateway(self) -> None:
+        routes = {"id": "a", "paths": ["/a"]}, {"id": "b", "paths": ["/b"], "backends": [B]}
+        [problem] = problems(*routes, {"id": "c"}, failover={})
+        assert problem == (
+            "upstream.backends: needs at least 1, found 0: routes[0], routes[2] would use them"
+        )
+
+    def test_backends_that_no_route_uses_are_told(self) -> None:
+        [problem] = problems({"id": "a", "backends": [B]})
+        assert problem == "upstream.backends: no route uses them: each has 'backends' of its own"
+
+    def test_ids_of_backends_are_unique_in_the_gateway(self) -> None:
+        routes = (
+            {"id": "a", "paths": ["/a"], "backends": [B, {**C, "id": "a-1"}]},
+            {"id": "b", "paths": ["/b"], "backends": [B]},
+            {"id": "c"},
+        )
+        assert problems(*routes) == [
+            "routes[0].backends[1].id: the id 'a-1' is that of upstream.backends[0] too",
+            "routes[1].backends[0].url: the id 'b-1' is that of routes[0].backends[0] too",
+        ]
+
+    def test_ids_of_routes_are_unique(self) -> None:
+        assert problems({"id": "a", "paths": ["/a"]}, {"id": "a"}) == [
+            "routes[1].id: 'a' is the id of routes[0] too"
+        ]
+
+    @pytest.mark.parametrize("everything", [{}, {"paths": ["/x", "/**"]}, {"valves": []}])
+    def test_a_route_behind_one_for_everything_is_an_error(self, everything: Any) -> None:
+        routes = {"id": "a", "paths": ["/a"]}, {"id": "b", **everything}, {"id": "c"}, {"id": "d"}
+        why = "is never reached: every request is for routes[1], which stands before"
+        assert problems(*routes) == [f"routes[2]: {why}", f"routes[3]: {why}"]
+
+    @pytest.mark.parametrize(
+        "condition", [{"hosts": ["a"]}, {"headers": {"X-A": "*"}}, {"paths": ["/a/**"]}]
+    )
+    def test_one_with_a_condition_lets_others_be_reached(self, condition: Any) -> None:
+        config({"id": "a", "paths": ["/**"], **condition}, {"id": "b"})
+
+    def test_what_belongs_to_a_group_needs_one(self) -> None:
+        route = {
+            "id": "a",
+            "policy": "round-robin",
+            "failover": {
+                "dial_spacing": 1,
+                "max-concurrent-dials": 1,
+                "ping-timeout": 1,
+                "hold": 1,
+            },
+        }
+        why = "belongs to a group of backends, and this route has no 'backends' of its own"
+        assert problems(route) == [
+            f"routes[0].policy: {why}",
+            f"routes[0].failover.ping-timeout: {why}",
+            f"routes[0].failover.max-concurrent-dials: {why}",
+            f"routes[0].failover.dial-spacing: {why}",
+        ]
+        config({**route, "backends": [B]}, failover={})
+
+    def test_all_that_is_broken_is_told_at_once(self) -> None:
+        found = problems(
+            {"id": "a"}, {"id": "a", "backends": [A, A]}, {"id": "c", "policy": "round-robin"}
+        )
+        assert [problem.partition(":")[0] for problem in found] == [
+            "routes[1].backends[0].url",
+            "routes[1].backends[1].url",
+            "routes[1].id",
+            "routes[1]",
+            "routes[2]",
+            "routes[2].policy",
+        ]
+
+    @pytest.mark.parametrize(
+        ("route", "where"),
+        [
+            ({}, "routes[0].id"),
+            ({"id": "a b"}, "routes[0].id"),
+            ({"id": "a", "paths": ["a"]}, "routes[0].paths[0]"),
+            ({"id": "a", "hosts": ["*"]}, "routes[0].hosts[0]"),
+            ({"id": "a", "headers": {"X A": "b"}}, "routes[0].headers"),
+            ({"id": "a", "headers": {"X-A": ""}}, "routes[0].headers.X-A"),
+            ({"id": "a", "headers": {"X-A": "ä"}}, "routes[0].headers.X-A"),
+            ({"id": "a", "headers": {"X-A": 5}}, "routes[0].headers.X-A"),
+            ({"id": "a", "backends": []}, "routes[0].backends"),
+            ({"id": "a", "policy": "random"}, "routes[0].policy"),
+            ({"id": "a", "failover": {"hod": 1}}, "routes[0].failover.hod"),
+            ({"id": "a", "valves": [{}]}, "routes[0].valves[0].kind"),
+            ({"id": "a", "listeners": []}, "routes[0].listeners"),
+        ],
+    )
+    def test_what_is_malformed_is_told_with_its_place(self, route: Any, where: str) -> None:
+        [problem] = problems(route)
+        assert problem.startswith(where)

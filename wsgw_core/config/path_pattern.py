@@ -1,0 +1,103 @@
+"""Paths of requests, and patterns for them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_KEPT = b"/%"  # decoded they would mean something else
+
+
+def normal_path(target: str) -> bytes:
+    """Return the path of a request target as patterns are matched against it.
+
+    Without the query; what is percent-encoded is decoded (RFC 3986 section 6.2.2.2), so that nobody
+    gets past a pattern by writing `%61` for `a`. Only an encoded slash stays one, within its
+    segment, and an encoded percent sign.
+    """
+    return _decoded(target.partition("?")[0].encode())
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A path, or a pattern for paths; upper and lower case differ.
+
+    `*` stands for any number of characters within one segment, `**` for any number of whole
+    segments, none included: `/ocpp/**` is `/ocpp`, `/ocpp/` and all below.
+
+    Attributes:
+        text: as it was written.
+    """
+
+    text: str
+    _regex: re.Pattern[bytes]
+
+    @classmethod
+    def parse(cls, value: object) -> PathPattern:
+        """Read `/chat`, `/chat/*/socket` or `/ocpp/**`.
+
+        Raises:
+            ValueError: anything else.
+        """
+        if isinstance(value, cls):
+            return value
+        text = str(value).strip()
+        segments = text.split("/")
+        if segments[0] or len(segments) == 1:
+            raise ValueError("not a path such as /chat, /chat/*/socket or /ocpp/**")
+        if "?" in text or "#" in text:
+            raise ValueError("a path without query: ? and # are written as %3F and %23")
+        if any("**" in segment and segment != "**" for segment in segments):
+            raise ValueError("** stands for whole segments, as in /ocpp/** or /**/socket")
+        return cls(text, re.compile(_translated(segments[1:]), re.DOTALL))
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether every path matches."""
+        return set(self.text.split("/")[1:]) == {"**"}
+
+    def matches(self, path: bytes) -> bool:
+        """Tell whether a path, as `normal_path` returns it, is meant."""
+        return self._regex.fullmatch(path) is not None
+
+
+def _decoded(path: bytes) -> bytes:
+    def decoded(match: re.Match[bytes]) -> bytes:
+        if match[1] is None:
+            return b"%25"  # no escape at all
+        byte = bytes([int(match[1], 16)])
+        return match[0].upper() if byte in _KEPT else byte
+
+    return _ESCAPE.sub(decoded, path)
+
+
+def _translated(segments: list[str]) -> bytes:
+    """Return a regular expression that takes time in proportion to the path's length.
+
+    What stands between two `*`, or two `**`, is taken where it is found first, which is never
+    wrong: what follows can begin anywhere later. Atomic groups keep the matcher from trying others.
+    """
+    runs: list[bytes] = [b""]
+    for segment in segments:
+        if segment == "**":
+            runs.append(b"")
+        else:
+            runs[-1] += b"/" + _translated_segment(segment)
+    first, *others = runs
+    if not others:
+        return first
+    between = [rb"(?>(?:/[^/]*+)*?%b(?=/|\Z))" % run for run in others[:-1]]
+    return first + b"".join(between) + rb"(?:/[^/]*+)*" + others[-1]
+
+
+def _translated_segment(segment: str) -> bytes:
+    parts = [re.escape(_decoded(part.encode())) for part in segment.split("*")]
+    first, *others = parts
+    if not others:
+        return first
+    between = [rb"(?>[^/]*?%b)" % part for part in others[:-1] if part]
+    return first + b"".join(between) + b"[^/]*" + others[-1]

@@ -1,0 +1,75 @@
+"""What routes and their backends must not say together, though each is well-formed by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .problems import KeyPath, key_path_text
+
+if TYPE_CHECKING:
+    from .gateway_config import GatewayConfig
+
+# The keys of `failover` by which backends are watched and dialled, whichever session it is for.
+OF_A_GROUP = ("ping-timeout", "max-concurrent-dials", "dial-spacing")
+_TOP: KeyPath = ("upstream", "backends")
+
+
+def broken_rules(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is wrong with a configuration as a whole, each with its key path."""
+    yield from _equal_ids(config)
+    yield from _unreachable(config)
+    yield from _without_effect(config)
+    yield from _without_backends(config)
+
+
+def _equal_ids(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+    backends: dict[str, KeyPath] = {}
+    for path, backend in config.backend_entries():
+        first = backends.setdefault(backend.effective_id, path)
+        if first is not path:
+            text = f"the id {backend.effective_id!r} is that of {key_path_text(first)} too"
+            yield (*path, "id" if backend.id else "url"), text
+    routes: dict[str, int] = {}
+    for number, route in enumerate(config.routes):
+        if (before := routes.setdefault(route.id, number)) != number:
+            yield ("routes", number, "id"), f"{route.id!r} is the id of routes[{before}] too"
+
+
+def _unreachable(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+    catch_all: int | None = None
+    for number, route in enumerate(config.routes):
+        if catch_all is not None:
+            yield (
+                ("routes", number),
+                f"is never reached: every request is for routes[{catch_all}], which stands before",
+            )
+        elif route.matches_all:
+            catch_all = number
+
+
+def _without_effect(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+    for number, route in enumerate(config.routes):
+        if route.backends is not None:
+            continue
+        given: list[KeyPath] = [("policy",)] if route.policy is not None else []
+        own = route.failover.model_fields_set if route.failover is not None else ()
+        given += [("failover", key) for key in OF_A_GROUP if key.replace("-", "_") in own]
+        for path in given:
+            text = "belongs to a group of backends, and this route has no 'backends' of its own"
+            yield ("routes", number, *path), text
+
+
+def _without_backends(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+    lacking = [
+        key_path_text(("routes", number))
+        for number, route in enumerate(config.routes)
+        if route.backends is None
+    ]
+    if config.upstream.backends:
+        if config.routes and not lacking:
+            yield _TOP, "no route uses them: each has 'backends' of its own"
+    elif lacking:
+        yield _TOP, f"needs at least 1, found 0: {', '.join(lacking)} would use them"
+    elif not config.routes:
+        yield _TOP, "needs at least 1, found 0"
