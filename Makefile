@@ -42,8 +42,8 @@ services:  ## install promtool, as root on Debian; without it two tests are skip
 	  && apt-get install -y -q --no-install-recommends prometheus >/dev/null; } \
 	  || echo "promtool is missing, and is not tried"
 
-test: dev services  ## run all tests; ARGS are for pytest
-	$(BIN)/pytest $(ARGS)
+test: dev services  ## run all tests, several at a time; ARGS: for pytest, which runs one at a time
+	$(BIN)/pytest $(or $(ARGS),-n auto --dist worksteal)
 
 check: dev  ## lint, format, types and layers, without changing a file
 	$(BIN)/ruff check

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 WORK = ROOT / "build" / "test-wheels"
 BIN = WORK / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+PYTEST = (BIN / "pytest", "-n", "auto", "--dist", "worksteal")
 TESTS = WORK / "tests-only"
 
 # The others show nothing of how the wheels are made, and take their time.
@@ -104,11 +105,11 @@ def main() -> None:
 
     # pip 23.2 does not match an extra with a constraint that is an address, unless both give it.
     pip_install(f"wsgw-core[dev] @ {wheels['wsgw-core']}")
-    run(BIN / "pytest", "tests/core")
+    run(*PYTEST, "tests/core")
 
     pip_install("wsgw")
     run(BIN / "wsgw", "plugins")
-    run(BIN / "pytest", *(f"tests/journeys/test_{name}.py" for name in JOURNEYS), *plugin_tests)
+    run(*PYTEST, *(f"tests/journeys/test_{name}.py" for name in JOURNEYS), *plugin_tests)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,19 @@ import asyncio
 import pytest
 
 from .case_group import GROUPS, CaseGroup
-from .legs import REPORTS, Leg, both_legs
-
-pytestmark = pytest.mark.slow
+from .legs import REPORTS, both_legs
 
 _BOUND = 100.0  # seconds for one group; far more than it takes
 
 
-@pytest.fixture(scope="module", params=GROUPS, ids=lambda group: group.name)
-def legs(request: pytest.FixtureRequest) -> dict[str, Leg]:
-    group: CaseGroup = request.param
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+async def test_every_case_passes_on_both_legs(group: CaseGroup) -> None:
+    async with asyncio.timeout(_BOUND):
+        legs = await both_legs(group, group.sample, REPORTS / "sample")
 
-    async def run() -> dict[str, Leg]:
-        async with asyncio.timeout(_BOUND):
-            return await both_legs(group, group.sample, REPORTS / "sample")
-
-    return asyncio.run(run())
-
-
-@pytest.mark.parametrize("name", ["client", "backend"])
-def test_every_case_passes(legs: dict[str, Leg], name: str) -> None:
-    failures = legs[name].failures()
+    cases = {name: [report.case for report in leg.reports] for name, leg in legs.items()}
+    assert cases["client"]
+    assert cases["client"] == cases["backend"]
+    failures = [f"{name}: {failure}" for name, leg in legs.items() for failure in leg.failures()]
     assert not failures, "\n\n".join(failures)
-
-
-def test_the_fuzzer_has_run_the_same_cases_on_both_legs(legs: dict[str, Leg]) -> None:
-    client, backend = ([report.case for report in leg.reports] for leg in legs.values())
-    assert client
-    assert client == backend

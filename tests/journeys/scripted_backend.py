@@ -33,6 +33,11 @@ class ScriptedBackend:
         return f"ws://{host}:{self._reserved.port}"
 
     @property
+    def eager(self) -> dict[str, Any]:
+        """What a gateway has configured whose sessions do not linger for acknowledgements."""
+        return {"url": self.url, "ack-interval": "1ms", "replay-window": "0s"}
+
+    @property
     def id(self) -> str:
         """The id that a gateway gives it by itself."""
         return f"127-0-0-1-{self._reserved.port}"

@@ -61,14 +61,12 @@ def is_open(port: int) -> bool:
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_the_client_notices_nothing() -> None:
-    started = time.monotonic()
     result = subprocess.run(
         [WSGW, "demo"], check=False, capture_output=True, text=True, env=environment(), timeout=60
     )
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
-    assert time.monotonic() - started < 20
     assert result.stdout.count("kill -9") == 2
     row = re.search(r"(\d+) +\S+ (\d+) +\S+ (\d+) +\S+ (\d+) +\S+ (\d+) +\S+ \d+ ms", result.stdout)
     assert row, result.stdout

@@ -23,6 +23,11 @@ from .scripted_backend import ScriptedBackend
 PIPELINED = request() + "GET /pipelined HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+@pytest.fixture
+async def gateway(start_gateway: StartGateway, backend: ScriptedBackend) -> RunningGateway:
+    return await start_gateway(backend.eager)
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_worth_a_warning(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Who can cause warnings at will can fill a disk."""
@@ -79,7 +84,7 @@ async def test_what_is_pipelined_behind_a_refused_upgrade_is_never_read(
     """Whoever refuses: it has crashed proxies (CVE-2026-130647), and requests are smuggled so."""
     backend = await start_backend(process_request=decline)
     gateway = await start_gateway(
-        backend,
+        backend.eager,
         server={"frontend": {"address": "127.0.0.1:0", "allowed-origins": ["https://a.example"]}},
     )
     async with leaving_nothing(gateway, backend):
@@ -111,7 +116,7 @@ async def test_constructor_is_an_extension_like_any_other(
 async def test_the_bound_of_headers_can_be_set(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    gateway = await start_gateway(backend, limits={"max-header-count": 20})
+    gateway = await start_gateway(backend.eager, limits={"max-header-count": 20})
     async with leaving_nothing(gateway, backend):
         for more, status in ((15, 101), (16, 431)):
             async with raw_client(gateway.host, gateway.port) as client:
@@ -124,7 +129,7 @@ async def test_the_bound_of_headers_can_be_set(
 async def test_a_head_that_dribbles_in_is_answered_408(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    gateway = await start_gateway(backend, limits={"handshake-timeout": "200ms"})
+    gateway = await start_gateway(backend.eager, limits={"handshake-timeout": "200ms"})
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write("GET / HTTP/1.1\r\nX-A: ")
         answering = asyncio.create_task(client.answer())
@@ -190,7 +195,7 @@ async def test_much_ahead_of_the_answer_is_left_with_its_sender(
         return None
 
     backend = await start_backend(process_request=hesitate)
-    gateway = await start_gateway(backend)
+    gateway = await start_gateway(backend.eager)
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target="/slow"))
         await dialled.wait()
@@ -232,7 +237,7 @@ async def test_a_reset_while_the_backend_is_dialled(
         return None
 
     backend = await start_backend(process_request=hesitate)
-    gateway = await start_gateway(backend)
+    gateway = await start_gateway(backend.eager)
     async with leaving_nothing(gateway, backend), raw_client(gateway.host, gateway.port) as client:
         client.write(request(target="/slow").encode() + early)
         await dialled.get()
@@ -286,7 +291,7 @@ async def test_a_reset_while_another_backend_is_looked_for(
         return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "")
 
     backend = await start_backend(process_request=busy)
-    gateway = await start_gateway(backend)
+    gateway = await start_gateway(backend.eager)
     async with leaving_nothing(gateway, backend), raw_websocket(gateway.url) as client:
         (await backend.connection()).transport.abort()
         await until(lambda: looked_for, "another backend is looked for")

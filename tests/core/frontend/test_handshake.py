@@ -148,6 +148,7 @@ class TestAccepted:
             connection = await bench.backend.connection()
             client.write(frame(TEXT, b"A"))
             await connection.until_received(1)
+            connection.acknowledge()  # or the close would wait for it
             connection.reply("1")
             assert await next_frame(client) == RawFrame(TEXT, b"1")
             client.write(close_frame(4000, "bye"))

@@ -348,9 +348,9 @@ def test_the_time_taken_grows_no_faster_than_the_head(name: str, unit: str) -> N
     def fastest(size: int) -> float:
         head, times = padded(name, unit, size), []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             status_of(head)
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
         return min(times)
 
     # sixteen times as long: sixteen times the work, not 256 times
@@ -362,9 +362,9 @@ def test_nor_than_the_target(unit: str) -> None:
     def fastest(size: int) -> float:
         head, times = target(f"/{unit * (size // len(unit))}"), []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             status_of(head)
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
         return min(times)
 
     assert fastest(64_000) < 96 * fastest(4_000)

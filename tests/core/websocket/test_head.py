@@ -65,9 +65,9 @@ def test_what_follows_the_head_may_be_anything() -> None:
 def test_byte_by_byte_the_time_grows_no_faster_than_the_head() -> None:
     def taken(size: int) -> float:
         reader = HeadReader(1_000_000, strict=True)
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(size):
             reader.feed(b"a")
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     assert min(taken(64_000) for _ in range(3)) < 96 * min(taken(4_000) for _ in range(3))

@@ -1,0 +1,65 @@
+"""What drills have found, on its way from the processes of their tests to a table at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from wsgw_core.drill.drill import Drill, Result
+from wsgw_core.drill.report import as_data, table_of
+from wsgw_core.drill.row import Row
+from wsgw_core.drill.ways import WAYS
+
+NAME = "drill"  # of the property of a test's report
+_KEPT = Path(__file__).parents[2] / "build" / "chaos.json"
+
+
+def pack(drill: Drill, result: Result) -> bytes:
+    """Return what the property holds: the JSON report and the rows."""
+    # a way holds functions, which cannot be sent
+    names = [field.name for field in dataclasses.fields(Row) if field.name != "way"]
+    rows = [
+        {"way": row.way.name} | {name: getattr(row, name) for name in names} for row in result.rows
+    ]
+    return pickle.dumps((as_data(drill, result), rows))
+
+
+def _unpack(packed: bytes) -> tuple[dict[str, Any], list[Row]]:
+    data, rows = pickle.loads(packed)  # noqa: S301 - our own
+    return data, [Row(**{**row, "way": WAYS[row["way"]]}) for row in rows]
+
+
+def _packed(reporter: pytest.TerminalReporter) -> Iterator[bytes]:
+    for report in (report for reports in reporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for name, packed in report.user_properties:
+                if name == NAME:
+                    assert isinstance(packed, bytes)
+                    yield packed
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, and keep it in build/."""
+    found = [_unpack(packed) for packed in _packed(terminalreporter)]
+    if not found:
+        return
+    rows = [row for _, rows in found for row in rows]
+    rows.sort(key=lambda row: list(WAYS).index(row.way.name))
+    console = Console(width=120, color_system=None)
+    with console.capture() as capture:
+        console.print(table_of(rows))
+        for row in rows:
+            for note in row.notes:
+                console.print(f"{row.way.name}: {note}", markup=False)
+    terminalreporter.section("what became of the messages")
+    terminalreporter.write_line(capture.get())
+    _KEPT.parent.mkdir(exist_ok=True)
+    _KEPT.write_text(json.dumps([data for data, _ in found], indent=2) + "\n")
+    terminalreporter.write_line(f"kept in {_KEPT.relative_to(_KEPT.parents[1])}")
