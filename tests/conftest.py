@@ -13,7 +13,7 @@ from .chaos.drill_table import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]
 
 # Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all.
-_WORKERS_PER_PROCESSOR = 4
+_WORKERS_PER_PROCESSOR = 3
 _MOST_WORKERS = 16
 
 # With so much going on, time says little about an example; one that hangs is found all the same.

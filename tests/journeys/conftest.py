@@ -20,7 +20,7 @@ from .running_gateway import RunningGateway, running_gateway
 from .scripted_backend import ScriptedBackend, scripted_backend
 
 _HERE = Path(__file__).parent
-_BOUND = 60.0  # seconds; far more than any journey takes
+_BOUND = 100.0  # seconds; far more than any journey takes
 _LOCAL = "127.0.0.1:0"
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 
 

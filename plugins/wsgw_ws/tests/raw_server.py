@@ -19,7 +19,7 @@ from wsgw_core.api import DialRequest, Limits
 from wsgw_core.testing.context import make_context
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 

@@ -28,7 +28,7 @@ from wsgw_core.websocket import CompressionOptions
 
 from ..relay.relay_bench import RelayBench
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # of this key, by RFC 6455 section 1.3
 USUAL = (

@@ -19,7 +19,7 @@ from wsgw_core.config.address import Address
 from wsgw_core.frontend.acceptor import Acceptor
 from wsgw_core.frontend.listener import bind
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class FailingSocket(socket.socket):

@@ -15,7 +15,7 @@ from wsgw_core.websocket import Deflate, Endpoint
 
 from .raw_frames import RawFrame, read_frame
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Events:
