@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -34,6 +36,7 @@ from .eventually import until
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
+GUIDE = Path(__file__).parents[2] / "docs/how-to/route.md"
 QUICK = {"quiet": "50ms"}
 WITHOUT_FAILOVER = {"enabled": False}
 
@@ -165,6 +168,34 @@ class TestChoice:
             text = (await operator.call("GET", "/metrics")).text
         assert "wsgw_route_sessions{" not in text
         assert gateway.count("handshakes_unrouted") == 0
+
+
+async def test_the_guide_does_what_it_says(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    shown = GUIDE.read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    data = yaml.safe_load(shown)
+    backends = {}
+    for group in (data["upstream"], *data["routes"]):
+        for entry in group.get("backends", ()):
+            backends[entry["id"]] = await start_backend()
+            entry["url"] = backends[entry["id"]].url
+    gateway = await start_gateway(**data)
+
+    async with connect(gateway.url + "/ocpp/CP1") as charger:
+        await backends["csms-1"].connection()
+        await backends["csms-1"].down()
+        with pytest.raises(ConnectionClosed):
+            await charger.recv()
+    async with connect(gateway.url + "/ocpp/CP1"):
+        await backends["csms-2"].connection()
+    at: dict[str, Any] = {"host": "127.0.0.1", "port": gateway.port}
+    async with connect("ws://app.example.com/", **at), connect("ws://eu.app.example.com", **at):
+        await backends["web-1"].connection()
+        await backends["web-2"].connection()
+    async with connect(gateway.url, additional_headers={"X-Tenant": "blue"}):
+        await backends["blue"].connection()
+    assert await status(gateway, "/") == HTTPStatus.NOT_FOUND
 
 
 class TestGroups:

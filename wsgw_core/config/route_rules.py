@@ -67,8 +67,10 @@ def _without_backends(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         if route.backends is None
     ]
     if config.upstream.backends:
-        if config.routes and not lacking:
-            yield _TOP, "no route uses them: each has 'backends' of its own"
+        unused = bool(config.routes) and not lacking
+        for number, backend in enumerate(config.upstream.backends if unused else ()):
+            path: KeyPath = (*_TOP, number, "url" if backend.url else "id")
+            yield path, "no route uses this backend: each has 'backends' of its own"
     elif lacking:
         yield _TOP, f"needs at least 1, found 0: {', '.join(lacking)} would use them"
     elif not config.routes:

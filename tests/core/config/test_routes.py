@@ -134,8 +134,12 @@ class TestRules:
         )
 
     def test_backends_that_no_route_uses_are_told(self) -> None:
-        [problem] = problems({"id": "a", "backends": [B]})
-        assert problem == "upstream.backends: no route uses them: each has 'backends' of its own"
+        why = "no route uses this backend: each has 'backends' of its own"
+        top = {"upstream": {"backends": [A, {"kind": "ws", "id": "x"}]}}
+        assert problems({"id": "a", "backends": [B]}, **top) == [
+            f"upstream.backends[0].url: {why}",
+            f"upstream.backends[1].id: {why}",
+        ]
 
     def test_ids_of_backends_are_unique_in_the_gateway(self) -> None:
         routes = (
