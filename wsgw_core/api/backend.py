@@ -30,6 +30,9 @@ class Close:
     reason: str = ""
     abnormal: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}".rstrip()
+
 
 @dataclass(frozen=True, slots=True)
 class DialRequest:

@@ -11,7 +11,7 @@ from .config_option import CommandWithFile, config_option, load
 
 
 @click.command(cls=CommandWithFile)
-@config_option
+@config_option()
 @click.option("--connect", is_flag=True, help="Probe each backend too.")
 def check(file: Path | None, *, connect: bool) -> None:
     """Check the configuration and print what is in effect.

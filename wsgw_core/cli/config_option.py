@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from wsgw_core.config.loading import Configuration
 
-config_option = click.option(
-    "-c",
-    "-config",  # as wsbalancer has it
-    "--config",
-    "file",
-    # Whether it can be read is found out where the other problems are gathered too.
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="YAML or TOML file. Without one the environment (WSGW_..., BE_URLS, ...) has to do.",
-)
+_WHOLE = "YAML or TOML file. Without one the environment (WSGW_..., BE_URLS, ...) has to do."
+_CommandT = TypeVar("_CommandT", bound=Callable[..., Any])
+
+
+def config_option(
+    text: str = _WHOLE,
+) -> Callable[[_CommandT], _CommandT]:
+    """Return the option's decorator.
+
+    Args:
+        text: what the file is for.
+    """
+    return click.option(
+        "-c",
+        "-config",  # as wsbalancer has it
+        "--config",
+        "file",
+        # Whether it can be read is found out where the other problems are gathered too.
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=text,
+    )
 
 
 class CommandWithFile(click.Command):

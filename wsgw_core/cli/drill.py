@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .config_option import load
+from .config_option import config_option, load
 
 if TYPE_CHECKING:
     from wsgw_core.drill.target import Target
@@ -88,15 +88,7 @@ class _Header(click.ParamType[tuple[str, str]]):
 
 
 @click.command(short_help="Break backends under load, and count what is lost.")
-@click.option(
-    "-c",
-    "-config",  # as wsbalancer has it
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Start the gateway with this file; the backends are played where it looks for them.",
-)
+@config_option("Start the gateway with this file; the backends are played where it looks for them.")
 @click.option("--url", metavar="URL", help="Drill a gateway that runs already; needs --backend.")
 @click.option(
     "--backend",

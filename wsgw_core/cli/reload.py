@@ -12,7 +12,7 @@ from .config_option import config_option, load
 
 
 @click.command()
-@config_option
+@config_option()
 @click.argument("pid", type=click.IntRange(min=1))
 def reload(file: Path | None, pid: int) -> None:
     """Have the running gateway PID read its configuration anew.

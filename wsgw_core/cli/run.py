@@ -37,7 +37,7 @@ class _WithVariables(CommandWithFile):
 
 
 @click.command(cls=_WithVariables)
-@config_option
+@config_option()
 @click.option("--watch", is_flag=True, help="Reload when FILE has changed.")
 def run(file: Path | None, *, watch: bool) -> None:
     """Run the gateway until it is told to stop.

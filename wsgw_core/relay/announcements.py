@@ -39,19 +39,17 @@ class Announcements:
 
     def client_violated(self, session: Session, close: Close) -> None:
         """A client was closed for breaking the protocol or a limit."""
-        text = "client broke the protocol: %d %s"
-        self._log(session, text, close.code, close.reason, reason=close.reason)
+        self._log(session, "client broke the protocol: %s", close, reason=str(close))
 
     def backend_closed(self, session: Session, backend_id: str, close: Close) -> None:
         """A backend has ended its connection, or was lost."""
         self._log(
             session,
-            "backend %s closed: %d %s",
+            "backend %s closed: %s",
             backend_id,
-            close.code,
-            close.reason,
+            close,
             backend=backend_id,
-            reason=_reason(close),
+            reason=str(close),
         )
 
     def failed_over(self, session: Session, old_id: str, new_id: str, replayed: int) -> None:
@@ -80,11 +78,10 @@ class Announcements:
         """A session has ended; listeners hear of it if they knew it."""
         self._log(
             session,
-            "ended: %d %s; %d unacknowledged",
-            close.code,
-            close.reason,
+            "ended: %s; %d unacknowledged",
+            close,
             session.unacknowledged,
-            reason=_reason(close),
+            reason=str(close),
         )
         if was_opened:
             self._tell_listeners(session, "session_terminated", close)
@@ -112,7 +109,3 @@ class Announcements:
                 "reason": reason,
             }
             self._logger.info("session %s: %s", session.id, text % arguments, extra=fields)
-
-
-def _reason(close: Close) -> str:
-    return f"{close.code} {close.reason}".rstrip()

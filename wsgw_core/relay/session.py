@@ -195,8 +195,7 @@ class Session:
             self._look_for_another(lost)
             return
         if close.abnormal and not self._recovery.is_proved:
-            reason = f"connection lost at once: {close.code} {close.reason}".rstrip()
-            lost.failed(environment.clock.time(), reason)
+            lost.failed(environment.clock.time(), f"connection lost at once: {close}")
         flushing = self._state is State.FLUSHING
         if close.abnormal or not flushing:  # else it has answered ours
             environment.counters.count_close("backend", close.code)
