@@ -104,6 +104,7 @@ class Gateway:
             self._opener = opener
             self._admission = make_admission(config, self.counters, clock, self._logger)
             self._tls = self._server_tls(config)
+            self._resources.callback(self._close_tls)
             self._listener = Listener(
                 config.server.frontend.address,
                 self._handshake_settings(config, opener, self._admission),
@@ -150,7 +151,7 @@ class Gateway:
                 raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
             routes = self._settings.routes(config, components)
             tls = self._tls
-            if tls is not None and config.server.frontend.tls != old.server.frontend.tls:
+            if tls is not None:  # its files may have changed where its options have not
                 tls = self._server_tls(config) or tls
         except BaseException:
             exchange.discard()
@@ -162,8 +163,8 @@ class Gateway:
         settings = self._handshake_settings(config, opener, admission)
         admission.trust(settings.proxies)
         listener.serve_by(settings, tls)
-        if self._tls is not None and tls is not self._tls:
-            self._tls.close()
+        if tls is not self._tls:
+            self._close_tls()
         self._tls, self._config, self._components = tls, config, components
         return fixed_changes(old, config)
 
@@ -299,9 +300,11 @@ class Gateway:
         if options is None:
             return None
         clock = asyncio.get_running_loop()
-        tls = ServerTls(options, self.metrics, self.counters, clock, self._logger)
-        self._resources.callback(tls.close)
-        return tls
+        return ServerTls(options, self.metrics, self.counters, clock, self._logger)
+
+    def _close_tls(self) -> None:
+        if self._tls is not None:
+            self._tls.close()
 
     def _handshake_settings(
         self, config: GatewayConfig, opener: SessionOpener, admission: Admission

@@ -31,6 +31,11 @@ class RunningGateway:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ws://{host}:{self.port}"
 
+    async def reload(self, data: dict[str, Any]) -> list[str]:
+        """Go on with another configuration, as a file holds it; see Gateway.reload."""
+        config = GatewayConfig.model_validate(data)
+        return await self.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+
     def count(self, name: str) -> int:
         """Return the value of one of the gateway's counters."""
         return self.gateway.metrics.counter(name, "").value

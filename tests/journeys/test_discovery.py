@@ -9,10 +9,6 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from wsgw_core.components import resolve_components
-from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.plugin_loader import load_plugins
-
 from .admin_operator import NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartGateway
 from .eventually import until
@@ -110,13 +106,8 @@ async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
         assert disabled is not None
         disabled.enabled = False
 
-        config = GatewayConfig.model_validate(
-            {
-                "server": {"frontend": {"address": "127.0.0.1:0"}},
-                "upstream": upstream(**{"ping-time": "7s"}),
-            }
-        )
-        await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+        server = {"frontend": {"address": "127.0.0.1:0"}}
+        await gateway.reload({"server": server, "upstream": upstream(**{"ping-time": "7s"})})
 
         again = gateway.gateway.steering.find_backend("all-127-0-0-1")
         assert again is not None

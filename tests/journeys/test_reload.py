@@ -20,9 +20,6 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.components import resolve_components
-from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.plugin_loader import load_plugins
 
 from .conftest import StartBackend, StartGateway
 from .eventually import until
@@ -43,9 +40,7 @@ async def reload(gateway: RunningGateway, *backends: Any, **sections: Any) -> li
         for one in backends
     ]
     sections.setdefault("drain", QUICK)
-    data = {"server": server, "upstream": {"backends": entries}, **sections}
-    config = GatewayConfig.model_validate(data)
-    return await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+    return await gateway.reload({"server": server, "upstream": {"backends": entries}, **sections})
 
 
 async def test_a_new_backend_serves_new_clients_and_others_stay_where_they_are(

@@ -9,7 +9,7 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
+from wsgw_core.api import ConfigurationError
 from wsgw_core.testing.descriptors import open_descriptors
 
 from .conftest import StartBackend, StartGateway
@@ -485,6 +486,157 @@ class TestRotation:
             process.signal(signal.SIGTERM)
             assert await process.ended() == 0
             assert not [line for line in process.lines if "listening" not in line]
+
+
+@pytest.mark.usefixtures("old")
+class TestReload:
+    """The clients' TLS is exchanged; `reload-interval` is too long to be of any help here."""
+
+    @pytest.fixture
+    async def gateway(
+        self, start_gateway: StartGateway, backend: ScriptedBackend, files: Files
+    ) -> RunningGateway:
+        return await start_gateway(backend, server=files.frontend())
+
+    @pytest.fixture
+    async def old(
+        self, gateway: RunningGateway, backend: ScriptedBackend
+    ) -> AsyncIterator[ClientConnection]:
+        """A client that is there before and after."""
+        async with dial(gateway) as client:
+            served = await backend.connection()
+            yield client
+            await client.send("still here")
+            assert await served.recv() == "still here"
+
+    async def reload(
+        self, gateway: RunningGateway, server: dict[str, Any], *backends: str
+    ) -> list[str]:
+        entries = [{"url": url} for url in backends]
+        return await gateway.reload({"server": server, "upstream": {"backends": entries}})
+
+    @pytest.mark.parametrize("interval", ["60s", "0"])
+    async def test_files_that_were_renewed_in_place_are_read(
+        self,
+        gateway: RunningGateway,
+        old: ClientConnection,
+        backend: ScriptedBackend,
+        files: Files,
+        interval: str,
+    ) -> None:
+        server = files.frontend(reload_interval=interval)
+        await self.reload(gateway, server, backend.url)
+        files.put(files.certificate, NEW)
+
+        assert await self.reload(gateway, server, backend.url) == []
+
+        async with dial(gateway) as new:
+            assert serial(new) == serial_of(NEW)
+        assert serial(old) == serial_of(OLD)
+
+    async def test_other_files_are_read_and_followed_from_then_on(
+        self,
+        gateway: RunningGateway,
+        backend: ScriptedBackend,
+        files: Files,
+    ) -> None:
+        other = files.folder / "other.pem"
+        files.put(other, NEW)
+        server = files.frontend(certificate=str(other), reload_interval="10ms")
+
+        assert await self.reload(gateway, server, backend.url) == []
+
+        async with dial(gateway) as new:
+            assert serial(new) == serial_of(NEW)
+        files.certificate.unlink()  # nobody looks at it any more
+        files.put(other, OLD)
+        await until(lambda: gateway.count("tls_reloads"))
+        async with dial(gateway) as new:
+            assert serial(new) == serial_of(OLD)
+        assert gateway.count("tls_reload_errors") == 0
+
+    async def test_certificates_of_clients_are_demanded_from_then_on(
+        self,
+        gateway: RunningGateway,
+        backend: ScriptedBackend,
+        files: Files,
+    ) -> None:
+        demanding = files.frontend(
+            client_ca=str(files.authority),
+            client_certificates="required",
+            subject_header="X-Client",
+        )
+
+        await self.reload(gateway, demanding, backend.url)
+
+        await refused(gateway, TRUSTING)
+        async with dial(gateway, client_context(GATEWAY)):
+            request = await request_of(backend)
+            assert "CN=gateway" in request.headers["X-Client"]
+        await self.reload(gateway, files.frontend(), backend.url)
+        async with dial(gateway):
+            assert "X-Client" not in (await request_of(backend)).headers
+
+    async def test_an_older_version_is_refused_from_then_on(
+        self,
+        gateway: RunningGateway,
+        backend: ScriptedBackend,
+        files: Files,
+    ) -> None:
+        aged = client_context(version=ssl.TLSVersion.TLSv1_2)
+        async with dial(gateway, aged):
+            await backend.connection()
+
+        await self.reload(gateway, files.frontend(minimum_version="1.3"), backend.url)
+
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            async with dial(gateway, aged):
+                pass
+        async with dial(gateway):
+            await backend.connection()
+
+    @pytest.mark.parametrize("broken", ["half", "missing", "authority"])
+    async def test_what_cannot_be_used_changes_nothing(
+        self,
+        gateway: RunningGateway,
+        backend: ScriptedBackend,
+        files: Files,
+        broken: str,
+    ) -> None:
+        server = files.frontend()
+        match broken:
+            case "half":
+                files.certificate.write_bytes(NEW.cert_chain_pems[0].bytes())
+            case "missing":
+                server = files.frontend(certificate=str(files.folder / "missing.pem"))
+            case "authority":
+                nobody = files.folder / "nobody.pem"
+                nobody.write_text("nobody")
+                server = files.frontend(client_ca=str(nobody), client_certificates="required")
+
+        with pytest.raises(ConfigurationError, match=r"server\.frontend\.tls\."):
+            await self.reload(gateway, server, "ws://127.0.0.1:1")
+
+        async with dial(gateway) as new:
+            assert serial(new) == serial_of(OLD)
+            await backend.connection()  # this was not changed either
+        assert [each.id for each in gateway.gateway.steering.backends] == [backend.id]
+        files.put(files.certificate, NEW)
+        await self.reload(gateway, files.frontend(), backend.url)
+        async with dial(gateway) as new:
+            assert serial(new) == serial_of(NEW)
+
+    async def test_that_there_is_tls_at_all_waits_for_the_next_start(
+        self,
+        gateway: RunningGateway,
+        backend: ScriptedBackend,
+    ) -> None:
+        plain = {"frontend": {"address": "127.0.0.1:0"}}
+
+        assert await self.reload(gateway, plain, backend.url) == ["server.frontend.tls"]
+
+        async with dial(gateway) as new:
+            assert serial(new) == serial_of(OLD)
 
 
 def serial(connection: Connection) -> str:
