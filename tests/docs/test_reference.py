@@ -8,6 +8,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -327,7 +328,7 @@ def test_the_admin_calls_are_those_that_are_routed(page: Any) -> None:
         AdminOptions(),
         nouns,
         logging.getLogger("test"),
-        lambda _request: None,
+        lambda _request: nullcontext(),
         Metrics().counter("denied", ""),
     )
     routed = {

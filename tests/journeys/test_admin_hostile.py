@@ -16,6 +16,7 @@ from wsgw_core.admin.calls import CALLS
 
 from .admin_operator import Operator, admin_operator
 from .conftest import StartAdmin
+from .eventually import until
 from .running_gateway import RunningGateway, running_gateway
 
 POSTS = [call.path.replace("{id}", "x") for call in CALLS if call.method == "POST"]
@@ -151,6 +152,17 @@ async def test_who_sends_slowly_is_closed(operator: Operator, beginning: bytes) 
     assert b"200 OK" not in answer
     metrics = (await operator.call("GET", "/metrics")).text
     assert re.search(r"^wsgw_admin_connections_dropped_total [1-9]", metrics, re.MULTILINE)
+
+
+async def test_who_goes_before_its_body_has_come_is_no_fault(
+    operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "wsgw")
+    _, writer = await asyncio.open_connection("127.0.0.1", operator.port)
+    writer.write(POST + b"Content-Length: 50\r\n\r\n{")
+    await writer.drain()
+    writer.transport.abort()
+    await until(lambda: "BadRequest" in caplog.text)
 
 
 async def test_a_flood_is_cut(operator: Operator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 
 from aiohttp import web
 
@@ -27,7 +28,7 @@ def make_application(
     options: AdminOptions,
     nouns: Mapping[str, object],
     logger: logging.Logger,
-    begin: Callable[[web.Request], None],
+    answering: Callable[[web.Request], AbstractContextManager[None]],
     denied: Counter,
 ) -> web.Application:
     """Make the application.
@@ -36,15 +37,15 @@ def make_application(
         options: of the admin side.
         nouns: the objects whose methods answer, by the first part of `Call.name`.
         logger: for faults.
-        begin: called with each request before it is looked at.
+        answering: entered with each request before it is looked at, left when it is answered.
         denied: counts calls that were not let through.
     """
     front = _Front(options, logger, denied)
 
     @web.middleware
     async def respond(request: web.Request, handler: Respond) -> web.StreamResponse:
-        begin(request)
-        return await front.respond(request, handler)
+        with answering(request):
+            return await front.respond(request, handler)
 
     application = web.Application(middlewares=[respond], client_max_size=options.max_body_bytes)
     application.on_response_prepare.append(_hide_version)
@@ -91,16 +92,20 @@ class _Front:
             async with asyncio.timeout(self._timeout):
                 return await respond(request)
         except TimeoutError:
-            return _and_close(failed("TookTooLong", 503))
+            failure = failed("TookTooLong", 503)
         except web.HTTPMethodNotAllowed as error:
             return _not_allowed(error.allowed_methods)
         except web.HTTPException as error:
-            return _and_close(failed(_REASONS.get(error.status, "BadRequest"), error.status))
+            failure = failed(_REASONS.get(error.status, "BadRequest"), error.status)
         except web.RequestPayloadError:  # such as a body that ends too early
-            return _and_close(failed("BadRequest", 400))
-        except Exception:
-            self._logger.exception("%s: fault in the admin API", _described(request))
-            return failed("InternalError", 500)
+            failure = failed("BadRequest", 400)
+        except Exception as error:
+            if not isinstance(error, ConnectionError) or request.transport is not None:
+                self._logger.exception("%s: fault in the admin API", _described(request))
+                return failed("InternalError", 500)
+            failure = failed("BadRequest", 400)  # the caller has gone
+        failure.force_close()
+        return failure
 
 
 async def _too_large(request: web.Request) -> web.StreamResponse:
@@ -121,11 +126,6 @@ def _role(request: web.Request) -> Role | None:
 
 def _described(request: web.Request) -> str:
     return f"{request.method} {request.path} from {request.remote}"
-
-
-def _and_close(response: web.Response) -> web.Response:
-    response.force_close()
-    return response
 
 
 async def _hide_version(_request: web.Request, response: web.StreamResponse) -> None:

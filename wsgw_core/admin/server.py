@@ -18,12 +18,12 @@ from ..gateway import Gateway
 from .application import make_application
 from .backends import BackendCalls
 from .configuration import ConfigurationCalls, Reload
+from .connections import Connections
 from .frontends import FrontendCalls
 from .guard import Guard, is_loopback
 from .health import HealthCalls
 from .metrics import MetricsCalls
 from .openapi import OpenApiCalls
-from .patience import PatientProtocol
 from .sessions import SessionCalls
 
 _BACKLOG = 128
@@ -60,7 +60,12 @@ class AdminServer:
         self._logger = logger or logging.getLogger("wsgw.admin")
         self._http_logger = self._logger.getChild("http")
         self._http_logger.addFilter(_is_ours)
-        self._connections: dict[asyncio.BaseTransport, PatientProtocol] = {}
+        self._connections = Connections(
+            options.max_connections,
+            options.read_timeout + options.answer_timeout,
+            options.max_header_bytes + options.max_body_bytes + _SLACK,
+            gateway.counters.admin_connections_dropped,
+        )
         self._runner: web.AppRunner | None = None
         self._acceptor: Acceptor | None = None
         self._tls: ServerTls | None = None
@@ -87,7 +92,7 @@ class AdminServer:
             self._acceptor = Acceptor(
                 bind(options.address),
                 self._make_protocol(self._runner),
-                lambda: options.max_connections - len(self._connections),
+                lambda: self._connections.room,
                 gateway.counters.admin_accept_pauses,
                 self._logger,
             )
@@ -128,7 +133,7 @@ class AdminServer:
                 "openapi": OpenApiCalls(),
             },
             self._logger,
-            self._begin,
+            lambda request: self._connections.answering(request.transport),
             self._gateway.counters.admin_calls_denied,
         )
         runner = web.AppRunner(
@@ -144,22 +149,13 @@ class AdminServer:
         return runner
 
     def _make_protocol(self, runner: web.AppRunner) -> Callable[[], asyncio.BaseProtocol]:
-        options, server = self._options, runner.server
+        server = runner.server
         assert server is not None  # noqa: S101 - for the type checker
-        seconds = options.read_timeout + options.answer_timeout
-        max_bytes = options.max_header_bytes + options.max_body_bytes + _SLACK
-
-        dropped = self._gateway.counters.admin_connections_dropped
 
         def make() -> asyncio.Protocol:
-            return PatientProtocol(server(), seconds, max_bytes, self._connections, dropped)
+            return self._connections.watched(server())
 
         return make if self._tls is None else self._tls.over(make)
-
-    def _begin(self, request: web.Request) -> None:
-        patient = self._connections.get(request.transport) if request.transport else None
-        if patient is not None:
-            patient.begin()
 
     def _warn_of_strangers(self) -> None:
         options = self._options

@@ -134,7 +134,10 @@ class AdminOptions(Options):
     )
     max_body_bytes: Size = Field(default=64 * 1024, gt=0, description="bytes of a request's body")
     max_connections: int = Field(
-        default=64, gt=0, description="connections at a time; further ones wait"
+        default=64,
+        gt=0,
+        description="connections at a time; a further one takes the place of the one on which"
+        " nothing has been asked for longest, or waits while there is none",
     )
 
     @model_validator(mode="after")

@@ -68,7 +68,8 @@ class GatewayCounters:
         )
         self.admin_connections_dropped = counter(
             "admin_connections_dropped",
-            "Connections of operators dropped: too long without a request, or too many bytes.",
+            "Connections of operators dropped: too long without a request, too many bytes, or idle"
+            " while others waited.",
         )
         self.handshakes_abandoned = counter(
             "handshakes_abandoned", "Clients that left before they were answered."

@@ -1,0 +1,163 @@
+"""Connections on which nothing is asked keep nobody from asking."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from .admin_operator import Operator
+from .conftest import StartAdmin
+from .eventually import until
+from .running_gateway import RunningGateway
+
+AUTHORITY = trustme.CA()
+MOST = 4
+PATIENT: dict[str, Any] = {"max_connections": MOST, "read_timeout": 1000, "write_timeout": 1000}
+PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HEAD = (
+    b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+    b"Content-Length: 2\r\n\r\n"
+)
+
+
+class Caller:
+    """A connection to the admin API, raw."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def say(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def begin(self) -> None:
+        """Send half of a request, the other half of which is waited for."""
+        await self.say(HEAD)
+        assert b" 100 " in await self._reader.readuntil(b"\r\n\r\n")
+        await self.say(b"{")
+
+    async def answer(self) -> bytes:
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return await self._reader.readexactly(length)
+
+    async def probe(self) -> bytes:
+        await self.say(PROBE)
+        return await self.answer()
+
+    async def gone(self) -> bool:
+        """Wait for the end."""
+        try:
+            return await self._reader.read() == b""
+        except ConnectionError:
+            return True
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@pytest.fixture
+async def operator(gateway: RunningGateway, start_admin: StartAdmin) -> Operator:
+    return await start_admin(gateway, **PATIENT)
+
+
+@asynccontextmanager
+async def callers(
+    operator: Operator, count: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[list[Caller]]:
+    """Connect so many times, one after the other."""
+    async with AsyncExitStack() as made:
+        callers = []
+        for _ in range(count):
+            caller = Caller(*await asyncio.open_connection("127.0.0.1", operator.port, ssl=tls))
+            made.callback(caller.close)
+            callers.append(caller)
+        yield callers
+
+
+async def test_a_probe_is_answered_while_others_say_nothing(
+    operator: Operator, gateway: RunningGateway
+) -> None:
+    async with callers(operator, MOST) as silent:
+        await silent[1].say(b"GET /healthz HTTP/1.1\r\nHost: loc")
+        assert b"alive" in await silent[2].probe()
+        async with callers(operator, 1) as (prober,):
+            assert b"alive" in await prober.probe()
+            assert await silent[0].gone()  # the longest of all
+            assert b"alive" in await prober.probe()
+            assert b"alive" in await silent[2].probe()
+            await silent[1].say(b"alhost\r\n\r\n")
+            assert b"alive" in await silent[1].answer()
+    assert gateway.count("admin_connections_dropped") == 1
+
+
+async def test_who_was_answered_last_stays_longest(operator: Operator) -> None:
+    async with callers(operator, MOST) as silent:
+        for each in reversed(silent):
+            await each.probe()
+        async with callers(operator, 1) as (prober,):
+            assert b"alive" in await prober.probe()
+            assert await silent[-1].gone()
+            for each in silent[:-1]:
+                assert b"alive" in await each.probe()
+
+
+async def test_a_crowd_that_says_nothing_keeps_no_probe_waiting(operator: Operator) -> None:
+    async with callers(operator, 20 * MOST), callers(operator, 1) as (prober,):
+        assert b"alive" in await prober.probe()
+        for _ in range(20):
+            assert (await operator.call("GET", "/readyz")).status == 200
+
+
+async def test_whose_request_is_being_answered_is_not_dropped(operator: Operator) -> None:
+    async with callers(operator, MOST - 1) as busy:
+        for each in busy:
+            await each.begin()
+        async with callers(operator, 1) as (first,):
+            assert b"alive" in await first.probe()
+            async with callers(operator, 3 * MOST) as silent:
+                assert await first.gone()
+                assert b"alive" in await silent[-1].probe()
+                for each in silent[:-1]:
+                    assert await each.gone()
+        for each in busy:
+            await each.say(b"}")
+            assert b"no url" in await each.answer()
+
+
+async def test_who_finds_all_others_being_answered_waits(
+    operator: Operator, gateway: RunningGateway
+) -> None:
+    async with callers(operator, MOST) as busy:
+        for each in busy:
+            await each.begin()
+        async with callers(operator, 1) as (late,):
+            probe = asyncio.create_task(late.probe())
+            await until(lambda: gateway.count("admin_accept_pauses"))
+            assert not probe.done()
+            await busy[0].say(b"}")
+            assert b"no url" in await busy[0].answer()
+            assert b"alive" in await probe
+
+
+async def test_over_tls_too(
+    gateway: RunningGateway, start_admin: StartAdmin, tmp_path: Path
+) -> None:
+    file = tmp_path / "admin.pem"
+    file.write_bytes(AUTHORITY.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.bytes())
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    operator = await start_admin(
+        gateway, context=context, tls={"certificate": str(file)}, **PATIENT
+    )
+    async with callers(operator, MOST) as without, callers(operator, 1, context) as (prober,):
+        assert b"alive" in await prober.probe()
+        assert await without[0].gone()

@@ -1,0 +1,66 @@
+"""The admin side's connections: so many at a time, and the newest always among them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..api import Counter
+from .patience import PatientProtocol
+
+
+class Connections:
+    """Bounds how many there are.
+
+    A connection on which nothing is asked makes room for a new one, the longest silent first. So
+    whoever asks whether the gateway lives need not wait for those who ask nothing.
+
+    Args:
+        most: how many there may be.
+        seconds, max_bytes: see PatientProtocol.
+        dropped: counts connections that took too long, sent too much, or made room.
+    """
+
+    def __init__(self, most: int, seconds: float, max_bytes: int, dropped: Counter) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._dropped = dropped
+        # the longest silent first
+        self._present: dict[asyncio.BaseTransport, PatientProtocol] = {}
+
+    @property
+    def room(self) -> int:
+        """How many more can be accepted."""
+        return self._most - sum(not each.is_idle for each in self._present.values())
+
+    def watched(self, protocol: asyncio.Protocol) -> PatientProtocol:
+        """Return what stands before the protocol of a new connection."""
+        return PatientProtocol(
+            protocol, self._seconds, self._max_bytes, self._joined, self._left, self._dropped
+        )
+
+    @contextmanager
+    def answering(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
+        """Note that a request has come on a connection, and at the end that it is answered."""
+        connection = self._present.get(transport) if transport is not None else None
+        if transport is None or connection is None:  # it has gone meanwhile
+            yield
+            return
+        connection.begin()
+        try:
+            yield
+        finally:
+            connection.end()
+            if self._present.pop(transport, None) is not None:
+                self._present[transport] = connection
+
+    def _joined(self, transport: asyncio.BaseTransport, connection: PatientProtocol) -> None:
+        self._present[transport] = connection
+        if len(self._present) > self._most:
+            longest = next(one for one, each in self._present.items() if each.is_idle)
+            self._present.pop(longest).drop()
+
+    def _left(self, transport: asyncio.BaseTransport) -> None:
+        self._present.pop(transport, None)
