@@ -92,13 +92,14 @@ class Endpoint(asyncio.Protocol):
         limits: size of a message, write buffer, time of the closing handshake.
         clock: for the closing handshake's timeout.
         read_batch: shared by all connections that relay to each other.
+        share: what each message adds to `sent_weight` besides its payload.
 
     Attributes:
         deliver: called with each message received; set it before `begin`.
         on_ping: called with the payload of each ping, to be answered by `pong`; None: each is
             answered at once.
-        sent_messages, sent_bytes: all that was ever sent.
-        wake_at: `events.woken` is called by the message with which `sent_bytes` reaches it, and it
+        sent_messages, sent_weight: all that was ever sent.
+        wake_at: `events.woken` is called by the message with which `sent_weight` reaches it, and it
             becomes NEVER.
     """
 
@@ -126,6 +127,7 @@ class Endpoint(asyncio.Protocol):
         "_paused",
         "_pending",
         "_server_side",
+        "_share",
         "_short_head",
         "_short_max",
         "_transport",
@@ -134,15 +136,20 @@ class Endpoint(asyncio.Protocol):
         "_write",
         "deliver",
         "on_ping",
-        "sent_bytes",
         "sent_messages",
+        "sent_weight",
         "wake_at",
     )
 
     _transport: asyncio.Transport
 
     def __init__(
-        self, events: EndpointEvents, limits: Limits, clock: Clock, read_batch: ReadBatch
+        self,
+        events: EndpointEvents,
+        limits: Limits,
+        clock: Clock,
+        read_batch: ReadBatch,
+        share: int = 0,
     ) -> None:
         self._events = events
         self._limits = limits
@@ -153,7 +160,8 @@ class Endpoint(asyncio.Protocol):
         self.deliver: Callable[[Message], object] = _ignore
         self.on_ping: Callable[[bytes], object] | None = None
         self.sent_messages = 0
-        self.sent_bytes = 0
+        self.sent_weight = 0
+        self._share = share
         self.wake_at = NEVER
         self._write: Callable[[bytes], object] = _ignore
         self._pending: list[bytes] = []  # what the batch will have us write
@@ -431,10 +439,15 @@ class Endpoint(asyncio.Protocol):
         else:
             write = self._write
             write(frame)
-        sent_bytes = self.sent_bytes = self.sent_bytes + message.size
-        if sent_bytes >= self.wake_at:
+        sent_weight = self.sent_weight = self.sent_weight + message.size + self._share
+        if sent_weight >= self.wake_at:
             self.wake_at = NEVER
             self._events.woken()
+
+    @property
+    def sent_bytes(self) -> int:
+        """Payload of all that was ever sent."""
+        return self.sent_weight - self.sent_messages * self._share
 
     def pong(self, payload: bytes) -> None:
         """Answer a ping."""

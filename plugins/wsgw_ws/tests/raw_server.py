@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import hashlib
 import socket
 import struct
@@ -15,7 +16,7 @@ from typing import Any
 from wsgw_ws.backend import WebSocketBackend
 from wsgw_ws.settings import WebSocketSettings
 
-from wsgw_core.api import DialRequest, Limits
+from wsgw_core.api import DialRequest, Limits, Metrics
 from wsgw_core.testing.context import make_context
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 
@@ -109,6 +110,7 @@ class RawServer:
     def __init__(self, act: Act) -> None:
         self.peers: list[RawPeer] = []
         self._act = act
+        self._metrics = Metrics()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = RawPeer(reader, writer)
@@ -134,7 +136,13 @@ class RawServer:
             {"url": f"ws://127.0.0.1:{self.port}", **(options or {})}
         )
         limits = limits or Limits(close_timeout=0.02)  # most of the peers answer no close
-        return WebSocketBackend(settings, make_context(limits=limits, ping_timeout=ping_timeout))
+        context = make_context(limits=limits, ping_timeout=ping_timeout)
+        return WebSocketBackend(settings, dataclasses.replace(context, metrics=self._metrics))
+
+    def counted(self, name: str) -> int:
+        """Return what the backends have counted under this name."""
+        (counter,) = (counter for counter in self._metrics if counter.name == name)
+        return counter.value
 
 
 @asynccontextmanager

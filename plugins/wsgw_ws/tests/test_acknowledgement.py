@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wsgw_ws.acknowledgement import Acknowledgement
 
+from wsgw_core.api import Counter
+
 WINDOW = 0.25
 
 
-SHARE = 10
-
-
 def account(window: float = WINDOW, capacity: int = 1000) -> Acknowledgement:
-    return Acknowledgement(window, capacity, SHARE)
+    return Acknowledgement(window, capacity, Counter("cuts", "Released early."))
 
 
 class TestAsking:
@@ -25,7 +24,7 @@ class TestAsking:
         assert acknowledgement.waiting
         assert acknowledgement.answer(payload, 1.0)
         assert acknowledgement.asked == 3
-        assert acknowledgement.asked_bytes == 30
+        assert acknowledgement.asked_weight == 30
 
     def test_other_pongs_are_not(self) -> None:
         acknowledgement = account(window=0)
@@ -34,7 +33,7 @@ class TestAsking:
         for payload in (b"", b"unasked", first + b"x", first[:-1]):
             assert not acknowledgement.answer(payload, 1.0)
         assert acknowledgement.waiting
-        assert acknowledgement.release() == 0
+        assert acknowledgement.release(0) == 0
 
     def test_an_answer_counts_once(self) -> None:
         acknowledgement = account()
@@ -67,12 +66,12 @@ class TestReleasing:
     def test_what_was_sent_before_the_ping_is_released_by_a_pong_after_the_window(self) -> None:
         acknowledgement = account()
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
-        assert acknowledgement.release() == 0
+        assert acknowledgement.release(0) == 0
         assert not acknowledgement.outlasted(1.2)
         assert acknowledgement.outlasted(1.25)
         acknowledgement.answer(acknowledgement.ask(1.25, 3, 30), 1.3)
-        assert acknowledgement.release() == 3
-        assert acknowledgement.release() == 0
+        assert acknowledgement.release(0) == 3
+        assert acknowledgement.release(0) == 0
         assert not acknowledgement.outlasted(100.0)
 
     def test_a_backend_that_is_frozen_in_the_window_has_nothing_delivered(self) -> None:
@@ -81,41 +80,68 @@ class TestReleasing:
         acknowledgement.answer(
             acknowledgement.ask(1.2, 5, 50), 60.0
         )  # sent before the window's end
-        assert acknowledgement.release() == 0
+        assert acknowledgement.release(0) == 0
 
     def test_without_a_window_it_is_released_at_once(self) -> None:
         acknowledgement = account(window=0)
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
-        assert acknowledgement.release() == 3
+        assert acknowledgement.release(0) == 3
 
     def test_without_an_answer_nothing_is(self) -> None:
         acknowledgement = account(window=0)
         acknowledgement.ask(0.0, 3, 30)
-        assert acknowledgement.release() == 0
+        assert acknowledgement.release(0) == 0
 
     def test_each_answer_has_its_own_window(self) -> None:
         acknowledgement = account()
         acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
         acknowledgement.answer(acknowledgement.ask(1.1, 5, 50), 1.2)
         acknowledgement.answer(acknowledgement.ask(1.3, 6, 60), 1.3)
-        assert acknowledgement.release() == 3
+        assert acknowledgement.release(0) == 3
         acknowledgement.answer(acknowledgement.ask(1.46, 6, 60), 1.5)
-        assert acknowledgement.release() == 2
+        assert acknowledgement.release(0) == 2
         assert acknowledgement.outlasted(1.56)
 
-    def test_a_window_with_too_many_messages_releases_the_oldest(self) -> None:
-        acknowledgement = account(capacity=4 * (SHARE + 10))
-        acknowledgement.answer(acknowledgement.ask(0.0, 3, 30), 1.0)
-        assert acknowledgement.release() == 0
-        acknowledgement.answer(acknowledgement.ask(1.0, 6, 60), 1.1)
-        assert acknowledgement.release() == 3
 
-    def test_a_window_with_too_many_bytes_releases_the_oldest(self) -> None:
-        acknowledgement = account(capacity=50 + SHARE)
-        acknowledgement.answer(acknowledgement.ask(0.0, 1, 50), 1.0)
-        assert acknowledgement.release() == 0
-        acknowledgement.answer(acknowledgement.ask(1.0, 2, 60), 1.1)
-        assert acknowledgement.release() == 1
+class TestFullLedger:
+    def test_the_oldest_is_released_early_until_half_is_free(self) -> None:
+        cuts = Counter("cuts", "Released early.")
+        acknowledgement = Acknowledgement(WINDOW, 80, cuts)
+        for number in range(1, 8):
+            payload = acknowledgement.ask(number / 100, number, number * 10)
+            acknowledgement.answer(payload, number / 100)
+            assert acknowledgement.release(number * 10) == 0
+        assert not acknowledgement.is_crowded
+        acknowledgement.answer(acknowledgement.ask(0.08, 8, 80), 0.08)
+        assert acknowledgement.release(80) == 4
+        assert cuts.value == 4
+        assert not acknowledgement.is_crowded
+        acknowledgement.answer(acknowledgement.ask(1.0, 8, 80), 1.1)
+        assert acknowledgement.release(80) == 4
+        assert cuts.value == 4  # these have had their window
+
+    def test_what_no_ping_has_followed_waits_for_one_answer_more(self) -> None:
+        acknowledgement = account(capacity=50)
+        acknowledgement.answer(acknowledgement.ask(0.0, 1, 60), 0.0)  # in no time
+        assert acknowledgement.release(60) == 0
+        assert acknowledgement.is_crowded
+        acknowledgement.answer(acknowledgement.ask(0.0, 1, 60), 0.0)
+        assert acknowledgement.release(60) == 1
+        assert not acknowledgement.is_crowded
+
+    def test_it_does_so_until_half_is_free_though_it_is_not_full_any_more(self) -> None:
+        acknowledgement = account(capacity=50)
+        acknowledgement.answer(acknowledgement.ask(0.0, 1, 10), 0.1)
+        acknowledgement.answer(acknowledgement.ask(0.1, 5, 50), 0.2)
+        assert acknowledgement.release(50) == 1
+        assert acknowledgement.is_crowded
+        acknowledgement.answer(acknowledgement.ask(0.2, 5, 50), 0.3)
+        assert acknowledgement.release(50) == 4
+
+    def test_without_pongs_no_answer_is_waited_for(self) -> None:
+        acknowledgement = account(capacity=50)
+        acknowledgement.acknowledge(0.2, 6, 60)
+        assert acknowledgement.release(60) == 6
 
 
 class TestSettled:
@@ -128,7 +154,7 @@ class TestSettled:
         acknowledgement.answer(payload, 0.1)
         assert not acknowledgement.settled(1)
         acknowledgement.answer(acknowledgement.ask(1.0, 1, 1), 1.1)
-        acknowledgement.release()
+        acknowledgement.release(1)
         assert acknowledgement.settled(1)
         acknowledgement.ask(2.0, 1, 1)
         assert not acknowledgement.settled(1)
@@ -136,16 +162,27 @@ class TestSettled:
 
 @dataclass
 class Model:
-    """What was sent when, and what is known to have arrived when."""
+    """What was sent, and what is known of it."""
 
     sent: int = 0
-    sent_bytes: int = 0
+    sent_weight: int = 0
     released: int = 0
+    proved: int = 0  # acknowledged before a ping went out that was answered
+
+    weights: list[int] = field(default_factory=lambda: [0])  # of all up to each message
+
+    def send(self, weight: int) -> None:
+        self.sent += 1
+        self.sent_weight += weight
+        self.weights.append(self.sent_weight)
+
+    def weight(self, first: int, last: int) -> int:
+        return self.weights[last] - self.weights[first]
 
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("send"), st.integers(0, 40)),
+        st.tuples(st.just("send"), st.integers(10, 50)),
         st.tuples(st.just("ask"), st.just(0)),
         st.tuples(st.just("answer"), st.just(0)),
         st.tuples(st.just("wrong answer"), st.just(0)),
@@ -155,56 +192,54 @@ STEPS = st.lists(
 )
 
 
-def weight(sizes: list[int], first: int, last: int) -> int:
-    return (last - first) * SHARE + sizes[last] - sizes[first]
-
-
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(STEPS)
 def test_whatever_happens_nothing_is_released_too_early_or_never(
     steps: list[tuple[str, int]],
 ) -> None:
-    capacity = 150
+    capacity = 300
     acknowledgement = account(capacity=capacity)
     model, now = Model(), 0.0
     payload = b""
     answered: list[tuple[float, int]] = [(-10.0, 0)]
-    sizes = [0]
     asked_at = lived_at = 0.0
+    crowded = False
     for step, number in steps:
         match step:
             case "send":
-                model.sent += 1
-                model.sent_bytes += number
-                sizes.append(model.sent_bytes)
+                model.send(number)
             case "ask" if not acknowledgement.waiting:
-                payload = acknowledgement.ask(now, model.sent, model.sent_bytes)
+                payload = acknowledgement.ask(now, model.sent, model.sent_weight)
                 asked_at = now
             case "answer" if acknowledgement.waiting:
                 assert acknowledgement.answer(payload, now)
-                if acknowledgement.asked > answered[-1][1]:
+                model.proved = answered[-1][1]
+                if acknowledgement.asked > model.proved:
                     answered.append((now, acknowledgement.asked))
                 lived_at = asked_at
             case "wrong answer":
                 assert not acknowledgement.answer(b"wrong", now)
             case "time":
                 now += number / 1000
-        count = acknowledgement.release()
+        count = acknowledgement.release(model.sent_weight)
         assert count >= 0
         model.released += count
-        known = max(sent for _, sent in answered)
-        assert model.released <= known, "released before it was acknowledged"
+        assert model.released <= model.proved, "released though it may not have been read"
         due = max(sent for when, sent in answered if when + WINDOW <= lived_at or sent == 0)
         assert model.released >= due, "not released although the backend lived on"
-        assert weight(sizes, model.released, known) <= capacity
-        if model.released > due:  # early: the window was too full for the one before
+        crowded |= model.weight(model.released - count, model.sent) >= capacity
+        if count and model.released > due:
             before = max(sent for _, sent in answered if sent < model.released)
-            assert weight(sizes, before, known) > capacity, "released early without need"
-    payload = acknowledgement.ask(now, model.sent, model.sent_bytes)
+            assert crowded, "released early without need"
+            assert model.weight(before, model.sent) > capacity // 2, "more than there was need for"
+        crowded &= model.weight(model.released, model.sent) > capacity // 2
+        assert acknowledgement.is_crowded == crowded
+        assert not crowded or model.released == model.proved, "the client could be read"
+    payload = acknowledgement.ask(now, model.sent, model.sent_weight)
     acknowledgement.answer(payload, now)
-    model.released += acknowledgement.release()
+    model.released += acknowledgement.release(model.sent_weight)
     now += WINDOW
-    acknowledgement.answer(acknowledgement.ask(now, model.sent, model.sent_bytes), now)
-    model.released += acknowledgement.release()
+    acknowledgement.answer(acknowledgement.ask(now, model.sent, model.sent_weight), now)
+    model.released += acknowledgement.release(model.sent_weight)
     assert model.released == model.sent
     assert acknowledgement.settled(model.sent)

@@ -162,17 +162,37 @@ class TestDelivery:
             assert sink.delivered_count == 0
             await backend.close()
 
-    async def test_a_full_window_does_not(self) -> None:
+    async def test_in_a_full_ledger_it_is_cut_short_by_a_pong_more_at_once(self) -> None:
+        application = Application(pongs=False)
+        limits = Limits(ledger_messages=8, close_timeout=0.02)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "1h", "replay-window": "1h"}, limits=limits)
+            connection, sink = await dial(backend)
+            for number in range(8):
+                connection.send(as_message(str(number)))
+            for ping in range(1, 4):
+                await application.until(ping, PING)
+                await asyncio.sleep(0.02)  # room for what must not happen
+                assert sink.delivered_count == (0, 0, 2)[ping - 1]
+                *_, asked = (each for opcode, each in application.received if opcode == PING)
+                server.peers[0].write_frame(PONG, asked)
+            await sink.until_delivered(8)
+            await backend.close()
+            assert server.counted("replay_window_cuts") == 8
+
+    async def test_in_one_that_is_not_full_it_is_not(self) -> None:
         application = Application()
         limits = Limits(ledger_messages=8, close_timeout=0.02)
         async with raw_server(application) as server:
             backend = server.backend({"ack-interval": "2ms", "replay-window": "1h"}, limits=limits)
             connection, sink = await dial(backend)
-            for number in range(20):
+            for number in range(7):
                 connection.send(as_message(str(number)))
                 await application.until(number + 1, PING)
-            await sink.until_delivered(10)
+            await asyncio.sleep(0.03)  # room for what must not happen
+            assert sink.delivered_count == 0
             await backend.close()
+            assert server.counted("replay_window_cuts") == 0
 
     async def test_an_idle_connection_is_not_asked(self) -> None:
         application = Application()
@@ -188,11 +208,16 @@ class TestDelivery:
             await sink.until_delivered(2)
             await backend.close()
 
-    async def test_many_bytes_are_asked_about_at_once(self) -> None:
+    @pytest.mark.parametrize("limits", [{"ledger_bytes": 4000}, {"ledger_messages": 40}])
+    async def test_a_quarter_of_the_ledger_is_asked_about_at_once(
+        self, limits: dict[str, int]
+    ) -> None:
         application = Application()
-        limits = Limits(ledger_bytes=4000, close_timeout=0.02)
         async with raw_server(application) as server:
-            backend = server.backend({"ack-interval": "1h", "replay-window": "0"}, limits=limits)
+            backend = server.backend(
+                {"ack-interval": "1h", "replay-window": "0"},
+                limits=Limits(**limits, close_timeout=0.02),
+            )
             connection, _ = await dial(backend)
             for _ in range(30):
                 connection.send(as_message("x" * 100))

@@ -9,6 +9,7 @@ import pytest
 from wsgw_ws.acknowledgement import Acknowledgement
 from wsgw_ws.late_pong import LatePong
 
+from wsgw_core.api import Counter
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 from wsgw_core.websocket import Backlog, Endpoint
 
@@ -28,7 +29,7 @@ class Backend:
     """
 
     def __init__(self, *, knows_silence: bool = True) -> None:
-        self.account = Acknowledgement(0.25, 1_000_000, 100)
+        self.account = Acknowledgement(0.25, 1_000_000, Counter("cuts", "Released early."))
         self.account.ask(self._now, 1, 100)
         self.heard_at = 0.0
         self.moves_until = float("-inf")

@@ -100,9 +100,7 @@ class WebSocketConnection:
         self._on_answer_later: Callable[[], object] | None = None
         self._ping_timeout = context.ping_timeout
         self._account = Acknowledgement(
-            settings.replay_window,
-            context.limits.ledger_bytes // 2,
-            context.limits.message_share,
+            settings.replay_window, context.limits.ledger_bytes, pongs.released_early
         )
         self._heard = False
         self._late_pong: LatePong | None = None
@@ -110,7 +108,9 @@ class WebSocketConnection:
         self._usable = False  # neither before the start nor when it came too late
         self._paused = False
         self._asked_to_close: int | None = None
-        self._endpoint = Endpoint(self, context.limits, context.clock, context.read_batch)
+        self._endpoint = Endpoint(
+            self, context.limits, context.clock, context.read_batch, context.limits.message_share
+        )
         self._endpoint.wake_at = 0  # by the first message
         self._watched = False
         self._hurry_after = context.limits.ledger_bytes // 4
@@ -209,11 +209,11 @@ class WebSocketConnection:
     # What the endpoint calls
 
     def woken(self) -> None:
-        """Have messages acknowledged from now on; soon when there are many bytes."""
+        """Have messages acknowledged from now on; soon when there are many."""
         if not self._watched:
             self._watch()
         elif self._pongs.acknowledge_on_write:
-            self._endpoint.wake_at = self._endpoint.sent_bytes + self._hurry_after
+            self._endpoint.wake_at = self._endpoint.sent_weight + self._hurry_after
             # later: this is inside of `send`, and what it was given may not be written yet
             self._clock.call_soon(self._acknowledge_soon)
         elif not self._account.waiting:
@@ -235,8 +235,8 @@ class WebSocketConnection:
             self._release()
             if on_answer is not None:
                 on_answer()
-            much = self._endpoint.sent_bytes - self._account.asked_bytes >= self._hurry_after
-            if much or self._on_answer_later is not None:
+            much = self._endpoint.sent_weight - self._account.asked_weight >= self._hurry_after
+            if much or self._account.is_crowded or self._on_answer_later is not None:
                 self._ask(now)
 
     def writable(self, writable: bool, /) -> None:
@@ -285,7 +285,7 @@ class WebSocketConnection:
         """Take for acknowledged what the kernel has taken."""
         endpoint = self._endpoint
         if endpoint.is_drained:
-            self._account.acknowledge(now, endpoint.sent_messages, endpoint.sent_bytes)
+            self._account.acknowledge(now, endpoint.sent_messages, endpoint.sent_weight)
             self._release()
 
     def _is_dead(self, now: float) -> bool:
@@ -326,20 +326,20 @@ class WebSocketConnection:
 
     def _watch(self) -> None:
         self._watched = True
-        self._endpoint.wake_at = self._account.asked_bytes + self._hurry_after
+        self._endpoint.wake_at = self._account.asked_weight + self._hurry_after
         self._pinger.watch(self)
 
     def _release(self) -> None:
-        released = self._account.release()
+        released = self._account.release(self._endpoint.sent_weight)
         if released:
             self._sink.delivered(released)
 
     def _ask(self, now: float) -> None:
         endpoint = self._endpoint
-        endpoint.wake_at = endpoint.sent_bytes + self._hurry_after
+        endpoint.wake_at = endpoint.sent_weight + self._hurry_after
         if self._on_answer_later is not None:
             self._on_answer, self._on_answer_later = self._on_answer_later, None
-        endpoint.ping(self._account.ask(now, endpoint.sent_messages, endpoint.sent_bytes))
+        endpoint.ping(self._account.ask(now, endpoint.sent_messages, endpoint.sent_weight))
 
     def _note_and_deliver(self, message: Message) -> bool:
         """Deliver a message while a pong is late; every other one goes to the sink directly."""

@@ -21,6 +21,10 @@ class PongRecord:
     Args:
         then: what becomes of such a backend.
         context: the backend's.
+
+    Attributes:
+        acknowledge_on_write: whether its connections do without pongs for now.
+        released_early: counts messages; see Acknowledgement.
     """
 
     def __init__(self, then: WithoutPongs, context: BackendContext) -> None:
@@ -29,6 +33,10 @@ class PongRecord:
         self._clock = context.clock
         self._counter = context.metrics.counter(
             "backends_without_pongs", "Times a backend was found to answer no pings."
+        )
+        self.released_early = context.metrics.counter(
+            "replay_window_cuts",
+            "Messages forgotten before their replay window was over, for want of room.",
         )
         self._ponged = False
         self._deaths = 0
