@@ -19,6 +19,7 @@ from .components import Components
 from .config.address import Address
 from .config.gateway_config import GatewayConfig
 from .config.loading import Configuration
+from .config.references import doubts
 from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
 from .log_output import debugging, writes_json
@@ -110,6 +111,8 @@ async def _start_and_stop(
     admin = AdminServer(gateway, loaded.config.server.admin, reload=reloading.now)
     stop = asyncio.create_task(asked_to_stop.wait())
     start = asyncio.create_task(_start(gateway, admin, loaded.config))
+    for doubt in doubts(loaded.config, loaded.components, loaded.origins):
+        _log.warning("%s", doubt)
     try:
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
         if start.done():

@@ -15,6 +15,7 @@ from .aside import aside
 from .components import Components
 from .config.gateway_config import GatewayConfig
 from .config.loading import Configuration
+from .config.references import doubts
 from .log_output import set_up_logging
 
 _LOOK_EVERY = 1.0  # seconds between two looks at a watched file
@@ -121,6 +122,8 @@ class Reloading:
         waiting = await self._gateway.reload(loaded.config, loaded.components)
         server = loaded.config.server
         set_up_logging(server.logging_level, server.logging_format)
+        for doubt in doubts(loaded.config, loaded.components, loaded.origins):
+            self._logger.warning("reload: %s", doubt)
         for key in waiting:
             self._logger.warning("reload: %s: the new value waits for the next start", key)
         self._logger.warning("reload: done, %d backends", len(loaded.components.all_backends))

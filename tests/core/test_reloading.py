@@ -81,6 +81,14 @@ async def test_a_reload_is_told_with_what_waits(caplog: pytest.LogCaptureFixture
     ]
 
 
+async def test_what_is_doubtful_is_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloading, "doubts", lambda *_: ["wsgw.yaml:3: limits: very tight"])
+    await Scene().reload()
+    assert told(caplog)[0] == "reload: wsgw.yaml:3: limits: very tight"
+
+
 async def test_what_cannot_be_used_changes_nothing_and_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

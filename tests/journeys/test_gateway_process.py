@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -74,6 +75,29 @@ async def test_configured_by_variables_it_fails_over_and_stops_cleanly(
     assert moved.close_code == 1001
     assert await gateway.ended() == 0
     assert "Traceback" not in "\n".join(gateway.lines)
+
+
+@one_loop
+async def test_what_is_doubtful_is_told_by_a_check_and_at_the_start(
+    run_gateway: RunGateway, tmp_path: Path
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(
+        "server: {frontend: {address: '127.0.0.1:0'}}\n"
+        "upstream: {backends: [{url: 'ws://127.0.0.1:1'}]}\n"
+        "limits: {ledger-messages: 32}\n"
+    )
+    gateway = await run_gateway("-c", str(file))
+    check = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("wsgw"), "check", "-c", file),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    _, told = await check.communicate()
+    doubt = f"{file}:2: upstream.backends[0].replay-window: is cut short for a client"
+    assert any(doubt in line for line in gateway.lines)
+    assert check.returncode == 0
+    assert told.decode().startswith(f"wsgw: {doubt}")
 
 
 @one_loop

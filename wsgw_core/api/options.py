@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,9 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+
+if TYPE_CHECKING:
+    from .backend import Limits
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -150,6 +153,13 @@ class Options(BaseModel):
 
         Called by the commands `check` and `run`, after the options themselves were checked. May
         read files, but never touch the network. A model without files leaves it as it is.
+        """
+        return ()
+
+    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+        """Say what can be used and is hardly what was meant, given the limits: key, and why.
+
+        Told by the commands `check` and `run`, as `file_problems` is; `run` goes on all the same.
         """
         return ()
 

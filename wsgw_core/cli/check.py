@@ -17,8 +17,8 @@ def check(file: Path | None, *, connect: bool) -> None:
     """Check the configuration and print what is in effect.
 
     What is printed is a configuration file itself, with the source of each value behind it and with
-    passwords masked. Keys that have no effect are told on stderr. Without --connect the network is
-    not touched.
+    passwords masked. Keys that have no effect, or hardly the one that was meant, are told on
+    stderr. Without --connect the network is not touched.
 
     Exit status: 0 good, 1 a backend cannot be reached, 2 not usable; stderr has a line for each
     problem.
@@ -26,11 +26,12 @@ def check(file: Path | None, *, connect: bool) -> None:
     loaded = load(file)
 
     from wsgw_core.config.effective import effective_config  # noqa: PLC0415 - slow
-    from wsgw_core.config.references import without_effect  # noqa: PLC0415 - slow
+    from wsgw_core.config.references import doubts, without_effect  # noqa: PLC0415 - slow
 
     click.echo(effective_config(loaded), nl=False)
-    for note in without_effect(loaded.config, loaded.components, loaded.origins):
-        click.echo(f"wsgw: {note}", err=True)
+    for notes in (without_effect, doubts):
+        for note in notes(loaded.config, loaded.components, loaded.origins):
+            click.echo(f"wsgw: {note}", err=True)
     if connect:
         from wsgw_core.backend_probe import probe_backends  # noqa: PLC0415 - slow
 

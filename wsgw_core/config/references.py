@@ -1,4 +1,4 @@
-"""Checks what a well-formed configuration says: can its files be used, what has no effect."""
+"""Checks what a well-formed configuration says: its files, what has no effect, what is doubtful."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def without_effect(config: GatewayConfig, components: Components, origins: Origi
         for path, model in all_options(config, components)
         for key, name in known_keys(type(model)).items()
         if has_no_effect(field := type(model).model_fields[name]) and origins.sources((*path, key))
+    ]
+
+
+def doubts(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+    """Return a line for each key whose value is hardly what was meant; see `Options.doubts`."""
+    limits = config.limits.for_plugins()
+    return [
+        origins.problem((*path, key), doubt)
+        for path, model in all_options(config, components)
+        for key, doubt in model.doubts(limits)
     ]
 
 

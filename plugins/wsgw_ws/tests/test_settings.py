@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from wsgw_ws import plugin
 from wsgw_ws.settings import WebSocketSettings
 
-from wsgw_core.api import BackendRegistry
+from wsgw_core.api import BackendRegistry, Limits
 
 
 def settings(**options: Any) -> WebSocketSettings:
@@ -87,6 +87,35 @@ def test_times_are_durations_above_zero(key: str) -> None:
 
 def test_the_replay_window_may_be_nothing() -> None:
     assert settings(**{"replay-window": "0"}).replay_window == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "limits", "rates"),
+    [
+        ({}, Limits(ledger_messages=32), "91 messages or 5851 KiB"),
+        ({}, Limits(ledger_bytes=16 * 1024), "11703 messages or 46 KiB"),
+        ({"replay-window": "1m"}, Limits(), "68 messages or 34 KiB"),
+        ({"replay-window": "10ms", "ack-interval": "1m"}, Limits(), "34 messages or 17 KiB"),
+    ],
+)
+def test_a_window_that_is_cut_short_for_ordinary_clients_is_doubtful(
+    given: dict[str, Any], limits: Limits, rates: str
+) -> None:
+    ((key, doubt),) = settings(**given).doubts(limits)
+    assert key == "replay-window"
+    assert f"sends more than {rates} a second" in doubt
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ({}, Limits()),
+        ({"replay-window": "20s"}, Limits()),
+        ({"replay-window": "0"}, Limits(ledger_messages=1)),
+    ],
+)
+def test_others_are_not_doubtful(given: dict[str, Any], limits: Limits) -> None:
+    assert list(settings(**given).doubts(limits)) == []
 
 
 def test_unknown_keys_are_refused() -> None:

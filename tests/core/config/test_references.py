@@ -1,4 +1,4 @@
-"""The files that a configuration names are looked at, wherever it names them."""
+"""What a configuration says is looked at wherever it says it: files, and what is doubtful."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import Options
+from wsgw_core.api import Limits, Options
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import (
     BackendComponent,
@@ -19,7 +19,7 @@ from wsgw_core.components import (
 )
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import KeyPath, Origins
-from wsgw_core.config.references import file_problems
+from wsgw_core.config.references import doubts, file_problems
 from wsgw_core.config.upstream_options import BackendEntry
 
 
@@ -29,6 +29,10 @@ class Inner(Options):
     def file_problems(self) -> Iterable[tuple[str, str]]:
         if not Path(self.word_list).is_file():
             yield "word-list", f"{self.word_list}: is not there"
+
+    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+        if len(self.word_list) > limits.max_fragments:
+            yield "word-list", "is very long"
 
 
 class Outer(Options):
@@ -117,3 +121,19 @@ def test_each_is_told_with_its_place() -> None:
 def test_without_files_there_is_no_problem() -> None:
     everywhere = (WITHOUT,)
     assert problems(configured(everywhere, everywhere, everywhere, everywhere)) == []
+
+
+def test_what_is_doubtful_is_told_in_the_same_way() -> None:
+    components = configured(backends=(WITHOUT, MISSING), gates=(MISSING,))
+    config = GatewayConfig.model_validate(
+        {"upstream": {"backends": [{"url": "ws://a"}]}, "limits": {"max-fragments": 4}}
+    )
+    known: dict[KeyPath, str] = {("gates", 0): "wsgw.yaml:7"}
+    assert doubts(config, components, Origins(known)) == [
+        "upstream.backends[1].inner.word-list: is very long",
+        "wsgw.yaml:7: gates[0].inner.word-list: is very long",
+    ]
+    patient = config.model_copy(
+        update={"limits": config.limits.model_copy(update={"max_fragments": 5})}
+    )
+    assert doubts(patient, components, Origins(known)) == []

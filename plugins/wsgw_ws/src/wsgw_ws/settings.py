@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
-from wsgw_core.api import Duration, Options, Size, TlsClientOptions
+from wsgw_core.api import Duration, Limits, Options, Size, TlsClientOptions
 from wsgw_core.websocket import CompressionOptions
 
 from .pong_record import WithoutPongs
@@ -32,6 +33,8 @@ def _check_close_code(code: int) -> int:
 
 
 CloseCode = Annotated[int, AfterValidator(_check_close_code)]
+_FEW_MESSAGES = 100  # of one client in a second
+_FEW_BYTES = 64 * 1024
 _BUFFER = Field(
     default=1024,
     description="accepted for wsbalancer's files, without effect: buffers begin small and grow with"
@@ -86,3 +89,15 @@ class WebSocketSettings(Options):
         if self.tls is not None and urlsplit(self.url).scheme != "wss":
             raise ValueError("'tls' needs a URL that begins with wss://")
         return self
+
+    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+        """See Options: is the replay window cut short for ordinary clients?"""
+        seconds = self.replay_window + 2 * self.ack_interval  # until the pongs before and after it
+        messages, size = limits.ledger_messages / seconds, limits.ledger_bytes / seconds
+        if self.replay_window and (messages < _FEW_MESSAGES or size < _FEW_BYTES):
+            text = (
+                f"is cut short for a client that sends more than {messages:.0f} messages or"
+                f" {size / 1024:.0f} KiB a second: limits.ledger-messages and limits.ledger-bytes"
+                " have no room for more"
+            )
+            yield "replay-window", text
