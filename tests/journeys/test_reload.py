@@ -233,9 +233,9 @@ async def echo(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
-async def ask_and_ask(gateway: RunningGateway, stop: asyncio.Event) -> int:
+async def ask_and_ask(gateway: RunningGateway, stop: asyncio.Event, target: str = "/") -> int:
     """Send numbers, now and then, and expect each back once and in order; return how many."""
-    async with connect(gateway.url) as client:
+    async with connect(gateway.url + target) as client:
         number = 0
         while not stop.is_set():
             await client.send(str(number))
@@ -267,6 +267,53 @@ async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGatewa
         await reload(gateway, urls[0], drain=drain)
         await until(
             lambda: all(one.backend_id == id_of(urls[0]) for one in gateway.gateway.sessions)
+        )
+        assert gateway.count("failovers") == 0
+        assert gateway.count("moves") > 0
+        stop.set()
+        asked = await asyncio.gather(*clients)
+        await until(lambda: not len(gateway.gateway.sessions))
+    assert min(asked) > 0
+
+
+async def test_nor_of_routes_and_their_backends_that_come_and_go(
+    start_gateway: StartGateway,
+) -> None:
+    chance = random.Random(11)  # noqa: S311 - the same each time
+    drain = {"rate": 1000, "quiet": "20ms", "patience": "20s"}
+    own: dict[str, Any] = {"id": "own", "paths": ["/own/**"]}
+    async with AsyncExitStack() as running:
+        servers = [await running.enter_async_context(serve(echo, "127.0.0.1", 0)) for _ in range(4)]
+        urls = [f"ws://127.0.0.1:{next(iter(one.sockets)).getsockname()[1]}" for one in servers]
+
+        def sections(top: list[str], mine: list[str]) -> dict[str, Any]:
+            """Return a configuration with these backends for all, and these for the route."""
+            entries = [[{"url": url} for url in group] for group in (top, mine)]
+            routes = [{**own, "backends": entries[1]}] if mine else []
+            upstream: dict[str, Any] = {"backends": entries[0]} if top else {}
+            if top and routes:
+                routes.append({"id": "rest"})
+            return {"upstream": upstream, "routes": routes, "drain": drain}
+
+        gateway = await start_gateway(**sections(urls[:2], urls[2:]))
+        stop = asyncio.Event()
+        clients = [
+            asyncio.create_task(ask_and_ask(gateway, stop, target))
+            for target in ("/", "/own/1")
+            for _ in range(5)
+        ]
+        await until(lambda: len(gateway.gateway.sessions) == len(clients))
+        for _ in range(30):
+            groups: dict[str, list[str]] = {"top": [], "mine": [], "none": []}
+            for url in urls:
+                groups[chance.choice(list(groups))].append(url)
+            if groups["top"] or groups["mine"]:
+                await reload(gateway, **sections(groups["top"], groups["mine"]))
+            await asyncio.sleep(chance.choice([0.0, 0.01, 0.1, 0.2]))
+        await reload(gateway, **sections(urls[:1], urls[1:2]))
+        last = {"rest": id_of(urls[0]), "own": id_of(urls[1])}
+        await until(
+            lambda: all(one.backend_id == last[one.route] for one in gateway.gateway.sessions)
         )
         assert gateway.count("failovers") == 0
         assert gateway.count("moves") > 0

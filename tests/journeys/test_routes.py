@@ -499,6 +499,27 @@ class TestOperators:
             "top": "",
         }
 
+    async def test_a_name_is_added_to_the_group_of_a_route(
+        self,
+        start_gateway: StartGateway,
+        start_admin: StartAdmin,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        gateway = await start_gateway(blue, routes=[own("own", blue), {"id": "rest"}])
+        operator = await start_admin(gateway)
+        port = green.url.rpartition(":")[2]
+        entry = {"url": f"dns+ws://127.0.0.1:{port}", "id": "name", "route": "own"}
+
+        assert await operator.post("/backend/add", data=json.dumps(entry)) == SUCCESS
+
+        rows = {row["id"]: row["route"] for row in await operator.get("/backend/list")}
+        assert rows == {blue.id: "", "own": "own", "name-127-0-0-1": "own"}
+        async with connect(gateway.url + "/own"), connect(gateway.url + "/own"):
+            await green.connection()
+        assert await operator.post("/backend/delete/name") == SUCCESS
+        assert green.accepted == 1
+
     async def test_nothing_is_added_that_no_route_would_use(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
     ) -> None:
@@ -566,6 +587,20 @@ class TestReload:
                 await echo_once(a, theirs)
                 await echo_once(old, served)
         assert gateway.count("failovers") == gateway.count("moves") == 0
+
+    async def test_nothing_is_counted_any_more_for_a_route_that_is_gone(
+        self, start_gateway: StartGateway, blue: ScriptedBackend
+    ) -> None:
+        gateway = await start_gateway(blue, routes=[shared("a"), shared("b")])
+        for target in ("/a", "/b", "/b"):
+            async with connect(gateway.url + target):
+                pass
+        counted = gateway.gateway.counters.route_handshakes
+        assert counted == {"a": 1, "b": 2}
+
+        await reload(gateway, upstream={"backends": [{"url": blue.url}]}, routes=[shared("b")])
+
+        assert counted == {"b": 2}
 
     async def test_sessions_of_a_route_that_is_gone_stay_with_their_backend_to_the_end(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
