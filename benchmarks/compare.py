@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 import shutil
 import socket
@@ -29,6 +30,7 @@ import trustme
 HERE = Path(__file__).resolve().parent
 PATIENCE = 20.0  # for a process to start or to end
 IDLE = 3000
+PORTS = (20_000, 32_000)  # the system gives those above to outgoing connections
 FILES = 2 * IDLE + 200  # that one process needs in the workload `idle`
 
 NGINX = """\
@@ -167,10 +169,11 @@ def pinned(processor: int, *command: str) -> list[str]:
 
 def free_port() -> int:
     """Return a port of the loopback interface on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.randint(*PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def wait_until_listening(contender: Contender, process: subprocess.Popen[bytes], log: Path) -> None:

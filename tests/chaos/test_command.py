@@ -20,7 +20,7 @@ from wsgw_core.drill.tcp_proxy import TcpProxy
 from wsgw_core.drill.ways import DEFAULT, WAYS
 
 from ..journeys.eventually import until
-from ..journeys.reserved_port import ReservedPort
+from ..journeys.free_ports import free_ports
 from ..journeys.running_gateway import running_gateway
 
 WSGW = str(Path(sys.executable).with_name("wsgw"))
@@ -112,14 +112,14 @@ async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path)
 @pytest.mark.slow
 async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
-    with ReservedPort() as frontend, ReservedPort() as blue, ReservedPort("::1") as green:
-        backends = [{"id": "blue", "url": f"ws://127.0.0.1:{blue.port}/base"}]
-        backends += [{"id": "green", "url": f"ws://[::1]:{green.port}"}]
-        data = {
-            "server": {"frontend": {"address": f":{frontend.port}"}},
-            "upstream": {"backends": backends},
-            "failover": {"ping-timeout": "700ms", "dial-timeout": "1s"},
-        }
+    frontend, blue, green = free_ports(3)
+    backends = [{"id": "blue", "url": f"ws://127.0.0.1:{blue}/base"}]
+    backends += [{"id": "green", "url": f"ws://[::1]:{green}"}]
+    data = {
+        "server": {"frontend": {"address": f":{frontend}"}},
+        "upstream": {"backends": backends},
+        "failover": {"ping-timeout": "700ms", "dial-timeout": "1s"},
+    }
     file.write_text(yaml.safe_dump(data))
     report = tmp_path / "report.json"
 
@@ -157,8 +157,7 @@ async def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path) -> N
 
 @pytest.mark.slow
 async def test_a_gateway_that_runs_already_is_drilled() -> None:
-    with ReservedPort() as blue, ReservedPort() as green:
-        ports = [blue.port, green.port]
+    ports = free_ports(2)
     backends = [f"--backend=127.0.0.1:{port}" for port in ports]
     data = {
         "server": {"frontend": {"address": "127.0.0.1:0"}},
@@ -175,8 +174,7 @@ async def test_a_gateway_that_runs_already_is_drilled() -> None:
 
 @pytest.mark.slow
 async def test_what_is_no_gateway_does_not_pass() -> None:
-    with ReservedPort() as front, ReservedPort() as back, ReservedPort() as other:
-        ports = [front.port, back.port, other.port]
+    ports = free_ports(3)
     proxy = TcpProxy()
     proxy.target = ("127.0.0.1", ports[1])
     await proxy.listen("127.0.0.1", ports[0])

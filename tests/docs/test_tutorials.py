@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from ..journeys.free_ports import free_ports
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Block
@@ -103,16 +104,6 @@ def terminal(tmp_path: Path, root: Path) -> Iterator[Terminal]:
     )
     yield terminal
     terminal.end()
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def follow(
