@@ -309,6 +309,10 @@ async def test_no_secret_is_ever_written_down(
 
     client_headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"sid={SECRET}"}
     target = f"{gateway.url}/chat?token={SECRET}&x={SECRET}"
+    async with connect(target, additional_headers=client_headers):
+        await blue.connection()
+        [row] = await operator.get("/session/list", headers=headers)
+        await call("POST", f"/session/abort/{row['id']}")
     async with connect(target, additional_headers=client_headers) as client:
         served = await blue.connection()
         await client.send(SECRET)
@@ -328,8 +332,6 @@ async def test_no_secret_is_ever_written_down(
         await blue.down()
         with pytest.raises(InvalidStatus):
             await connect(target, additional_headers=client_headers)
-        [row] = await operator.get("/session/list", headers=headers)
-        await call("POST", f"/session/abort/{row['id']}")
     output += [
         record.getMessage() + str(record.exc_text)
         for record in caplog.records
