@@ -355,6 +355,95 @@ class TestSessions:
             assert (row["backendId"], row["reconnects"]) == ("green", 1)
 
 
+class TestSending:
+    @pytest.mark.parametrize(
+        ("headers", "body", "received"),
+        [
+            ({"Content-Type": "text/plain; charset=utf-8"}, "Grüße".encode(), "Grüße"),
+            ({"Content-Type": "application/json"}, b'{"a": 1}', '{"a": 1}'),
+            ({"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", "a=b"),
+            ({"Content-Type": "Application/Octet-Stream"}, b"\x00\xff", b"\x00\xff"),
+            ({"Content-Type": "application/octet-stream; x=y"}, b"text", b"text"),
+            ({}, b"no type", "no type"),
+            ({"Content-Type": "text/plain"}, b"", ""),
+        ],
+    )
+    async def test_the_client_receives_the_body(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        headers: dict[str, str],
+        body: bytes,
+        received: str | bytes,
+    ) -> None:
+        async with connect(gateway.url) as client:
+            served = await blue.connection()
+            assert served.request is not None
+            session = served.request.headers["X-Wsgw-Session"]
+            path = f"/session/send/{session}"
+            untold = [] if headers else ["Content-Type"]
+            answer = await operator.post(path, data=body, headers=headers, skip_auto_headers=untold)
+            assert answer == SUCCESS
+            assert await client.recv() == received
+            await served.send("from the backend")
+            assert await client.recv() == "from the backend"
+            [row] = await operator.get("/session/list")
+            assert row["msgsSent"] == 2
+
+    async def test_the_session_may_have_moved(
+        self,
+        gateway: RunningGateway,
+        operator: Operator,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        async with connect(gateway.url) as client:
+            served = await blue.connection()
+            assert served.request is not None
+            session = served.request.headers["X-Wsgw-Session"]
+            await operator.post("/backend/delete/blue")
+            await green.connection()
+            assert await operator.post(f"/session/send/{session}", data="hello") == SUCCESS
+            assert await client.recv() == "hello"
+
+    async def test_what_cannot_be_sent_is_said(
+        self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
+    ) -> None:
+        gateway = await start_gateway(blue, limits={"max-message-size": 100})
+        operator = await start_admin(gateway, max_body_bytes=1000)
+        assert await operator.post("/session/send/nobody", data=b"hello") == FAILED
+        async with connect(gateway.url) as client:
+            await blue.connection()
+            [row] = await operator.get("/session/list")
+            path = f"/session/send/{row['id']}"
+            answer = await operator.post(path, data=b"\xff", headers={"Content-Type": "text/plain"})
+            assert answer["result"] == "failed"
+            assert "not UTF-8" in answer["reason"]
+            answer = await operator.post(path, data=b"x" * 101)
+            assert answer["reason"] == "larger than limits.max-message-size, 100 bytes"
+            assert (await operator.call("POST", path, data=b"x" * 1001)).status == 413
+            assert await operator.post(path, data=b"x" * 100) == SUCCESS
+            assert await client.recv() == b"x" * 100
+
+    async def test_a_client_that_does_not_read_is_sent_no_more(
+        self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
+    ) -> None:
+        async with connect(gateway.url, max_queue=1, compression=None) as client:
+            await blue.connection()
+            [row] = await operator.get("/session/list")
+            path = f"/session/send/{row['id']}"
+            sent = 0
+            while (answer := await operator.post(path, data=b"x" * 60_000)) == SUCCESS:
+                sent += 1
+            assert answer["reason"] == "the client does not keep up"
+            for _ in range(sent):
+                assert len(await client.recv()) == 60_000
+            session = gateway.gateway.sessions.get(row["id"])
+            await until(lambda: session and not session.client_is_slow)
+            assert await operator.post(path, data=b"again") == SUCCESS
+
+
 class TestFrontends:
     async def test_pause_and_resume(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend

@@ -267,8 +267,12 @@ class TestAudit:
         await operator.get("/backend/list", headers=bearer(READ))
         await operator.post("/backend/delete/no%0Abody", headers=bearer(OPERATE))
         await operator.call("POST", "/backend/delete/nobody", headers=bearer(READ))
+        await operator.post("/session/send/nobody", data="s3cret", headers=bearer(SEND))
         lines = [each.getMessage() for each in caplog.records if each.name == "wsgw.audit"]
-        done, denied = lines
+        done, denied, sent = lines
+        assert sent == (
+            'POST /session/send/nobody from 127.0.0.1 by sender: 200 {"result":"failed"}'
+        )
         result = '{"result":"success","reason":"NoActionRequired"}'
         assert done == f"POST /backend/delete/no\nbody from 127.0.0.1 by ops: 200 {result}"
         assert denied.startswith("POST /backend/delete/nobody from 127.0.0.1 denied: this token")

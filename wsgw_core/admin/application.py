@@ -21,6 +21,8 @@ Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _REASONS = {404: "NotFound", 413: "BodyTooLarge"}
 
+_WRITTEN_DOWN: tuple[Role | None, ...] = ("operate", "send")
+
 _audit = logging.getLogger("wsgw.audit")
 
 
@@ -79,7 +81,7 @@ class _Front:
                 self._warn("%s denied: %s", _described(request), denied)
             return denied.response
         response = await self._answered(request, respond)
-        if role == "operate" and request.method == "POST":
+        if role in _WRITTEN_DOWN and request.method == "POST":
             body = response.body if isinstance(response, web.Response) else None
             result = body.decode() if isinstance(body, bytes) else ""
             _audit.info("%s by %s: %d %s", _described(request), who, response.status, result)

@@ -122,6 +122,14 @@ CALLS = (
         "move a session to another backend now",
         unknown=_FAILED,
     ),
+    Call(
+        "sessions.send",
+        "POST",
+        "/session/send/{id}",
+        "send",
+        "send a message to a session's client",
+        unknown=_FAILED,
+    ),
     Call("frontends.list", "GET", "/frontend/list", "read", "all frontends", "frontends"),
     Call(
         "frontends.pause",

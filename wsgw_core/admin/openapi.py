@@ -85,6 +85,10 @@ _BACKEND: dict[str, Any] = {
         "route": _STRING,
     },
 }
+_BODIES: dict[str, dict[str, Any]] = {
+    "backends.add": {"application/json": _BACKEND},
+    "sessions.send": {"text/plain": _STRING, "application/octet-stream": {}},
+}
 
 
 def openapi() -> dict[str, Any]:
@@ -124,10 +128,10 @@ def _operation(call: Call) -> dict[str, Any]:
         operation["parameters"] = [
             {"name": "id", "in": "path", "required": True, "schema": _STRING}
         ]
-    if call.name == "backends.add":
+    if call.name in _BODIES:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _BACKEND}},
+            "content": {media: {"schema": schema} for media, schema in _BODIES[call.name].items()},
         }
     return operation
 

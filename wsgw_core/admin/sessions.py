@@ -6,10 +6,12 @@ import asyncio
 
 from aiohttp import web
 
+from ..api import BINARY, Message
 from ..steering import NotSupported, Steering
 from .answers import answer, failed, no_action_required, not_implemented, success
 
 _NORMAL = 1000
+_BINARY = "application/octet-stream"
 _AT_ONCE = 500  # sessions that are described in one turn of the loop
 
 
@@ -51,6 +53,23 @@ class SessionCalls:
             return no_action_required()
         session.close(_NORMAL, "closed by the operator")
         return success()
+
+    async def send(self, request: web.Request) -> web.Response:
+        """Send a session's client a message, which is the body."""
+        body = await request.read()
+        session = self._steering.sessions.get(request.match_info["id"])
+        if session is None:
+            return failed()
+        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        try:
+            if media_type == _BINARY:
+                message = Message(BINARY, body)
+            else:
+                message = Message.from_text(body.decode())
+        except UnicodeDecodeError:
+            return failed(f"body is not UTF-8; a binary message has Content-Type: {_BINARY}")
+        why_not = session.send_to_client(message)
+        return failed(why_not) if why_not else success()
 
     async def fail_over(self, request: web.Request) -> web.Response:
         """Move a session to another backend."""

@@ -25,8 +25,8 @@ class AdminToken(Options):
     )
     roles: tuple[Role, ...] = Field(
         min_length=1,
-        description="what its bearer may do: `read` lists and configurations; `operate` is all"
-        " calls that change something, and reading; `send` is kept for calls that send messages",
+        description="what its bearer may do: `read` lists and configurations; `operate` is every"
+        " other action, and reading; `send` sends messages to clients",
     )
 
     @field_validator("token")

@@ -49,6 +49,22 @@ class ClientSide:
             return None
         return valves or self.end.send
 
+    def why_not(self, message: Message, limit: int) -> str:
+        """Say why the client cannot have a message that does not come from its backend.
+
+        Args:
+            message: not sent yet.
+            limit: bytes that a message may have.
+
+        Returns:
+            One line; empty: it can have it.
+        """
+        if message.size > limit:
+            return f"larger than limits.max-message-size, {limit} bytes"
+        if self.end is None or self.dismissed is not None:
+            return "the client is being closed"
+        return "the client does not keep up" if self.backend_holds else ""
+
     def deliver(self, message: Message) -> None:
         """Send a message that came through the valves."""
         if self.end is not None and self.dismissed is None:

@@ -513,6 +513,17 @@ class Session:
         if self._state is not State.ENDED:
             self._valves.inject(message, to_client=to_client, start=start)
 
+    def send_to_client(self, message: Message) -> str:
+        """Send the client a message of somebody else's, through the valves as if the backend had.
+
+        Returns:
+            Why it cannot have it now; empty: it was sent.
+        """
+        why_not = self._client.why_not(message, self._environment.limits.max_message_size)
+        if not why_not:
+            self.inject(message, to_client=True, start=0)
+        return why_not
+
     def after_current_message(self, action: Callable[[], None]) -> None:
         """Call `action` when the message that is in the valves is through, else soon."""
         if not self._valves.after_current(action):
