@@ -69,6 +69,7 @@ class Gateway:
         self._backends = OpenBackends(
             self._pool,
             lambda component: self._settings.backend_context(component, self._config),
+            lambda group: any(session.group == group for session in self.sessions),
             self._logger,
         )
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)

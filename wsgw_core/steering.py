@@ -234,7 +234,12 @@ class Steering:
             raise NotSupported
 
     def _sessions_of(self, backend: PooledBackend) -> list[Session]:
-        return [session for session in self.sessions if session.backend_id == backend.id]
+        """Return its sessions, and those that it has kept from before a reload.
+
+        Not those of a group that it has left: they can go nowhere, or are on their way.
+        """
+        ours = backend.id, backend.group
+        return [each for each in self.sessions if (each.backend_id, each.group) == ours]
 
 
 async def _leave(sessions: list[Session], backend_id: str) -> None:

@@ -29,6 +29,7 @@ from wsgw_core.api import (
 from wsgw_core.components import resolve_components
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.plugin_loader import load_plugins
+from wsgw_core.relay.session_state import State
 
 from .admin_operator import FAILED, NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartBackend, StartGateway
@@ -620,6 +621,82 @@ class TestReload:
         await client.close()
         await served.wait_closed()
         assert gateway.count("moves") == 0
+
+    async def test_and_come_back_to_it_when_it_was_down(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+    ) -> None:
+        top = {"backends": [{"url": blue.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, routes=[own("own", green), {"id": "rest"}])
+        async with connect(gateway.url + "/own/1") as client:
+            await green.connection()
+            await reload(gateway, upstream=top)
+            await green.down()
+            await client.send("kept")
+            await green.up()
+            assert await (await green.connection()).recv() == "kept"
+        assert blue.accepted == 0
+
+    async def test_a_route_of_another_name_takes_nothing_from_sessions_of_before(
+        self,
+        start_gateway: StartGateway,
+        start_admin: StartAdmin,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        top = {"backends": [{"url": green.url, "id": "top"}]}
+        moving = {"id": "moving", "url": blue.url}
+        gateway = await start_gateway(upstream=top, routes=[own("old", moving), {"id": "rest"}])
+        operator = await start_admin(gateway)
+        async with connect(gateway.url + "/old/1") as client:
+            served = await blue.connection()
+            await reload(gateway, upstream=top, routes=[own("new", moving), {"id": "rest"}])
+            for action in ("failover", "drain", "delete"):
+                answer = await operator.post(f"/backend/{action}/moving")
+                assert answer == (NO_ACTION if action == "failover" else SUCCESS)
+                await echo_once(client, served)
+        assert gateway.count("failovers") == gateway.count("moves") == 0
+
+    async def test_a_group_that_goes_while_its_sessions_move_keeps_them(
+        self, start_gateway: StartGateway, start_backend: StartBackend
+    ) -> None:
+        one, two, top = [await start_backend() for _ in range(3)]
+        upstream = {"backends": [{"url": top.url, "id": "top"}]}
+        left = {"id": "own-1", "url": two.url}
+        rest = {"id": "rest"}
+        gateway = await start_gateway(
+            upstream=upstream, routes=[own("own", one, two), rest], drain=QUICK
+        )
+        async with connect(gateway.url + "/own/1") as client:
+            served = await one.connection()
+            await reload(gateway, upstream=upstream, routes=[own("own", left), rest])
+            [session] = gateway.gateway.sessions
+            await until(lambda: session.state is State.SETTLING)
+
+            await reload(gateway, upstream=upstream)
+
+            await served.wait_closed()
+            await echo_once(client, await two.connection())
+
+    async def test_a_client_whose_backend_is_dialled_meanwhile_is_served(
+        self, start_gateway: StartGateway, start_backend: StartBackend, green: ScriptedBackend
+    ) -> None:
+        dialled, answer = asyncio.Event(), asyncio.Event()
+
+        async def hesitate(_connection: Any, _request: Any) -> None:
+            dialled.set()
+            await answer.wait()
+
+        blue = await start_backend(process_request=hesitate)
+        top = {"backends": [{"url": green.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, routes=[own("own", blue), {"id": "rest"}])
+        dial = asyncio.ensure_future(connect(gateway.url + "/own/1"))
+        await dialled.wait()
+
+        await reload(gateway, upstream=top)
+
+        answer.set()
+        async with await dial as client:
+            await echo_once(client, await blue.connection())
 
     async def test_a_backend_that_is_gone_from_a_group_is_drained_within_it(
         self, start_gateway: StartGateway, start_backend: StartBackend

@@ -79,6 +79,8 @@ class BackendExchange:
             for pooled in self._pool.backends
             if not pooled.enabled and pooled not in leaving
         }
+        if groups is not None:
+            self._change_groups(groups, drain)
         for discovery in self._gone_discoveries():
             self._discoveries.remove(discovery)
             discovery.retire()
@@ -90,8 +92,6 @@ class BackendExchange:
                     # Those of before a change may still serve somebody too.
                     for each in self._backends.retired(component.id):
                         drain(each)
-        if groups is not None:
-            self._take_out_others(groups, drain)
         for pooled in self._prepared:
             pooled.enabled = pooled.id not in disabled
             self._backends.offer(pooled)
@@ -106,18 +106,24 @@ class BackendExchange:
         for discovery in self._named:
             discovery.discard()
 
-    def _take_out_others(
+    def _change_groups(
         self, groups: Collection[str], drain: Callable[[PooledBackend], object]
     ) -> None:
-        """Take out what operators have added to groups that are gone."""
+        """Take out groups that are gone, with what operators have added to them.
+
+        Their sessions cannot move, and keep their backends; until the group is back, which has
+        others for them.
+        """
+        for pooled in self._pool.staying:
+            if pooled.group in groups:
+                pooled.removed = True
+                drain(pooled)
         for discovery in self._discoveries:
             if discovery.component.group not in groups:
                 self._discoveries.remove(discovery)
-                discovery.retire()
         for pooled in self._pool.backends:
             if pooled.group not in groups:
-                self._backends.retire(pooled)
-                drain(pooled)
+                self._backends.keep_for_sessions(pooled)
 
     def _check_ids(self) -> None:
         """See whether others have ids of new entries: operators add, and discoveries find some.

@@ -30,6 +30,11 @@ class BackendGroup:
         self._name = name
         self._by_load = policy == "least-connections"
 
+    @property
+    def name(self) -> str:
+        """See above."""
+        return self._name
+
     def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
         """Return the backends in the order in which to try them, each once.
 
@@ -43,8 +48,8 @@ class BackendGroup:
         """
         offered = [
             each
-            for each in self._pool.backends
-            if each.group == self._name and each.enabled and each.breaker.allows(now)
+            for each in self._pool.of_group(self._name)
+            if each.enabled and each.breaker.allows(now)
         ]
         offered.sort(
             key=lambda each: (

@@ -27,7 +27,7 @@ class PooledBackend:
         id, backend, breaker, group, priority: see above.
         enabled: whether new connections may be made to it.
         healthy: what the last health checks have found.
-        removed: it is not in its pool any more.
+        removed: nobody gets it any more.
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
         dialling: dials under way, those included that wait for others.
@@ -136,9 +136,19 @@ class BackendPool:
         """Return the backend of an id."""
         return self._backends.get(backend_id)
 
+    def of_group(self, group: str) -> list[PooledBackend]:
+        """Return the backends of a group; where it is gone, those that stay for its sessions."""
+        offered = [each for each in self.backends if each.group == group]
+        return offered or [each for each in self.staying if each.group == group]
+
+    @property
+    def staying(self) -> tuple[PooledBackend, ...]:
+        """Those of groups that are gone; see `remove`."""
+        return tuple(each for each in self._leaving if not each.removed)
+
     def is_usable(self, group: str) -> bool:
         """Tell whether a group has a backend that takes part as it should."""
-        return any(each.usable for each in self.backends if each.group == group)
+        return any(each.usable for each in self.of_group(group))
 
     def add(self, backend: PooledBackend) -> None:
         """Offer a backend from now on.
@@ -151,12 +161,17 @@ class BackendPool:
         self._backends[backend.id] = backend
         self.take_turn(backend)
 
-    def remove(self, backend: PooledBackend) -> None:
+    def remove(self, backend: PooledBackend, *, staying: bool = False) -> None:
         """Offer a backend no more; its connections are somebody else's business.
 
         `forget` is to be called when they are over.
+
+        Args:
+            backend: of this pool.
+            staying: its whole group is gone. Sessions of the group, which get no other, can come
+                back to it until it is `removed`.
         """
-        backend.removed = True
+        backend.removed = not staying
         self._leaving.add(backend)
         del self._backends[backend.id]
 

@@ -77,6 +77,11 @@ class Dialler:
         self._logger = logger
         self._warn = RareWarning(logger)
 
+    @property
+    def group(self) -> str:
+        """The name of the group of the backends."""
+        return self._group.name
+
     async def dial(
         self,
         request: DialRequest,

@@ -20,6 +20,7 @@ class OpenBackends:
     Args:
         pool: the pool.
         make_context: makes what a backend's factory is given.
+        has_sessions: tells whether there are sessions of a group of backends.
         logger: for faults of plugins.
     """
 
@@ -27,10 +28,12 @@ class OpenBackends:
         self,
         pool: BackendPool,
         make_context: Callable[[BackendComponent], BackendContext],
+        has_sessions: Callable[[str], bool],
         logger: logging.Logger,
     ) -> None:
         self.pool = pool
         self._make_context = make_context
+        self._has_sessions = has_sessions
         self._logger = logger
         self._components: dict[PooledBackend, BackendComponent] = {}
         self._retired: dict[PooledBackend, None] = {}
@@ -111,6 +114,14 @@ class OpenBackends:
         self._retired[pooled] = None
         self.remove(pooled, self._until_idle(pooled))
 
+    def keep_for_sessions(self, pooled: PooledBackend) -> None:
+        """Offer a backend whose group is gone no more, but to the sessions that the group has.
+
+        Closed when there are none left.
+        """
+        self.pool.remove(pooled, staying=True)
+        self._close_aside(pooled, self._until_idle(pooled))
+
     def retired(self, backend_id: str) -> list[PooledBackend]:
         """Return the retired backends that had an id and still serve somebody."""
         return [pooled for pooled in self._retired if pooled.id == backend_id]
@@ -130,14 +141,20 @@ class OpenBackends:
         task.add_done_callback(self._closing.discard)
 
     async def _until_idle(self, pooled: PooledBackend) -> None:
-        while pooled.active and not self._stopping.is_set():
+        while self._is_needed(pooled) and not self._stopping.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):
                     await self._stopping.wait()
 
+    def _is_needed(self, pooled: PooledBackend) -> bool:
+        if pooled.active or pooled.removed:
+            return pooled.active > 0
+        return pooled.dialling > 0 or self._has_sessions(pooled.group)
+
     async def _leave_and_close(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
         if leave is not None:
             await leave
+        pooled.removed = True
         await self._close(pooled)
 
     async def _close(self, pooled: PooledBackend) -> None:

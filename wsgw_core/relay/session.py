@@ -460,6 +460,11 @@ class Session:
         return self._environment.route
 
     @property
+    def group(self) -> str:
+        """The name of the group of backends by which it can be served."""
+        return self._environment.dialler.group
+
+    @property
     def may_fail_over(self) -> bool:
         """Whether it may leave a backend for another."""
         return self._environment.failover.enabled

@@ -70,7 +70,7 @@ class Scene:
     def __init__(self) -> None:
         logger = logging.getLogger("test")
         self.pool = BackendPool()
-        self.backends = OpenBackends(self.pool, no_context, logger)
+        self.backends = OpenBackends(self.pool, no_context, lambda _group: False, logger)
         self.discoveries = Discoveries(60, logger)
         self.addresses: Collection[str] = ()
         self.drained: list[str] = []
@@ -259,6 +259,21 @@ async def test_what_operators_have_added_to_a_group_that_is_gone_goes_too() -> N
     await scene.exchange(gone=[], groups=("",))
 
     assert scene.offered == ["blue", "lofts-10-0-0-1"]
-    assert scene.drained == ["nests-10-0-0-1", "green"]
+    assert scene.drained == []
+    assert {each.id for each in scene.pool.of_group("own")} == {"green", "nests-10-0-0-1"}
     assert [discovery.id for discovery in scene.discoveries] == ["lofts"]
     await scene.discoveries.close()
+
+
+async def test_a_group_that_is_back_takes_its_sessions_from_what_was_kept_for_them() -> None:
+    scene = Scene()
+    await scene.exchange(plain("blue"), in_group("own", plain("green")), gone=[])
+    green = scene.at("green")
+    green.active = 1
+    await scene.exchange(gone=[in_group("own", plain("green"))], groups=("",))
+    assert (scene.drained, green.removed) == ([], False)
+
+    await scene.exchange(in_group("own", plain("red")), gone=[], groups=("", "own"))
+
+    assert (scene.drained, green.removed) == (["green"], True)
+    assert [each.id for each in scene.pool.of_group("own")] == ["red"]

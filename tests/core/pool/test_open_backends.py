@@ -54,7 +54,13 @@ class Scene:
 
     def __init__(self) -> None:
         self.pool = BackendPool()
-        self.backends = OpenBackends(self.pool, lambda _id: CONTEXT, logging.getLogger("test"))
+        self.with_sessions: set[str] = set()  # groups
+        self.backends = OpenBackends(
+            self.pool,
+            lambda _id: CONTEXT,
+            self.with_sessions.__contains__,
+            logging.getLogger("test"),
+        )
 
     @property
     def offered(self) -> list[str]:
@@ -121,6 +127,30 @@ async def test_a_retired_backend_is_closed_when_it_serves_nobody(
         await asyncio.sleep(0.001)
     assert scene.pool.find("a") is another
     await scene.backends.close()
+
+
+async def test_one_whose_group_is_gone_stays_for_the_sessions_of_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
+    scene = Scene()
+    pooled = await scene.backends.add(component())
+    backend = cast("Pigeons", pooled.backend)
+    scene.with_sessions.add("")
+
+    scene.backends.keep_for_sessions(pooled)
+    await asyncio.sleep(0.02)
+    assert (scene.offered, scene.pool.of_group(""), backend.state) == ([], [pooled], "open")
+
+    another = await scene.backends.add(component("b"))
+    assert scene.pool.of_group("") == [another]
+    scene.pool.remove(another)
+    assert scene.pool.of_group("") == [pooled]
+
+    scene.with_sessions.clear()
+    while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    assert scene.pool.of_group("") == []
 
 
 async def test_a_gateway_that_stops_waits_for_no_retired_backend() -> None:
