@@ -36,7 +36,8 @@ async def resolve_backend(entry: Any, plugins: Plugins) -> BackendComponent:
         raise ConfigurationError("no url")
     data = {"upstream": {"backends": [dict(entry)]}}
     origins = Origins()
-    problems = repair_urls(data, origins)
+    repair_urls(data, origins)
+    problems: list[str] = []
     try:
         config = GatewayConfig.model_validate(data)
         await _load_plugins(config, plugins, origins)

@@ -241,10 +241,11 @@ def _find_entry_point(
         if entry_point.name == one.name:
             found[(*_distribution_of(entry_point), entry_point.value)] = entry_point
     if not found:
+        installed = ", ".join(sorted({entry_point.name for entry_point in entry_points}))
         raise PluginError(
             one.problem(
-                f"no installed plugin provides {one.naming} {one.name!r}"
-                f" (perhaps pip install wsgw-{one.name})"
+                f"no installed plugin provides {one.naming} {one.name!r};"
+                f" installed: {installed or 'none'} (perhaps pip install wsgw-{one.name})"
             )
         )
     if len(found) > 1:

@@ -133,15 +133,19 @@ def test_without_names_nothing_is_loaded() -> None:
         ("owl", "no installed plugin provides kind 'owl'"),
     ],
 )
-def test_a_name_that_no_plugin_provides_is_told_with_where_it_stands_and_what_to_install(
-    required: RequiredPlugin | str, text: str
+def test_a_name_that_no_plugin_provides_is_told_with_where_it_stands_and_what_there_is(
+    install: Install, required: RequiredPlugin | str, text: str
 ) -> None:
+    install("acme", dict.fromkeys(("dove", "carrier"), "acme_plugin"), GOOD)
+
     with pytest.raises(PluginError) as caught:
         load_plugins([required])
 
     [problem] = caught.value.problems
     assert problem.startswith(text)
     assert "wsgw-owl" in problem
+    assert "installed: " in problem
+    assert "carrier, dove" in problem
 
 
 def test_all_plugins_that_cannot_be_used_are_told_at_once(install: Install) -> None:

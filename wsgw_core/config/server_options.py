@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -40,6 +40,7 @@ _WITE_TIMEOUT = Field(
 
 
 # What wsbalancer, and others, call them.
+_LoggingLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 _LEVELS = {"TRACE": "DEBUG", "WARNING": "WARN", "PANIC": "ERROR", "FATAL": "ERROR"}
 
 
@@ -47,7 +48,8 @@ def _logging_level(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     level = value.strip().upper()
-    return _LEVELS.get(level, level)
+    level = _LEVELS.get(level, level)
+    return level if level in get_args(_LoggingLevel) else value
 
 
 class FrontendOptions(Options):
@@ -193,6 +195,4 @@ class ServerOptions(Options):
     logging_format: Literal["console", "json"] = Field(
         default="console", description="one line a record for people, or one JSON object a line"
     )
-    logging_level: Annotated[
-        Literal["DEBUG", "INFO", "WARN", "ERROR"], BeforeValidator(_logging_level)
-    ] = "WARN"
+    logging_level: Annotated[_LoggingLevel, BeforeValidator(_logging_level)] = "WARN"

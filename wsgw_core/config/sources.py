@@ -31,7 +31,6 @@ _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\
 _MAX_FILE = 4 * 1024 * 1024
 _WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
 _NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
-_HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,8 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
     layers.lay(layer_from_variables(environment, layers.tree))
     merged, origins = layers.result()
     data, unreadable = with_secrets(merged, GatewayConfig, origins)
-    problems = [*content.problems, *layers.problems, *unreadable, *repair_urls(data, origins)]
+    repair_urls(data, origins)
+    problems = [*content.problems, *layers.problems, *unreadable]
     # What could not be read is missing now, which would be no news.
     known = set(layers.rejected)
     if not isinstance(content.data, dict) or ("upstream",) in known:
@@ -122,9 +122,8 @@ def _read_file(file: Path) -> FileContent:
     return content
 
 
-def repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
-    """Complete URLs of wsbalancer's kind in place; return what is wrong with others."""
-    problems = []
+def repair_urls(data: dict[str, Any], origins: Origins) -> None:
+    """Complete URLs of wsbalancer's kind in place, with a warning."""
     for place, backend in _backends_in(data):
         url, path = backend.get("url") if isinstance(backend, dict) else None, (*place, "url")
         if not isinstance(url, str):
@@ -133,11 +132,6 @@ def repair_urls(data: dict[str, Any], origins: Origins) -> list[str]:
             backend["url"] = f"{match[1]}://{match[2]}"
             taken = f"{found_text(url)} is taken for {found_text(backend['url'])}"
             _log.warning("%s", origins.problem(path, taken))
-        elif _HOST_AND_PORT.match(url):
-            problems.append(
-                origins.problem(path, f"found {found_text(url)}: no scheme, such as ws://{url}")
-            )
-    return problems
 
 
 def _backends_in(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ class Entry(Options):
 
 
 _DISCOVERED = "dns+"
+_HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
 class BackendEntry(Entry):
@@ -50,6 +52,15 @@ class BackendEntry(Entry):
         description="backends of a higher number are used only when none of a lower one can be had",
     )
 
+    @field_validator("url")
+    @classmethod
+    def _is_one_url(cls, url: str | None) -> str | None:
+        if url is not None and any(map(str.isspace, url)):
+            raise ValueError("a URL has no spaces; BE_URLS separates several by commas")
+        if url is not None and _HOST_AND_PORT.match(url):
+            raise ValueError(f"no scheme, such as ws://{url}")
+        return url
+
     @field_validator("breaker_threshold")
     @classmethod
     def _not_zero(cls, threshold: int) -> int:
@@ -60,11 +71,15 @@ class BackendEntry(Entry):
     @model_validator(mode="after")
     def _identify(self) -> BackendEntry:
         if self.url is not None and not self.scheme:
+            # Without the URL, which may hold a password that cannot be told apart.
             raise ValueError("'url' needs a scheme, such as ws://host:port")
         if not self.kind and not self.scheme:
-            raise ValueError("needs 'url', or 'kind' and 'id'")
+            found = sorted({*self.model_fields_set, *self.options})
+            has = f"has only {', '.join(map(repr, found))}" if found else "is empty"
+            raise ValueError(f"needs 'url', or 'kind' and 'id'; it {has}")
         if not self.id and not (self.url and id_from_address(self.url)):
-            raise ValueError("needs an 'id', since 'url' does not give one")
+            why = "'url' names no host" if self.url else "there is no 'url'"
+            raise ValueError(f"needs an 'id', since {why} to make one of")
         if self.discovered and None in self.name_to_resolve:
             raise ValueError("'url' needs a name and a port, such as dns+ws://name:port")
         return self

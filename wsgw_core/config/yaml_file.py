@@ -23,6 +23,16 @@ _NUMBER_BASES = {"0x": 16, "0o": 8}
 _MAX_NODES = 100_000
 _MAX_DEPTH = 50
 
+# For what the parser says, where ours is clearer to an operator.
+_CLEARER = {
+    "'\\t'": "a tab: indent with spaces",
+    "<block end>": "indented otherwise than the lines that it belongs to",
+    "mapping values are not allowed": "a colon too many, or indented further than the line before",
+    "could not find expected ':'": "a key without a colon",
+    "found unexpected end of stream": "a quote that is not closed",
+    "cannot start any token": "a value that begins with such a character needs quotes",
+}
+
 
 class _CoreSchemaLoader(yaml.SafeLoader):
     """PyYAML's parser without its YAML 1.1 notions of booleans, times and numbers."""
@@ -70,11 +80,11 @@ def read_yaml(text: str, name: str) -> FileContent:
     except _TooLarge as error:
         content.problems.append(f"{name}: {error}")
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        begun = error.context_mark if (error.context or "").startswith("while scanning a") else None
+        mark = begun or error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark else name
         said = "; ".join(part for part in (error.context, error.problem) if part)
-        if "'\\t'" in said:
-            said = "a tab: indent with spaces"
+        said = next((clear for part, clear in _CLEARER.items() if part in said), said)
         content.problems.append(f"{place}: not YAML: {_one_line(said)}")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

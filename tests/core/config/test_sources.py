@@ -259,6 +259,17 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
             "wsgw.yaml:2: server: found 5, allowed: a mapping (keys and values)",
         ),
         ("valves: {kind: x}", "wsgw.yaml:2: valves: found {'kind': 'x'}, allowed: a list"),
+        (
+            "routes: [{id: r, paths: [/x], backends: [{uri: 'ws://a:1', ping-time: 1s}]}]",
+            (
+                "wsgw.yaml:2: routes[0].backends[0]: needs 'url', or 'kind' and 'id'; it has only"
+                " 'ping-time', 'uri'"
+            ),
+        ),
+        (
+            "routes: [{id: r, paths: [/x], backends: [{}]}]",
+            "wsgw.yaml:2: routes[0].backends[0]: needs 'url', or 'kind' and 'id'; it is empty",
+        ),
         ("valves: [{speed: 1}]", "wsgw.yaml:2: valves[0].kind: is missing"),
         (
             "server: {frontend: {address: 8080}}",
@@ -296,7 +307,12 @@ def test_a_problem_is_told_with_line_key_path_and_what_is_allowed(
     ("content", "expected"),
     [
         ("a: [\nb: }", "wsgw.yaml:2: not YAML: "),
-        ("a: 'x", "wsgw.yaml:1: not YAML: "),
+        ("a: 'x\nb: 1", "wsgw.yaml:1: not YAML: a quote that is not closed"),
+        ("a:\n  b: 1\n c: 2", "wsgw.yaml:3: not YAML: indented otherwise than"),
+        ("a:\n  b: 1\n  - c", "wsgw.yaml:3: not YAML: indented otherwise than"),
+        ("a: 1\n  b: 2", "wsgw.yaml:2: not YAML: a colon too many, or indented further"),
+        ("a: 1\nb\n", "wsgw.yaml:2: not YAML: a key without a colon"),
+        ("a: @b", "wsgw.yaml:1: not YAML: a value that begins with such a character needs quotes"),
         ("\ta: 1", "wsgw.yaml:1: not YAML: a tab: indent with spaces"),
         ("a: *nobody", "wsgw.yaml:1: not YAML: "),
         ("--- {}\n--- {}", "wsgw.yaml:2: not YAML: "),
@@ -395,7 +411,7 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
     [
         ({"FE_ADDR": "here"}, "FE_ADDR: server.frontend.address: found 'here': not an address"),
         ({"ADM_ADDR": ":99999"}, "ADM_ADDR: server.admin.address: found ':99999'"),
-        ({"LOG_LEVEL": "x"}, "LOG_LEVEL: server.logging-level: found 'X', allowed: 'DEBUG'"),
+        ({"LOG_LEVEL": "x"}, "LOG_LEVEL: server.logging-level: found 'x', allowed: 'DEBUG'"),
         ({"BE_URL_IDS": "a"}, "BE_URL_IDS: found 1 ids for 0 URLs in BE_URLS, allowed: one for"),
         (
             {"BE_URLS": "ws://b:1,ws://c:1", "BE_URL_IDS": "b"},
@@ -403,6 +419,10 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
         ),
         ({"BE_URLS": "ws://b:1,,ws://c:1"}, "BE_URLS: item 2 is empty"),
         ({"BE_URLS": "nothing"}, "upstream.backends[1]: 'url' needs a scheme"),
+        (
+            {"BE_URLS": "ws://b:1 ws://c:1"},
+            "BE_URLS: upstream.backends[1].url: found 'ws://b:1 ws://c:1': a URL has no spaces",
+        ),
         (
             {"BE_URLS": "localhost:9090"},
             (

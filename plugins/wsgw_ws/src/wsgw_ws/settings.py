@@ -20,7 +20,8 @@ def _check_url(url: str) -> str:
     try:
         parse_uri(url)
     except (InvalidURI, ValueError) as error:
-        raise ValueError(f"not a URL such as ws://host:port/path: {error}") from error
+        why = error.msg if isinstance(error, InvalidURI) else error
+        raise ValueError(f"not a URL such as ws://host:port/path: {why}") from error
     if urlsplit(url).query or urlsplit(url).fragment:
         raise ValueError("the client's path and query are appended: the URL has none of its own")
     return url
