@@ -225,7 +225,8 @@ async def test_the_ways_are_listed() -> None:
         (["--size", "9KiB..1KiB"], "not a range between 1B and 1MiB"),
         (["--size", "much"], "not a size such as"),
         (["--calm", "later"], "not a duration such as"),
-        (["--pause", "kill"], "not a duration such as"),
+        (["--pause", "kill"], "not a way and a duration such as kill=200ms"),
+        (["--pause", "kill=late"], "not a duration such as"),
         (["--pause", "kil=1s"], "no way 'kil'"),
         (["--header", "nothing"], "not a header such as"),
         (["--url", "ws://127.0.0.1:1"], "--url and --backend belong together"),
@@ -234,6 +235,7 @@ async def test_the_ways_are_listed() -> None:
         (["-c", "x", "--url", "ws://a", "--backend", ":1"], "exclude each other"),
         (["-c", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["--backends", "1"], "1 is not in the range"),
+        (["--clients", "many"], "'many' is not a valid whole number"),
     ],
 )
 async def test_a_wrong_command_line_is_told(arguments: list[str], complaint: str) -> None:
@@ -241,6 +243,15 @@ async def test_a_wrong_command_line_is_told(arguments: list[str], complaint: str
 
     assert status == 2
     assert complaint in " ".join(err.split())
+
+
+async def test_a_report_that_cannot_be_written_is_told_before_the_drill(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    status, out, _ = await drill("--json", str(tmp_path / "file" / "report.json"))
+
+    assert status == 1
+    assert out.startswith("The drill cannot go on: ")
 
 
 async def test_a_port_that_is_taken_is_told() -> None:

@@ -422,3 +422,23 @@ def test_a_process_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert "No such process" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells of signals")
+def test_a_process_that_is_no_gateway_lives_on(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    write(file, "ws://127.0.0.1:1")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as other:
+        try:
+            result = subprocess.run(
+                [WSGW, "reload", "-c", file, str(other.pid)],
+                check=False,
+                capture_output=True,
+                text=True,
+            )
+
+            assert result.returncode == 1
+            assert "is not a gateway" in result.stderr
+            assert other.poll() is None
+        finally:
+            other.kill()

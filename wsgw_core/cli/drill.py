@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .config_option import config_option, load
+from .numbers import Number, WholeNumber
 
 if TYPE_CHECKING:
     from wsgw_core.drill.target import Target
@@ -56,7 +57,9 @@ class _WayPause(click.ParamType[tuple[str, float]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float]:
-        way, _, duration = str(value).partition("=")
+        way, equals, duration = str(value).partition("=")
+        if not equals:
+            self.fail(f"{value!r}: not a way and a duration such as kill=200ms", param, ctx)
         return _check_way(way), _Duration().convert(duration, param, ctx)
 
 
@@ -101,9 +104,10 @@ class _Header(click.ParamType[tuple[str, str]]):
 @click.option("--pid", type=int, metavar="PID", help="With --url: the gateway's process.")
 @click.option(
     "--backends",
-    type=click.IntRange(min=2),
+    type=WholeNumber(min=2),
     default=2,
     show_default=True,
+    metavar="NUMBER",
     help="How many backends a gateway gets that has no file.",
 )
 @click.option(
@@ -114,10 +118,17 @@ class _Header(click.ParamType[tuple[str, str]]):
     help="What to break; may be repeated, `all` is all of them. Default: the short set.",
 )
 @click.option("--list", "listing", is_flag=True, help="List the ways and exit.")
-@click.option("--clients", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option(
+    "--clients",
+    type=WholeNumber(min=1),
+    default=50,
+    show_default=True,
+    metavar="NUMBER",
+    help="How many clients are connected all the time.",
+)
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=100.0,
     show_default=True,
     help="Messages a second of each client.",
@@ -132,9 +143,10 @@ class _Header(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--breaks",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=3,
     show_default=True,
+    metavar="NUMBER",
     help="How often something is broken in a round of a way.",
 )
 @click.option(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import click
 
 from .config_option import config_option, load
+from .numbers import WholeNumber
 
 
 @click.command()
 @config_option()
-@click.argument("pid", type=click.IntRange(min=1))
+@click.argument("pid", type=WholeNumber(min=1))
 def reload(file: Path | None, pid: int) -> None:
     """Have the running gateway PID read its configuration anew.
 
@@ -24,7 +26,19 @@ def reload(file: Path | None, pid: int) -> None:
     if not hasattr(signal, "SIGHUP"):
         raise click.UsageError("this system has no signal for it")
     load(file)
+    if not _survives_hangup(pid):
+        raise click.ClickException(f"process {pid}: is not a gateway, SIGHUP would end it")
     try:
         os.kill(pid, signal.SIGHUP)
     except OSError as error:
         raise click.ClickException(f"process {pid}: {error.strerror}") from error
+
+
+def _survives_hangup(pid: int) -> bool:
+    """Tell whether a process handles or ignores SIGHUP, as a gateway does; if unknown, True."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    masks = re.findall(r"^Sig(?:Ign|Cgt):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return not masks or any(int(mask, 16) >> (signal.SIGHUP - 1) & 1 for mask in masks)

@@ -42,13 +42,14 @@ def run_drill(
     if not console.is_terminal:
         console.width = _WIDTH_OF_FILES
     try:
+        if json_file is not None:  # before the drill, which may take long
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            json_file.touch()
         with (
             make_display(console, len(drill.ways)) as display,
             asyncio.Runner(loop_factory=new_event_loop) as runner,
         ):
             result = runner.run(_run(drill, display))
-        if json_file is not None:
-            write_json(json_file, drill, result)
     except ProcessFailed as error:
         console.print(f"The drill cannot go on: {error}", markup=False)
         return error.status or EXIT_NOT_AS_EXPECTED
@@ -59,6 +60,12 @@ def run_drill(
         console.print("Interrupted; every process of the drill has ended.")
         return EXIT_INTERRUPTED
     _print_result(console, result)
+    if json_file is not None:
+        try:
+            write_json(json_file, drill, result)
+        except OSError as error:
+            console.print(f"The report cannot be written: {error}", markup=False)
+            return EXIT_NOT_AS_EXPECTED
     return EXIT_AS_EXPECTED if result.passed else EXIT_NOT_AS_EXPECTED
 
 

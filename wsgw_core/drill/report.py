@@ -86,5 +86,4 @@ def as_data(drill: Drill, result: Result) -> dict[str, Any]:
 
 def write_json(file: Path, drill: Drill, result: Result) -> None:
     """Write the JSON report; raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(as_data(drill, result), indent=2) + "\n")
