@@ -1,6 +1,19 @@
 """wsgw: a websocket gateway that keeps its clients and loses no message.
 
 To embed it, see `wsgw_core.gateway.Gateway`; to extend it, `wsgw_core.api`.
+
+gateway            one gateway: puts the parts of all packages together
+frontend_settings, session_settings   what a configuration means for its parts
+components         each configured entry with its plugin's kind and options
+plugin_loader      finds, imports and registers plugins
+steering           what operators may do with it; `admin` calls that
+added_backend      a backend that is added while it runs
+reloading          reads the configuration of a running gateway anew
+daemon             runs one gateway as a process: stop_signals, file_limit, log_output
+backend_probe      asks each backend whether it is there, for `wsgw check --connect`
+masking            keeps secrets out of what is printed
+rare_warning       warns once a minute at most
+aside              keeps what may take long off the event loop
 """
 
 __version__ = "0.1.0"

@@ -8,7 +8,11 @@ SessionListener follows sessions
 HandshakeGate   decides who may open a session
 Session         what plugins see of a client's websocket
 TlsClientOptions / ClientTls   how a backend is spoken to over TLS
-hookimpl        marks the functions with which a plugin registers
+hookimpl        marks the functions with which a plugin registers: `hookspecs`, `registry`
+OrderedConnection   a connection with one task for each session: `ordered_connection`
+ReadBatch       messages that arrive in one read leave in one write: `read_batch`
+Metrics         counters: `metrics`
+GatewayError    and all others: `errors`
 
 No module in here does I/O, but for `tls`, which reads certificates; and the core never names a
 plugin.

@@ -1,5 +1,11 @@
 """The `wsgw` command.
 
+main          the command and its subcommands:
+run, reload, check, schema, plugins, version, demo, drill
+config_option the option -c, and what is loaded by it
+numbers       types of numbers among the options
+failures      what an error looks like
+
 Modules in here import at their top only what `--help` needs, which is click: help is there at once
 and also when a plugin or a library is broken.
 """

@@ -15,5 +15,6 @@ row                a way's results, and whether they are as expected
 growth             whether the gateway grows
 report             the table and the JSON report
 live_display       what is seen on the terminal meanwhile
+event_loop         of the drill's own processes: a fast one
 command            puts these together for the command line
 """

@@ -1,1 +1,12 @@
-"""Which backend next: the configured backends, their order, and dialling them."""
+"""Which backend next: the configured backends, their order, and dialling them.
+
+backend_pool      the backends of one gateway; each knows its group
+backend_group     which backend of a group next
+dialler           gives a session a connection: tries one backend after the other
+dial_gate         how many dials of one backend are under way at once; dial_gates: all of them
+breaker           keeps sessions away from a backend that fails again and again
+health            asks backends whether they are there, without a session
+discovery         keeps the backends of a DNS name in step with its addresses
+open_backends     makes, opens and closes backends, at the start and while the gateway runs
+backend_exchange  puts those of a new configuration in the place of others, all or none
+"""

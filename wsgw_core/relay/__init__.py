@@ -4,12 +4,20 @@
     client socket <- valve chain <----------- link <------- backend
 
 routes         which clients are served by what; the session opener follows them
-session        one client's life: which states it can be in says `session_state`
+environment    what all sessions of one route share
+session        one client's life: which states it can be in says `session_state`; what plugins
+               see of it is the session view
 outbox         what the client says, on its way: owed, sent, and held back; stops its reading
 ledger         what the backend still owes an acknowledgement for; sent again after a failover
 link           the session's end of one backend connection; dead once another has replaced it
-client side    what the client is sent, and whether its backend is read
-valve chain    the plugins that see and change messages
+client side    what the client is sent, and whether its backend is read; the client end is the
+               client's socket, as the session sees it
+read holds     why one side is not read for a while
+valve chain    the plugins that see and change messages of one direction; both directions are the
+               session valves
+passed pings   pings of the client that its backend is to answer
+traffic account   counts the messages for the backend that serves
+dial requests  what backends are asked for, and told
 recovery       looks for another backend, and watches whether it lasts; a failover says for how
                long, and how often
 poison         which message backends may have died of; a cautious replay sends such ones one by one

@@ -7,4 +7,10 @@ VirtualClockLoop  an event loop in which hours pass at once        virtual_clock
 make_context      what a backend's factory is given                context
 
 Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the others do not.
+
+The suite consists of `backend_harness`, what an author fills in; `contract_bench`, what one test
+works with; `contract_suite`, which makes tests of coroutines; `blocking_calls` and `descriptors`,
+which find calls that block and files that stay open. The ends in memory are `fake_client`,
+`fake_backend` and `fake_connection`; `watch` waits for what they record. `pytest_plugin` has
+fixtures that pytest finds by itself.
 """
