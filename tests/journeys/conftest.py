@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from .admin_operator import Operator, admin_operator
+from .raw_backend import Act, RawBackend, raw_backend
 from .running_gateway import RunningGateway, running_gateway
 from .scripted_backend import ScriptedBackend, scripted_backend
 
@@ -42,6 +43,12 @@ class StartBackend(Protocol):
     """Starts a backend; the options are those of `websockets.serve`."""
 
     async def __call__(self, host: str = "127.0.0.1", **options: Any) -> ScriptedBackend: ...
+
+
+class StartRaw(Protocol):
+    """Starts a backend that plays an act on some paths; see `raw_backend`."""
+
+    async def __call__(self, act: Act, *paths: str) -> RawBackend: ...
 
 
 class StartAdmin(Protocol):
@@ -96,6 +103,16 @@ async def start_backend() -> AsyncIterator[StartBackend]:
 
         async def start(host: str = "127.0.0.1", **options: Any) -> ScriptedBackend:
             return await running.enter_async_context(scripted_backend(host, options))
+
+        yield start
+
+
+@pytest.fixture
+async def start_raw() -> AsyncIterator[StartRaw]:
+    async with AsyncExitStack() as running:
+
+        async def start(act: Act, *paths: str) -> RawBackend:
+            return await running.enter_async_context(raw_backend(act, *paths))
 
         yield start
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import struct
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from .conftest import StartGateway
+from .conftest import StartGateway, StartRaw
 from .eventually import until
 from .leaving_nothing import leaving_nothing, reset
 from .raw_backend import (
@@ -25,24 +23,10 @@ from .raw_backend import (
     RawBackend,
     RawPeer,
     frame,
-    raw_backend,
 )
 from .running_gateway import RunningGateway
 
 ONE = "/one"  # where backends are hostile
-Cut = Callable[[RawPeer], Awaitable[None] | None]
-StartRaw = Callable[..., Awaitable[RawBackend]]
-
-
-@pytest.fixture
-async def start_raw() -> AsyncIterator[StartRaw]:
-    """Starts backends that play an act on some paths."""
-    async with AsyncExitStack() as running:
-
-        async def start(act: Act, *paths: str) -> RawBackend:
-            return await running.enter_async_context(raw_backend(act, *paths))
-
-        yield start
 
 
 def deflated(data: bytes) -> bytes:

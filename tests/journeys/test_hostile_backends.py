@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
 
 import pytest
 from websockets.asyncio.client import connect
 
-from .conftest import StartGateway
+from .conftest import StartGateway, StartRaw
 from .leaving_nothing import leaving_nothing, reset
-from .raw_backend import TEXT, Act, RawBackend, RawPeer, frame, raw_backend
+from .raw_backend import TEXT, Act, RawPeer, frame
 from .raw_client import raw_client, request
 from .running_gateway import RunningGateway
 
@@ -21,19 +20,6 @@ OFFERS = "Sec-WebSocket-Protocol: chat, soap"
 EXTENSIONS = "Sec-WebSocket-Extensions"
 IMPATIENT = {"close-timeout": "100ms"}  # with backends that answer no close
 BOTH, ONE = "/both", "/one"  # where all backends are hostile, and where only the first one is
-
-StartRaw = Callable[..., Awaitable[RawBackend]]
-
-
-@pytest.fixture
-async def start_raw() -> AsyncIterator[StartRaw]:
-    """Starts backends that play an act on some paths."""
-    async with AsyncExitStack() as running:
-
-        async def start(act: Act, *paths: str) -> RawBackend:
-            return await running.enter_async_context(raw_backend(act, *paths))
-
-        yield start
 
 
 @pytest.fixture(autouse=True)
