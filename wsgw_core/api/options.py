@@ -101,7 +101,8 @@ def size_text(size: int) -> str | int:
     return size
 
 
-HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
+HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),

@@ -7,7 +7,7 @@ server_options      the gateway's own side: clients' and operators' addresses, h
 upstream_options    backends, and entries of valves, listeners and gates
 route_options       which clients are served by what; route_rules: what must not be said together
 failover_options, drain_options, limit_options, server_tls_options, admin_token
-address, origin_pattern, path_pattern, host_pattern   values that are written as text
+names, address, origin_pattern, path_pattern, host_pattern   values that are written as text
 
 How they are filled, in this order:
 

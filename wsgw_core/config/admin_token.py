@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from ..api import Options
+from .names import Name
 
 Role = Literal["read", "operate", "send"]
 
@@ -16,9 +17,7 @@ _SHORTEST_TOKEN = 16
 class AdminToken(Options):
     """Who may do what: shown as `Authorization: Bearer TOKEN`."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
-        description="stands for the token in the audit log"
-    )
+    name: Name = Field(description="stands for the token in the audit log")
     token: SecretStr = Field(
         description=f"the secret, at least {_SHORTEST_TOKEN} printable ASCII characters without"
         " spaces; `token-file` names a file that holds it"

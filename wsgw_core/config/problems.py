@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..masking import is_secret_key, masked, masked_text
+from .names import PATTERNS_IN_WORDS
 
 KeyPath = tuple[str | int, ...]
 
@@ -159,7 +160,7 @@ def validation_problems(
 def validation_errors(error: ValidationError, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
     """Put the problems that a model found into words; each with its key path within the model."""
     return [
-        (details["loc"], _describe(details, model))
+        (_without_key_mark(details["loc"]), _describe(details, model))
         for details in error.errors(include_url=False)
         if not _is_echo(details)
     ]
@@ -211,6 +212,11 @@ def item_type(annotation: Any) -> Any:
     return get_args(annotation)[0] if origin in (tuple, list) else None
 
 
+def _without_key_mark(location: KeyPath) -> KeyPath:
+    """Leave out the mark by which the checker says that a key is wrong, not its value."""
+    return location[:-1] if location[-1:] == ("[key]",) else location
+
+
 def _is_echo(details: ErrorDetails) -> bool:
     """Tell whether a list is called short only because its items are wrong, which is told too."""
     if details["type"] != "too_short":
@@ -231,12 +237,15 @@ def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
         # Of a whole section the message says what is wrong; its contents would hide that.
         whole = isinstance(value, (dict, list, tuple, BaseModel))
         return allowed if whole else f"found {_found_at(location, value)}: {allowed}"
-    if kind in _ALLOWED:
-        return f"found {_found_at(location, value)}, allowed: {_ALLOWED[kind]}"
     if kind == "too_short":
         return f"needs at least {details['ctx']['min_length']}, found {len(value)}"
-    allowed = masked_text(" ".join(details["msg"].removeprefix("Input should be ").split()))
-    allowed = allowed.replace("String should match", "text that matches")
+    if kind in _ALLOWED:
+        allowed = _ALLOWED[kind]
+    elif kind == "string_pattern_mismatch":
+        pattern = details["ctx"]["pattern"]
+        allowed = PATTERNS_IN_WORDS.get(pattern, f"text that matches {pattern}")
+    else:
+        allowed = masked_text(" ".join(details["msg"].removeprefix("Input should be ").split()))
     return f"found {_found_at(location, value)}, allowed: {allowed}"
 
 

@@ -12,6 +12,7 @@ from ..api.options import HeaderName
 from .address import TEXT
 from .failover_options import FailoverOptions
 from .host_pattern import HostPattern
+from .names import HeaderValue, Name
 from .path_pattern import PathPattern
 from .upstream_options import BackendEntry, ComponentEntry, Policy, ValveEntry
 
@@ -19,7 +20,6 @@ ANY_VALUE = "*"
 
 RoutePath = Annotated[PathPattern, BeforeValidator(PathPattern.parse), PlainSerializer(str), TEXT]
 RouteHost = Annotated[HostPattern, BeforeValidator(HostPattern.parse), PlainSerializer(str), TEXT]
-_HeaderValue = Annotated[str, Field(pattern=r"^[!-~]([ -~\t]*[!-~])?$")]
 
 
 class RouteOptions(Options):
@@ -28,9 +28,7 @@ class RouteOptions(Options):
     What is not given is as for the whole gateway.
     """
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(
-        description="the name for operators and metrics"
-    )
+    id: Name = Field(description="the name for operators and metrics")
     paths: tuple[RoutePath, ...] = Field(
         default=(),
         description="one of these is the path of the request, without the query: `*` stands for any"
@@ -41,7 +39,7 @@ class RouteOptions(Options):
         description="one of these is the host that the client asks for with `Host`:"
         " `chat.example.com`, or `*.example.com` for every host below it; none: every host",
     )
-    headers: dict[HeaderName, _HeaderValue] = Field(
+    headers: dict[HeaderName, HeaderValue] = Field(
         default={},
         description="the request has each of these headers with this very value; `*`: with any",
     )

@@ -11,6 +11,7 @@ from ..api.options import HeaderName
 from ..websocket import CompressionOptions
 from .address import Address, AllowedOrigin, ListenAddress, ProxyNetwork
 from .admin_token import AdminToken
+from .names import Name
 from .server_tls_options import ServerTlsOptions
 
 _WITHOUT_EFFECT: dict[str, Any] = {"deprecated": True}  # see Options
@@ -55,7 +56,7 @@ def _logging_level(value: Any) -> Any:
 class FrontendOptions(Options):
     """Where clients connect."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = Field(
+    id: Name | None = Field(
         default=None,
         description="the name for operators; by default that of the address, as of a backend's URL",
     )

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ..api import Duration, Options
 from .address import id_from_address
+from .names import Name
 
 DEFAULT_BREAKER_THRESHOLD = 10
 
@@ -39,7 +40,7 @@ class BackendEntry(Entry):
     A URL that begins with `dns+` stands for a backend at each address of its host's name.
     """
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    id: Name | None = None
     url: str | None = None
     breaker_threshold: int = Field(
         default=DEFAULT_BREAKER_THRESHOLD,

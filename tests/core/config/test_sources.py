@@ -270,6 +270,24 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
             "routes: [{id: r, paths: [/x], backends: [{}]}]",
             "wsgw.yaml:2: routes[0].backends[0]: needs 'url', or 'kind' and 'id'; it is empty",
         ),
+        (
+            "routes: [{id: a b}]",
+            ("wsgw.yaml:2: routes[0].id: found 'a b', allowed: letters, digits, '.', '_' and '-'"),
+        ),
+        (
+            "routes: [{id: r, headers: {'X Y': z}}]",
+            (
+                "wsgw.yaml:2: routes[0].headers['X Y']: found 'X Y', allowed: the name of a"
+                " header: no spaces, colons, quotes or brackets"
+            ),
+        ),
+        (
+            "routes: [{id: r, headers: {X: ' z'}}]",
+            (
+                "wsgw.yaml:2: routes[0].headers.X: found ' z', allowed: printable ASCII"
+                " characters, no space at either end"
+            ),
+        ),
         ("valves: [{speed: 1}]", "wsgw.yaml:2: valves[0].kind: is missing"),
         (
             "server: {frontend: {address: 8080}}",
