@@ -6,6 +6,7 @@ backends, sessions, frontends, configuration, health, metrics
 backend_config   a backend's configuration, as wsbalancer writes it
 answers       the JSON bodies
 guard         who may call what, and from where
+connections   how many at a time: the newest are always among them
 patience      how long a connection may take between two requests
 application   puts the above together
 server        listens
