@@ -6,6 +6,7 @@ gateway            one gateway: puts the parts of all packages together
 frontend_settings, session_settings   what a configuration means for its parts
 components         each configured entry with its plugin's kind and options
 plugin_loader      finds, imports and registers plugins
+plugin_objects     makes what they provide
 steering           what operators may do with it; `admin` calls that
 added_backend      a backend that is added while it runs
 reloading          reads the configuration of a running gateway anew

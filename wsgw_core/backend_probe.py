@@ -9,6 +9,7 @@ from .api import BackendContext, BackendUnavailable, ConfigurationError, Metrics
 from .components import BackendComponent, Components
 from .config.gateway_config import GatewayConfig
 from .masking import masked_text
+from .plugin_objects import make_backend
 from .pool.discovery import system_addresses
 
 _log = logging.getLogger("wsgw")
@@ -58,7 +59,7 @@ async def _probe(config: GatewayConfig, component: BackendComponent) -> str:
     )
     reason = ""
     try:
-        backend = component.registration.factory(component.options, context)
+        backend = make_backend(component, context)
         try:
             async with asyncio.timeout(bound):
                 await backend.open()

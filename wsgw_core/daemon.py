@@ -79,7 +79,8 @@ def run_gateway(
     except Exception as error:  # whatever a plugin does wrong at its start
         if debugging():
             raise
-        _tell(f"failed: {type(error).__name__}: {' '.join(str(error).split())}")
+        whose = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+        _tell(f"failed: {whose}{type(error).__name__}: {' '.join(str(error).split())}")
     return EXIT_FAILED
 
 

@@ -18,6 +18,7 @@ from .config.failover_options import FailoverOptions
 from .config.gateway_config import GatewayConfig
 from .config.route_options import RouteOptions
 from .metrics.counters import GatewayCounters
+from .plugin_objects import make_gate, make_listener
 from .pool.backend_group import BackendGroup
 from .pool.backend_pool import BackendPool
 from .pool.dial_gates import DialGates
@@ -84,10 +85,7 @@ class SessionSettings:
     def routes(self, config: GatewayConfig, components: Components) -> Routes:
         """Return what new sessions are opened with."""
         context = PluginContext(asyncio.get_running_loop(), self._logger, self._metrics)
-        listeners = tuple(
-            listener.registration.factory(listener.options, context)
-            for listener in components.listeners
-        )
+        listeners = tuple(make_listener(listener, context) for listener in components.listeners)
         if not config.routes:
             gates = _made(components.gates, context)
             environment = self._environment(config, None, components.valves, listeners)
@@ -154,4 +152,4 @@ class SessionSettings:
 def _made(
     components: tuple[GateComponent, ...], context: PluginContext
 ) -> tuple[HandshakeGate, ...]:
-    return tuple(each.registration.factory(each.options, context) for each in components)
+    return tuple(make_gate(each, context) for each in components)

@@ -655,7 +655,7 @@ def test_an_address_in_use_is_told_in_one_line(fake: Shop) -> None:
     ("at_open", "status", "told"),
     [
         ("refuse", 2, ["wsgw: speed: too fast", "wsgw: speed: too slow"]),
-        ("fail", 1, ["wsgw: failed: LookupError: out of pigeons"]),
+        ("fail", 1, ["wsgw: failed: backend a-1, kind 'fake': LookupError: out of pigeons"]),
     ],
 )
 def test_a_backend_that_cannot_open_is_told(

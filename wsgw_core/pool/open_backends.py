@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ..api import BackendContext
 from ..components import BackendComponent
+from ..plugin_objects import make_backend
 from .backend_pool import BackendPool, PooledBackend
 
 _LOOK_EVERY = 1.0  # seconds between two looks at whether a retired backend is idle
@@ -61,7 +62,7 @@ class OpenBackends:
         Raises:
             ConfigurationError: it cannot work as configured.
         """
-        backend = component.registration.factory(component.options, context)
+        backend = make_backend(component, context)
         pooled = PooledBackend(
             component.id,
             backend,
@@ -72,7 +73,8 @@ class OpenBackends:
         )
         try:
             await backend.open()
-        except BaseException:
+        except BaseException as error:
+            error.add_note(f"backend {component.id}, kind {component.registration.kind!r}")
             await self._close(pooled)
             raise
         self._components[pooled] = component

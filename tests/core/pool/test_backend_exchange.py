@@ -9,7 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from wsgw_core.api import BackendContext, ConfigurationError, Counter, Options
+from wsgw_core.api import (
+    BackendConnection,
+    BackendContext,
+    ConfigurationError,
+    Counter,
+    DialRequest,
+    Options,
+    Sink,
+)
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
 from wsgw_core.config.upstream_options import BackendEntry
@@ -35,6 +43,12 @@ class Pigeons:
         if self.options.feed == "none":
             raise ConfigurationError("no feed")
         self.is_open = True
+
+    async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
+        raise AssertionError("nobody connects")
+
+    async def probe(self) -> None:
+        pass
 
     async def close(self) -> None:
         self.is_open = False

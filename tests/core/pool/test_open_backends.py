@@ -8,7 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from wsgw_core.api import BackendContext, ConfigurationError, Options
+from wsgw_core.api import (
+    BackendConnection,
+    BackendContext,
+    ConfigurationError,
+    DialRequest,
+    Options,
+    Sink,
+)
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
 from wsgw_core.config.upstream_options import BackendEntry
@@ -28,6 +35,12 @@ class Pigeons:
         if self.options.broken:
             raise ConfigurationError("no feed")
         self.state = "open"
+
+    async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
+        raise AssertionError("nobody connects")
+
+    async def probe(self) -> None:
+        pass
 
     async def close(self) -> None:
         self.state = "closed"

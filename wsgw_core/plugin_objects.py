@@ -1,0 +1,60 @@
+"""Makes what plugins provide, and names the plugin where that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .api import (
+    Backend,
+    BackendContext,
+    HandshakeGate,
+    PluginContext,
+    PluginError,
+    SessionListener,
+)
+from .components import BackendComponent, GateComponent, ListenerComponent
+
+
+def make_backend(component: BackendComponent, context: BackendContext) -> Backend:
+    """Call the factory of a backend.
+
+    Raises:
+        PluginError: what the factory returned is no backend.
+        Exception: whatever the factory raises; a note says whose it is.
+    """
+    made: Backend = _made(f"backend {component.id}", component, context, Backend)
+    return made
+
+
+def make_listener(component: ListenerComponent, context: PluginContext) -> SessionListener:
+    """Call the factory of a listener; see `make_backend`."""
+    made: SessionListener = _made("listener", component, context, SessionListener)
+    return made
+
+
+def make_gate(component: GateComponent, context: PluginContext) -> HandshakeGate:
+    """Call the factory of a gate; see `make_backend`."""
+    made: HandshakeGate = _made("gate", component, context, HandshakeGate)
+    return made
+
+
+def _made(
+    name: str,
+    component: BackendComponent | ListenerComponent | GateComponent,
+    context: Any,
+    protocol: object,
+) -> Any:
+    registration = component.registration
+    name = f"{name}, kind {registration.kind!r}"
+    try:
+        made = registration.factory(component.options, context)
+    except Exception as error:
+        error.add_note(name)
+        raise
+    methods = [method for method in vars(protocol) if not method.startswith("_")]
+    missing = [method for method in methods if not callable(getattr(made, method, None))]
+    if missing:
+        raise PluginError(
+            f"{name}: its factory returned {type(made).__name__}, which lacks {', '.join(missing)}"
+        )
+    return made
