@@ -55,6 +55,9 @@ FAKE_PLUGIN = """
         async def close(self):
             await self.act("closing", self.options.at_close)
 
+        async def connect(self, request, sink):
+            raise BackendUnavailable("pigeons carry no sessions")
+
         async def probe(self):
             if self.options.at_probe == "refuse":
                 raise BackendUnavailable("no pigeon at " + self.options.url)
