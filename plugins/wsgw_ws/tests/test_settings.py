@@ -92,10 +92,10 @@ def test_the_replay_window_may_be_nothing() -> None:
 @pytest.mark.parametrize(
     ("given", "limits", "rates"),
     [
-        ({}, Limits(ledger_messages=32), "91 messages or 5851 KiB"),
-        ({}, Limits(ledger_bytes=16 * 1024), "11703 messages or 46 KiB"),
-        ({"replay-window": "1m"}, Limits(), "68 messages or 34 KiB"),
-        ({"replay-window": "10ms", "ack-interval": "1m"}, Limits(), "34 messages or 17 KiB"),
+        ({}, Limits(ledger_messages=32), "69 messages or 4389 KiB"),
+        ({}, Limits(ledger_bytes=16 * 1024), "8777 messages or 34 KiB"),
+        ({"replay-window": "1m"}, Limits(), "51 messages or 26 KiB"),
+        ({"replay-window": "10ms", "ack-interval": "1m"}, Limits(), "26 messages or 13 KiB"),
     ],
 )
 def test_a_window_that_is_cut_short_for_ordinary_clients_is_doubtful(

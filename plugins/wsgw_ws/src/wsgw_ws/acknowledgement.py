@@ -5,8 +5,8 @@ every message sent before its ping. Whether the application has read them too it
 that the replay window is waited for, and then for one pong more: only a backend that lived through
 the window has had the time to read. One that was frozen, or got no processor, has not.
 
-The window is cut short when the ledger is full, since the client could not be read on otherwise.
-But never below one more round trip, which shows that the backend has been at work since it had the
+The window is cut short when the ledger is almost full, or the client could not be read on. But
+never below one more round trip, which shows that the backend has been at work since it had the
 message: that is enough for an application that reads whatever has come.
 """
 
@@ -21,24 +21,25 @@ class Acknowledgement:
     Args:
         replay_window: seconds that the backend must have lived on, as a later pong tells, from a
             message's acknowledgement to its release.
-        capacity: the weight with which the ledger is full. Then the oldest is released early, until
-            half of it is free.
+        capacity: the weight with which the ledger is full. From three quarters on the oldest is
+            released early, until half of it is free.
         released_early: counts the messages of which this is true.
 
     Attributes:
         asked, asked_weight: what had been sent at the last ping.
-        is_crowded: the ledger is full, and more can be released after the next answer.
+        is_crowded: the ledger is almost full, and more can be released after the next answer.
     """
 
     __slots__ = (
         "_asked_at",
-        "_capacity",
         "_checkpoints",
+        "_crowded_from",
         "_lived_at",
         "_released",
         "_released_early",
         "_released_weight",
         "_replay_window",
+        "_roomy_to",
         "_sequence",
         "_survivors",
         "_waiting_since",
@@ -49,7 +50,8 @@ class Acknowledgement:
 
     def __init__(self, replay_window: float, capacity: int, released_early: Counter) -> None:
         self._replay_window = replay_window
-        self._capacity = capacity
+        self._crowded_from = capacity * 3 // 4
+        self._roomy_to = capacity // 2  # from here on a client that was not read is read again
         self._released_early = released_early
         self.asked = 0
         self.asked_weight = 0
@@ -132,7 +134,7 @@ class Acknowledgement:
             sent_weight: see `ask`; by now.
         """
         before = self._released
-        self.is_crowded |= sent_weight - self._released_weight >= self._capacity
+        self.is_crowded |= sent_weight - self._released_weight >= self._crowded_from
         while self._checkpoints:
             when, sent, weight = self._checkpoints[0]
             if self._replay_window and self._lived_at < when + self._replay_window:
@@ -143,6 +145,6 @@ class Acknowledgement:
             self._survivors = max(0, self._survivors - 1)
             self._released = sent
             self._released_weight = weight
-            if sent_weight - weight <= self._capacity // 2:
+            if sent_weight - weight <= self._roomy_to:
                 self.is_crowded = False
         return self._released - before

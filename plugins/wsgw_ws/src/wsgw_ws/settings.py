@@ -94,7 +94,8 @@ class WebSocketSettings(Options):
     def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options: is the replay window cut short for ordinary clients?"""
         seconds = self.replay_window + 2 * self.ack_interval  # until the pongs before and after it
-        messages, size = limits.ledger_messages / seconds, limits.ledger_bytes / seconds
+        share = 0.75 / seconds  # of the ledger; see Acknowledgement
+        messages, size = limits.ledger_messages * share, limits.ledger_bytes * share
         if self.replay_window and (messages < _FEW_MESSAGES or size < _FEW_BYTES):
             text = (
                 f"is cut short for a client that sends more than {messages:.0f} messages or"
