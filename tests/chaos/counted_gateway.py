@@ -1,6 +1,6 @@
-"""A gateway that goes on writing how many tasks its loop has.
+"""A gateway that goes on writing how many tasks its loop has, and what it has given up.
 
-usage: python -m tests.chaos.counted_gateway TASKS_FILE BACKEND_URL ...
+usage: python -m tests.chaos.counted_gateway COUNTS_FILE BACKEND_URL ...
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from wsgw_core.plugin_loader import load_plugins
 _INTERVAL = 0.2
 
 
-def note_tasks(file: Path) -> None:
-    """Write how many there are; whoever reads it never finds half of it."""
+def note_counts(file: Path, gateway: Gateway) -> None:
+    """Write tasks and undelivered messages; whoever reads them never finds half of it."""
     fresh = file.with_suffix(".new")
-    fresh.write_text(str(len(asyncio.all_tasks())))
+    fresh.write_text(f"{len(asyncio.all_tasks())} {gateway.counters.undelivered.value}")
     fresh.replace(file)
 
 
-async def run(tasks_file: Path, urls: list[str]) -> None:
+async def run(counts_file: Path, urls: list[str]) -> None:
     """Run until killed."""
     config = GatewayConfig.model_validate(
         {
@@ -37,11 +37,11 @@ async def run(tasks_file: Path, urls: list[str]) -> None:
     )
     gateway = Gateway(config, resolve_components(config, load_plugins(required_plugins(config))))
     await gateway.start()
-    note_tasks(tasks_file)
+    note_counts(counts_file, gateway)
     print(f"listening on {gateway.addresses[0]}", flush=True)  # noqa: T201 - for the soak
     while True:
         await asyncio.sleep(_INTERVAL)
-        note_tasks(tasks_file)
+        note_counts(counts_file, gateway)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ process can see. Exit status as for `wsgw drill`.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import sys
 import tempfile
@@ -35,32 +36,54 @@ from wsgw_core.processes.server_process import Processes
 WAYS_OF_THE_SOAK = ("kill", "terminate", "reset", "away", "client-vanishes", "client-closes")
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 _ALLOWED_TASKS = 2
+_NOTED = 0.5  # seconds until whatever has happened is written
+
+
+def counts_in(file: Path) -> list[int]:
+    """Return the numbers that a counted_gateway has written."""
+    return [int(number) for number in file.read_text().split()]
+
+
+@dataclass(frozen=True)
+class CountedProcess(DrilledGateway):
+    """Its process, which writes what it counts."""
+
+    counts_file: Path = field(kw_only=True)
+
+    async def undelivered(self) -> int | None:
+        await asyncio.sleep(_NOTED)
+        return counts_in(self.counts_file)[1]
 
 
 @dataclass(frozen=True)
 class CountedGateway(StockGateway):
     """A gateway of stock settings that counts its tasks."""
 
-    tasks_file: Path = field(kw_only=True)
+    counts_file: Path = field(kw_only=True)
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         urls = [place.url for place in places]
         process = await processes.start(
-            "the gateway", "tests.chaos.counted_gateway", str(self.tasks_file), *urls
+            "the gateway", "tests.chaos.counted_gateway", str(self.counts_file), *urls
         )
-        return DrilledGateway(f"ws://127.0.0.1:{process.port}/", process.pid, process)
+        return CountedProcess(
+            f"ws://127.0.0.1:{process.port}/",
+            process.pid,
+            process,
+            counts_file=self.counts_file,
+        )
 
 
 class CountingDisplay(LiveDisplay):
     """Notes the tasks before each round, when nobody is served."""
 
-    def __init__(self, console: Console, ways: int, *, tasks_file: Path, tasks: list[int]) -> None:
+    def __init__(self, console: Console, ways: int, *, counts_file: Path, tasks: list[int]) -> None:
         super().__init__(console, ways)
-        self._tasks_file = tasks_file
+        self._counts_file = counts_file
         self._tasks = tasks
 
     def round_begins(self, row: Row, stage: Stage) -> None:
-        self._tasks.append(int(self._tasks_file.read_text()))
+        self._tasks.append(counts_in(self._counts_file)[0])
         super().round_begins(row, stage)
 
 
@@ -87,11 +110,11 @@ def main() -> int:
     ways = [WAYS[name] for name in arguments.way or WAYS_OF_THE_SOAK]
     tasks: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
-        tasks_file = Path(folder) / "tasks"
-        target = CountedGateway([Address("blue"), Address("green")], tasks_file=tasks_file)
+        counts_file = Path(folder) / "counts"
+        target = CountedGateway([Address("blue"), Address("green")], counts_file=counts_file)
         plan = Plan(arguments.clients, Load(arguments.rate, 64, 65_536), breaks=3, calm=1.0)
         drill = Drill(target, ways, plan, NO_BOUNDS, arguments.duration)
-        display = partial(CountingDisplay, tasks_file=tasks_file, tasks=tasks)
+        display = partial(CountingDisplay, counts_file=counts_file, tasks=tasks)
         status = run_drill(drill, arguments.json, display)
     growth = grown(tasks)
     print(growth or f"tasks of the idle gateway: {min(tasks)} to {max(tasks)}")  # noqa: T201 - the result

@@ -118,17 +118,18 @@ class Drill:
         self, row: Row, gateway: DrilledGateway, places: list[Place], audience: Audience
     ) -> None:
         plan = self._plan_of(row.way)
-        window = self.target.timing.replay_window
-        async with open_stage(
-            gateway, places, plan, window=window, proxied=row.way.proxied
-        ) as stage:
+        timing = self.target.timing
+        async with open_stage(gateway, places, plan, timing, proxied=row.way.proxied) as stage:
             gateway.forget_peak()
+            given_up = await gateway.undelivered()
             audience.round_begins(row, stage)
             try:
                 await row.way.go(stage)
             except (Stuck, ProcessFailed, OSError, WebSocketException, EOFError) as error:
                 stage.failures.append(str(error) or type(error).__name__)
             verdict = await stage.finish()
+            if given_up is not None and (now := await gateway.undelivered()) is not None:
+                stage.undelivered = now - given_up
             row.add(stage, verdict, gateway.footprint())
             audience.round_ends(row)
         if gateway.process is not None and gateway.process.status is not None:

@@ -7,7 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
 from ..processes.server_process import ServerProcess
+
+_UNDELIVERED = re.compile(r"^wsgw_undelivered_messages_total (\S+)$", re.MULTILINE)
+_PATIENCE = ClientTimeout(total=60)
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,27 @@ class DrilledGateway:
         url: for clients.
         pid: its process, where that is known.
         process: the same, if the drill has started it.
+        metrics_url: where it tells its metrics, if it does.
     """
 
     url: str
     pid: int | None = None
     process: ServerProcess | None = None
+    metrics_url: str | None = None
+
+    async def undelivered(self) -> int | None:
+        """Return how many messages of ended sessions it has given up; None: it does not tell."""
+        if self.metrics_url is None:
+            return None
+        try:
+            async with (
+                ClientSession(timeout=_PATIENCE) as session,
+                session.get(self.metrics_url) as answer,
+            ):
+                found = _UNDELIVERED.search(await answer.text())
+        except (ClientError, TimeoutError):
+            return None
+        return int(float(found[1])) if found is not None else None
 
     def forget_peak(self) -> None:
         """Let the peak of its memory begin anew, where the system can do that."""

@@ -49,6 +49,7 @@ class Row:
         way: what was done.
         rounds, breaks: how often.
         verdict: the sums.
+        undelivered: messages that the gateway has given up, and counted; None: it does not tell.
         memory: the most bytes that the gateway's process held at the end of a round.
         failures: what was not as expected, one line each.
         notes: what else there is to tell.
@@ -59,6 +60,7 @@ class Row:
     rounds: int = 0
     breaks: int = 0
     verdict: Verdict = field(default_factory=Verdict)
+    undelivered: int | None = None
     memory: int | None = None
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -81,9 +83,18 @@ class Row:
         for name in _COUNTS:
             setattr(self.verdict, name, getattr(self.verdict, name) + getattr(verdict, name))
         self.verdict.pauses += verdict.pauses
+        if stage.undelivered is not None:
+            self.undelivered = (self.undelivered or 0) + stage.undelivered
         if footprint is not None:
             self.memory = max(self.memory or 0, footprint.peak)
         self.notes += stage.notes
+        losses = verdict.lost + verdict.unread + verdict.unread_closed
+        if losses and self.way.expectation.given_up and losses <= (stage.undelivered or 0):
+            self.notes.append(
+                f"{losses} messages not read of clients that had closed: limits.close-timeout was"
+                f" over, and the gateway has counted {stage.undelivered} as undelivered"
+            )
+            verdict = dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
         self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
 
     def judge_pauses(self, bounds: Bounds) -> None:
@@ -102,6 +113,7 @@ class Row:
             "rounds": self.rounds,
             "breaks": self.breaks,
             **{name: getattr(self.verdict, name) for name in _COUNTS},
+            "undelivered": self.undelivered,
             "pauses": self.pauses,
             "memory": self.memory,
             "notes": self.notes,

@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .gateway_process import DrilledGateway
 from .history import Sent, Verdict, judge, read_logs
 from .load_client import Load, LoadClient
 from .place import Place
 
+if TYPE_CHECKING:
+    from .target import Timing
+
 PATIENCE = 60.0
 _AT_A_TIME = 100  # handshakes of clients
-_QUIET = 3.0
+_SETTLED = 1.0  # seconds after the gateway must have given up what it still had
 _rounds = itertools.count(1)
 
 
@@ -53,17 +56,25 @@ class Stage:
         places: of its backends.
         plan: how much of everything.
         window: the gateway's replay window in seconds.
+        close_timeout: for so many seconds it goes on delivering what a client has left.
 
     Attributes:
         clients: those whose messages must arrive.
         broken: breaks so far.
         moved: sessions that were served by a backend when it was broken.
+        undelivered: messages that the gateway has given up meanwhile, and counted; None: it does
+            not tell.
         failures: what a way has found by itself.
         notes: what it has to tell.
     """
 
     def __init__(
-        self, gateway: DrilledGateway, places: list[Place], plan: Plan, window: float
+        self,
+        gateway: DrilledGateway,
+        places: list[Place],
+        plan: Plan,
+        window: float,
+        close_timeout: float,
     ) -> None:
         self.gateway = gateway
         self.places = places
@@ -71,9 +82,11 @@ class Stage:
         self.clients: list[LoadClient] = []
         self.broken = 0
         self.moved = 0
+        self.undelivered: int | None = None
         self.failures: list[str] = []
         self.notes: list[str] = []
         self._window = window
+        self._quiet = close_timeout + _SETTLED
         self._round = next(_rounds)
         self._numbers = itertools.count()
         self._running: list[asyncio.Task[None]] = []
@@ -153,7 +166,7 @@ class Stage:
         return self.verdict()
 
     async def settled(self, satisfied: Callable[[Verdict], bool]) -> Verdict:
-        """Wait until the logs satisfy, or nothing comes any more; then judge."""
+        """Wait until the logs satisfy, or nothing can come any more; then judge."""
         size, since = -1, time.monotonic()
         judged = -1
         while True:
@@ -165,7 +178,7 @@ class Stage:
                 judged = size
                 if satisfied(verdict := self.verdict()):
                     return verdict
-            if now - since > _QUIET:
+            if now - since > self._quiet:
                 return self.verdict()
             await asyncio.sleep(0.1)
 
@@ -219,10 +232,10 @@ async def _cancel(tasks: list[asyncio.Task[None]] | set[asyncio.Task[None]]) -> 
 
 @asynccontextmanager
 async def open_stage(
-    gateway: DrilledGateway, places: list[Place], plan: Plan, *, window: float, proxied: bool
+    gateway: DrilledGateway, places: list[Place], plan: Plan, timing: Timing, *, proxied: bool
 ) -> AsyncIterator[Stage]:
     """Prepare a round; its clients and backends are gone at the end of the block."""
-    stage = Stage(gateway, places, plan, window)
+    stage = Stage(gateway, places, plan, timing.replay_window, timing.close_timeout)
     try:
         for place in places:
             await place.open(proxied=proxied)

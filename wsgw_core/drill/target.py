@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..api import ConfigurationError
 from ..components import Components
 from ..config.failover_options import FailoverOptions
 from ..config.gateway_config import GatewayConfig
+from ..config.limit_options import LimitOptions
 from ..processes.server_process import Processes
 from .gateway_process import DrilledGateway
 from .place import Place
@@ -45,6 +47,7 @@ class Timing:
     ping_timeout: float = FailoverOptions().ping_timeout
     ack_interval: float = 0.05
     replay_window: float = 0.25
+    close_timeout: float = LimitOptions().close_timeout
 
     @property
     def silence(self) -> float:
@@ -96,15 +99,16 @@ class StockGateway:
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         """See Target."""
+        admin = f"127.0.0.1:{_free_port()}"
         variables = {
             "FE_ADDR": "127.0.0.1:0",
-            "ADM_ADDR": "127.0.0.1:0",
+            "ADM_ADDR": admin,
             "BE_URLS": ",".join(place.url for place in places),
             "BE_URL_IDS": ",".join(place.name for place in places),
             "LOG_LEVEL": "ERROR",
             **self.variables,
         }
-        return await _start(processes, (), variables, "ws")
+        return await _start(processes, (), variables, "ws", f"http://{admin}/metrics")
 
 
 @dataclass(frozen=True)
@@ -150,12 +154,20 @@ class ConfiguredGateway:
             self.config.failover.ping_timeout,
             max(getattr(each, "ack_interval", Timing.ack_interval) for each in options),
             max(getattr(each, "replay_window", Timing.replay_window) for each in options),
+            self.config.limits.close_timeout,
         )
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         """See Target."""
         scheme = "ws" if self.config.server.frontend.tls is None else "wss"
-        return await _start(processes, ("-c", str(self.file)), {}, scheme)
+        return await _start(processes, ("-c", str(self.file)), {}, scheme, self._metrics_url)
+
+    @property
+    def _metrics_url(self) -> str | None:
+        admin = self.config.server.admin
+        if not admin.enabled or admin.tls is not None or not admin.address.port:
+            return None
+        return f"http://{_shown(admin.address.host)}:{admin.address.port}/metrics"
 
 
 @dataclass(frozen=True)
@@ -180,11 +192,25 @@ class RunningGateway:
 
 
 async def _start(
-    processes: Processes, options: tuple[str, ...], variables: Mapping[str, str], scheme: str
+    processes: Processes,
+    options: tuple[str, ...],
+    variables: Mapping[str, str],
+    scheme: str,
+    metrics_url: str | None,
 ) -> DrilledGateway:
     process = await processes.start(
         "the gateway", "wsgw_core.cli.main", "run", *options, variables=variables
     )
-    host = _LOOPBACK.get(process.host, process.host)
-    shown = f"[{host}]" if ":" in host else host
-    return DrilledGateway(f"{scheme}://{shown}:{process.port}{_PATH}", process.pid, process)
+    url = f"{scheme}://{_shown(process.host)}:{process.port}{_PATH}"
+    return DrilledGateway(url, process.pid, process, metrics_url)
+
+
+def _shown(host: str) -> str:
+    host = _LOOPBACK.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

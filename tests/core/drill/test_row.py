@@ -28,7 +28,9 @@ def way(name: str = "way", /, **expectation: Any) -> Way:
 
 
 def stage(moved: int = 0) -> Stage:
-    made = Stage(DrilledGateway("ws://nowhere.invalid"), [], Plan(1, LOAD), window=0.25)
+    made = Stage(
+        DrilledGateway("ws://nowhere.invalid"), [], Plan(1, LOAD), window=0.25, close_timeout=1.0
+    )
     made.moved = moved
     return made
 
@@ -52,6 +54,38 @@ def judged(expected: Way, verdict: Verdict, on: Stage | None = None) -> list[str
 )
 def test_percentiles(values: list[float], share: float, found: float | None) -> None:
     assert percentile(values, share) == found
+
+
+@pytest.mark.parametrize("harm", [{"lost": 5}, {"lost": 2, "unread": 3}, {"unread_closed": 5}])
+@pytest.mark.parametrize(
+    ("undelivered", "excused", "may_be"),
+    [(5, True, True), (9, True, True), (4, False, True), (None, False, True), (9, False, False)],
+)
+def test_what_the_gateway_has_given_up_and_counted_is_told_as_such(
+    harm: dict[str, Any], undelivered: int | None, *, excused: bool, may_be: bool
+) -> None:
+    on = stage()
+    on.undelivered = undelivered
+    row = Row(way(given_up=may_be))
+    row.add(on, Verdict(sent=9, **harm), None)
+    assert bool(row.failures) is not excused
+    assert [f"has counted {undelivered} as undelivered" in note for note in row.notes] == (
+        [True] if excused else []
+    )
+    assert row.verdict.lost == harm.get("lost", 0)  # the table shows it all the same
+    assert row.as_data()["undelivered"] == undelivered
+
+
+def test_what_is_given_up_in_another_round_excuses_nothing() -> None:
+    row = Row(way(given_up=True))
+    first = stage()
+    first.undelivered = 9
+    row.add(first, Verdict(sent=9), None)
+    second = stage()
+    second.undelivered = 0
+    row.add(second, Verdict(sent=9, lost=1), None)
+    assert row.failures == ["1 lost"]
+    assert row.undelivered == 9
 
 
 @pytest.mark.parametrize("name", Verdict.NEVER)

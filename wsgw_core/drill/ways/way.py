@@ -29,12 +29,15 @@ class Expectation:
         unread: whether nothing may be acknowledged and unread; that needs prompt readers.
         answered: whether every message must be answered.
         moves: whether each session that a broken backend served must have moved.
+        given_up: whether messages may be lost that the gateway has given up, and counted: those of
+            clients that have closed, after `limits.close-timeout`.
         pause: the bound of the median pause.
     """
 
     unread: bool = True
     answered: bool = True
     moves: bool = True
+    given_up: bool = False
     pause: Bound = Bound.NONE
 
 
