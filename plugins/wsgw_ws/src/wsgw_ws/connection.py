@@ -183,8 +183,7 @@ class WebSocketConnection:
             if self._pongs.is_doubtful and self._never_pongs(now):
                 endpoint.abort("answers no pings")
                 return False
-            if self._is_dead(now):
-                return False
+            self._look(now)
         elif not self._pongs.acknowledge_on_write and (
             account.asked != endpoint.sent_messages or account.outlasted(now)
         ):
@@ -288,8 +287,8 @@ class WebSocketConnection:
             self._account.acknowledge(now, endpoint.sent_messages, endpoint.sent_weight)
             self._release()
 
-    def _is_dead(self, now: float) -> bool:
-        """Whether the backend has had its time to answer, in which case it is given up."""
+    def _look(self, now: float) -> None:
+        """See whether the backend lives, while its pong is waited for."""
         account, endpoint = self._account, self._endpoint
         if self._paused:  # we do not listen
             account.excuse(now)
@@ -297,23 +296,21 @@ class WebSocketConnection:
             account.excuse(now - (endpoint.silence() or 0.0))
         self._heard = False
         endpoint.deliver = self._note_and_deliver
-        if self._late_pong is None:
-            if account.waited(now) >= self._ping_timeout / 4:
-                self._late_pong = LatePong(
-                    account, endpoint, self._clock, self._ping_timeout, self._pong_is_due
-                )
-            return False
-        if not self._late_pong.is_fatal(now):
-            return False
-        if self._pongs.is_doubtful and self._pongs.missing(alive=False):
-            account.excuse(now)
-            return False
-        endpoint.abort(f"no pong for {self._ping_timeout:g} s")
-        return True
+        if self._late_pong is not None:
+            self._late_pong.look(now)
+        elif account.waited(now) >= self._ping_timeout / 4:
+            self._late_pong = LatePong(
+                account, endpoint, self._clock, self._ping_timeout, self._pong_is_due
+            )
 
     def _pong_is_due(self) -> None:
-        if self._late_pong is not None and not self._is_dead(self._clock.time()):
-            self._late_pong.wait_on(self._pong_is_due)
+        now = self._clock.time()
+        self._look(now)
+        while self._late_pong is not None and self._late_pong.is_fatal(now):
+            if not (self._pongs.is_doubtful and self._pongs.missing(alive=False)):
+                self._endpoint.abort(f"no pong for {self._ping_timeout:g} s")
+                return
+            self._account.excuse(now)
 
     def _forget_late_pong(self) -> None:
         if self._late_pong is not None:
