@@ -177,10 +177,12 @@ class _FileLayer:
     def _section(
         self, data: Any, model: type[BaseModel], written: KeyPath, path: KeyPath
     ) -> dict[str, Any] | None:
-        if isinstance(data, bool) and "enabled" in model.model_fields:
+        switch = "enabled" in model.model_fields
+        if isinstance(data, bool) and switch:
             return {"enabled": Setting(data, self._origin(written))}  # `compression: true`
         if not isinstance(data, dict):
-            self._reject(path, data, "a mapping (keys and values)")
+            allowed = "a mapping (keys and values)"
+            self._reject(path, data, f"true, false or {allowed}" if switch else allowed)
             return None
         known = known_keys(model)
         spelt: dict[str, str] = {}

@@ -34,6 +34,7 @@ _SERVICE_LINK = re.compile(
     r"WSGW_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
     r"|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)\Z"
 )
+_LEVELS = "between levels stand two underscores, as in WSGW_FAILOVER__HOLD"
 _NUMBER = re.compile(r"\d{1,4}\Z")
 
 
@@ -90,7 +91,9 @@ class _Reader:
             self._place(path, annotation, text, name)
         except _Misnamed as error:
             place = f"{name}: {key_path_text(path)}" if path else name
-            self.layer.problems.append(f"{place}: {error}")
+            flat = "__" not in name and "_" in name.removeprefix(PREFIX)
+            hint = f" ({_LEVELS})" if flat else ""
+            self.layer.problems.append(f"{place}: {error}{hint}")
 
     def _annotation(self, model: type[BaseModel], key: str) -> Any:
         field_name = known_keys(model).get(key)

@@ -241,7 +241,7 @@ def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
         ),
         (
             "failover: maybe",
-            "wsgw.yaml:2: failover: found 'maybe', allowed: a mapping (keys and values)",
+            "wsgw.yaml:2: failover: found 'maybe', allowed: true, false or a mapping (keys and",
         ),
         (
             "failover: {enabled: maybe}",

@@ -154,6 +154,14 @@ def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
             "failover.holds: unknown key 'holds'; did you mean 'hold'?",
         ),
         ("SERVER__FRONTEND__ADRESS", "server.frontend.adress: unknown key 'adress'; did"),
+        (
+            "SERVER_FRONTEND_ADDRESS",
+            (
+                "server-frontend-address: unknown key 'server-frontend-address'; allowed: drain,"
+                " failover, gates, limits, listeners, routes, server, upstream, valves (between"
+                " levels stand two underscores, as in WSGW_FAILOVER__HOLD)"
+            ),
+        ),
         ("FAILOVR__HOLD", "failovr: unknown key 'failovr'; did you mean 'failover'?"),
         ("PORTS", "ports: unknown key 'ports'; allowed: drain, failover, "),
         ("", "['']: unknown key ''; allowed: drain, failover, "),
