@@ -10,6 +10,7 @@ _LARGE = {
     "max-fragments": 65536,
     # Nothing is acknowledged on the backend's side; see `_NO_PINGS` in legs.py.
     "ledger-bytes": "1GiB",
+    "ledger-messages": 1_000_000,
 }
 # The fuzzer fails at short messages that are sent as they are. As a server it asks for a window of
 # 15 bits in some cases, whatever was offered.
