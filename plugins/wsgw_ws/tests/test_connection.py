@@ -269,14 +269,15 @@ class TestLife:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
     async def test_a_backend_that_reads_slowly_and_says_nothing_is_not_dead(self) -> None:
-        # The ping waits behind 1.5 MB, for several times as long as a pong may take.
-        async with raw_server(Application(delay=0.01), receive_buffer=32 * 1024) as server:
+        # The ping waits behind 6 MB, for several times as long as a pong may take. They leave
+        # in steps of the 64 KiB that a reader of asyncio holds, which must be short beside that.
+        async with raw_server(Application(delay=0.02), receive_buffer=32 * 1024) as server:
             backend = server.backend(EAGER, ping_timeout=0.8, limits=PATIENT)
             connection, sink = await dial(backend)
-            for _ in range(300):
-                connection.send(as_message("x" * 5 * 1024))
+            for _ in range(150):
+                connection.send(as_message("x" * 40 * 1024))
             started = time.monotonic()
-            await sink.until_delivered(300)
+            await sink.until_delivered(150)
             assert time.monotonic() - started > 2
             connection.close(1000)
             await backend.close()
