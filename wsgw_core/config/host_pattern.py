@@ -49,7 +49,7 @@ class HostPattern:
         """
         if isinstance(value, cls):
             return value
-        small = str(value).strip().lower()
+        small = value.strip().lower() if isinstance(value, str) else ""
         if small.startswith("["):
             try:
                 return cls(_normal_address(small))

@@ -31,6 +31,9 @@ _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\
 _MAX_FILE = 4 * 1024 * 1024
 _WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
 _NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
+_NO_BACKEND_FOR_ROUTES = (
+    "needs at least 1, found 0; leave it out where each route has 'backends' of its own"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,13 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
     known = set(layers.rejected)
     if not isinstance(content.data, dict) or ("upstream",) in known:
         known.add(("upstream", "backends"))
+    no_backend = _NO_BACKEND_FOR_ROUTES if data.get("routes") else _NO_BACKEND
     config = None
     try:
         config = GatewayConfig.model_validate(data)
     except ValidationError as error:
         problems += [
-            origins.problem(path, _NO_BACKEND if (path, text) == _WITHOUT_BACKEND else text)
+            origins.problem(path, no_backend if (path, text) == _WITHOUT_BACKEND else text)
             for path, text in validation_errors(error, GatewayConfig)
             if path not in known
         ]

@@ -29,7 +29,8 @@ def layer_from_wsbalancers_variables(
 
     Args:
         environment: all variables; other programs' are ignored.
-        below: the tree of the layers below, to whose backends it adds.
+        below: the tree of the layers below, to whose backends it adds; options are for those of
+            routes too.
     """
     layer = Layer()
     for variable in GATEWAY_VARIABLES:
@@ -41,9 +42,14 @@ def layer_from_wsbalancers_variables(
         layer.place((*_BACKENDS, number, "url"), url, BE_URLS.name)
         if name:
             layer.place((*_BACKENDS, number, "id"), name, BE_URL_IDS.name)
-    for number, backend in backends.items():
-        if isinstance(backend, Mapping) and _is_websocket(backend):
-            _place_options(layer, environment, (*_BACKENDS, number), backend)
+    groups = {_BACKENDS: backends}
+    for number in items_of(below, ("routes",)):
+        path: KeyPath = ("routes", number, "backends")
+        groups[path] = items_of(below, path)
+    for path, group in groups.items():
+        for number, backend in group.items():
+            if isinstance(backend, Mapping) and _is_websocket(backend):
+                _place_options(layer, environment, (*path, number), backend)
     return layer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from wsgw_core.config.host_pattern import HostPattern, normal_host
@@ -58,9 +60,12 @@ def test_what_is_not(pattern: str, field: str) -> None:
         "[x]",
         "[::1]:80",
         "bücher.example",
+        None,
+        True,
+        192.0,
     ],
 )
-def test_what_is_no_host(text: str) -> None:
+def test_what_is_no_host(text: Any) -> None:
     with pytest.raises(ValueError, match="not a host"):
         HostPattern.parse(text)
 

@@ -209,7 +209,7 @@ class TestRules:
             ({"id": "a b"}, "routes[0].id"),
             ({"id": "a", "paths": ["a"]}, "routes[0].paths[0]"),
             ({"id": "a", "hosts": ["*"]}, "routes[0].hosts[0]"),
-            ({"id": "a", "headers": {"X A": "b"}}, "routes[0].headers"),
+            ({"id": "a", "headers": {"X A": "b"}}, "routes[0].headers['X A']: found"),
             ({"id": "a", "headers": {"X-A": ""}}, "routes[0].headers.X-A"),
             ({"id": "a", "headers": {"X-A": "ä"}}, "routes[0].headers.X-A"),
             ({"id": "a", "headers": {"X-A": 5}}, "routes[0].headers.X-A"),

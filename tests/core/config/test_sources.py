@@ -417,6 +417,18 @@ def test_a_configuration_without_backends_says_how_to_give_one(write: Write, tex
     )
 
 
+def test_where_routes_have_the_backends_none_is_asked_for(write: Write) -> None:
+    routes = "routes: [{id: a, backends: [{url: ws://a:1}]}]\n"
+    load_config(write(routes), {})
+
+    [problem] = problems_of(write(f"upstream: {{backends: []}}\n{routes}"))
+
+    assert problem.endswith(
+        "upstream.backends: needs at least 1, found 0;"
+        " leave it out where each route has 'backends' of its own"
+    )
+
+
 def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path) -> None:
     problems = problems_of(tmp_path / "no.yaml", {"FE_ADDR": "nowhere"})
 

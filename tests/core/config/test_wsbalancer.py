@@ -183,3 +183,20 @@ def test_a_duration_in_nanoseconds_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="a number without a unit counts seconds"):
         load_config(file, {"BE_URLS": "ws://a:1"})
+
+
+def test_options_are_for_the_backends_of_routes_too(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(
+        "routes:\n"
+        "- {id: a, paths: [/a], backends: [{url: ws://a:1}, {url: 'amqp://b:1'}]}\n"
+        "- {id: b, backends: [{url: dns+wss://c:1, pass-headers: [X-A]}]}\n"
+    )
+
+    config = load_config(file, {"BE_PING_TIME": "1s", "BE_PASS_HEADERS": "X-C"})
+
+    assert [backend.options for _, backend in config.backend_entries()] == [
+        {"ping-time": "1s", "pass-headers": ["X-C"]},
+        {},
+        {"ping-time": "1s", "pass-headers": ["X-A", "X-C"]},
+    ]
