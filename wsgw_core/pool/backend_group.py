@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..config.upstream_options import Policy
 from .backend_pool import BackendPool, PooledBackend
 
@@ -35,7 +37,13 @@ class BackendGroup:
         """See above."""
         return self._name
 
-    def candidates(self, now: float, *, last: PooledBackend | None = None) -> list[PooledBackend]:
+    def candidates(
+        self,
+        now: float,
+        *,
+        last: PooledBackend | None = None,
+        without: Collection[PooledBackend] = (),
+    ) -> list[PooledBackend]:
         """Return the backends in the order in which to try them, each once.
 
         Disabled ones and those whose breaker allows no dial are not among them. Those that a health
@@ -45,11 +53,12 @@ class BackendGroup:
         Args:
             now: the clock's time in seconds, for the breakers.
             last: the one that has just failed; offered after all others.
+            without: those that have been tried.
         """
         offered = [
             each
             for each in self._pool.of_group(self._name)
-            if each.enabled and each.breaker.allows(now)
+            if each.enabled and each.breaker.allows(now) and each not in without
         ]
         offered.sort(
             key=lambda each: (

@@ -145,15 +145,12 @@ class Dialler:
         )
 
     def _offers(self, last: PooledBackend | None) -> Iterator[PooledBackend]:
-        """Yield each backend once, and then those that have taken the place of removed ones."""
+        """Yield each backend once: of those that are left, the one that is the best by then."""
         now = asyncio.get_running_loop().time
         offered: set[PooledBackend] = set()
-        while True:
-            new = [each for each in self._group.candidates(now(), last=last) if each not in offered]
-            yield from new
-            offered.update(new)
-            if not any(each.removed for each in new):
-                return
+        while left := self._group.candidates(now(), last=last, without=offered):
+            offered.add(left[0])
+            yield left[0]
 
     async def _in_turn(
         self,

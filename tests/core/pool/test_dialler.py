@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import weakref
+from typing import get_args
 
 import pytest
 
@@ -254,6 +255,18 @@ class TestSubprotocol:
         bench.backends[0].will(Accept("chat"))
         request = DialRequest("s1", "/chat", reconnect=True)
         assert (await bench.dial(request)).backend.id == "b"
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+@on_virtual_clock
+async def test_dials_that_fail_spread_over_the_others_too(policy: Policy) -> None:
+    bench = Bench("a", "b", "c", policy=policy)
+    bench.gates.change(100, 0)
+    bench.backends[0].otherwise = Hang()
+    dials = [asyncio.create_task(bench.dial()) for _ in range(27)]
+    for dial in dials:
+        (await dial).backend.active += 1
+    assert sorted(each.active for each in bench.pooled) == [0, 13, 14]
 
 
 @on_virtual_clock
