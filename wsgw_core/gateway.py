@@ -76,7 +76,11 @@ class Gateway:
         self._admission: Admission | None = None
         self._tls: ServerTls | None = None
         self._drains = Drains(
-            self._pool, self.sessions, lambda: self._config.drain.rate, self._logger
+            self._pool,
+            self.sessions,
+            lambda: self._config.drain.rate,
+            self._backends.earlier,
+            self._logger,
         )
         self._opener: SessionOpener | None = None
         self._listener: Listener | None = None

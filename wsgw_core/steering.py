@@ -185,6 +185,10 @@ class Steering:
         self._check_failover(backend)
         return self._drains.begin(backend)
 
+    def enable(self, backend: PooledBackend) -> None:
+        """Give a backend new sessions again; what there is of a drain ends."""
+        self._drains.call_off(backend)
+
     def fail_over_session(self, session: Session) -> bool:
         """Move one session; tell whether it leaves a backend.
 

@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
 
-from .conftest import StartBackend, StartGateway
+from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
@@ -123,6 +123,27 @@ async def test_a_changed_backend_stays_out_of_service(
     for _ in range(3):
         async with connect(gateway.url):
             await green.connection()
+
+
+async def test_what_a_changed_backend_has_from_before_is_drained_with_it(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    entry = {"url": blue.url, "id": "blue"}
+    gateway = await start_gateway(entry, green, drain=QUICK)
+    operator = await start_admin(gateway)
+    async with connect(gateway.url) as old:
+        served = await blue.connection()
+        await reload(gateway, {**entry, "pass-headers": ["X-Node"]}, green)
+
+        await operator.post("/backend/drain/blue")
+        await operator.post("/backend/enable/blue")
+        await operator.post("/backend/drain/blue")
+
+        await old.send("still here")
+        assert await (await green.connection()).recv() == "still here"
+        await served.wait_closed()
+    assert gateway.count("moves") == 1
 
 
 async def test_dials_that_wait_go_by_the_new_bound(

@@ -81,7 +81,7 @@ class BackendCalls:
             return failed()
         if backend.enabled:
             return no_action_required()
-        backend.enabled = True
+        self._steering.enable(backend)
         return success()
 
     async def fail_over(self, request: web.Request) -> web.Response:

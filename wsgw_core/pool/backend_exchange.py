@@ -54,7 +54,7 @@ class BackendExchange:
             for component in self._new:
                 if component.entry.discovered:
                     self._named.append(make_discovery(component))
-                    await self._named[-1].prepare(make_context)
+                    await self._named[-1].prepare(make_context, self._known_addresses(component))
                 else:
                     context = make_context(component)
                     self._prepared.append(await self._backends.prepare(component, context))
@@ -72,7 +72,8 @@ class BackendExchange:
             drain: has the sessions of a backend that nothing replaces move to others.
             groups: the names of those that there are from now on; None: the same as before.
         """
-        replaced = {(component.id, component.group) for component in self._new}
+        prepared = [*self._prepared, *(each for one in self._named for each in one.prepared)]
+        replaced = {(pooled.id, pooled.group) for pooled in prepared}
         leaving = self._discoveries.leaving
         disabled = {  # by operators, and what they want goes on
             pooled.id
@@ -81,17 +82,12 @@ class BackendExchange:
         }
         if groups is not None:
             self._change_groups(groups, drain)
+        for pooled in self._gone_backends():
+            self._backends.retire(pooled)
+            if (pooled.id, pooled.group) not in replaced:
+                drain(pooled)
         for discovery in self._gone_discoveries():
             self._discoveries.remove(discovery)
-            discovery.retire()
-        for component in self._gone:
-            pooled = None if component.entry.discovered else self._pool.find(component.id)
-            if pooled is not None:
-                self._backends.retire(pooled)
-                if (component.id, component.group) not in replaced:
-                    # Those of before a change may still serve somebody too.
-                    for each in self._backends.retired(component.id):
-                        drain(each)
         for pooled in self._prepared:
             pooled.enabled = pooled.id not in disabled
             self._backends.offer(pooled)
@@ -130,14 +126,29 @@ class BackendExchange:
 
         A discovery that joins sees for itself which of its addresses it can use.
         """
-        names = self._gone_discoveries()
-        gone = {component.id for component in self._gone if not component.entry.discovered}
-        gone.update(pooled.id for discovery in names for pooled in discovery.backends)
+        gone = {pooled.id for pooled in self._gone_backends()}
         taken = {pooled.id for pooled in self._pool.backends} - gone
-        taken |= {discovery.id for discovery in self._discoveries} - {each.id for each in names}
+        gone_names = {discovery.id for discovery in self._gone_discoveries()}
+        taken |= {discovery.id for discovery in self._discoveries} - gone_names
         for component in self._new:
             if component.id in taken:
                 raise ConfigurationError(f"there is a backend {component.id!r} already")
+
+    def _known_addresses(self, component: BackendComponent) -> list[str]:
+        """Return the addresses that the name of an entry has in those that it replaces."""
+        host, _ = component.entry.name_to_resolve
+        return [
+            address
+            for discovery in self._gone_discoveries()
+            if discovery.component.entry.name_to_resolve[0] == host
+            for address in discovery.addresses
+        ]
+
+    def _gone_backends(self) -> list[PooledBackend]:
+        """Return those that are to go; an operator may have removed some before."""
+        plain = [self._pool.find(each.id) for each in self._gone if not each.entry.discovered]
+        found = [pooled for discovery in self._gone_discoveries() for pooled in discovery.backends]
+        return [*(pooled for pooled in plain if pooled is not None), *found]
 
     def _gone_discoveries(self) -> list[Discovery]:
         """Return those that are to end; an operator may have ended some before."""

@@ -43,10 +43,6 @@ class Backends(Protocol):
         """Offer a backend no more, and close it."""
         ...
 
-    def retire(self, pooled: PooledBackend) -> None:
-        """Offer a backend no more, and close it when its last connection has ended."""
-        ...
-
 
 async def system_addresses(host: str | None, port: int | None) -> Collection[str]:
     """Ask the system's resolver for all addresses of a name.
@@ -118,24 +114,32 @@ class Discovery:
         """Those that are disabled for the only reason that their address is gone."""
         return frozenset(self._known[each] for each, enabled in self._gone.items() if enabled)
 
-    def retire(self) -> None:
-        """Take out all backends: they are drained, and closed when they have no session left."""
-        for backend in self.backends:
-            self._begin_drain(backend.id)
-            self._backends.retire(backend)
-        self._known.clear()
-        self._gone.clear()
+    @property
+    def prepared(self) -> tuple[PooledBackend, ...]:
+        """Those that are to be offered."""
+        return tuple(self._prepared.values())
 
-    async def prepare(self, make_context: Callable[[BackendComponent], BackendContext]) -> None:
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those that the name had when it was resolved last."""
+        return tuple(address for address in self._known if address not in self._gone)
+
+    async def prepare(
+        self,
+        make_context: Callable[[BackendComponent], BackendContext],
+        known: Collection[str] = (),
+    ) -> None:
         """Resolve the name and open a backend for each address, to `join` or be discarded.
 
         Args:
             make_context: makes what a backend's factory is given.
+            known: the addresses where the name cannot be resolved.
 
         Raises:
             ConfigurationError: one cannot work as configured.
         """
-        for address in await self._addresses() or ():
+        resolved = await self._addresses()
+        for address in known if resolved is None else resolved:
             component = self.component.at_address(address)
             context = make_context(component)
             self._prepared[address] = await self._backends.prepare(component, context)

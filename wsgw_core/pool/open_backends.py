@@ -124,9 +124,12 @@ class OpenBackends:
         self.pool.remove(pooled, staying=True)
         self._close_aside(pooled, self._until_idle(pooled))
 
-    def retired(self, backend_id: str) -> list[PooledBackend]:
-        """Return the retired backends that had an id and still serve somebody."""
-        return [pooled for pooled in self._retired if pooled.id == backend_id]
+    def earlier(self, pooled: PooledBackend) -> list[PooledBackend]:
+        """Return the retired backends with the id and the group of one, that serve somebody."""
+        ours = pooled.id, pooled.group
+        return [
+            each for each in self._retired if each is not pooled and (each.id, each.group) == ours
+        ]
 
     async def close(self) -> None:
         """Close all that are left, and wait for those that were removed."""

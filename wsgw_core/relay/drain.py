@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..api import Clock
@@ -100,6 +100,7 @@ class Drains:
         pool: all backends.
         table: all sessions.
         rate: returns how many sessions begin to move each second.
+        earlier: returns what a backend was before reloads have changed it, and still has sessions.
         logger: see Drain.
     """
 
@@ -108,20 +109,31 @@ class Drains:
         pool: BackendPool,
         table: SessionTable,
         rate: Callable[[], float],
+        earlier: Callable[[PooledBackend], Iterable[PooledBackend]],
         logger: logging.Logger,
     ) -> None:
         self._pool = pool
         self._table = table
         self._rate = rate
+        self._earlier = earlier
         self._logger = logger
         self._running: dict[PooledBackend, Drain] = {}
 
     def begin(self, backend: PooledBackend) -> bool:
         """Send no new session to a backend, and have its sessions move to others one by one.
 
-        Undone by enabling the backend again. False: that is under way already.
+        Undone by `call_off`. False: that is under way already.
         """
         self._running = {each: drain for each, drain in self._running.items() if not drain.is_over}
+        begun = [self._begin(each) for each in (backend, *self._earlier(backend))]
+        return any(begun)
+
+    def call_off(self, backend: PooledBackend) -> None:
+        """Enable a backend again, and let its sessions stay that have not begun to move."""
+        for each in (backend, *self._earlier(backend)):
+            each.enabled = True
+
+    def _begin(self, backend: PooledBackend) -> bool:
         if backend in self._running:
             return False
         backend.enabled = False

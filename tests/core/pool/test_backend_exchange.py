@@ -86,10 +86,12 @@ class Scene:
         self.pool = BackendPool()
         self.backends = OpenBackends(self.pool, no_context, lambda _group: False, logger)
         self.discoveries = Discoveries(60, logger)
-        self.addresses: Collection[str] = ()
+        self.addresses: Collection[str] | None = ()  # None: it cannot be resolved
         self.drained: list[str] = []
 
     async def resolve(self, _host: str | None, _port: int | None) -> Collection[str]:
+        if self.addresses is None:
+            raise OSError("no resolver")
         return self.addresses
 
     def drain(self, backend: PooledBackend) -> None:
@@ -173,6 +175,36 @@ async def test_what_operators_have_disabled_stays_so(make: Any) -> None:
 
     assert not scene.at(disabled).enabled
     assert all(backend.enabled for backend in scene.pool.backends if backend.id != disabled)
+
+
+@pytest.mark.parametrize("make", [plain, named])
+async def test_sessions_stay_with_what_has_other_options_only(make: Any) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(make("loft"), gone=[])
+    for backend in scene.pool.backends:
+        backend.active = 1
+    scene.addresses = ("10.0.0.1",)
+
+    await scene.exchange(make("loft", "peas"), gone=[make("loft")])
+
+    assert scene.drained == (["loft-10-0-0-2"] if make is named else [])
+
+
+async def test_a_name_that_cannot_be_resolved_keeps_its_addresses() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(named("loft"), gone=[])
+    scene.addresses = ("10.0.0.1",)
+    scene.at("loft-10-0-0-2").active = 1
+    [discovery] = scene.discoveries
+    await discovery.look()
+    scene.addresses = None
+
+    other = component("dns+pigeon://elsewhere:7", "other")
+    await scene.exchange(named("loft", "peas"), other, gone=[named("loft")])
+
+    assert scene.offered == ["loft-10-0-0-1"]
 
 
 async def test_what_was_disabled_since_its_address_was_gone_is_back_with_its_address() -> None:

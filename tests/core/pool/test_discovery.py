@@ -73,9 +73,6 @@ class RecordedBackends:
         del self.present[url]
         pooled.removed = True
 
-    def retire(self, pooled: PooledBackend) -> None:
-        self.remove(pooled)
-
     def drain(self, backend_id: str) -> None:
         [pooled] = [each for each in self.present.values() if each.id == backend_id]
         pooled.enabled = False
@@ -351,17 +348,6 @@ async def test_a_name_that_cannot_be_resolved_joins_later() -> None:
     await scene.look("10.0.0.1")
 
     assert len(scene.backends.present) == 1
-
-
-async def test_a_name_that_is_not_wanted_any_more_takes_its_backends_along() -> None:
-    scene = Scene("10.0.0.1", "10.0.0.2")
-    await scene.discovery.look()
-    backends = scene.discovery.backends
-
-    scene.discovery.retire()
-
-    assert not scene.backends.present
-    assert not any(backend.enabled for backend in backends)
 
 
 async def test_a_name_that_is_removed_is_not_looked_at_again() -> None:

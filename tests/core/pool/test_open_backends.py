@@ -134,6 +134,8 @@ async def test_a_retired_backend_is_closed_when_it_serves_nobody(
     await asyncio.sleep(0.02)
     assert (scene.offered, backend.state) == ([], "open")
     another = await scene.backends.add(component())
+    assert scene.backends.earlier(another) == [pooled]
+    assert scene.backends.earlier(pooled) == []
 
     pooled.active = 0
     while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
