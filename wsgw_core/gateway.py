@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -148,9 +148,8 @@ class Gateway:
         if listener is None or admission is None or opener is None:
             raise RuntimeError("the gateway is not started")
         old = self._config
-        exchange = await self._prepare_exchange(
-            config, *backend_changes((old, self._components), (config, components))
-        )
+        new, gone = backend_changes((old, self._components), (config, components))
+        exchange = await self._prepare_exchange(config, new, [*gone, *self._in_the_way(new, gone)])
         try:
             if not opener.accepting:
                 raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
@@ -282,6 +281,15 @@ class Gateway:
             why = "its route is gone" if self.ready else "the gateway is stopping"
             raise ConfigurationError(why)
         exchange.carry_out(self._drains.begin)
+
+    def _in_the_way(
+        self, new: Sequence[BackendComponent], gone: Sequence[BackendComponent]
+    ) -> Iterator[BackendComponent]:
+        """Yield what operators have added, or names have given, with the ids of new entries."""
+        ids = {each.id for each in new} - {each.id for each in gone}
+        present = [self._backends.component_of(each) for each in self._pool.backends]
+        present += [discovery.component for discovery in self._discoveries]
+        yield from (each for each in present if each.id in ids)
 
     async def _prepare_exchange(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 import subprocess
@@ -140,10 +141,35 @@ async def test_what_a_changed_backend_has_from_before_is_drained_with_it(
         await operator.post("/backend/enable/blue")
         await operator.post("/backend/drain/blue")
 
+        await served.wait_closed()
         await old.send("still here")
         assert await (await green.connection()).recv() == "still here"
-        await served.wait_closed()
     assert gateway.count("moves") == 1
+
+
+@pytest.mark.parametrize("scheme", ["ws", "dns+ws"])
+async def test_what_an_operator_has_added_can_be_written_into_the_file(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend, scheme: str
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    gateway = await start_gateway({"url": blue.url, "priority": 2})
+    operator = await start_admin(gateway)
+    port = green.url.rpartition(":")[2]
+    entry = {"url": f"{scheme}://localhost:{port}", "id": "green"}
+    added = await operator.post("/backend/add", data=json.dumps(entry))
+    assert added == {"result": "success"}
+    async with connect(gateway.url) as client:
+        served = await green.connection()
+
+        first = {"url": blue.url, "priority": 2}
+        for _ in range(2):
+            await reload(gateway, first, {**entry, "pass-headers": ["X-Node"]})
+        assert len(gateway.gateway.steering.backends) == 2
+        await reload(gateway, first)
+
+        await served.wait_closed()
+        await client.send("still here")
+        assert await (await blue.connection()).recv() == "still here"
 
 
 async def test_dials_that_wait_go_by_the_new_bound(
