@@ -8,7 +8,8 @@ from typing import Any
 MASK = "***"
 
 _SECRET_KEY = re.compile(
-    r"(?:password|passwd|passphrase|secret|token|credentials?|(?:api|private|access)[-_]?key)\Z",
+    r"(?:password|passwd|passphrase|secret|token|credentials?|(?:api|private|access)[-_]?key"
+    r"|authorization|cookie)\Z",  # the latter two: headers, which routes can ask for
     re.IGNORECASE,
 )
 # The password is everything up to the last @ before the path: it may hold an @ that should have

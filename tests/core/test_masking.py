@@ -35,6 +35,10 @@ def test_passwords_in_urls_are_masked_and_nothing_else(text: str, shown: str) ->
         ({"tokens": ["x"], "auth-token": ["x", "y"]}, {"tokens": ["x"], "auth-token": ["***"] * 2}),
         ({"password-file": "/run/x", "secret": None}, {"password-file": "/run/x", "secret": None}),
         ({"url": "a://b:hush@c"}, {"url": "a://b:***@c"}),
+        (
+            {"Authorization": "Basic eDp5", "Cookie": "a=b"},
+            {"Authorization": "***", "Cookie": "***"},
+        ),
     ],
 )
 def test_values_of_keys_named_like_secrets_are_masked(data: Any, shown: Any) -> None:
