@@ -3,7 +3,7 @@
 main          the command and its subcommands:
 run, reload, check, schema, plugins, version, demo, drill
 config_option the option -c, and what is loaded by it
-numbers       types of numbers among the options
+values        what options take: numbers, and whatever a function reads
 failures      what an error looks like
 
 Modules in here import at their top only what `--help` needs, which is click: help is there at once

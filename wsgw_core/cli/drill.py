@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from .config_option import config_option, load
-from .numbers import Number, WholeNumber
+from .values import Number, Parsed, WholeNumber
 
 if TYPE_CHECKING:
     from wsgw_core.drill.target import Target
@@ -18,76 +18,45 @@ if TYPE_CHECKING:
 _DEATH_PAUSE = 0.05
 
 
-class _Duration(click.ParamType[float]):
-    name = "duration"
+def _duration(text: str) -> float:
+    from wsgw_core.api.options import parse_duration  # noqa: PLC0415 - slow
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        from wsgw_core.api.options import parse_duration  # noqa: PLC0415 - slow
-
-        try:
-            return float(parse_duration(value))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+    return float(parse_duration(text))
 
 
-class _Sizes(click.ParamType[tuple[int, int]]):
-    name = "sizes"
+def _sizes(text: str) -> tuple[int, int]:
+    from wsgw_core.api.options import parse_size  # noqa: PLC0415 - slow
+    from wsgw_core.drill.numbered_message import LARGEST  # noqa: PLC0415 - slow
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        from wsgw_core.api.options import parse_size  # noqa: PLC0415 - slow
-        from wsgw_core.drill.numbered_message import LARGEST  # noqa: PLC0415 - slow
-
-        low, dots, high = str(value).partition("..")
-        try:
-            smallest, largest = int(parse_size(low)), int(parse_size(high if dots else low))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
-        if not 1 <= smallest <= largest <= LARGEST:
-            self.fail(f"{value!r}: not a range between 1B and 1MiB", param, ctx)
-        return smallest, largest
+    low, dots, high = text.partition("..")
+    smallest, largest = int(parse_size(low)), int(parse_size(high if dots else low))
+    if not 1 <= smallest <= largest <= LARGEST:
+        raise ValueError("not a range between 1B and 1MiB")
+    return smallest, largest
 
 
-class _WayPause(click.ParamType[tuple[str, float]]):
-    name = "way=duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        way, equals, duration = str(value).partition("=")
-        if not equals:
-            self.fail(f"{value!r}: not a way and a duration such as kill=200ms", param, ctx)
-        return _check_way(way), _Duration().convert(duration, param, ctx)
+def _way_and_pause(text: str) -> tuple[str, float]:
+    way, equals, duration = text.partition("=")
+    if not equals:
+        raise ValueError("not a way and a duration such as kill=200ms")
+    return _check_way(way), _duration(duration)
 
 
-class _HostPort(click.ParamType[tuple[str, int]]):
-    name = "host:port"
+def _host_and_port(text: str) -> tuple[str, int]:
+    from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
-
-        try:
-            host, port = parse_address(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
-        return host or "127.0.0.1", port
+    host, port = parse_address(text)
+    return host or "127.0.0.1", port
 
 
-class _Header(click.ParamType[tuple[str, str]]):
-    name = "header"
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ValueError("not a header such as 'Authorization: Bearer x'")
+    return name.strip(), value.strip()
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        name, colon, text = str(value).partition(":")
-        if not colon or not name.strip():
-            self.fail(f"{value!r}: not a header such as 'Authorization: Bearer x'", param, ctx)
-        return name.strip(), text.strip()
+
+_DURATION = Parsed("duration", _duration)
 
 
 @click.command(short_help="Break backends under load, and count what is lost.")
@@ -96,7 +65,7 @@ class _Header(click.ParamType[tuple[str, str]]):
 @click.option(
     "--backend",
     "addresses",
-    type=_HostPort(),
+    type=Parsed("address", _host_and_port),
     multiple=True,
     metavar="HOST:PORT",
     help="With --url: where that gateway looks for a backend. Once for each.",
@@ -135,7 +104,7 @@ class _Header(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--size",
-    type=_Sizes(),
+    type=Parsed("sizes", _sizes),
     default="64B..64KiB",
     show_default=True,
     metavar="LOW..HIGH",
@@ -151,7 +120,7 @@ class _Header(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--calm",
-    type=_Duration(),
+    type=_DURATION,
     default="1500ms",
     show_default=True,
     metavar="DURATION",
@@ -160,7 +129,7 @@ class _Header(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--away",
-    type=_Duration(),
+    type=_DURATION,
     default="1500ms",
     show_default=True,
     metavar="DURATION",
@@ -168,14 +137,14 @@ class _Header(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--duration",
-    type=_Duration(),
+    type=_DURATION,
     metavar="DURATION",
     help="Go through the ways again and again for so long, and look whether the gateway grows.",
 )
 @click.option(
     "--pause",
     "pauses",
-    type=_WayPause(),
+    type=Parsed("pause", _way_and_pause),
     multiple=True,
     metavar="WAY=DURATION",
     help="What the median pause of a way must not exceed.",
@@ -183,7 +152,7 @@ class _Header(click.ParamType[tuple[str, str]]):
 @click.option(
     "--header",
     "headers",
-    type=_Header(),
+    type=Parsed("header", _header),
     multiple=True,
     metavar="HEADER",
     help="Of the clients' handshakes, such as 'Authorization: Bearer x'.",

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .config_option import config_option, load
-from .numbers import WholeNumber
+from .values import WholeNumber
 
 
 @click.command()
