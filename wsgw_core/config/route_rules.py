@@ -38,12 +38,21 @@ def _equal_ids(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
 
 def _unreachable(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
     catch_all: int | None = None
+    seen: dict[object, int] = {}
     for number, route in enumerate(config.routes):
+        conditions = (
+            frozenset(map(str, route.paths)),
+            frozenset(map(str, route.hosts)),
+            frozenset((name.lower(), value) for name, value in route.headers.items()),
+        )
+        before = seen.setdefault(conditions, number)
         if catch_all is not None:
             yield (
                 ("routes", number),
                 f"is never reached: every request is for routes[{catch_all}], which stands before",
             )
+        elif before != number:
+            yield ("routes", number), f"is never reached: routes[{before}] has the same conditions"
         elif route.matches_all:
             catch_all = number
 

@@ -164,6 +164,26 @@ class TestRules:
         assert problems(*routes) == [f"routes[2]: {why}", f"routes[3]: {why}"]
 
     @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ({"paths": ["/a", "/b"]}, {"paths": ["/b", "/a"]}),
+            ({"hosts": ["A"]}, {"hosts": ["a"]}),
+            ({"headers": {"X-A": "b"}}, {"headers": {"x-a": "b"}}),
+        ],
+    )
+    def test_a_route_with_the_conditions_of_one_before_is_an_error(
+        self, first: Any, second: Any
+    ) -> None:
+        other = {"id": "b", "paths": ["/a"], "hosts": ["a"], "headers": {"X-A": "b"}}
+
+        assert problems({"id": "a", **first}, other, {"id": "c", **second}) == [
+            "routes[2]: is never reached: routes[0] has the same conditions"
+        ]
+
+    def test_a_value_of_a_header_in_other_letters_is_another_condition(self) -> None:
+        config({"id": "a", "headers": {"X-A": "b"}}, {"id": "b", "headers": {"X-A": "B"}})
+
+    @pytest.mark.parametrize(
         "condition", [{"hosts": ["a"]}, {"headers": {"X-A": "*"}}, {"paths": ["/a/**"]}]
     )
     def test_one_with_a_condition_lets_others_be_reached(self, condition: Any) -> None:
