@@ -184,6 +184,7 @@ class Dialler:
         try:
             async with asyncio.timeout(left):
                 connection = await pooled.backend.connect(request, sink)
+            chosen = connection.subprotocol  # here, since what is no connection is a fault too
         except BackendDeclined as declined:
             if not request.reconnect or declined.status not in self._retry_statuses:
                 pooled.answered()
@@ -201,11 +202,9 @@ class Dialler:
             if trial:
                 pooled.breaker.end_trial()
         expected = request.subprotocols[0] if request.subprotocols else None
-        if request.reconnect and connection.subprotocol != expected:
+        if request.reconnect and chosen != expected:
             connection.close(1002, "not the session's subprotocol")
-            raise BackendUnavailable(
-                f"chose subprotocol {connection.subprotocol!r} instead of {expected!r}"
-            )
+            raise BackendUnavailable(f"chose subprotocol {chosen!r} instead of {expected!r}")
         if pooled.removed:
             connection.close(1001, "backend was removed")
             raise BackendUnavailable("was removed while it was dialled")

@@ -47,11 +47,15 @@ class SessionValves:
         self._valves = []
         for position, component in enumerate(environment.valves):
             view = SessionView(session, position + 1, count - position)
-            valve = component.registration.factory(component.options, view)
             kind, on_error = component.registration.kind, component.on_error
+            try:
+                valve = component.registration.factory(component.options, view)
+                outward.append(ValveStep(kind, valve.before_transmit, on_error))
+                inward.append(ValveStep(kind, valve.after_receive, on_error))
+            except Exception as error:
+                error.add_note(f"valve, kind {kind!r}")
+                raise
             self._valves.append(valve)
-            outward.append(ValveStep(kind, valve.before_transmit, on_error))
-            inward.append(ValveStep(kind, valve.after_receive, on_error))
         self._outward = ValveChain(
             session.id,
             outward,

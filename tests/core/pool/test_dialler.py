@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from wsgw_core.api import BackendDeclined, DialRequest, Metrics, OutOfResources
+from wsgw_core.api import BackendDeclined, DialRequest, Metrics, OutOfResources, Sink
 from wsgw_core.config.upstream_options import Policy
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_group import BackendGroup
@@ -88,6 +88,20 @@ async def test_the_connection_comes_with_its_backend_and_sink() -> None:
     assert bench.backends[0].requests == [FIRST]
     assert bench.pooled[0].total == 1
     assert bench.counters.dials_succeeded.value == 1
+
+
+@on_virtual_clock
+async def test_what_is_no_connection_is_a_fault_of_the_plugin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def forget_to_return(_request: DialRequest, _sink: Sink) -> None:
+        pass
+
+    bench = Bench("a", "b")
+    monkeypatch.setattr(bench.backends[0], "connect", forget_to_return)
+    dialled = await bench.dial()
+    assert dialled.backend is bench.pooled[1]
+    assert bench.pooled[0].failures == 1
 
 
 @on_virtual_clock

@@ -184,8 +184,10 @@ class TestPassing:
 
         listener = RecordingListener()
         bench = RelayBench(valves=(valve(make),), listeners=(listener,))
-        with pytest.raises(LookupError):
+        with pytest.raises(LookupError) as failed:
             await bench.dial()
+        [note] = failed.value.__notes__
+        assert note.startswith("valve, kind ")
         assert bench.blue.requests == []
         assert listener.log == []
         assert len(bench.table) == 0
