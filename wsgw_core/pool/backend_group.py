@@ -37,6 +37,10 @@ class BackendGroup:
         """See above."""
         return self._name
 
+    def has_another(self, backend: PooledBackend) -> bool:
+        """Tell whether there is another backend that takes part as it should."""
+        return any(each.usable and each is not backend for each in self._pool.of_group(self._name))
+
     def candidates(
         self,
         now: float,

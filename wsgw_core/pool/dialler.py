@@ -82,6 +82,10 @@ class Dialler:
         """The name of the group of the backends."""
         return self._group.name
 
+    def has_another(self, backend: PooledBackend) -> bool:
+        """Tell whether the group has another backend that takes part as it should."""
+        return self._group.has_another(backend)
+
     async def dial(
         self,
         request: DialRequest,

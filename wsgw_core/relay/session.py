@@ -247,12 +247,16 @@ class Session:
     def _leave(self) -> None:
         """Tell the backend that the session moves; its end is waited for."""
         assert self._link is not None  # noqa: S101 - for the type checker
+        if not self._environment.dialler.has_another(self._link.backend):
+            self._state = after(self._state, Event.MOVE_CALLED_OFF)
+            self._stay()
+            return
         self._state = after(self._state, Event.SETTLED)
         self._environment.counters.moves.value += 1
         self._link.connection.close(GOING_AWAY, _MOVED)
 
     def _stay(self) -> None:
-        """Give up a planned move: the client leaves, so nobody would be moved."""
+        """Give up a planned move: the client leaves, or there is nowhere to go."""
         assert self._move is not None  # noqa: S101 - for the type checker
         self._move.stop()
         self._move = None

@@ -37,6 +37,8 @@ class Event(Enum):
     BACKEND_LOST = "backend lost"
     BACKEND_CLOSED = "backend closed"
     MOVE_PLANNED = "move planned"
+    MOVE_CALLED_OFF = "move called off"
+    """No other backend could take the session any more."""
     SETTLED = "settled"
     """All is acknowledged and quiet, or that was waited for long enough."""
     CLIENT_CLOSED = "client closed"
@@ -53,6 +55,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RELAYING, Event.MOVE_PLANNED): State.SETTLING,
     (State.RELAYING, Event.GIVEN_UP): State.ENDED,
     (State.SETTLING, Event.SETTLED): State.LEAVING,
+    (State.SETTLING, Event.MOVE_CALLED_OFF): State.RELAYING,
     (State.SETTLING, Event.BACKEND_LOST): State.HOLDING,
     (State.SETTLING, Event.BACKEND_CLOSED): State.ENDED,
     (State.SETTLING, Event.CLIENT_CLOSED): State.FLUSHING,

@@ -61,6 +61,25 @@ async def test_what_comes_meanwhile_waits_and_is_new_to_the_next() -> None:
 
 
 @on_virtual_clock
+async def test_it_stays_when_there_is_nowhere_to_go_any_more() -> None:
+    bench = await bench_of().open()
+    old = bench.blue.connections[0]
+    bench.session.move()
+    bench.say("A")
+    bench.pooled[1].enabled = False
+    await asyncio.sleep(2)
+    assert bench.session.state is State.RELAYING
+    bench.say("B")
+    assert (old.texts, old.close_request) == (["A", "B"], None)
+    old.acknowledge()
+
+    bench.pooled[1].enabled = True
+    assert bench.session.move()
+    await bench.green.connection()
+    assert bench.counters.moves.value == 1
+
+
+@on_virtual_clock
 async def test_replies_and_acknowledgements_are_waited_for() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
