@@ -39,11 +39,15 @@ class Growth:
         self.samples.append(sample)
 
     def judge(self) -> None:
-        """Compare the last quarter of a long drill with the second."""
+        """Compare the last quarter of a long drill with the second.
+
+        Ways differ in what they need, so both quarters have all ways equally often.
+        """
+        ways = len({sample.way for sample in self.samples})
         found = [sample.footprint for sample in self.samples if sample.footprint is not None]
-        if len(found) < _ENOUGH:
+        quarter = len(found) // (4 * ways) * ways if ways else 0
+        if len(found) < _ENOUGH or not quarter:
             return
-        quarter = len(found) // 4
         before, after = found[quarter : 2 * quarter], found[-quarter:]
         early, late = _most_memory(before), _most_memory(after)
         if late > early * _ALLOWED_MEMORY:

@@ -40,6 +40,16 @@ def test_a_short_drill_tells_nothing(rounds: int) -> None:
     assert judged([50.0 * number for number in range(rounds)]) == []
 
 
+def test_a_way_that_needs_more_than_those_before_is_no_growth() -> None:
+    footprints = [Footprint(round(number * MIB), 0, 10) for number in range(50, 70)]
+    once = Growth([Sample(0, f"way {one.resident}", one) for one in footprints])
+    once.judge()
+    again = Growth([Sample(0, f"way {one.resident}", one) for one in footprints * 5])
+    again.judge()
+
+    assert once.failures == again.failures == []
+
+
 def test_a_process_that_is_not_known_cannot_be_judged() -> None:
     growth = Growth([Sample(0, "kill", None)] * 20)
     growth.judge()
