@@ -78,9 +78,9 @@ class Announcements:
         """A session has ended; listeners hear of it if they knew it."""
         self._log(
             session,
-            "ended: %s; %d unacknowledged",
+            "ended: %s; %d undelivered",
             close,
-            session.unacknowledged,
+            session.undelivered,
             reason=str(close),
         )
         if was_opened:

@@ -423,7 +423,7 @@ class Session:
             self._flush = None
         self._account.close()
         self._forget_client()
-        environment.counters.undelivered.value += len(self._ledger)
+        environment.counters.undelivered.value += self.undelivered
         environment.table.remove(self)
         environment.announcements.ended(self, close, was_opened=self._started)
         self._valves.stop()
@@ -487,6 +487,11 @@ class Session:
     def unacknowledged(self) -> int:
         """Messages that the ledger holds."""
         return len(self._ledger)
+
+    @property
+    def undelivered(self) -> int:
+        """How many of the client's messages are lost if it ends now."""
+        return len(self._ledger) + self._valves.waiting
 
     @property
     def unacknowledged_bytes(self) -> int:

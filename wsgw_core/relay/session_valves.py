@@ -96,6 +96,11 @@ class SessionValves:
         """Call `action` when the message in hand is through; False if there is none."""
         return self._outward.after_current(action) or self._inward.after_current(action)
 
+    @property
+    def waiting(self) -> int:
+        """How many of the client's messages are not through."""
+        return self._outward.waiting
+
     def stop(self) -> None:
         """Drop what waits."""
         self._outward.stop()
@@ -115,11 +120,13 @@ class NoValves:
 
     Attributes:
         receive: see SessionValves; None: the link may call the client directly.
+        waiting: see SessionValves.
     """
 
     __slots__ = ("_client", "_outbox")
 
     receive: Callable[[Message], object] | None = None
+    waiting = 0
 
     def __init__(self, client: ClientSide, outbox: Outbox) -> None:
         self._client = client

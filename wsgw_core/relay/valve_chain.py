@@ -124,6 +124,11 @@ class ValveChain:
         else:
             self._enqueue(action)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and are not through."""
+        return sum(not callable(item) for item in self._queue) + bool(self._depth)
+
     def stop(self) -> None:
         """Drop what waits, and whatever still comes."""
         self._stopped = True

@@ -28,7 +28,7 @@ async def test_a_reason_is_told_where_there_is_one(
 
     assert caplog.messages[1:] == [
         f"session session-1: backend blue closed: {said}",
-        f"session session-1: ended: {said}; 0 unacknowledged",
+        f"session session-1: ended: {said}; 0 undelivered",
     ]
     assert [getattr(each, "reason", None) for each in caplog.records[1:]] == [said, said]
 

@@ -429,6 +429,23 @@ class TestAsynchronous:
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock
+    async def test_what_has_not_come_through_in_time_is_counted(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        limits = LimitOptions(close_timeout=1.5)
+        bench = await RelayBench(
+            FakeBackend(acknowledge=True), valves=(slow(),), limits=limits
+        ).open()
+        bench.say(*"ABCD")
+        bench.leave(4000, "bye")
+        await settle()
+        assert bench.ended
+        assert bench.blue.connections[0].texts == ["A"]
+        assert bench.counters.undelivered.value == 3
+        assert "3 undelivered" in caplog.text
+
+    @on_virtual_clock
     async def test_a_backends_close_waits_for_its_messages(self) -> None:
         bench = await RelayBench(valves=(slow(),)).open()
         connection = bench.blue.connections[0]
