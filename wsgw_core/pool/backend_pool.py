@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from itertools import count
@@ -31,6 +32,7 @@ class PooledBackend:
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
         dialling: dials under way, those included that wait for others.
+        trial_over: not set while a dial is under way that decides whether others may follow.
         last_turn: the greater, the later it was the first to be offered; see BackendGroup.
         traffic: the messages of its sessions.
     """
@@ -52,6 +54,7 @@ class PooledBackend:
         "removed",
         "total",
         "traffic",
+        "trial_over",
     )
 
     def __init__(
@@ -74,6 +77,8 @@ class PooledBackend:
         self.removed = False
         self.active = 0
         self.dialling = 0
+        self.trial_over = asyncio.Event()
+        self.trial_over.set()
         self.last_turn = 0
         self.total = 0
         self.failures = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,6 +24,9 @@ from .backend_pool import PooledBackend
 from .dial_gates import DialGates
 
 SinkT = TypeVar("SinkT", bound=Sink)
+
+
+_TRIAL_PATIENCE = 0.5  # seconds
 
 
 class NoBackend(Exception):
@@ -112,7 +116,9 @@ class Dialler:
         reasons = []
         lacks = 0  # of our own
         now = asyncio.get_running_loop().time
-        for pooled in self._offers(last):
+        offered: set[PooledBackend] = set()
+        patience = now() + _TRIAL_PATIENCE
+        while pooled := await self._next(offered, last, patience):
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
                 break
@@ -148,13 +154,29 @@ class Dialler:
             local=0 < lacks == len(reasons),
         )
 
-    def _offers(self, last: PooledBackend | None) -> Iterator[PooledBackend]:
-        """Yield each backend once: of those that are left, the one that is the best by then."""
+    async def _next(
+        self, offered: set[PooledBackend], last: PooledBackend | None, patience: float
+    ) -> PooledBackend | None:
+        """Return the best of those that were not offered, and note it; None: none is left."""
         now = asyncio.get_running_loop().time
-        offered: set[PooledBackend] = set()
         while left := self._group.candidates(now(), last=last, without=offered):
+            if left[0] is last and await self._trial_is_over(patience):
+                continue
             offered.add(left[0])
-            yield left[0]
+            return left[0]
+        return None
+
+    async def _trial_is_over(self, until: float) -> bool:
+        """Wait for a trial of a backend that may be back; False: there is none that ends in time.
+
+        The backend that was just lost may be frozen, and dialling it in vain takes long.
+        """
+        for backend in self._group.on_trial():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await backend.trial_over.wait()
+                    return True
+        return False
 
     async def _in_turn(
         self,
@@ -183,6 +205,8 @@ class Dialler:
     ) -> Dialled[SinkT]:
         """Dial one backend; raises BackendDeclined or BackendUnavailable."""
         trial = pooled.breaker.begin()
+        if trial:
+            pooled.trial_over.clear()
         clock = asyncio.get_running_loop()
         begun = clock.time()
         try:
@@ -205,6 +229,7 @@ class Dialler:
         finally:
             if trial:
                 pooled.breaker.end_trial()
+                pooled.trial_over.set()
         expected = request.subprotocols[0] if request.subprotocols else None
         if request.reconnect and chosen != expected:
             connection.close(1002, "not the session's subprotocol")

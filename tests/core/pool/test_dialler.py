@@ -333,6 +333,31 @@ class TestBreaker:
         assert not bench.pooled[0].breaker.tripped
 
     @on_virtual_clock
+    @pytest.mark.parametrize(
+        ("seconds", "asked"),
+        [pytest.param(0.2, 0, id="in time"), pytest.param(3, 1, id="not in time")],
+    )
+    async def test_a_trial_is_waited_for_before_the_one_that_was_just_lost_is_asked(
+        self, seconds: float, asked: int
+    ) -> None:
+        bench = Bench("a", "b")
+        frozen, back = bench.pooled
+        for _ in range(10):
+            back.failed(now(), "died")
+        await asyncio.sleep(1)
+        bench.backends[0].otherwise = Hang()
+        bench.backends[1].otherwise = Accept(after=seconds)
+
+        dials = [asyncio.create_task(bench.dial(last=frozen)) for _ in range(2)]
+        await asyncio.sleep(2)
+
+        assert len(bench.backends[0].requests) == asked
+        assert [(await dial).backend for dial in dials] == [back, back] if not asked else True
+        for dial in dials:
+            dial.cancel()
+        await asyncio.gather(*dials, return_exceptions=True)
+
+    @on_virtual_clock
     async def test_a_cancelled_trial_lets_the_next_one_try(self) -> None:
         bench = Bench("a")
         for _ in range(10):
