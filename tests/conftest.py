@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,9 @@ from hypothesis import HealthCheck, settings
 from .chaos.drill_table import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
+
+# A shell has what it runs in the background ignore SIGINT, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all.
 _WORKERS_PER_PROCESSOR = 3
