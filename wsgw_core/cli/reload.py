@@ -26,19 +26,19 @@ def reload(file: Path | None, pid: int) -> None:
     if not hasattr(signal, "SIGHUP"):
         raise click.UsageError("this system has no signal for it")
     load(file)
-    if not _survives_hangup(pid):
-        raise click.ClickException(f"process {pid}: is not a gateway, SIGHUP would end it")
+    if not _handles_hangup(pid):
+        raise click.ClickException(f"process {pid}: is not a gateway, it does not handle SIGHUP")
     try:
         os.kill(pid, signal.SIGHUP)
     except OSError as error:
         raise click.ClickException(f"process {pid}: {error.strerror}") from error
 
 
-def _survives_hangup(pid: int) -> bool:
-    """Tell whether a process handles or ignores SIGHUP, as a gateway does; if unknown, True."""
+def _handles_hangup(pid: int) -> bool:
+    """Tell whether a process handles SIGHUP, as a gateway does; if unknown, True."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return True
-    masks = re.findall(r"^Sig(?:Ign|Cgt):\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return not masks or any(int(mask, 16) >> (signal.SIGHUP - 1) & 1 for mask in masks)
+    handled = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return handled is None or bool(int(handled[1], 16) >> (signal.SIGHUP - 1) & 1)
