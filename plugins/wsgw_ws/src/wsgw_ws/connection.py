@@ -304,6 +304,9 @@ class WebSocketConnection:
             )
 
     def _pong_is_due(self) -> None:
+        if not self._account.waiting:  # what is written counts as acknowledged since then
+            self._forget_late_pong()
+            return
         now = self._clock.time()
         self._look(now)
         while self._late_pong is not None and self._late_pong.is_fatal(now):
