@@ -1,4 +1,4 @@
-"""The dial gates of all backends of one gateway."""
+"""The dial gates of the backends of one group."""
 
 from __future__ import annotations
 
