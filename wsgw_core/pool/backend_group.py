@@ -41,12 +41,12 @@ class BackendGroup:
         """Tell whether there is another backend that takes part as it should."""
         return any(each.usable and each is not backend for each in self._pool.of_group(self._name))
 
-    def on_trial(self) -> list[PooledBackend]:
+    def on_trial(self, *, without: Collection[PooledBackend]) -> list[PooledBackend]:
         """Return the backends that nobody else may dial until it is known whether they are back."""
         return [
             each
             for each in self._pool.of_group(self._name)
-            if each.enabled and each.breaker.is_on_trial
+            if each.enabled and not each.trial_over.is_set() and each not in without
         ]
 
     def candidates(

@@ -36,11 +36,6 @@ class Breaker:
         self.tripped = False
         self.trips = 0
 
-    @property
-    def is_on_trial(self) -> bool:
-        """Whether a dial is under way that will tell whether the backend has come back."""
-        return self.tripped and self._trying
-
     def allows(self, now: float) -> bool:
         """Tell whether a dial may be made: always, or as a trial."""
         return not self.tripped or (not self._trying and now >= self._next_trial)

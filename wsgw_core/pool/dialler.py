@@ -25,8 +25,8 @@ from .dial_gates import DialGates
 
 SinkT = TypeVar("SinkT", bound=Sink)
 
-
-_TRIAL_PATIENCE = 0.5  # seconds
+# Seconds: a backend that is back has answered by then, and one that is not costs little.
+_TRIAL_PATIENCE = 0.5
 
 
 class NoBackend(Exception):
@@ -118,6 +118,8 @@ class Dialler:
         now = asyncio.get_running_loop().time
         offered: set[PooledBackend] = set()
         patience = now() + _TRIAL_PATIENCE
+        if deadline is not None:
+            patience = min(patience, deadline)
         while pooled := await self._next(offered, last, patience):
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
@@ -160,18 +162,18 @@ class Dialler:
         """Return the best of those that were not offered, and note it; None: none is left."""
         now = asyncio.get_running_loop().time
         while left := self._group.candidates(now(), last=last, without=offered):
-            if left[0] is last and await self._trial_is_over(patience):
+            if left[0] is last and await self._trial_is_over(offered, patience):
                 continue
             offered.add(left[0])
             return left[0]
         return None
 
-    async def _trial_is_over(self, until: float) -> bool:
+    async def _trial_is_over(self, offered: set[PooledBackend], until: float) -> bool:
         """Wait for a trial of a backend that may be back; False: there is none that ends in time.
 
         The backend that was just lost may be frozen, and dialling it in vain takes long.
         """
-        for backend in self._group.on_trial():
+        for backend in self._group.on_trial(without=offered):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await backend.trial_over.wait()

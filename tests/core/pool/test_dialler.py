@@ -358,6 +358,25 @@ class TestBreaker:
         await asyncio.gather(*dials, return_exceptions=True)
 
     @on_virtual_clock
+    async def test_a_trial_is_not_waited_for_beyond_the_deadline(self) -> None:
+        bench = Bench("a", "b")
+        for _ in range(10):
+            bench.pooled[1].failed(now(), "died")
+        await asyncio.sleep(1)
+        bench.backends[1].otherwise = Hang()
+        trial = asyncio.create_task(bench.dial())
+        bench.pooled[0].enabled = False
+        await bench.backends[1].until_dialled(1)
+        bench.pooled[0].enabled = True
+
+        before = now()
+        with pytest.raises(NoBackend):
+            await bench.dial(last=bench.pooled[0], deadline=before + 0.2)
+        assert now() - before == pytest.approx(0.2)
+        trial.cancel()
+        await asyncio.gather(trial, return_exceptions=True)
+
+    @on_virtual_clock
     async def test_a_cancelled_trial_lets_the_next_one_try(self) -> None:
         bench = Bench("a")
         for _ in range(10):
