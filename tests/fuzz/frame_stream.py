@@ -157,12 +157,12 @@ def ours(stream: Stream) -> Outcome:
 
 
 def theirs(stream: Stream) -> Outcome:
-    """Let the `websockets` library read the same."""
-    protocol: ServerProtocol | ClientProtocol
-    if stream.client_side:
-        protocol = ClientProtocol(parse_uri("ws://localhost"), state=State.OPEN, max_size=MAX_SIZE)
-    else:
-        protocol = ServerProtocol(state=State.OPEN, max_size=MAX_SIZE)
+    """Let the `websockets` library read the same.
+
+    The bound is applied here: the library also applies it to the size of a fragment before
+    decompression, which says nothing about the size of the message.
+    """
+    protocol = _protocol(client_side=stream.client_side)
     extension = stream.deflate()
     protocol.extensions = [extension] if extension is not None else []
     protocol.receive_data(stream.data)
@@ -179,6 +179,9 @@ def theirs(stream: Stream) -> Outcome:
         if event.opcode is not Opcode.CONT:
             kind, parts = (TEXT if event.opcode is Opcode.TEXT else BINARY), []
         parts.append(bytes(event.data))
+        if sum(map(len, parts)) > MAX_SIZE:
+            outcome.violation = Close(1009)
+            return outcome
         if event.fin:
             message = Message(kind, b"".join(parts))
             if kind is TEXT and not _is_utf8(message.data):
@@ -191,6 +194,12 @@ def theirs(stream: Stream) -> Outcome:
     elif protocol.parser_exc is not None and not isinstance(protocol.parser_exc, EOFError):
         outcome.violation = Close(protocol.close_sent.code if protocol.close_sent else 1002)
     return outcome
+
+
+def _protocol(*, client_side: bool) -> ServerProtocol | ClientProtocol:
+    if client_side:
+        return ClientProtocol(parse_uri("ws://localhost"), state=State.OPEN, max_size=None)
+    return ServerProtocol(state=State.OPEN, max_size=None)
 
 
 def check(stream: Stream) -> Outcome:

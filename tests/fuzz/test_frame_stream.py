@@ -138,6 +138,8 @@ def test_the_comparison_sees_the_bounds() -> None:
     violation = check(Stream(data)).violation
     assert violation is not None
     assert violation.code == 1008
+    full = [Piece(1, b"x" * MAX_SIZE, fin=False, deflated=True), Piece(0, b"", deflated=True)]
+    assert check(Stream(serialise(full, masked=True), compressed=True)).messages
     data = serialise([Piece(1, b"x" * (MAX_SIZE + 1), deflated=True)], masked=True)
     violation = check(Stream(data, compressed=True)).violation
     assert violation is not None
