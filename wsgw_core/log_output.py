@@ -17,7 +17,7 @@ _ESCAPES = {
 } | {ord("\n"): "\\n", ord("\r"): "\\r"}
 _LEVELS = {"WARN": "WARNING"}
 _ALWAYS_WRITTEN = ("wsgw.audit", "wsgw.lifecycle")
-_FIELDS = ("session", "backend", "reason")  # given as `extra` by whoever logs
+_FIELDS = ("session", "route", "backend", "reason")  # given as `extra` by whoever logs
 
 
 class OneLineFormatter(logging.Formatter):
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object on one line.
 
     Its keys: `time` (RFC 3339, UTC), `level`, `logger`, `event`; where they are known `session`,
-    `backend` and `reason`; after a fault `exception`.
+    `route`, `backend` and `reason`; after a fault `exception`.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -59,7 +59,9 @@ class TestJson:
         return loaded
 
     def test_what_stands_in_a_line(self) -> None:
-        shown = self.record("lost\nit é", session="s1", backend="blue", reason="1006", other=1)
+        shown = self.record(
+            "lost\nit é", session="s1", route="chat", backend="blue", reason="1006", other=1
+        )
         time = str(shown.pop("time"))
         assert datetime.fromisoformat(time).utcoffset() == timedelta(0)
         assert shown == {
@@ -67,6 +69,7 @@ class TestJson:
             "logger": "wsgw.x",
             "event": "lost\nit é",
             "session": "s1",
+            "route": "chat",
             "backend": "blue",
             "reason": "1006",
         }

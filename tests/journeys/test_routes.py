@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wsgw_core.api import (
+    Close,
     ConfigurationError,
     GateRegistry,
     Handshake,
+    ListenerRegistry,
     Message,
     Options,
     PluginContext,
@@ -448,6 +451,95 @@ class TestValvesAndGates:
         for target in ("/own/bad", "/none/bad/worse", "/other/worse"):
             async with connect(gateway.url + target):
                 await blue.connection()
+
+
+class Asking:
+    """A gate, and valves and a listener: note by which route each client comes."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def admit(self, handshake: Handshake) -> Refusal | None:
+        self.told.append(("gate", handshake.route))
+        return None
+
+    def valve(self, _options: Options, session: Session) -> Marking:
+        self.told.append(("valve", session.route))
+        return Marking(Words(word=session.route), session)
+
+    def session_created(self, session: Session) -> None:
+        self.told.append(("created", session.route))
+
+    def session_failed_over(self, session: Session, _old: str | None, _new: str) -> None:
+        self.told.append(("moved", session.route))
+
+    def session_terminated(self, session: Session, _close: Close) -> None:
+        self.told.append(("terminated", session.route))
+
+    @hookimpl
+    def wsgw_register_gates(self, registry: GateRegistry) -> None:
+        registry.add("asking", Options, lambda _options, _context: self)
+
+    @hookimpl
+    def wsgw_register_listeners(self, registry: ListenerRegistry) -> None:
+        registry.add("asking", Options, lambda _options, _context: self)
+
+    @hookimpl
+    def wsgw_register_valves(self, registry: ValveRegistry) -> None:
+        registry.add("asking", Options, self.valve)
+
+    WSGW_API = "1.0"
+
+
+class TestPlugins:
+    """One entry for all routes can tell their clients apart."""
+
+    async def test_are_told_the_route_of_each_client(
+        self,
+        start_gateway: StartGateway,
+        blue: ScriptedBackend,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        asking = Asking()
+        kind = [{"kind": "asking"}]
+        gateway = await start_gateway(
+            blue,
+            plugins=[asking],
+            valves=kind,
+            gates=kind,
+            listeners=kind,
+            routes=[shared("first"), shared("second")],
+        )
+        caplog.set_level(logging.INFO, "wsgw")
+        for route in ("first", "second"):
+            asking.told.clear()
+            async with connect(f"{gateway.url}/{route}/x") as client:
+                served = await blue.connection()
+                await client.send("x")
+                assert await served.recv() == f"x>{route}"
+                [session] = gateway.gateway.sessions
+                session.fail_over()
+                await blue.connection()
+            await until(lambda: not len(gateway.gateway.sessions))
+            told = ["gate", "valve", "created", "moved", "terminated"]
+            assert asking.told == [(each, route) for each in told]
+            [opened] = [each for each in caplog.records if "opened at" in each.getMessage()]
+            assert opened.getMessage().endswith(f"by route {route}")
+            assert {vars(each).get("route") for each in caplog.records} <= {route, None}
+            caplog.clear()
+
+    async def test_and_of_none_where_there_are_no_routes(
+        self, start_gateway: StartGateway, blue: ScriptedBackend
+    ) -> None:
+        asking = Asking()
+        kind = [{"kind": "asking"}]
+        gateway = await start_gateway(
+            blue, plugins=[asking], valves=kind, gates=kind, listeners=kind
+        )
+        async with connect(gateway.url):
+            await blue.connection()
+        await until(lambda: not len(gateway.gateway.sessions))
+        assert {route for _, route in asking.told} == {""}
 
 
 class TestOperators:

@@ -19,12 +19,14 @@ class Handshake:
         subprotocols: the client's offers.
         peer: the client's address: `host:port` of its connection, or the address alone that a
             trusted proxy tells (`server.trusted-proxies`).
+        route: the id of the route that is for it; empty where the gateway has none.
     """
 
     path: str
     headers: Headers
     subprotocols: tuple[str, ...]
     peer: str
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,10 @@ class Refusal:
 
 
 class HandshakeGate(Protocol):
-    """One for the whole gateway. Asked in the order of configuration before a backend is dialled.
+    """Asked whether a client is let in, in the order of configuration, before a backend is dialled.
+
+    There is one for each entry of `gates`: that of the gateway serves all routes that have none of
+    their own.
 
     May be `async def`, bounded by `limits.handshake-timeout`, after which the client gets 503. An
     exception refuses with 500.

@@ -34,6 +34,14 @@ class Session(Protocol):
         ...
 
     @property
+    def route(self) -> str:
+        """The id of the route by which it was opened; empty where the gateway has none.
+
+        Known from the beginning, and the same for the session's whole life.
+        """
+        ...
+
+    @property
     def subprotocol(self) -> str | None:
         """The subprotocol in use."""
         ...

@@ -34,7 +34,10 @@ class Announcements:
 
     def opened(self, session: Session) -> None:
         """A client was answered."""
-        self._log(session, "opened at backend %s for client %s", session.backend_id, session.peer)
+        by = f" by route {session.route}" if session.route else ""
+        self._log(
+            session, "opened at backend %s for client %s%s", session.backend_id, session.peer, by
+        )
         self._tell_listeners(session, "session_created")
 
     def client_violated(self, session: Session, close: Close) -> None:
@@ -105,6 +108,7 @@ class Announcements:
         if self._logger.isEnabledFor(logging.INFO):
             fields = {
                 "session": session.id,
+                "route": session.route,
                 "backend": backend or session.backend_id,
                 "reason": reason,
             }

@@ -58,7 +58,7 @@ class SessionOpener:
         When cancelled, nothing is left behind.
 
         Args:
-            handshake: what the gates and the backend are asked.
+            handshake: what the gates and the backend are asked; it is told its route.
             as_sent: the headers of the request, for the choice of a route.
 
         Raises:
@@ -70,6 +70,7 @@ class SessionOpener:
         if route is None:
             self._counters.handshakes_unrouted.value += 1
             raise Refused(Refusal(404, (), b"nothing is served here\n"))
+        handshake.route = route.id
         if route.id:
             self._counters.route_handshakes[route.id] += 1
         await _ask_gates(route, handshake)
@@ -87,7 +88,12 @@ class SessionOpener:
             if error.local:  # the dialler has warned, but not for each client
                 text = b"too busy to reach a backend\n"
                 raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
-            route.environment.logger.warning("client %s: no backend: %s", handshake.peer, error)
+            route.environment.logger.warning(
+                "client %s: no backend: %s",
+                handshake.peer,
+                error,
+                extra={"route": route.id, "reason": str(error)},
+            )
             raise Refused(Refusal(502, (), b"no backend available\n")) from error
 
 

@@ -48,6 +48,11 @@ class SessionView:
         return self._session.peer
 
     @property
+    def route(self) -> str:
+        """See api.Session."""
+        return self._session.route
+
+    @property
     def subprotocol(self) -> str | None:
         """See api.Session."""
         return self._session.subprotocol
