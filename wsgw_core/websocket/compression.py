@@ -16,6 +16,8 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Frame, Opcode
 
 from ..api import Options, Size
+from .close_codes import INVALID_PAYLOAD, TOO_BIG
+from .frames import FrameError
 
 _TAIL = b"\x00\x00\xff\xff"  # left out at the end of each message: RFC 7692 section 7.2.1
 # An octet that begins an empty block makes a stream's end look like that of any message.
@@ -93,14 +95,6 @@ class CompressionOptions(Options):
         return {"level": self.level, "memLevel": self.memory_level}
 
 
-class InflateError(Exception):
-    """What the peer sent as compressed is not, or is too much."""
-
-    def __init__(self, reason: str, *, too_big: bool = False) -> None:
-        self.too_big = too_big
-        super().__init__(reason)
-
-
 class Deflate:
     """Compresses and decompresses the messages of one connection.
 
@@ -158,7 +152,7 @@ class Inflater:
             room: bytes that the message may still grow by; no more are ever made, but for one.
 
         Raises:
-            InflateError: not deflated data, or more than there is room for.
+            FrameError: not deflated data, or more than there is room for.
         """
         if first and not self._keep:
             self._decompressor = None
@@ -171,13 +165,13 @@ class Inflater:
         try:
             inflated = inflate.decompress(data + _TAIL if final else data, room + 1)
         except zlib.error as error:
-            raise InflateError("not valid deflate data") from error
+            raise FrameError(INVALID_PAYLOAD, "not valid deflate data") from error
         if len(inflated) > room:
-            raise InflateError("message too long after decompression", too_big=True)
+            raise FrameError(TOO_BIG, "message too long after decompression")
         if inflate.eof:
             rest = inflate.unused_data.removesuffix(_TAIL) if final else inflate.unused_data
             if rest not in _OCTETS:
-                raise InflateError("deflate data behind a final block")
+                raise FrameError(INVALID_PAYLOAD, "deflate data behind a final block")
             self._decompressor = None
             self._rest = b"" if final else rest
         elif final and not self._keep:

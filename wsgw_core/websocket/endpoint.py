@@ -16,16 +16,14 @@ from .close_codes import (
     INTERNAL_ERROR,
     INVALID_PAYLOAD,
     LOST,
-    NO_CODE,
-    POLICY_VIOLATION,
     PROTOCOL_ERROR,
-    TOO_BIG,
     reason_bytes,
     sendable,
 )
-from .compression import Deflate, InflateError
+from .compression import Deflate
+from .fragments import Fragments
 from .framed_message import FramedMessage
-from .frames import FrameError, UnfinishedFrame, read_payload
+from .frames import FrameError, UnfinishedFrame, is_utf8, read_payload
 from .silence import Backlog, silence_of
 
 # by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
@@ -111,18 +109,15 @@ class Endpoint(asyncio.Protocol):
         "_clock",
         "_close_sent",
         "_close_timer",
-        "_compressed",
         "_deflate",
         "_ended",
         "_events",
+        "_fragments",
         "_limits",
         "_mask_bit",
         "_max_frame_size",
         "_medium",
         "_medium_head",
-        "_parts",
-        "_parts_kind",
-        "_parts_size",
         "_passes_masked",
         "_paused",
         "_pending",
@@ -168,10 +163,7 @@ class Endpoint(asyncio.Protocol):
         self._deflate: Deflate | None = None
         self._unfinished: UnfinishedFrame | None = None
         self._whole = _WHOLE
-        self._parts: list[bytes] | None = None  # of the message that is under way
-        self._parts_size = 0
-        self._parts_kind = BINARY
-        self._compressed = False
+        self._fragments: Fragments | None = None  # of the message that is under way
         self._close_sent = False
         self._ended = False
         self._close_timer: asyncio.TimerHandle | None = None
@@ -257,8 +249,7 @@ class Endpoint(asyncio.Protocol):
                 frame = data[position:end]  # of all of it: no copy
                 position = end
                 if kind is TEXT and not self._is_text(frame, length):
-                    self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
-                    break
+                    raise FrameError(INVALID_PAYLOAD, "text is not valid UTF-8")  # noqa: TRY301 - one place for all
                 message = _new_message(FramedMessage)  # a third cheaper than calling the class
                 message.kind = kind
                 message.size = length
@@ -267,7 +258,7 @@ class Endpoint(asyncio.Protocol):
                 deliver = self.deliver  # calling a slot in one step is slower
                 deliver(message)
         except FrameError as error:
-            self._violated(error.code, str(error))
+            self._violated(error)
         except Exception:  # noqa: BLE001 - it is logged there
             self._failed()
         if self._batch.is_open:
@@ -275,7 +266,7 @@ class Endpoint(asyncio.Protocol):
 
     def _is_text(self, frame: bytes, size: int) -> bool:
         payload = read_payload(frame, size, masked=self._server_side)
-        return payload.isascii() or _is_utf8(payload)
+        return payload.isascii() or is_utf8(payload)
 
     def _take(self, data: bytes, position: int) -> int:
         """Take the frame at `position`, whatever it is; return where the next one begins."""
@@ -290,9 +281,8 @@ class Endpoint(asyncio.Protocol):
             self._unfinished = UnfinishedFrame(frame, end - position)
         elif (kind := self._whole[first]) is not None:
             if kind is TEXT and not self._is_text(frame, size):
-                self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
-            else:
-                self.deliver(FramedMessage(kind, size, frame, masked=masked))
+                raise FrameError(INVALID_PAYLOAD, "text is not valid UTF-8")
+            self.deliver(FramedMessage(kind, size, frame, masked=masked))
         else:
             self._take_other(first, read_payload(frame, size, masked=masked))
         return end
@@ -303,8 +293,8 @@ class Endpoint(asyncio.Protocol):
         self._events.heard()
         reserved = first & frames.RESERVED
         if reserved and not (reserved == frames.RSV1 and self._may_be_compressed(opcode)):
-            self._violated(PROTOCOL_ERROR, "reserved bit set without an extension")
-        elif opcode == frames.PING:
+            raise FrameError(PROTOCOL_ERROR, "reserved bit set without an extension")
+        if opcode == frames.PING:
             answer = self.on_ping or self.pong
             answer(payload)
         elif opcode == frames.PONG:
@@ -312,66 +302,27 @@ class Endpoint(asyncio.Protocol):
         elif opcode == frames.CLOSE:
             self._close_received(payload)
         else:
-            self._take_part(first, payload)
+            self._take_fragment(first, payload)
 
     def _may_be_compressed(self, opcode: int) -> bool:
         return self._deflate is not None and opcode in (frames.TEXT, frames.BINARY)
 
-    def _take_part(self, first_byte: int, payload: bytes) -> None:
+    def _take_fragment(self, first: int, payload: bytes) -> None:
         """Take one frame of a message that is fragmented, or may be compressed."""
-        opcode = first_byte & frames.OPCODE
-        first, final = opcode != frames.CONTINUATION, bool(first_byte & frames.FIN)
-        if first != (self._parts is None):
-            self._violated(PROTOCOL_ERROR, "fragments out of order")
-            return
-        if self._parts is None:
+        fragments = self._fragments
+        if (first & frames.OPCODE == frames.CONTINUATION) is (fragments is None):
+            raise FrameError(PROTOCOL_ERROR, "fragments out of order")
+        if fragments is None:
             self._whole = _NOTHING
-            self._parts = []
-            self._parts_size = 0
-            self._parts_kind = TEXT if opcode == frames.TEXT else BINARY
-            self._compressed = bool(first_byte & frames.RSV1)
-        limit = self._limits.max_fragments
-        if len(self._parts) == limit:
-            self._violated(POLICY_VIOLATION, f"message of more than {limit} fragments")
-            return
-        part = self._part(payload, first=first, final=final)
-        if part is None:
-            return
-        self._parts_size += len(part)
-        self._parts.append(part)
-        if final:
-            data = b"".join(self._parts)
-            self._parts = None
+            fragments = self._fragments = Fragments(first, self._limits, self._deflate)
+        message = fragments.add(payload, final=bool(first & frames.FIN))
+        if message is not None:
+            self._fragments = None
             self._whole = _WHOLE if self._deflate is None else _NOTHING
-            if self._parts_kind is TEXT and not _is_utf8(data):
-                self._violated(INVALID_PAYLOAD, "text is not valid UTF-8")
-                return
-            self.deliver(Message(self._parts_kind, data))
-
-    def _part(self, payload: bytes, *, first: bool, final: bool) -> bytes | None:
-        """Return what a frame adds to its message; None: it was a violation."""
-        room = self._limits.max_message_size - self._parts_size
-        if self._compressed and self._deflate is not None:
-            try:
-                return self._deflate.decompress(payload, first=first, final=final, room=room)
-            except InflateError as error:
-                self._violated(TOO_BIG if error.too_big else INVALID_PAYLOAD, str(error))
-                return None
-        if len(payload) > room:
-            self._violated(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
-            return None
-        return payload
+            self.deliver(message)
 
     def _close_received(self, body: bytes) -> None:
-        code = int.from_bytes(body[:2], "big") if body else NO_CODE
-        if body and (len(body) == 1 or code != sendable(code)):
-            self._violated(PROTOCOL_ERROR, "not a close code")
-            return
-        try:
-            reason = body[2:].decode()
-        except UnicodeDecodeError:
-            self._violated(INVALID_PAYLOAD, "close reason is not valid UTF-8")
-            return
+        code, reason = frames.read_close(body)
         self._write_close(body[:2])
         # The server closes the connection first (RFC 6455 section 7.1.1).
         if self._server_side:
@@ -379,10 +330,10 @@ class Endpoint(asyncio.Protocol):
         self._limit_closing()
         self._end(Close(code, reason))
 
-    def _violated(self, code: int, reason: str) -> None:
+    def _violated(self, error: FrameError) -> None:
         if not self._ended:
-            self._give_up(code, reason)
-            self._end(Close(code, reason), violation=True)
+            self._give_up(error.code, str(error))
+            self._end(Close(error.code, str(error)), violation=True)
 
     def _failed(self) -> None:
         """Take note that something of ours has raised while a frame was delivered."""
@@ -417,7 +368,7 @@ class Endpoint(asyncio.Protocol):
             self.deliver = self._write = _ignore
             self.on_ping = None
             self.wake_at = NEVER
-            self._parts = self._unfinished = None
+            self._fragments = self._unfinished = None
             self._events.ended(close, violation=violation)
 
     # Sending
@@ -551,14 +502,6 @@ class Endpoint(asyncio.Protocol):
         """Called by the transport."""
         if not self._ended:
             self._events.writable(True)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _ignore(_message: Any) -> None:

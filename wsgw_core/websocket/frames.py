@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from struct import Struct
 
-from .close_codes import PROTOCOL_ERROR, TOO_BIG
+from .close_codes import INVALID_PAYLOAD, NO_CODE, PROTOCOL_ERROR, TOO_BIG, sendable
 
 try:
     from websockets.speedups import apply_mask
@@ -99,6 +99,32 @@ def read_payload(frame: bytes, size: int, *, masked: bool) -> bytes:
         return frame[start:]
     key = frame[start - _KEY : start]
     return apply_mask(frame[start:] if size < _PIECE else memoryview(frame)[start:], key)
+
+
+def is_utf8(payload: bytes) -> bool:
+    """Return whether a payload may be text."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def read_close(payload: bytes) -> tuple[int, str]:
+    """Return the code and the reason of a close frame (section 5.5.1); 1005 if it has none.
+
+    Raises:
+        FrameError: the code may not be sent, or the reason is no text.
+    """
+    if not payload:
+        return NO_CODE, ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or code != sendable(code):
+        raise FrameError(PROTOCOL_ERROR, "not a close code")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(INVALID_PAYLOAD, "close reason is not valid UTF-8") from error
 
 
 def write_frame(first: int, payload: bytes | bytearray | memoryview, *, masked: bool) -> bytes:
