@@ -113,7 +113,7 @@ class BackendCalls:
             return failed()
         if not backend.breaker.tripped:
             return no_action_required()
-        backend.breaker.reset()
+        backend.reset()
         return success()
 
     async def delete(self, request: web.Request) -> web.Response:

@@ -102,6 +102,11 @@ class GatewayCounters:
             "local_dial_errors",
             "Dials that failed for want of the gateway's own: descriptors, ports, memory.",
         )
+        self.dials_given_up = counter(
+            "dials_given_up",
+            "Dials given up for another backend: theirs tripped, was found unhealthy or taken out"
+            " meanwhile, or had just been lost when another one was usable again.",
+        )
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
         self.resolutions_failed = counter(
             "resolutions_failed", "Looks at the addresses of a backend's name that failed."

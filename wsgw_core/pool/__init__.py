@@ -3,6 +3,7 @@
 backend_pool      the backends of one gateway; each knows its group
 backend_group     which backend of a group next
 dialler           gives a session a connection: tries one backend after the other
+dial_under_way    one of these dials, given up when there is a better choice
 dial_gate         how many dials of one backend are under way at once; dial_gates: all of them
 breaker           keeps sessions away from a backend that fails again and again
 health            asks backends whether they are there, without a session

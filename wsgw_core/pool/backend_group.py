@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ..config.upstream_options import Policy
 from .backend_pool import BackendPool, PooledBackend
@@ -37,17 +37,17 @@ class BackendGroup:
         """See above."""
         return self._name
 
-    def has_another(self, backend: PooledBackend) -> bool:
-        """Tell whether there is another backend that takes part as it should."""
-        return any(each.usable and each is not backend for each in self._pool.of_group(self._name))
+    def has_another(self, *, without: Collection[PooledBackend]) -> bool:
+        """Tell whether there is a backend that takes part as it should and is none of these."""
+        return any(each.usable and each not in without for each in self._pool.of_group(self._name))
 
-    def on_trial(self, *, without: Collection[PooledBackend]) -> list[PooledBackend]:
-        """Return the backends that nobody else may dial until it is known whether they are back."""
-        return [
-            each
-            for each in self._pool.of_group(self._name)
-            if each.enabled and not each.trial_over.is_set() and each not in without
-        ]
+    def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
+        """Have a function called with each backend that changes; see BackendPool.watch."""
+        self._pool.watch(watcher)
+
+    def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
+        """Have it called no more."""
+        self._pool.unwatch(watcher)
 
     def candidates(
         self,

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from ..api import Backend
 from ..config.upstream_options import DEFAULT_BREAKER_THRESHOLD
 from ..metrics.traffic import Traffic
 from .breaker import Breaker
+
+
+class _Fact:
+    """An attribute of a PooledBackend on which it depends whether it is usable."""
+
+    def __set_name__(self, owner: type[PooledBackend], name: str) -> None:
+        self._slot = f"_{name}"
+
+    def __get__(self, backend: PooledBackend, owner: type[PooledBackend]) -> bool:
+        return bool(getattr(backend, self._slot))
+
+    def __set__(self, backend: PooledBackend, value: bool) -> None:
+        setattr(backend, self._slot, value)
+        backend.note_change()
 
 
 class PooledBackend:
@@ -32,30 +45,35 @@ class PooledBackend:
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
         dialling: dials under way, those included that wait for others.
-        trial_over: not set while a dial is under way that decides whether others may follow.
+        on_change: called with the backend when it becomes usable, or ceases to be.
         last_turn: the greater, the later it was the first to be offered; see BackendGroup.
         traffic: the messages of its sessions.
     """
 
     __slots__ = (
         "__weakref__",
+        "_enabled",
+        "_healthy",
         "_logger",
+        "_removed",
+        "_was_usable",
         "active",
         "backend",
         "breaker",
         "dialling",
-        "enabled",
         "failures",
         "group",
-        "healthy",
         "id",
         "last_turn",
+        "on_change",
         "priority",
-        "removed",
         "total",
         "traffic",
-        "trial_over",
     )
+
+    enabled = _Fact()
+    healthy = _Fact()
+    removed = _Fact()
 
     def __init__(
         self,
@@ -72,13 +90,11 @@ class PooledBackend:
         self.breaker = Breaker(breaker_threshold)
         self.group = group
         self.priority = priority
-        self.enabled = True
-        self.healthy = True
-        self.removed = False
+        self._enabled = self._healthy = self._was_usable = True
+        self._removed = False
+        self.on_change: Callable[[PooledBackend], None] | None = None
         self.active = 0
         self.dialling = 0
-        self.trial_over = asyncio.Event()
-        self.trial_over.set()
         self.last_turn = 0
         self.total = 0
         self.failures = 0
@@ -87,8 +103,26 @@ class PooledBackend:
 
     @property
     def usable(self) -> bool:
-        """Whether it takes part as it should: enabled, healthy and not tripped."""
-        return self.enabled and self.healthy and not self.breaker.tripped
+        """Whether it takes part as it should: offered, enabled, healthy and not tripped."""
+        return self.fault is None
+
+    @property
+    def fault(self) -> str | None:
+        """Why it does not take part as it should; None: it does."""
+        if self._removed:
+            return "was removed"
+        if not self._enabled:
+            return "was disabled"
+        if self.breaker.tripped:
+            return "tripped"
+        return None if self._healthy else "was found unhealthy"
+
+    def note_change(self) -> None:
+        """Tell whom it concerns if it has become usable, or has ceased to be."""
+        if self.usable != self._was_usable:
+            self._was_usable = not self._was_usable
+            if self.on_change is not None:
+                self.on_change(self)
 
     def connected(self) -> None:
         """Count a connection."""
@@ -103,6 +137,12 @@ class PooledBackend:
                 self.id,
                 extra={"backend": self.id},
             )
+            self.note_change()
+
+    def reset(self) -> None:
+        """Forget all failures: it may be dialled again at once."""
+        self.breaker.reset()
+        self.note_change()
 
     def failed(self, now: float, reason: str) -> None:
         """Count a failure that is the backend's own.
@@ -119,6 +159,7 @@ class PooledBackend:
                 reason,
                 extra={"backend": self.id, "reason": reason},
             )
+            self.note_change()
 
 
 class BackendPool:
@@ -129,6 +170,7 @@ class BackendPool:
         self._turns = count(1)
         self._leaving: set[PooledBackend] = set()
         self._departed = Traffic()
+        self._watchers: dict[Callable[[PooledBackend], None], None] = {}
         for backend in backends:
             self.add(backend)
 
@@ -165,6 +207,8 @@ class BackendPool:
             raise ValueError(f"backend {backend.id!r} exists already")
         self._backends[backend.id] = backend
         self.take_turn(backend)
+        backend.on_change = self._tell
+        self._tell(backend)
 
     def remove(self, backend: PooledBackend, *, staying: bool = False) -> None:
         """Offer a backend no more; its connections are somebody else's business.
@@ -179,6 +223,14 @@ class BackendPool:
         backend.removed = not staying
         self._leaving.add(backend)
         del self._backends[backend.id]
+
+    def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
+        """Call a function with each backend that becomes usable or ceases to be, or is new."""
+        self._watchers[watcher] = None
+
+    def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
+        """Call it no more."""
+        self._watchers.pop(watcher, None)
 
     def take_turn(self, backend: PooledBackend) -> None:
         """Have a backend wait for its next turn longer than all others."""
@@ -197,3 +249,7 @@ class BackendPool:
         for backend in (*self.backends, *self._leaving):
             total.add(backend.traffic)
         return total
+
+    def _tell(self, changed: PooledBackend) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(changed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,9 @@ from ..rare_warning import RareWarning
 from .backend_group import BackendGroup
 from .backend_pool import PooledBackend
 from .dial_gates import DialGates
+from .dial_under_way import DialUnderWay
 
 SinkT = TypeVar("SinkT", bound=Sink)
-
-# Seconds: a backend that is back has answered by then, and one that is not costs little.
-_TRIAL_PATIENCE = 0.5
 
 
 class NoBackend(Exception):
@@ -88,7 +85,7 @@ class Dialler:
 
     def has_another(self, backend: PooledBackend) -> bool:
         """Tell whether the group has another backend that takes part as it should."""
-        return self._group.has_another(backend)
+        return self._group.has_another(without=(backend,))
 
     async def dial(
         self,
@@ -99,7 +96,10 @@ class Dialler:
         deadline: float | None = None,
         last: PooledBackend | None = None,
     ) -> Dialled[SinkT]:
-        """Try each backend that the group offers at most once, those included that come meanwhile.
+        """Try each backend that the group offers, those included that come meanwhile.
+
+        Each at most once, unless it is usable again while another one is dialled. A dial ends early
+        when there is a better choice; see DialUnderWay.
 
         Args:
             request: what the session wants; when it is a reconnect, the backend must choose the
@@ -116,19 +116,16 @@ class Dialler:
         reasons = []
         lacks = 0  # of our own
         now = asyncio.get_running_loop().time
-        offered: set[PooledBackend] = set()
-        patience = now() + _TRIAL_PATIENCE
-        if deadline is not None:
-            patience = min(patience, deadline)
-        while pooled := await self._next(offered, last, patience):
+        tried: set[PooledBackend] = set()
+        while candidates := self._group.candidates(now(), last=last, without=tried):
             left = timeout if deadline is None else min(timeout, deadline - now())
             if left <= 0:
                 break
-            if not _is_offered(pooled, now()):
-                continue  # since the others were tried
-            pooled.dialling += 1
+            pooled = candidates[0]
+            tried.add(pooled)
+            dial = DialUnderWay(pooled, self._group, tried, just_lost=pooled is last, seconds=left)
             try:
-                return await self._in_turn(pooled, request, make_sink, left)
+                return await self._in_turn(pooled, request, make_sink, dial)
             except BackendDeclined:
                 self._counters.dials_declined.value += 1
                 raise
@@ -139,8 +136,6 @@ class Dialler:
                 lacks += lacking
                 reasons.append(f"{pooled.id}: {unavailable.reason}")
                 self._count_failure(pooled, unavailable.reason, now(), lacking=lacking)
-            finally:
-                pooled.dialling -= 1
             self._logger.info(
                 "session %s: dial failed: %s",
                 request.session_id,
@@ -156,64 +151,43 @@ class Dialler:
             local=0 < lacks == len(reasons),
         )
 
-    async def _next(
-        self, offered: set[PooledBackend], last: PooledBackend | None, patience: float
-    ) -> PooledBackend | None:
-        """Return the best of those that were not offered, and note it; None: none is left."""
-        now = asyncio.get_running_loop().time
-        while left := self._group.candidates(now(), last=last, without=offered):
-            if left[0] is last and await self._trial_is_over(offered, patience):
-                continue
-            offered.add(left[0])
-            return left[0]
-        return None
-
-    async def _trial_is_over(self, offered: set[PooledBackend], until: float) -> bool:
-        """Wait for a trial of a backend that may be back; False: there is none that ends in time.
-
-        The backend that was just lost may be frozen, and dialling it in vain takes long.
-        """
-        for backend in self._group.on_trial(without=offered):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    await backend.trial_over.wait()
-                    return True
-        return False
-
     async def _in_turn(
         self,
         pooled: PooledBackend,
         request: DialRequest,
         make_sink: Callable[[], SinkT],
-        left: float,
+        dial: DialUnderWay,
     ) -> Dialled[SinkT]:
         """Dial one backend when it is this dial's turn."""
-        now = asyncio.get_running_loop().time
-        gate, until = self._gates.of(pooled), now() + left
+        gate = self._gates.of(pooled)
+        has_turn = False
         try:
-            async with asyncio.timeout(left):
+            async with dial:
                 await gate.enter()
-        except TimeoutError:
-            raise _NotDialled(f"other dials left no room for {left:g} s") from None
-        try:
-            if not _is_offered(pooled, now()):
-                raise _NotDialled("has tripped or was taken out while others were dialling")
-            return await self._attempt(pooled, request, make_sink(), until - now())
-        finally:
-            gate.leave()
+                has_turn = True
+                try:
+                    if not _is_offered(pooled, asyncio.get_running_loop().time()):
+                        raise _NotDialled("has tripped or was taken out while others were dialling")
+                    return await self._attempt(pooled, request, make_sink(), dial)
+                finally:
+                    gate.leave()
+        except TimeoutError as error:
+            if dial.given_up:
+                self._counters.dials_given_up.value += 1
+                raise _NotDialled(dial.given_up) from error
+            if not has_turn:
+                raise _NotDialled(f"other dials left no room for {dial.seconds:g} s") from error
+            raise BackendUnavailable(f"dial took longer than {dial.seconds:g} s") from error
 
     async def _attempt(
-        self, pooled: PooledBackend, request: DialRequest, sink: SinkT, left: float
+        self, pooled: PooledBackend, request: DialRequest, sink: SinkT, dial: DialUnderWay
     ) -> Dialled[SinkT]:
         """Dial one backend; raises BackendDeclined or BackendUnavailable."""
-        trial = pooled.breaker.begin()
-        if trial:
-            pooled.trial_over.clear()
+        dial.is_trial = pooled.breaker.begin()
         clock = asyncio.get_running_loop()
         begun = clock.time()
         try:
-            async with asyncio.timeout(left):
-                connection = await pooled.backend.connect(request, sink)
+            connection = await pooled.backend.connect(request, sink)
             chosen = connection.subprotocol  # here, since what is no connection is a fault too
         except BackendDeclined as declined:
             if not request.reconnect or declined.status not in self._retry_statuses:
@@ -222,16 +196,13 @@ class Dialler:
             raise BackendUnavailable(str(declined)) from declined
         except BackendUnavailable:
             raise
-        except TimeoutError as error:
-            raise BackendUnavailable(f"dial took longer than {left:g} s") from error
         except Exception as error:
             self._logger.exception("backend %s: fault in its plugin", pooled.id)
             reason = f"fault in its plugin: {type(error).__name__}"
             raise BackendUnavailable(reason) from error
         finally:
-            if trial:
+            if dial.is_trial:
                 pooled.breaker.end_trial()
-                pooled.trial_over.set()
         expected = request.subprotocols[0] if request.subprotocols else None
         if request.reconnect and chosen != expected:
             connection.close(1002, "not the session's subprotocol")

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import weakref
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -57,6 +58,25 @@ class Bench:
         return await self.dialler.dial(
             request, self._make_sink, timeout=10, deadline=deadline, last=last
         )
+
+    async def hang(self, count: int) -> list[asyncio.Task[Dialled[RecordingSink]]]:
+        """Dial the first backend so many times, which answers none that its script does not."""
+        self.backends[0].otherwise = Hang()
+        before = len(self.backends[0].requests)
+        dials = [asyncio.create_task(self.dial(last=self.pooled[-1])) for _ in range(count)]
+        await self.backends[0].until_dialled(before + count)
+        return dials
+
+
+def trip(backend: PooledBackend) -> None:
+    """Have its breaker open."""
+    while not backend.breaker.tripped:
+        backend.failed(now(), "down")
+
+
+def set_(backend: PooledBackend, **values: bool) -> None:
+    for name, value in values.items():
+        setattr(backend, name, value)
 
 
 def now() -> float:
@@ -333,50 +353,6 @@ class TestBreaker:
         assert not bench.pooled[0].breaker.tripped
 
     @on_virtual_clock
-    @pytest.mark.parametrize(
-        ("seconds", "asked"),
-        [pytest.param(0.2, 0, id="in time"), pytest.param(3, 1, id="not in time")],
-    )
-    async def test_a_trial_is_waited_for_before_the_one_that_was_just_lost_is_asked(
-        self, seconds: float, asked: int
-    ) -> None:
-        bench = Bench("a", "b")
-        frozen, back = bench.pooled
-        for _ in range(10):
-            back.failed(now(), "died")
-        await asyncio.sleep(1)
-        bench.backends[0].otherwise = Hang()
-        bench.backends[1].otherwise = Accept(after=seconds)
-
-        dials = [asyncio.create_task(bench.dial(last=frozen)) for _ in range(2)]
-        await asyncio.sleep(2)
-
-        assert len(bench.backends[0].requests) == asked
-        assert [(await dial).backend for dial in dials] == [back, back] if not asked else True
-        for dial in dials:
-            dial.cancel()
-        await asyncio.gather(*dials, return_exceptions=True)
-
-    @on_virtual_clock
-    async def test_a_trial_is_not_waited_for_beyond_the_deadline(self) -> None:
-        bench = Bench("a", "b")
-        for _ in range(10):
-            bench.pooled[1].failed(now(), "died")
-        await asyncio.sleep(1)
-        bench.backends[1].otherwise = Hang()
-        trial = asyncio.create_task(bench.dial())
-        bench.pooled[0].enabled = False
-        await bench.backends[1].until_dialled(1)
-        bench.pooled[0].enabled = True
-
-        before = now()
-        with pytest.raises(NoBackend):
-            await bench.dial(last=bench.pooled[0], deadline=before + 0.2)
-        assert now() - before == pytest.approx(0.2)
-        trial.cancel()
-        await asyncio.gather(trial, return_exceptions=True)
-
-    @on_virtual_clock
     async def test_a_cancelled_trial_lets_the_next_one_try(self) -> None:
         bench = Bench("a")
         for _ in range(10):
@@ -438,12 +414,13 @@ class TestBreaker:
 class TestRemoved:
     @on_virtual_clock
     async def test_a_backend_that_is_removed_while_it_is_dialled_is_not_used(self) -> None:
-        bench = Bench("a", "b")
+        bench = Bench("a")
         bench.backends[0].will(Accept(after=1))
         dialling = asyncio.create_task(bench.dial())
         await bench.backends[0].until_dialled(1)
         bench.pool.remove(bench.pooled[0])
-        assert (await dialling).backend.id == "b"
+        with pytest.raises(NoBackend, match="was removed while it was dialled"):
+            await dialling
         refused = bench.backends[0].connections[0]
         assert refused.close_request is not None
         assert not refused.started
@@ -458,6 +435,139 @@ class TestRemoved:
         with pytest.raises(NoBackend):
             await dialling
         assert bench.backends[1].requests == []
+
+
+class TestGivenUp:
+    """Dials that wait for an answer, while there is a better choice."""
+
+    @pytest.mark.parametrize(
+        ("happens", "told"),
+        [
+            (lambda bench: trip(bench.pooled[0]), "tripped"),
+            (lambda bench: set_(bench.pooled[0], healthy=False), "was found unhealthy"),
+            (lambda bench: set_(bench.pooled[0], enabled=False), "was disabled"),
+            (lambda bench: bench.pool.remove(bench.pooled[0]), "was removed"),
+        ],
+    )
+    @on_virtual_clock
+    async def test_when_their_backend_is_usable_no_more(
+        self, happens: Callable[[Bench], None], told: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        bench = Bench("a", "b")
+        dials = await bench.hang(3)
+        waiting = asyncio.create_task(bench.dial(last=bench.pooled[1]))
+        await asyncio.sleep(1)
+
+        happens(bench)
+        failures = bench.pooled[0].failures
+
+        assert [(await each).backend.id for each in (*dials, waiting)] == ["b"] * 4
+        assert now() == pytest.approx(1, abs=0.1)  # the last has to wait for its turn
+        assert bench.backends[0].cancelled == 3
+        assert bench.pooled[0].failures == failures
+        assert bench.counters.dials_failed.value == 0
+        assert bench.counters.dials_given_up.value == 4
+        assert [each.dialling for each in bench.pooled] == [0, 0]
+        assert caplog.text.count(f"dial failed: a: {told} while it was dialled") == 4
+
+    @on_virtual_clock
+    async def test_by_a_backend_that_fails_until_it_trips(self) -> None:
+        bench = Bench("a", "b")
+        bench.gates.change(20, 0)
+        bench.backends[0].will(*(Unavailable(after=1) for _ in range(10)))
+        dials = await bench.hang(15)
+        assert {(await each).backend.id for each in dials} == {"b"}
+        assert now() == 1
+        assert bench.pooled[0].failures == bench.counters.dials_failed.value == 10
+        assert bench.counters.dials_given_up.value == 5
+
+    @on_virtual_clock
+    async def test_not_where_there_is_no_other(self) -> None:
+        bench = Bench("a", "b")
+        (dial,) = await bench.hang(1)
+        bench.pooled[1].healthy = False
+        trip(bench.pooled[0])
+        bench.pool.add(PooledBackend("c", FakeBackend("c"), group="another"))
+        await asyncio.sleep(5)
+        assert bench.backends[0].cancelled == 0
+        bench.pool.add(PooledBackend("d", FakeBackend("d")))
+        assert (await dial).backend.id == "d"
+        assert now() == 5
+
+    @on_virtual_clock
+    async def test_nor_where_all_others_were_tried(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Unavailable())
+        bench.backends[1].will(Accept(after=3))
+        dialling = asyncio.create_task(bench.dial())
+        await bench.backends[1].until_dialled(1)
+        trip(bench.pooled[1])
+        assert (await dialling).backend.id == "b"
+        assert now() == 3
+
+    @on_virtual_clock
+    async def test_those_that_were_tried_are_tried_again_when_they_are_back(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[1].will(Unavailable())
+        bench.backends[0].otherwise = Hang()
+        dialling = asyncio.create_task(bench.dial(last=bench.pooled[0]))
+        await bench.backends[0].until_dialled(1)
+        trip(bench.pooled[1])
+        await asyncio.sleep(2)
+        assert (await bench.dial(last=bench.pooled[0])).backend.id == "b"  # the trial
+        assert (await dialling).backend.id == "b"
+        assert now() == 2
+        assert bench.counters.dials_given_up.value == 1
+
+    @on_virtual_clock
+    async def test_not_a_trial(self) -> None:
+        bench = Bench("a", "b")
+        trip(bench.pooled[0])
+        await asyncio.sleep(1)
+        (trial,) = await bench.hang(1)
+        bench.pooled[0].enabled = False
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(trial, 9)
+        assert bench.counters.dials_given_up.value == 0
+
+    @pytest.mark.parametrize("seconds", [0.2, 3])
+    @on_virtual_clock
+    async def test_those_of_a_backend_that_was_just_lost_when_the_trial_of_another_succeeds(
+        self, seconds: float
+    ) -> None:
+        """It may be frozen: none of its sessions waits for it when there is another again."""
+        bench = Bench("a", "b")
+        frozen, back = bench.pooled
+        trip(back)
+        await asyncio.sleep(1)
+        bench.backends[0].otherwise = Hang()
+        bench.backends[1].otherwise = Accept(after=seconds)
+        dials = [asyncio.create_task(bench.dial(last=frozen)) for _ in range(3)]
+        assert [(await dial).backend for dial in dials] == [back] * 3
+        assert now() == pytest.approx(1 + 2 * seconds)
+        assert bench.counters.dials_given_up.value == 2
+        assert frozen.failures == 0
+
+    @on_virtual_clock
+    async def test_not_those_of_another_backend_that_may_well_answer(self) -> None:
+        bench = Bench("a", "b")
+        trip(bench.pooled[1])
+        bench.backends[0].otherwise = Accept(after=3)
+        dialling = asyncio.create_task(bench.dial())
+        await bench.backends[0].until_dialled(1)
+        bench.pooled[1].reset()
+        assert (await dialling).backend.id == "a"
+
+    @on_virtual_clock
+    async def test_nothing_is_watched_any_more_when_they_are_over(self) -> None:
+        bench = Bench("a", "b")
+        (dial,) = await bench.hang(1)
+        dial.cancel()
+        await asyncio.gather(dial, return_exceptions=True)
+        await bench.dial()
+        trip(bench.pooled[0])
+        assert bench.counters.dials_given_up.value == 0
 
 
 @on_virtual_clock
