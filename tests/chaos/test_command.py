@@ -9,12 +9,15 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 import yaml
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from wsgw_core.drill.tcp_proxy import TcpProxy
 from wsgw_core.drill.ways import DEFAULT, WAYS
@@ -132,14 +135,88 @@ async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path
     assert row["failovers"] >= 2
 
 
-async def test_a_gateway_with_routes_cannot_be_drilled(tmp_path: Path) -> None:
+def three_routes(file: Path) -> tuple[int, int, int]:
+    """Write a file with routes, of which `blue` has two backends; return all backends' ports."""
+    frontend, admin, *ports = free_ports(5)
+    other, one, two = (f"ws://127.0.0.1:{port}" for port in ports)
+    data = {
+        "server": {
+            "frontend": {"address": f"127.0.0.1:{frontend}"},
+            "admin": {"address": f"127.0.0.1:{admin}"},
+        },
+        "upstream": {"backends": [{"id": "other", "url": other}]},
+        "routes": [
+            {"id": "feed", "paths": ["/feed/**"], "valves": []},
+            {
+                "id": "blue",
+                "paths": ["/feed/**", "/room/*/socket"],
+                "hosts": ["*.example.com"],
+                "headers": {"X-Tenant": "blue"},
+                "backends": [{"id": "blue-1", "url": one}, {"id": "blue-2", "url": two}],
+            },
+            {"id": "rest"},
+        ],
+    }
+    file.write_text(yaml.safe_dump(data))
+    return ports[0], ports[1], ports[2]
+
+
+@pytest.mark.slow
+async def test_one_route_of_a_users_file_is_drilled(tmp_path: Path) -> None:
+    file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
+    other, *_ = three_routes(file)
+
+    # The backend of the other routes is somebody else's, and stays so.
+    with socket.create_server(("127.0.0.1", other)) as somebody:
+        status, out, err = await drill(
+            *(*SMALL, "-c", str(file), "--route=blue", "--way=kill", "--json", str(report)),
+            variables={},
+        )
+        somebody.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            somebody.accept()
+
+    assert (status, err) == (0, ""), out
+    assert out.startswith(
+        "Route blue, backends blue-1, blue-2; clients ask for /room/drill/socket at host"
+        " drill.example.com with X-Tenant.\n"
+    )
+    found = json.loads(report.read_text())
+    assert found["options"]["route"] == "blue"
+    (row,) = found["ways"]
+    assert row["sent"] > 40
+    assert row["failovers"] >= 2
+    assert [row[name] for name in ("lost", "unread", "reordered", "dropped")] == [0, 0, 0, 0]
+
+
+async def test_which_route_is_drilled_has_to_be_said(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
-    file.write_text(yaml.safe_dump({"routes": [{"id": "a", "backends": [{"url": "ws://a:1"}]}]}))
+    three_routes(file)
+    for options, told in {
+        (): "routes: choose the one that is drilled by --route: feed, blue, rest",
+        ("--route=red",): "there is no route 'red'; there are: feed, blue, rest",
+        ("--route=rest", "--path=/feed/1"): (
+            "a request for /feed/1 at host 127.0.0.1:PORT is for route feed, not for route rest:"
+            " give --path, --host or --header so that clients reach that"
+        ),
+    }.items():
+        status, out, err = await drill("-c", str(file), *options, variables={})
+
+        assert (status, out) == (2, "")
+        assert re.sub(r"1:\d+", "1:PORT", err) == f"wsgw: {told}\n"
+
+
+async def test_two_backends_at_one_address_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    backends = [{"id": name, "url": f"ws://localhost:1/{name}"} for name in ("blue", "green")]
+    file.write_text(yaml.safe_dump({"upstream": {"backends": backends}}))
 
     status, _, err = await drill("-c", str(file), variables={})
 
     assert status == 2
-    assert err == ("wsgw: routes: the drill plays the backends of a gateway without routes only\n")
+    assert err == (
+        "wsgw: backend green: the drill plays one backend at an address, and blue has the same\n"
+    )
 
 
 async def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path) -> None:
@@ -170,6 +247,86 @@ async def test_a_gateway_that_runs_already_is_drilled() -> None:
         )
 
     assert (status, err) == (0, ""), out
+
+
+@pytest.mark.slow
+async def test_a_route_of_a_gateway_that_runs_already_is_drilled() -> None:
+    ports = free_ports(2)
+    backends = [{"url": f"ws://127.0.0.1:{port}"} for port in ports]
+    conditions = {
+        "paths": ["/room/*"],
+        "hosts": ["chat.example.com"],
+        "headers": {"X-Tenant": "blue"},
+    }
+    data = {
+        "server": {"frontend": {"address": "127.0.0.1:0"}},
+        "routes": [{"id": "blue", "backends": backends, **conditions}],
+    }
+
+    async with running_gateway(data) as gateway:
+        status, out, err = await drill(
+            *(*SMALL, "--way=kill", "--url", gateway.url),
+            *(f"--backend=127.0.0.1:{port}" for port in ports),
+            *("--path", "/room/1", "--host", "chat.example.com", "--header", "X-Tenant: blue"),
+        )
+
+    assert (status, err) == (0, ""), out
+
+
+async def refuse(connection: ServerConnection, _request: Request) -> Response:
+    return connection.respond(HTTPStatus.FORBIDDEN, "not you\nnor anybody else\n")
+
+
+async def close_at_the_first_message(connection: ServerConnection) -> None:
+    await connection.recv()
+    await connection.close(1008, "too much")
+
+
+async def serve_nobody(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("handler", "admit", "told"),
+    [
+        (serve_nobody, refuse, "a client's handshake was answered with status 403 (not you)"),
+        (
+            close_at_the_first_message,
+            None,
+            (
+                "a client was closed with 1008 (too much): what clients send (--rate, --size) must"
+                " pass the gateway's valves and limits"
+            ),
+        ),
+    ],
+)
+async def test_clients_that_are_refused_are_told_in_one_line(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    admit: Callable[[ServerConnection, Request], Awaitable[Response | None]] | None,
+    told: str,
+) -> None:
+    backends = [f"--backend=127.0.0.1:{port}" for port in free_ports(2)]
+
+    async with serve(handler, "127.0.0.1", 0, process_request=admit) as server:
+        port = server.sockets[0].getsockname()[1]
+        status, out, err = await drill(*SMALL, "--url", f"ws://127.0.0.1:{port}", *backends)
+
+    assert (status, err) == (1, "")
+    assert " ".join(out.split()) == f"The drill cannot go on: {told}"
+
+
+async def test_messages_beyond_a_limit_of_the_file_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    three_routes(file)
+    data = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**data, "limits": {"max-message-size": 512}}))
+
+    status, out, _ = await drill(
+        *(*SMALL, "--size=1KiB", "-c", str(file), "--route=blue", "--way=kill"), variables={}
+    )
+
+    assert status == 1
+    assert "The drill cannot go on: a client was closed with 1009" in out
 
 
 @pytest.mark.slow
@@ -229,6 +386,17 @@ async def test_the_ways_are_listed() -> None:
         (["--pause", "kill=late"], "not a duration such as"),
         (["--pause", "kil=1s"], "no way 'kil'"),
         (["--header", "nothing"], "not a header such as"),
+        (["--header", "host: x"], "the host is given by --host"),
+        (["--header", "Upgrade: x"], "the handshake sets this header itself"),
+        (["--path", "chat"], "not a path such as /chat/1"),
+        (["--path", "/chat#1"], "not a path such as /chat/1"),
+        (["--path", "/chat/ü"], "not a path such as /chat/1"),
+        (["--host", "*.example.com"], "not a host such as chat.example.com"),
+        (["--host", "example.com/x"], "not a host such as chat.example.com"),
+        (["--host", "a@example.com"], "not a host such as chat.example.com"),
+        (["--host", "example.com:99999"], "Port out of range"),
+        (["--host", ""], "not a host such as chat.example.com"),
+        (["--route", "a"], "--route needs --config"),
         (["--url", "ws://127.0.0.1:1"], "--url and --backend belong together"),
         (["--backend", ":1"], "--url and --backend belong together"),
         (["--backend", "one"], "not an address such as"),

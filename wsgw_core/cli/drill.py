@@ -12,10 +12,18 @@ from .config_option import config_option, load
 from .values import Number, Parsed, WholeNumber
 
 if TYPE_CHECKING:
+    from wsgw_core.drill.request import Request
     from wsgw_core.drill.target import Target
     from wsgw_core.drill.ways import Way
 
 _DEATH_PAUSE = 0.05
+_SET_BY_THE_HANDSHAKE = {
+    "connection",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "upgrade",
+}
 
 
 def _duration(text: str) -> float:
@@ -53,7 +61,30 @@ def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise ValueError("not a header such as 'Authorization: Bearer x'")
+    if name.strip().lower() == "host":
+        raise ValueError("the host is given by --host")
+    if name.strip().lower() in _SET_BY_THE_HANDSHAKE:
+        raise ValueError("the handshake sets this header itself")
     return name.strip(), value.strip()
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or "#" in text or not _is_visible(text):
+        raise ValueError("not a path such as /chat/1 or /chat?room=1, percent-encoded")
+    return text
+
+
+def _host(text: str) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - rarely needed
+
+    parts = urlsplit(f"//{text}")
+    if not _is_visible(text) or parts.netloc != text or not parts.hostname or parts.port == 0:
+        raise ValueError("not a host such as chat.example.com or chat.example.com:8080")
+    return text
+
+
+def _is_visible(text: str) -> bool:
+    return text.isascii() and text.isprintable() and not set(text) & set(" @*")
 
 
 _DURATION = Parsed("duration", _duration)
@@ -71,6 +102,11 @@ _DURATION = Parsed("duration", _duration)
     help="With --url: where that gateway looks for a backend. Once for each.",
 )
 @click.option("--pid", type=int, metavar="PID", help="With --url: the gateway's process.")
+@click.option(
+    "--route",
+    metavar="ID",
+    help="With -c: the route that is drilled, where the file has several.",
+)
 @click.option(
     "--backends",
     type=WholeNumber(min=2),
@@ -155,7 +191,21 @@ _DURATION = Parsed("duration", _duration)
     type=Parsed("header", _header),
     multiple=True,
     metavar="HEADER",
-    help="Of the clients' handshakes, such as 'Authorization: Bearer x'.",
+    help="Of the clients' handshakes, such as 'Authorization: Bearer x'; may be repeated.",
+)
+@click.option(
+    "--path",
+    type=Parsed("path", _path),
+    metavar="PATH",
+    help="What clients ask for, with a query or without. Default: what reaches the route; with"
+    " --url, the path of the URL.",
+)
+@click.option(
+    "--host",
+    type=Parsed("host", _host),
+    metavar="HOST",
+    help="The Host header of the clients' handshakes. Default: what reaches the route, or where"
+    " they connect.",
 )
 @click.option(
     "--json",
@@ -170,6 +220,7 @@ def drill(  # noqa: PLR0913 - one for each option
     url: str | None,
     addresses: tuple[tuple[str, int], ...],
     pid: int | None,
+    route: str | None,
     backends: int,
     names: tuple[str, ...],
     listing: bool,
@@ -182,6 +233,8 @@ def drill(  # noqa: PLR0913 - one for each option
     duration: float | None,
     pauses: tuple[tuple[str, float], ...],
     headers: tuple[tuple[str, str], ...],
+    path: str | None,
+    host: str | None,
     json_file: Path | None,
 ) -> None:
     """Break backends and clients under load, and see what becomes of every message.
@@ -202,6 +255,7 @@ def drill(  # noqa: PLR0913 - one for each option
     from wsgw_core.drill.command import run_drill  # noqa: PLC0415 - slow
     from wsgw_core.drill.drill import Drill  # noqa: PLC0415 - slow
     from wsgw_core.drill.load_client import Load  # noqa: PLC0415 - slow
+    from wsgw_core.drill.request import Request  # noqa: PLC0415 - slow
     from wsgw_core.drill.row import Bounds  # noqa: PLC0415 - slow
     from wsgw_core.drill.stage import Plan  # noqa: PLC0415 - slow
 
@@ -209,14 +263,38 @@ def drill(  # noqa: PLR0913 - one for each option
         raise click.UsageError("--config and --url exclude each other")
     if (url is None) != (not addresses):
         raise click.UsageError("--url and --backend belong together")
-    target = _target(file, url, addresses, pid, backends)
-    plan = Plan(clients, Load(rate, size[0], size[1], headers), breaks, calm, away)
+    if route is not None and file is None:
+        raise click.UsageError("--route needs --config; with --url, see --path")
+    request = Request(path or "", host or "", headers)
+    if file is not None:
+        target, route, request = _configured(file, route, request)
+    else:
+        target = _target(url, addresses, pid, backends)
+    load = Load(rate, size[0], size[1], request)
+    plan = Plan(clients, load, breaks, calm, away)
     bounds = Bounds(_DEATH_PAUSE, target.timing.silence, dict(pauses))
-    sys.exit(run_drill(Drill(target, _ways_named(names), plan, bounds, duration), json_file))
+    ready = Drill(target, _ways_named(names), plan, bounds, duration, route)
+    sys.exit(run_drill(ready, json_file))
+
+
+def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, str | None, Request]:
+    from wsgw_core.drill.request import chosen_route, request_for  # noqa: PLC0415 - slow
+    from wsgw_core.drill.target import ConfiguredGateway  # noqa: PLC0415 - slow
+
+    loaded = load(file)
+    route = chosen_route(loaded.config, name)
+    gateway = ConfiguredGateway(file, loaded.config, loaded.components, route)
+    if route is None:
+        return gateway, None, given
+    request = request_for(route, loaded.config, gateway.url, given)
+    backends = ", ".join(address.name for address in gateway.addresses)
+    click.echo(
+        f"Route {route.id}, backends {backends}; clients ask for {request.shown(gateway.url)}."
+    )
+    return gateway, route.id, request
 
 
 def _target(
-    file: Path | None,
     url: str | None,
     addresses: tuple[tuple[str, int], ...],
     pid: int | None,
@@ -224,14 +302,10 @@ def _target(
 ) -> Target:
     from wsgw_core.drill.target import (  # noqa: PLC0415 - slow
         Address,
-        ConfiguredGateway,
         RunningGateway,
         StockGateway,
     )
 
-    if file is not None:
-        loaded = load(file)
-        return ConfiguredGateway(file, loaded.config, loaded.components)
     if url is None:
         return StockGateway([Address(f"backend-{n}") for n in range(1, backends + 1)])
     played = [

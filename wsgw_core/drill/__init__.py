@@ -8,6 +8,7 @@ gateway_process    what is seen of its process
 place              a backend's address, log and lives
 recording_backend  the process of a backend, which writes down what it reads
 tcp_proxy          stands before a backend and breaks connections
+request            what the clients ask for, so that it reaches the route that is drilled
 load_client        the clients, which write down what they send and get
 numbered_message   what they send
 history            lays the records side by side

@@ -13,6 +13,7 @@ from ..processes.server_process import ProcessFailed
 from .drill import Drill, Result
 from .event_loop import new_event_loop
 from .live_display import LiveDisplay
+from .load_client import Refused
 from .place import AddressTaken
 from .report import table_of, write_json
 
@@ -53,7 +54,7 @@ def run_drill(
     except ProcessFailed as error:
         console.print(f"The drill cannot go on: {error}", markup=False)
         return error.status or EXIT_NOT_AS_EXPECTED
-    except (AddressTaken, OSError) as error:
+    except (AddressTaken, Refused, OSError) as error:
         console.print(f"The drill cannot go on: {error}", markup=False)
         return EXIT_NOT_AS_EXPECTED
     except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from ..file_limit import raise_file_limit
 from ..processes.server_process import Processes, ProcessFailed
 from .gateway_process import DrilledGateway
 from .growth import Growth, Sample
+from .load_client import Refused
 from .place import Place
 from .row import Bounds, Row
 from .stage import Plan, Stage, Stuck, open_stage
@@ -61,6 +62,7 @@ class Drill:
         plan: how much.
         bounds: of the pauses.
         duration: seconds for which the ways are gone again and again; None: once each.
+        route: the id of the route that is drilled; None: there are no routes, or it is not known.
     """
 
     target: Target
@@ -68,6 +70,7 @@ class Drill:
     plan: Plan
     bounds: Bounds
     duration: float | None = None
+    route: str | None = None
 
     async def run(self, audience: Audience) -> Result:
         """Run all of it.
@@ -75,6 +78,7 @@ class Drill:
         Raises:
             ProcessFailed: the gateway does not start.
             AddressTaken: that of a backend, or it is not of this machine.
+            Refused: the gateway does not even take the clients of the first way.
         """
         raise_file_limit()
         rows = {way.name: Row(way) for way in self.ways}
@@ -83,7 +87,8 @@ class Drill:
         async with self._opened() as (gateway, places):
             while True:
                 for row in rows.values():
-                    await self._round(row, gateway, places, audience)
+                    first = not growth.samples
+                    await self._round(row, gateway, places, audience, first=first)
                     growth.add(Sample.take(row.way.name, gateway.footprint()))
                 if deadline is None or time.monotonic() >= deadline:
                     break
@@ -115,7 +120,13 @@ class Drill:
                         place.close()
 
     async def _round(
-        self, row: Row, gateway: DrilledGateway, places: list[Place], audience: Audience
+        self,
+        row: Row,
+        gateway: DrilledGateway,
+        places: list[Place],
+        audience: Audience,
+        *,
+        first: bool,
     ) -> None:
         plan = self._plan_of(row.way)
         timing = self.target.timing
@@ -124,10 +135,15 @@ class Drill:
             given_up = await gateway.undelivered()
             audience.round_begins(row, stage)
             try:
-                await row.way.go(stage)
-            except (Stuck, ProcessFailed, OSError, WebSocketException, EOFError) as error:
-                stage.failures.append(str(error) or type(error).__name__)
-            verdict = await stage.finish()
+                try:
+                    await row.way.go(stage)
+                except (Stuck, ProcessFailed, OSError, WebSocketException, EOFError) as error:
+                    stage.failures.append(str(error) or type(error).__name__)
+                verdict = await stage.finish()
+            except Refused as refused:
+                if first:
+                    raise
+                stage.refused, verdict = str(refused), stage.verdict()
             if given_up is not None and (now := await gateway.undelivered()) is not None:
                 stage.undelivered = now - given_up
             row.add(stage, verdict, gateway.footprint())

@@ -45,7 +45,7 @@ class Sent:
         swapped: first answers that came after the answer to a later message.
         foreign: answers to what it had not sent.
         dropped: whether it lost its connection.
-        close_code: with which code.
+        close_code, close_reason: how.
         pauses: seconds, for each move to another backend, from the last answer of the old one to
             the first of the new one.
     """
@@ -57,12 +57,22 @@ class Sent:
     foreign: int = 0
     dropped: bool = False
     close_code: int | None = None
+    close_reason: str = ""
     pauses: list[float] = field(default_factory=list)
 
     @property
     def satisfied(self) -> bool:
         """Whether everything was answered."""
         return len(self.answered) == self.sent
+
+    @property
+    def close(self) -> str:
+        """How it lost its connection, for people."""
+        return (
+            f"{self.close_code} ({self.close_reason})"
+            if self.close_reason
+            else str(self.close_code)
+        )
 
 
 @dataclass(frozen=True, slots=True)

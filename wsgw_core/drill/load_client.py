@@ -6,20 +6,33 @@ import asyncio
 import contextlib
 import math
 import random
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from .history import Sent
 from .numbered_message import compose, is_text
+from .request import Request
 
 _CLOSE_TIMEOUT = 15.0
 _RETRY = 0.2
+_NOT_NOW = 429  # and all from 500 on
+# The drill's backends give none of them: unsupported data, invalid data, policy violation, too big.
+_OF_REFUSALS = {1003, 1007, 1008, 1009, *range(3000, 5000)}
+_ANSWER = re.compile(r"(\S+) (\d+) (\S+) (\S+)")  # see recording_backend
+_SHOWN = 100  # characters of what a refusal says
+
+
+class Refused(Exception):
+    """The gateway does not take clients as they come; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +42,14 @@ class Load:
     Attributes:
         rate: messages a second of each client; infinite: as fast as they go.
         smallest, largest: bytes of a message; as many between 1 and 2 KiB as between 2 and 4.
-        headers: of the opening handshake.
-        patience: seconds for which a client that is refused tries again.
+        request: the opening handshake.
+        patience: seconds for which a client tries again that cannot be served now.
     """
 
     rate: float
     smallest: int
     largest: int
-    headers: tuple[tuple[str, str], ...] = ()
+    request: Request = field(default_factory=Request)
     patience: float = 20.0
 
     def size(self) -> int:
@@ -78,7 +91,11 @@ class LoadClient:
         return self._highest >= number
 
     async def run(self, url: str) -> None:
-        """Send at a steady pace until told to stop, then wait until all is answered."""
+        """Send at a steady pace until told to stop, then wait until all is answered.
+
+        Raises:
+            Refused: the gateway does not take such clients, or what they send.
+        """
         async with self._connected(url) as connection:
             receiving = asyncio.create_task(self._receive(connection))
             try:
@@ -88,9 +105,13 @@ class LoadClient:
                     self._news.clear()
                     await self._news.wait()
             finally:
-                self.record.close_code = connection.close_code
-                self.record.dropped = connection.close_code is not None
+                self._note_close(connection)
                 receiving.cancel()
+            if self.record.close_code in _OF_REFUSALS:
+                raise Refused(
+                    f"a client was closed with {self.record.close}: what clients send (--rate,"
+                    " --size) must pass the gateway's valves and limits"
+                )
 
     async def send_and_close(self, url: str, count: int) -> None:
         """Send this many messages as fast as they go and close at once."""
@@ -99,8 +120,7 @@ class LoadClient:
             with contextlib.suppress(ConnectionClosed):
                 for _ in range(count):
                     await self._send(connection)
-            self.record.close_code = connection.close_code
-            self.record.dropped = connection.close_code is not None
+            self._note_close(connection)
             await connection.close()
             await receiving
 
@@ -133,12 +153,18 @@ class LoadClient:
 
     async def _connect(self, url: str) -> ClientConnection:
         trusting = _trust_everybody() if url.startswith("wss:") else None
+        request = self._load.request
+        there: dict[str, Any] = {}
+        if request.host:
+            parts = urlsplit(url)
+            port = parts.port or (80 if trusting is None else 443)
+            there = {"host": parts.hostname, "port": port}
         deadline = time.monotonic() + self._load.patience
         while True:
             try:
                 return await connect(
-                    url,
-                    additional_headers=self._load.headers,
+                    request.uri(url),
+                    additional_headers=request.headers,
                     compression=None,
                     max_size=None,
                     ping_interval=None,
@@ -146,10 +172,16 @@ class LoadClient:
                     ssl=trusting,
                     open_timeout=self._load.patience,
                     close_timeout=_CLOSE_TIMEOUT,
+                    **there,
                 )
-            except (OSError, InvalidHandshake, EOFError):
+            except InvalidStatus as error:
+                status = error.response.status_code
+                if (status < 500 and status != _NOT_NOW) or time.monotonic() > deadline:
+                    raise Refused(_refusal_text(error)) from error
+            except (OSError, InvalidHandshake, EOFError) as error:
                 if time.monotonic() > deadline:
-                    raise
+                    why = str(error) or type(error).__name__
+                    raise Refused(f"a client cannot connect: {why}") from error
             await asyncio.sleep(_RETRY)
 
     async def _send_steadily(self, connection: ClientConnection) -> None:
@@ -179,13 +211,22 @@ class LoadClient:
                 self._take(str(message))
         self._news.set()
 
+    def _note_close(self, connection: ClientConnection) -> None:
+        record = self.record
+        record.dropped = connection.close_code is not None
+        record.close_code, record.close_reason = (
+            connection.close_code,
+            connection.close_reason or "",
+        )
+
     def _take(self, answer: str) -> None:
         record = self.record
-        client, text, place, backend = answer.split(" ")
-        number = int(text)
-        if client != record.client or number >= record.sent:
+        match = _ANSWER.fullmatch(answer)
+        number = int(match[2]) if match is not None else -1
+        if match is None or match[1] != record.client or number >= record.sent:
             record.foreign += 1
             return
+        place, backend = match[3], match[4]
         now = time.monotonic()
         if backend != self._connection:
             if self._connection:
@@ -205,3 +246,10 @@ def _trust_everybody() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _refusal_text(error: InvalidStatus) -> str:
+    response = error.response
+    said = (response.body or b"").decode(errors="replace").strip().partition("\n")[0]
+    shown = f" ({said[:_SHOWN]})" if said.isprintable() and said else ""
+    return f"a client's handshake was answered with status {response.status_code}{shown}"

@@ -70,6 +70,7 @@ def as_data(drill: Drill, result: Result) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "passed": result.passed,
         "options": {
+            "route": drill.route,
             "clients": plan.clients,
             "rate": load.rate,
             "size": [load.smallest, load.largest],

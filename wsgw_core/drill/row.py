@@ -95,7 +95,10 @@ class Row:
                 f" over, and the gateway has counted {stage.undelivered} as undelivered"
             )
             verdict = dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
-        self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
+        if stage.refused:
+            self.failures.append(stage.refused)
+        else:
+            self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
 
     def judge_pauses(self, bounds: Bounds) -> None:
         """Compare the median pause with its bound, once all rounds are over."""
@@ -124,8 +127,8 @@ class Row:
 def _harm(way: Way, stage: Stage, verdict: Verdict) -> list[str]:
     expected = way.expectation
     harm = [f"{count} {name}" for name, count in verdict.faults.items()]
-    codes = Counter(record.close_code for record in stage.records if record.dropped)
-    harm += [f"{count} dropped with close code {code}" for code, count in codes.items()]
+    codes = Counter(record.close for record in stage.records if record.dropped)
+    harm += [f"{count} dropped with close code {close}" for close, count in codes.items()]
     unread = verdict.unread + verdict.unread_closed
     if expected.unread and unread:
         harm.append(f"{unread} acknowledged and unread")

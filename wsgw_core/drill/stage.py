@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .gateway_process import DrilledGateway
 from .history import Sent, Verdict, judge, read_logs
-from .load_client import Load, LoadClient
+from .load_client import Load, LoadClient, Refused
 from .place import Place
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Stage:
         undelivered: messages that the gateway has given up meanwhile, and counted; None: it does
             not tell.
         failures: what a way has found by itself.
+        refused: what the gateway does not take of the clients; empty: it takes all.
         notes: what it has to tell.
     """
 
@@ -84,6 +85,7 @@ class Stage:
         self.moved = 0
         self.undelivered: int | None = None
         self.failures: list[str] = []
+        self.refused = ""
         self.notes: list[str] = []
         self._window = window
         self._quiet = close_timeout + _SETTLED
@@ -157,12 +159,15 @@ class Stage:
     # The end
 
     async def finish(self) -> Verdict:
-        """Stop the clients, wait until all is answered, and judge."""
+        """Stop the clients, wait until all is answered, and judge; raises Refused."""
         for client in self.clients:
             client.stop_sending()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=PATIENCE)
             await _cancel(late)  # not answered; the verdict says so
+        for task in self._finished():
+            if isinstance(fault := task.exception(), Refused):
+                raise fault
         return self.verdict()
 
     async def settled(self, satisfied: Callable[[Verdict], bool]) -> Verdict:

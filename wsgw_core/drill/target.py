@@ -11,10 +11,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from ..api import ConfigurationError
-from ..components import Components
+from ..components import BackendComponent, Components
 from ..config.failover_options import FailoverOptions
 from ..config.gateway_config import GatewayConfig
 from ..config.limit_options import LimitOptions
+from ..config.route_options import RouteOptions
+from ..masking import masked_text
 from ..processes.server_process import Processes
 from .gateway_process import DrilledGateway
 from .place import Place
@@ -118,6 +120,7 @@ class ConfiguredGateway:
     Attributes:
         file: as for `wsgw run -c FILE`.
         config, components: what is in effect with it.
+        route: whose backends are played; None: it has no routes.
 
     Raises:
         ConfigurationError: the drill cannot play these backends.
@@ -126,32 +129,44 @@ class ConfiguredGateway:
     file: Path
     config: GatewayConfig
     components: Components
+    route: RouteOptions | None = None
     addresses: list[Address] = field(init=False)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def __post_init__(self) -> None:
-        problems, addresses = [], []
-        if self.config.routes:
-            problems.append("routes: the drill plays the backends of a gateway without routes only")
-        for backend in self.config.upstream.backends:
-            url = urlsplit(backend.url or "")
-            if url.scheme == "ws" and url.hostname:
-                addresses.append(Address(backend.effective_id, url.hostname, url.port or 80))
-            else:
+        problems: list[str] = []
+        addresses: dict[tuple[str, int], Address] = {}
+        for backend in (component.entry for component in self._backends):
+            name, url = backend.effective_id, urlsplit(backend.url or "")
+            if url.scheme != "ws" or not url.hostname:
+                what = masked_text(backend.url or backend.kind_or_scheme)
+                text = f"backend {name}: the drill plays backends with ws:// URLs only, not {what}"
+                problems.append(text)
+                continue
+            address = Address(name, url.hostname, url.port or 80)
+            same = addresses.setdefault((address.host, address.port), address)
+            if same is not address:
                 problems.append(
-                    f"backend {backend.effective_id}: the drill plays backends with ws:// URLs"
-                    f" only, not {backend.url or backend.kind}"
+                    f"backend {name}: the drill plays one backend at an address, and {same.name}"
+                    " has the same"
                 )
         if problems:
             raise ConfigurationError(problems)
-        object.__setattr__(self, "addresses", addresses)
+        object.__setattr__(self, "addresses", list(addresses.values()))
+
+    @property
+    def url(self) -> str:
+        """Where clients find it, by its file; see `request_for`."""
+        frontend = self.config.server.frontend
+        port = f":{frontend.address.port}" if frontend.address.port else ""
+        return f"{self._scheme}://{_shown(frontend.address.host)}{port}{_PATH}"
 
     @property
     def timing(self) -> Timing:
         """See Target: of several backends, the one with which it takes longest."""
-        options = [component.options for component in self.components.backends]
+        options = [component.options for component in self._backends]
         return Timing(
-            self.config.failover.ping_timeout,
+            self._failover.ping_timeout,
             max(getattr(each, "ack_interval", Timing.ack_interval) for each in options),
             max(getattr(each, "replay_window", Timing.replay_window) for each in options),
             self.config.limits.close_timeout,
@@ -159,8 +174,22 @@ class ConfiguredGateway:
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         """See Target."""
-        scheme = "ws" if self.config.server.frontend.tls is None else "wss"
-        return await _start(processes, ("-c", str(self.file)), {}, scheme, self._metrics_url)
+        options = ("-c", str(self.file))
+        return await _start(processes, options, {}, self._scheme, self._metrics_url)
+
+    @property
+    def _backends(self) -> list[BackendComponent]:
+        group = self.route.group if self.route is not None else ""
+        return [each for each in self.components.all_backends if each.group == group]
+
+    @property
+    def _failover(self) -> FailoverOptions:
+        common = self.config.failover
+        return common if self.route is None else self.route.failover_over(common)
+
+    @property
+    def _scheme(self) -> str:
+        return "ws" if self.config.server.frontend.tls is None else "wss"
 
     @property
     def _metrics_url(self) -> str | None:
