@@ -8,7 +8,7 @@ import inspect
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +16,11 @@ import pytest
 import uvloop
 
 from .admin_operator import Operator, admin_operator
+from .command_shop import FAKE_PLUGIN, Shop
 from .raw_backend import Act, RawBackend, raw_backend
 from .running_gateway import RunningGateway, running_gateway
 from .scripted_backend import ScriptedBackend, scripted_backend
+from .tls_ends import TlsFiles
 
 _HERE = Path(__file__).parent
 _BOUND = 100.0  # seconds; far more than any journey takes
@@ -168,6 +170,23 @@ async def start_admin(
             return await running.enter_async_context(admin_operator(gateway, options, context))
 
         yield start
+
+
+@pytest.fixture
+def tls_files(tmp_path: Path) -> TlsFiles:
+    return TlsFiles(tmp_path)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with ExitStack() as cleanup:
+        yield Shop(tmp_path, cleanup)
+
+
+@pytest.fixture
+def fake(shop: Shop) -> Shop:
+    shop.install("acme", "fake", FAKE_PLUGIN)
+    return shop
 
 
 def _entry(backend: str | Mapping[str, Any] | ScriptedBackend) -> dict[str, Any]:

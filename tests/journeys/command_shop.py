@@ -1,0 +1,141 @@
+"""The `wsgw` command as its users meet it: real processes, plugins made for the test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from contextlib import ExitStack
+from importlib import metadata
+from pathlib import Path
+
+WSGW = Path(sys.executable).with_name("wsgw")
+# What it does when it is opened and closed is told by its options.
+FAKE_PLUGIN = """
+    import asyncio, sys
+    from wsgw_core.api import BackendUnavailable, ConfigurationError, Options, hookimpl
+
+    WSGW_API = "1.0"
+
+    class FakeMarks(Options):
+        first_one: str = ""
+        second_one: str = ""
+
+    class FakeOptions(Options):
+        url: str
+        speed: int = 7
+        api_key: str | None = None
+        at_open: str = ""
+        at_close: str = ""
+        at_probe: str = ""
+        marks: FakeMarks = FakeMarks()
+
+    class FakeBackend:
+        def __init__(self, options, context):
+            self.options = options
+
+        async def open(self):
+            await self.act("opening", self.options.at_open)
+
+        async def close(self):
+            await self.act("closing", self.options.at_close)
+
+        async def connect(self, request, sink):
+            raise BackendUnavailable("pigeons carry no sessions")
+
+        async def probe(self):
+            if self.options.at_probe == "refuse":
+                raise BackendUnavailable("no pigeon at " + self.options.url)
+            await self.act("probing", self.options.at_probe)
+
+        async def act(self, what, how):
+            print(what, file=sys.stderr, flush=True)
+            if how == "hang":
+                await asyncio.Event().wait()
+            if how == "refuse":
+                raise ConfigurationError(["speed: too fast", "speed: too slow"])
+            if how == "fail":
+                raise LookupError("out of pigeons")
+
+    @hookimpl
+    def wsgw_register_backends(registry):
+        registry.add("fake", FakeOptions, FakeBackend)
+
+    class FakeValveOptions(Options):
+        password: str = ""
+
+    @hookimpl
+    def wsgw_register_valves(registry):
+        registry.add("fake", FakeValveOptions, lambda options, session: None)
+"""
+
+
+class Shop:
+    """A folder on the import path into which distributions are put, and what runs with it."""
+
+    def __init__(self, folder: Path, cleanup: ExitStack) -> None:
+        self.folder = folder
+        self._cleanup = cleanup
+
+    def install(self, name: str, entry: str | None, source: str = "") -> None:
+        """Put a distribution of one module there; without an entry it provides nothing."""
+        module = f"{name.replace('-', '_')}_module"
+        info = self.folder / f"{name.replace('-', '_')}-9.9.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
+        if entry:
+            (info / "entry_points.txt").write_text(f"[wsgw]\n{entry} = {module}\n")
+        (self.folder / f"{module}.py").write_text(textwrap.dedent(source))
+
+    def hide_installed_plugins(self) -> None:
+        """Put distributions without plugins before the installed ones of the same names."""
+        for entry_point in metadata.entry_points(group="wsgw"):
+            name = entry_point.dist.name if entry_point.dist else ""
+            if name and not list(self.folder.glob(f"{name.replace('-', '_')}-*")):
+                self.install(name, None)
+
+    def config(self, text: str) -> str:
+        path = self.folder / "wsgw.yaml"
+        path.write_text(textwrap.dedent(text))
+        return str(path)
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [WSGW, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self._environment(variables),
+            timeout=60,
+        )
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        process = self._cleanup.enter_context(
+            subprocess.Popen(
+                [WSGW, *arguments],
+                stderr=subprocess.PIPE,
+                text=True,
+                env=self._environment(variables),
+            )
+        )
+        self._cleanup.callback(process.kill)
+        return process
+
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
+        own = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
+        inherited = {name: text for name, text in os.environ.items() if not name.startswith(own)}
+        return {
+            **inherited,
+            "PYTHONPATH": str(self.folder),
+            "PYTHONWARNINGS": "error",
+            "COLUMNS": "200",
+            "ADM_ADDR": "127.0.0.1:0",
+            **variables,
+        }
+
+
+def only_line(text: str) -> str:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1, text
+    return text.rstrip("\n")

@@ -1,0 +1,291 @@
+"""`wsgw check`: what is in effect and where that was said, or what is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
+
+from .command_shop import Shop
+from .tls_ends import TlsFiles
+
+
+def test_check_prints_a_configuration_file_of_the_same_meaning(fake: Shop) -> None:
+    file = fake.config(
+        """
+        upstream:
+          backends:
+            - {url: "fake://nowhere.invalid:1", speed: 9}
+            - {kind: fake, id: b, url: "fake://b:1"}
+        failover: {hold: 1m}
+        """
+    )
+
+    first = fake.run("check", "-c", file, FE_ADDR=":1")
+    second = fake.run("check", "--config", fake.config(first.stdout))
+
+    assert (first.returncode, first.stderr) == (0, "")
+    effective = yaml.safe_load(first.stdout)
+    assert effective["server"]["frontend"]["address"] == ":1"
+    assert effective["failover"]["hold"] == "1m"
+    assert effective["failover"]["stable"] == "1s"
+    assert [one["speed"] for one in effective["upstream"]["backends"]] == [9, 7]
+    assert [one["id"] for one in effective["upstream"]["backends"]] == ["nowhere-invalid-1", "b"]
+    assert yaml.safe_load(second.stdout) == effective
+    schema = json.loads(fake.run("schema").stdout)
+    Draft202012Validator(schema).validate(effective)
+
+
+def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return the comments of a configuration by the text before them, where it stands first."""
+    lines = (line.partition("  # ") for line in reversed(result.stdout.splitlines()))
+    return {value.strip(): source for value, _, source in lines if source}
+
+
+def test_check_tells_where_each_value_comes_from(fake: Shop) -> None:
+    file = fake.config(
+        """\
+        upstream:
+          backends:
+            - url: fake://a:1
+              speed: 9
+              marks: {first_one: x}
+        server:
+          frontend: {compression: true}
+          block_headers: [X-A]
+        """
+    )
+
+    result = fake.run(
+        "check", "-c", file, FE_ADDR=":1", WSGW_SERVER__BLOCK_HEADERS__1="X-B",
+        WSGW_UPSTREAM__BACKENDS__0__API_KEY="hush"
+    )  # fmt: skip
+
+    sources = sources_in(result)
+    assert sources["speed: 9"] == f"{file}:4"
+    assert sources["- id: a-1"] == "default"
+    assert sources["first-one: x"] == f"{file}:5"
+    assert sources["second-one: ''"] == "default"
+    assert sources["enabled: true"] == f"{file}:7"
+    assert sources["address: ':1'"] == "FE_ADDR"
+    assert sources["api-key: '***'"] == "WSGW_UPSTREAM__BACKENDS__0__API_KEY"
+    assert sources["block-headers: [X-A, X-B]"] == f"{file}:8, WSGW_SERVER__BLOCK_HEADERS__1"
+    assert sources["hold: 30s"] == "default"
+
+
+def test_check_shows_what_holds_for_each_route_and_where_that_was_said(fake: Shop) -> None:
+    (fake.folder / "secret").write_text("hush\n")
+    file = fake.config(
+        f"""\
+        upstream: {{policy: least-connections, backends: [{{url: "fake://a:1"}}]}}
+        failover: {{hold: 1m, ping-timeout: 7s}}
+        valves:
+          - {{kind: fake, password-file: '{fake.folder / "secret"}'}}
+        routes:
+          - id: own
+            paths: ["/own/**", /x]
+            headers: {{X-Tenant: blue}}
+            failover: {{backoff: 90ms}}
+            backends:
+              - {{url: "fake://b:1", speed: 9}}
+          - id: rest
+            valves: []
+            failover: false
+        """
+    )
+
+    result = fake.run("check", "-c", file, WSGW_ROUTES__0__FAILOVER__STABLE="3s")
+    again = fake.run("check", "-c", fake.config(result.stdout))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    printed = yaml.safe_load(result.stdout)
+    assert yaml.safe_load(again.stdout) == printed
+    Draft202012Validator(json.loads(fake.run("schema").stdout)).validate(printed)
+    own, rest = printed["routes"]
+    assert (own["paths"], own["hosts"], own["headers"]) == (
+        ["/own/**", "/x"],
+        [],
+        {"X-Tenant": "blue"},
+    )
+    assert (own["policy"], own["backends"][0]["speed"]) == ("least-connections", 9)
+    assert own["valves"] == printed["valves"]
+    assert own["failover"] == {**printed["failover"], "backoff": "90ms", "stable": "3s"}
+    assert rest["valves"] == rest["gates"] == []
+    assert (rest["failover"]["enabled"], rest["failover"]["hold"]) == (False, "1m")
+    assert not {"ping-timeout", "dial-spacing"} & rest["failover"].keys()
+    assert not {"backends", "policy"} & rest.keys()
+    of_own = result.stdout.partition("- id: own")[2].partition("- id: rest")[0].splitlines()
+    sources = {line.partition("  # ")[0].strip(): line.partition("  # ")[2] for line in of_own}
+    assert sources["policy: least-connections"] == f"{file}:1"
+    assert sources["speed: 9"] == f"{file}:11"
+    assert sources["hold: 1m"] == sources["ping-timeout: 7s"] == f"{file}:2"
+    assert sources["backoff: 90ms"] == f"{file}:9"
+    assert sources["stable: 3s"] == "WSGW_ROUTES__0__FAILOVER__STABLE"
+    assert sources["max-backoff: 1s"] == "default"
+    assert sources[f"password-file: {fake.folder / 'secret'}"] == f"{file}:4"
+
+
+def test_check_shows_the_file_of_a_secret_instead_of_a_mask(fake: Shop) -> None:
+    secret = fake.folder / "secret"
+    secret.write_text("hush\n")
+    file = fake.config(f"upstream: {{backends: [{{url: 'fake://a:1', api-key-file: '{secret}'}}]}}")
+
+    result = fake.run("check", "-c", file)
+
+    assert sources_in(result)[f"api-key-file: {secret}"] == f"{file}:1"
+    assert "hush" not in result.stdout
+
+
+def test_check_tells_of_keys_without_effect_where_they_are_given(fake: Shop) -> None:
+    file = fake.config("server: {write-buffer-size: 4096}\n")
+
+    result = fake.run("check", "-c", file, BE_URLS="fake://a:1", FE_WRITE_TIMEOUT="3s")
+
+    assert result.returncode == 0
+    assert "write-buffer-size: 4KiB" in result.stdout
+    assert "read-buffer-size" not in result.stdout
+    first, second = sorted(result.stderr.splitlines())
+    assert first.startswith(f"wsgw: {file}:1: server.write-buffer-size: accepted for wsbalancer's")
+    assert second.startswith("wsgw: FE_WRITE_TIMEOUT: server.frontend.write-timeout: accepted for")
+
+
+def test_check_probes_the_backends_when_it_is_asked_to(fake: Shop) -> None:
+    file = fake.config(
+        """
+        upstream:
+          backends:
+            - {url: "fake://a:1", id: good}
+            - {url: "fake://u:pw@b:1", id: refusing, at-probe: refuse}
+            - {url: "fake://c:1", id: silent, at-probe: hang}
+            - {url: "fake://d:1", id: closed, at-open: refuse}
+            - {url: "fake://e:1", id: faulty, at-open: fail}
+        failover: {dial-timeout: 100ms}
+        """
+    )
+
+    unasked = fake.run("check", "-c", file)
+    result = fake.run("check", "-c", file, "--connect")
+
+    assert (unasked.returncode, unasked.stderr) == (0, "")
+    assert result.returncode == 1
+    assert result.stdout == unasked.stdout
+    told = [line for line in result.stderr.splitlines() if line.startswith("wsgw: ")]
+    assert told == [
+        "wsgw: backend good can be reached",
+        "wsgw: backend refusing cannot be reached: no pigeon at fake://u:***@b:1",
+        "wsgw: backend silent cannot be reached: no answer within 0.1 s",
+        "wsgw: backend closed cannot be reached: speed: too fast; speed: too slow",
+        "wsgw: backend faulty cannot be reached: fault in its plugin: LookupError: out of pigeons",
+    ]
+    assert result.stderr.count("closing") == 5
+
+
+def test_check_probes_the_backends_of_routes_too(fake: Shop) -> None:
+    file = fake.config(
+        """
+        routes:
+          - {id: a, paths: /a, backends: [{url: "fake://a:1"}]}
+          - {id: b, backends: [{url: "fake://b:1", at-probe: hang}], failover: {dial-timeout: 90ms}}
+        """
+    )
+
+    result = fake.run("check", "-c", file, "--connect")
+
+    assert result.returncode == 1
+    assert "wsgw: backend a-1 can be reached" in result.stderr
+    assert "wsgw: backend b-1 cannot be reached: no answer within 0.09 s" in result.stderr
+
+
+def test_check_succeeds_when_all_backends_can_be_reached(fake: Shop) -> None:
+    result = fake.run("check", "--connect", BE_URLS="fake://a:1")
+
+    assert result.returncode == 0
+    assert "wsgw: backend a-1 can be reached" in result.stderr
+
+
+def test_problems_of_file_variables_plugins_and_their_options_are_told_at_once(fake: Shop) -> None:
+    file = fake.config(
+        """\
+        failovr: {}
+        upstream:
+          backends:
+            - {url: "fake://a:1", sped: 3}
+            - {url: "absent://a:2"}
+            - {id: "!", url: "fake://a:3", speed: fast}
+        """
+    )
+
+    result = fake.run("check", "-c", file, FE_ADDR="nowhere")
+
+    told = [line.removeprefix("wsgw: ").partition(": ")[0] for line in result.stderr.splitlines()]
+    assert result.returncode == 2
+    assert sorted(told) == sorted([f"{file}:{n}" for n in (1, 4, 5, 6)] + ["FE_ADDR"])
+
+
+def test_check_masks_secrets(fake: Shop) -> None:
+    file = fake.config(
+        """
+        upstream:
+          backends:
+            - {url: "fake://joe:hush1@a:1/x?token=hush2&y=1", api-key: hush3}
+        """
+    )
+
+    result = fake.run("check", "-c", file)
+
+    [backend] = yaml.safe_load(result.stdout)["upstream"]["backends"]
+    assert backend["url"] == "fake://joe:***@a:1/x?token=***&y=1"
+    assert "hush" not in result.stdout + result.stderr
+
+
+def test_check_tells_every_problem_in_a_line_of_its_own(fake: Shop) -> None:
+    file = fake.config(
+        """\
+        upstream:
+          backends:
+            - url: fake://a:1
+              sped: 3
+            - url: fake://b:1
+              speed: fast
+        """
+    )
+
+    result = fake.run("check", "-c", file)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        f"wsgw: {file}:4: upstream.backends[0].sped: unknown key 'sped'; did you mean 'speed'?",
+        f"wsgw: {file}:6: upstream.backends[1].speed: found 'fast', allowed: a whole number",
+    ]
+
+
+@pytest.mark.parametrize("option", ["-c", "-config", "--config", "-config=", "--config="])
+def test_the_file_is_named_in_each_programs_way(fake: Shop, option: str) -> None:
+    file = fake.config("upstream: {backends: [{url: 'fake://a:1', id: here}]}")
+
+    result = fake.run("check", *([option + file] if option.endswith("=") else [option, file]))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "id: here" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_tls_files_that_cannot_be_used_are_told_with_key_and_file(
+    shop: Shop, tls_files: TlsFiles, command: str
+) -> None:
+    backend = {"url": "wss://backend.example", "tls": {"ca": "/no/such.pem"}}
+    tls = {"certificate": str(tls_files.authority)}
+    server = {"frontend": {"address": "127.0.0.1:0", "tls": tls}}
+    file = shop.config(yaml.safe_dump({"server": server, "upstream": {"backends": [backend]}}))
+
+    done = shop.run(command, "-c", file)
+
+    assert done.returncode == 2
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"wsgw: {file}:")
+    assert f"server.frontend.tls.certificate: {tls_files.authority}: there is no PEM" in first
+    assert second.startswith(f"wsgw: {file}:")
+    assert "upstream.backends[0].tls.ca: /no/such.pem: cannot be" in second

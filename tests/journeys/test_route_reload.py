@@ -1,0 +1,260 @@
+"""Routes come, change and go while their clients are connected."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from wsgw_core.api import ConfigurationError
+from wsgw_core.components import resolve_components
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.plugin_loader import load_plugins
+from wsgw_core.relay.session_state import State
+
+from .admin_operator import NO_ACTION, SUCCESS
+from .conftest import StartAdmin, StartBackend, StartGateway
+from .eventually import until
+from .routed import QUICK, WITHOUT_FAILOVER, echo_once, own, shared, status
+from .running_gateway import RunningGateway
+from .scripted_backend import ScriptedBackend
+
+
+async def reload(gateway: RunningGateway, **sections: Any) -> None:
+    data = {"server": {"frontend": {"address": "127.0.0.1:0"}}, "drain": QUICK, **sections}
+    config = GatewayConfig.model_validate(data)
+    await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+
+
+class TestReload:
+    async def test_routes_come_change_and_go_while_clients_are_connected(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+    ) -> None:
+        top = {"backends": [{"url": blue.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, drain=QUICK)
+        async with connect(gateway.url + "/old") as old:
+            served = await blue.connection()
+
+            routes = [own("own", green), shared("a", failover=WITHOUT_FAILOVER)]
+            await reload(gateway, upstream=top, routes=routes)
+            await echo_once(old, served)
+            assert await status(gateway, "/old") == 404
+            async with connect(gateway.url + "/own/1") as client, connect(gateway.url + "/a") as a:
+                mine, theirs = await green.connection(), await blue.connection()
+
+                changed = {**routes[0], "paths": ["/other"]}
+                await reload(gateway, upstream=top, routes=[changed, {"id": "rest"}])
+                assert {session.route for session in gateway.gateway.sessions} == {"", "own", "a"}
+                async with connect(gateway.url + "/other"):
+                    await green.connection()
+                async with connect(gateway.url + "/own/1"):
+                    await blue.connection()
+
+                await reload(gateway, upstream=top)
+                async with connect(gateway.url + "/other"):
+                    await blue.connection()
+                await echo_once(client, mine)
+                await echo_once(a, theirs)
+                await echo_once(old, served)
+        assert gateway.count("failovers") == gateway.count("moves") == 0
+
+    async def test_nothing_is_counted_any_more_for_a_route_that_is_gone(
+        self, start_gateway: StartGateway, blue: ScriptedBackend
+    ) -> None:
+        gateway = await start_gateway(blue, routes=[shared("a"), shared("b")])
+        for target in ("/a", "/b", "/b"):
+            async with connect(gateway.url + target):
+                pass
+        counted = gateway.gateway.counters.route_handshakes
+        assert counted == {"a": 1, "b": 2}
+
+        await reload(gateway, upstream={"backends": [{"url": blue.url}]}, routes=[shared("b")])
+
+        assert counted == {"b": 2}
+
+    async def test_sessions_of_a_route_that_is_gone_stay_with_their_backend_to_the_end(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+    ) -> None:
+        top = {"backends": [{"url": blue.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, routes=[own("own", green), {"id": "rest"}])
+        client = await connect(gateway.url + "/own/1")
+        served = await green.connection()
+
+        await reload(gateway, upstream=top)
+        assert [each.id for each in gateway.gateway.steering.backends] == ["top"]
+        async with connect(gateway.url + "/own/1"):
+            await blue.connection()
+        await asyncio.sleep(0.2)  # more than a session needs to move
+        await echo_once(client, served)
+
+        await client.close()
+        await served.wait_closed()
+        assert gateway.count("moves") == 0
+
+    async def test_and_come_back_to_it_when_it_was_down(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+    ) -> None:
+        top = {"backends": [{"url": blue.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, routes=[own("own", green), {"id": "rest"}])
+        async with connect(gateway.url + "/own/1") as client:
+            await green.connection()
+            await reload(gateway, upstream=top)
+            await green.down()
+            await client.send("kept")
+            await green.up()
+            assert await (await green.connection()).recv() == "kept"
+        assert blue.accepted == 0
+
+    async def test_a_route_of_another_name_takes_nothing_from_sessions_of_before(
+        self,
+        start_gateway: StartGateway,
+        start_admin: StartAdmin,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        top = {"backends": [{"url": green.url, "id": "top"}]}
+        moving = {"id": "moving", "url": blue.url}
+        gateway = await start_gateway(upstream=top, routes=[own("old", moving), {"id": "rest"}])
+        operator = await start_admin(gateway)
+        async with connect(gateway.url + "/old/1") as client:
+            served = await blue.connection()
+            await reload(gateway, upstream=top, routes=[own("new", moving), {"id": "rest"}])
+            for action in ("failover", "drain", "delete"):
+                answer = await operator.post(f"/backend/{action}/moving")
+                assert answer == (NO_ACTION if action == "failover" else SUCCESS)
+                await echo_once(client, served)
+        assert gateway.count("failovers") == gateway.count("moves") == 0
+
+    async def test_a_group_that_goes_while_its_sessions_move_keeps_them(
+        self, start_gateway: StartGateway, start_backend: StartBackend
+    ) -> None:
+        one, two, top = [await start_backend() for _ in range(3)]
+        upstream = {"backends": [{"url": top.url, "id": "top"}]}
+        left = {"id": "own-1", "url": two.url}
+        rest = {"id": "rest"}
+        gateway = await start_gateway(
+            upstream=upstream, routes=[own("own", one, two), rest], drain=QUICK
+        )
+        async with connect(gateway.url + "/own/1") as client:
+            served = await one.connection()
+            await reload(gateway, upstream=upstream, routes=[own("own", left), rest])
+            [session] = gateway.gateway.sessions
+            await until(lambda: session.state is State.SETTLING)
+
+            await reload(gateway, upstream=upstream)
+
+            await served.wait_closed()
+            await echo_once(client, await two.connection())
+
+    async def test_a_client_whose_backend_is_dialled_meanwhile_is_served(
+        self, start_gateway: StartGateway, start_backend: StartBackend, green: ScriptedBackend
+    ) -> None:
+        dialled, answer = asyncio.Event(), asyncio.Event()
+
+        async def hesitate(_connection: Any, _request: Any) -> None:
+            dialled.set()
+            await answer.wait()
+
+        blue = await start_backend(process_request=hesitate)
+        top = {"backends": [{"url": green.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, routes=[own("own", blue), {"id": "rest"}])
+        dial = asyncio.ensure_future(connect(gateway.url + "/own/1"))
+        await dialled.wait()
+
+        await reload(gateway, upstream=top)
+
+        answer.set()
+        async with await dial as client:
+            await echo_once(client, await blue.connection())
+
+    async def test_a_backend_that_is_gone_from_a_group_is_drained_within_it(
+        self, start_gateway: StartGateway, start_backend: StartBackend
+    ) -> None:
+        one, two, top = [await start_backend() for _ in range(3)]
+        upstream = {"backends": [{"url": top.url, "id": "top"}]}
+        gateway = await start_gateway(
+            upstream=upstream, routes=[own("own", one, two), {"id": "rest"}], drain=QUICK
+        )
+        async with connect(gateway.url + "/own/1") as client:
+            await one.connection()
+            left = {"id": "own-1", "url": two.url}
+
+            await reload(gateway, upstream=upstream, routes=[own("own", left), {"id": "rest"}])
+
+            await echo_once(client, await two.connection())
+        assert top.accepted == 0
+
+    async def test_a_backend_that_moves_to_another_group_leaves_its_sessions_to_the_others(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+    ) -> None:
+        moving, staying = {"id": "m", "url": blue.url}, {"id": "s", "url": green.url}
+        upstream = {"backends": [moving, staying]}
+        gateway = await start_gateway(upstream=upstream, drain=QUICK)
+        async with connect(gateway.url + "/") as client:
+            await blue.connection()
+
+            await reload(
+                gateway, upstream={"backends": [staying]}, routes=[own("own", moving), {"id": "r"}]
+            )
+
+            await echo_once(client, await green.connection())
+            async with connect(gateway.url + "/own"):
+                await blue.connection()
+        assert gateway.count("moves") == 1
+
+    async def test_what_an_operator_has_added_to_a_group_goes_with_it(
+        self,
+        start_gateway: StartGateway,
+        start_admin: StartAdmin,
+        blue: ScriptedBackend,
+        green: ScriptedBackend,
+    ) -> None:
+        top = {"backends": [{"url": blue.url, "id": "top"}]}
+        gateway = await start_gateway(upstream=top, routes=[own("own", green), {"id": "rest"}])
+        operator = await start_admin(gateway)
+        added = {"url": "ws://127.0.0.1:1", "id": "added", "route": "own"}
+        assert await operator.post("/backend/add", data=json.dumps(added)) == SUCCESS
+
+        await reload(gateway, upstream=top)
+
+        assert [each.id for each in gateway.gateway.steering.backends] == ["top"]
+
+    async def test_failover_policy_valves_and_bounds_hold_for_new_sessions(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend
+    ) -> None:
+        routes = [own("own", blue, green)]
+        gateway = await start_gateway(routes=routes, upstream={})
+        async with connect(gateway.url + "/own/old") as old:
+            await blue.connection()
+            await reload(
+                gateway,
+                routes=[{**routes[0], "policy": "least-connections", "failover": WITHOUT_FAILOVER}],
+            )
+            async with connect(gateway.url + "/own/new") as new:
+                served = await green.connection()
+                await blue.down()
+                await echo_once(old, await green.connection())
+                served.transport.abort()
+                with pytest.raises(ConnectionClosed):
+                    await new.recv()
+
+    @pytest.mark.parametrize(
+        "routes",
+        [
+            [{"id": "a"}, {"id": "b"}],
+            [{"id": "own", "backends": [{"url": "wss://a:1", "tls": {"ca": "/no/such.pem"}}]}],
+        ],
+    )
+    async def test_what_cannot_be_used_changes_nothing(
+        self, start_gateway: StartGateway, blue: ScriptedBackend, routes: list[dict[str, Any]]
+    ) -> None:
+        gateway = await start_gateway(routes=[own("own", blue)], upstream={})
+        with pytest.raises((ConfigurationError, ValueError)):
+            await reload(gateway, routes=routes)
+        async with connect(gateway.url + "/own"):
+            await blue.connection()
+        assert await status(gateway, "/other") == 404
