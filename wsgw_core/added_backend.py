@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from .api import ConfigurationError
 from .aside import aside
-from .components import BackendComponent, resolve_components
+from .components import BackendComponent, resolve_entries
 from .config.entries import Entries
 from .config.gateway_config import GatewayConfig
 from .config.problems import Origins, validation_problems
@@ -37,16 +37,15 @@ async def resolve_backend(entry: Any, plugins: Plugins) -> BackendComponent:
     data = {"upstream": {"backends": [dict(entry)]}}
     origins = Origins()
     repair_urls(data, origins)
-    problems: list[str] = []
     try:
         config = GatewayConfig.model_validate(data)
         await _load_plugins(config, plugins, origins)
-        components = resolve_components(config, plugins)
-        problems += file_problems(config, components, origins)
+        components, problems = resolve_entries(Entries.of(config), plugins, origins)
+        problems = problems or file_problems(config, components, origins)
     except ValidationError as error:
-        problems += validation_problems(error, GatewayConfig, origins, ())
-    except ConfigurationError as error:
-        problems += error.problems
+        problems = validation_problems(error, GatewayConfig, origins)
+    except ConfigurationError as error:  # there is no plugin
+        problems = list(error.problems)
     if problems:
         raise ConfigurationError([_without_place(problem) for problem in problems])
     return components.backends[0]

@@ -21,6 +21,10 @@ _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LACKS_PORTS = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
+# What is no configuration at all, such as a log file, is wrong in each of its lines.
+_MOST_PROBLEMS = 50
+_LONGEST_PROBLEM = 1000  # characters
+
 
 class GatewayError(Exception):
     """Root of everything that the gateway itself raises."""
@@ -31,16 +35,22 @@ class ConfigurationError(GatewayError):
 
     Args:
         problems: one line for each fault, with the key path and what is allowed there. What cannot
-            be printed, as may stand in the name of a variable, is escaped.
+            be printed, as may stand in the name of a variable, is escaped. Of more than 50, the
+            first are kept and the others counted; of one that is too long, the first 1000
+            characters are.
     """
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         problems = (problems,) if isinstance(problems, str) else problems
-        self.problems = tuple(map(_one_line, problems))
+        self.problems = tuple(map(_one_line, problems[:_MOST_PROBLEMS]))
+        if (others := len(problems) - _MOST_PROBLEMS) > 0:
+            self.problems += (f"and {others} more problem{'' if others == 1 else 's'}",)
         super().__init__("\n".join(self.problems))
 
 
 def _one_line(problem: str) -> str:
+    if len(problem) > _LONGEST_PROBLEM:
+        problem = f"{problem[:_LONGEST_PROBLEM]} ..."
     if problem.isprintable():
         return problem
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in problem)

@@ -209,6 +209,8 @@ def tls_error_text(error: Exception) -> str:
 
 def _read(key: str, file: str, marker: bytes = b"", what: str = "") -> bytes:
     try:
+        if Path(file).is_fifo():
+            raise ValueError("a pipe, and it is read more than once")  # noqa: TRY301 - as below
         with Path(file).open("rb") as stream:
             content = stream.read(_MAX_FILE)
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ How they are filled, in this order:
 
 loading     all that the command does before it starts
 sources     reads the file and the variables, and merges them
+bounded_file   reads no more of a file than makes sense
 yaml_file, toml_file   a file's values, and their lines
 variables, wsbalancer, wsbalancer_variables   values from the environment
 layers      one source over the other

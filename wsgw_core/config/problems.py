@@ -17,8 +17,10 @@ from .names import PATTERNS_IN_WORDS
 
 KeyPath = tuple[str | int, ...]
 
+_LONGEST = 60  # characters that are shown; no known key has as many
+
 _shorten = reprlib.Repr()
-_shorten.maxstring = _shorten.maxother = 60
+_shorten.maxstring = _shorten.maxother = _LONGEST
 _shorten.maxlevel = 2
 
 _PLAIN_KEY = re.compile(r"[\w-]+\Z")
@@ -116,8 +118,8 @@ def key_path_text(path: KeyPath) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif not _PLAIN_KEY.match(part):
-            text += f"[{_shorten.repr(part)}]"
+        elif len(part) > _LONGEST or not _PLAIN_KEY.match(part):
+            text += f"[{found_text(part)}]"
         else:
             text += f".{part}" if text else part
     return text
@@ -135,7 +137,7 @@ def unknown_key_text(key: str, known: Mapping[str, str]) -> str:
         key: what was found.
         known: the keys allowed there, as `known_keys` gives them.
     """
-    near = get_close_matches(key.lower().replace("_", "-"), list(known), n=1)
+    near = get_close_matches(key[:_LONGEST].lower().replace("_", "-"), list(known), n=1)
     if near:
         return f"unknown key {found_text(key)}; did you mean {near[0]!r}?"
     if known:

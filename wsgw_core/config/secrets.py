@@ -6,13 +6,14 @@ own reads the file itself.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
+from ..api.options import size_text
 from ..masking import is_secret_key
+from .bounded_file import read_bytes
 from .problems import KeyPath, Origins, found_text, item_type, known_keys, model_in
 
 _SUFFIX = "-file"
@@ -88,8 +89,7 @@ def _read(file: Any) -> str:
     if not isinstance(file, str) or not file:
         raise ValueError(f"found {found_text(file)}, allowed: the name of a file")
     try:
-        with Path(file).open("rb") as stream:
-            raw = stream.read(_MAX_SECRET + 1)
+        raw = read_bytes(file, _MAX_SECRET)
         text = raw.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ValueError(f"{file}: not UTF-8 text") from None
@@ -97,7 +97,7 @@ def _read(file: Any) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(f"{file}: cannot be read: {reason}") from error
     if len(raw) > _MAX_SECRET:
-        raise ValueError(f"{file}: larger than {_MAX_SECRET} bytes")
+        raise ValueError(f"{file}: larger than {size_text(_MAX_SECRET)}")
     if not text:
         raise ValueError(f"{file}: is empty")
     return text

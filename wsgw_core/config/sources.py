@@ -15,6 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..api import ConfigurationError
+from ..api.options import size_text
+from .bounded_file import read_bytes
 from .gateway_config import GatewayConfig
 from .layers import Layers, layer_from_data
 from .problems import KeyPath, Origins, found_text, validation_errors
@@ -28,7 +30,7 @@ _log = logging.getLogger("wsgw")
 
 # wsbalancer's README writes `ws:localhost:9090`.
 _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\Z", re.IGNORECASE)
-_MAX_FILE = 4 * 1024 * 1024
+MAX_FILE = 1024 * 1024  # bytes
 _WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
 _NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
 _NO_BACKEND_FOR_ROUTES = (
@@ -101,15 +103,14 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
 def _read_file(file: Path) -> FileContent:
     name = str(file)
     try:
-        with file.open("rb") as stream:
-            raw = stream.read(_MAX_FILE + 1)
+        raw = read_bytes(file, MAX_FILE)
     except FileNotFoundError:
         return FileContent(problems=[f"{name}: there is no such file"])
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return FileContent(problems=[f"{name}: cannot be read: {reason}"])
-    if len(raw) > _MAX_FILE:
-        return FileContent(problems=[f"{name}: larger than {_MAX_FILE} bytes"])
+    if len(raw) > MAX_FILE:
+        return FileContent(problems=[f"{name}: larger than {size_text(MAX_FILE)}"])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

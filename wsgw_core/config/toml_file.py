@@ -6,16 +6,22 @@ too: so the text is cut where the next piece begins that can be parsed by itself
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 from .problems import KeyPath
-from .yaml_file import FileContent
+from .yaml_file import MAX_DEPTH, FileContent
 
 # Characters to parse for it: a value over many lines is tried once for each. What comes behind has
 # no lines.
 _EFFORT = 2_000_000
+
+# Names with dots between them. The parser takes memory with the square of their number.
+_MANY_DOTS = re.compile(
+    rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}"""
+)
 
 
 def read_toml(text: str, name: str) -> FileContent:
@@ -25,11 +31,25 @@ def read_toml(text: str, name: str) -> FileContent:
         text: the file's text.
         name: how the problem names the file.
     """
+    too_deep = FileContent(problems=[f"{name}: not usable: nested more than {MAX_DEPTH} deep"])
+    if _MANY_DOTS.search(text):
+        return too_deep
     try:
         data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return too_deep
+    except ValueError as error:
         return FileContent(problems=[f"{name}: not TOML: {' '.join(str(error).split())}"])
+    if _is_deeper(data, MAX_DEPTH):
+        return too_deep
     return FileContent(data=data, lines=_lines(text))
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 def _lines(text: str) -> dict[KeyPath, int]:
@@ -61,7 +81,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
             return
         try:
             found = tomllib.loads(piece)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if found:  # no comment
             yield number - len(begun) + 1, piece

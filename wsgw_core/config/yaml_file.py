@@ -21,7 +21,7 @@ _NUMBER_BASES = {"0x": 16, "0o": 8}
 
 # What an honest file never reaches, and one with aliases of aliases does after few lines.
 _MAX_NODES = 100_000
-_MAX_DEPTH = 50
+MAX_DEPTH = 50
 
 # For what the parser says, where ours is clearer to an operator.
 _CLEARER = {
@@ -120,9 +120,9 @@ class _Reader:
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self._nodes += 1
         # A node that refers to itself is endless and ends up here too.
-        if self._nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
+        if self._nodes > _MAX_NODES or len(path) > MAX_DEPTH:
             raise _TooLarge(
-                f"not usable: nested more than {_MAX_DEPTH} deep or more than {_MAX_NODES} values"
+                f"not usable: nested more than {MAX_DEPTH} deep or more than {_MAX_NODES} values"
             )
         self._content.lines.setdefault(path, _line(node))
         if isinstance(node, yaml.MappingNode):
@@ -149,7 +149,7 @@ class _Reader:
                 self._problem(line, f"found {found_text(shown)} as key, allowed: text")
                 continue
             if key in own:
-                self._problem(line, f"key {key!r} stands in line {own[key]} already")
+                self._problem(line, f"key {found_text(key)} stands in line {own[key]} already")
                 continue
             own[key] = line
             self._content.lines[*path, key] = line

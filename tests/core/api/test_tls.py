@@ -38,6 +38,10 @@ class Files:
         file.write_bytes(content)
         return str(file)
 
+    def pipe(self) -> str:
+        os.mkfifo(file := self.folder / "pipe")
+        return str(file)
+
     @property
     def ca(self) -> str:
         return self.put("ca.pem", AUTHORITY.cert_pem.bytes())
@@ -137,6 +141,7 @@ class TestFiles:
         [
             (lambda f: {"ca": str(f.folder / "none")}, "ca", "none: cannot be read: no such file"),
             (lambda f: {"ca": str(f.folder)}, "ca", "is a directory"),
+            (lambda f: {"ca": f.pipe()}, "ca", "pipe: cannot be read: a pipe"),
             (lambda _: {"ca": "a\0b"}, "ca", "cannot be read: embedded null"),
             (lambda f: {"ca": f.put("empty", b"")}, "ca", "no PEM certificate in it"),
             (

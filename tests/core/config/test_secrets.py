@@ -78,7 +78,7 @@ def test_what_is_no_data_for_the_model_is_left_to_it() -> None:
         (b"", "secret: is empty"),
         (b"\n", "secret: is empty"),
         (b"\xff", "secret: not UTF-8 text"),
-        (b"x" * 70_000, "secret: larger than 65536 bytes"),
+        (b"x" * 70_000, "secret: larger than 64KiB"),
         (None, "secret: cannot be read: No such file or directory"),
     ],
 )

@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_understood_is_one_problem(
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("a = [1,\n= 2", "wsgw.toml: not TOML: "), ("a = " + "[" * 5000, "wsgw.toml: not TOML: ")],
+    [("a = [1,\n= 2", "wsgw.toml: not TOML: "), ("a = " + "[" * 5000, "wsgw.toml: not usable: ")],
 )
 def test_broken_toml_is_one_problem(write: Write, content: str, expected: str) -> None:
     [problem] = problems_of(write(content, "wsgw.toml"))
@@ -202,7 +202,7 @@ def test_an_unreadable_file_is_told(write: Write, monkeypatch: pytest.MonkeyPatc
 
     file = write(BACKEND)
     # Who runs the tests may be allowed to read every file.
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
 
     assert problems_of(file) == ["wsgw.yaml: cannot be read: Permission denied"]
 
