@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from weakref import WeakValueDictionary
 
 from .api import (
     BackendContext,
@@ -48,7 +49,8 @@ class SessionSettings:
         logger: logging.Logger,
     ) -> None:
         self._pool = pool
-        self._dial_gates: dict[str, DialGates] = {}  # by the backends' group
+        # By the backends' group; those of one that is gone as long as a session of it is there.
+        self._dial_gates: WeakValueDictionary[str, DialGates] = WeakValueDictionary()
         self._suspect_turns = SuspectTurns()
         self._table = table
         self._read_batch = read_batch
@@ -63,12 +65,10 @@ class SessionSettings:
 
     def apply(self, config: GatewayConfig) -> None:
         """Bound the dials of all sessions as another configuration says."""
-        groups = config.groups
-        self._dial_gates = {
-            group: gates for group, gates in self._dial_gates.items() if group in groups
-        }
-        for group, gates in self._dial_gates.items():
-            gates.change(groups[group].max_concurrent_dials, groups[group].dial_spacing)
+        for group, failover in config.groups.items():
+            gates = self._dial_gates.get(group)
+            if gates is not None:
+                gates.change(failover.max_concurrent_dials, failover.dial_spacing)
 
     def backend_context(self, component: BackendComponent, config: GatewayConfig) -> BackendContext:
         """Return what the plugin of a backend is given."""
@@ -143,10 +143,11 @@ class SessionSettings:
         )
 
     def _gates_of(self, group: str, failover: FailoverOptions) -> DialGates:
-        if group not in self._dial_gates:
+        gates = self._dial_gates.get(group)
+        if gates is None:
             gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
             self._dial_gates[group] = gates
-        return self._dial_gates[group]
+        return gates
 
 
 def _made(

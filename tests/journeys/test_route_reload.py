@@ -171,6 +171,31 @@ class TestReload:
         async with await dial as client:
             await echo_once(client, await blue.connection())
 
+    async def test_dials_that_wait_are_counted_and_bounded_when_their_group_is_gone(
+        self, start_gateway: StartGateway, start_backend: StartBackend, green: ScriptedBackend
+    ) -> None:
+        answer = asyncio.Event()
+
+        async def hesitate(_connection: Any, _request: Any) -> None:
+            await answer.wait()
+
+        slow = await start_backend(process_request=hesitate)
+        top = {"backends": [{"url": green.url, "id": "top"}]}
+        one_at_a_time = own("own", slow, failover={"max-concurrent-dials": 1})
+        gateway = await start_gateway(upstream=top, routes=[one_at_a_time, {"id": "rest"}])
+        dials = [asyncio.ensure_future(connect(gateway.url + "/own")) for _ in range(3)]
+        await until(lambda: gateway.gateway.waiting_dials == 2)
+
+        await reload(gateway, upstream=top, routes=[{"id": "rest"}])
+
+        assert gateway.gateway.waiting_dials == 2
+        assert b"wsgw_waiting_dials 2.0" in await gateway.gateway.exposition.text()
+        answer.set()
+        for client in await asyncio.gather(*dials):
+            await client.close()
+        assert gateway.gateway.waiting_dials == 0
+        assert (slow.accepted, green.accepted) == (3, 0)
+
     async def test_a_backend_that_is_gone_from_a_group_is_drained_within_it(
         self, start_gateway: StartGateway, start_backend: StartBackend
     ) -> None:
