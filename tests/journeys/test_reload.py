@@ -108,6 +108,26 @@ async def test_a_changed_backend_serves_new_clients_in_its_new_way(
         assert await served.recv() == "still here"
 
 
+async def test_sessions_that_a_changed_backend_has_from_before_weigh_when_new_ones_are_shared_out(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    upstream = {"policy": "least-connections", "backends": [{"url": blue.url}]}
+    gateway = await start_gateway(upstream=upstream)
+    async with AsyncExitStack() as clients:
+        for _ in range(3):
+            await clients.enter_async_context(connect(gateway.url))
+            await blue.connection()
+
+        changed = [{"url": blue.url, "ping-time": "7s"}, {"url": green.url}]
+        await gateway.reload({"upstream": {**upstream, "backends": changed}, "drain": QUICK})
+
+        for _ in range(3):
+            await clients.enter_async_context(connect(gateway.url))
+            await green.connection()
+    assert (blue.accepted, green.accepted) == (3, 3)
+
+
 async def test_a_changed_backend_stays_out_of_service(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

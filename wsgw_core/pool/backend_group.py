@@ -18,8 +18,8 @@ class BackendGroup:
 
     round-robin         the next one is that whose last turn is longest ago, so that those that are
                         left share fairly whatever is disabled or has failed
-    least-connections   the one with the fewest connections, dials under way included; of equal
-                        ones, as above
+    least-connections   the one with the fewest connections, dials under way included, and those of
+                        before a reload that its address still has; of equal ones, as above
 
     Args:
         pool: the backends of all groups.
@@ -72,12 +72,13 @@ class BackendGroup:
             for each in self._pool.of_group(self._name)
             if each.enabled and each.breaker.allows(now) and each not in without
         ]
+        loads = self._pool.loads(offered) if self._by_load else dict.fromkeys(offered, 0)
         offered.sort(
             key=lambda each: (
                 not each.healthy,
                 each is last,
                 each.priority,
-                each.active + each.dialling if self._by_load else 0,
+                loads[each],
                 each.last_turn,
             )
         )

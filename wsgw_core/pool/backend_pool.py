@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import count
 
@@ -36,9 +37,11 @@ class PooledBackend:
         logger: told when the breaker trips and closes.
         group: the name of the backends that it can stand in for.
         priority: those of a higher number are for when none of a lower one can be had.
+        address: where it is; the same as that of another one where both stand for one server. By
+            default its id.
 
     Attributes:
-        id, backend, breaker, group, priority: see above.
+        id, backend, breaker, group, priority, address: see above.
         enabled: whether new connections may be made to it.
         healthy: what the last health checks have found.
         removed: nobody gets it any more.
@@ -58,6 +61,7 @@ class PooledBackend:
         "_removed",
         "_was_usable",
         "active",
+        "address",
         "backend",
         "breaker",
         "dialling",
@@ -84,8 +88,10 @@ class PooledBackend:
         *,
         group: str = "",
         priority: int = 1,
+        address: str | None = None,
     ) -> None:
         self.id = backend_id
+        self.address = backend_id if address is None else address
         self.backend = backend
         self.breaker = Breaker(breaker_threshold)
         self.group = group
@@ -123,6 +129,11 @@ class PooledBackend:
             self._was_usable = not self._was_usable
             if self.on_change is not None:
                 self.on_change(self)
+
+    @property
+    def load(self) -> int:
+        """Its connections, dials under way included."""
+        return self.active + self.dialling
 
     def connected(self) -> None:
         """Count a connection."""
@@ -192,6 +203,19 @@ class BackendPool:
     def staying(self) -> tuple[PooledBackend, ...]:
         """Those of groups that are gone; see `remove`."""
         return tuple(each for each in self._leaving if not each.removed)
+
+    def loads(self, backends: Iterable[PooledBackend]) -> dict[PooledBackend, int]:
+        """Return the load of each, with what those of its address still have that are leaving.
+
+        A reload that changes a backend leaves its sessions where they are.
+        """
+        leaving: Counter[str] = Counter()
+        for each in self._leaving:
+            leaving[each.address] += each.load
+        return {
+            each: leaving[each.address] + (0 if each in self._leaving else each.load)
+            for each in backends
+        }
 
     def is_usable(self, group: str) -> bool:
         """Tell whether a group has a backend that takes part as it should."""

@@ -70,6 +70,7 @@ class OpenBackends:
             self._logger,
             group=component.group,
             priority=component.entry.priority,
+            address=component.entry.url,
         )
         try:
             await backend.open()

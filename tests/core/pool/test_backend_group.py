@@ -129,6 +129,41 @@ class TestLeastConnections:
         pool.backends[1].healthy = False
         assert order(pool, last=A, policy="least-connections") == [C, A, B]
 
+    def test_sessions_of_before_a_reload_count_for_the_address_that_has_them(self) -> None:
+        pool = BackendPool()
+        for name in (A, B):
+            pool.add(PooledBackend(name, FakeBackend(name), address=f"ws://{name}:1"))
+        before, busy = pool.backends
+        before.active, busy.active = 3, 2
+        pool.remove(before)
+        renamed = PooledBackend(C, FakeBackend(C), address=before.address)
+        pool.add(renamed)
+        assert order(pool, policy="least-connections") == [B, C]
+        busy.active = 4
+        assert order(pool, policy="least-connections") == [C, B]
+        before.dialling = 2
+        assert order(pool, policy="least-connections") == [B, C]
+        pool.forget(before)
+        assert order(pool, policy="least-connections") == [C, B]
+
+    def test_those_of_a_server_that_the_id_stood_for_do_not_count(self) -> None:
+        pool = pool_of(B)
+        before = PooledBackend(A, FakeBackend(A), address="ws://old:1")
+        pool.add(before)
+        before.active, pool.backends[0].active = 9, 1
+        pool.remove(before)
+        pool.add(PooledBackend(A, FakeBackend(A), address="ws://new:1"))
+        assert order(pool, policy="least-connections") == [A, B]
+
+    def test_those_that_stay_for_a_group_that_is_gone_count_once(self) -> None:
+        pool = pool_of(A, B)
+        one, two = pool.backends
+        one.active, two.active = 1, 2
+        for backend in (one, two):
+            pool.remove(backend, staying=True)
+        assert pool.loads([one, two]) == {one: 1, two: 2}
+        assert order(pool, policy="least-connections") == [A, B]
+
     @given(st.lists(st.integers(0, 20), min_size=1, max_size=5), st.integers(0, 100))
     def test_however_they_begin_they_become_even(self, begin: list[int], new: int) -> None:
         pool = pool_of(*map(str, range(len(begin))))
