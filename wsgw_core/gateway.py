@@ -29,6 +29,7 @@ from .metrics.exposition import Exposition
 from .metrics.loop_delay import LoopDelay
 from .pool.backend_exchange import BackendExchange
 from .pool.backend_pool import BackendPool
+from .pool.deletions import Deletions
 from .pool.discovery import Discoveries, Discovery, system_addresses
 from .pool.health import HealthChecks
 from .pool.open_backends import OpenBackends
@@ -73,6 +74,7 @@ class Gateway:
             self._logger,
         )
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
+        self._deletions = Deletions()
         self._admission: Admission | None = None
         self._tls: ServerTls | None = None
         self._drains = Drains(
@@ -105,6 +107,7 @@ class Gateway:
                     await self._backends.add(component)
             named = [each for each in backends if each.entry.discovered]
             await self._discoveries.start([self._discovery(each) for each in named])
+            self._deletions.follow(backends)
             opener = SessionOpener(self._settings.routes(config, self._components), self.counters)
             self._opener = opener
             self._admission = make_admission(config, self.counters, clock, self._logger)
@@ -162,6 +165,7 @@ class Gateway:
             raise
         # Nothing can fail from here on, and nobody comes between.
         exchange.carry_out(self._drains.begin, config.groups)
+        self._deletions.follow(components.all_backends)
         opener.serve_by(routes)
         self._settings.apply(config)
         settings = self._handshake_settings(config, opener, admission)
@@ -256,6 +260,7 @@ class Gateway:
             self.sessions,
             [SteeredFrontend(self._frontend_id(), opener)],
             self._drains,
+            deletions=self._deletions,
             routes=lambda: opener.routes,
             stopping=lambda: not opener.accepting,
         )
@@ -280,6 +285,7 @@ class Gateway:
             exchange.discard()
             why = "its route is gone" if self.ready else "the gateway is stopping"
             raise ConfigurationError(why)
+        self._deletions.lift(component.id)
         exchange.carry_out(self._drains.begin)
 
     def _in_the_way(
@@ -297,7 +303,7 @@ class Gateway:
         new: Sequence[BackendComponent],
         gone: Sequence[BackendComponent],
     ) -> BackendExchange:
-        exchange = BackendExchange(self._backends, self._discoveries, new, gone)
+        exchange = BackendExchange(self._backends, self._discoveries, self._deletions, new, gone)
         await exchange.prepare(
             lambda component: self._settings.backend_context(component, config), self._discovery
         )

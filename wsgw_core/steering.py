@@ -10,6 +10,7 @@ from typing import Any
 from .api import ConfigurationError
 from .components import BackendComponent
 from .pool.backend_pool import PooledBackend
+from .pool.deletions import Deletions
 from .pool.discovery import Discoveries
 from .pool.open_backends import OpenBackends
 from .relay.drain import Drains
@@ -65,6 +66,7 @@ class Steering:
         sessions: all sessions.
         frontends: where clients come in.
         drains: empties backends.
+        deletions: told of what is deleted, so that no reload brings it back.
         routes: returns those of the configuration.
         stopping: tells whether the gateway is about to end.
     """
@@ -79,11 +81,13 @@ class Steering:
         frontends: Iterable[SteeredFrontend],
         drains: Drains,
         *,
+        deletions: Deletions,
         routes: Callable[[], Routes],
         stopping: Callable[[], bool],
     ) -> None:
         self._backends = backends
         self._discoveries = discoveries
+        self._deletions = deletions
         self._open_backend = open_backend
         self._resolve = resolve
         self.sessions = sessions
@@ -144,18 +148,21 @@ class Steering:
         """Offer a backend no more, and have its sessions move to others.
 
         The id of an entry with a name stands for all of its backends, and ends the search for more.
-        Where failover is switched off, the sessions end instead: clients see 1001.
+        Where failover is switched off, the sessions end instead: clients see 1001. A reload brings
+        nothing back of what was removed so; see Deletions, and Discovery for a single address.
 
         Returns:
             False when there is nothing of this id.
         """
         backend = self.find_backend(backend_id)
         if backend is not None:
+            self._deletions.add(backend_id)
             self._remove(backend)
             return True
         discovery = self._discoveries.find(backend_id)
         if discovery is None:
             return False
+        self._deletions.add(backend_id)
         self._discoveries.remove(discovery)
         for backend in discovery.backends:
             self._remove(backend)

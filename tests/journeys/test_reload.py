@@ -108,6 +108,44 @@ async def test_a_changed_backend_serves_new_clients_in_its_new_way(
         assert await served.recv() == "still here"
 
 
+@pytest.mark.parametrize("scheme", ["ws", "dns+ws"])
+async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend, scheme: str
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    port = blue.url.rpartition(":")[2]
+    entry = {"url": f"{scheme}://localhost:{port}", "id": "blue"}
+    gateway = await start_gateway(entry, green)
+    operator = await start_admin(gateway)
+    assert await operator.post("/backend/delete/blue") == {"result": "success"}
+
+    await reload(gateway, {**entry, "pass-headers": ["X-Node"]}, green)
+    await reload(gateway, entry, green, failover={"ping-timeout": "7s"})  # all are opened anew
+
+    assert [each.id for each in gateway.gateway.steering.backends] == [green.id]
+    added = await operator.post("/backend/add", data=json.dumps(entry))
+    assert added == {"result": "success"}
+    await reload(gateway, entry, green)
+    assert len(gateway.gateway.steering.backends) == 2
+
+
+async def test_a_deleted_address_stays_so_when_its_entry_changes(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+    entry = {"url": f"dns+ws://127.0.0.1:{blue.url.rpartition(':')[2]}", "id": "blue"}
+    gateway = await start_gateway(entry, green)
+    operator = await start_admin(gateway)
+    assert await operator.post("/backend/delete/blue-127-0-0-1") == {"result": "success"}
+
+    await reload(gateway, {**entry, "pass-headers": ["X-Node"]}, green)
+
+    for _ in range(2):
+        async with connect(gateway.url):
+            await green.connection()
+    assert blue.accepted == 0
+
+
 async def test_sessions_that_a_changed_backend_has_from_before_weigh_when_new_ones_are_shared_out(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

@@ -9,5 +9,6 @@ breaker           keeps sessions away from a backend that fails again and again
 health            asks backends whether they are there, without a session
 discovery         keeps the backends of a DNS name in step with its addresses
 open_backends     makes, opens and closes backends, at the start and while the gateway runs
+deletions         what operators have deleted of the configuration
 backend_exchange  puts those of a new configuration in the place of others, all or none
 """

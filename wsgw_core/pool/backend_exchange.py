@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from ..api import BackendContext, ConfigurationError
 from ..components import BackendComponent
 from .backend_pool import PooledBackend
+from .deletions import Deletions
 from .discovery import Discoveries, Discovery
 from .open_backends import OpenBackends
 
@@ -17,6 +18,7 @@ class BackendExchange:
     Args:
         backends: opens and closes them.
         discoveries: looks names up.
+        deletions: by operators; nothing of them is offered.
         new: to be offered.
         gone: to be offered no more; those with id and group of a new one are replaced by it.
     """
@@ -25,12 +27,14 @@ class BackendExchange:
         self,
         backends: OpenBackends,
         discoveries: Discoveries,
+        deletions: Deletions,
         new: Sequence[BackendComponent],
         gone: Sequence[BackendComponent],
     ) -> None:
         self._pool = backends.pool
         self._backends = backends
         self._discoveries = discoveries
+        self._deletions = deletions
         self._new = new
         self._gone = gone
         self._prepared: list[PooledBackend] = []
@@ -80,6 +84,9 @@ class BackendExchange:
             for pooled in self._pool.backends
             if not pooled.enabled and pooled not in leaving
         }
+        deleted = {
+            backend_id for discovery in self._gone_discoveries() for backend_id in discovery.deleted
+        }
         if groups is not None:
             self._change_groups(groups, drain)
         for pooled in self._gone_backends():
@@ -89,11 +96,17 @@ class BackendExchange:
         for discovery in self._gone_discoveries():
             self._discoveries.remove(discovery)
         for pooled in self._prepared:
-            pooled.enabled = pooled.id not in disabled
-            self._backends.offer(pooled)
+            if self._deletions.hold(self._backends.component_of(pooled)):
+                self._backends.discard(pooled)
+            else:
+                pooled.enabled = pooled.id not in disabled
+                self._backends.offer(pooled)
         for discovery in self._named:
-            discovery.join(disabled)
-            self._discoveries.add(discovery)
+            if self._deletions.hold(discovery.component):
+                discovery.discard()
+            else:
+                discovery.join(disabled, deleted)
+                self._discoveries.add(discovery)
 
     def discard(self) -> None:
         """Close what was prepared."""

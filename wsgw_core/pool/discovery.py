@@ -115,6 +115,13 @@ class Discovery:
         return frozenset(self._known[each] for each, enabled in self._gone.items() if enabled)
 
     @property
+    def deleted(self) -> frozenset[str]:
+        """The ids of backends that operators have deleted, and whose address is still there."""
+        return frozenset(
+            self._known[address].id for address in self.addresses if self._known[address].removed
+        )
+
+    @property
     def prepared(self) -> tuple[PooledBackend, ...]:
         """Those that are to be offered."""
         return tuple(self._prepared.values())
@@ -144,13 +151,19 @@ class Discovery:
             context = make_context(component)
             self._prepared[address] = await self._backends.prepare(component, context)
 
-    def join(self, disabled: Collection[str] = ()) -> None:
+    def join(self, disabled: Collection[str] = (), deleted: Collection[str] = ()) -> None:
         """Offer what was prepared.
 
         Args:
             disabled: ids of backends that operators have disabled.
+            deleted: of those that they have deleted.
         """
         for address, backend in self._prepared.items():
+            if backend.id in deleted:
+                backend.removed = True
+                self._known[address] = backend  # so that no look adds it
+                self._backends.discard(backend)
+                continue
             if self._backends.has(backend.id):
                 self._wait(address, backend.id)
                 self._backends.discard(backend)

@@ -23,6 +23,7 @@ from wsgw_core.components import BackendComponent
 from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.pool.backend_exchange import BackendExchange
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.deletions import Deletions
 from wsgw_core.pool.discovery import Discoveries, Discovery
 from wsgw_core.pool.open_backends import OpenBackends
 
@@ -86,6 +87,7 @@ class Scene:
         self.pool = BackendPool()
         self.backends = OpenBackends(self.pool, no_context, lambda _group: False, logger)
         self.discoveries = Discoveries(60, logger)
+        self.deletions = Deletions()
         self.addresses: Collection[str] | None = ()  # None: it cannot be resolved
         self.drained: list[str] = []
 
@@ -112,7 +114,7 @@ class Scene:
     async def prepare(
         self, new: list[BackendComponent], gone: list[BackendComponent]
     ) -> BackendExchange:
-        exchange = BackendExchange(self.backends, self.discoveries, new, gone)
+        exchange = BackendExchange(self.backends, self.discoveries, self.deletions, new, gone)
         await exchange.prepare(no_context, self.discovery)
         return exchange
 
@@ -175,6 +177,60 @@ async def test_what_operators_have_disabled_stays_so(make: Any) -> None:
 
     assert not scene.at(disabled).enabled
     assert all(backend.enabled for backend in scene.pool.backends if backend.id != disabled)
+
+
+@pytest.mark.parametrize("make", [plain, named])
+async def test_an_entry_that_operators_have_deleted_stays_so(make: Any) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    old, new = [make("loft"), plain("blue")], [make("loft", "peas"), plain("blue", "peas")]
+    scene.deletions.follow(old)
+    await scene.exchange(plain("blue"), gone=[])
+    scene.deletions.add("loft")
+
+    await scene.exchange(*new, gone=old)
+
+    assert scene.offered == ["blue"]
+    assert list(scene.discoveries) == []
+    await scene.backends.close()
+
+
+async def test_one_that_is_deleted_while_the_new_ones_open_stays_so() -> None:
+    scene = Scene()
+    scene.deletions.follow([plain("blue")])
+    await scene.exchange(plain("blue"), gone=[])
+    exchange = await scene.prepare([plain("blue", "peas")], [plain("blue")])
+    scene.deletions.add("blue")
+    scene.backends.remove(scene.at("blue"))
+
+    exchange.carry_out(scene.drain)
+
+    assert scene.offered == []
+    await scene.backends.close()
+
+
+async def test_an_address_that_operators_have_deleted_stays_so_until_it_has_been_gone() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(named("loft"), gone=[])
+    scene.backends.remove(scene.at("loft-10-0-0-1"))
+
+    for old, new in [("corn", "peas"), ("peas", "rice")]:
+        scene.addresses = None if new == "rice" else ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+        await scene.exchange(named("loft", new), gone=[named("loft", old)])
+        assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3"]
+    [discovery] = scene.discoveries
+    scene.addresses = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    await discovery.look()
+    assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3"]
+
+    scene.addresses = ("10.0.0.2", "10.0.0.3")
+    await discovery.look()
+    scene.addresses = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    await discovery.look()
+
+    assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3", "loft-10-0-0-1"]
+    await scene.backends.close()
 
 
 @pytest.mark.parametrize("make", [plain, named])
