@@ -37,6 +37,7 @@ from .relay.dismissal import dismiss_all
 from .relay.drain import Drains
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
+from .reload_report import ReloadReport
 from .session_settings import SessionSettings
 from .steering import SteeredFrontend, Steering
 from .websocket.close_codes import SERVICE_RESTART
@@ -133,7 +134,7 @@ class Gateway:
             await self._resources.aclose()
             raise
 
-    async def reload(self, config: GatewayConfig, components: Components) -> list[str]:
+    async def reload(self, config: GatewayConfig, components: Components) -> ReloadReport:
         """Go on with another configuration, without closing a client.
 
         New sessions get all of it. Those that are open stay as they are, but the ones of a backend
@@ -141,7 +142,7 @@ class Gateway:
         has returned.
 
         Returns:
-            The keys whose new values take effect at the next start only.
+            What it has changed.
 
         Raises:
             ConfigurationError: something cannot work as configured, or the gateway stops; nothing
@@ -164,6 +165,7 @@ class Gateway:
             exchange.discard()
             raise
         # Nothing can fail from here on, and nobody comes between.
+        before = self._pool.backends
         exchange.carry_out(self._drains.begin, config.groups)
         self._deletions.follow(components.all_backends)
         opener.serve_by(routes)
@@ -174,7 +176,9 @@ class Gateway:
         if tls is not self._tls:
             self._close_tls()
         self._tls, self._config, self._components = tls, config, components
-        return fixed_changes(old, config)
+        return ReloadReport.of(
+            before, self._pool.backends, self._deleted(), fixed_changes(old, config)
+        )
 
     async def stop(self) -> None:
         """Close every client with 1012, spread over `server.drain-time`, and wait for them.
@@ -287,6 +291,11 @@ class Gateway:
             raise ConfigurationError(why)
         self._deletions.lift(component.id)
         exchange.carry_out(self._drains.begin)
+
+    def _deleted(self) -> list[str]:
+        """Return the ids of what the configuration or a name has, and operators have deleted."""
+        entries = [each.id for each in self._components.all_backends if self._deletions.hold(each)]
+        return entries + [each for one in self._discoveries for each in sorted(one.deleted)]
 
     def _in_the_way(
         self, new: Sequence[BackendComponent], gone: Sequence[BackendComponent]

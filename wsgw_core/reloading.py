@@ -17,15 +17,18 @@ from .config.gateway_config import GatewayConfig
 from .config.loading import Configuration
 from .config.references import doubts
 from .log_output import set_up_logging
+from .reload_answer import ReloadAnswer, send_answer
+from .reload_report import ReloadReport
 
 _LOOK_EVERY = 1.0  # seconds between two looks at a watched file
+_NOTHING = "nothing was changed"
 _Look = tuple[int, ...] | None
 
 
 class Reloadable(Protocol):
     """A gateway, as far as this goes."""
 
-    async def reload(self, config: GatewayConfig, components: Components) -> list[str]:
+    async def reload(self, config: GatewayConfig, components: Components) -> ReloadReport:
         """Go on with another configuration; see Gateway."""
         ...
 
@@ -36,15 +39,21 @@ class Reloading:
     Args:
         gateway: goes on with what was loaded.
         load: reads everything; raises ConfigurationError.
-        logger: told of each reload: what was wrong, or that it is done.
+        logger: told of each reload: what was wrong, or what it has changed.
+        answer: called with what came of one that was asked for.
     """
 
     def __init__(
-        self, gateway: Reloadable, load: Callable[[], Configuration], logger: logging.Logger
+        self,
+        gateway: Reloadable,
+        load: Callable[[], Configuration],
+        logger: logging.Logger,
+        answer: Callable[[ReloadAnswer], object] = send_answer,
     ) -> None:
         self._gateway = gateway
         self._load = load
         self._logger = logger
+        self._answer = answer
         self._task: asyncio.Task[None] | None = None
         self._asked = False
         self._lock = asyncio.Lock()
@@ -78,11 +87,8 @@ class Reloading:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def now(self) -> list[str]:
-        """Reload, after one that is under way.
-
-        Returns:
-            The keys whose new values wait for the next start.
+    async def now(self) -> ReloadReport:
+        """Reload, after one that is under way; return what it has changed.
 
         Raises:
             ConfigurationError: it cannot be used; nothing was changed.
@@ -109,25 +115,37 @@ class Reloading:
     async def _run(self) -> None:
         while self._asked:
             self._asked = False
-            try:
-                await self.now()
-            except ConfigurationError as error:
-                for problem in (*error.problems, "nothing was changed"):
-                    self._logger.error("reload: %s", problem)  # noqa: TRY400 - no fault of ours
-            except Exception:
-                self._logger.exception("reload: failed, nothing was changed")
+            answer = await self._attempt()
+            if not self._asked:  # meanwhile: who has asked then waits for the next
+                self._answer(answer)
 
-    async def _reload(self) -> list[str]:
+    async def _attempt(self) -> ReloadAnswer:
+        try:
+            report = await self.now()
+        except ConfigurationError as error:
+            problems = (*error.problems, _NOTHING)
+            for problem in problems:
+                self._logger.error("reload: %s", problem)  # noqa: TRY400 - no fault of ours
+            return ReloadAnswer(done=False, lines=problems)
+        except Exception as error:
+            self._logger.exception("reload: failed, %s", _NOTHING)
+            return ReloadAnswer(done=False, lines=(f"failed: {error!r}", _NOTHING))
+        return ReloadAnswer(done=True, lines=(*map(_waits, report.waiting), report.summary))
+
+    async def _reload(self) -> ReloadReport:
         loaded = await aside(self._load)  # clients must not wait for that
-        waiting = await self._gateway.reload(loaded.config, loaded.components)
+        report = await self._gateway.reload(loaded.config, loaded.components)
         server = loaded.config.server
         set_up_logging(server.logging_level, server.logging_format)
         for doubt in doubts(loaded.config, loaded.components, loaded.origins):
             self._logger.warning("reload: %s", doubt)
-        for key in waiting:
-            self._logger.warning("reload: %s: the new value waits for the next start", key)
-        self._logger.warning("reload: done, %d backends", len(loaded.components.all_backends))
-        return waiting
+        for line in (*map(_waits, report.waiting), report.summary):
+            self._logger.warning("reload: %s", line)
+        return report
+
+
+def _waits(key: str) -> str:
+    return f"{key}: the new value waits for the next start"
 
 
 def _look_at(file: Path) -> _Look:

@@ -16,6 +16,8 @@ from wsgw_core.components import Components
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.loading import Configuration
 from wsgw_core.config.problems import Origins
+from wsgw_core.reload_answer import ReloadAnswer
+from wsgw_core.reload_report import ReloadReport
 from wsgw_core.reloading import Reloading
 
 
@@ -24,17 +26,17 @@ class RecordedGateway:
 
     def __init__(self) -> None:
         self.reloads = 0
-        self.waiting: list[str] = []
+        self.report = ReloadReport()
         self.error: Exception | None = None
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
-    async def reload(self, _config: GatewayConfig, _components: Components) -> list[str]:
+    async def reload(self, _config: GatewayConfig, _components: Components) -> ReloadReport:
         await self.may_go_on.wait()
         if self.error is not None:
             raise self.error
         self.reloads += 1
-        return self.waiting
+        return self.report
 
 
 class Scene:
@@ -44,7 +46,10 @@ class Scene:
         self.gateway = RecordedGateway()
         self.loads = 0
         self.problems: list[str] = []
-        self.reloading = Reloading(self.gateway, self._load, logging.getLogger("test"))
+        self.answers: list[ReloadAnswer] = []
+        self.reloading = Reloading(
+            self.gateway, self._load, logging.getLogger("test"), self.answers.append
+        )
 
     def _load(self) -> Configuration:
         self.loads += 1
@@ -70,15 +75,19 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def test_a_reload_is_told_with_what_waits(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
-    scene.gateway.waiting = ["server.frontend.address"]
+    scene.gateway.report = ReloadReport(
+        added=["red"], changed=["blue"], unchanged=["a", "b"], waiting=["server.frontend.address"]
+    )
 
     await scene.reload()
 
     assert scene.gateway.reloads == 1
-    assert told(caplog) == [
-        "reload: server.frontend.address: the new value waits for the next start",
-        "reload: done, 0 backends",
-    ]
+    lines = (
+        "server.frontend.address: the new value waits for the next start",
+        "done, 4 backends: 1 added (red), 0 removed, 1 changed (blue), 2 unchanged",
+    )
+    assert told(caplog) == [f"reload: {line}" for line in lines]
+    assert scene.answers == [ReloadAnswer(done=True, lines=lines)]
 
 
 async def test_what_is_doubtful_is_told(
@@ -103,6 +112,7 @@ async def test_what_cannot_be_used_changes_nothing_and_is_told(
         "reload: wsgw.yaml:4: limits: wrong",
         "reload: nothing was changed",
     ]
+    assert scene.answers == [ReloadAnswer(False, (*scene.problems, "nothing was changed"))]
     scene.problems = []
     await scene.reload()
     assert scene.gateway.reloads == 1
@@ -118,6 +128,9 @@ async def test_a_gateway_that_cannot_follow_is_told(
     await scene.reload()
 
     assert "nothing was changed" in told(caplog)[-1]
+    assert [(each.done, each.lines[-1]) for each in scene.answers] == [
+        (False, "nothing was changed")
+    ]
     assert all(record.levelno == logging.ERROR for record in caplog.records)
 
 
@@ -135,6 +148,7 @@ async def test_one_at_a_time_and_once_more_when_it_was_asked_meanwhile() -> None
     await scene.reloading.close()
 
     assert scene.loads == 2
+    assert len(scene.answers) == 1  # of the one that has begun after all had asked
 
 
 async def test_a_gateway_that_stops_does_not_wait_for_a_reload() -> None:
@@ -152,9 +166,9 @@ async def test_a_gateway_that_stops_does_not_wait_for_a_reload() -> None:
 
 async def test_who_waits_for_a_reload_is_told_what_came_of_it() -> None:
     scene = Scene()
-    scene.gateway.waiting = ["server.admin"]
+    scene.gateway.report = ReloadReport(waiting=["server.admin"])
 
-    assert await scene.reloading.now() == ["server.admin"]
+    assert await scene.reloading.now() is scene.gateway.report
     scene.problems = ["wsgw.yaml:3: wrong"]
     with pytest.raises(ConfigurationError, match="wrong"):
         await scene.reloading.now()

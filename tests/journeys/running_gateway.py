@@ -11,6 +11,7 @@ from wsgw_core.components import resolve_components
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.gateway import Gateway
 from wsgw_core.plugin_loader import load_plugins
+from wsgw_core.reload_report import ReloadReport
 
 
 class RunningGateway:
@@ -31,7 +32,7 @@ class RunningGateway:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ws://{host}:{self.port}"
 
-    async def reload(self, data: dict[str, Any]) -> list[str]:
+    async def reload(self, data: dict[str, Any]) -> ReloadReport:
         """Go on with another configuration, as a file holds it; see Gateway.reload."""
         config = GatewayConfig.model_validate(data)
         return await self.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))

@@ -21,6 +21,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
+from wsgw_core.reload_report import ReloadReport
 
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
@@ -32,7 +33,7 @@ WSGW = Path(sys.executable).with_name("wsgw")
 QUICK = {"quiet": "50ms"}
 
 
-async def reload(gateway: RunningGateway, *backends: Any, **sections: Any) -> list[str]:
+async def reload(gateway: RunningGateway, *backends: Any, **sections: Any) -> ReloadReport:
     server = {"frontend": {"address": "127.0.0.1:0"}} | sections.pop("server", {})
     entries = [
         {"url": one.url if isinstance(one, ScriptedBackend) else one}
@@ -52,7 +53,10 @@ async def test_a_new_backend_serves_new_clients_and_others_stay_where_they_are(
     async with connect(gateway.url) as first:
         served = await blue.connection()
 
-        assert await reload(gateway, blue, green) == []
+        report = await reload(gateway, blue, green)
+
+        assert (report.added, report.unchanged) == ([green.id], [blue.id])
+        assert report.waiting == []
 
         async with connect(gateway.url), connect(gateway.url):
             await green.connection()
@@ -119,8 +123,11 @@ async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
     operator = await start_admin(gateway)
     assert await operator.post("/backend/delete/blue") == {"result": "success"}
 
-    await reload(gateway, {**entry, "pass-headers": ["X-Node"]}, green)
-    await reload(gateway, entry, green, failover={"ping-timeout": "7s"})  # all are opened anew
+    for failover in ({}, {"ping-timeout": "7s"}):  # other of which has all opened anew
+        changed = {**entry, "pass-headers": ["X-Node", str(len(failover))]}
+        report = await reload(gateway, changed, green, failover=failover)
+        assert report.deleted == ["blue"]
+        assert report.added == []
 
     assert [each.id for each in gateway.gateway.steering.backends] == [green.id]
     added = await operator.post("/backend/add", data=json.dumps(entry))
@@ -138,8 +145,9 @@ async def test_a_deleted_address_stays_so_when_its_entry_changes(
     operator = await start_admin(gateway)
     assert await operator.post("/backend/delete/blue-127-0-0-1") == {"result": "success"}
 
-    await reload(gateway, {**entry, "pass-headers": ["X-Node"]}, green)
+    report = await reload(gateway, {**entry, "pass-headers": ["X-Node"]}, green)
 
+    assert report.deleted == ["blue-127-0-0-1"]
     for _ in range(2):
         async with connect(gateway.url):
             await green.connection()
@@ -306,7 +314,7 @@ async def test_limits_origins_and_headers_hold_for_new_clients(
         limits={"max-message-size": "1KiB", "max-sessions": 7},
     )
 
-    assert told == ["limits.max-sessions"]
+    assert told.waiting == ["limits.max-sessions"]
     with pytest.raises(InvalidStatus, match="403"):
         await connect(gateway.url, origin="https://elsewhere.example")  # type: ignore[arg-type]  # a text of its own type
     async with connect(gateway.url, additional_headers={"X-Secret": "x"}) as client:
@@ -428,18 +436,24 @@ async def test_nor_of_routes_and_their_backends_that_come_and_go(
     assert min(asked) > 0
 
 
-@pytest.fixture
-async def process(tmp_path: Path, start_backend: StartBackend) -> AsyncIterator[ServerProcess]:
-    """A gateway before a first backend, which watches its file."""
+@pytest.fixture(params=[("--watch",)])
+async def process(
+    tmp_path: Path, start_backend: StartBackend, request: pytest.FixtureRequest
+) -> AsyncIterator[ServerProcess]:
+    """A gateway before a first backend, which watches its file unless the test wants none of it."""
     first = await start_backend()
-    write(tmp_path / "wsgw.yaml", first.url)
+    file = tmp_path / "wsgw.yaml"
+    write(file, first.url)
     with ExitStack() as running:
         gateway = running.enter_context(
-            ServerProcess("wsgw_core.cli.main", "run", "--watch", "-c", str(tmp_path / "wsgw.yaml"))
+            ServerProcess("wsgw_core.cli.main", "run", *request.param, "-c", str(file))
         )
         yield await gateway.start()
         gateway.signal(signal.SIGTERM)
         assert await gateway.ended() == 0
+
+
+unwatched = pytest.mark.parametrize("process", [()], indirect=True, ids=["unwatched"])
 
 
 def write(file: Path, *urls: str) -> None:
@@ -466,7 +480,8 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
     file = tmp_path / "wsgw.yaml"
     async with connect(f"ws://127.0.0.1:{process.port}") as client:
         process.signal(signal.SIGHUP)
-        await until(lambda: times_told(process, "reload: done, 1 backends") == 1)
+        done = "reload: done, 1 backend: 0 added, 0 removed, 0 changed, 1 unchanged"
+        await until(lambda: times_told(process, done) == 1)
 
         write(file, backend.url)
         moved = await backend.connection()
@@ -488,12 +503,36 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
         asked = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
             [WSGW, "reload", "-c", other, str(process.pid)], check=False, capture_output=True
         )
-        assert asked.returncode == 0, asked.stderr
         await until(lambda: times_told(process, "there is no such file") == 1)
+        assert asked.returncode == 1
+        if sys.platform == "linux":
+            assert b"there is no such file" in asked.stderr
+            assert b"reload: nothing was changed" in asked.stderr
         await client.send("and here")
         assert await moved.recv() == "and here"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the command hears the answer on Linux only")
+@unwatched
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_the_command_tells_what_has_changed(
+    process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    async with connect(f"ws://127.0.0.1:{process.port}"):
+        write(file, backend.url)
+        command = [str(WSGW), "reload", "-c", str(file), str(process.pid)]
+
+        asked = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: ASYNC221 - nothing else is to be done meanwhile
+
+        assert (asked.returncode, asked.stderr) == (0, "")
+        assert f"reload: done, 1 backend: 1 added ({backend.id}), 1 removed" in asked.stdout
+        await backend.connection()
+        unheard = [*command, "--wait", "0"]
+        assert subprocess.run(unheard, check=False, capture_output=True).returncode == 0  # noqa: ASYNC221 - as above
+
+
+@unwatched
 @pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_an_operator_reloads_by_a_call(
     process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
@@ -505,7 +544,19 @@ async def test_an_operator_reloads_by_a_call(
     async with ClientSession() as operator, connect(f"ws://127.0.0.1:{process.port}") as client:
         write(file, backend.url)
         async with operator.post(url) as answer:
-            assert await answer.json() == {"result": "success"}
+            told = await answer.json()
+        new = backend.id
+        assert told.pop("summary").startswith(f"done, 1 backend: 1 added ({new}), 1 removed")
+        [removed] = told.pop("removed")
+        assert removed != new
+        assert told == {
+            "result": "success",
+            "added": [new],
+            "changed": [],
+            "unchanged": [],
+            "deleted": [],
+            "waiting": [],
+        }
         moved = await backend.connection()
         await client.send("still here")
         assert await moved.recv() == "still here"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -157,9 +157,10 @@ class TestReload:
 
     async def reload(
         self, gateway: RunningGateway, server: dict[str, Any], *backends: str
-    ) -> list[str]:
+    ) -> Sequence[str]:
         entries = [{"url": url} for url in backends]
-        return await gateway.reload({"server": server, "upstream": {"backends": entries}})
+        report = await gateway.reload({"server": server, "upstream": {"backends": entries}})
+        return report.waiting
 
     @pytest.mark.parametrize("interval", ["60s", "0"])
     async def test_files_that_were_renewed_in_place_are_read(

@@ -8,7 +8,7 @@ from typing import Literal
 from ..config.admin_token import Role
 
 Answer = Literal[
-    "backends", "config", "sessions", "frontends", "action", "health", "text", "openapi"
+    "backends", "config", "sessions", "frontends", "action", "reload", "health", "text", "openapi"
 ]
 
 
@@ -152,7 +152,9 @@ CALLS = (
         "POST",
         "/reload",
         "operate",
-        "read the configuration anew; a failure tells why, and nothing was changed",
+        "read the configuration anew, and tell what has changed; a failure tells why, and nothing"
+        " was changed",
+        "reload",
     ),
     Call("health.alive", "GET", "/healthz", None, "200 while the process lives", "health"),
     Call(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from ..api import ConfigurationError
-from .answers import failed, not_implemented, success
+from ..reload_report import ReloadReport
+from .answers import answer, failed, not_implemented
 
-Reload = Callable[[], Awaitable[Sequence[str]]]
+Reload = Callable[[], Awaitable[ReloadReport]]
 
 
 class ConfigurationCalls:
@@ -28,7 +29,18 @@ class ConfigurationCalls:
         if self._reload is None:
             return not_implemented()
         try:
-            await self._reload()
+            report = await self._reload()
         except ConfigurationError as error:
             return failed("; ".join(error.problems))
-        return success()
+        return answer(
+            {
+                "result": "success",
+                "summary": report.summary,
+                "added": report.added,
+                "removed": report.removed,
+                "changed": report.changed,
+                "unchanged": report.unchanged,
+                "deleted": report.deleted,
+                "waiting": report.waiting,
+            }
+        )

@@ -29,6 +29,23 @@ _RESULT: dict[str, Any] = {
     "required": ["result"],
     "additionalProperties": False,
 }
+_IDS = _array(_STRING)
+_RELOAD: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "result": {"enum": ["success", "failed"]},
+        "reason": _STRING,
+        "summary": _STRING,
+        "added": _IDS,
+        "removed": _IDS,
+        "changed": _IDS,
+        "unchanged": _IDS,
+        "deleted": _IDS,
+        "waiting": _IDS,
+    },
+    "required": ["result"],
+    "additionalProperties": False,
+}
 _ANSWERS: dict[Answer, dict[str, Any]] = {
     "backends": _array(
         _object(
@@ -60,6 +77,7 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
     ),
     "frontends": _array(_object(id=_STRING, paused=_FLAG)),
     "action": _RESULT,
+    "reload": _RELOAD,
     "health": {
         "type": "object",
         "properties": {

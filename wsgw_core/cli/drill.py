@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .config_option import config_option, load
-from .values import Number, Parsed, WholeNumber
+from .values import DURATION, Number, Parsed, WholeNumber, read_duration
 
 if TYPE_CHECKING:
     from wsgw_core.drill.request import Request
@@ -24,12 +24,6 @@ _SET_BY_THE_HANDSHAKE = {
     "sec-websocket-version",
     "upgrade",
 }
-
-
-def _duration(text: str) -> float:
-    from wsgw_core.api.options import parse_duration  # noqa: PLC0415 - slow
-
-    return float(parse_duration(text))
 
 
 def _sizes(text: str) -> tuple[int, int]:
@@ -47,7 +41,7 @@ def _way_and_pause(text: str) -> tuple[str, float]:
     way, equals, duration = text.partition("=")
     if not equals:
         raise ValueError("not a way and a duration such as kill=200ms")
-    return _check_way(way), _duration(duration)
+    return _check_way(way), read_duration(duration)
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
@@ -85,9 +79,6 @@ def _host(text: str) -> str:
 
 def _is_visible(text: str) -> bool:
     return text.isascii() and text.isprintable() and not set(text) & set(" @*")
-
-
-_DURATION = Parsed("duration", _duration)
 
 
 @click.command(short_help="Break backends under load, and count what is lost.")
@@ -156,7 +147,7 @@ _DURATION = Parsed("duration", _duration)
 )
 @click.option(
     "--calm",
-    type=_DURATION,
+    type=DURATION,
     default="1500ms",
     show_default=True,
     metavar="DURATION",
@@ -165,7 +156,7 @@ _DURATION = Parsed("duration", _duration)
 )
 @click.option(
     "--away",
-    type=_DURATION,
+    type=DURATION,
     default="1500ms",
     show_default=True,
     metavar="DURATION",
@@ -173,7 +164,7 @@ _DURATION = Parsed("duration", _duration)
 )
 @click.option(
     "--duration",
-    type=_DURATION,
+    type=DURATION,
     metavar="DURATION",
     help="Go through the ways again and again for so long, and look whether the gateway grows.",
 )

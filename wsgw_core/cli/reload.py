@@ -9,29 +9,52 @@ from pathlib import Path
 
 import click
 
+from ..reload_answer import expected_answer
 from .config_option import config_option, load
-from .values import WholeNumber
+from .values import DURATION, WholeNumber
 
 
 @click.command()
 @config_option()
+@click.option(
+    "--wait",
+    "patience",
+    type=DURATION,
+    metavar="DURATION",
+    default="30s",
+    show_default=True,
+    help="How long to wait for what comes of it; 0: not at all.",
+)
 @click.argument("pid", type=WholeNumber(min=1))
-def reload(file: Path | None, pid: int) -> None:
+def reload(file: Path | None, pid: int, patience: float) -> None:
     """Have the running gateway PID read its configuration anew.
 
     The configuration is checked first, from FILE and this environment: if it cannot be used, the
-    gateway is not asked to, and the exit status is 2. What came of it, the gateway tells in its
-    log.
+    gateway is not asked to, and the exit status is 2. What came of it is printed, as in the
+    gateway's log; if nothing was changed, or it has not said so in time, the exit status is 1.
     """
     if not hasattr(signal, "SIGHUP"):
         raise click.UsageError("this system has no signal for it")
     load(file)
     if not _handles_hangup(pid):
         raise click.ClickException(f"process {pid}: is not a gateway, it does not handle SIGHUP")
-    try:
-        os.kill(pid, signal.SIGHUP)
-    except OSError as error:
-        raise click.ClickException(f"process {pid}: {error.strerror}") from error
+    with expected_answer(pid) as expectation:
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except OSError as error:
+            raise click.ClickException(f"process {pid}: {error.strerror}") from error
+        answer = expectation.wait(patience)
+    if answer is not None:
+        for line in answer.lines:
+            click.echo(f"reload: {line}", err=not answer.done)
+        if not answer.done:
+            raise click.exceptions.Exit(1)
+    elif not expectation.is_possible:
+        click.echo(f"process {pid}: was asked; its log tells what comes of it", err=True)
+    elif patience:
+        raise click.ClickException(
+            f"process {pid}: was asked, and has not told what came of it; see its log"
+        )
 
 
 def _handles_hangup(pid: int) -> bool:

@@ -40,3 +40,13 @@ class Parsed(click.ParamType[T]):
             return self._parse(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
+
+
+def read_duration(text: str) -> float:
+    """Read seconds from a text such as `250ms`; raises ValueError."""
+    from wsgw_core.api.options import parse_duration  # noqa: PLC0415 - slow
+
+    return float(parse_duration(text))
+
+
+DURATION = Parsed("duration", read_duration)

@@ -1,0 +1,37 @@
+"""What a reload has changed, in one line."""
+
+from __future__ import annotations
+
+from wsgw_core.pool.backend_pool import PooledBackend
+from wsgw_core.reload_report import ReloadReport
+from wsgw_core.testing.fakes import FakeBackend
+
+
+def pooled(backend_id: str) -> PooledBackend:
+    return PooledBackend(backend_id, FakeBackend(backend_id))
+
+
+def test_backends_are_told_by_what_has_become_of_them() -> None:
+    same, old, new = pooled("same"), pooled("changed"), pooled("changed")
+    gone, fresh = pooled("gone"), pooled("fresh")
+
+    report = ReloadReport.of([same, old, gone], [same, new, fresh], ["left"], ["server.admin"])
+
+    assert report == ReloadReport(
+        ["fresh"], ["gone"], ["changed"], ["same"], ["left"], ["server.admin"]
+    )
+    assert report.summary == (
+        "done, 3 backends: 1 added (fresh), 1 removed (gone), 1 changed (changed), 1 unchanged;"
+        " deleted by operators: left"
+    )
+
+
+def test_one_is_one() -> None:
+    assert ReloadReport(unchanged=["a"]).summary == (
+        "done, 1 backend: 0 added, 0 removed, 0 changed, 1 unchanged"
+    )
+
+
+def test_the_line_stays_short() -> None:
+    ids = [str(number) for number in range(1000)]
+    assert "1000 added (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 990 more)," in ReloadReport(ids).summary
