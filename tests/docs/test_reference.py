@@ -136,6 +136,7 @@ def test_every_key_of_the_gateway_is_documented_and_no_other(page: Any) -> None:
         "upstream.backends[].url",
         "upstream.backends[].breaker-threshold",
         "upstream.backends[].priority",
+        "upstream.backends[].weight",
         "valves[].kind",
         "valves[].on-error",
         "listeners[].kind",

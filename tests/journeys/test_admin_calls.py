@@ -53,6 +53,7 @@ class TestBackends:
             "totalConnections": 1,
             "totalFailures": 0,
             "priority": 1,
+            "weight": 1,
             "route": "",
         }
 

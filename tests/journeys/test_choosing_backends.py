@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 from websockets.asyncio.client import connect
 
@@ -31,6 +32,28 @@ async def test_backends_take_turns(
             pass
 
     assert [backend.accepted for backend in backends] == [2, 2, 2]
+
+
+async def test_a_weight_is_a_share_of_the_sessions_and_can_change(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    blue, green = await start_backend(), await start_backend()
+
+    def weighed(policy: str, weight: int) -> dict[str, Any]:
+        entries = [{"url": blue.url, "weight": weight}, {"url": green.url}]
+        return {"upstream": {"policy": policy, "backends": entries}}
+
+    gateway = await start_gateway(**weighed("round-robin", 3))
+    for _ in range(8):
+        async with connect(gateway.url):
+            pass
+    assert (blue.accepted, green.accepted) == (6, 2)
+
+    await gateway.reload(weighed("least-connections", 2))
+    async with AsyncExitStack() as clients:
+        for _ in range(6):
+            await clients.enter_async_context(connect(gateway.url))
+        assert (blue.accepted, green.accepted) == (6 + 4, 2 + 2)
 
 
 async def test_the_one_with_the_fewest_connections_gets_the_next_session(

@@ -26,6 +26,7 @@ def backend_config(component: BackendComponent) -> dict[str, Any]:
         "kind": component.registration.kind,
         "breaker-threshold": entry.breaker_threshold,
         "priority": entry.priority,
+        "weight": entry.weight,
         "route": component.group,
     }
     return {key: masked(value, key) for key, value in config.items()}

@@ -38,6 +38,7 @@ class BackendCalls:
                     "totalConnections": each.total,
                     "totalFailures": each.failures,
                     "priority": each.priority,
+                    "weight": each.weight,
                     "route": each.group,
                 }
                 for each in self._steering.backends

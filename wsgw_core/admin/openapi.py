@@ -59,6 +59,7 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
             totalConnections=_COUNT,
             totalFailures=_COUNT,
             priority=_COUNT,
+            weight=_COUNT,
             route=_STRING,
         )
     ),
@@ -100,6 +101,7 @@ _BACKEND: dict[str, Any] = {
         "kind": _STRING,
         "breaker-threshold": {"type": "integer"},
         "priority": {"type": "integer", "minimum": 1},
+        "weight": {"type": "integer", "minimum": 1},
         "route": _STRING,
     },
 }

@@ -73,6 +73,7 @@ def _same(one: BackendComponent, other: BackendComponent) -> bool:
         and one.registration.kind == other.registration.kind
         and one.entry.breaker_threshold == other.entry.breaker_threshold
         and one.entry.priority == other.entry.priority
+        and one.entry.weight == other.entry.weight
         and one.entry.discovered == other.entry.discovered
         and one.options == other.options
     )

@@ -76,6 +76,7 @@ def _backends(components: Components) -> dict[str, Any]:
                 **_entry(one.entry, one.options),
                 "breaker-threshold": one.entry.breaker_threshold,
                 "priority": one.entry.priority,
+                "weight": one.entry.weight,
             }
             for one in components.backends
         ]

@@ -52,6 +52,12 @@ class BackendEntry(Entry):
         ge=1,
         description="backends of a higher number are used only when none of a lower one can be had",
     )
+    weight: int = Field(
+        default=1,
+        ge=1,
+        description="its share of the sessions among backends of its `priority`: one with 3 gets"
+        " three times as many as one with 1",
+    )
 
     @field_validator("url")
     @classmethod

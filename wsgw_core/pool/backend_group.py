@@ -16,10 +16,13 @@ class BackendGroup:
     Backends of a higher priority number are for when none of a lower one can be had. Among those of
     one number the policy decides:
 
-    round-robin         the next one is that whose last turn is longest ago, so that those that are
-                        left share fairly whatever is disabled or has failed
-    least-connections   the one with the fewest connections, dials under way included, and those of
-                        before a reload that its address still has; of equal ones, as above
+    round-robin         each has as many turns as its weight says, spread evenly: with each turn
+                        those that could have it are credited their weights, and the one with the
+                        most gets it and pays for all. So those that are left share fairly whatever
+                        is disabled or has failed
+    least-connections   the one with the fewest connections for its weight, dials under way
+                        included, and those of before a reload that its address still has; of equal
+                        ones, as above
 
     Args:
         pool: the backends of all groups.
@@ -73,15 +76,15 @@ class BackendGroup:
             if each.enabled and each.breaker.allows(now) and each not in without
         ]
         loads = self._pool.loads(offered) if self._by_load else dict.fromkeys(offered, 0)
-        offered.sort(
-            key=lambda each: (
-                not each.healthy,
-                each is last,
-                each.priority,
-                loads[each],
-                each.last_turn,
-            )
-        )
+
+        def rank(each: PooledBackend) -> tuple[bool, bool, int, float]:
+            load = loads[each] / each.weight
+            return not each.healthy, each is last, each.priority, load
+
+        offered.sort(key=lambda each: (rank(each), -each.credit - each.weight, each.last_turn))
         if offered:
-            self._pool.take_turn(offered[0])
+            first = rank(offered[0])
+            self._pool.take_turn(
+                offered[0], among=[each for each in offered if rank(each) == first]
+            )
         return offered

@@ -37,11 +37,12 @@ class PooledBackend:
         logger: told when the breaker trips and closes.
         group: the name of the backends that it can stand in for.
         priority: those of a higher number are for when none of a lower one can be had.
+        weight: its share of the sessions among others; at least 1.
         address: where it is; the same as that of another one where both stand for one server. By
             default its id.
 
     Attributes:
-        id, backend, breaker, group, priority, address: see above.
+        id, backend, breaker, group, priority, weight, address: see above.
         enabled: whether new connections may be made to it.
         healthy: what the last health checks have found.
         removed: nobody gets it any more.
@@ -49,7 +50,8 @@ class PooledBackend:
             lost before they had proved themselves.
         dialling: dials under way, those included that wait for others.
         on_change: called with the backend when it becomes usable, or ceases to be.
-        last_turn: the greater, the later it was the first to be offered; see BackendGroup.
+        credit: what it is still owed of the turns that there were; see BackendGroup.
+        last_turn: the greater, the later it was the first to be offered.
         traffic: the messages of its sessions.
     """
 
@@ -64,6 +66,7 @@ class PooledBackend:
         "address",
         "backend",
         "breaker",
+        "credit",
         "dialling",
         "failures",
         "group",
@@ -73,13 +76,14 @@ class PooledBackend:
         "priority",
         "total",
         "traffic",
+        "weight",
     )
 
     enabled = _Fact()
     healthy = _Fact()
     removed = _Fact()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an entry says of its backend
         self,
         backend_id: str,
         backend: Backend,
@@ -88,6 +92,7 @@ class PooledBackend:
         *,
         group: str = "",
         priority: int = 1,
+        weight: int = 1,
         address: str | None = None,
     ) -> None:
         self.id = backend_id
@@ -96,6 +101,8 @@ class PooledBackend:
         self.breaker = Breaker(breaker_threshold)
         self.group = group
         self.priority = priority
+        self.weight = weight
+        self.credit = 0
         self._enabled = self._healthy = self._was_usable = True
         self._removed = False
         self.on_change: Callable[[PooledBackend], None] | None = None
@@ -230,7 +237,7 @@ class BackendPool:
         if backend.id in self._backends:
             raise ValueError(f"backend {backend.id!r} exists already")
         self._backends[backend.id] = backend
-        self.take_turn(backend)
+        self.take_turn(backend, among=())
         backend.on_change = self._tell
         self._tell(backend)
 
@@ -256,9 +263,17 @@ class BackendPool:
         """Call it no more."""
         self._watchers.pop(watcher, None)
 
-    def take_turn(self, backend: PooledBackend) -> None:
-        """Have a backend wait for its next turn longer than all others."""
+    def take_turn(self, backend: PooledBackend, among: Iterable[PooledBackend]) -> None:
+        """Give a backend its turn.
+
+        Args:
+            backend: of equal ones, it waits for the next turn longer than all others.
+            among: those that could have had it, this one included; empty: it was nobody's.
+        """
         backend.last_turn = next(self._turns)
+        for each in among:
+            each.credit += each.weight
+            backend.credit -= each.weight
 
     def forget(self, backend: PooledBackend) -> None:
         """Keep nothing of a removed backend but the number of its messages."""

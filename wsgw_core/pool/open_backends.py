@@ -70,6 +70,7 @@ class OpenBackends:
             self._logger,
             group=component.group,
             priority=component.entry.priority,
+            weight=component.entry.weight,
             address=component.entry.url,
         )
         try:

@@ -77,6 +77,7 @@ A, B = {"url": "pigeon://a:1"}, {"url": "pigeon://b:1"}
         ([A], [{**A, "speed": 2}], ["a-1"], ["a-1"]),
         ([A], [{**A, "breaker-threshold": 2}], ["a-1"], ["a-1"]),
         ([A], [{**A, "priority": 2}], ["a-1"], ["a-1"]),
+        ([A], [{**A, "weight": 2}], ["a-1"], ["a-1"]),
         ([A], [{"url": "dns+pigeon://a:1"}], ["a-1"], ["a-1"]),
         ([A], [{"url": "dove://a:1"}], ["a-1"], ["a-1"]),
         ([A], [{**A, "id": "other"}], ["other"], ["a-1"]),

@@ -179,6 +179,71 @@ class TestLeastConnections:
         assert not took or max(took) - min(backend.active for backend in pool.backends) <= 1
 
 
+class TestWeight:
+    def pool(self, **weights: int) -> BackendPool:
+        return BackendPool(
+            PooledBackend(name, FakeBackend(name), weight=weight)
+            for name, weight in weights.items()
+        )
+
+    def test_turns_of_a_great_weight_do_not_come_all_at_once(self) -> None:
+        pool = self.pool(a=5, b=1, c=1)
+        firsts = [order(pool)[0] for _ in range(14)]
+        assert firsts == [A, A, B, A, C, A, A] * 2
+
+    @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+    def test_each_gets_its_share_and_nobody_waits_for_long(self, weights: list[int]) -> None:
+        pool = self.pool(**{str(number): weight for number, weight in enumerate(weights)})
+        total, taken = sum(weights), Counter[str]()
+        for turn in range(1, 3 * total + 1):
+            taken[order(pool)[0]] += 1
+            for backend in pool.backends:
+                assert abs(taken[backend.id] - turn * backend.weight / total) < len(weights)
+            if turn % total == 0:
+                assert taken == {each.id: each.weight * turn // total for each in pool.backends}
+
+    @given(
+        st.lists(st.integers(1, 9), min_size=2, max_size=6),
+        st.lists(st.sets(st.integers(0, 5)), max_size=60),
+    )
+    def test_whatever_is_disabled_for_a_while_they_share_as_their_weights_say(
+        self, weights: list[int], absences: list[set[int]]
+    ) -> None:
+        pool = self.pool(**{str(number): weight for number, weight in enumerate(weights)})
+        for absent in absences:
+            for number, backend in enumerate(pool.backends):
+                backend.enabled = number not in absent
+            order(pool)
+        for backend in pool.backends:
+            backend.enabled = True
+        rounds = 200
+        taken = Counter(order(pool)[0] for _ in range(rounds * sum(weights)))
+        for backend in pool.backends:
+            assert abs(taken[backend.id] - rounds * backend.weight) <= 2 * sum(weights)
+
+    def test_connections_are_weighed(self) -> None:
+        pool = self.pool(a=1, b=3)
+        for backend, connections in zip(pool.backends, (2, 5), strict=True):
+            backend.active = connections
+        assert order(pool, policy="least-connections") == [B, A]
+        pool.backends[1].active = 7
+        assert order(pool, policy="least-connections") == [A, B]
+
+    @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 30))
+    def test_connections_become_as_many_as_the_weights_say(
+        self, weights: list[int], rounds: int
+    ) -> None:
+        pool = self.pool(**{str(number): weight for number, weight in enumerate(weights)})
+        for _ in range(rounds * sum(weights)):
+            BackendGroup(pool, policy="least-connections").candidates(0)[0].active += 1
+        assert [each.active for each in pool.backends] == [rounds * each for each in weights]
+
+    def test_the_next_number_of_priority_waits_whatever_its_weight(self) -> None:
+        pool = self.pool(a=1, b=100)
+        pool.backends[1].priority = 2
+        assert [order(pool) for _ in range(3)] == [[A, B]] * 3
+
+
 class TestPriority:
     def pool(self, *priorities: int) -> BackendPool:
         pool = pool_of(*map(str, range(len(priorities))))
