@@ -227,20 +227,28 @@ class TestDelivery:
 
 class TestLife:
     async def test_a_frozen_backend_is_noticed_by_the_missing_pong(self) -> None:
-        async with raw_server(Application(pongs=False)) as server:
-            backend = server.backend(EAGER, ping_timeout=0.03)
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER, ping_timeout=0.3)
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
+            await sink.until_delivered(1)
+            application.pongs = False
+            connection.send(as_message("B"))
             close = await sink.until_closed()
             assert (close.code, close.abnormal) == (1006, True)
             assert "no pong" in close.reason
-            assert sink.delivered_count == 0
+            assert sink.delivered_count == 1
             await backend.close()
 
     async def test_a_frozen_backend_is_noticed_on_an_idle_connection(self) -> None:
-        async with raw_server(Application(pongs=False)) as server:
-            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=0.03)
-            _, sink = await dial(backend)
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend({**EAGER, "ping-time": "20ms"}, ping_timeout=0.3)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await sink.until_delivered(1)
+            application.pongs = False
             close = await sink.until_closed()
             assert close.abnormal
             assert "no pong" in close.reason
