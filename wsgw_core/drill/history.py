@@ -21,6 +21,9 @@ unanswered_late
                been lost with it
 dropped        clients that lost their connection
 failovers      connections that were made to go on with a session
+overdue        of what is lost, unread and unread_closed, what the gateway can have given up after
+               limits.close-timeout: the last messages of a client that has closed, whose close no
+               backend has had within that time
 
 A replay goes back to messages that an earlier backend may have read: it makes duplicates, and
 nothing that is reordered or skipped, since within each connection the numbers go up by one.
@@ -32,6 +35,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_EARLY = 0.01  # seconds: timers are not exact
 
 
 @dataclass
@@ -46,6 +51,7 @@ class Sent:
         foreign: answers to what it had not sent.
         dropped: whether it lost its connection.
         close_code, close_reason: how.
+        closed: when it closed by itself, on the clock of the readings; None: it did not.
         pauses: seconds, for each move to another backend, from the last answer of the old one to
             the first of the new one.
     """
@@ -58,6 +64,7 @@ class Sent:
     dropped: bool = False
     close_code: int | None = None
     close_reason: str = ""
+    closed: int | None = None
     pauses: list[float] = field(default_factory=list)
 
     @property
@@ -104,6 +111,7 @@ class Verdict:
     unanswered_late: int = 0
     dropped: int = 0
     failovers: int = 0
+    overdue: int = 0
     pauses: list[float] = field(default_factory=list)
 
     NEVER = ("lost", "reordered", "skipped", "corrupted", "undeclared", "dropped")
@@ -125,13 +133,16 @@ def read_logs(paths: Iterable[Path]) -> list[Reading]:
     return sorted(readings, key=lambda reading: reading.time)
 
 
-def judge(clients: Iterable[Sent], readings: Iterable[Reading], window: float) -> Verdict:
+def judge(
+    clients: Iterable[Sent], readings: Iterable[Reading], window: float, close_timeout: float
+) -> Verdict:
     """Compare what was sent with what was read.
 
     Args:
         clients: those whose messages must arrive; the order is looked at for all others too.
         readings: of all backends, by time.
         window: the gateway's replay window, in seconds.
+        close_timeout: for so many seconds it goes on delivering what a client has left.
     """
     verdict = Verdict()
     backends = _Backends(verdict)
@@ -152,6 +163,9 @@ def judge(clients: Iterable[Sent], readings: Iterable[Reading], window: float) -
         verdict.unread += len(unread - closed - late)
         verdict.unread_late += len(late)
         verdict.unread_closed += len(closed)
+        if not backends.ended_in_time(record, close_timeout):
+            last = max(read, default=-1)
+            verdict.overdue += sum(number > last for number in every - read - late)
         verdict.corrupted += len(read - every) + record.foreign
         verdict.reordered += record.swapped
         unanswered = every - record.answered
@@ -174,6 +188,7 @@ class _Backends:
         self.seen: defaultdict[str, set[int]] = defaultdict(set)
         self.read: defaultdict[str, set[int]] = defaultdict(set)
         self.before_close: set[tuple[str, int]] = set()
+        self._closes: defaultdict[str, list[int]] = defaultdict(list)
         self._verdict = verdict
         self._seen_last: dict[tuple[str, int], tuple[str, int]] = {}
         self._last_sign_of: dict[str, int] = {}
@@ -204,8 +219,20 @@ class _Backends:
                 self._opened[connection] = reading.time
             case "close":
                 self.before_close |= self._seen_by[connection]
+                for name in {name for name, _ in self._seen_by[connection]}:
+                    self._closes[name].append(reading.time)
             case "corrupt":
                 self._verdict.corrupted += 1
+
+    def ended_in_time(self, record: Sent, timeout: float) -> bool:
+        """Whether a client's session has ended before anything of it could be given up.
+
+        The gateway passes the close on when all is delivered, or when it gives up.
+        """
+        if record.closed is None:
+            return True
+        given_up = record.closed + (timeout - _EARLY) * 1e9
+        return any(record.closed < time < given_up for time in self._closes[record.client])
 
     def time_to_read(self, client: str, number: int) -> float:
         """Return for how many seconds the process that has not read a message had it."""

@@ -121,6 +121,7 @@ class LoadClient:
                 for _ in range(count):
                     await self._send(connection)
             self._note_close(connection)
+            self.record.closed = time.monotonic_ns()
             await connection.close()
             await receiving
 

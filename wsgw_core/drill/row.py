@@ -89,7 +89,8 @@ class Row:
             self.memory = max(self.memory or 0, footprint.peak)
         self.notes += stage.notes
         losses = verdict.lost + verdict.unread + verdict.unread_closed
-        if losses and self.way.expectation.given_up and losses <= (stage.undelivered or 0):
+        may_be = min(verdict.overdue, stage.undelivered or 0)
+        if losses and self.way.expectation.given_up and losses <= may_be:
             self.notes.append(
                 f"{losses} messages not read of clients that had closed: limits.close-timeout was"
                 f" over, and the gateway has counted {stage.undelivered} as undelivered"

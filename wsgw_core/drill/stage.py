@@ -88,7 +88,7 @@ class Stage:
         self.refused = ""
         self.notes: list[str] = []
         self._window = window
-        self._quiet = close_timeout + _SETTLED
+        self._close_timeout = close_timeout
         self._round = next(_rounds)
         self._numbers = itertools.count()
         self._running: list[asyncio.Task[None]] = []
@@ -183,14 +183,14 @@ class Stage:
                 judged = size
                 if satisfied(verdict := self.verdict()):
                     return verdict
-            if now - since > self._quiet:
+            if now - since > self._close_timeout + _SETTLED:
                 return self.verdict()
             await asyncio.sleep(0.1)
 
     def verdict(self) -> Verdict:
         """Judge what the records hold now."""
         readings = read_logs(place.log for place in self.places)
-        return judge(self.records, readings, self._window)
+        return judge(self.records, readings, self._window, self._close_timeout)
 
     @property
     def records(self) -> list[Sent]:

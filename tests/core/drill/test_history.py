@@ -59,7 +59,7 @@ def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str
     log.write_text("\n".join(lines) + "\n")
 
     verdict = judge(
-        [Sent("c1", sent=3, answered={0, 1, 2})], read_logs([log, tmp_path / "none"]), 0.25
+        [Sent("c1", sent=3, answered={0, 1, 2})], read_logs([log, tmp_path / "none"]), 0.25, 1.0
     )
 
     assert verdict == Verdict(sent=3, **harm)
@@ -81,7 +81,7 @@ def test_what_a_slow_reader_had_not_read_is_told_apart(
         Reading(last_sign, "read", of, "c2", 0),
     ]
 
-    verdict = judge([Sent("c1", sent=1, answered={0})], readings, window=10e-9)
+    verdict = judge([Sent("c1", sent=1, answered={0})], readings, window=10e-9, close_timeout=1.0)
 
     assert verdict == Verdict(sent=1, **harm)
 
@@ -90,7 +90,7 @@ def test_what_a_slow_reader_had_not_read_is_told_apart(
 def test_what_a_slow_reader_had_not_answered_is_told_apart(lag: int, harm: dict[str, Any]) -> None:
     readings = [Reading(5, "stack", "1-a", "c1", 0), Reading(5 + lag, "read", "1-a", "c1", 0)]
 
-    verdict = judge([Sent("c1", sent=1)], readings, window=10e-9)
+    verdict = judge([Sent("c1", sent=1)], readings, window=10e-9, close_timeout=1.0)
 
     assert verdict == Verdict(sent=1, **harm)
 
@@ -101,9 +101,45 @@ def test_what_clients_noticed_is_counted() -> None:
         Sent("c2", sent=1, answered={0}, pauses=[0.5], foreign=1),
     ]
 
-    verdict = judge(clients, [], window=0.25)
+    verdict = judge(clients, [], window=0.25, close_timeout=1.0)
 
     assert (verdict.sent, verdict.lost, verdict.unanswered) == (3, 3, 1)
     assert (verdict.dropped, verdict.reordered, verdict.corrupted) == (1, 1, 1)
     assert verdict.pauses == [0.25, 0.5]
     assert verdict.faults == {"lost": 3, "dropped": 1, "reordered": 1, "corrupted": 1}
+
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("told", "closed", "overdue"),
+    [
+        ("a0 a1", 1.0, 1),  # it can have been given up
+        ("a0 s1", 1.0, 2),
+        ("", 1.0, 3),
+        ("a0 s1 a.9", 1.0, 2),  # the gateway closes what it gives up
+        ("a0 s1 a.3", 1.0, 0),  # all was delivered, or so the gateway thought
+        ("a0 s1 b1 b.3", 1.0, 0),
+        ("a0 s1 a.0.5", 1.0, 2),  # the close of the backend itself
+        ("a0 a2", 1.0, 0),  # messages are given up from the end
+        ("a0 a1", None, 0),  # the client is still there
+    ],
+)
+def test_what_can_have_been_given_up(told: str, closed: float | None, overdue: int) -> None:
+    when = None if closed is None else int(closed * SECOND)
+    readings = []
+    for word in told.split():
+        connection, number = word[0], word[1:]
+        if number.startswith("."):
+            time = int(float(number[1:]) * SECOND)
+            readings.append(Reading(time, "close", f"1-{connection}", "-", 0))
+            continue
+        readings.append(Reading(0, "stack", f"1-{connection}", "c1", int(number)))
+        if connection != "s":
+            readings.append(Reading(0, "read", f"1-{connection}", "c1", int(number)))
+
+    verdict = judge([Sent("c1", sent=3, closed=when)], readings, window=99, close_timeout=5.0)
+
+    assert verdict.lost + verdict.unread + verdict.unread_closed > 0
+    assert verdict.overdue == overdue

@@ -67,13 +67,21 @@ def test_what_the_gateway_has_given_up_and_counted_is_told_as_such(
     on = stage()
     on.undelivered = undelivered
     row = Row(way(given_up=may_be))
-    row.add(on, Verdict(sent=9, **harm), None)
+    row.add(on, Verdict(sent=9, overdue=5, **harm), None)
     assert bool(row.failures) is not excused
     assert [f"has counted {undelivered} as undelivered" in note for note in row.notes] == (
         [True] if excused else []
     )
     assert row.verdict.lost == harm.get("lost", 0)  # the table shows it all the same
     assert row.as_data()["undelivered"] == undelivered
+
+
+def test_what_cannot_have_been_given_up_is_a_failure_whatever_was_counted() -> None:
+    on = stage()
+    on.undelivered = 9
+    row = Row(way(given_up=True))
+    row.add(on, Verdict(sent=9, lost=3, overdue=2), None)
+    assert row.failures == ["3 lost"]
 
 
 def test_what_is_given_up_in_another_round_excuses_nothing() -> None:
@@ -83,7 +91,7 @@ def test_what_is_given_up_in_another_round_excuses_nothing() -> None:
     row.add(first, Verdict(sent=9), None)
     second = stage()
     second.undelivered = 0
-    row.add(second, Verdict(sent=9, lost=1), None)
+    row.add(second, Verdict(sent=9, lost=1, overdue=1), None)
     assert row.failures == ["1 lost"]
     assert row.undelivered == 9
 
