@@ -315,6 +315,76 @@ async def test_clients_that_are_refused_are_told_in_one_line(
     assert " ".join(out.split()) == f"The drill cannot go on: {told}"
 
 
+def with_failover(file: Path, **failover: object) -> None:
+    """Write a file with three routes, of which `rest` has one backend, and options of failover."""
+    three_routes(file)
+    data = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**data, "failover": failover}))
+
+
+@pytest.mark.slow
+async def test_at_most_once_is_judged_as_such(tmp_path: Path) -> None:
+    file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
+    with_failover(file, delivery="at-most-once")
+
+    status, out, err = await drill(
+        *(*SMALL, "--rate=200", "--compress", "--route=blue", "-c", str(file)),
+        *("--way=kill", "--way=reset", "--pause=reset=1h", "--json", str(report)),
+        variables={},
+    )
+
+    assert (status, err) == (0, ""), out
+    rows = json.loads(report.read_text())["ways"]
+    for row in rows:
+        assert row["failovers"] >= 2
+        assert row["duplicated"] == 0
+        assert row["lost"] + row["unread"] <= row["undelivered"]
+
+
+@pytest.mark.slow
+async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    with_failover(file)
+
+    status, out, err = await drill(
+        *(*SMALL, "--away=200ms", "--pause=reset=1h", "-c", str(file), "--route=rest"),
+        variables={},
+    )
+
+    assert (status, err) == (0, ""), out
+    assert "Left out, since each needs two backends: kill, terminate, freeze.\n" in out
+    assert re.search(r"^ ?away +1 ", out, re.MULTILINE), out
+    assert re.search(r"^ ?reset +1 ", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize(
+    ("options", "failover", "complaint"),
+    [
+        (("--route=rest", "--way=kill"), {}, "the way 'kill' needs two backends"),
+        (
+            ("--route=blue",),
+            {"enabled": False},
+            "each way of the short set needs failover, which is off: see --way all",
+        ),
+        (
+            ("--route=blue", "--way=all", "--way=poison"),
+            {"delivery": "at-most-once"},
+            "the way 'poison' needs replays, which there are none of with at-most-once",
+        ),
+    ],
+)
+async def test_a_way_that_a_file_does_not_allow_is_told(
+    options: tuple[str, ...], failover: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    with_failover(file, **failover)
+
+    status, _, err = await drill("-c", str(file), *options, variables={})
+
+    assert status == 2
+    assert complaint in " ".join(err.split())
+
+
 async def test_messages_beyond_a_limit_of_the_file_are_told(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     three_routes(file)

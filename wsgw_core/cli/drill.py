@@ -138,6 +138,12 @@ def _is_visible(text: str) -> bool:
     help="Of a message.",
 )
 @click.option(
+    "--compress",
+    is_flag=True,
+    help="Clients offer and backends accept compression, as far as the gateway is configured for"
+    " it; without this nothing is compressed.",
+)
+@click.option(
     "--breaks",
     type=WholeNumber(min=1),
     default=3,
@@ -218,6 +224,7 @@ def drill(  # noqa: PLR0913 - one for each option
     clients: int,
     rate: float,
     size: tuple[int, int],
+    compress: bool,
     breaks: int,
     calm: float,
     away: float,
@@ -261,10 +268,10 @@ def drill(  # noqa: PLR0913 - one for each option
         target, route, request = _configured(file, route, request)
     else:
         target = _target(url, addresses, pid, backends)
-    load = Load(rate, size[0], size[1], request)
+    load = Load(rate, size[0], size[1], request, compress)
     plan = Plan(clients, load, breaks, calm, away)
-    bounds = Bounds(_DEATH_PAUSE, target.timing.silence, dict(pauses))
-    ready = Drill(target, _ways_named(names), plan, bounds, duration, route)
+    bounds = Bounds(_DEATH_PAUSE, target.settings.silence, dict(pauses))
+    ready = Drill(target, _ways_for(target, names), plan, bounds, duration, route)
     sys.exit(run_drill(ready, json_file))
 
 
@@ -306,12 +313,26 @@ def _target(
     return RunningGateway(url, played, pid)
 
 
-def _ways_named(names: tuple[str, ...]) -> list[Way]:
+def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
+    """Return the ways that are named, or those of a set that the gateway can be drilled in."""
     from wsgw_core.drill.ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
 
-    if "all" in names:
-        return list(WAYS.values())
-    return [WAYS[_check_way(name)] for name in dict.fromkeys(names or DEFAULT)]
+    asked = [_check_way(name) for name in dict.fromkeys(names) if name != "all"]
+    ways: list[Way] = []
+    left_out: dict[str, list[str]] = {}
+    for name in WAYS if "all" in names else asked or DEFAULT:
+        obstacle = WAYS[name].obstacle(len(target.addresses), target.settings)
+        if obstacle is None:
+            ways.append(WAYS[name])
+        elif name in asked:
+            raise click.UsageError(f"the way {name!r} {obstacle}")
+        else:
+            left_out.setdefault(obstacle, []).append(name)
+    if not ways:
+        raise click.UsageError(f"each way of the short set {' or '.join(left_out)}: see --way all")
+    for obstacle, them in left_out.items():
+        click.echo(f"Left out, since each {obstacle}: {', '.join(them)}.")
+    return ways
 
 
 def _check_way(name: str) -> str:

@@ -4,6 +4,7 @@ drill              goes through all ways and gathers the results
 ways/              what is broken, and what is expected then
 stage              backends and clients of one round
 target             which gateway: a stock one, one with a user's file, one that runs already
+settings           what has to be known of its settings
 gateway_process    what is seen of its process
 place              a backend's address, log and lives
 recording_backend  the process of a backend, which writes down what it reads

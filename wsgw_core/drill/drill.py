@@ -112,6 +112,7 @@ class Drill:
                                 address.port,
                                 processes=processes,
                                 log=log,
+                                compress=self.plan.load.compress,
                             )
                         )
                     yield await self.target.start(processes, places), places
@@ -129,8 +130,8 @@ class Drill:
         first: bool,
     ) -> None:
         plan = self._plan_of(row.way)
-        timing = self.target.timing
-        async with open_stage(gateway, places, plan, timing, proxied=row.way.proxied) as stage:
+        settings = self.target.settings
+        async with open_stage(gateway, places, plan, settings, proxied=row.way.proxied) as stage:
             gateway.forget_peak()
             given_up = await gateway.undelivered()
             audience.round_begins(row, stage)

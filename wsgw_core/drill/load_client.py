@@ -43,6 +43,7 @@ class Load:
         rate: messages a second of each client; infinite: as fast as they go.
         smallest, largest: bytes of a message; as many between 1 and 2 KiB as between 2 and 4.
         request: the opening handshake.
+        compress: whether to offer permessage-deflate, on both sides of the gateway.
         patience: seconds for which a client tries again that cannot be served now.
     """
 
@@ -50,6 +51,7 @@ class Load:
     smallest: int
     largest: int
     request: Request = field(default_factory=Request)
+    compress: bool = False
     patience: float = 20.0
 
     def size(self) -> int:
@@ -166,7 +168,7 @@ class LoadClient:
                 return await connect(
                     request.uri(url),
                     additional_headers=request.headers,
-                    compression=None,
+                    compression="deflate" if self._load.compress else None,
                     max_size=None,
                     ping_interval=None,
                     proxy=None,

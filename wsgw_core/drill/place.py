@@ -26,19 +26,29 @@ class Place:
         host, port: where the gateway dials; port 0: any that is free, kept from now on.
         processes: start the backend.
         log: the file that all lives of the backend write to.
+        compress: whether it accepts permessage-deflate.
 
     Raises:
         AddressTaken: or it is not of this machine.
     """
 
-    def __init__(self, name: str, host: str, port: int, *, processes: Processes, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        *,
+        processes: Processes,
+        log: Path,
+        compress: bool = False,
+    ) -> None:
         self.name = name
         self.host = host
         self.log = log
         self.proxy: TcpProxy | None = None
         self._processes = processes
         self._process: ServerProcess | None = None
-        self._options: tuple[str, ...] = ()
+        self._always = ("--compress",) if compress else ()
         self._reserved = _reserve(host, port)
         self.port: int = self._reserved.getsockname()[1]
 
@@ -93,7 +103,14 @@ class Place:
         await self.kill()
         host, port = ("127.0.0.1", 0) if self.proxy else (self.host, self.port)
         self._process = await self._processes.start(
-            f"backend {self.name}", _MODULE, self.name, host, str(port), str(self.log), *options
+            f"backend {self.name}",
+            _MODULE,
+            self.name,
+            host,
+            str(port),
+            str(self.log),
+            *self._always,
+            *options,
         )
         if self.proxy:
             self.proxy.target = ("127.0.0.1", self._process.port)

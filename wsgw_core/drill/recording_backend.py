@@ -168,7 +168,7 @@ async def run(arguments: argparse.Namespace) -> None:
         arguments.port,
         reuse_port=True,
         backlog=1024,
-        compression=None,
+        compression="deflate" if arguments.compress else None,
         max_size=None,
         open_timeout=None,
         ping_interval=None,
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("log")
+    parser.add_argument("--compress", action="store_true", help="accept permessage-deflate")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds for each message")
     parser.add_argument("--drop", action="store_true", help="break off at the first message")
     parser.add_argument("--dribble", action="store_true", help="write three bytes at a time")

@@ -74,6 +74,7 @@ def as_data(drill: Drill, result: Result) -> dict[str, Any]:
             "clients": plan.clients,
             "rate": load.rate,
             "size": [load.smallest, load.largest],
+            "compress": load.compress,
             "breaks": plan.breaks,
             "calm": plan.calm,
             "away": plan.away,

@@ -88,18 +88,34 @@ class Row:
         if footprint is not None:
             self.memory = max(self.memory or 0, footprint.peak)
         self.notes += stage.notes
-        losses = verdict.lost + verdict.unread + verdict.unread_closed
-        may_be = min(verdict.overdue, stage.undelivered or 0)
-        if losses and self.way.expectation.given_up and losses <= may_be:
-            self.notes.append(
-                f"{losses} messages not read of clients that had closed: limits.close-timeout was"
-                f" over, and the gateway has counted {stage.undelivered} as undelivered"
-            )
-            verdict = dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
         if stage.refused:
             self.failures.append(stage.refused)
-        else:
-            self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
+            return
+        if why := self._given_up(stage, verdict):
+            losses = verdict.lost + verdict.unread + verdict.unread_closed
+            self.notes.append(
+                f"{losses} messages not read {why}, and the gateway has counted"
+                f" {stage.undelivered} as undelivered"
+            )
+            verdict = dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
+        if stage.settings.at_most_once:
+            verdict = dataclasses.replace(verdict, unanswered=0)
+            if self.way.expectation.returns:  # and reads what it had, which nobody else has got
+                verdict = dataclasses.replace(verdict, reordered=0)
+            if verdict.duplicated:
+                self.failures.append(f"{verdict.duplicated} read twice: this is not at-most-once")
+        self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
+
+    def _given_up(self, stage: Stage, verdict: Verdict) -> str | None:
+        """Say by what right the gateway has given up what is lost; None: by none, or nothing is."""
+        losses = verdict.lost + verdict.unread + verdict.unread_closed
+        if not losses or losses > (stage.undelivered or 0):
+            return None
+        if stage.settings.at_most_once:
+            return "that lost backends had been given: failover.delivery is at-most-once"
+        if self.way.expectation.given_up and losses <= verdict.overdue:
+            return "of clients that had closed: limits.close-timeout was over"
+        return None
 
     def judge_pauses(self, bounds: Bounds) -> None:
         """Compare the median pause with its bound, once all rounds are over."""

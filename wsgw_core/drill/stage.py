@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .gateway_process import DrilledGateway
 from .history import Sent, Verdict, judge, read_logs
 from .load_client import Load, LoadClient, Refused
 from .place import Place
-
-if TYPE_CHECKING:
-    from .target import Timing
+from .settings import Settings
 
 PATIENCE = 60.0
 _AT_A_TIME = 100  # handshakes of clients
@@ -55,8 +53,7 @@ class Stage:
         gateway: what is drilled.
         places: of its backends.
         plan: how much of everything.
-        window: the gateway's replay window in seconds.
-        close_timeout: for so many seconds it goes on delivering what a client has left.
+        settings: of the gateway.
 
     Attributes:
         clients: those whose messages must arrive.
@@ -74,12 +71,12 @@ class Stage:
         gateway: DrilledGateway,
         places: list[Place],
         plan: Plan,
-        window: float,
-        close_timeout: float,
+        settings: Settings,
     ) -> None:
         self.gateway = gateway
         self.places = places
         self.plan = plan
+        self.settings = settings
         self.clients: list[LoadClient] = []
         self.broken = 0
         self.moved = 0
@@ -87,8 +84,6 @@ class Stage:
         self.failures: list[str] = []
         self.refused = ""
         self.notes: list[str] = []
-        self._window = window
-        self._close_timeout = close_timeout
         self._round = next(_rounds)
         self._numbers = itertools.count()
         self._running: list[asyncio.Task[None]] = []
@@ -163,8 +158,7 @@ class Stage:
         for client in self.clients:
             client.stop_sending()
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=PATIENCE)
-            await _cancel(late)  # not answered; the verdict says so
+            await _cancel(await self._late())  # not answered; the verdict says so
         for task in self._finished():
             if isinstance(fault := task.exception(), Refused):
                 raise fault
@@ -183,14 +177,15 @@ class Stage:
                 judged = size
                 if satisfied(verdict := self.verdict()):
                     return verdict
-            if now - since > self._close_timeout + _SETTLED:
+            if now - since > self.settings.close_timeout + _SETTLED:
                 return self.verdict()
             await asyncio.sleep(0.1)
 
     def verdict(self) -> Verdict:
         """Judge what the records hold now."""
         readings = read_logs(place.log for place in self.places)
-        return judge(self.records, readings, self._window, self._close_timeout)
+        settings = self.settings
+        return judge(self.records, readings, settings.replay_window, settings.close_timeout)
 
     @property
     def records(self) -> list[Sent]:
@@ -203,6 +198,16 @@ class Stage:
         await asyncio.gather(*(place.clear() for place in self.places))
 
     # Inside
+
+    async def _late(self) -> set[asyncio.Task[None]]:
+        """Wait for the clients' answers; return those who do not get all."""
+        if not self.settings.at_most_once:
+            return (await asyncio.wait(self._running, timeout=PATIENCE))[1]
+        waiting, answered, before = set(self._running), 0, -1
+        while waiting and answered != before:  # not all answers come: not all messages arrive
+            _, waiting = await asyncio.wait(waiting, timeout=self.settings.silence + _SETTLED)
+            answered, before = sum(len(record.answered) for record in self.records), answered
+        return waiting
 
     def _start(self, client: LoadClient) -> None:
         self._running.append(asyncio.create_task(client.run(self.gateway.url)))
@@ -237,10 +242,10 @@ async def _cancel(tasks: list[asyncio.Task[None]] | set[asyncio.Task[None]]) -> 
 
 @asynccontextmanager
 async def open_stage(
-    gateway: DrilledGateway, places: list[Place], plan: Plan, timing: Timing, *, proxied: bool
+    gateway: DrilledGateway, places: list[Place], plan: Plan, settings: Settings, *, proxied: bool
 ) -> AsyncIterator[Stage]:
     """Prepare a round; its clients and backends are gone at the end of the block."""
-    stage = Stage(gateway, places, plan, timing.replay_window, timing.close_timeout)
+    stage = Stage(gateway, places, plan, settings)
     try:
         for place in places:
             await place.open(proxied=proxied)

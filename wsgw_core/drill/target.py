@@ -14,17 +14,16 @@ from ..api import ConfigurationError
 from ..components import BackendComponent, Components
 from ..config.failover_options import FailoverOptions
 from ..config.gateway_config import GatewayConfig
-from ..config.limit_options import LimitOptions
 from ..config.route_options import RouteOptions
 from ..masking import masked_text
 from ..processes.server_process import Processes
 from .gateway_process import DrilledGateway
 from .place import Place
+from .settings import Settings
 
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - who listens so
 _PATH = "/drill"
-_ALLOWANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,27 +41,12 @@ class Address:
     port: int = 0
 
 
-@dataclass(frozen=True)
-class Timing:
-    """What the drill has to know of a gateway's settings, in seconds; see the configuration."""
-
-    ping_timeout: float = FailoverOptions().ping_timeout
-    ack_interval: float = 0.05
-    replay_window: float = 0.25
-    close_timeout: float = LimitOptions().close_timeout
-
-    @property
-    def silence(self) -> float:
-        """How long it may take until a silent backend is found out, and a little more."""
-        return self.ack_interval + self.ping_timeout + _ALLOWANCE
-
-
 class Target(Protocol):
     """A gateway to be drilled."""
 
     @property
-    def timing(self) -> Timing:
-        """Of its settings."""
+    def settings(self) -> Settings:
+        """What is in effect, as far as it is known."""
 
     @property
     def addresses(self) -> list[Address]:
@@ -83,12 +67,12 @@ class StockGateway:
     Attributes:
         addresses: of them.
         variables: what is set nevertheless.
-        timing: see Target.
+        settings: see Target.
     """
 
     addresses: list[Address]
     variables: Mapping[str, str] = field(default_factory=dict)
-    timing: Timing = Timing()
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -162,14 +146,20 @@ class ConfiguredGateway:
         return f"{self._scheme}://{_shown(frontend.address.host)}{port}{_PATH}"
 
     @property
-    def timing(self) -> Timing:
+    def settings(self) -> Settings:
         """See Target: of several backends, the one with which it takes longest."""
         options = [component.options for component in self._backends]
-        return Timing(
-            self._failover.ping_timeout,
-            max(getattr(each, "ack_interval", Timing.ack_interval) for each in options),
-            max(getattr(each, "replay_window", Timing.replay_window) for each in options),
-            self.config.limits.close_timeout,
+        return Settings(
+            ping_timeout=self._failover.ping_timeout,
+            ack_interval=max(
+                getattr(each, "ack_interval", Settings.ack_interval) for each in options
+            ),
+            replay_window=max(
+                getattr(each, "replay_window", Settings.replay_window) for each in options
+            ),
+            close_timeout=self.config.limits.close_timeout,
+            failover=self._failover.enabled,
+            at_most_once=self._failover.delivery == "at-most-once",
         )
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
@@ -212,7 +202,7 @@ class RunningGateway:
     url: str
     addresses: list[Address]
     pid: int | None = None
-    timing: Timing = Timing()
+    settings: Settings = field(default_factory=Settings)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:

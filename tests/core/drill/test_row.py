@@ -12,8 +12,9 @@ from wsgw_core.drill.gateway_process import DrilledGateway, Footprint
 from wsgw_core.drill.history import Verdict
 from wsgw_core.drill.load_client import Load
 from wsgw_core.drill.row import Bounds, Row, percentile
+from wsgw_core.drill.settings import Settings
 from wsgw_core.drill.stage import Plan, Stage
-from wsgw_core.drill.ways import Bound, Expectation, Way
+from wsgw_core.drill.ways import WAYS, Bound, Expectation, Way
 
 BOUNDS = Bounds(death=0.05, silence=5.15, by_way={"mine": 1.0})
 LOAD = Load(rate=100, smallest=64, largest=64)
@@ -27,10 +28,8 @@ def way(name: str = "way", /, **expectation: Any) -> Way:
     return Way(name, "", go, Expectation(**expectation))
 
 
-def stage(moved: int = 0) -> Stage:
-    made = Stage(
-        DrilledGateway("ws://nowhere.invalid"), [], Plan(1, LOAD), window=0.25, close_timeout=1.0
-    )
+def stage(moved: int = 0, settings: Settings | None = None) -> Stage:
+    made = Stage(DrilledGateway("ws://nowhere.invalid"), [], Plan(1, LOAD), settings or Settings())
     made.moved = moved
     return made
 
@@ -82,6 +81,53 @@ def test_what_cannot_have_been_given_up_is_a_failure_whatever_was_counted() -> N
     row = Row(way(given_up=True))
     row.add(on, Verdict(sent=9, lost=3, overdue=2), None)
     assert row.failures == ["3 lost"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "expectation", "failures"),
+    [
+        ({"lost": 2, "unread": 1, "unanswered": 4}, {}, []),
+        ({"lost": 3, "unread": 1}, {}, ["3 lost"]),
+        ({"duplicated": 1}, {}, ["1 read twice: this is not at-most-once"]),
+        ({"reordered": 1}, {}, ["1 reordered"]),
+        ({"reordered": 1}, {"returns": True}, []),
+        ({"dropped": 1}, {"returns": True}, ["1 dropped"]),
+    ],
+)
+def test_at_most_once_may_lose_what_is_counted_and_repeat_nothing(
+    harm: dict[str, Any], expectation: dict[str, Any], failures: list[str]
+) -> None:
+    on = stage(settings=Settings(at_most_once=True))
+    on.undelivered = 3
+    lenient = way(unread=False, **expectation)
+
+    row = Row(lenient)
+    row.add(on, Verdict(sent=9, **harm), None)
+
+    assert row.failures == failures
+
+
+@pytest.mark.parametrize(
+    ("name", "backends", "settings", "obstacle"),
+    [
+        ("kill", 2, Settings(), None),
+        ("kill", 1, Settings(), "needs two backends"),
+        ("away", 1, Settings(), None),
+        ("kill", 2, Settings(failover=False), "needs failover, which is off"),
+        ("client-floods", 1, Settings(failover=False), None),
+        ("kill", 2, Settings(at_most_once=True), None),
+        (
+            "poison",
+            2,
+            Settings(at_most_once=True),
+            "needs replays, which there are none of with at-most-once",
+        ),
+    ],
+)
+def test_what_a_way_takes(
+    name: str, backends: int, settings: Settings, obstacle: str | None
+) -> None:
+    assert WAYS[name].obstacle(backends, settings) == obstacle
 
 
 def test_what_is_given_up_in_another_round_excuses_nothing() -> None:

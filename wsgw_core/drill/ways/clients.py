@@ -102,18 +102,24 @@ WAYS = (
         "some clients send and read no answer",
         slow,
         Expectation(moves=False),
+        backends=1,
+        failover=False,
     ),
     Way(
         "client-vanishes",
         "clients send and are gone without a word",
         vanish,
         Expectation(moves=False),
+        backends=1,
+        failover=False,
     ),
     Way(
         "client-floods",
         "some clients send as fast as they can",
         flood,
         Expectation(moves=False),
+        backends=1,
+        failover=False,
     ),
     Way(
         "client-closes",
@@ -121,5 +127,6 @@ WAYS = (
         close,
         # An answer that comes behind the close cannot be read, and is not asked for.
         Expectation(answered=False, moves=False, given_up=True),
+        backends=1,
     ),
 )

@@ -121,13 +121,20 @@ WAYS = (
         terminate,
         Expectation(pause=Bound.DEATH),
     ),
-    Way("away", "SIGKILL all backends and start them after --away", away),
+    Way("away", "SIGKILL all backends and start them after --away", away, backends=1),
     Way("kill-in-turn", "SIGKILL one, and the next before the first is back", kill_in_turn),
-    Way("kill-in-replay", "SIGKILL one, and the next in the middle of the replay", kill_in_replay),
+    Way(
+        "kill-in-replay",
+        "SIGKILL one, and the next in the middle of the replay",
+        kill_in_replay,
+        replays=True,
+    ),
     Way(
         "poison",
         "one message kills every backend; its client must be ended, and no other",
         poison,
         Expectation(moves=False),
+        backends=1,
+        replays=True,
     ),
 )

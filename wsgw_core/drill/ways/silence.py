@@ -54,13 +54,13 @@ WAYS = (
         "freeze",
         "SIGSTOP the backend that serves most: it accepts and is silent",
         freeze,
-        Expectation(pause=Bound.SILENCE),
+        Expectation(pause=Bound.SILENCE, returns=True),
     ),
     Way(
         "blackhole",
         "a proxy before it stops forwarding",
         blackhole,
-        Expectation(pause=Bound.SILENCE),
+        Expectation(pause=Bound.SILENCE, returns=True),
         proxied=True,
     ),
     Way(
@@ -69,5 +69,6 @@ WAYS = (
         reset,
         Expectation(pause=Bound.DEATH, moves=False),
         proxied=True,
+        backends=1,
     ),
 )

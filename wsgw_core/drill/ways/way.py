@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ..settings import Settings
 from ..stage import Stage
 
 
@@ -31,6 +32,7 @@ class Expectation:
         moves: whether each session that a broken backend served must have moved.
         given_up: whether messages may be lost that the gateway has given up, and counted: those of
             clients that have closed, after `limits.close-timeout`.
+        returns: whether a broken backend may go on later with what it had been sent.
         pause: the bound of the median pause.
     """
 
@@ -38,6 +40,7 @@ class Expectation:
     answered: bool = True
     moves: bool = True
     given_up: bool = False
+    returns: bool = False
     pause: Bound = Bound.NONE
 
 
@@ -52,6 +55,9 @@ class Way:
         expectation: see there.
         proxied: whether the backends stand behind proxies of the drill.
         clients: how many, where that is the point of the way.
+        backends: how many it takes.
+        failover: whether it takes that.
+        replays: whether it takes a replay, which there is with at-least-once only.
     """
 
     name: str
@@ -60,6 +66,19 @@ class Way:
     expectation: Expectation = Expectation()
     proxied: bool = False
     clients: int | None = None
+    backends: int = 2
+    failover: bool = True
+    replays: bool = False
+
+    def obstacle(self, backends: int, settings: Settings) -> str | None:
+        """Return why a gateway with so many backends cannot be drilled so; None: it can."""
+        if self.backends > backends:
+            return "needs two backends"
+        if self.failover and not settings.failover:
+            return "needs failover, which is off"
+        if self.replays and settings.at_most_once:
+            return "needs replays, which there are none of with at-most-once"
+        return None
 
 
 async def begin(stage: Stage, *options: str) -> None:

@@ -1,0 +1,32 @@
+"""What the drill has to know of a gateway's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config.failover_options import FailoverOptions
+from ..config.limit_options import LimitOptions
+
+_ALLOWANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Those of the sessions that are drilled, durations in seconds; see the configuration.
+
+    Attributes:
+        failover: `failover.enabled`.
+        at_most_once: whether this is `failover.delivery`.
+    """
+
+    ping_timeout: float = FailoverOptions().ping_timeout
+    ack_interval: float = 0.05
+    replay_window: float = 0.25
+    close_timeout: float = LimitOptions().close_timeout
+    failover: bool = True
+    at_most_once: bool = False
+
+    @property
+    def silence(self) -> float:
+        """How long it may take until a silent backend is found out, and a little more."""
+        return self.ack_interval + self.ping_timeout + _ALLOWANCE
