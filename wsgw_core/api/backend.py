@@ -173,8 +173,9 @@ class Backend(Protocol):
     async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
         """Give one session a connection.
 
-        Called for each dial. The core bounds the time (`failover.dial-timeout`) and cancels; a
-        cancelled or failed `connect` leaves nothing behind.
+        Called for each dial. The core bounds the time (`failover.dial-timeout`) and cancels, also
+        when another backend is the better choice meanwhile; a cancelled or failed `connect` leaves
+        nothing behind.
 
         Raises:
             BackendUnavailable, BackendDeclined: see there. Anything else is logged as a fault of

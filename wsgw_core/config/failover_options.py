@@ -20,6 +20,12 @@ class FailoverOptions(Options):
         default=1.0, ge=0, description="how long a new connection must last to end a failover"
     )
     dial_timeout: Duration = Field(default=10.0, gt=0, description="bound of one dial")
+    hedge_after: Duration = Field(
+        default=2.0,
+        ge=0,
+        description="how long a backend may answer no dial until another one is dialled as well for"
+        " a client that waits; 0: never",
+    )
     max_concurrent_dials: int = Field(
         default=100,
         gt=0,

@@ -105,7 +105,12 @@ class GatewayCounters:
         self.dials_given_up = counter(
             "dials_given_up",
             "Dials given up for another backend: theirs tripped, was found unhealthy or taken out"
-            " meanwhile, or had just been lost when another one was usable again.",
+            " meanwhile, had just been lost when another one was usable again, or was the slower"
+            " of two.",
+        )
+        self.dials_hedged = counter(
+            "dials_hedged",
+            "Dials begun beside another one whose backend was silent for `failover.hedge-after`.",
         )
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
         self.resolutions_failed = counter(

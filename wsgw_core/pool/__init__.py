@@ -2,7 +2,8 @@
 
 backend_pool      the backends of one gateway; each knows its group
 backend_group     which backend of a group next
-dialler           gives a session a connection: tries one backend after the other
+dialler           gives a session a connection: makes the dials of a search
+backend_search    one backend after the other, and two at once where one is silent
 dial_under_way    one of these dials, given up when there is a better choice
 dial_gate         how many dials of one backend are under way at once; dial_gates: all of them
 breaker           keeps sessions away from a backend that fails again and again

@@ -49,6 +49,7 @@ class PooledBackend:
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
         dialling: dials under way, those included that wait for others.
+        answered_at: the clock's time of its last answer to a dial.
         on_change: called with the backend when it becomes usable, or ceases to be.
         credit: what it is still owed of the turns that there were; see BackendGroup.
         last_turn: the greater, the later it was the first to be offered.
@@ -64,6 +65,7 @@ class PooledBackend:
         "_was_usable",
         "active",
         "address",
+        "answered_at",
         "backend",
         "breaker",
         "credit",
@@ -108,6 +110,7 @@ class PooledBackend:
         self.on_change: Callable[[PooledBackend], None] | None = None
         self.active = 0
         self.dialling = 0
+        self.answered_at = float("-inf")
         self.last_turn = 0
         self.total = 0
         self.failures = 0
@@ -142,13 +145,14 @@ class PooledBackend:
         """Its connections, dials under way included."""
         return self.active + self.dialling
 
-    def connected(self) -> None:
-        """Count a connection."""
+    def connected(self, now: float) -> None:
+        """Count a connection, made at the clock's time `now`."""
         self.total += 1
-        self.answered()
+        self.answered(now)
 
-    def answered(self) -> None:
+    def answered(self, now: float) -> None:
         """Note that it is there, whether or not it takes this client."""
+        self.answered_at = now
         if self.breaker.connected():
             self._logger.info(
                 "backend %s: breaker closed, a trial has connected",

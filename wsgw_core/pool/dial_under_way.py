@@ -15,7 +15,7 @@ class DialUnderWay:
 
     It is given up when its backend is usable no more, or is the one that the client has just lost,
     while the group has another that is usable and was not tried. A trial is not: nobody else finds
-    out whether the backend is back.
+    out whether the backend is back. Any dial is given up when another one was faster.
 
     An asynchronous context manager, like `asyncio.timeout`: what is in it is cancelled when the
     dial is given up or takes too long, and TimeoutError is raised.
@@ -25,22 +25,27 @@ class DialUnderWay:
         group: of the backend.
         tried: the backends that are not tried again for this client, `backend` included; another
             that becomes usable meanwhile is taken out.
-        just_lost: whether the client has just lost this backend, which may be frozen.
         seconds: how long the dial may take.
+        just_lost: whether the client has just lost this backend, which may be frozen.
+        is_hedge: whether it was begun beside another dial of the same client.
 
     Attributes:
-        seconds: see above.
+        backend, seconds, is_hedge: see above.
         is_trial: whether it decides if others may follow.
         given_up: why it was given up; None: it was not.
+        is_failure: whether that is a failure of the backend.
     """
 
     __slots__ = (
-        "_backend",
+        "_begun",
         "_bound",
         "_group",
         "_just_lost",
         "_tried",
+        "backend",
         "given_up",
+        "is_failure",
+        "is_hedge",
         "is_trial",
         "seconds",
     )
@@ -50,23 +55,45 @@ class DialUnderWay:
         backend: PooledBackend,
         group: BackendGroup,
         tried: set[PooledBackend],
+        seconds: float,
         *,
         just_lost: bool,
-        seconds: float,
+        is_hedge: bool,
     ) -> None:
-        self._backend = backend
+        self.backend = backend
         self._group = group
         self._tried = tried
         self._just_lost = just_lost
-        self.seconds = seconds
         self._bound = asyncio.timeout(seconds)
+        self.seconds = seconds
+        self.is_hedge = is_hedge
         self.is_trial = False
         self.given_up: str | None = None
+        self.is_failure = False
+        self._begun = asyncio.get_running_loop().time()
+        backend.dialling += 1
+
+    @property
+    def silent_since(self) -> float:
+        """The loop's time since which the backend has answered no dial, this one or another."""
+        return max(self._begun, self.backend.answered_at)
+
+    def outrun(self, *, was_silent: bool) -> None:
+        """Give the dial up, since another one was faster.
+
+        Args:
+            was_silent: whether its backend had time enough.
+        """
+        self.is_failure = was_silent
+        self._give_up("another backend answered")
+
+    def ended(self, _task: object) -> None:
+        """Count it no more."""
+        self.backend.dialling -= 1
 
     async def __aenter__(self) -> Self:
         """Begin: the bound is counted from now."""
         await self._bound.__aenter__()
-        self._backend.dialling += 1
         self._group.watch(self._reconsider)
         return self
 
@@ -78,16 +105,19 @@ class DialUnderWay:
     ) -> None:
         """End; raises TimeoutError if it was given up or took too long."""
         self._group.unwatch(self._reconsider)
-        self._backend.dialling -= 1
         await self._bound.__aexit__(kind, error, trace)
 
     def _reconsider(self, changed: PooledBackend) -> None:
         """Give the dial up if there is a better choice, now that a backend has changed."""
-        if changed.usable and changed is not self._backend:
+        if changed.usable and changed is not self.backend:
             self._tried.discard(changed)  # it is back
-        if self.is_trial or self.given_up or self._bound.expired():
+        if self.is_trial:
             return
-        reason = self._backend.fault or ("another was usable again" if self._just_lost else None)
+        reason = self.backend.fault or ("another was usable again" if self._just_lost else None)
         if reason is not None and self._group.has_another(without=self._tried):
+            self._give_up(reason)
+
+    def _give_up(self, reason: str) -> None:
+        if self.given_up is None and not self._bound.expired():
             self.given_up = f"{reason} while it was dialled"
             self._bound.reschedule(asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""Gives a session a connection: tries the backends one after the other."""
+"""Gives a session a connection: makes the dials of a search for a backend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from ..api import (
@@ -20,6 +21,7 @@ from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
 from .backend_group import BackendGroup
 from .backend_pool import PooledBackend
+from .backend_search import BackendSearch
 from .dial_gates import DialGates
 from .dial_under_way import DialUnderWay
 
@@ -41,6 +43,14 @@ class NoBackend(Exception):
 
 class _NotDialled(Exception):
     """A backend was passed over, through no fault of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a dial has failed, and whether for want of something of our own."""
+
+    reason: str
+    local: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,70 +105,77 @@ class Dialler:
         timeout: float,  # noqa: ASYNC109 - of each attempt, not of the call
         deadline: float | None = None,
         last: PooledBackend | None = None,
+        hedge_after: float = 0.0,
     ) -> Dialled[SinkT]:
-        """Try each backend that the group offers, those included that come meanwhile.
-
-        Each at most once, unless it is usable again while another one is dialled. A dial ends early
-        when there is a better choice; see DialUnderWay.
+        """Try the backends that the group offers; see BackendSearch and DialUnderWay.
 
         Args:
             request: what the session wants; when it is a reconnect, the backend must choose the
                 one subprotocol that is offered, or none when none is.
             make_sink: called for each attempt.
-            timeout: bound of each attempt in seconds.
-            deadline: the loop's time at which even the last attempt must be over.
+            timeout: bound of each dial in seconds.
+            deadline: the loop's time at which even the last dial must be over.
             last: the backend to try after all others.
+            hedge_after: seconds after which another backend is dialled as well; 0: never.
 
         Raises:
             NoBackend: all failed.
             BackendDeclined: one declined; no other was tried.
         """
-        reasons = []
-        lacks = 0  # of our own
-        now = asyncio.get_running_loop().time
-        tried: set[PooledBackend] = set()
-        while candidates := self._group.candidates(now(), last=last, without=tried):
-            left = timeout if deadline is None else min(timeout, deadline - now())
-            if left <= 0:
-                break
-            pooled = candidates[0]
-            tried.add(pooled)
-            dial = DialUnderWay(pooled, self._group, tried, just_lost=pooled is last, seconds=left)
-            try:
-                return await self._in_turn(pooled, request, make_sink, dial)
-            except BackendDeclined:
-                self._counters.dials_declined.value += 1
-                raise
-            except _NotDialled as why:
-                reasons.append(f"{pooled.id}: {why}")
-            except BackendUnavailable as unavailable:
-                lacking = isinstance(unavailable, OutOfResources)
-                lacks += lacking
-                reasons.append(f"{pooled.id}: {unavailable.reason}")
-                self._count_failure(pooled, unavailable.reason, now(), lacking=lacking)
-            self._logger.info(
-                "session %s: dial failed: %s",
-                request.session_id,
-                reasons[-1],
-                extra={
-                    "session": request.session_id,
-                    "backend": pooled.id,
-                    "reason": reasons[-1],
-                },
-            )
-        raise NoBackend(
-            "; ".join(reasons) or "no backend is enabled and untripped, or no time left",
-            local=0 < lacks == len(reasons),
+        failures: list[_Failure] = []
+        search = BackendSearch(
+            self._group,
+            partial(self._try, request, make_sink, failures),
+            _discard,
+            timeout=timeout,
+            deadline=deadline,
+            last=last,
+            hedge_after=hedge_after,
         )
+        dialled = await search.run()
+        if dialled is None:
+            raise NoBackend(
+                "; ".join(failure.reason for failure in failures)
+                or "no backend is enabled and untripped, or no time left",
+                local=bool(failures) and all(failure.local for failure in failures),
+            )
+        return dialled
 
-    async def _in_turn(
+    async def _try(
         self,
-        pooled: PooledBackend,
         request: DialRequest,
         make_sink: Callable[[], SinkT],
+        failures: list[_Failure],
         dial: DialUnderWay,
+    ) -> Dialled[SinkT] | None:
+        """Make one dial; None when it has failed, which is noted."""
+        pooled, local = dial.backend, False
+        self._counters.dials_hedged.value += dial.is_hedge
+        try:
+            return await self._in_turn(request, make_sink, dial)
+        except BackendDeclined:
+            self._counters.dials_declined.value += 1
+            raise
+        except _NotDialled as why:
+            reason = f"{pooled.id}: {why}"
+        except BackendUnavailable as unavailable:
+            local = isinstance(unavailable, OutOfResources)
+            reason = f"{pooled.id}: {unavailable.reason}"
+            self._count_failure(pooled, unavailable.reason, local=local)
+        failures.append(_Failure(reason, local))
+        self._logger.info(
+            "session %s: dial failed: %s",
+            request.session_id,
+            reason,
+            extra={"session": request.session_id, "backend": pooled.id, "reason": reason},
+        )
+        return None
+
+    async def _in_turn(
+        self, request: DialRequest, make_sink: Callable[[], SinkT], dial: DialUnderWay
     ) -> Dialled[SinkT]:
         """Dial one backend when it is this dial's turn."""
+        pooled = dial.backend
         gate = self._gates.of(pooled)
         has_turn = False
         try:
@@ -168,11 +185,13 @@ class Dialler:
                 try:
                     if not _is_offered(pooled, asyncio.get_running_loop().time()):
                         raise _NotDialled("has tripped or was taken out while others were dialling")
-                    return await self._attempt(pooled, request, make_sink(), dial)
+                    return await self._attempt(request, make_sink(), dial)
                 finally:
                     gate.leave()
         except TimeoutError as error:
             if dial.given_up:
+                if dial.is_failure and has_turn:
+                    raise BackendUnavailable(dial.given_up) from error
                 self._counters.dials_given_up.value += 1
                 raise _NotDialled(dial.given_up) from error
             if not has_turn:
@@ -180,9 +199,10 @@ class Dialler:
             raise BackendUnavailable(f"dial took longer than {dial.seconds:g} s") from error
 
     async def _attempt(
-        self, pooled: PooledBackend, request: DialRequest, sink: SinkT, dial: DialUnderWay
+        self, request: DialRequest, sink: SinkT, dial: DialUnderWay
     ) -> Dialled[SinkT]:
         """Dial one backend; raises BackendDeclined or BackendUnavailable."""
+        pooled = dial.backend
         dial.is_trial = pooled.breaker.begin()
         clock = asyncio.get_running_loop()
         begun = clock.time()
@@ -191,7 +211,7 @@ class Dialler:
             chosen = connection.subprotocol  # here, since what is no connection is a fault too
         except BackendDeclined as declined:
             if not request.reconnect or declined.status not in self._retry_statuses:
-                pooled.answered()
+                pooled.answered(clock.time())
                 raise
             raise BackendUnavailable(str(declined)) from declined
         except BackendUnavailable:
@@ -210,21 +230,23 @@ class Dialler:
         if pooled.removed:
             connection.close(1001, "backend was removed")
             raise BackendUnavailable("was removed while it was dialled")
-        pooled.connected()
+        pooled.connected(clock.time())
         self._counters.dials_succeeded.value += 1
         self._counters.dial_durations.observe(clock.time() - begun)
         return Dialled(pooled, connection, sink)
 
-    def _count_failure(
-        self, pooled: PooledBackend, reason: str, now: float, *, lacking: bool
-    ) -> None:
-        if lacking:
+    def _count_failure(self, pooled: PooledBackend, reason: str, *, local: bool) -> None:
+        if local:
             self._counters.local_dial_errors.value += 1
             self._warn("out of descriptors, ports or memory: %s: %s", pooled.id, reason)
         else:
             self._counters.dials_failed.value += 1
-            pooled.failed(now, reason)
+            pooled.failed(asyncio.get_running_loop().time(), reason)
 
 
 def _is_offered(pooled: PooledBackend, now: float) -> bool:
     return pooled.enabled and not pooled.removed and pooled.breaker.allows(now)
+
+
+def _discard(dialled: Dialled[SinkT]) -> None:
+    dialled.connection.close(1001, "another backend answered")

@@ -152,6 +152,7 @@ class Recovery:
             ),
             Link,
             timeout=environment.failover.dial_timeout,
+            hedge_after=environment.failover.hedge_after,
             deadline=deadline,
             last=last,
         )

@@ -117,7 +117,10 @@ class Session:
             self._valves = SessionValves(self, self._client, self._outbox, environment)
             self.client_message = self._valves.transmit
         dialled = await environment.dialler.dial(
-            self._requests.first(), Link, timeout=environment.failover.dial_timeout
+            self._requests.first(),
+            Link,
+            timeout=environment.failover.dial_timeout,
+            hedge_after=environment.failover.hedge_after,
         )
         if self._state is State.ENDED:
             dialled.connection.close(GOING_AWAY)

@@ -313,8 +313,8 @@ class TestBreaker:
         backend.failed(0, "no route")
         backend.failed(0, "no route")
         backend.failed(0, "no route")
-        backend.connected()
-        backend.connected()
+        backend.connected(0)
+        backend.connected(0)
         assert [record.getMessage() for record in caplog.records] == [
             "backend a: breaker tripped: no route",
             "backend a: breaker closed, a trial has connected",

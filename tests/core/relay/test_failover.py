@@ -239,6 +239,20 @@ class TestHold:
         assert bench.client.closed is None
 
     @on_virtual_clock
+    async def test_so_does_one_that_is_back_while_the_lost_one_is_dialled_and_frozen(self) -> None:
+        bench = await RelayBench(failover=FailoverOptions(hedge_after=2)).open()
+        bench.say("A")
+        bench.blue.otherwise = Hang()
+        bench.green.go_down()
+        bench.drop()
+        await asyncio.sleep(4.5)
+        bench.green.come_up()
+        assert (await bench.green.connection()).texts == ["A"]
+        assert now() == pytest.approx(6, abs=0.1)
+        await idle()
+        assert len(bench.blue.requests) == 1 + bench.blue.cancelled == 2
+
+    @on_virtual_clock
     async def test_a_fault_in_a_plugin_counts_as_unavailable(self) -> None:
         bench = await RelayBench().open()
         bench.green.will(Fault(LookupError("bug")))

@@ -1,0 +1,115 @@
+"""A backend that is frozen accepts connections and says nothing: nobody waits for it for long."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from .conftest import StartAdmin, StartGateway
+from .server_process import ServerProcess
+
+_LONG = "90s"  # beyond what any of these journeys may take
+_BOUND = 60.0
+
+
+class Backends:
+    """Echo backends as processes, each with its name for an id."""
+
+    def __init__(self, processes: dict[str, ServerProcess]) -> None:
+        self._processes = processes
+
+    def freeze(self, name: str) -> None:
+        self._processes[name].signal(signal.SIGSTOP)
+
+    def kill(self, name: str) -> None:
+        self._processes[name].kill()
+
+    def entry(self, name: str, **options: Any) -> dict[str, Any]:
+        url = f"ws://127.0.0.1:{self._processes[name].port}"
+        return {"id": name, "url": url, "handshake-timeout": _LONG, **options}
+
+
+@pytest.fixture
+async def backends() -> AsyncIterator[Backends]:
+    with ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(
+                ServerProcess("wsgw_core.demo.echo_backend", "0", "--name", name)
+            )
+            for name in ("blue", "green", "red")
+        }
+        await asyncio.gather(*(process.start() for process in processes.values()))
+        yield Backends(processes)
+
+
+async def test_a_new_client_is_given_another_one(
+    backends: Backends, start_gateway: StartGateway
+) -> None:
+    gateway = await start_gateway(
+        backends.entry("blue"),
+        backends.entry("green", priority=2),
+        failover={"dial-timeout": _LONG, "hedge-after": "100ms"},
+    )
+    backends.freeze("blue")
+    for number in range(12):
+        async with connect(gateway.url, open_timeout=_BOUND) as client:
+            await client.send(f"{number}")
+            assert await client.recv() == f"green {number}"
+    assert gateway.count("dials_hedged") >= 10
+    found = gateway.gateway.steering.find_backend("blue")
+    assert found is not None
+    assert found.breaker.trips == 1
+    assert found.total == 0
+
+
+async def test_so_is_one_that_waits_when_an_operator_takes_it_out(
+    backends: Backends, start_gateway: StartGateway, start_admin: StartAdmin
+) -> None:
+    gateway = await start_gateway(
+        backends.entry("blue"),
+        backends.entry("green", priority=2),
+        failover={"dial-timeout": _LONG, "hedge-after": 0},
+    )
+    operator = await start_admin(gateway)
+    backends.freeze("blue")
+    found = gateway.gateway.steering.find_backend("blue")
+    assert found is not None
+
+    async def talk() -> str | bytes:
+        async with connect(gateway.url, open_timeout=_BOUND) as client:
+            await client.send("hello")
+            return await client.recv()
+
+    talks = [asyncio.create_task(talk()) for _ in range(3)]
+    async with asyncio.timeout(_BOUND):
+        while found.dialling < 3:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        await operator.post("/backend/disable/blue")
+        assert await asyncio.gather(*talks) == ["green hello"] * 3
+    assert gateway.count("dials_given_up") == 3
+    assert found.failures == 0
+
+
+async def test_a_session_that_is_lost_goes_past_it(
+    backends: Backends, start_gateway: StartGateway
+) -> None:
+    gateway = await start_gateway(
+        backends.entry("blue"),
+        backends.entry("green", priority=2),
+        backends.entry("red", priority=3),
+        failover={"dial-timeout": _LONG, "hedge-after": "100ms"},
+    )
+    async with asyncio.timeout(_BOUND), connect(gateway.url) as client:
+        await client.send("1")
+        assert await client.recv() == "blue 1"
+        backends.freeze("green")
+        backends.kill("blue")
+        await client.send("2")
+        while (answer := await client.recv()) != "red 2":
+            assert answer == "red 1"  # sent again
