@@ -8,11 +8,9 @@ components         each configured entry with its plugin's kind and options
 plugin_loader      finds, imports and registers plugins
 plugin_objects     makes what they provide
 steering           what operators may do with it; `admin` calls that
-added_backend      a backend that is added while it runs
 reloading          reads the configuration of a running gateway anew
 reload_report      what that has changed; reload_answer: tells it to `wsgw reload`
 daemon             runs one gateway as a process: stop_signals, file_limit, log_output
-backend_probe      asks each backend whether it is there, for `wsgw check --connect`
 masking            keeps secrets out of what is printed
 rare_warning       warns once a minute at most
 aside              keeps what may take long off the event loop

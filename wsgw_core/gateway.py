@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from .added_backend import resolve_backend
 from .api import (
     ConfigurationError,
     Metrics,
     ReadBatch,
 )
 from .components import BackendComponent, Components
+from .config.added_backend import resolve_backend
 from .config.address import Address, id_from_address
 from .config.changes import backend_changes, fixed_changes
 from .config.gateway_config import GatewayConfig

@@ -33,7 +33,7 @@ def check(file: Path | None, *, connect: bool) -> None:
         for note in notes(loaded.config, loaded.components, loaded.origins):
             click.echo(f"wsgw: {note}", err=True)
     if connect:
-        from wsgw_core.backend_probe import probe_backends  # noqa: PLC0415 - slow
+        from wsgw_core.pool.backend_probe import probe_backends  # noqa: PLC0415 - slow
 
         answers = probe_backends(loaded.config, loaded.components)
         for backend_id, reason in answers.items():

@@ -12,6 +12,7 @@ names, address, origin_pattern, path_pattern, host_pattern   values that are wri
 How they are filled, in this order:
 
 loading     all that the command does before it starts
+added_backend   the same for the entry of a backend that an operator adds
 sources     reads the file and the variables, and merges them
 bounded_file   reads no more of a file than makes sense
 yaml_file, toml_file   a file's values, and their lines

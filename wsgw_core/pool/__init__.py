@@ -8,6 +8,7 @@ dial_under_way    one of these dials, given up when there is a better choice
 dial_gate         how many dials of one backend are under way at once; dial_gates: all of them
 breaker           keeps sessions away from a backend that fails again and again
 health            asks backends whether they are there, without a session
+backend_probe     asks them when there is no gateway, for `wsgw check --connect`
 discovery         keeps the backends of a DNS name in step with its addresses
 open_backends     makes, opens and closes backends, at the start and while the gateway runs
 deletions         what operators have deleted of the configuration

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from .api import BackendContext, BackendUnavailable, ConfigurationError, Metrics, ReadBatch
-from .components import BackendComponent, Components
-from .config.gateway_config import GatewayConfig
-from .masking import masked_text
-from .plugin_objects import make_backend
-from .pool.discovery import system_addresses
+from ..api import BackendContext, BackendUnavailable, ConfigurationError, Metrics, ReadBatch
+from ..components import BackendComponent, Components
+from ..config.gateway_config import GatewayConfig
+from ..masking import masked_text
+from ..plugin_objects import make_backend
+from .discovery import system_addresses
 
 _log = logging.getLogger("wsgw")
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .api import ConfigurationError
-from .aside import aside
-from .components import BackendComponent, resolve_entries
-from .config.entries import Entries
-from .config.gateway_config import GatewayConfig
-from .config.problems import Origins, validation_problems
-from .config.references import file_problems
-from .config.sources import repair_urls
-from .plugin_loader import Plugins, import_plugin
+from ..api import ConfigurationError
+from ..aside import aside
+from ..components import BackendComponent, resolve_entries
+from ..plugin_loader import Plugins, import_plugin
+from .entries import Entries
+from .gateway_config import GatewayConfig
+from .problems import Origins, validation_problems
+from .references import file_problems
+from .sources import repair_urls
 
 _PLACE = "upstream.backends[0]"
 
