@@ -16,7 +16,7 @@ from .api import (
 from .components import BackendComponent, Components
 from .config.added_backend import resolve_backend
 from .config.address import Address, id_from_address
-from .config.changes import backend_changes, fixed_changes
+from .config.changes import backend_changes, fixed_changes, same_backend
 from .config.gateway_config import GatewayConfig
 from .frontend.admission import Admission
 from .frontend.client_sweep import ClientSweep
@@ -153,6 +153,7 @@ class Gateway:
             raise RuntimeError("the gateway is not started")
         old = self._config
         new, gone = backend_changes((old, self._components), (config, components))
+        gone = [each for each in gone if self._is_in_place(each)]
         exchange = await self._prepare_exchange(config, new, [*gone, *self._in_the_way(new, gone)])
         try:
             if not opener.accepting:
@@ -291,6 +292,14 @@ class Gateway:
             raise ConfigurationError(why)
         self._deletions.lift(component.id)
         exchange.carry_out(self._drains.begin)
+
+    def _is_in_place(self, component: BackendComponent) -> bool:
+        """Tell whether what an entry asks for is there, not what operators have in its place."""
+        backend = self._pool.find(component.id)
+        discovery = self._discoveries.find(component.id)
+        if backend is not None:
+            return same_backend(self._backends.component_of(backend), component)
+        return discovery is not None and same_backend(discovery.component, component)
 
     def _deleted(self) -> list[str]:
         """Return the ids of what the configuration or a name has, and operators have deleted."""

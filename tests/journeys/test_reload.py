@@ -136,6 +136,25 @@ async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
     assert len(gateway.gateway.steering.backends) == 2
 
 
+async def test_what_an_operator_has_put_in_the_place_of_an_entry_does_not_go_with_it(
+    start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
+) -> None:
+    blue, green, red = [await start_backend() for _ in range(3)]
+    gateway = await start_gateway({"url": blue.url, "id": "blue"}, green)
+    operator = await start_admin(gateway)
+    await operator.post("/backend/delete/blue")
+    await operator.post("/backend/add", data=json.dumps({"url": red.url, "id": "blue"}))
+
+    assert (await reload(gateway, green)).unchanged == [green.id, "blue"]
+
+    async with connect(gateway.url), connect(gateway.url):
+        await red.connection()
+    report = await reload(gateway, {"url": blue.url, "id": "blue"}, green)
+    assert (report.changed, report.unchanged) == (["blue"], [green.id])
+    async with connect(gateway.url), connect(gateway.url):
+        await blue.connection()
+
+
 async def test_a_deleted_address_stays_so_when_its_entry_changes(
     start_gateway: StartGateway, start_admin: StartAdmin, start_backend: StartBackend
 ) -> None:

@@ -61,13 +61,14 @@ def _not_in(
         other = known.get(one.id)
         if (
             other is None
-            or not _same(one, other)
+            or not same_backend(one, other)
             or _told(these[0], one.group) != _told(others[0], other.group)
         ):
             yield one
 
 
-def _same(one: BackendComponent, other: BackendComponent) -> bool:
+def same_backend(one: BackendComponent, other: BackendComponent) -> bool:
+    """Tell whether two entries of one id ask for the same."""
     return (
         one.group == other.group
         and one.registration.kind == other.registration.kind
