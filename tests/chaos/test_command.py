@@ -467,6 +467,8 @@ async def test_the_ways_are_listed() -> None:
         (["--host", "example.com:99999"], "Port out of range"),
         (["--host", ""], "not a host such as chat.example.com"),
         (["--route", "a"], "--route needs --config"),
+        (["--url", "http://127.0.0.1:1"], "not a URL such as ws://localhost:8080/: scheme isn't"),
+        (["--url", "ws://127.0.0.1:99999"], "not a URL such as ws://localhost:8080/: Port out of"),
         (["--url", "ws://127.0.0.1:1"], "--url and --backend belong together"),
         (["--backend", ":1"], "--url and --backend belong together"),
         (["--backend", "one"], "not an address such as"),

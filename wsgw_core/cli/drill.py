@@ -44,6 +44,18 @@ def _way_and_pause(text: str) -> tuple[str, float]:
     return _check_way(way), read_duration(duration)
 
 
+def _url(text: str) -> str:
+    from websockets.exceptions import InvalidURI  # noqa: PLC0415 - slow
+    from websockets.uri import parse_uri  # noqa: PLC0415 - slow
+
+    try:
+        parse_uri(text)
+    except (InvalidURI, ValueError) as error:
+        why = error.msg if isinstance(error, InvalidURI) else error
+        raise ValueError(f"not a URL such as ws://localhost:8080/: {why}") from error
+    return text
+
+
 def _host_and_port(text: str) -> tuple[str, int]:
     from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
 
@@ -83,7 +95,12 @@ def _is_visible(text: str) -> bool:
 
 @click.command(short_help="Break backends under load, and count what is lost.")
 @config_option("Start the gateway with this file; the backends are played where it looks for them.")
-@click.option("--url", metavar="URL", help="Drill a gateway that runs already; needs --backend.")
+@click.option(
+    "--url",
+    type=Parsed("URL", _url),
+    metavar="URL",
+    help="Drill a gateway that runs already; needs --backend.",
+)
 @click.option(
     "--backend",
     "addresses",

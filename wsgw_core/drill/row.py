@@ -91,13 +91,7 @@ class Row:
         if stage.refused:
             self.failures.append(stage.refused)
             return
-        if why := self._given_up(stage, verdict):
-            losses = verdict.lost + verdict.unread + verdict.unread_closed
-            self.notes.append(
-                f"{losses} messages not read {why}, and the gateway has counted"
-                f" {stage.undelivered} as undelivered"
-            )
-            verdict = dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
+        verdict = self._without_given_up(stage, verdict)
         if stage.settings.at_most_once:
             verdict = dataclasses.replace(verdict, unanswered=0)
             if self.way.expectation.returns:  # and reads what it had, which nobody else has got
@@ -106,14 +100,24 @@ class Row:
                 self.failures.append(f"{verdict.duplicated} read twice: this is not at-most-once")
         self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
 
-    def _given_up(self, stage: Stage, verdict: Verdict) -> str | None:
-        """Say by what right the gateway has given up what is lost; None: by none, or nothing is."""
+    def _without_given_up(self, stage: Stage, verdict: Verdict) -> Verdict:
+        """Return the verdict without what may be lost, and note that."""
         losses = verdict.lost + verdict.unread + verdict.unread_closed
-        if not losses or losses > (stage.undelivered or 0):
-            return None
+        why = self._why_given_up(stage, all_overdue=losses <= verdict.overdue)
+        if losses and why is not None:
+            counted, may_be = stage.undelivered, f"{losses} messages not read {why}"
+            if counted is None:
+                self.notes.append(f"{may_be}, but what the gateway has counted cannot be read")
+            elif losses <= counted:
+                self.notes.append(f"{may_be}, and the gateway has counted {counted} as undelivered")
+                return dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
+        return verdict
+
+    def _why_given_up(self, stage: Stage, *, all_overdue: bool) -> str | None:
+        """Say by what right the gateway can have given messages up; None: by none."""
         if stage.settings.at_most_once:
             return "that lost backends had been given: failover.delivery is at-most-once"
-        if self.way.expectation.given_up and losses <= verdict.overdue:
+        if self.way.expectation.given_up and all_overdue:
             return "of clients that had closed: limits.close-timeout was over"
         return None
 
