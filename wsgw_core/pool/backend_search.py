@@ -23,7 +23,8 @@ class BackendSearch(Generic[T]):
     Args:
         group: the backends.
         attempt: makes one dial. Returns None when it has failed; what it raises ends the search.
-        discard: called with what a dial brings when another one has been taken.
+        discard: called with what a dial brings that is not taken: another one was faster, or the
+            backend was removed at that moment.
         timeout: bound of each dial in seconds.
         deadline: the loop's time at which even the last dial must be over.
         last: the backend to try after all others.
@@ -89,10 +90,13 @@ class BackendSearch(Generic[T]):
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for task in [each for each in self._under_way if each in done]:
-                del self._under_way[task]
+                backend = self._under_way.pop(task).backend
                 found = task.result()
-                if found is not None:
+                if found is None:
+                    continue
+                if not backend.removed:
                     return found
+                self._discard(found)  # removed since it has answered, some turns of the loop ago
             hedge = not done and due == self._hedge_due()  # else it has answered somebody
 
     def _begin_next(self) -> None:

@@ -249,4 +249,4 @@ def _is_offered(pooled: PooledBackend, now: float) -> bool:
 
 
 def _discard(dialled: Dialled[SinkT]) -> None:
-    dialled.connection.close(1001, "another backend answered")
+    dialled.connection.close(1001, "is not needed any more")

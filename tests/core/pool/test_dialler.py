@@ -431,6 +431,30 @@ class TestRemoved:
         assert refused.close_request is not None
         assert not refused.started
 
+    @pytest.mark.parametrize("turns", range(6))
+    @on_virtual_clock
+    async def test_nor_one_that_is_removed_in_the_moment_of_its_answer(self, turns: int) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].will(Accept(after=1))
+        removed_before = []
+
+        async def dial() -> PooledBackend:
+            dialled = await bench.dial()
+            removed_before.append(dialled.backend.removed)
+            return dialled.backend
+
+        dialling = asyncio.create_task(dial())
+        await bench.backends[0].until_dialled(1)
+        await asyncio.sleep(1)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        bench.pool.remove(bench.pooled[0])
+
+        used = await dialling
+        assert removed_before == [False]
+        refused = bench.backends[0].connections[0]
+        assert (refused.close_request is None) is (used is bench.pooled[0])
+
     @on_virtual_clock
     async def test_nor_one_that_is_removed_before(self) -> None:
         bench = Bench("a", "b")
