@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class BackendSearch(Generic[T]):
-    """One search. Each backend is tried once, unless it becomes usable again meanwhile.
+    """One search. Each backend is tried once, and once more if it becomes usable again meanwhile.
 
     While the one that is dialled is silent, the next is dialled as well; never more than these two.
     Who succeeds first is taken. When there is no next one, all others are tried again after another
@@ -51,6 +51,7 @@ class BackendSearch(Generic[T]):
         self._last = last
         self._hedge_after = hedge_after
         self._tried: set[PooledBackend] = set()
+        self._returned: set[PooledBackend] = set()
         self._again_until = asyncio.get_running_loop().time() + timeout
         self._none_left_at = float("-inf")
         self._under_way: dict[asyncio.Task[T | None], DialUnderWay] = {}
@@ -101,7 +102,6 @@ class BackendSearch(Generic[T]):
 
     def _begin_next(self) -> None:
         now = asyncio.get_running_loop().time()
-        self._tried.update(dial.backend for dial in self._under_way.values())
         candidates = self._group.candidates(now, last=self._last, without=self._tried)
         left = self._timeout if self._deadline is None else self._deadline - now
         if candidates and left > 0:
@@ -117,6 +117,7 @@ class BackendSearch(Generic[T]):
             backend,
             self._group,
             self._tried,
+            self._note_return,
             seconds,
             just_lost=backend is self._last,
             is_hedge=bool(self._under_way),
@@ -124,6 +125,14 @@ class BackendSearch(Generic[T]):
         task = asyncio.get_running_loop().create_task(self._attempt(dial))
         task.add_done_callback(dial.ended)
         self._under_way[task] = dial
+
+    def _note_return(self, backend: PooledBackend) -> None:
+        """Try a backend again that is usable once more; not each time, it may come and go."""
+        if backend not in self._tried or backend in self._returned:
+            return
+        if all(dial.backend is not backend for dial in self._under_way.values()):
+            self._returned.add(backend)
+            self._tried.discard(backend)
 
     def _hedge_due(self) -> float | None:
         """Return when another backend is dialled as well; None: not before a dial is over."""

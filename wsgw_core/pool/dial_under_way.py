@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +24,9 @@ class DialUnderWay:
     Args:
         backend: is dialled.
         group: of the backend.
-        tried: the backends that are not tried again for this client, `backend` included; another
-            that becomes usable meanwhile is taken out.
+        tried: the backends that are not tried again for this client, `backend` included.
+        note_return: called with a backend that becomes usable meanwhile; takes it out of `tried`
+            if it is to be tried again.
         seconds: how long the dial may take.
         just_lost: whether the client has just lost this backend, which may be frozen.
         is_hedge: whether it was begun beside another dial of the same client.
@@ -41,6 +43,7 @@ class DialUnderWay:
         "_bound",
         "_group",
         "_just_lost",
+        "_note_return",
         "_tried",
         "backend",
         "given_up",
@@ -54,7 +57,8 @@ class DialUnderWay:
         self,
         backend: PooledBackend,
         group: BackendGroup,
-        tried: set[PooledBackend],
+        tried: Collection[PooledBackend],
+        note_return: Callable[[PooledBackend], object],
         seconds: float,
         *,
         just_lost: bool,
@@ -63,6 +67,7 @@ class DialUnderWay:
         self.backend = backend
         self._group = group
         self._tried = tried
+        self._note_return = note_return
         self._just_lost = just_lost
         self._bound = asyncio.timeout(seconds)
         self.seconds = seconds
@@ -109,8 +114,8 @@ class DialUnderWay:
 
     def _reconsider(self, changed: PooledBackend) -> None:
         """Give the dial up if there is a better choice, now that a backend has changed."""
-        if changed.usable and changed is not self.backend:
-            self._tried.discard(changed)  # it is back
+        if changed.usable:
+            self._note_return(changed)
         if self.is_trial:
             return
         reason = self.backend.fault or ("another was usable again" if self._just_lost else None)

@@ -550,6 +550,26 @@ class TestGivenUp:
         assert now() == 2
         assert bench.counters.dials_given_up.value == 1
 
+    @pytest.mark.parametrize("hedge_after", [0, 2])
+    @on_virtual_clock
+    async def test_not_for_ever_where_backends_come_and_go(self, hedge_after: float) -> None:
+        bench = Bench("a", "b")
+        for backend in bench.backends:
+            backend.otherwise = Hang()
+
+        async def come_and_go() -> None:
+            while True:
+                for backend in bench.pooled:
+                    backend.healthy = False
+                    await asyncio.sleep(1.1)
+                    backend.healthy = True
+
+        coming_and_going = asyncio.create_task(come_and_go())
+        with pytest.raises(NoBackend):
+            await bench.dial(hedge_after=hedge_after)
+        assert now() < 3 * 10
+        coming_and_going.cancel()
+
     @on_virtual_clock
     async def test_not_a_trial(self) -> None:
         bench = Bench("a", "b")
