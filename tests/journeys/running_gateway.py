@@ -34,7 +34,7 @@ class RunningGateway:
 
     async def reload(self, data: dict[str, Any]) -> ReloadReport:
         """Go on with another configuration, as a file holds it; see Gateway.reload."""
-        config = GatewayConfig.model_validate(data)
+        config = _config(data)
         return await self.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
 
     def count(self, name: str) -> int:
@@ -51,12 +51,16 @@ def make_gateway(data: dict[str, Any], plugins: Iterable[object] = ()) -> Gatewa
         data: all sections.
         plugins: modules or other objects with hooks, beside the installed plugin for websockets.
     """
-    data = {**data, "server": {"drain-time": 0, **data.get("server", {})}}
-    config = GatewayConfig.model_validate(data)
+    config = _config(data)
     known = load_plugins(["ws"])
     for number, plugin in enumerate(plugins):
         known.register(plugin, f"plugin {number} of the test")
     return Gateway(config, resolve_components(config, known), logging.getLogger("wsgw"))
+
+
+def _config(data: dict[str, Any]) -> GatewayConfig:
+    server = {"drain-time": 0, **data.get("server", {})}
+    return GatewayConfig.model_validate({**data, "server": server})
 
 
 @asynccontextmanager

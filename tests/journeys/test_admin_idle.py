@@ -6,18 +6,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from .admin_operator import Operator
 from .conftest import StartAdmin
 from .eventually import until
 from .running_gateway import RunningGateway
+from .tls_ends import TRUSTING, TlsFiles
 
-AUTHORITY = trustme.CA()
 MOST = 4
 PATIENT: dict[str, Any] = {"max_connections": MOST, "read_timeout": 1000, "write_timeout": 1000}
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -149,15 +147,10 @@ async def test_who_finds_all_others_being_answered_waits(
 
 
 async def test_over_tls_too(
-    gateway: RunningGateway, start_admin: StartAdmin, tmp_path: Path
+    gateway: RunningGateway, start_admin: StartAdmin, tls_files: TlsFiles
 ) -> None:
-    file = tmp_path / "admin.pem"
-    file.write_bytes(AUTHORITY.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.bytes())
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    operator = await start_admin(
-        gateway, context=context, tls={"certificate": str(file)}, **PATIENT
-    )
-    async with callers(operator, MOST) as without, callers(operator, 1, context) as (prober,):
+    tls = {"certificate": str(tls_files.certificate)}
+    operator = await start_admin(gateway, context=TRUSTING, tls=tls, **PATIENT)
+    async with callers(operator, MOST) as without, callers(operator, 1, TRUSTING) as (prober,):
         assert b"alive" in await prober.probe()
         assert await without[0].gone()

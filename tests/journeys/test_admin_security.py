@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import trustme
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -20,6 +17,7 @@ from wsgw_core.config.server_options import AdminOptions
 from .admin_operator import NO_ACTION
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .running_gateway import RunningGateway
+from .tls_ends import AUTHORITY, TRUSTING, TlsFiles, client_context
 
 READ, OPERATE, SEND = "r" * 20, "o" * 20, "s" * 20
 TOKENS = [
@@ -205,29 +203,12 @@ class TestBrowsers:
         assert (await operator.call("GET", "/backend/list", headers=foreign)).status == 403
 
 
-AUTHORITY = trustme.CA()
-SERVER = AUTHORITY.issue_cert("127.0.0.1")
-ADA = AUTHORITY.issue_cert("ada@example.test", common_name="Ada")
-
-
 class TestTls:
-    @pytest.fixture
-    def files(self, tmp_path: Path) -> dict[str, Any]:
-        SERVER.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-        AUTHORITY.cert_pem.write_to_path(tmp_path / "ca.pem")
-        return {"certificate": str(tmp_path / "server.pem")}
-
-    def context(self, certificate: trustme.LeafCert | None = None) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        AUTHORITY.configure_trust(context)
-        if certificate is not None:
-            certificate.configure_cert(context)
-        return context
-
     async def test_it_speaks_tls(
-        self, gateway: RunningGateway, start_admin: StartAdmin, files: dict[str, Any]
+        self, gateway: RunningGateway, start_admin: StartAdmin, tls_files: TlsFiles
     ) -> None:
-        operator = await start_admin(gateway, context=self.context(), tls=files)
+        tls = {"certificate": str(tls_files.certificate)}
+        operator = await start_admin(gateway, context=TRUSTING, tls=tls)
         assert operator.url.startswith("https:")
         assert await operator.get("/healthz") == {"status": "alive"}
         same_site = {"Origin": operator.url}
@@ -240,20 +221,20 @@ class TestTls:
         self,
         gateway: RunningGateway,
         start_admin: StartAdmin,
-        files: dict[str, Any],
-        tmp_path: Path,
+        tls_files: TlsFiles,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         tls = {
-            **files,
-            "client-ca": str(tmp_path / "ca.pem"),
+            "certificate": str(tls_files.certificate),
+            "client-ca": str(tls_files.authority),
             "client-certificates": "required",
         }
         # every interface, and no tokens
-        operator = await start_admin(gateway, context=self.context(ADA), tls=tls, address=":0")
+        ada = client_context(AUTHORITY.issue_cert("ada@example.test", common_name="Ada"))
+        operator = await start_admin(gateway, context=ada, tls=tls, address=":0")
         assert await operator.post("/backend/delete/nobody") == NO_ACTION
         assert "by CN=Ada" in caplog.text
-        stranger = await start_admin(gateway, context=self.context(), tls=tls, address=":0")
+        stranger = await start_admin(gateway, context=TRUSTING, tls=tls, address=":0")
         with pytest.raises(aiohttp.ClientError):
             await stranger.get("/healthz")
 

@@ -116,6 +116,7 @@ async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
         for _ in range(4):
             async with connect(gateway.url) as client:
                 assert await reached(client) == "127.0.0.2"
+        await until(lambda: not len(gateway.gateway.sessions), "all have ended")
 
 
 async def test_an_operator_adds_a_name_and_removes_it_again(

@@ -11,9 +11,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.components import resolve_components
-from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.plugin_loader import load_plugins
 from wsgw_core.relay.session_state import State
 
 from .admin_operator import NO_ACTION, SUCCESS
@@ -25,9 +22,8 @@ from .scripted_backend import ScriptedBackend
 
 
 async def reload(gateway: RunningGateway, **sections: Any) -> None:
-    data = {"server": {"frontend": {"address": "127.0.0.1:0"}}, "drain": QUICK, **sections}
-    config = GatewayConfig.model_validate(data)
-    await gateway.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+    server = {"frontend": {"address": "127.0.0.1:0"}}
+    await gateway.reload({"server": server, "drain": QUICK, **sections})
 
 
 class TestReload:
