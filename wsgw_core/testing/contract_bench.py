@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -186,20 +186,20 @@ class Bench:
     async def until_tasks_are(self, before: set[asyncio.Task[Any]]) -> None:
         """Wait until no other tasks than these run."""
         await asyncio.sleep(0)  # whoever is just being cancelled, or fails in a callback, does so
-        await self._until_gone(lambda: [repr(task) for task in asyncio.all_tasks() - before])
+        await self._until_gone(lambda: asyncio.all_tasks() - before)
 
     async def until_descriptors_are(self, before: frozenset[str] | None) -> None:
         """Wait until no other file descriptors than these are open."""
         if before is not None:
-            await self._until_gone(lambda: sorted((open_descriptors() or frozenset()) - before))
+            await self._until_gone(lambda: (open_descriptors() or frozenset()) - before)
 
-    async def _until_gone(self, find: Callable[[], list[str]]) -> None:
+    async def _until_gone(self, find: Callable[[], Collection[object]]) -> None:
         try:
             async with asyncio.timeout(self.patience):
                 while find():  # noqa: ASYNC110 - nothing tells when one goes
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise AssertionError("left behind:\n  " + "\n  ".join(find())) from None
+            raise AssertionError("\n  ".join(("left behind:", *sorted(map(str, find()))))) from None
 
     async def _end_sessions(self) -> None:
         for session in self._sessions:
