@@ -30,6 +30,13 @@ _PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 _MAX_FILE = 16 * 1024 * 1024  # a bundle of all public authorities has a quarter of a MiB
 
 TlsFile = Annotated[str, Field(min_length=1)]
+TlsKey = Annotated[
+    TlsFile | None,
+    Field(description="PEM file with the certificate's key; without it, the certificate's file"),
+]
+TlsKeyPassword = Annotated[
+    TlsFile | None, Field(description="file whose first line is the password of the key")
+]
 TlsVersion = Annotated[
     Literal["1.2", "1.3"], Field(description="the oldest version of TLS that is spoken")
 ]
@@ -74,13 +81,8 @@ class TlsClientOptions(Options):
         default=None,
         description="PEM file with the certificate shown to the backend, and its chain",
     )
-    key: TlsFile | None = Field(
-        default=None,
-        description="PEM file with the certificate's key; without it, the certificate's file",
-    )
-    key_password_file: TlsFile | None = Field(
-        default=None, description="file whose first line is the password of the key"
-    )
+    key: TlsKey = None
+    key_password_file: TlsKeyPassword = None
     server_name: Annotated[str, AfterValidator(check_server_name)] | None = Field(
         default=None,
         description="name asked for (SNI) and verified; without it, the host of the URL",

@@ -13,6 +13,8 @@ from ..api.options import HeaderName
 from ..api.tls import (
     TlsFile,
     TlsFileError,
+    TlsKey,
+    TlsKeyPassword,
     TlsVersion,
     harden,
     load_authorities,
@@ -30,13 +32,8 @@ class ServerTlsOptions(Options):
     """How clients are spoken to over TLS."""
 
     certificate: TlsFile = Field(description="PEM file with the certificate and its chain")
-    key: TlsFile | None = Field(
-        default=None,
-        description="PEM file with the certificate's key; without it, the certificate's file",
-    )
-    key_password_file: TlsFile | None = Field(
-        default=None, description="file whose first line is the password of the key"
-    )
+    key: TlsKey = None
+    key_password_file: TlsKeyPassword = None
     minimum_version: TlsVersion = "1.2"
     client_ca: TlsFile | None = Field(
         default=None,
