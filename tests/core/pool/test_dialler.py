@@ -576,7 +576,8 @@ class TestGivenUp:
         trip(bench.pooled[0])
         await asyncio.sleep(1)
         (trial,) = await bench.hang(1)
-        bench.pooled[0].enabled = False
+        bench.pooled[1].healthy = False
+        bench.pooled[1].healthy = True
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(trial, 9)
         assert bench.counters.dials_given_up.value == 0
@@ -696,6 +697,20 @@ class TestHedged:
         lost = bench.pooled[0]
         assert (await bench.dial(last=lost, hedge_after=1)).backend.id == "b"
         assert now() == 3  # none is left at 1, tried again at 2 and 3
+
+    @on_virtual_clock
+    async def test_but_not_the_one_that_is_dialled(self) -> None:
+        bench = Bench("a", "b")
+        bench.backends[0].otherwise = Hang()
+        bench.backends[1].otherwise = Unavailable(after=1)
+        dialling = asyncio.create_task(bench.dial(hedge_after=2))
+        await bench.backends[1].until_dialled(1)
+        trip(bench.pooled[0])
+        bench.pooled[0].reset()  # it is usable again
+        await asyncio.sleep(2)
+        assert [len(each.requests) for each in bench.backends] == [1, 1]
+        dialling.cancel()
+        await asyncio.gather(dialling, return_exceptions=True)
 
     @on_virtual_clock
     async def test_but_not_for_ever(self) -> None:
