@@ -31,9 +31,14 @@ class DialGate:
         self._queue: deque[asyncio.Future[None]] = deque()
         self.waiting = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next one has to wait."""
+        return self._taken >= self._slots
+
     async def enter(self) -> None:
         """Wait for a slot; whoever gets one must `leave`."""
-        if self._taken < self._slots:
+        if not self.is_full:
             self._taken += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -83,6 +83,14 @@ class DialUnderWay:
         """The loop's time since which the backend has answered no dial, this one or another."""
         return max(self._begun, self.backend.answered_at)
 
+    def reconsider(self) -> None:
+        """Give the dial up if there is a better choice; not a trial that has begun."""
+        if self.is_trial:
+            return
+        reason = self.backend.fault or ("another was usable again" if self._just_lost else None)
+        if reason is not None and self._group.has_another(without=self._tried):
+            self._give_up(reason)
+
     def outrun(self, *, was_silent: bool) -> None:
         """Give the dial up, since another one was faster.
 
@@ -99,7 +107,7 @@ class DialUnderWay:
     async def __aenter__(self) -> Self:
         """Begin: the bound is counted from now."""
         await self._bound.__aenter__()
-        self._group.watch(self._reconsider)
+        self._group.watch(self._changed)
         return self
 
     async def __aexit__(
@@ -109,18 +117,13 @@ class DialUnderWay:
         trace: TracebackType | None,
     ) -> None:
         """End; raises TimeoutError if it was given up or took too long."""
-        self._group.unwatch(self._reconsider)
+        self._group.unwatch(self._changed)
         await self._bound.__aexit__(kind, error, trace)
 
-    def _reconsider(self, changed: PooledBackend) -> None:
-        """Give the dial up if there is a better choice, now that a backend has changed."""
-        if changed.usable:
-            self._note_return(changed)
-        if self.is_trial:
-            return
-        reason = self.backend.fault or ("another was usable again" if self._just_lost else None)
-        if reason is not None and self._group.has_another(without=self._tried):
-            self._give_up(reason)
+    def _changed(self, backend: PooledBackend) -> None:
+        if backend.usable:
+            self._note_return(backend)
+        self.reconsider()
 
     def _give_up(self, reason: str) -> None:
         if self.given_up is None and not self._bound.expired():

@@ -180,6 +180,8 @@ class Dialler:
         has_turn = False
         try:
             async with dial:
+                if gate.is_full:  # a trial that cannot begin now is not worth the wait
+                    dial.reconsider()
                 await gate.enter()
                 has_turn = True
                 try:

@@ -550,6 +550,22 @@ class TestGivenUp:
         assert now() == 2
         assert bench.counters.dials_given_up.value == 1
 
+    @on_virtual_clock
+    async def test_before_they_wait_for_the_trial_of_a_backend_that_is_still_dialled(self) -> None:
+        bench = Bench("a", "b")
+        tripped, other = bench.pooled
+        bench.backends[0].otherwise = Hang()
+        bench.backends[1].will(*[Unavailable()] * 3)
+        before = [asyncio.create_task(bench.dial(last=tripped)) for _ in range(3)]
+        await bench.backends[0].until_dialled(3)
+        trip(tripped)
+        await asyncio.sleep(1)  # a trial is due
+        assert (await bench.dial(last=other)).backend is other
+        assert now() == 1
+        assert bench.gates.waiting == 0
+        assert [dial.done() for dial in before] == [False] * 3  # they have tried the other
+        await asyncio.gather(*before, return_exceptions=True)
+
     @pytest.mark.parametrize("hedge_after", [0, 2])
     @on_virtual_clock
     async def test_not_for_ever_where_backends_come_and_go(self, hedge_after: float) -> None:
