@@ -22,9 +22,10 @@ from .api.registry import (
 from .config.address import id_from_address
 from .config.entries import Entries
 from .config.gateway_config import GatewayConfig
-from .config.problems import KeyPath, Origins, known_keys, model_in, validation_problems
+from .config.problems import KeyPath, Origins, found_text, known_keys, model_in, validation_problems
 from .config.secrets import with_secrets
 from .config.upstream_options import BackendEntry, Entry
+from .masking import masked_text, without_secrets_of
 from .plugin_loader import Plugins, RequiredPlugin
 
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
@@ -218,7 +219,8 @@ class _Resolver:
                     self._origins.problem(
                         path,
                         f"the plugin of {registry.role} kind {registration.kind!r} cannot check"
-                        f" its options: {type(error).__name__}: {error}",
+                        f" its options: {type(error).__name__}:"
+                        f" {masked_text(without_secrets_of(given, str(error)))}",
                     )
                 )
             else:
@@ -239,7 +241,8 @@ class _Resolver:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             self.problems.append(
                 self._origins.problem(
-                    (*path, key), f"no plugin registers {registry.role} {naming} {name!r}{hint}"
+                    (*path, key),
+                    f"no plugin registers {registry.role} {naming} {found_text(name)}{hint}",
                 )
             )
         return registration

@@ -23,6 +23,7 @@ from .config.references import doubts
 from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
 from .log_output import debugging, writes_json
+from .masking import masked_text
 from .reloading import Reloading
 from .stop_signals import StopSignals
 
@@ -80,7 +81,8 @@ def run_gateway(
         if debugging():
             raise
         whose = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
-        _tell(f"failed: {whose}{type(error).__name__}: {' '.join(str(error).split())}")
+        said = masked_text(" ".join(str(error).split()))
+        _tell(f"failed: {whose}{type(error).__name__}: {said}")
     return EXIT_FAILED
 
 

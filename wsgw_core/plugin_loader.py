@@ -28,11 +28,13 @@ from .api import (
     hookspecs,
 )
 from .api.registry import Registration, Registry
+from .config.problems import found_text
 
 _API_ATTRIBUTE = "WSGW_API"
 _API_TEXT = ".".join(map(str, API_VERSION))
 _API_PATTERN = re.compile(r"(\d+)\.(\d+)\Z")
 _HOOK_PREFIX = "wsgw_"
+_PLAIN_NAME = re.compile(r"[\w.-]{1,40}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +244,11 @@ def _find_entry_point(
             found[(*_distribution_of(entry_point), entry_point.value)] = entry_point
     if not found:
         installed = ", ".join(sorted({entry_point.name for entry_point in entry_points}))
+        hint = f" (perhaps pip install wsgw-{one.name})" if _PLAIN_NAME.match(one.name) else ""
         raise PluginError(
             one.problem(
-                f"no installed plugin provides {one.naming} {one.name!r};"
-                f" installed: {installed or 'none'} (perhaps pip install wsgw-{one.name})"
+                f"no installed plugin provides {one.naming} {found_text(one.name)};"
+                f" installed: {installed or 'none'}{hint}"
             )
         )
     if len(found) > 1:

@@ -20,6 +20,11 @@ from wsgw_core.masking import masked, masked_text
         ("ws://a:1/?x=1&API-KEY=hush", "ws://a:1/?x=1&API-KEY=***"),
         ("ws://joe@a:1/b:c@d", "ws://joe@a:1/b:c@d"),
         ("ws://[::1]:80/", "ws://[::1]:80/"),
+        ("ws://joe@corp:hush@a:1", "ws://joe@corp:***@a:1"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nhush: not found",
+            "-----BEGIN RSA PRIVATE KEY-----***",
+        ),
         ("mail joe@example.com at 10:30", "mail joe@example.com at 10:30"),
     ],
 )
@@ -32,8 +37,15 @@ def test_passwords_in_urls_are_masked_and_nothing_else(text: str, shown: str) ->
     [
         ({"password": "hush"}, {"password": "***"}),
         ({"a": [{"api-key": 5, "b": 1}]}, {"a": [{"api-key": "***", "b": 1}]}),
-        ({"tokens": ["x"], "auth-token": ["x", "y"]}, {"tokens": ["x"], "auth-token": ["***"] * 2}),
+        (
+            {"tokens": ["x"], "auth-token": ["x", "y"]},
+            {"tokens": ["***"], "auth-token": ["***"] * 2},
+        ),
         ({"password-file": "/run/x", "secret": None}, {"password-file": "/run/x", "secret": None}),
+        ({"tokens": [{"name": "x", "token": "y"}]}, {"tokens": [{"name": "x", "token": "***"}]}),
+        ({"tokens": {"x": "y"}, "password": {"x": 1}}, {"tokens": "***", "password": "***"}),
+        ({"url": "a://b:hu sh/@c"}, {"url": "a://b:***@c"}),
+        ({"url": "a://b:80/c", "x": ["a://b:hu sh"]}, {"url": "a://b:80/c", "x": ["a://b:***"]}),
         ({"url": "a://b:hush@c"}, {"url": "a://b:***@c"}),
         (
             {"Authorization": "Basic eDp5", "Cookie": "a=b"},

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wsgw_core.masking import masked_url
+
 if TYPE_CHECKING:
     from wsgw_core.config.loading import Configuration
 
@@ -45,7 +47,7 @@ class CommandWithFile(click.Command):
         """Refuse arguments; called by click."""
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            ctx.fail(f"unexpected argument {rest[0]!r}; a file is given by -c FILE")
+            ctx.fail(f"unexpected argument {masked_url(rest[0])!r}; a file is given by -c FILE")
         return rest
 
 

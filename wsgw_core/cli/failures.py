@@ -14,6 +14,7 @@ def report(error: Exception) -> int:
     """
     from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - not needed for --help
     from wsgw_core.log_output import debugging  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.masking import masked_text  # noqa: PLC0415 - not needed for --help
 
     if debugging():
         traceback.print_exception(error)
@@ -21,7 +22,7 @@ def report(error: Exception) -> int:
         for problem in error.problems:
             click.echo(f"wsgw: {problem}", err=True)
         return 2
-    text = " ".join(str(error).split())
+    text = masked_text(" ".join(str(error).split()))
     click.echo(
         f"wsgw: unexpected {type(error).__name__}: {text} (WSGW_DEBUG=1 shows more)", err=True
     )

@@ -209,7 +209,7 @@ class _FileLayer:
     def _reject(self, path: KeyPath, data: Any, allowed: str) -> None:
         origin = self.layer.origins[path]
         place = ": ".join(part for part in (origin, key_path_text(path)) if part)
-        self.layer.problems.append(f"{place}: found {found_text(data)}, allowed: {allowed}")
+        self.layer.problems.append(f"{place}: found {found_text(data, path)}, allowed: {allowed}")
         self.layer.rejected.add(path)
 
     def _problem(self, written: KeyPath, path: KeyPath, text: str) -> None:

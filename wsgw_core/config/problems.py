@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..masking import is_secret_key, masked, masked_text
+from ..masking import is_below_secret, masked, masked_text, without_secrets_of
 from .names import PATTERNS_IN_WORDS
 
 KeyPath = tuple[str | int, ...]
@@ -125,9 +125,14 @@ def key_path_text(path: KeyPath) -> str:
     return text
 
 
-def found_text(value: Any, key: str = "") -> str:
-    """Show a value that was found: short, and without secrets."""
-    return masked_text(_shorten.repr(masked(value, key)))
+def found_text(value: Any, path: KeyPath = ()) -> str:
+    """Show a value that was found: short, and without secrets.
+
+    Args:
+        value: whatever it is.
+        path: where it stands; a text without a place may be a URL.
+    """
+    return _shorten.repr(masked(value, "secret" if is_below_secret(path) else "url"))
 
 
 def unknown_key_text(key: str, known: Mapping[str, str]) -> str:
@@ -235,10 +240,10 @@ def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
-        allowed = masked_text(" ".join(str(details["ctx"]["error"]).split()))
+        allowed = _one_line(without_secrets_of(value, str(details["ctx"]["error"]), key))
         # Of a whole section the message says what is wrong; its contents would hide that.
         whole = isinstance(value, (dict, list, tuple, BaseModel))
-        return allowed if whole else f"found {_found_at(location, value)}: {allowed}"
+        return allowed if whole else f"found {found_text(value, location)}: {allowed}"
     if kind == "too_short":
         return f"needs at least {details['ctx']['min_length']}, found {len(value)}"
     if kind in _ALLOWED:
@@ -247,10 +252,9 @@ def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
         pattern = details["ctx"]["pattern"]
         allowed = PATTERNS_IN_WORDS.get(pattern, f"text that matches {pattern}")
     else:
-        allowed = masked_text(" ".join(details["msg"].removeprefix("Input should be ").split()))
-    return f"found {_found_at(location, value)}, allowed: {allowed}"
+        allowed = _one_line(details["msg"].removeprefix("Input should be "))
+    return f"found {found_text(value, location)}, allowed: {allowed}"
 
 
-def _found_at(location: KeyPath, value: Any) -> str:
-    secret = any(isinstance(part, str) and is_secret_key(part) for part in location)
-    return found_text(value, "secret" if secret else "")
+def _one_line(text: str) -> str:
+    return masked_text(" ".join(text.split()))

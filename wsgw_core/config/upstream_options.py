@@ -34,6 +34,14 @@ _DISCOVERED = "dns+"
 _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
+def _can_be_split(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.port is None or bool(parts.hostname)
+    except ValueError:  # whose text may hold half of a password
+        return False
+
+
 class BackendEntry(Entry):
     """One backend. Its kind is `kind` or the scheme of `url`; without an id the URL gives one.
 
@@ -65,7 +73,12 @@ class BackendEntry(Entry):
         if url is not None and any(map(str.isspace, url)):
             raise ValueError("a URL has no spaces; BE_URLS separates several by commas")
         if url is not None and _HOST_AND_PORT.match(url):
-            raise ValueError(f"no scheme, such as ws://{url}")
+            raise ValueError("no scheme, such as ws://host:port")
+        if url is not None and not _can_be_split(url):
+            raise ValueError(
+                "not a URL such as ws://host:port; in a user's name or password, what is neither"
+                " letter nor digit is written as %2F and the like"
+            )
         return url
 
     @field_validator("breaker_threshold")

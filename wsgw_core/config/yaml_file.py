@@ -31,7 +31,12 @@ _CLEARER = {
     "could not find expected ':'": "a key without a colon",
     "found unexpected end of stream": "a quote that is not closed",
     "cannot start any token": "a value that begins with such a character needs quotes",
+    # Without what was found: a password may begin so.
+    "found undefined alias": "an alias without its anchor; text that begins with '*' needs quotes",
+    "found duplicate anchor": "an anchor used twice; text that begins with '&' needs quotes",
+    "found undefined tag handle": "a tag; text that begins with '!' needs quotes",
 }
+_TAGGED = "tags are not supported; text that begins with '!' needs quotes"
 
 
 class _CoreSchemaLoader(yaml.SafeLoader):
@@ -131,7 +136,7 @@ class _Reader:
             if not self._tagged(node, "seq"):
                 return None
             return [self.value(item, (*path, number)) for number, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -143,7 +148,7 @@ class _Reader:
             if key_node.tag == _MERGE:
                 continue
             line = _line(key_node)
-            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            key = self._scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a collection"
                 self._problem(line, f"found {found_text(shown)} as key, allowed: text")
@@ -170,13 +175,13 @@ class _Reader:
                 self._problem(_line(source), "'<<' takes a mapping or a list of mappings")
         return merged
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
         text: str = node.value
         try:
             text.encode()
             return self._typed(node, text)
         except ValueError as error:
-            self._problem(_line(node), f"found {found_text(text)}: {_one_line(str(error))}")
+            self._problem(_line(node), f"found {found_text(text, path)}: {_one_line(str(error))}")
             return None
 
     def _typed(self, node: yaml.Node, text: str) -> Any:
@@ -191,13 +196,12 @@ class _Reader:
                 return int(text, _NUMBER_BASES.get(text[:2], 10))
             case "float":
                 return float(text)
-        raise ValueError(f"the tag {node.tag.replace(_TAG, '!!')} is not supported")
+        raise ValueError(_TAGGED)
 
     def _tagged(self, node: yaml.Node, tag: str) -> bool:
         if node.tag == _TAG + tag:
             return True
-        shown = node.tag.replace(_TAG, "!!")
-        self._problem(_line(node), f"the tag {shown} is not supported")
+        self._problem(_line(node), _TAGGED)
         return False
 
     def _problem(self, line: int, text: str) -> None:
