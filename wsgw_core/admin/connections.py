@@ -13,8 +13,9 @@ from .patience import PatientProtocol
 class Connections:
     """Bounds how many there are.
 
-    A connection on which nothing is asked makes room for a new one, the longest silent first. So
-    whoever asks whether the gateway lives need not wait for those who ask nothing.
+    A new one always finds room. Of the half that has been there for longest since its last answer,
+    the first on which nothing is asked makes it, or the first at all, on which hardly anybody reads
+    or writes any more. So whoever asks whether the gateway lives need not wait for others.
 
     Args:
         most: how many there may be.
@@ -27,13 +28,13 @@ class Connections:
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._dropped = dropped
-        # the longest silent first
+        # the one whose last answer is the longest ago first
         self._present: dict[asyncio.BaseTransport, PatientProtocol] = {}
 
     @property
     def room(self) -> int:
-        """How many more can be accepted."""
-        return self._most - sum(not each.is_idle for each in self._present.values())
+        """How many to accept at a time: each is heard before others can take its place."""
+        return max(1, self._most // 4)
 
     def watched(self, protocol: asyncio.Protocol) -> PatientProtocol:
         """Return what stands before the protocol of a new connection."""
@@ -57,10 +58,11 @@ class Connections:
                 self._present[transport] = connection
 
     def _joined(self, transport: asyncio.BaseTransport, connection: PatientProtocol) -> None:
-        self._present[transport] = connection
-        if len(self._present) > self._most:
-            longest = next(one for one, each in self._present.items() if each.is_idle)
+        if len(self._present) >= self._most:
+            older = list(self._present)[: (self._most + 1) // 2]
+            longest = next((one for one in older if self._present[one].is_idle), older[0])
             self._present.pop(longest).drop()
+        self._present[transport] = connection
 
     def _left(self, transport: asyncio.BaseTransport) -> None:
         self._present.pop(transport, None)

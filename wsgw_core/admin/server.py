@@ -32,9 +32,12 @@ _LINGER = 1.0  # seconds in which what is left of a request is read
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Tell whether a fault is ours: what is no HTTP may hold anything, and would be quoted."""
+    """Tell whether a fault is ours.
+
+    What is no HTTP may hold anything, and would be quoted; a caller may go before it is answered.
+    """
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, (HttpProcessingError, ConnectionError))
 
 
 class AdminServer:

@@ -140,7 +140,8 @@ class AdminOptions(Options):
         default=64,
         gt=0,
         description="connections at a time; a further one takes the place of the one on which"
-        " nothing has been asked for longest, or waits while there is none",
+        " nothing has been asked for longest, or, when many are busy, of the one that has been so"
+        " for longest",
     )
 
     @model_validator(mode="after")

@@ -114,14 +114,15 @@ class Acceptor:
     def _accept(self, listening: socket.socket) -> None:
         if self._timer is not None or self._closed:
             return  # another socket's turn, in the same turn of the loop, has found no room
-        # Those that have no transport yet have not been counted by whoever knows the room.
-        room = self._room() - len(self._attaching)
+        room = self._room()
         descriptors = room_for_clients(listening.fileno())
         if room <= 0:
             self._wait("there is no room for more clients, nor for telling more of them so")
         elif descriptors <= 0:
             self._wait("open files are short; the last ones are kept for sessions")
-        for _ in range(min(_AT_ONCE, room, descriptors)):
+        # Those that have no transport yet, which takes a turn or two of the loop, have not been
+        # counted by whoever knows the room.
+        for _ in range(min(_AT_ONCE, room - len(self._attaching), descriptors)):
             try:
                 accepted, _ = listening.accept()
             except BlockingIOError:

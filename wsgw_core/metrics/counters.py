@@ -68,8 +68,8 @@ class GatewayCounters:
         )
         self.admin_connections_dropped = counter(
             "admin_connections_dropped",
-            "Connections of operators dropped: too long without a request, too many bytes, or idle"
-            " while others waited.",
+            "Connections of operators dropped: too long without a request, too many bytes, or the"
+            " longest idle or busy one when there was no room for another.",
         )
         self.handshakes_abandoned = counter(
             "handshakes_abandoned", "Clients that left before they were answered."
