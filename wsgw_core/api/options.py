@@ -25,7 +25,9 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?\Z")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+\Z")
-_SIZE = re.compile(r"(\d+)\s*b?\Z|(\d+(?:\.\d+)?)\s*([kmg])(i?)b?\Z", re.IGNORECASE)
+_SIZE = re.compile(
+    r"(\d{1,1000})\s*b?\Z|(\d{1,1000}(?:\.\d{1,1000})?)\s*([kmg])(i?)b?\Z", re.IGNORECASE
+)
 _POWERS = {"k": 1, "m": 2, "g": 3}
 _NO_DURATION = "not a duration such as 10s, 1m30s or 250ms"
 _LONGEST = 1e9  # 31 years; a number above it was meant as nanoseconds

@@ -34,12 +34,21 @@ _DISCOVERED = "dns+"
 _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
-def _can_be_split(url: str) -> bool:
+def _check_host_and_port(url: str) -> None:
     try:
         parts = urlsplit(url)
-        return parts.port is None or bool(parts.hostname)
+        host, _ = parts.hostname or "", parts.port
     except ValueError:  # whose text may hold half of a password
-        return False
+        raise ValueError(
+            "not a URL such as ws://host:port; in a user's name or password, what is neither letter"
+            " nor digit is written as %2F and the like"
+        ) from None
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(
+            "no name of a host: a part between dots is empty or longer than 63 characters"
+        ) from None
 
 
 class BackendEntry(Entry):
@@ -74,11 +83,8 @@ class BackendEntry(Entry):
             raise ValueError("a URL has no spaces; BE_URLS separates several by commas")
         if url is not None and _HOST_AND_PORT.match(url):
             raise ValueError("no scheme, such as ws://host:port")
-        if url is not None and not _can_be_split(url):
-            raise ValueError(
-                "not a URL such as ws://host:port; in a user's name or password, what is neither"
-                " letter nor digit is written as %2F and the like"
-            )
+        if url is not None:
+            _check_host_and_port(url)
         return url
 
     @field_validator("breaker_threshold")

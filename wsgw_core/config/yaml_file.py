@@ -22,6 +22,7 @@ _NUMBER_BASES = {"0x": 16, "0o": 8}
 # What an honest file never reaches, and one with aliases of aliases does after few lines.
 _MAX_NODES = 100_000
 MAX_DEPTH = 50
+_MAX_DIGITS = 100
 
 # For what the parser says, where ours is clearer to an operator.
 _CLEARER = {
@@ -192,6 +193,8 @@ class _Reader:
                 return None
             case "bool" if text.lower() in ("true", "false"):
                 return text.lower() == "true"
+            case "int" if len(text) > _MAX_DIGITS:
+                raise ValueError(f"a number with more than {_MAX_DIGITS} digits")
             case "int":
                 return int(text, _NUMBER_BASES.get(text[:2], 10))
             case "float":

@@ -146,3 +146,13 @@ def test_of_a_larger_file_one_more_byte_is_read(tmp_path: Path) -> None:
 
     assert read_bytes(file, 10) == b"x" * 11
     assert read_bytes(str(file), 100) == b"x" * 100
+
+
+def test_a_number_with_very_many_digits_is_told_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(f"failover: {{max-replays: {'9' * 5000}}}\n")
+
+    problem, *_ = problems_of(file)
+
+    assert problem.startswith(f"{file}:1: found '999")
+    assert problem.endswith(": a number with more than 100 digits")

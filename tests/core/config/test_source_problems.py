@@ -269,6 +269,10 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
             {"BE_URLS": "ws://b:1 ws://c:1"},
             "BE_URLS: upstream.backends[1].url: found 'ws://b:1 ws://c:1': a URL has no spaces",
         ),
+        ({"BE_URLS": "ws://a..b:1"}, "found 'ws://a..b:1': no name of a host: a part between dots"),
+        ({"BE_URLS": f"ws://{'a' * 64}:1"}, "no name of a host: a part between dots is empty or"),
+        ({"BE_URLS": "ws://a:99999"}, "found 'ws://a:99999': not a URL such as ws://host:port"),
+        ({"BE_URLS": "ws://[::1"}, "found 'ws://[::1': not a URL such as ws://host:port"),
         (
             {"BE_URLS": "localhost:9090"},
             (
