@@ -24,13 +24,14 @@ _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*", re.DOTALL)
 # Of a value by itself, whatever may be a password is taken for one: with spaces, slashes and the
 # like in it, with the slashes before it forgotten, and cut at its comma by whoever split a list.
 _PASSWORD = re.compile(
-    r"\A([a-z][\w+.-]*:(?://)?[^:]*:|(?![a-z][\w+.-]*://)(?:[^:]*:)?).*(?=@)",
+    r"\A([a-z][\w+.-]*://[^:]*:|(?![a-z][\w+.-]*://)(?:[^:]*:)?).*(?=@)",
     re.IGNORECASE | re.DOTALL,
 )
 _NO_PORT = re.compile(
     r"\A([a-z][\w+.-]*://(?:[^:/?#@]*@)?[^:/?#\[\]@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^@]+\Z",
     re.IGNORECASE | re.DOTALL,
 )
+_WHOLE_URL = re.compile(r"[a-z][\w+.-]*://[^\s/?#]+(?:/[^\s?#@]*)?\?[^\s#@]*\Z", re.IGNORECASE)
 _NAMED = re.compile(r"""(?<![\w/@-])([\w-]+)["']?\s*[:=]\s*(?=\S)""")
 
 
@@ -49,6 +50,8 @@ def masked_url(text: str) -> str:
     Rather masks too much: whoever wrote it may have forgotten to quote what stands in a password.
     """
     password = _PASSWORD.match(text) or _NO_PORT.match(text)
+    if _WHOLE_URL.match(text):  # its query can be told from the rest
+        return masked_text(f"{password[1]}{MASK}{text[password.end() :]}" if password else text)
     named = next((one for one in _NAMED.finditer(text) if _SECRET_KEY.search(one[1])), None)
     if named:
         end = min(named.end(), password.end(1)) if password else named.end()
