@@ -123,8 +123,8 @@ class Gateway:
                     self.counters,
                     idle_timeout=config.limits.client_idle_timeout,
                     max_life=config.limits.max_session_life,
-                    slow_timeout=config.limits.slow_client_timeout,
-                    ping_time=config.server.frontend.ping_time,
+                    slow_timeout=config.limits.slow_client_timeout or None,
+                    ping_time=config.server.frontend.ping_time or None,
                     ping_timeout=config.server.frontend.ping_timeout,
                 ),
             )

@@ -62,6 +62,24 @@ async def test_a_client_that_reads_nothing_is_closed_and_what_it_sent_delivered(
     assert gateway.count("undelivered_messages") == 0
 
 
+async def test_neither_pings_nor_slowness_end_a_client_where_they_are_switched_off(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    frontend = {"address": "127.0.0.1:0", "ping-time": "0", "ping-timeout": "1ms"}
+    limits = {"slow-client-timeout": 0, "client-idle-timeout": "600ms", "close-timeout": "100ms"}
+    gateway = await start_gateway(backend, server={"frontend": frontend}, limits=limits)
+    async with connect(gateway.url, **OPTIONS) as client:
+        served = await backend.connection()
+        client.transport.pause_reading()
+        writing = asyncio.create_task(write_for_ever(served))
+        await until(lambda: any(each.client_is_slow for each in gateway.gateway.sessions))
+        await until(lambda: not len(gateway.gateway.sessions))
+        await asyncio.gather(writing, return_exceptions=True)
+        client.transport.abort()
+    assert gateway.count("idle_clients_closed") == 1
+    assert gateway.count("dead_clients_dropped") == gateway.count("slow_clients_closed") == 0
+
+
 async def test_a_client_and_a_backend_that_both_only_write_do_not_block_for_ever(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:

@@ -35,10 +35,10 @@ class LimitOptions(Options):
         default=None,
         description="a client of which nothing is received for so long is closed; none: never",
     )
-    slow_client_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
+    slow_client_timeout: Duration = Field(
         default=60.0,
         description="a client that does not read what waits for it is closed after so long;"
-        " none: never",
+        " 0: never",
     )
     max_session_life: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,

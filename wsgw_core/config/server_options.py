@@ -77,9 +77,9 @@ class FrontendOptions(Options):
         description="who answers the pings of clients: the gateway at once, or their backend, so"
         " that a client notices when it is not served",
     )
-    ping_time: Annotated[Duration, Field(gt=0)] | None = Field(
+    ping_time: Duration = Field(
         default=30.0,
-        description="a client that has been silent for so long is pinged; none: never",
+        description="a client that has been silent for so long is pinged; 0: never",
     )
     ping_timeout: Duration = Field(
         default=20.0,
