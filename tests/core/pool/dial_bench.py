@@ -1,0 +1,82 @@
+"""A dialler with some backends, and what happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from wsgw_core.api import DialRequest, Metrics
+from wsgw_core.config.upstream_options import Policy
+from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.pool.backend_group import BackendGroup
+from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dial_gates import DialGates
+from wsgw_core.pool.dialler import Dialled, Dialler
+from wsgw_core.testing.fakes import FakeBackend, Hang
+from wsgw_core.testing.recording_sink import RecordingSink
+
+FIRST = DialRequest("s1", "/chat", subprotocols=("chat", "soap"))
+AGAIN = DialRequest("s1", "/chat", subprotocols=("chat",), reconnect=True)
+
+
+class Bench:
+    """A dialler with some backends."""
+
+    def __init__(self, *names: str, policy: Policy = "round-robin") -> None:
+        self.backends = [FakeBackend(name) for name in names]
+        self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
+        self.pool = BackendPool(self.pooled)
+        self.counters = GatewayCounters(Metrics())
+        self.group = BackendGroup(self.pool, policy=policy)
+        self.gates = DialGates(3)
+        self.dialler = self.another_dialler()
+        self.sinks: list[RecordingSink] = []
+
+    def another_dialler(self) -> Dialler:
+        return Dialler(
+            self.group, self.gates, (408, 429), self.counters, logging.getLogger("wsgw.test")
+        )
+
+    def _make_sink(self) -> RecordingSink:
+        self.sinks.append(RecordingSink())
+        return self.sinks[-1]
+
+    async def dial(
+        self,
+        request: DialRequest = FIRST,
+        *,
+        deadline: float | None = None,
+        last: PooledBackend | None = None,
+        hedge_after: float = 0,
+    ) -> Dialled[RecordingSink]:
+        return await self.dialler.dial(
+            request,
+            self._make_sink,
+            timeout=10,
+            deadline=deadline,
+            last=last,
+            hedge_after=hedge_after,
+        )
+
+    async def hang(self, count: int) -> list[asyncio.Task[Dialled[RecordingSink]]]:
+        """Dial the first backend so many times, which answers none that its script does not."""
+        self.backends[0].otherwise = Hang()
+        before = len(self.backends[0].requests)
+        dials = [asyncio.create_task(self.dial(last=self.pooled[-1])) for _ in range(count)]
+        await self.backends[0].until_dialled(before + count)
+        return dials
+
+
+def trip(backend: PooledBackend) -> None:
+    """Have its breaker open."""
+    while not backend.breaker.tripped:
+        backend.failed(now(), "down")
+
+
+def set_(backend: PooledBackend, **values: bool) -> None:
+    for name, value in values.items():
+        setattr(backend, name, value)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
