@@ -47,6 +47,9 @@ PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DO
 # Its sections and lists have the keys of those for the whole gateway.
 ROUTE = "routes[]"
 
+# What the contract's types for options are written as.
+OWN_TYPES = {api.Template: "template", api.Subprotocols: "`first`, `none` or list of texts"}
+
 # For the keys whose models do not say it themselves.
 MEANINGS = {
     "server.frontend.address": "where clients connect",
@@ -137,6 +140,9 @@ def inside(annotation: Any) -> Iterator[Any]:
 def plain_text(annotation: Any, *, words: bool = True) -> str:
     """Say what a simple type is; one of our own is written as text."""
     options = list(inside(annotation))
+    for own, text in OWN_TYPES.items():
+        if any(isinstance(each, type) and issubclass(each, own) for each in options):
+            return text
     found = next((each for each in (bool, int, float, str) if each in options), str)
     said = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
     return said[found] if words else found.__name__

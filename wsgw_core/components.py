@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .api import ConfigurationError, Options, TlsClientOptions
 from .api.registry import (
@@ -60,8 +60,9 @@ class BackendComponent:
         before, at, _ = parts.netloc.rpartition("@")
         host = f"[{address}]" if ":" in address else address
         url = urlunsplit(parts._replace(netloc=f"{before}{at}{host}:{parts.port}"))
-        changed: dict[str, Any] = {"url": url}
-        for name, field in type(self.options).model_fields.items():
+        fields = type(self.options).model_fields
+        changed: dict[str, Any] = {"url": _of_type(fields["url"].annotation, url)}
+        for name, field in fields.items():
             if model_in(field.annotation) is TlsClientOptions:
                 tls = getattr(self.options, name) or TlsClientOptions()
                 verified = tls.server_name or parts.hostname
@@ -246,6 +247,10 @@ class _Resolver:
                 )
             )
         return registration
+
+
+def _of_type(annotation: Any, value: str) -> Any:
+    return TypeAdapter(annotation).validate_python(value)
 
 
 def _wants_addresses(entry: Entry) -> bool:

@@ -10,6 +10,9 @@ Session         what plugins see of a client's websocket
 TlsClientOptions / ClientTls   how a backend is spoken to over TLS
 hookimpl        marks the functions with which a plugin registers: `hookspecs`, `registry`
 OrderedConnection   a connection with one task for each session: `ordered_connection`
+Template / UrlTemplate   names and URLs made from a client's handshake: `template`,
+                `url_template`
+Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
 Metrics         counters: `metrics`
 GatewayError    and all others: `errors`
@@ -56,7 +59,10 @@ from .registry import (
     ValveRegistry,
 )
 from .session import Session, SessionListener
+from .subprotocols import Subprotocols
+from .template import Template
 from .tls import ClientTls, TlsClientOptions, tls_error_text
+from .url_template import UrlTemplate
 from .valve import HydratingValve, Hydration, MessageValve
 
 __all__ = [
@@ -105,7 +111,10 @@ __all__ = [
     "SessionListener",
     "Sink",
     "Size",
+    "Subprotocols",
+    "Template",
     "TlsClientOptions",
+    "UrlTemplate",
     "ValveRegistry",
     "hookimpl",
     "tls_error_text",

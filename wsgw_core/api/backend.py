@@ -48,6 +48,7 @@ class DialRequest:
         peer: the client's address as text; see Handshake.
         reconnect: this is not the session's first backend.
         replayed: messages about to be sent that an earlier backend may have seen.
+        route: the id of the session's route; empty where the gateway has none.
     """
 
     session_id: str
@@ -57,6 +58,7 @@ class DialRequest:
     peer: str = ""
     reconnect: bool = False
     replayed: int = 0
+    route: str = ""
 
 
 @runtime_checkable

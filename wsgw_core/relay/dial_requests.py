@@ -28,7 +28,14 @@ class DialRequests:
         """Return the request for a session that begins."""
         asked = self._handshake
         headers = (*asked.headers, ("X-Wsgw-Session", self._session_id))
-        return DialRequest(self._session_id, asked.path, headers, asked.subprotocols, asked.peer)
+        return DialRequest(
+            self._session_id,
+            asked.path,
+            headers,
+            asked.subprotocols,
+            asked.peer,
+            route=asked.route,
+        )
 
     def again(
         self, subprotocol: str | None, replayed: int, *, reconnect_header: str
@@ -55,4 +62,5 @@ class DialRequests:
             first.peer,
             reconnect=True,
             replayed=replayed,
+            route=first.route,
         )

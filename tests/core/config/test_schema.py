@@ -9,7 +9,15 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 from pydantic import SecretStr
 
-from wsgw_core.api import BackendRegistry, Duration, Options, ValveRegistry, hookimpl
+from wsgw_core.api import (
+    BackendRegistry,
+    Duration,
+    Options,
+    Subprotocols,
+    Template,
+    ValveRegistry,
+    hookimpl,
+)
 from wsgw_core.config.schema import config_schema
 from wsgw_core.plugin_loader import Plugins
 
@@ -24,6 +32,8 @@ class PigeonOptions(Options):
     routes: tuple[int, ...] = ()
     wing: Wing = Wing()
     password: SecretStr | None = None
+    loft: Template = Template("lofts.{path.1}")
+    subprotocols: Subprotocols = Subprotocols("first")
 
 
 class FilterOptions(Options):
@@ -70,6 +80,7 @@ ONE = with_backend(url="pigeon://a:1")
         with_backend(**{"url": "pigeon://a:1", "ping-time": "5s", "routes": "1,2"}),
         with_backend(**{"url": "pigeon://a:1", "ping-time": 5, "routes": [1], "wing": {}}),
         with_backend(**{"url": "pigeon://a:1", "password-file": "/x"}),
+        with_backend(url="pigeon://a:1", loft="{session}", subprotocols=["coo"]),
         {**ONE, "failover": False},
         {**ONE, "failover": {"hold": "1m", "retry-statuses": "408"}},
         {**ONE, "server": {"frontend": {"address": ":1", "compression": True}}},
@@ -100,6 +111,8 @@ def test_what_is_right_is_taken(validator: Any, data: dict[str, Any]) -> None:
         with_backend(kind="pigeon", id="a"),
         with_backend(**{"url": "pigeon://a:1", "ping-tim": "5s"}),
         with_backend(url="pigeon://a:1", wing={"feather": 1}),
+        with_backend(url="pigeon://a:1", loft=7),
+        with_backend(url="pigeon://a:1", subprotocols=[]),
         {**ONE, "failovr": {}},
         {**ONE, "failover": {"hold": [1]}},
         {**ONE, "server": {"frontend": {"address": 5}}},

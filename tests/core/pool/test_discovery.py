@@ -16,6 +16,7 @@ from wsgw_core.api import (
     Counter,
     Options,
     TlsClientOptions,
+    UrlTemplate,
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
@@ -382,6 +383,22 @@ def test_over_tls_the_name_is_verified_and_not_the_address() -> None:
     assert given.at_address("10.0.0.1").options == PigeonOptions(
         url="pigeons://10.0.0.1:7", tls=TlsClientOptions(server_name="other", ca="/x")
     )
+
+
+class RoomOptions(Options):
+    url: UrlTemplate
+
+
+def test_url_that_is_a_template_stays_one_at_each_address() -> None:
+    registration: Registration[Any] = Registration("room", RoomOptions, None, ())
+    entry = BackendEntry(url="dns+room://loft:7/{path.1}")
+    named = BackendComponent(
+        entry, registration, RoomOptions.model_validate({"url": "room://loft:7/{path.1}"})
+    )
+
+    options = named.at_address("10.0.0.1").options
+
+    assert options == RoomOptions(url=UrlTemplate("room://10.0.0.1:7/{path.1}"))
 
 
 @pytest.mark.parametrize("url", ["dns+ws://", "dns+ws://loft", "dns+ws://:7", "dns+loft:7"])

@@ -1,0 +1,91 @@
+"""Which subprotocol a session gets from a backend that does not interpret them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from .backend import DialRequest
+from .options import HEADER_NAME, split_text
+
+_FIRST, _NONE = "first", "none"
+_NAME = re.compile(HEADER_NAME)
+
+
+class Subprotocols:
+    """An options type for kinds to which subprotocols mean nothing: `first`, `none` or a list.
+
+    `first` takes the client's first offer, `none` no subprotocol. Of a list the first name that the
+    client offers is taken, and none if it offers none of them. A session that comes from another
+    backend keeps its own in any case.
+
+    Args:
+        setting: `first`, `none`, or names; names may be given as a text with commas.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+
+    def __init__(self, setting: str | Sequence[object]) -> None:
+        names = split_text(setting) if isinstance(setting, str) else list(setting)
+        if not names:
+            raise ValueError("is empty; 'none' takes no subprotocol")
+        self._names: tuple[str, ...] = ()
+        for name in names:
+            if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+                raise ValueError(f"no name of a subprotocol: {name!r}")
+            if name.lower() in (_FIRST, _NONE) and (len(names) > 1 or name != name.lower()):
+                raise ValueError("not 'first', 'none' or a list of names")
+            self._names += (name,)
+
+    def choose(self, request: DialRequest) -> str | None:
+        """Return the subprotocol for the session that is dialled, or None."""
+        offers = request.subprotocols
+        if request.reconnect or self._names == (_FIRST,):
+            return offers[0] if offers else None
+        return next((name for name in self._names if name in offers), None)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        names = core_schema.list_schema(core_schema.str_schema(), min_length=1)
+        return core_schema.no_info_plain_validator_function(
+            cls._parse,
+            json_schema_input_schema=core_schema.union_schema([core_schema.str_schema(), names]),
+            serialization=core_schema.plain_serializer_function_ser_schema(cls._written),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "examples": [_FIRST, _NONE, ["ocpp2.0.1", "ocpp1.6"]]}
+
+    @classmethod
+    def _parse(cls, value: object) -> Self:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, (str, list, tuple)):
+            raise ValueError("not 'first', 'none' or a list of names")
+        return cls(value)
+
+    def _written(self) -> str | list[str]:
+        return self._names[0] if self._names in ((_FIRST,), (_NONE,)) else list(self._names)
+
+    def __str__(self) -> str:
+        return ", ".join(self._names)
+
+    def __repr__(self) -> str:
+        return f"Subprotocols({self._written()!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subprotocols) and other._names == self._names
+
+    def __hash__(self) -> int:
+        return hash(self._names)
