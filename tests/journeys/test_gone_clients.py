@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from .conftest import StartGateway
 from .eventually import until
+from .raw_client import request
 from .scripted_backend import ScriptedBackend
 
 CHUNK = b"x" * 64 * 1024
@@ -19,6 +22,11 @@ OPTIONS: dict[str, Any] = {"compression": None, "ping_interval": None, "close_ti
 async def write_for_ever(connection: object) -> None:
     while True:
         await connection.send(CHUNK)  # type: ignore[attr-defined]  # either side's
+
+
+async def send_all(connection: ServerConnection, messages: list[bytes]) -> None:
+    for message in messages:
+        await connection.send(message)
 
 
 async def test_a_client_that_answers_no_ping_is_dropped_and_its_backend_told(
@@ -60,6 +68,35 @@ async def test_a_client_that_reads_nothing_is_closed_and_what_it_sent_delivered(
     assert gateway.count("slow_clients_closed") == 1
     assert gateway.count("mutual_blocks") == 0
     assert gateway.count("undelivered_messages") == 0
+
+
+async def test_a_client_that_reads_slowly_and_steadily_gets_everything(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    limits = {"slow-client-timeout": "400ms"}
+    gateway = await start_gateway(backend, limits=limits)
+    loop, size, received = asyncio.get_running_loop(), 1024 * 1024, 0
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        client.setblocking(False)
+        await loop.sock_connect(client, (gateway.host, gateway.port))
+        await loop.sock_sendall(client, request().encode())
+        served = await backend.connection()
+        sending = asyncio.create_task(send_all(served, [b"x" * size] * 4))
+        begun, slow_for = loop.time(), 0.0
+        while received < 4 * size and loop.time() - begun < 60:
+            before = loop.time()
+            data = await loop.sock_recv(client, 16 * 1024)
+            if not data:
+                break
+            received += len(data)
+            if slow_for < 2.5:  # six times the timeout
+                await asyncio.sleep(0.05)
+                if any(each.client_is_slow for each in gateway.gateway.sessions):
+                    slow_for += loop.time() - before
+        await sending
+        assert received > 4 * size
+    assert gateway.count("slow_clients_closed") == 0
 
 
 async def test_neither_pings_nor_slowness_end_a_client_where_they_are_switched_off(

@@ -37,8 +37,8 @@ class LimitOptions(Options):
     )
     slow_client_timeout: Duration = Field(
         default=60.0,
-        description="a client that does not read what waits for it is closed after so long;"
-        " 0: never",
+        description="close a client that takes less than 256 bytes a second, on average over this"
+        " time, of what waits for it; 0: never",
     )
     max_session_life: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,

@@ -103,6 +103,10 @@ class ClientSocket:
         silence = self.endpoint.silence()
         return silence is None or silence >= seconds
 
+    def taken(self) -> int:
+        """See Endpoint."""
+        return self.endpoint.taken()
+
     def ping(self) -> Backlog:
         """Ask for a sign of life; return what tells whether it gets through."""
         self.endpoint.ping(b"")

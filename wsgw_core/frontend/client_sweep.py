@@ -19,6 +19,7 @@ _PONG_ARRIVES = 0.1  # seconds at most between its last byte and its being read
 _ROUNDS = 8  # in the shorter of the two times
 _LONGEST_WAIT = 5.0  # seconds between two rounds
 _AT_ONCE = 500  # clients looked at in one turn of the loop
+_LEAST_RATE = 256  # bytes a second that a client takes at least, on average over the slow timeout
 
 
 class ClientSweep:
@@ -34,8 +35,8 @@ class ClientSweep:
         idle_timeout: seconds of silence; None: not bounded.
         max_life: seconds from the opening of the websocket; None: not bounded. Each client is given
             up to a tenth less, so that those who have come together do not come again together.
-        slow_timeout: seconds for which a client may take nothing of what waits for it; None: not
-            bounded.
+        slow_timeout: seconds for which a client may take less than 256 bytes a second of what
+            waits for it; None: not bounded.
         ping_time: seconds of silence after which a client is pinged; None: never.
         ping_timeout: seconds for which that may stay unanswered.
     """
@@ -119,10 +120,10 @@ class ClientSweep:
         if now >= watched.ends_at:
             self._counters.old_sessions_closed.value += 1
             self._close(client, _GOING_AWAY, "session has lasted long enough")
-        elif blocked is not None and self._is_too_slow(now - blocked):
+        elif blocked is not None and self._is_too_slow(client, watched, blocked, now):
             self._counters.slow_clients_closed.value += 1
             self._counters.mutual_blocks.value += held
-            self._close(client, _POLICY_VIOLATION, "nothing was read for too long")
+            self._close(client, _POLICY_VIOLATION, "too little was read for too long")
         elif self._is_idle(client, watched, now):
             self._counters.idle_clients_closed.value += 1
             self._close(client, _GOING_AWAY, "nothing was received for too long")
@@ -137,8 +138,19 @@ class ClientSweep:
         del self._watched[client]
         client.close(code, reason)
 
-    def _is_too_slow(self, blocked_for: float) -> bool:
-        return self._slow_timeout is not None and blocked_for >= self._slow_timeout
+    def _is_too_slow(
+        self, client: ClientSocket, watched: _Watched, blocked_since: float, now: float
+    ) -> bool:
+        if self._slow_timeout is None:
+            return False
+        taken = client.taken()
+        if watched.blocked_since != blocked_since:
+            watched.blocked_since = watched.slow_since = blocked_since
+            watched.taken = taken
+        elif taken - watched.taken >= self._slow_timeout * _LEAST_RATE:
+            watched.slow_since = now
+            watched.taken = taken
+        return now - watched.slow_since >= self._slow_timeout
 
     def _is_idle(self, client: ClientSocket, watched: _Watched, now: float) -> bool:
         if self._idle_timeout is None or now - watched.heard_at < self._idle_timeout:
@@ -152,7 +164,16 @@ class ClientSweep:
 class _Watched:
     """What was seen of a client in the last round."""
 
-    __slots__ = ("activity", "ends_at", "heard_at", "keepalive", "pongs")
+    __slots__ = (
+        "activity",
+        "blocked_since",
+        "ends_at",
+        "heard_at",
+        "keepalive",
+        "pongs",
+        "slow_since",
+        "taken",
+    )
 
     def __init__(
         self, activity: int, heard_at: float, ends_at: float, keepalive: ClientKeepalive | None
@@ -162,3 +183,6 @@ class _Watched:
         self.ends_at = ends_at
         self.keepalive = keepalive
         self.pongs = 0
+        self.blocked_since: float | None = None  # when the client was last seen blocked
+        self.slow_since = 0.0  # when it had last taken enough
+        self.taken = 0  # what it had taken then

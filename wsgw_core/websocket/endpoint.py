@@ -24,7 +24,7 @@ from .compression import Deflate
 from .fragments import Fragments
 from .framed_message import FramedMessage
 from .frames import FrameError, UnfinishedFrame, is_utf8, read_payload
-from .silence import Backlog, silence_of
+from .silence import Backlog, silence_of, taken_from
 
 # by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
 # may be compressed, and after the end.
@@ -488,6 +488,10 @@ class Endpoint(asyncio.Protocol):
     def is_drained(self) -> bool:
         """Whether the system has taken all that was sent."""
         return not self._transport.get_write_buffer_size()
+
+    def taken(self) -> int:
+        """Return a number that grows by each byte that the peer takes; see `taken_from`."""
+        return taken_from(self._transport)
 
     def backlog(self) -> Backlog:
         """Return what tells whether the peer takes what waits for it."""

@@ -24,6 +24,17 @@ def silence_of(transport: asyncio.BaseTransport) -> float | None:
     return int.from_bytes(info[_LAST_DATA_RECEIVED], sys.byteorder) / 1000
 
 
+def taken_from(transport: asyncio.Transport) -> int:
+    """Return a number that grows by each byte that the peer's system acknowledges.
+
+    Where our system cannot tell, it grows as the transport's buffer falls.
+    """
+    info = _tcp_info(transport, _BYTES_ACKED.stop)
+    if info is None or len(info) < _BYTES_ACKED.stop:
+        return -transport.get_write_buffer_size()
+    return int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
+
+
 class Backlog:
     """Tells a peer that reads slowly from one that does not read.
 

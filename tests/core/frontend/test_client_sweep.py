@@ -25,6 +25,7 @@ class FakeSocket:
         self.ponged_at: float | None = None
         self.bytes_come = False
         self.backlog_moves = False
+        self.bytes_taken = 0
         self.pinged: list[float] = []
         self.aborted: float | None = None
         self.closed: list[tuple[float, int, str]] = []
@@ -35,6 +36,9 @@ class FakeSocket:
     def ping(self) -> FakeSocket:
         self.pinged.append(asyncio.get_running_loop().time())
         return self
+
+    def taken(self) -> int:
+        return self.bytes_taken
 
     def has_moved(self) -> bool:
         return self.backlog_moves
@@ -237,9 +241,50 @@ class TestSlow:
         await asyncio.sleep(20)
         ((when, code, reason),) = client.closed
         assert 8 <= when <= 10
-        assert (code, reason) == (1008, "nothing was read for too long")
+        assert (code, reason) == (1008, "too little was read for too long")
         assert bench.counters.slow_clients_closed.value == 1
         assert bench.counters.mutual_blocks.value == 0
+
+    @pytest.mark.parametrize("seconds", [3, 60])
+    @on_virtual_clock
+    async def test_one_that_reads_steadily_stays_until_it_stops(self, seconds: float) -> None:
+        bench = Bench(slow_timeout=seconds)
+        (client,) = bench.clients
+        client.blocked_since = 0.0
+        for _ in range(10 * int(seconds)):
+            client.bytes_taken += 12_000
+            await asyncio.sleep(1)
+        assert not client.closed
+        await asyncio.sleep(2 * seconds)
+        ((when, code, _),) = client.closed
+        assert 11 * seconds - 1 <= when <= 11.25 * seconds
+        assert code == 1008
+
+    @pytest.mark.parametrize(("size", "every"), [(1, 60), (1, 1), (200, 1)])
+    @on_virtual_clock
+    async def test_one_that_reads_hardly_anything_is_closed(self, size: int, every: float) -> None:
+        bench = Bench(slow_timeout=60)
+        (client,) = bench.clients
+        client.blocked_since = 0.0
+        while not client.closed:
+            client.bytes_taken += size
+            await asyncio.sleep(every)
+        ((when, _, _),) = client.closed
+        assert 60 <= when <= 75
+
+    @on_virtual_clock
+    async def test_what_was_taken_before_it_was_blocked_again_does_not_count(self) -> None:
+        bench = Bench(slow_timeout=8)
+        (client,) = bench.clients
+        client.blocked_since = 0.0
+        await asyncio.sleep(7)
+        client.blocked_since = None
+        client.bytes_taken += 100_000
+        await asyncio.sleep(0.5)
+        client.blocked_since = 7.5
+        await asyncio.sleep(20)
+        ((when, _, _),) = client.closed
+        assert 15.5 <= when <= 17.5
 
     @on_virtual_clock
     async def test_two_that_both_only_write_are_told_from_others(self) -> None:
