@@ -9,6 +9,7 @@ session        one client's life: which states it can be in says `session_state`
                see of it is the session view
 outbox         what the client says, on its way: owed, sent, and held back; stops its reading
 ledger         what the backend still owes an acknowledgement for; sent again after a failover
+               awaited replies and early answers find the messages that wait for the application
 link           the session's end of one backend connection; dead once another has replaced it
 client side    what the client is sent, and whether its backend is read; the client end is the
                client's socket, as the session sees it

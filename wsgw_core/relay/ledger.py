@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterator
 from itertools import islice
 
 from ..api import Message, ReplyExpected
+from .awaited_replies import AwaitedReplies
+from .early_answers import EarlyAnswers
 
 
 class Ledger:
@@ -29,8 +31,8 @@ class Ledger:
     """
 
     __slots__ = (
-        "_answered_early",
         "_awaiting_reply",
+        "_early_answers",
         "_given",
         "_seen",
         "capacity",
@@ -51,9 +53,9 @@ class Ledger:
         # Of all messages ever, how many this connection was given; None: all that there are
         self._given: int | None = None
         self._seen = 0  # the same for connections before it
-        # handle -> message and when it expires; None while no valve waits for replies
-        self._awaiting_reply: dict[Hashable, tuple[ReplyExpected, float]] | None = None
-        self._answered_early: set[Hashable] | None = None
+        # None while no valve waits for replies
+        self._awaiting_reply: AwaitedReplies | None = None
+        self._early_answers: EarlyAnswers | None = None  # None while no answer was early
 
     def __len__(self) -> int:
         return len(self.entries) + len(self._awaiting_reply or ())
@@ -109,52 +111,43 @@ class Ledger:
         weight = settled = 0
         for _ in range(min(count, len(self.entries))):
             message = popleft()
-            if isinstance(message, ReplyExpected) and not self._was_answered(message.handle):
+            if isinstance(message, ReplyExpected) and not self._was_answered(message, settled):
                 if self._awaiting_reply is None:
-                    self._awaiting_reply = {}
-                older = self._awaiting_reply.pop(message.handle, None)
-                if older is not None:  # against the rule; it cannot be answered any more
-                    weight += older[0].size + share
-                    settled += 1
-                self._awaiting_reply[message.handle] = (message, now + message.expires)
-            else:
-                weight += message.size + share
-                settled += 1
+                    self._awaiting_reply = AwaitedReplies()
+                older = self._awaiting_reply.add(message, now + message.expires)
+                if older is None:
+                    continue
+                message = older  # against the rule; it cannot be answered any more
+            weight += message.size + share
+            settled += 1
         self.weight -= weight
         self.settled_weight += weight
         self.settled_messages += settled
 
     def answered(self, handle: Hashable) -> None:
         """Forget the message that the application has answered."""
-        if self._awaiting_reply and handle in self._awaiting_reply:
-            message, _ = self._awaiting_reply.pop(handle)
-            weight = message.size + self.share
-            self.weight -= weight
-            self.settled_weight += weight
-            self.settled_messages += 1
-        elif any(
-            isinstance(message, ReplyExpected) and message.handle == handle
-            for message in islice(self.entries, max(self.replayable, self._given_entries))
-        ):
-            if self._answered_early is None:
-                self._answered_early = set()
-            self._answered_early.add(handle)
+        message = self._awaiting_reply.pop(handle) if self._awaiting_reply else None
+        if message is not None:
+            self._settle(message)
+        elif self.entries:
+            if self._early_answers is None:
+                self._early_answers = EarlyAnswers()
+            self._early_answers.index(self.entries, self.settled_messages + len(self))
+            self._early_answers.add(handle, max(self._seen, self.given))
 
     @property
     def next_expiry(self) -> float | None:
         """When the first of the awaited replies is overdue; None while none is awaited."""
-        if not self._awaiting_reply:
-            return None
-        return min(expires for _, expires in self._awaiting_reply.values())
+        return self._awaiting_reply.next_expiry if self._awaiting_reply else None
 
     def expire(self, now: float) -> int:
         """Forget messages whose reply is overdue; return how many there were."""
-        if not self._awaiting_reply:
-            return 0
-        overdue = [key for key, (_, expires) in self._awaiting_reply.items() if expires <= now]
-        for handle in overdue:
-            self.answered(handle)
-        return len(overdue)
+        expired = 0
+        awaiting = self._awaiting_reply
+        while awaiting and (message := awaiting.pop_overdue(now)) is not None:
+            self._settle(message)
+            expired += 1
+        return expired
 
     def hold_back(self) -> None:
         """Note that the connection is not given what comes from now on."""
@@ -176,30 +169,29 @@ class Ledger:
         """Forget what the connection was given; return how many messages there were."""
         settled = self.settled_messages
         self.delivered_all(0.0)
-        for handle in tuple(self._awaiting_reply or ()):
-            self.answered(handle)
+        for message in self._awaiting_reply or ():
+            self._settle(message)
+        self._awaiting_reply = None
         return self.settled_messages - settled
 
     def rewind(self) -> None:
         """Note that the connection is gone: what it was given is owed again."""
         self._seen = max(self._seen, self.given)
-        if self._awaiting_reply:
-            self.entries.extendleft(
-                message for message, _ in reversed(self._awaiting_reply.values())
-            )
-            self._awaiting_reply = None
-        if self._answered_early:
-            early, self._answered_early = self._answered_early, None
+        early, self._early_answers = self._early_answers, None
+        if early:
             before = len(self.entries)
+            first = self.settled_messages + len(self._awaiting_reply or ())
             self.entries = deque(
-                message
-                for message in self.entries
-                if not (isinstance(message, ReplyExpected) and message.handle in early)
+                message for number, message in enumerate(self.entries, first) if number not in early
             )
-            weight = sum(message.size + self.share for message in self.entries)
+            self.settled_messages += before - len(self.entries)
+            kept = (*(self._awaiting_reply or ()), *self.entries)
+            weight = sum(message.size + self.share for message in kept)
             self.settled_weight += self.weight - weight
             self.weight = weight
-            self.settled_messages += before - len(self.entries)
+        if self._awaiting_reply:
+            self.entries.extendleft(reversed(tuple(self._awaiting_reply)))
+            self._awaiting_reply = None
         self._given = self.settled_messages
 
     def close(self) -> None:
@@ -208,10 +200,22 @@ class Ledger:
         self.settled_weight += self.weight
         self.weight = 0
         self.entries = deque(maxlen=0)
-        self._awaiting_reply = self._answered_early = None
+        self._awaiting_reply = self._early_answers = None
 
-    def _was_answered(self, handle: Hashable) -> bool:
-        if self._answered_early and handle in self._answered_early:
-            self._answered_early.discard(handle)
-            return True
-        return False
+    def _was_answered(self, message: ReplyExpected, settled: int) -> bool:
+        """Tell whether a message was answered before its delivery.
+
+        Args:
+            message: just taken from the entries.
+            settled: how many of those before it are not counted in `settled_messages` yet.
+        """
+        if self._early_answers is None:
+            return False
+        number = self.settled_messages + settled + len(self._awaiting_reply or ())
+        return self._early_answers.take(message.handle, number)
+
+    def _settle(self, message: ReplyExpected) -> None:
+        weight = message.size + self.share
+        self.weight -= weight
+        self.settled_weight += weight
+        self.settled_messages += 1

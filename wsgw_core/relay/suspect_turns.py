@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,14 +20,16 @@ class SuspectTurns:
 
     def __init__(self) -> None:
         self._now: dict[PooledBackend, CautiousReplay] = {}
-        self._waiting: defaultdict[PooledBackend, deque[CautiousReplay]] = defaultdict(deque)
+        # In the order of their arrival; a deque would take long to find one of thousands.
+        self._waiting: defaultdict[PooledBackend, OrderedDict[CautiousReplay, None]] = defaultdict(
+            OrderedDict
+        )
 
     def take(self, backend: PooledBackend, replay: CautiousReplay) -> bool:
         """Take the turn; False: it is another's, and `replay.go_on` is called when it comes."""
         if self._now.setdefault(backend, replay) is replay:
             return True
-        if replay not in self._waiting[backend]:
-            self._waiting[backend].append(replay)
+        self._waiting[backend].setdefault(replay)
         return False
 
     def give_back(
@@ -42,8 +44,8 @@ class SuspectTurns:
                 about to lose theirs.
         """
         waiting = self._waiting.get(backend)
-        if waiting is not None and replay in waiting:
-            waiting.remove(replay)
+        if waiting is not None:
+            waiting.pop(replay, None)
         if self._now.get(backend) is replay:
             if pause is None:
                 self._pass_on(backend)
@@ -54,6 +56,6 @@ class SuspectTurns:
         del self._now[backend]
         waiting = self._waiting.get(backend)
         while waiting and backend not in self._now:
-            waiting.popleft().go_on()
+            waiting.popitem(last=False)[0].go_on()
         if not waiting:
             self._waiting.pop(backend, None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+import tracemalloc
+from collections import deque
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsgw_core.api import BINARY, Limits, Message, ReplyExpected
+from wsgw_core.relay.awaited_replies import AwaitedReplies
 from wsgw_core.relay.ledger import Ledger
 from wsgw_core.testing.fakes import as_message
 
@@ -137,6 +141,55 @@ class TestReplies:
         ledger.answered("a")
         assert len(ledger) == ledger.weight == 0
         assert ledger.settled_messages == 2
+
+    def test_a_handle_can_be_used_again_once_it_was_answered(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a", size=5))
+        ledger.answered("a")
+        add(ledger, expecting("a", size=9))
+        ledger.answered("a")
+        ledger.delivered(2, now=0)
+        assert len(ledger) == ledger.weight == 0
+
+    def test_an_answer_counts_for_its_message_only_when_the_handle_is_used_again(self) -> None:
+        ledger = filled()
+        add(ledger, expecting("a", size=5))
+        ledger.answered("a")
+        add(ledger, expecting("a", size=9))
+        ledger.delivered(2, now=0)
+        assert ledger.weight == 9 + ledger.share
+        ledger.rewind()
+        assert [message.size for message in ledger.entries] == [9]
+
+    def test_an_early_answer_is_not_forgotten_when_others_are_answered_in_between(self) -> None:
+        ledger = filled()
+        for handle in "abcd":
+            add(ledger, expecting(handle))
+        ledger.delivered(1, now=0)
+        ledger.answered("c")
+        ledger.answered("a")
+        ledger.rewind()
+        assert [message.handle for message in replies(ledger)] == ["b", "d"]
+        assert ledger.settled_messages == 2
+
+    def test_no_answer_counts_for_a_message_that_was_never_given(self) -> None:
+        ledger = filled()
+        ledger.hold_back()
+        add(ledger, expecting("a"))
+        ledger.answered("a")
+        ledger.gave_all()
+        ledger.delivered(1, now=0)
+        assert len(ledger) == 1
+        ledger.answered("a")
+        assert len(ledger) == 0
+
+    @pytest.mark.parametrize("handle", [None, 0, "", ()])
+    def test_any_handle_expires(self, handle: Hashable) -> None:
+        ledger = filled()
+        add(ledger, ReplyExpected(BINARY, b"", handle, 5))
+        ledger.delivered(1, now=0)
+        assert ledger.expire(5) == 1
+        assert len(ledger) == 0
 
     def test_the_unanswered_come_first_in_a_replay(self) -> None:
         ledger = filled()
@@ -325,6 +378,54 @@ class Pair:
         assert ledger.weight == sum(entry.size + ledger.share for entry in entries)
         assert ledger.settled_messages == self.model.settled
         assert ledger.settled_messages + len(ledger) == self.count
+
+
+def replies(ledger: Ledger) -> list[ReplyExpected]:
+    return [message for message in ledger.entries if isinstance(message, ReplyExpected)]
+
+
+def seconds_for_answers(open_messages: int, order: str) -> float:
+    """Return the processor time of a thousand answers while so many messages are open."""
+    ledger = bounded(10**6, 2**30)
+    handles = deque(range(open_messages))
+    for handle in handles:
+        add(ledger, ReplyExpected(BINARY, b"x", handle, EXPIRES))
+    if order == "after the delivery":
+        ledger.delivered(open_messages, now=0)
+    begun = time.thread_time()
+    for new in range(open_messages, open_messages + 1000):
+        if order == "never":
+            ledger.answered(-1)
+            continue
+        ledger.answered(handles.popleft() if order != "newest first" else handles.pop())
+        handles.append(new)
+        add(ledger, ReplyExpected(BINARY, b"x", new, EXPIRES))
+        if order == "after the delivery":
+            ledger.delivered(1, now=new)
+            ledger.expire(now=0)
+    return time.thread_time() - begun
+
+
+@pytest.mark.parametrize("order", ["oldest first", "newest first", "after the delivery", "never"])
+def test_an_answer_costs_the_same_however_many_messages_are_open(order: str) -> None:
+    few = min(seconds_for_answers(40, order) for _ in range(5))
+    many = min(seconds_for_answers(8000, order) for _ in range(5))
+    assert many < 5 * few
+
+
+def test_deadlines_of_answered_messages_take_no_memory() -> None:
+    replies = AwaitedReplies()
+    message = ReplyExpected(BINARY, b"", "the same", EXPIRES)
+    tracemalloc.start()
+    try:
+        for expires in range(20_000):
+            replies.add(message, expires=expires + EXPIRES)
+            replies.pop(message.handle)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000
+    assert replies.next_expiry is None
 
 
 def numbers(messages: Iterable[Message]) -> list[int]:
