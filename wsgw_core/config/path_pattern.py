@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
-_KEPT = b"/%"  # decoded they would mean something else
+_ESCAPE = re.compile(rb"%(?:[0-9A-Fa-f]{2})?")
+_KEPT = "/%"  # decoded they would mean something else
+_DIGITS = "0123456789abcdefABCDEF"
+_DECODED = {  # a table, since each escape of a client's path is looked up
+    f"%{high}{low}".encode(): (
+        f"%{high}{low}".upper().encode()
+        if chr(int(high + low, 16)) in _KEPT
+        else bytes.fromhex(high + low)
+    )
+    for high in _DIGITS
+    for low in _DIGITS
+}
 
 
 def normal_path(target: str) -> bytes:
@@ -66,13 +76,8 @@ class PathPattern:
 
 
 def _decoded(path: bytes) -> bytes:
-    def decoded(match: re.Match[bytes]) -> bytes:
-        if match[1] is None:
-            return b"%25"  # no escape at all
-        byte = bytes([int(match[1], 16)])
-        return match[0].upper() if byte in _KEPT else byte
-
-    return _ESCAPE.sub(decoded, path)
+    # what is no escape stands for a percent sign
+    return _ESCAPE.sub(lambda match: _DECODED.get(match[0], b"%25"), path)
 
 
 def _translated(segments: list[str]) -> bytes:

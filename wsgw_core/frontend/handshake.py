@@ -154,7 +154,9 @@ class ClientHandshake(asyncio.Protocol):
                 settings.counters.handshakes_malformed.value += 1
             self._refuse(error.status, error.text, error.headers)
             return
-        refusal = self._ticket.of_client(self._client_address(request))
+        told = request.headers.get_all("X-Forwarded-For")
+        address = settings.proxies.client_address(self._peer[0], told)
+        refusal = self._ticket.of_client(address)
         if refusal is not None:
             self._not_admitted(refusal)
             return
@@ -166,7 +168,7 @@ class ClientHandshake(asyncio.Protocol):
             path=request.target,
             headers=self._for_backend(request),
             subprotocols=asked.subprotocols,
-            peer=self._client(request),
+            peer=self._client(address),
         )
         self._task = self._loop.create_task(self._open(handshake, request, asked))
 
@@ -180,16 +182,11 @@ class ClientHandshake(asyncio.Protocol):
         )
         return self._settings.request_headers.for_backend(request.headers.raw_items(), peer)
 
-    def _client_address(self, request: RequestHead) -> str:
-        told = request.headers.get_all("X-Forwarded-For")
-        return self._settings.proxies.client_address(self._peer[0], told)
-
-    def _client(self, request: RequestHead) -> str:
+    def _client(self, address: str) -> str:
         """Return the peer as `host:port`, or the address that a trusted proxy tells."""
         host, port = self._peer
-        client = self._client_address(request)
-        if client != self._settings.proxies.client_address(host, ()):
-            return client
+        if address != self._settings.proxies.client_address(host, ()):
+            return address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def _open(

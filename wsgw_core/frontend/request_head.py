@@ -29,7 +29,10 @@ _HOST = re.compile(r"(?:[0-9A-Za-z._~%\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _OPTION = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
 _KEY = re.compile(r"[0-9A-Za-z+/]{22}==")  # 16 bytes in base64
 _SEPARATOR = re.compile(rb"[/\\]")
-_MOST_SEPARATORS = 100  # in one list: no client needs as many, and parsing them costs time
+# No client needs more, and looking at them costs time.
+_MOST_SEPARATORS = 100  # in one list
+_LONGEST_EXTENSIONS = 4096  # characters
+_LONGEST_PATH = 8192  # characters, without the query
 
 _UPGRADE = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
@@ -172,6 +175,8 @@ def _check_target(target: str) -> None:
     if not target.startswith("/"):
         raise BadRequest(400, "the request target must be a path")
     path = target.partition("?")[0]
+    if len(path) > _LONGEST_PATH:
+        raise BadRequest(414, f"the path has more than {_LONGEST_PATH} characters")
     if "#" in target or "\\" in path:
         raise BadRequest(400, "the request target must not contain # or \\")
     for segment in _SEPARATOR.split(unquote_to_bytes(path)):
@@ -216,8 +221,11 @@ def _subprotocols(headers: Headers) -> tuple[str, ...]:
 def _extensions(
     headers: Headers, accepted: Sequence[ServerExtensionFactory] | None
 ) -> tuple[str | None, Sequence[Extension]]:
+    values = _values(headers, "Sec-WebSocket-Extensions")
+    if sum(map(len, values)) > _LONGEST_EXTENSIONS:
+        raise BadRequest(400, "Sec-WebSocket-Extensions is too long")
     try:
-        for value in _values(headers, "Sec-WebSocket-Extensions"):
+        for value in values:
             parse_extension(value)  # also when there is nothing to agree to
         return ServerProtocol(extensions=accepted).process_extensions(headers)
     except InvalidHandshake:

@@ -39,6 +39,9 @@ class RequestHeaders:
     Many backends take `X_User` for `X-User`: a header is dropped whose name is such a spelling of
     one that would be, or of one that the gateway or a proxy sets.
 
+    `Connection` names headers that are for one leg only. Those of RFC 9110 section 7.6.1 are always
+    dropped; others are, unless the peer is a trusted proxy.
+
     Args:
         block: names that no backend gets.
         reconnect_header: dropped, so that no client can pose as a failover.
@@ -66,7 +69,9 @@ class RequestHeaders:
             peer: who sent it.
         """
         received = tuple(received)
-        named = _named_in_connection(received)
+        # What passes through a proxy may be the client's, and the header that it names the proxy's.
+        trusted = self._forwarding.proxies.trusts(peer.host)
+        named = set() if trusted else _named_in_connection(received)
         kept, told = [], []
         for name, value in received:
             lower = name.lower()
@@ -74,7 +79,7 @@ class RequestHeaders:
             if meant == self._meant_subject:
                 continue  # also from a proxy: it is we who have seen the certificate
             if tells_of_the_client(meant):
-                if meant == lower:  # naming it in Connection would let a client hide behind a proxy
+                if meant == lower:  # whatever Connection names
                     told.append((name, value))
             elif not (
                 lower in named

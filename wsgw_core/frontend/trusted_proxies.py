@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+_MOST_HOPS = 32  # that are walked: no real chain of proxies is as long
+_LONGEST_ENTRY = 100  # characters: an IPv6 address with scope and port has fewer
 _WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([0-9.]+))(?::\d{1,5})?\Z")
 
 
@@ -31,7 +33,8 @@ class TrustedProxies:
         """Return the address of the client behind the proxies, without a port.
 
         The chain is walked from its end as long as the hop that reported an entry is trusted: what
-        a client itself wrote in front is never reached. An entry that is no address ends the walk.
+        a client itself wrote in front is never reached. An entry that is no address ends the walk,
+        and so does a chain of more than 32 entries: the last hop that was reached is the client.
 
         Args:
             peer_host: the peer of the TCP connection.
@@ -42,8 +45,8 @@ class TrustedProxies:
             return peer_host
         if not self.trusts(peer_host):
             return str(address)
-        for entry in reversed(",".join(forwarded_for).split(",")):
-            hop = _parse(_without_port(entry.strip()))
+        for entry in reversed(",".join(forwarded_for).rsplit(",", _MOST_HOPS)[-_MOST_HOPS:]):
+            hop = _hop(entry)
             if hop is None:
                 break
             address = hop
@@ -54,6 +57,12 @@ class TrustedProxies:
     def _is_inside(self, host: str) -> bool:
         address = _parse(host)
         return address is not None and any(address in network for network in self._networks)
+
+
+def _hop(entry: str) -> IPv4Address | IPv6Address | None:
+    if len(entry) > _LONGEST_ENTRY:
+        return None
+    return _parse(_without_port(entry.strip()))
 
 
 def _parse(host: str) -> IPv4Address | IPv6Address | None:

@@ -6,7 +6,8 @@ import re
 
 _END = b"\r\n\r\n"
 # CR and LF only as the pair that ends a line; of the other controls the tab alone.
-_STRAY = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# The search skips to the first control character, and looks around only there.
+_STRAY = re.compile(rb"[\0-\x08\n-\x1f\x7f](?:(?<=\r)(?=[^\n])|(?<=\n)(?<!\r\n)|(?<![\r\n]))")
 
 
 class HeadTooLarge(ValueError):

@@ -12,7 +12,7 @@ from wsgw_core.frontend.request_head import (
     TooManyHeaders,
     WebSocketRequest,
 )
-from wsgw_core.websocket import CompressionOptions
+from wsgw_core.websocket import CompressionOptions, HeadReader
 
 from .frontend_bench import ACCEPT, KEY, USUAL, request
 
@@ -280,6 +280,10 @@ class TestBad:
             (request(f"Sec-WebSocket-Protocol: a{',' * 1000}"), 400),
             (request(f"Sec-WebSocket-Extensions: a{', a' * 1000}"), 400),
             (request(f"Sec-WebSocket-Extensions: a{'; a' * 1000}"), 400),
+            (request(f'Sec-WebSocket-Extensions: a; b="{"c" * 5000}"'), 400),
+            (target("/" + "a" * 8192), 414),
+            (target("/" + "%61" * 2731 + "?b"), 414),
+            (target("/" + "a" * 8191 + "?" + "b" * 20_000), 101),
             (request("Sec-WebSocket-Protocol: a b"), 400),
             (request("Sec-WebSocket-Protocol: a, b, a"), 400),
             (request("Sec-WebSocket-Protocol: a", "Sec-WebSocket-Protocol: a"), 400),
@@ -368,3 +372,31 @@ def test_nor_than_the_target(unit: str) -> None:
         return min(times)
 
     assert fastest(64_000) < 96 * fastest(4_000)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        request(f'Sec-WebSocket-Extensions: a; b="{"c" * 60_000}"'),
+        request(f"Sec-WebSocket-Protocol: {'a' * 60_000}"),
+        request(f"Cookie: {'a=b; ' * 12_000}"),
+        instead("Connection", "Upgrade" + ",a" * 30_000),
+        target("/a" * 30_000),
+        target("/" + "%5c" * 20_000),
+        target("/?" + "%5c" * 20_000),
+    ],
+    ids=lambda head: head.partition(b"\r\n")[0][:20].decode(),
+)
+def test_the_longest_head_costs_a_few_times_what_a_usual_one_costs(head: bytes) -> None:
+    def fastest(head: bytes) -> float:
+        times = []
+        for _ in range(10):
+            reader = HeadReader(64 * 1024, strict=True)
+            began = time.thread_time()
+            read = reader.feed(head)
+            assert read is not None
+            status_of(read)
+            times.append(time.thread_time() - began)
+        return min(times)
+
+    assert fastest(head) < 40 * fastest(request())

@@ -85,6 +85,26 @@ def test_so_do_those_that_connection_names() -> None:
     assert picked(*received) == (("X-A", "1"), *MADE)
 
 
+@pytest.mark.parametrize("named", ["X-Auth-User", "upgrade, x-auth-user", "close,X-AUTH-USER"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::7"])
+def test_connection_through_a_trusted_proxy_removes_no_header_of_the_proxy(
+    named: str, host: str
+) -> None:
+    peer = Peer(host, "http", "gateway.test:8080")
+    received = (("Connection", named), ("X-Auth-User", "alice"), ("TE", "gzip"))
+    kept = picked(*received, proxies=PROXIES, peer=peer)
+    assert kept[0] == ("X-Auth-User", "alice")
+    assert "TE" not in dict(kept)
+
+
+def test_connection_of_another_peer_removes_what_it_names_beside_trusted_proxies() -> None:
+    peer = Peer("198.51.100.1", "http", "gateway.test:8080")
+    received = (("Connection", "Upgrade, X-Hop"), ("X-Hop", "1"), ("X-A", "1"))
+    names = [name for name, _ in picked(*received, proxies=PROXIES, peer=peer)]
+    assert "X-Hop" not in names
+    assert "X-A" in names
+
+
 @pytest.mark.parametrize(
     "name", ["X-Balancer-Reconnect", "x-balancer-reconnect", "X-Wsgw-Session", "x-wsgw-anything"]
 )

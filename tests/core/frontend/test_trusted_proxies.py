@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_network
 
 import pytest
@@ -62,10 +63,29 @@ def test_hosts(host: str, trusted: bool) -> None:
         ("::ffff:1.2.3.4", [], "1.2.3.4"),
         ("1.2.3.4", [], "1.2.3.4"),
         ("", ["1.2.3.4"], ""),
+        ("10.0.0.1", ["1.2.3.4" + ", 10.0.0.9" * 31], "1.2.3.4"),
+        ("10.0.0.1", ["1.2.3.4" + ", 10.0.0.9" * 32], "10.0.0.9"),
+        ("10.0.0.1", ["1.2.3.4", *["10.0.0.9"] * 32], "10.0.0.9"),
+        ("10.0.0.1", ["9" * 10_000], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4" + " " * 10_000 + ", 10.0.0.2"], "10.0.0.2"),
     ],
 )
 def test_clients(peer: str, forwarded_for: list[str], client: str) -> None:
     assert proxies().client_address(peer, forwarded_for) == client
+
+
+@pytest.mark.parametrize("entry", ["10.1.2.3", "2001:db8::1", "", "1", "[::1]:1", "::"])
+def test_a_long_chain_costs_hardly_more_than_a_short_one(entry: str) -> None:
+    trusted = proxies()
+
+    def seconds(entries: int) -> float:
+        told = [",".join([entry] * entries)]
+        begun = time.thread_time()
+        trusted.client_address("10.0.0.1", told)
+        return time.thread_time() - begun
+
+    short = min(seconds(32) for _ in range(5))
+    assert min(seconds(5000) for _ in range(5)) < 3 * short + 0.001
 
 
 def test_without_proxies_the_peer_is_the_client() -> None:
