@@ -30,9 +30,10 @@ from .metrics.loop_delay import LoopDelay
 from .pool.backend_exchange import BackendExchange
 from .pool.backend_pool import BackendPool
 from .pool.deletions import Deletions
-from .pool.discovery import Discoveries, Discovery, system_addresses
+from .pool.discovery import Discoveries, Discovery
 from .pool.health import HealthChecks
 from .pool.open_backends import OpenBackends
+from .pool.system_resolver import SystemResolver
 from .relay.dismissal import dismiss_all
 from .relay.drain import Drains
 from .relay.session_opener import SessionOpener
@@ -64,9 +65,21 @@ class Gateway:
         self.counters = GatewayCounters(self.metrics)
         self.sessions = SessionTable()
         self._pool = BackendPool()
+        self._resolver = SystemResolver(
+            self.counters,
+            self._logger,
+            timeout=config.upstream.resolve_timeout,
+            hold=config.upstream.resolve_hold,
+        )
         self._read_batch = ReadBatch()
         self._settings = SessionSettings(
-            self._pool, self.sessions, self._read_batch, self.metrics, self.counters, self._logger
+            self._pool,
+            self.sessions,
+            self._resolver,
+            self._read_batch,
+            self.metrics,
+            self.counters,
+            self._logger,
         )
         self._backends = OpenBackends(
             self._pool,
@@ -100,6 +113,7 @@ class Gateway:
         """
         config, clock = self._config, asyncio.get_running_loop()
         try:
+            self._resources.push_async_callback(self._resolver.close)
             self._resources.push_async_callback(self._backends.close)
             self._resources.push_async_callback(self._discoveries.close)
             backends = self._components.all_backends
@@ -171,6 +185,8 @@ class Gateway:
         self._deletions.follow(components.all_backends)
         opener.serve_by(routes)
         self._settings.apply(config)
+        self._resolver.timeout = config.upstream.resolve_timeout
+        self._resolver.hold = config.upstream.resolve_hold
         settings = self._handshake_settings(config, opener, admission)
         admission.trust(settings.proxies)
         listener.serve_by(settings, tls)
@@ -354,7 +370,7 @@ class Gateway:
         return Discovery(
             component,
             self._backends,
-            system_addresses,
+            self._resolver,
             self.drain,
             timeout=self._config.upstream.resolve_interval,
             failures=self.counters.resolutions_failed,

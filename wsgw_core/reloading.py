@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .api import ConfigurationError
-from .aside import aside
+from .api.aside import aside
 from .components import Components
 from .config.gateway_config import GatewayConfig
 from .config.loading import Configuration

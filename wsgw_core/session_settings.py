@@ -12,6 +12,7 @@ from .api import (
     Metrics,
     PluginContext,
     ReadBatch,
+    Resolver,
     SessionListener,
 )
 from .components import BackendComponent, Components, GateComponent, ValveComponent
@@ -36,13 +37,14 @@ class SessionSettings:
     Args:
         pool: the backends.
         table: all sessions.
-        read_batch, metrics, counters, logger: of the gateway.
+        resolver, read_batch, metrics, counters, logger: of the gateway.
     """
 
     def __init__(
         self,
         pool: BackendPool,
         table: SessionTable,
+        resolver: Resolver,
         read_batch: ReadBatch,
         metrics: Metrics,
         counters: GatewayCounters,
@@ -53,6 +55,7 @@ class SessionSettings:
         self._dial_gates: WeakValueDictionary[str, DialGates] = WeakValueDictionary()
         self._suspect_turns = SuspectTurns()
         self._table = table
+        self._resolver = resolver
         self._read_batch = read_batch
         self._metrics = metrics
         self._counters = counters
@@ -80,6 +83,7 @@ class SessionSettings:
             logger=self._logger.getChild(component.id),
             metrics=self._metrics,
             read_batch=self._read_batch,
+            resolver=self._resolver,
         )
 
     def routes(self, config: GatewayConfig, components: Components) -> Routes:

@@ -9,6 +9,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from wsgw_core.pool.system_resolver import SystemResolver
+
 from .admin_operator import NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartGateway
 from .eventually import until
@@ -17,7 +19,7 @@ from .scripted_backend import ScriptedBackend
 NAME = "backends.example"
 
 
-PROMPT = {"resolve-interval": "20ms"}
+PROMPT = {"resolve-interval": "20ms", "resolve-hold": 0}
 
 
 class Addresses:
@@ -27,7 +29,7 @@ class Addresses:
         self.now: Collection[str] = ()
         self.asked = 0
 
-    async def __call__(self, host: str | None, _port: int | None) -> Collection[str]:
+    async def __call__(self, host: str) -> Collection[str]:
         assert host == NAME
         self.asked += 1
         return self.now
@@ -36,7 +38,7 @@ class Addresses:
 @pytest.fixture
 def addresses(monkeypatch: pytest.MonkeyPatch) -> Addresses:
     found = Addresses()
-    monkeypatch.setattr("wsgw_core.gateway.system_addresses", found)
+    monkeypatch.setattr(SystemResolver, "look_up", found)
     return found
 
 
@@ -66,7 +68,7 @@ async def test_new_addresses_join_gone_ones_drain_and_sessions_stay(
         gateway = await start_gateway(
             upstream={
                 "backends": [{"url": f"dns+ws://{NAME}:{port}"}],
-                "resolve-interval": "20ms",
+                **PROMPT,
             },
             drain={"quiet": "50ms"},
         )
@@ -225,7 +227,7 @@ async def test_a_session_leaves_for_another_address_when_its_own_dies(
         gateway = await start_gateway(
             upstream={
                 "backends": [{"url": f"dns+ws://{NAME}:{port}"}],
-                "resolve-interval": "20ms",
+                **PROMPT,
             }
         )
         async with connect(gateway.url) as client:

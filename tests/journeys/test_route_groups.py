@@ -11,6 +11,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from wsgw_core.pool.system_resolver import SystemResolver
+
 from .admin_operator import FAILED, NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
@@ -96,11 +98,11 @@ class TestGroups:
         blue: ScriptedBackend,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        async def addresses(host: str | None, _port: int | None) -> list[str]:
+        async def addresses(_resolver: object, host: str) -> list[str]:
             assert host == "backends.example"
             return ["127.0.0.1"]
 
-        monkeypatch.setattr("wsgw_core.gateway.system_addresses", addresses)
+        monkeypatch.setattr(SystemResolver, "look_up", addresses)
         port = blue.url.rpartition(":")[2]
         named = {"url": f"dns+ws://backends.example:{port}", "id": "named"}
         gateway = await start_gateway(routes=[own("own", named)], upstream={})

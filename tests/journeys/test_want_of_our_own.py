@@ -228,7 +228,7 @@ async def test_when_none_are_left_a_client_comes_again_and_no_backend_is_blamed(
     assert counters["handshakes_refused"] == 1
     assert counters["sessions"] == 2
     told = "\n".join(gateway.lines)
-    assert told.count("out of descriptors, ports or memory") == 1
+    assert told.count("the gateway itself could not dial") == 1
     assert "Traceback" not in told
     assert "no backend" not in told
 

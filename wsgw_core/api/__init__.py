@@ -14,6 +14,7 @@ Template / UrlTemplate   names and URLs made from a client's handshake: `templat
                 `url_template`
 Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
+Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters: `metrics`
 GatewayError    and all others: `errors`
 
@@ -58,6 +59,7 @@ from .registry import (
     PluginContext,
     ValveRegistry,
 )
+from .resolver import AddressInfo, Resolver
 from .session import Session, SessionListener
 from .subprotocols import Subprotocols
 from .template import Template
@@ -70,6 +72,7 @@ __all__ = [
     "BINARY",
     "ENTRY_POINT_GROUP",
     "TEXT",
+    "AddressInfo",
     "Backend",
     "BackendConnection",
     "BackendContext",
@@ -107,6 +110,7 @@ __all__ = [
     "ReadBatch",
     "Refusal",
     "ReplyExpected",
+    "Resolver",
     "Session",
     "SessionListener",
     "Sink",

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from .message import Message
 from .metrics import Metrics
 from .read_batch import ReadBatch
+from .resolver import Resolver
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in the order received, several of one name included; values are ISO-8859-1."""
@@ -264,6 +265,7 @@ class BackendContext:
         logger: for events, never for messages.
         metrics: plain counters that are shown beside the gateway's own.
         read_batch: for connections that write to a stream of their own; see ReadBatch.
+        resolver: looks names up and connects; see Resolver.
     """
 
     backend_id: str
@@ -273,3 +275,4 @@ class BackendContext:
     logger: logging.Logger
     metrics: Metrics
     read_batch: ReadBatch
+    resolver: Resolver

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 
 _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LACKS_PORTS = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
+_UNKNOWN_NAME = frozenset(
+    getattr(socket, each, None) for each in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+)
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 # What is no configuration at all, such as a log file, is wrong in each of its lines.
@@ -77,7 +80,7 @@ class BackendUnavailable(BackendError):
 
 
 class OutOfResources(BackendUnavailable):
-    """The gateway's machine had no descriptor, port or memory for this dial.
+    """The gateway had no descriptor, port or memory for this dial, or could not look its name up.
 
     Says nothing of the backend, and so does not count against it. When all dials for a new client
     fail so, it gets 503 instead of 502. See `unavailable`.
@@ -91,8 +94,10 @@ def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
         reason: for the log; one line, no secrets.
         cause: what was caught; several in one, as `create_connection` raises them, included.
     """
-    if isinstance(cause, socket.gaierror) and _lacks_descriptors():
-        return OutOfResources(reason)
+    if isinstance(cause, socket.gaierror):
+        if cause.errno in _UNKNOWN_NAME and not _lacks_descriptors():
+            return BackendUnavailable(reason)
+        return OutOfResources(reason)  # no name server answers, for example
     codes = _error_codes(cause)
     # A name may have an address of a family that this machine has not (EADDRNOTAVAIL): that the
     # other address refuses is the backend's fault.

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..api import ConfigurationError
-from ..aside import aside
+from ..api.aside import aside
 from ..components import BackendComponent, resolve_entries
 from ..plugin_loader import Plugins, import_plugin
 from .entries import Entries

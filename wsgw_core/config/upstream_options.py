@@ -194,3 +194,15 @@ class UpstreamOptions(Options):
         description="pause between two looks at the addresses of a name (`dns+ws://name:port`);"
         " also the bound of one look",
     )
+    resolve_hold: Duration = Field(
+        default=30.0,
+        description="how long an address may be missing from the answers for a name until its"
+        " backend is drained; also how long the last known addresses of a name are used that is not"
+        " known any more",
+    )
+    resolve_timeout: Duration = Field(
+        default=1.5,
+        gt=0,
+        description="how long a dial waits for the addresses of a name that has none yet; keep it"
+        " below `failover.hedge-after`. A name with known addresses is waited for 500 ms at most",
+    )

@@ -100,7 +100,8 @@ class GatewayCounters:
         self.dials_failed = counter("dials_failed", "Dials of a backend that was unavailable.")
         self.local_dial_errors = counter(
             "local_dial_errors",
-            "Dials that failed for want of the gateway's own: descriptors, ports, memory.",
+            "Dials that failed for want of the gateway's own: descriptors, ports, memory, or the"
+            " lookup of a name.",
         )
         self.dials_given_up = counter(
             "dials_given_up",
@@ -115,6 +116,18 @@ class GatewayCounters:
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
         self.resolutions_failed = counter(
             "resolutions_failed", "Looks at the addresses of a backend's name that failed."
+        )
+        self.name_lookups = counter("name_lookups", "Lookups of names that gave addresses.")
+        self.name_lookups_failed = counter(
+            "name_lookups_failed", "Lookups of names that failed or could not be made."
+        )
+        self.name_lookups_late = counter(
+            "name_lookups_late",
+            "Dials that did not wait any longer for the lookup of a name without known addresses.",
+        )
+        self.stale_addresses_used = counter(
+            "stale_addresses_used",
+            "Dials by the last known addresses of a name, since there was no new answer.",
         )
         self.failovers = counter("failovers", "Backends lost or left by sessions.")
         self.moves = counter("moves", "Sessions that left a backend as planned.")

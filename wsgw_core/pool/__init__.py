@@ -9,6 +9,7 @@ dial_gate         how many dials of one backend are under way at once; dial_gate
 breaker           keeps sessions away from a backend that fails again and again
 health            asks backends whether they are there, without a session
 backend_probe     asks them when there is no gateway, for `wsgw check --connect`
+system_resolver   looks names up, each for all that dial it
 discovery         keeps the backends of a DNS name in step with its addresses
 open_backends     makes, opens and closes backends, at the start and while the gateway runs
 deletions         what operators have deleted of the configuration

@@ -9,8 +9,9 @@ from ..api import BackendContext, BackendUnavailable, ConfigurationError, Metric
 from ..components import BackendComponent, Components
 from ..config.gateway_config import GatewayConfig
 from ..masking import masked_text
+from ..metrics.counters import GatewayCounters
 from ..plugin_objects import make_backend
-from .discovery import system_addresses
+from .system_resolver import SystemResolver
 
 _log = logging.getLogger("wsgw")
 
@@ -29,23 +30,28 @@ def probe_backends(config: GatewayConfig, components: Components) -> dict[str, s
 async def _probe_all(config: GatewayConfig, components: Components) -> dict[str, str]:
     backends: list[BackendComponent] = []
     answers: dict[str, str] = {}
+    bound = max(failover.dial_timeout for failover in config.groups.values())
+    resolver = SystemResolver(GatewayCounters(Metrics()), _log, timeout=bound, hold=0)
     for component in components.all_backends:
         if not component.entry.discovered:
             backends.append(component)
             continue
         try:
             async with asyncio.timeout(config.groups[component.group].dial_timeout):
-                addresses = await system_addresses(*component.entry.name_to_resolve)
-        except (OSError, TimeoutError, UnicodeError) as error:
+                addresses = await resolver.look_up(component.entry.name_to_resolve[0] or "")
+        except (BackendUnavailable, TimeoutError) as error:
             answers[component.id] = str(error) or "its name was not resolved in time"
         else:
             backends += map(component.at_address, addresses)
-    reasons = await asyncio.gather(*(_probe(config, one) for one in backends))
+    reasons = await asyncio.gather(*(_probe(config, one, resolver) for one in backends))
+    await resolver.close()
     ids = [component.id for component in backends]
     return answers | dict(zip(ids, reasons, strict=True))
 
 
-async def _probe(config: GatewayConfig, component: BackendComponent) -> str:
+async def _probe(
+    config: GatewayConfig, component: BackendComponent, resolver: SystemResolver
+) -> str:
     failover = config.groups[component.group]
     bound = failover.dial_timeout
     context = BackendContext(
@@ -56,6 +62,7 @@ async def _probe(config: GatewayConfig, component: BackendComponent) -> str:
         logger=_log.getChild(component.id),
         metrics=Metrics(),
         read_batch=ReadBatch(),
+        resolver=resolver,
     )
     reason = ""
     try:

@@ -240,7 +240,7 @@ class Dialler:
     def _count_failure(self, pooled: PooledBackend, reason: str, *, local: bool) -> None:
         if local:
             self._counters.local_dial_errors.value += 1
-            self._warn("out of descriptors, ports or memory: %s: %s", pooled.id, reason)
+            self._warn("the gateway itself could not dial: %s: %s", pooled.id, reason)
         else:
             self._counters.dials_failed.value += 1
             pooled.failed(asyncio.get_running_loop().time(), reason)

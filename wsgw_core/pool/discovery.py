@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
-from ..api import BackendContext, ConfigurationError, Counter
+from ..api import BackendContext, BackendUnavailable, ConfigurationError, Counter
 from ..components import BackendComponent
 from ..rare_warning import RareWarning
 from .backend_pool import PooledBackend
 
-Resolve = Callable[[str | None, int | None], Awaitable[Collection[str]]]
+
+class Names(Protocol):
+    """Where names are looked up; SystemResolver is one.
+
+    Attributes:
+        hold: seconds for which an address may be missing from the answers for its name.
+    """
+
+    hold: float
+
+    async def look_up(self, host: str) -> Collection[str]:
+        """Return the addresses of a name; raises BackendUnavailable."""
+        ...
 
 
 class Backends(Protocol):
@@ -44,30 +55,19 @@ class Backends(Protocol):
         ...
 
 
-async def system_addresses(host: str | None, port: int | None) -> Collection[str]:
-    """Ask the system's resolver for all addresses of a name.
-
-    Raises:
-        OSError: it has none, or the resolver cannot be asked.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return dict.fromkeys(str(address[0]) for *_, address in found)
-
-
 class Discovery:
     """Adds a backend for each address of a name, and takes out those whose address is gone.
 
-    A backend whose address is gone gets no new sessions, its own move to others, and it is removed
-    once it has none left. A name that cannot be resolved changes nothing. An address whose id
-    another backend has waits for it.
+    An address is gone when it has been missing from all answers for a while. Its backend then gets
+    no new sessions, its own move to others, and it is removed once it has none left. A name that
+    cannot be resolved changes nothing. An address whose id another backend has waits for it.
 
     Args:
         component: its entry has the name; the backends are made of it, one for each address.
         backends: where they are added and removed.
-        resolve: gives the addresses of a name and port; see `system_addresses`.
+        names: where the name is looked up.
         drain: disables a backend, given its id, and has its sessions move to others.
-        timeout: bound of one resolution, in seconds.
+        timeout: bound of one lookup, in seconds.
         failures: counts resolutions that failed.
         logger: for changes and failures.
 
@@ -79,7 +79,7 @@ class Discovery:
         self,
         component: BackendComponent,
         backends: Backends,
-        resolve: Resolve,
+        names: Names,
         drain: Callable[[str], object],
         *,
         timeout: float,
@@ -88,7 +88,7 @@ class Discovery:
     ) -> None:
         self.component = component
         self._backends = backends
-        self._resolve = resolve
+        self._names = names
         self._begin_drain = drain
         self._timeout = timeout
         self._failures = failures
@@ -96,6 +96,7 @@ class Discovery:
         self._warn = RareWarning(logger)
         self._known: dict[str, PooledBackend] = {}
         self._prepared: dict[str, PooledBackend] = {}
+        self._missing: dict[str, float] = {}  # and since when
         self._gone: dict[str, bool] = {}  # and whether its backend was enabled until then
         self._waiting: set[str] = set()  # for their ids
 
@@ -128,7 +129,7 @@ class Discovery:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Those that the name had when it was resolved last."""
+        """Those that the name has, or had a short while ago."""
         return tuple(address for address in self._known if address not in self._gone)
 
     async def prepare(
@@ -140,13 +141,17 @@ class Discovery:
 
         Args:
             make_context: makes what a backend's factory is given.
-            known: the addresses where the name cannot be resolved.
+            known: addresses that the name had a short while ago.
 
         Raises:
             ConfigurationError: one cannot work as configured.
         """
         resolved = await self._addresses()
-        for address in known if resolved is None else resolved:
+        if resolved is None:
+            resolved = known
+        elif self._names.hold:
+            resolved = dict.fromkeys((*resolved, *known))
+        for address in resolved:
             component = self.component.at_address(address)
             context = make_context(component)
             self._prepared[address] = await self._backends.prepare(component, context)
@@ -191,15 +196,19 @@ class Discovery:
             elif address in self._gone:
                 self._come_back(address)
         self._waiting.intersection_update(addresses)
-        for address in self._known.keys() - set(addresses) - self._gone.keys():
-            self._drain(address)
+        now = asyncio.get_running_loop().time()
+        missing = self._known.keys() - set(addresses) - self._gone.keys()
+        self._missing = {address: self._missing.get(address, now) for address in missing}
+        for address, since in self._missing.items():
+            if now - since >= self._names.hold:
+                self._drain(address)
 
     async def _addresses(self) -> Collection[str] | None:
-        name = self.component.entry.name_to_resolve
+        host, _ = self.component.entry.name_to_resolve
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._resolve(*name)
-        except (OSError, TimeoutError, UnicodeError) as error:
+                return await self._names.look_up(host or "")
+        except (BackendUnavailable, TimeoutError) as error:
             self._failures.value += 1
             why = str(error) or f"no answer within {self._timeout:g} s"
             self._warn("backend %s: cannot be resolved: %s", self.component.id, why)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 
-from ..api import BackendUnavailable
+from ..api import BackendUnavailable, OutOfResources
 from ..config.upstream_options import HealthOptions
 from ..metrics.counters import GatewayCounters
 from .backend_pool import BackendPool, PooledBackend
@@ -62,6 +62,8 @@ class HealthChecks:
         try:
             async with asyncio.timeout(self._options.timeout):
                 await pooled.backend.probe()
+        except OutOfResources:  # says nothing of the backend
+            return
         except BackendUnavailable as error:
             reason: str | None = error.reason
         except TimeoutError:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 
 from wsgw_core.api import BackendContext, Clock, Limits, Metrics, ReadBatch
+from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.pool.system_resolver import SystemResolver
 
 
 def make_context(
@@ -23,12 +25,15 @@ def make_context(
         limits: the gateway's defaults unless given.
         ping_timeout: so long by default that a busy machine does not end a test.
     """
+    logger = logging.getLogger(f"wsgw.test.{backend_id}")
+    counters = GatewayCounters(Metrics())
     return BackendContext(
         backend_id=backend_id,
         clock=clock or asyncio.get_running_loop(),
         limits=limits or Limits(),
         ping_timeout=ping_timeout,
-        logger=logging.getLogger(f"wsgw.test.{backend_id}"),
+        logger=logger,
         metrics=Metrics(),
         read_batch=ReadBatch(),
+        resolver=SystemResolver(counters, logger, timeout=ping_timeout, hold=0),
     )

@@ -12,6 +12,7 @@ import pytest
 from wsgw_core.api import (
     BackendConnection,
     BackendContext,
+    BackendUnavailable,
     ConfigurationError,
     Counter,
     DialRequest,
@@ -89,11 +90,12 @@ class Scene:
         self.discoveries = Discoveries(60, logger)
         self.deletions = Deletions()
         self.addresses: Collection[str] | None = ()  # None: it cannot be resolved
+        self.hold = 0.0
         self.drained: list[str] = []
 
-    async def resolve(self, _host: str | None, _port: int | None) -> Collection[str]:
+    async def look_up(self, _host: str) -> Collection[str]:
         if self.addresses is None:
-            raise OSError("no resolver")
+            raise BackendUnavailable("no resolver")
         return self.addresses
 
     def drain(self, backend: PooledBackend) -> None:
@@ -104,7 +106,7 @@ class Scene:
         return Discovery(
             component,
             self.backends,
-            self.resolve,
+            self,
             lambda backend_id: self.drain(self.at(backend_id)),
             timeout=1,
             failures=Counter("failures", ""),

@@ -148,7 +148,7 @@ class TestWantOfOurOwn:
         assert bench.counters.dials_failed.value == 0
         assert bench.counters.local_dial_errors.value == 6
         (told,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-        assert told == "out of descriptors, ports or memory: a: Too many open files"
+        assert told == "the gateway itself could not dial: a: Too many open files"
 
     @on_virtual_clock
     async def test_the_other_backend_may_have_failed_by_itself(self) -> None:

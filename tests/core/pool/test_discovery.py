@@ -12,9 +12,11 @@ import pytest
 from wsgw_core.api import (
     Backend,
     BackendContext,
+    BackendUnavailable,
     ConfigurationError,
     Counter,
     Options,
+    OutOfResources,
     TlsClientOptions,
     UrlTemplate,
 )
@@ -22,7 +24,8 @@ from wsgw_core.api.registry import Registration
 from wsgw_core.components import BackendComponent
 from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.pool.backend_pool import PooledBackend
-from wsgw_core.pool.discovery import Discoveries, Discovery, system_addresses
+from wsgw_core.pool.discovery import Discoveries, Discovery
+from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
 class PigeonOptions(Options):
@@ -87,10 +90,11 @@ class Names:
 
     def __init__(self, *addresses: str) -> None:
         self.addresses: Collection[str] | Exception = addresses
-        self.asked: list[tuple[str | None, int | None]] = []
+        self.asked: list[str] = []
+        self.hold = 0.0
 
-    async def __call__(self, host: str | None, port: int | None) -> Collection[str]:
-        self.asked.append((host, port))
+    async def look_up(self, host: str) -> Collection[str]:
+        self.asked.append(host)
         if isinstance(self.addresses, Exception):
             raise self.addresses
         if "forever" in self.addresses:
@@ -125,7 +129,7 @@ async def test_each_address_gets_a_backend() -> None:
 
     await scene.look("10.0.0.1", "fd00::1")
 
-    assert scene.names.asked == [("loft", 7)]
+    assert scene.names.asked == ["loft"]
     assert set(scene.backends.present) == {"pigeon://10.0.0.1:7/base", "pigeon://[fd00::1]:7/base"}
     assert [one.id for one in scene.backends.present.values()] == [
         "loft-7-10-0-0-1",
@@ -187,8 +191,61 @@ async def test_an_address_that_comes_back_after_its_removal_joins_anew() -> None
     assert scene.backends.at("10.0.0.1").enabled
 
 
+@on_virtual_clock
+async def test_an_address_drains_only_after_it_was_missing_for_the_hold() -> None:
+    scene = Scene()
+    scene.names.hold = 30.0
+    await scene.look("10.0.0.1", "10.0.0.2")
+    missing = scene.backends.at("10.0.0.2")
+    missing.active = 1
+
+    found = []
+    for pause in (0, 29, 1):
+        await asyncio.sleep(pause)
+        await scene.look("10.0.0.1")
+        found.append(missing.enabled)
+
+    assert found == [True, True, False]
+    assert scene.backends.at("10.0.0.1").enabled
+
+
+@on_virtual_clock
+async def test_an_address_that_is_seen_again_is_held_anew() -> None:
+    scene = Scene()
+    scene.names.hold = 30.0
+    for _ in range(3):
+        await scene.look("10.0.0.1", "10.0.0.2")
+        await scene.look("10.0.0.1")
+        await asyncio.sleep(29)
+
+    assert scene.backends.at("10.0.0.2").enabled
+
+
+@on_virtual_clock
+async def test_one_answer_with_no_address_drains_nothing() -> None:
+    scene = Scene()
+    scene.names.hold = 30.0
+    await scene.look("10.0.0.1", "10.0.0.2")
+
+    await scene.look()
+
+    assert all(backend.enabled for backend in scene.discovery.backends)
+
+
+async def test_a_missing_address_is_kept_when_the_entry_changes() -> None:
+    scene = Scene("10.0.0.1")
+    scene.names.hold = 30.0
+
+    known = ("10.0.0.1", "10.0.0.2")
+    await scene.discovery.prepare(lambda _id: cast("BackendContext", None), known)
+    scene.discovery.join()
+
+    assert scene.discovery.addresses == known
+
+
 @pytest.mark.parametrize(
-    "failure", [OSError("no such name"), UnicodeError("label too long"), ("forever",)]
+    "failure",
+    [BackendUnavailable("no such name"), OutOfResources("no name server"), ("forever",)],
 )
 async def test_a_name_that_cannot_be_resolved_changes_nothing(
     failure: Any, caplog: pytest.LogCaptureFixture
@@ -342,7 +399,7 @@ async def test_what_was_prepared_joins_at_once_or_is_discarded() -> None:
 
 async def test_a_name_that_cannot_be_resolved_joins_later() -> None:
     scene = Scene()
-    scene.names.addresses = OSError("no such name")
+    scene.names.addresses = BackendUnavailable("no such name")
 
     await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
     scene.discovery.join()
@@ -405,7 +462,3 @@ def test_url_that_is_a_template_stays_one_at_each_address() -> None:
 def test_a_name_and_a_port_are_needed(url: str) -> None:
     with pytest.raises(ValueError, match="url"):
         BackendEntry(url=url)
-
-
-async def test_the_system_knows_the_addresses_of_this_machine() -> None:
-    assert "127.0.0.1" in await system_addresses("localhost", 80)

@@ -57,8 +57,10 @@ class JsonLinesBackend:
         await asyncio.gather(*(each.over.wait() for each in self._connections))
 
     async def _open(self) -> LineStream:
-        limits = self._context.limits
-        return await LineStream.open(*self._settings.host_and_port, limits.max_message_size)
+        context = self._context
+        return await LineStream.open(
+            context.resolver, *self._settings.host_and_port, context.limits.max_message_size
+        )
 
     async def _introduce(self, request: DialRequest) -> LineStream:
         lines = await self._open()

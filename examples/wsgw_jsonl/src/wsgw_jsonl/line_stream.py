@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from wsgw_core.api import BackendUnavailable
+from wsgw_core.api import BackendUnavailable, Resolver, unavailable
 
 _ESCAPED = 6  # bytes of JSON that one byte of a message can become: \u0000
 _ENVELOPE = 1024  # bytes of a line around its message
@@ -24,13 +24,16 @@ class LineStream:
         self._writer = writer
 
     @classmethod
-    async def open(cls, host: str, port: int, max_message_size: int) -> LineStream:
+    async def open(
+        cls, resolver: Resolver, host: str, port: int, max_message_size: int
+    ) -> LineStream:
         """Connect."""
         limit = _ESCAPED * max_message_size + _ENVELOPE
         try:
-            return cls(*await asyncio.open_connection(host, port, limit=limit))
+            connected = await resolver.connect(host, port)
+            return cls(*await asyncio.open_connection(sock=connected, limit=limit))
         except OSError as error:
-            raise BackendUnavailable(str(error)) from error
+            raise unavailable(str(error), error) from error
 
     async def read(self) -> dict[str, Any]:
         """Return the next line's object."""

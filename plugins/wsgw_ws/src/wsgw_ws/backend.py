@@ -80,8 +80,7 @@ class WebSocketBackend:
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
                 _, writer = await asyncio.open_connection(
-                    self._base.host,
-                    self._base.port,
+                    sock=await self._context.resolver.connect(self._base.host, self._base.port),
                     ssl=self._tls.context() if self._tls else None,
                     server_hostname=self._tls.server_name if self._tls else None,
                 )
@@ -107,10 +106,11 @@ class WebSocketBackend:
         handshake = ClientHandshake(
             uri, request, self._settings.max_answer_head, self._settings.compression
         )
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
-                await loop.create_connection(lambda: self._beneath(handshake), uri.host, uri.port)
+                await self._context.resolver.create_connection(
+                    lambda: self._beneath(handshake), uri.host, uri.port
+                )
                 return handshake, await handshake.answer
         except TimeoutError as error:
             handshake.abort()
