@@ -16,6 +16,7 @@ Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters: `metrics`
+aside           keeps what may take long off the event loop: `aside`
 GatewayError    and all others: `errors`
 
 No module in here does I/O, but for `tls`, which reads certificates; and the core never names a
