@@ -27,13 +27,19 @@ from .frames import FrameError, UnfinishedFrame, is_utf8, read_payload
 from .silence import Backlog, silence_of, taken_from
 
 # by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
-# may be compressed, and after the end.
+# may be compressed, while no frame is to be taken, and after the end.
 _NOTHING: tuple[MessageKind | None, ...] = (None,) * 256
 _WHOLE = (*_NOTHING[:129], TEXT, BINARY, *_NOTHING[131:])
 
 _new_message = FramedMessage.__new__
 _read_head = Struct("!BBH").unpack_from
 _LARGE = 16 * 1024  # from here on copying costs more than a vectored write
+
+# What one connection takes in one turn of the event loop, before others have theirs.
+_TURN = range(128)  # frames
+_INFLATED = 64 * 1024  # bytes that compressed messages may become; the last one may exceed it
+_UNREAD_PINGS = 8  # of a peer that does not read its pongs; then it waits for _UNREAD_DELAY
+_UNREAD_DELAY = 0.25  # seconds; never stopped for good: a peer may have to write before it reads
 
 NEVER = sys.maxsize
 
@@ -113,11 +119,15 @@ class Endpoint(asyncio.Protocol):
         "_ended",
         "_events",
         "_fragments",
+        "_inflated",
+        "_kept",
         "_limits",
+        "_lost",
         "_mask_bit",
         "_max_frame_size",
         "_medium",
         "_medium_head",
+        "_owed",
         "_passes_masked",
         "_paused",
         "_pending",
@@ -126,7 +136,9 @@ class Endpoint(asyncio.Protocol):
         "_short_head",
         "_short_max",
         "_transport",
+        "_turn",
         "_unfinished",
+        "_unread_pings",
         "_whole",
         "_write",
         "deliver",
@@ -162,6 +174,13 @@ class Endpoint(asyncio.Protocol):
         self._pending: list[bytes] = []  # what the batch will have us write
         self._deflate: Deflate | None = None
         self._unfinished: UnfinishedFrame | None = None
+        self._kept = b""  # read, but not taken yet
+        self._turn: asyncio.Handle | None = None  # until then no frame is taken
+        self._inflated = 0  # bytes in this turn, about
+        # While the peer does not read: the newest ping and pong that it gets when it does.
+        self._owed: dict[int, bytes] | None = None
+        self._unread_pings = 0
+        self._lost = False  # the transport is, but not everything that came was taken
         self._whole = _WHOLE
         self._fragments: Fragments | None = None  # of the message that is under way
         self._close_sent = False
@@ -204,10 +223,7 @@ class Endpoint(asyncio.Protocol):
         transport.set_protocol(self)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Read from now on, beginning with bytes that came behind the handshake.
-
-        These are taken even while the reading is paused; more is not.
-        """
+        """Read from now on, beginning with bytes that came behind the handshake."""
         if self._transport.is_closing():
             return
         self._begun = True
@@ -222,6 +238,7 @@ class Endpoint(asyncio.Protocol):
         """Take what was read; called by the transport.
 
         Whole messages in one frame of less than 64 KiB are taken in place, all else by `_take`.
+        After so many frames the rest waits for another turn.
         """
         if self._unfinished is not None:
             data = self._unfinished.add(data)
@@ -230,7 +247,7 @@ class Endpoint(asyncio.Protocol):
             self._unfinished = None
         position, size = 0, len(data)
         try:
-            while position < size:
+            for _ in _TURN:
                 kind = None
                 if size - position > 3:
                     first, second, length = _read_head(data, position)
@@ -243,7 +260,9 @@ class Endpoint(asyncio.Protocol):
                         kind = None
                 if kind is None or end > size:
                     position = self._take(data, position)
-                    continue
+                    if position < size:
+                        continue
+                    break
                 if end < size:
                     self._batch.is_open = True
                 frame = data[position:end]  # of all of it: no copy
@@ -257,6 +276,11 @@ class Endpoint(asyncio.Protocol):
                 message.frame = frame
                 deliver = self.deliver  # calling a slot in one step is slower
                 deliver(message)
+                if position == size:
+                    break
+            else:
+                self._keep(data[position:])
+                self._end_turn()
         except FrameError as error:
             self._violated(error)
         except Exception:  # noqa: BLE001 - it is logged there
@@ -270,13 +294,18 @@ class Endpoint(asyncio.Protocol):
 
     def _take(self, data: bytes, position: int) -> int:
         """Take the frame at `position`, whatever it is; return where the next one begins."""
-        if self._ended:
+        if self._ended or not data:
+            return len(data)
+        if self._paused or self._turn is not None:
+            self._keep(data[position:])
             return len(data)
         masked = self._server_side
         size, end = frames.read_length(data, position, masked=masked, max_size=self._max_frame_size)
         first = data[position]
         frames.check_first_byte(first)
         frame = data[position:end]
+        if end < len(data):
+            self._batch.is_open = True
         if end > len(data):
             self._unfinished = UnfinishedFrame(frame, end - position)
         elif (kind := self._whole[first]) is not None:
@@ -297,6 +326,10 @@ class Endpoint(asyncio.Protocol):
         if opcode == frames.PING:
             answer = self.on_ping or self.pong
             answer(payload)
+            if self._owed is not None:
+                self._unread_pings += 1
+                if self._unread_pings == _UNREAD_PINGS:
+                    self._end_turn(_UNREAD_DELAY)
         elif opcode == frames.PONG:
             self._events.pong_received(payload)
         elif opcode == frames.CLOSE:
@@ -318,8 +351,12 @@ class Endpoint(asyncio.Protocol):
         message = fragments.add(payload, final=bool(first & frames.FIN))
         if message is not None:
             self._fragments = None
-            self._whole = _WHOLE if self._deflate is None else _NOTHING
+            self._whole = self._wholes
             self.deliver(message)
+            if self._deflate is not None:
+                self._inflated += message.size
+                if self._inflated >= _INFLATED:
+                    self._end_turn()
 
     def _close_received(self, body: bytes) -> None:
         code, reason = frames.read_close(body)
@@ -354,8 +391,19 @@ class Endpoint(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the transport is gone; called by it."""
-        if self._close_timer is not None:
-            self._close_timer.cancel()
+        if not self._kept:
+            self._disconnect()
+            return
+        self._lost = True  # what came before is taken first
+        self._write = _ignore
+        self.resume_writing()  # or the two sides of a session might wait for each other
+
+    def _disconnect(self) -> None:
+        """Let go of everything: the transport is gone, and what it brought is taken."""
+        for timer in (self._close_timer, self._turn):
+            if timer is not None:
+                timer.cancel()
+        self._lost = False
         self._end(Close(LOST, "connection lost"))
         self._events.disconnected()
         del self._events  # which refers to us in a circle: nothing shall wait for the collector
@@ -369,7 +417,56 @@ class Endpoint(asyncio.Protocol):
             self.on_ping = None
             self.wake_at = NEVER
             self._fragments = self._unfinished = None
+            self._kept = b""
             self._events.ended(close, violation=violation)
+
+    # Turns
+
+    def _end_turn(self, delay: float = 0.0) -> None:
+        """Take no more frames until others have had their turn; the rest has to be kept."""
+        self._stop()
+        if self._turn is None:
+            call_later = self._clock.call_later
+            self._turn = (
+                call_later(delay, self._next_turn)
+                if delay
+                else self._clock.call_soon(self._next_turn)
+            )
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        if self._paused:
+            return
+        self._inflated = self._unread_pings = 0
+        self._whole = self._wholes
+        kept, self._kept = self._kept, b""
+        if kept:
+            self.data_received(kept)
+        if self._lost and not self._kept:
+            self._disconnect()
+        elif self._turn is None and not self._paused:
+            self._go_on()
+
+    def _keep(self, data: bytes) -> None:
+        if not self._ended:
+            self._kept = data
+
+    def _stop(self) -> None:
+        self._whole = _NOTHING
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        self._whole = self._wholes
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def _wholes(self) -> tuple[MessageKind | None, ...]:
+        """What `_whole` is while frames are taken."""
+        if self._deflate is not None or self._fragments is not None or self._ended:
+            return _NOTHING
+        return _WHOLE
 
     # Sending
 
@@ -401,12 +498,12 @@ class Endpoint(asyncio.Protocol):
         return self.sent_weight - self.sent_messages * self._share
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping."""
-        self._write_control(frames.PONG, payload)
+        """Answer a ping; a peer that does not read gets the newest answer only."""
+        self._send_control(frames.PONG, payload)
 
     def ping(self, payload: bytes) -> None:
-        """Send a ping."""
-        self._write_control(frames.PING, payload)
+        """Send a ping; a peer that does not read gets the newest one only."""
+        self._send_control(frames.PING, payload)
 
     def flush(self) -> None:
         """Write what was gathered during a read; called by the ReadBatch."""
@@ -425,12 +522,20 @@ class Endpoint(asyncio.Protocol):
             data = self._deflate.compress(message.data)
         return frames.write_frame(first, data, masked=self._client_side)
 
-    def _write_control(self, opcode: int, payload: bytes) -> None:
-        frame = frames.write_frame(frames.FIN | opcode, payload, masked=self._client_side)
-        if self._pending:
-            self._pending.append(frame)  # behind the messages of this read
+    def _send_control(self, opcode: int, payload: bytes) -> None:
+        if self._owed is not None:
+            self._owed[opcode] = payload
+            return
+        frame = self._control(opcode, payload)
+        if self._batch.is_open:  # behind the messages of this read
+            if not self._pending:
+                self._batch.add(self)
+            self._pending.append(frame)
         else:
             self._write(frame)
+
+    def _control(self, opcode: int, payload: bytes) -> bytes:
+        return frames.write_frame(frames.FIN | opcode, payload, masked=self._client_side)
 
     # Closing
 
@@ -445,7 +550,10 @@ class Endpoint(asyncio.Protocol):
     def abort(self, reason: str = "connection aborted") -> None:
         """Drop the connection without a word; it counts as lost."""
         self._end(Close(LOST, reason))
-        self._transport.abort()
+        if self._lost:
+            self._disconnect()
+        else:
+            self._transport.abort()
 
     def _send_close(self, code: int, reason: str) -> None:
         self._write_close(sendable(code).to_bytes(2, "big") + reason_bytes(reason))
@@ -454,7 +562,7 @@ class Endpoint(asyncio.Protocol):
         if not self._close_sent:
             self._close_sent = True
             self.flush()
-            self._write_control(frames.CLOSE, body)
+            self._write(self._control(frames.CLOSE, body))
             self._write = _ignore
 
     def _limit_closing(self) -> None:
@@ -466,23 +574,26 @@ class Endpoint(asyncio.Protocol):
     # Flow
 
     def pause_reading(self) -> None:
-        """Stop reading soon; messages of the last read may still be delivered."""
+        """Take no more frames: what was read and not taken is kept."""
         self._paused = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._stop()
 
     def resume_reading(self) -> None:
-        """Go on reading."""
+        """Go on reading; what is kept comes first, in a later turn of the event loop."""
         self._paused = False
-        if self._begun and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._turn is not None or not self._begun:
+            return
+        if self._kept or self._lost:
+            self._end_turn()
+        else:
+            self._go_on()
 
     def silence(self) -> float | None:
         """Return how many seconds ago the last byte came, those of unfinished frames included.
 
-        None: the system cannot tell.
+        0 while some of what came is not taken yet. None: the system cannot tell.
         """
-        return silence_of(self._transport)
+        return 0.0 if self._kept else silence_of(self._transport)
 
     @property
     def is_drained(self) -> bool:
@@ -500,12 +611,20 @@ class Endpoint(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Called by the transport."""
         if not self._ended:
+            self._owed = {}
             self._events.writable(False)
 
     def resume_writing(self) -> None:
         """Called by the transport."""
-        if not self._ended:
-            self._events.writable(True)
+        owed, self._owed = self._owed, None
+        if self._ended or owed is None:
+            return
+        for opcode, payload in owed.items():
+            self._send_control(opcode, payload)
+        if self._unread_pings >= _UNREAD_PINGS and self._turn is not None:
+            self._turn.cancel()
+            self._turn = self._clock.call_soon(self._next_turn)
+        self._events.writable(True)
 
 
 def _ignore(_message: Any) -> None:

@@ -80,6 +80,7 @@ class Bench:
     Attributes:
         endpoint, events, batch: what is tested.
         reader, writer: the peer's.
+        transport: ours, beneath the endpoint.
         masked: whether the peer's frames must be masked.
     """
 
@@ -97,6 +98,7 @@ class Bench:
         self._deflate = deflate
         self._client_side = client_side
         self.peer: socket.socket
+        self.transport: asyncio.Transport
 
     async def connect(self, send_buffer: int | None) -> None:
         loop = asyncio.get_running_loop()
@@ -104,9 +106,9 @@ class Bench:
         self.peer = theirs
         self.endpoint = Endpoint(self.events, self._limits, loop, self.batch)
         self.endpoint.deliver = self.events.deliver
-        transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
-        transport.pause_reading()
-        self.endpoint.attach(transport, client_side=self._client_side, deflate=self._deflate)
+        self.transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        self.transport.pause_reading()
+        self.endpoint.attach(self.transport, client_side=self._client_side, deflate=self._deflate)
         self.reader, self.writer = await asyncio.open_connection(sock=theirs, limit=2**20)
 
     def write(self, data: bytes) -> None:

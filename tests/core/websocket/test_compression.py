@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import zlib
 from typing import Any
@@ -279,3 +280,43 @@ class TestOptions:
 
     def test_nothing_agreed_is_no_compression(self) -> None:
         assert CompressionOptions(enabled=True).agreed(()) is None
+
+
+class TestBombs:
+    """Many messages in one read, each of which becomes a megabyte."""
+
+    MILLION = Limits(max_message_size=1024 * 1024)
+    COUNT = 50
+
+    def read(self) -> bytes:
+        peer = Peer()
+        payloads = (peer.compress(bytes(1024 * 1024)) for _ in range(self.COUNT))
+        return b"".join(frame(raw.BINARY, each, reserved=COMPRESSED) for each in payloads)
+
+    async def test_each_has_a_turn_of_its_own(self) -> None:
+        async with endpoint_bench(deflate=agree(), limits=self.MILLION) as bench:
+            bench.endpoint.data_received(self.read())
+            before = len(bench.events.messages)
+            assert before == 1
+            while len(bench.events.messages) < self.COUNT:
+                await asyncio.sleep(0)
+                assert len(bench.events.messages) - before <= 1
+                before = len(bench.events.messages)
+
+    async def test_none_is_inflated_while_it_is_held(self) -> None:
+        async with endpoint_bench(deflate=agree(), limits=self.MILLION) as bench:
+            deliver = bench.events.deliver
+
+            def deliver_two(message: Message) -> None:
+                deliver(message)
+                if len(bench.events.messages) == 2:
+                    bench.endpoint.pause_reading()
+
+            bench.endpoint.deliver = deliver_two
+            bench.write(self.read())
+            await bench.events.until_messages(2)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert len(bench.events.messages) == 2
+            bench.endpoint.resume_reading()
+            await bench.events.until_messages(self.COUNT)
+            assert {message.size for message in bench.events.messages} == {1024 * 1024}

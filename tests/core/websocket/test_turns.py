@@ -1,0 +1,307 @@
+"""How much of one connection's input an endpoint takes before others have their turn."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from wsgw_core.api import Close, Limits, Message
+from wsgw_core.testing.fakes import as_message
+
+from . import raw_frames as raw
+from .endpoint_bench import Bench, endpoint_bench
+from .raw_frames import close_frame, frame
+
+MOST = 200  # frames in one turn
+FRAMES = 5000
+HIGH_WATER = 64 * 1024
+PINGS = 20_000  # 2 MB, whose pongs no socket buffers hold
+
+
+def numbers(count: int, *, masked: bool = True) -> bytes:
+    return b"".join(frame(raw.TEXT, str(each).encode(), masked=masked) for each in range(count))
+
+
+def texts(messages: list[Message]) -> list[str]:
+    return [message.text for message in messages]
+
+
+def small_frames(kind: str, *, masked: bool) -> bytes:
+    """Return frames of two to a few bytes; as many as FRAMES."""
+    one = {
+        "messages": frame(raw.BINARY, masked=masked),
+        "pings": frame(raw.PING, masked=masked),
+        "pongs": frame(raw.PONG, masked=masked),
+        "fragments": frame(raw.BINARY, fin=False, masked=masked)
+        + 48 * frame(raw.CONTINUATION, fin=False, masked=masked)
+        + frame(raw.CONTINUATION, masked=masked),
+    }[kind]
+    return one * (FRAMES // (50 if kind == "fragments" else 1))
+
+
+def taken(bench: Bench) -> int:
+    """Return how many frames were taken so far."""
+    whole = len(bench.events.messages)
+    return bench.events.signs_of_life or whole
+
+
+@pytest.mark.parametrize("client_side", [False, True])
+@pytest.mark.parametrize("kind", ["messages", "pings", "pongs", "fragments"])
+async def test_a_read_of_many_frames_is_taken_in_turns(kind: str, *, client_side: bool) -> None:
+    async with endpoint_bench(client_side=client_side) as bench:
+        bench.endpoint.data_received(small_frames(kind, masked=not client_side))
+        turns = [taken(bench)]
+        while turns[-1] < FRAMES:
+            await asyncio.sleep(0)  # one turn of the loop
+            turns.append(taken(bench))
+            assert turns[-1] - turns[-2] <= MOST
+        assert turns[0] <= MOST
+        assert len(turns) <= FRAMES  # it does not starve
+
+
+async def test_nothing_is_read_meanwhile_and_the_order_stays() -> None:
+    async with endpoint_bench() as bench:
+        bench.endpoint.data_received(numbers(FRAMES))
+        bench.write(frame(raw.TEXT, b"behind"))
+        messages = await bench.events.until_messages(FRAMES + 1)
+        assert texts(messages) == [*map(str, range(FRAMES)), "behind"]
+
+
+async def test_large_messages_are_all_taken_at_once() -> None:
+    async with endpoint_bench() as bench:
+        bench.endpoint.data_received(frame(raw.BINARY, b"x" * 16 * 1024) * 16)
+        assert len(bench.events.messages) == 16
+
+
+async def test_two_connections_take_turns() -> None:
+    async with endpoint_bench() as one, endpoint_bench() as other:
+        one.endpoint.data_received(numbers(FRAMES))
+        other.endpoint.data_received(numbers(FRAMES))
+        while len(other.events.messages) < FRAMES:
+            await asyncio.sleep(0)
+            assert abs(len(one.events.messages) - len(other.events.messages)) <= MOST
+
+
+class TestHeld:
+    async def test_no_further_message_of_the_read_is_taken(self) -> None:
+        async with endpoint_bench() as bench:
+            deliver = bench.events.deliver
+
+            def deliver_two(message: Message) -> None:
+                deliver(message)
+                if len(bench.events.messages) == 2:
+                    bench.endpoint.pause_reading()
+
+            bench.endpoint.deliver = deliver_two
+            bench.write(numbers(20) + frame(raw.PING))
+            await bench.events.until_messages(2)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert texts(bench.events.messages) == ["0", "1"]
+            assert bench.endpoint.silence() == 0
+            bench.endpoint.resume_reading()
+            assert len(bench.events.messages) == 2, "not from inside of resume_reading"
+            await bench.events.until_messages(20)
+            assert texts(bench.events.messages) == [*map(str, range(20))]
+            assert (await bench.read_frame()).opcode == raw.PONG
+
+    async def test_held_between_two_turns(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.endpoint.pause_reading()
+            before = len(bench.events.messages)
+            await asyncio.sleep(0.02)  # room for what must not happen
+            assert len(bench.events.messages) == before
+            bench.endpoint.resume_reading()
+            await bench.events.until_messages(FRAMES)
+            assert texts(bench.events.messages) == [*map(str, range(FRAMES))]
+
+    async def test_held_and_released_within_one_message(self) -> None:
+        async with endpoint_bench() as bench:
+            deliver = bench.events.deliver
+
+            def deliver_and_hesitate(message: Message) -> None:
+                bench.endpoint.pause_reading()
+                deliver(message)
+                bench.endpoint.resume_reading()
+
+            bench.endpoint.deliver = deliver_and_hesitate
+            bench.write(numbers(500))
+            await bench.events.until_messages(500)
+            assert texts(bench.events.messages) == [*map(str, range(500))]
+
+    async def test_held_amid_a_fragmented_message(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(frame(raw.TEXT, b"A", fin=False))
+            bench.endpoint.pause_reading()
+            bench.endpoint.resume_reading()
+            bench.write(frame(raw.CONTINUATION, b"B") + frame(raw.TEXT, b"C"))
+            assert texts(await bench.events.until_messages(2)) == ["AB", "C"]
+
+    async def test_whoever_closes_still_gets_what_is_kept_and_the_answer(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.endpoint.pause_reading()
+            bench.endpoint.close(1001)
+            bench.write(close_frame(1001))
+            assert await bench.events.until_ended() == (Close(1001), False)
+            assert len(bench.events.messages) == FRAMES
+
+
+class TestLostWithFramesKept:
+    @pytest.mark.parametrize("held", [False, True])
+    async def test_all_is_taken_before_the_end(self, *, held: bool) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            if held:
+                bench.endpoint.pause_reading()
+            bench.transport.abort()
+            await asyncio.sleep(0.02)
+            if held:
+                assert not bench.events.ends
+                bench.endpoint.send(as_message("to nobody"))
+                bench.endpoint.ping(b"to nobody")
+                bench.endpoint.resume_reading()
+            end, violation = await bench.events.until_ended()
+            assert (end.code, violation) == (1006, False)
+            assert texts(bench.events.messages) == [*map(str, range(FRAMES))]
+
+    async def test_a_peer_that_closes_at_once_loses_nothing(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(numbers(FRAMES) + close_frame(1000))
+            bench.writer.close()
+            assert await bench.events.until_ended() == (Close(1000), False)
+            assert len(bench.events.messages) == FRAMES
+
+    async def test_a_violation_in_it_is_told_once(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES) + frame(raw.TEXT, b"\xff"))
+            bench.transport.abort()
+            end, violation = await bench.events.until_ended()
+            assert (end.code, violation) == (1007, True)
+            assert len(bench.events.messages) == FRAMES
+
+    async def test_a_fault_of_ours_ends_it_once(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.transport.abort()
+            bench.endpoint.deliver = None  # type: ignore[assignment]  # raises when called
+            end, _ = await bench.events.until_ended()
+            assert end.code == 1011
+
+    @pytest.mark.parametrize("how", ["abort", "close"])
+    async def test_whoever_gives_it_up_is_told_the_end(self, how: str) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.endpoint.pause_reading()
+            bench.transport.abort()
+            await asyncio.sleep(0.02)
+            if how == "abort":
+                bench.endpoint.abort("enough")
+                assert await bench.events.until_ended() == (Close(1006, "enough"), False)
+            else:
+                bench.endpoint.close(1001)
+                assert (await bench.events.until_ended())[0].code == 1006
+            bench.endpoint.pause_reading()
+            bench.endpoint.resume_reading()
+            bench.endpoint.abort()
+
+    async def test_an_abort_amid_it_ends_it_once(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(numbers(FRAMES))
+            bench.transport.abort()
+            bench.endpoint.deliver = lambda _message: bench.endpoint.abort("enough")
+            assert await bench.events.until_ended() == (Close(1006, "enough"), False)
+
+    async def test_reference_counting_frees_it(self) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            async with endpoint_bench() as bench:
+                endpoint = weakref.ref(bench.endpoint)
+                bench.endpoint.data_received(numbers(FRAMES))
+                bench.transport.abort()
+                await bench.events.until_ended()
+            del bench
+            for _ in range(10):  # what the event loop still holds for its next turns
+                await asyncio.sleep(0)
+            assert endpoint() is None
+        finally:
+            gc.enable()
+
+
+class TestPings:
+    async def test_a_peer_that_reads_has_each_of_them_answered(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.write(b"".join(frame(raw.PING, str(each).encode()) for each in range(1000)))
+            for each in range(1000):
+                assert (await bench.read_frame()).payload == str(each).encode()
+
+    async def test_their_answers_come_behind_messages_of_the_same_read(self) -> None:
+        async with endpoint_bench() as bench:
+            bench.endpoint.deliver = bench.endpoint.send  # an echo
+            bench.write((frame(raw.TEXT, b"A") + frame(raw.PING, b"B")) * 3)
+            got = [(await bench.read_frame()).payload for _ in range(6)]
+            assert got == [b"A", b"B"] * 3
+
+    @pytest.mark.parametrize("client_side", [False, True])
+    async def test_a_peer_that_does_not_read_is_owed_the_newest_answer(
+        self, *, client_side: bool
+    ) -> None:
+        async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
+            bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            masked = not client_side
+            bench.write(frame(raw.PING, b"x" * 100, masked=masked) * (PINGS))
+            await bench.events.until(lambda: bool(bench.events.writability), "too much waits")
+            most = bench.transport.get_write_buffer_size()
+            before = bench.events.signs_of_life
+            await asyncio.sleep(0.6)
+            assert bench.transport.get_write_buffer_size() <= most < HIGH_WATER + 32 * 1024
+            # neither stopped for good nor read as fast as it writes
+            assert 0 < bench.events.signs_of_life - before < 100
+
+            bench.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+            bench.write(frame(raw.PING, b"last", masked=masked))
+            while (await bench.read_frame()).payload != b"last":
+                pass
+            assert bench.events.signs_of_life == PINGS + 1
+
+    async def test_what_it_sends_between_them_still_arrives(self) -> None:
+        """It may be blocked in writing, and read only afterwards."""
+        async with endpoint_bench(send_buffer=4096) as bench:
+            bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            while not bench.events.writability:
+                bench.endpoint.send(as_message("x" * 9000))
+                await asyncio.sleep(0)
+            bench.write((frame(raw.PING) * 9 + frame(raw.TEXT, b"A")) * 3)
+            await bench.events.until_messages(3)
+
+    async def test_pings_of_ours_do_not_add_up(self) -> None:
+        async with endpoint_bench(send_buffer=4096) as bench:
+            bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            while not bench.events.writability:
+                bench.endpoint.send(as_message("x" * 9000))
+                await asyncio.sleep(0)
+            size = bench.transport.get_write_buffer_size()
+            for number in range(1000):
+                bench.endpoint.ping(b"%d" % number)
+            assert bench.transport.get_write_buffer_size() == size
+            bench.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+            while (got := await bench.read_frame()).opcode != raw.PING:
+                pass
+            assert got.payload == b"999"
+
+    async def test_the_close_frame_still_goes_out(self) -> None:
+        patient = Limits(close_timeout=1000)
+        async with endpoint_bench(send_buffer=4096, limits=patient) as bench:
+            bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            while not bench.events.writability:
+                bench.write(frame(raw.PING, b"x" * 125) * 100)
+                await asyncio.sleep(0)
+            bench.endpoint.close(4000, "bye")
+            bench.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+            while (got := await bench.read_frame()).opcode != raw.CLOSE:
+                assert got.opcode == raw.PONG
+            assert got.payload == (4000).to_bytes(2, "big") + b"bye"
