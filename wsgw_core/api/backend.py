@@ -91,8 +91,8 @@ class Sink(Protocol):
         """The connection is over. Exactly once, also after `close()` was called.
 
         After `close()`, an end that is not abnormal acknowledges all that was sent before. Messages
-        that arrived before the end are passed on first, even while paused. A connection that is
-        lost before `start()` says so after it.
+        that arrived before the end are passed on first: even while paused, or the end waits for
+        `resume` as they do. A connection that is lost before `start()` says so after it.
         """
         ...
 

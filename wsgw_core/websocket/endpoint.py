@@ -426,12 +426,8 @@ class Endpoint(asyncio.Protocol):
         """Take no more frames until others have had their turn; the rest has to be kept."""
         self._stop()
         if self._turn is None:
-            call_later = self._clock.call_later
-            self._turn = (
-                call_later(delay, self._next_turn)
-                if delay
-                else self._clock.call_soon(self._next_turn)
-            )
+            clock, go_on = self._clock, self._next_turn
+            self._turn = clock.call_later(delay, go_on) if delay else clock.call_soon(go_on)
 
     def _next_turn(self) -> None:
         self._turn = None
@@ -442,10 +438,7 @@ class Endpoint(asyncio.Protocol):
         kept, self._kept = self._kept, b""
         if kept:
             self.data_received(kept)
-        if self._lost and not self._kept:
-            self._disconnect()
-        elif self._turn is None and not self._paused:
-            self._go_on()
+        self._go_on()
 
     def _keep(self, data: bytes) -> None:
         if not self._ended:
@@ -457,9 +450,14 @@ class Endpoint(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _go_on(self) -> None:
-        self._whole = self._wholes
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        """Read on if everything that was read is taken; or end, if there is nothing to read."""
+        if self._lost:
+            if not self._kept:
+                self._disconnect()
+        elif self._turn is None and not self._paused:
+            self._whole = self._wholes
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     @property
     def _wholes(self) -> tuple[MessageKind | None, ...]:
@@ -598,7 +596,7 @@ class Endpoint(asyncio.Protocol):
     @property
     def is_drained(self) -> bool:
         """Whether the system has taken all that was sent."""
-        return not self._transport.get_write_buffer_size()
+        return not (self._lost or self._transport.get_write_buffer_size())
 
     def taken(self) -> int:
         """Return a number that grows by each byte that the peer takes; see `taken_from`."""
@@ -612,6 +610,7 @@ class Endpoint(asyncio.Protocol):
         """Called by the transport."""
         if not self._ended:
             self._owed = {}
+            self._unread_pings = 0
             self._events.writable(False)
 
     def resume_writing(self) -> None:

@@ -67,9 +67,8 @@ def _tcp_info(transport: asyncio.BaseTransport, size: int) -> bytes | None:
     """Return the beginning of the socket's `tcp_info`; None where there is none."""
     if sys.platform != "linux":
         return None
+    own = transport.get_extra_info("socket")
     try:
-        return bytes(
-            transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
-        )
-    except OSError:
+        return bytes(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)) if own else None
+    except (OSError, ValueError):  # it is closed, as asyncio and uvloop say it
         return None

@@ -9,7 +9,6 @@ import pytest
 
 from wsgw_core.api import BINARY, Limits, Message, ReadBatch
 from wsgw_core.testing.fakes import as_message
-from wsgw_core.websocket import Endpoint
 
 from . import raw_frames as raw
 from .endpoint_bench import Bench, endpoint_bench
@@ -148,6 +147,42 @@ class TestBatch:
             assert not batch.is_open
 
 
+class Exchange:
+    """Sends messages and pings, and compares what the peer reads of them."""
+
+    def __init__(self, bench: Bench, chance: random.Random) -> None:
+        self._bench = bench
+        self._chance = chance
+        self._messages: list[bytes] = []
+        self._pings: list[int] = []  # how many messages were sent before each
+        self._read = 0  # messages
+        self._next_ping = 0
+
+    def send(self) -> None:
+        message = numbered(len(self._messages), self._chance.choice(SIZES))
+        self._bench.endpoint.send(message)
+        self._messages.append(message.data)
+
+    def ping(self) -> None:
+        self._bench.endpoint.ping(b"%d" % len(self._pings))
+        self._pings.append(len(self._messages))
+
+    async def read(self) -> None:
+        got = await self._bench.read_frame()
+        if got.opcode == raw.BINARY:
+            assert got.payload == self._messages[self._read]
+            self._read += 1
+        else:
+            number = int(got.payload)
+            assert number >= self._next_ping
+            assert self._read >= self._pings[number]
+            self._next_ping = number + 1
+
+    @property
+    def is_over(self) -> bool:
+        return (self._read, self._next_ping) == (len(self._messages), len(self._pings))
+
+
 class TestSlowPeer:
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("seed", range(5))
@@ -158,52 +193,27 @@ class TestSlowPeer:
         """
         chance = random.Random(seed)  # noqa: S311 - spreads the cases
         async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
-            messages: list[bytes] = []
-            pings: list[int] = []  # how many messages were sent before each
-            got: list[bytes] = []
-            next_ping = 0
-
-            def send() -> None:
-                message = numbered(len(messages), chance.choice(SIZES))
-                bench.endpoint.send(message)
-                messages.append(message.data)
-
-            def ping() -> None:
-                bench.endpoint.ping(b"%d" % len(pings))
-                pings.append(len(messages))
-
-            async def read() -> None:
-                nonlocal next_ping
-                frame = await bench.read_frame()
-                if frame.opcode == raw.BINARY:
-                    assert frame.payload == messages[len(got)]
-                    got.append(frame.payload)
-                else:
-                    number = int(frame.payload)
-                    assert number >= next_ping
-                    assert len(got) >= pings[number]
-                    next_ping = number + 1
-
+            exchange = Exchange(bench, chance)
             for _ in range(100):
                 match chance.randrange(5):
                     case 0 | 1:
-                        send()
+                        exchange.send()
                     case 2 | 3:
                         bench.batch.is_open = True
                         for _ in range(chance.randrange(1, 6)):
-                            send()
+                            exchange.send()
                         if chance.random() < 0.3:
-                            ping()
+                            exchange.ping()
                         bench.batch.close()
                     case _:
-                        ping()
+                        exchange.ping()
                 if chance.random() < 0.2:
                     await asyncio.sleep(0)
                 if chance.random() < 0.05:  # the peer reads a little
-                    await read()
+                    await exchange.read()
                     bench.endpoint.flush()
-            while len(got) < len(messages) or next_ping < len(pings):
-                await read()
+            while not exchange.is_over:
+                await exchange.read()
 
     async def test_it_is_told_and_so_is_its_end(self) -> None:
         async with endpoint_bench(send_buffer=4096) as bench:

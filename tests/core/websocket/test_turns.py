@@ -163,6 +163,9 @@ class TestLostWithFramesKept:
                 assert not bench.events.ends
                 bench.endpoint.send(as_message("to nobody"))
                 bench.endpoint.ping(b"to nobody")
+                assert not bench.endpoint.is_drained
+                assert bench.endpoint.silence() == 0
+                assert not bench.endpoint.backlog().has_moved()
                 bench.endpoint.resume_reading()
             end, violation = await bench.events.until_ended()
             assert (end.code, violation) == (1006, False)
