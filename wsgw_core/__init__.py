@@ -10,8 +10,10 @@ plugin_objects     makes what they provide
 steering           what operators may do with it; `admin` calls that
 reloading          reads the configuration of a running gateway anew
 reload_report      what that has changed; reload_answer: tells it to `wsgw reload`
-daemon             runs one gateway as a process: stop_signals, file_limit, log_output
-masking            keeps secrets out of what is printed
+daemon             runs one gateway as a process: stop_signals, file_limit, standard_descriptors
+log_output         where its log goes: a dropping_log, which writes to a nonblocking_output; a
+                   log_sampler bounds how often it says the same
+masking            keeps secrets out of what is printed; one_line: whatever steers a terminal
 rare_warning       warns once a minute at most
 aside              keeps what may take long off the event loop
 """

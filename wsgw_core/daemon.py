@@ -9,7 +9,6 @@ import gc
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from .config.loading import Configuration
 from .config.references import doubts
 from .file_limit import file_limit, raise_file_limit, session_capacity
 from .gateway import Gateway
-from .log_output import debugging, writes_json
+from .log_output import debugging, log_of_a_loop, tell, writes_json
 from .masking import masked_text
 from .reloading import Reloading
 from .stop_signals import StopSignals
@@ -98,7 +97,8 @@ async def _run(
     gateway = Gateway(loaded.config, loaded.components)
     reloading = Reloading(gateway, load, _log)
     try:
-        await _start_and_stop(gateway, loaded, asked_to_stop, reloading, watched)
+        with log_of_a_loop(loop, gateway.counters.log_lines_dropped):
+            await _start_and_stop(gateway, loaded, asked_to_stop, reloading, watched)
     finally:
         signals.tell(None)
     return EXIT_STOPPED
@@ -149,12 +149,14 @@ class _AdminCannotListen(Exception):
 
 
 async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) -> None:
-    await gateway.start()
-    if config.server.admin.enabled:
-        try:
-            await admin.start()
-        except OSError as error:
-            raise _AdminCannotListen(error) from error
+    async def start_admin() -> None:
+        if config.server.admin.enabled:
+            try:
+                await admin.start()
+            except OSError as error:
+                raise _AdminCannotListen(error) from error
+
+    await gateway.start(before_clients=start_admin)
 
 
 def _tell_start(
@@ -175,8 +177,7 @@ def _tell(*lines: str) -> None:
         if writes_json():
             _lifecycle.info("%s", line)
         else:
-            sys.stderr.write(f"wsgw: {line}\n")
-    sys.stderr.flush()
+            tell(f"wsgw: {line}")
 
 
 def _why_not(error: OSError, address: Address) -> str:

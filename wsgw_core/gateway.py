@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -104,8 +104,12 @@ class Gateway:
         self._exposition: Exposition | None = None
         self._resources = AsyncExitStack()
 
-    async def start(self) -> None:
+    async def start(self, before_clients: Callable[[], Awaitable[None]] | None = None) -> None:
         """Open the backends and listen.
+
+        Args:
+            before_clients: called when everything is there, the address included, but no client
+                was accepted; if it fails, none is.
 
         Raises:
             OSError: the address cannot be listened on.
@@ -123,7 +127,8 @@ class Gateway:
             named = [each for each in backends if each.entry.discovered]
             await self._discoveries.start([self._discovery(each) for each in named])
             self._deletions.follow(backends)
-            opener = SessionOpener(self._settings.routes(config, self._components), self.counters)
+            routes = self._settings.routes(config, self._components)
+            opener = SessionOpener(routes, self.counters, self._logger)
             self._opener = opener
             self._admission = make_admission(config, self.counters, clock, self._logger)
             self._tls = self._server_tls(config)
@@ -142,8 +147,12 @@ class Gateway:
                     ping_timeout=config.server.frontend.ping_timeout,
                 ),
             )
-            await self._listener.open()
+            self._listener.bind()
+            self._resources.callback(self._listener.stop_accepting)
             self._begin_watch(opener)
+            if before_clients is not None:
+                await before_clients()
+            self._listener.accept()
         except BaseException:
             await self._resources.aclose()
             raise

@@ -1,7 +1,8 @@
 """How a gateway tells the command that has asked for a reload what came of it.
 
 By a Unix socket that has no file: the command listens at a name made of the gateway's process id,
-and the gateway connects to it. Both look at who is at the other end. Linux only.
+and the gateway connects to it. Anybody can take such a name, or connect to it. So both look at who
+is at the other end, which the kernel tells. Linux only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from .masking import masked_text
+from .one_line import one_line
 
 _LONGEST = 64 * 1024  # bytes, which a socket takes at once
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred
@@ -64,13 +66,17 @@ class Expectation:
 
     Args:
         pid: of the gateway.
-        listener: to which it connects; None: it cannot, as where this is not Linux or another
-            command waits for the same gateway.
+        listener: to which it connects; None: it cannot.
+
+    Attributes:
+        obstacle: who listens in place of this command, so that the gateway cannot be heard; empty:
+            nobody does.
     """
 
-    def __init__(self, pid: int, listener: socket.socket | None) -> None:
+    def __init__(self, pid: int, listener: socket.socket | None, obstacle: str = "") -> None:
         self._pid = pid
         self._listener = listener
+        self.obstacle = obstacle
 
     @property
     def is_possible(self) -> bool:
@@ -86,9 +92,8 @@ class Expectation:
                 gateway, _ = self._listener.accept()
                 with gateway:
                     pid, _ = _peer(gateway)
-                    gateway.settimeout(left)
                     if pid == self._pid:
-                        return _read(b"".join(_pieces(gateway)))
+                        return _read(_received(gateway, deadline))
         return None
 
 
@@ -103,7 +108,7 @@ def expected_answer(pid: int) -> Iterator[Expectation]:
             listener.bind(_address(pid))
             listener.listen()
         except OSError:
-            yield Expectation(pid, None)
+            yield Expectation(pid, None, _listening(pid))
         else:
             yield Expectation(pid, listener)
 
@@ -124,11 +129,28 @@ def _written(done: bool, lines: Iterable[str]) -> bytes:
     return json.dumps({"done": done, "lines": list(lines)}).encode()
 
 
-def _pieces(connection: socket.socket) -> Iterator[bytes]:
-    while piece := connection.recv(_LONGEST):
-        yield piece
+def _received(connection: socket.socket, deadline: float) -> bytes:
+    """Return what comes until the end; raises OSError when that is too late or too much."""
+    data = b""
+    while (left := deadline - time.monotonic()) > 0 and len(data) <= _LONGEST:
+        connection.settimeout(left)
+        piece = connection.recv(_LONGEST)
+        if not piece:
+            return data
+        data += piece
+    raise TimeoutError
+
+
+def _listening(pid: int) -> str:
+    """Return who listens in place of this command."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(1)
+        other.connect(_address(pid))
+        process, user = _peer(other)
+        return f"process {process} of user {user}"
+    return "another process"
 
 
 def _read(data: bytes) -> ReloadAnswer:
     told = json.loads(data)
-    return ReloadAnswer(told["done"], tuple(told["lines"]))
+    return ReloadAnswer(told["done"], tuple(one_line(line) for line in told["lines"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -26,6 +27,38 @@ def test_line_ends_and_control_characters_are_escaped() -> None:
 
     assert shown.endswith(r"path /a\r\nINFO forged\x1b[2J\x85é")
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    "char",
+    [
+        "\u2028",
+        "\u2029",
+        "\u202e",
+        "\u2066",
+        "\u200b",
+        "\u061c",
+        "\ufeff",
+        "\U000e0001",
+        "\ud800",
+        "\x9b",
+    ],
+)
+def test_what_steers_a_terminal_or_hides_is_escaped(char: str) -> None:
+    shown = line("reason %s", f"a{char}b")
+    assert shown.endswith(f"reason a{char.encode('unicode_escape').decode()}b")
+    assert shown.isprintable()
+
+
+def test_letters_of_all_languages_and_tabs_stay() -> None:
+    assert line("%s", "é ж 漢 א 🙂\t.").endswith("é ж 漢 א 🙂\t.")
+
+
+def test_of_a_long_line_the_middle_is_left_out() -> None:
+    shown = line("begin %s end", "x" * 1_000_000)
+    assert len(shown) < 17_000
+    assert " wsgw.x: begin xxx" in shown
+    assert re.search(r"x\.\.\.\[\d+ characters\]\.\.\.x+ end$", shown)
 
 
 def test_a_traceback_stays_in_the_line() -> None:
@@ -80,6 +113,11 @@ class TestJson:
         )
         shown = json.loads(JsonFormatter().format(record))
         assert (shown["event"], shown["backend"]) == ("backend blue: has left", "blue")
+
+    def test_long_values_are_shortened(self) -> None:
+        shown = self.record("e" * 100_000, session="s" * 100_000, reason="r" * 100_000)
+        assert len(str(shown["session"])) < 300
+        assert len(str(shown["event"])) + len(str(shown["reason"])) < 34_000
 
     def test_what_is_not_known_is_left_out(self) -> None:
         assert set(self.record("x", session=None)) == {"time", "level", "logger", "event"}

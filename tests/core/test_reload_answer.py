@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -49,6 +50,7 @@ def test_without_a_command_nobody_is_told() -> None:
 def test_of_two_commands_one_hears() -> None:
     with expected_answer(os.getpid()) as first, expected_answer(os.getpid()) as second:
         assert (first.is_possible, second.is_possible) == (True, False)
+        assert second.obstacle == f"process {os.getpid()} of user {os.geteuid()}"
         send_answer(DONE)
         assert second.wait(30) is None
         assert first.wait(30) == DONE
@@ -64,6 +66,41 @@ def test_another_process_cannot_answer() -> None:
         subprocess.run([sys.executable, "-c", forge], check=True)
         send_answer(DONE)
         assert expectation.wait(30) == DONE
+
+
+def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload_answer, "_LONGEST", 1024)
+    with expected_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
+        gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+        gateway.sendall(b" " * 5000)
+        send_answer(DONE)
+        assert expectation.wait(30) == DONE
+
+
+def test_a_slow_answer_is_not_waited_for_longer_than_asked() -> None:
+    with expected_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
+        gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+        ended = threading.Event()
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not ended.wait(0.05):
+                    gateway.send(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert expectation.wait(0.5) is None
+        finally:
+            ended.set()
+            dripping.join()
+
+
+def test_what_steers_a_terminal_is_escaped() -> None:
+    with expected_answer(os.getpid()) as expectation:
+        send_answer(ReloadAnswer(done=True, lines=("a\x1b[2J\u202eb",)))
+        answer = expectation.wait(30)
+    assert answer == ReloadAnswer(done=True, lines=("a\\x1b[2J\\u202eb",))
 
 
 def test_another_user_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,34 @@ class TestAudit:
             await operator.call("POST", "/backend/delete/x")
         assert sum(each.name == "wsgw.audit" for each in caplog.records) == 1
 
+    @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PURGE"])
+    async def test_denied_calls_of_all_methods_are_written_down_shortened(
+        self,
+        gateway: RunningGateway,
+        start_admin: StartAdmin,
+        caplog: pytest.LogCaptureFixture,
+        method: str,
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        await operator.call(method, "/session/list/" + "x" * 5000)
+        [line] = [each.getMessage() for each in caplog.records if each.name == "wsgw.audit"]
+        assert line.startswith(f"{method} /session/list/xxx")
+        assert line.endswith("from 127.0.0.1 denied: needs a token: Authorization: Bearer TOKEN")
+        assert len(line) < 1000
+
+    async def test_denied_reading_hides_no_denied_action(
+        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        operator = await start_admin(gateway, tokens=TOKENS)
+        for _ in range(20):
+            await operator.call("GET", "/session/list")
+        await operator.call("POST", "/backend/delete/x")
+        lines = [each.getMessage() for each in caplog.records if each.name == "wsgw.audit"]
+        assert [text.split(" from ")[0] for text in lines] == [
+            "GET /session/list",
+            "POST /backend/delete/x",
+        ]
+
 
 SECRET = "s3cr3t-that-nobody-may-see"  # noqa: S105 - a marker
 

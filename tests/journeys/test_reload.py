@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -549,6 +551,29 @@ async def test_the_command_tells_what_has_changed(
         await backend.connection()
         unheard = [*command, "--wait", "0"]
         assert subprocess.run(unheard, check=False, capture_output=True).returncode == 0  # noqa: ASYNC221 - as above
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the command hears the answer on Linux only")
+@unwatched
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_the_command_fails_when_another_process_listens_in_its_place(
+    process: ServerProcess, backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    write(file, backend.url)
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind(b"\0wsgw-reload-%d" % process.pid)
+        squatter.listen()
+        asked = await asyncio.to_thread(
+            subprocess.run,
+            [str(WSGW), "reload", "-c", str(file), str(process.pid)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    assert asked.returncode == 1
+    assert f"was asked, but process {os.getpid()} of user {os.geteuid()} listens" in asked.stderr
+    await until(lambda: times_told(process, "reload: done") == 1)
 
 
 @unwatched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
@@ -12,6 +13,7 @@ from aiohttp import web
 from ..api import Counter
 from ..config.admin_token import Role
 from ..config.server_options import AdminOptions
+from ..one_line import shortened
 from ..rare_warning import RareWarning
 from .answers import failed
 from .calls import BY_PATH, CALLS
@@ -68,7 +70,9 @@ class _Front:
         self._max_body = options.max_body_bytes
         self._logger = logger
         self._denied = denied
-        self._warn = RareWarning(_audit)
+        self._warnings: defaultdict[tuple[Role | None, int], RareWarning] = defaultdict(
+            lambda: RareWarning(_audit)
+        )
 
     async def respond(self, request: web.Request, respond: Respond) -> web.StreamResponse:
         """Check, answer, and write actions down."""
@@ -77,8 +81,8 @@ class _Front:
             who = self._guard.admit(request, role)
         except Denied as denied:
             self._denied.value += 1
-            if request.method != "GET":
-                self._warn("%s denied: %s", _described(request), denied)
+            warn = self._warnings[role, denied.response.status]
+            warn("%s denied: %s", _described(request), denied)
             return denied.response
         response = await self._answered(request, respond)
         if role in _WRITTEN_DOWN and request.method == "POST":
@@ -127,7 +131,7 @@ def _role(request: web.Request) -> Role | None:
 
 
 def _described(request: web.Request) -> str:
-    return f"{request.method} {request.path} from {request.remote}"
+    return f"{shortened(request.method)} {shortened(request.path)} from {request.remote}"
 
 
 async def _hide_version(_request: web.Request, response: web.StreamResponse) -> None:

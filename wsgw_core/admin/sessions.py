@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from ..api import BINARY, Message
+from ..one_line import shortened
 from ..steering import NotSupported, Steering
 from .answers import answer, failed, no_action_required, not_implemented, success
 
@@ -33,7 +34,7 @@ class SessionCalls:
                 {
                     "id": session.id,
                     # the query may hold a token
-                    "uri": session.path.partition("?")[0],
+                    "uri": shortened(session.path.partition("?")[0]),
                     "backendId": session.backend_id or "",
                     "reconnects": session.reconnects,
                     "msgsReceived": session.messages_received,

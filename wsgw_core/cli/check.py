@@ -27,16 +27,17 @@ def check(file: Path | None, *, connect: bool) -> None:
 
     from wsgw_core.config.effective import effective_config  # noqa: PLC0415 - slow
     from wsgw_core.config.references import doubts, without_effect  # noqa: PLC0415 - slow
+    from wsgw_core.log_output import tell  # noqa: PLC0415 - slow
 
     click.echo(effective_config(loaded), nl=False)
     for notes in (without_effect, doubts):
         for note in notes(loaded.config, loaded.components, loaded.origins):
-            click.echo(f"wsgw: {note}", err=True)
+            tell(f"wsgw: {note}")
     if connect:
         from wsgw_core.pool.backend_probe import probe_backends  # noqa: PLC0415 - slow
 
         answers = probe_backends(loaded.config, loaded.components)
         for backend_id, reason in answers.items():
             said = f"cannot be reached: {reason}" if reason else "can be reached"
-            click.echo(f"wsgw: backend {backend_id} {said}", err=True)
+            tell(f"wsgw: backend {backend_id} {said}")
         sys.exit(1 if any(answers.values()) else 0)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import traceback
 
-import click
-
 
 def report(error: Exception) -> int:
     """Tell of an error on stderr, one line for each problem, and return the exit status.
@@ -13,17 +11,14 @@ def report(error: Exception) -> int:
     `WSGW_DEBUG=1` adds the traceback.
     """
     from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - not needed for --help
-    from wsgw_core.log_output import debugging  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.log_output import debugging, tell  # noqa: PLC0415 - not needed for --help
     from wsgw_core.masking import masked_text  # noqa: PLC0415 - not needed for --help
 
     if debugging():
         traceback.print_exception(error)
     if isinstance(error, ConfigurationError):
-        for problem in error.problems:
-            click.echo(f"wsgw: {problem}", err=True)
+        tell(*(f"wsgw: {problem}" for problem in error.problems))
         return 2
     text = masked_text(" ".join(str(error).split()))
-    click.echo(
-        f"wsgw: unexpected {type(error).__name__}: {text} (WSGW_DEBUG=1 shows more)", err=True
-    )
+    tell(f"wsgw: unexpected {type(error).__name__}: {text} (WSGW_DEBUG=1 shows more)")
     return 1

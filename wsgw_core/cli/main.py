@@ -8,6 +8,7 @@ import click
 
 from wsgw_core import __version__
 
+from ..standard_descriptors import open_standard_descriptors
 from .check import check
 from .demo import demo
 from .drill import drill
@@ -31,6 +32,7 @@ for _command in (run, reload, check, schema, plugins, version, demo, drill):
 
 def main() -> None:
     """Run the command with the process's arguments; ends with SystemExit."""
+    open_standard_descriptors()
     try:
         wsgw(prog_name="wsgw")
     except Exception as error:  # noqa: BLE001 - the last place that can tell of it

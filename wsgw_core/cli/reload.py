@@ -31,7 +31,8 @@ def reload(file: Path | None, pid: int, patience: float) -> None:
 
     The configuration is checked first, from FILE and this environment: if it cannot be used, the
     gateway is not asked to, and the exit status is 2. What came of it is printed, as in the
-    gateway's log; if nothing was changed, or it has not said so in time, the exit status is 1.
+    gateway's log. The exit status is 1 if nothing was changed, or if that cannot be known: the
+    gateway has not told it in time, or another process listens in place of this command.
     """
     if not hasattr(signal, "SIGHUP"):
         raise click.UsageError("this system has no signal for it")
@@ -49,9 +50,16 @@ def reload(file: Path | None, pid: int, patience: float) -> None:
             click.echo(f"reload: {line}", err=not answer.done)
         if not answer.done:
             raise click.exceptions.Exit(1)
+    elif not patience:
+        return
+    elif expectation.obstacle:
+        raise click.ClickException(
+            f"process {pid}: was asked, but {expectation.obstacle} listens for its answer in place"
+            " of this command; see its log"
+        )
     elif not expectation.is_possible:
         click.echo(f"process {pid}: was asked; its log tells what comes of it", err=True)
-    elif patience:
+    else:
         raise click.ClickException(
             f"process {pid}: was asked, and has not told what came of it; see its log"
         )

@@ -15,6 +15,7 @@ def schema() -> None:
     told on stderr and left out. Editors check and complete a file by it.
     """
     from wsgw_core.config.schema import config_schema  # noqa: PLC0415 - slow
+    from wsgw_core.log_output import tell  # noqa: PLC0415 - slow
     from wsgw_core.plugin_loader import (  # noqa: PLC0415 - slow
         installed_plugins,
         load_usable_plugins,
@@ -23,5 +24,5 @@ def schema() -> None:
     names = [name for plugin in installed_plugins() for name in plugin.names]
     plugins, problems = load_usable_plugins(names)
     for problem in problems:
-        click.echo(f"wsgw: {problem}", err=True)
+        tell(f"wsgw: {problem}")
     click.echo(json.dumps(config_schema(plugins), indent=2, ensure_ascii=False))

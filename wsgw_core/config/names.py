@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ..api.options import HEADER_NAME
 
-_NAME = r"^[A-Za-z0-9._-]+$"
+_NAME = r"^[A-Za-z0-9._-]{1,128}$"  # it is a label of metrics
 _HEADER_VALUE = r"^[!-~]([ -~\t]*[!-~])?$"
 
 Name = Annotated[str, Field(pattern=_NAME)]
@@ -17,7 +17,7 @@ Name = Annotated[str, Field(pattern=_NAME)]
 HeaderValue = Annotated[str, Field(pattern=_HEADER_VALUE)]
 
 PATTERNS_IN_WORDS = {
-    _NAME: "letters, digits, '.', '_' and '-'",
+    _NAME: "letters, digits, '.', '_' and '-' (128 at most)",
     _HEADER_VALUE: "printable ASCII characters, no space at either end",
     HEADER_NAME: "the name of a header: no spaces, colons, quotes or brackets",
 }

@@ -47,8 +47,8 @@ class Listener:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    async def open(self) -> None:
-        """Listen; raises OSError."""
+    def bind(self) -> None:
+        """Reserve the address; raises OSError."""
         settings = self._settings
         self._acceptor = Acceptor(
             bind(self._address),
@@ -57,6 +57,10 @@ class Listener:
             settings.counters.accept_pauses,
             settings.logger,
         )
+
+    def accept(self) -> None:
+        """Listen, once it is bound; raises OSError."""
+        assert self._acceptor is not None, "not bound"  # noqa: S101 - the caller's fault
         try:
             self._acceptor.start(_BACKLOG)
         except BaseException:

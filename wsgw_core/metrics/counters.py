@@ -27,6 +27,10 @@ class GatewayCounters:
         self.loop_delays = Histogram()
         counter = metrics.counter
         self.sessions = counter("sessions", "Sessions opened.")
+        self.log_lines_dropped = counter(
+            "log_lines_dropped",
+            "Log lines not written: stderr did not take them, or there were too many of one kind.",
+        )
         self.handshakes_refused = counter("handshakes_refused", "Handshakes answered without 101.")
         self.handshakes_malformed = counter(
             "handshakes_malformed", "Handshakes refused because they were not valid."

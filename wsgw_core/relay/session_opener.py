@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import secrets
 
 from websockets.datastructures import Headers as RequestHeaders
@@ -11,6 +12,7 @@ from websockets.datastructures import Headers as RequestHeaders
 from ..api import BackendDeclined, Handshake, Headers, Refusal
 from ..metrics.counters import GatewayCounters
 from ..pool.dialler import NoBackend
+from ..rare_warning import RareWarning
 from .routes import Route, Routes
 from .session import ClosedWhileOpening, Session
 
@@ -32,7 +34,7 @@ class SessionOpener:
 
     Args:
         routes: say which clients get what.
-        counters: of the gateway.
+        counters, logger: of the gateway.
 
     Attributes:
         routes: see above.
@@ -40,9 +42,10 @@ class SessionOpener:
         paused: an operator wants no new clients for now.
     """
 
-    def __init__(self, routes: Routes, counters: GatewayCounters) -> None:
+    def __init__(self, routes: Routes, counters: GatewayCounters, logger: logging.Logger) -> None:
         self.routes = routes
         self._counters = counters
+        self._warn = RareWarning(logger)
         self.accepting = True
         self.paused = False
 
@@ -88,7 +91,7 @@ class SessionOpener:
             if error.local:  # the dialler has warned, but not for each client
                 text = b"too busy to reach a backend\n"
                 raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
-            route.environment.logger.warning(
+            self._warn(
                 "client %s: no backend: %s",
                 handshake.peer,
                 error,

@@ -109,7 +109,9 @@ class FrontendBench:
         self.relay = RelayBench(*backends)
         self.backend = self.relay.blue
         route = Route(None, tuple(gates), self.relay.environment)
-        self.opener = SessionOpener(Routes([route]), self.relay.counters)
+        self.opener = SessionOpener(
+            Routes([route]), self.relay.counters, logging.getLogger("wsgw.test")
+        )
         self.settings = HandshakeSettings(
             opener=self.opener,
             admission=Admission(
@@ -135,7 +137,8 @@ class FrontendBench:
         self._clients: list[RawClient] = []
 
     async def __aenter__(self) -> Self:
-        await self.listener.open()
+        self.listener.bind()
+        self.listener.accept()
         return self
 
     async def __aexit__(

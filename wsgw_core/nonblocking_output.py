@@ -1,0 +1,67 @@
+"""Writes to a descriptor of the process without ever waiting for its reader."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import stat
+from contextlib import suppress
+
+_PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+
+
+class NonblockingOutput:
+    """A pipe, terminal, socket or file that was opened by somebody else.
+
+    `O_NONBLOCK` belongs to what was opened, not to the descriptor: other processes that write there
+    would fail. So a pipe or terminal is opened once more; a socket is asked for each write.
+
+    Args:
+        descriptor: stays open and as it is.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._own: int | None = None
+        self._socket: socket.socket | None = None
+        self._poll: select.poll | None = None
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISSOCK(mode):
+            self._socket = socket.socket(fileno=os.dup(descriptor))
+        elif stat.S_ISFIFO(mode) or os.isatty(descriptor):
+            with suppress(OSError, AttributeError):  # not Linux, not permitted, or no reader
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+                self._own = os.open(f"/proc/self/fd/{descriptor}", flags)
+            if self._own is None and hasattr(select, "poll"):
+                self._poll = select.poll()
+                self._poll.register(descriptor, select.POLLOUT)
+
+    def write(self, data: bytes) -> int:
+        """Write as much as there is room for; return how much that was.
+
+        Raises:
+            BlockingIOError: there is no room now.
+            OSError: it cannot be written to, such as a full disk or a pipe without reader.
+        """
+        if self._socket is not None:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        if self._poll is not None:
+            if not self._poll.poll(0):
+                raise BlockingIOError
+            data = data[:_PIPE_BUF]  # for which there is room in a pipe that is ready
+        return os.write(self._descriptor if self._own is None else self._own, data)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is room, or for so long."""
+        with suppress(OSError, ValueError):
+            select.select((), (self._descriptor,), (), seconds)
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
