@@ -8,10 +8,14 @@ written, and the exit status is 1 when a file is not up to date.
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import inspect
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -24,8 +28,9 @@ from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
 from wsgw_core.admin.calls import CALLS
-from wsgw_core.api import Metrics, hookspecs
+from wsgw_core.api import Metrics, PluginContext, hookspecs
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
+from wsgw_core.api.registry import Registry
 from wsgw_core.cli.main import wsgw
 from wsgw_core.config.address import Address, parse_address
 from wsgw_core.config.gateway_config import GatewayConfig
@@ -39,10 +44,18 @@ from wsgw_core.config.wsbalancer_variables import (
 from wsgw_core.drill.ways import DEFAULT, WAYS, Bound
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
+from wsgw_core.plugin_loader import Plugins
 from wsgw_core.relay.session_state import mermaid
+from wsgw_core.testing.context import make_context
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+
+# Options with which a backend of a kind makes all its metrics.
+SAMPLES: dict[str, dict[str, Any]] = {
+    "ws": {"url": "wss://a:1"},
+    "jsonl": {"url": "jsonl://a:1"},
+}
 
 # Its sections and lists have the keys of those for the whole gateway.
 ROUTE = "routes[]"
@@ -359,6 +372,58 @@ def counters() -> Iterator[str]:
         yield f"| `wsgw_{counter.name}_total` | {counter.help} |"
 
 
+def sources() -> list[Path]:
+    """Return the folders of the plugins in this workspace, each with its pyproject."""
+    root = DOCS.parent
+    found = [*root.glob("plugins/wsgw_*"), *root.glob("examples/wsgw_*")]
+    return sorted(path for path in found if (path / "pyproject.toml").exists())
+
+
+def plugin_metrics(source: Path) -> Metrics:
+    """Return the metrics that a plugin's objects make when they are made themselves."""
+    sys.path.insert(0, str(source / "src"))
+    entry_points = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
+    plugins = Plugins()
+    for module in dict.fromkeys(entry_points["entry-points"]["wsgw"].values()):
+        plugins.register(importlib.import_module(module), module)
+    metrics = Metrics()
+
+    async def make_all() -> None:
+        context = make_context()
+        for kind in plugins.backends.kinds():
+            own = replace(context, metrics=metrics.of(kind, backend="a"))
+            backend = make(plugins.backends, kind, own)
+            await backend.open()
+            await backend.close()
+        for registry in (plugins.listeners, plugins.gates):
+            for kind in registry.kinds():
+                made = PluginContext(context.clock, context.logger, metrics.of(kind))
+                make(registry, kind, made)
+
+    asyncio.run(make_all())
+    return metrics
+
+
+def make(registry: Registry[Any], kind: str, context: Any) -> Any:
+    """Call the factory of a kind, with the options of a sample where it needs any."""
+    found = registry.find(kind)
+    assert found is not None  # noqa: S101 - it was registered
+    options = found.options.model_validate(SAMPLES.get(kind, {}))
+    return found.factory(options, context)
+
+
+def metrics_of_plugins() -> Iterator[str]:
+    """Yield the metrics of each plugin in this workspace."""
+    yield "| metric | type | labels | plugin | meaning |"
+    yield "|---|---|---|---|---|"
+    for source in sources():
+        for family in plugin_metrics(source):
+            name = f"`wsgw_{family.name}{'_total' if family.kind == 'counter' else ''}`"
+            labels = ", ".join(f"`{label}`" for label in family.labels) or "none"
+            plugin = source.name.replace("_", "-")
+            yield f"| {name} | {family.kind} | {labels} | `{plugin}` | {family.help} |"
+
+
 def families(table: Iterable[Family]) -> Iterator[str]:
     """Yield metrics with their labels."""
     yield "| metric | type | labels | meaning |"
@@ -398,6 +463,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "errors": errors,
     "counters": counters,
     "metrics": lambda: families(FAMILIES),
+    "metrics-of-plugins": metrics_of_plugins,
     "wsbalancers-metrics": lambda: families(WSBALANCERS),
     "admin-calls": admin_calls,
     "state-diagram": state_diagram,

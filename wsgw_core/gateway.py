@@ -26,6 +26,7 @@ from .frontend.server_tls import ServerTls
 from .frontend_settings import handshake_settings, make_admission
 from .metrics.counters import GatewayCounters
 from .metrics.exposition import Exposition
+from .metrics.families import FAMILIES
 from .metrics.loop_delay import LoopDelay
 from .pool.backend_exchange import BackendExchange
 from .pool.backend_pool import BackendPool
@@ -61,7 +62,7 @@ class Gateway:
         self._config = config
         self._components = components
         self._logger = logger or logging.getLogger("wsgw")
-        self.metrics = Metrics()
+        self.metrics = Metrics([family.name.removeprefix("wsgw_") for family in FAMILIES])
         self.counters = GatewayCounters(self.metrics)
         self.sessions = SessionTable()
         self._pool = BackendPool()
@@ -303,6 +304,7 @@ class Gateway:
             routes=lambda: opener.routes,
             waiting_dials=lambda: self.waiting_dials,
             wsbalancers=config.server.enable_instrumentation,
+            logger=self._logger,
         )
 
     async def _resolve_backend(self, entry: Any) -> BackendComponent:

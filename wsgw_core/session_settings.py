@@ -81,7 +81,7 @@ class SessionSettings:
             limits=config.limits.for_plugins(),
             ping_timeout=config.groups[component.group].ping_timeout,
             logger=self._logger.getChild(component.id),
-            metrics=self._metrics,
+            metrics=self._metrics.of(component.registration.kind, backend=component.id),
             read_batch=self._read_batch,
             resolver=self._resolver,
         )

@@ -281,6 +281,24 @@ def test_counters_are_documented(page: Any) -> None:
     assert documented == {f"wsgw_{counter.name}_total": counter.help for counter in metrics}
 
 
+def test_metrics_of_all_plugins_in_the_workspace_are_documented(
+    page: Any, make_reference: ModuleType
+) -> None:
+    """Also those that a plugin would make later than its factory, which nobody would find."""
+    documented = {
+        cells[0].strip("`").removesuffix("_total")
+        for cells in rows(part(page("reference/metrics.md"), "metrics-of-plugins"))
+    }
+    made = re.compile(r'(?:counter|gauge|histogram)\(\s*"(\w+)"')
+    found = 0
+    for source in make_reference.sources():
+        for path in (source / "src").rglob("*.py"):
+            for name in made.findall(path.read_text("utf-8")):
+                found += 1
+                assert any(each.endswith(f"_{name}") for each in documented), (path.name, name)
+    assert found > 3
+
+
 @pytest.mark.parametrize(
     ("name", "table"), [("metrics", FAMILIES), ("wsbalancers-metrics", WSBALANCERS)]
 )
@@ -370,10 +388,12 @@ def test_fields_of_lists_are_documented(page: Any) -> None:
             assert f"`{field}`" in text, field
 
 
-def test_counters_named_elsewhere_exist(documents: list[Path]) -> None:
+def test_counters_named_elsewhere_exist(documents: list[Path], make_reference: ModuleType) -> None:
     metrics = Metrics()
     GatewayCounters(metrics)
     names = {counter.name for counter in metrics} | {family.name for family in FAMILIES}
+    for source in make_reference.sources():
+        names |= {family.name for family in make_reference.plugin_metrics(source)}
     names |= set(Limits.__annotations__)  # plugins are given bounds of such names
     for document in documents:
         found = re.findall(

@@ -24,7 +24,7 @@ async def serve(configuration: Path) -> None:
     await gateway.start()
 
     def tell() -> None:
-        counters = {counter.name: counter.value for counter in gateway.metrics}
+        counters = {each.name: each.total for each in gateway.metrics if each.kind == "counter"}
         sys.stdout.write(f"counters {json.dumps(counters)}\n")
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)

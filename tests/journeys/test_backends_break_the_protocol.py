@@ -137,8 +137,8 @@ async def test_a_violation_moves_the_session_and_is_not_passed_on(
         assert client.close_code == 1000
         await until(lambda: codes, "the hostile backend was told")
         assert codes[0] == expected or (isinstance(expected, tuple) and codes[0] in expected)
-        assert gateway.count("backend_violations") == 1
-        assert gateway.count("backend_messages_too_big") == 0
+        assert gateway.count("ws_violations") == 1
+        assert gateway.count("ws_messages_too_big") == 0
 
 
 # Once compression was agreed on
@@ -184,7 +184,7 @@ async def test_so_does_a_violation_of_compression(
             await go_on_elsewhere(gateway, client, good)
         await until(lambda: codes, "the hostile backend was told")
         assert codes == [expected]
-        assert gateway.count("backend_violations") == 1
+        assert gateway.count("ws_violations") == 1
 
 
 async def cut_off(peer: RawPeer) -> None:
@@ -226,7 +226,7 @@ async def test_an_end_in_the_middle_of_something_moves_the_session(
     async with leaving_nothing(gateway):
         async with connect(gateway.url + ONE) as client:
             await go_on_elsewhere(gateway, client, good)
-        assert gateway.count("backend_violations") == 0
+        assert gateway.count("ws_violations") == 0
 
 
 async def test_half_a_frame_and_then_nothing_moves_the_session(
@@ -287,8 +287,8 @@ class TestBeyondALimit:
             assert codes == [told]
             assert not good.asked[ONE]
             assert gateway.count("failovers") == 0
-            assert gateway.count("backend_messages_too_big") == 1
-            assert gateway.count("backend_violations") == 1
+            assert gateway.count("ws_messages_too_big") == 1
+            assert gateway.count("ws_violations") == 1
 
     @pytest.mark.parametrize("size", [10_000, 100_000_000])
     async def test_what_counts_is_the_size_after_decompression(
@@ -314,7 +314,7 @@ class TestBeyondALimit:
                     await client.recv()
             assert client.close_code == 1011
             assert not good.asked[ONE]
-            assert gateway.count("backend_messages_too_big") == 1
+            assert gateway.count("ws_messages_too_big") == 1
 
     async def test_what_a_client_that_has_left_is_owed_is_counted(
         self, start_gateway: StartGateway, start_raw: StartRaw
@@ -332,7 +332,7 @@ class TestBeyondALimit:
         async with leaving_nothing(gateway):
             async with connect(gateway.url + ONE) as client:
                 await client.send("hello")
-            await until(lambda: gateway.count("backend_messages_too_big"), "the end")
+            await until(lambda: gateway.count("ws_messages_too_big"), "the end")
             assert gateway.count("undelivered_messages") == 1
             assert not good.asked[ONE]
 
@@ -361,7 +361,7 @@ class TestAllAreHostile:
             # pauses of 25 to 50 ms at the least, then twice as long each, to 300 ms
             assert 3 <= dials <= 12
             assert gateway.count("failovers") == dials
-            assert gateway.count("backend_violations") == dials
+            assert gateway.count("ws_violations") == dials
 
     async def test_nor_does_it_spin_when_messages_are_acknowledged_first(
         self, start_gateway: StartGateway, start_raw: StartRaw

@@ -188,7 +188,7 @@ async def test_a_wrong_answer_is_none(
         failed = hostile.asked[BOTH] + good.asked[BOTH] + hostile.asked[ONE]
         assert failed == gateway.count("dials_failed") == 3
         assert gateway.count("sessions") == gateway.count("dials_succeeded") == 3
-        for nothing in ("failovers", "dials_declined", "local_dial_errors", "backend_violations"):
+        for nothing in ("failovers", "dials_declined", "local_dial_errors", "ws_violations"):
             assert gateway.count(nothing) == 0
         assert not hostile.asked["/pipelined"] + good.asked["/pipelined"]
 

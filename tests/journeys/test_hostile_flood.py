@@ -144,4 +144,4 @@ async def test_a_flood_leaves_everything_as_it_was(
             assert more_resident - resident < 8 * 1024 * 1024
         assert gateway.count("handshakes_refused") > ROUNDS / 3
         assert gateway.count("sessions") > 100
-        assert gateway.count("backend_violations") > 10
+        assert gateway.count("ws_violations") > 10

@@ -226,7 +226,7 @@ async def test_a_message_of_a_backend_beyond_the_bound_ends_the_session_at_once(
     assert "limits.max-message-size (10240 bytes)" in (client.close_reason or "")
     assert backend.accepted == 1
     assert gateway.count("failovers") == 0
-    assert gateway.count("backend_messages_too_big") == gateway.count("backend_violations") == 1
+    assert gateway.count("ws_messages_too_big") == gateway.count("ws_violations") == 1
 
 
 async def test_a_message_beyond_the_bound_reaches_nobody(

@@ -91,8 +91,8 @@ class TestRotation:
                 assert serial(await backend.connection()) == serial_of(NEW_GATEWAY)
             await old.send("still here")
             assert await served.recv() == "still here"
-        assert gateway.count("tls_reloads") == 2
-        assert gateway.count("tls_reload_errors") == 1
+        assert gateway.count("ws_tls_reloads") == 2
+        assert gateway.count("ws_tls_reload_errors") == 1
 
     @one_loop
     @pytest.mark.slow  # files are looked at every ten seconds

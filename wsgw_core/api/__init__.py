@@ -15,7 +15,7 @@ Template / UrlTemplate   names and URLs made from a client's handshake: `templat
 Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
 Resolver        addresses of names, and connections to them: `resolver`
-Metrics         counters: `metrics`
+Metrics         counters, gauges and histograms: `metrics`
 aside           keeps what may take long off the event loop: `aside`
 GatewayError    and all others: `errors`
 
@@ -49,7 +49,7 @@ from .errors import (
 from .gate import Handshake, HandshakeGate, Refusal
 from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
 from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
-from .metrics import Counter, Metrics
+from .metrics import Counter, Histogram, Labelled, Metrics
 from .options import Duration, Options, Size
 from .ordered_connection import OrderedConnection
 from .read_batch import ReadBatch
@@ -94,8 +94,10 @@ __all__ = [
     "Handshake",
     "HandshakeGate",
     "Headers",
+    "Histogram",
     "HydratingValve",
     "Hydration",
+    "Labelled",
     "Limits",
     "ListenerRegistry",
     "Message",

@@ -224,7 +224,7 @@ def _read(key: str, file: str, marker: bytes = b"", what: str = "") -> bytes:
 
 
 def reload_counters(metrics: Metrics) -> tuple[Counter, Counter]:
-    """Return the counters of reloads, and of those that failed, of both legs together."""
+    """Return the counters of reloads, and of those that failed."""
     return (
         metrics.counter("tls_reloads", "Times that changed certificate files were read."),
         metrics.counter(

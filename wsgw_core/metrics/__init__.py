@@ -2,7 +2,8 @@
 
 counters    the gateway's own, plain integers
 traffic     messages by size, for each backend
-histogram, loop_delay   durations of what happens rarely; how late the event loop is
+loop_delay  how late the event loop is
 families    the metrics that are more than a counter without labels, as a table
+series      the counters, and the metrics of plugins
 exposition  all of them as Prometheus wants them
 """

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..api import Metrics
+from ..api import Histogram, Metrics
 from ..api.tls import reload_counters
 from ..websocket.close_codes import POLICY_VIOLATION, TOO_BIG
-from .histogram import Histogram
 from .traffic import Traffic
 
 
@@ -149,6 +148,7 @@ class GatewayCounters:
         )
         self.valve_discards = counter("valve_discards", "Messages discarded by valves.")
         self.valve_errors = counter("valve_errors", "Faults in valves.")
+        self.gauge_errors = counter("gauge_errors", "Gauges of plugins that could not be read.")
         self.listener_errors = counter("listener_errors", "Faults in listeners.")
         self.violations = counter(
             "client_violations", "Clients that broke the protocol or a limit of messages."

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
 from typing import Any
 
 from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
@@ -20,15 +20,17 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from .. import __version__
-from ..api import Metrics
+from ..api import Histogram, Metrics
+from ..api.metrics import MetricFamily
 from ..pool.backend_pool import BackendPool
+from ..rare_warning import RareWarning
 from ..relay.routes import Routes
 from ..relay.session_state import State
 from ..relay.session_table import SessionTable
 from . import families
 from .counters import GatewayCounters
 from .families import Family
-from .histogram import Histogram
+from .series import buckets, collect
 from .traffic import Sizes
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,6 +54,7 @@ class Exposition:
         routes: returns those of the configuration.
         waiting_dials: tells how many dials wait for others.
         wsbalancers: whether wsbalancer's metrics are shown too.
+        logger: for faults of plugins.
     """
 
     def __init__(  # noqa: PLR0913 - all that a gateway has numbers of
@@ -65,6 +68,7 @@ class Exposition:
         routes: Callable[[], Routes],
         waiting_dials: Callable[[], int],
         wsbalancers: bool,
+        logger: logging.Logger,
     ) -> None:
         self._metrics = metrics
         self._counters = counters
@@ -74,6 +78,7 @@ class Exposition:
         self._routes = routes
         self._waiting_dials = waiting_dials
         self._wsbalancers = wsbalancers
+        self._warn = RareWarning(logger)
         self._process = ProcessCollector(registry=None)
         self._platform = PlatformCollector(registry=None)
 
@@ -97,11 +102,7 @@ class Exposition:
     def _collect(self, now: _Sessions) -> Iterator[Metric]:
         for family, rows in self._rows(now):
             yield _metric(family, rows)
-        taken = {family.name for family in families.FAMILIES}
-        for counter in self._metrics:
-            name = f"wsgw_{counter.name}"
-            if name not in taken:
-                yield CounterMetricFamily(name, counter.help, counter.value)
+        yield from collect(self._metrics, self._gauge_failed)
         if self._wsbalancers:
             yield from self._as_wsbalancer()
         yield from self._process.collect()
@@ -132,6 +133,10 @@ class Exposition:
         yield families.TRIPPED, [((each.id,), each.breaker.tripped) for each in backends]
         yield families.TRIPS, [((each.id,), each.breaker.trips) for each in backends]
         yield families.PAUSED, [((name,), each.paused) for name, each in self._frontends.items()]
+
+    def _gauge_failed(self, family: MetricFamily, error: Exception) -> None:
+        self._counters.gauge_errors.value += 1
+        self._warn("the gauge wsgw_%s cannot be read: %r", family.name, error)
 
     def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
         routes = [route for route in self._routes() if route.id]
@@ -198,7 +203,7 @@ def _metric(family: Family, rows: Iterable[Row]) -> Metric:
     if family.kind == "histogram":
         histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
         for labels, counted in rows:
-            histogram.add_metric(labels, *_buckets(counted))
+            histogram.add_metric(labels, *_as_buckets(counted))
         return histogram
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = kind(family.name, family.help, labels=family.labels)
@@ -207,12 +212,11 @@ def _metric(family: Family, rows: Iterable[Row]) -> Metric:
     return metric
 
 
-def _buckets(
+def _as_buckets(
     counted: Histogram | tuple[Sizes, tuple[int, ...]],
 ) -> tuple[list[tuple[str, float]], float]:
     if isinstance(counted, Histogram):
-        bounds = [*(f"{bound:g}" for bound in counted.bounds), "+Inf"]
-        return list(zip(bounds, accumulate(counted.counts), strict=True)), counted.sum
+        return buckets(counted)
     sizes, limits = counted
     cumulated = [*sizes.up_to(limits), sizes.messages]
     return list(zip([*map(str, limits), "+Inf"], cumulated, strict=True)), sizes.bytes

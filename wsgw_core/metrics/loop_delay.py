@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ..api import Clock
-from .histogram import Histogram
+from ..api import Clock, Histogram
 
 _INTERVAL = 0.25  # seconds
 

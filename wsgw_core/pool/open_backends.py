@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from ..api import BackendContext
+from ..api import BackendContext, Metrics
 from ..components import BackendComponent
 from ..plugin_objects import make_backend
 from .backend_pool import BackendPool, PooledBackend
@@ -37,6 +37,7 @@ class OpenBackends:
         self._has_sessions = has_sessions
         self._logger = logger
         self._components: dict[PooledBackend, BackendComponent] = {}
+        self._metrics: dict[PooledBackend, Metrics] = {}
         self._retired: dict[PooledBackend, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -62,7 +63,11 @@ class OpenBackends:
         Raises:
             ConfigurationError: it cannot work as configured.
         """
-        backend = make_backend(component, context)
+        try:
+            backend = make_backend(component, context)
+        except BaseException:
+            context.metrics.close()
+            raise
         pooled = PooledBackend(
             component.id,
             backend,
@@ -73,6 +78,7 @@ class OpenBackends:
             weight=component.entry.weight,
             address=component.entry.url,
         )
+        self._metrics[pooled] = context.metrics
         try:
             await backend.open()
         except BaseException as error:
@@ -171,4 +177,5 @@ class OpenBackends:
             self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
         finally:
             self._retired.pop(pooled, None)
+            self._metrics.pop(pooled).close()
             self.pool.forget(pooled)

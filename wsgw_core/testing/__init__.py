@@ -5,6 +5,7 @@ RecordingSink     a session's side that checks what it is told     recording_sin
 FakeBackend, FakeClient   scripted ends in memory                  fakes
 VirtualClockLoop  an event loop in which hours pass at once        virtual_clock
 make_context      what a backend's factory is given                context
+samples           what metrics show                                samples
 
 Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the others do not.
 

@@ -141,8 +141,7 @@ class RawServer:
 
     def counted(self, name: str) -> int:
         """Return what the backends have counted under this name."""
-        (counter,) = (counter for counter in self._metrics if counter.name == name)
-        return counter.value
+        return self._metrics.counter(name, "").value
 
 
 @asynccontextmanager

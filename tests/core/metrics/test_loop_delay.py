@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from wsgw_core.metrics.histogram import Histogram
+from wsgw_core.api import Histogram
 from wsgw_core.metrics.loop_delay import LoopDelay
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgw_core.metrics.histogram import Histogram
+from wsgw_core.api import Histogram
 from wsgw_core.metrics.traffic import Sizes
 
 BOUNDS = (128, 256, 512, 1024, 2048, 5120, 65_536, 131_072, 1_048_576, 2**40)

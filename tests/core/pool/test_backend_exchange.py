@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -27,6 +27,7 @@ from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.deletions import Deletions
 from wsgw_core.pool.discovery import Discoveries, Discovery
 from wsgw_core.pool.open_backends import OpenBackends
+from wsgw_core.testing.context import make_context
 
 
 class PigeonOptions(Options):
@@ -76,8 +77,8 @@ def in_group(group: str, backend: BackendComponent) -> BackendComponent:
     return dataclasses.replace(backend, group=group)
 
 
-def no_context(_component: BackendComponent) -> BackendContext:
-    return cast("BackendContext", None)
+def context_of(component: BackendComponent) -> BackendContext:
+    return make_context(component.id)
 
 
 class Scene:
@@ -86,7 +87,7 @@ class Scene:
     def __init__(self) -> None:
         logger = logging.getLogger("test")
         self.pool = BackendPool()
-        self.backends = OpenBackends(self.pool, no_context, lambda _group: False, logger)
+        self.backends = OpenBackends(self.pool, context_of, lambda _group: False, logger)
         self.discoveries = Discoveries(60, logger)
         self.deletions = Deletions()
         self.addresses: Collection[str] | None = ()  # None: it cannot be resolved
@@ -117,7 +118,7 @@ class Scene:
         self, new: list[BackendComponent], gone: list[BackendComponent]
     ) -> BackendExchange:
         exchange = BackendExchange(self.backends, self.discoveries, self.deletions, new, gone)
-        await exchange.prepare(no_context, self.discovery)
+        await exchange.prepare(context_of, self.discovery)
         return exchange
 
     async def exchange(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from typing import Any, cast
 
@@ -13,7 +14,9 @@ from wsgw_core.api import (
     BackendContext,
     ConfigurationError,
     DialRequest,
+    Metrics,
     Options,
+    PluginError,
     Sink,
 )
 from wsgw_core.api.registry import Registration
@@ -22,6 +25,8 @@ from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.pool import open_backends
 from wsgw_core.pool.backend_pool import BackendPool
 from wsgw_core.pool.open_backends import OpenBackends
+from wsgw_core.testing.context import make_context
+from wsgw_core.testing.samples import samples
 
 
 class Pigeons:
@@ -59,9 +64,6 @@ def component(backend_id: str = "a", **options: Any) -> BackendComponent:
     return BackendComponent(entry, registration, PigeonOptions(**options))
 
 
-CONTEXT = cast("BackendContext", None)
-
-
 class Scene:
     """A pool and who fills it."""
 
@@ -70,7 +72,7 @@ class Scene:
         self.with_sessions: set[str] = set()  # groups
         self.backends = OpenBackends(
             self.pool,
-            lambda _id: CONTEXT,
+            lambda each: make_context(each.id),
             self.with_sessions.__contains__,
             logging.getLogger("test"),
         )
@@ -83,7 +85,7 @@ class Scene:
 async def test_a_backend_is_open_before_it_is_offered() -> None:
     scene = Scene()
 
-    pooled = await scene.backends.prepare(component(), CONTEXT)
+    pooled = await scene.backends.prepare(component(), make_context())
     assert scene.offered == []
     scene.backends.offer(pooled)
 
@@ -94,7 +96,7 @@ async def test_a_backend_is_open_before_it_is_offered() -> None:
 
 async def test_what_is_discarded_is_closed() -> None:
     scene = Scene()
-    pooled = await scene.backends.prepare(component(), CONTEXT)
+    pooled = await scene.backends.prepare(component(), make_context())
 
     scene.backends.discard(pooled)
     await scene.backends.close()
@@ -187,3 +189,29 @@ async def test_a_fault_at_the_close_is_logged(caplog: pytest.LogCaptureFixture) 
     await scene.backends.close()
 
     assert "fault in its plugin at its close" in caplog.text
+
+
+async def test_what_a_backend_has_counted_is_shown_until_it_is_closed() -> None:
+    scene, metrics = Scene(), Metrics()
+    context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
+    context.metrics.counter("fed", "Pigeons fed.").value += 1
+    pooled = await scene.backends.prepare(component(), context)
+    scene.backends.offer(pooled)
+    assert samples(metrics) == {'wsgw_pigeon_fed_total{backend="a"}': 1}
+
+    await scene.backends.close()
+
+    assert samples(metrics) == {}
+
+
+async def test_a_backend_that_cannot_be_made_leaves_no_metrics() -> None:
+    metrics = Metrics()
+    context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
+    context.metrics.gauge("flying", "Pigeons in the air.", lambda: 1)
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, lambda *_: None, ())
+    made = BackendComponent(BackendEntry(kind="pigeon", id="a"), registration, PigeonOptions())
+
+    with pytest.raises(PluginError):
+        await Scene().backends.prepare(made, context)
+
+    assert samples(metrics) == {}

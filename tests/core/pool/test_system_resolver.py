@@ -79,7 +79,7 @@ class Resolver(SystemResolver):
         super().__init__(counters, logging.getLogger("test"), timeout=timeout, hold=hold)
 
     def count(self, name: str) -> int:
-        return next(each.value for each in self.metrics if each.name == name)
+        return next(each.total for each in self.metrics if each.name == name)
 
 
 def not_known() -> socket.gaierror:

@@ -32,7 +32,7 @@ class PongRecord:
         self._logger = context.logger
         self._clock = context.clock
         self._counter = context.metrics.counter(
-            "backends_without_pongs", "Times a backend was found to answer no pings."
+            "missing_pongs", "Times a backend was found to answer no pings."
         )
         self.released_early = context.metrics.counter(
             "replay_window_cuts",

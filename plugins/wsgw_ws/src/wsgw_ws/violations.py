@@ -26,10 +26,10 @@ class Violations:
             _POLICY: f"limits.max-fragments ({limits.max_fragments})",
         }
         self._all = counter(
-            "backend_violations", "Connections on which a backend broke the protocol or a limit."
+            "violations", "Connections on which a backend broke the protocol or a limit."
         )
         self._beyond_limits = counter(
-            "backend_messages_too_big",
+            "messages_too_big",
             "Sessions ended for a backend's message longer, or of more fragments, than allowed.",
         )
 
