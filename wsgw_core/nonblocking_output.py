@@ -58,7 +58,9 @@ class NonblockingOutput:
             select.select((), (self._descriptor,), (), seconds)
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close what was opened here; nothing is written any more."""
+        self._descriptor = -1
+        self._poll = None
         if self._own is not None:
             os.close(self._own)
             self._own = None

@@ -153,4 +153,4 @@ def _listening(pid: int) -> str:
 
 def _read(data: bytes) -> ReloadAnswer:
     told = json.loads(data)
-    return ReloadAnswer(told["done"], tuple(one_line(line) for line in told["lines"]))
+    return ReloadAnswer(told["done"], tuple(one_line(str(line)) for line in told["lines"]))

@@ -154,6 +154,15 @@ def test_the_end_of_the_process_waits_for_a_bounded_time(pipe: Ends) -> None:
     log.close()  # nobody reads: it would never return
 
 
+def test_after_its_end_it_drops_what_comes(pipe: Ends) -> None:
+    log = DroppingLog(pipe.writer)
+    log.close()
+    log.handle(record("too late"))
+    log.write_line("too late")
+    assert pipe.read() == ""
+    assert log.dropped.value == 2
+
+
 def test_without_a_reader_lines_are_dropped(pipe: Ends) -> None:
     log = DroppingLog(pipe.writer)
     os.close(pipe.reader)

@@ -121,6 +121,14 @@ def test_nonsense_is_passed_over(nonsense: bytes) -> None:
         assert expectation.wait(30) == DONE
 
 
+def test_lines_that_are_no_text_are_told_as_such() -> None:
+    with expected_answer(os.getpid()) as expectation:
+        with socket.socket(socket.AF_UNIX) as gateway:
+            gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+            gateway.sendall(b'{"done": true, "lines": [["a"], 7, null]}')
+        assert expectation.wait(30) == ReloadAnswer(done=True, lines=("['a']", "7", "None"))
+
+
 def test_a_command_that_does_not_listen_blocks_nobody() -> None:
     with expected_answer(os.getpid()):
         flood = threading.Thread(target=flood_with_answers, daemon=True)

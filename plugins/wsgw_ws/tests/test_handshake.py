@@ -394,3 +394,13 @@ class TestLeavesNothing:
             assert await sink.until_closed() == Close(1001, "not needed")
             await ended.wait()
             await backend.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"]
+)
+async def test_a_list_without_end_in_the_answer_is_not_parsed(name: str) -> None:
+    lines = [f"{name}: {'a, ' * 2000}a"] * 8
+    assert await unavailable(switching(*lines)) == (
+        f"not a valid answer: {name} has too many elements"
+    )

@@ -23,6 +23,8 @@ _silent = logging.getLogger("wsgw.ws.handshake")
 _silent.disabled = True
 
 _MAX_BODY = 64 * 1024  # of an answer that declines
+_LISTS = ("Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
+_MOST_SEPARATORS = 100  # in one list: no backend needs as many, and parsing them costs time
 _MAX_REASON = 200  # characters; it may repeat what the backend sent
 
 
@@ -131,6 +133,7 @@ class ClientHandshake(asyncio.Protocol):
 
     def _head_complete(self, response: Response) -> None:
         if response.status_code == 101:
+            _check_lists(response)
             self._client.process_response(response)
             self.transport.pause_reading()
             self.answer.set_result(
@@ -201,6 +204,13 @@ class _DecliningBody:
     def _declined(self, body: bytes) -> BackendDeclined:
         headers = tuple(self._response.headers.raw_items())
         return BackendDeclined(self._response.status_code, headers, body)
+
+
+def _check_lists(response: Response) -> None:
+    for name in _LISTS:
+        values = response.headers.get_all(name)
+        if sum(value.count(",") + value.count(";") for value in values) > _MOST_SEPARATORS:
+            raise ValueError(f"{name} has too many elements")
 
 
 def _parse_head(head: bytes) -> Response:
