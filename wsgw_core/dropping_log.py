@@ -78,9 +78,9 @@ class DroppingLog(logging.Handler):
                 self._drain()
 
     def close(self) -> None:
-        """Flush, and write no more."""
-        self.flush()
+        """Write what there is room for, and no more."""
         with self._locked():
+            self._drain()
             self._lines.clear()
             self._loop = None
             self._output.close()
