@@ -136,9 +136,10 @@ class Endpoint(asyncio.Protocol):
         "_short_head",
         "_short_max",
         "_transport",
-        "_turn",
         "_unfinished",
         "_unread_pings",
+        "_unread_timer",
+        "_waits",
         "_whole",
         "_write",
         "deliver",
@@ -175,11 +176,12 @@ class Endpoint(asyncio.Protocol):
         self._deflate: Deflate | None = None
         self._unfinished: UnfinishedFrame | None = None
         self._kept = b""  # read, but not taken yet
-        self._turn: asyncio.Handle | None = None  # until then no frame is taken
+        self._waits = False  # for its next turn; until then no frame is taken
         self._inflated = 0  # bytes in this turn, about
         # While the peer does not read: the newest ping and pong that it gets when it does.
         self._owed: dict[int, bytes] | None = None
         self._unread_pings = 0
+        self._unread_timer: asyncio.TimerHandle | None = None  # until then it asks for no turn
         self._lost = False  # the transport is, but not everything that came was taken
         self._whole = _WHOLE
         self._fragments: Fragments | None = None  # of the message that is under way
@@ -296,7 +298,7 @@ class Endpoint(asyncio.Protocol):
         """Take the frame at `position`, whatever it is; return where the next one begins."""
         if self._ended or not data:
             return len(data)
-        if self._paused or self._turn is not None:
+        if self._paused or self._waits:
             self._keep(data[position:])
             return len(data)
         masked = self._server_side
@@ -328,8 +330,8 @@ class Endpoint(asyncio.Protocol):
             answer(payload)
             if self._owed is not None:
                 self._unread_pings += 1
-                if self._unread_pings == _UNREAD_PINGS:
-                    self._end_turn(_UNREAD_DELAY)
+                if self._unread_pings == _UNREAD_PINGS and not self._ended:
+                    self._wait_for_reading()
         elif opcode == frames.PONG:
             self._events.pong_received(payload)
         elif opcode == frames.CLOSE:
@@ -400,7 +402,7 @@ class Endpoint(asyncio.Protocol):
 
     def _disconnect(self) -> None:
         """Let go of everything: the transport is gone, and what it brought is taken."""
-        for timer in (self._close_timer, self._turn):
+        for timer in (self._close_timer, self._unread_timer):
             if timer is not None:
                 timer.cancel()
         self._lost = False
@@ -422,15 +424,27 @@ class Endpoint(asyncio.Protocol):
 
     # Turns
 
-    def _end_turn(self, delay: float = 0.0) -> None:
+    def _end_turn(self) -> None:
         """Take no more frames until others have had their turn; the rest has to be kept."""
         self._stop()
-        if self._turn is None:
-            clock, go_on = self._clock, self._next_turn
-            self._turn = clock.call_later(delay, go_on) if delay else clock.call_soon(go_on)
+        if not self._waits:
+            self._waits = True
+            self._batch.call_in_turn(self._clock, self._next_turn)
+
+    def _wait_for_reading(self) -> None:
+        """Take no more frames until the peer has read what waits for it, or for a while."""
+        self._stop()
+        self._waits = True
+        self._unread_timer = self._clock.call_later(_UNREAD_DELAY, self._waited_for_reading)
+
+    def _waited_for_reading(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+            self._batch.call_in_turn(self._clock, self._next_turn)
 
     def _next_turn(self) -> None:
-        self._turn = None
+        self._waits = False
         if self._paused:
             return
         self._inflated = self._unread_pings = 0
@@ -454,7 +468,7 @@ class Endpoint(asyncio.Protocol):
         if self._lost:
             if not self._kept:
                 self._disconnect()
-        elif self._turn is None and not self._paused:
+        elif not (self._waits or self._paused):
             self._whole = self._wholes
             if not self._transport.is_closing():
                 self._transport.resume_reading()
@@ -579,7 +593,7 @@ class Endpoint(asyncio.Protocol):
     def resume_reading(self) -> None:
         """Go on reading; what is kept comes first, in a later turn of the event loop."""
         self._paused = False
-        if self._turn is not None or not self._begun:
+        if self._waits or not self._begun:
             return
         if self._kept or self._lost:
             self._end_turn()
@@ -620,9 +634,7 @@ class Endpoint(asyncio.Protocol):
             return
         for opcode, payload in owed.items():
             self._send_control(opcode, payload)
-        if self._unread_pings >= _UNREAD_PINGS and self._turn is not None:
-            self._turn.cancel()
-            self._turn = self._clock.call_soon(self._next_turn)
+        self._waited_for_reading()
         self._events.writable(True)
 
 

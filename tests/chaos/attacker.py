@@ -1,0 +1,127 @@
+"""A process that plays one side of an attack; its plain sockets are faster than its victim.
+
+usage: python -m tests.chaos.attacker client ATTACK SECONDS PORT
+       python -m tests.chaos.attacker backend ATTACK SECONDS
+
+A client connects to the gateway at PORT of this machine. A backend listens and says where. Each
+connection lasts SECONDS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import sys
+import threading
+import time
+
+from websockets.utils import accept_key
+
+from .attacks import ATTACKS, Peer
+
+PATH = "/attacked"
+_BUFFER = 1024 * 1024
+_AT_ONCE = 256 * 1024
+_EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate; "
+
+
+def play(sock: socket.socket, peer: Peer, seconds: float, *, masked: bool) -> None:
+    """Send and read until the time is over."""
+    until = time.monotonic() + seconds
+    sock.settimeout(0.1)
+    if peer.reads:
+        threading.Thread(target=_read, args=(sock, until), daemon=True).start()
+    unit = peer.unit(masked) if peer.unit is not None else b""
+    data = memoryview(unit * (_BUFFER // len(unit) if unit else 0))
+    position = 0
+    while (left := until - time.monotonic()) > 0:
+        if not data:
+            time.sleep(left)
+            continue
+        try:
+            position = (position + sock.send(data[position : position + _AT_ONCE])) % len(data)
+        except TimeoutError:
+            continue
+        except OSError:
+            return
+
+
+def _read(sock: socket.socket, until: float) -> None:
+    while time.monotonic() < until:
+        try:
+            if not sock.recv(_BUFFER):
+                return
+        except TimeoutError:
+            continue
+        except OSError:
+            return
+
+
+def _read_head(sock: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = sock.recv(1)
+        if not byte:
+            raise ConnectionError("no head")
+        head += byte
+    return head
+
+
+def attack(port: int, name: str, seconds: float) -> None:
+    """Open the clients' connections, and play them."""
+    chosen = ATTACKS[name]
+    path = PATH if chosen.backend is not None else "/"
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    ).encode()
+    if chosen.compressed:
+        request += _EXTENSION + b"client_max_window_bits\r\n"
+
+    def connect_and_play() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(request + b"\r\n")
+            if b" 101 " in _read_head(sock):
+                play(sock, chosen.client, seconds, masked=True)
+
+    threads = [threading.Thread(target=connect_and_play) for _ in range(chosen.clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def serve(name: str, seconds: float) -> None:
+    """Be the backend, until killed."""
+    chosen = ATTACKS[name]
+    peer = chosen.backend or Peer()
+
+    def answer(sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            head = _read_head(sock)
+            key = re.search(rb"(?i)\r\nSec-WebSocket-Key: *(\S+)", head)
+            accept = accept_key(key[1].decode() if key else "")
+            answer = (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {accept}\r\n"
+            ).encode()
+            if b"permessage-deflate" in head:
+                bits = b"client_max_window_bits=12; server_max_window_bits=12\r\n"
+                answer += _EXTENSION + bits
+            sock.sendall(answer + b"\r\n")
+            play(sock, peer, seconds, masked=False)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        print(f"listening on 127.0.0.1:{server.getsockname()[1]}", flush=True)  # noqa: T201 - for who started it
+        while True:
+            sock, _ = server.accept()
+            threading.Thread(target=answer, args=(sock,), daemon=True).start()
+
+
+if __name__ == "__main__":
+    role, attack_name, lasting, *rest = sys.argv[1:]
+    if role == "client":
+        attack(int(rest[0]), attack_name, float(lasting))
+    else:
+        serve(attack_name, float(lasting))

@@ -1,0 +1,118 @@
+"""What hostile clients and backends send, as fast as they can.
+
+A new attack is one more entry of ATTACKS: `python -m tests.chaos.hostile` measures it.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+TEXT, BINARY, PING, PONG = 0x81, 0x82, 0x89, 0x8A
+_UNFINISHED, _CONTINUATION, _LAST = 0x02, 0x00, 0x80
+_COMPRESSED = 0x40
+_MEBIBYTE = 1024 * 1024
+
+
+def frame(first: int, payload: bytes = b"", *, masked: bool) -> bytes:
+    """Return a frame; the mask changes nothing."""
+    bit, size = masked << 7, len(payload)
+    length = bytes([bit | size]) if size < 126 else bytes([bit | 126, *size.to_bytes(2, "big")])
+    return bytes([first]) + length + (bytes(4) if masked else b"") + payload
+
+
+def bomb(*, masked: bool) -> bytes:
+    """Return a compressed message of one mebibyte."""
+    deflate = zlib.compressobj(9, wbits=-12)
+    data = deflate.compress(bytes(_MEBIBYTE)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    return frame(BINARY | _COMPRESSED, data[:-4], masked=masked)
+
+
+def fragments(*, masked: bool) -> bytes:
+    """Return an empty message of 102 frames."""
+    between = frame(_CONTINUATION, masked=masked) * 100
+    return frame(_UNFINISHED, masked=masked) + between + frame(_LAST, masked=masked)
+
+
+Unit = Callable[[bool], bytes]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One end of a session.
+
+    Attributes:
+        unit: returns what it sends over and over, masked or not; None: nothing.
+        reads: whether it reads.
+    """
+
+    unit: Unit | None = None
+    reads: bool = True
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What both ends of some sessions do.
+
+    Attributes:
+        title: for the table.
+        client: its clients.
+        backend: their backend; None: an echo.
+        clients: how many.
+        compressed: the gateway compresses on both legs.
+    """
+
+    title: str
+    client: Peer
+    backend: Peer | None = None
+    clients: int = 1
+    compressed: bool = False
+
+
+def repeated(first: int, payload: bytes = b"") -> Unit:
+    """Return what makes one frame."""
+    return lambda masked: frame(first, payload, masked=masked)
+
+
+_UNITS: dict[str, tuple[str, Unit]] = {
+    "pings": ("empty pings", repeated(PING)),
+    "pongs": ("empty pongs", repeated(PONG)),
+    "large-pings": ("pings of 125 bytes", repeated(PING, os.urandom(125))),
+    "fragments": ("messages in 102 empty fragments", lambda masked: fragments(masked=masked)),
+    "messages": ("empty messages", repeated(BINARY)),
+}
+_PINGS = _UNITS["pings"][1]
+
+ATTACKS: dict[str, Attack] = {
+    "none": Attack("none", Peer(), clients=0),
+    **{
+        f"client-{name}": Attack(f"a client sends {title}", Peer(unit))
+        for name, (title, unit) in _UNITS.items()
+    },
+    "client-unread-pongs": Attack(
+        "a client sends pings and does not read", Peer(_PINGS, reads=False)
+    ),
+    "client-bombs": Attack(
+        "4 clients send 1 MiB in 1 kB, their backend does not read",
+        Peer(lambda masked: bomb(masked=masked)),
+        Peer(reads=False),
+        clients=4,
+        compressed=True,
+    ),
+    **{
+        f"backend-{name}": Attack(f"a backend sends {title}", Peer(), Peer(unit))
+        for name, (title, unit) in _UNITS.items()
+    },
+    "backend-unread-pongs": Attack(
+        "a backend sends pings and does not read", Peer(), Peer(_PINGS, reads=False)
+    ),
+    "backend-bombs": Attack(
+        "a backend sends 1 MiB in 1 kB, its 4 clients do not read",
+        Peer(reads=False),
+        Peer(lambda masked: bomb(masked=masked)),
+        clients=4,
+        compressed=True,
+    ),
+}

@@ -1,0 +1,224 @@
+"""What others notice of hostile peers: a gateway of stock settings is attacked in many ways.
+
+usage: python -m tests.chaos.hostile [--seconds SECONDS] [ATTACK ...]
+
+While each attack lasts, 20 sessions go on echoing, a newcomer connects and echoes again and again,
+and `/healthz` is called. Prints a Markdown table; for Linux. Gateway, attackers, backends and the
+measuring process share the machine's processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import yaml
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from wsgw_core.drill.gateway_process import DrilledGateway
+from wsgw_core.processes.server_process import Processes
+
+from ..journeys.free_ports import free_ports
+from .attacker import PATH
+from .attacks import ATTACKS, Attack
+
+ESTABLISHED = 20
+PATIENCE = 30.0  # what takes longer counts as this
+_PAUSE = 0.05
+_BEGINS = 0.5  # seconds until the attack has begun
+_FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
+_OPTIONS: dict[str, Any] = {
+    "compression": None,
+    "ping_interval": None,
+    "close_timeout": 1,
+    "open_timeout": PATIENCE,
+}
+
+
+@dataclass
+class Measured:
+    """What was seen during one attack.
+
+    Attributes:
+        newcomer, healthz, established: seconds that each round took.
+        resident: bytes of the gateway before.
+        peak: bytes at most.
+    """
+
+    attack: Attack
+    newcomer: list[float] = field(default_factory=list)
+    healthz: list[float] = field(default_factory=list)
+    established: list[float] = field(default_factory=list)
+    resident: int = 0
+    peak: int = 0
+
+    def row(self) -> str:
+        """Return a row of the table."""
+        megabytes = [f"{size / 2**20:.0f}" for size in (self.resident, self.peak)]
+        cells = [
+            self.attack.title,
+            *(
+                f"{milliseconds(statistics.median(times))} / {milliseconds(max(times))}"
+                for times in (self.newcomer, self.healthz)
+            ),
+            f"{milliseconds(p99(self.established))} / {milliseconds(max(self.established))}",
+            " → ".join(megabytes),
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+HEAD = (
+    "| attack | connect and echo, ms: median / worst | `/healthz`, ms: median / worst "
+    "| 20 sessions, ms: p99 / worst | memory, MiB: before → most |\n|---|---|---|---|---|"
+)
+
+
+def milliseconds(seconds: float) -> str:
+    """Return it as text."""
+    return f"{seconds * 1000:.0f}"
+
+
+def p99(times: list[float]) -> float:
+    """Return the time that one of a hundred exceeds."""
+    return sorted(times)[len(times) * 99 // 100]
+
+
+async def repeat(once: Callable[[], Awaitable[object]], times: list[float], until: float) -> None:
+    """Do it again and again, and note how long each time took."""
+    while (began := time.monotonic()) < until:
+        with contextlib.suppress(OSError, TimeoutError, ClientError, WebSocketException):
+            await asyncio.wait_for(once(), PATIENCE)
+            times.append(time.monotonic() - began)
+            await asyncio.sleep(_PAUSE)
+            continue
+        times.append(PATIENCE)
+
+
+async def echo(connection: ClientConnection) -> None:
+    """Send a message and wait for its echo."""
+    await connection.send("x" * 100)
+    await connection.recv()
+
+
+@contextlib.asynccontextmanager
+async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[DrilledGateway, str]]:
+    """Run a gateway between an echo, a hostile backend and whoever comes; and its health's URL."""
+    environment = {
+        key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)
+    }
+    compressed = ATTACKS[name].compressed
+    async with Processes(environment) as processes:
+        good = await processes.start("the echo", "wsgw_core.demo.echo_backend", "0")
+        hostile = await processes.start(
+            "the hostile backend", "tests.chaos.attacker", "backend", name, str(seconds)
+        )
+        admin = f"127.0.0.1:{free_ports(1)[0]}"
+        hostile_url = f"ws://127.0.0.1:{hostile.port}"
+        config = {
+            "server": {
+                "frontend": {"address": "127.0.0.1:0", "compression": compressed},
+                "admin": {"address": admin},
+                "logging-level": "ERROR",
+            },
+            "upstream": {"backends": [{"url": f"ws://127.0.0.1:{good.port}"}]},
+            "routes": [
+                {
+                    "id": "attacked",
+                    "paths": [PATH],
+                    "backends": [{"url": hostile_url, "compression": compressed}],
+                },
+                {"id": "others"},
+            ],
+        }
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(config, file)
+            file.flush()
+            process = await processes.start(
+                "the gateway", "wsgw_core.cli.main", "run", "-c", file.name
+            )
+            url = f"ws://127.0.0.1:{process.port}/"
+            yield DrilledGateway(url, process.pid, process), f"http://{admin}/healthz"
+
+
+async def measure(name: str, seconds: float) -> Measured:
+    """Attack a fresh gateway."""
+    measured = Measured(ATTACKS[name])
+    async with (
+        attacked_gateway(name, seconds) as (gateway, health),
+        ClientSession(timeout=ClientTimeout(total=PATIENCE)) as http,
+        contextlib.AsyncExitStack() as sessions,
+    ):
+        assert gateway.process is not None
+
+        async def connect_and_echo() -> None:
+            async with connect(gateway.url, **_OPTIONS) as connection:
+                await echo(connection)
+
+        async def call_health() -> None:
+            async with http.get(health) as answer:
+                answer.raise_for_status()
+                await answer.read()
+
+        established = [
+            partial(echo, await sessions.enter_async_context(connect(gateway.url, **_OPTIONS)))
+            for _ in range(ESTABLISHED)
+        ]
+        await asyncio.gather(connect_and_echo(), call_health(), *(one() for one in established))
+        gateway.forget_peak()
+        before = gateway.footprint()
+        attacker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.chaos.attacker", "client", name, str(seconds)),
+            str(gateway.process.port),
+        )
+        try:
+            await asyncio.sleep(_BEGINS)
+            until = time.monotonic() + seconds - 2 * _BEGINS
+            await asyncio.gather(
+                repeat(connect_and_echo, measured.newcomer, until),
+                repeat(call_health, measured.healthz, until),
+                *(repeat(one, measured.established, until) for one in established),
+            )
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                attacker.kill()
+            await attacker.wait()
+        after = gateway.footprint()
+        assert before is not None
+        assert after is not None
+        measured.resident, measured.peak = before.resident, after.peak
+    return measured
+
+
+async def run(names: list[str], seconds: float) -> None:
+    """Measure and print."""
+    print(HEAD, flush=True)  # noqa: T201 - what the program is for
+    for name in names:
+        print((await measure(name, seconds)).row(), flush=True)  # noqa: T201 - as above
+
+
+def main() -> None:
+    """Run with the process's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="that each attack lasts (8)")
+    parser.add_argument("attack", nargs="*", metavar="ATTACK", help=f"all; or {', '.join(ATTACKS)}")
+    arguments = parser.parse_args()
+    unknown = set(arguments.attack) - set(ATTACKS)
+    if unknown:
+        parser.error(f"unknown attack {unknown.pop()}; there are {', '.join(ATTACKS)}")
+    asyncio.run(run(arguments.attack or list(ATTACKS), arguments.seconds))
+
+
+if __name__ == "__main__":
+    main()
