@@ -71,9 +71,8 @@ def _read_head(sock: socket.socket) -> bytes:
 def attack(port: int, name: str, seconds: float) -> None:
     """Open the clients' connections, and play them."""
     chosen = ATTACKS[name]
-    path = PATH if chosen.backend is not None else "/"
     request = (
-        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     ).encode()
     if chosen.compressed:

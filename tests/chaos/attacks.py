@@ -59,7 +59,7 @@ class Attack:
     Attributes:
         title: for the table.
         client: its clients.
-        backend: their backend; None: an echo.
+        backend: their backend; None: an echo of their own.
         clients: how many.
         compressed: the gateway compresses on both legs.
     """

@@ -3,7 +3,7 @@
 usage: python -m tests.chaos.hostile [--seconds SECONDS] [ATTACK ...]
 
 While each attack lasts, 20 sessions go on echoing, a newcomer connects and echoes again and again,
-and `/healthz` is called. Prints a Markdown table; for Linux. Gateway, attackers, backends and the
+and `/healthz` is called. The attackers have a backend of their own. Prints a Markdown table; for Linux. Gateway, attackers, backends and the
 measuring process share the machine's processors.
 """
 
@@ -114,18 +114,20 @@ async def echo(connection: ClientConnection) -> None:
 
 @contextlib.asynccontextmanager
 async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[DrilledGateway, str]]:
-    """Run a gateway between an echo, a hostile backend and whoever comes; and its health's URL."""
+    """Run a gateway; return it with the URL of its health. Attackers have a backend of their own."""
     environment = {
         key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)
     }
     compressed = ATTACKS[name].compressed
     async with Processes(environment) as processes:
         good = await processes.start("the echo", "wsgw_core.demo.echo_backend", "0")
-        hostile = await processes.start(
-            "the hostile backend", "tests.chaos.attacker", "backend", name, str(seconds)
-        )
+        if ATTACKS[name].backend is None:
+            command = ["wsgw_core.demo.echo_backend", "0"]
+        else:
+            command = ["tests.chaos.attacker", "backend", name, str(seconds)]
+        attacked = await processes.start("the attackers' backend", *command)
         admin = f"127.0.0.1:{free_ports(1)[0]}"
-        hostile_url = f"ws://127.0.0.1:{hostile.port}"
+        attacked_url = f"ws://127.0.0.1:{attacked.port}"
         config = {
             "server": {
                 "frontend": {"address": "127.0.0.1:0", "compression": compressed},
@@ -137,7 +139,7 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
                 {
                     "id": "attacked",
                     "paths": [PATH],
-                    "backends": [{"url": hostile_url, "compression": compressed}],
+                    "backends": [{"url": attacked_url, "compression": compressed}],
                 },
                 {"id": "others"},
             ],

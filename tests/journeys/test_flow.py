@@ -8,6 +8,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 
 from .conftest import StartGateway
+from .eventually import until
+from .raw_client import raw_websocket
 from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
@@ -122,6 +124,64 @@ async def test_the_ledger_of_a_held_session_is_bounded_and_the_client_waits(
         await backend.up()
         assert await receive_all(await backend.connection()) == list(range(MUCH))
         await sending
+    assert gateway.count("undelivered_messages") == 0
+
+
+async def test_the_ledger_has_no_message_beyond_its_bound_however_many_come_in_one_read(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    count, bound = 21_162, 4096
+    gateway = await start_gateway(backend, limits={"ledger-messages": bound})
+    async with raw_websocket(gateway.url) as client:
+        await backend.connection()
+        await backend.down()
+        client.client.write(bytes.fromhex("8180 00000000") * count)
+        [session] = gateway.gateway.sessions
+        await until(lambda: session.unacknowledged >= bound, "a full ledger")
+        await asyncio.sleep(0.3)  # room for what must not happen
+        assert session.unacknowledged == bound
+
+        await backend.up()
+        served = await backend.connection()
+        for _ in range(count):
+            assert await served.recv() == ""
+    assert gateway.count("undelivered_messages") == 0
+
+
+async def test_compressed_messages_are_not_inflated_for_a_full_ledger(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    count, mebibyte = 250, 1024 * 1024
+    frontend = {"address": "127.0.0.1:0", "compression": True}
+    gateway = await start_gateway(backend, server={"frontend": frontend})
+    async with connect(gateway.url, compression="deflate", ping_interval=None) as client:
+        await backend.connection()
+        await backend.down()
+        [session] = gateway.gateway.sessions
+        for _ in range(count):
+            await client.send(bytes(mebibyte))
+        await until(lambda: session.unacknowledged_bytes >= 2 * mebibyte, "a full ledger")
+        await asyncio.sleep(0.3)  # room for what must not happen
+        assert session.unacknowledged_bytes <= 3 * mebibyte
+
+        await backend.up()
+        served = await backend.connection()
+        for _ in range(count):
+            assert len(await served.recv()) == mebibyte
+    assert gateway.count("undelivered_messages") == 0
+
+
+async def test_a_client_that_sends_much_and_leaves_at_once_loses_nothing(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    gateway = await start_gateway(backend)
+    count = 10_000
+    async with raw_websocket(gateway.url) as client:
+        served = await backend.connection()
+        client.client.write(bytes.fromhex("8180 00000000") * count)
+        client.client.writer.write_eof()
+        for _ in range(count):
+            assert await served.recv() == ""
     assert gateway.count("undelivered_messages") == 0
 
 

@@ -460,8 +460,7 @@ class Endpoint(asyncio.Protocol):
 
     def _stop(self) -> None:
         self._whole = _NOTHING
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._transport.pause_reading()
 
     def _go_on(self) -> None:
         """Read on if everything that was read is taken; or end, if there is nothing to read."""
@@ -470,8 +469,7 @@ class Endpoint(asyncio.Protocol):
                 self._disconnect()
         elif not (self._waits or self._paused):
             self._whole = self._wholes
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._transport.resume_reading()
 
     @property
     def _wholes(self) -> tuple[MessageKind | None, ...]:
@@ -610,7 +608,7 @@ class Endpoint(asyncio.Protocol):
     @property
     def is_drained(self) -> bool:
         """Whether the system has taken all that was sent."""
-        return not (self._lost or self._transport.get_write_buffer_size())
+        return not (self._transport.is_closing() or self._transport.get_write_buffer_size())
 
     def taken(self) -> int:
         """Return a number that grows by each byte that the peer takes; see `taken_from`."""

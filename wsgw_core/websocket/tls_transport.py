@@ -18,6 +18,7 @@ from typing import Any, cast
 _READ_SIZE = 64 * 1024  # of ciphertext; no connection keeps more than this unread
 _WRITE_SIZE = 64 * 1024  # of plain text, before its ciphertext is handed on
 _RECORD = 16 * 1024  # what one record can hold (RFC 8446 section 5.1)
+_TURN = range(32)  # records delivered in one turn of the event loop: 2,000 fit into one read
 _LINGER = 1.0  # seconds in which a client whose TLS handshake failed can read the alert
 
 
@@ -56,11 +57,13 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         "_closing",
         "_context",
         "_deaf",
+        "_deferred",
         "_error",
         "_established",
         "_incoming",
         "_linger_timer",
         "_loop",
+        "_lost",
         "_on_failure",
         "_outgoing",
         "_paused",
@@ -101,6 +104,8 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._write_ended = False
         self._closing = False
         self._deaf = False  # what still comes is dropped
+        self._deferred = False  # more records are there, and delivered in the next turn
+        self._lost = False  # the socket is; the protocol is told when it has what came before
 
     # Called by the TCP transport
 
@@ -128,7 +133,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._incoming.write(self._scratch[:nbytes])
         if not self._established:
             self._shake_hands()
-        if self._established:
+        if self._established and not self._deferred:
             self._deliver()
 
     def eof_received(self) -> None:
@@ -142,11 +147,19 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._linger_timer.cancel()
         if exc is not None and not self._established and self._error is None:
             self._on_failure(exc)
-        self._deaf = self._closing = True
+        self._error = self._error or exc
+        self._closing = self._lost = True
+        undelivered = self._established and (self._incoming.pending or self._tls.pending())
+        if self._deaf or not undelivered or not (self._paused or self._deferred):
+            self._lose()
+
+    def _lose(self) -> None:
+        self._deaf = True
+        self._lost = False
         self._backlog.clear()
         protocol, self._protocol = self._protocol, _NOBODY
         self._on_failure = _ignore
-        protocol.connection_lost(self._error or exc)
+        protocol.connection_lost(self._error)
 
     def pause_writing(self) -> None:
         """Pass it on."""
@@ -197,11 +210,15 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         """Deliver what has come, until the protocol pauses."""
         incoming, tls = self._incoming, self._tls
         try:
-            while (incoming.pending or tls.pending()) and not (self._paused or self._deaf):
+            for _ in _TURN:
+                if self._paused or self._deaf or not (incoming.pending or tls.pending()):
+                    break
                 if data := tls.read(_RECORD):
                     self._protocol.data_received(data)
                 else:
                     self._end_received()
+            else:
+                self._defer()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
@@ -217,11 +234,22 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._protocol.eof_received()
         self.close()
 
+    def _defer(self) -> None:
+        self._tcp.pause_reading()
+        if not self._deferred:
+            self._deferred = True
+            self._loop.call_soon(self._resume)
+
     def _resume(self) -> None:
+        self._deferred = False
         if self._established:
             self._deliver()
         # Only now: the end of the stream must not overtake what has come before it.
-        if not (self._paused or self.is_closing()):
+        if self._paused or self._deferred:
+            return
+        if self._lost:
+            self._lose()
+        elif not self.is_closing():
             self._tcp.resume_reading()
 
     # The transport of the protocol above: flow
@@ -324,11 +352,19 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._close_notify()
         self._deaf = self._closing = True
         self._tcp.close()
+        self._end_if_lost()
 
     def abort(self) -> None:
         """See asyncio.WriteTransport."""
         self._deaf = self._closing = True
         self._tcp.abort()
+        self._end_if_lost()
+
+    def _end_if_lost(self) -> None:
+        """Have the protocol told soon: it does not want what has come any more."""
+        if self._lost:
+            self._paused = False
+            self._defer()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """See asyncio.BaseTransport; not for a buffered one."""

@@ -1,81 +1,87 @@
+"""Connections that have read much take turns."""
+
 from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
 
 from wsgw_core.api import ReadBatch
 
 
-class Writer:
-    """Gathers while the batch is open, as a connection does."""
+class Queue:
+    """Turns that note their number."""
 
-    def __init__(self, batch: ReadBatch) -> None:
-        self.batch = batch
-        self.gathered: list[bytes] = []
-        self.written: list[bytes] = []
+    def __init__(self) -> None:
+        self.batch = ReadBatch()
+        self.taken: list[int] = []
 
-    def send(self, data: bytes) -> None:
-        if not self.batch.is_open:
-            self.written.append(data)
-            return
-        if not self.gathered:
-            self.batch.add(self)
-        self.gathered.append(data)
+    def add(self, number: int, seconds: float = 0.0, again: int = 0) -> None:
+        """Queue a turn.
 
-    def flush(self) -> None:
-        gathered, self.gathered = self.gathered, []
-        self.written.append(b"".join(gathered))
+        Args:
+            number: its own.
+            seconds: that it takes.
+            again: how often it asks for another one.
+        """
 
+        def turn() -> None:
+            self.taken.append(number)
+            if seconds:
+                time.sleep(seconds)
+            if again:
+                self.add(number, seconds, again - 1)
 
-def test_what_is_gathered_leaves_in_one_write_for_each_connection() -> None:
-    batch = ReadBatch()
-    one, other = Writer(batch), Writer(batch)
-    batch.is_open = True
-    one.send(b"a")
-    other.send(b"x")
-    one.send(b"b")
-    assert one.written == other.written == []
-    batch.close()
-    assert one.written == [b"ab"]
-    assert other.written == [b"x"]
-    assert not batch.is_open
+        self.batch.call_in_turn(asyncio.get_running_loop(), turn)
+
+    async def is_empty(self) -> None:
+        """Wait until all turns were taken, and those that they ask for."""
+        for _ in range(2):
+            done = asyncio.Event()
+            self.batch.call_in_turn(asyncio.get_running_loop(), done.set)
+            await asyncio.wait_for(done.wait(), 30)
 
 
-def test_connections_are_flushed_in_the_order_in_which_they_were_added() -> None:
-    batch, order = ReadBatch(), list[str]()
-
-    class Named:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def flush(self) -> None:
-            order.append(self.name)
-
-    batch.is_open = True
-    for name in "cab":
-        batch.add(Named(name))
-    batch.close()
-    assert order == ["c", "a", "b"]
+async def test_those_who_ask_again_wait_behind_all_others() -> None:
+    queue = Queue()
+    for number in range(3):
+        queue.add(number, again=1)
+    assert queue.taken == []
+    await queue.is_empty()
+    assert queue.taken == [0, 1, 2, 0, 1, 2]
 
 
-def test_it_can_be_used_again_and_flushes_nobody_twice() -> None:
-    batch = ReadBatch()
-    writer = Writer(batch)
-    for data in (b"1", b"2"):
-        batch.is_open = True
-        writer.send(data)
-        batch.close()
-    batch.is_open = True
-    batch.close()
-    assert writer.written == [b"1", b"2"]
+async def test_long_turns_let_others_be_read_in_between() -> None:
+    queue = Queue()
+    for number in range(3):
+        queue.add(number, seconds=0.002, again=1)
+    for count in range(1, 7):
+        await asyncio.sleep(0)
+        assert queue.taken == [0, 1, 2, 0, 1, 2][:count]
 
 
-def test_a_connection_that_sends_while_another_is_flushed_writes_at_once() -> None:
-    batch = ReadBatch()
-    late = Writer(batch)
+async def test_one_that_fails_keeps_nobody_from_theirs() -> None:
+    queue, loop = Queue(), asyncio.get_running_loop()
+    faults: list[object] = []
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
 
-    class Passing:
-        def flush(self) -> None:
-            late.send(b"passed on")
+    def fail() -> None:
+        raise ValueError
 
-    batch.is_open = True
-    batch.add(Passing())
-    batch.close()
-    assert late.written == [b"passed on"]
+    queue.batch.call_in_turn(loop, fail)
+    queue.add(1)
+    await queue.is_empty()
+    queue.add(2)
+    await queue.is_empty()
+    assert queue.taken == [1, 2]
+    assert [type(fault) for fault in faults] == [ValueError]
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+async def test_all_have_their_turn(count: int) -> None:
+    queue = Queue()
+    for number in range(count):
+        queue.add(number)
+    await queue.is_empty()
+    assert queue.taken == list(range(count))

@@ -73,6 +73,74 @@ async def test_what_waits_comes_with_resuming_and_before_the_socket_is_read_on()
     assert not pair.server.tcp.paused
 
 
+async def test_many_small_records_are_delivered_in_turns() -> None:
+    pair = Pair().connect()
+    for _ in range(1000):
+        pair.client.tls.write(b"x")
+    pair.server.receive(b"".join(pair.client.tcp.written))
+    before = 0
+    while before < 1000:
+        received = len(pair.server.protocol.received)
+        assert 0 < received - before < 100
+        before = received
+        assert pair.server.tcp.paused == (received < 1000)
+        await turn()
+    assert not pair.server.tcp.paused
+
+
+@pytest.mark.parametrize("pause", [False, True])
+async def test_what_had_come_when_the_socket_was_lost_is_delivered_before_the_end(
+    *, pause: bool
+) -> None:
+    pair = Pair().connect()
+    if pause:
+        pair.server.protocol.pause_after = 10
+    for _ in range(100):
+        pair.client.tls.write(b"x")
+    pair.server.receive(b"".join(pair.client.tcp.written))
+    pair.server.lose(ConnectionResetError())
+    assert pair.server.protocol.events == ["made"]
+    assert pair.server.tls.is_closing()
+    pair.server.tls.write(b"to nobody")
+    if pause:
+        await turn()
+        assert len(pair.server.protocol.received) == 10
+        pair.server.tls.resume_reading()
+    for _ in range(5):
+        await turn()
+    assert len(pair.server.protocol.received) == 100
+    assert pair.server.protocol.events == ["made", "lost"]
+    assert isinstance(pair.server.protocol.error, ConnectionResetError)
+
+
+async def test_a_socket_lost_with_nothing_undelivered_is_told_at_once_even_while_paused() -> None:
+    pair = Pair().connect()
+    pair.server.tls.pause_reading()
+    pair.server.lose()
+    assert pair.server.protocol.events == ["made", "lost"]
+
+
+@pytest.mark.parametrize("how", ["abort", "close"])
+@pytest.mark.parametrize("pause", [False, True])
+async def test_whoever_wants_nothing_more_of_a_lost_socket_is_told_its_end(
+    how: str, *, pause: bool
+) -> None:
+    pair = Pair().connect()
+    if pause:
+        pair.server.protocol.pause_after = 10
+    for _ in range(100):
+        pair.client.tls.write(b"x")
+    pair.server.receive(b"".join(pair.client.tcp.written))
+    pair.server.lose()
+    received = len(pair.server.protocol.received)
+    for _ in range(2):
+        getattr(pair.server.tls, how)()
+    for _ in range(5):
+        await turn()
+    assert len(pair.server.protocol.received) == received < 100
+    assert pair.server.protocol.events == ["made", "lost"]
+
+
 async def test_pausing_undoes_a_resuming_that_has_not_happened() -> None:
     pair = Pair().connect()
     pair.server.tls.pause_reading()

@@ -249,11 +249,14 @@ class TestPings:
             got = [(await bench.read_frame()).payload for _ in range(6)]
             assert got == [b"A", b"B"] * 3
 
+    @pytest.mark.parametrize("passed_on", [False, True])
     @pytest.mark.parametrize("client_side", [False, True])
     async def test_a_peer_that_does_not_read_is_owed_the_newest_answer(
-        self, *, client_side: bool
+        self, *, client_side: bool, passed_on: bool
     ) -> None:
         async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
+            if passed_on:  # and answered at once
+                bench.endpoint.on_ping = bench.endpoint.pong
             bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
             masked = not client_side
             bench.write(frame(raw.PING, b"x" * 100, masked=masked) * (PINGS))
