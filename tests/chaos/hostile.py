@@ -3,8 +3,8 @@
 usage: python -m tests.chaos.hostile [--seconds SECONDS] [ATTACK ...]
 
 While each attack lasts, 20 sessions go on echoing, a newcomer connects and echoes again and again,
-and `/healthz` is called. The attackers have a backend of their own. Prints a Markdown table; for Linux. Gateway, attackers, backends and the
-measuring process share the machine's processors.
+and `/healthz` is called. The attackers have a backend of their own. Prints a Markdown table; for
+Linux. Gateway, attackers, backends and the measuring process share the machine's processors.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ async def echo(connection: ClientConnection) -> None:
 
 @contextlib.asynccontextmanager
 async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[DrilledGateway, str]]:
-    """Run a gateway; return it with the URL of its health. Attackers have a backend of their own."""
+    """Run a gateway and backends; return it with the URL of its health."""
     environment = {
         key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)
     }

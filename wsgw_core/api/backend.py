@@ -127,7 +127,7 @@ class BackendConnection(Protocol):
         ...
 
     def pause(self) -> None:
-        """Stop calling `Sink.message` soon (what was read already may still come).
+        """Stop calling `Sink.message` soon; better at once, and keep what was read already.
 
         After `close`, which has a bound, the backend may be read to its end all the same.
         """
