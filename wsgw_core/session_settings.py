@@ -75,11 +75,13 @@ class SessionSettings:
 
     def backend_context(self, component: BackendComponent, config: GatewayConfig) -> BackendContext:
         """Return what the plugin of a backend is given."""
+        failover = config.groups[component.group]
         return BackendContext(
             backend_id=component.id,
             clock=asyncio.get_running_loop(),
             limits=config.limits.for_plugins(),
-            ping_timeout=config.groups[component.group].ping_timeout,
+            ping_timeout=failover.ping_timeout,
+            busy_timeout=failover.busy_bound,
             logger=self._logger.getChild(component.id),
             metrics=self._metrics.of(component.registration.kind, backend=component.id),
             read_batch=self._read_batch,

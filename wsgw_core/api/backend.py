@@ -262,6 +262,8 @@ class BackendContext:
         clock: time and timers.
         limits: bounds that hold for every kind.
         ping_timeout: seconds after which an unanswered liveness check means death.
+        busy_timeout: the same for one connection while the backend answers elsewhere: its
+            application may be at work. Not below `ping_timeout`.
         logger: for events, never for messages.
         metrics: plain counters that are shown beside the gateway's own.
         read_batch: for connections that write to a stream of their own; see ReadBatch.
@@ -272,6 +274,7 @@ class BackendContext:
     clock: Clock
     limits: Limits
     ping_timeout: float
+    busy_timeout: float
     logger: logging.Logger
     metrics: Metrics
     read_batch: ReadBatch

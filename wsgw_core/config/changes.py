@@ -49,8 +49,9 @@ def backend_changes(
     return list(_not_in(new, old)), list(_not_in(old, new))
 
 
-def _told(config: GatewayConfig, group: str) -> tuple[Limits, float]:
-    return config.limits.for_plugins(), config.groups[group].ping_timeout
+def _told(config: GatewayConfig, group: str) -> tuple[Limits, float, float]:
+    failover = config.groups[group]
+    return config.limits.for_plugins(), failover.ping_timeout, failover.busy_bound
 
 
 def _not_in(

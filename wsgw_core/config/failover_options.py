@@ -47,6 +47,13 @@ class FailoverOptions(Options):
     ping_timeout: Duration = Field(
         default=5.0, gt=0, description="how long a liveness check may stay unanswered"
     )
+    busy_timeout: Duration = Field(
+        default=60.0,
+        ge=0,
+        description="how long a connection may leave it unanswered while its backend answers"
+        " others, as when the application works on a message and reads no further; 0: no longer"
+        " than `ping-timeout`",
+    )
     retry_statuses: tuple[int, ...] = Field(
         default=(408, 421, 425, 429),
         description="answers during a failover that make another backend be tried",
@@ -62,3 +69,8 @@ class FailoverOptions(Options):
         description="a session ends with 1011 when so many backends were lost while the same"
         " message was alone under way, after it had been among others at three losses",
     )
+
+    @property
+    def busy_bound(self) -> float:
+        """How long a connection may be silent whose backend lives; not less than the others."""
+        return max(self.busy_timeout, self.ping_timeout)

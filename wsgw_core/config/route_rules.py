@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from .problems import KeyPath, key_path_text
 
 if TYPE_CHECKING:
+    from .failover_options import FailoverOptions
     from .gateway_config import GatewayConfig
 
 # The keys of `failover` by which backends are watched and dialled, whichever session it is for.
-OF_A_GROUP = ("ping-timeout", "max-concurrent-dials", "dial-spacing")
+OF_A_GROUP = ("ping-timeout", "busy-timeout", "max-concurrent-dials", "dial-spacing")
 _TOP: KeyPath = ("upstream", "backends")
 
 
@@ -20,6 +21,7 @@ def broken_rules(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
     yield from _equal_ids(config)
     yield from _unreachable(config)
     yield from _without_effect(config)
+    yield from _impatient(config)
     yield from _without_backends(config)
 
 
@@ -67,6 +69,28 @@ def _without_effect(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         for path in given:
             text = "belongs to a group of backends, and this route has no 'backends' of its own"
             yield ("routes", number, *path), text
+
+
+def _impatient(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+    for path, own, failover in _failovers(config):
+        if "busy_timeout" not in failover.model_fields_set:
+            continue
+        if 0 < failover.busy_timeout < failover.ping_timeout:
+            key = "busy-timeout" if "busy_timeout" in own else "ping-timeout"
+            text = (
+                f"busy-timeout ({failover.busy_timeout:g} s) is shorter than ping-timeout"
+                f" ({failover.ping_timeout:g} s); 0 makes it as long"
+            )
+            yield (*path, "failover", key), text
+
+
+def _failovers(config: GatewayConfig) -> Iterator[tuple[KeyPath, set[str], FailoverOptions]]:
+    """Yield what is in effect for the gateway and for routes, each with the keys given there."""
+    yield (), config.failover.model_fields_set, config.failover
+    for number, route in enumerate(config.routes):
+        own = route.failover.model_fields_set if route.failover is not None else set()
+        if route.group and own & {"ping_timeout", "busy_timeout"}:
+            yield ("routes", number), own, route.failover_over(config.failover)
 
 
 def _without_backends(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:

@@ -59,6 +59,7 @@ async def _probe(
         clock=asyncio.get_running_loop(),
         limits=config.limits.for_plugins(),
         ping_timeout=failover.ping_timeout,
+        busy_timeout=failover.busy_bound,
         logger=_log.getChild(component.id),
         metrics=Metrics(),
         read_batch=ReadBatch(),

@@ -16,6 +16,7 @@ def make_context(
     clock: Clock | None = None,
     limits: Limits | None = None,
     ping_timeout: float = 60.0,
+    busy_timeout: float = 600.0,
 ) -> BackendContext:
     """Return a context for a backend's factory.
 
@@ -24,6 +25,7 @@ def make_context(
         clock: time and timers; the running event loop by default.
         limits: the gateway's defaults unless given.
         ping_timeout: so long by default that a busy machine does not end a test.
+        busy_timeout: see BackendContext.
     """
     logger = logging.getLogger(f"wsgw.test.{backend_id}")
     counters = GatewayCounters(Metrics())
@@ -32,6 +34,7 @@ def make_context(
         clock=clock or asyncio.get_running_loop(),
         limits=limits or Limits(),
         ping_timeout=ping_timeout,
+        busy_timeout=busy_timeout,
         logger=logger,
         metrics=Metrics(),
         read_batch=ReadBatch(),

@@ -24,7 +24,7 @@ from .compression import Deflate
 from .fragments import Fragments
 from .framed_message import FramedMessage
 from .frames import FrameError, UnfinishedFrame, is_utf8, read_payload
-from .silence import Backlog, silence_of, taken_from
+from .silence import Backlog, silence_of, taken_from, unacknowledged_for
 
 # by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
 # may be compressed, while no frame is to be taken, and after the end.
@@ -604,6 +604,10 @@ class Endpoint(asyncio.Protocol):
         0 while some of what came is not taken yet. None: the system cannot tell.
         """
         return 0.0 if self._kept else silence_of(self._transport)
+
+    def unacknowledged_for(self) -> float:
+        """Return for how many seconds the peer's system has acknowledged nothing; see `silence`."""
+        return unacknowledged_for(self._transport)
 
     @property
     def is_drained(self) -> bool:

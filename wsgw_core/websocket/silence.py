@@ -7,7 +7,9 @@ import socket
 import sys
 
 # struct tcp_info of linux/tcp.h
+_UNACKNOWLEDGED = slice(24, 28)  # tcpi_unacked, in segments
 _LAST_DATA_RECEIVED = slice(52, 56)  # tcpi_last_data_recv, in milliseconds
+_LAST_ACK_RECEIVED = slice(56, 60)  # tcpi_last_ack_recv, in milliseconds
 _BYTES_ACKED = slice(120, 128)  # tcpi_bytes_acked
 _NOT_SENT = slice(144, 148)  # tcpi_notsent_bytes
 
@@ -33,6 +35,18 @@ def taken_from(transport: asyncio.Transport) -> int:
     if info is None or len(info) < _BYTES_ACKED.stop:
         return -transport.get_write_buffer_size()
     return int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
+
+
+def unacknowledged_for(transport: asyncio.BaseTransport) -> float:
+    """Return for how many seconds the peer's system has acknowledged nothing of what it was sent.
+
+    0: nothing is under way, or the system cannot tell. A system acknowledges at once, whatever its
+    processes do; one that does not is gone, or the network loses what is sent to it.
+    """
+    info = _tcp_info(transport, _LAST_ACK_RECEIVED.stop)
+    if info is None or not any(info[_UNACKNOWLEDGED]):
+        return 0.0
+    return int.from_bytes(info[_LAST_ACK_RECEIVED], sys.byteorder) / 1000
 
 
 class Backlog:

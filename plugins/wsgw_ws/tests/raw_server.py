@@ -48,6 +48,11 @@ class RawPeer:
         return ", ".join(value for other, value in self.headers if other == name)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the request asks for no upgrade, as a liveness check does."""
+        return not self.header("upgrade")
+
+    @property
     def accept(self) -> str:
         """The only right answer to the request's key."""
         key = self.header("sec-websocket-key").encode()
@@ -98,10 +103,12 @@ Act = Callable[[RawPeer], Awaitable[None]]
 
 
 class RawServer:
-    """Runs `act` for each connection.
+    """Runs `act` for each connection that asks for an upgrade.
 
     Attributes:
-        peers: the connections whose request was read.
+        peers: the connections whose request was read, and asked for an upgrade.
+        plain: what each of the others is answered; None: nothing, as if the process were frozen.
+        plain_requests: how many there were.
         port: where it listens.
     """
 
@@ -109,6 +116,8 @@ class RawServer:
 
     def __init__(self, act: Act) -> None:
         self.peers: list[RawPeer] = []
+        self.plain: str | bytes | None = "HTTP/1.1 426 Upgrade Required\r\n\r\n"
+        self.plain_requests = 0
         self._act = act
         self._metrics = Metrics()
 
@@ -117,12 +126,21 @@ class RawServer:
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 await peer.read_request()
-                self.peers.append(peer)
-                await self._act(peer)
+                if peer.is_plain:
+                    self.plain_requests += 1
+                    await self._answer_plain(peer)
+                else:
+                    self.peers.append(peer)
+                    await self._act(peer)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def _answer_plain(self, peer: RawPeer) -> None:
+        if self.plain is not None:
+            peer.write(self.plain)
+        await peer.reader.read()
 
     def backend(
         self,
@@ -130,13 +148,14 @@ class RawServer:
         *,
         limits: Limits | None = None,
         ping_timeout: float = 60.0,
+        busy_timeout: float = 600.0,
     ) -> WebSocketBackend:
         """Make a backend that dials this server."""
         settings = WebSocketSettings.model_validate(
             {"url": f"ws://127.0.0.1:{self.port}", **(options or {})}
         )
         limits = limits or Limits(close_timeout=0.02)  # most of the peers answer no close
-        context = make_context(limits=limits, ping_timeout=ping_timeout)
+        context = make_context(limits=limits, ping_timeout=ping_timeout, busy_timeout=busy_timeout)
         return WebSocketBackend(settings, dataclasses.replace(context, metrics=self._metrics))
 
     def counted(self, name: str) -> int:

@@ -1,19 +1,24 @@
-"""When a backend whose pong is late is given up, on a clock of its own."""
+"""When a connection whose pong is late is given up, on a clock of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any, cast
 
 import pytest
 from wsgw_ws.acknowledgement import Acknowledgement
-from wsgw_ws.late_pong import LatePong
+from wsgw_ws.connection import WebSocketConnection
+from wsgw_ws.late_pong import LatePong, Verdict
+from wsgw_ws.liveness import Liveness
 
-from wsgw_core.api import Counter
+from wsgw_core.api import BackendUnavailable, Counter, Metrics, OutOfResources
+from wsgw_core.testing.context import make_context
 from wsgw_core.testing.virtual_clock import VirtualClockLoop, on_virtual_clock
 from wsgw_core.websocket import Backlog, Endpoint
 
 TIMEOUT = 5.0
+BUSY = 60.0
 
 
 def about(time: float) -> Any:
@@ -22,35 +27,82 @@ def about(time: float) -> Any:
 
 
 class Backend:
-    """What is known of one that was asked at the beginning and does not answer.
+    """A backend that is frozen unless something is set, and whose checks share a `Liveness`.
+
+    Attributes:
+        answers_until: when it stops to answer liveness checks.
+        answers_after: seconds that an answer takes.
+        refuses: what a check fails with at once, if it has no answer.
+        checks: when each began.
+    """
+
+    def __init__(self) -> None:
+        self.context = dataclasses.replace(
+            make_context(ping_timeout=TIMEOUT, busy_timeout=BUSY), metrics=Metrics()
+        )
+        self.answers_until = float("-inf")
+        self.answers_after = 0.01
+        self.refuses: BackendUnavailable | None = None
+        self.checks: list[float] = []
+        self.connections: list[Connection] = []
+        heard = cast("list[WebSocketConnection]", self.connections)
+        self.liveness = Liveness(self._check, heard, self.context)
+
+    async def _check(self) -> None:
+        self.checks.append(now())
+        if now() >= self.answers_until:
+            if self.refuses is not None:
+                raise self.refuses
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.answers_after)
+        self.liveness.lived(now())
+
+
+class Connection:
+    """One that was asked when it was made and does not answer.
 
     Args:
+        backend: by default one of its own.
         knows_silence: whether the system can tell when bytes have come.
 
     Attributes:
         heard_at: when the last byte came.
         moves_until: bytes are leaving us until then.
-        died_at: when it was given up.
+        acknowledged_at: when its system acknowledged something last; None: all it was sent.
+        died_at, verdict: when it was given up, and why.
     """
 
-    def __init__(self, *, knows_silence: bool = True) -> None:
+    def __init__(self, backend: Backend | None = None, *, knows_silence: bool = True) -> None:
+        self.backend = backend or Backend()
+        self.backend.connections.append(self)
         self.account = Acknowledgement(0.25, 1_000_000, Counter("cuts", "Released early."))
-        self.account.ask(self._now, 1, 100)
-        self.heard_at = 0.0
+        self.account.ask(now(), 1, 100)
+        self.heard_at = now()
         self.moves_until = float("-inf")
+        self.acknowledged_at: float | None = None
         self.died_at: float | None = None
+        self.verdict: Verdict | None = None
         self._knows_silence = knows_silence
         self._late_pong: LatePong | None = None
         self._answered = False
 
     async def doubt(self) -> None:
         """Begin to watch it, which looks at it four times a second."""
-        loop = asyncio.get_running_loop()
-        endpoint = cast("Endpoint", self)
-        self._late_pong = LatePong(self.account, endpoint, loop, TIMEOUT, self._on_due)
+        self._late_pong = LatePong(
+            self.account,
+            cast("Endpoint", self),
+            self.backend.liveness,
+            self.backend.context,
+            self._on_due,
+        )
         while self.died_at is None and not self._answered:
             await asyncio.sleep(0.25)
-            self._late_pong.look(self._now)
+            self._late_pong.look(now())
+
+    async def live(self) -> None:
+        """Doubt it when the time has come, until its end."""
+        await asyncio.sleep(TIMEOUT / 4)
+        await self.doubt()
 
     def answer(self) -> None:
         """Have it answer."""
@@ -59,96 +111,237 @@ class Backend:
         self._answered = True
 
     def silence(self) -> float | None:
-        return self._now - self.heard_at if self._knows_silence else None
+        return now() - self.heard_at if self._knows_silence else None
+
+    def unacknowledged_for(self) -> float:
+        return 0.0 if self.acknowledged_at is None else now() - self.acknowledged_at
 
     def backlog(self) -> Backlog:
         return cast("Backlog", self)
 
     def has_moved(self) -> bool:
-        return self._now <= self.moves_until
+        return now() <= self.moves_until
 
     def _on_due(self) -> None:
         assert self._late_pong is not None
-        if self._late_pong.is_fatal(self._now):
-            self.died_at = self._now
-
-    @property
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        self.verdict = self._late_pong.verdict(now())
+        if self.verdict is not None:
+            self.died_at = now()
 
 
-@on_virtual_clock
-async def test_it_is_when_the_time_is_over_and_not_at_a_later_look() -> None:
-    await asyncio.sleep(1.3)  # no multiple of anything
-    backend = Backend()
-    await asyncio.sleep(TIMEOUT / 4)
-    await backend.doubt()
-    assert backend.died_at == about(1.3 + TIMEOUT)
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-@on_virtual_clock
-async def test_the_time_begins_with_the_last_byte() -> None:
-    backend = Backend()
-    backend.heard_at = 1.111
-    await asyncio.sleep(TIMEOUT / 4)
-    await backend.doubt()
-    assert backend.died_at == about(1.111 + TIMEOUT)
+class TestFrozen:
+    @on_virtual_clock
+    async def test_it_is_given_up_when_the_time_is_over_and_not_at_a_later_look(self) -> None:
+        await asyncio.sleep(1.3)  # no multiple of anything
+        connection = Connection()
+        await connection.live()
+        assert connection.died_at == about(1.3 + TIMEOUT)
+
+    @on_virtual_clock
+    async def test_the_time_begins_with_the_last_byte(self) -> None:
+        connection = Connection()
+        connection.heard_at = 1.111
+        await connection.live()
+        assert connection.died_at == about(1.111 + TIMEOUT)
+
+    @on_virtual_clock
+    async def test_bytes_from_before_the_ping_do_not_shorten_it(self) -> None:
+        connection = Connection()
+        connection.heard_at = -100
+        await connection.live()
+        assert connection.died_at == about(TIMEOUT)
+
+    @on_virtual_clock
+    async def test_where_the_system_cannot_tell_only_the_ping_counts(self) -> None:
+        connection = Connection(knows_silence=False)
+        connection.heard_at = 1.111
+        await connection.live()
+        assert connection.died_at == about(TIMEOUT)
+
+    @on_virtual_clock
+    async def test_one_that_reads_lives(self) -> None:
+        connection = Connection()
+        connection.moves_until = 60
+        await connection.live()
+        assert connection.died_at == pytest.approx(60 + TIMEOUT, abs=0.5)
+
+    @on_virtual_clock
+    async def test_what_its_system_took_long_ago_does_not_count(self) -> None:
+        connection = Connection()
+        connection.moves_until = TIMEOUT / 2 - 0.1
+        await connection.live()
+        assert connection.died_at == about(TIMEOUT)
+
+    @on_virtual_clock
+    async def test_one_that_is_doubted_late_is_looked_at_once_more(self) -> None:
+        connection = Connection()
+        await asyncio.sleep(TIMEOUT + 0.01)
+        connection.moves_until = TIMEOUT + 0.5
+        await connection.doubt()
+        assert connection.died_at is not None
+        assert connection.died_at > TIMEOUT + 0.5
+
+    @on_virtual_clock
+    async def test_what_came_while_this_process_was_held_up_is_read_first(self) -> None:
+        connection = Connection()
+        await asyncio.sleep(TIMEOUT / 4)
+        doubting = asyncio.create_task(connection.doubt())
+        await asyncio.sleep(1)
+        loop = cast("VirtualClockLoop", asyncio.get_running_loop())
+        loop.wait(60)
+        loop.call_later(0, connection.answer)  # behind all timers that are due: then the loop reads
+        await doubting
+        assert connection.died_at is None
+
+    @on_virtual_clock
+    async def test_it_is_asked_once_for_all_its_connections(self) -> None:
+        backend = Backend()
+        connections = [Connection(backend) for _ in range(100)]
+        await asyncio.gather(*(connection.live() for connection in connections))
+        assert all(connection.verdict is Verdict.DEAD for connection in connections)
+        assert all(connection.died_at == about(TIMEOUT) for connection in connections)
+        assert len(backend.checks) <= 2
+
+    @on_virtual_clock
+    async def test_one_that_freezes_while_a_handler_of_it_works_is_found_as_fast(self) -> None:
+        backend = Backend()
+        backend.answers_until = 21.3
+        busy, frozen = Connection(backend), asyncio.create_task(self._asked_at(backend, 21.4))
+        await busy.live()
+        assert (await frozen).died_at == about(21.4 + TIMEOUT)
+        assert busy.died_at is not None
+        assert 21.3 < busy.died_at < 21.3 + TIMEOUT + 0.01
+        assert busy.verdict is Verdict.DEAD
+
+    @staticmethod
+    async def _asked_at(backend: Backend, when: float) -> Connection:
+        await asyncio.sleep(when)
+        connection = Connection(backend)
+        await connection.live()
+        return connection
+
+    @on_virtual_clock
+    async def test_one_that_refuses_connections_is_not_asked_without_end(self) -> None:
+        backend = Backend()
+        backend.refuses = BackendUnavailable("refused")
+        connection = Connection(backend)
+        await connection.live()
+        assert connection.died_at == about(TIMEOUT)
+        assert len(backend.checks) <= 3
+
+    @on_virtual_clock
+    async def test_it_is_asked_before_it_is_given_up_also_after_a_pause_of_ours(self) -> None:
+        backend = Backend()
+        backend.answers_until = float("inf")
+        connection = Connection(backend)
+        cast("VirtualClockLoop", asyncio.get_running_loop()).wait(40)
+        doubting = asyncio.create_task(connection.doubt())
+        await asyncio.sleep(5)
+        assert backend.checks
+        assert connection.died_at is None
+        connection.answer()
+        await doubting
 
 
-@on_virtual_clock
-async def test_bytes_from_before_the_ping_do_not_shorten_it() -> None:
-    backend = Backend()
-    backend.heard_at = -100
-    await asyncio.sleep(TIMEOUT / 4)
-    await backend.doubt()
-    assert backend.died_at == about(TIMEOUT)
+class TestBusy:
+    @on_virtual_clock
+    async def test_it_is_given_the_busy_timeout(self) -> None:
+        connection = Connection()
+        connection.backend.answers_until = float("inf")
+        await connection.live()
+        assert connection.died_at == about(BUSY)
+        assert connection.verdict is Verdict.BUSY_TOO_LONG
 
+    @on_virtual_clock
+    async def test_it_is_asked_every_now_and_then_however_many_are_busy(self) -> None:
+        backend = Backend()
+        backend.answers_until = float("inf")
+        await asyncio.gather(*(Connection(backend).live() for _ in range(50)))
+        assert BUSY / TIMEOUT <= len(backend.checks) <= 2 * BUSY / TIMEOUT
 
-@on_virtual_clock
-async def test_where_the_system_cannot_tell_only_the_ping_counts() -> None:
-    backend = Backend(knows_silence=False)
-    backend.heard_at = 1.111
-    await asyncio.sleep(TIMEOUT / 4)
-    await backend.doubt()
-    assert backend.died_at == about(TIMEOUT)
+    @on_virtual_clock
+    async def test_the_time_begins_with_its_last_byte(self) -> None:
+        connection = Connection()
+        connection.backend.answers_until = float("inf")
+        connection.heard_at = 4.2
+        await connection.live()
+        assert connection.died_at == about(4.2 + BUSY)
 
+    @on_virtual_clock
+    async def test_an_answer_that_takes_its_time_is_one(self) -> None:
+        connection = Connection()
+        connection.backend.answers_until = float("inf")
+        connection.backend.answers_after = TIMEOUT * 0.35
+        await connection.live()
+        assert connection.died_at == about(BUSY)
 
-@on_virtual_clock
-async def test_one_that_reads_lives() -> None:
-    backend = Backend()
-    backend.moves_until = 60
-    await asyncio.sleep(TIMEOUT / 4)
-    await backend.doubt()
-    assert backend.died_at == pytest.approx(60 + TIMEOUT, abs=0.5)
+    @on_virtual_clock
+    async def test_what_another_connection_has_heard_is_life_too(self) -> None:
+        backend = Backend()
+        backend.refuses = BackendUnavailable("refused")  # as one that ends, and first serves
+        busy, other = Connection(backend), Connection(backend)
 
+        async def talk() -> None:
+            while now() < 30:
+                await asyncio.sleep(0.5)
+                other.heard_at = now()
 
-@on_virtual_clock
-async def test_what_its_system_took_long_ago_does_not_count() -> None:
-    backend = Backend()
-    backend.moves_until = TIMEOUT / 2 - 0.1
-    await asyncio.sleep(TIMEOUT / 4)
-    await backend.doubt()
-    assert backend.died_at == about(TIMEOUT)
+        talking = asyncio.create_task(talk())
+        await busy.live()
+        await talking
+        assert busy.died_at == pytest.approx(30 + TIMEOUT, abs=TIMEOUT / 2)
+        assert busy.verdict is Verdict.DEAD
 
+    @on_virtual_clock
+    async def test_a_pong_elsewhere_makes_the_check_needless(self) -> None:
+        backend = Backend()
+        busy = Connection(backend)
 
-@on_virtual_clock
-async def test_one_that_is_doubted_late_is_looked_at_once_more() -> None:
-    backend = Backend()
-    await asyncio.sleep(TIMEOUT + 0.01)
-    backend.moves_until = TIMEOUT + 0.5
-    await backend.doubt()
-    assert backend.died_at is not None
-    assert backend.died_at > TIMEOUT + 0.5
+        async def pong() -> None:
+            while now() < 30:
+                await asyncio.sleep(1)
+                backend.liveness.lived(now())
 
+        ponging = asyncio.create_task(pong())
+        doubting = asyncio.create_task(busy.live())
+        await ponging
+        assert busy.died_at is None
+        assert not backend.checks
+        await doubting
+        assert busy.died_at == about(30 + TIMEOUT)
 
-@on_virtual_clock
-async def test_what_came_while_this_process_was_held_up_is_read_first() -> None:
-    backend = Backend()
-    await asyncio.sleep(TIMEOUT / 4)
-    doubting = asyncio.create_task(backend.doubt())
-    await asyncio.sleep(1)
-    loop = cast("VirtualClockLoop", asyncio.get_running_loop())
-    loop.wait(60)
-    loop.call_later(0, backend.answer)  # behind all timers that are due: then the loop reads
-    await doubting
-    assert backend.died_at is None
+    @pytest.mark.parametrize("fault", [OutOfResources("no descriptor left"), LookupError("a bug")])
+    @on_virtual_clock
+    async def test_a_check_that_fails_for_a_fault_of_ours_tells_nothing(
+        self, fault: Exception
+    ) -> None:
+        backend = Backend()
+        backend.refuses = cast("BackendUnavailable", fault)
+        connection = Connection(backend)
+        await connection.live()
+        assert connection.died_at == about(BUSY)
+        assert connection.verdict is Verdict.BUSY_TOO_LONG
+
+    @on_virtual_clock
+    async def test_a_connection_that_is_cut_off_is_not_waited_for(self) -> None:
+        connection = Connection()
+        connection.backend.answers_until = float("inf")
+        connection.acknowledged_at = -0.01
+        await connection.live()
+        assert connection.died_at == about(TIMEOUT)
+        assert connection.verdict is Verdict.CUT_OFF
+
+    @on_virtual_clock
+    async def test_no_check_is_left_of_a_closed_backend(self) -> None:
+        backend = Backend()
+        doubting = asyncio.create_task(Connection(backend).live())
+        await asyncio.sleep(TIMEOUT / 2 + 0.5)
+        assert backend.checks
+        before = asyncio.all_tasks()
+        await backend.liveness.close()
+        assert len(asyncio.all_tasks()) == len(before) - 1
+        doubting.cancel()

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
 
 from wsgw_core.api import BackendUnavailable, Limits
 from wsgw_core.testing.fakes import as_message
+from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 
 from .raw_server import RawPeer, dial, raw_server
 
 PING, PONG, TEXT, CLOSE = 9, 10, 1, 8
+FIRST_PING = (1).to_bytes(8, "big")  # its payload
 REFUSE = {"ack-interval": "2ms", "replay-window": "0"}
 ACKNOWLEDGE = {**REFUSE, "without-pongs": "acknowledge-on-write"}
 
 
 class Peers:
-    """What the raw peers do: read, and answer messages perhaps, but no pings at first."""
+    """What the raw peers do: read, and answer messages perhaps, but no pings at first.
 
-    def __init__(self, *, talks: bool) -> None:
+    Args:
+        talks: whether a message is sent again and again.
+        echoes: whether each message is answered.
+    """
+
+    def __init__(self, *, talks: bool = False, echoes: bool = False) -> None:
         self.pongs = False
         self.pings = 0
         self._talks = talks
+        self._echoes = echoes
 
     async def __call__(self, peer: RawPeer) -> None:
         peer.switch_protocols()
@@ -31,7 +40,9 @@ class Peers:
         try:
             while True:
                 opcode, payload = await peer.read_frame()
-                if opcode == PING:
+                if opcode == TEXT and self._echoes:
+                    peer.write_frame(TEXT, payload)
+                elif opcode == PING:
                     self.pings += 1
                     if self.pongs:
                         peer.write_frame(PONG, payload)
@@ -42,6 +53,10 @@ class Peers:
             if talking is not None:
                 talking.cancel()
 
+    def write_late_pong(self, peer: RawPeer) -> None:
+        """Answer a connection's first ping."""
+        peer.write_frame(PONG, FIRST_PING)
+
     @staticmethod
     async def _talk(peer: RawPeer) -> None:
         while True:
@@ -49,11 +64,26 @@ class Peers:
             await asyncio.sleep(0.002)
 
 
-async def test_one_that_talks_is_given_up_and_refused(caplog: pytest.LogCaptureFixture) -> None:
-    async with raw_server(Peers(talks=True)) as server:
-        backend = server.backend(REFUSE, ping_timeout=0.3)
+async def chat(connection: WatchedConnection, sink: RecordingSink) -> None:
+    """Send until the end; each message after the answer to the last one."""
+    answered = -1
+    while sink.end is None:
+        if len(sink.messages) > answered:
+            answered = len(sink.messages)
+            connection.send(as_message("A"))
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("answering", [True, False])
+async def test_one_that_answers_messages_or_talks_for_long_is_given_up_and_refused(
+    caplog: pytest.LogCaptureFixture, *, answering: bool
+) -> None:
+    busy_timeout = 600 if answering else 0.9
+    async with raw_server(Peers(talks=not answering, echoes=answering)) as server:
+        backend = server.backend(REFUSE, ping_timeout=0.3, busy_timeout=busy_timeout)
         connection, sink = await dial(backend)
-        connection.send(as_message("A"))
+        if answering:
+            await chat(connection, sink)
         close = await sink.until_closed()
         assert close.abnormal
         assert close.reason == "answers no pings"
@@ -66,21 +96,67 @@ async def test_one_that_talks_is_given_up_and_refused(caplog: pytest.LogCaptureF
     ]
 
 
-async def test_one_that_is_silent_may_have_been_frozen_once() -> None:
-    async with raw_server(Peers(talks=False)) as server:
-        backend = server.backend(REFUSE, ping_timeout=0.3)
+async def test_one_that_is_silent_for_long_may_be_busy_once() -> None:
+    async with raw_server(Peers()) as server:
+        backend = server.backend(REFUSE, ping_timeout=0.2, busy_timeout=0.6)
         for _ in range(2):
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
-            assert "no pong" in (await sink.until_closed()).reason
+            assert "no pong for 0.6 s" in (await sink.until_closed()).reason
         with pytest.raises(BackendUnavailable, match="answers no pings"):
             await dial(backend)
         await backend.close()
 
 
+async def test_one_that_is_frozen_is_not_taken_for_one_that_answers_none() -> None:
+    async with raw_server(Peers()) as server:
+        server.plain = None
+        backend = server.backend(REFUSE, ping_timeout=0.2)
+        for _ in range(4):
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            assert "no pong for 0.2 s" in (await sink.until_closed()).reason
+        assert server.counted("backends_without_pongs") == 0
+        await backend.close()
+
+
+@pytest.mark.parametrize("talks", [True, False])
+async def test_one_that_is_late_on_many_connections_is_not_either(*, talks: bool) -> None:
+    peers = Peers(talks=talks)
+    async with raw_server(peers) as server:
+        backend = server.backend({**REFUSE, "ping-time": "20ms"}, ping_timeout=0.2)
+        dialled = [await dial(backend) for _ in range(5)]
+        for connection, _ in dialled:
+            connection.send(as_message("A"))
+        await asyncio.sleep(1.5)
+        assert all(sink.end is None for _, sink in dialled)
+        assert server.counted("backends_without_pongs") == 0
+        await dial(backend)
+        await backend.close()
+
+
+async def test_it_is_used_again_as_soon_as_one_answers_after_all() -> None:
+    peers = Peers(echoes=True)
+    async with raw_server(peers) as server:
+        backend = server.backend({**REFUSE, "ping-time": "20ms"}, ping_timeout=0.3)
+        _, late = await dial(backend)
+        await chat(*(await dial(backend)))
+        with pytest.raises(BackendUnavailable, match="answers no pings"):
+            await dial(backend)
+        peers.write_late_pong(server.peers[0])
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(BackendUnavailable):
+                    await dial(backend)
+                    break
+                await asyncio.sleep(0.01)
+        assert late.end is None
+        await backend.close()
+
+
 async def test_what_is_written_can_count_as_acknowledged() -> None:
     async with raw_server(Peers(talks=True)) as server:
-        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.3)
+        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.1, busy_timeout=0.3)
         connection, sink = await dial(backend)
         for number in range(20):
             connection.send(as_message(str(number)))
@@ -95,7 +171,7 @@ async def test_what_is_written_can_count_as_acknowledged() -> None:
 
 async def test_but_never_while_it_is_being_sent() -> None:
     async with raw_server(Peers(talks=True)) as server:
-        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.3)
+        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.1, busy_timeout=0.3)
         connection, sink = await dial(backend)
         connection.send(as_message("A"))
         await sink.until_delivered(1)  # it is known by now
@@ -110,7 +186,7 @@ async def test_but_never_while_it_is_being_sent() -> None:
 
 async def test_also_of_one_that_is_silent() -> None:
     async with raw_server(Peers(talks=False)) as server:
-        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.3)
+        backend = server.backend(ACKNOWLEDGE, ping_timeout=0.1, busy_timeout=0.3)
         connection, sink = await dial(backend)
         connection.send(as_message("A"))
         await sink.until_closed()
@@ -125,7 +201,9 @@ async def test_also_of_one_that_is_silent() -> None:
 async def test_one_that_learns_to_answer_is_like_any_other() -> None:
     peers = Peers(talks=True)
     async with raw_server(peers) as server:
-        backend = server.backend({**ACKNOWLEDGE, "ping-time": "20ms"}, ping_timeout=0.3)
+        backend = server.backend(
+            {**ACKNOWLEDGE, "ping-time": "20ms"}, ping_timeout=0.1, busy_timeout=0.3
+        )
         connection, sink = await dial(backend)
         connection.send(as_message("A"))
         await sink.until_delivered(1)

@@ -7,7 +7,9 @@ handshake        the opening handshake as a client
 connection       one session's websocket
 acknowledgement  which messages the backend has received, as its pongs tell
 pinger           pings all connections of a backend
-late_pong        when a pong that is late means that the backend is dead
+late_pong        when a pong that is late means that a connection is given up
+liveness         whether the backend lives, as all its connections and a check tell
+plain_request    an HTTP request without upgrade, which every living backend answers
 pong_record      whether a backend answers pings at all
 violations       what it means that a backend broke the protocol or a limit
 """

@@ -22,7 +22,9 @@ from wsgw_core.websocket import TlsTransport, make_scratch
 
 from .connection import WebSocketConnection
 from .handshake import Answer, ClientHandshake
+from .liveness import Liveness
 from .pinger import Pinger
+from .plain_request import PlainRequest
 from .pong_record import PongRecord
 from .settings import WebSocketSettings
 from .violations import Violations
@@ -46,6 +48,7 @@ class WebSocketBackend:
         self._one_less = asyncio.Event()
         self._violations = Violations(context)
         self._pongs = PongRecord(settings.without_pongs, context)
+        self._liveness = Liveness(self.probe, self._connections, context)
         self._pinger = Pinger(
             context.clock, context.logger, settings.ack_interval, settings.ping_time
         )
@@ -69,6 +72,7 @@ class WebSocketBackend:
             self._context,
             self._pinger,
             self._pongs,
+            self._liveness,
             self._violations,
             self._forget,
         )
@@ -76,17 +80,19 @@ class WebSocketBackend:
         return connection
 
     async def probe(self) -> None:
-        """Open and close a TCP connection, or one of TLS; raises BackendUnavailable."""
+        """Ask for any HTTP answer, without upgrade; raises BackendUnavailable."""
+        request = PlainRequest(self._base)
+        request.answer.add_done_callback(self._note_answer)
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
-                _, writer = await asyncio.open_connection(
-                    sock=await self._context.resolver.connect(self._base.host, self._base.port),
-                    ssl=self._tls.context() if self._tls else None,
-                    server_hostname=self._tls.server_name if self._tls else None,
-                )
-        except (OSError, TimeoutError) as error:
+                await self._open(request)
+                await request.answer
+        except TimeoutError as error:
+            raise BackendUnavailable("no answer to an HTTP request") from error
+        except OSError as error:
             raise unavailable(tls_error_text(error), error) from error
-        writer.transport.abort()  # the streams' own TLS would wait for the other side
+        finally:
+            request.abort()
 
     async def close(self) -> None:
         """Wait for connections that are still closing, each within its own bound."""
@@ -96,10 +102,15 @@ class WebSocketBackend:
             self._one_less.clear()
             await self._one_less.wait()
         self._pinger.close()
+        await self._liveness.close()
 
     def _forget(self, connection: WebSocketConnection) -> None:
         self._connections.discard(connection)
         self._one_less.set()
+
+    def _note_answer(self, answer: asyncio.Future[None]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self._liveness.lived(self._context.clock.time())
 
     async def _shake_hands(self, request: DialRequest) -> tuple[ClientHandshake, Answer]:
         uri = self._target(request.path)
@@ -108,9 +119,7 @@ class WebSocketBackend:
         )
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
-                await self._context.resolver.create_connection(
-                    lambda: self._beneath(handshake), uri.host, uri.port
-                )
+                await self._open(handshake)
                 return handshake, await handshake.answer
         except TimeoutError as error:
             handshake.abort()
@@ -121,12 +130,18 @@ class WebSocketBackend:
             handshake.abort()
             raise
 
-    def _beneath(self, handshake: ClientHandshake) -> ClientHandshake | TlsTransport:
+    async def _open(self, protocol: asyncio.Protocol) -> None:
+        """Connect a protocol to the backend."""
+        await self._context.resolver.create_connection(
+            lambda: self._beneath(protocol), self._base.host, self._base.port
+        )
+
+    def _beneath(self, protocol: asyncio.Protocol) -> asyncio.Protocol | TlsTransport:
         """Return what to connect to the TCP transport."""
         if self._tls is None:
-            return handshake
+            return protocol
         return TlsTransport(
-            handshake, self._tls.context(), self._scratch, server_name=self._tls.server_name
+            protocol, self._tls.context(), self._scratch, server_name=self._tls.server_name
         )
 
     def _target(self, path: str) -> WebSocketURI:

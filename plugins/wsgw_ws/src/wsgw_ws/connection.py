@@ -9,14 +9,14 @@ from wsgw_core.websocket import Endpoint, EndpointEvents
 
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
-from .late_pong import LatePong
+from .late_pong import LatePong, Verdict
+from .liveness import Liveness
 from .pinger import Pinger
-from .pong_record import PongRecord
+from .pong_record import FirstPing, PongRecord
 from .settings import WebSocketSettings
 from .violations import Violations
 
 _LOST = 1006
-_DOUBTS = 3  # times the ping timeout: an application may be busy
 
 
 class WebSocketConnection:
@@ -27,7 +27,7 @@ class WebSocketConnection:
         answer: the backend's 101 answer.
         sink: the session.
         settings, context: the backend's.
-        pinger, pongs, violations: shared by the backend's connections.
+        pinger, pongs, liveness, violations: shared by the backend's connections.
         on_over: called once, when the transport is gone.
 
     Attributes:
@@ -39,19 +39,20 @@ class WebSocketConnection:
         "_account",
         "_asked_to_close",
         "_clock",
+        "_context",
         "_deflate",
-        "_doubtful_since",
         "_endpoint",
+        "_first_ping",
         "_handshake",
         "_heard",
         "_hurry_after",
         "_late_pong",
+        "_liveness",
         "_on_answer",
         "_on_answer_later",
         "_on_over",
         "_over",
         "_paused",
-        "_ping_timeout",
         "_pinger",
         "_pongs",
         "_rest",
@@ -74,6 +75,7 @@ class WebSocketConnection:
         context: BackendContext,
         pinger: Pinger,
         pongs: PongRecord,
+        liveness: Liveness,
         violations: Violations,
         on_over: Callable[[WebSocketConnection], None],
     ) -> None:
@@ -90,15 +92,16 @@ class WebSocketConnection:
         self._violations = violations
         self._sink = sink
         self._settings = settings
+        self._context = context
         self._clock = context.clock
         self._pinger = pinger
         self._pongs = pongs
-        self._doubtful_since: float | None = None  # while no pong has ever come
+        self._liveness = liveness
+        self._first_ping: FirstPing | None = None  # while no pong has ever come
         self._on_over = on_over
         # The client's pings: what the outstanding ping is to answer, and what the next one is.
         self._on_answer: Callable[[], object] | None = None
         self._on_answer_later: Callable[[], object] | None = None
-        self._ping_timeout = context.ping_timeout
         self._account = Acknowledgement(
             settings.replay_window, context.limits.ledger_bytes, pongs.released_early
         )
@@ -131,6 +134,9 @@ class WebSocketConnection:
         self._endpoint.deliver = self._sink.message
         self._endpoint.attach(handshake.transport, client_side=True, deflate=self._deflate)
         self._pinger.add(self)
+        if self._pongs.is_doubtful and not self._pongs.acknowledge_on_write:
+            self._ask(self._clock.time())
+            self._watch()
         self._clock.call_soon(self._begin)
 
     def pause(self) -> None:
@@ -180,7 +186,7 @@ class WebSocketConnection:
         if self._pongs.acknowledge_on_write:
             self._acknowledge_written(now)
         if account.waiting:
-            if self._pongs.is_doubtful and self._never_pongs(now):
+            if self._never_pongs(now):
                 endpoint.abort("answers no pings")
                 return False
             self._look(now)
@@ -205,6 +211,12 @@ class WebSocketConnection:
         """Give up after a fault of ours."""
         self._endpoint.abort("internal error")
 
+    # What the liveness calls
+
+    def silence(self) -> float | None:
+        """Return how many seconds ago the last byte came; None: nothing tells."""
+        return self._endpoint.silence() if self._usable and not self._over else None
+
     # What the endpoint calls
 
     def woken(self) -> None:
@@ -225,9 +237,10 @@ class WebSocketConnection:
     def pong_received(self, payload: bytes, /) -> None:
         """Take an acknowledgement."""
         self._heard = True
-        self._doubtful_since = None
+        self._first_ping = None
         self._pongs.ponged()
         now = self._clock.time()
+        self._liveness.lived(now)
         if self._account.answer(payload, now):
             self._forget_late_pong()
             on_answer, self._on_answer = self._on_answer, None
@@ -272,13 +285,20 @@ class WebSocketConnection:
             self._endpoint.pause_reading()
 
     def _never_pongs(self, now: float) -> bool:
-        """Whether to give the backend up since it talks and reads, but has never sent a pong."""
-        if self._doubtful_since is None or self._paused:
-            self._doubtful_since = now
-        if now - self._doubtful_since <= _DOUBTS * self._ping_timeout:
+        """Whether to give the backend up since it evidently answers no pings, and is not late."""
+        if not self._pongs.is_doubtful:
             return False
-        self._doubtful_since = None
-        return not self._pongs.missing(alive=True)
+        if self._first_ping is None:
+            self._first_ping = FirstPing(now)
+        elif self._paused:
+            self._first_ping.since = now
+        elif self._pongs.is_evident(self._first_ping, now, talks=self._talks(now)):
+            self._first_ping = None
+            return not self._pongs.missing(alive=True)
+        return False
+
+    def _talks(self, now: float) -> bool:
+        return self._account.waited(now) < self._context.ping_timeout
 
     def _acknowledge_written(self, now: float) -> None:
         """Take for acknowledged what the kernel has taken."""
@@ -292,28 +312,43 @@ class WebSocketConnection:
         account, endpoint = self._account, self._endpoint
         if self._paused:  # we do not listen
             account.excuse(now)
-        elif self._heard:  # it lived until then
-            account.excuse(now - (endpoint.silence() or 0.0))
+        elif self._heard:
+            lived = now - (endpoint.silence() or 0.0)
+            account.excuse(lived)
+            self._liveness.lived(lived)
         self._heard = False
         endpoint.deliver = self._note_and_deliver
         if self._late_pong is not None:
             self._late_pong.look(now)
-        elif account.waited(now) >= self._ping_timeout / 4:
+        elif account.waited(now) >= self._context.ping_timeout / 4:
             self._late_pong = LatePong(
-                account, endpoint, self._clock, self._ping_timeout, self._pong_is_due
+                account, endpoint, self._liveness, self._context, self._pong_is_due
             )
 
     def _pong_is_due(self) -> None:
+        now = self._clock.time()
         if not self._account.waiting:  # what is written counts as acknowledged since then
             self._forget_late_pong()
             return
-        now = self._clock.time()
         self._look(now)
-        while self._late_pong is not None and self._late_pong.is_fatal(now):
-            if not (self._pongs.is_doubtful and self._pongs.missing(alive=False)):
-                self._endpoint.abort(f"no pong for {self._ping_timeout:g} s")
+        verdict = self._late_pong.verdict(now) if self._late_pong is not None else None
+        if verdict is None:
+            return
+        if verdict is Verdict.BUSY_TOO_LONG:
+            self._liveness.busy_timeouts.value += 1
+            if self._pongs.is_doubtful and self._pongs.missing(alive=False):
+                self._account.excuse(now)
+                self._forget_late_pong()
                 return
-            self._account.excuse(now)
+        self._endpoint.abort(self._reason(verdict))
+
+    def _reason(self, verdict: Verdict) -> str:
+        if verdict is Verdict.BUSY_TOO_LONG:
+            return f"no pong for {self._context.busy_timeout:g} s, though the backend lives"
+        seconds = f"{self._context.ping_timeout:g} s"
+        if verdict is Verdict.CUT_OFF:
+            return f"nothing sent was acknowledged by TCP for {seconds}, though the backend lives"
+        return f"no pong for {seconds}"
 
     def _forget_late_pong(self) -> None:
         if self._late_pong is not None:
@@ -344,6 +379,8 @@ class WebSocketConnection:
     def _note_and_deliver(self, message: Message) -> bool:
         """Deliver a message while a pong is late; every other one goes to the sink directly."""
         self._heard = True
+        if self._first_ping is not None:
+            self._first_ping.heard(self._endpoint.sent_messages)
         self._endpoint.deliver = self._sink.message
         return self._sink.message(message)
 
