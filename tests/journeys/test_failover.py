@@ -335,31 +335,6 @@ async def test_a_client_that_sends_and_closes_at_once_loses_nothing_when_its_bac
     assert gateway.count("undelivered_messages") == 0
 
 
-async def test_a_frozen_backend_is_noticed_by_its_silence(
-    start_gateway: StartGateway, start_backend: StartBackend
-) -> None:
-    blue, green = await start_backend(), await start_backend()
-    gateway = await start_gateway(blue, green, failover={"ping-timeout": "200ms"})
-    async with connect(gateway.url) as client:
-        served = await blue.connection()
-        served.transport.pause_reading()
-        await client.send("x")
-        moved = await green.connection()
-        assert await moved.recv() == "x"
-
-
-async def test_an_idle_frozen_backend_is_noticed_too(
-    start_gateway: StartGateway, start_backend: StartBackend
-) -> None:
-    blue, green = await start_backend(), await start_backend()
-    gateway = await start_gateway(
-        {"url": blue.url, "ping-time": "100ms"}, green, failover={"ping-timeout": "200ms"}
-    )
-    async with connect(gateway.url):
-        (await blue.connection()).transport.pause_reading()
-        await green.connection()
-
-
 async def test_a_busy_backend_that_answers_no_ping_for_a_while_is_not_given_up(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from .conftest import StartAdmin, StartGateway
+from .eventually import until
 from .server_process import ServerProcess
 
 _LONG = "90s"  # beyond what any of these journeys may take
@@ -66,6 +68,53 @@ async def test_a_new_client_is_given_another_one(
     assert found is not None
     assert found.breaker.trips == 1
     assert found.total == 0
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_session_notices_it_by_its_silence(
+    backends: Backends, start_gateway: StartGateway, *, known: bool
+) -> None:
+    gateway = await start_gateway(
+        backends.entry("blue"),
+        backends.entry("green", priority=2),
+        failover={"ping-timeout": "1s", "hedge-after": "100ms"},
+    )
+    async with connect(gateway.url) as client:
+        if known:
+            await client.send("before")
+            assert await client.recv() == "blue before"
+        backends.freeze("blue")
+        begun = time.monotonic()
+        await client.send("x")
+        while (answer := await client.recv()) != "green x":
+            assert answer == "green before"  # sent again
+        assert 0.9 < time.monotonic() - begun < 10
+    assert gateway.count("busy_timeouts") == 0
+
+
+async def test_so_does_an_idle_one(backends: Backends, start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(
+        backends.entry("blue", **{"ping-time": "100ms"}),
+        backends.entry("green", priority=2),
+        failover={"ping-timeout": "200ms"},
+    )
+    async with connect(gateway.url) as client:
+        backends.freeze("blue")
+        await until(lambda: gateway.count("failovers"))
+        await client.send("x")
+        assert await client.recv() == "green x"
+
+
+async def test_so_does_a_probe(backends: Backends, start_gateway: StartGateway) -> None:
+    entries = [backends.entry(name) for name in ("blue", "green")]
+    health = {"interval": "100ms", "timeout": "1s"}
+    gateway = await start_gateway(upstream={"backends": entries, "health": health})
+    blue, green = map(gateway.gateway.steering.find_backend, ("blue", "green"))
+    assert blue is not None
+    assert green is not None
+    backends.freeze("blue")
+    await until(lambda: not blue.healthy)
+    assert green.healthy
 
 
 async def test_so_is_one_that_waits_when_an_operator_takes_it_out(

@@ -93,14 +93,16 @@ class _Connection:
         if self._over:
             transport.abort()
             return
-        transport.write(self._early)
         if self._held:
             transport.pause_reading()
         else:
+            transport.write(self._early)
             self._outward.resume_reading()
 
     def forward(self, source: asyncio.Transport, data: bytes) -> None:
         """Give the other side what one has received."""
+        if self._held:
+            return  # some loops read on for a moment
         target = self._other(source)
         if target is None:
             self._early += data  # some loops read on for a moment

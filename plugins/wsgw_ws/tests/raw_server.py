@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ctypes
 import dataclasses
 import hashlib
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -21,6 +23,8 @@ from wsgw_core.testing.context import make_context
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 
 PATIENCE = 60.0
+_SO_ATTACH_FILTER = 26  # not in the module
+_BPF_RETURN = 6
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -107,8 +111,10 @@ class RawServer:
 
     Attributes:
         peers: the connections whose request was read, and asked for an upgrade.
-        plain: what each of the others is answered; None: nothing, as if the process were frozen.
-        plain_requests: how many there were.
+        plain_peers: the others, as liveness checks are.
+        plain: what these are answered; None: nothing, as if the process were frozen.
+        ends_plain: whether they are closed behind it.
+        act_plain: runs for each of them instead.
         port: where it listens.
     """
 
@@ -117,7 +123,9 @@ class RawServer:
     def __init__(self, act: Act) -> None:
         self.peers: list[RawPeer] = []
         self.plain: str | bytes | None = "HTTP/1.1 426 Upgrade Required\r\n\r\n"
-        self.plain_requests = 0
+        self.plain_peers: list[RawPeer] = []
+        self.ends_plain = False
+        self.act_plain: Act = self._answer_plain
         self._act = act
         self._metrics = Metrics()
 
@@ -127,8 +135,8 @@ class RawServer:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 await peer.read_request()
                 if peer.is_plain:
-                    self.plain_requests += 1
-                    await self._answer_plain(peer)
+                    self.plain_peers.append(peer)
+                    await self.act_plain(peer)
                 else:
                     self.peers.append(peer)
                     await self._act(peer)
@@ -140,7 +148,8 @@ class RawServer:
     async def _answer_plain(self, peer: RawPeer) -> None:
         if self.plain is not None:
             peer.write(self.plain)
-        await peer.reader.read()
+        if not self.ends_plain:
+            await peer.reader.read()
 
     def backend(
         self,
@@ -161,6 +170,14 @@ class RawServer:
     def counted(self, name: str) -> int:
         """Return what the backends have counted under this name."""
         return self._metrics.counter(name, "").value
+
+
+def cut_off(peer: RawPeer) -> None:
+    """Have the system drop what comes on a connection, as a network does that has forgotten it."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+    program = struct.pack("HP", 1, ctypes.addressof(drop_all))
+    with socket.socket(fileno=os.dup(peer.writer.get_extra_info("socket").fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import pytest
 from wsgw_core.api import Close, Limits
 from wsgw_core.testing.fakes import as_message
 
-from .raw_server import RawPeer, dial, raw_server
+from .raw_server import RawPeer, cut_off, dial, raw_server
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 EAGER = {"ack-interval": "2ms", "replay-window": "0"}
@@ -261,6 +261,70 @@ class TestLife:
             close = await sink.until_closed()
             assert close.abnormal
             assert "no pong" in close.reason
+            await backend.close()
+
+    async def test_a_busy_backend_is_not_given_up_and_what_it_was_sent_is_kept(self) -> None:
+        application = Application(pongs=False)
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER, ping_timeout=0.3)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            await asyncio.sleep(1.5)
+            assert sink.end is None
+            assert sink.delivered_count == 0
+            assert 5 <= len(server.plain_peers) <= 20
+            server.peers[0].write_frame(PONG, application.received[-1][1])
+            await sink.until_delivered(1)
+            await asyncio.sleep(0.1)
+            asked = len(server.plain_peers)
+            await asyncio.sleep(0.5)
+            assert len(server.plain_peers) == asked, "one that is not late is not asked about"
+            await backend.close()
+
+    async def test_it_is_after_the_busy_timeout(self) -> None:
+        async with raw_server(Application(pongs=False)) as server:
+            backend = server.backend(EAGER, ping_timeout=0.2, busy_timeout=1)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            begun = time.monotonic()
+            close = await sink.until_closed()
+            assert time.monotonic() - begun > 0.9
+            assert (close.code, close.abnormal) == (1006, True)
+            assert close.reason == "no pong for 1 s, though the backend lives"
+            assert server.counted("busy_timeouts") == 1
+            await backend.close()
+
+    async def test_a_busy_backend_is_not_given_up_while_we_close_either(self) -> None:
+        async with raw_server(Application(delay=None)) as server:
+            backend = server.backend(EAGER, ping_timeout=0.2, limits=Limits(close_timeout=1.5))
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            connection.close(1000)
+            begun = time.monotonic()
+            close = await sink.until_closed()
+            assert time.monotonic() - begun > 1.4
+            assert close.reason == "closing took too long"
+            await backend.close()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")
+    async def test_a_connection_that_is_cut_off_is_given_up_though_the_backend_lives(self) -> None:
+        application = Application()
+        async with raw_server(application) as server:
+            backend = server.backend(EAGER, ping_timeout=1)
+            connection, sink = await dial(backend)
+            other, heard = await dial(backend)
+            for each, its_sink in ((connection, sink), (other, heard)):
+                each.send(as_message("A"))
+                await its_sink.until_delivered(1)
+            cut_off(server.peers[0])
+            connection.send(as_message("B"))
+            other.send(as_message("B"))
+            close = await sink.until_closed()
+            assert close.abnormal
+            assert close.reason.startswith("nothing sent was acknowledged by TCP for 1 s")
+            await heard.until_delivered(2)
+            assert heard.end is None
             await backend.close()
 
     async def test_an_idle_backend_that_answers_lives_on(self) -> None:

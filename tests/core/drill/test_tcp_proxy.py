@@ -73,7 +73,9 @@ async def test_a_black_hole_keeps_everything_and_says_nothing() -> None:
         to_front.write(b"b")
         late, to_nobody = await asyncio.open_connection(*to_back.get_extra_info("peername"))
         to_nobody.write(b"c")
-        for reader in (front, back, late):
+        late_back, answering = await behind.accepted.get()
+        answering.write(b"d")
+        for reader in (front, back, late, late_back):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(1), 0.05)
 
