@@ -50,9 +50,8 @@ class FailoverOptions(Options):
     busy_timeout: Duration = Field(
         default=60.0,
         ge=0,
-        description="how long a connection may leave it unanswered while its backend answers"
-        " others, as when the application works on a message and reads no further; 0: no longer"
-        " than `ping-timeout`",
+        description="how long a connection may be silent while its backend lives, as when the"
+        " application works on a message and reads no further; 0: no longer than `ping-timeout`",
     )
     retry_statuses: tuple[int, ...] = Field(
         default=(408, 421, 425, 429),

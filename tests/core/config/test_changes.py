@@ -133,7 +133,12 @@ def test_what_the_plugins_of_one_group_are_told_changes_its_backends_alone() -> 
 
 
 @pytest.mark.parametrize(
-    "sections", [{"limits": {"max-message-size": 5}}, {"failover": {"ping-timeout": 9}}]
+    "sections",
+    [
+        {"limits": {"max-message-size": 5}},
+        {"failover": {"ping-timeout": 9}},
+        {"failover": {"busy-timeout": 9}},
+    ],
 )
 def test_what_plugins_are_told_changes_all_backends(sections: dict[str, Any]) -> None:
     new, gone = backend_changes(loaded(A, B), loaded(A, B, **sections))

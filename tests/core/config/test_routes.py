@@ -197,6 +197,7 @@ class TestRules:
                 "dial_spacing": 1,
                 "max-concurrent-dials": 1,
                 "ping-timeout": 1,
+                "busy-timeout": 1,
                 "hold": 1,
             },
         }
@@ -204,10 +205,50 @@ class TestRules:
         assert problems(route) == [
             f"routes[0].policy: {why}",
             f"routes[0].failover.ping-timeout: {why}",
+            f"routes[0].failover.busy-timeout: {why}",
             f"routes[0].failover.max-concurrent-dials: {why}",
             f"routes[0].failover.dial-spacing: {why}",
         ]
         config({**route, "backends": [B]}, failover={})
+
+    @pytest.mark.parametrize(
+        ("common", "own"),
+        [
+            ({}, {}),
+            ({"ping-timeout": 90}, {"ping-timeout": 120}),
+            ({"busy-timeout": 0}, {"busy-timeout": 0, "ping-timeout": 90}),
+            ({"busy-timeout": 5}, {"busy-timeout": 90, "ping-timeout": 90}),
+        ],
+    )
+    def test_a_busy_timeout_is_as_long_as_the_ping_timeout_0_or_not_given(
+        self, common: dict[str, Any], own: dict[str, Any]
+    ) -> None:
+        made = config({"id": "a", "backends": [B], "failover": own}, failover=common)
+
+        assert made.groups["a"].busy_bound >= made.groups["a"].ping_timeout
+
+    @pytest.mark.parametrize(
+        ("common", "own", "problem"),
+        [
+            ({"busy-timeout": 4}, {}, "failover.busy-timeout: busy-timeout (4 s)|(5 s)"),
+            (
+                {"busy-timeout": 60},
+                {"busy-timeout": 3},
+                "routes[0].failover.busy-timeout: busy-timeout (3 s)|(5 s)",
+            ),
+            (
+                {"busy-timeout": 60},
+                {"ping-timeout": 70},
+                "routes[0].failover.ping-timeout: busy-timeout (60 s)|(70 s)",
+            ),
+        ],
+    )
+    def test_a_shorter_one_is_told_where_it_is_made_so(
+        self, common: dict[str, Any], own: dict[str, Any], problem: str
+    ) -> None:
+        text = problem.replace("|", " is shorter than ping-timeout ") + "; 0 makes it as long"
+
+        assert problems({"id": "a", "backends": [B], "failover": own}, failover=common) == [text]
 
     def test_all_that_is_broken_is_told_at_once(self) -> None:
         found = problems(
