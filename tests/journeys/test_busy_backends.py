@@ -98,7 +98,7 @@ def executions(shops: list[Workshop]) -> Counter[str]:
 
 
 def nobody_was_hurt(gateway: RunningGateway) -> bool:
-    unwanted = ("failovers", "busy_timeouts", "backends_without_pongs", "undelivered_messages")
+    unwanted = ("failovers", "ws_busy_timeouts", "ws_missing_pongs", "undelivered_messages")
     return not any(map(gateway.count, unwanted))
 
 
@@ -128,7 +128,7 @@ async def test_work_is_done_once_and_nobody_else_is_touched(
             assert await ask(worker, f"after {number}") == f"after {number}"
     assert set(executions(shops).values()) == {1}
     assert nobody_was_hurt(gateway)
-    assert gateway.count("liveness_checks_failed") == 0
+    assert gateway.count("ws_liveness_checks_failed") == 0
 
 
 async def test_an_idle_connection_may_be_busy_too(
@@ -227,6 +227,7 @@ async def test_one_that_works_beyond_the_busy_timeout_loses_its_session_and_no_o
         assert await ask(other, "other") == "other"
         await client.send("work")
         await until(lambda: green.done["work"])
-        assert gateway.count("failovers") == 1
+        assert gateway.count("failovers") == gateway.count("ws_busy_timeouts") == 1
+        assert gateway.count("ws_liveness_checks")
         assert await ask(other, "still there") == "still there"
     assert blue.done == {"other": 1, "work": 1, "still there": 1}

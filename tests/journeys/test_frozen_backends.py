@@ -89,7 +89,7 @@ async def test_a_session_notices_it_by_its_silence(
         while (answer := await client.recv()) != "green x":
             assert answer == "green before"  # sent again
         assert 0.9 < time.monotonic() - begun < 10
-    assert gateway.count("busy_timeouts") == 0
+    assert gateway.count("ws_busy_timeouts") == 0
 
 
 async def test_so_does_an_idle_one(backends: Backends, start_gateway: StartGateway) -> None:

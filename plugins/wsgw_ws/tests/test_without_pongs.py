@@ -105,6 +105,7 @@ async def test_one_that_is_silent_for_long_may_be_busy_once() -> None:
             assert "no pong for 0.6 s" in (await sink.until_closed()).reason
         with pytest.raises(BackendUnavailable, match="answers no pings"):
             await dial(backend)
+        assert server.counted("missing_pongs") == 1
         await backend.close()
 
 
@@ -116,7 +117,7 @@ async def test_one_that_is_frozen_is_not_taken_for_one_that_answers_none() -> No
             connection, sink = await dial(backend)
             connection.send(as_message("A"))
             assert "no pong for 0.2 s" in (await sink.until_closed()).reason
-        assert server.counted("backends_without_pongs") == 0
+        assert server.counted("missing_pongs") == 0
         await backend.close()
 
 
@@ -130,7 +131,7 @@ async def test_one_that_is_late_on_many_connections_is_not_either(*, talks: bool
             connection.send(as_message("A"))
         await asyncio.sleep(1.5)
         assert all(sink.end is None for _, sink in dialled)
-        assert server.counted("backends_without_pongs") == 0
+        assert server.counted("missing_pongs") == 0
         await dial(backend)
         await backend.close()
 

@@ -64,6 +64,7 @@ class WebSocketBackend:
         if self._pongs.refused:
             raise BackendUnavailable("answers no pings")
         handshake, answer = await self._shake_hands(request)
+        self._liveness.lived(self._context.clock.time())
         connection = WebSocketConnection(
             handshake,
             answer,
