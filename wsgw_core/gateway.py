@@ -6,13 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
-from .api import (
-    ConfigurationError,
-    Metrics,
-    ReadBatch,
-)
+from .api import ConfigurationError, Metrics, ReadBatch, aside
 from .components import BackendComponent, Components
 from .config.added_backend import resolve_backend
 from .config.address import Address, id_from_address
@@ -132,7 +129,7 @@ class Gateway:
             opener = SessionOpener(routes, self.counters, self._logger)
             self._opener = opener
             self._admission = make_admission(config, self.counters, clock, self._logger)
-            self._tls = self._server_tls(config)
+            self._tls = await self._server_tls(config)
             self._resources.callback(self._close_tls)
             self._listener = Listener(
                 config.server.frontend.address,
@@ -150,6 +147,8 @@ class Gateway:
             )
             self._listener.bind()
             self._resources.callback(self._listener.stop_accepting)
+            if self._tls is not None:
+                self._tls.start()
             self._begin_watch(opener)
             if before_clients is not None:
                 await before_clients()
@@ -175,6 +174,9 @@ class Gateway:
         listener, admission, opener = self._listener, self._admission, self._opener
         if listener is None or admission is None or opener is None:
             raise RuntimeError("the gateway is not started")
+        tls = self._tls
+        if tls is not None:  # its files may have changed where its options have not
+            tls = await self._server_tls(config) or tls
         old = self._config
         new, gone = backend_changes((old, self._components), (config, components))
         gone = [each for each in gone if self._is_in_place(each)]
@@ -183,9 +185,6 @@ class Gateway:
             if not opener.accepting:
                 raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
             routes = self._settings.routes(config, components)
-            tls = self._tls
-            if tls is not None:  # its files may have changed where its options have not
-                tls = self._server_tls(config) or tls
         except BaseException:
             exchange.discard()
             raise
@@ -200,8 +199,9 @@ class Gateway:
         settings = self._handshake_settings(config, opener, admission)
         admission.trust(settings.proxies)
         listener.serve_by(settings, tls)
-        if tls is not self._tls:
+        if tls is not None and tls is not self._tls:
             self._close_tls()
+            tls.start()
         self._tls, self._config, self._components = tls, config, components
         return ReloadReport.of(
             before, self._pool.backends, self._deleted(), fixed_changes(old, config)
@@ -287,7 +287,7 @@ class Gateway:
             self._backends,
             self._discoveries,
             self._open_backend,
-            self._resolve_backend if self._components.plugins is not None else None,
+            self._resolver_of_entries(config),
             self.sessions,
             [SteeredFrontend(self._frontend_id(), opener)],
             self._drains,
@@ -307,9 +307,14 @@ class Gateway:
             logger=self._logger,
         )
 
-    async def _resolve_backend(self, entry: Any) -> BackendComponent:
-        assert self._components.plugins is not None  # noqa: S101 - for the type checker
-        return await resolve_backend(entry, self._components.plugins)
+    def _resolver_of_entries(
+        self, config: GatewayConfig
+    ) -> Callable[[Any], Awaitable[BackendComponent]] | None:
+        plugins = self._components.plugins
+        if plugins is None:
+            return None
+        allow_files = config.server.admin.allow_file_paths
+        return partial(resolve_backend, plugins=plugins, allow_files=allow_files)
 
     async def _open_backend(self, component: BackendComponent) -> None:
         exchange = await self._prepare_exchange(self._config, [component], [])
@@ -359,12 +364,13 @@ class Gateway:
         address = frontend.address._replace(port=self.addresses[0].port)
         return frontend.id or id_from_address(str(address))
 
-    def _server_tls(self, config: GatewayConfig) -> ServerTls | None:
+    async def _server_tls(self, config: GatewayConfig) -> ServerTls | None:
         options = config.server.frontend.tls
         if options is None:
             return None
         clock = asyncio.get_running_loop()
-        return ServerTls(options, self.metrics, self.counters, clock, self._logger)
+        make = partial(ServerTls, options, self.metrics, self.counters, clock, self._logger)
+        return await aside(make)
 
     def _close_tls(self) -> None:
         if self._tls is not None:

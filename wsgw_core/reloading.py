@@ -7,11 +7,11 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from .api import ConfigurationError
-from .api.aside import aside
+from .api import ConfigurationError, aside
 from .components import Components
 from .config.gateway_config import GatewayConfig
 from .config.loading import Configuration
@@ -104,10 +104,11 @@ class Reloading:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self, file: Path) -> None:
-        seen = _look_at(file)
+        look = partial(_look_at, file)
+        seen = await aside(look)
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            now = _look_at(file)
+            now = await aside(look)  # a network's file system may hang
             if now is not None and now != seen:  # a file that is being replaced may be away
                 seen = now
                 self.ask()

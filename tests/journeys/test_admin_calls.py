@@ -123,7 +123,6 @@ class TestBackends:
             ('{"url": "ws://a:1", "breaker-threshold": 0}', "breaker-threshold"),
             ('{"url": "dns+ws://a"}', "a name and a port"),
             ('{"url": "dns+ws://a:1", "id": "green"}', "id already exists"),
-            ('{"url": "wss://a:1", "tls": {"ca": "/no/such.pem"}}', "/no/such.pem"),
         ],
     )
     async def test_what_cannot_be_added_is_said_and_changes_nothing(

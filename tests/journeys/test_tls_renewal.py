@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -79,20 +80,33 @@ class TestRotation:
         )
         with pytest.raises(InvalidStatus):
             await connect(gateway.url)
+
+        async def read_by_dials(counter: str) -> None:
+            """Dial, which begins a look at the files, until a change was found."""
+            while not gateway.count(counter):
+                with contextlib.suppress(InvalidStatus):
+                    async with connect(gateway.url):
+                        await backend.connection()
+
         tls_files.authority.write_bytes(OTHER_AUTHORITY.cert_pem.bytes())
+        await read_by_dials("ws_tls_reloads")
         async with connect(gateway.url) as old:
             served = await backend.connection()
             assert serial(served) == serial_of(GATEWAY)
             tls_files.put(tls_files.gateway, NEW_GATEWAY)
+            while gateway.count("ws_tls_reloads") < 2:
+                async with connect(gateway.url):
+                    await backend.connection()
             async with connect(gateway.url):
                 assert serial(await backend.connection()) == serial_of(NEW_GATEWAY)
             tls_files.gateway.unlink()
+            await read_by_dials("ws_tls_reload_errors")
             async with connect(gateway.url):
                 assert serial(await backend.connection()) == serial_of(NEW_GATEWAY)
             await old.send("still here")
             assert await served.recv() == "still here"
         assert gateway.count("ws_tls_reloads") == 2
-        assert gateway.count("ws_tls_reload_errors") == 1
+        assert gateway.count("ws_tls_reload_errors") >= 1
 
     @one_loop
     @pytest.mark.slow  # files are looked at every ten seconds

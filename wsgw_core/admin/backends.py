@@ -7,6 +7,7 @@ import json
 from aiohttp import web
 
 from ..api import ConfigurationError
+from ..config.added_backend import FilesNotAllowed
 from ..steering import NotSupported, Steering
 from .answers import answer, failed, no_action_required, not_implemented, success
 from .backend_config import backend_config
@@ -56,6 +57,8 @@ class BackendCalls:
             return failed("route: not the id of a route")
         try:
             await self._steering.add_backend(entry, route)
+        except FilesNotAllowed as error:
+            return failed("; ".join(error.problems), 403)
         except ConfigurationError as error:
             return failed("; ".join(error.problems))
         except NotSupported:

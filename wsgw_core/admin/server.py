@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ..api import aside
 from ..config.address import Address
 from ..config.server_options import AdminOptions
 from ..frontend.acceptor import Acceptor
@@ -82,7 +84,8 @@ class AdminServer:
         """
         options, gateway = self._options, self._gateway
         if options.tls is not None:
-            self._tls = ServerTls(
+            make = partial(
+                ServerTls,
                 options.tls,
                 gateway.metrics,
                 gateway.counters,
@@ -90,6 +93,8 @@ class AdminServer:
                 self._logger,
                 key="server.admin.tls",
             )
+            self._tls = await aside(make)
+            self._tls.start()
         try:
             self._runner = await self._make_runner()
             self._acceptor = Acceptor(

@@ -17,12 +17,15 @@ ReadBatch       messages that arrive in one read leave in one write: `read_batch
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
 aside           keeps what may take long off the event loop: `aside`
+FileName        the type of an option that names a file: `options`
+bounded_file    how the files are read that an operator names
 GatewayError    and all others: `errors`
 
 No module in here does I/O, but for `tls`, which reads certificates; and the core never names a
 plugin.
 """
 
+from .aside import aside
 from .backend import (
     Backend,
     BackendConnection,
@@ -50,7 +53,7 @@ from .gate import Handshake, HandshakeGate, Refusal
 from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
 from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
 from .metrics import Counter, Histogram, Labelled, Metrics
-from .options import Duration, Options, Size
+from .options import Duration, FileName, Options, Size
 from .ordered_connection import OrderedConnection
 from .read_batch import ReadBatch
 from .registry import (
@@ -89,6 +92,7 @@ __all__ = [
     "Counter",
     "DialRequest",
     "Duration",
+    "FileName",
     "GateRegistry",
     "GatewayError",
     "Handshake",
@@ -123,6 +127,7 @@ __all__ = [
     "TlsClientOptions",
     "UrlTemplate",
     "ValveRegistry",
+    "aside",
     "hookimpl",
     "tls_error_text",
     "unavailable",

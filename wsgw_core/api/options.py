@@ -105,6 +105,10 @@ def size_text(size: int) -> str | int:
 
 HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
+FILE_NAME = "the value is the name of a file"
+FileName = Annotated[str, Field(min_length=1), FILE_NAME]
+"""The name of a file. Only the configuration may give it: the admin API refuses such options."""
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),

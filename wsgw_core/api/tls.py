@@ -6,6 +6,7 @@ dials with. Revocation (OCSP, CRL) is not checked.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -16,10 +17,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from .aside import aside
 from .backend import BackendContext
+from .bounded_file import read_bytes
 from .errors import ConfigurationError
 from .metrics import Counter, Metrics
-from .options import Options
+from .options import FileName, Options, size_text
 
 _LOOK_EVERY = 10.0  # seconds between two looks at the files of a busy backend
 _ALPN = ("http/1.1",)
@@ -29,13 +32,12 @@ _KEY = b"PRIVATE KEY-----"
 _PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 _MAX_FILE = 16 * 1024 * 1024  # a bundle of all public authorities has a quarter of a MiB
 
-TlsFile = Annotated[str, Field(min_length=1)]
 TlsKey = Annotated[
-    TlsFile | None,
+    FileName | None,
     Field(description="PEM file with the certificate's key; without it, the certificate's file"),
 ]
 TlsKeyPassword = Annotated[
-    TlsFile | None, Field(description="file whose first line is the password of the key")
+    FileName | None, Field(description="file whose first line is the password of the key")
 ]
 TlsVersion = Annotated[
     Literal["1.2", "1.3"], Field(description="the oldest version of TLS that is spoken")
@@ -72,12 +74,12 @@ def check_server_name(name: str) -> str:
 class TlsClientOptions(Options):
     """How a backend is spoken to over TLS."""
 
-    ca: TlsFile | None = Field(
+    ca: FileName | None = Field(
         default=None,
         description="PEM file with the authorities that the backend's certificate must come from;"
         " the system's without it",
     )
-    certificate: TlsFile | None = Field(
+    certificate: FileName | None = Field(
         default=None,
         description="PEM file with the certificate shown to the backend, and its chain",
     )
@@ -211,13 +213,12 @@ def tls_error_text(error: Exception) -> str:
 
 def _read(key: str, file: str, marker: bytes = b"", what: str = "") -> bytes:
     try:
-        if Path(file).is_fifo():
-            raise ValueError("a pipe, and it is read more than once")  # noqa: TRY301 - as below
-        with Path(file).open("rb") as stream:
-            content = stream.read(_MAX_FILE)
+        content = read_bytes(file, _MAX_FILE)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise TlsFileError(key, f"{file}: cannot be read: {reason.lower()}") from error
+    if len(content) > _MAX_FILE:
+        raise TlsFileError(key, f"{file}: larger than {size_text(_MAX_FILE)}")
     if marker not in content:
         raise TlsFileError(key, f"{file}: there is no PEM {what} in it")
     return content
@@ -233,12 +234,15 @@ def reload_counters(metrics: Metrics) -> tuple[Counter, Counter]:
     )
 
 
+_Seen = list[tuple[int, int, int] | None]
+
+
 class ReloadedContext:
     """A TLS context that is made anew when its files have changed.
 
     Connections keep the context that they were made with. While the files cannot be used, as when
     one of a pair has been written and the other has not, the old context stays, and each `refresh`
-    tries again. Files are small: they are read in the event loop, without a thread.
+    tries again.
 
     Args:
         build: reads the files; raises TlsFileError.
@@ -267,27 +271,51 @@ class ReloadedContext:
         self._reloads, self._errors = reload_counters(metrics)
         self._reported = ""
         self._seen = self._look()
+        self._task: asyncio.Task[None] | None = None
         self.current = build()
 
     def refresh(self) -> None:
         """Look at the files, and read them if they have changed or could not be used before."""
+        self._take(*self._changed())
+
+    def refresh_aside(self) -> None:
+        """Refresh off the event loop, unless that is under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._refresh_aside())
+
+    async def _refresh_aside(self) -> None:
+        try:
+            changed = await aside(self._changed)
+        except RuntimeError:  # no thread left; the next look comes soon
+            return
+        self._take(*changed)
+
+    def _changed(self) -> tuple[_Seen, ssl.SSLContext | TlsFileError | None]:
+        """Return what the files look like, and what came of reading them if they have changed."""
         found = self._look()
         if found == self._seen:
-            return
+            return found, None
         try:
-            self.current = self._build()
+            return found, self._build()
         except TlsFileError as error:
-            self._errors.value += 1
-            if str(error) != self._reported:
-                self._reported = str(error)
-                self._report(error)
+            return found, error
+
+    def _take(self, found: _Seen, made: ssl.SSLContext | TlsFileError | None) -> None:
+        if made is None:
             return
+        if isinstance(made, TlsFileError):
+            self._errors.value += 1
+            if str(made) != self._reported:
+                self._reported = str(made)
+                self._report(made)
+            return
+        self.current = made
         self._seen = found  # from before the reading: a change in between is seen the next time
         self._reloads.value += 1
         self._reported = ""
         self._report(None)
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
+    def _look(self) -> _Seen:
         return [_identity(file) for file in self._files]
 
 
@@ -301,6 +329,8 @@ def _identity(file: str) -> tuple[int, int, int] | None:
 
 class ClientTls:
     """The TLS of one backend: what its connections are made with.
+
+    Made by `await aside(partial(ClientTls, ...))`, since it reads files.
 
     Args:
         options: the backend's.
@@ -333,11 +363,11 @@ class ClientTls:
             context.logger.warning("the backend's certificate is not verified: tls.verify is false")
 
     def context(self) -> ssl.SSLContext:
-        """Return the context for a new connection; looks at the files every ten seconds."""
+        """Return the context for a new connection; begins a look at the files every ten seconds."""
         now = self._clock.time()
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._contexts.refresh()
+            self._contexts.refresh_aside()
         return self._contexts.current
 
     def _report(self, error: TlsFileError | None) -> None:

@@ -14,7 +14,7 @@ How they are filled, in this order:
 loading     all that the command does before it starts
 added_backend   the same for the entry of a backend that an operator adds
 sources     reads the file and the variables, and merges them
-bounded_file   reads no more of a file than makes sense
+named_files    finds keys that name files, which the admin API may not give
 yaml_file, toml_file   a file's values, and their lines
 variables, wsbalancer, wsbalancer_variables   values from the environment
 layers      one source over the other

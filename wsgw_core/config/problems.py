@@ -161,13 +161,26 @@ def validation_problems(
         origins: where the values come from.
         prefix: the key path of what the model was given.
     """
-    return [origins.problem(prefix + path, text) for path, text in validation_errors(error, model)]
-
-
-def validation_errors(error: ValidationError, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
-    """Put the problems that a model found into words; each with its key path within the model."""
     return [
-        (_without_key_mark(details["loc"]), _describe(details, model))
+        origins.problem(prefix + path, text)
+        for path, text in validation_errors(error, model, origins, prefix)
+    ]
+
+
+def validation_errors(
+    error: ValidationError,
+    model: type[BaseModel],
+    origins: Origins | None = None,
+    prefix: KeyPath = (),
+) -> list[tuple[KeyPath, str]]:
+    """Put the problems that a model found into words; see `validation_problems`.
+
+    Returns:
+        Each with its key path within the model. What was read from a file is not shown.
+    """
+    origins = origins or Origins()
+    return [
+        (_without_key_mark(details["loc"]), _describe(details, model, origins, prefix))
         for details in error.errors(include_url=False)
         if not _is_echo(details)
     ]
@@ -231,9 +244,13 @@ def _is_echo(details: ErrorDetails) -> bool:
     return len(details["input"]) >= int(details["ctx"]["min_length"])
 
 
-def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
+def _describe(
+    details: ErrorDetails, model: type[BaseModel], origins: Origins, prefix: KeyPath
+) -> str:
     kind, location, value = details["type"], details["loc"], details["input"]
     key = str(location[-1]) if location else ""
+    file = origins.file(prefix + location)
+    found = f"what {file} holds" if file is not None else found_text(value, location)
     if kind == "extra_forbidden":
         owner = model_at(model, location[:-1])
         return unknown_key_text(key, known_keys(owner) if owner else {})
@@ -241,9 +258,11 @@ def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
         return "is missing"
     if kind == "value_error":
         allowed = _one_line(without_secrets_of(value, str(details["ctx"]["error"]), key))
+        if file is not None:
+            allowed = allowed.replace(str(value), "***")
         # Of a whole section the message says what is wrong; its contents would hide that.
         whole = isinstance(value, (dict, list, tuple, BaseModel))
-        return allowed if whole else f"found {found_text(value, location)}: {allowed}"
+        return allowed if whole else f"found {found}: {allowed}"
     if kind == "too_short":
         return f"needs at least {details['ctx']['min_length']}, found {len(value)}"
     if kind in _ALLOWED:
@@ -253,7 +272,7 @@ def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
         allowed = PATTERNS_IN_WORDS.get(pattern, f"text that matches {pattern}")
     else:
         allowed = _one_line(details["msg"].removeprefix("Input should be "))
-    return f"found {found_text(value, location)}, allowed: {allowed}"
+    return f"found {found}, allowed: {allowed}"
 
 
 def _one_line(text: str) -> str:

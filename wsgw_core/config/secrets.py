@@ -11,9 +11,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
+from ..api.bounded_file import read_bytes
 from ..api.options import size_text
 from ..masking import is_secret_key
-from .bounded_file import read_bytes
 from .problems import KeyPath, Origins, found_text, item_type, known_keys, model_in
 
 _SUFFIX = "-file"
@@ -89,7 +89,7 @@ def _read(file: Any) -> str:
     if not isinstance(file, str) or not file:
         raise ValueError(f"found {found_text(file)}, allowed: the name of a file")
     try:
-        raw = read_bytes(file, _MAX_SECRET)
+        raw = read_bytes(file, _MAX_SECRET, pipes=True)
         text = raw.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ValueError(f"{file}: not UTF-8 text") from None

@@ -121,6 +121,11 @@ class AdminOptions(Options):
         description="sites whose pages may call, such as `https://ops.example`, beside those that"
         " the admin address itself serves",
     )
+    allow_file_paths: bool = Field(
+        default=False,
+        description="whether a backend that a call adds may name files of this machine, such as"
+        " `tls.ca`. Whoever may call can then have any file read that the gateway can read",
+    )
     read_timeout: Duration = Field(
         default=10.0,
         gt=0,

@@ -8,10 +8,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..api import Duration, Options
+from ..api import Duration, FileName, Options
 from ..api.options import HeaderName
 from ..api.tls import (
-    TlsFile,
     TlsFileError,
     TlsKey,
     TlsKeyPassword,
@@ -31,11 +30,11 @@ _MODES = {
 class ServerTlsOptions(Options):
     """How clients are spoken to over TLS."""
 
-    certificate: TlsFile = Field(description="PEM file with the certificate and its chain")
+    certificate: FileName = Field(description="PEM file with the certificate and its chain")
     key: TlsKey = None
     key_password_file: TlsKeyPassword = None
     minimum_version: TlsVersion = "1.2"
-    client_ca: TlsFile | None = Field(
+    client_ca: FileName | None = Field(
         default=None,
         description="PEM file with the authorities that certificates of clients must come from",
     )

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..api import ConfigurationError
+from ..api.bounded_file import read_bytes
 from ..api.options import size_text
-from .bounded_file import read_bytes
 from .gateway_config import GatewayConfig
 from .layers import Layers, layer_from_data
 from .problems import KeyPath, Origins, found_text, validation_errors
@@ -94,7 +94,7 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
     except ValidationError as error:
         problems += [
             origins.problem(path, no_backend if (path, text) == _WITHOUT_BACKEND else text)
-            for path, text in validation_errors(error, GatewayConfig)
+            for path, text in validation_errors(error, GatewayConfig, origins)
             if path not in known
         ]
     return Draft(data, origins, tuple(problems), None if problems else config)
@@ -103,7 +103,7 @@ def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
 def _read_file(file: Path) -> FileContent:
     name = str(file)
     try:
-        raw = read_bytes(file, MAX_FILE)
+        raw = read_bytes(file, MAX_FILE, pipes=True)
     except FileNotFoundError:
         return FileContent(problems=[f"{name}: there is no such file"])
     except (OSError, ValueError) as error:
@@ -122,7 +122,7 @@ def _read_file(file: Path) -> FileContent:
     if content.data is None:
         content.data = {}  # an empty file, or one with comments only
     if not isinstance(content.data, dict):
-        found = found_text(content.data)
+        found = "a list" if isinstance(content.data, list) else "a single value"
         content.problems.append(f"{name}: found {found}, allowed: a mapping (keys and values)")
     return content
 

@@ -31,6 +31,8 @@ _ESCAPED = frozenset('"+,;<>\\')
 class ServerTls:
     """Puts TLS before the handshakes of clients.
 
+    Made by `await aside(partial(ServerTls, ...))`, since it reads files.
+
     Args:
         options: files and what is demanded of clients.
         metrics: for the counters of reloads.
@@ -66,7 +68,6 @@ class ServerTls:
             )
         except TlsFileError as error:
             raise ConfigurationError(f"{key}.{error}") from error
-        self._wait()
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -79,18 +80,19 @@ class ServerTls:
             make_protocol(), self.context, self._scratch, on_failure=self._failed
         )
 
+    def start(self) -> None:
+        """Look at the files from time to time."""
+        if self._interval:
+            self._timer = self._clock.call_later(self._interval, self._look)
+
     def close(self) -> None:
         """Look at the files no more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _wait(self) -> None:
-        if self._interval:
-            self._timer = self._clock.call_later(self._interval, self._look)
-
     def _look(self) -> None:
-        self._wait()
-        self._contexts.refresh()
+        self.start()
+        self._contexts.refresh_aside()
 
     def _report(self, error: TlsFileError | None) -> None:
         if error is None:

@@ -13,8 +13,7 @@ from typing import cast
 
 from aiohappyeyeballs import start_connection
 
-from ..api import BackendUnavailable, OutOfResources, unavailable
-from ..api.aside import aside
+from ..api import BackendUnavailable, OutOfResources, aside, unavailable
 from ..api.resolver import AddressInfo, ProtocolT, Resolver
 from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning

@@ -20,11 +20,16 @@ from pydantic import ValidationError
 from wsgw_core.api import ClientTls, ConfigurationError, Metrics, TlsClientOptions, tls_error_text
 from wsgw_core.api.tls import ReloadedContext, TlsFileError, client_context, reload_counters
 from wsgw_core.testing.context import make_context
-from wsgw_core.testing.virtual_clock import on_virtual_clock
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 AUTHORITY = trustme.CA()
 ONE = AUTHORITY.issue_cert("one.test")
 OTHER = AUTHORITY.issue_cert("other.test")
+
+
+async def at_once(call: Callable[[], object]) -> object:
+    """Stand in for `aside` where there are no threads."""
+    return call()
 
 
 @dataclass(frozen=True)
@@ -310,20 +315,24 @@ class TestOfOneBackend:
 
     @on_virtual_clock
     async def test_files_are_looked_at_when_it_is_dialled_but_not_always(
-        self, files: Files, caplog: pytest.LogCaptureFixture
+        self, files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         caplog.set_level(logging.INFO)
+        monkeypatch.setattr("wsgw_core.api.tls.aside", at_once)
         context = make_context()
         tls = ClientTls(options(ca=files.ca), "blue.test", context)
         first = tls.context()
         files.put("ca.pem", AUTHORITY.cert_pem.bytes() + b"\n")
         assert tls.context() is first
         await asyncio.sleep(60)
+        assert tls.context() is first  # a dial does not wait for the files
+        await idle()
         assert tls.context() is not first
         assert caplog.messages == ["certificate files have changed and were read"]
         files.put("ca.pem", b"")
         await asyncio.sleep(60)
         tls.context()
+        await idle()
         assert "the old certificates stay: tls.ca: " in caplog.messages[1]
 
     @on_virtual_clock

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.config.bounded_file import read_bytes
 from wsgw_core.config.loading import load_configuration
 from wsgw_core.config.sources import MAX_FILE
 from wsgw_core.config.toml_file import read_toml
@@ -120,32 +118,6 @@ def test_dots_in_values_are_no_nesting() -> None:
     text = 'a = "' + "." * 1000 + '"\nb = "' + "x " * 1000 + '"\nc = 1.5'
 
     assert not read_toml(text, "wsgw.toml").problems
-
-
-def test_a_pipe_is_read_to_its_end() -> None:
-    reading, writing = os.pipe()
-    try:
-        os.write(writing, b"one")
-        os.close(writing)
-        assert read_bytes(f"/dev/fd/{reading}", 10) == b"one"
-    finally:
-        os.close(reading)
-
-
-def test_a_pipe_into_which_nobody_writes_is_given_up(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-
-    with pytest.raises(TimeoutError, match="nothing was written"):
-        read_bytes(pipe, 10, patience=0.01)
-
-
-def test_of_a_larger_file_one_more_byte_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"x" * 100)
-
-    assert read_bytes(file, 10) == b"x" * 11
-    assert read_bytes(str(file), 100) == b"x" * 100
 
 
 def test_a_number_with_very_many_digits_is_told_in_plain_words(tmp_path: Path) -> None:

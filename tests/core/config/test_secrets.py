@@ -144,3 +144,21 @@ def test_a_missing_file_names_the_variable() -> None:
         "WSGW_UPSTREAM__BACKENDS__0__URL_FILE: upstream.backends[0].url-file:"
         " /nowhere/url: cannot be read: No such file or directory"
     )
+
+
+def test_what_a_file_holds_is_not_shown_when_it_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("root:x:0:0 and more")
+    (tmp_path / "token").write_text("short")
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(
+        "server: {admin: {tokens: [{name: a, roles: [read], token-file: HERE/token}]}}\n"
+        "upstream: {backends: [{id: a, url-file: HERE/url}]}\n".replace("HERE", str(tmp_path))
+    )
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(file, {})
+
+    told = str(caught.value)
+    assert f"url: found what {tmp_path}/url holds: a URL has no spaces" in told
+    assert "root:x" not in told
+    assert "short" not in told

@@ -154,8 +154,8 @@ def test_a_problem_is_told_with_line_key_path_and_what_is_allowed(
         ('"\\UFFFFFFFF"', "wsgw.yaml: not YAML: "),
         (b"a: 1\nb: \xff", "wsgw.yaml:2: not UTF-8 text"),
         ("a: 1".encode("utf-16"), "wsgw.yaml:1: not UTF-8 text"),
-        ("- a\n- b", "wsgw.yaml: found ['a', 'b'], allowed: a mapping"),
-        ("text", "wsgw.yaml: found 'text', allowed: a mapping"),
+        ("- a\n- b", "wsgw.yaml: found a list, allowed: a mapping"),
+        ("text", "wsgw.yaml: found a single value, allowed: a mapping"),
         ("!!binary aaaa", "wsgw.yaml:1: found 'aaaa': tags are not supported"),
         ("[" * 5000, "wsgw.yaml: not usable: nested too deeply"),
         ("a: " + "[" * 60 + "]" * 60, "wsgw.yaml: not usable: nested more than 50"),
@@ -216,10 +216,17 @@ def test_an_impossible_file_name_is_told() -> None:
     assert "cannot be read" in problem
 
 
-def test_a_file_that_is_far_too_large_is_told_without_reading_it_all() -> None:
-    [problem] = problems_of(Path("/dev/zero"))
+def test_a_file_that_is_far_too_large_is_told_without_reading_it_all(tmp_path: Path) -> None:
+    with (tmp_path / "zero").open("wb") as file:
+        file.truncate(1 << 40)  # has no blocks
+
+    [problem] = problems_of(tmp_path / "zero")
 
     assert problem.startswith("zero: larger than ")
+
+
+def test_a_device_is_not_read() -> None:
+    assert problems_of(Path("/dev/zero")) == ["zero: cannot be read: not a regular file"]
 
 
 @pytest.mark.parametrize(

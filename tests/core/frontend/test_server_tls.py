@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ def replace(file: Path, *, half: bool = False) -> None:
     file.write_bytes(content[:400] if half else content)
 
 
+async def at_once(call: Callable[[], object]) -> object:
+    return call()
+
+
+@pytest.fixture(autouse=True)
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are none on a virtual clock."""
+    monkeypatch.setattr("wsgw_core.api.tls.aside", at_once)
+
+
 class Bench:
     """A ServerTls on the running loop's clock."""
 
@@ -57,6 +68,7 @@ class Bench:
             asyncio.get_running_loop(),
             logging.getLogger("wsgw.test"),
         )
+        self.tls.start()
 
 
 class TestOptions:

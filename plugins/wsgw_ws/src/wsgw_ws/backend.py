@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from functools import partial
 
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -15,6 +16,7 @@ from wsgw_core.api import (
     DialRequest,
     Sink,
     TlsClientOptions,
+    aside,
     tls_error_text,
     unavailable,
 )
@@ -57,7 +59,8 @@ class WebSocketBackend:
         """Read the certificates; connections are made when clients come."""
         if self._base.secure:
             options = self._settings.tls or TlsClientOptions()
-            self._tls = ClientTls(options, self._base.host, self._context)
+            make = partial(ClientTls, options, self._base.host, self._context)
+            self._tls = await aside(make)
 
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
         """Dial; raises BackendUnavailable and BackendDeclined."""
