@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from wsgw_core.config.loading import load_configuration
+from wsgw_core.pool.system_resolver import _MOST_LOOKUPS
 
 BIN = Path(sys.executable).parent
 KUBERNETES = "1.34"
@@ -64,7 +66,7 @@ def test_the_compose_file_follows_its_schema(deploy: Path) -> None:
 def test_the_manifests_follow_the_schemas_of_kubernetes(deploy: Path) -> None:
     files = sorted((deploy / "kubernetes").glob("*.yaml"))
     checked = [file for file in files if file.stem not in ("kustomization", "wsgw")]
-    assert len(checked) == 4
+    assert len(checked) == 5
     run(BIN / "kubernetes-validate", "--strict", "-k", KUBERNETES, *checked)
 
 
@@ -75,7 +77,7 @@ def test_the_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
     unit.write_text(text.replace("/opt/wsgw/bin/wsgw", str(BIN / "wsgw")))
 
     run("systemd-analyze", "verify", "--man=no", unit)
-    run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+    run("systemd-analyze", "security", "--offline=true", "--threshold=12", unit)
 
 
 # What they say together
@@ -180,3 +182,116 @@ def test_the_image_does_not_run_as_root(
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing")
 def test_the_rules_are_ones(deploy: Path) -> None:
     run("promtool", "check", "rules", deploy / "prometheus" / "alerts.yaml")
+
+
+# What peers can do
+
+
+def test_the_image_has_the_python_that_the_checks_are_for_and_by_digest(
+    root: Path, deploy: Path
+) -> None:
+    text = (deploy / "container" / "Dockerfile").read_text("utf-8")
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    [version] = re.findall(
+        r"^ARG PYTHON=python:(\d+\.\d+)\.\d+-\S+@sha256:[0-9a-f]{64}$", text, re.MULTILINE
+    )
+    assert version == project["tool"]["mypy"]["python_version"]
+    assert project["project"]["requires-python"] == f">={version}"
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
+
+
+def test_other_images_are_pinned_to_a_version(deploy: Path) -> None:
+    services = yaml.safe_load((deploy / "compose" / "compose.yaml").read_text("utf-8"))["services"]
+    images = {service["image"] for service in services.values()} - {"wsgw"}
+    assert images
+    assert [one for one in images if not re.search(r":\d+\.\d+\.\d+-", one)] == []
+
+
+def test_every_service_of_compose_has_limits_and_backends_reach_nothing_else(deploy: Path) -> None:
+    compose = yaml.safe_load((deploy / "compose" / "compose.yaml").read_text("utf-8"))
+    assert compose["networks"]["backends"] == {"internal": True}
+    for name, service in compose["services"].items():
+        assert {"mem_limit", "pids_limit", "networks"} <= set(service), name
+        assert name == "gateway" or service["networks"] == ["backends"], name
+    assert "backends" in compose["services"]["gateway"]["networks"]
+
+
+def mebibytes(size: str) -> int:
+    return int(size[:-2]) * {"Mi": 1, "Gi": 1024}[size[-2:]]
+
+
+def test_a_pod_asks_for_what_its_sessions_may_hold(manifests: Manifests) -> None:
+    [container] = manifests["Deployment wsgw"]["spec"]["template"]["spec"]["containers"]
+    limit = mebibytes(container["resources"]["limits"]["memory"])
+    assert limit // 2 < mebibytes(container["resources"]["requests"]["memory"]) <= limit
+    assert "cpu" not in container["resources"]["limits"]
+
+
+def test_the_network_policy_is_about_the_pods_and_their_backends(
+    deploy: Path, manifests: Manifests
+) -> None:
+    policy = manifests["NetworkPolicy wsgw"]["spec"]
+    pod = manifests["Deployment wsgw"]["spec"]["template"]
+    assert policy["podSelector"]["matchLabels"] == pod["metadata"]["labels"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    [container] = pod["spec"]["containers"]
+    clients, operators = policy["ingress"]
+    assert [port["port"] for port in clients["ports"]] == [container["ports"][0]["name"]]
+    assert [port["port"] for port in operators["ports"]] == [container["ports"][1]["name"]]
+    assert "from" in operators
+    names, backends = policy["egress"]
+    assert {(each["port"], each["protocol"]) for each in names["ports"]} == {
+        (53, "UDP"),
+        (53, "TCP"),
+    }
+    loaded = load_configuration(deploy / "kubernetes" / "wsgw.yaml", {})
+    [backend] = loaded.components.backends
+    assert (backends["ports"], "to" in backends) == (
+        [{"port": backend.entry.name_to_resolve[1]}],
+        True,
+    )
+
+
+def test_an_address_is_held_for_less_than_a_stopping_pod_has(deploy: Path) -> None:
+    loaded = load_configuration(deploy / "kubernetes" / "wsgw.yaml", {})
+    upstream, ordinary = loaded.config.upstream, 30  # seconds, where a pod does not say
+    assert upstream.resolve_hold + upstream.resolve_interval < ordinary
+
+
+@pytest.fixture(scope="module")
+def unit(deploy: Path) -> dict[str, list[str]]:
+    """The settings of the unit's service, each with its values."""
+    found: dict[str, list[str]] = {}
+    for line in (deploy / "systemd" / "wsgw.service").read_text("utf-8").splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("CapabilityBoundingSet", ""),
+        ("DevicePolicy", "closed"),
+        ("DynamicUser", "yes"),
+        ("KeyringMode", "private"),
+        ("LimitCORE", "0"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("NoNewPrivileges", "yes"),
+        ("PrivateDevices", "yes"),
+        ("PrivateIPC", "yes"),
+        ("PrivateUsers", "yes"),
+        ("ProtectSystem", "strict"),
+        ("RemoveIPC", "yes"),
+        ("RestrictNamespaces", "yes"),
+    ],
+)
+def test_the_unit_is_shut_in(unit: dict[str, list[str]], key: str, value: str) -> None:
+    assert unit[key] == [value]
+
+
+def test_the_unit_has_bounds(unit: dict[str, list[str]]) -> None:
+    [memory], [tasks] = unit["MemoryMax"], unit["TasksMax"]
+    assert 0 < int(memory.removesuffix("%")) < 100
+    assert int(tasks) > _MOST_LOOKUPS + 32  # the gateway's own threads, and plugins'

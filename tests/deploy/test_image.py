@@ -135,3 +135,25 @@ def test_the_entry_command_tells_what_is_missing(
 
     assert process.returncode == 2
     assert said.startswith("wsgw: upstream.backends: no backend: give one in upstream.backends")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has such a switch")
+def test_what_the_unit_runs_needs_no_memory_that_is_written_and_executed(image: Image) -> None:
+    """systemd's MemoryDenyWriteExecute, by the kernel's own switch for it."""
+    program = (
+        "import ctypes, os, sys;"
+        "refused = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0);"  # PR_SET_MDWE
+        "sys.exit('no switch') if refused else os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = image.command('["/opt/wsgw/bin/wsgw", "run"]')
+    started = [command[0], "-c", program, *command]
+    variables = {"BE_URLS": "ws://127.0.0.1:1", "FE_ADDR": "127.0.0.1:0", "ADM_ADDR": "127.0.0.1:0"}
+    with image.start(started, **variables) as process:
+        try:
+            said = said_until(process, "listening on|no switch")
+            if said[0] == "no switch":
+                pytest.skip("the kernel is too old")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
