@@ -40,6 +40,12 @@ def test_want_of_our_own_is_not_the_backends_fault(name: str) -> None:
     assert error.reason == "why"
 
 
+@pytest.mark.parametrize("name", ["EAI_AGAIN", "EAI_FAIL", "EAI_MEMORY", "EAI_SYSTEM"])
+def test_a_name_that_could_not_be_looked_up_is_not_the_backends_fault(name: str) -> None:
+    error = socket.gaierror(getattr(socket, name), "no name server")
+    assert type(unavailable("why", error)) is OutOfResources
+
+
 @pytest.mark.parametrize(
     "cause",
     [

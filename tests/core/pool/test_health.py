@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from wsgw_core.api import Metrics
+from wsgw_core.api import Metrics, OutOfResources
 from wsgw_core.config.upstream_options import HealthOptions
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
@@ -111,4 +111,19 @@ async def test_added_ones_are_probed_and_removed_ones_are_not() -> None:
     await asyncio.sleep(50)
     assert added.probes >= 4
     assert bench.backend.probes == 0
+    await bench.checks.stop()
+
+
+@on_virtual_clock
+async def test_a_probe_that_the_gateway_itself_could_not_make_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def probe(_backend: FakeBackend) -> None:
+        raise OutOfResources("no name server")
+
+    monkeypatch.setattr(FakeBackend, "probe", probe)
+    bench = Bench(unhealthy_after=1)
+    await asyncio.sleep(100)
+    assert bench.pooled.healthy
+    assert bench.counters.probes_failed.value == 0
     await bench.checks.stop()
