@@ -16,7 +16,7 @@ Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
-aside           keeps what may take long off the event loop: `aside`
+aside           keeps what may take long off the event loop: `daemon_thread`
 FileName        the type of an option that names a file: `options`
 bounded_file    how the files are read that an operator names
 GatewayError    and all others: `errors`
@@ -25,7 +25,6 @@ No module in here does I/O, but for `tls`, which reads certificates; and the cor
 plugin.
 """
 
-from .aside import aside
 from .backend import (
     Backend,
     BackendConnection,
@@ -38,6 +37,7 @@ from .backend import (
     PingableConnection,
     Sink,
 )
+from .daemon_thread import aside
 from .errors import (
     BackendDeclined,
     BackendError,

@@ -17,9 +17,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .aside import aside
 from .backend import BackendContext
 from .bounded_file import read_bytes
+from .daemon_thread import aside
 from .errors import ConfigurationError
 from .metrics import Counter, Metrics
 from .options import FileName, Options, size_text
