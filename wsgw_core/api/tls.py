@@ -274,33 +274,17 @@ class ReloadedContext:
         self._task: asyncio.Task[None] | None = None
         self.current = build()
 
-    def refresh(self) -> None:
-        """Look at the files, and read them if they have changed or could not be used before."""
-        self._take(*self._changed())
-
-    def refresh_aside(self) -> None:
-        """Refresh off the event loop, unless that is under way."""
+    def begin_refresh(self) -> None:
+        """Refresh in the background, unless that is under way."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._refresh_aside())
+            self._task = asyncio.get_running_loop().create_task(self.refresh())
 
-    async def _refresh_aside(self) -> None:
+    async def refresh(self) -> None:
+        """Look at the files, and read them if they have changed or could not be used before."""
         try:
-            changed = await aside(self._changed)
+            found, made = await aside(self._changed)
         except RuntimeError:  # no thread left; the next look comes soon
             return
-        self._take(*changed)
-
-    def _changed(self) -> tuple[_Seen, ssl.SSLContext | TlsFileError | None]:
-        """Return what the files look like, and what came of reading them if they have changed."""
-        found = self._look()
-        if found == self._seen:
-            return found, None
-        try:
-            return found, self._build()
-        except TlsFileError as error:
-            return found, error
-
-    def _take(self, found: _Seen, made: ssl.SSLContext | TlsFileError | None) -> None:
         if made is None:
             return
         if isinstance(made, TlsFileError):
@@ -314,6 +298,16 @@ class ReloadedContext:
         self._reloads.value += 1
         self._reported = ""
         self._report(None)
+
+    def _changed(self) -> tuple[_Seen, ssl.SSLContext | TlsFileError | None]:
+        """Return what the files look like, and what came of reading them if they have changed."""
+        found = self._look()
+        if found == self._seen:
+            return found, None
+        try:
+            return found, self._build()
+        except TlsFileError as error:
+            return found, error
 
     def _look(self) -> _Seen:
         return [_identity(file) for file in self._files]
@@ -367,7 +361,7 @@ class ClientTls:
         now = self._clock.time()
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._contexts.refresh_aside()
+            self._contexts.begin_refresh()
         return self._contexts.current
 
     def _report(self, error: TlsFileError | None) -> None:

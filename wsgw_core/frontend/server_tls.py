@@ -92,7 +92,7 @@ class ServerTls:
 
     def _look(self) -> None:
         self.start()
-        self._contexts.refresh_aside()
+        self._contexts.begin_refresh()
 
     def _report(self, error: TlsFileError | None) -> None:
         if error is None:

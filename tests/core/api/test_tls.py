@@ -226,26 +226,26 @@ class TestReloading:
         )
         return reloaded, reports, metrics
 
-    def test_nothing_is_read_while_nothing_changes(self, files: Files) -> None:
+    async def test_nothing_is_read_while_nothing_changes(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.current
-        reloaded.refresh()
+        await reloaded.refresh()
         assert reloaded.current is first
         assert reports == []
         assert [counter.value for counter in reload_counters(metrics)] == [0, 0]
 
-    def test_a_change_makes_a_new_context(self, files: Files) -> None:
+    async def test_a_change_makes_a_new_context(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.current
         files.certificate(OTHER)
         files.key(OTHER)
-        reloaded.refresh()
+        await reloaded.refresh()
         assert reloaded.current is not first
         assert reports == [None]
-        reloaded.refresh()
+        await reloaded.refresh()
         assert [counter.value for counter in reload_counters(metrics)] == [1, 0]
 
-    def test_so_does_a_link_that_points_elsewhere(self, files: Files) -> None:
+    async def test_so_does_a_link_that_points_elsewhere(self, files: Files) -> None:
         names = {"old": ONE, "new": OTHER}
         for name, leaf in names.items():
             files.put(name, leaf.private_key_and_cert_chain_pem.bytes())
@@ -259,33 +259,33 @@ class TestReloading:
         first = reloaded.current
         (files.folder / "next").symlink_to("new")
         (files.folder / "next").replace(link)
-        reloaded.refresh()
+        await reloaded.refresh()
         assert reloaded.current is not first
 
-    def test_half_of_a_change_leaves_the_old_one_and_is_told_once(self, files: Files) -> None:
+    async def test_half_of_a_change_leaves_the_old_one_and_is_told_once(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.current
         files.certificate(OTHER)
-        reloaded.refresh()
-        reloaded.refresh()
+        await reloaded.refresh()
+        await reloaded.refresh()
         assert reloaded.current is first
         assert len(reports) == 1
         assert "is not the key" in str(reports[0])
         assert [counter.value for counter in reload_counters(metrics)] == [0, 2]
         files.key(OTHER)
-        reloaded.refresh()
+        await reloaded.refresh()
         assert reloaded.current is not first
         assert reports[1:] == [None]
 
-    def test_a_file_that_vanishes_and_comes_back_is_no_change(self, files: Files) -> None:
+    async def test_a_file_that_vanishes_and_comes_back_is_no_change(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.current
         key = files.folder / "key.pem"
         key.rename(files.folder / "away")
-        reloaded.refresh()
+        await reloaded.refresh()
         assert "cannot be read" in str(reports[0])
         (files.folder / "away").rename(key)
-        reloaded.refresh()
+        await reloaded.refresh()
         assert reloaded.current is first
         assert [counter.value for counter in reload_counters(metrics)] == [0, 1]
 
