@@ -4,8 +4,10 @@ GatewayError
   ConfigurationError        the operator's: told at start, exit status 2
     PluginError             a plugin cannot be loaded or broke the contract at registration
   BackendError              the backend's: raised by `Backend.connect`
-    BackendUnavailable        another backend is tried
-      OutOfResources            nobody's but our own machine's: the same, and not held against it
+    BackendUnavailable        another backend is tried; counts unless others are served
+      BackendUnreachable        the same; counts always, since no client can provoke it
+      UnusableAnswer            the same; never counts, since the request may have provoked it
+      OutOfResources            the same; never counts, since our own machine is at fault
     BackendDeclined           the backend's HTTP answer becomes the client's
 CloseSession                not an error: how a valve ends its session
 """
@@ -68,7 +70,11 @@ class BackendError(GatewayError):
 
 
 class BackendUnavailable(BackendError):
-    """This backend cannot serve now (network, timeout, 5xx, broken answer); the next is tried.
+    """This backend cannot serve this session now, with a 5xx for example; the next is tried.
+
+    It trips the backend's breaker when it comes `breaker-threshold` times in a row, but counts only
+    while no session of this backend is proved: a client may have provoked it. Raise a subclass
+    where you know more.
 
     Args:
         reason: for the log; one line, no secrets.
@@ -77,6 +83,22 @@ class BackendUnavailable(BackendError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class BackendUnreachable(BackendUnavailable):
+    """No connection to this backend could be made: refused, no route, unknown name, TLS.
+
+    It counts against the backend, whomever it serves. So raise it only for what no client can
+    provoke: before anything of the client's request was sent. See `unavailable`.
+    """
+
+
+class UnusableAnswer(BackendUnavailable):
+    """This backend answered this request, but not in a way that could be used.
+
+    A head that is too large or malformed, for example. It says nothing of what other clients would
+    be answered, and so never counts against the backend.
+    """
 
 
 class OutOfResources(BackendUnavailable):
@@ -88,7 +110,9 @@ class OutOfResources(BackendUnavailable):
 
 
 def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
-    """Return what to raise when a dial has failed: OutOfResources where that is the cause.
+    """Return what to raise when no connection could be made.
+
+    That is OutOfResources where that is the cause, and BackendUnreachable otherwise.
 
     Args:
         reason: for the log; one line, no secrets.
@@ -96,14 +120,14 @@ def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
     """
     if isinstance(cause, socket.gaierror):
         if cause.errno in _UNKNOWN_NAME and not _lacks_descriptors():
-            return BackendUnavailable(reason)
+            return BackendUnreachable(reason)
         return OutOfResources(reason)  # no name server answers, for example
     codes = _error_codes(cause)
     # A name may have an address of a family that this machine has not (EADDRNOTAVAIL): that the
     # other address refuses is the backend's fault.
     if codes & _LACKS or (codes and codes <= _LACKS_PORTS):
         return OutOfResources(reason)
-    return BackendUnavailable(reason)
+    return BackendUnreachable(reason)
 
 
 def _lacks_descriptors() -> bool:

@@ -61,20 +61,23 @@ class BackendGroup:
     ) -> list[PooledBackend]:
         """Return the backends in the order in which to try them, each once.
 
-        Disabled ones and those whose breaker allows no dial are not among them. Those that a health
-        check has found wanting come behind all others: the check may be wrong, and a client that
-        has no other backend is better off with a doubtful one.
+        Disabled ones are not among them, nor those whose breaker allows no dial. When all that are
+        left have tripped, they are: the one whose failure is longest ago comes first. Those that a
+        health check has found wanting come behind all others: the check may be wrong, and a client
+        that has no other backend is better off with a doubtful one.
 
         Args:
             now: the clock's time in seconds, for the breakers.
             last: the one that has just failed; offered after all others.
             without: those that have been tried.
         """
-        offered = [
-            each
-            for each in self._pool.of_group(self._name)
-            if each.enabled and each.breaker.allows(now) and each not in without
+        left = [
+            each for each in self._pool.of_group(self._name) if each.enabled and each not in without
         ]
+        if all(each.breaker.tripped for each in left):
+            left.sort(key=lambda each: (not each.healthy, each is last, each.breaker.failed_at))
+            return left
+        offered = [each for each in left if each.breaker.allows(now)]
         loads = self._pool.loads(offered) if self._by_load else dict.fromkeys(offered, 0)
 
         def rank(each: PooledBackend) -> tuple[bool, bool, int, float]:
@@ -82,9 +85,6 @@ class BackendGroup:
             return not each.healthy, each is last, each.priority, load
 
         offered.sort(key=lambda each: (rank(each), -each.credit - each.weight, each.last_turn))
-        if offered:
-            first = rank(offered[0])
-            self._pool.take_turn(
-                offered[0], among=[each for each in offered if rank(each) == first]
-            )
+        first = rank(offered[0])
+        self._pool.take_turn(offered[0], among=[each for each in offered if rank(each) == first])
         return offered

@@ -48,6 +48,7 @@ class PooledBackend:
         removed: nobody gets it any more.
         active, total, failures: connections now, connections ever; failed dials and connections
             lost before they had proved themselves.
+        proved: connections now that have proved themselves.
         dialling: dials under way, those included that wait for others.
         answered_at: the clock's time of its last answer to a dial.
         on_change: called with the backend when it becomes usable, or ceases to be.
@@ -76,6 +77,7 @@ class PooledBackend:
         "last_turn",
         "on_change",
         "priority",
+        "proved",
         "total",
         "traffic",
         "weight",
@@ -109,6 +111,7 @@ class PooledBackend:
         self._removed = False
         self.on_change: Callable[[PooledBackend], None] | None = None
         self.active = 0
+        self.proved = 0
         self.dialling = 0
         self.answered_at = float("-inf")
         self.last_turn = 0
@@ -166,15 +169,16 @@ class PooledBackend:
         self.breaker.reset()
         self.note_change()
 
-    def failed(self, now: float, reason: str) -> None:
-        """Count a failure that is the backend's own.
+    def failed(self, now: float, reason: str, *, counts: bool = True) -> None:
+        """Count a failed dial, or a connection that was lost before it had proved itself.
 
         Args:
             now: the clock's time in seconds.
             reason: for the log.
+            counts: whether it counts for the breaker: no client can have provoked it.
         """
         self.failures += 1
-        if self.breaker.failed(now):
+        if counts and self.breaker.failed(now):
             self._logger.warning(
                 "backend %s: breaker tripped: %s",
                 self.id,

@@ -12,6 +12,9 @@ _JITTER = 0.25
 class Breaker:
     """Trips after several failures in a row, and then lets one dial try every now and then.
 
+    That dial is a trial, made while other backends serve. What becomes of clients that have no
+    other backend, BackendGroup and DialGate say.
+
     A connection closes it again, but on probation: until the connection has proved itself, a single
     failure trips it anew. So a backend that accepts and drops is no better than one that refuses.
 
@@ -23,9 +26,19 @@ class Breaker:
     Attributes:
         tripped: whether the backend is to be skipped, but for trials.
         trips: how often it has tripped.
+        failed_at: the time of the last failure.
     """
 
-    __slots__ = ("_failures", "_next_trial", "_pause", "_threshold", "_trying", "tripped", "trips")
+    __slots__ = (
+        "_failures",
+        "_next_trial",
+        "_pause",
+        "_threshold",
+        "_trying",
+        "failed_at",
+        "tripped",
+        "trips",
+    )
 
     def __init__(self, threshold: int) -> None:
         self._threshold = threshold
@@ -35,16 +48,17 @@ class Breaker:
         self._trying = False
         self.tripped = False
         self.trips = 0
+        self.failed_at = float("-inf")
 
     def allows(self, now: float) -> bool:
-        """Tell whether a dial may be made: always, or as a trial."""
+        """Return whether a dial may be made although there are other backends."""
         return not self.tripped or (not self._trying and now >= self._next_trial)
 
     def begin(self) -> bool:
-        """Note that a dial that was allowed begins; tell whether it is a trial: one at a time."""
-        if self.tripped:
-            self._trying = True
-        return self.tripped
+        """Note that a dial begins; return whether it is the trial: there is one at a time."""
+        is_trial = self.tripped and not self._trying
+        self._trying = self._trying or is_trial
+        return is_trial
 
     def end_trial(self) -> None:
         """Note that a trial is over, whatever came of it."""
@@ -53,6 +67,7 @@ class Breaker:
     def failed(self, now: float) -> bool:
         """Count a failure of the backend; tell whether that has tripped the breaker."""
         self._failures += 1
+        self.failed_at = now
         if self.tripped:
             if now >= self._next_trial:  # else the dial had begun before it tripped
                 self._wait(now)

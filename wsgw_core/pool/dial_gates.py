@@ -30,7 +30,7 @@ class DialGates:
         """Return the gate of a backend."""
         gate = self._gates.get(backend)
         if gate is None:
-            gate = self._gates[backend] = DialGate(self._slots, self._spacing)
+            gate = self._gates[backend] = DialGate(backend.breaker, self._slots, self._spacing)
         return gate
 
     def change(self, slots: int, spacing: float) -> None:

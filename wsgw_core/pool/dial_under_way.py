@@ -83,12 +83,20 @@ class DialUnderWay:
         """The loop's time since which the backend has answered no dial, this one or another."""
         return max(self._begun, self.backend.answered_at)
 
+    @property
+    def others_were_answered(self) -> bool:
+        """Whether the backend has answered another dial since this one began."""
+        return self.backend.answered_at > self._begun
+
+    @property
+    def better_choice(self) -> str | None:
+        """Why another backend, which is usable and was not tried, is the better choice, if so."""
+        reason = self.backend.fault or ("another was usable again" if self._just_lost else None)
+        return reason if reason and self._group.has_another(without=self._tried) else None
+
     def reconsider(self) -> None:
         """Give the dial up if there is a better choice; not a trial that has begun."""
-        if self.is_trial:
-            return
-        reason = self.backend.fault or ("another was usable again" if self._just_lost else None)
-        if reason is not None and self._group.has_another(without=self._tried):
+        if not self.is_trial and (reason := self.better_choice):
             self._give_up(reason)
 
     def outrun(self, *, was_silent: bool) -> None:

@@ -13,9 +13,11 @@ from ..api import (
     BackendConnection,
     BackendDeclined,
     BackendUnavailable,
+    BackendUnreachable,
     DialRequest,
     OutOfResources,
     Sink,
+    UnusableAnswer,
 )
 from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
@@ -50,7 +52,7 @@ class _Failure:
     """Why a dial has failed, and whether for want of something of our own."""
 
     reason: str
-    local: bool
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Dialler:
         if dialled is None:
             raise NoBackend(
                 "; ".join(failure.reason for failure in failures)
-                or "no backend is enabled and untripped, or no time left",
+                or "no backend is enabled, or no time left",
                 local=bool(failures) and all(failure.local for failure in failures),
             )
         return dialled
@@ -149,7 +151,7 @@ class Dialler:
         dial: DialUnderWay,
     ) -> Dialled[SinkT] | None:
         """Make one dial; None when it has failed, which is noted."""
-        pooled, local = dial.backend, False
+        pooled = dial.backend
         self._counters.dials_hedged.value += dial.is_hedge
         try:
             return await self._in_turn(request, make_sink, dial)
@@ -157,17 +159,21 @@ class Dialler:
             self._counters.dials_declined.value += 1
             raise
         except _NotDialled as why:
-            reason = f"{pooled.id}: {why}"
+            failure = _Failure(f"{pooled.id}: {why}")
+        except OutOfResources as lack:
+            failure = _Failure(f"{pooled.id}: {lack.reason}", local=True)
+            self._counters.local_dial_errors.value += 1
+            self._warn("the gateway itself could not dial: %s", failure.reason)
         except BackendUnavailable as unavailable:
-            local = isinstance(unavailable, OutOfResources)
-            reason = f"{pooled.id}: {unavailable.reason}"
-            self._count_failure(pooled, unavailable.reason, local=local)
-        failures.append(_Failure(reason, local))
+            failure = _Failure(f"{pooled.id}: {unavailable.reason}")
+            self._counters.dials_failed.value += 1
+            _hold_against(pooled, unavailable)
+        failures.append(failure)
         self._logger.info(
             "session %s: dial failed: %s",
             request.session_id,
-            reason,
-            extra={"session": request.session_id, "backend": pooled.id, "reason": reason},
+            failure.reason,
+            extra={"session": request.session_id, "backend": pooled.id, "reason": failure.reason},
         )
         return None
 
@@ -182,23 +188,34 @@ class Dialler:
             async with dial:
                 if gate.is_full:  # a trial that cannot begin now is not worth the wait
                     dial.reconsider()
-                await gate.enter()
+                if why_not := _why_not(dial) or await gate.enter():
+                    raise _NotDialled(why_not)
                 has_turn = True
                 try:
-                    if not _is_offered(pooled, asyncio.get_running_loop().time()):
-                        raise _NotDialled("has tripped or was taken out while others were dialling")
+                    if why_not := _why_not(dial):
+                        raise _NotDialled(why_not)
                     return await self._attempt(request, make_sink(), dial)
+                except BackendUnreachable as unreachable:
+                    if pooled.breaker.tripped:
+                        gate.turn_away(unreachable.reason)
+                    raise
                 finally:
                     gate.leave()
         except TimeoutError as error:
-            if dial.given_up:
-                if dial.is_failure and has_turn:
-                    raise BackendUnavailable(dial.given_up) from error
-                self._counters.dials_given_up.value += 1
-                raise _NotDialled(dial.given_up) from error
-            if not has_turn:
-                raise _NotDialled(f"other dials left no room for {dial.seconds:g} s") from error
-            raise BackendUnavailable(f"dial took longer than {dial.seconds:g} s") from error
+            raise self._cut_short(dial, has_turn=has_turn) from error
+
+    def _cut_short(self, dial: DialUnderWay, *, has_turn: bool) -> _NotDialled | BackendUnavailable:
+        """Return what became of a dial that was given up or took too long."""
+        if dial.given_up:
+            if dial.is_failure and has_turn:
+                return BackendUnreachable(dial.given_up)
+            self._counters.dials_given_up.value += 1
+            return _NotDialled(dial.given_up)
+        if not has_turn:
+            return _NotDialled(f"other dials left no room for {dial.seconds:g} s")
+        reason = f"dial took longer than {dial.seconds:g} s"
+        # where others were answered, it is this request that takes so long
+        return UnusableAnswer(reason) if dial.others_were_answered else BackendUnreachable(reason)
 
     async def _attempt(
         self, request: DialRequest, sink: SinkT, dial: DialUnderWay
@@ -212,10 +229,13 @@ class Dialler:
             connection = await pooled.backend.connect(request, sink)
             chosen = connection.subprotocol  # here, since what is no connection is a fault too
         except BackendDeclined as declined:
+            pooled.answered(clock.time())
             if not request.reconnect or declined.status not in self._retry_statuses:
-                pooled.answered(clock.time())
                 raise
-            raise BackendUnavailable(str(declined)) from declined
+            raise UnusableAnswer(str(declined)) from declined
+        except UnusableAnswer:
+            pooled.answered(clock.time())
+            raise
         except BackendUnavailable:
             raise
         except Exception as error:
@@ -227,27 +247,37 @@ class Dialler:
                 pooled.breaker.end_trial()
         expected = request.subprotocols[0] if request.subprotocols else None
         if request.reconnect and chosen != expected:
+            pooled.answered(clock.time())
             connection.close(1002, "not the session's subprotocol")
-            raise BackendUnavailable(f"chose subprotocol {chosen!r} instead of {expected!r}")
+            raise UnusableAnswer(f"chose subprotocol {chosen!r} instead of {expected!r}")
         if pooled.removed:
             connection.close(1001, "backend was removed")
-            raise BackendUnavailable("was removed while it was dialled")
+            raise UnusableAnswer("was removed while it was dialled")
         pooled.connected(clock.time())
         self._counters.dials_succeeded.value += 1
         self._counters.dial_durations.observe(clock.time() - begun)
         return Dialled(pooled, connection, sink)
 
-    def _count_failure(self, pooled: PooledBackend, reason: str, *, local: bool) -> None:
-        if local:
-            self._counters.local_dial_errors.value += 1
-            self._warn("the gateway itself could not dial: %s: %s", pooled.id, reason)
-        else:
-            self._counters.dials_failed.value += 1
-            pooled.failed(asyncio.get_running_loop().time(), reason)
+
+def _why_not(dial: DialUnderWay) -> str:
+    """Return why a dial is not made after all; empty: it is."""
+    pooled = dial.backend
+    if not pooled.enabled or pooled.removed:
+        return "was taken out while others were dialling"
+    if not pooled.breaker.allows(asyncio.get_running_loop().time()) and dial.better_choice:
+        return "has tripped while others were dialling"
+    return ""
 
 
-def _is_offered(pooled: PooledBackend, now: float) -> bool:
-    return pooled.enabled and not pooled.removed and pooled.breaker.allows(now)
+def _hold_against(pooled: PooledBackend, unavailable: BackendUnavailable) -> None:
+    match unavailable:
+        case BackendUnreachable():
+            counts = True
+        case UnusableAnswer():
+            counts = False
+        case _:
+            counts = not pooled.proved
+    pooled.failed(asyncio.get_running_loop().time(), unavailable.reason, counts=counts)
 
 
 def _discard(dialled: Dialled[SinkT]) -> None:

@@ -25,6 +25,7 @@ class Link:
 
     Attributes:
         connection, backend: set when the dial has succeeded.
+        was_hydrated: whether it was told something before the replay.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Link:
         "_unheard",
         "backend",
         "connection",
+        "was_hydrated",
     )
 
     connection: BackendConnection
@@ -50,6 +52,7 @@ class Link:
         self._hydrations: list[Hydration] = []
         self._sizes = _NOWHERE
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
+        self.was_hydrated = False
 
     def open(
         self,
@@ -92,6 +95,7 @@ class Link:
 
     def hydrate(self, hydrations: list[Hydration]) -> None:
         """Tell a new backend what it must hear before the replay, and swallow its answers."""
+        self.was_hydrated = bool(hydrations)
         for hydration in hydrations:
             self._hydrating += 1
             self.connection.send(hydration.message)

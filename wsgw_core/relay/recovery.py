@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Recovery:
     """Looks for another backend, and watches whether the one that was found is worth its trust.
 
-    A backend has proved itself when it has acknowledged something, or its connection has lasted
-    for `failover.stable`. Only the latter ends the failover: see there.
+    A backend has proved itself when it has acknowledged or sent something, or its connection has
+    lasted for `failover.stable`. Only the latter ends the failover: see there.
 
     Args:
         requests: what a backend is asked for.
@@ -36,6 +36,7 @@ class Recovery:
 
     __slots__ = (
         "_backend",
+        "_blamed",
         "_environment",
         "_failover",
         "_ledger",
@@ -54,6 +55,7 @@ class Recovery:
         self._environment = environment
         self.is_proved = False
         self._backend: PooledBackend | None = None
+        self._blamed: tuple[PooledBackend, ...] = ()  # since a connection has lasted
         self._on_lasting: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failover: Failover | None = None
@@ -99,16 +101,36 @@ class Recovery:
         )
 
     def prove(self) -> None:
-        """Trust the backend: it has acknowledged something, or its connection lasts."""
+        """Trust the backend: it has acknowledged or sent something, or its connection lasts."""
         if self.is_proved or self._backend is None:
             return
         self.is_proved = True
+        self._backend.proved += 1
         self._backend.breaker.proved()
+
+    def progress(self) -> None:
+        """Note that the backend has acknowledged something."""
+        self.prove()
         if self._failover is not None:
             self._failover.progressed(self._environment.clock.time())
 
+    def blame(self, lost: PooledBackend, reason: str, *, provoked: bool) -> None:
+        """Count the loss of a backend before it had proved itself.
+
+        Args:
+            lost: the backend, of which `let_go` was called.
+            reason: for the log.
+            provoked: whether the session gave it something that may have provoked the loss.
+        """
+        counts = not (provoked or lost.proved or lost in self._blamed)
+        if counts:
+            self._blamed += (lost,)
+        lost.failed(self._environment.clock.time(), reason, counts=counts)
+
     def let_go(self) -> None:
         """Watch the backend no longer."""
+        if self._backend is not None and self.is_proved:
+            self._backend.proved -= 1
         self._backend = self._on_lasting = None
         if self._timer is not None:
             self._timer.cancel()
@@ -159,6 +181,7 @@ class Recovery:
 
     def _lasts(self) -> None:
         self._failover = self._timer = None
+        self._blamed = ()
         self.prove()
         if self._on_lasting is not None:
             self._on_lasting()

@@ -191,6 +191,7 @@ class Session:
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
         environment = self._environment
+        provoked = self._may_have_provoked_end
         self._outbox.ended(close, as_asked=self._state is State.LEAVING)
         lost = self._let_go()
         environment.announcements.backend_closed(self, lost.id, close)
@@ -198,7 +199,7 @@ class Session:
             self._look_for_another(lost)
             return
         if close.abnormal and not self._recovery.is_proved:
-            lost.failed(environment.clock.time(), f"connection lost at once: {close}")
+            self._recovery.blame(lost, f"connection lost at once: {close}", provoked=provoked)
         flushing = self._state is State.FLUSHING
         if close.abnormal or not flushing:  # else it has answered ours
             environment.counters.count_close("backend", close.code)
@@ -308,15 +309,31 @@ class Session:
         link = self._link
         self._recovery.watch(link.backend, self._outbox.trust)
         receive = self._valves.receive
-        link.receive_with(self._client.receiver(receive), receive)
+        is_heard = self._client.receiver(receive) is not None
+        link.receive_with(self._first_message if is_heard else None, receive)
         link.connection.start()
         if self.reconnects:
             link.hydrate(self._valves.hydrations())
-        self._outbox.give_to(link, self._recovery.prove)
+        self._outbox.give_to(link, self._recovery.progress)
         self._client.begin()
         if self._flush is not None:
             self._flush.passed_on = False
             self._close_flushed()
+
+    def _first_message(self, message: Message) -> None:
+        """Trust a backend that says something; what follows goes to the client directly."""
+        assert self._link is not None  # noqa: S101 - for the type checker
+        self._recovery.prove()
+        receive = self._client.receiver(self._valves.receive)
+        self._link.receive_with(receive, self._valves.receive)
+        if receive is not None:
+            receive(message)
+
+    @property
+    def _may_have_provoked_end(self) -> bool:
+        """Whether the backend was given something, were it only the client's close."""
+        assert self._link is not None  # noqa: S101 - for the type checker
+        return self._flush is not None or self._link.was_hydrated or self._ledger.under_way > 0
 
     def _not_found(self, error: Exception) -> None:
         """End the session: no other backend serves it."""

@@ -6,7 +6,14 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest, Headers, Sink
+from wsgw_core.api import (
+    BackendDeclined,
+    BackendUnavailable,
+    BackendUnreachable,
+    DialRequest,
+    Headers,
+    Sink,
+)
 
 from .fake_connection import FakeConnection
 from .watch import FAKE_PATIENCE, Watch
@@ -33,10 +40,11 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The dial raises BackendUnavailable, `after` so many seconds."""
+    """The dial raises BackendUnavailable, or a subclass, `after` so many seconds."""
 
     reason: str = "scripted"
     after: float = 0.0
+    error: type[BackendUnavailable] = BackendUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ class FakeBackend:
             case Decline():
                 raise BackendDeclined(answer.status, answer.headers, answer.body)
             case Unavailable():
-                raise BackendUnavailable(answer.reason)
+                raise answer.error(answer.reason)
             case Fault():
                 raise answer.error
             case Accept():
@@ -152,7 +160,7 @@ class FakeBackend:
 
     def go_down(self, reason: str = "connection lost") -> None:
         """Die: every connection breaks and dials find nobody until `come_up`."""
-        self.otherwise = Unavailable(reason)
+        self.otherwise = Unavailable(reason, error=BackendUnreachable)
         self.healthy = False
         for connection in self.connections:
             connection.drop(reason)

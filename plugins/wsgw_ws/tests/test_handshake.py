@@ -7,7 +7,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from wsgw_core.api import BackendDeclined, BackendUnavailable, Close, DialRequest
+from wsgw_core.api import (
+    BackendDeclined,
+    BackendUnavailable,
+    BackendUnreachable,
+    Close,
+    DialRequest,
+    UnusableAnswer,
+)
 from wsgw_core.testing.fakes import as_message
 from wsgw_core.testing.recording_sink import RecordingSink
 
@@ -42,13 +49,18 @@ def switching(*lines: str, connection: str = "Upgrade", version: str = "1.1") ->
     return act
 
 
-async def unavailable(act: Act, options: Mapping[str, object] | None = None) -> str:
-    """Return why a dial of such a server fails."""
+async def unavailable(
+    act: Act,
+    options: Mapping[str, object] | None = None,
+    kind: type[BackendUnavailable] = BackendUnavailable,
+) -> str:
+    """Return why a dial of such a server fails, which must be by an exception of this very kind."""
     async with raw_server(act) as server:
         backend = server.backend(options)
         with pytest.raises(BackendUnavailable) as failed:
             await backend.connect(REQUEST, RecordingSink())
         await backend.close()
+        assert type(failed.value) is kind
         return failed.value.reason
 
 
@@ -232,11 +244,14 @@ class TestUnavailable:
         ],
     )
     async def test_a_wrong_answer(self, act: Act) -> None:
-        assert await unavailable(act)
+        assert await unavailable(act, kind=UnusableAnswer)
 
     @pytest.mark.parametrize("status", [200, 204, 500, 502, 503, 599])
     async def test_other_statuses(self, status: int) -> None:
-        reason = await unavailable(answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"))
+        reason = await unavailable(
+            answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"),
+            kind=BackendUnavailable if status >= 500 else UnusableAnswer,
+        )
         assert str(status) in reason
 
     async def test_an_endless_head(self) -> None:
@@ -246,7 +261,7 @@ class TestUnavailable:
                 peer.write("X-Endless: yes\r\n" * 100)
                 await peer.writer.drain()
 
-        reason = await unavailable(act, {"max-answer-head": 4096})
+        reason = await unavailable(act, {"max-answer-head": 4096}, UnusableAnswer)
         assert "4096" in reason
 
     async def test_endless_interim_answers(self) -> None:
@@ -255,11 +270,12 @@ class TestUnavailable:
                 peer.write("HTTP/1.1 102 Processing\r\n\r\n" * 1000)
                 await peer.writer.drain()
 
-        reason = await unavailable(act, {"max-answer-head": 100_000})
+        reason = await unavailable(act, {"max-answer-head": 100_000}, UnusableAnswer)
         assert "100000" in reason
 
     async def test_the_reason_is_short_whatever_was_answered(self) -> None:
-        reason = await unavailable(answering(b"HTTP/1.1 101 X\r\nX: " + b"\0" * 8000 + b"\r\n\r\n"))
+        act = answering(b"HTTP/1.1 101 X\r\nX: " + b"\0" * 8000 + b"\r\n\r\n")
+        reason = await unavailable(act, kind=UnusableAnswer)
         assert len(reason) <= 200
 
     @pytest.mark.parametrize("data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: "])
@@ -278,9 +294,9 @@ class TestUnavailable:
         async with raw_server(hang) as server:
             pass
         backend = server.backend()
-        with pytest.raises(BackendUnavailable):
+        with pytest.raises(BackendUnreachable):
             await backend.connect(REQUEST, RecordingSink())
-        with pytest.raises(BackendUnavailable):
+        with pytest.raises(BackendUnreachable):
             await backend.probe()
         await backend.close()
 

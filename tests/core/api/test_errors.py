@@ -13,7 +13,7 @@ import textwrap
 import pytest
 
 from wsgw_core.api import (
-    BackendUnavailable,
+    BackendUnreachable,
     ConfigurationError,
     OutOfResources,
     unavailable,
@@ -60,7 +60,7 @@ def test_a_name_that_could_not_be_looked_up_is_not_the_backends_fault(name: str)
     ids=repr,
 )
 def test_everything_else_is(cause: Exception) -> None:
-    assert type(unavailable("why", cause)) is BackendUnavailable
+    assert type(unavailable("why", cause)) is BackendUnreachable
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_a_refused_connection_is_the_backends_fault() -> None:
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(OSError, match=r"111|refused") as caught:
             await asyncio.open_connection(*bound.getsockname())
-    assert type(unavailable("why", caught.value)) is BackendUnavailable
+    assert type(unavailable("why", caught.value)) is BackendUnreachable
 
 
 @pytest.mark.parametrize(

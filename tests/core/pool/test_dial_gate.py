@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from wsgw_core.pool.breaker import Breaker
 from wsgw_core.pool.dial_gate import DialGate
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
@@ -21,7 +22,7 @@ class Crowd:
         self.tasks = [asyncio.create_task(self._dial(number)) for number in range(count)]
 
     async def _dial(self, number: int) -> None:
-        await self._gate.enter()
+        assert not await self._gate.enter()
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         self.begun.append((number, asyncio.get_running_loop().time()))
@@ -34,7 +35,7 @@ class Crowd:
 
 @on_virtual_clock
 async def test_no_more_than_there_are_slots() -> None:
-    gate = DialGate(10, 0.1)
+    gate = DialGate(Breaker(10), 10, 0.1)
     crowd = Crowd(gate, 100)
     await idle()
     assert crowd.under_way == 10
@@ -46,7 +47,7 @@ async def test_no_more_than_there_are_slots() -> None:
 
 @on_virtual_clock
 async def test_they_keep_their_order_and_not_their_step() -> None:
-    crowd = Crowd(DialGate(1, 0.1), 50)
+    crowd = Crowd(DialGate(Breaker(10), 1, 0.1), 50)
     await asyncio.gather(*crowd.tasks)
     assert [number for number, _ in crowd.begun] == list(range(50))
     pauses = [
@@ -59,7 +60,7 @@ async def test_they_keep_their_order_and_not_their_step() -> None:
 
 @on_virtual_clock
 async def test_who_finds_a_slot_free_does_not_wait() -> None:
-    gate = DialGate(2, 10)
+    gate = DialGate(Breaker(10), 2, 10)
     for _ in range(20):
         await Crowd(gate, 1).tasks[0]
     assert asyncio.get_running_loop().time() == pytest.approx(20)
@@ -68,7 +69,7 @@ async def test_who_finds_a_slot_free_does_not_wait() -> None:
 @pytest.mark.parametrize("at", [0.5, 1.0, 1.05, 2.2])
 @on_virtual_clock
 async def test_who_gives_up_leaves_its_turn_to_the_next(at: float) -> None:
-    gate = DialGate(1, 0.05)
+    gate = DialGate(Breaker(10), 1, 0.05)
     crowd = Crowd(gate, 4)
     await asyncio.sleep(at)
     for task in crowd.tasks[1:3]:
@@ -85,7 +86,7 @@ async def test_who_gives_up_leaves_its_turn_to_the_next(at: float) -> None:
 
 @on_virtual_clock
 async def test_a_turn_that_comes_together_with_the_end_is_passed_on() -> None:
-    gate = DialGate(1, 0.0)
+    gate = DialGate(Breaker(10), 1, 0.0)
     crowd = Crowd(gate, 3)
     await asyncio.sleep(1)  # the slot is passed on in this very turn of the loop
     for _ in range(4):
@@ -97,7 +98,7 @@ async def test_a_turn_that_comes_together_with_the_end_is_passed_on() -> None:
 
 @on_virtual_clock
 async def test_those_that_wait_are_let_in_as_soon_as_there_are_more_slots() -> None:
-    gate = DialGate(2, 10)
+    gate = DialGate(Breaker(10), 2, 10)
     crowd = Crowd(gate, 10)
     await idle()
     gate.change(7, 0.0)
@@ -111,7 +112,7 @@ async def test_those_that_wait_are_let_in_as_soon_as_there_are_more_slots() -> N
 
 @on_virtual_clock
 async def test_where_there_are_fewer_slots_enough_must_leave_before_the_next_is_let_in() -> None:
-    gate = DialGate(5, 0.0)
+    gate = DialGate(Breaker(10), 5, 0.0)
     crowd = Crowd(gate, 9)
     await asyncio.sleep(0.5)
     gate.change(2, 0.0)
@@ -127,7 +128,7 @@ async def test_where_there_are_fewer_slots_enough_must_leave_before_the_next_is_
 
 @on_virtual_clock
 async def test_whoever_gives_up_while_the_slots_change_takes_none_with_it() -> None:
-    gate = DialGate(1, 0.05)
+    gate = DialGate(Breaker(10), 1, 0.05)
     crowd = Crowd(gate, 4)
     await asyncio.sleep(0.5)
     crowd.tasks[1].cancel()

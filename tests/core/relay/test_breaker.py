@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+
+import pytest
 
 from wsgw_core.api import Close
 from wsgw_core.config.failover_options import FailoverOptions
-from wsgw_core.testing.fakes import FakeBackend
-from wsgw_core.testing.virtual_clock import on_virtual_clock
+from wsgw_core.relay.session_state import State
+from wsgw_core.testing.fakes import FakeBackend, FakeClient
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 from .relay_bench import RelayBench
 
@@ -20,20 +24,109 @@ def bench_of_one(*, acknowledge: bool = False) -> RelayBench:
     )
 
 
+async def lose_a_session(bench: RelayBench) -> None:
+    """Have one more session that loses its backend at once; it is held or served again."""
+    await bench.open()
+    bench.drop()
+    await idle()
+
+
 @on_virtual_clock
 async def test_a_backend_that_accepts_and_drops_trips() -> None:
-    bench = await bench_of_one().open()
-
-    async def keep_dropping() -> None:
-        for number in range(4):
-            (await bench.blue.connection(number)).drop()
-
-    await keep_dropping()
-    await asyncio.sleep(0.01)
+    bench = bench_of_one()
+    for _ in range(4):
+        await lose_a_session(bench)
     assert bench.pooled[0].breaker.tripped
     assert bench.pooled[0].failures == 4
-    await bench.blue.connection(4)  # the session is held until a trial finds it better
+    await bench.blue.connection(4)  # the last session is served all the same
     assert bench.client.closed is None
+
+
+@on_virtual_clock
+async def test_repeated_deaths_of_one_session_count_once() -> None:
+    bench = await bench_of_one().open()
+    for number in range(10):
+        (await bench.blue.connection(number)).drop()
+    assert not bench.pooled[0].breaker.tripped
+    assert bench.pooled[0].failures == 10
+    await (await bench.blue.connection(10)).until_started()
+    await asyncio.sleep(1.1)  # it lasts, so that is over
+    for _ in range(3):
+        await lose_a_session(bench)
+    bench.blue.connections[10].drop()
+    assert not bench.pooled[0].breaker.tripped  # what was proved
+
+
+@pytest.mark.parametrize("close", [Close(1006, abnormal=True), Close(1011, abnormal=True)])
+@on_virtual_clock
+async def test_a_loss_after_the_backend_was_given_something_does_not_count(close: Close) -> None:
+    bench = bench_of_one()
+    for _ in range(8):
+        await bench.open()
+        bench.say("crash")
+        bench.blue.connections[-1].hang_up(close.code, abnormal=True)
+        bench.session.close(1000)
+    assert not bench.pooled[0].breaker.tripped
+    assert bench.pooled[0].failures == 8
+
+
+@on_virtual_clock
+async def test_a_loss_after_the_client_has_closed_does_not_count() -> None:
+    bench = bench_of_one()
+    for _ in range(8):
+        await bench.open()
+        bench.leave()
+        bench.drop()
+    assert not bench.pooled[0].breaker.tripped
+
+
+@on_virtual_clock
+async def test_a_loss_does_not_count_while_another_session_is_proved() -> None:
+    bench = await bench_of_one().open()
+    await asyncio.sleep(1.1)
+    lasting, proved = bench.session, bench.blue.connections[0]
+    for _ in range(8):
+        await lose_a_session(bench)
+    assert bench.pooled[0].proved == 1
+    assert not bench.pooled[0].breaker.tripped
+    proved.hang_up()
+    assert lasting.state is State.ENDED
+    assert bench.pooled[0].proved == 0
+    for _ in range(4):
+        await lose_a_session(bench)
+    assert bench.pooled[0].breaker.tripped
+
+
+@on_virtual_clock
+async def test_a_message_of_the_backend_proves_it() -> None:
+    bench = bench_of_one()
+    for _ in range(8):
+        bench.client = FakeClient()
+        await bench.open()
+        assert bench.pooled[0].proved == 0
+        bench.blue.connections[-1].reply("welcome")
+        assert bench.pooled[0].proved == 1
+        bench.drop()
+        assert bench.pooled[0].proved == 0
+        assert bench.client.texts == ["welcome"]
+        bench.session.close(1000)
+    assert bench.pooled[0].failures == 0
+
+
+@on_virtual_clock
+async def test_but_does_not_make_a_hold_begin_anew() -> None:
+    bench = await bench_of_one().open()
+
+    async def greet_and_drop() -> None:
+        for number in itertools.count():
+            connection = await bench.blue.connection(number)
+            connection.reply("welcome")
+            connection.drop()
+
+    dropping = asyncio.create_task(greet_and_drop())
+    assert (await bench.client.until_closed()).code == 1013
+    assert asyncio.get_running_loop().time() < 35
+    dropping.cancel()
 
 
 @on_virtual_clock

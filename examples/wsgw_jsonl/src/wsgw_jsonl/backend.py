@@ -13,6 +13,7 @@ from wsgw_core.api import (
     BackendUnavailable,
     DialRequest,
     Sink,
+    UnusableAnswer,
 )
 
 from .connection import JsonLinesConnection
@@ -90,7 +91,7 @@ def _check_acceptance(answer: dict[str, Any]) -> None:
     status = answer.get("refuse")
     if isinstance(status, int) and 300 <= status <= 499:
         raise BackendDeclined(status, body=str(answer.get("text", "")).encode())
-    raise BackendUnavailable("the application neither accepts nor refuses")
+    raise UnusableAnswer("the application neither accepts nor refuses")
 
 
 def _is_backend(backend: JsonLinesBackend) -> Backend:

@@ -12,6 +12,7 @@ from wsgw_core.api import (
     Backend,
     BackendContext,
     BackendUnavailable,
+    BackendUnreachable,
     ClientTls,
     DialRequest,
     Sink,
@@ -126,8 +127,9 @@ class WebSocketBackend:
                 await self._open(handshake)
                 return handshake, await handshake.answer
         except TimeoutError as error:
+            kind = BackendUnavailable if handshake.was_asked else BackendUnreachable
             handshake.abort()
-            raise BackendUnavailable("handshake took too long") from error
+            raise kind("handshake took too long") from error
         except OSError as error:
             raise unavailable(tls_error_text(error), error) from error
         except BaseException:

@@ -15,7 +15,14 @@ from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from wsgw_core.api import BackendDeclined, BackendUnavailable, DialRequest, tls_error_text
+from wsgw_core.api import (
+    BackendDeclined,
+    BackendUnavailable,
+    BackendUnreachable,
+    DialRequest,
+    UnusableAnswer,
+    tls_error_text,
+)
 from wsgw_core.websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
 
 # The library would log whole heads, with cookies and tokens, where everything is logged.
@@ -77,6 +84,14 @@ class ClientHandshake(asyncio.Protocol):
         self._connected = False
         self.transport: asyncio.Transport
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the backend has been sent the request, after which anything may be its doing."""
+        if not self._connected:
+            return False
+        tls = self.transport.get_extra_info("ssl_object")
+        return tls is None or tls.version() is not None  # there is none before its handshake
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
         self.transport = cast("asyncio.Transport", transport)
@@ -97,9 +112,9 @@ class ClientHandshake(asyncio.Protocol):
             else:
                 self._take_head(data)
         except HeadTooLarge:
-            self._fail(BackendUnavailable(f"answer's head longer than {self._max_head} bytes"))
+            self._fail(UnusableAnswer(f"answer's head longer than {self._max_head} bytes"))
         except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
-            self._fail(BackendUnavailable(f"not a valid answer: {error}"[:_MAX_REASON]))
+            self._fail(UnusableAnswer(f"not a valid answer: {error}"[:_MAX_REASON]))
 
     def eof_received(self) -> None:
         """The answer is complete, or the backend is gone."""
@@ -111,7 +126,8 @@ class ClientHandshake(asyncio.Protocol):
         self.lost = True
         if not self.answer.done():
             why = tls_error_text(exc) if exc is not None else "closed"
-            self._fail(BackendUnavailable(f"connection lost in the handshake: {why}"))
+            kind = BackendUnavailable if self.was_asked else BackendUnreachable
+            self._fail(kind(f"connection lost in the handshake: {why}"))
 
     def abort(self) -> None:
         """Drop the connection, if there is one."""
@@ -148,7 +164,8 @@ class ClientHandshake(asyncio.Protocol):
             self._declining = _DecliningBody(response)
             self._finish_declining(self._head.rest)
         else:
-            self._fail(BackendUnavailable(f"answered with status {response.status_code}"))
+            kind = BackendUnavailable if 500 <= response.status_code < 600 else UnusableAnswer
+            self._fail(kind(f"answered with status {response.status_code}"))
 
     def _finish_declining(self, data: bytes) -> None:
         assert self._declining is not None  # noqa: S101 - for the type checker

@@ -1,0 +1,148 @@
+"""When all backends of a group have tripped, clients are dialled all the same, at a bounded rate."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from wsgw_core.api import BackendUnreachable, OutOfResources
+from wsgw_core.pool.dialler import NoBackend
+from wsgw_core.testing.fakes import Accept, Hang, Unavailable
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+from .dial_bench import AGAIN, Bench, now, trip
+
+_REFUSED = Unavailable("refused", error=BackendUnreachable)
+
+
+def tripped_bench(*names: str) -> Bench:
+    """Return one whose backends have tripped and whose dials begin a second apart."""
+    bench = Bench(*names)
+    bench.gates.change(100, 1)
+    for each in bench.pooled:
+        trip(each)
+    return bench
+
+
+@on_virtual_clock
+async def test_a_client_is_dialled_to_the_one_whose_failure_is_longest_ago() -> None:
+    bench = Bench("a", "b", "c")
+    for each in (bench.pooled[1], bench.pooled[2], bench.pooled[0]):
+        trip(each)
+        await asyncio.sleep(0.01)
+    assert (await bench.dial()).backend.id == "b"
+    assert now() == pytest.approx(0.03)
+    assert not bench.pooled[1].breaker.tripped
+
+
+@on_virtual_clock
+async def test_each_is_tried_before_there_is_none() -> None:
+    bench = tripped_bench("a", "b", "c")
+    for backend in bench.backends:
+        backend.otherwise = _REFUSED
+    with pytest.raises(NoBackend, match="a: refused; b: refused; c: refused"):
+        await bench.dial()
+
+
+@on_virtual_clock
+async def test_so_is_a_tripped_one_when_the_others_have_failed() -> None:
+    bench = Bench("a", "b")
+    trip(bench.pooled[1])
+    bench.backends[0].otherwise = Unavailable()
+    assert (await bench.dial(AGAIN, last=bench.pooled[0])).backend.id == "b"
+
+
+@on_virtual_clock
+async def test_a_disabled_one_is_not_dialled() -> None:
+    bench = tripped_bench("a")
+    bench.pooled[0].enabled = False
+    with pytest.raises(NoBackend):
+        await bench.dial()
+    assert bench.backends[0].requests == []
+
+
+@on_virtual_clock
+async def test_the_rate_is_bounded() -> None:
+    bench = tripped_bench("a")
+    bench.backends[0].otherwise = Hang()
+    crowd = [asyncio.create_task(bench.dial()) for _ in range(50)]
+    for seconds in range(5):
+        await asyncio.sleep(0)
+        await idle()
+        assert len(bench.backends[0].requests) == seconds + 1
+        await asyncio.sleep(1)
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert bench.gates.waiting == 0
+
+
+@on_virtual_clock
+async def test_who_waits_goes_on_as_soon_as_another_one_has_been_accepted() -> None:
+    bench = tripped_bench("a")
+    bench.backends[0].otherwise = Accept(after=0.1)
+    dials = [asyncio.create_task(bench.dial()) for _ in range(50)]
+    await asyncio.gather(*dials)
+    assert now() == pytest.approx(1.1)
+
+
+@on_virtual_clock
+async def test_who_waits_hears_at_once_that_the_backend_is_still_unreachable() -> None:
+    bench = tripped_bench("a")
+    bench.backends[0].otherwise = Unavailable("refused", after=0.1, error=BackendUnreachable)
+    dials = [asyncio.create_task(bench.dial()) for _ in range(50)]
+    found = await asyncio.gather(*dials, return_exceptions=True)
+    assert {str(each) for each in found} == {"a: refused"}
+    assert len(bench.backends[0].requests) == 1
+    assert now() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "answer", [Unavailable("500"), Unavailable("no port", error=OutOfResources)]
+)
+@on_virtual_clock
+async def test_what_another_client_may_have_provoked_is_not_held_against_who_waits(
+    answer: Unavailable,
+) -> None:
+    bench = tripped_bench("a")
+    bench.backends[0].will(answer, answer)
+    spoilers = [asyncio.create_task(bench.dial()) for _ in range(2)]
+    await idle()
+    assert (await bench.dial()).backend.id == "a"
+    assert now() == 2
+    for each in spoilers:
+        with pytest.raises(NoBackend):
+            await each
+
+
+@on_virtual_clock
+async def test_who_waits_goes_to_another_one_that_is_usable_again() -> None:
+    bench = tripped_bench("a", "b")
+    bench.backends[0].otherwise = Hang()
+    dials = [asyncio.create_task(bench.dial()) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    bench.pooled[1].reset()
+    assert {each.backend.id for each in await asyncio.gather(*dials[1:])} == {"b"}
+    assert now() == 0.5
+    dials[0].cancel()  # the trial: nobody else finds out whether its backend is back
+
+
+@on_virtual_clock
+async def test_who_waits_for_too_long_fails_in_time() -> None:
+    bench = tripped_bench("a")
+    bench.backends[0].otherwise = Hang()
+    crowd = [asyncio.create_task(bench.dial()) for _ in range(5)]
+    await idle()
+    with pytest.raises(NoBackend, match="left no room for 3 s"):
+        await bench.dial(deadline=now() + 3)
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+
+@on_virtual_clock
+async def test_dials_begin_as_usual_when_the_breaker_is_closed() -> None:
+    bench = Bench("a")
+    bench.gates.change(100, 1)
+    bench.backends[0].otherwise = Accept(after=0.1)
+    await asyncio.gather(*(bench.dial() for _ in range(100)))
+    assert now() == pytest.approx(0.1)
