@@ -25,17 +25,20 @@ class Breaker:
 
     Attributes:
         tripped: whether the backend is to be skipped, but for trials.
+        on_probation: whether a connection has closed it, and none has proved itself yet.
         trips: how often it has tripped.
         failed_at: the time of the last failure.
     """
 
     __slots__ = (
         "_failures",
+        "_next_retry",
         "_next_trial",
         "_pause",
         "_threshold",
         "_trying",
         "failed_at",
+        "on_probation",
         "tripped",
         "trips",
     )
@@ -45,14 +48,26 @@ class Breaker:
         self._failures = 0  # in a row
         self._pause = _FIRST_PAUSE
         self._next_trial = 0.0
+        self._next_retry = 0.0
         self._trying = False
         self.tripped = False
+        self.on_probation = False
         self.trips = 0
         self.failed_at = float("-inf")
 
     def allows(self, now: float) -> bool:
         """Return whether a dial may be made although there are other backends."""
         return not self.tripped or (not self._trying and now >= self._next_trial)
+
+    def allows_retry(self, now: float) -> bool:
+        """Return whether a session that has time may try it although it is tripped.
+
+        That is one every half second; who is told so has the turn.
+        """
+        if now < self._next_retry:
+            return False
+        self._next_retry = now + _FIRST_PAUSE
+        return True
 
     def begin(self) -> bool:
         """Note that a dial begins; return whether it is the trial: there is one at a time."""
@@ -68,6 +83,7 @@ class Breaker:
         """Count a failure of the backend; tell whether that has tripped the breaker."""
         self._failures += 1
         self.failed_at = now
+        self.on_probation = False
         if self.tripped:
             if now >= self._next_trial:  # else the dial had begun before it tripped
                 self._wait(now)
@@ -81,6 +97,7 @@ class Breaker:
     def connected(self) -> bool:
         """Note a connection, which must still prove itself; tell whether it was tripped."""
         was_tripped, self.tripped = self.tripped, False
+        self.on_probation = self.on_probation or was_tripped
         if self._threshold >= 0:
             self._failures = min(self._failures, self._threshold - 1)
         return was_tripped
@@ -89,6 +106,7 @@ class Breaker:
         """Note that a connection works: what was before is forgotten."""
         if not self.tripped:
             self._failures = 0
+            self.on_probation = False
             self._pause = _FIRST_PAUSE
 
     def reset(self) -> None:

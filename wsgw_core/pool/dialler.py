@@ -127,7 +127,7 @@ class Dialler:
         failures: list[_Failure] = []
         search = BackendSearch(
             self._group,
-            partial(self._try, request, make_sink, failures),
+            partial(self._try, request, make_sink, failures, deadline is not None),
             _discard,
             timeout=timeout,
             deadline=deadline,
@@ -148,13 +148,14 @@ class Dialler:
         request: DialRequest,
         make_sink: Callable[[], SinkT],
         failures: list[_Failure],
+        comes_again: bool,
         dial: DialUnderWay,
     ) -> Dialled[SinkT] | None:
         """Make one dial; None when it has failed, which is noted."""
         pooled = dial.backend
         self._counters.dials_hedged.value += dial.is_hedge
         try:
-            return await self._in_turn(request, make_sink, dial)
+            return await self._in_turn(request, make_sink, dial, comes_again=comes_again)
         except BackendDeclined:
             self._counters.dials_declined.value += 1
             raise
@@ -178,7 +179,12 @@ class Dialler:
         return None
 
     async def _in_turn(
-        self, request: DialRequest, make_sink: Callable[[], SinkT], dial: DialUnderWay
+        self,
+        request: DialRequest,
+        make_sink: Callable[[], SinkT],
+        dial: DialUnderWay,
+        *,
+        comes_again: bool,
     ) -> Dialled[SinkT]:
         """Dial one backend when it is this dial's turn."""
         pooled = dial.backend
@@ -188,7 +194,7 @@ class Dialler:
             async with dial:
                 if gate.is_full:  # a trial that cannot begin now is not worth the wait
                     dial.reconsider()
-                if why_not := _why_not(dial) or await gate.enter():
+                if why_not := _why_not(dial, comes_again=comes_again) or await gate.enter():
                     raise _NotDialled(why_not)
                 has_turn = True
                 try:
@@ -259,14 +265,21 @@ class Dialler:
         return Dialled(pooled, connection, sink)
 
 
-def _why_not(dial: DialUnderWay) -> str:
-    """Return why a dial is not made after all; empty: it is."""
-    pooled = dial.backend
+def _why_not(dial: DialUnderWay, *, comes_again: bool = False) -> str:
+    """Return why a dial is not made after all; empty: it is.
+
+    Args:
+        dial: not begun.
+        comes_again: whether the session will try again soon, and so need not wait now.
+    """
+    pooled, now = dial.backend, asyncio.get_running_loop().time()
     if not pooled.enabled or pooled.removed:
         return "was taken out while others were dialling"
-    if not pooled.breaker.allows(asyncio.get_running_loop().time()) and dial.better_choice:
+    if pooled.breaker.allows(now):
+        return ""
+    if dial.better_choice:
         return "has tripped while others were dialling"
-    return ""
+    return "has tripped" if comes_again and not pooled.breaker.allows_retry(now) else ""
 
 
 def _hold_against(pooled: PooledBackend, unavailable: BackendUnavailable) -> None:

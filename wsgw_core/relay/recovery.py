@@ -120,10 +120,11 @@ class Recovery:
         Args:
             lost: the backend, of which `let_go` was called.
             reason: for the log.
-            provoked: whether the session gave it something that may have provoked the loss.
+            provoked: whether the loss may be its answer to what the session gave it.
         """
-        counts = not (provoked or lost.proved or lost in self._blamed)
-        if counts:
+        is_news = lost not in self._blamed or lost.breaker.on_probation
+        counts = is_news and not (provoked or lost.proved)
+        if counts and lost not in self._blamed:
             self._blamed += (lost,)
         lost.failed(self._environment.clock.time(), reason, counts=counts)
 

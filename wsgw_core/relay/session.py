@@ -8,7 +8,7 @@ from typing import Any
 from ..api import Close, Handshake, Headers, Message
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
-from ..websocket.close_codes import GOING_AWAY, INTERNAL_ERROR
+from ..websocket.close_codes import GOING_AWAY, INTERNAL_ERROR, LOST
 from .client_end import ClientEnd
 from .client_side import ClientSide
 from .close_rules import told_to_backend, told_without_backend
@@ -191,7 +191,7 @@ class Session:
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
         environment = self._environment
-        provoked = self._may_have_provoked_end
+        provoked = self._may_have_provoked(close)
         self._outbox.ended(close, as_asked=self._state is State.LEAVING)
         lost = self._let_go()
         environment.announcements.backend_closed(self, lost.id, close)
@@ -329,11 +329,11 @@ class Session:
         if receive is not None:
             receive(message)
 
-    @property
-    def _may_have_provoked_end(self) -> bool:
-        """Whether the backend was given something, were it only the client's close."""
+    def _may_have_provoked(self, close: Close) -> bool:
+        """Return whether an end may be the backend's answer to what the session gave it."""
         assert self._link is not None  # noqa: S101 - for the type checker
-        return self._flush is not None or self._link.was_hydrated or self._ledger.under_way > 0
+        was_given_something = self._link.was_hydrated or self._ledger.under_way > 0
+        return self._flush is not None or (was_given_something and close.code != LOST)
 
     def _not_found(self, error: Exception) -> None:
         """End the session: no other backend serves it."""

@@ -45,6 +45,7 @@ class Bench:
         self,
         request: DialRequest = FIRST,
         *,
+        timeout: float = 10,  # noqa: ASYNC109 - of each attempt, not of the call
         deadline: float | None = None,
         last: PooledBackend | None = None,
         hedge_after: float = 0,
@@ -52,7 +53,7 @@ class Bench:
         return await self.dialler.dial(
             request,
             self._make_sink,
-            timeout=10,
+            timeout=timeout,
             deadline=deadline,
             last=last,
             hedge_after=hedge_after,

@@ -1,4 +1,4 @@
-"""When all backends of a group have tripped, clients are dialled all the same, at a bounded rate."""
+"""When all backends of a group have tripped, clients are dialled, but at a bounded rate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from wsgw_core.api import BackendUnreachable, OutOfResources
+from wsgw_core.api import BackendUnavailable, BackendUnreachable, OutOfResources
 from wsgw_core.pool.dialler import NoBackend
 from wsgw_core.testing.fakes import Accept, Hang, Unavailable
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .dial_bench import AGAIN, Bench, now, trip
+from .dial_bench import Bench, now, trip
 
 _REFUSED = Unavailable("refused", error=BackendUnreachable)
 
@@ -50,7 +50,7 @@ async def test_so_is_a_tripped_one_when_the_others_have_failed() -> None:
     bench = Bench("a", "b")
     trip(bench.pooled[1])
     bench.backends[0].otherwise = Unavailable()
-    assert (await bench.dial(AGAIN, last=bench.pooled[0])).backend.id == "b"
+    assert (await bench.dial(last=bench.pooled[0])).backend.id == "b"
 
 
 @on_virtual_clock
@@ -84,7 +84,8 @@ async def test_who_waits_goes_on_as_soon_as_another_one_has_been_accepted() -> N
     bench.backends[0].otherwise = Accept(after=0.1)
     dials = [asyncio.create_task(bench.dial()) for _ in range(50)]
     await asyncio.gather(*dials)
-    assert now() == pytest.approx(1.1)
+    assert now() <= 1.2
+    assert not bench.pooled[0].breaker.tripped
 
 
 @on_virtual_clock
@@ -98,15 +99,13 @@ async def test_who_waits_hears_at_once_that_the_backend_is_still_unreachable() -
     assert now() == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(
-    "answer", [Unavailable("500"), Unavailable("no port", error=OutOfResources)]
-)
+@pytest.mark.parametrize("kind", [BackendUnavailable, OutOfResources])
 @on_virtual_clock
 async def test_what_another_client_may_have_provoked_is_not_held_against_who_waits(
-    answer: Unavailable,
+    kind: type[BackendUnavailable],
 ) -> None:
     bench = tripped_bench("a")
-    bench.backends[0].will(answer, answer)
+    bench.backends[0].will(Unavailable(error=kind), Unavailable(error=kind))
     spoilers = [asyncio.create_task(bench.dial()) for _ in range(2)]
     await idle()
     assert (await bench.dial()).backend.id == "a"
@@ -129,13 +128,33 @@ async def test_who_waits_goes_to_another_one_that_is_usable_again() -> None:
 
 
 @on_virtual_clock
+async def test_sessions_that_come_again_do_not_wait_and_try_it_every_half_second() -> None:
+    bench = tripped_bench("a")
+    bench.backends[0].otherwise = Hang()
+    trials = [asyncio.create_task(bench.dial(deadline=60))]
+    await idle()
+    for turn in range(1, 5):
+        await asyncio.sleep(0.1)
+        trials.append(asyncio.create_task(bench.dial(deadline=60)))
+        await idle()
+        with pytest.raises(NoBackend, match="a: has tripped"):
+            await bench.dial(deadline=60)
+        assert len(bench.backends[0].requests) <= 1 + turn
+        await asyncio.sleep(0.4)
+    for task in trials:
+        task.cancel()
+    await asyncio.gather(*trials, return_exceptions=True)
+    assert 3 <= len(bench.backends[0].requests) <= 5
+
+
+@on_virtual_clock
 async def test_who_waits_for_too_long_fails_in_time() -> None:
     bench = tripped_bench("a")
     bench.backends[0].otherwise = Hang()
     crowd = [asyncio.create_task(bench.dial()) for _ in range(5)]
     await idle()
     with pytest.raises(NoBackend, match="left no room for 3 s"):
-        await bench.dial(deadline=now() + 3)
+        await bench.dial(timeout=3)
     await asyncio.gather(*crowd, return_exceptions=True)
 
 

@@ -116,6 +116,27 @@ def test_the_proof_of_an_older_connection_does_not_close_it() -> None:
     assert breaker.tripped
 
 
+def test_on_probation_is_a_breaker_that_was_closed_and_not_proved_right() -> None:
+    breaker = tripped(3)
+    seen = [breaker.on_probation]
+    for step in (
+        breaker.connected,
+        breaker.connected,
+        lambda: breaker.failed(101),
+        breaker.connected,
+        breaker.proved,
+    ):
+        step()
+        seen.append(breaker.on_probation)
+    assert seen == [False, True, True, False, True, False]
+
+
+def test_one_of_many_may_try_it_again_every_half_second() -> None:
+    breaker = tripped(3)
+    tried = [step for step in range(200) if breaker.allows_retry(101 + step / 100)]
+    assert len(tried) == 4
+
+
 def test_reset_forgets_everything() -> None:
     breaker = tripped(3)
     breaker.reset()
