@@ -13,7 +13,7 @@ from typing import cast
 
 from aiohappyeyeballs import start_connection
 
-from ..api import BackendUnavailable, OutOfResources, aside, unavailable
+from ..api import BackendUnavailable, BackendUnreachable, OutOfResources, aside, unavailable
 from ..api.resolver import AddressInfo, ProtocolT, Resolver
 from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
@@ -215,7 +215,7 @@ class _Name:
 
 def _failure(host: str, error: Exception) -> BackendUnavailable:
     if isinstance(error, UnicodeError):
-        return BackendUnavailable(f"{host}: not a name of a host")
+        return BackendUnreachable(f"{host}: not a name of a host")
     reason = f"{host}: {getattr(error, 'strerror', None) or error}"
     if isinstance(error, OSError):
         return unavailable(reason, error)

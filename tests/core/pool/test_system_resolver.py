@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import BackendUnavailable, Metrics, OutOfResources
+from wsgw_core.api import BackendUnavailable, BackendUnreachable, Metrics, OutOfResources
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.system_resolver import SystemResolver
 
@@ -221,7 +221,7 @@ async def test_a_name_that_is_not_known_any_more_keeps_its_addresses_for_the_hol
     of.hold = 0
     with pytest.raises(BackendUnavailable, match="name: Name or service not known") as caught:
         await of.resolve("name", 7)
-    assert type(caught.value) is BackendUnavailable
+    assert type(caught.value) is BackendUnreachable
     system.hang("name")
     of.timeout = 0.05
     with pytest.raises(OutOfResources):  # it was known not to be there: nothing to go back to
@@ -231,12 +231,12 @@ async def test_a_name_that_is_not_known_any_more_keeps_its_addresses_for_the_hol
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (not_known(), BackendUnavailable),
+        (not_known(), BackendUnreachable),
         (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure"), OutOfResources),
         (no_server(), OutOfResources),
         (OSError(24, "Too many open files"), OutOfResources),
         (MemoryError("none left"), OutOfResources),
-        (UnicodeError("label too long"), BackendUnavailable),
+        (UnicodeError("label too long"), BackendUnreachable),
     ],
     ids=repr,
 )
