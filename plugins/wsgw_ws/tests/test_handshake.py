@@ -417,6 +417,6 @@ class TestLeavesNothing:
 )
 async def test_a_list_without_end_in_the_answer_is_not_parsed(name: str) -> None:
     lines = [f"{name}: {'a, ' * 2000}a"] * 8
-    assert await unavailable(switching(*lines)) == (
+    assert await unavailable(switching(*lines), kind=UnusableAnswer) == (
         f"not a valid answer: {name} has too many elements"
     )
