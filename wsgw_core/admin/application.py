@@ -15,6 +15,7 @@ from ..config.admin_token import Role
 from ..config.server_options import AdminOptions
 from ..one_line import shortened
 from ..rare_warning import RareWarning
+from ..tracebacks import drop_tracebacks
 from .answers import failed
 from .calls import BY_PATH, CALLS
 from .guard import Denied, Guard
@@ -100,8 +101,10 @@ class _Front:
         except TimeoutError:
             failure = failed("TookTooLong", 503)
         except web.HTTPMethodNotAllowed as error:
+            drop_tracebacks(error)
             return _not_allowed(error.allowed_methods)
         except web.HTTPException as error:
+            drop_tracebacks(error)  # aiohttp keeps it in the request
             failure = failed(_REASONS.get(error.status, "BadRequest"), error.status)
         except web.RequestPayloadError:  # such as a body that ends too early
             failure = failed("BadRequest", 400)

@@ -129,7 +129,8 @@ class ClientHandshake(asyncio.Protocol):
         self._ticket.give_back()
         self._forget(self)
         if self._task is not None:
-            self._task.cancel()
+            task, self._task = self._task, None  # whose end keeps what it came through: this too
+            task.cancel()
 
     def close(self, code: int, reason: str = "") -> None:
         """Answer 503: the gateway is stopping. The arguments are those of a websocket's close."""

@@ -69,6 +69,7 @@ class BackendSearch(Generic[T]):
                 task.cancel()
             if self._under_way:
                 await asyncio.wait(self._under_way)
+            self._under_way.clear()  # each dial knows the search
             raise
         for task, dial in self._under_way.items():
             task.add_done_callback(self._ended_too_late)

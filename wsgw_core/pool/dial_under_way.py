@@ -69,7 +69,7 @@ class DialUnderWay:
         self._tried = tried
         self._note_return = note_return
         self._just_lost = just_lost
-        self._bound = asyncio.timeout(seconds)
+        self._bound: asyncio.Timeout | None = asyncio.timeout(seconds)
         self.seconds = seconds
         self.is_hedge = is_hedge
         self.is_trial = False
@@ -114,6 +114,7 @@ class DialUnderWay:
 
     async def __aenter__(self) -> Self:
         """Begin: the bound is counted from now."""
+        assert self._bound is not None, "entered twice"  # noqa: S101 - the caller's fault
         await self._bound.__aenter__()
         self._group.watch(self._changed)
         return self
@@ -126,7 +127,9 @@ class DialUnderWay:
     ) -> None:
         """End; raises TimeoutError if it was given up or took too long."""
         self._group.unwatch(self._changed)
-        await self._bound.__aexit__(kind, error, trace)
+        bound, self._bound = self._bound, None  # which holds the task, and the task this
+        if bound is not None:
+            await bound.__aexit__(kind, error, trace)
 
     def _changed(self, backend: PooledBackend) -> None:
         if backend.usable:
@@ -134,6 +137,7 @@ class DialUnderWay:
         self.reconsider()
 
     def _give_up(self, reason: str) -> None:
-        if self.given_up is None and not self._bound.expired():
+        bound = self._bound
+        if self.given_up is None and bound is not None and not bound.expired():
             self.given_up = f"{reason} while it was dialled"
-            self._bound.reschedule(asyncio.get_running_loop().time())
+            bound.reschedule(asyncio.get_running_loop().time())

@@ -21,6 +21,7 @@ from ..api import (
 )
 from ..metrics.counters import GatewayCounters
 from ..rare_warning import RareWarning
+from ..tracebacks import drop_tracebacks
 from .backend_group import BackendGroup
 from .backend_pool import PooledBackend
 from .backend_search import BackendSearch
@@ -161,14 +162,17 @@ class Dialler:
             raise
         except _NotDialled as why:
             failure = _Failure(f"{pooled.id}: {why}")
+            drop_tracebacks(why)
         except OutOfResources as lack:
             failure = _Failure(f"{pooled.id}: {lack.reason}", local=True)
             self._counters.local_dial_errors.value += 1
             self._warn("the gateway itself could not dial: %s", failure.reason)
+            drop_tracebacks(lack)
         except BackendUnavailable as unavailable:
             failure = _Failure(f"{pooled.id}: {unavailable.reason}")
             self._counters.dials_failed.value += 1
             _hold_against(pooled, unavailable)
+            drop_tracebacks(unavailable)
         failures.append(failure)
         self._logger.info(
             "session %s: dial failed: %s",

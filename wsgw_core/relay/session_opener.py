@@ -13,6 +13,7 @@ from ..api import BackendDeclined, Handshake, Headers, Refusal
 from ..metrics.counters import GatewayCounters
 from ..pool.dialler import NoBackend
 from ..rare_warning import RareWarning
+from ..tracebacks import drop_tracebacks
 from .routes import Route, Routes
 from .session import ClosedWhileOpening, Session
 
@@ -84,10 +85,12 @@ class SessionOpener:
             headers = tuple(
                 (name, value) for name, value in declined.headers if name.lower() in _PASSED_ON
             )
+            drop_tracebacks(declined)
             raise Refused(Refusal(declined.status, headers, declined.body)) from declined
         except ClosedWhileOpening as closed:
             raise Refused(Refusal(403, (), b"not wanted\n")) from closed
         except NoBackend as error:
+            drop_tracebacks(error)
             if error.local:  # the dialler has warned, but not for each client
                 text = b"too busy to reach a backend\n"
                 raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error

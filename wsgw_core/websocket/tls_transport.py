@@ -159,7 +159,8 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._backlog.clear()
         protocol, self._protocol = self._protocol, _NOBODY
         self._on_failure = _ignore
-        protocol.connection_lost(self._error)
+        error, self._error = self._error, None  # whose traceback refers to us
+        protocol.connection_lost(error)
 
     def pause_writing(self) -> None:
         """Pass it on."""
