@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from .api import Clock, ReadBatch
 from .config.gateway_config import GatewayConfig
@@ -66,7 +67,11 @@ def handshake_settings(
 
 
 def make_admission(
-    config: GatewayConfig, counters: GatewayCounters, clock: Clock, logger: logging.Logger
+    config: GatewayConfig,
+    counters: GatewayCounters,
+    clock: Clock,
+    logger: logging.Logger,
+    memory_is_full: Callable[[], bool],
 ) -> Admission:
     """Return what decides who is let in.
 
@@ -75,6 +80,7 @@ def make_admission(
         counters: of the gateway.
         clock: for the rate.
         logger: told when more sessions are allowed than there is room for.
+        memory_is_full: see Admission.
     """
     limits, capacity = config.limits, session_capacity()
     if limits.max_sessions and capacity is not None and limits.max_sessions > capacity:
@@ -91,4 +97,5 @@ def make_admission(
         max_sessions=limits.max_sessions or capacity,
         max_per_address=limits.max_sessions_per_address,
         max_per_second=limits.max_handshakes_per_second,
+        memory_is_full=memory_is_full,
     )

@@ -34,6 +34,7 @@ from .pool.open_backends import OpenBackends
 from .pool.system_resolver import SystemResolver
 from .relay.dismissal import dismiss_all
 from .relay.drain import Drains
+from .relay.memory_watch import MemoryWatch
 from .relay.session_opener import SessionOpener
 from .relay.session_table import SessionTable
 from .reload_report import ReloadReport
@@ -88,6 +89,13 @@ class Gateway:
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
         self._deletions = Deletions()
         self._admission: Admission | None = None
+        self._memory = MemoryWatch(
+            self.sessions,
+            config.limits.memory_bound,
+            config.limits.max_message_size,
+            lambda: self._admission.opening_bytes if self._admission is not None else 0,
+            self.counters,
+        )
         self._tls: ServerTls | None = None
         self._drains = Drains(
             self._pool,
@@ -128,7 +136,9 @@ class Gateway:
             routes = self._settings.routes(config, self._components)
             opener = SessionOpener(routes, self.counters, self._logger)
             self._opener = opener
-            self._admission = make_admission(config, self.counters, clock, self._logger)
+            self._admission = make_admission(
+                config, self.counters, clock, self._logger, lambda: self._memory.is_full
+            )
             self._tls = await self._server_tls(config)
             self._resources.callback(self._close_tls)
             self._listener = Listener(
@@ -283,6 +293,8 @@ class Gateway:
         delay = LoopDelay(loop, self.counters.loop_delays)
         delay.start()
         self._resources.callback(delay.stop)
+        self._memory.start(loop)
+        self._resources.callback(self._memory.stop)
         self._steering = Steering(
             self._backends,
             self._discoveries,
@@ -303,6 +315,7 @@ class Gateway:
             self._steering.frontends,
             routes=lambda: opener.routes,
             waiting_dials=lambda: self.waiting_dials,
+            memory=self._memory,
             wsbalancers=config.server.enable_instrumentation,
             logger=self._logger,
         )

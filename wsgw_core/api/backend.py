@@ -162,6 +162,20 @@ class PingableConnection(BackendConnection, Protocol):
 
 
 @runtime_checkable
+class HoldingConnection(BackendConnection, Protocol):
+    """A connection that tells what it holds, so that `limits.memory` counts it.
+
+    To be implemented where messages can wait in the plugin; asked every now and then, also after
+    the end.
+    """
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of messages that wait, in both directions; cheap."""
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """One configured backend. Made by the factory that a plugin registered."""
 

@@ -19,6 +19,11 @@ class OrderedConnection(ABC):
     to `fail`. Delivery is reported when `transmit` returns, so it must return only when the
     backend has the message.
 
+    Both directions are bounded. What waits for `transmit` is unacknowledged, so the session's
+    ledger bounds it. Whoever reads from the backend awaits `ready` before each read, so that a slow
+    client slows its backend down; a connection that keeps more than `limits.ledger_bytes` of
+    received messages fails.
+
     Args:
         sink: the session, as given to `Backend.connect`.
         context: the backend's context; its limits bound what waits.
@@ -35,6 +40,8 @@ class OrderedConnection(ABC):
         self._outgoing: deque[Message] = deque()
         self._outgoing_bytes = 0
         self._incoming: deque[Message] = deque()
+        self._incoming_weight = 0
+        self._ready = asyncio.Event()
         self._wake = asyncio.Event()
         self._close: Close | None = None  # why the connection ends; the first reason counts
         self._task: asyncio.Task[None] | None = None
@@ -71,10 +78,32 @@ class OrderedConnection(ABC):
         """
         if self._ended or self._lost:
             return False
-        if self._paused or not self._started or self._incoming:
-            self._incoming.append(message)
-            return True
-        return self._sink.message(message)
+        if not (self._paused or not self._started or self._incoming):
+            return self._sink.message(message)
+        self._incoming.append(message)
+        self._incoming_weight += message.size + self._limits.message_share
+        if self._incoming_weight > self._limits.ledger_bytes + self._limits.max_message_size:
+            self._logger.error("%s does not wait until it is ready", type(self).__name__)
+            self.fail("more was received than its session takes")
+        return True
+
+    async def ready(self) -> None:
+        """Wait until the session takes messages, or the connection has ended.
+
+        To be awaited before reading from the backend.
+        """
+        while self._close is None and not self._ended and not self._is_ready:
+            self._ready.clear()
+            await self._ready.wait()
+
+    @property
+    def _is_ready(self) -> bool:
+        return self._started and not self._paused and not self._incoming
+
+    @property
+    def held_bytes(self) -> int:
+        """See HoldingConnection."""
+        return self._outgoing_bytes + self._incoming_weight
 
     def end(self, close: Close) -> None:
         """Report that the backend ended the connection; without effect after the end.
@@ -85,6 +114,7 @@ class OrderedConnection(ABC):
             return
         self._lost = True
         self._close = close
+        self._ready.set()
         if self._started:
             self._report_end()
             self._limit(0)
@@ -114,7 +144,7 @@ class OrderedConnection(ABC):
 
     def pause(self) -> None:
         """See BackendConnection."""
-        self._paused = True
+        self._paused = self._close is None  # else it is read to its end
 
     def resume(self) -> None:
         """See BackendConnection."""
@@ -127,6 +157,8 @@ class OrderedConnection(ABC):
             self._close = Close(code, reason)
             self._limit(self._limits.close_timeout)
             self._wake.set()
+            self._ready.set()
+            self.resume()  # an acknowledgement may stand behind what has to be read
         self._run_once()  # never started: there is nobody to tell, but something to release
 
     # The task
@@ -161,8 +193,10 @@ class OrderedConnection(ABC):
             if self._outgoing:
                 message = self._outgoing.popleft()
                 await self.transmit(message)
+                if self._ended:
+                    return
                 self._outgoing_bytes -= message.size
-                if self._started and not self._ended:
+                if self._started:
                     self._sink.delivered(1)
                     self._report_writable()
             elif self._close is not None:
@@ -188,17 +222,23 @@ class OrderedConnection(ABC):
     def _report_end(self) -> None:
         if self._ended:
             return
+        self._ready.set()
         self._ended = True  # first, since the session may call us while it hears the last messages
         if self._started:
             while self._incoming and self._sink.message(self._incoming.popleft()):
                 pass
         self._incoming.clear()
         self._outgoing.clear()
+        self._incoming_weight = self._outgoing_bytes = 0
         self._sink.closed(self._close or Close(1006, abnormal=True))
 
     def _drain_incoming(self) -> None:
         while self._incoming and self._started and not self._paused and not self._ended:
-            self._sink.message(self._incoming.popleft())
+            message = self._incoming.popleft()
+            self._incoming_weight -= message.size + self._limits.message_share
+            self._sink.message(message)
+        if self._is_ready:
+            self._ready.set()
 
     def _report_writable(self) -> None:
         high = self._limits.write_high_water

@@ -14,6 +14,7 @@ from .problems import KeyPath, key_path_text
 _FIXED: tuple[KeyPath, ...] = (
     ("server", "frontend", "address"),
     ("server", "admin"),
+    ("limits", "memory"),
     ("limits", "max-sessions"),
     ("limits", "max-sessions-per-address"),
     ("limits", "max-handshakes-per-second"),

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ..api import Options
+from ..api.options import size_text
 from ..components import Components
 from ..masking import masked
 from .failover_options import FailoverOptions
@@ -35,6 +36,8 @@ def effective_config(loaded: Configuration) -> str:
 def _plain_config(loaded: Configuration) -> dict[str, Any]:
     config, components = loaded.config, loaded.components
     plain = _plain(config)
+    if config.limits.memory_bound is not None:
+        plain["limits"]["memory"] = size_text(config.limits.memory_bound)
     plain["upstream"] |= _backends(components)
     if not components.backends:
         del plain["upstream"]["backends"]  # an empty list is not allowed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from ..api import Duration, Limits, Options, Size
+from ..available_memory import default_memory_bound
 
 
 class LimitOptions(Options):
@@ -52,10 +54,37 @@ class LimitOptions(Options):
     ledger_bytes: Size = Field(default=2 * 1024 * 1024, gt=0)
     write_high_water: Size = Field(default=64 * 1024, gt=0)
     close_timeout: Duration = Field(default=10.0, gt=0)
+    memory: Annotated[Size, Field(gt=0)] | None = Field(
+        default=None,
+        description="bytes that all sessions hold together: near it the clients with the most are"
+        " not read, at it new clients are answered with 503; none: half of what the container or"
+        " the machine has",
+    )
     valve_queue: int = Field(default=256, gt=0, description="messages that wait for an async valve")
+    valve_queue_bytes: Size = Field(
+        default=2 * 1024 * 1024, gt=0, description="bytes of these messages"
+    )
     valve_timeout: Duration = Field(
         default=10.0, gt=0, description="bound of one call of an async valve"
     )
+
+    @property
+    def memory_bound(self) -> int | None:
+        """The effective `memory`; None: not given, and the system does not tell what there is."""
+        return default_memory_bound() if self.memory is None else self.memory
+
+    @property
+    def session_memory(self) -> int:
+        """About what one session can hold: ledger, a message in part, and both write buffers."""
+        return self.ledger_bytes + 3 * self.max_message_size + 2 * self.write_high_water
+
+    def doubts(self, limits: Limits) -> Iterator[tuple[str, str]]:
+        """See Options."""
+        yield from super().doubts(limits)
+        if self.memory is not None and self.memory < 2 * self.session_memory:
+            why = "`ledger-bytes`, `max-message-size` and `write-high-water`"
+            each = f"up to {self.session_memory} bytes each, by {why}"
+            yield "memory", f"two sessions can need as much: {each}"
 
     def for_plugins(self) -> Limits:
         """Return the part that plugins work within."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,11 @@ class Ticket:
         dropped: it gets no answer, but is to be broken off at once.
     """
 
-    __slots__ = ("_admission", "dropped", "network", "refusal")
+    __slots__ = ("_admission", "_held", "dropped", "network", "refusal")
 
     def __init__(self, admission: Admission, network: str | None) -> None:
         self._admission = admission
+        self._held = 0
         self.network = network  # None: not known yet, or of no interest
         self.refusal: Refusal | None = None
         self.dropped = False
@@ -46,6 +48,11 @@ class Ticket:
             The answer, if it is not let in any more.
         """
         return self._admission.of_client(self, address)
+
+    def hold(self, size: int) -> None:
+        """Note how many bytes of memory its handshake takes now."""
+        self._admission.opening_bytes += size - self._held
+        self._held = size
 
     def give_back(self) -> None:
         """Make room: the connection is gone. To be called once."""
@@ -68,6 +75,10 @@ class Admission:
             of 64 bits count as one, since a single host may use all its addresses.
         max_per_second: new ones, in the mean; as many may come at once after a quiet second. None:
             not bounded.
+        memory_is_full: returns whether there is too little memory for one more.
+
+    Attributes:
+        opening_bytes: what the clients take that are not answered yet.
     """
 
     def __init__(
@@ -79,8 +90,11 @@ class Admission:
         max_sessions: int | None = None,
         max_per_address: int | None = None,
         max_per_second: int | None = None,
+        memory_is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._proxies = proxies
+        self._memory_is_full = memory_is_full
+        self.opening_bytes = 0
         self._counters = counters
         self._max_sessions = sys.maxsize if max_sessions is None else max_sessions
         self._max_per_address = max_per_address
@@ -113,6 +127,8 @@ class Admission:
         if self._admitted >= self._max_sessions:
             text = "too many clients"
             self._refuse(ticket, counters.refused_max_sessions, _busy(text, 5, 15))
+        elif self._memory_is_full():
+            self._refuse(ticket, counters.refused_memory, _busy("too little memory", 5, 15))
         elif network is not None and self._is_full(network):
             self._refuse(ticket, counters.refused_max_sessions_per_address, _too_many())
         elif self._rate is not None and not self._rate.take():
@@ -138,6 +154,7 @@ class Admission:
 
     def leave(self, ticket: Ticket) -> None:
         """See Ticket."""
+        ticket.hold(0)
         if ticket.refusal is None:
             self._admitted -= 1
             by_network = self._admitted_from

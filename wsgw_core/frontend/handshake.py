@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .trusted_proxies import TrustedProxies
 
 _EARLY_BYTES = 64 * 1024  # that a client may send before it is answered
+_COPIES = 4  # of a head, until the client is answered: as bytes, as text, for the backend
 _LINGER = 1.0  # seconds in which a refused client can read its answer
 
 
@@ -76,6 +77,7 @@ class ClientHandshake(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._answered = False
+        self._received = 0
         self._peer = ("", 0)
         self._transport: asyncio.Transport
 
@@ -103,6 +105,8 @@ class ClientHandshake(asyncio.Protocol):
         if self._ticket.refusal is not None:
             self._not_admitted(self._ticket.refusal)
             return
+        self._received += len(data)
+        self._ticket.hold(_COPIES * self._received)
         try:
             head = self._head.feed(data)
         except HeadTooLarge as error:
@@ -217,6 +221,7 @@ class ClientHandshake(asyncio.Protocol):
             session.close(1001, "client left")
             return
         self._answered = True
+        self._ticket.hold(0)
         self._forget(self)
         transport.pause_reading()
         transport.write(

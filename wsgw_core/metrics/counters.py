@@ -57,6 +57,10 @@ class GatewayCounters:
             "refused_max_handshakes_per_second",
             "Handshakes refused for `limits.max-handshakes-per-second`.",
         )
+        self.refused_memory = counter("refused_memory", "Handshakes refused for `limits.memory`.")
+        self.memory_holds = counter(
+            "memory_holds", "Times a client was not read for a while for `limits.memory`."
+        )
         self.handshakes_unrouted = counter(
             "handshakes_unrouted", "Handshakes refused with 404 since no route is for them."
         )

@@ -24,6 +24,7 @@ from ..api import Histogram, Metrics
 from ..api.metrics import MetricFamily
 from ..pool.backend_pool import BackendPool
 from ..rare_warning import RareWarning
+from ..relay.memory_watch import MemoryWatch
 from ..relay.routes import Routes
 from ..relay.session_state import State
 from ..relay.session_table import SessionTable
@@ -53,6 +54,7 @@ class Exposition:
         frontends: by id, whether each is paused.
         routes: returns those of the configuration.
         waiting_dials: tells how many dials wait for others.
+        memory: what the sessions hold.
         wsbalancers: whether wsbalancer's metrics are shown too.
         logger: for faults of plugins.
     """
@@ -67,6 +69,7 @@ class Exposition:
         *,
         routes: Callable[[], Routes],
         waiting_dials: Callable[[], int],
+        memory: MemoryWatch,
         wsbalancers: bool,
         logger: logging.Logger,
     ) -> None:
@@ -77,6 +80,7 @@ class Exposition:
         self._frontends = frontends
         self._routes = routes
         self._waiting_dials = waiting_dials
+        self._memory = memory
         self._wsbalancers = wsbalancers
         self._warn = RareWarning(logger)
         self._process = ProcessCollector(registry=None)
@@ -115,6 +119,9 @@ class Exposition:
         yield families.SESSIONS, [((state,), now.states[state]) for state in states]
         yield families.LEDGER_MESSAGES, [((), now.messages)]
         yield families.LEDGER_BYTES, [((), now.bytes)]
+        yield families.MEMORY, [((), self._memory.used)]
+        yield families.MEMORY_LIMIT, [((), self._memory.bound or 0)]
+        yield families.MEMORY_HELD, [((), self._memory.held)]
         yield families.UNREAD, [((), now.unread)]
         statuses = {**counters.refusals, 101: counters.sessions.value}
         yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]

@@ -27,6 +27,11 @@ LEDGER_MESSAGES = Family(
     "wsgw_ledger_messages", "gauge", "Messages that no backend has acknowledged yet."
 )
 LEDGER_BYTES = Family("wsgw_ledger_bytes", "gauge", "Bytes of these messages.")
+MEMORY = Family("wsgw_memory_bytes", "gauge", "Bytes that `limits.memory` bounds.")
+MEMORY_LIMIT = Family("wsgw_memory_limit_bytes", "gauge", "The bound, `limits.memory`.")
+MEMORY_HELD = Family(
+    "wsgw_memory_held_clients", "gauge", "Clients that are not read for `limits.memory`."
+)
 UNREAD = Family("wsgw_unread_clients", "gauge", "Clients that are not read for now.")
 HANDSHAKES = Family(
     "wsgw_handshakes", "counter", "Opening handshakes by the status that was answered.", ("status",)

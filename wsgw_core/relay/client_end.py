@@ -21,6 +21,21 @@ class ClientEnd(Readable, Protocol):
         """Bytes of these messages."""
         ...
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait, to be read by the client or for the rest of its message."""
+        ...
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing waits to be read by the client."""
+        ...
+
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message of the client's has come in part."""
+        ...
+
     def send(self, message: Message, /) -> None:
         """Send one message."""
         ...

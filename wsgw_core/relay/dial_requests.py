@@ -11,13 +11,17 @@ class DialRequests:
     Args:
         session_id: told to each backend.
         handshake: what the client asked for.
+
+    Attributes:
+        header_bytes: of names and values of the client's headers.
     """
 
-    __slots__ = ("_handshake", "_session_id")
+    __slots__ = ("_handshake", "_session_id", "header_bytes")
 
     def __init__(self, session_id: str, handshake: Handshake) -> None:
         self._session_id = session_id
         self._handshake = handshake
+        self.header_bytes = sum(len(name) + len(value) for name, value in handshake.headers)
 
     @property
     def client_headers(self) -> Headers:

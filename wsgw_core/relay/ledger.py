@@ -10,6 +10,8 @@ from ..api import Message, ReplyExpected
 from .awaited_replies import AwaitedReplies
 from .early_answers import EarlyAnswers
 
+_OBJECTS = 160  # bytes that a message takes besides its payload
+
 
 class Ledger:
     """Keeps each message until it is delivered, in order; so it can be sent again.
@@ -64,6 +66,11 @@ class Ledger:
     def bytes(self) -> int:
         """Payload of the messages that are kept."""
         return self.weight - self.share * len(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the messages take, about: their payload, and objects for each."""
+        return self.weight + (_OBJECTS - self.share) * len(self)
 
     @property
     def bytes_ever(self) -> int:

@@ -109,6 +109,11 @@ class Link:
         """Have it read again."""
         self.connection.resume()
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait in the connection, as far as it tells; see HoldingConnection."""
+        return getattr(self.connection, "held_bytes", 0)
+
     # What the connection calls
 
     def message(self, message: Message, /) -> bool:

@@ -14,6 +14,7 @@ class Hold(IntFlag):
     LEDGER_FULL = 1
     OTHER_SIDE_SLOW = 2
     VALVES_BUSY = 4
+    MEMORY_SHORT = 8
 
 
 class Readable(Protocol):

@@ -47,6 +47,7 @@ class Session:
 
     Attributes:
         client_message: takes each message of the client's; final once `open` has returned.
+        is_held_for_memory: whether the client is not read for want of memory.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class Session:
         "_view",
         "client_message",
         "id",
+        "is_held_for_memory",
         "path",
         "peer",
         "plugin_state",
@@ -83,6 +85,7 @@ class Session:
         self.peer = handshake.peer
         self.subprotocol: str | None = None
         self.reconnects = 0
+        self.is_held_for_memory = False
         self.plugin_state: dict[str, Any] | None = None
         self._environment = environment
         self._state = State.DIALLING
@@ -427,7 +430,7 @@ class Session:
         """
         if self._link is not None:
             self._link.receive_with(None, self._valves.receive)
-        self._client.backend_holds.remove(Hold.OTHER_SIDE_SLOW)
+        self._client.backend_holds.remove(Hold.OTHER_SIDE_SLOW | Hold.MEMORY_SHORT)
 
     def _forget_client(self) -> None:
         self._client.leave()
@@ -537,6 +540,37 @@ class Session:
         if self._view is None:
             self._view = SessionView(self)
         return self._view
+
+    # What the memory watch looks at
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait in it, on either side, for a valve or for an acknowledgement."""
+        held = self._ledger.held_bytes + self._valves.held_bytes
+        if self._client.end is not None:
+            held += self._client.end.held_bytes
+        if self._link is not None:
+            held += self._link.held_bytes
+        return held
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of the client's headers, which each of its backends is sent."""
+        return self._requests.header_bytes
+
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message of the client's has come in part."""
+        return self._client.end is not None and self._client.end.is_in_a_message
+
+    def hold_for_memory(self, hold: bool) -> None:
+        """Stop or resume the reading of the client; of the backend too, while its replies wait."""
+        client = self._client.end
+        hold = hold and client is not None and self._client.dismissed is None
+        self.is_held_for_memory = hold
+        self._outbox.client_holds.switch(Hold.MEMORY_SHORT, hold)
+        full = hold and client is not None and not client.is_drained
+        self._client.backend_holds.switch(Hold.MEMORY_SHORT, full)
 
     def answered(self, handle: Any) -> None:
         """Forget the message whose reply was seen."""

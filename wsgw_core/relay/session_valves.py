@@ -101,6 +101,11 @@ class SessionValves:
         """How many of the client's messages are not through."""
         return self._outward.waiting
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the messages that wait, in both directions."""
+        return self._outward.waiting_bytes + self._inward.waiting_bytes
+
     def stop(self) -> None:
         """Drop what waits."""
         self._outward.stop()
@@ -120,13 +125,14 @@ class NoValves:
 
     Attributes:
         receive: see SessionValves; None: the link may call the client directly.
-        waiting: see SessionValves.
+        waiting, held_bytes: see SessionValves.
     """
 
     __slots__ = ("_client", "_outbox")
 
     receive: Callable[[Message], object] | None = None
     waiting = 0
+    held_bytes = 0
 
     def __init__(self, client: ClientSide, outbox: Outbox) -> None:
         self._client = client

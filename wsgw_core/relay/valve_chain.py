@@ -56,6 +56,9 @@ class ValveChain:
         steps: at least one.
         ends: what the chain is connected to.
         environment: limits, counters, logger.
+
+    Attributes:
+        waiting_bytes: bytes of the messages in the queue.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class ValveChain:
         self._is_async = any(inspect.iscoroutinefunction(step.call) for step in steps)
         self._queue: deque[tuple[Message, int] | Callable[[], None]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self.waiting_bytes = 0
         self._holding = False
         self._depth = 0
         self._deferred: deque[Callable[[], None]] = deque()
@@ -82,8 +86,9 @@ class ValveChain:
         if self._stopped:
             return
         if self._is_async:
+            self.waiting_bytes += message.size
             self._enqueue((message, start))
-            if not self._holding and len(self._queue) >= self._environment.limits.valve_queue:
+            if not self._holding and self._has_reached(1):
                 self._holding = True
                 self._ends.hold_source(True)
             return
@@ -133,6 +138,7 @@ class ValveChain:
         """Drop what waits, and whatever still comes."""
         self._stopped = True
         self._queue.clear()
+        self.waiting_bytes = 0
         self._deferred.clear()
         if self._task is not None and self._task is not _current_task():
             self._task.cancel()
@@ -154,8 +160,8 @@ class ValveChain:
                     item()
                 else:
                     await self._take_through(*item)
-                half = self._environment.limits.valve_queue // 2
-                if self._holding and len(self._queue) <= half:
+                    self.waiting_bytes -= item[0].size
+                if self._holding and not self._has_reached(0.5):
                     self._holding = False
                     self._ends.hold_source(False)
         except Exception:  # in what the chain is connected to: nobody else would hear of it
@@ -163,6 +169,14 @@ class ValveChain:
             self._ends.close_session(1011, "internal error")
         finally:
             self._task = None
+
+    def _has_reached(self, part: float) -> bool:
+        """Tell whether so much of what may wait does."""
+        limits = self._environment.limits
+        return (
+            len(self._queue) >= limits.valve_queue * part
+            or self.waiting_bytes >= limits.valve_queue_bytes * part
+        )
 
     async def _take_through(self, message: Message, start: int) -> None:
         for step in self._steps[start:]:

@@ -610,6 +610,21 @@ class Endpoint(asyncio.Protocol):
         return unacknowledged_for(self._transport)
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes that wait: written and not taken by the system, and read but no whole message."""
+        held = self._transport.get_write_buffer_size() + len(self._kept)
+        if self._unfinished is not None:
+            held += self._unfinished.size
+        if self._fragments is not None:
+            held += self._fragments.size
+        return held
+
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message has come in part."""
+        return self._unfinished is not None or self._fragments is not None
+
+    @property
     def is_drained(self) -> bool:
         """Whether the system has taken all that was sent."""
         return not (self._transport.is_closing() or self._transport.get_write_buffer_size())

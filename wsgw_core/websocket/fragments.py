@@ -16,16 +16,19 @@ class Fragments:
         first_byte: of the message's first frame.
         limits: both bounds; that of the size is for what has been decompressed.
         deflate: the compression that the handshake has agreed on.
+
+    Attributes:
+        size: bytes that have come, decompressed.
     """
 
-    __slots__ = ("_deflate", "_kind", "_limits", "_parts", "_size")
+    __slots__ = ("_deflate", "_kind", "_limits", "_parts", "size")
 
     def __init__(self, first_byte: int, limits: Limits, deflate: Deflate | None) -> None:
         self._kind = TEXT if first_byte & frames.OPCODE == frames.TEXT else BINARY
         self._deflate = deflate if first_byte & frames.RSV1 else None
         self._limits = limits
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
 
     def add(self, payload: bytes, *, final: bool) -> Message | None:
         """Add what a frame brought; return the message if that was the last of its frames.
@@ -36,13 +39,13 @@ class Fragments:
         limit = self._limits.max_fragments
         if len(self._parts) == limit:
             raise FrameError(POLICY_VIOLATION, f"message of more than {limit} fragments")
-        room = self._limits.max_message_size - self._size
+        room = self._limits.max_message_size - self.size
         if self._deflate is not None:
             first = not self._parts
             payload = self._deflate.decompress(payload, first=first, final=final, room=room)
         elif len(payload) > room:
             raise FrameError(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
-        self._size += len(payload)
+        self.size += len(payload)
         self._parts.append(payload)
         if not final:
             return None

@@ -156,11 +156,17 @@ class UnfinishedFrame:
         size: how long it must become before it is worth another look.
     """
 
-    __slots__ = ("_missing", "_pieces")
+    __slots__ = ("_missing", "_pieces", "_whole")
 
     def __init__(self, beginning: bytes, size: int) -> None:
         self._pieces = [beginning]
         self._missing = size - len(beginning)
+        self._whole = size
+
+    @property
+    def size(self) -> int:
+        """Bytes that have been read."""
+        return self._whole - self._missing
 
     def add(self, data: bytes) -> bytes:
         """Add what was read; return all of it once it is long enough, nothing before."""

@@ -40,8 +40,6 @@ class JsonLinesConnection(OrderedConnection):
         self._lines = lines
         self._max_size = context.limits.max_message_size
         self._acknowledged = asyncio.Semaphore(0)
-        self._may_read = asyncio.Event()
-        self._may_read.set()
         self._reading: asyncio.Task[None] | None = None
         self._asked_to_close = False
         self.over = asyncio.Event()
@@ -67,26 +65,15 @@ class JsonLinesConnection(OrderedConnection):
         super().start()
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
-    def pause(self) -> None:
-        """Stop reading: what the application sends then waits in its own socket."""
-        super().pause()
-        self._may_read.clear()
-
-    def resume(self) -> None:
-        """Read again."""
-        super().resume()
-        self._may_read.set()
-
     def close(self, code: int, reason: str = "") -> None:
         """End; the acknowledgements of what was sent are still read."""
         super().close(code, reason)
         self._asked_to_close = True
-        self._may_read.set()
 
     async def _read(self) -> None:
         try:
             while True:
-                await self._may_read.wait()
+                await self.ready()  # until then, what comes waits in the application's socket
                 self._take(await self._lines.read())
         except (BackendUnavailable, ValueError) as error:  # base64 that is none, for example
             self.fail(str(error))

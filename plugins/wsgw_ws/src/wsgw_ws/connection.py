@@ -176,6 +176,11 @@ class WebSocketConnection:
             if not self._watched:
                 self._watch()
 
+    @property
+    def held_bytes(self) -> int:
+        """See HoldingConnection."""
+        return self._endpoint.held_bytes if self._usable else 0
+
     # What the pinger calls
 
     def tick(self, now: float) -> bool:

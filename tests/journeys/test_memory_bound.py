@@ -1,0 +1,215 @@
+"""`limits.memory` bounds what all sessions hold, and nobody loses a message by it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import InvalidStatus
+
+from .conftest import StartAdmin, StartGateway, StartRaw
+from .eventually import until
+from .raw_backend import BINARY, RawPeer
+from .raw_client import raw_client, request
+from .running_gateway import RunningGateway
+
+MIB = 1024 * 1024
+OPTIONS: dict[str, Any] = {
+    "compression": None,
+    "ping_interval": None,
+    "max_size": None,
+    "close_timeout": 1,
+}
+LIMITS: dict[str, Any] = {"memory": "8MiB"}
+PATIENT = {"ping-timeout": "90s"}
+CHUNK = b"x" * 64 * 1024
+
+
+StartServer = Callable[[Callable[[ServerConnection], Awaitable[None]]], Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+async def start_server() -> AsyncIterator[StartServer]:
+    """Start backends that serve each connection as the test says; return their entries."""
+    async with AsyncExitStack() as running:
+
+        async def start(serve_one: Callable[[ServerConnection], Awaitable[None]]) -> dict[str, Any]:
+            server = await running.enter_async_context(serve(serve_one, "127.0.0.1", 0, **OPTIONS))
+            port = server.sockets[0].getsockname()[1]
+            return {"url": f"ws://127.0.0.1:{port}", "ack-interval": "1ms", "replay-window": "0s"}
+
+        yield start
+
+
+async def connected(stack: AsyncExitStack, gateway: RunningGateway, count: int) -> Any:
+    return [await stack.enter_async_context(connect(gateway.url, **OPTIONS)) for _ in range(count)]
+
+
+async def send_all(client: ClientConnection, count: int) -> None:
+    for number in range(count):
+        await client.send(number.to_bytes(4, "big") + CHUNK)
+        await asyncio.sleep(0.02)  # so that the gateway looks several times meanwhile
+
+
+def held(gateway: RunningGateway) -> int:
+    return sum(session.is_held_for_memory for session in gateway.gateway.sessions)
+
+
+async def status_of_a_newcomer(gateway: RunningGateway) -> tuple[int, str | None]:
+    try:
+        async with connect(gateway.url, **OPTIONS):
+            return 101, None
+    except InvalidStatus as refused:
+        return refused.response.status_code, refused.response.headers.get("Retry-After")
+
+
+async def test_clients_of_a_backend_that_reads_nothing_are_held_and_newcomers_refused(
+    start_gateway: StartGateway, start_server: StartServer, start_admin: StartAdmin
+) -> None:
+    thawed = asyncio.Event()
+
+    async def serve_one(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await thawed.wait()
+        connection.transport.resume_reading()
+        async for message in connection:
+            await connection.send(message[:4])
+
+    gateway = await start_gateway(await start_server(serve_one), limits=LIMITS, failover=PATIENT)
+    operator = await start_admin(gateway)
+    try:
+        async with AsyncExitStack() as stack:
+            clients = await connected(stack, gateway, 12)
+            sending = [asyncio.create_task(send_all(each, 80)) for each in clients]
+            await until(lambda: held(gateway) >= 3, "clients are held")
+            await until(lambda: gateway.count("memory_holds") >= 3)
+            metrics = (await operator.call("GET", "/metrics")).text
+            assert "wsgw_memory_limit_bytes 8.388608e+06" in metrics
+            assert "wsgw_memory_bytes 0.0" not in metrics
+            await asyncio.sleep(1)  # as much as all could send in that time has not come
+            assert sum(session.held_bytes for session in gateway.gateway.sessions) < 9 * MIB
+            thawed.set()
+            for client in clients:
+                got = [int.from_bytes(await client.recv(), "big") for _ in range(80)]
+                assert got == list(range(80))
+            await asyncio.gather(*sending)
+            await until(lambda: not held(gateway), "all are read again")
+            assert (await status_of_a_newcomer(gateway))[0] == 101
+    finally:
+        thawed.set()
+
+
+async def test_newcomers_get_503_while_the_memory_is_used_up(
+    start_gateway: StartGateway, start_server: StartServer
+) -> None:
+    thawed = asyncio.Event()
+
+    async def serve_one(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await thawed.wait()
+        connection.transport.resume_reading()
+        await connection.wait_closed()
+
+    limits = {"memory": "1MiB", "ledger-bytes": "4MiB"}
+    gateway = await start_gateway(await start_server(serve_one), limits=limits, failover=PATIENT)
+    try:
+        async with connect(gateway.url, **OPTIONS) as client:
+            for _ in range(4):
+                await client.send(bytes(MIB))
+            await until(lambda: gateway.count("memory_holds"), "the client is held")
+            status, retry_after = await status_of_a_newcomer(gateway)
+            assert status == 503
+            assert 5 <= int(retry_after or 0) <= 15
+            assert gateway.count("refused_memory") == 1
+            thawed.set()
+            await until(lambda: not held(gateway), "the client is read again")
+            assert (await status_of_a_newcomer(gateway))[0] == 101
+    finally:
+        thawed.set()
+
+
+async def test_messages_of_which_each_client_has_sent_a_part_are_all_finished(
+    start_gateway: StartGateway, start_server: StartServer
+) -> None:
+    async def serve_one(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    gateway = await start_gateway(await start_server(serve_one), limits=LIMITS, failover=PATIENT)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(raw_client(gateway.host, gateway.port))
+            for _ in range(16)
+        ]
+        for client in clients:
+            client.write(request())
+            await client.reader.readuntil(b"\r\n\r\n")
+        head = bytes([0x80 | BINARY, 0x80 | 127]) + MIB.to_bytes(8, "big") + bytes(4)
+        for client in clients:
+            client.write(head + b"y" * (MIB - 100_000))
+        await until(lambda: held(gateway), "clients are held in the middle of their message")
+
+        async def finish(client: Any) -> bytes:
+            client.write(b"y" * 100_000)
+            echoed: bytes = await client.reader.readexactly(10 + MIB)
+            return echoed[10:]
+
+        for echoed in await asyncio.gather(*map(finish, clients)):
+            assert echoed == b"y" * MIB
+        await until(lambda: not held(gateway), "all are read again")
+
+
+async def test_replies_for_clients_that_do_not_read_stay_within_the_bound(
+    start_gateway: StartGateway, start_server: StartServer
+) -> None:
+    async def serve_one(connection: ServerConnection) -> None:
+        for number in range(12):
+            await connection.send(bytes([number]) * MIB)
+        await connection.wait_closed()
+
+    limits = {**LIMITS, "write-high-water": "64MiB"}  # so that nothing else bounds it
+    gateway = await start_gateway(await start_server(serve_one), limits=limits, failover=PATIENT)
+    async with AsyncExitStack() as stack:
+        clients = await connected(stack, gateway, 6)
+        for client in clients:
+            client.transport.pause_reading()
+        await until(lambda: gateway.count("memory_holds"), "clients are held")
+        most = 0
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            sessions = list(gateway.gateway.sessions)
+            most = max(most, sum(session.held_bytes for session in sessions))
+        assert most < 3 * 8 * MIB  # of 72
+        for client in clients:
+            client.transport.resume_reading()
+        for client in clients:
+            got = [(await client.recv())[0] for _ in range(12)]
+            assert got == list(range(12))
+        await until(lambda: not held(gateway), "all are read again")
+
+
+@pytest.mark.parametrize("path", ["/", "/other"])
+async def test_handshakes_that_wait_for_their_backend_count(
+    start_gateway: StartGateway, start_raw: StartRaw, path: str
+) -> None:
+    async def act(peer: RawPeer) -> None:
+        await peer.until_gone()
+
+    backend = await start_raw(act, path)
+    limits = {"memory": "1MiB"}
+    gateway = await start_gateway(backend.entry(), limits=limits, failover={"hedge-after": 0})
+    async with AsyncExitStack() as stack:
+        for _ in range(8):
+            client = await stack.enter_async_context(raw_client(gateway.host, gateway.port))
+            client.write(request(f"X-Long: {'x' * 50_000}", target=path))
+        await until(lambda: gateway.count("refused_memory"), "one was too many")
+        client = await stack.enter_async_context(raw_client(gateway.host, gateway.port))
+        client.write(request(target=path))
+        answer = await client.reader.read()
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"Retry-After: " in answer
