@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .session_table import SessionTable
 
-_INTERVAL = 0.01  # seconds between two looks at whether a round is due
+_INTERVAL = 0.02  # seconds between two looks at whether a round is due
 _SLICE = 0.001  # seconds that a round takes of one turn of the loop
 _SESSIONS = 16  # looked at between two looks at the time
 _REST = 99  # times its own time that passes after a round, when nothing grows

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from wsgw_core.api import (
+    BINARY,
     BackendConnection,
     BackendUnavailable,
     Close,
@@ -195,6 +196,87 @@ async def test_the_backends_own_close_is_passed_on_after_its_messages() -> None:
     await idle()
     assert connection.finished == [Close(4000, "enough")]
     sink.check()
+
+
+class TestReady:
+    @on_virtual_clock
+    async def test_a_reader_waits_while_the_session_is_paused(self) -> None:
+        connection, watched, sink = make()
+        read: list[Message] = []
+
+        async def read_all() -> None:
+            for message in (A, B, C, A, B, C):
+                await connection.ready()
+                read.append(message)
+                connection.receive(message)
+
+        watched.pause()
+        reading = asyncio.create_task(read_all())
+        await idle()
+        assert read == []
+        assert connection.held_bytes == 0
+        watched.resume()
+        assert await sink.until_messages(6) == [A, B, C, A, B, C]
+        await reading
+
+    @on_virtual_clock
+    async def test_a_reader_goes_on_only_when_what_waited_has_gone_out(self) -> None:
+        connection, watched, sink = make()
+        watched.pause()
+        connection.receive(A)
+        waiting = asyncio.create_task(connection.ready())
+        watched.resume()
+        await waiting
+        assert sink.messages == [A]
+        assert connection.held_bytes == 0
+
+    @pytest.mark.parametrize("end", ["close", "fail", "end"])
+    @on_virtual_clock
+    async def test_an_end_lets_the_reader_go_on(self, end: str) -> None:
+        connection, watched, _ = make()
+        watched.pause()
+        waiting = asyncio.create_task(connection.ready())
+        await idle()
+        assert not waiting.done()
+        if end == "close":
+            watched.close(1000)
+        elif end == "fail":
+            connection.fail("gone")
+        else:
+            connection.end(Close(1000))
+        await waiting
+        await idle()
+
+    @on_virtual_clock
+    async def test_one_that_does_not_wait_fails_and_loses_nothing(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        connection, watched, sink = make()
+        watched.pause()
+        large = Message(BINARY, bytes(100_000))
+        count = 0
+        while connection.receive(large):
+            count += 1
+            assert connection.held_bytes < 4 * 1024 * 1024
+        assert 20 < count < 40  # the ledger's bytes, and one message of the largest size
+        assert sink.end is not None
+        assert sink.end.abnormal
+        assert len(sink.messages) == count
+        assert "does not wait until it is ready" in caplog.text
+        await idle()
+        assert connection.held_bytes == 0
+
+    @on_virtual_clock
+    async def test_what_waits_for_the_backend_is_told(self) -> None:
+        connection, watched, _ = make()
+        connection.gate.clear()
+        for _ in range(3):
+            watched.send(A)
+        await idle()
+        assert connection.held_bytes == 3
+        connection.gate.set()
+        await idle()
+        assert connection.held_bytes == 0
 
 
 @on_virtual_clock

@@ -72,6 +72,32 @@ def test_without_limits_everybody_comes_in() -> None:
     assert bench.refused == (0, 0, 0)
 
 
+class TestMemory:
+    def test_nobody_comes_in_while_it_is_full(self) -> None:
+        full = False
+        bench = Bench(memory_is_full=lambda: full)
+        assert bench.admitted(A) == [True]
+        full = True
+        (ticket,) = bench.arrive(A)
+        status, seconds = answer(ticket.refusal)
+        assert status == 503
+        assert 5 <= seconds <= 15
+        assert bench.counters.refused_memory.value == 1
+        full = False
+        assert bench.admitted(A) == [True]
+
+    def test_what_handshakes_take_is_counted_until_they_are_over(self) -> None:
+        bench = Bench()
+        one, two = bench.arrive(A, B)
+        one.hold(1000)
+        one.hold(3000)
+        two.hold(500)
+        assert bench.admission.opening_bytes == 3500
+        one.hold(0)
+        two.give_back()
+        assert bench.admission.opening_bytes == 0
+
+
 class TestInAll:
     def test_as_many_as_allowed_and_not_one_more(self) -> None:
         bench = Bench(max_sessions=3)

@@ -122,6 +122,18 @@ class TestAsynchronous:
         assert bench.blue.connections[0].texts == list("ABCDE")
 
     @on_virtual_clock
+    async def test_a_queue_of_many_bytes_stops_the_client(self) -> None:
+        limits = LimitOptions(valve_queue_bytes=1000)
+        bench = await RelayBench(valves=(slow(),), limits=limits).open()
+        bench.say("A" * 900)
+        assert bench.is_reading()
+        bench.say("B" * 100)
+        assert not bench.is_reading()
+        await bench.client.until_reading(True)
+        await settle()
+        assert bench.blue.connections[0].texts == ["A" * 900, "B" * 100]
+
+    @on_virtual_clock
     async def test_a_full_queue_stops_the_backend(self) -> None:
         bench = await RelayBench(valves=(slow(),), limits=LimitOptions(valve_queue=4)).open()
         connection = bench.blue.connections[0]

@@ -184,7 +184,7 @@ async def test_a_turn_of_the_loop_looks_at_a_few_of_many_sessions(count: int) ->
             pass
 
     bench.sessions[:] = [Counted() for _ in range(count)]
-    await asyncio.sleep(0.01)  # the first turn of a round
+    await asyncio.sleep(0.02)  # the first turn of a round
     most = seen
     while seen < count:
         before = seen
