@@ -115,7 +115,9 @@ class MemoryWatch:
             for _, session in zip(range(_SESSIONS), current.sessions, strict=False):
                 is_over = False
                 held = session.held_bytes
-                current.add(held, session.header_bytes)
+                current.total += held + session.header_bytes  # the latter stays until it ends
+                if held:
+                    current.add(held)
                 if self._level is not None or session.is_held_for_memory:
                     current.held += self._hold(session, held, now, current)
         current.cost += perf_counter() - begun
@@ -185,9 +187,8 @@ class _Round:
         self._counts = [0] * _BUCKETS
         self._sums = [0] * _BUCKETS
 
-    def add(self, held: int, fixed: int) -> None:
-        """Count what a session holds, and what of it will not get less while it is there."""
-        self.total += held + fixed
+    def add(self, held: int) -> None:
+        """Note what a session holds, if it holds anything."""
         bits = held.bit_length()
         self._counts[bits] += 1
         self._sums[bits] += held
@@ -198,7 +199,7 @@ class _Round:
         Args:
             room: bytes for all of them.
         """
-        more = sum(self._counts) - self._counts[0]
+        more = sum(self._counts)
         below = 0
         for bits in range(1, _BUCKETS):
             if not more:

@@ -546,7 +546,9 @@ class Session:
     @property
     def held_bytes(self) -> int:
         """Bytes that wait in it, on either side, for a valve or for an acknowledgement."""
-        held = self._ledger.held_bytes + self._valves.held_bytes
+        held = self._valves.held_bytes
+        if self._ledger.weight:
+            held += self._ledger.held_bytes
         if self._client.end is not None:
             held += self._client.end.held_bytes
         if self._link is not None:
