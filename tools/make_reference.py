@@ -395,7 +395,7 @@ def plugin_metrics(source: Path) -> Metrics:
             backend = make(plugins.backends, kind, own)
             await backend.open()
             await backend.close()
-        for registry in (plugins.listeners, plugins.gates):
+        for registry in (plugins.valves, plugins.listeners, plugins.gates):
             for kind in registry.kinds():
                 made = PluginContext(context.clock, context.logger, metrics.of(kind))
                 make(registry, kind, made)

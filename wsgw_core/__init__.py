@@ -7,6 +7,7 @@ frontend_settings, session_settings   what a configuration means for its parts
 components         each configured entry with its plugin's kind and options
 plugin_loader      finds, imports and registers plugins
 plugin_objects     makes what they provide
+open_plugins       opens it, keeps it over reloads, and closes it: valves, listeners, gates
 steering           what operators may do with it; `admin` calls that
 reloading          reads the configuration of a running gateway anew
 reload_report      what that has changed; reload_answer: tells it to `wsgw reload`

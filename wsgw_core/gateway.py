@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from .metrics.counters import GatewayCounters
 from .metrics.exposition import Exposition
 from .metrics.families import FAMILIES
 from .metrics.loop_delay import LoopDelay
+from .open_plugins import OpenPlugins, PluginSet, plugin_entries
 from .pool.backend_exchange import BackendExchange
 from .pool.backend_pool import BackendPool
 from .pool.deletions import Deletions
@@ -86,6 +87,12 @@ class Gateway:
             lambda group: any(session.group == group for session in self.sessions),
             self._logger,
         )
+        self._plugins = OpenPlugins(
+            self._settings.plugin_context,
+            self._uses,
+            lambda: self._config.limits.close_timeout,
+            self._logger,
+        )
         self._discoveries = Discoveries(config.upstream.resolve_interval, self._logger)
         self._deletions = Deletions()
         self._admission: Admission | None = None
@@ -124,6 +131,7 @@ class Gateway:
         config, clock = self._config, asyncio.get_running_loop()
         try:
             self._resources.push_async_callback(self._resolver.close)
+            self._resources.push_async_callback(self._plugins.close)
             self._resources.push_async_callback(self._backends.close)
             self._resources.push_async_callback(self._discoveries.close)
             backends = self._components.all_backends
@@ -133,7 +141,9 @@ class Gateway:
             named = [each for each in backends if each.entry.discovered]
             await self._discoveries.start([self._discovery(each) for each in named])
             self._deletions.follow(backends)
-            routes = self._settings.routes(config, self._components)
+            plugins = await self._plugins.prepare(plugin_entries(config, self._components))
+            self._plugins.use(plugins)
+            routes = self._settings.routes(config, self._components, plugins)
             opener = SessionOpener(routes, self.counters, self._logger)
             self._opener = opener
             self._admission = make_admission(
@@ -187,21 +197,24 @@ class Gateway:
         tls = self._tls
         if tls is not None:  # its files may have changed where its options have not
             tls = await self._server_tls(config) or tls
-        old = self._config
-        new, gone = backend_changes((old, self._components), (config, components))
-        gone = [each for each in gone if self._is_in_place(each)]
-        exchange = await self._prepare_exchange(config, new, [*gone, *self._in_the_way(new, gone)])
-        try:
+        plugins = await self._plugins.prepare(plugin_entries(config, components))
+        with ExitStack() as undo:
+            undo.callback(self._plugins.discard, plugins)
+            old = self._config
+            new, gone = backend_changes((old, self._components), (config, components))
+            gone = [each for each in gone if self._is_in_place(each)]
+            in_the_way = self._in_the_way(new, gone)
+            exchange = await self._prepare_exchange(config, new, [*gone, *in_the_way])
+            undo.callback(exchange.discard)
             if not opener.accepting:
-                raise ConfigurationError("the gateway is stopping")  # noqa: TRY301 - to be undone
-            routes = self._settings.routes(config, components)
-        except BaseException:
-            exchange.discard()
-            raise
+                raise ConfigurationError("the gateway is stopping")
+            routes = self._settings.routes(config, components, plugins)
+            undo.pop_all()
         # Nothing can fail from here on, and nobody comes between.
         before = self._pool.backends
         exchange.carry_out(self._drains.begin, config.groups)
         self._deletions.follow(components.all_backends)
+        self._plugins.use(plugins)
         opener.serve_by(routes)
         self._settings.apply(config)
         self._resolver.timeout = config.upstream.resolve_timeout
@@ -337,6 +350,10 @@ class Gateway:
             raise ConfigurationError(why)
         self._deletions.lift(component.id)
         exchange.carry_out(self._drains.begin)
+
+    def _uses(self, plugins: PluginSet) -> bool:
+        opening = self._opener is not None and self._opener.is_opening(plugins)
+        return opening or any(session.plugins is plugins for session in self.sessions)
 
     def _is_in_place(self, component: BackendComponent) -> bool:
         """Tell whether what an entry asks for is there, not what operators have in its place."""

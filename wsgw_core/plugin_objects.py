@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from .api import (
@@ -11,8 +12,9 @@ from .api import (
     PluginContext,
     PluginError,
     SessionListener,
+    Valve,
 )
-from .components import BackendComponent, GateComponent, ListenerComponent
+from .components import BackendComponent, GateComponent, ListenerComponent, ValveComponent
 
 
 def make_backend(component: BackendComponent, context: BackendContext) -> Backend:
@@ -38,9 +40,15 @@ def make_gate(component: GateComponent, context: PluginContext) -> HandshakeGate
     return made
 
 
+def make_valve(component: ValveComponent, context: PluginContext) -> Valve:
+    """Call the factory of a valve; see `make_backend`."""
+    made: Valve = _made("valve", component, context, Valve)
+    return made
+
+
 def _made(
     name: str,
-    component: BackendComponent | ListenerComponent | GateComponent,
+    component: BackendComponent | ListenerComponent | GateComponent | ValveComponent,
     context: Any,
     protocol: object,
 ) -> Any:
@@ -57,4 +65,7 @@ def _made(
         raise PluginError(
             f"{name}: its factory returned {type(made).__name__}, which lacks {', '.join(missing)}"
         )
+    for method in ("open", "close"):
+        if hasattr(made, method) and not inspect.iscoroutinefunction(getattr(made, method)):
+            raise PluginError(f"{name}: {type(made).__name__}.{method} is not an async function")
     return made

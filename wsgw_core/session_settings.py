@@ -8,24 +8,23 @@ from weakref import WeakValueDictionary
 
 from .api import (
     BackendContext,
-    HandshakeGate,
     Metrics,
     PluginContext,
     ReadBatch,
     Resolver,
     SessionListener,
 )
-from .components import BackendComponent, Components, GateComponent, ValveComponent
+from .components import BackendComponent, Components
 from .config.failover_options import FailoverOptions
 from .config.gateway_config import GatewayConfig
 from .config.route_options import RouteOptions
 from .metrics.counters import GatewayCounters
-from .plugin_objects import make_gate, make_listener
+from .open_plugins import PluginSet
 from .pool.backend_group import BackendGroup
 from .pool.backend_pool import BackendPool
 from .pool.dial_gates import DialGates
 from .pool.dialler import Dialler
-from .relay.environment import RelayEnvironment
+from .relay.environment import ConfiguredValve, RelayEnvironment
 from .relay.routes import Route, Routes
 from .relay.session_table import SessionTable
 from .relay.suspect_turns import SuspectTurns
@@ -88,38 +87,54 @@ class SessionSettings:
             resolver=self._resolver,
         )
 
-    def routes(self, config: GatewayConfig, components: Components) -> Routes:
+    def plugin_context(self, kind: str) -> PluginContext:
+        """Return what the plugin of a valve, listener or gate is given."""
+        return PluginContext(
+            asyncio.get_running_loop(), self._logger.getChild(kind), self._metrics.of(kind)
+        )
+
+    def routes(self, config: GatewayConfig, components: Components, plugins: PluginSet) -> Routes:
         """Return what new sessions are opened with."""
-        context = PluginContext(asyncio.get_running_loop(), self._logger, self._metrics)
-        listeners = tuple(make_listener(listener, context) for listener in components.listeners)
         if not config.routes:
-            gates = _made(components.gates, context)
-            environment = self._environment(config, None, components.valves, listeners)
-            return Routes([Route(None, gates, environment)])
-        shared = any(options.gates is None for options in config.routes)
-        shared_gates = _made(components.gates, context) if shared else ()
+            return Routes([self._route(config, None, components, components, plugins)])
         return Routes(
             [
-                Route(
-                    options,
-                    shared_gates if options.gates is None else _made(own.gates, context),
-                    self._environment(
-                        config,
-                        options,
-                        components.valves if options.valves is None else own.valves,
-                        listeners,
-                    ),
-                )
+                self._route(config, options, components, own, plugins)
                 for options, own in zip(config.routes, components.routes, strict=True)
             ]
         )
+
+    def _route(
+        self,
+        config: GatewayConfig,
+        options: RouteOptions | None,
+        shared: Components,
+        own: Components,
+        plugins: PluginSet,
+    ) -> Route:
+        gates, valves = own.gates, own.valves
+        if options is not None:
+            gates = shared.gates if options.gates is None else gates
+            valves = shared.valves if options.valves is None else valves
+        environment = self._environment(
+            config,
+            options,
+            tuple(
+                ConfiguredValve(each.registration.kind, plugins.of(each), each.on_error)
+                for each in valves
+            ),
+            tuple(map(plugins.of, shared.listeners)),
+            plugins,
+        )
+        return Route(options, tuple(map(plugins.of, gates)), environment)
 
     def _environment(
         self,
         config: GatewayConfig,
         route: RouteOptions | None,
-        valves: tuple[ValveComponent, ...],
+        valves: tuple[ConfiguredValve, ...],
         listeners: tuple[SessionListener, ...],
+        plugins: PluginSet,
     ) -> RelayEnvironment:
         failover, group, policy = config.failover, "", config.upstream.policy
         if route is not None:
@@ -141,6 +156,7 @@ class SessionSettings:
             ),
             valves=valves,
             listeners=listeners,
+            plugins=plugins,
             table=self._table,
             suspect_turns=self._suspect_turns,
             read_batch=self._read_batch,
@@ -154,9 +170,3 @@ class SessionSettings:
             gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
             self._dial_gates[group] = gates
         return gates
-
-
-def _made(
-    components: tuple[GateComponent, ...], context: PluginContext
-) -> tuple[HandshakeGate, ...]:
-    return tuple(make_gate(each, context) for each in components)

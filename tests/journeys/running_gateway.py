@@ -10,7 +10,7 @@ from typing import Any
 from wsgw_core.components import resolve_components
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.gateway import Gateway
-from wsgw_core.plugin_loader import load_plugins
+from wsgw_core.plugin_loader import Plugins, load_plugins
 from wsgw_core.reload_report import ReloadReport
 
 
@@ -20,10 +20,12 @@ class RunningGateway:
     Args:
         gateway: started.
         host: where its clients connect to.
+        plugins: see `make_gateway`.
     """
 
-    def __init__(self, gateway: Gateway, host: str) -> None:
+    def __init__(self, gateway: Gateway, host: str, plugins: Iterable[object] = ()) -> None:
         self.gateway = gateway
+        self._plugins = tuple(plugins)
         self.host = host
         self.port = gateway.addresses[0].port
 
@@ -35,7 +37,8 @@ class RunningGateway:
     async def reload(self, data: dict[str, Any]) -> ReloadReport:
         """Go on with another configuration, as a file holds it; see Gateway.reload."""
         config = _config(data)
-        return await self.gateway.reload(config, resolve_components(config, load_plugins(["ws"])))
+        components = resolve_components(config, _loaded(self._plugins))
+        return await self.gateway.reload(config, components)
 
     def count(self, name: str) -> int:
         """Return the value of a counter; of all its labels together; 0: there is none."""
@@ -52,10 +55,15 @@ def make_gateway(data: dict[str, Any], plugins: Iterable[object] = ()) -> Gatewa
         plugins: modules or other objects with hooks, beside the installed plugin for websockets.
     """
     config = _config(data)
+    components = resolve_components(config, _loaded(plugins))
+    return Gateway(config, components, logging.getLogger("wsgw"))
+
+
+def _loaded(plugins: Iterable[object]) -> Plugins:
     known = load_plugins(["ws"])
     for number, plugin in enumerate(plugins):
         known.register(plugin, f"plugin {number} of the test")
-    return Gateway(config, resolve_components(config, known), logging.getLogger("wsgw"))
+    return known
 
 
 def _config(data: dict[str, Any]) -> GatewayConfig:
@@ -71,7 +79,7 @@ async def running_gateway(
     gateway = make_gateway(data, plugins)
     await gateway.start()
     try:
-        yield RunningGateway(gateway, host)
+        yield RunningGateway(gateway, host, plugins)
     finally:
         await gateway.stop()
     assert not len(gateway.sessions)

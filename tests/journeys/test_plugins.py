@@ -25,6 +25,7 @@ from wsgw_core.api import (
     Session,
     ValveRegistry,
     hookimpl,
+    per_session,
 )
 
 from .conftest import StartGateway
@@ -41,7 +42,7 @@ def valve_plugin(**valves: Callable[..., Any]) -> SimpleNamespace:
     @hookimpl
     def wsgw_register_valves(registry: ValveRegistry) -> None:
         for kind, factory in valves.items():
-            registry.add(kind, Word, factory)
+            registry.add(kind, Word, per_session(factory))
 
     return SimpleNamespace(WSGW_API="1.0", wsgw_register_valves=wsgw_register_valves)
 

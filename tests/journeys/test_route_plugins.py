@@ -21,6 +21,7 @@ from wsgw_core.api import (
     Session,
     ValveRegistry,
     hookimpl,
+    per_session,
 )
 
 from .conftest import StartGateway
@@ -58,7 +59,7 @@ class Refusing:
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    registry.add("marking", Words, Marking)
+    registry.add("marking", Words, per_session(Marking))
 
 
 @hookimpl
@@ -153,7 +154,7 @@ class Asking:
 
     @hookimpl
     def wsgw_register_valves(self, registry: ValveRegistry) -> None:
-        registry.add("asking", Options, self.valve)
+        registry.add("asking", Options, per_session(self.valve))
 
     WSGW_API = "1.0"
 

@@ -3,6 +3,7 @@
 Message         what is carried; ReplyExpected: delivered when answered
 Backend         one configured backend; connects sessions
 BackendConnection / Sink   the two ends of one session's connection to one backend
+Valve           one configured valve; makes a MessageValve for each session
 MessageValve    sees and changes messages of one session
 SessionListener follows sessions
 HandshakeGate   decides who may open a session
@@ -72,7 +73,7 @@ from .subprotocols import Subprotocols
 from .template import Template
 from .tls import ClientTls, TlsClientOptions, tls_error_text
 from .url_template import UrlTemplate
-from .valve import HydratingValve, Hydration, MessageValve
+from .valve import HydratingValve, Hydration, MessageValve, PluginLife, Valve, per_session
 
 __all__ = [
     "API_VERSION",
@@ -119,6 +120,7 @@ __all__ = [
     "PingableConnection",
     "PluginContext",
     "PluginError",
+    "PluginLife",
     "ReadBatch",
     "Refusal",
     "ReplyExpected",
@@ -132,9 +134,11 @@ __all__ = [
     "TlsClientOptions",
     "UnusableAnswer",
     "UrlTemplate",
+    "Valve",
     "ValveRegistry",
     "aside",
     "hookimpl",
+    "per_session",
     "tls_error_text",
     "unavailable",
 ]

@@ -12,15 +12,21 @@ from .errors import PluginError
 from .gate import HandshakeGate
 from .metrics import Metrics
 from .options import Options
-from .session import Session, SessionListener
-from .valve import MessageValve
+from .session import SessionListener
+from .valve import Valve
 
 FactoryT = TypeVar("FactoryT", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What the factory of a listener or gate is given besides its options."""
+    """What the factory of a valve, listener or gate is given besides its options.
+
+    Attributes:
+        clock: time and timers.
+        logger: for events, never for messages.
+        metrics: of the kind; see Metrics.
+    """
 
     clock: Clock
     logger: logging.Logger
@@ -57,7 +63,7 @@ class Registry(Generic[FactoryT]):
         Args:
             kind: the name used in the configuration's `kind`.
             options: the model that checks the entry's other keys.
-            factory: called with the checked options and a context, or, for valves, the session.
+            factory: called with the checked options and a context.
             schemes: further URL schemes that stand for this kind (backends only); the kind's own
                 name is one already.
 
@@ -92,7 +98,7 @@ class Registry(Generic[FactoryT]):
 
 
 BackendFactory = Callable[[Any, BackendContext], Backend]
-ValveFactory = Callable[[Any, Session], MessageValve]
+ValveFactory = Callable[[Any, PluginContext], Valve]
 ListenerFactory = Callable[[Any, PluginContext], SessionListener]
 GateFactory = Callable[[Any, PluginContext], HandshakeGate]
 

@@ -16,6 +16,7 @@ client side    what the client is sent, and whether its backend is read; the cli
 read holds     why one side is not read for a while
 valve chain    the plugins that see and change messages of one direction; both directions are the
                session valves
+valve worker   goes on with asynchronous valves that have to wait
 passed pings   pings of the client that its backend is to answer
 traffic account   counts the messages for the backend that serves
 dial requests  what backends are asked for, and told

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import Literal
 
-from ..api import Clock, ReadBatch, SessionListener
-from ..components import ValveComponent
+from ..api import Clock, ReadBatch, SessionListener, Valve
 from ..config.drain_options import DrainOptions
 from ..config.failover_options import FailoverOptions
 from ..config.limit_options import LimitOptions
 from ..metrics.counters import GatewayCounters
+from ..open_plugins import PluginSet
 from ..pool.dialler import Dialler
 from .announcements import Announcements
 from .session_table import SessionTable
 from .suspect_turns import SuspectTurns
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredValve:
+    """One valve of the chain.
+
+    Attributes:
+        kind: for the log.
+        valve: makes what sees the messages of a session.
+        on_error: what happens when it fails.
+    """
+
+    kind: str
+    valve: Valve
+    on_error: Literal["close", "discard"] = "close"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +43,9 @@ class RelayEnvironment:
         failover, limits, drain: of the configuration, the first one with what the route changes.
         reconnect_header: what tells a backend that it is not the session's first.
         dialler: gives connections to the route's backends.
-        valves: to be made for each session, in the order of configuration.
+        valves: of each session, in the order of configuration.
         listeners: told of each session's life, by the announcements.
+        plugins: of the configuration; they are not closed while a session has them.
         table: all sessions of the gateway.
         suspect_turns: keeps suspicious messages apart.
         read_batch: gathers what a replay writes.
@@ -42,8 +59,9 @@ class RelayEnvironment:
     drain: DrainOptions
     reconnect_header: str
     dialler: Dialler
-    valves: tuple[ValveComponent, ...]
+    valves: tuple[ConfiguredValve, ...]
     listeners: tuple[SessionListener, ...]
+    plugins: PluginSet
     table: SessionTable
     read_batch: ReadBatch
     suspect_turns: SuspectTurns

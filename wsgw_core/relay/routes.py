@@ -11,6 +11,7 @@ from ..api import HandshakeGate
 from ..config.host_pattern import normal_host
 from ..config.path_pattern import normal_path
 from ..config.route_options import RouteOptions
+from ..open_plugins import PluginSet
 from .environment import RelayEnvironment
 
 
@@ -44,6 +45,11 @@ class Routes:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = tuple(routes)
+
+    @property
+    def plugins(self) -> PluginSet:
+        """The plugins' objects that their sessions use."""
+        return self._routes[0].environment.plugins
 
     def __iter__(self) -> Iterator[Route]:
         """Iterate over all."""

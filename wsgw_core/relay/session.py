@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..api import Close, Handshake, Headers, Message
+from ..open_plugins import PluginSet
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
 from ..websocket.close_codes import GOING_AWAY, INTERNAL_ERROR, LOST
@@ -485,6 +486,11 @@ class Session:
     def route(self) -> str:
         """The id of its route; empty where the gateway has none."""
         return self._environment.route
+
+    @property
+    def plugins(self) -> PluginSet:
+        """The plugins' objects that it uses."""
+        return self._environment.plugins
 
     @property
     def group(self) -> str:

@@ -6,11 +6,13 @@ import asyncio
 import inspect
 import logging
 import secrets
+from collections import Counter
 
 from websockets.datastructures import Headers as RequestHeaders
 
 from ..api import BackendDeclined, Handshake, Headers, Refusal
 from ..metrics.counters import GatewayCounters
+from ..open_plugins import PluginSet
 from ..pool.dialler import NoBackend
 from ..rare_warning import RareWarning
 from ..tracebacks import drop_tracebacks
@@ -47,6 +49,7 @@ class SessionOpener:
         self.routes = routes
         self._counters = counters
         self._warn = RareWarning(logger)
+        self._opening: Counter[PluginSet] = Counter()
         self.accepting = True
         self.paused = False
 
@@ -55,6 +58,13 @@ class SessionOpener:
         self.routes = routes
         for gone in self._counters.route_handshakes.keys() - {route.id for route in routes}:
             del self._counters.route_handshakes[gone]
+
+    def is_opening(self, plugins: PluginSet) -> bool:
+        """Tell whether a session is being opened that uses the plugins' objects of a configuration.
+
+        It is among the sessions as soon as it was opened.
+        """
+        return self._opening[plugins] > 0
 
     async def open(self, handshake: Handshake, as_sent: RequestHeaders) -> tuple[Session, Headers]:
         """Return a session that waits for `start`, and headers for the client's answer.
@@ -77,6 +87,16 @@ class SessionOpener:
         handshake.route = route.id
         if route.id:
             self._counters.route_handshakes[route.id] += 1
+        plugins = self.routes.plugins
+        self._opening[plugins] += 1
+        try:
+            return await self._open(route, handshake)
+        finally:
+            self._opening[plugins] -= 1
+            if not self._opening[plugins]:
+                del self._opening[plugins]
+
+    async def _open(self, route: Route, handshake: Handshake) -> tuple[Session, Headers]:
         await _ask_gates(route, handshake)
         session = Session(secrets.token_urlsafe(18), handshake, route.environment)
         try:

@@ -45,11 +45,11 @@ class SessionValves:
         count = len(environment.valves)
         outward, inward = [], []
         self._valves = []
-        for position, component in enumerate(environment.valves):
+        for position, configured in enumerate(environment.valves):
             view = SessionView(session, position + 1, count - position)
-            kind, on_error = component.registration.kind, component.on_error
+            kind, on_error = configured.kind, configured.on_error
             try:
-                valve = component.registration.factory(component.options, view)
+                valve = configured.valve.for_session(view)
                 outward.append(ValveStep(kind, valve.before_transmit, on_error))
                 inward.append(ValveStep(kind, valve.after_receive, on_error))
             except Exception as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from ..api import CloseSession, Message
 from .environment import RelayEnvironment
+from .valve_worker import Begun, ValveWorker, begin
 
 Outcome = Message | None
 
@@ -48,8 +49,8 @@ class ChainEnds:
 class ValveChain:
     """The valves of one direction, in their order.
 
-    Plain valves are called from where the message came. As soon as one of them is asynchronous,
-    messages wait in a queue for the one task that takes them through, one after the other.
+    Each valve is called from where the message came, an asynchronous one as well. Only when it has
+    to wait for something does a task take over; what comes meanwhile waits in a queue.
 
     Args:
         session_id: for the log.
@@ -58,7 +59,7 @@ class ValveChain:
         environment: limits, counters, logger.
 
     Attributes:
-        waiting_bytes: bytes of the messages in the queue.
+        waiting_bytes: bytes of the messages that wait for an asynchronous valve, or are in one.
     """
 
     def __init__(
@@ -71,136 +72,182 @@ class ValveChain:
         self._session_id = session_id
         self._steps = tuple(steps)
         self._ends = ends
+        self._target = ends.target
         self._environment = environment
-        self._is_async = any(inspect.iscoroutinefunction(step.call) for step in steps)
+        self._in_hand = False  # a message is in the valves
+        self._deferred: deque[Callable[[], None]] = deque()  # until it is through
+        self._worker: ValveWorker | None = None
+        self._busy = False  # the worker has what is in hand, and the queue
         self._queue: deque[tuple[Message, int] | Callable[[], None]] = deque()
-        self._task: asyncio.Task[None] | None = None
         self.waiting_bytes = 0
+        self._unfinished = 0  # messages that the worker has in the valves
         self._holding = False
-        self._depth = 0
-        self._deferred: deque[Callable[[], None]] = deque()
         self._stopped = False
 
     def feed(self, message: Message, start: int = 0) -> None:
-        """Take a message through the valves from position `start` on."""
-        if self._stopped:
+        """Take a message through the valves from position `start` on; called for each message."""
+        if self._in_hand:
+            self._put_behind(message, start)
             return
-        if self._is_async:
-            self.waiting_bytes += message.size
-            self._enqueue((message, start))
-            if not self._holding and self._has_reached(1):
-                self._holding = True
-                self._ends.hold_source(True)
-            return
-        if self._depth:  # injected by a valve: behind the message in hand
-            self._deferred.append(lambda: self.feed(message, start))
-            return
-        self._depth += 1
-        outcome: Outcome = message
+        self._in_hand = True
+        through: Message | None = message
         try:
-            try:
-                for step in self._steps[start:]:
-                    outcome = step.call(message)  # type: ignore[assignment]  # none is asynchronous
-                    if outcome is None:
-                        self._environment.counters.valve_discards.value += 1
+            for step in self._steps[start:] if start else self._steps:
+                outcome = step.call(through)  # type: ignore[arg-type]  # None ends the loop
+                if not isinstance(outcome, Message):
+                    through = self._resolved(outcome, step, through)  # type: ignore[arg-type]  # as above
+                    if through is None:
                         break
-                    message = _checked(outcome)
-            except Exception as error:  # noqa: BLE001 - its fault is told from its wish below
-                self._failed(error, step)
-                outcome = None
-            if outcome is not None:
-                self._ends.target(outcome)
+                else:
+                    through = outcome
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - told apart below
+            self._failed(error, step)
+            through = None
+        try:
+            if through is not None:
+                self._target(through)
         finally:
-            self._depth -= 1
-        if self._deferred:
+            self._in_hand = self._busy
+        if self._deferred and not self._busy:
             self._act_deferred()
 
     def after_current(self, action: Callable[[], None]) -> bool:
         """Have `action` called when the message in hand is through; False if there is none."""
-        if not self._depth:
+        if not self._in_hand:
             return False
         self._deferred.append(action)
         return True
 
     def when_drained(self, action: Callable[[], None]) -> None:
         """Call `action` once all messages that wait now are through."""
-        if self._task is None:
-            action()
+        if self._busy:
+            self._queue.append(action)
         else:
-            self._enqueue(action)
+            action()
 
     @property
     def waiting(self) -> int:
         """How many messages have come and are not through."""
-        return sum(not callable(item) for item in self._queue) + bool(self._depth)
+        in_hand = self._unfinished if self._busy else int(self._in_hand)
+        return sum(not callable(item) for item in self._queue) + in_hand
 
     def stop(self) -> None:
         """Drop what waits, and whatever still comes."""
         self._stopped = True
+        self._steps, self._target = (), _ignore
         self._queue.clear()
         self.waiting_bytes = 0
         self._deferred.clear()
-        if self._task is not None and self._task is not _current_task():
-            self._task.cancel()
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _put_behind(self, message: Message, start: int) -> None:
+        """Keep a message until the one in hand is through: it was injected, or came meanwhile."""
+        if self._stopped:
+            return
+        if not self._busy:
+            self._deferred.append(lambda: self.feed(message, start))
+            return
+        self._queue.append((message, start))
+        self.waiting_bytes += message.size
+        if not self._holding and self._has_reached(1):
+            self._holding = True
+            self._ends.hold_source(True)
 
     def _act_deferred(self) -> None:
         while self._deferred:
             self._deferred.popleft()()
 
-    def _enqueue(self, item: tuple[Message, int] | Callable[[], None]) -> None:
-        self._queue.append(item)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+    # Asynchronous valves
 
-    async def _work(self) -> None:
+    def _resolved(self, outcome: object, step: ValveStep, message: Message) -> Message | None:
+        """Return what a valve's answer to a message stands for; None: nothing goes on now."""
+        if outcome is not None:
+            if self._worker is None or self._worker.is_over:
+                self._worker = ValveWorker()
+            outcome = self._worker.begin(outcome)
+            if isinstance(outcome, Begun):
+                self._busy = True
+                self._unfinished = 1
+                self.waiting_bytes = message.size
+                self._worker.take(partial(self._work, outcome, step, message.size))
+                return None
+        return self._checked(outcome)
+
+    def _checked(self, outcome: object) -> Message | None:
+        if outcome is None:
+            self._environment.counters.valve_discards.value += 1
+            return None
+        if not isinstance(outcome, Message):
+            raise TypeError(f"a valve returned {type(outcome).__name__}, not a Message or None")
+        return outcome
+
+    async def _work(self, begun: Begun, step: ValveStep, size: int) -> None:
+        """Take the message in hand through, and then all that wait behind it."""
         try:
+            position = next(n for n, each in enumerate(self._steps) if each is step)
+            await self._take_through(begun, position, size)
             while self._queue:
                 item = self._queue.popleft()
                 if callable(item):
                     item()
                 else:
-                    await self._take_through(*item)
-                    self.waiting_bytes -= item[0].size
+                    await self._take_through(*item, item[0].size)
                 if self._holding and not self._has_reached(0.5):
                     self._holding = False
                     self._ends.hold_source(False)
+        except asyncio.CancelledError:
+            if not self._stopped:  # a valve has done it
+                self._ends.close_session(1011, "internal error")
+            raise
         except Exception:  # in what the chain is connected to: nobody else would hear of it
             self._environment.logger.exception("session %s: fault in the relay", self._session_id)
             self._ends.close_session(1011, "internal error")
         finally:
-            self._task = None
+            self._busy = self._in_hand = False
+
+    async def _take_through(self, first: Message | Begun, start: int, size: int) -> None:
+        """Take a message, or what the valve at `start` has begun to make of it, to the end."""
+        answer: object = first
+        self._unfinished = 1
+        for step in self._steps[start:]:
+            try:
+                if isinstance(answer, Message):
+                    answer = step.call(answer)
+                answer = await self._settled(answer)
+            except (Exception, asyncio.CancelledError) as error:
+                if _is_cancelled():
+                    raise
+                self._failed(error, step)
+                answer = None
+            if answer is None:
+                break
+        self._unfinished = 0
+        self.waiting_bytes -= size
+        if isinstance(answer, Message):
+            self._target(answer)
+        self._act_deferred()
+
+    async def _settled(self, answer: object) -> Message | None:
+        """Return the message that a valve's answer stands for; None: it was discarded."""
+        if answer is not None and not isinstance(answer, (Message, Begun)):
+            answer = begin(answer)
+        if isinstance(answer, Begun):
+            async with asyncio.timeout(self._environment.limits.valve_timeout):
+                answer = await answer.rest()
+        return self._checked(answer)
 
     def _has_reached(self, part: float) -> bool:
         """Tell whether so much of what may wait does."""
         limits = self._environment.limits
         return (
-            len(self._queue) >= limits.valve_queue * part
+            len(self._queue) + self._unfinished >= limits.valve_queue * part
             or self.waiting_bytes >= limits.valve_queue_bytes * part
         )
 
-    async def _take_through(self, message: Message, start: int) -> None:
-        for step in self._steps[start:]:
-            self._depth += 1
-            try:
-                async with asyncio.timeout(self._environment.limits.valve_timeout):
-                    called = step.call(message)
-                    outcome = await called if inspect.isawaitable(called) else called
-                if outcome is not None:
-                    _checked(outcome)
-            except Exception as error:  # noqa: BLE001 - as in `feed`
-                self._failed(error, step)
-                break
-            finally:
-                self._depth -= 1
-            if outcome is None:
-                self._environment.counters.valve_discards.value += 1
-                break
-            message = outcome
-        else:
-            self._ends.target(message)
-        self._act_deferred()
+    # Faults
 
-    def _failed(self, error: Exception, step: ValveStep) -> None:
+    def _failed(self, error: BaseException, step: ValveStep) -> None:
         """Act on what a valve raised; the message is discarded."""
         if isinstance(error, CloseSession):
             code, reason = error.code, error.reason
@@ -214,14 +261,11 @@ class ValveChain:
             self._deferred.append(lambda: self._ends.close_session(1011, "internal error"))
 
 
-def _checked(outcome: object) -> Message:
-    if not isinstance(outcome, Message):
-        raise TypeError(f"a valve returned {type(outcome).__name__}, not a Message or None")
-    return outcome
+def _is_cancelled() -> bool:
+    """Tell whether the task is to end, not only what a valve waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
-def _current_task() -> asyncio.Task[None] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+def _ignore(_message: Message) -> None:
+    pass

@@ -4,7 +4,9 @@ BackendContract   the tests that every backend kind must pass      backend_contr
 RecordingSink     a session's side that checks what it is told     recording_sink
 FakeBackend, FakeClient   scripted ends in memory                  fakes
 VirtualClockLoop  an event loop in which hours pass at once        virtual_clock
-make_context      what a backend's factory is given                context
+make_context, make_plugin_context   what factories are given       context
+ValveBench        a valve in a session with its ends in memory     valve_bench
+FakeSession       a session that records what it is asked          fake_session
 samples           what metrics show                                samples
 
 Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the others do not.
@@ -14,4 +16,5 @@ works with; `contract_suite`, which makes tests of coroutines; `blocking_calls` 
 which find calls that block and files that stay open. The ends in memory are `fake_client`,
 `fake_backend` and `fake_connection`; `watch` waits for what they record. `pytest_plugin` has
 fixtures that pytest finds by itself.
+`environment` is what a session of a bench needs of its gateway.
 """

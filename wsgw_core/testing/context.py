@@ -1,11 +1,11 @@
-"""A BackendContext as a gateway would make it."""
+"""The contexts of plugins as a gateway would make them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from wsgw_core.api import BackendContext, Clock, Limits, Metrics, ReadBatch
+from wsgw_core.api import BackendContext, Clock, Limits, Metrics, PluginContext, ReadBatch
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.system_resolver import SystemResolver
 
@@ -39,4 +39,18 @@ def make_context(
         metrics=Metrics(),
         read_batch=ReadBatch(),
         resolver=SystemResolver(counters, logger, timeout=ping_timeout, hold=0),
+    )
+
+
+def make_plugin_context(kind: str = "tested", *, clock: Clock | None = None) -> PluginContext:
+    """Return a context for the factory of a valve, listener or gate.
+
+    Args:
+        kind: with which the names of its metrics begin.
+        clock: time and timers; the running event loop by default.
+    """
+    return PluginContext(
+        clock=clock or asyncio.get_running_loop(),
+        logger=logging.getLogger(f"wsgw.test.{kind}"),
+        metrics=Metrics().of(kind),
     )

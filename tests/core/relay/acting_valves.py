@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from wsgw_core.api import Message, Session
-from wsgw_core.components import ValveComponent
+from wsgw_core.relay.environment import ConfiguredValve
 
 from .relay_bench import valve
 
@@ -53,11 +53,11 @@ def signing(mark: str) -> Act:
     return lambda _view, message: Message.from_text(message.text + mark)
 
 
-def plain(outward: Act = passing, inward: Act = passing) -> ValveComponent:
+def plain(outward: Act = passing, inward: Act = passing) -> ConfiguredValve:
     return valve(lambda view: Plain(view, outward, inward))
 
 
-def slow(outward: Act = passing, inward: Act = passing) -> ValveComponent:
+def slow(outward: Act = passing, inward: Act = passing) -> ConfiguredValve:
     return valve(lambda view: Slow(view, outward, inward))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from wsgw_core.api import (
     Close,
@@ -14,13 +14,9 @@ from wsgw_core.api import (
     Message,
     MessageValve,
     Metrics,
-    Options,
-    ReadBatch,
     SessionListener,
 )
 from wsgw_core.api import Session as SessionInView
-from wsgw_core.api.registry import Registration
-from wsgw_core.components import ValveComponent
 from wsgw_core.config.drain_options import DrainOptions
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
@@ -29,24 +25,29 @@ from wsgw_core.pool.backend_group import BackendGroup
 from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
 from wsgw_core.pool.dial_gates import DialGates
 from wsgw_core.pool.dialler import Dialler
-from wsgw_core.relay.environment import RelayEnvironment
+from wsgw_core.relay.environment import ConfiguredValve
 from wsgw_core.relay.session import Session
 from wsgw_core.relay.session_state import State
 from wsgw_core.relay.session_table import SessionTable
-from wsgw_core.relay.suspect_turns import SuspectTurns
+from wsgw_core.testing.environment import make_environment
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, as_message
 from wsgw_core.testing.virtual_clock import idle
 
 MakeValve = Callable[[SessionInView], MessageValve]
 
 
-def valve(make: MakeValve, on_error: Literal["close", "discard"] = "close") -> ValveComponent:
+class Scripted:
+    """A valve that `for_session` makes for each session."""
+
+    def __init__(self, for_session: MakeValve) -> None:
+        self.for_session = for_session
+
+
+def valve(
+    make: MakeValve, on_error: Literal["close", "discard"] = "close", kind: str = "scripted"
+) -> ConfiguredValve:
     """Configure a valve that `make` makes for each session."""
-
-    def factory(_options: Any, view: SessionInView) -> MessageValve:
-        return make(view)
-
-    return ValveComponent(Registration("scripted", Options, factory, ()), Options(), on_error)
+    return ConfiguredValve(kind, Scripted(make), on_error)
 
 
 class PassingValve:
@@ -86,7 +87,7 @@ class RelayBench:
         failover: FailoverOptions | None = None,
         limits: LimitOptions | None = None,
         drain: DrainOptions | None = None,
-        valves: Sequence[ValveComponent] = (),
+        valves: Sequence[ConfiguredValve] = (),
         listeners: Sequence[SessionListener] = (),
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
@@ -103,28 +104,22 @@ class RelayBench:
         self.failover = failover or FailoverOptions()
         self.limits = limits or LimitOptions()
         self.dial_gates = DialGates(self.failover.max_concurrent_dials, self.failover.dial_spacing)
-        logger = logging.getLogger("wsgw.test")
-        self.environment = RelayEnvironment(
-            clock=asyncio.get_running_loop(),
-            route="",
+        self.environment = make_environment(
+            self.pooled,
             failover=self.failover,
             limits=self.limits,
             drain=drain or DrainOptions(),
-            reconnect_header="X-Balancer-Reconnect",
             dialler=Dialler(
                 BackendGroup(BackendPool(self.pooled)),
                 self.dial_gates,
                 self.failover.retry_statuses,
                 self.counters,
-                logger,
+                logging.getLogger("wsgw.test"),
             ),
             valves=tuple(valves),
             listeners=tuple(listeners),
             table=self.table,
-            suspect_turns=SuspectTurns(),
-            read_batch=ReadBatch(),
             counters=self.counters,
-            logger=logger,
         )
         self.handshake = Handshake("/chat?room=1", headers, subprotocols, "192.0.2.1:5555")
         self._deliver: Callable[[Message], None]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from wsgw_core.api import Close, Hydration, Message, MessageValve, Session
-from wsgw_core.components import ValveComponent
+from wsgw_core.relay.environment import ConfiguredValve
 from wsgw_core.testing.fakes import FakeBackend, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
@@ -24,7 +24,7 @@ class Hydrating(PassingValve):
         return self._hydrations()
 
 
-def hydrating(*hydrations: Hydration) -> ValveComponent:
+def hydrating(*hydrations: Hydration) -> ConfiguredValve:
     def make(view: Session) -> MessageValve:
         return Hydrating(view, lambda: hydrations)
 

@@ -10,14 +10,14 @@ from typing import Literal
 import pytest
 
 from wsgw_core.api import Close, CloseSession, Message, MessageValve, Session
-from wsgw_core.components import ValveComponent
+from wsgw_core.relay.environment import ConfiguredValve
 from wsgw_core.testing.fakes import as_message
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 from .acting_valves import Act, Plain, Slow, passing, plain, settle, signing, slow
 from .relay_bench import PassingValve, RecordingListener, RelayBench, valve
 
-MakeActing = Callable[..., ValveComponent]
+MakeActing = Callable[..., ConfiguredValve]
 
 
 @pytest.fixture(params=["plain", "asynchronous"])
@@ -29,7 +29,7 @@ def acting(request: pytest.FixtureRequest) -> MakeActing:
         outward: Act = passing,
         inward: Act = passing,
         on_error: Literal["close", "discard"] = "close",
-    ) -> ValveComponent:
+    ) -> ConfiguredValve:
         def make(view: Session) -> MessageValve:
             return kind(view, outward, inward)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgw_core.api import ValveRegistry, hookimpl
+from wsgw_core.api import ValveRegistry, hookimpl, per_session
 
 from .settings import HeartbeatSettings
 from .valve import HeartbeatValve
@@ -13,4 +13,4 @@ WSGW_API = "1.0"
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
     """Register the kind."""
-    registry.add("heartbeat", HeartbeatSettings, HeartbeatValve)
+    registry.add("heartbeat", HeartbeatSettings, per_session(HeartbeatValve))

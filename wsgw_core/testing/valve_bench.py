@@ -1,0 +1,156 @@
+"""One valve in a session whose ends are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from wsgw_core.api import (
+    TEXT,
+    Close,
+    Handshake,
+    Message,
+    Options,
+    PluginContext,
+    Valve,
+)
+from wsgw_core.relay.environment import ConfiguredValve
+from wsgw_core.relay.session import Session
+
+from .context import make_plugin_context
+from .environment import make_environment, pooled
+from .fakes import FakeBackend, FakeClient, as_message
+
+Content = str | bytes
+
+
+class ValveBench:
+    """Runs a valve as a gateway does: with its queue, its faults, and failover.
+
+    Both ends are in memory. Contents are texts or bytes, as the client and the backend see them:
+
+        async with ValveBench(MaskValve, MaskOptions(keep=4)) as bench:
+            assert await bench.to_backend("4111111111111111") == ["************1111"]
+
+    Args:
+        factory: as the plugin registers it.
+        options: of the valve.
+        handshake: what the client asks for; a plain path by default.
+        kind: as the plugin registers it; the names of the metrics begin with it.
+        on_error: as the configuration has it.
+        patience: seconds for which the valve may take over one call of the test.
+
+    Attributes:
+        context: what the factory was given; `samples(bench.context.metrics)` shows the metrics.
+        valve: what it has made.
+        client: the session's client, which records what it is sent.
+        backends: two, which record what they are sent; the first one serves first.
+        session: the session; there once the block has begun.
+    """
+
+    session: Session
+
+    def __init__(
+        self,
+        factory: Callable[[Any, PluginContext], Valve],
+        options: Options,
+        *,
+        handshake: Handshake | None = None,
+        kind: str = "tested",
+        on_error: Literal["close", "discard"] = "close",
+        patience: float = 30.0,
+    ) -> None:
+        self.context = make_plugin_context(kind)
+        self.valve = factory(options, self.context)
+        self.client = FakeClient(patience=patience)
+        self.backends = tuple(
+            FakeBackend(name, acknowledge=True, patience=patience) for name in ("blue", "green")
+        )
+        self._handshake = handshake or Handshake("/", (), (), "192.0.2.1:5555")
+        self._on_error: Literal["close", "discard"] = on_error
+        self._kind = kind
+        self._patience = patience
+
+    async def __aenter__(self) -> Self:
+        """Open the valve, and a session with it."""
+        if hasattr(self.valve, "open"):
+            await self.valve.open()
+        environment = make_environment(
+            [pooled(each.backend_id, each) for each in self.backends],
+            valves=(ConfiguredValve(self._kind, self.valve, self._on_error),),
+            route=self._handshake.route,
+        )
+        self.session = Session("session-1", self._handshake, environment)
+        await self.session.open()
+        self.session.start(self.client)
+        await self._settle()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the session, and close the valve."""
+        self.session.close(1000)
+        await asyncio.sleep(0)
+        if hasattr(self.valve, "close"):
+            await self.valve.close()
+
+    async def to_backend(self, *contents: Content | Message) -> list[Content]:
+        """Have the client send messages; return what the backend is sent meanwhile."""
+        connection = self._connection
+        before = len(connection.received)
+        for content in contents:
+            self.session.client_message(as_message(content))
+        await self._settle()
+        return _contents(connection.received[before:])
+
+    async def to_client(self, *contents: Content | Message) -> list[Content]:
+        """Have the backend send messages; return what the client is sent meanwhile."""
+        before = len(self.client.received)
+        for content in contents:
+            self._connection.reply(as_message(content))
+        await self._settle()
+        return _contents(self.client.received[before:])
+
+    async def fail_over(self) -> list[Content]:
+        """Lose the backend; return what the next one hears first."""
+        self._connection.drop()
+        async with asyncio.timeout(self._patience):
+            while self.session.backend_id is None:  # noqa: ASYNC110 - either may be the next
+                await asyncio.sleep(0.001)
+        await self._settle()
+        return _contents(self._connection.received)
+
+    @property
+    def closed(self) -> Close | None:
+        """How the client was closed, if it was."""
+        return self.client.closed
+
+    @property
+    def _connection(self) -> Any:
+        serving = next(
+            (each for each in self.backends if each.backend_id == self.session.backend_id),
+            self.backends[0],
+        )
+        return serving.connections[-1]
+
+    async def _settle(self) -> None:
+        """Return when all messages are through, and what they have led to has happened."""
+        valves = self.session._valves  # noqa: SLF001 - nobody else needs to wait for them
+        for when in (valves.when_transmitted, valves.when_delivered):
+            through = asyncio.Event()
+            when(through.set)
+            async with asyncio.timeout(self._patience):
+                while not (through.is_set() or self.closed):  # noqa: ASYNC110 - two conditions
+                    await asyncio.sleep(0.001)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+def _contents(messages: Sequence[Message]) -> list[Content]:
+    return [each.text if each.kind is TEXT else each.data for each in messages]
