@@ -21,10 +21,10 @@ from websockets.http11 import Request, Response
 
 from wsgw_core.drill.tcp_proxy import TcpProxy
 from wsgw_core.drill.ways import DEFAULT, WAYS
+from wsgw_core.testing.running_gateway import running_gateway
 
 from ..journeys.eventually import until
 from ..journeys.free_ports import free_ports
-from ..journeys.running_gateway import running_gateway
 
 WSGW = str(Path(sys.executable).with_name("wsgw"))
 # Pauses depend on what else the machine has to do.

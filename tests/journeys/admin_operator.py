@@ -12,8 +12,7 @@ import aiohttp
 
 from wsgw_core.admin.server import AdminServer
 from wsgw_core.config.server_options import AdminOptions
-
-from .running_gateway import RunningGateway
+from wsgw_core.testing.running_gateway import RunningGateway
 
 SUCCESS = {"result": "success"}
 NO_ACTION = {"result": "success", "reason": "NoActionRequired"}

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import pytest
 import uvloop
 
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
+
 from .admin_operator import Operator, admin_operator
 from .command_shop import FAKE_PLUGIN, Shop
 from .raw_backend import Act, RawBackend, raw_backend
-from .running_gateway import RunningGateway, running_gateway
 from .scripted_backend import ScriptedBackend, scripted_backend
 from .tls_ends import TlsFiles
 

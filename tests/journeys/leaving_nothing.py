@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from websockets.asyncio.client import connect
 
 from wsgw_core.testing.descriptors import open_descriptors
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 GOOD = "/good"  # the path of clients that mean no harm

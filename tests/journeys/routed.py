@@ -8,7 +8,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from .running_gateway import RunningGateway
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .scripted_backend import ScriptedBackend
 
 QUICK = {"quiet": "50ms"}

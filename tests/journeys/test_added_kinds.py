@@ -16,11 +16,11 @@ import pytest
 from websockets.asyncio.client import connect
 
 from wsgw_core.testing.fakes import FakeBackend
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import SUCCESS, Operator
 from .conftest import StartAdmin
 from .eventually import PATIENCE, until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 Install = Callable[[str], None]

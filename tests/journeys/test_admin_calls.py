@@ -11,10 +11,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .admin_operator import FAILED, NO_ACTION, SUCCESS, Operator
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 

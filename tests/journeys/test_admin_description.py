@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from wsgw_core.admin.openapi import openapi
+from wsgw_core.testing.running_gateway import running_gateway
 
 from .admin_operator import admin_operator
-from .running_gateway import running_gateway
 
 SCHEMA = schemathesis.openapi.from_dict(openapi())
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsgw_core.admin.calls import CALLS
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .admin_operator import Operator, admin_operator
 from .conftest import StartAdmin
 from .eventually import until
-from .running_gateway import RunningGateway, running_gateway
 
 POSTS = [call.path.replace("{id}", "x") for call in CALLS if call.method == "POST"]
 POST = b"POST /backend/add HTTP/1.1\r\nHost: localhost\r\n"

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .admin_operator import Operator
 from .conftest import StartAdmin
 from .eventually import until
-from .running_gateway import RunningGateway
 from .tls_ends import TRUSTING, TlsFiles
 
 MOST = 4

@@ -13,10 +13,10 @@ from websockets.exceptions import InvalidStatus
 
 from wsgw_core.admin.calls import CALLS
 from wsgw_core.config.server_options import AdminOptions
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import NO_ACTION
 from .conftest import StartAdmin, StartBackend, StartGateway
-from .running_gateway import RunningGateway
 from .tls_ends import AUTHORITY, TRUSTING, TlsFiles, client_context
 
 READ, OPERATE, SEND = "r" * 20, "o" * 20, "s" * 20

@@ -10,6 +10,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartGateway, StartRaw
 from .eventually import until
 from .leaving_nothing import leaving_nothing, reset
@@ -24,7 +26,6 @@ from .raw_backend import (
     RawPeer,
     frame,
 )
-from .running_gateway import RunningGateway
 
 ONE = "/one"  # where backends are hostile
 

@@ -11,10 +11,11 @@ from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartBackend, StartGateway
 from .eventually import until
 from .raw_client import raw_websocket
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 LONGEST_REASON = "ü" * 61 + "x"  # 123 bytes

@@ -17,8 +17,9 @@ from websockets.extensions.permessage_deflate import (
     ServerPerMessageDeflateFactory,
 )
 
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
+
 from .raw_client import raw_websocket
-from .running_gateway import RunningGateway, running_gateway
 from .scripted_backend import ScriptedBackend
 
 MIB = 1024 * 1024

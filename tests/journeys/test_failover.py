@@ -11,9 +11,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartBackend, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 

@@ -7,10 +7,11 @@ import asyncio
 from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartGateway
 from .eventually import until
 from .raw_client import raw_websocket
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 MESSAGE = b"x" * 16 * 1024

@@ -13,10 +13,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request
 
 from wsgw_core.api import GateRegistry, Handshake, Options, hookimpl
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartGateway
 from .raw_client import raw_client, request
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 THEIRS = (

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from websockets.asyncio.client import connect
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartGateway, StartRaw
 from .leaving_nothing import leaving_nothing, reset
 from .raw_backend import TEXT, Act, RawPeer, frame
 from .raw_client import raw_client, request
-from .running_gateway import RunningGateway
 
 OFFERS = "Sec-WebSocket-Protocol: chat, soap"
 EXTENSIONS = "Sec-WebSocket-Extensions"

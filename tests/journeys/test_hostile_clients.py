@@ -12,12 +12,13 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartBackend, StartGateway
 from .eventually import until
 from .hostile_heads import HEADS
 from .leaving_nothing import leaving_nothing, reset, serve_a_good_client
 from .raw_client import raw_client, raw_websocket, request
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 PIPELINED = request() + "GET /pipelined HTTP/1.1\r\nHost: a\r\n\r\n"

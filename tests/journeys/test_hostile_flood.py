@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartGateway
 from .eventually import until
 from .hostile_heads import HEADS
 from .leaving_nothing import leaving_nothing, reset
 from .raw_backend import CLOSE, PING, PONG, TEXT, RawPeer, frame, raw_backend
 from .raw_client import RawClient, raw_client, request
-from .running_gateway import RunningGateway
 
 ROUNDS, AT_ONCE = 4000, 25
 STATM = Path("/proc/self/statm")

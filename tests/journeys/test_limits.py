@@ -15,10 +15,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartGateway
 from .eventually import until
 from .raw_client import Answer, RawClient, raw_client, raw_websocket, request
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 KIB = 1024

@@ -13,9 +13,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartGateway
 from .raw_client import raw_websocket
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 MIB = 1024 * 1024

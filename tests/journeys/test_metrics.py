@@ -12,11 +12,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.metrics.families import FAMILIES
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import Operator
 from .conftest import StartAdmin, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -16,9 +16,10 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request, Response
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartBackend, StartGateway
 from .raw_client import Answer, raw_client, request
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 ProcessRequest = Callable[[ServerConnection, Request], Response | None]

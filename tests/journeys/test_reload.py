@@ -24,10 +24,10 @@ from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
 from wsgw_core.reload_report import ReloadReport
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 from .server_process import ServerProcess
 

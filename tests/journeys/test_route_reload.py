@@ -12,12 +12,12 @@ from websockets.exceptions import ConnectionClosed
 
 from wsgw_core.api import ConfigurationError
 from wsgw_core.relay.session_state import State
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
 from .routed import QUICK, WITHOUT_FAILOVER, echo_once, own, shared, status
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 

@@ -10,9 +10,10 @@ from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartBackend, StartGateway
 from .raw_client import request
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 from .tls_ends import TRUSTING, TlsFiles, dial, server_context, tls_client
 

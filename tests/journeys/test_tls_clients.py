@@ -11,10 +11,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake
 
 from wsgw_core.testing.descriptors import open_descriptors
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartBackend, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 from .tls_ends import (
     METER,

@@ -15,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartBackend, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 from .server_process import ServerProcess
 from .tls_ends import (

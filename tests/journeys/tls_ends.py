@@ -16,9 +16,10 @@ from websockets.asyncio.connection import Connection
 from websockets.exceptions import InvalidHandshake
 from websockets.http11 import Request
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .eventually import until
 from .raw_client import RawClient
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 AUTHORITY = trustme.CA()

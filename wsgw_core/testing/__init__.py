@@ -6,6 +6,7 @@ FakeBackend, FakeClient   scripted ends in memory                  fakes
 VirtualClockLoop  an event loop in which hours pass at once        virtual_clock
 make_context, make_plugin_context   what factories are given       context
 ValveBench        a valve in a session with its ends in memory     valve_bench
+running_gateway   a gateway in the test's process                  running_gateway
 FakeSession       a session that records what it is asked          fake_session
 samples           what metrics show                                samples
 
@@ -15,6 +16,6 @@ The suite consists of `backend_harness`, what an author fills in; `contract_benc
 works with; `contract_suite`, which makes tests of coroutines; `blocking_calls` and `descriptors`,
 which find calls that block and files that stay open. The ends in memory are `fake_client`,
 `fake_backend` and `fake_connection`; `watch` waits for what they record. `pytest_plugin` has
-fixtures that pytest finds by itself.
+fixtures that pytest finds by itself: `run_virtual`, `running_gateway`.
 `environment` is what a session of a bench needs of its gateway.
 """

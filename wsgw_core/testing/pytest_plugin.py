@@ -21,3 +21,17 @@ def run_virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     from .virtual_clock import run_virtual  # noqa: PLC0415 - see the module's docstring
 
     return run_virtual
+
+
+@pytest.fixture
+def running_gateway() -> Callable[..., Any]:
+    """Run a gateway in the event loop of the test.
+
+    As in `async with running_gateway({...}) as gateway:`.
+
+    The arguments are those of `wsgw_core.testing.running_gateway.running_gateway`: a configuration
+    as a file holds it, and plugins that are not installed.
+    """
+    from .running_gateway import running_gateway  # noqa: PLC0415 - see the module's docstring
+
+    return running_gateway

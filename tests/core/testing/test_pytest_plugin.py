@@ -15,6 +15,26 @@ def test_hours_pass(run_virtual):
         return asyncio.get_running_loop().time()
 
     assert run_virtual(wait()) == 3600
+
+def test_gateway_runs_with_plugins(running_gateway):
+    from types import SimpleNamespace
+    from wsgw_core.api import Message, Options, hookimpl, per_session
+    from wsgw_core.testing.fakes import FakeBackend
+
+    @hookimpl
+    def wsgw_register_backends(registry):
+        registry.add("fake", Options, lambda _options, _context: FakeBackend())
+
+    plugin = SimpleNamespace(WSGW_API="1.0", wsgw_register_backends=wsgw_register_backends)
+    data = {"upstream": {"backends": [{"kind": "fake", "id": "a"}]}}
+
+    async def run():
+        async with running_gateway(data, plugins=[plugin]) as gateway:
+            assert gateway.url.startswith("ws://127.0.0.1:")
+            assert gateway.count("sessions") == 0
+            await gateway.reload(data)
+
+    asyncio.run(run())
 """
 
 
@@ -32,7 +52,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_it_needs_no_other_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     result = run(tmp_path, "pytest", "-W", "error", *PLUGIN)
-    assert "1 passed" in result.stdout, result.stdout + result.stderr
+    assert "2 passed" in result.stdout, result.stdout + result.stderr
 
 
 def test_the_contract_suite_needs_no_other_plugin(tmp_path: Path) -> None:

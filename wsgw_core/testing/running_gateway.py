@@ -1,0 +1,93 @@
+"""A gateway in the test's process, as a program that embeds one starts it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from wsgw_core.components import required_plugins, resolve_components
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.gateway import Gateway
+from wsgw_core.plugin_loader import Plugins, load_usable_plugins
+from wsgw_core.reload_report import ReloadReport
+
+
+class RunningGateway:
+    """A started gateway and where it is.
+
+    Args:
+        gateway: started.
+        host: where its clients connect to.
+        plugins: what it was given beside the installed plugins.
+    """
+
+    def __init__(self, gateway: Gateway, host: str, plugins: Iterable[object] = ()) -> None:
+        self.gateway = gateway
+        self.host = host
+        self.port = gateway.addresses[0].port
+        self._plugins = tuple(plugins)
+
+    @property
+    def url(self) -> str:
+        """Where clients connect, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ws://{host}:{self.port}"
+
+    async def reload(self, data: Mapping[str, Any]) -> ReloadReport:
+        """Go on with another configuration, as a file holds it; see Gateway.reload."""
+        config = _config(data)
+        components = resolve_components(config, _loaded(config, self._plugins))
+        return await self.gateway.reload(config, components)
+
+    def count(self, name: str) -> int:
+        """Return the value of a counter; of all its labels together; 0: there is none.
+
+        Args:
+            name: without `wsgw_` and `_total`.
+        """
+        return sum(each.total for each in self.gateway.metrics if each.name == name)
+
+
+@asynccontextmanager
+async def running_gateway(
+    data: Mapping[str, Any], plugins: Iterable[object] = (), host: str = "127.0.0.1"
+) -> AsyncIterator[RunningGateway]:
+    """Run a gateway until the end of the block.
+
+    It listens on a free port of this machine and closes its clients at once when it stops, unless
+    the configuration says otherwise.
+
+    Args:
+        data: all sections, as a file holds them.
+        plugins: modules or other objects with hooks; installed plugins are found without.
+        host: where clients connect to.
+
+    Raises:
+        ConfigurationError: the configuration cannot be used.
+        AssertionError: a session is left at the end.
+    """
+    plugins, config = tuple(plugins), _config(data)
+    components = resolve_components(config, _loaded(config, plugins))
+    gateway = Gateway(config, components, logging.getLogger("wsgw"))
+    await gateway.start()
+    try:
+        yield RunningGateway(gateway, host, plugins)
+    finally:
+        await gateway.stop()
+    assert not len(gateway.sessions), "sessions are left"
+
+
+def _config(data: Mapping[str, Any]) -> GatewayConfig:
+    server = {"drain-time": 0, **data.get("server", {})}
+    server["frontend"] = {"address": "127.0.0.1:0", **server.get("frontend", {})}
+    return GatewayConfig.model_validate({**data, "server": server})
+
+
+def _loaded(config: GatewayConfig, plugins: Iterable[object]) -> Plugins:
+    # What is not installed must be among `plugins`; what is missing then is told by its key.
+    known, _ = load_usable_plugins(required_plugins(config))
+    for number, plugin in enumerate(plugins):
+        known.register(plugin, f"plugin {number} of the test")
+    return known
