@@ -22,9 +22,14 @@ class RareWarning:
         self._silent = 0
 
     def __call__(
-        self, text: str, *arguments: object, extra: Mapping[str, object] | None = None
+        self,
+        text: str,
+        *arguments: object,
+        level: int = logging.WARNING,
+        exc_info: BaseException | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> None:
-        """Warn, or not; called on an event loop. The arguments are those of `Logger.warning`."""
+        """Warn, or not; called on an event loop. The arguments are those of `Logger.log`."""
         now = asyncio.get_running_loop().time()
         if now < self._next:
             self._silent += 1
@@ -32,4 +37,4 @@ class RareWarning:
         if self._silent:
             text, arguments = f"{text} (and %d more since the last one)", (*arguments, self._silent)
         self._next, self._silent = now + _INTERVAL, 0
-        self._logger.warning(text, *arguments, extra=extra)
+        self._logger.log(level, text, *arguments, exc_info=exc_info, extra=extra)

@@ -26,6 +26,15 @@ async def test_once_a_minute_whatever_its_words(caplog: pytest.LogCaptureFixture
 
 
 @on_virtual_clock
+async def test_an_error_is_told_as_one_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    warn, error = RareWarning(logging.getLogger("wsgw.test")), LookupError("out of pigeons")
+    for _ in range(2):
+        warn("fault: %r", error, level=logging.ERROR, exc_info=error)
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info and record.exc_info[1]) == ("ERROR", error)
+
+
+@on_virtual_clock
 async def test_two_of_them_do_not_silence_each_other(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("wsgw.test")
     one, other = RareWarning(logger), RareWarning(logger)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api import BackendDeclined, Close, Message, SessionListener
 from ..pool.dialler import NoBackend
+from ..rare_warning import RareWarning
 
 if TYPE_CHECKING:
     from ..metrics.counters import GatewayCounters
@@ -31,6 +32,7 @@ class Announcements:
         self._listeners = tuple(listeners)
         self._counters = counters
         self._logger = logger
+        self._valve_faults: dict[str, RareWarning] = {}
 
     def opened(self, session: Session) -> None:
         """A client was answered."""
@@ -66,6 +68,19 @@ class Announcements:
             self._log(session, "no backend: %s", error, reason=str(error))
         elif not isinstance(error, BackendDeclined):
             self._logger.error("session %s: fault in the failover", session.id, exc_info=error)
+
+    def valve_failed(self, session_id: str, kind: str, error: BaseException) -> None:
+        """A valve has a fault; told once a minute for each kind, since clients may cause it."""
+        self._counters.valve_errors.value += 1
+        warn = self._valve_faults.setdefault(kind, RareWarning(self._logger))
+        warn(
+            "session %s: fault in valve %s: %r",
+            session_id,
+            kind,
+            error,
+            level=logging.ERROR,
+            exc_info=error,
+        )
 
     def poisoned(self, session: Session, message: Message) -> None:
         """A message has ended one backend after the other."""

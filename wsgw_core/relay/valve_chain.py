@@ -253,10 +253,7 @@ class ValveChain:
             code, reason = error.code, error.reason
             self._deferred.append(lambda: self._ends.close_session(code, reason))
             return
-        self._environment.counters.valve_errors.value += 1
-        self._environment.logger.error(
-            "session %s: fault in valve %s: %r", self._session_id, step.kind, error, exc_info=error
-        )
+        self._environment.announcements.valve_failed(self._session_id, step.kind, error)
         if step.on_error == "close":
             self._deferred.append(lambda: self._ends.close_session(1011, "internal error"))
 

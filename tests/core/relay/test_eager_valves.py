@@ -176,6 +176,20 @@ async def test_answer_that_is_no_message_is_the_fault_of_its_valve(
     assert bench.blue.connections[0].texts == []
 
 
+@on_virtual_clock
+async def test_faults_that_a_client_causes_at_will_are_told_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    valves = (acting(told_a_number, "discard", "one"), acting(told_a_number, "discard", "other"))
+    bench = await RelayBench(valves=valves).open()
+    bench.say(*"ABC" * 100)
+    assert bench.counters.valve_errors.value == 300
+    assert len([each for each in caplog.records if "fault in valve" in each.message]) == 1
+    await asyncio.sleep(61)
+    bench.say("D")
+    assert caplog.messages[-1].endswith("(and 299 more since the last one)")
+
+
 @pytest.mark.parametrize("late", [False, True])
 @on_virtual_clock
 async def test_cancellation_that_nobody_asked_for_is_a_fault(
