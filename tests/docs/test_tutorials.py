@@ -183,3 +183,18 @@ def test_first_plugin(terminal: Terminal, tmp_path: Path, root: Path, blocks: li
     terminal.type("wait; echo all is over\n")
     terminal.wait_for("all is over", 0)
     assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.slow
+def test_write_a_valve(terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]) -> None:
+    follow(
+        terminal,
+        tmp_path,
+        of(root / "docs/tutorial/write-a-valve.md", blocks),
+        {},
+        [
+            [r"mask +wsgw-mask +0\.1\.0"],
+            [r"valves\[0\]\.keep: found '20', allowed: less than or equal to 10\n"],
+        ],
+    )
+    assert "Traceback" not in terminal.shown

@@ -1,0 +1,1 @@
+"""A valve for wsgw that masks card numbers."""
