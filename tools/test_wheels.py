@@ -4,8 +4,9 @@ The tests are copied to a folder without the sources, so that no import can reac
 steps, in one environment that grows:
 
 1. the core alone, without what development needs: every module imports, the command answers;
-2. the core and the test tools: plugins are looked for where there is none, and what
-   `wsgw_core.testing` offers to their authors works;
+2. the core and the test tools: plugins are looked for where there is none, what
+   `wsgw_core.testing` offers to their authors works, and so do the examples, built as their
+   authors would build them;
 3. `pip install wsgw`: the journeys that start the command, or show what a user relies on first,
    and the plugins' own tests pass.
 
@@ -90,6 +91,18 @@ def copy_tests() -> list[str]:
     return [str(folder) for folder in plugins]
 
 
+def test_examples() -> None:
+    """Install the examples, each from a wheel of its own, and run their tests."""
+    examples = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
+    wheels = WORK / "examples"
+    pip = (BIN / "python", "-m", "pip", "--disable-pip-version-check")
+    run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, *examples)
+    pip_install(*map(str, sorted(wheels.glob("*.whl"))))
+    for example in examples:
+        shutil.copytree(example / "tests", TESTS / "examples" / example.name / "tests")
+    run(BIN / "pytest", "examples")
+
+
 def main() -> None:
     """Run the three steps."""
     wheels = own_wheels()
@@ -107,6 +120,7 @@ def main() -> None:
     # pip 23.2 does not match an extra with a constraint that is an address, unless both give it.
     pip_install(f"wsgw-core[dev] @ {wheels['wsgw-core']}")
     run(BIN / "pytest", *(f"tests/core/{name}" for name in CORE))
+    test_examples()
 
     pip_install("wsgw")
     run(BIN / "wsgw", "plugins")
