@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import NoneType
+from types import FunctionType, NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -349,7 +349,9 @@ def has(thing: type) -> Iterator[str]:
             if not name.startswith("_") and name != "self":
                 yield f"`{name}`"
         for name, value in vars(each).items():
-            if not name.startswith("_") and isinstance(value, property | classmethod):
+            if not name.startswith("_") and isinstance(
+                value, property | classmethod | FunctionType
+            ):
                 yield f"`{name}`" if isinstance(value, property) else f"`{name}()`"
 
 
