@@ -155,17 +155,15 @@ class OpenPlugins:
             context.metrics.close()
             raise
         try:
-            if hasattr(plugin.made, "open"):
-                async with asyncio.timeout(_OPEN_TIMEOUT):
+            async with asyncio.timeout(_OPEN_TIMEOUT) as bound:
+                if hasattr(plugin.made, "open"):
                     await plugin.made.open()
-        except TimeoutError as error:
-            self._close_aside([plugin])
-            raise ConfigurationError(
-                f"{placed}: its open takes longer than {_OPEN_TIMEOUT:g} s"
-            ) from error
         except BaseException as error:
-            error.add_note(str(placed))
             self._close_aside([plugin])
+            if bound.expired():
+                text = f"{placed}: its open takes longer than {_OPEN_TIMEOUT:g} s"
+                raise ConfigurationError(text) from error
+            error.add_note(str(placed))
             raise
         return plugin
 
@@ -191,15 +189,12 @@ class OpenPlugins:
         return task
 
     async def _close(self, plugin: _OpenPlugin) -> None:
-        timeout = self._close_timeout()
         try:
-            if hasattr(plugin.made, "close"):
-                async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self._close_timeout()):
+                if hasattr(plugin.made, "close"):
                     await plugin.made.close()
-        except TimeoutError:
-            self._logger.error("%s: its close takes longer than %g s", plugin.placed, timeout)  # noqa: TRY400 - where it was says nothing
         except Exception:
-            self._logger.exception("%s: fault in its plugin at its close", plugin.placed)
+            self._logger.exception("%s: its close has failed, or takes too long", plugin.placed)
         finally:
             plugin.metrics.close()
 

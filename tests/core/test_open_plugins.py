@@ -41,6 +41,8 @@ class Counting:
 
     async def open(self) -> None:
         self.log.append("opened")
+        if self.options.speed < 0:
+            raise TimeoutError("its own")
         if self.options.hangs:
             await asyncio.sleep(1000)
         if self.options.broken:
@@ -207,6 +209,12 @@ async def test_open_that_hangs_is_a_configuration_error_after_a_minute() -> None
     with pytest.raises(ConfigurationError, match="valve, kind 'counting': its open takes longer"):
         await Scene().plugins.prepare([entry(hangs=True)])
     assert asyncio.get_running_loop().time() == 60
+
+
+@on_virtual_clock
+async def test_timeout_of_its_own_is_told_as_it_is() -> None:
+    with pytest.raises(TimeoutError, match="its own"):
+        await Scene().plugins.prepare([entry(speed=-1)])
 
 
 @pytest.mark.parametrize("fault", ["hangs", "close_fails"])
