@@ -13,9 +13,10 @@ import pytest
 from aiohttp import WSMsgType, web
 from websockets.asyncio.client import ClientConnection, connect
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartAdmin, StartGateway
 from .eventually import until
-from .running_gateway import RunningGateway
 
 _WORK = 3.0  # seconds
 _PATIENCE = {"ping-timeout": "1s"}
