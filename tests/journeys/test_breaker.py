@@ -13,11 +13,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from wsgw_core.pool.backend_pool import PooledBackend
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartBackend, StartGateway, StartRaw
 from .eventually import until
 from .raw_backend import TEXT, RawBackend, RawPeer, frame
-from .running_gateway import RunningGateway
 from .scripted_backend import ScriptedBackend
 
 

@@ -12,11 +12,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
+from wsgw_core.testing.running_gateway import RunningGateway
+
 from .conftest import StartAdmin, StartGateway, StartRaw
 from .eventually import until
 from .raw_backend import BINARY, RawPeer
 from .raw_client import raw_client, request
-from .running_gateway import RunningGateway
 
 MIB = 1024 * 1024
 OPTIONS: dict[str, Any] = {

@@ -14,13 +14,13 @@ import pytest
 from websockets.asyncio.client import connect
 
 from wsgw_core.api import GateRegistry, Handshake, Options, Refusal, hookimpl
+from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartAdmin, StartGateway, StartRaw
 from .eventually import until
 from .leaving_nothing import reset
 from .raw_backend import TEXT, RawPeer, frame
 from .raw_client import raw_client, request
-from .running_gateway import RunningGateway
 from .tls_ends import TlsFiles
 
 TIMES = 12

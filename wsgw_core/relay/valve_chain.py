@@ -62,6 +62,23 @@ class ValveChain:
         waiting_bytes: bytes of the messages that wait for an asynchronous valve, or are in one.
     """
 
+    __slots__ = (
+        "_busy",
+        "_deferred",
+        "_ends",
+        "_environment",
+        "_holding",
+        "_in_hand",
+        "_queue",
+        "_session_id",
+        "_steps",
+        "_stopped",
+        "_target",
+        "_unfinished",
+        "_worker",
+        "waiting_bytes",
+    )
+
     def __init__(
         self,
         session_id: str,

@@ -63,6 +63,8 @@ class ValveWorker:
     context variables work.
     """
 
+    __slots__ = ("_context", "_job", "_loop", "_stopped", "_task", "_wake")
+
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()

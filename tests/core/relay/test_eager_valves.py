@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from wsgw_core.api import Close, Message, Session
-from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.environment import ConfiguredValve
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
