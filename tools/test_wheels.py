@@ -8,7 +8,8 @@ steps, in one environment that grows:
    `wsgw_core.testing` offers to their authors works, and so do the examples, built as their
    authors would build them;
 3. `pip install wsgw`: the journeys that start the command, or show what a user relies on first,
-   and the plugins' own tests pass.
+   and the plugins' own tests pass;
+4. `wsgw new`: what it writes can be installed, and passes its tests, ruff and mypy.
 
 usage: test_wheels.py      after `make wheels`
 """
@@ -36,6 +37,7 @@ JOURNEYS = (
     "failover",
     "gateway_process",
     "messages",
+    "new",
     "plugins",
     "wsbalancer_files",
 )
@@ -52,10 +54,10 @@ assert "pytest" not in sys.modules
 """
 
 
-def run(*command: str | Path) -> None:
-    """Run a command in the folder of the copied tests; a failure ends the script."""
+def run(*command: str | Path, folder: Path = TESTS) -> None:
+    """Run a command, in the folder of the copied tests by default; a failure ends the script."""
     print("+", *command, flush=True)
-    status = subprocess.run([str(part) for part in command], cwd=TESTS, check=False).returncode
+    status = subprocess.run([str(part) for part in command], cwd=folder, check=False).returncode
     if status:
         sys.exit(f"the built wheels fail: exit status {status}")
 
@@ -104,7 +106,7 @@ def test_examples() -> None:
 
 
 def main() -> None:
-    """Run the three steps."""
+    """Run the four steps."""
     wheels = own_wheels()
     shutil.rmtree(WORK, ignore_errors=True)
     TESTS.mkdir(parents=True)
@@ -126,6 +128,15 @@ def main() -> None:
     run(BIN / "wsgw", "plugins")
     journeys = [f"tests/journeys/test_{name}.py" for name in JOURNEYS]
     run(BIN / "pytest", "-n", "auto", "--dist", "worksteal", *journeys, *plugin_tests)
+
+    run(BIN / "wsgw", "new", "valve", "rate-limit", "--into", WORK)
+    new = WORK / "wsgw-rate-limit"
+    pip_install("--editable", f"{new}[dev]")
+    run(BIN / "wsgw", "plugins")
+    run(BIN / "pytest", folder=new)
+    run(BIN / "ruff", "check", folder=new)
+    run(BIN / "ruff", "format", "--check", folder=new)
+    run(BIN / "mypy", folder=new)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ from .gate import Handshake, HandshakeGate, Refusal
 from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
 from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
 from .metrics import Counter, Histogram, Labelled, Metrics
-from .options import Duration, FileName, Options, Size
+from .options import Duration, FileName, HeaderName, Options, Size
 from .ordered_connection import OrderedConnection
 from .read_batch import ReadBatch
 from .registry import (
@@ -102,6 +102,7 @@ __all__ = [
     "GatewayError",
     "Handshake",
     "HandshakeGate",
+    "HeaderName",
     "Headers",
     "Histogram",
     "HoldingConnection",

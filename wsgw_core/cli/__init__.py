@@ -1,7 +1,7 @@
 """The `wsgw` command.
 
 main          the command and its subcommands:
-run, reload, check, schema, plugins, version, demo, drill
+run, reload, check, schema, plugins, new, version, demo, drill
 config_option the option -c, and what is loaded by it
 values        what options take: numbers, and whatever a function reads
 failures      what an error looks like

@@ -13,6 +13,7 @@ from .check import check
 from .demo import demo
 from .drill import drill
 from .failures import report
+from .new import new
 from .plugins import plugins
 from .reload import reload
 from .run import run
@@ -26,7 +27,7 @@ def wsgw() -> None:
     """A websocket gateway that keeps its clients connected when a backend goes away."""
 
 
-for _command in (run, reload, check, schema, plugins, version, demo, drill):
+for _command in (run, reload, check, schema, plugins, new, version, demo, drill):
     wsgw.add_command(_command)
 
 

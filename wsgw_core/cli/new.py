@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from wsgw_core.scaffold.distribution import PluginKind
+    from wsgw_core.scaffold.distribution import PluginRole
 
 
 @click.command()
-@click.argument("plugin", type=click.Choice(["backend", "valve", "listener", "gate"]))
+@click.argument("role", type=click.Choice(["backend", "valve", "listener", "gate"]))
 @click.argument("name")
 @click.option(
     "--into",
     "parent",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
     metavar="FOLDER",
-    help="Where the new folder is made; by default the current folder.",
+    help="Where the new folder is made. Default: the current folder.",
 )
-def new(plugin: PluginKind, name: str, parent: Path) -> None:
-    """Write a new plugin, ready to install: PLUGIN says of what sort, NAME is its kind.
+def new(role: PluginRole, name: str, parent: Path) -> None:
+    """Write a new plugin that works.
 
-    The folder wsgw-NAME gets a distribution of its own with an entry point, options, a small working
-    plugin and its tests. It passes its tests, ruff and mypy as it is.
+    The first argument is its role. NAME is its kind in the configuration, and of a backend the
+    scheme of its URLs. The folder wsgw-NAME gets a complete distribution: entry point, options, a
+    small plugin to change, and its tests. It passes these, ruff and mypy as it is.
 
-    Exit status: 0 written, 2 the name cannot be used or the folder exists.
+    Exit status: 0 written, 2 the name or the folder cannot be used.
     """
+    from wsgw_core.log_output import tell  # noqa: PLC0415 - slow
+    from wsgw_core.plugin_loader import installed_plugins  # noqa: PLC0415 - slow
     from wsgw_core.scaffold.distribution import write_distribution  # noqa: PLC0415 - slow
     from wsgw_core.scaffold.plugin_name import PluginName  # noqa: PLC0415 - slow
 
     plugin_name = PluginName.parse(name)
-    for path in write_distribution(plugin, plugin_name, parent):
-        click.echo(path)
-    folder = parent / plugin_name.distribution
-    click.echo(f"\nNow:  pip install -e '{folder}[dev]'  &&  cd '{folder}'  &&  pytest", err=True)
+    for path in write_distribution(role, plugin_name, parent):
+        click.echo(click.format_filename(path))
+    for one in installed_plugins():
+        if plugin_name.kind in one.names:
+            tell(
+                f"wsgw: WARNING: {one.distribution} {one.version} provides {plugin_name.kind!r}"
+                " already: a gateway cannot use it while both are installed"
+            )
+    folder = shlex.quote(click.format_filename(parent / plugin_name.distribution))
+    tell(f"Next: cd {folder} && pip install -e '.[dev]' && pytest")

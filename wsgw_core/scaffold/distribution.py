@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from string import Template
 from typing import Literal, get_args
 
@@ -13,67 +10,62 @@ from .. import __version__
 from ..api import API_VERSION, ConfigurationError
 from .plugin_name import PluginName
 
-PluginKind = Literal["backend", "valve", "listener", "gate"]
-PLUGIN_KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
+PluginRole = Literal["backend", "valve", "listener", "gate"]
+PLUGIN_ROLES: tuple[PluginRole, ...] = get_args(PluginRole)
 
-_TEMPLATE = ".in"
+_TEMPLATES = Path(__file__).with_name("templates")
+_SUFFIX = ".in"
 
 
-def write_distribution(plugin_kind: PluginKind, name: PluginName, parent: Path) -> list[Path]:
+def write_distribution(role: PluginRole, name: PluginName, parent: Path) -> list[Path]:
     """Write a distribution that passes its own tests, ruff and mypy.
 
     Args:
-        plugin_kind: which of the four kinds of plugin.
+        role: what the plugin is.
         name: its names.
         parent: where its folder is made.
 
     Returns:
-        The files, in the order in which an author reads them.
+        The files.
 
     Raises:
-        ConfigurationError: the folder exists and is not empty, or cannot be written.
+        ConfigurationError: the folder is not empty, or cannot be written.
     """
     folder = parent / name.distribution
+    files = {folder / path: text for path, text in _filled_in(role, name).items()}
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ConfigurationError(f"{folder} is not empty: choose another name or folder")
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from error
+    return list(files)
+
+
+def _filled_in(role: PluginRole, name: PluginName) -> dict[Path, str]:
+    """Return the texts of the files by their paths in the distribution."""
     values = {
+        "role": role,
         "kind": name.kind,
-        "plugin_kind": plugin_kind,
         "distribution": name.distribution,
         "package": name.package,
         "identifier": name.identifier,
-        "prefix": name.class_prefix,
         "api_version": ".".join(map(str, API_VERSION)),
-        **_core_range(),
+        "core_versions": _core_versions(),
     }
-    written = []
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConfigurationError(f"{folder} exists already: choose another name or folder")
-        for path, text in _files(plugin_kind):
-            target = folder / str(path).replace("PACKAGE", name.package)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(Template(text).substitute(values), encoding="utf-8")
-            written.append(target)
-    except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from error
-    return written
+    return {
+        Path(
+            str(path.relative_to(folder)).replace("PACKAGE", name.package).removesuffix(_SUFFIX)
+        ): Template(path.read_text(encoding="utf-8")).substitute(values)
+        for folder in (_TEMPLATES / "every", _TEMPLATES / role)
+        for path in sorted(folder.rglob(f"*{_SUFFIX}"))
+    }
 
 
-def _core_range() -> dict[str, str]:
-    """Return the range of versions of the core that a new plugin accepts."""
-    major, minor = (int(part) for part in __version__.split(".")[:2])
-    following = f"0.{minor + 1}" if major == 0 else str(major + 1)
-    return {"core_from": f"{major}.{minor}", "core_before": following}
-
-
-def _files(plugin_kind: PluginKind) -> Iterator[tuple[PurePosixPath, str]]:
-    templates = files(__package__) / "templates"
-    for folder in ("every", plugin_kind):
-        yield from _files_in(templates / folder, PurePosixPath())
-
-
-def _files_in(folder: Traversable, path: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
-    for each in sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name)):
-        if each.is_dir():
-            yield from _files_in(each, path / each.name)
-        elif each.name.endswith(_TEMPLATE):
-            yield path / each.name.removesuffix(_TEMPLATE), each.read_text(encoding="utf-8")
+def _core_versions() -> str:
+    """Return the versions of the core that a plugin written for this one accepts."""
+    major, minor = map(int, __version__.split(".")[:2])
+    return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from dataclasses import dataclass
 from typing import Self
 
 from ..api import ConfigurationError
+from ..config.problems import found_text
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_LONGEST = 40  # characters; folder, package and class repeat it
+_PREFIX = "wsgw-"
+_KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST = 40  # characters; lines of the templates that hold it stay within the linter's limit
+_OUR_OWN = "core"  # its distribution would be the gateway itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,7 @@ class PluginName:
     """What the parts of a new distribution are called.
 
     Attributes:
-        kind: the kind in the configuration, such as `rate-limit`; for a backend also the URL scheme.
-        distribution: the distribution and its folder, such as `wsgw-rate-limit`.
-        package: such as `wsgw_rate_limit`.
-        class_prefix: such as `RateLimit`.
-        identifier: the kind as a part of names in Python and of metrics, such as `rate_limit`.
+        kind: the kind in the configuration, such as `rate-limit`; of a backend also its scheme.
     """
 
     kind: str
@@ -32,32 +30,40 @@ class PluginName:
         """Check the name that an author gives; `wsgw-` before it is accepted.
 
         Raises:
-            ConfigurationError: it cannot be the name of a kind, a package and a class.
+            ConfigurationError: it cannot be the name of a kind and a package.
         """
-        kind = text.removeprefix("wsgw-")
-        if not _NAME.fullmatch(kind) or len(kind) > _LONGEST or keyword.iskeyword(kind):
+        kind = text.removeprefix(_PREFIX)
+        if kind == _OUR_OWN:
+            raise ConfigurationError(f"{text!r} is taken: {_PREFIX}{kind} is the gateway itself")
+        if not _is_kind(kind):
             raise ConfigurationError(
-                f"{text!r} cannot be a plugin's name: use up to {_LONGEST} lower-case letters,"
-                " digits and single dashes, beginning with a letter, such as rate-limit"
+                f"{found_text(text)} cannot be a plugin's name: use up to {_LONGEST} lower-case"
+                f" letters, digits and single dashes, and begin with a letter{_suggestion(text)}"
             )
         return cls(kind)
 
     @property
     def distribution(self) -> str:
-        """The distribution and its folder."""
-        return f"wsgw-{self.kind}"
+        """The distribution and its folder, such as `wsgw-rate-limit`."""
+        return f"{_PREFIX}{self.kind}"
 
     @property
     def identifier(self) -> str:
-        """The kind as a part of names in Python and of metrics."""
+        """The kind as a part of names in Python and of metrics, such as `rate_limit`."""
         return self.kind.replace("-", "_")
 
     @property
     def package(self) -> str:
-        """The package."""
+        """The package, such as `wsgw_rate_limit`."""
         return f"wsgw_{self.identifier}"
 
-    @property
-    def class_prefix(self) -> str:
-        """The beginning of its classes' names."""
-        return "".join(part.capitalize() for part in self.kind.split("-"))
+
+def _is_kind(text: str) -> bool:
+    return len(text) <= _LONGEST and _KIND.fullmatch(text) is not None
+
+
+def _suggestion(text: str) -> str:
+    """Say which name may have been meant: letters in lower case, dashes between the words."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", text[: 2 * _LONGEST])
+    kind = re.sub(r"[\s_-]+", "-", words.lower()).strip("-").removeprefix(_PREFIX)
+    return f"; did you mean {kind!r}?" if _is_kind(kind) and kind != _OUR_OWN else ""

@@ -1,0 +1,70 @@
+"""What `wsgw new` writes passes its own tests, ruff and mypy as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsgw_core.scaffold.distribution import PLUGIN_ROLES, PluginRole, write_distribution
+from wsgw_core.scaffold.plugin_name import PluginName
+
+BIN = Path(sys.executable).parent
+LONGEST = "a123456789-123456789-123456789-123456789"
+
+each_role = pytest.mark.parametrize("role", PLUGIN_ROLES)
+
+
+@pytest.fixture(scope="session")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mypy")
+
+
+def run(folder: Path, command: str, *arguments: str | Path) -> None:
+    """Run a tool as an author does: in the folder, with the configuration that is there."""
+    result = subprocess.run(
+        [BIN / command, *arguments],
+        cwd=folder,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.slow
+@each_role
+@pytest.mark.parametrize("kind", ["mask", "rate-limit"])
+def test_a_new_plugin_passes_its_tests_ruff_and_mypy(
+    role: PluginRole, kind: str, tmp_path: Path, mypy_cache: Path
+) -> None:
+    name = PluginName.parse(kind)
+    write_distribution(role, name, tmp_path)
+    folder = tmp_path / name.distribution
+
+    run(folder, "pytest", "--quiet")
+    run(folder, "ruff", "check")
+    run(folder, "ruff", "format", "--check")
+    run(folder, "mypy", "--cache-dir", mypy_cache)
+
+
+@each_role
+@pytest.mark.parametrize("kind", ["a", LONGEST])
+def test_the_lines_fit_whatever_the_name(role: PluginRole, kind: str, tmp_path: Path) -> None:
+    name = PluginName.parse(kind)
+    write_distribution(role, name, tmp_path)
+    folder = tmp_path / name.distribution
+
+    run(folder, "ruff", "check")
+    run(folder, "ruff", "format", "--diff")
+
+
+@pytest.mark.parametrize("kind", ["test", "async", "json", "ws"])
+def test_names_that_mean_something_elsewhere_do_no_harm(kind: str, tmp_path: Path) -> None:
+    name = PluginName.parse(kind)
+    write_distribution("valve", name, tmp_path)
+
+    run(tmp_path / name.distribution, "pytest", "--quiet")
