@@ -81,7 +81,7 @@ class TestBackends:
             "breaker-threshold": -1,
             "handshake-timeout": "1.5s",
             "pass-headers": ["X-A"],
-            "abnormal-close-codes": [1001, 1005, 1006, 1011, 1012, 1013, 1014],
+            "abnormal-close-codes": [1001, 1006, 1011, 1012, 1013, 1014],
         }
         assert config == config | wanted
         assert config["url"] == "ws://user:***@127.0.0.1:1/x"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import struct
 import zlib
 
@@ -344,8 +345,10 @@ class TestAllAreHostile:
     async def test_violations_at_once_end_with_the_hold(
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
+        opcodes = itertools.cycle(range(3, 8))  # the same twice would end it: see below
+
         async def act(peer: RawPeer) -> None:
-            await peer.write(peer.switching().encode() + frame(3))
+            await peer.write(peer.switching().encode() + frame(next(opcodes)))
             await peer.until_gone()
 
         backends = [await start_raw(act, ONE) for _ in range(2)]
@@ -368,6 +371,7 @@ class TestAllAreHostile:
         self, start_gateway: StartGateway, start_raw: StartRaw
     ) -> None:
         """An acknowledgement ends a failover, and so could begin the next without a pause."""
+        opcodes = itertools.cycle(range(3, 8))
 
         async def act(peer: RawPeer) -> None:
             await peer.write(peer.switching())
@@ -376,7 +380,7 @@ class TestAllAreHostile:
                 opcode, payload = await peer.read_frame()
             await peer.write(frame(PONG, payload))
             await asyncio.sleep(0.01)
-            await peer.write(frame(3))
+            await peer.write(frame(next(opcodes)))
             await peer.until_gone()
 
         backends = [await start_raw(act, ONE) for _ in range(2)]
@@ -392,3 +396,25 @@ class TestAllAreHostile:
                 await asyncio.sleep(0.001)
             # a hundred and more, if each acknowledgement were taken for the end of a failover
             assert asked() <= 20
+
+    async def test_the_same_violation_by_a_second_backend_ends_the_session(
+        self, start_gateway: StartGateway, start_raw: StartRaw
+    ) -> None:
+        """The request is executed by these two and no more."""
+
+        async def act(peer: RawPeer) -> None:
+            await at_first(peer, b"\x81\x7e\x00\x01X")  # a length not in its shortest form
+            await peer.until_gone()
+
+        backends = [await start_raw(act, ONE) for _ in range(3)]
+        gateway = await start_gateway(*(backend.entry() for backend in backends))
+        async with leaving_nothing(gateway):
+            async with connect(gateway.url + ONE) as client:
+                await client.send("hello")
+                assert [await client.recv() for _ in range(2)] == ["before"] * 2
+                with pytest.raises(ConnectionClosed):
+                    await client.recv()
+            assert client.close_code == 1011
+            assert "broke the protocol" in (client.close_reason or "")
+        assert sum(backend.asked[ONE] for backend in backends) == 2
+        assert gateway.count("ws_violations") == 2

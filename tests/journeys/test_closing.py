@@ -91,7 +91,7 @@ async def test_the_client_sees_code_and_reason_of_the_backend(
     assert gateway.count("failovers") == 0
 
 
-async def test_a_close_without_a_code_is_1000_to_the_backend(
+async def test_an_empty_close_of_the_client_is_empty_to_the_backend(
     gateway: RunningGateway, backend: ScriptedBackend
 ) -> None:
     async with raw_websocket(gateway.url) as client:
@@ -101,7 +101,28 @@ async def test_a_close_without_a_code_is_1000_to_the_backend(
         await served.wait_closed()
 
     assert (answer.opcode, bytes(answer.data)) == (Opcode.CLOSE, b"")
-    assert served.close_code == 1000
+    assert served.close_code == 1005  # 1006 would be no close at all
+
+
+async def test_an_empty_close_of_the_backend_ends_the_session_and_is_empty_to_the_client(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    backends = [await start_backend() for _ in range(2)]
+    gateway = await start_gateway(*backends)
+    async with connect(gateway.url) as client:
+        served = await backends[0].connection()
+        await client.send("request")
+        assert await served.recv() == "request"
+        await served.send("answer")
+        served.protocol.send_close()
+        served.transport.writelines(served.protocol.data_to_send())
+        assert await all_of(client) == ["answer"]
+        await served.wait_closed()
+
+    assert client.close_code == 1005
+    assert served.close_code == 1005
+    assert [each.accepted for each in backends] == [1, 0]
+    assert gateway.count("failovers") == 0
 
 
 async def test_a_lost_client_is_1001_to_the_backend(

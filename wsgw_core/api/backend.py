@@ -25,11 +25,14 @@ class Close:
         code: RFC 6455 section 7.4.1; 1005 (no code given) and 1006 (no close frame) included.
         reason: the peer's words, or ours for the log.
         abnormal: the session should go on elsewhere. The plugin decides, by its own protocol.
+        breach: the backend broke its protocol, as `reason` says. When another backend of the same
+            session breaks it in the same way, the session ends as if that end were not abnormal.
     """
 
     code: int
     reason: str = ""
     abnormal: bool = False
+    breach: bool = False
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}".rstrip()

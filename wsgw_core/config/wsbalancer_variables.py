@@ -143,7 +143,7 @@ BACKEND_VARIABLES = (
     Variable(
         "BE_ABNORMAL_CLOSE_CODES",
         "list",
-        "1001,1005,1006,1011,1012,1013,1014",
+        "1001,1006,1011,1012,1013,1014",
         "close codes that mean a failover, INSTEAD of the file's",
         ("abnormal-close-codes",),
     ),

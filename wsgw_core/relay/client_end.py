@@ -45,5 +45,5 @@ class ClientEnd(Readable, Protocol):
         ...
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake; any code is taken and made sendable."""
+        """Begin the closing handshake; any code is taken; 1005: without a code."""
         ...

@@ -8,8 +8,6 @@ from ..websocket.close_codes import (
     GOING_AWAY,
     INTERNAL_ERROR,
     LOST,
-    NO_CODE,
-    NORMAL,
     POLICY_VIOLATION,
     TRY_AGAIN_LATER,
 )
@@ -26,7 +24,7 @@ def told_to_backend(close: Close, *, violation: bool) -> Close:
         return Close(GOING_AWAY, close.reason)
     if close.code == LOST:
         return Close(GOING_AWAY, "client lost")
-    return Close(NORMAL) if close.code == NO_CODE else close
+    return close
 
 
 def told_without_backend(error: Exception) -> Close:

@@ -37,6 +37,7 @@ class Recovery:
     __slots__ = (
         "_backend",
         "_blamed",
+        "_breach",
         "_environment",
         "_failover",
         "_ledger",
@@ -55,6 +56,7 @@ class Recovery:
         self._environment = environment
         self.is_proved = False
         self._backend: PooledBackend | None = None
+        self._breach: tuple[PooledBackend, str] | None = None  # the last one
         self._blamed: tuple[PooledBackend, ...] = ()  # since a connection has lasted
         self._on_lasting: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -113,6 +115,11 @@ class Recovery:
         self.prove()
         if self._failover is not None:
             self._failover.progressed(self._environment.clock.time())
+
+    def was_broken_so(self, lost: PooledBackend, breach: str) -> bool:
+        """Note a breach of the protocol; return whether another backend's last one was the same."""
+        before, self._breach = self._breach, (lost, breach)
+        return before is not None and before[0] is not lost and before[1] == breach
 
     def blame(self, lost: PooledBackend, reason: str, *, provoked: bool) -> None:
         """Count the loss of a backend before it had proved itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..api import Close, Handshake, Headers, Message
@@ -204,6 +205,8 @@ class Session:
             return
         if close.abnormal and not self._recovery.is_proved:
             self._recovery.blame(lost, f"connection lost at once: {close}", provoked=provoked)
+        if close.breach and self._recovery.was_broken_so(lost, close.reason):
+            close = replace(close, abnormal=False)  # every backend would do so: see Close
         flushing = self._state is State.FLUSHING
         if close.abnormal or not flushing:  # else it has answered ours
             environment.counters.count_close("backend", close.code)

@@ -171,7 +171,11 @@ class FakeConnection:
 
     def hang_up(self, code: int = 1000, reason: str = "", *, abnormal: bool = False) -> None:
         """Have the backend close the connection."""
-        self._finish(Close(code, reason, abnormal))
+        self.end(Close(code, reason, abnormal))
+
+    def end(self, close: Close) -> None:
+        """End the connection in any way."""
+        self._finish(close)
 
     def confirm_close(self) -> None:
         """Answer the session's close: everything before it arrived, then the end."""

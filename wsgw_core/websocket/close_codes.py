@@ -21,12 +21,9 @@ _MAX_REASON = 123  # a control frame's 125 bytes less the code
 def sendable(code: int) -> int:
     """Return the code to put on the wire for `code`: one that may be sent (section 7.4.2).
 
-    1005 (the peer gave none) becomes 1000; 1006 and 1015 (never on the wire) and numbers that mean
-    nothing become 1011.
+    1005, 1006 and 1015, which are never on the wire, and numbers that mean nothing become 1011.
     """
-    if code == NO_CODE:
-        return NORMAL
-    if 1000 <= code <= 1014 and code not in (1004, LOST):
+    if 1000 <= code <= 1014 and code not in (1004, NO_CODE, LOST):
         return code
     return code if 3000 <= code <= 4999 else INTERNAL_ERROR
 

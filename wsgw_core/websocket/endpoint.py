@@ -16,6 +16,7 @@ from .close_codes import (
     INTERNAL_ERROR,
     INVALID_PAYLOAD,
     LOST,
+    NO_CODE,
     PROTOCOL_ERROR,
     reason_bytes,
     sendable,
@@ -550,7 +551,12 @@ class Endpoint(asyncio.Protocol):
     # Closing
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`."""
+        """Begin the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`.
+
+        Args:
+            code: any; 1005 for a close frame without code and reason.
+            reason: cut to what fits.
+        """
         if self._close_sent or self._ended:
             return
         self._send_close(code, reason)
@@ -566,7 +572,8 @@ class Endpoint(asyncio.Protocol):
             self._transport.abort()
 
     def _send_close(self, code: int, reason: str) -> None:
-        self._write_close(sendable(code).to_bytes(2, "big") + reason_bytes(reason))
+        body = b"" if code == NO_CODE else sendable(code).to_bytes(2, "big") + reason_bytes(reason)
+        self._write_close(body)
 
     def _write_close(self, body: bytes) -> None:
         if not self._close_sent:

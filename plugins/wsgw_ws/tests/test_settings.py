@@ -20,7 +20,7 @@ def test_the_url_is_enough() -> None:
     made = settings()
     assert made.url == "ws://blue:9090"
     assert made.pass_headers == ()
-    assert made.abnormal_close_codes == (1001, 1005, 1006, 1011, 1012, 1013, 1014)
+    assert made.abnormal_close_codes == (1001, 1006, 1011, 1012, 1013, 1014)
     assert made.ping_time == 20
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from wsgw_core.api import Close
@@ -17,7 +19,7 @@ from .relay_bench import RecordingListener, RelayBench
         (Close(1001), Close(1001)),
         (Close(3000, "library"), Close(3000, "library")),
         (Close(4999, "application"), Close(4999, "application")),
-        (Close(1005), Close(1000)),  # the client gave no code
+        (Close(1005), Close(1005)),  # the client gave no code
         (Close(1006, "connection lost"), Close(1001, "client lost")),
     ],
 )
@@ -46,7 +48,7 @@ async def test_a_clients_violation_is_a_leaving_client_to_the_backend(code: int)
     assert bench.counters.violations.value == 1
 
 
-@pytest.mark.parametrize("code", [1000, 1002, 1003, 1007, 1008, 1009, 1010, 3000, 4999])
+@pytest.mark.parametrize("code", [1000, 1002, 1003, 1005, 1007, 1008, 1009, 1010, 3000, 4999])
 @on_virtual_clock
 async def test_a_backends_close_is_passed_on(code: int) -> None:
     listener = RecordingListener()
@@ -60,7 +62,7 @@ async def test_a_backends_close_is_passed_on(code: int) -> None:
     assert bench.counters.undelivered.value == 1
 
 
-@pytest.mark.parametrize("code", [1001, 1005, 1006, 1011, 1012, 1013, 1014])
+@pytest.mark.parametrize("code", [1001, 1006, 1011, 1012, 1013, 1014])
 @on_virtual_clock
 async def test_an_abnormal_close_is_not_seen_by_the_client(code: int) -> None:
     bench = await RelayBench().open()
@@ -68,6 +70,46 @@ async def test_an_abnormal_close_is_not_seen_by_the_client(code: int) -> None:
     bench.blue.connections[0].hang_up(code, "reason", abnormal=True)
     assert (await bench.green.connection()).texts == ["A"]
     assert bench.client.closed is None
+
+
+@on_virtual_clock
+async def test_the_same_breach_by_a_second_backend_ends_the_session() -> None:
+    bench = await RelayBench().open()
+    bench.say("A")
+    breach = Close(1011, "broke the protocol: opcode 3", abnormal=True, breach=True)
+    bench.blue.connections[0].end(breach)
+    (await bench.green.connection()).end(breach)
+    assert bench.client.closed == Close(1011, "broke the protocol: opcode 3")
+    assert bench.ended
+    assert len(bench.blue.requests) == len(bench.green.requests) == 1
+    assert bench.counters.undelivered.value == 1
+
+
+@on_virtual_clock
+async def test_another_breach_or_one_by_the_same_backend_moves_it() -> None:
+    bench = await RelayBench().open()
+    for number, backend in enumerate([bench.blue, bench.green, bench.blue, bench.green]):
+        connection = await backend.connection(number // 2)
+        connection.end(Close(1011, f"opcode {number}", abnormal=True, breach=True))
+    await asyncio.sleep(5)
+    assert bench.client.closed is None
+    bench.pooled[1].enabled = False
+    for _ in range(3):
+        await asyncio.sleep(5)
+        bench.blue.connections[-1].end(Close(1011, "opcode 9", abnormal=True, breach=True))
+    await asyncio.sleep(5)
+    assert bench.client.closed is None
+
+
+@on_virtual_clock
+async def test_the_same_breach_ends_a_session_whose_client_has_left() -> None:
+    bench = await RelayBench().open()
+    bench.say("A")
+    bench.leave()
+    breach = Close(1011, "opcode 3", abnormal=True, breach=True)
+    bench.blue.connections[0].end(breach)
+    (await bench.green.connection()).end(breach)
+    assert bench.ended
 
 
 @on_virtual_clock

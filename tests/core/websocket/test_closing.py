@@ -217,7 +217,7 @@ class TestWhatIsSendable:
     @pytest.mark.parametrize(
         ("code", "sent"),
         [
-            (1005, 1000),
+            (1005, 1011),
             (1006, 1011),
             (1015, 1011),
             (1004, 1011),

@@ -54,7 +54,7 @@ class WebSocketSettings(Options):
         default=(), description="headers of the backend's 101 answer that the client gets"
     )
     abnormal_close_codes: tuple[CloseCode, ...] = Field(
-        default=(1001, 1005, 1006, 1011, 1012, 1013, 1014),
+        default=(1001, 1006, 1011, 1012, 1013, 1014),
         description="close codes after which the session moves to another backend",
     )
     tls: TlsClientOptions | None = None

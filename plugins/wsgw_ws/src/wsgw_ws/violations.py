@@ -12,8 +12,9 @@ _INTERNAL_ERROR = 1011
 class Violations:
     """Counts the violations on all connections of a backend.
 
-    What broke the protocol may be a fault of this backend alone: the session moves. A message
-    beyond a limit is not: another backend would send it too, for as long as it is asked to.
+    What broke the protocol may be a fault of this backend alone: the session moves, but not when
+    the next one does the same. A message beyond a limit is not: another backend would send it too,
+    for as long as it is asked to.
 
     Args:
         context: the backend's.
@@ -44,6 +45,6 @@ class Violations:
         limit = self._limits.get(close.code)
         if limit is None or closing:
             reason = f"the backend broke the protocol: {close.code} {close.reason}"
-            return Close(_INTERNAL_ERROR, reason, abnormal=True)
+            return Close(_INTERNAL_ERROR, reason, abnormal=True, breach=True)
         self._beyond_limits.value += 1
         return Close(_INTERNAL_ERROR, f"a message of the backend exceeds {limit}")
