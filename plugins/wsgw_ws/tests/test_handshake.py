@@ -52,15 +52,15 @@ def switching(*lines: str, connection: str = "Upgrade", version: str = "1.1") ->
 async def unavailable(
     act: Act,
     options: Mapping[str, object] | None = None,
-    kind: type[BackendUnavailable] = BackendUnavailable,
+    *kinds: type[BackendUnavailable],
 ) -> str:
-    """Return why a dial of such a server fails, which must be by an exception of this very kind."""
+    """Return why a dial of such a server fails, by an exception of one of these very kinds."""
     async with raw_server(act) as server:
         backend = server.backend(options)
         with pytest.raises(BackendUnavailable) as failed:
             await backend.connect(REQUEST, RecordingSink())
         await backend.close()
-        assert type(failed.value) is kind
+        assert type(failed.value) in (kinds or (BackendUnavailable,))
         return failed.value.reason
 
 
@@ -244,13 +244,14 @@ class TestUnavailable:
         ],
     )
     async def test_a_wrong_answer(self, act: Act) -> None:
-        assert await unavailable(act, kind=UnusableAnswer)
+        assert await unavailable(act, None, UnusableAnswer)
 
     @pytest.mark.parametrize("status", [200, 204, 500, 502, 503, 599])
     async def test_other_statuses(self, status: int) -> None:
         reason = await unavailable(
             answering(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"),
-            kind=BackendUnavailable if status >= 500 else UnusableAnswer,
+            None,
+            BackendUnavailable if status >= 500 else UnusableAnswer,
         )
         assert str(status) in reason
 
@@ -275,7 +276,7 @@ class TestUnavailable:
 
     async def test_the_reason_is_short_whatever_was_answered(self) -> None:
         act = answering(b"HTTP/1.1 101 X\r\nX: " + b"\0" * 8000 + b"\r\n\r\n")
-        reason = await unavailable(act, kind=UnusableAnswer)
+        reason = await unavailable(act, None, UnusableAnswer)
         assert len(reason) <= 200
 
     @pytest.mark.parametrize("data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: "])
@@ -287,7 +288,9 @@ class TestUnavailable:
         "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 403 X\r\nContent-Length: 5\r\n\r\nno"]
     )
     async def test_an_answer_that_takes_too_long(self, data: str) -> None:
-        reason = await unavailable(answering(data), {"handshake-timeout": "20ms"})
+        # on a busy machine it may be over before the connection is made
+        kinds = BackendUnavailable, BackendUnreachable
+        reason = await unavailable(answering(data), {"handshake-timeout": "20ms"}, *kinds)
         assert "too long" in reason
 
     async def test_nobody_there(self) -> None:
@@ -417,6 +420,6 @@ class TestLeavesNothing:
 )
 async def test_a_list_without_end_in_the_answer_is_not_parsed(name: str) -> None:
     lines = [f"{name}: {'a, ' * 2000}a"] * 8
-    assert await unavailable(switching(*lines), kind=UnusableAnswer) == (
+    assert await unavailable(switching(*lines), None, UnusableAnswer) == (
         f"not a valid answer: {name} has too many elements"
     )
