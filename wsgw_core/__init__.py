@@ -17,6 +17,8 @@ log_output         where its log goes: a dropping_log, which writes to a nonbloc
 masking            keeps secrets out of what is printed; one_line: whatever steers a terminal
 rare_warning       warns once a minute at most
 aside              keeps what may take long off the event loop
+available_memory   how much memory the process may have, for the default of `limits.memory`
+tracebacks         frees what a caught error refers to
 """
 
 __version__ = "0.1.0"

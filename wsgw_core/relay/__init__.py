@@ -14,6 +14,7 @@ link           the session's end of one backend connection; dead once another ha
 client side    what the client is sent, and whether its backend is read; the client end is the
                client's socket, as the session sees it
 read holds     why one side is not read for a while
+memory watch   bounds what all sessions hold together: holds the clients that have the most
 valve chain    the plugins that see and change messages of one direction; both directions are the
                session valves
 valve worker   goes on with asynchronous valves that have to wait

@@ -71,14 +71,30 @@ class OrderedMemoryConnection(OrderedConnection):
     def __init__(self, link: Link, sink: Sink, context: BackendContext) -> None:
         super().__init__(sink, context)
         self.link = link
-        link.on_message = self.receive
-        link.on_close = self.end
+        self._arrived: asyncio.Queue[Message | Close] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+        link.on_message = link.on_close = self._arrived.put_nowait
+
+    def start(self) -> None:
+        super().start()
+        self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def transmit(self, message: Message) -> None:
         await self.link.write(message)
 
     async def finish(self, close: Close) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
         self.link.hang_up()
+
+    async def _read(self) -> None:
+        while True:
+            await self.ready()
+            arrived = await self._arrived.get()
+            if isinstance(arrived, Close):
+                self.end(arrived)
+                return
+            self.receive(arrived)
 
 
 class DirectMemoryConnection:
