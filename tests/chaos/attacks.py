@@ -19,7 +19,12 @@ _MEBIBYTE = 1024 * 1024
 def frame(first: int, payload: bytes = b"", *, masked: bool) -> bytes:
     """Return a frame; the mask changes nothing."""
     bit, size = masked << 7, len(payload)
-    length = bytes([bit | size]) if size < 126 else bytes([bit | 126, *size.to_bytes(2, "big")])
+    if size < 126:
+        length = bytes([bit | size])
+    elif size < 65_536:
+        length = bytes([bit | 126, *size.to_bytes(2, "big")])
+    else:
+        length = bytes([bit | 127, *size.to_bytes(8, "big")])
     return bytes([first]) + length + (bytes(4) if masked else b"") + payload
 
 
@@ -62,6 +67,7 @@ class Attack:
         backend: their backend; None: an echo of their own.
         clients: how many.
         compressed: the gateway compresses on both legs.
+        memory: its `limits.memory`; None: the default.
     """
 
     title: str
@@ -69,6 +75,7 @@ class Attack:
     backend: Peer | None = None
     clients: int = 1
     compressed: bool = False
+    memory: str | None = None
 
 
 def repeated(first: int, payload: bytes = b"") -> Unit:
@@ -114,5 +121,19 @@ ATTACKS: dict[str, Attack] = {
         Peer(lambda masked: bomb(masked=masked)),
         clients=4,
         compressed=True,
+    ),
+    "many-full-ledgers": Attack(
+        "400 clients send 64 kB messages, their backend does not read; `limits.memory` is 64 MiB",
+        Peer(repeated(BINARY, bytes(65_536))),
+        Peer(reads=False),
+        clients=400,
+        memory="64MiB",
+    ),
+    "many-slow-clients": Attack(
+        "a backend sends 1 MiB messages, its 400 clients do not read; `limits.memory` is 64 MiB",
+        Peer(reads=False),
+        Peer(repeated(BINARY, bytes(_MEBIBYTE - 16))),
+        clients=400,
+        memory="64MiB",
     ),
 }

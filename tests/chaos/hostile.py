@@ -118,7 +118,7 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
     environment = {
         key: text for key, text in os.environ.items() if not key.startswith(_FOREIGN_VARIABLES)
     }
-    compressed = ATTACKS[name].compressed
+    compressed, memory = ATTACKS[name].compressed, ATTACKS[name].memory
     async with Processes(environment) as processes:
         good = await processes.start("the echo", "wsgw_core.demo.echo_backend", "0")
         if ATTACKS[name].backend is None:
@@ -134,6 +134,7 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
                 "admin": {"address": admin},
                 "logging-level": "ERROR",
             },
+            "limits": {} if memory is None else {"memory": memory},
             "upstream": {"backends": [{"url": f"ws://127.0.0.1:{good.port}"}]},
             "routes": [
                 {

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.02  # seconds between two looks at whether a round is due
 _SLICE = 0.001  # seconds that a round takes of one turn of the loop
+# The same when the process grows: in each turn that it waits, every client can bring a read more.
+_URGENT_SLICE = 0.02
 _SESSIONS = 16  # looked at between two looks at the time
 _REST = 99  # times its own time that passes after a round, when nothing grows
 _URGENT_REST = 9  # the same when the sum is large, or the process has grown
@@ -101,7 +103,7 @@ class MemoryWatch:
         rest = (_URGENT_REST if urgent else _REST) * self._cost
         if self._clock.time() - self._ended >= rest:
             self._resident = resident
-            self._go_on(_Round(iter(self._sessions)))
+            self._go_on(_Round(iter(self._sessions), _URGENT_SLICE if urgent else _SLICE))
         else:
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
@@ -110,7 +112,7 @@ class MemoryWatch:
         begun = perf_counter()
         now = self._clock.time()
         is_over = False
-        while not is_over and perf_counter() - begun < _SLICE:
+        while not is_over and perf_counter() - begun < current.slice:
             is_over = True
             for _, session in zip(range(_SESSIONS), current.sessions, strict=False):
                 is_over = False
@@ -122,10 +124,14 @@ class MemoryWatch:
                     current.held += self._hold(session, held, now, current)
         current.cost += perf_counter() - begun
         if is_over:
+            was_near = self._is_near
             self._end(current)
-            self._timer = self._clock.call_later(_INTERVAL, self._look)
-        else:
-            self._timer = self._clock.call_soon(self._go_on, current)
+            if was_near or not self._is_near:
+                self._timer = self._clock.call_later(_INTERVAL, self._look)
+                return
+            self._go_on(_Round(iter(self._sessions), _URGENT_SLICE))  # which acts on it at once
+            return
+        self._timer = self._clock.call_soon(self._go_on, current)
 
     def _hold(self, session: Session, held: int, now: float, current: _Round) -> bool:
         """Have a session read or not; return whether it is held."""
@@ -175,10 +181,12 @@ class _Round:
 
     Args:
         sessions: those that are still to be looked at.
+        slice_: seconds that it may take of one turn of the loop.
     """
 
-    def __init__(self, sessions: Iterator[Session]) -> None:
+    def __init__(self, sessions: Iterator[Session], slice_: float) -> None:
         self.sessions = sessions
+        self.slice = slice_
         self.total = 0
         self.held = 0
         self.stuck = 0

@@ -94,6 +94,9 @@ class ClientHandshake(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
+        if self.answer.done():  # it was given up meanwhile
+            cast("asyncio.Transport", transport).abort()
+            return
         self.transport = cast("asyncio.Transport", transport)
         self._connected = True
         request = self._client.connect()
@@ -134,7 +137,9 @@ class ClientHandshake(asyncio.Protocol):
         if not self.answer.cancel() and not self.answer.cancelled():
             self.answer.exception()  # or asyncio complains that nobody has asked for it
         if self._connected:
+            self._connected = False
             self.transport.abort()
+            del self.transport  # uvloop keeps us in it, if it was still about to connect
 
     def _take_head(self, data: bytes) -> None:
         """Take bytes of a head, or of several: interim answers come first (RFC 9110, 15.2)."""
