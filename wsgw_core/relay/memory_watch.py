@@ -86,6 +86,7 @@ class MemoryWatch:
         """Watch until `stop`, by the timers of the event loop."""
         self._clock = clock
         if self.bound is not None:
+            self._resident = resident_memory()
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
     def stop(self) -> None:
