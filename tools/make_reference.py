@@ -28,7 +28,8 @@ from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
 from wsgw_core.admin.calls import CALLS
-from wsgw_core.api import Metrics, PluginContext, hookspecs
+from wsgw_core.api import Close, Metrics, PluginContext, hookspecs
+from wsgw_core.api.close import LOSS_CODES
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 from wsgw_core.api.registry import Registry
 from wsgw_core.cli.main import wsgw
@@ -56,6 +57,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "ws": {"url": "wss://a:1"},
     "jsonl": {"url": "jsonl://a:1"},
 }
+
+HELPERS = (api.OrderedConnection, api.ReplyBuffers, api.SharedLink, api.WindowedConnection)
 
 # Its sections and lists have the keys of those for the whole gateway.
 ROUTE = "routes[]"
@@ -284,6 +287,7 @@ def signature(function: Callable[..., Any]) -> str:
     kept = [each for each in given.parameters.values() if each.name != "self"]
     text = str(given.replace(parameters=kept)).replace(", /)", ")").replace("|", "\\|")
     text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are kept as texts
+    text = re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", text)  # members of enumerations
     prefix = "async " if inspect.iscoroutinefunction(function) else ""
     return prefix + function.__name__ + text
 
@@ -303,10 +307,10 @@ def hooks() -> Iterator[str]:
 
 
 def contract() -> Iterator[str]:
-    """Yield the protocols, and the class that authors derive from, with their members."""
+    """Yield the protocols, and the classes that help authors, with their members."""
     for name in api.__all__:
         thing = getattr(api, name)
-        if not getattr(thing, "_is_protocol", False) and thing is not api.OrderedConnection:
+        if not getattr(thing, "_is_protocol", False) and thing not in HELPERS:
             continue
         yield f"### {name}"
         yield ""
@@ -314,15 +318,29 @@ def contract() -> Iterator[str]:
         yield ""
         yield "| member | meaning |"
         yield "|---|---|"
-        if thing is api.OrderedConnection:
+        if thing in HELPERS:
             made = signature(thing.__init__).replace("__init__", name)
-            yield f"| `{made}` | To be called by the subclass's own. |"
+            inherited = inspect.isabstract(thing)
+            yield f"| `{made}` | {'To be called by the subclass' if inherited else 'Make one'}. |"
         for member, value in vars(thing).items():
             if member.startswith("_") or not (callable(value) or isinstance(value, property)):
                 continue
             text = member if isinstance(value, property) else signature(value)
             yield f"| `{text}` | {summary(value)} |"
         yield ""
+
+
+def ends() -> Iterator[str]:
+    """Yield what the ends of a backend's connection mean."""
+    codes = " ".join(map(str, sorted(LOSS_CODES)))
+    yield "| `abnormal` | code | `meaning` | what happens |"
+    yield "|---|---|---|---|"
+    for abnormal, code, close in (
+        ("False", "any", Close(1000)),
+        ("True", codes, Close(min(LOSS_CODES), abnormal=True)),
+        ("True", "any other, 1006 for example", Close(1006, abnormal=True)),
+    ):
+        yield f"| {abnormal} | {code} | `{close.meaning.name}` | {close.meaning.value} |"
 
 
 def exported() -> Iterator[str]:
@@ -332,7 +350,7 @@ def exported() -> Iterator[str]:
     for name in api.__all__:
         thing = getattr(api, name)
         is_error = isinstance(thing, type) and issubclass(thing, BaseException)
-        told = is_error or getattr(thing, "_is_protocol", False) or thing is api.OrderedConnection
+        told = is_error or getattr(thing, "_is_protocol", False) or thing in HELPERS
         if inspect.isclass(thing) and not told:
             yield f"| `{name}` | {summary(thing)} | {', '.join(dict.fromkeys(has(thing)))} |"
 
@@ -461,6 +479,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "ways": ways,
     "hooks": hooks,
     "contract": contract,
+    "ends": ends,
     "exported": exported,
     "errors": errors,
     "counters": counters,

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any
 
-from .api import ConfigurationError, Metrics, ReadBatch, aside
+from .api import CloseCause, ConfigurationError, Metrics, ReadBatch, aside
 from .components import BackendComponent, Components
 from .config.added_backend import resolve_backend
 from .config.address import Address, id_from_address
@@ -251,7 +251,7 @@ class Gateway:
             await self._listener.close(timeout)
             await self.sessions.until_empty(timeout)
             for session in self.sessions:
-                session.close(SERVICE_RESTART, reason)
+                session.close(SERVICE_RESTART, reason, cause=CloseCause.GATEWAY_STOPS)
         await self._resources.aclose()
 
     @property

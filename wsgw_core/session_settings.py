@@ -24,6 +24,7 @@ from .pool.backend_group import BackendGroup
 from .pool.backend_pool import BackendPool
 from .pool.dial_gates import DialGates
 from .pool.dialler import Dialler
+from .pool.whole_backend import WholeBackend
 from .relay.environment import ConfiguredValve, RelayEnvironment
 from .relay.routes import Route, Routes
 from .relay.session_table import SessionTable
@@ -85,6 +86,7 @@ class SessionSettings:
             metrics=self._metrics.of(component.registration.kind, backend=component.id),
             read_batch=self._read_batch,
             resolver=self._resolver,
+            control=WholeBackend(self._table),
         )
 
     def plugin_context(self, kind: str) -> PluginContext:

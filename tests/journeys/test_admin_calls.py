@@ -50,6 +50,7 @@ class TestBackends:
             "activeConnections": 1,
             "enabled": True,
             "tripped": False,
+            "down": "",
             "healthy": True,
             "totalConnections": 1,
             "totalFailures": 0,

@@ -35,6 +35,7 @@ class BackendCalls:
                     "activeConnections": each.active,
                     "enabled": each.enabled,
                     "tripped": each.breaker.tripped,
+                    "down": each.outage.reason,
                     "healthy": each.healthy,
                     "totalConnections": each.total,
                     "totalFailures": each.failures,
@@ -115,7 +116,7 @@ class BackendCalls:
         backend = self._steering.find_backend(request.match_info["id"])
         if backend is None:
             return failed()
-        if not backend.breaker.tripped:
+        if not (backend.breaker.tripped or backend.outage.reason):
             return no_action_required()
         backend.reset()
         return success()

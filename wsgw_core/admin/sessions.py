@@ -6,13 +6,18 @@ import asyncio
 
 from aiohttp import web
 
-from ..api import BINARY, Message
+from ..api import BINARY, Message, ReplyOutcome
 from ..one_line import shortened
 from ..steering import NotSupported, Steering
 from .answers import answer, failed, no_action_required, not_implemented, success
 
 _NORMAL = 1000
 _BINARY = "application/octet-stream"
+_WHY_NOT = {
+    ReplyOutcome.TOO_LARGE: "larger than limits.max-message-size, {limit} bytes",
+    ReplyOutcome.UNKNOWN_SESSION: "the client is being closed",
+    ReplyOutcome.SLOW_CLIENT: "the client does not keep up",
+}
 _AT_ONCE = 500  # sessions that are described in one turn of the loop
 
 
@@ -69,8 +74,10 @@ class SessionCalls:
                 message = Message.from_text(body.decode())
         except UnicodeDecodeError:
             return failed(f"body is not UTF-8; a binary message has Content-Type: {_BINARY}")
-        why_not = session.send_to_client(message)
-        return failed(why_not) if why_not else success()
+        outcome = session.send_to_client(message)
+        if outcome is ReplyOutcome.TAKEN:
+            return success()
+        return failed(_WHY_NOT[outcome].format(limit=session.max_message_size))
 
     async def fail_over(self, request: web.Request) -> web.Response:
         """Move a session to another backend."""

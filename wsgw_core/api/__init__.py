@@ -2,6 +2,7 @@
 
 Message         what is carried; ReplyExpected: delivered when answered
 Backend         one configured backend; connects sessions
+Close           how a connection ended, and what that means: `close`
 BackendConnection / Sink   the two ends of one session's connection to one backend
 Valve           one configured valve; makes a MessageValve for each session
 MessageValve    sees and changes messages of one session
@@ -11,6 +12,9 @@ Session         what plugins see of a client's websocket
 TlsClientOptions / ClientTls   how a backend is spoken to over TLS
 hookimpl        marks the functions with which a plugin registers: `hookspecs`, `registry`
 OrderedConnection   a connection with one task for each session: `ordered_connection`
+WindowedConnection / SharedLink / ReplyBuffers   for kinds whose sessions share one broker:
+                `windowed_connection`, `shared_link`, `reply_buffers`
+BackendControl  what a backend can say of all its sessions at once: `backend_control`
 Template / UrlTemplate   names and URLs made from a client's handshake: `template`,
                 `url_template`
 Subprotocols    which one a session gets from a kind to which they mean nothing
@@ -31,14 +35,17 @@ from .backend import (
     BackendConnection,
     BackendContext,
     Clock,
-    Close,
     DialRequest,
     Headers,
     HoldingConnection,
     Limits,
+    NumberedConnection,
     PingableConnection,
+    SessionTrackingBackend,
     Sink,
 )
+from .backend_control import BackendControl, ReplyOutcome
+from .close import Close, CloseCause, EndMeaning
 from .daemon_thread import aside
 from .errors import (
     BackendDeclined,
@@ -67,13 +74,16 @@ from .registry import (
     PluginContext,
     ValveRegistry,
 )
+from .reply_buffers import ReplyBuffers
 from .resolver import AddressInfo, Resolver
 from .session import Session, SessionListener
+from .shared_link import SharedLink
 from .subprotocols import Subprotocols
 from .template import Template
 from .tls import ClientTls, TlsClientOptions, tls_error_text
 from .url_template import UrlTemplate
 from .valve import HydratingValve, Hydration, MessageValve, PluginLife, Valve, per_session
+from .windowed_connection import WindowedConnection
 
 __all__ = [
     "API_VERSION",
@@ -84,6 +94,7 @@ __all__ = [
     "Backend",
     "BackendConnection",
     "BackendContext",
+    "BackendControl",
     "BackendDeclined",
     "BackendError",
     "BackendRegistry",
@@ -92,11 +103,13 @@ __all__ = [
     "ClientTls",
     "Clock",
     "Close",
+    "CloseCause",
     "CloseSession",
     "ConfigurationError",
     "Counter",
     "DialRequest",
     "Duration",
+    "EndMeaning",
     "FileName",
     "GateRegistry",
     "GatewayError",
@@ -115,6 +128,7 @@ __all__ = [
     "MessageKind",
     "MessageValve",
     "Metrics",
+    "NumberedConnection",
     "Options",
     "OrderedConnection",
     "OutOfResources",
@@ -124,10 +138,14 @@ __all__ = [
     "PluginLife",
     "ReadBatch",
     "Refusal",
+    "ReplyBuffers",
     "ReplyExpected",
+    "ReplyOutcome",
     "Resolver",
     "Session",
     "SessionListener",
+    "SessionTrackingBackend",
+    "SharedLink",
     "Sink",
     "Size",
     "Subprotocols",
@@ -137,6 +155,7 @@ __all__ = [
     "UrlTemplate",
     "Valve",
     "ValveRegistry",
+    "WindowedConnection",
     "aside",
     "hookimpl",
     "per_session",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from .backend_control import BackendControl, ReplyOutcome
+from .close import Close, CloseCause
 from .message import Message
 from .metrics import Metrics
 from .read_batch import ReadBatch
@@ -15,27 +17,6 @@ from .resolver import Resolver
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in the order received, several of one name included; values are ISO-8859-1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """How a connection ended.
-
-    Attributes:
-        code: RFC 6455 section 7.4.1; 1005 (no code given) and 1006 (no close frame) included.
-        reason: the peer's words, or ours for the log.
-        abnormal: the session should go on elsewhere. The plugin decides, by its own protocol.
-        breach: the backend broke its protocol, as `reason` says. When another backend of the same
-            session breaks it in the same way, the session ends as if that end were not abnormal.
-    """
-
-    code: int
-    reason: str = ""
-    abnormal: bool = False
-    breach: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.reason}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +32,8 @@ class DialRequest:
         subprotocols: the client's offers in its order.
         peer: the client's address as text; see Handshake.
         reconnect: this is not the session's first backend.
-        replayed: messages about to be sent that an earlier backend may have seen.
+        seen_up_to: the number of the last message that an earlier backend may have seen: messages
+            of greater numbers are new. 0 for a session's first backend; see NumberedConnection.
         route: the id of the session's route; empty where the gateway has none.
     """
 
@@ -61,7 +43,7 @@ class DialRequest:
     subprotocols: tuple[str, ...] = ()
     peer: str = ""
     reconnect: bool = False
-    replayed: int = 0
+    seen_up_to: int = 0
     route: str = ""
 
 
@@ -96,6 +78,10 @@ class Sink(Protocol):
         After `close()`, an end that is not abnormal acknowledges all that was sent before. Messages
         that arrived before the end are passed on first: even while paused, or the end waits for
         `resume` as they do. A connection that is lost before `start()` says so after it.
+
+        What the end means for the session, `Close.meaning` says. What a backend thinks of one
+        message is never a loss: report the message as delivered to discard it, or end its session
+        with a close that is not abnormal.
         """
         ...
 
@@ -140,12 +126,38 @@ class BackendConnection(Protocol):
         """Undo `pause`."""
         ...
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """End the connection after everything sent so far has been passed on.
 
         The plugin bounds the time this takes (`limits.close_timeout`; out of time is an abnormal
         end); then comes `Sink.closed`, with the peer's code where it has one. Called again: no
         effect. Called without `start()`: the connection is dropped.
+
+        Args:
+            code: for a backend that is told how the connection ends.
+            reason: for it too.
+            cause: why it is closed. A session that moves is not over: of its end hears a
+                SessionTrackingBackend.
+        """
+        ...
+
+
+@runtime_checkable
+class NumberedConnection(BackendConnection, Protocol):
+    """A connection whose messages come with their numbers.
+
+    A session numbers its messages 1, 2, 3 and so on for its whole life, whichever backend serves,
+    those that plugins inject included. A message has the same number each time it is sent. Numbers
+    only grow on one connection, but some may be missing: those of messages that were delivered
+    before, or answered (see ReplyExpected).
+    """
+
+    def send_numbered(self, message: Message, number: int, /) -> None:
+        """Take one message as `send` does, which then gets nothing but hydrations.
+
+        Hydrations have no number. They count for `Sink.delivered` as all other messages.
         """
         ...
 
@@ -195,7 +207,8 @@ class Backend(Protocol):
 
         Called for each dial. The core bounds the time (`failover.dial-timeout`) and cancels, also
         when another backend is the better choice meanwhile; a cancelled or failed `connect` leaves
-        nothing behind.
+        nothing behind. An earlier connection of the same session may still be ending: the new one
+        must not wait for it, nor be touched by its end.
 
         Raises:
             BackendUnavailable, BackendDeclined: see there. Anything else is logged as a fault of
@@ -215,6 +228,26 @@ class Backend(Protocol):
 
         All connections have been asked to close by then; return when they are over, which
         `limits.close_timeout` bounds.
+        """
+        ...
+
+
+@runtime_checkable
+class SessionTrackingBackend(Backend, Protocol):
+    """A backend that hears of the ends of its sessions."""
+
+    def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+        """Hear that a session is over; a plain call that must be quick.
+
+        Called exactly once for each session for which `connect` has returned a connection, wherever
+        it was served last and whether or not a connection is open, until `close` is called. Not
+        called for a move. The session's last connection may still be ending: what was sent to it
+        comes first.
+
+        Args:
+            session_id: as in DialRequest.
+            close: how it has ended; for a client that has left, as `BackendConnection.close` tells.
+            cause: why.
         """
         ...
 
@@ -285,6 +318,7 @@ class BackendContext:
         metrics: plain counters that are shown beside the gateway's own.
         read_batch: for connections that write to a stream of their own; see ReadBatch.
         resolver: looks names up and connects; see Resolver.
+        control: what the methods call.
     """
 
     backend_id: str
@@ -296,3 +330,43 @@ class BackendContext:
     metrics: Metrics
     read_batch: ReadBatch
     resolver: Resolver
+    control: BackendControl
+
+    def down(self, reason: str) -> None:
+        """Say that nobody can be served: the server or broker behind all sessions is lost.
+
+        In the next turn of the loop, all connections of this backend end at once, as if each of
+        them had reported `Close(1013, reason, abnormal=True)`: nothing is called on them any more,
+        and their Sinks are not heard. So pass on first what they hold. Sessions move to other
+        backends, and no message is suspected.
+
+        From now on dials are refused, but for one at a time that finds out whether the backend is
+        back: the first at once, later ones after pauses of 0.25 to 1 second. Dials that come
+        meanwhile wait for its answer. The backend is up again when `connect` has succeeded, or
+        after `up`. Called again: ends what has been connected since.
+        """
+        self.control.down(reason)
+
+    def up(self) -> None:
+        """Say that dials are welcome again; without effect while it is not down."""
+        self.control.up()
+
+    def writable(self, writable: bool, /) -> None:
+        """Say whether the server or broker behind all sessions takes messages for now.
+
+        False: the clients of all sessions of this backend are not read, those that come later
+        included; what was read already is still sent. True: undone, in so far as a connection's own
+        `Sink.writable` allows. Both act in the next turn of the loop. `down` undoes it too.
+        """
+        self.control.writable(writable)
+
+    def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
+        """Send a session's client a reply, whichever backend serves the session now.
+
+        It passes the valves. For replies that have no connection of this backend to come through:
+        late ones, after the session has moved.
+
+        Returns:
+            What has become of it; never HELD.
+        """
+        return self.control.deliver(session_id, message)

@@ -78,10 +78,15 @@ class BackendUnavailable(BackendError):
 
     Args:
         reason: for the log; one line, no secrets.
+        retry_after: seconds for which no client dials this backend, 60 at most; then one dial finds
+            out whether it is back, as after `BackendContext.down`. Its connections stay. New
+            clients that get no other backend are told so. 0: dials go on. Only for what concerns
+            all clients, and none can provoke.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, retry_after: float = 0.0) -> None:
         self.reason = reason
+        self.retry_after = retry_after
         super().__init__(reason)
 
 

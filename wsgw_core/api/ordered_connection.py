@@ -6,7 +6,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 
-from .backend import BackendContext, Close, Headers, Sink
+from .backend import BackendContext, Headers, Sink
+from .close import Close, CloseCause
 from .errors import BackendError
 from .message import Message
 
@@ -27,6 +28,9 @@ class OrderedConnection(ABC):
     Args:
         sink: the session, as given to `Backend.connect`.
         context: the backend's context; its limits bound what waits.
+
+    Attributes:
+        cause: why the core has closed it; None: it has not.
     """
 
     subprotocol: str | None = None
@@ -43,6 +47,7 @@ class OrderedConnection(ABC):
         self._incoming_weight = 0
         self._ready = asyncio.Event()
         self._wake = asyncio.Event()
+        self.cause: CloseCause | None = None
         self._close: Close | None = None  # why the connection ends; the first reason counts
         self._task: asyncio.Task[None] | None = None
         self._transmitting: asyncio.Timeout | None = None
@@ -151,9 +156,12 @@ class OrderedConnection(ABC):
         self._paused = False
         self._clock.call_soon(self._drain_incoming)
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """See BackendConnection."""
         if self._close is None:
+            self.cause = cause
             self._close = Close(code, reason)
             self._limit(self._limits.close_timeout)
             self._wake.set()

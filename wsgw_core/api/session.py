@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Protocol, runtime_checkable
 
-from .backend import Close, Headers
+from .backend import Headers
+from .close import Close
 from .message import Message
 
 

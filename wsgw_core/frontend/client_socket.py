@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..api import Clock, Close, Limits, ReadBatch
+from ..api import Clock, Close, CloseCause, Limits, ReadBatch
 from ..relay.client_end import ClientEnd
 from ..relay.session import Session
 from ..websocket import Backlog, Endpoint, EndpointEvents
@@ -70,9 +70,11 @@ class ClientSocket:
             self.endpoint.on_ping = self._session.client_pinged
         self.endpoint.begin(first_bytes)
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """Begin the closing handshake; what the client still says goes on to its backend."""
-        self._session.dismiss(code, reason)
+        self._session.dismiss(code, reason, cause)
 
     def abort(self) -> None:
         """Drop the connection."""

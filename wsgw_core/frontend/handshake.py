@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from ..api import Handshake, Headers, Limits, ReadBatch, Refusal
+from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal
 from ..relay.session import Session
 from ..relay.session_opener import Refused
 from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte
@@ -136,7 +136,9 @@ class ClientHandshake(asyncio.Protocol):
             task, self._task = self._task, None  # whose end keeps what it came through: this too
             task.cancel()
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
+    ) -> None:
         """Answer 503: the gateway is stopping. The arguments are those of a websocket's close."""
         if not self._answered:
             self._refuse(503, reason, (("Retry-After", "1"),))
@@ -218,7 +220,7 @@ class ClientHandshake(asyncio.Protocol):
         self._task = None
         transport, settings = self._transport, self._settings
         if self._answered or transport.is_closing():
-            session.close(1001, "client left")
+            session.close(1001, "client left", cause=CloseCause.CLIENT_LEFT)
             return
         self._answered = True
         self._ticket.hold(0)

@@ -8,6 +8,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from ..api import CloseCause
 from ..config.address import Address
 from .acceptor import Acceptor
 from .client_socket import ClientSocket
@@ -94,7 +95,7 @@ class Listener:
         if self._acceptor is not None:
             await self._acceptor.settle()
         for client in tuple(self._clients):
-            client.close(1012, "gateway is stopping")
+            client.close(1012, "gateway is stopping", CloseCause.GATEWAY_STOPS)
         try:
             async with asyncio.timeout(timeout):
                 await self._empty.wait()

@@ -88,7 +88,9 @@ class GatewayCounters:
             "old_sessions_closed", "Clients closed for `limits.max-session-life`."
         )
         self.slow_clients_closed = counter(
-            "slow_clients_closed", "Clients closed for `limits.slow-client-timeout`."
+            "slow_clients_closed",
+            "Clients closed for `limits.slow-client-timeout`, or by a backend that has no room for"
+            " their replies.",
         )
         self.mutual_blocks = counter(
             "mutual_blocks",

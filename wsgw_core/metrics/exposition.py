@@ -139,6 +139,9 @@ class Exposition:
         yield families.HEALTHY, [((each.id,), each.healthy) for each in backends]
         yield families.TRIPPED, [((each.id,), each.breaker.tripped) for each in backends]
         yield families.TRIPS, [((each.id,), each.breaker.trips) for each in backends]
+        yield families.DOWN, [((each.id,), bool(each.outage.reason)) for each in backends]
+        yield families.BLOCKED, [((each.id,), not each.writable) for each in backends]
+        yield families.LOSSES, [((each.id,), each.losses) for each in backends]
         yield families.PAUSED, [((name,), each.paused) for name, each in self._frontends.items()]
 
     def _gauge_failed(self, family: MetricFamily, error: Exception) -> None:

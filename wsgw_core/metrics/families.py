@@ -46,7 +46,7 @@ ROUTE_HANDSHAKES = Family(
 ROUTE_SERVED = Family(
     "wsgw_route_served",
     "gauge",
-    "Whether it has a backend that is enabled, healthy and not tripped.",
+    "Whether it has a backend that is enabled, healthy, not tripped and not down.",
     ("route",),
 )
 DIALS = Family(
@@ -91,6 +91,24 @@ HEALTHY = Family("wsgw_backend_healthy", "gauge", "What the last probes have fou
 TRIPPED = Family("wsgw_backend_breaker_tripped", "gauge", "Whether it is skipped.", ("backend",))
 TRIPS = Family(
     "wsgw_backend_breaker_trips", "counter", "How often its breaker has tripped.", ("backend",)
+)
+DOWN = Family(
+    "wsgw_backend_down",
+    "gauge",
+    "Whether it says that it is down: it is skipped, but for a probe now and then.",
+    ("backend",),
+)
+BLOCKED = Family(
+    "wsgw_backend_blocked",
+    "gauge",
+    "Whether it says that it takes nothing: its clients are not read.",
+    ("backend",),
+)
+LOSSES = Family(
+    "wsgw_backend_losses",
+    "counter",
+    "How often it has lost all of its connections at once.",
+    ("backend",),
 )
 PAUSED = Family("wsgw_frontend_paused", "gauge", "Whether it sends clients away.", ("frontend",))
 

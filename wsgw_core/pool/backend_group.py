@@ -44,6 +44,11 @@ class BackendGroup:
         """Tell whether there is a backend that takes part as it should and is none of these."""
         return any(each.usable and each not in without for each in self._pool.of_group(self._name))
 
+    def rest(self, now: float) -> float:
+        """Return the seconds after which the first backend wants to be dialled; 0: none says."""
+        rests = [each.outage.rest(now) for each in self._pool.of_group(self._name)]
+        return min((rest for rest in rests if rest), default=0.0)
+
     def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
         """Have a function called with each backend that changes; see BackendPool.watch."""
         self._pool.watch(watcher)
@@ -61,10 +66,10 @@ class BackendGroup:
     ) -> list[PooledBackend]:
         """Return the backends in the order in which to try them, each once.
 
-        Disabled ones are not among them, nor those whose breaker allows no dial. When all that are
-        left have tripped, they are: the one whose failure is longest ago comes first. Those that a
-        health check has found wanting come behind all others: the check may be wrong, and a client
-        that has no other backend is better off with a doubtful one.
+        Disabled ones and those that are down are not among them, nor those whose breaker allows no
+        dial. When all that are left have tripped, they are: the one whose failure is longest ago
+        comes first. Those that a health check has found wanting come behind all others: the check
+        may be wrong, and a client that has no other backend is better off with a doubtful one.
 
         Args:
             now: the clock's time in seconds, for the breakers.
@@ -72,7 +77,9 @@ class BackendGroup:
             without: those that have been tried.
         """
         left = [
-            each for each in self._pool.of_group(self._name) if each.enabled and each not in without
+            each
+            for each in self._pool.of_group(self._name)
+            if each.enabled and each.outage.allows(now) and each not in without
         ]
         if all(each.breaker.tripped for each in left):
             left.sort(key=lambda each: (not each.healthy, each is last, each.breaker.failed_at))

@@ -6,11 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import count
+from typing import cast
 
-from ..api import Backend
+from ..api import Backend, Close, CloseCause, SessionTrackingBackend
 from ..config.upstream_options import DEFAULT_BREAKER_THRESHOLD
 from ..metrics.traffic import Traffic
 from .breaker import Breaker
+from .outage import Outage
 
 
 class _Fact:
@@ -43,6 +45,9 @@ class PooledBackend:
 
     Attributes:
         id, backend, breaker, group, priority, weight, address: see above.
+        outage: whether it is down by its own account.
+        losses: how often all of its connections were lost at once.
+        writable: whether it takes messages now, by its own account.
         enabled: whether new connections may be made to it.
         healthy: what the last health checks have found.
         removed: nobody gets it any more.
@@ -59,6 +64,7 @@ class PooledBackend:
 
     __slots__ = (
         "__weakref__",
+        "_closed",
         "_enabled",
         "_healthy",
         "_logger",
@@ -75,12 +81,15 @@ class PooledBackend:
         "group",
         "id",
         "last_turn",
+        "losses",
         "on_change",
+        "outage",
         "priority",
         "proved",
         "total",
         "traffic",
         "weight",
+        "writable",
     )
 
     enabled = _Fact()
@@ -110,8 +119,12 @@ class PooledBackend:
         self._enabled = self._healthy = self._was_usable = True
         self._removed = False
         self.on_change: Callable[[PooledBackend], None] | None = None
+        self.outage = Outage()
+        self.losses = 0
+        self.writable = True
         self.active = 0
         self.proved = 0
+        self._closed = False
         self.dialling = 0
         self.answered_at = float("-inf")
         self.last_turn = 0
@@ -122,7 +135,7 @@ class PooledBackend:
 
     @property
     def usable(self) -> bool:
-        """Whether it takes part as it should: offered, enabled, healthy and not tripped."""
+        """Whether it takes part as it should: offered, enabled, healthy, not tripped, not down."""
         return self.fault is None
 
     @property
@@ -132,6 +145,8 @@ class PooledBackend:
             return "was removed"
         if not self._enabled:
             return "was disabled"
+        if self.outage.reason:
+            return "is down"
         if self.breaker.tripped:
             return "tripped"
         return None if self._healthy else "was found unhealthy"
@@ -156,6 +171,7 @@ class PooledBackend:
     def answered(self, now: float) -> None:
         """Note that it is there, whether or not it takes this client."""
         self.answered_at = now
+        self.come_up()
         if self.breaker.connected():
             self._logger.info(
                 "backend %s: breaker closed, a trial has connected",
@@ -166,11 +182,50 @@ class PooledBackend:
 
     def reset(self) -> None:
         """Forget all failures: it may be dialled again at once."""
+        self.come_up()
         self.breaker.reset()
         self.note_change()
 
+    def go_down(self, now: float, reason: str, rest: float = 0.0) -> None:
+        """Note that it is down by its own account; see Outage.begin."""
+        if self.outage.begin(now, reason, rest):
+            self._logger.warning(
+                "backend %s: is down: %s",
+                self.id,
+                reason,
+                extra={"backend": self.id, "reason": reason},
+            )
+            self.note_change()
+
+    def come_up(self) -> None:
+        """Note that it is not down, or not any more."""
+        if self.outage.end():
+            self._logger.info("backend %s: is up again", self.id, extra={"backend": self.id})
+            self.note_change()
+
+    async def close(self) -> None:
+        """Close the plugin's object; nothing is told to it any more."""
+        self._closed = True
+        await self.backend.close()
+
+    @property
+    def hears_ends(self) -> bool:
+        """Whether it is to be told of the ends of its sessions."""
+        return not self._closed and hasattr(self.backend, "session_ended")
+
+    def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+        """Tell it that a session is over, if it wants to hear of it."""
+        if not self.hears_ends:
+            return
+        try:
+            cast("SessionTrackingBackend", self.backend).session_ended(session_id, close, cause)
+        except Exception:
+            self._logger.exception("backend %s: fault in its plugin at a session's end", self.id)
+
     def failed(self, now: float, reason: str, *, counts: bool = True) -> None:
         """Count a failed dial, or a connection that was lost before it had proved itself.
+
+        The breaker hears nothing of it while the backend is down by its own account.
 
         Args:
             now: the clock's time in seconds.
@@ -178,7 +233,7 @@ class PooledBackend:
             counts: whether it counts for the breaker: no client can have provoked it.
         """
         self.failures += 1
-        if counts and self.breaker.failed(now):
+        if counts and not self.outage.reason and self.breaker.failed(now):
             self._logger.warning(
                 "backend %s: breaker tripped: %s",
                 self.id,

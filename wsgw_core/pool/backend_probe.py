@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
-from ..api import BackendContext, BackendUnavailable, ConfigurationError, Metrics, ReadBatch
+from ..api import (
+    BackendContext,
+    BackendUnavailable,
+    ConfigurationError,
+    Message,
+    Metrics,
+    ReadBatch,
+    ReplyOutcome,
+)
 from ..components import BackendComponent, Components
 from ..config.gateway_config import GatewayConfig
 from ..masking import masked_text
 from ..metrics.counters import GatewayCounters
 from ..plugin_objects import make_backend
 from .system_resolver import SystemResolver
+from .whole_backend import ServedSession, WholeBackend
 
 _log = logging.getLogger("wsgw")
+
+
+class _NoSessions:
+    """Nobody is served."""
+
+    def __iter__(self) -> Iterator[ServedSession]:
+        return iter(())
+
+    def deliver(self, _session_id: str, _message: Message) -> ReplyOutcome:
+        """See Sessions."""
+        return ReplyOutcome.UNKNOWN_SESSION
 
 
 def probe_backends(config: GatewayConfig, components: Components) -> dict[str, str]:
@@ -64,6 +85,7 @@ async def _probe(
         metrics=Metrics(),
         read_batch=ReadBatch(),
         resolver=resolver,
+        control=WholeBackend(_NoSessions()),
     )
     reason = ""
     try:

@@ -14,6 +14,7 @@ from ..api import (
     BackendDeclined,
     BackendUnavailable,
     BackendUnreachable,
+    CloseCause,
     DialRequest,
     OutOfResources,
     Sink,
@@ -37,10 +38,13 @@ class NoBackend(Exception):
     Args:
         reason: one part for each that was tried.
         local: each dial failed for want of something of our own (see OutOfResources).
+        retry_after: seconds after which the first of the backends wants to be tried again; 0: none
+            has said when.
     """
 
-    def __init__(self, reason: str, *, local: bool = False) -> None:
+    def __init__(self, reason: str, *, local: bool = False, retry_after: float = 0.0) -> None:
         self.local = local
+        self.retry_after = retry_after
         super().__init__(reason)
 
 
@@ -58,11 +62,30 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True)
 class Dialled(Generic[SinkT]):
-    """A backend's connection and the sink it was made with."""
+    """A backend's connection and the sink it was made with.
+
+    Attributes:
+        losses: the backend's, when the dial succeeded: if it has changed, this connection is lost.
+    """
 
     backend: PooledBackend
     connection: BackendConnection
     sink: SinkT
+    losses: int
+
+
+def _nobody_listens(_backend: PooledBackend) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish(Generic[SinkT]):
+    """What a session wants of each backend that is dialled for it; see Dialler.dial."""
+
+    request: DialRequest
+    make_sink: Callable[[], SinkT]
+    accepted: Callable[[PooledBackend], object]
+    comes_again: bool
 
 
 class Dialler:
@@ -109,6 +132,7 @@ class Dialler:
         deadline: float | None = None,
         last: PooledBackend | None = None,
         hedge_after: float = 0.0,
+        accepted: Callable[[PooledBackend], object] = _nobody_listens,
     ) -> Dialled[SinkT]:
         """Try the backends that the group offers; see BackendSearch and DialUnderWay.
 
@@ -120,15 +144,18 @@ class Dialler:
             deadline: the loop's time at which even the last dial must be over.
             last: the backend to try after all others.
             hedge_after: seconds after which another backend is dialled as well; 0: never.
+            accepted: called with each backend that gives a connection, taken or not; perhaps after
+                the end of this call.
 
         Raises:
             NoBackend: all failed.
             BackendDeclined: one declined; no other was tried.
         """
         failures: list[_Failure] = []
+        wish = _Wish(request, make_sink, accepted, comes_again=deadline is not None)
         search = BackendSearch(
             self._group,
-            partial(self._try, request, make_sink, failures, deadline is not None),
+            partial(self._try, wish, failures),
             _discard,
             timeout=timeout,
             deadline=deadline,
@@ -141,22 +168,18 @@ class Dialler:
                 "; ".join(failure.reason for failure in failures)
                 or "no backend is enabled, or no time left",
                 local=bool(failures) and all(failure.local for failure in failures),
+                retry_after=self._group.rest(asyncio.get_running_loop().time()),
             )
         return dialled
 
     async def _try(
-        self,
-        request: DialRequest,
-        make_sink: Callable[[], SinkT],
-        failures: list[_Failure],
-        comes_again: bool,
-        dial: DialUnderWay,
+        self, wish: _Wish[SinkT], failures: list[_Failure], dial: DialUnderWay
     ) -> Dialled[SinkT] | None:
         """Make one dial; None when it has failed, which is noted."""
-        pooled = dial.backend
+        pooled, request = dial.backend, wish.request
         self._counters.dials_hedged.value += dial.is_hedge
         try:
-            return await self._in_turn(request, make_sink, dial, comes_again=comes_again)
+            return await self._in_turn(wish, dial)
         except BackendDeclined:
             self._counters.dials_declined.value += 1
             raise
@@ -182,14 +205,7 @@ class Dialler:
         )
         return None
 
-    async def _in_turn(
-        self,
-        request: DialRequest,
-        make_sink: Callable[[], SinkT],
-        dial: DialUnderWay,
-        *,
-        comes_again: bool,
-    ) -> Dialled[SinkT]:
+    async def _in_turn(self, wish: _Wish[SinkT], dial: DialUnderWay) -> Dialled[SinkT]:
         """Dial one backend when it is this dial's turn."""
         pooled = dial.backend
         gate = self._gates.of(pooled)
@@ -198,13 +214,16 @@ class Dialler:
             async with dial:
                 if gate.is_full:  # a trial that cannot begin now is not worth the wait
                     dial.reconsider()
-                if why_not := _why_not(dial, comes_again=comes_again) or await gate.enter():
+                if why_not := _why_not(dial, comes_again=wish.comes_again) or await gate.enter():
                     raise _NotDialled(why_not)
                 has_turn = True
                 try:
+                    while pooled.outage.is_probed:
+                        dial.reconsider()
+                        await pooled.outage.until_probed()
                     if why_not := _why_not(dial):
                         raise _NotDialled(why_not)
-                    return await self._attempt(request, make_sink(), dial)
+                    return await self._attempt(wish, dial)
                 except BackendUnreachable as unreachable:
                     if pooled.breaker.tripped:
                         gate.turn_away(unreachable.reason)
@@ -227,16 +246,18 @@ class Dialler:
         # where others were answered, it is this request that takes so long
         return UnusableAnswer(reason) if dial.others_were_answered else BackendUnreachable(reason)
 
-    async def _attempt(
-        self, request: DialRequest, sink: SinkT, dial: DialUnderWay
-    ) -> Dialled[SinkT]:
+    async def _attempt(self, wish: _Wish[SinkT], dial: DialUnderWay) -> Dialled[SinkT]:
         """Dial one backend; raises BackendDeclined or BackendUnavailable."""
-        pooled = dial.backend
-        dial.is_trial = pooled.breaker.begin()
+        pooled, request, sink = dial.backend, wish.request, wish.make_sink()
+        is_trial, is_probe = pooled.breaker.begin(), pooled.outage.begin_dial()
+        dial.is_trial = is_trial or is_probe
+        has_failed = False
         clock = asyncio.get_running_loop()
         begun = clock.time()
         try:
             connection = await pooled.backend.connect(request, sink)
+            wish.accepted(pooled)
+            pooled.come_up()
             chosen = connection.subprotocol  # here, since what is no connection is a fault too
         except BackendDeclined as declined:
             pooled.answered(clock.time())
@@ -247,26 +268,30 @@ class Dialler:
             pooled.answered(clock.time())
             raise
         except BackendUnavailable:
+            has_failed = True
             raise
         except Exception as error:
+            has_failed = True
             self._logger.exception("backend %s: fault in its plugin", pooled.id)
             reason = f"fault in its plugin: {type(error).__name__}"
             raise BackendUnavailable(reason) from error
         finally:
-            if dial.is_trial:
+            if is_trial:
                 pooled.breaker.end_trial()
+            if is_probe:
+                pooled.outage.end_probe(clock.time(), failed=has_failed)
         expected = request.subprotocols[0] if request.subprotocols else None
         if request.reconnect and chosen != expected:
             pooled.answered(clock.time())
-            connection.close(1002, "not the session's subprotocol")
+            connection.close(1002, "not the session's subprotocol", CloseCause.SESSION_MOVES)
             raise UnusableAnswer(f"chose subprotocol {chosen!r} instead of {expected!r}")
         if pooled.removed:
-            connection.close(1001, "backend was removed")
+            connection.close(1001, "backend was removed", CloseCause.SESSION_MOVES)
             raise UnusableAnswer("was removed while it was dialled")
         pooled.connected(clock.time())
         self._counters.dials_succeeded.value += 1
         self._counters.dial_durations.observe(clock.time() - begun)
-        return Dialled(pooled, connection, sink)
+        return Dialled(pooled, connection, sink, pooled.losses)
 
 
 def _why_not(dial: DialUnderWay, *, comes_again: bool = False) -> str:
@@ -279,6 +304,8 @@ def _why_not(dial: DialUnderWay, *, comes_again: bool = False) -> str:
     pooled, now = dial.backend, asyncio.get_running_loop().time()
     if not pooled.enabled or pooled.removed:
         return "was taken out while others were dialling"
+    if not pooled.outage.allows(now):
+        return f"is down: {pooled.outage.reason}"
     if pooled.breaker.allows(now):
         return ""
     if dial.better_choice:
@@ -294,8 +321,11 @@ def _hold_against(pooled: PooledBackend, unavailable: BackendUnavailable) -> Non
             counts = False
         case _:
             counts = not pooled.proved
-    pooled.failed(asyncio.get_running_loop().time(), unavailable.reason, counts=counts)
+    now = asyncio.get_running_loop().time()
+    pooled.failed(now, unavailable.reason, counts=counts)
+    if unavailable.retry_after > 0:
+        pooled.go_down(now, unavailable.reason, unavailable.retry_after)
 
 
 def _discard(dialled: Dialled[SinkT]) -> None:
-    dialled.connection.close(1001, "is not needed any more")
+    dialled.connection.close(1001, "is not needed any more", CloseCause.SESSION_MOVES)

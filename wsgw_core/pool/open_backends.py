@@ -11,6 +11,7 @@ from ..api import BackendContext, Metrics
 from ..components import BackendComponent
 from ..plugin_objects import make_backend
 from .backend_pool import BackendPool, PooledBackend
+from .whole_backend import WholeBackend
 
 _LOOK_EVERY = 1.0  # seconds between two looks at whether a retired backend is idle
 
@@ -79,6 +80,8 @@ class OpenBackends:
             address=component.entry.url,
         )
         self._metrics[pooled] = context.metrics
+        if isinstance(context.control, WholeBackend):
+            context.control.serve(pooled)
         try:
             await backend.open()
         except BaseException as error:
@@ -172,7 +175,7 @@ class OpenBackends:
 
     async def _close(self, pooled: PooledBackend) -> None:
         try:
-            await pooled.backend.close()
+            await pooled.close()
         except Exception:
             self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
         finally:

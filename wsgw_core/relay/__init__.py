@@ -21,6 +21,7 @@ valve worker   goes on with asynchronous valves that have to wait
 passed pings   pings of the client that its backend is to answer
 traffic account   counts the messages for the backend that serves
 dial requests  what backends are asked for, and told
+acceptances    the backends that hear of a session's end
 recovery       looks for another backend, and watches whether it lasts; a failover says for how
                long, and how often
 poison         which message backends may have died of; a cautious replay sends such ones one by one

@@ -16,14 +16,13 @@ class AwaitedReplies:
     Iterates over the messages in the order in which they were added.
     """
 
-    __slots__ = ("_added", "_deadlines", "_messages")
+    __slots__ = ("_deadlines", "_messages")
 
     def __init__(self) -> None:
         self._messages: dict[Hashable, tuple[int, float, ReplyExpected]] = {}
         # A heap of (expires, number, handle). Those of answered messages stay until they reach the
         # top or are more than half of all.
         self._deadlines: list[tuple[float, int, Hashable]] = []
-        self._added = 0
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -31,12 +30,21 @@ class AwaitedReplies:
     def __iter__(self) -> Iterator[ReplyExpected]:
         return (message for _, _, message in self._messages.values())
 
-    def add(self, message: ReplyExpected, expires: float) -> ReplyExpected | None:
-        """Add a message; return the one whose handle it takes over, against the rule."""
+    def numbered(self) -> Iterator[tuple[ReplyExpected, int]]:
+        """Iterate over the messages, each with its number."""
+        return ((message, number) for number, _, message in self._messages.values())
+
+    def add(self, message: ReplyExpected, number: int, expires: float) -> ReplyExpected | None:
+        """Add a message; return the one whose handle it takes over, against the rule.
+
+        Args:
+            message: the one that was delivered last.
+            number: of the message.
+            expires: the clock's time at which its reply is overdue.
+        """
         older = self.pop(message.handle)
-        self._added += 1
-        self._messages[message.handle] = (self._added, expires, message)
-        heappush(self._deadlines, (expires, self._added, message.handle))
+        self._messages[message.handle] = (number, expires, message)
+        heappush(self._deadlines, (expires, number, message.handle))
         return older
 
     def pop(self, handle: Hashable) -> ReplyExpected | None:

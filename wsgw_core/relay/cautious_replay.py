@@ -23,7 +23,7 @@ class CautiousReplay:
     Args:
         ledger: what to send.
         deaths: which messages are suspicious.
-        send: the connection's.
+        give: gives the connection a message with its number.
         proceed: called once, when the rest can go as usual.
         turns: shared by all sessions.
         backend: which one it is.
@@ -33,10 +33,10 @@ class CautiousReplay:
     __slots__ = (
         "_backend",
         "_deaths",
+        "_give",
         "_ledger",
         "_pause",
         "_proceed",
-        "_send",
         "_trusted",
         "_turns",
     )
@@ -45,7 +45,7 @@ class CautiousReplay:
         self,
         ledger: Ledger,
         deaths: Deaths,
-        send: Callable[[Message], None],
+        give: Callable[[Message, int], None],
         proceed: Callable[[], None],
         turns: SuspectTurns,
         backend: PooledBackend,
@@ -53,7 +53,7 @@ class CautiousReplay:
     ) -> None:
         self._ledger = ledger
         self._deaths = deaths
-        self._send = send
+        self._give = give
         self._proceed = proceed
         self._turns = turns
         self._backend = backend
@@ -78,8 +78,9 @@ class CautiousReplay:
             self._turns.give_back(self._backend, self)
         elif not self._turns.take(self._backend, self):
             return
+        number = next(self._ledger.ungiven_numbers())
         self._ledger.gave_one()
-        self._send(message)
+        self._give(message, number)
 
     def stop(self) -> None:
         """Note that the connection is lost, or left."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..api import Message
+from ..api import Message, ReplyOutcome
 from .passed_pings import PassedPings
 from .read_holds import ReadHolds
 
@@ -49,21 +49,18 @@ class ClientSide:
             return None
         return valves or self.end.send
 
-    def why_not(self, message: Message, limit: int) -> str:
-        """Say why the client cannot have a message that does not come from its backend.
+    def outcome(self, message: Message, limit: int) -> ReplyOutcome:
+        """Return what becomes of a message that does not come from the session's backend.
 
         Args:
             message: not sent yet.
             limit: bytes that a message may have.
-
-        Returns:
-            One line; empty: it can have it.
         """
         if message.size > limit:
-            return f"larger than limits.max-message-size, {limit} bytes"
+            return ReplyOutcome.TOO_LARGE
         if self.end is None or self.dismissed is not None:
-            return "the client is being closed"
-        return "the client does not keep up" if self.backend_holds else ""
+            return ReplyOutcome.UNKNOWN_SESSION
+        return ReplyOutcome.SLOW_CLIENT if self.backend_holds else ReplyOutcome.TAKEN
 
     def deliver(self, message: Message) -> None:
         """Send a message that came through the valves."""

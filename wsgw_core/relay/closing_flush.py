@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..api import BackendConnection, Clock, Close
+from ..api import BackendConnection, Clock, Close, CloseCause
 
 
 class ClosingFlush:
@@ -15,21 +15,28 @@ class ClosingFlush:
 
     Args:
         close: how the client left.
+        cause: why it did.
         clock: for the bound.
         timeout: seconds until `overdue` is called.
         overdue: called unless `stop` was.
 
     Attributes:
-        close: what the backend is told.
+        close, cause: what the backend is told.
         passed_on: whether this backend was.
     """
 
-    __slots__ = ("_timer", "close", "passed_on")
+    __slots__ = ("_timer", "cause", "close", "passed_on")
 
     def __init__(
-        self, close: Close, clock: Clock, timeout: float, overdue: Callable[[], None]
+        self,
+        close: Close,
+        cause: CloseCause,
+        clock: Clock,
+        timeout: float,
+        overdue: Callable[[], None],
     ) -> None:
         self.close = close
+        self.cause = cause
         self.passed_on = False
         self._timer = clock.call_later(timeout, overdue)
 
@@ -37,7 +44,7 @@ class ClosingFlush:
         """Close the connection, unless it was."""
         if not self.passed_on:
             self.passed_on = True
-            connection.close(self.close.code, self.close.reason)
+            connection.close(self.close.code, self.close.reason, self.cause)
 
     def stop(self) -> None:
         """Forget the bound."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..api import DialRequest, Handshake, Headers
+from .acceptances import Acceptances
 
 
 class DialRequests:
@@ -13,14 +14,16 @@ class DialRequests:
         handshake: what the client asked for.
 
     Attributes:
+        acceptances: the backends that have accepted one.
         header_bytes: of names and values of the client's headers.
     """
 
-    __slots__ = ("_handshake", "_session_id", "header_bytes")
+    __slots__ = ("_handshake", "_session_id", "acceptances", "header_bytes")
 
     def __init__(self, session_id: str, handshake: Handshake) -> None:
         self._session_id = session_id
         self._handshake = handshake
+        self.acceptances = Acceptances(session_id)
         self.header_bytes = sum(len(name) + len(value) for name, value in handshake.headers)
 
     @property
@@ -42,13 +45,14 @@ class DialRequests:
         )
 
     def again(
-        self, subprotocol: str | None, replayed: int, *, reconnect_header: str
+        self, subprotocol: str | None, replayed: int, *, seen_up_to: int, reconnect_header: str
     ) -> DialRequest:
         """Return the request for a session that goes on elsewhere.
 
         Args:
             subprotocol: the session's; the only one that is offered.
             replayed: messages that come first and that an earlier backend may have seen.
+            seen_up_to: the greatest number among these, or of one that was delivered.
             reconnect_header: tells a backend that it is not the first.
         """
         first = self.first()
@@ -65,6 +69,6 @@ class DialRequests:
             offers,
             first.peer,
             reconnect=True,
-            replayed=replayed,
+            seen_up_to=seen_up_to,
             route=first.route,
         )

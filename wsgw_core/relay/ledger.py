@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from ..api import Message, ReplyExpected
 from .awaited_replies import AwaitedReplies
@@ -19,6 +19,10 @@ class Ledger:
     The connection that serves has been given all `entries`, unless some are held back: those from
     `ungiven` on. Messages that it has acknowledged but the application must still answer are kept
     aside; they are older than all others.
+
+    Messages have numbers: 1, 2, 3 and so on, in the order in which they were added. The youngest
+    entry has that of all messages ever, and those before it follow without a gap; unless answers
+    have come in another order, which is noted when the connection is lost.
 
     A message weighs its payload and a share for its bookkeeping; so one bound on the weight bounds
     bytes and messages.
@@ -36,6 +40,7 @@ class Ledger:
         "_awaiting_reply",
         "_early_answers",
         "_given",
+        "_numbers",
         "_seen",
         "capacity",
         "entries",
@@ -54,7 +59,8 @@ class Ledger:
         self.settled_weight = 0
         # Of all messages ever, how many this connection was given; None: all that there are
         self._given: int | None = None
-        self._seen = 0  # the same for connections before it
+        self._seen = 0  # the same for connections before it; the number of the last one, too
+        self._numbers: list[int] | None = None  # of the oldest entries, where they have gaps
         # None while no valve waits for replies
         self._awaiting_reply: AwaitedReplies | None = None
         self._early_answers: EarlyAnswers | None = None  # None while no answer was early
@@ -77,6 +83,16 @@ class Ledger:
         """Payload of all messages that there ever were."""
         messages = self.settled_messages + len(self)
         return self.settled_weight + self.weight - self.share * messages
+
+    @property
+    def latest(self) -> int:
+        """The number of the message that was added last."""
+        return self.settled_messages + len(self.entries) + len(self._awaiting_reply or ())
+
+    @property
+    def seen_up_to(self) -> int:
+        """The number up to which an earlier backend may have seen messages."""
+        return self._seen
 
     @property
     def roomy(self) -> bool:
@@ -102,6 +118,15 @@ class Ledger:
         """Iterate over the entries that this connection was not given."""
         return islice(self.entries, self._given_entries, None)
 
+    def ungiven_numbers(self) -> Iterator[int]:
+        """Iterate over the numbers of these entries."""
+        return islice(self._entry_numbers(), self._given_entries, None)
+
+    def _entry_numbers(self) -> Iterator[int]:
+        noted, latest = self._numbers or (), self.latest
+        follow = range(latest - len(self.entries) + len(noted) + 1, latest + 1)
+        return chain(noted, follow)
+
     @property
     def _given_entries(self) -> int:
         return self.under_way - len(self._awaiting_reply or ())
@@ -116,17 +141,20 @@ class Ledger:
         popleft = self.entries.popleft
         share = self.share
         weight = settled = 0
-        for _ in range(min(count, len(self.entries))):
+        for index in range(min(count, len(self.entries))):
             message = popleft()
             if isinstance(message, ReplyExpected) and not self._was_answered(message, settled):
                 if self._awaiting_reply is None:
                     self._awaiting_reply = AwaitedReplies()
-                older = self._awaiting_reply.add(message, now + message.expires)
+                number = self._number_of(index, settled)
+                older = self._awaiting_reply.add(message, number, now + message.expires)
                 if older is None:
                     continue
                 message = older  # against the rule; it cannot be answered any more
             weight += message.size + share
             settled += 1
+        if self._numbers:
+            del self._numbers[:count]
         self.weight -= weight
         self.settled_weight += weight
         self.settled_messages += settled
@@ -184,22 +212,26 @@ class Ledger:
     def rewind(self) -> None:
         """Note that the connection is gone: what it was given is owed again."""
         self._seen = max(self._seen, self.given)
-        early, self._early_answers = self._early_answers, None
-        if early:
-            before = len(self.entries)
-            first = self.settled_messages + len(self._awaiting_reply or ())
-            self.entries = deque(
-                message for number, message in enumerate(self.entries, first) if number not in early
-            )
-            self.settled_messages += before - len(self.entries)
-            kept = (*(self._awaiting_reply or ()), *self.entries)
-            weight = sum(message.size + self.share for message in kept)
-            self.settled_weight += self.weight - weight
-            self.weight = weight
-        if self._awaiting_reply:
-            self.entries.extendleft(reversed(tuple(self._awaiting_reply)))
-            self._awaiting_reply = None
+        if self._awaiting_reply or self._early_answers:
+            self._put_back()
+        self._early_answers = None
         self._given = self.settled_messages
+
+    def _put_back(self) -> None:
+        """Owe again what was not answered, and no more what was; note the numbers."""
+        early = self._early_answers or ()
+        owed: list[tuple[Message, int]] = []
+        if self._awaiting_reply is not None:
+            owed += self._awaiting_reply.numbered()
+        numbered = zip(self.entries, self._entry_numbers(), strict=True)
+        for place, (message, number) in enumerate(numbered, self.settled_messages + len(owed)):
+            if place in early:
+                self._settle(message)
+            else:
+                owed.append((message, number))
+        self.entries = deque(message for message, _ in owed)
+        self._numbers = [number for _, number in owed]
+        self._awaiting_reply = None
 
     def close(self) -> None:
         """Forget everything, and whatever is still added."""
@@ -207,7 +239,18 @@ class Ledger:
         self.settled_weight += self.weight
         self.weight = 0
         self.entries = deque(maxlen=0)
-        self._awaiting_reply = self._early_answers = None
+        self._numbers = self._awaiting_reply = self._early_answers = None
+
+    def _number_of(self, index: int, settled: int) -> int:
+        """Return the number of a message.
+
+        Args:
+            index: which one it is of those that are being taken from the entries; it was taken.
+            settled: how many of those before it are not counted in `settled_messages` yet.
+        """
+        if self._numbers and index < len(self._numbers):
+            return self._numbers[index]
+        return self.settled_messages + settled + len(self._awaiting_reply or ()) + 1
 
     def _was_answered(self, message: ReplyExpected, settled: int) -> bool:
         """Tell whether a message was answered before its delivery.
@@ -221,7 +264,7 @@ class Ledger:
         number = self.settled_messages + settled + len(self._awaiting_reply or ())
         return self._early_answers.take(message.handle, number)
 
-    def _settle(self, message: ReplyExpected) -> None:
+    def _settle(self, message: Message) -> None:
         weight = message.size + self.share
         self.weight -= weight
         self.settled_weight += weight

@@ -10,6 +10,8 @@ from ..metrics.traffic import Sizes
 
 if TYPE_CHECKING:
     from ..pool.backend_pool import PooledBackend
+    from ..pool.dialler import Dialled
+    from .ledger import Ledger
     from .outbox import Outbox
     from .session import Session
 
@@ -31,6 +33,8 @@ class Link:
     __slots__ = (
         "_hydrating",
         "_hydrations",
+        "_losses",
+        "_numbered",
         "_outbox",
         "_receive",
         "_session",
@@ -53,20 +57,37 @@ class Link:
         self._sizes = _NOWHERE
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
         self.was_hydrated = False
+        self._numbered: Callable[[Message, int], None] | None = None
+        self._losses = 0
 
-    def open(
-        self,
-        session: Session,
-        outbox: Outbox,
-        backend: PooledBackend,
-        connection: BackendConnection,
-    ) -> None:
+    def open(self, session: Session, outbox: Outbox, dialled: Dialled[Link]) -> None:
         """Take the connection that the dial gave, for a session and what it owes."""
         self._session = session
         self._outbox = outbox
-        self.backend = backend
-        self.connection = connection
-        backend.active += 1
+        self.backend = dialled.backend
+        self.connection = dialled.connection
+        self._losses = dialled.losses
+        self._numbered = getattr(dialled.connection, "send_numbered", None)
+        self.backend.active += 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the backend has lost all its connections since this one was dialled."""
+        return self._losses != self.backend.losses
+
+    def give(self, message: Message, number: int) -> None:
+        """Give the connection a message of the ledger."""
+        if self._numbered is None:
+            self.connection.send(message)
+        else:
+            self._numbered(message, number)
+
+    def sender(self, ledger: Ledger) -> Callable[[Message], None]:
+        """Return what gives it the message that the ledger was given last, for each one."""
+        numbered = self._numbered
+        if numbered is None:
+            return self.connection.send
+        return lambda message: numbered(message, ledger.latest)
 
     def receive_with(
         self,
@@ -89,7 +110,7 @@ class Link:
     def sever(self) -> None:
         """Let nothing through any more."""
         if self._session is not None:
-            self._session = self._outbox = self._receive = self._unheard = None
+            self._session = self._outbox = self._receive = self._unheard = self._numbered = None
             self.backend.active -= 1
             del self.connection  # which refers to us as its sink
 

@@ -95,11 +95,12 @@ class Outbox:
         """
         self._link = link
         self._on_progress = on_progress
+        self.client_holds.switch(Hold.BACKEND_BLOCKED, not link.backend.writable)
         if self._deaths.is_suspicious:
             self._cautious = CautiousReplay(
                 self._ledger,
                 self._deaths,
-                link.connection.send,
+                link.give,
                 self.give_rest,
                 self._environment.suspect_turns,
                 link.backend,
@@ -112,14 +113,14 @@ class Outbox:
         """Send what the connection was not given yet, in few writes, and then whatever comes."""
         assert self._link is not None  # noqa: S101 - for the type checker
         self._cautious = None
-        send = self._link.connection.send
+        give, ledger = self._link.give, self._ledger
         batch = self._environment.read_batch
         batch.is_open = True
-        for message in self._ledger.ungiven():
-            send(message)
+        for message, number in zip(ledger.ungiven(), ledger.ungiven_numbers(), strict=True):
+            give(message, number)
         batch.close()
-        self._ledger.gave_all()
-        self._send = send
+        ledger.gave_all()
+        self._send = self._link.sender(ledger)
 
     def hold_back(self) -> None:
         """Give the backend nothing new."""
@@ -165,7 +166,7 @@ class Outbox:
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.stop()
-        self.client_holds.remove(Hold.OTHER_SIDE_SLOW)
+        self.client_holds.remove(Hold.OTHER_SIDE_SLOW | Hold.BACKEND_BLOCKED)
 
     # Between two of them
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from ..api import Close
-from ..websocket.close_codes import BAD_GATEWAY, GOING_AWAY, SERVICE_RESTART, TRY_AGAIN_LATER
+from ..api import Close, EndMeaning
 from .ledger import Ledger
 
 _SUSPICIOUS = 2  # deaths during a replay, from which on a message is replayed alone
-# Whoever says so ends for a reason of its own.
-_INNOCENT = (GOING_AWAY, SERVICE_RESTART, TRY_AGAIN_LATER, BAD_GATEWAY)
 
 
 class Deaths:
@@ -37,7 +34,7 @@ class Deaths:
             close: the end.
             alone: whether messages were sent one at a time.
         """
-        if not close.abnormal or close.code in _INNOCENT or not self._ledger.under_way:
+        if close.meaning is not EndMeaning.DEATH or not self._ledger.under_way:
             return
         self._reached = [*self._reached[-_SUSPICIOUS:], self._ledger.given]
         if alone:

@@ -15,6 +15,7 @@ class Hold(IntFlag):
     OTHER_SIDE_SLOW = 2
     VALVES_BUSY = 4
     MEMORY_SHORT = 8
+    BACKEND_BLOCKED = 16
 
 
 class Readable(Protocol):

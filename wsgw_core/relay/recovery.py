@@ -109,6 +109,7 @@ class Recovery:
         self.is_proved = True
         self._backend.proved += 1
         self._backend.breaker.proved()
+        self._backend.outage.proved()
 
     def progress(self) -> None:
         """Note that the backend has acknowledged something."""
@@ -178,6 +179,7 @@ class Recovery:
             self._requests.again(
                 subprotocol,
                 self._ledger.replayable,
+                seen_up_to=self._ledger.seen_up_to,
                 reconnect_header=environment.reconnect_header,
             ),
             Link,
@@ -185,6 +187,7 @@ class Recovery:
             hedge_after=environment.failover.hedge_after,
             deadline=deadline,
             last=last,
+            accepted=self._requests.acceptances.note,
         )
 
     def _lasts(self) -> None:

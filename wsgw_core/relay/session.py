@@ -6,11 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..api import Close, Handshake, Headers, Message
+from ..api import Close, CloseCause, Handshake, Headers, Message, ReplyOutcome
 from ..open_plugins import PluginSet
 from ..pool.backend_pool import PooledBackend
 from ..pool.dialler import Dialled, NoBackend
-from ..websocket.close_codes import GOING_AWAY, INTERNAL_ERROR, LOST
+from ..websocket.close_codes import (
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    LOST,
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+)
 from .client_end import ClientEnd
 from .client_side import ClientSide
 from .close_rules import told_to_backend, told_without_backend
@@ -29,6 +35,7 @@ from .session_view import SessionView
 from .traffic_account import TrafficAccount
 
 _MOVED = "moved to another backend"
+_CLIENT_LEFT = Close(GOING_AWAY, "client left")
 
 
 class ClosedWhileOpening(Exception):
@@ -57,6 +64,7 @@ class Session:
         "_account",
         "_backend_close",
         "_client",
+        "_dismissal_cause",
         "_environment",
         "_flush",
         "_ledger",
@@ -104,6 +112,7 @@ class Session:
         self._link: Link | None = None
         self._move: PlannedMove | None = None
         self._started = False  # the listeners know it
+        self._dismissal_cause = CloseCause.GATEWAY_STOPS
         self._backend_close: Close | None = None  # to be passed on
         self._flush: ClosingFlush | None = None
 
@@ -121,12 +130,20 @@ class Session:
         if environment.valves:
             self._valves = SessionValves(self, self._client, self._outbox, environment)
             self.client_message = self._valves.transmit
-        dialled = await environment.dialler.dial(
-            self._requests.first(),
-            Link,
-            timeout=environment.failover.dial_timeout,
-            hedge_after=environment.failover.hedge_after,
-        )
+        try:
+            dialled = await environment.dialler.dial(
+                self._requests.first(),
+                Link,
+                timeout=environment.failover.dial_timeout,
+                hedge_after=environment.failover.hedge_after,
+                accepted=self._requests.acceptances.note,
+            )
+        except Exception as error:
+            self._requests.acceptances.end(told_without_backend(error), CloseCause.SESSION_ENDED)
+            raise
+        except BaseException:  # cancelled
+            self._requests.acceptances.end(_CLIENT_LEFT, CloseCause.CLIENT_LEFT)
+            raise
         if self._state is State.ENDED:
             dialled.connection.close(GOING_AWAY)
             raise ClosedWhileOpening
@@ -177,8 +194,12 @@ class Session:
             environment.counters.count_violation(close.code)
             environment.announcements.client_violated(self, close)
         told = told_to_backend(close, violation=violation)
+        cause = CloseCause.SESSION_ENDED if violation else CloseCause.CLIENT_LEFT
+        if dismissed is not None:
+            told, cause = Close(GOING_AWAY, dismissed), self._dismissal_cause
         self._flush = ClosingFlush(
-            told if dismissed is None else Close(GOING_AWAY, dismissed),
+            told,
+            cause,
             environment.clock,
             environment.limits.close_timeout,
             self._flush_overdue,
@@ -193,17 +214,27 @@ class Session:
         """Stop or resume the reading of the client."""
         self._outbox.client_holds.switch(Hold.OTHER_SIDE_SLOW, not writable)
 
+    def lose_backend(self, close: Close) -> None:
+        """End the connection as if the backend had, unless it was dialled after the loss."""
+        if self._link is not None and self._link.is_lost:
+            self.backend_closed(close)
+
+    def backend_blocked(self, blocked: bool) -> None:
+        """Stop or resume the reading of the client, since its backend takes nothing as a whole."""
+        self._outbox.client_holds.switch(Hold.BACKEND_BLOCKED, blocked)
+
     def backend_closed(self, close: Close) -> None:
         """Pass a normal end on; look for another backend after an abnormal one."""
         environment = self._environment
         provoked = self._may_have_provoked(close)
         self._outbox.ended(close, as_asked=self._state is State.LEAVING)
+        all_are_lost = self._link is not None and self._link.is_lost
         lost = self._let_go()
         environment.announcements.backend_closed(self, lost.id, close)
         if self._state is State.LEAVING:
             self._look_for_another(lost)
             return
-        if close.abnormal and not self._recovery.is_proved:
+        if close.abnormal and not self._recovery.is_proved and not all_are_lost:
             self._recovery.blame(lost, f"connection lost at once: {close}", provoked=provoked)
         if close.breach and self._recovery.was_broken_so(lost, close.reason):
             close = replace(close, abnormal=False)  # every backend would do so: see Close
@@ -216,8 +247,11 @@ class Session:
             self._look_for_another(lost)
             self._end_if_poisoned()
         elif flushing:
-            self._finish(Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED, close)
+            event = Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED
+            self._finish(event, close, CloseCause.CLIENT_LEFT)
         else:
+            if close.code == POLICY_VIOLATION and self.client_is_slow:
+                environment.counters.slow_clients_closed.value += 1
             self._backend_close = close
             self._valves.when_delivered(self._pass_close_on)
 
@@ -228,7 +262,7 @@ class Session:
         if self._state in (State.RELAYING, State.SETTLING) and self._link is not None:
             connection = self._link.connection
             lost = self._let_go()
-            connection.close(GOING_AWAY, _MOVED)
+            connection.close(GOING_AWAY, _MOVED, CloseCause.SESSION_MOVES)
             self._environment.counters.failovers.value += 1
             self._look_for_another(lost)
 
@@ -264,7 +298,7 @@ class Session:
             return
         self._state = after(self._state, Event.SETTLED)
         self._environment.counters.moves.value += 1
-        self._link.connection.close(GOING_AWAY, _MOVED)
+        self._link.connection.close(GOING_AWAY, _MOVED, CloseCause.SESSION_MOVES)
 
     def _stay(self) -> None:
         """Give up a planned move: the client leaves, or there is nowhere to go."""
@@ -304,7 +338,7 @@ class Session:
 
     def _take(self, dialled: Dialled[Link]) -> None:
         self._link = dialled.sink
-        self._link.open(self, self._outbox, dialled.backend, dialled.connection)
+        self._link.open(self, self._outbox, dialled)
         self._client.attach(self._link)
         self._account.move(dialled.backend.traffic)
         if not self._environment.valves:
@@ -318,6 +352,10 @@ class Session:
         receive = self._valves.receive
         is_heard = self._client.receiver(receive) is not None
         link.receive_with(self._first_message if is_heard else None, receive)
+        if link.is_lost:
+            lost = Close(TRY_AGAIN_LATER, "lost before it was used", abnormal=True)
+            self._environment.clock.call_soon(link.closed, lost)
+            return
         link.connection.start()
         if self.reconnects:
             link.hydrate(self._valves.hydrations())
@@ -352,16 +390,25 @@ class Session:
 
     # Ending
 
-    def close(self, code: int, reason: str = "", *, backend_code: int = GOING_AWAY) -> None:
+    def close(
+        self,
+        code: int,
+        reason: str = "",
+        *,
+        backend_code: int = GOING_AWAY,
+        cause: CloseCause = CloseCause.SESSION_ENDED,
+    ) -> None:
         """End the session now, whatever its state; client and backend see these codes."""
         if self._state is State.ENDED:
             return
         if self._client.close(code, reason):
             self._environment.counters.count_close("gateway", code)
-        self._drop_link(backend_code, reason)
-        self._finish(Event.GIVEN_UP, Close(code, reason))
+        self._drop_link(backend_code, reason, cause)
+        self._finish(Event.GIVEN_UP, Close(code, reason), cause)
 
-    def dismiss(self, code: int, reason: str = "") -> None:
+    def dismiss(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
+    ) -> None:
         """Close the client; what it still says until it answers goes on to the backend.
 
         So nothing is lost that the client believes to be sent. Bounded by `limits.close-timeout`,
@@ -371,6 +418,7 @@ class Session:
         if self._state is State.ENDED or client is None or self._client.dismissed is not None:
             return
         self._client.dismissed = reason
+        self._dismissal_cause = cause
         self._environment.counters.count_close("gateway", code)
         self._hear_no_more()
         client.close(code, reason)
@@ -382,7 +430,7 @@ class Session:
         if self._state not in (State.RELAYING, State.SETTLING) or close is None:
             return
         self._client.close(close.code, close.reason)
-        self._finish(Event.BACKEND_CLOSED, close)
+        self._finish(Event.BACKEND_CLOSED, close, CloseCause.BACKEND_ENDED)
 
     def _client_left(self) -> None:
         """The client has gone, and all its messages are in the ledger."""
@@ -394,7 +442,7 @@ class Session:
             self._stay()
         nobody_to_tell = self._state is State.HOLDING and not self._ledger
         if self._backend_close is not None or nobody_to_tell:
-            self._finish(Event.GIVEN_UP, self._flush.close)
+            self._finish(Event.GIVEN_UP, self._flush.close, self._flush.cause)
             return
         self._state = after(self._state, Event.CLIENT_CLOSED)
         self._close_flushed()
@@ -409,9 +457,9 @@ class Session:
 
     def _flush_overdue(self) -> None:
         assert self._flush is not None  # noqa: S101 - for the type checker
-        close = self._flush.close
-        self._drop_link(close.code, close.reason)
-        self._finish(Event.GIVEN_UP, close)
+        close, cause = self._flush.close, self._flush.cause
+        self._drop_link(close.code, close.reason, cause)
+        self._finish(Event.GIVEN_UP, close, cause)
 
     def _end_if_poisoned(self) -> None:
         """End the session if its oldest message has ended one backend after the other."""
@@ -421,11 +469,11 @@ class Session:
             self._environment.announcements.poisoned(self, message)
             self.close(INTERNAL_ERROR, "a message has ended several backends")
 
-    def _drop_link(self, code: int, reason: str) -> None:
+    def _drop_link(self, code: int, reason: str, cause: CloseCause) -> None:
         if self._link is not None:
             connection = self._link.connection
             self._let_go()
-            connection.close(code, reason)
+            connection.close(code, reason, cause)
 
     def _hear_no_more(self) -> None:
         """Have the backend read, though the client hears nothing of it any more.
@@ -440,12 +488,14 @@ class Session:
         self._client.leave()
         self._outbox.client_holds.attach(None)
 
-    def _finish(self, event: Event, close: Close) -> None:
+    def _finish(self, event: Event, close: Close, cause: CloseCause) -> None:
         """Let go of everything; the last thing that a session does."""
         environment = self._environment
         self._state = after(self._state, event)
         self._recovery.stop()
-        if self._flush is not None:
+        end = close, cause
+        if self._flush is not None:  # the client has left, however the backend takes it
+            end = self._flush.close, self._flush.cause
             self._flush.stop()
             self._flush = None
         self._account.close()
@@ -453,6 +503,7 @@ class Session:
         environment.counters.undelivered.value += self.undelivered
         environment.table.remove(self)
         environment.announcements.ended(self, close, was_opened=self._started)
+        self._requests.acceptances.end(*end)
         self._valves.stop()
         self._outbox.close()
         # Whoever still calls is not heard; and no circle keeps the session from being freed.
@@ -504,6 +555,11 @@ class Session:
     def may_fail_over(self) -> bool:
         """Whether it may leave a backend for another."""
         return self._environment.failover.enabled
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes that one of its messages may have."""
+        return self._environment.limits.max_message_size
 
     @property
     def client_is_held(self) -> bool:
@@ -592,16 +648,16 @@ class Session:
         if self._state is not State.ENDED:
             self._valves.inject(message, to_client=to_client, start=start)
 
-    def send_to_client(self, message: Message) -> str:
+    def send_to_client(self, message: Message) -> ReplyOutcome:
         """Send the client a message of somebody else's, through the valves as if the backend had.
 
         Returns:
-            Why it cannot have it now; empty: it was sent.
+            What becomes of it; unless that is TAKEN, it was not sent.
         """
-        why_not = self._client.why_not(message, self._environment.limits.max_message_size)
-        if not why_not:
+        outcome = self._client.outcome(message, self._environment.limits.max_message_size)
+        if outcome is ReplyOutcome.TAKEN:
             self.inject(message, to_client=True, start=0)
-        return why_not
+        return outcome
 
     def after_current_message(self, action: Callable[[], None]) -> None:
         """Call `action` when the message that is in the valves is through, else soon."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import secrets
 from collections import Counter
 
@@ -120,7 +121,9 @@ class SessionOpener:
                 error,
                 extra={"route": route.id, "reason": str(error)},
             )
-            raise Refused(Refusal(502, (), b"no backend available\n")) from error
+            rest = math.ceil(error.retry_after)
+            headers = (("Retry-After", str(rest)),) if rest else ()
+            raise Refused(Refusal(502, headers, b"no backend available\n")) from error
 
 
 async def _ask_gates(route: Route, handshake: Handshake) -> None:

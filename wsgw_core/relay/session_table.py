@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..api import Message, ReplyOutcome
+
 if TYPE_CHECKING:
     from .session import Session
 
@@ -33,6 +35,13 @@ class SessionTable:
     def get(self, session_id: str) -> Session | None:
         """Return the session of an id."""
         return self._sessions.get(session_id)
+
+    def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
+        """Send the client of a session a message, as if its backend had."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return ReplyOutcome.UNKNOWN_SESSION
+        return session.send_to_client(message)
 
     async def until_empty(self, timeout: float) -> None:  # noqa: ASYNC109 - plain enough
         """Wait until there is none, at most `timeout` seconds."""

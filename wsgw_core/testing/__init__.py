@@ -15,7 +15,7 @@ Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the 
 The suite consists of `backend_harness`, what an author fills in; `contract_bench`, what one test
 works with; `contract_suite`, which makes tests of coroutines; `blocking_calls` and `descriptors`,
 which find calls that block and files that stay open. The ends in memory are `fake_client`,
-`fake_backend` and `fake_connection`; `watch` waits for what they record. `pytest_plugin` has
-fixtures that pytest finds by itself: `run_virtual`, `running_gateway`.
+`fake_backend`, `fake_connection` and `fake_control`; `watch` waits for what they record.
+`pytest_plugin` has fixtures that pytest finds by itself: `run_virtual`, `running_gateway`.
 `environment` is what a session of a bench needs of its gateway.
 """

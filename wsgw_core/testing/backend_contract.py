@@ -353,7 +353,7 @@ class BackendContract(ContractSuite):
         if bench.capabilities.freezes:
             await bench.harness.thaw()
         owed = messages[session.sink.delivered_count :]
-        moved = await bench.move(session, replayed=len(owed))
+        moved = await bench.move(session)
         moved.send([*owed, *new])
         await moved.sink.until_delivered(len(owed) + len(new))
         got = await moved.receive_until(new[-1])

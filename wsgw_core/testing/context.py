@@ -5,9 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from wsgw_core.api import BackendContext, Clock, Limits, Metrics, PluginContext, ReadBatch
+from wsgw_core.api import (
+    BackendContext,
+    BackendControl,
+    Clock,
+    Limits,
+    Metrics,
+    PluginContext,
+    ReadBatch,
+)
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.system_resolver import SystemResolver
+
+from .fake_control import FakeControl
 
 
 def make_context(
@@ -17,6 +27,7 @@ def make_context(
     limits: Limits | None = None,
     ping_timeout: float = 60.0,
     busy_timeout: float = 600.0,
+    control: BackendControl | None = None,
 ) -> BackendContext:
     """Return a context for a backend's factory.
 
@@ -26,6 +37,7 @@ def make_context(
         limits: the gateway's defaults unless given.
         ping_timeout: so long by default that a busy machine does not end a test.
         busy_timeout: see BackendContext.
+        control: carries out what is said of all sessions; a FakeControl by default.
     """
     logger = logging.getLogger(f"wsgw.test.{backend_id}")
     counters = GatewayCounters(Metrics())
@@ -39,6 +51,7 @@ def make_context(
         metrics=Metrics(),
         read_batch=ReadBatch(),
         resolver=SystemResolver(counters, logger, timeout=ping_timeout, hold=0),
+        control=control or FakeControl(),
     )
 
 

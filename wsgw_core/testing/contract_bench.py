@@ -139,12 +139,15 @@ class Bench:
         session_id = uuid.uuid4().hex
         return await self._dial(self.harness.make_request(session_id), backend)
 
-    async def move(self, session: BenchSession, replayed: int) -> BenchSession:
+    async def move(self, session: BenchSession) -> BenchSession:
         """Dial again for a session that has lost its connection, and start."""
         request = dataclasses.replace(
-            self.harness.make_request(session.id), reconnect=True, replayed=replayed
+            self.harness.make_request(session.id),
+            reconnect=True,
+            seen_up_to=session.connection.number,
         )
         moved = await self._dial(request)
+        moved.connection.number = session.sink.delivered_count
         moved.connection.start()
         return moved
 

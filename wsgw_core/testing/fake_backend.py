@@ -10,12 +10,14 @@ from wsgw_core.api import (
     BackendDeclined,
     BackendUnavailable,
     BackendUnreachable,
+    Close,
+    CloseCause,
     DialRequest,
     Headers,
     Sink,
 )
 
-from .fake_connection import FakeConnection
+from .fake_connection import FakeConnection, FakeNumberedConnection
 from .watch import FAKE_PATIENCE, Watch
 
 
@@ -45,6 +47,7 @@ class Unavailable:
     reason: str = "scripted"
     after: float = 0.0
     error: type[BackendUnavailable] = BackendUnavailable
+    retry_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,14 @@ class FakeBackend:
         backend_id: only for messages.
         acknowledge: its connections report each message as delivered at once.
         answer_close: its connections answer a close at once.
+        numbered: its connections are FakeNumberedConnections.
 
     Attributes:
         otherwise: the answer to dials for which `will` prepared nothing.
         requests: every dial, in order.
         connections: those that were accepted, in order.
         cancelled: how many dials were cancelled.
+        session_ends: what it was told of the ends of sessions: id, end and cause, in order.
         probes, opened, closed: how often these were called.
         healthy: whether `probe` succeeds.
     """
@@ -85,12 +90,14 @@ class FakeBackend:
         *,
         acknowledge: bool = False,
         answer_close: bool = True,
+        numbered: bool = False,
         patience: float = FAKE_PATIENCE,
     ) -> None:
         self.backend_id = backend_id
         self.otherwise: Answer = Accept()
         self.requests: list[DialRequest] = []
         self.connections: list[FakeConnection] = []
+        self.session_ends: list[tuple[str, Close, CloseCause]] = []
         self.cancelled = 0
         self.probes = 0
         self.opened = 0
@@ -98,6 +105,7 @@ class FakeBackend:
         self.healthy = True
         self._acknowledge = acknowledge
         self._answer_close = answer_close
+        self._kind = FakeNumberedConnection if numbered else FakeConnection
         self._patience = patience
         self._script: deque[Answer] = deque()
         self._watch = Watch(patience)
@@ -123,11 +131,11 @@ class FakeBackend:
             case Decline():
                 raise BackendDeclined(answer.status, answer.headers, answer.body)
             case Unavailable():
-                raise answer.error(answer.reason)
+                raise answer.error(answer.reason, retry_after=answer.retry_after)
             case Fault():
                 raise answer.error
             case Accept():
-                connection = FakeConnection(
+                connection = self._kind(
                     request,
                     sink,
                     answer.subprotocol,
@@ -140,6 +148,11 @@ class FakeBackend:
                 self._watch.changed()
                 return connection
         raise AssertionError(f"not an answer: {answer!r}")
+
+    def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+        """See SessionTrackingBackend."""
+        self.session_ends.append((session_id, close, cause))
+        self._watch.changed()
 
     async def probe(self) -> None:
         """See Backend."""

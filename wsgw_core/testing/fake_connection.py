@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
-from wsgw_core.api import Close, DialRequest, Headers, Message, MessageKind, Sink
+from wsgw_core.api import Close, CloseCause, DialRequest, Headers, Message, MessageKind, Sink
 
 from .watch import FAKE_PATIENCE, Watch
 
@@ -36,6 +37,7 @@ class FakeConnection:
         acknowledged: how many were reported as delivered.
         started, paused: what the session wants.
         close_request: the session's close, once it came; its first, if it closes again.
+        close_cause: the cause of that close.
         pings: what the session wants to be called when its pings are answered.
         ended: what was reported as the end.
         faults: what the session did against the contract, each also raised as AssertionError.
@@ -60,6 +62,7 @@ class FakeConnection:
         self.started = False
         self.paused = False
         self.close_request: Close | None = None
+        self.close_cause: CloseCause | None = None
         self.ended: Close | None = None
         self.pings: list[Callable[[], object]] = []
         self.faults: list[str] = []
@@ -117,11 +120,14 @@ class FakeConnection:
         self.pings.append(on_answer)
         self._watch.changed()
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """See BackendConnection; the test's own way to close is `hang_up`."""
         if self.close_request is not None or self.ended is not None:
             return
         self.close_request = Close(code, reason)
+        self.close_cause = cause
         if self.answer_close:
             self._soon(self.confirm_close)
         self._watch.changed()
@@ -249,3 +255,29 @@ class FakeConnection:
         self.ended = close
         self.sink.closed(close)
         self._watch.changed()
+
+
+class FakeNumberedConnection(FakeConnection):
+    """A FakeConnection that is given each message with its number.
+
+    Attributes:
+        numbers: those of `received`; 0 for a hydration.
+    """
+
+    @property
+    def numbers(self) -> list[int]:
+        """See above."""
+        return self._numbers[: len(self.received)]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._numbers: list[int] = []
+
+    def send(self, message: Message, /) -> None:
+        """See BackendConnection; only for hydrations."""
+        self.send_numbered(message, 0)
+
+    def send_numbered(self, message: Message, number: int, /) -> None:
+        """See NumberedConnection."""
+        self._numbers.append(number)
+        super().send(message)

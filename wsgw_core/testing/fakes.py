@@ -6,6 +6,7 @@ backend gets A again.
 FakeClient      the methods that a session calls at its client; records them
 FakeBackend     answers dials by a script; has the connections that it accepted
 FakeConnection  records what a session does; the test acts as the backend's application
+FakeControl     records what a backend says of itself as a whole
 Accept, Decline, Unavailable, Hang, Fault   what a dial is answered
 
 Waiting fails after an hour by default, since these are meant for a VirtualClockLoop.
@@ -13,7 +14,8 @@ Waiting fails after an hour by default, since these are meant for a VirtualClock
 
 from .fake_backend import Accept, Answer, Decline, FakeBackend, Fault, Hang, Unavailable
 from .fake_client import FakeClient
-from .fake_connection import FakeConnection, as_message
+from .fake_connection import FakeConnection, FakeNumberedConnection, as_message
+from .fake_control import FakeControl
 
 __all__ = [
     "Accept",
@@ -22,6 +24,8 @@ __all__ = [
     "FakeBackend",
     "FakeClient",
     "FakeConnection",
+    "FakeControl",
+    "FakeNumberedConnection",
     "Fault",
     "Hang",
     "Unavailable",

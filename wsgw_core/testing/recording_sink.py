@@ -6,7 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from wsgw_core.api import TEXT, BackendConnection, Close, Headers, Message
+from wsgw_core.api import (
+    TEXT,
+    BackendConnection,
+    Close,
+    CloseCause,
+    Headers,
+    Message,
+    NumberedConnection,
+)
 
 from .watch import Watch
 
@@ -179,14 +187,18 @@ class RecordingSink:
 class WatchedConnection:
     """A BackendConnection as it was, with its calls noted.
 
+    One that wants numbers is given them: those that follow `number`.
+
     Attributes:
         sent_count: how many messages were sent.
+        number: of the last message that was sent.
         started, close_called: what was called.
         inside: the method that is running now.
     """
 
     def __init__(self, connection: BackendConnection, sink: RecordingSink) -> None:
         self.sent_count = 0
+        self.number = 0
         self.started = False
         self.close_called = False
         self.inside: str | None = None
@@ -213,8 +225,12 @@ class WatchedConnection:
         """See BackendConnection."""
         if self._sink.end is None:  # later ones are ignored, so they must not be reported
             self.sent_count += 1
+        self.number += 1
         with self._noted("send"):
-            self._connection.send(message)
+            if isinstance(self._connection, NumberedConnection):
+                self._connection.send_numbered(message, self.number)
+            else:
+                self._connection.send(message)
 
     def pause(self) -> None:
         """See BackendConnection."""
@@ -226,11 +242,13 @@ class WatchedConnection:
         with self._noted("resume"):
             self._connection.resume()
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """See BackendConnection."""
         self.close_called = True
         with self._noted("close"):
-            self._connection.close(code, reason)
+            self._connection.close(code, reason, cause)
 
     @contextmanager
     def _noted(self, method: str) -> Iterator[None]:

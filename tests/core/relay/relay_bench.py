@@ -9,6 +9,7 @@ from typing import Literal
 
 from wsgw_core.api import (
     Close,
+    DialRequest,
     Handshake,
     Headers,
     Message,
@@ -50,6 +51,11 @@ def valve(
     return ConfiguredValve(kind, Scripted(make), on_error)
 
 
+def replayed(request: DialRequest) -> int:
+    """Return how many messages a websocket backend is told to know."""
+    return int(dict(request.headers).get("X-Wsgw-Replayed", "0"))
+
+
 class PassingValve:
     """Passes everything on; for valves with something to do in one direction only."""
 
@@ -76,7 +82,7 @@ class RelayBench:
         client: the session's client.
         blue, green: the first backend and the second.
         session: once `open` was called.
-        counters, table: the gateway's.
+        counters, table, pool: the gateway's.
     """
 
     session: Session
@@ -101,6 +107,7 @@ class RelayBench:
             PooledBackend(backend.backend_id, backend, breaker_threshold)
             for backend in self.backends
         ]
+        self.pool = BackendPool(self.pooled)
         self.failover = failover or FailoverOptions()
         self.limits = limits or LimitOptions()
         self.dial_gates = DialGates(self.failover.max_concurrent_dials, self.failover.dial_spacing)
@@ -110,7 +117,7 @@ class RelayBench:
             limits=self.limits,
             drain=drain or DrainOptions(),
             dialler=Dialler(
-                BackendGroup(BackendPool(self.pooled)),
+                BackendGroup(self.pool),
                 self.dial_gates,
                 self.failover.retry_statuses,
                 self.counters,

@@ -7,7 +7,7 @@ import asyncio
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
-from .relay_bench import RelayBench
+from .relay_bench import RelayBench, replayed
 
 AT_MOST_ONCE = FailoverOptions(delivery="at-most-once")
 
@@ -21,7 +21,7 @@ async def test_what_the_lost_backend_was_given_is_not_sent_again() -> None:
     connection = await bench.green.connection()
     bench.say("D")
     assert connection.texts == ["D"]
-    assert connection.request.replayed == 0
+    assert replayed(connection.request) == 0
     assert dict(connection.request.headers)["X-Wsgw-Replayed"] == "0"
     assert bench.counters.undelivered.value == 2
     assert bench.session.unacknowledged == 1

@@ -11,7 +11,9 @@ def test_each_dial_tells_the_route_of_the_session() -> None:
     requests = DialRequests("S-1", handshake)
 
     first = requests.first()
-    again = requests.again("b", 3, reconnect_header="X-Reconnect")
+    again = requests.again("b", 3, seen_up_to=7, reconnect_header="X-Reconnect")
 
     assert (first.route, first.subprotocols, first.reconnect) == ("eu", ("a", "b"), False)
     assert (again.route, again.subprotocols, again.reconnect) == ("eu", ("b",), True)
+    assert (first.seen_up_to, again.seen_up_to) == (0, 7)
+    assert ("X-Wsgw-Replayed", "3") in again.headers

@@ -14,7 +14,7 @@ from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .relay_bench import RecordingListener, RelayBench
+from .relay_bench import RecordingListener, RelayBench, replayed
 
 
 class DropsTheNew(RecordingListener):
@@ -68,7 +68,7 @@ class TestReplay:
         bench.say("new")
         request = await bench.green.until_dialled(1)
         assert request.reconnect
-        assert request.replayed == 2
+        assert replayed(request) == 2
         assert request.headers == (
             ("X-A", "1"),
             ("X-Wsgw-Session", "session-1"),
@@ -95,7 +95,7 @@ class TestReplay:
         bench.say("B", "C")
         bench.green.come_up()
         connection = await bench.green.connection()
-        assert connection.request.replayed == 1
+        assert replayed(connection.request) == 1
         assert connection.texts == ["A", "B", "C"]
         assert bench.counters.replayed.value == 1
 
@@ -270,7 +270,7 @@ class TestFailoverDuringFailover:
         bench.drop()
         connection = await bench.blue.connection(1)
         assert connection.texts == ["A", "B"]
-        assert connection.request.replayed == 2
+        assert replayed(connection.request) == 2
 
     @on_virtual_clock
     async def test_the_next_dies_in_the_replay(self) -> None:
@@ -285,7 +285,7 @@ class TestFailoverDuringFailover:
         second = await bench.blue.connection(1)
         assert first.texts == ["B", "C", "D"]
         assert second.texts == ["D", "E"]
-        assert second.request.replayed == 1
+        assert replayed(second.request) == 1
 
     @on_virtual_clock
     async def test_the_next_dies_after_the_replay(self) -> None:
@@ -298,7 +298,7 @@ class TestFailoverDuringFailover:
         first.drop()
         second = await bench.blue.connection(1)
         assert second.texts == ["A", "B"]
-        assert second.request.replayed == 2
+        assert replayed(second.request) == 2
         assert bench.session.view().reconnects == 2
 
     @on_virtual_clock

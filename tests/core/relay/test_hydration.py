@@ -10,7 +10,7 @@ from wsgw_core.relay.environment import ConfiguredValve
 from wsgw_core.testing.fakes import FakeBackend, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .relay_bench import PassingValve, RelayBench, valve
+from .relay_bench import PassingValve, RelayBench, replayed, valve
 
 
 class Hydrating(PassingValve):
@@ -50,7 +50,7 @@ async def test_a_new_backend_hears_it_before_the_replay() -> None:
     connection = await bench.green.connection()
     bench.say("C")
     assert connection.texts == ["login", "note", "choose", "A", "B", "C"]
-    assert connection.request.replayed == 1
+    assert replayed(connection.request) == 1
 
 
 @on_virtual_clock

@@ -354,6 +354,10 @@ class Pair:
         self.ledger.rewind()
         self.model.rewind()
         assert self.ledger.replayable == sum(entry.seen for entry in self.model.entries)
+        assert all(
+            entry.seen == (entry.number + 1 <= self.ledger.seen_up_to)
+            for entry in self.model.entries
+        )
 
     def hold_back(self, _number: int) -> None:
         self.ledger.hold_back()
@@ -373,6 +377,9 @@ class Pair:
         ledger, entries = self.ledger, self.model.entries
         assert numbers(ledger.entries) == [each.number for each in entries if not each.acknowledged]
         assert numbers(ledger.ungiven()) == [each.number for each in entries if not each.given]
+        ungiven = [each.number + 1 for each in entries if not each.given]
+        assert list(ledger.ungiven_numbers()) == ungiven
+        assert ledger.latest == self.count
         assert ledger.under_way == sum(each.given for each in entries)
         assert len(ledger) == len(entries)
         assert ledger.weight == sum(entry.size + ledger.share for entry in entries)
@@ -419,7 +426,7 @@ def test_deadlines_of_answered_messages_take_no_memory() -> None:
     tracemalloc.start()
     try:
         for expires in range(20_000):
-            replies.add(message, expires=expires + EXPIRES)
+            replies.add(message, expires, expires=expires + EXPIRES)
             replies.pop(message.handle)
         kept, _ = tracemalloc.get_traced_memory()
     finally:

@@ -13,7 +13,7 @@ from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .relay_bench import RelayBench
+from .relay_bench import RelayBench, replayed
 
 DRAIN = DrainOptions(quiet=1, patience=10)
 MOVED = Close(1001, "moved to another backend")
@@ -37,7 +37,7 @@ async def test_a_session_with_nothing_under_way_moves_when_it_was_quiet() -> Non
     assert now() == pytest.approx(1, abs=0.01)
     assert bench.blue.connections[0].close_request == MOVED
     assert connection.request.reconnect
-    assert connection.request.replayed == 0
+    assert replayed(connection.request) == 0
     assert bench.client.closed is None
     assert bench.counters.moves.value == 1
     assert bench.counters.failovers.value == 0
@@ -54,7 +54,7 @@ async def test_what_comes_meanwhile_waits_and_is_new_to_the_next() -> None:
     old.acknowledge()
     connection = await bench.green.connection()
     assert connection.texts == ["B", "C"]
-    assert connection.request.replayed == 0
+    assert replayed(connection.request) == 0
     assert bench.counters.replayed.value == 0
     bench.say("D")
     assert connection.texts == ["B", "C", "D"]
@@ -125,7 +125,7 @@ async def test_patience_has_an_end() -> None:
         await asyncio.sleep(0.5)
     connection = await bench.green.connection()
     assert now() == pytest.approx(10, abs=0.01)
-    assert connection.request.replayed == 0
+    assert replayed(connection.request) == 0
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -145,7 +145,7 @@ async def test_what_is_not_acknowledged_by_then_is_by_the_answer_to_the_close(
         old.drop()
     connection = await bench.green.connection()
     assert connection.texts == (["B"] if answered else ["A", "B"])
-    assert connection.request.replayed == (0 if answered else 1)
+    assert replayed(connection.request) == (0 if answered else 1)
 
 
 @on_virtual_clock
@@ -169,7 +169,7 @@ async def test_a_backend_that_is_lost_meanwhile_is_left_at_once() -> None:
     connection = await bench.green.connection()
     assert now() == 0
     assert connection.texts == ["A", "B"]
-    assert connection.request.replayed == 1
+    assert replayed(connection.request) == 1
     await asyncio.sleep(20)
     assert bench.session.state is State.RELAYING
     assert bench.counters.moves.value == 0

@@ -15,7 +15,7 @@ from wsgw_core.relay.session import Session
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, FakeConnection, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .relay_bench import RelayBench
+from .relay_bench import RelayBench, replayed
 
 
 async def lives(bench: RelayBench) -> AsyncIterator[FakeConnection]:
@@ -41,7 +41,7 @@ async def test_after_two_deaths_in_a_replay_messages_go_one_at_a_time() -> None:
     careful = await bench.blue.connection(3)
     await idle()
     assert careful.texts == []  # it has not lasted yet
-    assert careful.request.replayed == 3
+    assert replayed(careful.request) == 3
     assert await careful.until_received(1)
     for text in "ABC":
         assert careful.texts[-1] == text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wsgw_core.api import Message, Session
+from wsgw_core.api import Message, ReplyOutcome, Session
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.testing.fakes import as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
@@ -74,11 +74,11 @@ async def test_they_pass_all_valves() -> None:
 @on_virtual_clock
 async def test_one_that_is_too_large_is_refused() -> None:
     bench = await RelayBench(limits=LimitOptions(max_message_size=5)).open()
-    assert not bench.session.send_to_client(HELLO)
+    assert bench.session.send_to_client(HELLO) is ReplyOutcome.TAKEN
 
-    why_not = bench.session.send_to_client(as_message("hello!"))
+    outcome = bench.session.send_to_client(as_message("hello!"))
 
-    assert why_not == "larger than limits.max-message-size, 5 bytes"
+    assert outcome is ReplyOutcome.TOO_LARGE
 
     assert bench.client.texts == ["hello"]
 
@@ -88,10 +88,10 @@ async def test_a_client_that_does_not_keep_up_is_sent_no_more() -> None:
     bench = await RelayBench().open()
     bench.session.client_writable(False)
 
-    assert bench.session.send_to_client(HELLO) == "the client does not keep up"
+    assert bench.session.send_to_client(HELLO) is ReplyOutcome.SLOW_CLIENT
 
     bench.session.client_writable(True)
-    assert not bench.session.send_to_client(HELLO)
+    assert bench.session.send_to_client(HELLO) is ReplyOutcome.TAKEN
     assert bench.client.texts == ["hello"]
 
 
@@ -101,13 +101,13 @@ async def test_valves_that_do_not_keep_up_are_given_no_more() -> None:
         valves=[valve(SlowlySigning)], limits=LimitOptions(valve_queue=4)
     ).open()
     sent = 0
-    while not (why_not := bench.session.send_to_client(HELLO)):
+    while (outcome := bench.session.send_to_client(HELLO)) is ReplyOutcome.TAKEN:
         sent += 1
-    assert (why_not, sent) == ("the client does not keep up", 4)
+    assert (outcome, sent) == (ReplyOutcome.SLOW_CLIENT, 4)
 
     await asyncio.sleep(10)
 
-    assert not bench.session.send_to_client(HELLO)
+    assert bench.session.send_to_client(HELLO) is ReplyOutcome.TAKEN
     await asyncio.sleep(2)
     assert len(bench.client.texts) == 5
 
@@ -116,10 +116,10 @@ async def test_valves_that_do_not_keep_up_are_given_no_more() -> None:
 async def test_a_client_that_is_being_closed_is_sent_nothing() -> None:
     bench = await RelayBench().open()
     bench.session.dismiss(1012, "gateway is stopping")
-    assert bench.session.send_to_client(HELLO) == "the client is being closed"
+    assert bench.session.send_to_client(HELLO) is ReplyOutcome.UNKNOWN_SESSION
 
     other = await RelayBench().open()
     other.session.close(1000)
-    assert other.session.send_to_client(HELLO) == "the client is being closed"
+    assert other.session.send_to_client(HELLO) is ReplyOutcome.UNKNOWN_SESSION
 
     assert bench.client.texts == other.client.texts == []

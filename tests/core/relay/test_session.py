@@ -12,7 +12,7 @@ from wsgw_core.relay.session_state import State
 from wsgw_core.testing.fakes import Accept, Decline, Hang, Unavailable
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from .relay_bench import RecordingListener, RelayBench
+from .relay_bench import RecordingListener, RelayBench, replayed
 
 
 class TestRelaying:
@@ -92,7 +92,7 @@ class TestRelaying:
         assert request.subprotocols == ("chat", "soap")
         assert request.peer == "192.0.2.1:5555"
         assert not request.reconnect
-        assert request.replayed == 0
+        assert replayed(request) == 0
 
     @on_virtual_clock
     async def test_a_session_is_listed_from_its_start_to_its_end(self) -> None:

@@ -11,6 +11,7 @@ from wsgw_core.api import (
     BackendContext,
     BackendUnavailable,
     Close,
+    CloseCause,
     DialRequest,
     Headers,
     Message,
@@ -164,7 +165,9 @@ class DirectMemoryConnection:
         self._flowing = True
         self.loop.call_soon(self._pass_on)
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         if self._closing is None and not self.ended:
             self._closing = Close(code, reason)
             self.loop.call_later(

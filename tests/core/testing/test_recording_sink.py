@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from wsgw_core.api import BINARY, TEXT, BackendConnection, Close, Headers, Message, Sink
+from wsgw_core.api import BINARY, TEXT, BackendConnection, Close, CloseCause, Headers, Message, Sink
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
@@ -39,7 +39,9 @@ class Puppet:
     def resume(self) -> None:
         self._act("resume")
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         self._act("close", code, reason)
 
 

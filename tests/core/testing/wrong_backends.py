@@ -15,6 +15,7 @@ from wsgw_core.api import (
     BackendContext,
     BackendUnavailable,
     Close,
+    CloseCause,
     DialRequest,
     Message,
     Sink,
@@ -130,8 +131,10 @@ class CallsFromInsideSend(DirectMemoryConnection):
 
 
 class CallsFromInsideClose(DirectMemoryConnection):
-    def close(self, code: int, reason: str = "") -> None:
-        super().close(code, reason)
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
+        super().close(code, reason, cause)
         self.finish(Close(code, reason))
 
 
@@ -152,23 +155,29 @@ class HidesTheCloseCode(DirectMemoryConnection):
 
 
 class ThrowsAwayWhatIsUnsentAtItsClose(DirectMemoryConnection):
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         self._outgoing.clear()
-        super().close(code, reason)
+        super().close(code, reason, cause)
 
 
 class WaitsForEverWithItsClose(DirectMemoryConnection):
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         if self._closing is None:
             self._closing = Close(code, reason)
             self._write_on()
 
 
 class RaisesWhenItIsClosedAgain(DirectMemoryConnection):
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         if self._closing is not None:
             raise RuntimeError("closed already")
-        super().close(code, reason)
+        super().close(code, reason, cause)
 
 
 class RaisesAfterItsEnd(DirectMemoryConnection):
@@ -195,8 +204,10 @@ class IsAlwaysWritable(DirectMemoryConnection):
 
 
 class EndsTwiceWhenBothSidesClose(DirectMemoryConnection):
-    def close(self, code: int, reason: str = "") -> None:
-        super().close(code, reason)
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
+        super().close(code, reason, cause)
         self.loop.call_later(0.01, self.tell_end, Close(code, reason))
 
     def finish(self, close: Close) -> None:

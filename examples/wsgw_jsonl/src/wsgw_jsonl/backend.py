@@ -81,7 +81,6 @@ def _described(request: DialRequest) -> dict[str, Any]:
         "headers": request.headers,
         "peer": request.peer,
         "reconnect": request.reconnect,
-        "replayed": request.replayed,
     }
 
 

@@ -13,6 +13,7 @@ from wsgw_core.api import (
     BackendContext,
     BackendUnavailable,
     Close,
+    CloseCause,
     Message,
     OrderedConnection,
     Sink,
@@ -65,9 +66,11 @@ class JsonLinesConnection(OrderedConnection):
         super().start()
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """End; the acknowledgements of what was sent are still read."""
-        super().close(code, reason)
+        super().close(code, reason, cause)
         self._asked_to_close = True
 
     async def _read(self) -> None:

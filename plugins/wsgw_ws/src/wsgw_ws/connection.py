@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wsgw_core.api import BackendConnection, BackendContext, Close, Headers, Message, Sink
+from wsgw_core.api import (
+    BackendConnection,
+    BackendContext,
+    Close,
+    CloseCause,
+    Headers,
+    Message,
+    Sink,
+)
 from wsgw_core.websocket import Endpoint, EndpointEvents
 
 from .acknowledgement import Acknowledgement
@@ -154,7 +162,9 @@ class WebSocketConnection:
         if self._usable:
             self._endpoint.resume_reading()
 
-    def close(self, code: int, reason: str = "") -> None:
+    def close(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> None:
         """See BackendConnection."""
         if self._over or self._asked_to_close is not None:
             return
