@@ -173,12 +173,19 @@ class PooledBackend:
         self.answered_at = now
         self.come_up()
         if self.breaker.connected():
+            self.note_change()
+
+    def proves(self) -> None:
+        """Note that one of its connections works."""
+        self.proved += 1
+        if self.breaker.on_probation:
             self._logger.info(
-                "backend %s: breaker closed, a trial has connected",
+                "backend %s: breaker closed, a session is served",
                 self.id,
                 extra={"backend": self.id},
             )
-            self.note_change()
+        self.breaker.proved()
+        self.outage.proved()
 
     def reset(self) -> None:
         """Forget all failures: it may be dialled again at once."""
@@ -233,13 +240,15 @@ class PooledBackend:
             counts: whether it counts for the breaker: no client can have provoked it.
         """
         self.failures += 1
+        was_told = self.breaker.on_probation  # clients could have it come and go at will
         if counts and not self.outage.reason and self.breaker.failed(now):
-            self._logger.warning(
-                "backend %s: breaker tripped: %s",
-                self.id,
-                reason,
-                extra={"backend": self.id, "reason": reason},
-            )
+            if not was_told:
+                self._logger.warning(
+                    "backend %s: breaker tripped: %s",
+                    self.id,
+                    reason,
+                    extra={"backend": self.id, "reason": reason},
+                )
             self.note_change()
 
 

@@ -107,9 +107,7 @@ class Recovery:
         if self.is_proved or self._backend is None:
             return
         self.is_proved = True
-        self._backend.proved += 1
-        self._backend.breaker.proved()
-        self._backend.outage.proved()
+        self._backend.proves()
 
     def progress(self) -> None:
         """Note that the backend has acknowledged something."""

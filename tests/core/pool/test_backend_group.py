@@ -307,17 +307,20 @@ class TestBreaker:
         assert not pool.backends[0].usable
         assert pool.backends[0].failures == 10
 
-    def test_tripping_and_closing_are_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_tripping_and_closing_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
         backend = PooledBackend(A, FakeBackend(A), 2)
-        backend.failed(0, "no route")
-        backend.failed(0, "no route")
-        backend.failed(0, "no route")
+        for _ in range(3):
+            backend.failed(0, "no route")
+        for _ in range(20):  # clients could have it come and go
+            backend.connected(0)
+            backend.failed(0, "lost")
         backend.connected(0)
-        backend.connected(0)
+        backend.proves()
+        backend.proves()
         assert [record.getMessage() for record in caplog.records] == [
             "backend a: breaker tripped: no route",
-            "backend a: breaker closed, a trial has connected",
+            "backend a: breaker closed, a session is served",
         ]
 
 
