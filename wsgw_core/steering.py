@@ -216,11 +216,11 @@ class Steering:
         if all(frontend.paused for frontend in self.frontends.values()):
             reasons.append("every frontend is paused")
         if not any(backend.usable for backend in self.backends):
-            reasons.append("no backend is enabled, healthy and not tripped")
+            reasons.append("no backend is enabled, healthy, up and not tripped")
         return reasons
 
     def unserved_routes(self) -> list[str]:
-        """Return the ids of the routes none of whose backends is enabled, healthy and not tripped.
+        """Return the ids of the routes none of whose backends is usable.
 
         The gateway can be ready all the same: other routes are served.
         """

@@ -492,7 +492,7 @@ class TestHealth:
             "status": "not ready",
             "reasons": [
                 "every frontend is paused",
-                "no backend is enabled, healthy and not tripped",
+                "no backend is enabled, healthy, up and not tripped",
             ],
             "unservedRoutes": [],
         }

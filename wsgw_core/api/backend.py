@@ -344,6 +344,9 @@ class BackendContext:
         back: the first at once, later ones after pauses of 0.25 to 1 second. Dials that come
         meanwhile wait for its answer. The backend is up again when `connect` has succeeded, or
         after `up`. Called again: ends what has been connected since.
+
+        Args:
+            reason: for the log and for operators; one line, no secrets.
         """
         self.control.down(reason)
 

@@ -194,8 +194,8 @@ class WindowedConnection(ABC):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait here, in both directions."""
-        return self._waiting_bytes + self._replies.held_bytes(self)
+        """See HoldingConnection; what waits to be written is in the ledger, and counted there."""
+        return self._replies.held_bytes(self)
 
     # What the core calls
 

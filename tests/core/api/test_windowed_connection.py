@@ -115,7 +115,6 @@ class TestWriting:
         session.send("x" * 300)
         await session.settle()
         assert session.sink.writability == [False]
-        assert session.connection.held_bytes == 1200
         for number in range(1, 4):
             session.connection.acknowledged(number)
             await session.settle()
@@ -123,7 +122,6 @@ class TestWriting:
         session.connection.acknowledged(4)
         await session.settle()
         assert session.sink.writability == [False, True]
-        assert session.connection.held_bytes == 0
 
     @staticmethod
     @on_virtual_clock
@@ -234,6 +232,7 @@ class TestReplies:
         assert session.reply("c") == ["held"]
         await session.settle()
         assert session.heard == ["a", "b"]
+        assert session.connection.held_bytes == broker.replies.bytes > 0
         session.watched.resume()
         await session.settle()
         assert session.heard == ["a", "b", "c"]
