@@ -35,9 +35,10 @@ class MemoryWatch:
     when the sum is large or the process has grown.
 
     From three quarters of the bound on, clients that hold more than a *level* are not read. The
-    higher the sum, the lower the level: it is zero at the bound. Below five eighths all are read
-    again. Clients whose message has come in part hold what only the rest of the message can free:
-    a few of them, one after the other, are read all the same for a second each.
+    higher the sum, the lower the level. It stays so high that those below it can hold a sixteenth of
+    the bound: clients that hold little do not wait for those that hold much. Below five eighths all
+    are read again. Clients whose message has come in part hold what only the rest of the message
+    can free: a few of them, one after the other, are read all the same for a second each.
 
     Args:
         sessions: all that there are.
@@ -174,7 +175,8 @@ class MemoryWatch:
         if used < self.bound * 5 // 8:
             self._level = None
         elif self._is_near or self._level is not None:
-            self._level = current.level(max(0, self.bound // 2 - 2 * max(0, used - near)))
+            least = self.bound // 16
+            self._level = current.level(max(least, self.bound // 2 - 2 * max(0, used - near)))
 
 
 class _Round:

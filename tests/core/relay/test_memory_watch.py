@@ -68,11 +68,19 @@ async def test_near_the_bound_those_with_the_most_are_held() -> None:
 
 
 @on_virtual_clock
-async def test_at_the_bound_all_that_hold_anything_are_held_and_no_client_is_let_in() -> None:
-    bench = Bench(30 * MIB, 33 * MIB, MIB, 1000, 0)
+async def test_at_the_bound_those_with_little_are_read_and_no_client_is_let_in() -> None:
+    bench = Bench(30 * MIB, 33 * MIB, 3 * MIB, 1000, 0)
     await asyncio.sleep(ROUNDS)
-    assert bench.held == [True, True, True, True, False]
+    assert bench.held == [True, True, True, False, False]
     assert bench.watch.is_full
+
+
+@on_virtual_clock
+async def test_at_the_bound_many_with_little_do_not_go_far_beyond_it() -> None:
+    bench = Bench(BOUND, *[100_000] * 64)
+    await asyncio.sleep(ROUNDS)
+    unheld = [each for each in bench.sessions if not each.is_held_for_memory]
+    assert sum(each.held_bytes for each in unheld) <= BOUND // 16
 
 
 @on_virtual_clock
