@@ -35,10 +35,11 @@ class MemoryWatch:
     when the sum is large or the process has grown.
 
     From three quarters of the bound on, clients that hold more than a *level* are not read. The
-    higher the sum, the lower the level. It stays so high that those below it can hold a sixteenth of
-    the bound: clients that hold little do not wait for those that hold much. Below five eighths all
-    are read again. Clients whose message has come in part hold what only the rest of the message
-    can free: a few of them, one after the other, are read all the same for a second each.
+    higher the sum, the lower the level. It never falls so low that those below it could not hold a
+    sixteenth of the bound together: clients that hold little do not wait for those that hold much.
+    Below five eighths all are read again. Clients whose message has come in part hold what only the
+    rest of the message can free: a few of them, one after the other, are read all the same for a
+    second each.
 
     Args:
         sessions: all that there are.
