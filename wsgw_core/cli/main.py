@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -37,7 +38,17 @@ def main() -> None:
     try:
         wsgw(prog_name="wsgw")
     except Exception as error:  # noqa: BLE001 - the last place that can tell of it
-        sys.exit(report(error))
+        status = report(error)
+        _drop_output()
+        sys.exit(status)
+
+
+def _drop_output() -> None:
+    """Discard what cannot be written, or the interpreter would fail with a status of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class GatewayCounters:
         )
         self.valve_discards = counter("valve_discards", "Messages discarded by valves.")
         self.valve_errors = counter("valve_errors", "Faults in valves.")
-        self.gauge_errors = counter("gauge_errors", "Gauges of plugins that could not be read.")
+        self.unread_gauges = counter("unread_gauges", "Gauges of plugins that could not be read.")
         self.listener_errors = counter("listener_errors", "Faults in listeners.")
         self.violations = counter(
             "client_violations", "Clients that broke the protocol or a limit of messages."

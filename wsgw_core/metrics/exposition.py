@@ -145,7 +145,7 @@ class Exposition:
         yield families.PAUSED, [((name,), each.paused) for name, each in self._frontends.items()]
 
     def _gauge_failed(self, family: MetricFamily, error: Exception) -> None:
-        self._counters.gauge_errors.value += 1
+        self._counters.unread_gauges.value += 1
         self._warn("the gauge wsgw_%s cannot be read: %r", family.name, error)
 
     def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
