@@ -15,7 +15,6 @@ daemon             runs one gateway as a process: stop_signals, file_limit, stan
 log_output         where its log goes: a dropping_log, which writes to a nonblocking_output; a
                    log_sampler bounds how often it says the same
 masking            keeps secrets out of what is printed; one_line: whatever steers a terminal
-rare_warning       warns once a minute at most
 aside              keeps what may take long off the event loop
 available_memory   how much memory the process may have, for the default of `limits.memory`
 tracebacks         frees what a caught error refers to

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from wsgw_core.rare_warning import RareWarning
+from wsgw_core.api import RareWarning
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from aiohttp import web
 
 from ..api import Counter
+from ..api.rare_warning import RareWarning
 from ..config.admin_token import Role
 from ..config.server_options import AdminOptions
 from ..one_line import shortened
-from ..rare_warning import RareWarning
 from ..tracebacks import drop_tracebacks
 from .answers import failed
 from .calls import BY_PATH, CALLS

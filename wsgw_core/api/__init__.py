@@ -19,6 +19,7 @@ Template / UrlTemplate   names and URLs made from a client's handshake: `templat
                 `url_template`
 Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
+RareWarning     logs at most once a minute: `rare_warning`
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
 aside           keeps what may take long off the event loop: `daemon_thread`
@@ -66,6 +67,7 @@ from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
 from .metrics import Counter, Histogram, Labelled, Metrics
 from .options import Duration, FileName, HeaderName, Options, Size
 from .ordered_connection import OrderedConnection
+from .rare_warning import RareWarning
 from .read_batch import ReadBatch
 from .registry import (
     BackendRegistry,
@@ -136,6 +138,7 @@ __all__ = [
     "PluginContext",
     "PluginError",
     "PluginLife",
+    "RareWarning",
     "ReadBatch",
     "Refusal",
     "ReplyBuffers",

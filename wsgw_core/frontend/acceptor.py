@@ -10,8 +10,8 @@ import socket
 from collections.abc import Callable, Iterable
 
 from ..api import Counter
+from ..api.rare_warning import RareWarning
 from ..file_limit import room_for_clients
-from ..rare_warning import RareWarning
 
 _AT_ONCE = 64  # connections of one socket in one turn of the loop
 _SHORTEST_PAUSE = 0.1  # seconds

@@ -22,8 +22,8 @@ from prometheus_client.registry import Collector
 from .. import __version__
 from ..api import Histogram, Metrics
 from ..api.metrics import MetricFamily
+from ..api.rare_warning import RareWarning
 from ..pool.backend_pool import BackendPool
-from ..rare_warning import RareWarning
 from ..relay.memory_watch import MemoryWatch
 from ..relay.routes import Routes
 from ..relay.session_state import State

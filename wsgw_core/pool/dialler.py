@@ -20,8 +20,8 @@ from ..api import (
     Sink,
     UnusableAnswer,
 )
+from ..api.rare_warning import RareWarning
 from ..metrics.counters import GatewayCounters
-from ..rare_warning import RareWarning
 from ..tracebacks import drop_tracebacks
 from .backend_group import BackendGroup
 from .backend_pool import PooledBackend

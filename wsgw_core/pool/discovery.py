@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from ..api import BackendContext, BackendUnavailable, ConfigurationError, Counter
+from ..api.rare_warning import RareWarning
 from ..components import BackendComponent
-from ..rare_warning import RareWarning
 from .backend_pool import PooledBackend
 
 

@@ -14,9 +14,9 @@ from typing import cast
 from aiohappyeyeballs import start_connection
 
 from ..api import BackendUnavailable, BackendUnreachable, OutOfResources, aside, unavailable
+from ..api.rare_warning import RareWarning
 from ..api.resolver import AddressInfo, ProtocolT, Resolver
 from ..metrics.counters import GatewayCounters
-from ..rare_warning import RareWarning
 
 _REST = 1.0  # seconds that an answer, or a failure, is taken for the present state
 _GRACE = 0.5  # seconds that a new answer is waited for while there is an old one

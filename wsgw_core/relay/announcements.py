@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..api import BackendDeclined, Close, Message, SessionListener
+from ..api.rare_warning import RareWarning
 from ..pool.dialler import NoBackend
-from ..rare_warning import RareWarning
 
 if TYPE_CHECKING:
     from ..metrics.counters import GatewayCounters

@@ -12,10 +12,10 @@ from collections import Counter
 from websockets.datastructures import Headers as RequestHeaders
 
 from ..api import BackendDeclined, Handshake, Headers, Refusal
+from ..api.rare_warning import RareWarning
 from ..metrics.counters import GatewayCounters
 from ..open_plugins import PluginSet
 from ..pool.dialler import NoBackend
-from ..rare_warning import RareWarning
 from ..tracebacks import drop_tracebacks
 from .routes import Route, Routes
 from .session import ClosedWhileOpening, Session
