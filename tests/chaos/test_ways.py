@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from wsgw_core.api import PlayedBackend
 from wsgw_core.drill.drill import Drill, Result
 from wsgw_core.drill.load_client import Load
 from wsgw_core.drill.row import Bounds, Row
+from wsgw_core.drill.settings import Settings
 from wsgw_core.drill.stage import Plan, Stage
 from wsgw_core.drill.target import Address, StockGateway
 from wsgw_core.drill.ways import WAYS, Way
@@ -51,3 +53,25 @@ async def test_nothing_is_lost_and_no_client_notices(
 
     report(drill, result)
     assert result.passed, [row.failures for row in result.rows]
+
+
+@pytest.mark.slow
+async def test_another_kind_is_played_by_the_process_that_its_plugin_names() -> None:
+    played = PlayedBackend(
+        "tests.chaos.played_websocket",
+        "ws://{address}/base",
+        ways=("away", "client-floods"),
+        keys={"ack-interval": "20ms"},
+        backends=1,
+        moves_told=False,
+    )
+    target = StockGateway(
+        BACKENDS[:1], IMPATIENT, Settings(moves_told=played.moves_told), played=played
+    )
+    drill = Drill(target, [WAYS[name] for name in played.ways], SHORT, NO_BOUNDS)
+
+    result = await drill.run(Nobody())
+
+    assert result.passed, [row.failures for row in result.rows]
+    assert [row.verdict.sent > 0 for row in result.rows] == [True, True]
+    assert [row.verdict.failovers for row in result.rows] == [0, 0]

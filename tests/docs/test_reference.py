@@ -172,7 +172,7 @@ def names_in_code(root: Path) -> set[str]:
     found: set[str] = set()
     for path in (root / "wsgw_core").rglob("*.py"):
         text = path.read_text("utf-8")
-        if {"demo", "drill"} & set(path.parts) or (
+        if {"demo", "drill"} & set(path.relative_to(root).parts) or (
             "environ" not in text and path.name not in VARIABLE_TABLES
         ):
             continue

@@ -22,6 +22,7 @@ ReadBatch       messages that arrive in one read leave in one write: `read_batch
 RareWarning     logs at most once a minute: `rare_warning`
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
+PlayedBackend   how `wsgw drill` plays a backend of a kind: `played_backend`
 aside           keeps what may take long off the event loop: `daemon_thread`
 FileName        the type of an option that names a file: `options`
 bounded_file    how the files are read that an operator names
@@ -67,6 +68,7 @@ from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
 from .metrics import Counter, Histogram, Labelled, Metrics
 from .options import Duration, FileName, HeaderName, Options, Size
 from .ordered_connection import OrderedConnection
+from .played_backend import PlayedBackend
 from .rare_warning import RareWarning
 from .read_batch import ReadBatch
 from .registry import (
@@ -135,6 +137,7 @@ __all__ = [
     "OrderedConnection",
     "OutOfResources",
     "PingableConnection",
+    "PlayedBackend",
     "PluginContext",
     "PluginError",
     "PluginLife",

@@ -12,6 +12,7 @@ from .errors import PluginError
 from .gate import HandshakeGate
 from .metrics import Metrics
 from .options import Options
+from .played_backend import PlayedBackend
 from .session import SessionListener
 from .valve import Valve
 
@@ -41,6 +42,7 @@ class Registration(Generic[FactoryT]):
     options: type[Options]
     factory: FactoryT
     schemes: tuple[str, ...]
+    played: PlayedBackend | None = None
 
 
 class Registry(Generic[FactoryT]):
@@ -57,6 +59,7 @@ class Registry(Generic[FactoryT]):
         factory: FactoryT,
         *,
         schemes: Sequence[str] = (),
+        played: PlayedBackend | None = None,
     ) -> None:
         """Register one kind.
 
@@ -66,6 +69,8 @@ class Registry(Generic[FactoryT]):
             factory: called with the checked options and a context.
             schemes: further URL schemes that stand for this kind (backends only); the kind's own
                 name is one already.
+            played: how `wsgw drill --backend KIND` plays such a backend (backends only). None: it
+                cannot.
 
         Raises:
             PluginError: the kind or a scheme is taken, or `schemes` is a string.
@@ -80,7 +85,7 @@ class Registry(Generic[FactoryT]):
                     f"{self.role} {name!r} is registered twice: by kinds {taken.kind!r}"
                     f" and {kind!r}"
                 )
-        registration = Registration(kind, options, factory, tuple(dict.fromkeys(schemes)))
+        registration = Registration(kind, options, factory, tuple(dict.fromkeys(schemes)), played)
         self._by_name.update(dict.fromkeys(names, registration))
 
     def remove(self, kind: str) -> None:

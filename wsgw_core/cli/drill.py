@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +14,14 @@ from .config_option import config_option, load
 from .values import DURATION, Number, Parsed, WholeNumber, read_duration
 
 if TYPE_CHECKING:
+    from wsgw_core.api import PlayedBackend
     from wsgw_core.drill.request import Request
     from wsgw_core.drill.target import Target
     from wsgw_core.drill.ways import Way
 
 _DEATH_PAUSE = 0.05
+_WEBSOCKET = "ws"
+_KIND = re.compile(r"[A-Za-z][\w.+-]*")
 _SET_BY_THE_HANDSHAKE = {
     "connection",
     "sec-websocket-extensions",
@@ -56,9 +61,11 @@ def _url(text: str) -> str:
     return text
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
+def _backend(text: str) -> tuple[str, int] | str:
     from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
 
+    if _KIND.fullmatch(text):
+        return text
     host, port = parse_address(text)
     return host or "127.0.0.1", port
 
@@ -103,11 +110,12 @@ def _is_visible(text: str) -> bool:
 )
 @click.option(
     "--backend",
-    "addresses",
-    type=Parsed("address", _host_and_port),
+    "given",
+    type=Parsed("kind or address", _backend),
     multiple=True,
-    metavar="HOST:PORT",
-    help="With --url: where that gateway looks for a backend. Once for each.",
+    metavar="KIND|HOST:PORT",
+    help="The kind of the backends, such as http; its plugin brings what plays them. Default: ws."
+    " With --url: where that gateway looks for a backend, once for each.",
 )
 @click.option("--pid", type=int, metavar="PID", help="With --url: the gateway's process.")
 @click.option(
@@ -117,11 +125,9 @@ def _is_visible(text: str) -> bool:
 )
 @click.option(
     "--backends",
-    type=WholeNumber(min=2),
-    default=2,
-    show_default=True,
+    type=WholeNumber(min=1),
     metavar="NUMBER",
-    help="How many backends a gateway gets that has no file.",
+    help="How many backends a gateway gets that has no file. Default: 2, with some kinds 1.",
 )
 @click.option(
     "--way",
@@ -232,10 +238,10 @@ def drill(  # noqa: PLR0913 - one for each option
     *,
     file: Path | None,
     url: str | None,
-    addresses: tuple[tuple[str, int], ...],
+    given: tuple[tuple[str, int] | str, ...],
     pid: int | None,
     route: str | None,
-    backends: int,
+    backends: int | None,
     names: tuple[str, ...],
     listing: bool,
     clients: int,
@@ -273,21 +279,29 @@ def drill(  # noqa: PLR0913 - one for each option
     from wsgw_core.drill.request import Request  # noqa: PLC0415 - slow
     from wsgw_core.drill.row import Bounds  # noqa: PLC0415 - slow
     from wsgw_core.drill.stage import Plan  # noqa: PLC0415 - slow
+    from wsgw_core.drill.target import WEBSOCKET  # noqa: PLC0415 - slow
 
     if file is not None and url is not None:
         raise click.UsageError("--config and --url exclude each other")
+    kinds = [each for each in given if isinstance(each, str)]
+    addresses = [each for each in given if not isinstance(each, str)]
     if (url is None) != (not addresses):
-        raise click.UsageError("--url and --backend belong together")
+        raise click.UsageError("--url and --backend HOST:PORT belong together")
+    if kinds and (file is not None or url is not None or len(kinds) > 1):
+        raise click.UsageError("--backend KIND is for one kind, without --config and --url")
     if route is not None and file is None:
         raise click.UsageError("--route needs --config; with --url, see --path")
     request = Request(path or "", host or "", headers)
     if file is not None:
         target, route, request = _configured(file, route, request)
     else:
-        target = _target(url, addresses, pid, backends)
+        target = _target(url, addresses, pid, backends, kinds[0] if kinds else _WEBSOCKET)
     load = Load(rate, size[0], size[1], request, compress)
     plan = Plan(clients, load, breaks, calm, away)
-    bounds = Bounds(_DEATH_PAUSE, target.settings.silence, dict(pauses))
+    death, silence = _DEATH_PAUSE, target.settings.silence
+    if target.played is not WEBSOCKET:  # each kind finds out in its own time
+        death = silence = math.inf
+    bounds = Bounds(death, silence, dict(pauses))
     ready = Drill(target, _ways_for(target, names), plan, bounds, duration, route)
     sys.exit(run_drill(ready, json_file))
 
@@ -311,10 +325,12 @@ def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, s
 
 def _target(
     url: str | None,
-    addresses: tuple[tuple[str, int], ...],
+    addresses: list[tuple[str, int]],
     pid: int | None,
-    backends: int,
+    backends: int | None,
+    kind: str,
 ) -> Target:
+    from wsgw_core.drill.settings import Settings  # noqa: PLC0415 - slow
     from wsgw_core.drill.target import (  # noqa: PLC0415 - slow
         Address,
         RunningGateway,
@@ -322,12 +338,31 @@ def _target(
     )
 
     if url is None:
-        return StockGateway([Address(f"backend-{n}") for n in range(1, backends + 1)])
-    played = [
+        played = _played(kind)
+        count = backends or played.backends
+        return StockGateway(
+            [Address(f"backend-{n}") for n in range(1, count + 1)],
+            settings=Settings(moves_told=played.moves_told),
+            played=played,
+        )
+    there = [
         Address(f"backend-{number}", host, port)
         for number, (host, port) in enumerate(addresses, start=1)
     ]
-    return RunningGateway(url, played, pid)
+    return RunningGateway(url, there, pid)
+
+
+def _played(kind: str) -> PlayedBackend:
+    """Return what plays backends of a kind; raises PluginError, click.UsageError."""
+    from wsgw_core.drill.target import WEBSOCKET  # noqa: PLC0415 - slow
+    from wsgw_core.plugin_loader import load_plugins  # noqa: PLC0415 - slow
+
+    if kind == _WEBSOCKET:
+        return WEBSOCKET
+    registration = load_plugins([kind]).backends.find(kind)
+    if registration is None or registration.played is None:
+        raise click.UsageError(f"the plugin of the kind {kind!r} brings nothing for the drill")
+    return registration.played
 
 
 def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
@@ -338,7 +373,7 @@ def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
     ways: list[Way] = []
     left_out: dict[str, list[str]] = {}
     for name in WAYS if "all" in names else asked or DEFAULT:
-        obstacle = WAYS[name].obstacle(len(target.addresses), target.settings)
+        obstacle = WAYS[name].obstacle(len(target.addresses), target.settings, target.played)
         if obstacle is None:
             ways.append(WAYS[name])
         elif name in asked:

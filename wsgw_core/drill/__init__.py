@@ -7,7 +7,9 @@ target             which gateway: a stock one, one with a user's file, one that 
 settings           what has to be known of its settings
 gateway_process    what is seen of its process
 place              a backend's address, log and lives
-recording_backend  the process of a backend, which writes down what it reads
+recording_backend  the process of a websocket backend, which writes down what it reads
+recording_log      what it writes
+recorder           the same for the processes of other kinds
 tcp_proxy          stands before a backend and breaks connections
 request            what the clients ask for, so that it reaches the route that is drilled
 load_client        the clients, which write down what they send and get

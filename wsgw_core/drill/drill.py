@@ -110,6 +110,7 @@ class Drill:
                                 address.name,
                                 address.host,
                                 address.port,
+                                played=self.target.played,
                                 processes=processes,
                                 log=log,
                                 compress=self.plan.load.compress,

@@ -14,7 +14,8 @@ reordered      read for the first time, by whichever backend, after a later mess
 skipped        one connection read a later message before it had read this one
 corrupted      read or answered as something that was not sent, or by somebody it was not meant for
 duplicated     readings beyond the first of a message
-undeclared     of these, those that were not among the first that X-Wsgw-Replayed had announced
+undeclared     of these, those that were not among the first that X-Wsgw-Replayed had announced, and
+               did not say themselves that they may have been read before
 unanswered     messages whose answer the client never saw
 unanswered_late
                the same, but the application had read them later than that too: its answer can have
@@ -84,7 +85,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One line of a backend's log; see recording_backend."""
+    """One line of a backend's log; see recording_log."""
 
     time: int
     kind: str
@@ -209,10 +210,10 @@ class _Backends:
                 self.seen[client].add(number)
                 self._seen_by[connection].add((client, number))
                 self._seen_last[client, number] = (connection, reading.time)
-            case "read":
+            case "read" | "again":
                 _, since = self._seen_last.get((client, number), (connection, reading.time))
                 self._lag.setdefault((client, number), reading.time - since)
-                self._read(client, number, connection)
+                self._read(client, number, connection, told=reading.kind == "again")
             case "open":
                 self._verdict.failovers += number >= 0
                 self._announced[connection] = number
@@ -243,14 +244,15 @@ class _Backends:
         """Return for how many seconds a message had waited when it was read first."""
         return self._lag[client, number] / 1e9
 
-    def _read(self, client: str, number: int, connection: str) -> None:
+    def _read(self, client: str, number: int, connection: str, *, told: bool) -> None:
         last = self._last_read_by.get(connection)
-        self._verdict.skipped += last is not None and number != last + 1
+        back = told and last is not None and number <= last
+        self._verdict.skipped += last is not None and number != last + 1 and not back
         self._last_read_by[connection] = number
         self._count_read_by[connection] += 1
         if number in self.read[client]:
             self._verdict.duplicated += 1
-            self._verdict.undeclared += not self._declared(client, number, connection)
+            self._verdict.undeclared += not (told or self._declared(client, number, connection))
         else:
             self._verdict.reordered += number < self._highest[client]
             self._highest[client] = max(self._highest[client], number)

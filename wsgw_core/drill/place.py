@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from ..api import PlayedBackend
 from ..processes.server_process import Processes, ServerProcess
 from .tcp_proxy import TcpProxy
-
-_MODULE = "wsgw_core.drill.recording_backend"
 
 
 class AddressTaken(Exception):
@@ -24,7 +24,8 @@ class Place:
     Args:
         name: without spaces.
         host, port: where the gateway dials; port 0: any that is free, kept from now on.
-        processes: start the backend.
+        played: the process that stands for it.
+        processes: start that.
         log: the file that all lives of the backend write to.
         compress: whether it accepts permessage-deflate.
 
@@ -38,6 +39,7 @@ class Place:
         host: str,
         port: int,
         *,
+        played: PlayedBackend,
         processes: Processes,
         log: Path,
         compress: bool = False,
@@ -46,6 +48,7 @@ class Place:
         self.host = host
         self.log = log
         self.proxy: TcpProxy | None = None
+        self._played = played
         self._processes = processes
         self._process: ServerProcess | None = None
         self._always = ("--compress",) if compress else ()
@@ -56,7 +59,7 @@ class Place:
     def url(self) -> str:
         """What to configure in a gateway."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"ws://{host}:{self.port}"
+        return self._played.url.format(address=f"{host}:{self.port}")
 
     @property
     def alive(self) -> bool:
@@ -78,8 +81,9 @@ class Place:
         self._reserved.close()
 
     async def open(self, *, proxied: bool) -> None:
-        """Begin with an empty log, behind a proxy or not."""
+        """Begin with an empty log and no data, behind a proxy or not."""
         self.log.unlink(missing_ok=True)
+        shutil.rmtree(f"{self.log}.data", ignore_errors=True)
         if proxied:
             self.proxy = TcpProxy()
             await self.proxy.listen(self.host, self.port)
@@ -95,7 +99,7 @@ class Place:
         """Start a life of the backend.
 
         Args:
-            *options: of recording_backend.
+            *options: of the played backend.
 
         Raises:
             ProcessFailed: it does not listen.
@@ -104,7 +108,7 @@ class Place:
         host, port = ("127.0.0.1", 0) if self.proxy else (self.host, self.port)
         self._process = await self._processes.start(
             f"backend {self.name}",
-            _MODULE,
+            self._played.module,
             self.name,
             host,
             str(port),

@@ -2,18 +2,8 @@
 
 usage: python -m wsgw_core.drill.recording_backend PLACE HOST PORT LOG [OPTION ...]
 
-A message is one of `numbered_message`, its answer `CLIENT NUMBER PLACE CONNECTION`. Every line of
-the log is written by one call before anything follows from what it says, so that a SIGKILL costs
-none:
-
-    TIME open CONNECTION - REPLAYED        a connection was made; -1: not by a failover
-    TIME stack CONNECTION CLIENT NUMBER    the websocket stack has the message
-    TIME read CONNECTION CLIENT NUMBER     the application has read it
-    TIME corrupt CONNECTION - 0            it has read what no client had sent
-    TIME close CONNECTION - 0              the stack has the close, which it answers at once
-
-TIME is the machine's monotonic clock in nanoseconds, the same for all processes; CONNECTION is
-PROCESS-NUMBER.
+A message is one of `numbered_message`, its answer `CLIENT NUMBER PLACE CONNECTION`; LOG is written
+as `recording_log` says.
 """
 
 from __future__ import annotations
@@ -24,7 +14,6 @@ import contextlib
 import http
 import os
 import signal
-import time
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -37,20 +26,9 @@ from websockets.server import ServerProtocol
 from ..file_limit import raise_file_limit
 from .event_loop import new_event_loop
 from .numbered_message import head_of, is_whole
+from .recording_log import Log
 
 _CLOSE_TIMEOUT = 1.0
-
-
-class Log:
-    """The file; open for appending, as several lives of a backend write to it."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def write(self, kind: str, connection: str, client: str = "-", number: int = 0) -> None:
-        """Write one line."""
-        line = f"{time.monotonic_ns()} {kind} {connection} {client} {number}\n"
-        os.write(self._file, line.encode())
 
 
 class DribblingTransport:

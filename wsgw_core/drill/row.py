@@ -155,7 +155,8 @@ def _harm(way: Way, stage: Stage, verdict: Verdict) -> list[str]:
         harm.append(f"{unread} acknowledged and unread")
     if expected.answered and verdict.unanswered:
         harm.append(f"{verdict.unanswered} unanswered")
-    if expected.moves and verdict.failovers < stage.moved:
+    moves = expected.moves and stage.settings.moves_told
+    if moves and verdict.failovers < stage.moved:
         harm.append(f"{verdict.failovers} sessions moved of {stage.moved} that had to")
     if not verdict.sent:
         harm.append("nothing was sent")

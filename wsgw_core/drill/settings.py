@@ -17,6 +17,7 @@ class Settings:
     Attributes:
         failover: `failover.enabled`.
         at_most_once: whether this is `failover.delivery`.
+        moves_told: of the played backends; see PlayedBackend.
     """
 
     ping_timeout: float = FailoverOptions().ping_timeout
@@ -25,6 +26,7 @@ class Settings:
     close_timeout: float = LimitOptions().close_timeout
     failover: bool = True
     at_most_once: bool = False
+    moves_told: bool = True
 
     @property
     def silence(self) -> float:

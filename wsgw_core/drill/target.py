@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from ..api import ConfigurationError
+from ..api import ConfigurationError, PlayedBackend
 from ..components import BackendComponent, Components
 from ..config.failover_options import FailoverOptions
 from ..config.gateway_config import GatewayConfig
@@ -20,10 +20,14 @@ from ..processes.server_process import Processes
 from .gateway_process import DrilledGateway
 from .place import Place
 from .settings import Settings
+from .ways import WAYS
 
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - who listens so
 _PATH = "/drill"
+
+WEBSOCKET = PlayedBackend("wsgw_core.drill.recording_backend", "ws://{address}", ways=tuple(WAYS))
+"""What the drill plays unless it is told another kind."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class Target(Protocol):
     def environment(self) -> Mapping[str, str]:
         """The variables of all processes of the drill."""
 
+    @property
+    def played(self) -> PlayedBackend:
+        """What the drill runs in place of its backends."""
+
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         """Return it once it listens; raises ProcessFailed."""
 
@@ -67,12 +75,13 @@ class StockGateway:
     Attributes:
         addresses: of them.
         variables: what is set nevertheless.
-        settings: see Target.
+        settings, played: see Target.
     """
 
     addresses: list[Address]
     variables: Mapping[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    played: PlayedBackend = WEBSOCKET
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -89,11 +98,14 @@ class StockGateway:
         variables = {
             "FE_ADDR": "127.0.0.1:0",
             "ADM_ADDR": admin,
-            "BE_URLS": ",".join(place.url for place in places),
-            "BE_URL_IDS": ",".join(place.name for place in places),
             "LOG_LEVEL": "ERROR",
             **self.variables,
         }
+        for number, place in enumerate(places):
+            entry = {"id": place.name, "url": place.url, **self.played.keys}
+            for key, value in entry.items():
+                name = key.upper().replace("-", "_").replace(".", "__")
+                variables[f"WSGW_UPSTREAM__BACKENDS__{number}__{name}"] = value
         return await _start(processes, (), variables, "ws", f"http://{admin}/metrics")
 
 
@@ -114,6 +126,7 @@ class ConfiguredGateway:
     config: GatewayConfig
     components: Components
     route: RouteOptions | None = None
+    played: PlayedBackend = WEBSOCKET
     addresses: list[Address] = field(init=False)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -203,6 +216,7 @@ class RunningGateway:
     addresses: list[Address]
     pid: int | None = None
     settings: Settings = field(default_factory=Settings)
+    played: PlayedBackend = WEBSOCKET
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -75,9 +76,14 @@ class ServerProcess:
             raise ProcessFailed(said, status)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it still runs."""
+        """Send a signal to it and to the processes it has started, if it still runs."""
+        if self.status is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+            if sys.platform != "win32" and os.getpgid(self.pid) == self.pid:  # see end_with_parent
+                os.killpg(self.pid, number)
+            else:
+                self._process.send_signal(number)
 
     async def ended(self) -> int:
         """Wait for its end and return its exit status."""
@@ -87,8 +93,7 @@ class ServerProcess:
 
     async def kill(self) -> None:
         """End it at once, as a crash would: SIGKILL."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self.signal(signal.SIGKILL)
         await self.ended()
 
     async def stop(self) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from wsgw_core.drill.history import Reading, Sent, Verdict, judge, read_logs
 
-# a: read by one connection; A: by another, later one; s: seen by a stack and not read; s.: closed;
+# a: read by one connection; a+: the same, and the message says that it may have been read before;
+# A: by another, later one; s: seen by a stack and not read; s.: closed;
 # A:2: opened with two messages announced that may have been read before; a!: read what is not whole
 HISTORIES = {
     "all is well": ("a0 a1 a2", {}),
@@ -26,6 +27,10 @@ HISTORIES = {
         "a0 a1 a1 a2",
         {"duplicated": 1, "skipped": 1, "undeclared": 1},
     ),
+    "twice, and it says so": ("a0 a1 a1+ a2", {"duplicated": 1}),
+    "first seen as a message that says so": ("a0 a1+ a2", {}),
+    "back further than one, and it says so": ("a0 a1 a0+ a1+ a2", {"duplicated": 2}),
+    "forward over one that says so": ("a0 a2+ a1+", {"reordered": 1, "skipped": 1}),
     "more twice than announced": (
         "a0 a1 A:1 A0 A1 A2",
         {"duplicated": 2, "undeclared": 1, "failovers": 1},
@@ -54,7 +59,8 @@ def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str
             continue
         lines.append(f"{time} stack {word[0]} c1 {word[1]}")
         if word[0] != "s":
-            lines.append(f"{time} read {word[0]} c1 {word[1]}")
+            kind = "again" if word.endswith("+") else "read"
+            lines.append(f"{time} {kind} {word[0]} c1 {word[1]}")
     log = tmp_path / "log"
     log.write_text("\n".join(lines) + "\n")
 

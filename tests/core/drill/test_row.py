@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from wsgw_core.api import PlayedBackend
 from wsgw_core.drill.gateway_process import DrilledGateway, Footprint
 from wsgw_core.drill.history import Verdict
 from wsgw_core.drill.load_client import Load
 from wsgw_core.drill.row import Bounds, Row, percentile
 from wsgw_core.drill.settings import Settings
 from wsgw_core.drill.stage import Plan, Stage
+from wsgw_core.drill.target import WEBSOCKET
 from wsgw_core.drill.ways import WAYS, Bound, Expectation, Way
 
 BOUNDS = Bounds(death=0.05, silence=5.15, by_way={"mine": 1.0})
@@ -129,7 +131,14 @@ def test_at_most_once_may_lose_what_is_counted_and_repeat_nothing(
 def test_what_a_way_takes(
     name: str, backends: int, settings: Settings, obstacle: str | None
 ) -> None:
-    assert WAYS[name].obstacle(backends, settings) == obstacle
+    assert WAYS[name].obstacle(backends, settings, WEBSOCKET) == obstacle
+
+
+def test_a_way_that_is_not_for_a_kind_is_no_way_for_its_backends() -> None:
+    played = PlayedBackend("module", "http://{address}", ways=("kill",))
+
+    assert WAYS["kill"].obstacle(2, Settings(), played) is None
+    assert WAYS["dribble"].obstacle(2, Settings(), played) == "is not for backends of this kind"
 
 
 def test_what_is_given_up_in_another_round_excuses_nothing() -> None:

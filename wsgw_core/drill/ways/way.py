@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ...api import PlayedBackend
 from ..settings import Settings
 from ..stage import Stage
 
@@ -70,8 +71,10 @@ class Way:
     failover: bool = True
     replays: bool = False
 
-    def obstacle(self, backends: int, settings: Settings) -> str | None:
+    def obstacle(self, backends: int, settings: Settings, played: PlayedBackend) -> str | None:
         """Return why a gateway with so many backends cannot be drilled so; None: it can."""
+        if self.name not in played.ways:
+            return "is not for backends of this kind"
         if self.backends > backends:
             return "needs two backends"
         if self.failover and not settings.failover:
@@ -82,7 +85,7 @@ class Way:
 
 
 async def begin(stage: Stage, *options: str) -> None:
-    """Start all backends, with these options of recording_backend, and then the clients."""
+    """Start all backends, with these options of the played backend, and then the clients."""
     for place in stage.places:
         await place.start(*options)
     await stage.start_clients()
