@@ -1,6 +1,7 @@
 """What authors of plugins need for their tests; nothing of it runs in a gateway.
 
 BackendContract   the tests that every backend kind must pass      backend_contract
+BrokerProxy       takes a broker away that others use too          broker_proxy
 RecordingSink     a session's side that checks what it is told     recording_sink
 FakeBackend, FakeClient   scripted ends in memory                  fakes
 VirtualClockLoop  an event loop in which hours pass at once        virtual_clock

@@ -206,18 +206,31 @@ class BackendContract(ContractSuite):
         await session.reply(messages)
         await session.expect_replies(messages)
 
-    @contract_test("replies", "pauses")
+    @contract_test("replies", "silent_while_paused")
     async def test_a_paused_connection_is_silent_soon(self, bench: Bench) -> None:
-        """`pause` stops the messages, `resume` goes on without loss or disorder."""
+        """However much the application sends, and as long as another session gets all of it."""
         paused, other = await bench.session(), await bench.session()
-        messages = [self._large(number) for number in range(256)]
+        messages = self._pressing(bench)
         paused.connection.pause()
         sending = asyncio.gather(paused.reply(messages), other.reply(messages))
         try:
-            # As long as it takes another session to get all of them, this one does not.
             await other.sink.until_messages(len(messages))
             heard = len(paused.sink.messages)
             assert heard < len(messages) // 2, f"{heard} messages came in spite of pause()"
+            paused.connection.resume()
+            await sending
+        finally:
+            sending.cancel()
+
+    @contract_test("replies", "keeps_while_paused")
+    async def test_nothing_is_lost_while_paused(self, bench: Bench) -> None:
+        """What the application has sent meanwhile comes after `resume`, in order."""
+        paused, other = await bench.session(), await bench.session()
+        messages = self._pressing(bench)
+        paused.connection.pause()
+        sending = asyncio.gather(paused.reply(messages), other.reply(messages))
+        try:
+            await other.sink.until_messages(len(messages))
             paused.connection.resume()
             await sending
         finally:
@@ -392,6 +405,12 @@ class BackendContract(ContractSuite):
 
     def _numbered(self, count: int, prefix: str = "message") -> list[Message]:
         return [self._message(f"{prefix} {number}".encode()) for number in range(count)]
+
+    def _pressing(self, bench: Bench) -> list[Message]:
+        """More than the buffers of one socket hold, or what all reply buffers do."""
+        if bench.capabilities.shared_link:
+            return [self._message(f"{number:08}".encode() * 128) for number in range(64)]
+        return [self._large(number) for number in range(256)]
 
     def _large(self, number: int) -> Message:
         return self._message(f"{number:08}".encode() * 8192)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from dataclasses import dataclass
 
-from wsgw_core.api import Backend, BackendContext, DialRequest, Message
+from wsgw_core.api import Backend, BackendContext, DialRequest, Headers, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,25 +17,43 @@ class Capabilities:
     Attributes:
         text, binary: messages of this kind arrive as what they were.
         empty: a message without content arrives.
+        path, headers: the application learns these of a session's request.
         replies: the application can send messages to a session.
+        invalid_utf8: it can send a message that it calls text and that is not UTF-8.
         ends: the application can end a session, and its code and reason arrive.
         breaks: a session's backend can be lost.
         breaks_when_idle: that is noticed at once; otherwise, with the next message.
         unreachable: `connect` and `probe` notice that nobody is there.
-        pauses: a paused connection passes on nothing, however much the application sends.
+        moves: a session may be dialled anew while its earlier connection is still open; what the
+            application sends goes to the newest.
+        silent_while_paused: a paused connection passes on nothing, however much the application
+            sends.
+        keeps_while_paused: what the application sends meanwhile is passed on later. With a shared
+            link, as much as the reply buffers hold; the suite sends 64 KiB.
         freezes: the counterpart can be made to take nothing for a while, without being lost.
+        refuses: the counterpart can be made to refuse for a while to store what it is sent. It
+            says so and answers everything else, as a broker whose queue is full.
+        shared_link: all sessions of a backend share one link to the counterpart, which is lost for
+            all at once.
     """
 
     text: bool = True
     binary: bool = True
     empty: bool = True
+    path: bool = True
+    headers: bool = True
     replies: bool = True
+    invalid_utf8: bool = True
     ends: bool = True
     breaks: bool = True
     breaks_when_idle: bool = True
     unreachable: bool = True
-    pauses: bool = True
+    moves: bool = True
+    silent_while_paused: bool = True
+    keeps_while_paused: bool = True
     freezes: bool = True
+    refuses: bool = False
+    shared_link: bool = False
 
 
 class BackendHarness(ABC):
@@ -47,6 +65,9 @@ class BackendHarness(ABC):
     by their id, which is also in the request's `X-Wsgw-Session` header. A session is named only
     after its `connect` has returned, but perhaps before the counterpart has noticed: then wait.
     Methods without a body belong to a capability; leave them out where it is declared False.
+
+    A broker that others use at the same time can be neither killed nor stopped. Have the backend
+    connect through a BrokerProxy, which can be frozen and cut.
     """
 
     async def start(self) -> None:  # noqa: B027 - optional to implement
@@ -64,17 +85,29 @@ class BackendHarness(ABC):
         """Return the next message that the application got from this session; wait for it."""
 
     def make_request(self, session_id: str) -> DialRequest:
-        """Return how the session is dialled; override where a path or subprotocol is needed."""
+        """Return how the session is dialled; override where a path or subprotocol is needed.
+
+        The suite changes the path's query and adds headers.
+        """
         return DialRequest(session_id, "/contract?a=1", (("X-Wsgw-Session", session_id),))
 
     def make_unreachable_backend(self, context: BackendContext) -> Backend:
         """Return a backend whose counterpart does not exist (`unreachable`)."""
         raise NotImplementedError
 
+    async def request(self, session_id: str) -> tuple[str, Headers]:
+        """Return the path and the headers of a session, as the application got them.
+
+        For `path` and `headers`; what is not declared may be empty. The case of headers' names does
+        not matter, and there may be others.
+        """
+        raise NotImplementedError
+
     async def reply(self, session_id: str, message: Message) -> None:
         """Have the application send a message to a session (`replies`).
 
-        May wait while the session does not read.
+        May wait while the session does not read. With a shared link it is also called for a session
+        that is over. With `invalid_utf8`, a TEXT message may be any bytes.
         """
         raise NotImplementedError
 
@@ -85,7 +118,8 @@ class BackendHarness(ABC):
     async def break_off(self, session_id: str) -> None:
         """Lose this session's counterpart: reset, power cut, killed process (`breaks`).
 
-        When this returns, nothing that the session sends can arrive any more.
+        With a shared link, that of all sessions. When this returns, nothing that was sent can
+        arrive any more unless it has arrived already, and the counterpart can be dialled again.
         """
         raise NotImplementedError
 
@@ -94,7 +128,15 @@ class BackendHarness(ABC):
         raise NotImplementedError
 
     async def thaw(self) -> None:
-        """Undo `freeze`; what was sent meanwhile arrives (`freezes`)."""
+        """Undo `freeze`; what was sent meanwhile arrives, unless it was lost (`freezes`)."""
+        raise NotImplementedError
+
+    async def refuse(self) -> None:
+        """Have the counterpart refuse to store messages until `accept` (`refuses`)."""
+        raise NotImplementedError
+
+    async def accept(self) -> None:
+        """Undo `refuse`; what was refused is not stored later (`refuses`)."""
         raise NotImplementedError
 
 

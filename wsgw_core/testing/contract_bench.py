@@ -5,28 +5,49 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from wsgw_core.api import Backend, DialRequest, Limits, Message
+from wsgw_core.api import (
+    Backend,
+    Close,
+    CloseCause,
+    DialRequest,
+    Limits,
+    Message,
+    SessionTrackingBackend,
+)
 
 from .backend_harness import BackendHarness, Capabilities
 from .blocking_calls import watching_for_blocking_calls
 from .context import make_context
 from .descriptors import open_descriptors
+from .fake_control import FakeControl
 from .recording_sink import RecordingSink, WatchedConnection
 
 T = TypeVar("T")
 
 
 class BenchSession:
-    """One session of a test: its connection, its sink, and its side of the counterpart."""
+    """One session of a test: its connection, its sink, and its side of the counterpart.
+
+    Attributes:
+        id: the session's.
+        backend: that serves it.
+        sink, connection: see RecordingSink.
+    """
 
     def __init__(
-        self, bench: Bench, session_id: str, sink: RecordingSink, connection: WatchedConnection
+        self,
+        bench: Bench,
+        backend: Backend,
+        session_id: str,
+        sink: RecordingSink,
+        connection: WatchedConnection,
     ) -> None:
         self.id = session_id
+        self.backend = backend
         self.sink = sink
         self.connection = connection
         self._bench = bench
@@ -76,10 +97,12 @@ class BenchSession:
             assert got == message, f"reply {number} should be {message!r}, but is {got!r}"
         assert len(heard) <= len(messages), f"an unexpected reply: {heard[len(messages)]!r}"
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close from the session's side and wait for the end."""
-        self.connection.close(code, reason)
-        await self.sink.until_closed()
+    async def close(
+        self, code: int = 1000, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
+    ) -> Close:
+        """Close from the session's side, wait for the end and return it."""
+        self.connection.close(code, reason, cause)
+        return await self.sink.until_closed()
 
 
 class Bench:
@@ -101,6 +124,7 @@ class Bench:
         self.capabilities = capabilities
         self.patience = patience
         self._limits = limits
+        self._controls: dict[Backend, FakeControl] = {}
         self._sessions: list[BenchSession] = []
         self._unhandled: list[str] = []
         self._blocking: list[str] = []
@@ -111,13 +135,13 @@ class Bench:
         asyncio.get_running_loop().set_exception_handler(self._note_unhandled)
         own_tasks = asyncio.all_tasks()
         await self.harness.start()
-        try:
+        async with self._afterwards(self.harness.stop):
             with watching_for_blocking_calls(self._blocking.append):
-                async with self.another_backend() as self.backend:
+                async with (
+                    self.another_backend() as self.backend,
+                    self._afterwards(self._end_sessions),
+                ):
                     yield self
-                    await self._end_sessions()
-        finally:
-            await self.harness.stop()
         await self.until_tasks_are(own_tasks)
         for session in self._sessions:
             session.sink.check()
@@ -127,36 +151,57 @@ class Bench:
     @asynccontextmanager
     async def another_backend(self) -> AsyncIterator[Backend]:
         """Open a backend on the counterpart and close it afterwards."""
-        backend = self.harness.make_backend(make_context(limits=self._limits))
-        try:
+        backend = self.make_backend()
+        async with self._afterwards(
+            lambda: self.patiently(backend.close(), "Backend.close() to return")
+        ):
             await backend.open()
             yield backend
-        finally:
-            await self.patiently(backend.close(), "Backend.close() to return")
+
+    def make_backend(self) -> Backend:
+        """Return a backend on the counterpart that is neither opened nor closed by the bench."""
+        control = FakeControl()
+        backend = self.harness.make_backend(make_context(limits=self._limits, control=control))
+        self._controls[backend] = control
+        return backend
+
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[None]:
+        """Have the counterpart take nothing meanwhile."""
+        await self.harness.freeze()
+        async with self._afterwards(self.harness.thaw):
+            yield
+
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Have the counterpart refuse meanwhile to store anything."""
+        await self.harness.refuse()
+        async with self._afterwards(self.harness.accept):
+            yield
 
     async def connect(self, backend: Backend | None = None) -> BenchSession:
         """Dial; the connection is not yet started."""
-        session_id = uuid.uuid4().hex
-        return await self._dial(self.harness.make_request(session_id), backend)
+        return await self.dial(self.harness.make_request(uuid.uuid4().hex), backend)
 
     async def move(self, session: BenchSession) -> BenchSession:
-        """Dial again for a session that has lost its connection, and start."""
+        """Dial anew for a session, whose connection may be lost or still be open, and start."""
         request = dataclasses.replace(
             self.harness.make_request(session.id),
             reconnect=True,
             seen_up_to=session.connection.number,
         )
-        moved = await self._dial(request)
+        moved = await self.dial(request, session.backend)
         moved.connection.number = session.sink.delivered_count
         moved.connection.start()
         return moved
 
-    async def _dial(self, request: DialRequest, backend: Backend | None = None) -> BenchSession:
-        sink = RecordingSink(patience=self.patience)
-        connection = await self.patiently(
-            (backend or self.backend).connect(request, sink), "connect() to return"
-        )
-        session = BenchSession(self, request.session_id, sink, sink.watch(connection))
+    async def dial(self, request: DialRequest, backend: Backend | None = None) -> BenchSession:
+        """Dial with a request of the test's own; the connection is not yet started."""
+        backend = backend or self.backend
+        sink = RecordingSink(patience=self.patience, max_message_size=self._limits.max_message_size)
+        connection = await self.patiently(backend.connect(request, sink), "connect() to return")
+        session = BenchSession(self, backend, request.session_id, sink, sink.watch(connection))
+        self._controls[backend].attach(session.id, sink)
         self._sessions.append(session)
         return session
 
@@ -166,13 +211,25 @@ class Bench:
         session.connection.start()
         return session
 
+    async def end(self, session: BenchSession, code: int = 1000, reason: str = "") -> Close:
+        """End a session for good: close its connection, and tell a backend that tracks sessions."""
+        connection, sink = session.connection, session.sink
+        if not connection.close_called and sink.end is None:
+            connection.close(code, reason)
+        if connection.started:
+            close = await sink.until_closed()
+        else:
+            close = Close(code, reason)
+        self._tell_end(session, close)
+        return close
+
     async def break_off(self, session: BenchSession) -> None:
         """Lose the session's counterpart, and have the loss noticed."""
         await self.patiently(self.harness.break_off(session.id), "the counterpart to break")
         if not self.capabilities.breaks_when_idle:
             session.send([Message.from_text("to notice the loss")])
 
-    async def patiently(self, waiting: Coroutine[Any, Any, T], what: str) -> T:
+    async def patiently(self, waiting: Awaitable[T], what: str) -> T:
         """Await something of the plugin or the harness that could take for ever.
 
         Raises:
@@ -206,11 +263,29 @@ class Bench:
 
     async def _end_sessions(self) -> None:
         for session in self._sessions:
-            session.sink.check()
-            if not session.connection.close_called:
+            if not session.connection.close_called and session.sink.end is None:
                 session.connection.close(1000)
-            if session.connection.started:
-                await session.sink.until_closed()
+        for session in self._sessions:
+            session.sink.check()
+            await self.end(session)
+
+    def _tell_end(self, session: BenchSession, close: Close) -> None:
+        control = self._controls[session.backend]
+        if control.detach(session.id) and isinstance(session.backend, SessionTrackingBackend):
+            session.backend.session_ended(session.id, close, CloseCause.SESSION_ENDED)
+
+    @asynccontextmanager
+    async def _afterwards(self, clean_up: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Clean up in any case; when something has failed already, that is what is raised."""
+        try:
+            yield
+        except BaseException as first:
+            try:
+                await self.patiently(clean_up(), "the test to clean up")
+            except Exception as second:  # noqa: BLE001 - a consequence of the first, as a rule
+                first.add_note(f"After this had failed, cleaning up failed too: {second}")
+            raise
+        await clean_up()
 
     def _note_unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

@@ -33,19 +33,20 @@ class RecordingSink:
 
     Args:
         patience: seconds after which waiting fails.
+        max_message_size: of the backend's limits; a longer message is a breach.
 
     Attributes:
         messages: what the backend sent.
         delivered_count: how many messages were reported as delivered.
-        is_writable: what was last reported.
         writability: everything that was reported, in order.
         end: how the connection ended; None while it lasts.
         faults: the breaches, one line each.
         client_is_there: what `message` answers.
         on_message: called for each message, as a session would act while it gets one.
+        on_closed: called at the end.
     """
 
-    def __init__(self, *, patience: float = PATIENCE) -> None:
+    def __init__(self, *, patience: float = PATIENCE, max_message_size: int | None = None) -> None:
         self.messages: list[Message] = []
         self.delivered_count = 0
         self.writability: list[bool] = []
@@ -53,8 +54,12 @@ class RecordingSink:
         self.faults: list[str] = []
         self.client_is_there = True
         self.on_message: Callable[[Message], None] | None = None
+        self.on_closed: Callable[[], None] | None = None
         self._connection: WatchedConnection | None = None
         self._thread = threading.get_ident()
+        self._max_message_size = max_message_size
+        self._deaf = False
+        self._held = False
         self._watch = Watch(patience)
 
     def watch(self, connection: BackendConnection) -> WatchedConnection:
@@ -68,11 +73,18 @@ class RecordingSink:
 
     def message(self, message: Message, /) -> bool:
         """See Sink."""
+        if self._deaf:
+            return False
         self._check_call("message")
         self._check_type("message", message, Message)
         self._check_type("a message's data", message.data, bytes)
         if message.kind is TEXT and not _is_utf8(message.data):
             self._fault("a TEXT message is not valid UTF-8")
+        if self._max_message_size is not None and message.size > self._max_message_size:
+            self._fault(
+                f"a message of {message.size} bytes was passed on, which is more than"
+                f" limits.max_message_size, {self._max_message_size}"
+            )
         self.messages.append(message)
         self._watch.changed()
         if self.on_message is not None:
@@ -81,6 +93,8 @@ class RecordingSink:
 
     def delivered(self, count: int, /) -> None:
         """See Sink."""
+        if self._deaf:
+            return
         self._check_call("delivered")
         sent = self._connection.sent_count if self._connection else 0
         if count < 0:
@@ -92,24 +106,38 @@ class RecordingSink:
 
     def writable(self, writable: bool, /) -> None:
         """See Sink."""
+        if self._deaf:
+            return
         self._check_call("writable")
         self.writability.append(writable)
         self._watch.changed()
 
     def closed(self, close: Close, /) -> None:
         """See Sink."""
+        if self._deaf:
+            return
         self._check_call("closed")
         self._check_type("closed", close, Close)
         if self.end is None:
-            self.end = close
-        self._watch.changed()
+            self._note_end(close)
 
     # What the test calls
 
+    def lose(self, close: Close) -> None:
+        """End as the core does after `BackendContext.down`; what is called later is not heard."""
+        if self.end is None:
+            self._deaf = True
+            self._note_end(close)
+
+    def hold(self, held: bool, /) -> None:
+        """Be as good as not writable, as the core does after `BackendContext.writable(False)`."""
+        self._held = held
+        self._watch.changed()
+
     @property
     def is_writable(self) -> bool:
-        """What was last reported; True at first."""
-        return self.writability[-1] if self.writability else True
+        """What was last reported, True at first; False while the whole backend is not writable."""
+        return not self._held and (self.writability[-1] if self.writability else True)
 
     def check(self) -> None:
         """Raise what was done against the contract so far.
@@ -161,6 +189,12 @@ class RecordingSink:
     def report(self, fault: str) -> None:
         """Note a breach that was seen at the connection."""
         self._fault(fault)
+
+    def _note_end(self, close: Close) -> None:
+        self.end = close
+        self._watch.changed()
+        if self.on_closed is not None:
+            self.on_closed()
 
     def _check_call(self, name: str) -> None:
         connection = self._connection

@@ -11,7 +11,7 @@ import pytest
 from wsgw_jsonl.backend import JsonLinesBackend
 from wsgw_jsonl.settings import JsonLinesSettings
 
-from wsgw_core.api import BINARY, BackendContext, BackendDeclined, Close, Limits, Message
+from wsgw_core.api import BINARY, BackendContext, BackendDeclined, Close, Headers, Limits, Message
 from wsgw_core.testing.backend_contract import BackendContract
 from wsgw_core.testing.backend_harness import BackendHarness, Inbox
 from wsgw_core.testing.context import make_context
@@ -24,6 +24,7 @@ class Application(BackendHarness):
     async def start(self) -> None:
         self._inbox = Inbox()
         self._writers: dict[str, asyncio.StreamWriter] = {}
+        self._opened: dict[str, Any] = {}
         self._thawed = asyncio.Event()
         self._thawed.set()
         self._server = await asyncio.start_server(
@@ -46,12 +47,17 @@ class Application(BackendHarness):
     async def receive(self, session_id: str) -> Message:
         return await self._inbox.get(session_id)
 
+    async def request(self, session_id: str) -> tuple[str, Headers]:
+        opened = self._opened[session_id]
+        return opened["path"], tuple((name, value) for name, value in opened["headers"])
+
     async def reply(self, session_id: str, message: Message) -> None:
         writer = self._writers[session_id]
         if message.kind is BINARY:
             _say(writer, {"base64": base64.b64encode(message.data).decode()})
-        else:
-            _say(writer, {"text": message.text})
+        else:  # whatever bytes they are
+            text = message.data.decode("latin-1")
+            writer.write(json.dumps({"text": text}, ensure_ascii=False).encode("latin-1") + b"\n")
         await writer.drain()
 
     async def end(self, session_id: str, code: int, reason: str) -> None:
@@ -72,10 +78,13 @@ class Application(BackendHarness):
         try:
             while raw := await reader.readline():
                 await self._thawed.wait()
+                if writer.transport.is_closing():
+                    break  # broken off while frozen
                 line = json.loads(raw)
                 if "open" in line:
                     session_id = line["open"]["session"]
                     self._writers[session_id] = writer
+                    self._opened[session_id] = line["open"]
                     if session_id == "unwanted":
                         _say(writer, {"refuse": 403, "text": "not you"})
                     else:

@@ -11,7 +11,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from wsgw_ws.backend import WebSocketBackend
 from wsgw_ws.settings import WebSocketSettings
 
-from wsgw_core.api import BINARY, TEXT, BackendContext, Message
+from wsgw_core.api import BINARY, TEXT, BackendContext, Headers, Message
 from wsgw_core.testing.backend_contract import BackendContract, BackendHarness
 from wsgw_core.testing.backend_harness import Inbox
 
@@ -46,9 +46,14 @@ class WebSocketHarness(BackendHarness):
     async def receive(self, session_id: str) -> Message:
         return await self._inbox.get(session_id)
 
+    async def request(self, session_id: str) -> tuple[str, Headers]:
+        request = (await self._find(session_id)).request
+        assert request is not None
+        return request.path, tuple(request.headers.raw_items())
+
     async def reply(self, session_id: str, message: Message) -> None:
         connection = await self._find(session_id)
-        await connection.send(message.text if message.kind is TEXT else message.data)
+        await connection.send(message.data, text=message.kind is TEXT)
 
     async def end(self, session_id: str, code: int, reason: str) -> None:
         await (await self._find(session_id)).close(code, reason)

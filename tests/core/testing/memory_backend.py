@@ -27,10 +27,11 @@ class Link:
     on_message: Callable[[Message], object]
     on_close: Callable[[Close], object]
 
-    def __init__(self, counterpart: Counterpart, session_id: str) -> None:
+    def __init__(self, counterpart: Counterpart, request: DialRequest) -> None:
         self.is_open = True
+        self.request = request
         self._counterpart = counterpart
-        self._session_id = session_id
+        self._session_id = request.session_id
 
     async def write(self, message: Message) -> None:
         """Return when the counterpart has the message."""
@@ -43,7 +44,8 @@ class Link:
     def hang_up(self) -> None:
         """Close from the backend plugin's side."""
         self.is_open = False
-        self._counterpart.links.pop(self._session_id, None)
+        if self._counterpart.links.get(self._session_id) is self:
+            del self._counterpart.links[self._session_id]
 
 
 class Counterpart:
@@ -56,13 +58,13 @@ class Counterpart:
         self.thawed = asyncio.Event()
         self.thawed.set()
 
-    async def dial(self, session_id: str) -> Link:
+    async def dial(self, request: DialRequest) -> Link:
         """Return a link after a few turns of the loop, in each of which it may be cancelled."""
         for _ in range(5):
             await asyncio.sleep(0)
         if not self.alive:
             raise BackendUnavailable("nobody is there")
-        link = self.links[session_id] = Link(self, session_id)
+        link = self.links[request.session_id] = Link(self, request)
         return link
 
 
@@ -238,7 +240,7 @@ class MemoryBackend:
         """Nothing to do."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> Connection:
-        link = await self.counterpart.dial(request.session_id)
+        link = await self.counterpart.dial(request)
         return self.connection_class(link, sink, self.context)
 
     async def probe(self) -> None:
@@ -270,6 +272,10 @@ class MemoryHarness(BackendHarness):
 
     async def receive(self, session_id: str) -> Message:
         return await self._counterpart.inbox.get(session_id)
+
+    async def request(self, session_id: str) -> tuple[str, Headers]:
+        request = self._counterpart.links[session_id].request
+        return request.path, request.headers
 
     async def reply(self, session_id: str, message: Message) -> None:
         await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from wsgw_core.api import (
     BackendUnavailable,
     Close,
     DialRequest,
+    Headers,
     Message,
 )
 from wsgw_core.testing.backend_contract import BackendContract, BackendHarness, Capabilities
@@ -329,6 +330,10 @@ class FakeHarness(BackendHarness):
                 return connection.received[number]
             number -= len(connection.received)
         return (await last.until_received(number + 1))[number]
+
+    async def request(self, session_id: str) -> tuple[str, Headers]:
+        request = self._connections(session_id)[-1].request
+        return request.path, request.headers
 
     async def reply(self, session_id: str, message: Message) -> None:
         await asyncio.sleep(0)

@@ -289,7 +289,7 @@ class SendsNothingTwice(MemoryBackend):
         self.known: defaultdict[str, set[bytes]] = defaultdict(set)
 
     async def connect(self, request: DialRequest, sink: Sink) -> Connection:
-        link = await self.counterpart.dial(request.session_id)
+        link = await self.counterpart.dial(request)
         return Guarding(link, sink, self.context, self.known[request.session_id])
 
 

@@ -1,0 +1,89 @@
+"""A TCP proxy before a broker that others use too, so that a test can take it away."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+_CHUNK = 64 * 1024
+
+
+class BrokerProxy:
+    """Stands between the backend under test and a server, and can be frozen and cut.
+
+        proxy = BrokerProxy("127.0.0.1", 4222)
+        await proxy.start()
+        backend = make_backend(f"nats://127.0.0.1:{proxy.port}")
+
+    Args:
+        host: of the server.
+        port: of the server.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def start(self) -> None:
+        """Listen on a free port of 127.0.0.1."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    @property
+    def port(self) -> int:
+        """Where it listens; after `start`."""
+        if self._server is None:
+            raise RuntimeError("the proxy is not started")
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def freeze(self) -> None:
+        """Forward nothing in either direction until `thaw`; what arrives waits."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Forward what has waited, and go on."""
+        self._flowing.set()
+
+    async def cut(self) -> None:
+        """Break all connections off; what waits in them is lost. New ones are served."""
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    async def stop(self) -> None:
+        """Break all connections off and listen no more."""
+        if self._server is not None:
+            self._server.close()
+            await self.cut()
+            await self._server.wait_closed()
+
+    async def _serve(
+        self, inner_reader: asyncio.StreamReader, inner_writer: asyncio.StreamWriter
+    ) -> None:
+        own = asyncio.current_task()
+        assert own is not None
+        self._connections.add(own)
+        writers = [inner_writer]
+        # The server that runs this task would report its cancellation as an error.
+        with suppress(asyncio.CancelledError, OSError):
+            reader, writer = await asyncio.open_connection(*self._target)
+            writers.append(writer)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._forward(inner_reader, writer))
+                both.create_task(self._forward(reader, inner_writer))
+        for each in writers:
+            each.transport.abort()
+        self._connections.discard(own)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        if writer.can_write_eof():
+            with suppress(OSError):
+                writer.write_eof()
