@@ -40,8 +40,8 @@ async def test_many_attackers_together_stay_near_the_bound_and_sessions_are_serv
     name: str,
 ) -> None:
     measured = await measure(name, SECONDS)
-    assert measured.healthz  # four hundred attackers at once leave little of two processors
-    assert len(measured.established) > ESTABLISHED
+    assert len(measured.healthz) > ROUNDS
+    assert len(measured.established) > ROUNDS * ESTABLISHED
     assert max(*measured.healthz, *measured.established) < PATIENCE
     # The bound, and what 400 connections bring before they are held; unbounded 363 MiB at least.
     assert measured.peak - measured.resident < (64 + 200) * 1024 * 1024

@@ -189,6 +189,11 @@ class HoldingConnection(BackendConnection, Protocol):
         """Bytes of messages that wait, in both directions; cheap."""
         ...
 
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message from it has come in part; it may be paused then, to save memory."""
+        ...
+
 
 @runtime_checkable
 class Backend(Protocol):

@@ -110,6 +110,11 @@ class OrderedConnection(ABC):
         """See HoldingConnection."""
         return self._outgoing_bytes + self._incoming_weight
 
+    @property
+    def is_in_a_message(self) -> bool:
+        """See HoldingConnection; messages come whole."""
+        return False
+
     def end(self, close: Close) -> None:
         """Report that the backend ended the connection; without effect after the end.
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from .backend import Clock
 
-_LONGEST = 0.001  # seconds of one turn of the event loop; the last turn may exceed it
+# Of one turn of the event loop, for all connections together:
+_LONGEST = 0.001  # seconds of their turns; the last one may exceed it
+_LONG_READS = 16  # of 256 KiB at most; fewer would have a few busy connections pause in vain
 
 
 class Flushable(Protocol):
@@ -31,15 +33,20 @@ class ReadBatch:
 
     A connection that has read more than it should take at once asks for another turn. However many
     connections do so, their turns take about a millisecond of each turn of the event loop.
+
+    A connection whose read was long asks `may_read_on`. While few connections have long reads, they
+    read on; once they are many, they ask for turns. So long reads bring a few mebibytes in one turn
+    of the event loop, however many connections have more to give.
     """
 
-    __slots__ = ("_gathering", "_is_scheduled", "_turns", "is_open")
+    __slots__ = ("_gathering", "_is_scheduled", "_reads", "_turns", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False
         self._gathering: list[Flushable] = []
         self._turns: deque[Callable[[], object]] = deque()
         self._is_scheduled = False
+        self._reads = 0  # long ones, in this turn of the event loop
 
     def add(self, connection: Flushable) -> None:
         """Have `connection.flush()` called when the batch closes."""
@@ -52,21 +59,40 @@ class ReadBatch:
         for connection in gathering:
             connection.flush()
 
+    def may_read_on(self, clock: Clock) -> bool:
+        """Count a long read; return whether its connection may read on without a turn.
+
+        Args:
+            clock: of the event loop.
+        """
+        self._reads += 1
+        self._schedule(clock)
+        return self._reads <= _LONG_READS and not self._turns
+
     def call_in_turn(self, clock: Clock, turn: Callable[[], object]) -> None:
-        """Have `turn` called in a later turn of the event loop, behind those that wait already."""
+        """Have `turn` called in a later turn of the event loop, behind those that wait already.
+
+        Args:
+            clock: of the event loop.
+            turn: returns whether its connection reads on then.
+        """
         self._turns.append(turn)
+        self._schedule(clock)
+
+    def _schedule(self, clock: Clock) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
             clock.call_soon(self._take_turns, clock)
 
     def _take_turns(self, clock: Clock) -> None:
         turns, until = self._turns, time.monotonic() + _LONGEST
+        self._is_scheduled = False
+        self._reads = 0
         try:
             for _ in range(len(turns)):  # those that wait now: others are to be read in between
-                turns.popleft()()
-                if time.monotonic() >= until:
+                self._reads += bool(turns.popleft()())
+                if self._reads >= _LONG_READS or time.monotonic() >= until:
                     break
         finally:
-            self._is_scheduled = bool(turns)
             if turns:
-                clock.call_soon(self._take_turns, clock)
+                self._schedule(clock)

@@ -197,6 +197,11 @@ class WindowedConnection(ABC):
         """See HoldingConnection; what waits to be written is in the ledger, and counted there."""
         return self._replies.held_bytes(self)
 
+    @property
+    def is_in_a_message(self) -> bool:
+        """See HoldingConnection; messages come whole."""
+        return False
+
     # What the core calls
 
     def start(self) -> None:

@@ -135,6 +135,11 @@ class Link:
         """Bytes that wait in the connection, as far as it tells; see HoldingConnection."""
         return getattr(self.connection, "held_bytes", 0)
 
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message of its has come in part, as far as it tells; see HoldingConnection."""
+        return getattr(self.connection, "is_in_a_message", False)
+
     # What the connection calls
 
     def message(self, message: Message, /) -> bool:

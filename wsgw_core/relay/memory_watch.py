@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.02  # seconds between two looks at whether a round is due
 _SLICE = 0.001  # seconds that a round takes of one turn of the loop
-# The same when the process grows: in each turn that it waits, every client can bring a read more.
-_URGENT_SLICE = 0.02
+# The same when the process grows: in each turn that it waits, clients can bring more.
+_URGENT_SLICE = 0.005
 _SESSIONS = 16  # looked at between two looks at the time
 _REST = 99  # times its own time that passes after a round, when nothing grows
 _URGENT_REST = 9  # the same when the sum is large, or the process has grown
-_TURN = 1.0  # seconds for which a client that is in the middle of a message may send on
+_TURN = 1.0  # seconds for which a session that is in the middle of a message is read on
 _BUCKETS = 64
 
 
@@ -37,9 +37,9 @@ class MemoryWatch:
     From three quarters of the bound on, clients that hold more than a *level* are not read. The
     higher the sum, the lower the level. It never falls so low that those below it could not hold a
     sixteenth of the bound together: clients that hold little do not wait for those that hold much.
-    Below five eighths all are read again. Clients whose message has come in part hold what only the
-    rest of the message can free: a few of them, one after the other, are read all the same for a
-    second each.
+    Below five eighths all are read again. Sessions in which a message has come in part, from either
+    side, hold what only the rest of the message can free: a few of them, one after the other, are
+    read all the same for a second each.
 
     Args:
         sessions: all that there are.

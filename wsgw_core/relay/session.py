@@ -627,17 +627,26 @@ class Session:
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message of the client's has come in part."""
-        return self._client.end is not None and self._client.end.is_in_a_message
+        """Whether a message has come in part, whose rest would go on to the other side."""
+        client, link = self._client.end, self._link
+        if client is None:
+            return False
+        return client.is_in_a_message or (
+            client.is_drained and link is not None and link.is_in_a_message
+        )
 
     def hold_for_memory(self, hold: bool) -> None:
-        """Stop or resume the reading of the client; of the backend too, while its replies wait."""
+        """Stop or resume the reading of the client; of the backend too, while it brings more.
+
+        That is while its replies wait to be read, or one of them has come in part.
+        """
         client = self._client.end
         hold = hold and client is not None and self._client.dismissed is None
         self.is_held_for_memory = hold
         self._outbox.client_holds.switch(Hold.MEMORY_SHORT, hold)
-        full = hold and client is not None and not client.is_drained
-        self._client.backend_holds.switch(Hold.MEMORY_SHORT, full)
+        full = client is not None and not client.is_drained
+        coming = self._link is not None and self._link.is_in_a_message
+        self._client.backend_holds.switch(Hold.MEMORY_SHORT, hold and (full or coming))
 
     def answered(self, handle: Any) -> None:
         """Forget the message whose reply was seen."""

@@ -41,6 +41,7 @@ class FakeConnection:
         pings: what the session wants to be called when its pings are answered.
         ended: what was reported as the end.
         faults: what the session did against the contract, each also raised as AssertionError.
+        is_in_a_message: what the session is told; set by the test.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class FakeConnection:
     ) -> None:
         self.request = request
         self.sink = sink
+        self.is_in_a_message = False
         self.received: list[Message] = []
         self.ignored: list[Message] = []
         self.acknowledged = 0

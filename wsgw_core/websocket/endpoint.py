@@ -39,6 +39,7 @@ _LARGE = 16 * 1024  # from here on copying costs more than a vectored write
 # What one connection takes in one turn of the event loop, before others have theirs.
 _TURN = range(128)  # frames
 _INFLATED = 64 * 1024  # bytes that compressed messages may become; the last one may exceed it
+_LONG_READ = 128 * 1024  # bytes: with so many at once there is more, and others may wait
 _UNREAD_PINGS = 8  # of a peer that does not read its pongs; then it waits for _UNREAD_DELAY
 _UNREAD_DELAY = 0.25  # seconds; never stopped for good: a peer may have to write before it reads
 
@@ -241,13 +242,14 @@ class Endpoint(asyncio.Protocol):
         """Take what was read; called by the transport.
 
         Whole messages in one frame of less than 64 KiB are taken in place, all else by `_take`.
-        After so many frames the rest waits for another turn.
+        After so many frames the rest waits for another turn. After a long read the next one may
+        have to.
         """
+        is_long = len(data) >= _LONG_READ
         if self._unfinished is not None:
             data = self._unfinished.add(data)
-            if not data:
-                return
-            self._unfinished = None
+            if data:
+                self._unfinished = None
         position, size = 0, len(data)
         try:
             for _ in _TURN:
@@ -290,6 +292,8 @@ class Endpoint(asyncio.Protocol):
             self._failed()
         if self._batch.is_open:
             self._batch.close()
+        if is_long:
+            self._end_long_read()
 
     def _is_text(self, frame: bytes, size: int) -> bool:
         payload = read_payload(frame, size, masked=self._server_side)
@@ -425,8 +429,13 @@ class Endpoint(asyncio.Protocol):
 
     # Turns
 
+    def _end_long_read(self) -> None:
+        """Wait for a turn before the next read, if others wait or have brought as much."""
+        if not self._batch.may_read_on(self._clock):
+            self._end_turn()
+
     def _end_turn(self) -> None:
-        """Take no more frames until others have had their turn; the rest has to be kept."""
+        """Read and take no more until others have had their turn; the rest has to be kept."""
         self._stop()
         if not self._waits:
             self._waits = True
@@ -444,16 +453,18 @@ class Endpoint(asyncio.Protocol):
             self._unread_timer = None
             self._batch.call_in_turn(self._clock, self._next_turn)
 
-    def _next_turn(self) -> None:
+    def _next_turn(self) -> bool:
+        """Go on; return whether the next read follows."""
         self._waits = False
         if self._paused:
-            return
+            return False
         self._inflated = self._unread_pings = 0
         self._whole = self._wholes
         kept, self._kept = self._kept, b""
         if kept:
             self.data_received(kept)
         self._go_on()
+        return not (self._waits or self._paused)
 
     def _keep(self, data: bytes) -> None:
         if not self._ended:
@@ -596,11 +607,14 @@ class Endpoint(asyncio.Protocol):
         self._stop()
 
     def resume_reading(self) -> None:
-        """Go on reading; what is kept comes first, in a later turn of the event loop."""
+        """Go on reading, in a later turn of the event loop if more is to be expected.
+
+        What is kept comes first.
+        """
         self._paused = False
         if self._waits or not self._begun:
             return
-        if self._kept or self._lost:
+        if self._kept or self._lost or self._unfinished is not None:
             self._end_turn()
         else:
             self._go_on()

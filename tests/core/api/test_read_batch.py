@@ -85,3 +85,38 @@ async def test_all_have_their_turn(count: int) -> None:
         queue.add(number)
     await queue.is_empty()
     assert queue.taken == list(range(count))
+
+
+class TestLongReads:
+    async def test_a_few_in_one_turn_of_the_loop_are_read_on(self) -> None:
+        batch, loop = ReadBatch(), asyncio.get_running_loop()
+        allowed = [batch.may_read_on(loop) for _ in range(100)]
+        few = sum(allowed)
+        assert 1 < few < 50
+        assert allowed == [True] * few + [False] * (100 - few)
+        await asyncio.sleep(0)
+        assert batch.may_read_on(loop)
+
+    async def test_nobody_reads_on_while_others_wait_for_their_turns(self) -> None:
+        batch, loop = ReadBatch(), asyncio.get_running_loop()
+        batch.call_in_turn(loop, lambda: False)
+        assert not batch.may_read_on(loop)
+        await asyncio.sleep(0)
+        assert batch.may_read_on(loop)
+
+    async def test_a_few_turns_that_read_on_are_taken_in_one_turn_of_the_loop(self) -> None:
+        batch, loop = ReadBatch(), asyncio.get_running_loop()
+        taken = 0
+
+        def turn() -> bool:
+            nonlocal taken
+            taken += 1
+            return True
+
+        for _ in range(100):
+            batch.call_in_turn(loop, turn)
+        await asyncio.sleep(0)
+        while taken < 100:
+            before = taken
+            await asyncio.sleep(0)
+            assert 0 < taken - before < 50

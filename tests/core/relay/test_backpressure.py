@@ -221,3 +221,40 @@ async def test_a_client_that_left_is_neither_paused_nor_resumed() -> None:
     assert bench.is_reading()
     bench.session.client_writable(False)
     assert bench.session.state is State.FLUSHING
+
+
+class TestHeldForMemory:
+    @on_virtual_clock
+    async def test_the_backend_is_read_while_the_client_takes_all(self) -> None:
+        bench = await RelayBench().open()
+        bench.session.hold_for_memory(True)
+        assert not bench.is_reading()
+        assert not bench.blue.connections[0].paused
+
+    @pytest.mark.parametrize("why", ["replies wait", "one has come in part"])
+    @on_virtual_clock
+    async def test_the_backend_is_not_read_while_it_brings_more(self, why: str) -> None:
+        bench = await RelayBench().open()
+        connection = bench.blue.connections[0]
+        bench.client.is_drained = why != "replies wait"
+        connection.is_in_a_message = why == "one has come in part"
+        paused = []
+        for _ in range(2):  # looks of the memory watch
+            bench.session.hold_for_memory(True)
+            paused.append(connection.paused)
+            bench.client.is_drained, connection.is_in_a_message = True, False
+        assert paused == [True, False]
+        assert not bench.is_reading()
+
+    @on_virtual_clock
+    async def test_a_part_of_a_message_counts_while_its_rest_can_go_on(self) -> None:
+        bench = await RelayBench().open()
+        client, connection = bench.client, bench.blue.connections[0]
+        counts = [bench.session.is_in_a_message]
+        connection.is_in_a_message = True
+        counts.append(bench.session.is_in_a_message)
+        client.is_drained = False
+        counts.append(bench.session.is_in_a_message)
+        client.is_in_a_message = True
+        counts.append(bench.session.is_in_a_message)
+        assert counts == [False, True, False, True]

@@ -85,6 +85,64 @@ async def test_two_connections_take_turns() -> None:
             assert abs(len(one.events.messages) - len(other.events.messages)) <= MOST
 
 
+WHOLE = frame(raw.BINARY, b"x" * 1024 * 1024)
+PARTS = [WHOLE[start : start + 150_000] for start in range(0, len(WHOLE), 150_000)]
+
+
+class TestLongReads:
+    """A message comes in several reads."""
+
+    async def test_a_lone_connection_is_read_on(self) -> None:
+        async with endpoint_bench() as bench:
+            for part in PARTS:
+                assert bench.transport.is_reading()
+                bench.endpoint.data_received(part)
+            assert bench.transport.is_reading()
+            assert len(bench.events.messages) == 1
+
+    @pytest.mark.parametrize("part", [0, -1])
+    async def test_one_of_many_waits_for_its_turn(self, part: int) -> None:
+        async with endpoint_bench() as bench:
+            loop = asyncio.get_running_loop()
+            for each in PARTS[:part]:
+                bench.endpoint.data_received(each)
+            while bench.batch.may_read_on(loop):  # as others do, in the same turn of the loop
+                pass
+            bench.endpoint.data_received(PARTS[part])
+            assert not bench.transport.is_reading()
+            assert len(bench.events.messages) == (part == -1)  # what was read is taken
+            await asyncio.sleep(0)  # one turn of the loop
+            assert bench.transport.is_reading()
+
+    async def test_short_reads_never_wait(self) -> None:
+        async with endpoint_bench() as bench:
+            loop = asyncio.get_running_loop()
+            while bench.batch.may_read_on(loop):
+                pass
+            bench.endpoint.data_received(frame(raw.BINARY, b"x" * 64 * 1024))
+            assert bench.transport.is_reading()
+
+    async def test_one_that_was_held_amid_a_message_waits_for_its_turn(self) -> None:
+        """Else all that were held for want of memory would be read at the same moment."""
+        async with endpoint_bench() as bench:
+            bench.endpoint.data_received(PARTS[0])
+            bench.endpoint.pause_reading()
+            bench.endpoint.resume_reading()
+            assert not bench.transport.is_reading()
+            await asyncio.sleep(0)  # one turn of the loop
+            assert bench.transport.is_reading()
+
+    async def test_a_peer_that_leaves_meanwhile_is_noted_once(self) -> None:
+        async with endpoint_bench() as bench:
+            loop = asyncio.get_running_loop()
+            while bench.batch.may_read_on(loop):
+                pass
+            bench.endpoint.data_received(PARTS[0])
+            bench.reset()
+            end, violation = await bench.events.until_ended()
+            assert (end.code, violation) == (1006, False)
+
+
 class TestHeld:
     async def test_no_further_message_of_the_read_is_taken(self) -> None:
         async with endpoint_bench() as bench:

@@ -191,6 +191,11 @@ class WebSocketConnection:
         """See HoldingConnection."""
         return self._endpoint.held_bytes if self._usable else 0
 
+    @property
+    def is_in_a_message(self) -> bool:
+        """See HoldingConnection."""
+        return self._endpoint.is_in_a_message
+
     # What the pinger calls
 
     def tick(self, now: float) -> bool:
