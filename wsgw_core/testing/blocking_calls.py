@@ -2,49 +2,92 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, SupportsIndex
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from .long_callbacks import watching_for_long_callbacks
 
 _watchers: dict[int, Callable[[str], None]] = {}
 _hook_is_there = False
-_sleep = time.sleep
+_patches = ExitStack()
 _ALWAYS_BLOCK = ("socket.getaddrinfo", "socket.gethostbyname", "http.client.connect", "os.system")
-_OF_THE_LIBRARY = {"socket", "http.client", "urllib.request", __name__}
+_OF_THE_LIBRARY = {
+    "socket",
+    "http.client",
+    "urllib.request",
+    "threading",
+    "queue",
+    "subprocess",
+    "concurrent.futures._base",
+    __name__,
+}
 
 
 @contextmanager
 def watching_for_blocking_calls(report: Callable[[str], None]) -> Iterator[None]:
     """Report what blocks this thread until the end of the block: the call, and where it stands.
 
-    Found are `time.sleep`, the resolving of names, connecting with a socket that blocks, HTTP
-    requests of the standard library and `os.system`; not what waits inside of C code in another
-    way. `time.sleep` is found only if it is looked up in its module.
+    Found are `time.sleep`, waiting for another thread (`Event.wait`, `Queue.get`, `Future.result`)
+    or for a process, the resolving of names, connecting with a socket that blocks, HTTP requests of
+    the standard library and `os.system`; and callbacks of asyncio's own loops that compute for
+    long. Not found is what waits inside of C code in another way. `time.sleep` is found only if it
+    is looked up in its module.
 
     Args:
-        report: called for each, from inside the call.
+        report: called for each, from inside the call; for a long callback, after it.
     """
     global _hook_is_there  # noqa: PLW0603 - a hook cannot be taken away again
     if not _hook_is_there:
         _hook_is_there = True
         sys.addaudithook(_on_event)
     thread = threading.get_ident()
+    if not _watchers:
+        _patch(time, "sleep", lambda seconds: f"time.sleep({seconds})")
+        _patch(threading.Condition, "wait", _describe_wait)
+        _patch(subprocess.Popen, "wait", _describe_process)
     _watchers[thread] = report
-    time.sleep = _reporting_sleep
     try:
-        yield
+        with watching_for_long_callbacks(report):
+            yield
     finally:
         del _watchers[thread]
         if not _watchers:
-            time.sleep = _sleep
+            _patches.close()
 
 
-def _reporting_sleep(seconds: float | SupportsIndex, /) -> None:
-    _report(f"time.sleep({seconds})")
-    _sleep(seconds)
+def _patch(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
+    """Have a function report that it is called, in the words of `describe`, if it gives some."""
+    real = getattr(owner, name)
+
+    def reporting(*args: Any, **options: Any) -> Any:
+        if threading.get_ident() in _watchers and (words := describe(*args, **options)):
+            _report(words)
+        return real(*args, **options)
+
+    _patches.enter_context(mock.patch.object(owner, name, reporting))
+
+
+def _describe_wait(_condition: threading.Condition, timeout: float | None = None) -> str | None:
+    frame = sys._getframe(2)  # noqa: SLF001 - as below
+    names = []
+    while frame.f_back is not None and frame.f_globals.get("__name__") in _OF_THE_LIBRARY:
+        names.append(frame.f_code.co_qualname)
+        frame = frame.f_back
+    if timeout == 0 or "Thread.start" in names:  # a thread starts at once
+        return None
+    return f"{names[-1]}()" if names else "Condition.wait()"
+
+
+def _describe_process(process: subprocess.Popen[Any], timeout: float | None = None) -> str | None:
+    if timeout == 0 or process.returncode is not None:
+        return None
+    return f"waiting for the process {process.args!r}"
 
 
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -20,89 +21,15 @@ from wsgw_core.api import (
 )
 
 from .backend_harness import BackendHarness, Capabilities
+from .bench_session import BenchSession
 from .blocking_calls import watching_for_blocking_calls
+from .container_sizes import container_sizes
 from .context import make_context
 from .descriptors import open_descriptors
 from .fake_control import FakeControl
-from .recording_sink import RecordingSink, WatchedConnection
+from .recording_sink import RecordingSink
 
 T = TypeVar("T")
-
-
-class BenchSession:
-    """One session of a test: its connection, its sink, and its side of the counterpart.
-
-    Attributes:
-        id: the session's.
-        backend: that serves it.
-        sink, connection: see RecordingSink.
-    """
-
-    def __init__(
-        self,
-        bench: Bench,
-        backend: Backend,
-        session_id: str,
-        sink: RecordingSink,
-        connection: WatchedConnection,
-    ) -> None:
-        self.id = session_id
-        self.backend = backend
-        self.sink = sink
-        self.connection = connection
-        self._bench = bench
-
-    def send(self, messages: Sequence[Message]) -> None:
-        """Send towards the backend."""
-        for message in messages:
-            self.connection.send(message)
-
-    async def reply(self, messages: Sequence[Message]) -> None:
-        """Have the application send to the session."""
-        for message in messages:
-            await self._bench.patiently(
-                self._bench.harness.reply(self.id, message), "the application to send"
-            )
-
-    async def expect_at_backend(self, messages: Sequence[Message]) -> None:
-        """Wait until the application got just these messages, after those expected before."""
-        for number, message in enumerate(messages, start=1):
-            got = await self._bench.patiently(
-                self._bench.harness.receive(self.id),
-                f"message {number} of {len(messages)} to arrive, {message!r}",
-            )
-            assert got == message, f"message {number} should be {message!r}, but is {got!r}"
-
-    async def receive_until(self, last: Message) -> list[Message]:
-        """Return what the application got, after what was expected before, up to this message."""
-        got: list[Message] = []
-        while last not in got[-1:]:
-            got.append(
-                await self._bench.patiently(
-                    self._bench.harness.receive(self.id), f"{last!r} to arrive behind {got[-3:]!r}"
-                )
-            )
-        return got
-
-    async def expect_replies(self, messages: Sequence[Message]) -> None:
-        """Wait until the session has heard just these messages since its beginning."""
-        heard = self.sink.messages
-
-        def complete_or_wrong() -> bool:
-            count = len(heard)
-            return count >= len(messages) or (count > 0 and heard[-1] != messages[count - 1])
-
-        await self.sink.until(complete_or_wrong, f"{len(messages)} replies")
-        for number, (got, message) in enumerate(zip(heard, messages, strict=False), start=1):
-            assert got == message, f"reply {number} should be {message!r}, but is {got!r}"
-        assert len(heard) <= len(messages), f"an unexpected reply: {heard[len(messages)]!r}"
-
-    async def close(
-        self, code: int = 1000, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
-    ) -> Close:
-        """Close from the session's side, wait for the end and return it."""
-        self.connection.close(code, reason, cause)
-        return await self.sink.until_closed()
 
 
 class Bench:
@@ -125,6 +52,7 @@ class Bench:
         self.patience = patience
         self._limits = limits
         self._controls: dict[Backend, FakeControl] = {}
+        self._closed: list[Backend] = []
         self._sessions: list[BenchSession] = []
         self._unhandled: list[str] = []
         self._blocking: list[str] = []
@@ -152,18 +80,21 @@ class Bench:
     async def another_backend(self) -> AsyncIterator[Backend]:
         """Open a backend on the counterpart and close it afterwards."""
         backend = self.make_backend()
-        async with self._afterwards(
-            lambda: self.patiently(backend.close(), "Backend.close() to return")
-        ):
+        async with self._afterwards(lambda: self.close(backend)):
             await backend.open()
             yield backend
 
     def make_backend(self) -> Backend:
-        """Return a backend on the counterpart that is neither opened nor closed by the bench."""
+        """Return a backend on the counterpart, which the test opens and closes."""
         control = FakeControl()
         backend = self.harness.make_backend(make_context(limits=self._limits, control=control))
         self._controls[backend] = control
         return backend
+
+    async def close(self, backend: Backend) -> None:
+        """Close a backend, all of whose connections are closed or closing."""
+        self._closed.append(backend)
+        await self.patiently(backend.close(), "Backend.close() to return")
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
@@ -179,9 +110,13 @@ class Bench:
         async with self._afterwards(self.harness.accept):
             yield
 
+    def make_request(self) -> DialRequest:
+        """Return the request of a new session."""
+        return self.harness.make_request(uuid.uuid4().hex)
+
     async def connect(self, backend: Backend | None = None) -> BenchSession:
         """Dial; the connection is not yet started."""
-        return await self.dial(self.harness.make_request(uuid.uuid4().hex), backend)
+        return await self.dial(self.make_request(), backend)
 
     async def move(self, session: BenchSession) -> BenchSession:
         """Dial anew for a session, whose connection may be lost or still be open, and start."""
@@ -200,7 +135,9 @@ class Bench:
         backend = backend or self.backend
         sink = RecordingSink(patience=self.patience, max_message_size=self._limits.max_message_size)
         connection = await self.patiently(backend.connect(request, sink), "connect() to return")
-        session = BenchSession(self, backend, request.session_id, sink, sink.watch(connection))
+        session = BenchSession(
+            self.patiently, self.harness, backend, request.session_id, sink, sink.watch(connection)
+        )
         self._controls[backend].attach(session.id, sink)
         self._sessions.append(session)
         return session
@@ -253,11 +190,29 @@ class Bench:
         if before is not None:
             await self._until_gone(lambda: (open_descriptors() or frozenset()) - before)
 
+    def container_sizes(self) -> Counter[str]:
+        """Return how much the containers of the backend hold."""
+        return container_sizes(
+            self.backend, without=(self, self.harness, self._controls[self.backend])
+        )
+
+    async def until_containers_have_grown_less_than(self, count: int, before: Counter[str]) -> None:
+        """Wait until nothing in the backend holds so many items more than before."""
+        await self._until_gone(
+            lambda: [
+                f"{path}: {size} items, {size - before[path]} more than before"
+                for path, size in self.container_sizes().items()
+                if size - before[path] >= count
+            ]
+        )
+
     async def _until_gone(self, find: Callable[[], Collection[object]]) -> None:
         try:
             async with asyncio.timeout(self.patience):
-                while find():  # noqa: ASYNC110 - nothing tells when one goes
-                    await asyncio.sleep(0.01)
+                pause = 0.01
+                while find():  # nothing tells when one goes
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, 1.0)
         except TimeoutError:
             raise AssertionError("\n  ".join(("left behind:", *sorted(map(str, find()))))) from None
 
@@ -270,9 +225,12 @@ class Bench:
             await self.end(session)
 
     def _tell_end(self, session: BenchSession, close: Close) -> None:
-        control = self._controls[session.backend]
-        if control.detach(session.id) and isinstance(session.backend, SessionTrackingBackend):
-            session.backend.session_ended(session.id, close, CloseCause.SESSION_ENDED)
+        backend = session.backend
+        was_known = self._controls[backend].detach(session.id)
+        if not was_known or backend in self._closed:
+            return
+        if isinstance(backend, SessionTrackingBackend):
+            backend.session_ended(session.id, close, CloseCause.SESSION_ENDED)
 
     @asynccontextmanager
     async def _afterwards(self, clean_up: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
@@ -283,7 +241,8 @@ class Bench:
             try:
                 await self.patiently(clean_up(), "the test to clean up")
             except Exception as second:  # noqa: BLE001 - a consequence of the first, as a rule
-                first.add_note(f"After this had failed, cleaning up failed too: {second}")
+                if str(second) != str(first):
+                    first.add_note(f"After this had failed, cleaning up failed too: {second}")
             raise
         await clean_up()
 

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wsgw_core.api import Limits
+from wsgw_core.api import BINARY, TEXT, Limits, Message
 
 from .backend_harness import BackendHarness, Capabilities
 from .contract_bench import Bench
 
 
 class ContractSuite:
-    """What the decorator `contract_test` needs of the class whose tests it makes.
+    """What a suite's tests have in common: what they are made with, and messages to send.
 
     Attributes:
         capabilities: what the kind and its harness can do.
@@ -26,6 +26,31 @@ class ContractSuite:
     capabilities: ClassVar[Capabilities] = Capabilities()
     loop_factory: ClassVar[Callable[[], asyncio.AbstractEventLoop] | None] = None
     patience: ClassVar[float] = 20.0
+
+    def _samples(self) -> list[Message]:
+        samples = []
+        if self.capabilities.text:
+            samples += [Message.from_text(text) for text in ("a", "grüße, 世界 🌍", "x" * 65536)]
+        if self.capabilities.binary:
+            samples += [Message(BINARY, data) for data in (b"\0", bytes(range(256)) * 256)]
+        if self.capabilities.empty:
+            samples += [self._message(b"")]
+        return [*samples, self._message(b"last")]
+
+    def _numbered(self, count: int, prefix: str = "message") -> list[Message]:
+        return [self._message(f"{prefix} {number}".encode()) for number in range(count)]
+
+    def _pressing(self) -> list[Message]:
+        """Return more than a socket's buffers hold, or what a reply buffer does."""
+        if self.capabilities.shared_link:
+            return [self._message(f"{number:08}".encode() * 128) for number in range(64)]
+        return [self._large(number) for number in range(256)]
+
+    def _large(self, number: int) -> Message:
+        return self._message(f"{number:08}".encode() * 8192)
+
+    def _message(self, data: bytes) -> Message:
+        return Message(TEXT if self.capabilities.text else BINARY, data)
 
 
 Scenario = Callable[[Any, Bench], Coroutine[Any, Any, None]]

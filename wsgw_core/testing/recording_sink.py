@@ -172,9 +172,9 @@ class RecordingSink:
         """Wait until that is what was last reported."""
         await self.until(lambda: self.is_writable == writable, f"writable({writable})")
 
-    async def until_closed(self) -> Close:
-        """Wait for the end."""
-        await self.until(lambda: self.end is not None, "the end of the connection")
+    async def until_closed(self, what: str = "the end of the connection") -> Close:
+        """Wait for the end and return it."""
+        await self.until(lambda: self.end is not None, what)
         assert self.end is not None
         return self.end
 

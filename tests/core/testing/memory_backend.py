@@ -6,8 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
+from weakref import WeakSet
 
 from wsgw_core.api import (
+    TEXT,
     BackendContext,
     BackendUnavailable,
     Close,
@@ -30,6 +32,7 @@ class Link:
     def __init__(self, counterpart: Counterpart, request: DialRequest) -> None:
         self.is_open = True
         self.request = request
+        self.max_message_size = 0
         self._counterpart = counterpart
         self._session_id = request.session_id
 
@@ -40,6 +43,15 @@ class Link:
         if not self.is_open:
             raise BackendUnavailable("the link is broken")
         self._counterpart.inbox.put(self._session_id, message)
+
+    def arrive(self, message: Message) -> None:
+        """Take what the counterpart sends, and end with what no session may get."""
+        if message.size > self.max_message_size:
+            self.on_close(Close(1011, "the counterpart's message is too long"))
+        elif message.kind is TEXT and not is_utf8(message.data):
+            self.on_close(Close(1011, "the counterpart's text is not UTF-8"))
+        else:
+            self.on_message(message)
 
     def hang_up(self) -> None:
         """Close from the backend plugin's side."""
@@ -74,6 +86,7 @@ class OrderedMemoryConnection(OrderedConnection):
     def __init__(self, link: Link, sink: Sink, context: BackendContext) -> None:
         super().__init__(sink, context)
         self.link = link
+        self.over = asyncio.Event()
         self._arrived: asyncio.Queue[Message | Close] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         link.on_message = link.on_close = self._arrived.put_nowait
@@ -89,6 +102,7 @@ class OrderedMemoryConnection(OrderedConnection):
         if self._reading is not None:
             self._reading.cancel()
         self.link.hang_up()
+        self.over.set()
 
     async def _read(self) -> None:
         while True:
@@ -120,6 +134,7 @@ class DirectMemoryConnection:
         self._closing: Close | None = None
         self._end: Close | None = None
         self.ended = False
+        self.over = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         link.on_message = self.hear
         link.on_close = self.finish
@@ -140,6 +155,7 @@ class DirectMemoryConnection:
             return
         self.ended = True
         self.link.hang_up()
+        self.over.set()
         if self._writer is not None:
             self._writer.cancel()
         while self.started and self._incoming:
@@ -224,6 +240,15 @@ class DirectMemoryConnection:
             self.finish(self._end)
 
 
+def is_utf8(data: bytes) -> bool:
+    """Return whether a text may have this payload."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 Connection = OrderedMemoryConnection | DirectMemoryConnection
 
 
@@ -235,20 +260,25 @@ class MemoryBackend:
     def __init__(self, counterpart: Counterpart, context: BackendContext) -> None:
         self.counterpart = counterpart
         self.context = context
+        self.connections: WeakSet[Connection] = WeakSet()
 
     async def open(self) -> None:
         """Nothing to do."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> Connection:
         link = await self.counterpart.dial(request)
-        return self.connection_class(link, sink, self.context)
+        link.max_message_size = self.context.limits.max_message_size
+        connection = self.connection_class(link, sink, self.context)
+        self.connections.add(connection)
+        return connection
 
     async def probe(self) -> None:
         if not self.counterpart.alive:
             raise BackendUnavailable("nobody is there")
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """Wait for the connections, all of which are closing."""
+        await asyncio.gather(*(connection.over.wait() for connection in self.connections))
 
 
 class OrderedMemoryBackend(MemoryBackend):
@@ -263,6 +293,11 @@ class MemoryHarness(BackendHarness):
 
     async def start(self) -> None:
         self._counterpart = Counterpart()
+
+    @property
+    def is_thawed(self) -> bool:
+        """Whether the counterpart takes messages."""
+        return self._counterpart.thawed.is_set()
 
     def make_backend(self, context: BackendContext) -> MemoryBackend:
         return self._backend_class(self._counterpart, context)
@@ -279,7 +314,7 @@ class MemoryHarness(BackendHarness):
 
     async def reply(self, session_id: str, message: Message) -> None:
         await asyncio.sleep(0)
-        self._counterpart.links[session_id].on_message(message)
+        self._counterpart.links[session_id].arrive(message)
 
     async def end(self, session_id: str, code: int, reason: str) -> None:
         link = self._counterpart.links.pop(session_id)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 import uvloop
 
+from wsgw_core.api import Close, CloseCause
 from wsgw_core.testing.backend_contract import BackendContract, BackendHarness, Capabilities
 from wsgw_core.testing.virtual_clock import VirtualClockLoop
 
+from .broker_backend import BrokerBackend, BrokerHarness
 from .memory_backend import MemoryBackend, MemoryHarness, OrderedMemoryBackend
+from .wrong_backends import LosesAMessage, ReportsDeliveryEarly, backend_of
 
 
 class TestWrittenDirectly(BackendContract):
@@ -27,6 +31,15 @@ class TestWrittenWithOrderedConnection(BackendContract):
     @pytest.fixture
     def harness(self) -> BackendHarness:
         return MemoryHarness(OrderedMemoryBackend)
+
+
+class TestOfASharedBroker(BackendContract):
+    loop_factory = VirtualClockLoop
+    capabilities = Capabilities(refuses=True, shared_link=True)
+
+    @pytest.fixture
+    def harness(self) -> BackendHarness:
+        return BrokerHarness(BrokerBackend)
 
 
 class TestOnAnOrdinaryLoop(BackendContract):
@@ -108,3 +121,48 @@ def test_an_exception_in_a_callback_is_a_failure() -> None:
 
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         Suite().test_a_live_backend_is_healthy(MemoryHarness(Careless))
+
+
+def test_what_has_failed_first_is_shown_and_sessions_are_closed_all_the_same() -> None:
+    class LosesAndFailsToClose(MemoryBackend):
+        connection_class = LosesAMessage
+        closes: ClassVar[list[int]] = []
+
+        async def close(self) -> None:
+            self.closes.append(len([each for each in self.connections if not each.over.is_set()]))
+            raise OSError("bug 13")
+
+    class Suite(BackendContract):
+        loop_factory = VirtualClockLoop
+
+    with pytest.raises(AssertionError, match="message 85 should be") as caught:
+        Suite().test_messages_arrive_as_they_were_in_order(MemoryHarness(LosesAndFailsToClose))
+
+    assert LosesAndFailsToClose.closes == [0]
+    assert caught.value.__notes__ == ["After this had failed, cleaning up failed too: bug 13"]
+
+
+def test_a_counterpart_that_is_frozen_thaws_when_a_test_fails() -> None:
+    class Suite(BackendContract):
+        loop_factory = VirtualClockLoop
+
+    harness = MemoryHarness(backend_of(ReportsDeliveryEarly))
+    with pytest.raises(AssertionError, match="nobody has it"):
+        Suite().test_nothing_is_delivered_before_the_backend_has_it(harness)
+    assert harness.is_thawed
+
+
+def test_a_backend_hears_of_the_end_of_each_session_once() -> None:
+    class Tracking(MemoryBackend):
+        ends: ClassVar[list[str]] = []
+
+        def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+            self.ends.append(session_id)
+
+    class Suite(BackendContract):
+        loop_factory = VirtualClockLoop
+
+    Suite().test_the_newest_connection_of_a_session_wins(MemoryHarness(Tracking))
+    assert len(Tracking.ends) == 1
+    Suite().test_nothing_is_kept_of_sessions_that_are_over(MemoryHarness(Tracking))
+    assert len(set(Tracking.ends)) == len(Tracking.ends) == 31

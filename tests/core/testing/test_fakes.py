@@ -348,8 +348,20 @@ class FakeHarness(BackendHarness):
 
 class TestTheFakesKeepTheContract(BackendContract):
     loop_factory = VirtualClockLoop
-    capabilities = Capabilities(freezes=False)
+    capabilities = Capabilities(freezes=False, invalid_utf8=False)
 
     @pytest.fixture
     def harness(self) -> BackendHarness:
         return FakeHarness()
+
+    @pytest.mark.xfail(reason="they pass on what a test says, however long")
+    def test_a_reply_that_is_too_long_is_not_passed_on(self, harness: BackendHarness) -> None:
+        super().test_a_reply_that_is_too_long_is_not_passed_on(harness)
+
+    @pytest.mark.xfail(reason="they record all that they are asked")
+    def test_nothing_is_kept_of_sessions_that_are_over(self, harness: BackendHarness) -> None:
+        super().test_nothing_is_kept_of_sessions_that_are_over(harness)
+
+    @pytest.mark.xfail(reason="the test says when their connections end")
+    def test_a_backend_is_closed_when_its_connections_are(self, harness: BackendHarness) -> None:
+        super().test_a_backend_is_closed_when_its_connections_are(harness)

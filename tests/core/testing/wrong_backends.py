@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import queue
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections import defaultdict
 from typing import ClassVar
@@ -20,8 +25,9 @@ from wsgw_core.api import (
     Message,
     Sink,
 )
+from wsgw_core.testing.long_callbacks import MOST_SECONDS
 
-from .memory_backend import Connection, Counterpart, DirectMemoryConnection, Link, MemoryBackend
+from .memory_backend import Connection, Counterpart, DirectMemoryConnection, MemoryBackend
 
 
 class LosesAMessage(DirectMemoryConnection):
@@ -281,22 +287,8 @@ class ConnectsInTheLoop(MemoryBackend):
         return await super().connect(request, sink)
 
 
-class SendsNothingTwice(MemoryBackend):
-    """Thinks that it has to guard the application from duplicates."""
-
-    def __init__(self, counterpart: Counterpart, context: BackendContext) -> None:
-        super().__init__(counterpart, context)
-        self.known: defaultdict[str, set[bytes]] = defaultdict(set)
-
-    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
-        link = await self.counterpart.dial(request)
-        return Guarding(link, sink, self.context, self.known[request.session_id])
-
-
 class Guarding(DirectMemoryConnection):
-    def __init__(self, link: Link, sink: Sink, context: BackendContext, known: set[bytes]) -> None:
-        super().__init__(link, sink, context)
-        self.known = known
+    known: set[bytes]
 
     async def transmit(self, message: Message) -> None:
         if message.data in self.known:
@@ -304,6 +296,22 @@ class Guarding(DirectMemoryConnection):
             return
         self.known.add(message.data)
         await super().transmit(message)
+
+
+class SendsNothingTwice(MemoryBackend):
+    """Thinks that it has to guard the application from duplicates."""
+
+    connection_class = Guarding
+
+    def __init__(self, counterpart: Counterpart, context: BackendContext) -> None:
+        super().__init__(counterpart, context)
+        self.known: defaultdict[str, set[bytes]] = defaultdict(set)
+
+    async def connect(self, request: DialRequest, sink: Sink) -> Connection:
+        connection = await super().connect(request, sink)
+        assert isinstance(connection, Guarding)
+        connection.known = self.known[request.session_id]
+        return connection
 
 
 class RefusesASessionThatItKnows(MemoryBackend):
@@ -336,3 +344,66 @@ class CannotCloseUnopened(MemoryBackend):
 
     async def close(self) -> None:
         self.pool.clear()
+
+
+class ClosesNormallyWhenItIsOutOfTime(DirectMemoryConnection):
+    def tell_end(self, close: Close) -> None:
+        if close.reason == "too slow":
+            close = Close(1000)
+        super().tell_end(close)
+
+
+class DropsLargeMessages(DirectMemoryConnection):
+    async def transmit(self, message: Message) -> None:
+        if message.size > 512 * 1024:
+            self.tell_delivered(1)
+        else:
+            await super().transmit(message)
+
+
+class TakesALongMessageForALoss(DirectMemoryConnection):
+    async def transmit(self, message: Message) -> None:
+        if message.size > 512 * 1024:
+            self.finish(Close(1006, "too long", abnormal=True))
+        else:
+            await super().transmit(message)
+
+
+class DoesNotWaitForItsConnections(MemoryBackend):
+    async def close(self) -> None:
+        """They will be over some day."""
+
+
+class BlocksOnce(DirectMemoryConnection):
+    """Does something before one message that two tests send."""
+
+    def send(self, message: Message, /) -> None:
+        if message.data == b"message 150":
+            self.block()
+        super().send(message)
+
+    def block(self) -> None:
+        raise NotImplementedError
+
+
+class WaitsForAnEvent(BlocksOnce):
+    def block(self) -> None:
+        threading.Event().wait(0.0001)
+
+
+class WaitsForAQueue(BlocksOnce):
+    def block(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            queue.Queue[int]().get(timeout=0.0001)
+
+
+class Computes(BlocksOnce):
+    def block(self) -> None:
+        end = time.thread_time() + MOST_SECONDS
+        while time.thread_time() <= end:
+            pass
+
+
+class RunsAProcess(BlocksOnce):
+    def block(self) -> None:
+        subprocess.run([sys.executable, "-Sc", ""], check=True)
