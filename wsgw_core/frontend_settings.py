@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from .api import Clock, ReadBatch
+from .api.turns import Turns
 from .config.gateway_config import GatewayConfig
 from .file_limit import session_capacity
 from .frontend.admission import Admission
@@ -23,6 +24,7 @@ def handshake_settings(
     opener: SessionOpener,
     admission: Admission,
     read_batch: ReadBatch,
+    turns: Turns,
     counters: GatewayCounters,
     logger: logging.Logger,
 ) -> HandshakeSettings:
@@ -33,6 +35,7 @@ def handshake_settings(
         opener: gives sessions.
         admission: decides who is let in.
         read_batch: of the gateway.
+        turns: of the gateway, for handshakes.
         counters: of the gateway.
         logger: of the gateway.
     """
@@ -60,6 +63,7 @@ def handshake_settings(
         max_header_count=limits.max_header_count,
         timeout=server.frontend.read_timeout or limits.handshake_timeout,
         read_batch=read_batch,
+        turns=turns,
         counters=counters,
         logger=logger,
         end_to_end=server.frontend.keepalive == "end-to-end",

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from .api import CloseCause, ConfigurationError, Metrics, ReadBatch, aside
+from .api.turns import Turns
 from .components import BackendComponent, Components
 from .config.added_backend import resolve_backend
 from .config.address import Address, id_from_address
@@ -72,6 +73,7 @@ class Gateway:
             hold=config.upstream.resolve_hold,
         )
         self._read_batch = ReadBatch()
+        self._handshake_turns = Turns()
         self._settings = SessionSettings(
             self._pool,
             self.sessions,
@@ -410,7 +412,13 @@ class Gateway:
         self, config: GatewayConfig, opener: SessionOpener, admission: Admission
     ) -> HandshakeSettings:
         return handshake_settings(
-            config, opener, admission, self._read_batch, self.counters, self._logger
+            config,
+            opener,
+            admission,
+            self._read_batch,
+            self._handshake_turns,
+            self.counters,
+            self._logger,
         )
 
     def _discovery(self, component: BackendComponent) -> Discovery:

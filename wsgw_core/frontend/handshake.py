@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal
+from ..api.turns import Turns
 from ..relay.session import Session
 from ..relay.session_opener import Refused
 from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte
@@ -35,7 +36,11 @@ _LINGER = 1.0  # seconds in which a refused client can read its answer
 
 @dataclass(frozen=True, slots=True)
 class HandshakeSettings:
-    """What all handshakes of a gateway share."""
+    """What all handshakes of a gateway share.
+
+    Attributes:
+        turns: in which heads are dealt with: however many come at once, others are served.
+    """
 
     opener: SessionOpener
     admission: Admission
@@ -48,6 +53,7 @@ class HandshakeSettings:
     max_header_count: int
     timeout: float
     read_batch: ReadBatch
+    turns: Turns
     counters: GatewayCounters
     logger: logging.Logger
     end_to_end: bool = False
@@ -76,6 +82,7 @@ class ClientHandshake(asyncio.Protocol):
         self._head = HeadReader(settings.max_header_bytes, strict=True)
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._asked = False
         self._answered = False
         self._received = 0
         self._peer = ("", 0)
@@ -119,9 +126,9 @@ class ClientHandshake(asyncio.Protocol):
             return
         if head is None:
             return
-        if self._task is None:
-            self._timer.cancel()
-            self._head_complete(head)
+        if not self._asked:
+            self._asked = True
+            self._settings.turns.call_in_turn(self._loop, self._take_head)
         elif self._head.rest_size > _EARLY_BYTES:
             self._transport.pause_reading()
 
@@ -148,6 +155,12 @@ class ClientHandshake(asyncio.Protocol):
         self._transport.abort()
 
     # Steps
+
+    def _take_head(self) -> None:
+        """Deal with the head, unless the client has gone meanwhile or was answered."""
+        head = self._head.head
+        if head is not None and not (self._answered or self._transport.is_closing()):
+            self._head_complete(head)
 
     def _head_complete(self, head: bytes) -> None:
         settings = self._settings
@@ -177,6 +190,7 @@ class ClientHandshake(asyncio.Protocol):
             subprotocols=asked.subprotocols,
             peer=self._client(address),
         )
+        self._timer.cancel()
         self._task = self._loop.create_task(self._open(handshake, request, asked))
 
     def _for_backend(self, request: RequestHead) -> Headers:

@@ -13,6 +13,7 @@ from websockets.http11 import Response
 from websockets.streams import StreamReader
 
 from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch
+from wsgw_core.api.turns import Turns
 from wsgw_core.config.address import Address
 from wsgw_core.frontend.admission import Admission
 from wsgw_core.frontend.allowed_origins import AllowedOrigins
@@ -130,6 +131,7 @@ class FrontendBench:
             max_header_count=max_header_count,
             timeout=timeout,
             read_batch=ReadBatch(),
+            turns=Turns(),
             counters=self.relay.counters,
             logger=logging.getLogger("wsgw.test"),
         )

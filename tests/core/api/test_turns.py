@@ -1,4 +1,4 @@
-"""Connections that have read much take turns."""
+"""Callbacks that take turns, and long reads that may have to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from wsgw_core.api import ReadBatch
+from wsgw_core.api.turns import Turns
 
 
 class Queue:
     """Turns that note their number."""
 
     def __init__(self) -> None:
-        self.batch = ReadBatch()
+        self.turns = Turns()
         self.taken: list[int] = []
 
     def add(self, number: int, seconds: float = 0.0, again: int = 0) -> None:
@@ -33,13 +33,13 @@ class Queue:
             if again:
                 self.add(number, seconds, again - 1)
 
-        self.batch.call_in_turn(asyncio.get_running_loop(), turn)
+        self.turns.call_in_turn(asyncio.get_running_loop(), turn)
 
     async def is_empty(self) -> None:
         """Wait until all turns were taken, and those that they ask for."""
         for _ in range(2):
             done = asyncio.Event()
-            self.batch.call_in_turn(asyncio.get_running_loop(), done.set)
+            self.turns.call_in_turn(asyncio.get_running_loop(), done.set)
             await asyncio.wait_for(done.wait(), 30)
 
 
@@ -69,7 +69,7 @@ async def test_one_that_fails_keeps_nobody_from_theirs() -> None:
     def fail() -> None:
         raise ValueError
 
-    queue.batch.call_in_turn(loop, fail)
+    queue.turns.call_in_turn(loop, fail)
     queue.add(1)
     await queue.is_empty()
     queue.add(2)
@@ -89,23 +89,23 @@ async def test_all_have_their_turn(count: int) -> None:
 
 class TestLongReads:
     async def test_a_few_in_one_turn_of_the_loop_are_read_on(self) -> None:
-        batch, loop = ReadBatch(), asyncio.get_running_loop()
-        allowed = [batch.may_read_on(loop) for _ in range(100)]
+        turns, loop = Turns(), asyncio.get_running_loop()
+        allowed = [turns.may_read_on(loop) for _ in range(100)]
         few = sum(allowed)
         assert 1 < few < 50
         assert allowed == [True] * few + [False] * (100 - few)
         await asyncio.sleep(0)
-        assert batch.may_read_on(loop)
+        assert turns.may_read_on(loop)
 
     async def test_nobody_reads_on_while_others_wait_for_their_turns(self) -> None:
-        batch, loop = ReadBatch(), asyncio.get_running_loop()
-        batch.call_in_turn(loop, lambda: False)
-        assert not batch.may_read_on(loop)
+        turns, loop = Turns(), asyncio.get_running_loop()
+        turns.call_in_turn(loop, lambda: False)
+        assert not turns.may_read_on(loop)
         await asyncio.sleep(0)
-        assert batch.may_read_on(loop)
+        assert turns.may_read_on(loop)
 
     async def test_a_few_turns_that_read_on_are_taken_in_one_turn_of_the_loop(self) -> None:
-        batch, loop = ReadBatch(), asyncio.get_running_loop()
+        turns, loop = Turns(), asyncio.get_running_loop()
         taken = 0
 
         def turn() -> bool:
@@ -114,7 +114,7 @@ class TestLongReads:
             return True
 
         for _ in range(100):
-            batch.call_in_turn(loop, turn)
+            turns.call_in_turn(loop, turn)
         await asyncio.sleep(0)
         while taken < 100:
             before = taken

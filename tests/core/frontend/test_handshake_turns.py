@@ -1,0 +1,83 @@
+"""Many opening handshakes at once leave others their share of each turn of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ..websocket.raw_frames import TEXT, frame
+from .frontend_bench import PATIENCE, FrontendBench, RawClient, request
+
+SLOW = 0.002  # seconds, so that there is one of them in each turn of the loop
+
+
+def crowd(bench: FrontendBench, count: int) -> None:
+    """Have so many slow handshakes wait for their turns before any other."""
+    for _ in range(count):
+        bench.settings.turns.call_in_turn(asyncio.get_running_loop(), lambda: time.sleep(SLOW))
+
+
+async def ask_behind(bench: FrontendBench, count: int) -> RawClient:
+    """Connect a client whose head waits behind a crowd."""
+    client = await bench.connect()
+    crowd(bench, count)
+    client.write(request())
+    for _ in range(10):  # turns of the loop, in which the head is read
+        await asyncio.sleep(0)
+    return client
+
+
+def dialled(bench: FrontendBench) -> list[str]:
+    """Return the paths for which a backend was asked."""
+    asked = (*bench.relay.blue.requests, *bench.relay.green.requests)
+    return [each.path for each in asked]
+
+
+async def test_sessions_are_served_while_heads_wait() -> None:
+    async with FrontendBench() as bench:
+        served = await bench.connect(request())
+        await served.read_head()
+        newcomer = await ask_behind(bench, 200)
+        served.write(frame(TEXT, b"A"))
+        await bench.backend.connections[0].until_received(1)
+        assert len(dialled(bench)) == 1, "the newcomer still waits"
+        assert (await newcomer.read_head())[0] == 101
+
+
+async def test_heads_are_dealt_with_in_the_order_in_which_they_came() -> None:
+    async with FrontendBench() as bench:
+        clients = [await bench.connect() for _ in range(20)]
+        crowd(bench, 50)
+        for number, client in enumerate(clients):
+            client.write(request(line=f"GET /{number} HTTP/1.1"))
+            await asyncio.sleep(0.001)
+        for client in clients:
+            assert (await client.read_head())[0] == 101
+        evens = [f"/{number}" for number in range(0, 20, 2)]
+        odds = [f"/{number}" for number in range(1, 20, 2)]
+        assert dialled(bench) == evens + odds, "two backends, one after the other"
+
+
+async def test_nobody_is_dialled_for_a_client_that_leaves_before_its_turn() -> None:
+    async with FrontendBench() as bench:
+        abandoned = bench.relay.counters.handshakes_abandoned
+        client = await ask_behind(bench, 100)
+        client.writer.transport.abort()
+        async with asyncio.timeout(PATIENCE):
+            while not abandoned.value:  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0)
+        done = asyncio.Event()
+        bench.settings.turns.call_in_turn(asyncio.get_running_loop(), done.set)
+        await asyncio.wait_for(done.wait(), PATIENCE)
+        await asyncio.sleep(0)
+        assert not dialled(bench)
+
+
+async def test_a_gateway_that_stops_answers_503_before_the_turn() -> None:
+    async with FrontendBench() as bench:
+        client = await ask_behind(bench, 100)
+        closing = asyncio.create_task(bench.listener.close(PATIENCE))
+        assert (await client.read_refusal())[0] == 503
+        client.writer.close()
+        await closing
+        assert not dialled(bench)
