@@ -1,0 +1,187 @@
+"""One RabbitMQ broker or cluster, and the sessions on its link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from wsgw_core.api import (
+    Backend,
+    BackendContext,
+    BackendUnavailable,
+    Close,
+    CloseCause,
+    ConfigurationError,
+    DialRequest,
+    SharedLink,
+    Sink,
+)
+
+from .connection import AmqpConnection
+from .credentials import Credentials, PasswordWatch
+from .dialler import Dialler
+from .envelope import Envelope, Posting
+from .events import SessionEvents
+from .handshake import cloudevents_prefix, read_handshake
+from .link import AmqpLink
+from .metrics import AmqpMetrics
+from .publisher import Publisher
+from .replies import ReplyChannel, settle_buffers
+from .settings import AmqpSettings
+from .topology import TopologyError
+from .unroutable_keys import UnroutableKeys
+
+
+class AmqpBackend:
+    """Publishes the messages of all sessions on one link, and takes their replies.
+
+    Args:
+        settings: this backend's options.
+        context: what the core provides.
+    """
+
+    def __init__(self, settings: AmqpSettings, context: BackendContext) -> None:
+        self._settings = settings
+        self._context = context
+        credentials = Credentials(settings)
+        self._dialler = Dialler(settings, context, credentials, self._make_link)
+        self._link = SharedLink[AmqpLink, AmqpConnection](
+            context, self._dial, AmqpLink.close, timeout=self._dialler.longest
+        )
+        self._watch = PasswordWatch(credentials, context, lambda: self._link.current)
+        self._replies = settle_buffers(
+            context, settings.reply_buffer, settings.messages_held, settings.prefetch
+        )
+        self._metrics = AmqpMetrics(
+            context.metrics,
+            is_up=lambda: self._link.current is not None,
+            is_blocked=lambda: self._link.current is not None and self._link.current.is_blocked,
+            unconfirmed=lambda: len(self._link.current.publisher) if self._link.current else 0,
+            unacknowledged=lambda: len(self._link.current.replies) if self._link.current else 0,
+        )
+        self._unroutable = UnroutableKeys(
+            context.clock, is_wanted=settings.unroutable == "unavailable"
+        )
+        self._events = SessionEvents(
+            context, self._metrics, lambda: self._link.current, self._dial_aside
+        )
+        self._had_link = False
+        self._dialling_aside: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Read the certificates, and see whether the topology is as configured.
+
+        A broker that cannot be reached is no error: it may come later.
+
+        Raises:
+            ConfigurationError: the topology is not as configured, or a certificate is unusable.
+        """
+        await self._dialler.read_certificates()
+        self._watch.begin()
+        try:
+            await self._link.get()
+        except TopologyError as error:
+            raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
+        except BackendUnavailable as error:
+            self._context.logger.warning("the broker cannot be reached yet: %s", error)
+
+    async def connect(self, request: DialRequest, sink: Sink) -> AmqpConnection:
+        """Give a session a connection on the link; see Backend."""
+        subprotocol = self._settings.subprotocols.choose(request)
+        handshake = read_handshake(self._settings, request, subprotocol)
+        link = await self._link.get()
+        self._unroutable.check(handshake.all_keys)
+        envelope = Envelope(
+            self._posting(link),
+            request.session_id,
+            handshake.keys,
+            handshake.headers,
+            link.publisher.frame_max,
+        )
+        connection = AmqpConnection(
+            request, sink, self._context, self._replies, link.publisher, envelope, subprotocol
+        )
+        self._link.writable(link.is_writable)
+        self._link.add(link, connection)
+        self._events.link_up(link)
+        self._events.connected(handshake, envelope, connection, link)
+        return connection
+
+    async def probe(self) -> None:
+        """See whether there is a link, or can be; raises BackendUnavailable."""
+        await self._link.get()
+
+    async def close(self) -> None:
+        """Wait for the confirms of all that was published, and hang up."""
+        await self._watch.close()
+        await self._link.close()
+        self._events.close()
+        if self._dialling_aside is not None:
+            await asyncio.wait([self._dialling_aside])
+
+    def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+        """See SessionTrackingBackend."""
+        self._events.session_ended(session_id, close, cause)
+
+    # What the link tells
+
+    def link_lost(self, link: AmqpLink, reason: str) -> None:
+        """See LinkOwner."""
+        is_current = link is self._link.current
+        self._link.lost(link, reason)
+        if is_current:
+            self._events.link_lost()
+
+    def link_writable(self, link: AmqpLink, writable: bool, /) -> None:
+        """See LinkOwner; of a link that has no sessions yet, `connect` sees it."""
+        if link is self._link.current:
+            self._link.writable(writable)
+
+    # Making links
+
+    async def _dial(self) -> AmqpLink:
+        link = await self._dialler.dial()
+        if self._had_link:
+            self._metrics.reconnects.value += 1
+        self._had_link = True
+        return link
+
+    def _dial_aside(self) -> None:
+        if self._dialling_aside is None or self._dialling_aside.done():
+            loop = asyncio.get_running_loop()
+            self._dialling_aside = loop.create_task(self._dial_for_events())
+
+    async def _dial_for_events(self) -> None:
+        try:
+            self._events.link_up(await self._link.get())
+        except BackendUnavailable as error:
+            self._context.logger.debug("events wait for the broker: %s", error)
+
+    def _make_link(self) -> AmqpLink:
+        return AmqpLink(
+            self._settings, self._context, self, self._make_publisher, self._make_replies
+        )
+
+    def _make_publisher(self, on_closed: Callable[[str], object]) -> Publisher:
+        return Publisher(self._metrics, self._settings.unroutable, self._unroutable, on_closed)
+
+    def _make_replies(self, on_closed: Callable[[str], object]) -> ReplyChannel:
+        return ReplyChannel(
+            self._context, self._metrics, self._link.find, self._settings.prefetch, on_closed
+        )
+
+    def _posting(self, link: AmqpLink) -> Posting:
+        settings = self._settings
+        return Posting(
+            exchange=settings.exchange,
+            mandatory=settings.mandatory,
+            persistent=settings.persistent,
+            priority=settings.priority,
+            expiration=None if settings.expiration is None else round(settings.expiration * 1000),
+            reply_to=link.reply_to,
+            cloudevents=cloudevents_prefix(settings),
+        )
+
+
+def _is_backend(backend: AmqpBackend) -> Backend:
+    return backend  # checked by the type checker

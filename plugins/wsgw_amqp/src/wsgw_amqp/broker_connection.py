@@ -1,0 +1,201 @@
+"""One connection to the broker: the library's, with a channel of ours beside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import aiormq
+from aiormq.connection import TransportFactory
+from pamqp import commands
+from pamqp.base import Frame
+from yarl import URL
+
+from wsgw_core.api import BackendContext
+
+from .frame_splitter import FrameSplitter
+from .own_channel import OwnChannel
+
+TOPOLOGY_CHANNEL = 1
+_DEFAULT_FRAME_MAX = 128 * 1024  # where the broker has no bound
+
+# It reports each loss with a traceback; the plugin says it in one line.
+_library_log = logging.getLogger("aiormq")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where and as whom a connection is made.
+
+    Attributes:
+        url: host, port, virtual host, name, password and settings, as aiormq has them.
+        tls: None: none is spoken.
+        server_name: what TLS asks for and verifies.
+    """
+
+    url: URL
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+
+
+class BrokerConnection(TransportFactory):
+    """One connection, which tells once that it is lost.
+
+    The library does the handshake, heartbeats and the declarations; what goes by for each message
+    passes it by, on our own channel.
+
+    Args:
+        context: the backend's.
+        channel: made for it; see OwnChannel.
+        on_lost: called once, with one line, unless the connection was closed by `close`.
+        on_writable: called when the broker takes messages no more, and when it does again.
+
+    Attributes:
+        channel: see above.
+        loss: why the connection is lost; None: it is not.
+        blocked: why the broker takes no messages; None: it takes them.
+    """
+
+    def __init__(
+        self,
+        context: BackendContext,
+        channel: OwnChannel,
+        on_lost: Callable[[str], object],
+        on_writable: Callable[[], object],
+    ) -> None:
+        self.channel = channel
+        self.loss: str | None = None
+        self.blocked: str | None = None
+        self._context = context
+        self._on_lost = on_lost
+        self._on_writable = on_writable
+        self._is_paused = False
+        self._is_closing = False
+        self._splitter: FrameSplitter | None = None
+        self._library: aiormq.Connection | None = None
+        if _library_log.level == logging.NOTSET:
+            _library_log.setLevel(logging.CRITICAL)
+
+    async def open(self, address: BrokerAddress, name: str) -> None:
+        """Connect, and open our channel.
+
+        Args:
+            address: of one node.
+            name: of the connection, for the broker's operators.
+
+        Raises:
+            OSError, AMQPError, BackendUnavailable: it cannot be made.
+        """
+        self._address = address
+        properties: dict[str, Any] = {"connection_name": name, "product": "wsgw"}
+        properties["version"] = version("wsgw-amqp")
+        self._library = aiormq.Connection(
+            address.url, transport_factory=self, client_properties=properties
+        )
+        await self._library.connect()
+        assert self._splitter is not None  # noqa: S101 - for the type checker
+        self._splitter.feed_interval = max(1, self._library.heartbeat_timeout) / 2
+        frame_max = self._library.connection_tune.frame_max or _DEFAULT_FRAME_MAX
+        await self.channel.open(self._splitter.transport.write, frame_max)
+
+    async def topology_channel(self) -> aiormq.abc.AbstractChannel:
+        """Return a channel of the library for declarations; only one at a time."""
+        assert self._library is not None  # noqa: S101 - `open` was called
+        return await self._library.channel(TOPOLOGY_CHANNEL, publisher_confirms=False)
+
+    async def update_secret(self, secret: str) -> None:
+        """Tell the broker a new password."""
+        assert self._library is not None  # noqa: S101 - `open` was called
+        await self._library.update_secret(secret, reason="rotated")
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the broker takes messages for now."""
+        return self.blocked is None and not self._is_paused
+
+    @property
+    def silent_since(self) -> float:
+        """When something came last, in the loop's time; heartbeats included."""
+        return self._splitter.read_at if self._splitter is not None else 0.0
+
+    def give_up(self, reason: str) -> None:
+        """Treat the connection as lost, whatever the network still says of it."""
+        if self._splitter is not None:
+            self._splitter.transport.abort()
+        self.disconnected(reason)
+
+    async def close(self) -> None:
+        """Close the connection in order, or clear away what is left of a lost one."""
+        self._is_closing = True
+        self.channel.ended("the connection is closed")
+        try:
+            if self._library is not None:
+                await self._library.close()
+        finally:
+            if self._splitter is not None and hasattr(self._splitter, "transport"):
+                self._splitter.transport.abort()
+
+    # What the library calls
+
+    async def create(
+        self, url: URL, **_settings: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """See TransportFactory."""
+        loop = asyncio.get_running_loop()
+        assert url.host is not None  # noqa: S101 - the settings see to it
+        assert url.port is not None  # noqa: S101 - as above
+        sock = await self._context.resolver.connect(url.host, url.port)
+        splitter = FrameSplitter(self, loop)
+        try:
+            await loop.create_connection(
+                lambda: splitter,
+                sock=sock,
+                ssl=self._address.tls,
+                server_hostname=self._address.server_name if self._address.tls else None,
+            )
+        except BaseException:
+            sock.close()
+            raise
+        self._splitter = splitter
+        writer = asyncio.StreamWriter(splitter.transport, splitter, splitter.reader, loop)
+        return splitter.reader, writer
+
+    # What the frames tell
+
+    def frame_received(self, kind: int, data: bytes, start: int, end: int) -> None:
+        """See FrameListener."""
+        self.channel.frame_received(kind, data, start, end)
+
+    def read_done(self) -> None:
+        """See FrameListener."""
+        self.channel.read_done()
+
+    def notice_received(self, notice: Frame) -> None:
+        """See FrameListener."""
+        if isinstance(notice, commands.Connection.Close):
+            self.disconnected(f"closed by the broker: {notice.reply_code} {notice.reply_text}")
+            return
+        if isinstance(notice, commands.Connection.Blocked):
+            self.blocked = notice.reason or "no reason given"
+        else:
+            self.blocked = None
+        self._on_writable()
+
+    def flow_changed(self, *, is_paused: bool) -> None:
+        """See FrameListener."""
+        self._is_paused = is_paused
+        self._on_writable()
+
+    def disconnected(self, reason: str) -> None:
+        """See FrameListener."""
+        if self.loss is not None:
+            return
+        self.loss = reason
+        self.channel.ended(reason)
+        if not self._is_closing:
+            self._on_lost(reason)

@@ -1,0 +1,145 @@
+"""As whom the gateway comes to the broker, and a password that changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from aiormq.exceptions import AMQPError
+
+from wsgw_core.api import BackendContext, BackendUnavailable, aside
+
+from .settings import AmqpSettings
+
+_MAX_PASSWORD = 64 * 1024
+_GUEST = "guest"
+_LOOK_EVERY = 10.0  # seconds
+
+
+class Credentials:
+    """The name and the password of one backend.
+
+    Args:
+        settings: the backend's.
+
+    Attributes:
+        username: the name.
+    """
+
+    def __init__(self, settings: AmqpSettings) -> None:
+        parts = urlsplit(settings.url)
+        self.username = settings.username or unquote(parts.username or "") or _GUEST
+        self._file = settings.password_file
+        given = settings.password.get_secret_value() if settings.password is not None else None
+        self._password = given or unquote(parts.password or "") or _GUEST
+        self._seen: tuple[int, int, int] | None = None
+
+    @property
+    def are_in_file(self) -> bool:
+        """Whether the password can change."""
+        return self._file is not None
+
+    async def password(self) -> str:
+        """Return the password as it is now.
+
+        Raises:
+            BackendUnavailable: its file cannot be read.
+        """
+        if self._file is not None:
+            self._password = await aside(self._read)
+        return self._password
+
+    async def changed_password(self) -> str | None:
+        """Return the password if its file has changed since it was read last.
+
+        Raises:
+            BackendUnavailable: the file cannot be read.
+        """
+        if self._file is None or await aside(self._look) == self._seen:
+            return None
+        before = self._password
+        return after if (after := await self.password()) != before else None
+
+    def _read(self) -> str:
+        assert self._file is not None  # noqa: S101 - for the type checker
+        self._seen = self._look()
+        try:
+            with Path(self._file).open("rb") as file:
+                content = file.read(_MAX_PASSWORD)
+            password = content.decode().removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise BackendUnavailable(f"password-file: {self._file}: {reason}") from error
+        if not password:
+            raise BackendUnavailable(f"password-file: {self._file}: is empty")
+        return password
+
+    def _look(self) -> tuple[int, int, int] | None:
+        assert self._file is not None  # noqa: S101 - for the type checker
+        try:
+            found = Path(self._file).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+class SecretTaker(Protocol):
+    """A link that can be told a new password."""
+
+    async def update_secret(self, secret: str, /) -> None:
+        """Tell the broker."""
+        ...
+
+
+class PasswordWatch:
+    """Looks whether the file with the password has changed, and tells the broker.
+
+    Without that, a broker whose passwords expire would close the link.
+
+    Args:
+        credentials: of the backend.
+        context: of the backend.
+        current: returns the link, or None.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        context: BackendContext,
+        current: Callable[[], SecretTaker | None],
+    ) -> None:
+        self._credentials = credentials
+        self._logger = context.logger
+        self._timeout = context.limits.close_timeout
+        self._current = current
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Look every ten seconds, if there is a file."""
+        if self._credentials.are_in_file:
+            self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                await self._tell()
+            except (AMQPError, BackendUnavailable, OSError) as error:
+                self._logger.warning("a new password was not told to the broker: %s", error)
+
+    async def _tell(self) -> None:
+        link = self._current()
+        if link is None or (password := await self._credentials.changed_password()) is None:
+            return
+        async with asyncio.timeout(self._timeout):
+            await link.update_secret(password)
+        self._logger.info("the password has changed, and the broker knows it")

@@ -1,0 +1,255 @@
+"""The properties of published messages, packed as far as they are known at the dial."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pamqp.frame
+from pamqp import commands, encode
+from pamqp.body import ContentBody
+from pamqp.common import FieldValue
+from pamqp.header import ContentHeader
+
+from wsgw_core.api import BINARY, TEXT, Message, MessageKind
+
+from .frame_splitter import BODY, FRAME_HEAD, HEADER, OWN_CHANNEL
+
+TAG = "wsgw-tag"
+"""The header by which a returned message is known from another attempt at the same one."""
+
+CONTENT_TYPES = {TEXT: "text/plain; charset=utf-8", BINARY: "application/octet-stream"}
+APP_ID = "wsgw"
+
+_CONTENT_HEAD = struct.Struct("!HHQH")  # class, weight, bytes of the body, which properties
+_LONG = struct.Struct("!q")
+_LENGTH = struct.Struct("!I")
+_TIMESTAMP = struct.Struct("!Q")
+_FRAME_OVERHEAD = 8
+_BASIC = commands.Basic.Properties.frame_id
+_FLAGS = commands.Basic.Properties.flags
+
+
+def _long_entry(name: str) -> bytes:
+    """Return a table's entry up to its value, which is a long."""
+    return encode.short_string(name) + b"l"
+
+
+_TAG = _long_entry(TAG)
+_NUMBER = _long_entry("wsgw-number")
+_REPLAYED = encode.short_string("wsgw-replayed") + b"t\x01"
+
+
+class _Now:
+    """The time as messages tell it, made once for each second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._stamp = b""
+        self._text = b""
+
+    def packed(self) -> tuple[bytes, bytes]:
+        """Return a timestamp, and a table's long string."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._stamp = _TIMESTAMP.pack(second)
+            self._text = b"S" + encode.long_string(text_of_time(second))
+        return self._stamp, self._text
+
+
+_now = _Now()
+
+
+def text_of_time(second: float) -> str:
+    """Return a time as CloudEvents have it."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """How the messages of a backend are published.
+
+    Attributes:
+        exchange: the name.
+        mandatory: whether those come back that no queue gets.
+        persistent, priority, expiration: of the properties; an expiration in milliseconds.
+        reply_to: the queue for replies.
+        cloudevents: what stands before the names of CloudEvents' headers; empty: there are none.
+    """
+
+    exchange: str
+    mandatory: bool
+    persistent: bool
+    priority: int | None
+    expiration: int | None
+    reply_to: str
+    cloudevents: str
+
+
+class Envelope:
+    """Packs the messages of one session on one link.
+
+    Args:
+        posting: as configured.
+        session_id: of the session.
+        keys: the routing key of each kind of message.
+        headers: those that all messages carry.
+        frame_max: bytes of one frame.
+
+    Attributes:
+        keys: see above.
+    """
+
+    def __init__(
+        self,
+        posting: Posting,
+        session_id: str,
+        keys: Mapping[MessageKind, str],
+        headers: Mapping[str, str],
+        frame_max: int,
+    ) -> None:
+        self.keys = keys
+        self._posting = posting
+        self._session_id = session_id
+        self._body_max = frame_max - _FRAME_OVERHEAD
+        self._publish = {kind: _publish_frame(posting, key) for kind, key in keys.items()}
+        self._prefix = session_id.encode() + b"-"
+        self._event_headers = headers
+        prefix = posting.cloudevents
+        self._fixed = b"".join(_entry(name, value) for name, value in headers.items())
+        if prefix:
+            self._fixed += _entry(f"{prefix}type", "wsgw.message")
+        self._event_id = encode.short_string(f"{prefix}id") + b"S" if prefix else b""
+        self._event_time = encode.short_string(f"{prefix}time") if prefix else b""
+        # The message's own properties come before, between and behind these; see `pack`.
+        properties = self._properties("")
+        given = {name for name in properties.attributes() if _is_given(properties, name)}
+        own = {"content_type", "headers", "message_id", "timestamp"}
+        self._flags = sum(_FLAGS[name] for name in given | own)
+        self._middle = _packed(properties, "delivery_mode", "expiration")
+        self._end = _packed(properties, "message_type", "app_id")
+        self._content_types = {
+            kind: encode.short_string(content_type) for kind, content_type in CONTENT_TYPES.items()
+        }
+
+    def pack(self, name: str, tag: int, message: Message, number: int, *, replayed: bool) -> bytes:
+        """Return the frames that publish a message.
+
+        Args:
+            name: of the message within its session; its number but for hydrations.
+            tag: of the publish on its channel.
+            message: the message.
+            number: 0: it has none.
+            replayed: an earlier backend may have had it.
+        """
+        stamp, text = _now.packed()
+        event_id = self._prefix + name.encode()
+        table = [_TAG, _LONG.pack(tag)]
+        if number:
+            table += (_NUMBER, _LONG.pack(number))
+        if self._event_id:
+            table += (self._event_id, _LENGTH.pack(len(event_id)), event_id)
+            table += (self._event_time, text)
+        table.append(self._fixed)
+        if replayed:
+            table.append(_REPLAYED)
+        headers = b"".join(table)
+        data, kind = message.data, message.kind
+        size = len(data)
+        header = b"".join(
+            (
+                _CONTENT_HEAD.pack(_BASIC, 0, size, self._flags),
+                self._content_types[kind],
+                _LENGTH.pack(len(headers)),
+                headers,
+                self._middle,
+                bytes((len(event_id),)),
+                event_id,
+                stamp,
+                self._end,
+            )
+        )
+        head = FRAME_HEAD.pack(HEADER, OWN_CHANNEL, len(header))
+        if 0 < size <= self._body_max:
+            body = FRAME_HEAD.pack(BODY, OWN_CHANNEL, size)
+            return b"".join((self._publish[kind], head, header, b"\xce", body, data, b"\xce"))
+        return b"".join((self._publish[kind], head, header, b"\xce", *self._body_frames(data)))
+
+    def pack_event(
+        self, name: str, tag: int, kind: str, key: str, body: bytes, *, replayed: bool
+    ) -> bytes:
+        """Return the frames that publish an event of the session.
+
+        Args:
+            name: of the event within its session, such as `c0`.
+            tag: of the publish on its channel.
+            kind: `connect` or `disconnect`.
+            key: the routing key.
+            body: JSON.
+            replayed: it may have been published before.
+        """
+        now, event_type = time.time(), f"wsgw.{kind}"
+        headers: dict[str, FieldValue] = {TAG: tag, **self._event_headers}
+        if replayed:
+            headers["wsgw-replayed"] = True
+        if prefix := self._posting.cloudevents:
+            headers |= {
+                f"{prefix}id": f"{self._session_id}-{name}",
+                f"{prefix}time": text_of_time(now),
+                f"{prefix}type": event_type,
+            }
+        properties = self._properties(name, event_type)
+        properties.content_type = "application/json"
+        properties.headers = headers
+        properties.timestamp = datetime.fromtimestamp(int(now), UTC)
+        header = ContentHeader(body_size=len(body), properties=properties)
+        frames = (_publish_frame(self._posting, key), pamqp.frame.marshal(header, OWN_CHANNEL))
+        return b"".join((*frames, *self._body_frames(body)))
+
+    def _properties(self, name: str, kind: str = "wsgw.message") -> commands.Basic.Properties:
+        posting = self._posting
+        return commands.Basic.Properties(
+            delivery_mode=2 if posting.persistent else 1,
+            priority=posting.priority,
+            correlation_id=self._session_id,
+            reply_to=posting.reply_to,
+            expiration=None if posting.expiration is None else str(posting.expiration),
+            message_id=f"{self._session_id}-{name}" if name else None,
+            message_type=kind,
+            app_id=APP_ID,
+        )
+
+    def _body_frames(self, data: bytes) -> list[bytes]:
+        size = self._body_max
+        parts = [data[start : start + size] for start in range(0, len(data), size)]
+        return [pamqp.frame.marshal(ContentBody(part), OWN_CHANNEL) for part in parts]
+
+
+def _publish_frame(posting: Posting, key: str) -> bytes:
+    method = commands.Basic.Publish(
+        exchange=posting.exchange, routing_key=key, mandatory=posting.mandatory
+    )
+    return pamqp.frame.marshal(method, OWN_CHANNEL)
+
+
+def _entry(name: str, value: FieldValue) -> bytes:
+    """Return one entry of a table."""
+    return encode.short_string(name) + encode.encode_table_value(value)
+
+
+def _is_given(properties: commands.Basic.Properties, name: str) -> bool:
+    return getattr(properties, name) not in (None, "")
+
+
+def _packed(properties: commands.Basic.Properties, first: str, last: str) -> bytes:
+    """Return the properties from the first to the last, in the order of the wire."""
+    names = properties.attributes()
+    return b"".join(
+        properties.encode_property(name, getattr(properties, name))
+        for name in names[names.index(first) : names.index(last) + 1]
+        if _is_given(properties, name)
+    )

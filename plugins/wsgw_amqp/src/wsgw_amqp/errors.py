@@ -1,0 +1,83 @@
+"""What has gone wrong with the broker, as the gateway is told."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ConnectionClosed,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
+
+from wsgw_core.api import (
+    BackendUnavailable,
+    BackendUnreachable,
+    Clock,
+    tls_error_text,
+    unavailable,
+)
+
+from .own_channel import ChannelClosedError
+
+_REFUSALS = (
+    AuthenticationError,
+    ChannelAccessRefused,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
+_REFUSED, _NOT_ALLOWED = 403, 530
+_ONCE_IN = 60.0  # seconds
+
+
+class BrokerRefusesError(BackendUnreachable):
+    """The broker is there and does not want this gateway: its name, password or permissions."""
+
+
+def as_unavailable(error: Exception) -> BackendUnavailable:
+    """Return what to raise from a dial that has failed."""
+    if isinstance(error, BackendUnavailable):
+        return error
+    if isinstance(error, ChannelClosedError):
+        if error.code in (_REFUSED, _NOT_ALLOWED):
+            return BrokerRefusesError(f"the broker refuses: {error.reason}")
+        return BackendUnreachable(error.reason)
+    if isinstance(error, _REFUSALS):
+        return BrokerRefusesError(f"the broker refuses: {_text(error)}")
+    if isinstance(error, AMQPError):
+        return BackendUnreachable(_text(error))
+    return unavailable(tls_error_text(error), error)
+
+
+def _text(error: AMQPError) -> str:
+    if isinstance(error, ConnectionClosed) and len(error.args) > 1:
+        return " ".join(str(each) for each in error.args)
+    if isinstance(error, AuthenticationError) and len(error.args) > 1:
+        return f"it knows the mechanisms {error.args[0]} only"
+    said = " ".join(str(each) for each in error.args)
+    return re.sub(r"\s+", " ", said) or type(error).__name__
+
+
+class RareError:
+    """Logs what is wrong for as long as an operator does nothing, once a minute.
+
+    Args:
+        logger: the backend's.
+        clock: tells the time.
+    """
+
+    def __init__(self, logger: logging.Logger, clock: Clock) -> None:
+        self._logger = logger
+        self._clock = clock
+        self._next = 0.0
+
+    def tell(self, reason: str) -> None:
+        """Log one line, unless there was one within the last minute."""
+        now = self._clock.time()
+        if now >= self._next:
+            self._next = now + _ONCE_IN
+            self._logger.error("%s", reason)

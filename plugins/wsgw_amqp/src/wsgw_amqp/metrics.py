@@ -1,0 +1,54 @@
+"""What operators are shown of one backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsgw_core.api import Metrics
+
+
+class AmqpMetrics:
+    """The counters, gauges and histograms of one backend.
+
+    Args:
+        metrics: the backend's.
+        is_up: whether there is a link.
+        is_blocked: whether the broker takes no messages.
+        unconfirmed: messages under way.
+        unacknowledged: replies whose fate is open.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        is_up: Callable[[], bool],
+        is_blocked: Callable[[], bool],
+        unconfirmed: Callable[[], int],
+        unacknowledged: Callable[[], int],
+    ) -> None:
+        metrics.gauge("up", "Whether the gateway is connected to the broker.", is_up)
+        metrics.gauge(
+            "blocked", "Whether the broker has blocked the connection that publishes.", is_blocked
+        )
+        metrics.gauge("unconfirmed", "Messages that the broker has not confirmed yet.", unconfirmed)
+        metrics.gauge("unacknowledged", "Replies that are not acknowledged yet.", unacknowledged)
+        self.published = metrics.counter("published", "Messages and events published.")
+        self.confirm_duration = metrics.histogram(
+            "confirm_duration_seconds", "Time from a message's publishing to its confirm."
+        )
+        self.returned = metrics.counter(
+            "returned", "Messages that the broker returned since no queue is bound for them."
+        )
+        self.nacked = metrics.counter("nacked", "Messages that the broker refused to store.")
+        replies = metrics.counter("replies", "Replies from the broker.", "redelivered")
+        self.replies = (replies.labels("false"), replies.labels("true"))
+        self.replies_dead = metrics.counter(
+            "replies_dead", "Replies that no client got: rejected, for the dead letters.", "why"
+        )
+        self.reconnects = metrics.counter(
+            "reconnects", "Times the link to the broker was made again after a loss."
+        )
+        self.events_lost = metrics.counter(
+            "events_lost", "Connect and disconnect events that no queue has got."
+        )

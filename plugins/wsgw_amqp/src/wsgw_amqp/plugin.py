@@ -1,0 +1,16 @@
+"""Registers the backend kind `amqp`."""
+
+from __future__ import annotations
+
+from wsgw_core.api import BackendRegistry, hookimpl
+
+from .backend import AmqpBackend
+from .settings import AmqpSettings
+
+WSGW_API = "1.0"
+
+
+@hookimpl
+def wsgw_register_backends(registry: BackendRegistry) -> None:
+    """Register the kind and its URL schemes."""
+    registry.add("amqp", AmqpSettings, AmqpBackend, schemes=("amqps",))

@@ -1,0 +1,214 @@
+"""The channel that publishes: one write for many messages, and their confirms."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from pamqp import commands
+from pamqp.exceptions import PAMQPException
+from pamqp.header import ContentHeader
+
+from wsgw_core.api import Close
+
+from .envelope import TAG
+from .metrics import AmqpMetrics
+from .own_channel import OwnChannel
+from .unroutable_keys import UnroutableKeys
+
+Unroutable = Literal["unavailable", "discard", "close"]
+
+_CONFIRM = struct.Struct("!QB")  # delivery tag, flags
+_MULTIPLE = 1
+_UNAVAILABLE = 1013
+_INTERNAL_ERROR = 1011
+_NO_BODY = 0  # of what is returned only the properties matter
+_CONTENT_HEAD = b"\0" * 12  # as ContentHeader reads it, before the properties
+
+
+class Receiver(Protocol):
+    """Who is told what became of what it has published."""
+
+    def confirmed(self, number: int, /) -> None:
+        """The broker has it."""
+        ...
+
+    def refused(self, number: int, close: Close | None = None, /) -> None:
+        """The broker does not want it; see WindowedConnection."""
+        ...
+
+
+class Publisher(OwnChannel):
+    """Publishes what all sessions send in one turn of the loop at once.
+
+    Whose confirm it is, the delivery tag says. A returned message carries its tag in a header, so
+    that two attempts at one message are not mistaken for each other.
+
+    Args:
+        metrics: counts.
+        unroutable: what a return means.
+        keys: told which keys are routed.
+        on_closed: see OwnChannel.
+    """
+
+    def __init__(
+        self,
+        metrics: AmqpMetrics,
+        unroutable: Unroutable,
+        keys: UnroutableKeys,
+        on_closed: Callable[[str], object],
+    ) -> None:
+        super().__init__(_NO_BODY, on_closed)
+        self.methods = {
+            commands.Basic.Ack.index: self._acked,
+            commands.Basic.Nack.index: self._nacked,
+            commands.Basic.Return.index: self._return_begins,
+        }
+        self._metrics = metrics
+        self._unroutable = unroutable
+        self._keys = keys
+        self._clock = asyncio.get_running_loop()
+        self._frames: list[bytes] = []
+        self._flush_is_due = False
+        self._is_blocked = False
+        self._last_tag = 0
+        self._oldest = 1  # no smaller tag is unconfirmed
+        # The tags, with whom to tell, the number that it knows, the key, and when it was published.
+        self._unconfirmed: dict[int, tuple[Receiver, int, str, float]] = {}
+        self._returned: set[int] = set()
+        self._none_left = asyncio.Event()
+        self._unblocked_at = 0.0
+
+    async def open(self, write: Callable[[bytes], object], frame_max: int) -> None:
+        """See OwnChannel."""
+        await super().open(write, frame_max)
+        await self.call(commands.Confirm.Select())
+
+    @property
+    def next_tag(self) -> int:
+        """The tag of what is published next; its frames carry it."""
+        return self._last_tag + 1
+
+    def publish(self, frames: bytes, key: str, receiver: Receiver, number: int) -> None:
+        """Publish one message, at the end of this turn of the loop.
+
+        Args:
+            frames: made with `next_tag`.
+            key: the routing key in them.
+            receiver: who is told what became of it; not any more when the channel is closed.
+            number: by which the receiver knows it.
+        """
+        self._last_tag += 1
+        self._unconfirmed[self._last_tag] = (receiver, number, key, self._clock.time())
+        self._frames.append(frames)
+        self._metrics.published.value += 1
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._clock.call_soon(self._flush)
+
+    def block(self, blocked: bool, /) -> None:
+        """Write nothing for now, or go on."""
+        self._is_blocked = blocked
+        if not blocked:
+            self._unblocked_at = self._clock.time()
+            self._flush()
+
+    def __len__(self) -> int:
+        """How many messages are unconfirmed."""
+        return len(self._unconfirmed)
+
+    def waiting_since(self) -> float | None:
+        """Return since when the oldest message waits for its confirm, blocked times left out."""
+        if not self._unconfirmed or self._is_blocked:
+            return None
+        while self._oldest not in self._unconfirmed:
+            self._oldest += 1
+        return max(self._unconfirmed[self._oldest][3], self._unblocked_at)
+
+    async def all_confirmed(self) -> None:
+        """Wait until nothing is unconfirmed, or the channel is closed."""
+        while self._unconfirmed and self.is_open:
+            self._none_left.clear()
+            await self._none_left.wait()
+
+    def ended(self, reason: str, code: int = 0) -> None:
+        """See OwnChannel."""
+        super().ended(reason, code)
+        self._frames.clear()
+        self._unconfirmed.clear()
+        self._none_left.set()
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if self._frames and not self._is_blocked:
+            frames, self._frames = self._frames, []
+            self.write(b"".join(frames))
+
+    # What the broker says
+
+    def _acked(self, data: bytes, start: int) -> None:
+        tag, flags = _CONFIRM.unpack_from(data, start)
+        if not flags & _MULTIPLE:
+            self._settle(tag, is_stored=True)
+        else:
+            self._settle_up_to(tag, is_stored=True)
+
+    def _nacked(self, data: bytes, start: int) -> None:
+        tag, flags = _CONFIRM.unpack_from(data, start)
+        if not flags & _MULTIPLE:
+            self._settle(tag, is_stored=False)
+        else:
+            self._settle_up_to(tag, is_stored=False)
+
+    def _settle_up_to(self, tag: int, *, is_stored: bool) -> None:
+        for each in range(self._oldest, min(tag, self._last_tag) + 1):
+            self._settle(each, is_stored=is_stored)
+        self._oldest = max(self._oldest, tag + 1)
+
+    def _settle(self, tag: int, *, is_stored: bool) -> None:
+        entry = self._unconfirmed.pop(tag, None)
+        if entry is None:
+            return
+        receiver, number, key, published_at = entry
+        if not self._unconfirmed:
+            self._none_left.set()
+        self._metrics.confirm_duration.observe(self._clock.time() - published_at)
+        if not is_stored:
+            self._metrics.nacked.value += 1
+            self._keys.refused(key)
+            reason = f"the broker refused to store a message with the key {key!r}"
+            receiver.refused(number, Close(_UNAVAILABLE, reason, abnormal=True))
+        elif tag in self._returned:
+            self._returned.discard(tag)
+            receiver.refused(number, self._verdict(key))
+        else:
+            if self._keys:
+                self._keys.routed(key)
+            receiver.confirmed(number)
+
+    def _return_begins(self, _data: bytes, _start: int) -> None:
+        self.expect_content(self._message_returned)
+
+    def _message_returned(self, properties: bytes, _body: bytes | None) -> None:
+        header = ContentHeader()
+        try:
+            header.unmarshal(_CONTENT_HEAD + properties)
+        except (PAMQPException, ValueError, struct.error):
+            return
+        tag = (header.properties.headers or {}).get(TAG)
+        if not isinstance(tag, int) or tag not in self._unconfirmed:
+            return
+        self._returned.add(tag)
+        self._metrics.returned.value += 1
+        self._keys.refused(self._unconfirmed[tag][2])
+
+    def _verdict(self, key: str) -> Close | None:
+        """Return what a message for which there is no queue means for its session."""
+        reason = f"no queue is bound for the key {key!r}"
+        if self._unroutable == "unavailable":
+            return Close(_UNAVAILABLE, reason, abnormal=True)
+        if self._unroutable == "close":
+            return Close(_INTERNAL_ERROR, reason)
+        return None

@@ -1,0 +1,153 @@
+"""What a worker has sent: its properties, and the message for the client."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import NamedTuple
+
+from pamqp import commands, decode
+
+from wsgw_core.api import BINARY, TEXT, Close, Message, MessageKind
+
+_FLAGS = commands.Basic.Properties.flags
+_CONTENT_TYPE = _FLAGS["content_type"]
+_CONTENT_ENCODING = _FLAGS["content_encoding"]
+_HEADERS = _FLAGS["headers"]
+_DELIVERY_MODE = _FLAGS["delivery_mode"]
+_PRIORITY = _FLAGS["priority"]
+_CORRELATION_ID = _FLAGS["correlation_id"]
+_REPLY_TO = _FLAGS["reply_to"]
+_EXPIRATION = _FLAGS["expiration"]
+_MESSAGE_ID = _FLAGS["message_id"]
+_MORE_FLAGS = 1
+
+_FLAG_WORD = struct.Struct("!H")
+_LENGTH = struct.Struct("!I")
+_CLOSE, _REASON = "wsgw-close", "wsgw-reason"
+_MAX_REASON = 123  # bytes that a close frame has room for
+
+
+class Reply(Message):
+    """A reply as valves see it.
+
+    Attributes:
+        message_id: the worker's; empty: it gave none.
+        redelivered: the broker may have delivered it before.
+    """
+
+    __slots__ = ("message_id", "redelivered")
+
+    def __init__(
+        self, kind: MessageKind, data: bytes, message_id: str, *, redelivered: bool
+    ) -> None:
+        super().__init__(kind, data)
+        self.message_id = message_id
+        self.redelivered = redelivered
+
+
+class InvalidReplyError(ValueError):
+    """A reply that cannot be passed on; the text says why."""
+
+
+class ReplyProperties(NamedTuple):
+    """The properties of a reply that matter here.
+
+    Attributes:
+        session_id: whose it is.
+        content_type: empty: the worker gave none.
+        message_id: empty: the worker gave none.
+        close: the session is to end so, behind the reply's body.
+    """
+
+    session_id: str
+    content_type: str
+    message_id: str
+    close: Close | None
+
+
+def read_properties(packed: bytes) -> ReplyProperties:
+    """Read the properties of a reply, beginning with their flags.
+
+    Raises:
+        InvalidReplyError: they are not as the contract with workers has them.
+    """
+    try:
+        return _read(packed)
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise InvalidReplyError("the properties cannot be read") from error
+
+
+def to_message(body: bytes, properties: ReplyProperties, *, redelivered: bool) -> Reply:
+    """Return the message for the client.
+
+    Raises:
+        InvalidReplyError: it should be text, and is not valid UTF-8.
+    """
+    kind = _kind_of(properties.content_type)
+    if kind is not BINARY:
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            if kind is TEXT:
+                raise InvalidReplyError("the text is not valid UTF-8") from error
+            kind = BINARY
+    return Reply(kind or TEXT, body, properties.message_id, redelivered=redelivered)
+
+
+def _read(packed: bytes) -> ReplyProperties:
+    (flags,) = _FLAG_WORD.unpack_from(packed)
+    if flags & _MORE_FLAGS:
+        raise InvalidReplyError("there are properties that AMQP 0-9-1 does not know")
+    at, close = _FLAG_WORD.size, None
+    content_type, at = _short_string(packed, at, flags & _CONTENT_TYPE)
+    _, at = _short_string(packed, at, flags & _CONTENT_ENCODING)
+    if flags & _HEADERS:
+        end = at + _LENGTH.size + _LENGTH.unpack_from(packed, at)[0]
+        if packed.find(b"wsgw-close", at, end) >= 0:
+            close = _read_close(packed[at:end])
+        at = end
+    at += bool(flags & _DELIVERY_MODE) + bool(flags & _PRIORITY)
+    session_id, at = _short_string(packed, at, flags & _CORRELATION_ID)
+    if not session_id:
+        raise InvalidReplyError("there is no correlation_id")
+    _, at = _short_string(packed, at, flags & _REPLY_TO)
+    _, at = _short_string(packed, at, flags & _EXPIRATION)
+    message_id, at = _short_string(packed, at, flags & _MESSAGE_ID)
+    return ReplyProperties(session_id, content_type, message_id, close)
+
+
+def _short_string(packed: bytes, at: int, is_given: int) -> tuple[str, int]:
+    """Return a property, if it is given, and where the next one begins."""
+    if not is_given:
+        return "", at
+    start = at + 1
+    end = start + packed[at]
+    return packed[start:end].decode(), end
+
+
+def _read_close(table: bytes) -> Close | None:
+    try:
+        _, headers = decode.field_table(table)
+    except (ValueError, struct.error) as error:
+        raise InvalidReplyError("the headers cannot be read") from error
+    if _CLOSE not in headers:
+        return None
+    try:
+        code = int(str(headers[_CLOSE]))
+    except ValueError:
+        code = 0
+    if code != 1000 and not 3000 <= code <= 4999:
+        raise InvalidReplyError(f"{_CLOSE} is not 1000 or 3000 to 4999: {headers[_CLOSE]!r}")
+    reason = str(headers.get(_REASON, ""))
+    return Close(code, reason.encode()[:_MAX_REASON].decode(errors="ignore"))
+
+
+@lru_cache(maxsize=256)
+def _kind_of(content_type: str) -> MessageKind | None:
+    """Return what a content type says; None: what the body is, the body says."""
+    if not content_type:
+        return None
+    media_type = content_type.partition(";")[0].strip().lower()
+    is_text = media_type.startswith("text/") or media_type == "application/json"
+    return TEXT if is_text or media_type.endswith("+json") else BINARY

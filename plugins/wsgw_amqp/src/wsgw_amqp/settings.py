@@ -1,0 +1,246 @@
+"""What can be configured for a RabbitMQ backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from wsgw_core.api import (
+    Duration,
+    FileName,
+    HeaderName,
+    Limits,
+    Options,
+    Size,
+    Subprotocols,
+    Template,
+    TlsClientOptions,
+)
+
+PORTS = {"amqp": 5672, "amqps": 5671}
+_INSTANCE = "{instance}"
+_LONGEST_NAME = 200  # bytes; 255 with what the gateway puts in, or behind
+
+Event = Literal["connect", "message", "disconnect"]
+
+
+class RoutingKey(Template):
+    """The key of a message; `{event}` and `{kind}` say what it is."""
+
+    own_fields: ClassVar[tuple[str, ...]] = ("event", "kind")
+
+
+def _check_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError("not a URL such as amqp://user:password@host:5672/vhost") from error
+    if parts.scheme not in PORTS or not parts.hostname or port == 0:
+        raise ValueError("not a URL such as amqp://user:password@host:5672/vhost")
+    if parts.query or parts.fragment:
+        raise ValueError("has a query or a fragment; settings have keys of their own")
+    if "/" in parts.path[1:]:
+        raise ValueError("a slash in the name of a virtual host is written %2F")
+    return url
+
+
+def _check_host(host: str) -> str:
+    try:
+        parts = urlsplit(f"//{host}")
+        if parts.hostname and parts.port != 0 and parts.netloc == host and "@" not in host:
+            return host
+    except ValueError:
+        pass
+    raise ValueError(f"not a host or host:port: {host!r}")
+
+
+def _check_replies(name: str) -> str:
+    if _INSTANCE not in name:
+        raise ValueError("needs {instance}: another gateway would get this one's replies")
+    return _check_name(name)
+
+
+def _check_name(name: str) -> str:
+    if len(name.encode()) > _LONGEST_NAME:
+        raise ValueError(f"is longer than {_LONGEST_NAME} bytes")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class AmqpSettings(Options):
+    """One RabbitMQ broker or cluster."""
+
+    url: Annotated[str, AfterValidator(_check_url)] = Field(
+        description="where the broker listens: `amqp://user:password@host:5672/vhost`; with `amqps`"
+        " over TLS. Without a virtual host it is `/`"
+    )
+    hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = Field(
+        default=(),
+        description="further nodes of the cluster, as `host` or `host:port`; they are tried in"
+        " turn, beginning with a random one",
+    )
+    username: str | None = Field(default=None, description="instead of the URL's")
+    password: SecretStr | None = Field(default=None, description="instead of the URL's")
+    password_file: FileName | None = Field(
+        default=None,
+        description="file with the password; read at each connect, and told to the broker"
+        " (`connection.update-secret`) when it changes",
+    )
+    mechanism: Literal["plain", "external"] = Field(
+        default="plain", description="`external`: the broker knows the gateway by its certificate"
+    )
+    exchange: Name = Field(
+        default="wsgw", description="where messages are published; empty: the default exchange"
+    )
+    exchange_type: Name = Field(default="topic", min_length=1, description="of the exchange")
+    routing_key: RoutingKey = Field(
+        default=RoutingKey("{event}"),
+        description="of a message: a [template](templates.md) with the further fields `{event}`"
+        " (`connect`, `message`, `disconnect`) and `{kind}` (`text`, `binary`)",
+    )
+    queue: Name | None = Field(
+        default=None, min_length=1, description="a queue to declare for the workers"
+    )
+    queue_type: Literal["quorum", "classic", "stream"] = Field(
+        default="quorum", description="of this queue"
+    )
+    queue_arguments: dict[str, Any] = Field(
+        default={},
+        description="further arguments of this queue, such as `x-single-active-consumer`",
+    )
+    binding_keys: tuple[str, ...] = Field(
+        default=("#",), description="by which this queue is bound to the exchange"
+    )
+    declare: bool | Literal["passive"] = Field(
+        default=True,
+        description="whether the exchange, the queue and the dead letters are declared; `passive`:"
+        " they are only looked for",
+    )
+    persistent: bool = Field(default=True, description="whether messages survive the broker's end")
+    expiration: Duration | None = Field(
+        default=None, ge=0.001, description="after which the broker drops a message"
+    )
+    priority: int | None = Field(default=None, ge=0, le=255, description="of messages")
+    mandatory: bool = Field(
+        default=True, description="whether the broker returns messages that no queue gets"
+    )
+    unroutable: Literal["unavailable", "discard", "close"] = Field(
+        default="unavailable",
+        description="what a returned message means: its session moves to another backend, the"
+        " message is dropped and counted, or the session ends with 1011",
+    )
+    events: tuple[Event, ...] = Field(default=("message",), description="what is published")
+    headers: tuple[HeaderName, ...] = Field(
+        default=(), description="headers of the handshake that messages carry, as `http-NAME`"
+    )
+    subprotocols: Subprotocols = Field(
+        default=Subprotocols("first"),
+        description="which subprotocol a session gets; after a failover it keeps its own",
+    )
+    cloudevents: bool | Literal["knative"] = Field(
+        default=True,
+        description="whether messages have the headers of CloudEvents: `cloudEvents:NAME`, or"
+        " `ce-NAME` with `knative`",
+    )
+    replies: Annotated[str, AfterValidator(_check_replies)] = Field(
+        default="wsgw.replies.{instance}",
+        description="the queue for replies to this gateway; `{instance}` is random",
+    )
+    replies_durable: bool = Field(
+        default=False, description="whether this queue survives the connection"
+    )
+    replies_expiry: Duration = Field(
+        default=300.0, ge=1, description="how long a durable queue without a gateway is kept"
+    )
+    dead_letter_exchange: Name = Field(
+        default="wsgw.dead",
+        description="where replies go that no client gets; empty: they are dropped",
+    )
+    prefetch: int = Field(
+        default=2000, ge=2, le=65535, description="replies that are not acknowledged, at most"
+    )
+    reply_buffer: Size = Field(
+        default=1024 * 1024, gt=0, description="bytes of replies that wait for one slow client"
+    )
+    reply_buffer_messages: int | None = Field(
+        default=None,
+        ge=1,
+        description="replies that wait for one slow client; a tenth of `prefetch` by default",
+    )
+    confirm_timeout: Duration = Field(
+        default=10.0, gt=0, description="without a confirm for so long, the link is given up"
+    )
+    blocked_timeout: Duration | None = Field(
+        default=None,
+        gt=0,
+        description="how long the broker may block the link before sessions move; without it,"
+        " clients wait unread",
+    )
+    heartbeat: Duration = Field(
+        default=10.0, ge=1, le=60000, description="a link silent for twice so long is given up"
+    )
+    connect_timeout: Duration = Field(
+        default=5.0, gt=0, description="bound of connecting to one node"
+    )
+    connection_name: str = Field(
+        default="wsgw {backend} {instance}",
+        max_length=_LONGEST_NAME,
+        description="by which the broker's operators know the link",
+    )
+    tls: TlsClientOptions | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> AmqpSettings:
+        if self.tls is not None and not self.is_secure:
+            raise ValueError("'tls' needs a URL that begins with amqps://")
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("'password' and 'password-file' exclude each other")
+        if self.mechanism == "external" and (self.tls is None or self.tls.certificate is None):
+            raise ValueError("'mechanism: external' needs 'tls' with a certificate")
+        if self.queue is not None and self.exchange and not self.binding_keys:
+            raise ValueError("'binding-keys' is empty: the queue would get nothing")
+        return self
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return urlsplit(self.url).scheme == "amqps"
+
+    @property
+    def virtual_host(self) -> str:
+        """The name, decoded."""
+        return unquote(urlsplit(self.url).path[1:]) or "/"
+
+    @property
+    def nodes(self) -> list[tuple[str, int]]:
+        """Host and port of each node, the URL's first."""
+        parts = [urlsplit(self.url), *(urlsplit(f"//{host}") for host in self.hosts)]
+        default = PORTS[parts[0].scheme]
+        return [(part.hostname or "", part.port or default) for part in parts]
+
+    @property
+    def messages_held(self) -> int:
+        """Replies that wait for one slow client, at most."""
+        return self.reply_buffer_messages or max(1, self.prefetch // 10)
+
+    def file_problems(self) -> Iterable[tuple[str, str]]:
+        """See Options."""
+        if self.tls is not None:
+            for key, reason in self.tls.file_problems():
+                yield f"tls.{key}", reason
+
+    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+        """See Options."""
+        if not self.mandatory and self.unroutable != "unavailable":
+            yield "unroutable", "has no effect without 'mandatory'"
+        if self.exchange == "" and self.queue is not None and str(self.routing_key) != self.queue:
+            yield (
+                "routing-key",
+                f"is not {self.queue!r}: the default exchange takes the name of a queue",
+            )
