@@ -1,0 +1,192 @@
+"""A RabbitMQ node of one's own, for drills and tests: it can be killed and started again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+_PATIENCE = 120.0  # seconds until a node serves, on a busy machine
+_SCRIPTS = "/usr/lib/rabbitmq/bin:/usr/local/sbin:/usr/sbin:/opt/homebrew/sbin"
+_PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+_METHOD_FRAME = b"\x01"
+# The node ends when this process does, however it ends: then the system closes the shell's stdin.
+_WITH_PARENT = '"$@" & cat > /dev/null; kill -KILL 0'
+_SETTINGS = """\
+listeners.tcp.default = 127.0.0.1:{port}
+log.file = node.log
+log.file.level = warning
+disk_free_limit.absolute = 1MB
+"""
+
+
+class NodeError(Exception):
+    """RabbitMQ is not installed, or does not start."""
+
+
+class BrokerNode:
+    """One node on this machine; what its queues hold survives its death.
+
+    Args:
+        folder: for all its files; made where it is missing.
+        port: where it listens; 0: any that is free.
+        settings: lines for its configuration file.
+        own_group: whether its processes are a group of their own, as `kill` and `freeze` need it.
+    """
+
+    def __init__(
+        self, folder: Path, port: int = 0, settings: str = "", *, own_group: bool = True
+    ) -> None:
+        self.port = port or free_port()
+        self._folder = folder
+        self._settings = settings
+        self._own_group = own_group
+        # A name that was there before finds its data in the folder.
+        self._name = f"wsgw-{self.port}-{secrets.token_hex(4)}@localhost"
+        self._shell: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, again if it was killed, and return when it serves.
+
+        Raises:
+            NodeError: it does not.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._keep_name()
+        (self._folder / "rabbitmq.conf").write_text(
+            _SETTINGS.format(port=self.port) + self._settings
+        )
+        (self._folder / "plugins").write_text("[].\n")
+        self._shell = subprocess.Popen(  # noqa: S603 - our own command
+            ["/bin/sh", "-c", _WITH_PARENT, "sh", _script("rabbitmq-server")],
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0 if self._own_group else None,
+        )
+        until = time.monotonic() + _PATIENCE
+        while not serves_amqp("127.0.0.1", self.port):
+            if time.monotonic() > until or self._shell.poll() is not None:
+                raise NodeError(f"RabbitMQ does not start; see {self._folder}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; without effect when it does not run."""
+        shell, self._shell = self._shell, None
+        if shell is not None:
+            os.killpg(shell.pid, signal.SIGKILL)
+            assert shell.stdin is not None  # noqa: S101 - for the type checker
+            shell.stdin.close()
+            shell.wait()
+            while serves_amqp("127.0.0.1", self.port):
+                time.sleep(0.01)
+
+    def freeze(self) -> None:
+        """Stop it for a while: it neither takes nor says anything."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        self._signal(signal.SIGCONT)
+
+    def evaluate(self, expression: str) -> str:
+        """Have the node evaluate an Erlang expression, and return what it is.
+
+        As `rabbitmqctl eval` does, which takes seconds.
+
+        Raises:
+            NodeError: it cannot.
+        """
+        command = (_erl_call(), "-sname", self._name, "-c", self._cookie(), "-e")
+        result = subprocess.run(  # noqa: S603 - our own command
+            command,
+            input=f"{expression}.\n",
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+        if result.returncode or not result.stdout.startswith("{ok"):
+            raise NodeError(f"{expression}: {result.stdout}{result.stderr}")
+        return result.stdout
+
+    def _keep_name(self) -> None:
+        """Take the name of the data that an earlier life has left."""
+        file = self._folder / "name"
+        if file.exists():
+            self._name = file.read_text()
+        else:
+            file.write_text(self._name)
+
+    def _signal(self, number: int) -> None:
+        if self._shell is not None:
+            os.killpg(self._shell.pid, number)
+
+    def _cookie(self) -> str:
+        return (self._folder / ".erlang.cookie").read_text()
+
+    def _environment(self) -> dict[str, str]:
+        folder = str(self._folder)
+        return {
+            "PATH": f"{os.environ.get('PATH', os.defpath)}:{_SCRIPTS}",
+            "HOME": folder,  # of the cookie
+            "LANG": "C.UTF-8",
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_LOG_BASE": folder,
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
+        }
+
+
+def serves_amqp(host: str, port: int) -> bool:
+    """Return whether a broker answers there."""
+    try:
+        with socket.create_connection((host, port), timeout=5) as probe:
+            probe.sendall(_PROTOCOL_HEADER)
+            return probe.recv(1) == _METHOD_FRAME
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens; of those that systems give to nobody unasked."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def _script(name: str) -> str:
+    # The packages' wrappers in /usr/sbin change the user, who cannot write to our folder.
+    found = shutil.which(name, path=_SCRIPTS) or shutil.which(name)
+    if found is None:
+        raise NodeError(f"{name} is not installed")
+    return found
+
+
+def _erl_call() -> str:
+    for folder in ("/usr/lib/erlang/bin", "/usr/local/lib/erlang/bin"):
+        if (file := Path(folder) / "erl_call").exists():
+            return str(file)
+    raise NodeError("erl_call of Erlang is not installed")

@@ -1,0 +1,59 @@
+"""For the tests of the plugin: both event loops that a gateway may have, and brokers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvloop
+from wsgw_amqp.broker_node import BrokerNode, NodeError, serves_amqp
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return what an asynchronous test is run on, one after the other."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which an event loop reports an exception that nobody caught."""
+    yield
+    reports = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.name == "asyncio" and record.levelno >= logging.ERROR
+    ]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerNode]:
+    """A broker of the tests' own, which may be frozen and blocked; it runs at a test's begin."""
+    own = _started(tmp_path_factory)
+    yield own
+    own.kill()
+
+
+@pytest.fixture(scope="session")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The broker of this machine, or one of the tests' own; others use it at the same time."""
+    if serves_amqp("127.0.0.1", 5672):
+        yield "amqp://guest:guest@127.0.0.1:5672"
+        return
+    own = _started(tmp_path_factory)
+    yield own.url
+    own.kill()
+
+
+def _started(tmp_path_factory: pytest.TempPathFactory) -> BrokerNode:
+    own = BrokerNode(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        own.start()
+    except NodeError as error:
+        if os.environ.get("WSGW_TEST_SKIP_SERVICES") == "1":
+            pytest.skip(str(error))
+        pytest.fail(f"{error}: `make services` installs it; WSGW_TEST_SKIP_SERVICES=1 skips")
+    return own

@@ -1,0 +1,171 @@
+"""A worker on another library, which reads a queue, writes down what comes, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
+_PATIENCE = 60.0
+_CONNECTION_LOST = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
+
+
+class Names:
+    """Names that no other test uses."""
+
+    def __init__(self) -> None:
+        unique = uuid.uuid4().hex[:12]
+        self.exchange = f"test.{unique}.events"
+        self.queue = f"test.{unique}.queue"
+        self.dead = f"test.{unique}.dead"
+        self.replies = f"test.{unique}.replies.{{instance}}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys of a backend."""
+        return {
+            "exchange": self.exchange,
+            "queue": self.queue,
+            "queue-type": "classic",
+            "dead-letter-exchange": self.dead,
+            "replies": self.replies,
+        }
+
+
+class Workers:
+    """Reads all of a queue, across losses of the connection, in the order in which it comes.
+
+    Args:
+        url: of the broker.
+        names: the queue must exist.
+        answer: what is answered to a message; None: nothing.
+
+    Attributes:
+        messages: what came from each session, in order.
+        events: connect and disconnect events of each session, in order.
+        reply_to: where replies to each session go.
+    """
+
+    def __init__(
+        self, url: str, names: Names, answer: Callable[[bytes], bytes | None] = lambda _: None
+    ) -> None:
+        self.messages: defaultdict[str, list[AbstractIncomingMessage]] = defaultdict(list)
+        self.events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.reply_to: dict[str, str] = {}
+        self._url = url
+        self._names = names
+        self._answer = answer
+        self._changed = asyncio.Condition()
+        self._reading: asyncio.Task[None] | None = None
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._reading = asyncio.create_task(self._read())
+
+    async def stop(self) -> None:
+        """Read no more, and remove what was declared."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        connection = self._connection = await aio_pika.connect(self._url)
+        channel = await connection.channel()
+        await channel.queue_delete(self._names.queue)
+        await channel.queue_delete(self._names.dead)
+        await channel.exchange_delete(self._names.exchange)
+        await channel.exchange_delete(self._names.dead)
+        await connection.close()
+
+    async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
+        """Wait for a condition over what was read."""
+        try:
+            async with asyncio.timeout(_PATIENCE), self._changed:
+                await self._changed.wait_for(condition)
+        except TimeoutError:
+            raise AssertionError(f"waited {_PATIENCE:g} s for {what()}") from None
+
+    async def message(self, session_id: str, index: int) -> AbstractIncomingMessage:
+        """Return a message of a session; wait for it."""
+        read = self.messages[session_id]
+        await self.until(
+            lambda: len(read) > index, lambda: f"message {index}; {len(read)} came so far"
+        )
+        return read[index]
+
+    async def event(self, session_id: str, index: int = 0) -> dict[str, Any]:
+        """Return an event of a session; wait for it."""
+        events = self.events[session_id]
+        await self.until(lambda: len(events) > index, lambda: f"event {index} of {session_id}")
+        return events[index]
+
+    async def reply(self, session_id: str, body: bytes, **properties: Any) -> None:
+        """Send a reply; the properties are those of aio_pika.Message."""
+        await self.until(lambda: session_id in self.reply_to, lambda: f"session {session_id}")
+        await self.until(lambda: self._channel is not None, lambda: "the connection")
+        assert self._channel is not None
+        message = aio_pika.Message(body, correlation_id=session_id, **properties)
+        await self._channel.default_exchange.publish(message, self.reply_to[session_id])
+
+    async def bind(self) -> None:
+        """Bind the queue to the exchange."""
+        await self._bind(bind=True)
+
+    async def unbind(self) -> None:
+        """Have the exchange lead nowhere."""
+        await self._bind(bind=False)
+
+    async def _bind(self, *, bind: bool) -> None:
+        await self.until(lambda: self._channel is not None, lambda: "the connection")
+        assert self._channel is not None
+        queue = await self._channel.get_queue(self._names.queue)
+        change = queue.bind if bind else queue.unbind
+        await change(self._names.exchange, "#")
+
+    async def _read(self) -> None:
+        while True:
+            with suppress(*_CONNECTION_LOST):
+                await self._read_on_one_connection()
+            self._channel = None
+            await asyncio.sleep(0.05)
+
+    async def _read_on_one_connection(self) -> None:
+        self._connection = await aio_pika.connect(self._url, timeout=_PATIENCE)
+        try:
+            channel = await self._connection.channel()
+            await channel.set_qos(prefetch_count=500)
+            queue = await channel.get_queue(self._names.queue)
+            async with self._changed:
+                self._channel = channel
+                self._changed.notify_all()
+            async with queue.iterator() as messages:
+                async for message in messages:
+                    await self._take(channel, message)
+        finally:
+            await self._connection.close()
+
+    async def _take(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
+        session_id = message.correlation_id or ""
+        if message.reply_to:
+            self.reply_to[session_id] = message.reply_to
+        if message.type == "wsgw.message":
+            self.messages[session_id].append(message)
+            if (answer := self._answer(message.body)) is not None:
+                reply = aio_pika.Message(
+                    answer, content_type=message.content_type, correlation_id=session_id
+                )
+                await channel.default_exchange.publish(reply, message.reply_to or "")
+        else:
+            told = {"type": message.type, "id": message.message_id, **json.loads(message.body)}
+            self.events[session_id].append(told)
+        await message.ack()
+        async with self._changed:
+            self._changed.notify_all()
