@@ -37,10 +37,14 @@ $(RUNTIME): $(PROJECTS) constraints.txt | .venv/bin/python
 demo: $(RUNTIME)  ## run the gateway with two backends on this machine
 	$(BIN)/wsgw demo
 
-services:  ## install promtool, as root on Debian; without it two tests are skipped
-	@command -v promtool >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	  && apt-get install -y -q --no-install-recommends prometheus >/dev/null; } \
-	  || echo "promtool is missing, and is not tried"
+# Commands that tests start, and the packages of Debian that have them.
+SERVICES := promtool:prometheus rabbitmq-server:rabbitmq-server
+
+services:  ## install what tests start, as root on Debian: promtool, RabbitMQ
+	@for pair in $(SERVICES); do PATH="$$PATH:/usr/sbin" command -v $${pair%%:*} >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	    && apt-get install -y -q --no-install-recommends $${pair#*:} >/dev/null; } \
+	  || echo "$${pair%%:*} is missing"; done
 
 test: dev services  ## run all tests, several at a time; ARGS: for pytest, which runs one at a time
 	$(BIN)/pytest $(or $(ARGS),-n auto --dist worksteal)

@@ -24,6 +24,7 @@ import annotated_types
 import click
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
+from wsgw_amqp.settings import AmqpSettings
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
@@ -54,6 +55,7 @@ PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DO
 
 # Options with which a backend of a kind makes all its metrics.
 SAMPLES: dict[str, dict[str, Any]] = {
+    "amqp": {"url": "amqps://127.0.0.1:1"},
     "ws": {"url": "wss://a:1"},
     "jsonl": {"url": "jsonl://a:1"},
 }
@@ -225,6 +227,11 @@ def configuration() -> Iterator[str]:
 def websocket_backend() -> Iterator[str]:
     """Yield the keys of a backend of kind ws, section by section."""
     yield from section_tables(WebSocketSettings)
+
+
+def amqp_backend() -> Iterator[str]:
+    """Yield the keys of a backend of kind amqp, section by section."""
+    yield from section_tables(AmqpSettings)
 
 
 def section_tables(model: type[BaseModel]) -> Iterator[str]:
@@ -473,6 +480,7 @@ def state_diagram() -> Iterator[str]:
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "configuration": configuration,
+    "amqp-backend": amqp_backend,
     "websocket-backend": websocket_backend,
     "variables": variables,
     "commands": commands,

@@ -7,8 +7,8 @@ steps, in one environment that grows:
 2. the core and the test tools: plugins are looked for where there is none, what
    `wsgw_core.testing` offers to their authors works, and so do the examples, built as their
    authors would build them;
-3. `pip install wsgw`: the journeys that start the command, or show what a user relies on first,
-   and the plugins' own tests pass;
+3. `pip install wsgw`, with all extras: the journeys that start the command, or show what a user
+   relies on first, and the plugins' own tests pass;
 4. `wsgw new`: what it writes can be installed, and passes its tests, ruff and mypy.
 
 usage: test_wheels.py      after `make wheels`
@@ -124,7 +124,7 @@ def main() -> None:
     run(BIN / "pytest", *(f"tests/core/{name}" for name in CORE))
     test_examples()
 
-    pip_install("wsgw")
+    pip_install(f"wsgw[amqp] @ {wheels['wsgw']}")
     run(BIN / "wsgw", "plugins")
     journeys = [f"tests/journeys/test_{name}.py" for name in JOURNEYS]
     run(BIN / "pytest", "-n", "auto", "--dist", "worksteal", *journeys, *plugin_tests)

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiormq
 from aiormq.connection import TransportFactory
+from aiormq.exceptions import AMQPError
 from pamqp import commands
 from pamqp.base import Frame
 from yarl import URL
@@ -19,7 +20,7 @@ from yarl import URL
 from wsgw_core.api import BackendContext
 
 from .frame_splitter import FrameSplitter
-from .own_channel import OwnChannel
+from .own_channel import ChannelClosedError, OwnChannel
 
 TOPOLOGY_CHANNEL = 1
 _DEFAULT_FRAME_MAX = 128 * 1024  # where the broker has no bound
@@ -70,6 +71,7 @@ class BrokerConnection(TransportFactory):
     ) -> None:
         self.channel = channel
         self.loss: str | None = None
+        self._code = 0  # the broker's, of the loss
         self.blocked: str | None = None
         self._context = context
         self._on_lost = on_lost
@@ -89,7 +91,7 @@ class BrokerConnection(TransportFactory):
             name: of the connection, for the broker's operators.
 
         Raises:
-            OSError, AMQPError, BackendUnavailable: it cannot be made.
+            OSError, AMQPError, BackendUnavailable, ChannelClosedError: it cannot be made.
         """
         self._address = address
         properties: dict[str, Any] = {"connection_name": name, "product": "wsgw"}
@@ -97,7 +99,13 @@ class BrokerConnection(TransportFactory):
         self._library = aiormq.Connection(
             address.url, transport_factory=self, client_properties=properties
         )
-        await self._library.connect()
+        try:
+            await self._library.connect()
+        except AMQPError as error:
+            if self.loss is None:
+                raise
+            # which the broker has explained, while the library expected something else
+            raise ChannelClosedError(self.loss, self._code) from error
         assert self._splitter is not None  # noqa: S101 - for the type checker
         self._splitter.feed_interval = max(1, self._library.heartbeat_timeout) / 2
         frame_max = self._library.connection_tune.frame_max or _DEFAULT_FRAME_MAX
@@ -178,6 +186,7 @@ class BrokerConnection(TransportFactory):
     def notice_received(self, notice: Frame) -> None:
         """See FrameListener."""
         if isinstance(notice, commands.Connection.Close):
+            self._code = notice.reply_code or 0
             self.disconnected(f"closed by the broker: {notice.reply_code} {notice.reply_text}")
             return
         if isinstance(notice, commands.Connection.Blocked):

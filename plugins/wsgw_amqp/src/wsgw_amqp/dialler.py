@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 from collections.abc import Callable
@@ -11,11 +12,18 @@ from functools import partial
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
-from wsgw_core.api import BackendContext, BackendUnavailable, ClientTls, TlsClientOptions, aside
+from wsgw_core.api import (
+    BackendContext,
+    BackendUnavailable,
+    ClientTls,
+    RareWarning,
+    TlsClientOptions,
+    aside,
+)
 
 from .broker_connection import BrokerAddress
 from .credentials import Credentials
-from .errors import BrokerRefusesError, RareError, as_unavailable
+from .errors import BrokerRefusesError, as_unavailable
 from .link import AmqpLink
 from .own_channel import ChannelClosedError
 from .settings import AmqpSettings
@@ -51,7 +59,7 @@ class Dialler:
         self._topology = Topology(settings)
         self._instance = secrets.token_hex(_INSTANCE_BYTES)
         self._tls: list[ClientTls | None] = [None] * len(settings.nodes)
-        self._refusals = RareError(context.logger, context.clock)
+        self._warn = RareWarning(context.logger)
 
     @property
     def longest(self) -> float:
@@ -80,7 +88,7 @@ class Dialler:
         try:
             return await self._dial_nodes()
         except _FINAL as error:
-            self._refusals.tell(error.reason)
+            self._warn("%s", error.reason, level=logging.ERROR)
             raise
 
     async def _dial_nodes(self) -> AmqpLink:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 from aiormq.exceptions import (
@@ -17,7 +16,6 @@ from aiormq.exceptions import (
 from wsgw_core.api import (
     BackendUnavailable,
     BackendUnreachable,
-    Clock,
     tls_error_text,
     unavailable,
 )
@@ -31,7 +29,6 @@ _REFUSALS = (
     ProbableAuthenticationError,
 )
 _REFUSED, _NOT_ALLOWED = 403, 530
-_ONCE_IN = 60.0  # seconds
 
 
 class BrokerRefusesError(BackendUnreachable):
@@ -60,24 +57,3 @@ def _text(error: AMQPError) -> str:
         return f"it knows the mechanisms {error.args[0]} only"
     said = " ".join(str(each) for each in error.args)
     return re.sub(r"\s+", " ", said) or type(error).__name__
-
-
-class RareError:
-    """Logs what is wrong for as long as an operator does nothing, once a minute.
-
-    Args:
-        logger: the backend's.
-        clock: tells the time.
-    """
-
-    def __init__(self, logger: logging.Logger, clock: Clock) -> None:
-        self._logger = logger
-        self._clock = clock
-        self._next = 0.0
-
-    def tell(self, reason: str) -> None:
-        """Log one line, unless there was one within the last minute."""
-        now = self._clock.time()
-        if now >= self._next:
-            self._next = now + _ONCE_IN
-            self._logger.error("%s", reason)

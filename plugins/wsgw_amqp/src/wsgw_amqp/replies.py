@@ -194,7 +194,7 @@ class ReplyChannel(OwnChannel):
 
     def _reject(self, tag: int, why: str) -> None:
         self._metrics.replies_dead.labels(why).value += 1
-        self._rejects.append(_settling(commands.Basic.Reject.index, tag, _NO_REQUEUE))
+        self._rejects.append(settling_frame(commands.Basic.Reject.index, tag, _NO_REQUEUE))
 
     # What is said to the broker
 
@@ -212,10 +212,10 @@ class ReplyChannel(OwnChannel):
             first_held = next(iter(self._held), None)
             below = [tag for tag in taken if first_held is None or tag < first_held]
             if below:
-                frames.append(_settling(commands.Basic.Ack.index, max(below), _MULTIPLE))
+                frames.append(settling_frame(commands.Basic.Ack.index, max(below), _MULTIPLE))
             if len(below) < len(taken):
                 frames += [
-                    _settling(commands.Basic.Ack.index, tag, 0)
+                    settling_frame(commands.Basic.Ack.index, tag, 0)
                     for tag in taken
                     if first_held is not None and tag > first_held
                 ]
@@ -223,7 +223,7 @@ class ReplyChannel(OwnChannel):
             self.write(b"".join(frames))
 
 
-def _settling(index: int, tag: int, flag: int) -> bytes:
+def settling_frame(index: int, tag: int, flag: int) -> bytes:
     """Return the frame that acknowledges or rejects."""
     return _SETTLE_HEAD + _SETTLE.pack(index, tag, flag, _END)
 
