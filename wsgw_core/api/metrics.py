@@ -132,8 +132,8 @@ class Metrics:
     """The metrics of one gateway, or of one plugin's object.
 
     A plugin's are named after its kind: `counter("returned", ...)` of a kind `pigeon` is
-    `wsgw_pigeon_returned_total`. Those of a backend have the label `backend`. Make all of them in the
-    factory or in `open`, so that they are shown from the beginning.
+    `wsgw_pigeon_returned_total`. Those of a backend have the label `backend`. Make all of them in
+    the factory or in `open`, so that they are shown from the beginning.
 
     Objects of one kind share a metric: counters and histograms count together, and of gauges the
     sum is shown. What a backend has counted is no longer shown when it is closed.

@@ -47,12 +47,15 @@ def watching_for_long_callbacks(report: Callable[[str], None]) -> Iterator[None]
 
 
 class _Collecting:
-    """The processor time that the garbage collector has taken."""
+    """The processor time that the garbage collector has taken in this thread."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._thread = threading.get_ident()
 
     def __call__(self, phase: str, _info: dict[str, Any]) -> None:
+        if threading.get_ident() != self._thread:
+            return
         now = time.thread_time()
         self.seconds += -now if phase == "start" else now
 

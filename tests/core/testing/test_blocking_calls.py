@@ -91,3 +91,24 @@ def test_a_callback_that_computes_for_long_is_told_with_its_place() -> None:
     assert "compute in " in text
     assert "test_blocking_calls.py" in text
     assert "s without a pause" in text
+
+
+def test_what_another_thread_collects_is_not_taken_for_this_threads_time() -> None:
+    found: list[str] = []
+
+    def begin_to_collect() -> None:
+        while time.thread_time() <= MOST_SECONDS:
+            pass
+        for callback in gc.callbacks:
+            callback("start", {})
+
+    async def let_another_thread_collect() -> None:
+        thread = threading.Thread(target=begin_to_collect)
+        thread.start()
+        while thread.is_alive():
+            pass
+
+    with watching_for_blocking_calls(found.append), asyncio.Runner() as runner:
+        runner.run(let_another_thread_collect())
+
+    assert not [text for text in found if "computed for" in text]
