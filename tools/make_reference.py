@@ -25,6 +25,8 @@ import click
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from wsgw_amqp.settings import AmqpSettings
+from wsgw_http.settings import HttpSettings
+from wsgw_http.statuses import statuses_text
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
@@ -57,6 +59,7 @@ PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end of \2 -->)", re.DO
 SAMPLES: dict[str, dict[str, Any]] = {
     "amqp": {"url": "amqps://127.0.0.1:1"},
     "ws": {"url": "wss://a:1"},
+    "http": {"url": "https://a:1"},
     "jsonl": {"url": "jsonl://a:1"},
 }
 
@@ -116,6 +119,8 @@ def type_text(field: FieldInfo) -> str:
     """Say what may be given."""
     readers = validators(field)
     annotation = field.annotation
+    if without_none(annotation) == frozenset[int]:
+        return "list of statuses"
     if parse_duration in readers:
         text = "duration"
     elif parse_size in readers:
@@ -160,7 +165,7 @@ def plain_text(annotation: Any, *, words: bool = True) -> str:
     options = list(inside(annotation))
     for own, text in OWN_TYPES.items():
         if any(isinstance(each, type) and issubclass(each, own) for each in options):
-            return text
+            return f"{text} or `false`" if Literal[False] in options else text
     found = next((each for each in (bool, int, float, str) if each in options), str)
     said = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
     return said[found] if words else found.__name__
@@ -180,6 +185,8 @@ def default_text(field: FieldInfo) -> str:
         text = str(size_text(default))
     elif isinstance(default, bool):
         text = text.lower()
+    elif isinstance(default, frozenset):
+        text = f"[{statuses_text(default)}]"
     elif isinstance(default, tuple) and not isinstance(default, Address):
         text = f"[{', '.join(map(str, default))}]"
     return f"`{text}`"
@@ -232,6 +239,11 @@ def websocket_backend() -> Iterator[str]:
 def amqp_backend() -> Iterator[str]:
     """Yield the keys of a backend of kind amqp, section by section."""
     yield from section_tables(AmqpSettings)
+
+
+def http_backend() -> Iterator[str]:
+    """Yield the keys of a backend of kind http, section by section."""
+    yield from section_tables(HttpSettings)
 
 
 def section_tables(model: type[BaseModel]) -> Iterator[str]:
@@ -481,6 +493,7 @@ def state_diagram() -> Iterator[str]:
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "configuration": configuration,
     "amqp-backend": amqp_backend,
+    "http-backend": http_backend,
     "websocket-backend": websocket_backend,
     "variables": variables,
     "commands": commands,

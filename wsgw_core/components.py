@@ -24,7 +24,7 @@ from .config.entries import Entries
 from .config.gateway_config import GatewayConfig
 from .config.problems import KeyPath, Origins, found_text, known_keys, model_in, validation_problems
 from .config.secrets import with_secrets
-from .config.upstream_options import BackendEntry, Entry
+from .config.upstream_options import BackendEntry, Entry, before_fields
 from .masking import masked_text, without_secrets_of
 from .plugin_loader import Plugins, RequiredPlugin
 
@@ -56,10 +56,13 @@ class BackendComponent:
 
         Over TLS the name is still what is asked for and verified.
         """
-        parts = urlsplit(self.entry.plain_url or "")
+        url = self.entry.plain_url or ""
+        address_part = before_fields(url)
+        parts = urlsplit(address_part)
         before, at, _ = parts.netloc.rpartition("@")
         host = f"[{address}]" if ":" in address else address
-        url = urlunsplit(parts._replace(netloc=f"{before}{at}{host}:{parts.port}"))
+        moved = urlunsplit(parts._replace(netloc=f"{before}{at}{host}:{parts.port}"))
+        url = moved + url.removeprefix(address_part)
         fields = type(self.options).model_fields
         changed: dict[str, Any] = {"url": _of_type(fields["url"].annotation, url)}
         for name, field in fields.items():

@@ -48,7 +48,7 @@ def module_of(block: Block) -> ModuleType:
 
 def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
     """Return the installed plugins, the examples, and those that a document itself shows."""
-    plugins = load_plugins(["amqp", "ws"])
+    plugins = load_plugins(["amqp", "http", "ws"])
     for name in ("wsgw_jsonl.plugin", "wsgw_heartbeat.plugin", "wsgw_mask.plugin"):
         plugins.register(importlib.import_module(name), name)
     for block in blocks:

@@ -16,6 +16,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel
+from wsgw_http.error_rules import ErrorRule
+from wsgw_http.settings import HttpSettings
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api
@@ -153,6 +155,17 @@ def test_keys_of_websocket_backends_are_documented_with_their_defaults(page: Any
     defaults = as_file(documented_defaults(text), "tls.")
     given = {"url": "ws://localhost:9090", **defaults}
     assert WebSocketSettings.model_validate(given) == settings
+
+
+def test_keys_of_web_applications_are_documented_with_their_defaults(page: Any) -> None:
+    text = part(page("reference/configuration.md"), "http-backend")
+    documented = {cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`")}
+    settings = HttpSettings.model_validate({"url": "http://localhost:9000"})
+    in_lists = {f"on-error[].{key}" for key in known_keys(ErrorRule)}
+    assert documented == keys_of(HttpSettings) | in_lists
+    defaults = as_file(documented_defaults(text), "tls.", "on-error[]")
+    given = {"url": "http://localhost:9000", **defaults}
+    assert HttpSettings.model_validate(given) == settings
 
 
 def test_every_key_has_a_meaning(page: Any) -> None:

@@ -25,7 +25,7 @@ Metrics         counters, gauges and histograms: `metrics`
 PlayedBackend   how `wsgw drill` plays a backend of a kind: `played_backend`
 aside           keeps what may take long off the event loop: `daemon_thread`
 FileName        the type of an option that names a file: `options`
-bounded_file    how the files are read that an operator names
+read_bytes      how the files are read that an operator names: `bounded_file`
 GatewayError    and all others: `errors`
 
 No module in here does I/O, but for `tls`, which reads certificates; and the core never names a
@@ -47,6 +47,7 @@ from .backend import (
     Sink,
 )
 from .backend_control import BackendControl, ReplyOutcome
+from .bounded_file import read_bytes
 from .close import Close, CloseCause, EndMeaning
 from .daemon_thread import aside
 from .errors import (
@@ -165,6 +166,7 @@ __all__ = [
     "aside",
     "hookimpl",
     "per_session",
+    "read_bytes",
     "tls_error_text",
     "unavailable",
 ]

@@ -34,9 +34,15 @@ _DISCOVERED = "dns+"
 _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
+def before_fields(url: str) -> str:
+    """Return a URL up to the first field of a template; see UrlTemplate."""
+    brace = url.find("{", url.rfind("@") + 1)  # a password may have one
+    return url if brace < 0 else url[:brace]
+
+
 def _check_host_and_port(url: str) -> None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(before_fields(url))
         host, _ = parts.hostname or "", parts.port
     except ValueError:  # whose text may hold half of a password
         raise ValueError(
@@ -103,7 +109,7 @@ class BackendEntry(Entry):
             found = sorted({*self.model_fields_set, *self.options})
             has = f"has only {', '.join(map(repr, found))}" if found else "is empty"
             raise ValueError(f"needs 'url', or 'kind' and 'id'; it {has}")
-        if not self.id and not (self.url and id_from_address(self.url)):
+        if not self.effective_id:
             why = "'url' names no host" if self.url else "there is no 'url'"
             raise ValueError(f"needs an 'id', since {why} to make one of")
         if self.discovered and None in self.name_to_resolve:
@@ -123,7 +129,7 @@ class BackendEntry(Entry):
     @property
     def name_to_resolve(self) -> tuple[str | None, int | None]:
         """The host and the port of the URL."""
-        parts = urlsplit(self.url or "")
+        parts = urlsplit(before_fields(self.url or ""))
         return parts.hostname, parts.port
 
     @property
@@ -140,7 +146,7 @@ class BackendEntry(Entry):
     @property
     def effective_id(self) -> str:
         """The id given, or the one that the URL gives."""
-        return self.id or id_from_address(self.url or "")
+        return self.id or id_from_address(before_fields(self.url or ""))
 
 
 class ValveEntry(Entry):

@@ -1,0 +1,155 @@
+"""Reads answers: what kind they are of, and their bodies within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from functools import lru_cache
+
+from aiohttp import ClientResponse
+
+from wsgw_core.api import BINARY, TEXT, Close, Message
+
+from .content_decoding import Decoder
+from .failures import BadAnswer
+
+_EMPTY = frozenset({202, 204, 205})
+_MAX_REASON = 123  # bytes of a close frame, RFC 6455 section 5.5.1
+
+
+class AnswerKind(Enum):
+    """How the body of an answer is read."""
+
+    TEXT = "one text message"
+    BINARY = "one binary message"
+    LINES = "a text message a line"
+    EVENTS = "an event stream"
+    UNSUPPORTED = "not supported"
+
+
+@lru_cache(maxsize=256)
+def answer_kind(content_type: str) -> AnswerKind:
+    """Return the kind that a Content-Type stands for."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "text/event-stream":
+        return AnswerKind.EVENTS
+    if media_type == "application/x-ndjson":
+        return AnswerKind.LINES
+    if media_type.startswith("multipart/"):
+        return AnswerKind.UNSUPPORTED
+    if media_type.startswith("text/") or media_type.endswith(("/json", "+json", "/xml", "+xml")):
+        return AnswerKind.TEXT
+    return AnswerKind.BINARY
+
+
+def is_empty(response: ClientResponse) -> bool:
+    """Tell whether an answer has no message, by its status or its length."""
+    return response.status in _EMPTY or response.content_length == 0
+
+
+async def body_of(response: ClientResponse, limit: int) -> bytes:
+    """Return the whole body of an answer.
+
+    Raises:
+        BadAnswer: it is longer than the limit, or cannot be decoded.
+    """
+    if (response.content_length or 0) > limit:
+        raise too_large(limit)
+    found = bytearray()
+    async for piece in pieces_of(response):
+        found += piece
+        if len(found) > limit:
+            raise too_large(limit)
+    return bytes(found)
+
+
+async def pieces_of(response: ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the body of an answer as it comes, decoded."""
+    decoder = Decoder(response.headers.get("Content-Encoding", ""))
+    content = response.content
+    while not content.at_eof():
+        data = await content.readany()
+        if not decoder.is_needed:
+            yield data
+            continue
+        for piece in decoder.pieces(data):
+            yield piece
+    if decoder.is_needed:
+        decoder.finish()
+
+
+def message_of(kind: AnswerKind, body: bytes) -> Message:
+    """Return the message that a body is.
+
+    Raises:
+        BadAnswer: it should be text and is not UTF-8.
+    """
+    return text_message(body) if kind is AnswerKind.TEXT else Message(BINARY, body)
+
+
+def text_message(body: bytes) -> Message:
+    """Return a text message.
+
+    Raises:
+        BadAnswer: it is not UTF-8.
+    """
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadAnswer("it is not UTF-8") from error
+    return Message(TEXT, body)
+
+
+def too_large(limit: int) -> BadAnswer:
+    """Return what to raise for more than is allowed."""
+    return BadAnswer(f"it is longer than {limit} bytes")
+
+
+def close_in(response: ClientResponse) -> Close | None:
+    """Return the close that an answer asks for, if its code may be sent."""
+    code, _, reason = response.headers.get("X-Wsgw-Close", "").strip().partition(" ")
+    if len(code) != 4 or not code.isascii() or not code.isdecimal():
+        return None
+    if int(code) != 1000 and not 3000 <= int(code) <= 4999:
+        return None
+    raw = reason.strip().encode(errors="replace")[:_MAX_REASON]
+    return Close(int(code), raw.decode(errors="ignore"))
+
+
+def retry_after(response: ClientResponse) -> float:
+    """Return for how many seconds an answer asks to wait; 0: it does not."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(value[:9])
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+class Pausable:
+    """The bound of a request's time, which stands still while the client is slow.
+
+    Args:
+        deadline: of the request.
+    """
+
+    def __init__(self, deadline: asyncio.Timeout) -> None:
+        self._deadline = deadline
+        self._left: float | None = None
+
+    def __enter__(self) -> None:
+        when = self._deadline.when()
+        if when is not None:
+            self._left = when - asyncio.get_running_loop().time()
+            self._deadline.reschedule(None)
+
+    def __exit__(self, *_: object) -> None:
+        if self._left is not None and not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time() + self._left)

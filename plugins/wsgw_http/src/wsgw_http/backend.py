@@ -1,0 +1,237 @@
+"""One web application: dials sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from aiohttp import ClientResponse
+from multidict import CIMultiDict
+from yarl import URL
+
+from wsgw_core.api import (
+    BackendContext,
+    BackendDeclined,
+    BackendUnavailable,
+    ClientTls,
+    Close,
+    CloseCause,
+    ConfigurationError,
+    DialRequest,
+    SessionTrackingBackend,
+    Sink,
+    TlsClientOptions,
+    aside,
+)
+
+from .addresses import AddressPolicy
+from .connection import HttpConnection, Shared
+from .delivery import Deliveries
+from .disconnect_events import DisconnectEvents
+from .event_streams import EventStreams
+from .failures import Failure, Unreachable
+from .fixed_headers import headers_in
+from .http_metrics import HttpMetrics
+from .introduction import Introducer, Introduction
+from .request_headers import HeaderMaker, Pairs, RequestHeaders
+from .requester import Requester, as_backend_error
+from .session_record import SessionRecord
+from .session_urls import SessionUrls
+from .settings import HttpSettings
+from .signatures import Signer, keys_in, keys_of
+from .watched_file import WatchedFile
+
+_GOING_AWAY = 1001
+_ANY_HOST = "localhost"  # stands in for one that comes from a template
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What an open backend consists of."""
+
+    addresses: AddressPolicy
+    requester: Requester
+    maker: HeaderMaker
+    introducer: Introducer
+    streams: EventStreams
+    disconnects: DisconnectEvents
+    shared: Shared
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A session that the application has accepted, and how that hears of its end."""
+
+    record: SessionRecord
+    disconnect_url: URL | None
+    headers: RequestHeaders
+
+
+class HttpBackend:
+    """Has all sessions served by requests to one application.
+
+    Args:
+        settings: this backend's options.
+        context: what the core provides.
+    """
+
+    def __init__(self, settings: HttpSettings, context: BackendContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._metrics = HttpMetrics(context)
+        self._parts: _Parts | None = None
+        self._sessions: dict[str, _Accepted] = {}
+        self._connections: set[HttpConnection] = set()
+        self._one_less = asyncio.Event()
+
+    async def open(self) -> None:
+        """Read the files; connections are made when there are requests."""
+        try:
+            tls, fixed, keys = await aside(self._read_files)
+        except ValueError as error:
+            raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
+        self._parts = self._made(tls, fixed, keys)
+
+    async def connect(self, request: DialRequest, sink: Sink) -> HttpConnection:
+        """Ask the application; raises BackendUnavailable and BackendDeclined."""
+        parts, settings = self._open_parts, self._settings
+        subprotocol = settings.subprotocols.choose(request)
+        urls = SessionUrls.of(settings, request, subprotocol)
+        for host, port in urls.hosts():
+            await parts.addresses.check(host, port)
+        record = SessionRecord.of(request.session_id, self._context.clock.time())
+        headers = RequestHeaders(parts.maker, request, record)
+        introduction = Introduction(subprotocol)
+        if urls.connect is not None:
+            introduction = await parts.introducer.introduce(request, urls.connect, headers, record)
+            urls = self._urls_of(request, introduction)
+            parts.shared.keep_state(record, introduction.state)
+        record.introductions = max(record.introductions, int(request.reconnect)) + 1
+        record.accepted_by = self
+        self._sessions[request.session_id] = _Accepted(record, urls.disconnect, headers)
+        connection = HttpConnection(
+            parts.shared, request, sink, record, urls.message, headers, introduction
+        )
+        connection.on_over = self._forget
+        record.connection_begins()
+        self._connections.add(connection)
+        return connection
+
+    def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+        """See SessionTrackingBackend: tell the application, after the last message."""
+        accepted = self._sessions.pop(session_id)
+        record, url = accepted.record, accepted.disconnect_url
+        if record.accepted_by is self and url is not None:
+            add = self._open_parts.disconnects.add
+            record.end(partial(add, record, url, accepted.headers, close, cause))
+
+    async def probe(self) -> None:
+        """Send the request of a health check; raises BackendUnavailable."""
+        url, health = self._settings.url, self._settings.health
+        if url.constant_host is None:
+            return
+        parts = urlsplit(str(url).partition("{")[0])
+        target = URL(f"{parts.scheme}://{parts.netloc}{health.path}", encoded=True)
+        try:
+            await self._open_parts.requester.ask(
+                health.method, target, CIMultiDict(), b"", self._check_health
+            )
+        except Unreachable as error:
+            raise as_backend_error(error) from error
+        except Failure as error:
+            raise BackendUnavailable(error.reason) from error
+
+    async def close(self) -> None:
+        """Wait for sessions that are still closing, and for disconnect events; both are bounded."""
+        for connection in tuple(self._connections):
+            connection.close(_GOING_AWAY, "gateway is stopping")
+        while self._connections:
+            self._one_less.clear()
+            await self._one_less.wait()
+        if self._parts is not None:
+            await asyncio.gather(*self._parts.shared.tasks, return_exceptions=True)
+            await self._parts.streams.close()
+            await self._parts.disconnects.close(self._context.limits.close_timeout)
+            await self._parts.requester.close()
+
+    @property
+    def _open_parts(self) -> _Parts:
+        assert self._parts is not None, "not open"  # noqa: S101 - the caller's fault
+        return self._parts
+
+    def _urls_of(self, request: DialRequest, introduction: Introduction) -> SessionUrls:
+        """Return the URLs of a session whose subprotocol is known now."""
+        try:
+            return SessionUrls.of(self._settings, request, introduction.subprotocol)
+        except BackendDeclined:
+            if introduction.stream is not None:
+                introduction.stream.close()
+            raise
+
+    def _forget(self, connection: HttpConnection) -> None:
+        self._connections.discard(connection)
+        self._one_less.set()
+        connection.record.connection_is_over()
+
+    async def _check_health(self, response: ClientResponse, _deadline: asyncio.Timeout) -> None:
+        response.release()
+        if response.status not in self._settings.health.statuses:
+            raise BackendUnavailable(f"answered a health check with status {response.status}")
+
+    def _read_files(
+        self,
+    ) -> tuple[ClientTls | None, Callable[[], Pairs], Callable[[], tuple[bytes, ...]]]:
+        """Return TLS, the fixed headers and the keys of signatures; to be called in a thread."""
+        settings, context = self._settings, self._context
+        tls = None
+        if any(str(url).startswith("https:") for url in settings.urls):
+            host = settings.url.constant_host or _ANY_HOST
+            tls = ClientTls(settings.tls or TlsClientOptions(), host, context)
+        headers = tuple(settings.headers.items())
+        more: WatchedFile[Pairs] | None = None
+        if settings.headers_file is not None:
+            more = WatchedFile(settings.headers_file, headers_in, context)
+        keys = keys_of(settings.signing_secrets)
+        in_file: WatchedFile[tuple[bytes, ...]] | None = None
+        if settings.signing_secrets_file is not None:
+            in_file = WatchedFile(settings.signing_secrets_file, keys_in, context)
+        return (
+            tls,
+            lambda: headers if more is None else headers + more.value,
+            lambda: keys if in_file is None else in_file.value,
+        )
+
+    def _made(
+        self,
+        tls: ClientTls | None,
+        fixed: Callable[[], Pairs],
+        keys: Callable[[], tuple[bytes, ...]],
+    ) -> _Parts:
+        settings, context, metrics = self._settings, self._context, self._metrics
+        signed = settings.signing_secrets or settings.signing_secrets_file
+        maker = HeaderMaker(settings, fixed, Signer(keys) if signed else None)
+        addresses = AddressPolicy(context.resolver, private_is_allowed=settings.private_is_allowed)
+        requester = Requester(settings, context, addresses, tls, metrics)
+        deliveries = Deliveries(settings, context, requester, metrics)
+        streams = EventStreams(
+            settings.max_connections - settings.max_connections_per_host,
+            context,
+            deliveries.max_response,
+            metrics,
+        )
+        return _Parts(
+            addresses,
+            requester,
+            maker,
+            Introducer(settings, requester, maker, deliveries.max_response, metrics),
+            streams,
+            DisconnectEvents(settings, context, requester, metrics),
+            Shared(settings, context, deliveries, streams, metrics),
+        )
+
+
+def _is_backend(backend: HttpBackend) -> SessionTrackingBackend:
+    return backend  # checked by the type checker

@@ -1,0 +1,250 @@
+"""Has one message answered, however many requests that takes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from aiohttp import ClientResponse
+from yarl import URL
+
+from wsgw_core.api import TEXT, BackendContext, BackendDeclined, Close, Message, RareWarning
+
+from .answers import (
+    AnswerKind,
+    Pausable,
+    answer_kind,
+    body_of,
+    close_in,
+    is_empty,
+    message_of,
+    pieces_of,
+    retry_after,
+    text_message,
+)
+from .error_rules import ErrorRules, Meaning
+from .failures import BadAnswer, Failure, NoAnswer, Unavailable, Unreachable
+from .http_metrics import HttpMetrics
+from .line_splitter import LineSplitter
+from .request_headers import RequestHeaders
+from .requester import Requester
+from .retry_pauses import RetryPauses
+from .settings import HttpSettings
+from .verdict import Verdict
+
+_LOST = 1006
+_POLICY_VIOLATION = 1008
+_INTERNAL_ERROR = 1011
+_UNAVAILABLE = 1013
+
+
+class Replies(Protocol):
+    """Where the replies to one message go."""
+
+    async def wait_for_turn(self, turn: int) -> None:
+        """Wait until all messages before this one are answered."""
+        ...
+
+    async def wait_for_room(self) -> None:
+        """Wait until the client takes more."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client takes more now."""
+        ...
+
+    def pass_on(self, message: Message) -> None:
+        """Send the client a reply."""
+        ...
+
+    def hold_others(self, hold: bool, /) -> None:
+        """Keep the session's other messages back, or go on with them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message on its way to the application.
+
+    Attributes:
+        message: what the client has sent.
+        event_id: the same for each attempt.
+        number: of the message in its session; 0: it has none.
+        url: where to.
+        headers: makes those of each attempt.
+        replayed: an earlier backend may have had it.
+        turn: of the message among those of its connection.
+        replies: where its replies go.
+    """
+
+    message: Message
+    event_id: str
+    number: int
+    url: URL
+    headers: RequestHeaders
+    replayed: bool
+    turn: int
+    replies: Replies
+
+
+class Deliveries:
+    """Delivers the messages of all sessions of one backend.
+
+    Args:
+        settings, context: the backend's.
+        requester: sends.
+        metrics: of the backend.
+
+    Attributes:
+        max_response: bytes of an answer, a line or an event.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        context: BackendContext,
+        requester: Requester,
+        metrics: HttpMetrics,
+    ) -> None:
+        most = context.limits.max_message_size
+        self.max_response = min(settings.max_response or most, most)
+        self._method = settings.method
+        self._text_type = settings.content_type.text
+        self._binary_type = settings.content_type.binary
+        self._retries = settings.retries
+        self._pauses = RetryPauses(
+            settings.retry_backoff, settings.max_retry_backoff, settings.max_retry_after
+        )
+        self._rules = ErrorRules(settings.on_error, settings.retry_statuses)
+        self._requester = requester
+        self._metrics = metrics
+        self._warn_discarded = RareWarning(context.logger)
+        self._warn_failed = RareWarning(context.logger)
+
+    async def deliver(self, outgoing: Outgoing) -> Verdict:
+        """Send a message until the application has answered it, or there is no sense in it."""
+        replayed, only_silence, retry = outgoing.replayed, True, 0
+        may_be_stale = True  # the connection: the application may have closed it while it was idle
+        while True:
+            try:
+                return await self._attempt(outgoing, replayed)
+            except BackendDeclined:
+                return Verdict(failure=Close(_POLICY_VIOLATION, "the host has no public address"))
+            except Failure as error:
+                failure = error
+            replayed = replayed or not isinstance(failure, Unreachable)
+            if may_be_stale and isinstance(failure, NoAnswer) and failure.lost:
+                may_be_stale = False
+                self._metrics.count("message", "retry")
+                continue
+            only_silence = only_silence and isinstance(failure, NoAnswer)
+            if retry >= self._retries:
+                return Verdict(failure=self._give_up(failure, only_silence))
+            retry += 1
+            self._metrics.count("message", "retry")
+            await self._pause(self._pauses.before(retry, failure), failure, outgoing.replies)
+
+    async def _pause(self, seconds: float, failure: Failure, replies: Replies) -> None:
+        asked = isinstance(failure, Unavailable) and failure.retry_after > 0
+        if asked:
+            replies.hold_others(True)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if asked:
+                replies.hold_others(False)
+
+    async def _attempt(self, outgoing: Outgoing, replayed: bool) -> Verdict:
+        message = outgoing.message
+        headers = outgoing.headers.make(
+            "message",
+            outgoing.event_id,
+            self._text_type if message.kind is TEXT else self._binary_type,
+            message.data,
+            number=outgoing.number,
+            replayed=replayed,
+        )
+        read = partial(self._read, outgoing)
+        return await self._requester.ask(self._method, outgoing.url, headers, message.data, read)
+
+    async def _read(
+        self, outgoing: Outgoing, response: ClientResponse, deadline: asyncio.Timeout
+    ) -> Verdict:
+        meaning, code = self._rules.meaning(response.status)
+        if meaning is not Meaning.OK:
+            return self._judge(meaning, code, response)
+        try:
+            verdict = await self._take(outgoing, response, deadline)
+        except BadAnswer:
+            rule = self._rules.rule(response.status)
+            if rule is None or rule[0] is Meaning.OK:
+                raise
+            return self._judge(*rule, response)
+        self._metrics.count("message", "ok" if 200 <= response.status < 300 else "verdict")
+        return verdict
+
+    def _judge(self, meaning: Meaning, code: int, response: ClientResponse) -> Verdict:
+        """Return what a status means whose body nobody needs."""
+        reason = f"the application answered with status {response.status}"
+        response.release()  # keeps the connection if the body has come
+        if meaning is Meaning.UNAVAILABLE:
+            raise Unavailable(reason, retry_after(response))
+        if meaning is Meaning.BAD:
+            raise BadAnswer(reason)
+        self._metrics.count("message", "verdict")
+        if meaning is Meaning.CLOSE:
+            return Verdict(close=Close(code, reason))
+        self._metrics.discarded.value += 1
+        self._warn_discarded("a message was discarded: %s", reason)
+        return Verdict()
+
+    async def _take(
+        self, outgoing: Outgoing, response: ClientResponse, deadline: asyncio.Timeout
+    ) -> Verdict:
+        kind = answer_kind(response.headers.get("Content-Type", ""))
+        state = response.headers.get("X-Wsgw-State") if response.status < 300 else None
+        close = close_in(response)
+        if is_empty(response):
+            response.release()
+            return Verdict(state=state, close=close)
+        if kind is AnswerKind.EVENTS:
+            deadline.reschedule(None)
+            return Verdict(state=state, close=close, stream=response)
+        if kind is AnswerKind.UNSUPPORTED:
+            raise BadAnswer("the answer has several parts")
+        if kind is AnswerKind.LINES:
+            await self._pass_lines_on(outgoing, response, deadline)
+            return Verdict(state=state, close=close)
+        body = await body_of(response, self.max_response)
+        return Verdict(message_of(kind, body) if body else None, state, close)
+
+    async def _pass_lines_on(
+        self, outgoing: Outgoing, response: ClientResponse, deadline: asyncio.Timeout
+    ) -> None:
+        lines, replies = LineSplitter(self.max_response, any_end=False), outgoing.replies
+        with Pausable(deadline):
+            await replies.wait_for_turn(outgoing.turn)
+        async for piece in pieces_of(response):
+            for line in filter(bytes.strip, lines.feed(piece)):
+                replies.pass_on(text_message(line))
+            if not replies.has_room:
+                with Pausable(deadline):
+                    await replies.wait_for_room()
+        last = lines.finish()
+        if last.strip():
+            replies.pass_on(text_message(last))
+
+    def _give_up(self, failure: Failure, only_silence: bool) -> Close:
+        """Return how the session's connection ends after the last attempt."""
+        if isinstance(failure, BadAnswer):
+            self._metrics.count("message", "bad_answer")
+            self._warn_failed("a session is closed with 1011: %s", failure)
+            return Close(_INTERNAL_ERROR, "the application fails on a message")
+        self._metrics.count("message", "unavailable")
+        # An application that has taken a message each time, and has not answered it once, may have
+        # died of it. Reported as a loss, such a message would be tried without end.
+        code = _LOST if only_silence else _UNAVAILABLE
+        return Close(code, failure.reason, abnormal=True)

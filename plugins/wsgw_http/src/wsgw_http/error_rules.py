@@ -1,0 +1,96 @@
+"""What a status means for the message that was answered with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from wsgw_core.api import Options
+
+from .statuses import Statuses
+
+_INTERNAL_ERROR = 1011
+_NORMAL = 1000
+
+
+class Meaning(Enum):
+    """What becomes of a message."""
+
+    OK = "delivered; the body is the reply"
+    DISCARDED = "delivered, since the application does not want it; the body is dropped"
+    UNAVAILABLE = "tried again, then at another backend"
+    CLOSE = "delivered, and the session is closed"
+    BAD = "tried again, then the session is closed"
+
+
+def _check_close_code(code: int) -> int:
+    if 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999:
+        return code
+    raise ValueError("not a close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999")
+
+
+class ErrorRule(Options):
+    """What some statuses mean, in place of the default."""
+
+    statuses: Statuses = Field(
+        description="those that the rule is for: numbers, and ranges such as `500-599`"
+    )
+    do: Literal["unavailable", "discard", "answer", "close"] = Field(
+        description="what becomes of the message: it is tried again and then goes to another"
+        " backend; it is dropped; the body is the reply; or the session is closed"
+    )
+    code: Annotated[int, AfterValidator(_check_close_code)] = Field(
+        default=_INTERNAL_ERROR, description="close code of the session, for `do: close`"
+    )
+
+    @model_validator(mode="after")
+    def _code_belongs_to_close(self) -> ErrorRule:
+        if self.do != "close" and "code" in self.model_fields_set:
+            raise ValueError("'code' has an effect only with 'do: close'")
+        return self
+
+
+_ACTIONS = {
+    "unavailable": Meaning.UNAVAILABLE,
+    "discard": Meaning.DISCARDED,
+    "answer": Meaning.OK,
+    "close": Meaning.CLOSE,
+}
+
+
+class ErrorRules:
+    """Finds the meaning of a status: by the rules in their order, then by the defaults.
+
+    Args:
+        rules: of the configuration.
+        retry_statuses: which mean that the backend is unavailable.
+    """
+
+    def __init__(self, rules: Iterable[ErrorRule], retry_statuses: frozenset[int]) -> None:
+        self._retry_statuses = retry_statuses
+        self._by_status: dict[int, tuple[Meaning, int]] = {}
+        for rule in rules:
+            for status in rule.statuses:
+                self._by_status.setdefault(status, (_ACTIONS[rule.do], rule.code))
+
+    def meaning(self, status: int) -> tuple[Meaning, int]:
+        """Return what a status means, and the code for a close."""
+        if 200 <= status < 300:
+            return Meaning.OK, _NORMAL
+        return self.rule(status) or self._default(status)
+
+    def rule(self, status: int) -> tuple[Meaning, int] | None:
+        """Return what the configuration says of a status; of 2xx, what to do if it is unusable."""
+        return self._by_status.get(status)
+
+    def _default(self, status: int) -> tuple[Meaning, int]:
+        if status in self._retry_statuses:
+            return Meaning.UNAVAILABLE, 0
+        if status == 410:
+            return Meaning.CLOSE, _NORMAL
+        if 300 <= status < 500:
+            return Meaning.DISCARDED, 0
+        return Meaning.BAD, _INTERNAL_ERROR

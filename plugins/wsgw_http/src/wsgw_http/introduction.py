@@ -1,0 +1,200 @@
+"""The connect event: the application learns of a session, and accepts or declines it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import parse_qs
+
+from aiohttp import ClientResponse
+from yarl import URL
+
+from wsgw_core.api import (
+    BackendDeclined,
+    BackendError,
+    BackendUnavailable,
+    DialRequest,
+    Headers,
+    Message,
+    UnusableAnswer,
+)
+
+from .answers import AnswerKind, answer_kind, body_of, is_empty, message_of
+from .failures import BadAnswer, Failure, NoAnswer, Unreachable
+from .http_metrics import HttpMetrics
+from .request_headers import HeaderMaker, RequestHeaders
+from .requester import Requester, as_backend_error
+from .session_record import SessionRecord
+from .settings import HttpSettings
+
+_JSON = "application/json"
+_BUSY = frozenset({408, 425, 429})
+_MAX_DECLINING_BODY = 64 * 1024
+_OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """The application accepts a session.
+
+    Attributes:
+        subprotocol: of the session.
+        headers: for the client's 101 answer.
+        state: see Verdict.
+        reply: the first message for the client.
+        stream: events follow until it ends.
+    """
+
+    subprotocol: str | None
+    headers: Headers = ()
+    state: str | None = None
+    reply: Message | None = None
+    stream: ClientResponse | None = None
+
+
+class Introducer:
+    """Tells the application of sessions.
+
+    Args:
+        settings: the backend's.
+        requester: sends.
+        maker: of headers.
+        max_response: bytes of the first message.
+        metrics: of the backend.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        requester: Requester,
+        maker: HeaderMaker,
+        max_response: int,
+        metrics: HttpMetrics,
+    ) -> None:
+        self._requester = requester
+        self._maker = maker
+        self._max_response = max_response
+        self._metrics = metrics
+        self._retry_statuses = settings.retry_statuses | _BUSY
+        self._passed_back = frozenset(name.lower() for name in settings.pass_answer_headers)
+        self._subprotocols = settings.subprotocols
+
+    async def introduce(
+        self, request: DialRequest, url: URL, headers: RequestHeaders, record: SessionRecord
+    ) -> Introduction:
+        """Return what the application says to a session.
+
+        Raises:
+            BackendDeclined: it declines.
+            BackendUnavailable: it does not answer, or not in a way that could be used.
+        """
+        number = max(record.introductions, int(request.reconnect))
+        event_id = f"{record.session_id}-c{number}"
+        body = json.dumps(self._described(request), ensure_ascii=False).encode(errors="replace")
+        ask = partial(self._ask, request, url, headers, event_id, body)
+        try:
+            try:
+                return await ask(False)
+            except NoAnswer as error:
+                if not error.lost:
+                    raise
+                self._metrics.count("connect", "retry")
+                return await ask(True)  # the connection may have been closed while it was idle
+        except Failure as error:
+            raise self._as_backend_error(error) from error
+
+    async def _ask(
+        self,
+        request: DialRequest,
+        url: URL,
+        headers: RequestHeaders,
+        event_id: str,
+        body: bytes,
+        replayed: bool,
+    ) -> Introduction:
+        made = headers.make("connect", event_id, _JSON, body, replayed=replayed)
+        return await self._requester.ask("POST", url, made, body, partial(self._read, request))
+
+    async def _read(
+        self, request: DialRequest, response: ClientResponse, deadline: asyncio.Timeout
+    ) -> Introduction:
+        status = response.status
+        if 200 <= status < 300:
+            introduction = await self._accepted(request, response, deadline)
+            self._metrics.count("connect", "ok")
+            return introduction
+        if status >= 500 or status in self._retry_statuses:
+            response.release()
+            self._metrics.count("connect", "unavailable")
+            raise BackendUnavailable(f"answered with status {status}")
+        if status < 300:
+            raise BadAnswer(f"answered with status {status}")
+        body = await _declining_body(response)
+        self._metrics.count("connect", "verdict")
+        raise BackendDeclined(status, _headers(response), body)
+
+    async def _accepted(
+        self, request: DialRequest, response: ClientResponse, deadline: asyncio.Timeout
+    ) -> Introduction:
+        chosen = response.headers.get("Sec-WebSocket-Protocol", "").strip()
+        if chosen and chosen not in request.subprotocols:
+            raise BadAnswer("the application chose a subprotocol that was not offered")
+        passed = tuple(pair for pair in _headers(response) if pair[0].lower() in self._passed_back)
+        state = response.headers.get("X-Wsgw-State")
+        subprotocol = chosen or self._subprotocols.choose(request)
+        if is_empty(response):
+            response.release()
+            return Introduction(subprotocol, passed, state)
+        kind = answer_kind(response.headers.get("Content-Type", ""))
+        if kind is AnswerKind.EVENTS:
+            deadline.reschedule(None)
+            return Introduction(subprotocol, passed, state, stream=response)
+        if kind not in (AnswerKind.TEXT, AnswerKind.BINARY):
+            raise BadAnswer("the answer to a connect event is neither one message nor a stream")
+        body = await body_of(response, self._max_response)
+        reply = message_of(kind, body) if body else None
+        return Introduction(subprotocol, passed, state, reply)
+
+    def _as_backend_error(self, error: Failure) -> BackendError:
+        if isinstance(error, BadAnswer):
+            self._metrics.count("connect", "bad_answer")
+            return UnusableAnswer(error.reason)
+        self._metrics.count("connect", "unavailable")
+        if isinstance(error, Unreachable):
+            return as_backend_error(error)
+        return BackendUnavailable(error.reason)
+
+    def _described(self, request: DialRequest) -> dict[str, object]:
+        path, _, query = request.path.partition("?")
+        passed: dict[str, str] = {}
+        for name, value in self._maker.passed(request.headers):
+            passed[name] = f"{passed[name]}, {value}" if name in passed else value
+        told = dict(request.headers).get("X-Wsgw-Replayed", "0")
+        return {
+            "path": path,
+            "query": parse_qs(query, keep_blank_values=True, errors="replace"),
+            "headers": passed,
+            "subprotocols": list(request.subprotocols),
+            "peer": request.peer,
+            "reconnect": request.reconnect,
+            "replayed": int(told),
+        }
+
+
+def _headers(response: ClientResponse) -> Headers:
+    return tuple(
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in response.raw_headers
+        if name.decode("latin-1").lower() not in _OF_THE_BODY
+    )
+
+
+async def _declining_body(response: ClientResponse) -> bytes:
+    """Return the body of an answer that declines; a longer or a broken one is left out."""
+    try:
+        return await body_of(response, _MAX_DECLINING_BODY)
+    except BadAnswer:
+        response.close()
+        return b""

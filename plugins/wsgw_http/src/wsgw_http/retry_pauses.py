@@ -1,0 +1,35 @@
+"""How long to wait before an attempt is repeated."""
+
+from __future__ import annotations
+
+import random
+
+from .failures import Failure, Unavailable
+
+
+class RetryPauses:
+    """Doubles the pause with each attempt, spread at random, and obeys `Retry-After` within bounds.
+
+    Args:
+        first: seconds before the first retry.
+        most: seconds at most.
+        most_asked: seconds that the application can ask for at most.
+    """
+
+    def __init__(self, first: float, most: float, most_asked: float) -> None:
+        self._first = first
+        self._most = most
+        self._most_asked = most_asked
+
+    def before(self, retry: int, failure: Failure) -> float:
+        """Return seconds to wait.
+
+        Args:
+            retry: 1 for the first.
+            failure: of the attempt before.
+        """
+        pause = min(self._first * 2.0 ** (retry - 1), self._most)
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries
+        if isinstance(failure, Unavailable) and failure.retry_after:
+            return min(failure.retry_after, self._most_asked) + pause
+        return pause

@@ -1,0 +1,50 @@
+"""W3C Trace Context: https://www.w3.org/TR/trace-context/."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
+
+
+class TraceContext:
+    """What an application's spans of one session belong to.
+
+    The client's `traceparent` and `tracestate` are passed on as they are. Without a valid one, the
+    session is a trace of its own, each request a span of it, and sampled: whether it is recorded
+    is up to the application.
+
+    Args:
+        headers: the client's.
+    """
+
+    __slots__ = ("_given", "_trace_id")
+
+    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
+        parents, states = [], []
+        for name, value in headers:
+            lower = name.lower()
+            if lower == "traceparent":
+                parents.append(value)
+            elif lower == "tracestate":
+                states.append(value)
+        self._given: tuple[tuple[str, str], ...] = ()
+        self._trace_id = ""
+        if len(parents) == 1 and _TRACEPARENT.fullmatch(parents[0]):
+            self._given = (("traceparent", parents[0]),)
+            if states:
+                self._given += (("tracestate", ",".join(states)),)
+        else:
+            self._trace_id = f"{_random_bits(128):032x}"
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers of one request."""
+        if self._given:
+            return self._given
+        return (("traceparent", f"00-{self._trace_id}-{_random_bits(64):016x}-01"),)
+
+
+def _random_bits(count: int) -> int:
+    return random.getrandbits(count) or 1

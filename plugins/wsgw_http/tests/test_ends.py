@@ -1,0 +1,127 @@
+"""Disconnect events."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from websockets.asyncio.client import connect
+
+from .application import Application, Recorded
+from .conftest import StartGateway
+
+FAST = {"retry-backoff": "10ms", "max-retry-backoff": "100ms"}
+
+
+async def test_the_end_is_told_once_after_the_last_message(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def slow(_: Recorded) -> None:
+        await asyncio.sleep(0.02)
+
+    application.on_message = slow
+    gateway = await start_gateway(application)
+    async with connect(f"{gateway.url}/chat") as client:
+        for _ in range(10):
+            await client.send("x")
+        await client.close(4001, "bye")
+    await application.until(lambda: application.of("disconnect"))
+    events = [each.event for each in application.requests]
+    assert events == ["connect", *["message"] * 10, "disconnect"]
+    told = application.requests[-1]
+    session = told.headers["X-Wsgw-Session"]
+    assert told.headers["Idempotency-Key"] == f'"{session}-d"'
+    described = told.json
+    assert described.pop("duration") > 0
+    assert described == {"code": 4001, "reason": "bye", "by": "client", "messages": 10}
+
+
+async def test_it_is_told_when_the_application_is_back(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    gateway = await start_gateway(application, **FAST, **{"disconnect-retries": 100})
+    async with connect(gateway.url):
+        await application.stop()
+    await asyncio.sleep(0.3)
+    await application.start()
+    await application.until(lambda: application.of("disconnect"))
+    assert gateway.count("http_disconnects_lost") == 0
+
+
+async def test_it_is_given_up_after_its_retries(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def fail(_: Recorded) -> web.Response:
+        return web.Response(status=500)
+
+    application.on_disconnect = fail
+    gateway = await start_gateway(application, **FAST, **{"disconnect-retries": 2})
+    async with connect(gateway.url):
+        pass
+    async with asyncio.timeout(60):
+        while not gateway.count("http_disconnects_lost"):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    assert len(application.of("disconnect")) == 3
+    assert [each.headers.get("X-Wsgw-Replayed") for each in application.of("disconnect")] == [
+        None,
+        "1",
+        "1",
+    ]
+
+
+async def test_a_gateway_that_stops_tells_of_all_sessions(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    gateway = await start_gateway(application)
+    clients = [await connect(gateway.url) for _ in range(5)]
+    await gateway.gateway.stop()
+    assert [each.json["by"] for each in application.of("disconnect")] == ["gateway"] * 5
+    for client in clients:
+        await client.close()
+
+
+async def test_a_session_that_moves_is_not_over(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def take(_: Recorded) -> web.Response:
+        return web.Response(text="taken")
+
+    application.on_message = take
+    other = Application()
+    await other.start()
+    try:
+        gateway = await start_gateway(application, {"url": other.url, "id": "other", "priority": 2})
+        async with connect(gateway.url) as client:
+            await client.send("1")
+            assert await client.recv() == "taken"
+            backend = gateway.gateway.steering.find_backend("app")
+            assert backend is not None
+            gateway.gateway.steering.drain(backend)
+            await other.until(lambda: other.of("connect"))
+            await client.send("2")
+            (moved,) = await other.until_messages(1)
+            assert moved.number == 2
+            assert "X-Wsgw-Replayed" not in moved.headers
+            (told,) = other.of("connect")
+            assert told.json["reconnect"] is True
+        await other.until(lambda: other.of("disconnect"))
+        assert other.of("disconnect")[0].json["messages"] == 2
+        assert not application.of("disconnect")
+    finally:
+        await other.stop()
+
+
+async def test_an_end_by_the_application_is_its_own(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def close(_: Recorded) -> web.Response:
+        return web.Response(status=204, headers={"X-Wsgw-Close": "4005 done"})
+
+    application.on_message = close
+    gateway = await start_gateway(application)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        await client.wait_closed()
+    await application.until(lambda: application.of("disconnect"))
+    (told,) = application.of("disconnect")
+    assert (told.json["by"], told.json["code"], told.json["messages"]) == ("backend", 4005, 1)

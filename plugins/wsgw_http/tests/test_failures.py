@@ -1,0 +1,290 @@
+"""What becomes of a message that the application does not answer as it should."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+from aiohttp import web
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from .application import Application, Recorded
+from .conftest import StartGateway
+
+FAST = {"retry-backoff": "10ms", "max-retry-backoff": "20ms"}
+
+
+async def close_code(client: ClientConnection) -> int:
+    """Return the code with which the gateway closes; what comes before is read."""
+    with suppress(ConnectionClosed):
+        async for _ in client:
+            pass
+    await client.wait_closed()
+    assert client.close_code is not None
+    return client.close_code
+
+
+def keys(application: Application) -> Counter[str]:
+    """Return how often each message came."""
+    return Counter(each.headers["Idempotency-Key"] for each in application.of("message"))
+
+
+async def test_retry_after_is_obeyed_and_later_messages_wait(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    busy = [True]
+
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.number == 5 and busy:
+            busy.pop()
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        return web.Response(text=str(recorded.number))
+
+    application.on_message = answer
+    gateway = await start_gateway(application)
+    async with connect(gateway.url) as client:
+        for _ in range(8):
+            await client.send("x")
+        assert [await client.recv() for _ in range(8)] == [str(n) for n in range(1, 9)]
+    messages = application.of("message")
+    assert [each.number for each in messages] == [1, 2, 3, 4, 5, 5, 6, 7, 8]
+    first, again = messages[4:6]
+    assert again.at - first.at >= 1
+    assert again.headers["Idempotency-Key"] == first.headers["Idempotency-Key"]
+    assert "X-Wsgw-Replayed" not in first.headers
+    assert again.headers["X-Wsgw-Replayed"] == "1"
+
+
+async def test_retry_after_holds_messages_back_that_could_be_sent_beside(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    busy = [True]
+
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.number == 1 and busy:
+            busy.pop()
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        return web.Response(text=str(recorded.number))
+
+    application.on_message = answer
+    gateway = await start_gateway(application, concurrency=4)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        await application.until_messages(1)
+        await asyncio.sleep(0.1)  # the answer is there by now, or the test shows less than it could
+        await client.send("x")
+        assert [await client.recv() for _ in range(2)] == ["1", "2"]
+    assert [each.number for each in application.of("message")] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "attempts"), [(410, 1000, 1), (500, 1011, 3), (501, 1011, 3)]
+)
+async def test_some_statuses_close_the_session_alone(
+    application: Application, start_gateway: StartGateway, status: int, code: int, attempts: int
+) -> None:
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.body == b"bad":
+            return web.Response(status=status)
+        return web.Response(text="fine")
+
+    application.on_message = answer
+    gateway = await start_gateway(application, **FAST)
+    async with connect(gateway.url) as victim, connect(gateway.url) as other:
+        await victim.send("bad")
+        await victim.send("never sent")
+        assert await close_code(victim) == code
+        await other.send("good")
+        assert await other.recv() == "fine"
+        async with connect(gateway.url) as late:
+            await late.send("good")
+            assert await late.recv() == "fine"
+    bodies = [each.body for each in application.of("message")]
+    assert bodies.count(b"bad") == attempts
+    assert b"never sent" not in bodies
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 422])
+async def test_a_message_that_is_not_wanted_is_discarded(
+    application: Application, start_gateway: StartGateway, status: int
+) -> None:
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.number == 1:
+            return web.Response(status=status, text="no", headers={"Location": "/x"})
+        return web.Response(text="yes")
+
+    application.on_message = answer
+    gateway = await start_gateway(application)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        await client.send("x")
+        assert await client.recv() == "yes"
+    assert gateway.count("http_discarded") == 1
+    assert [each.number for each in application.of("message")] == [1, 2]
+
+
+async def test_rules_say_otherwise(application: Application, start_gateway: StartGateway) -> None:
+    statuses = {1: 422, 2: 500, 3: 404, 4: 418}
+
+    async def answer(recorded: Recorded) -> web.Response:
+        return web.Response(status=statuses.get(recorded.number, 204), text="why")
+
+    rules = [
+        {"statuses": [422], "do": "answer"},
+        {"statuses": ["500-599"], "do": "discard"},
+        {"statuses": "404, 405", "do": "discard"},
+        {"statuses": [418], "do": "close", "code": 4018},
+    ]
+    application.on_message = answer
+    gateway = await start_gateway(application, **{"on-error": rules})
+    async with connect(gateway.url) as client:
+        for _ in range(4):
+            await client.send("x")
+        assert await client.recv() == "why"
+        assert await close_code(client) == 4018
+    assert set(keys(application).values()) == {1}
+
+
+async def half(recorded: Recorded) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "100"})
+    await response.prepare(recorded.request)
+    await response.write(b"x" * 50)
+    recorded.reset()
+    return response
+
+
+async def endless(recorded: Recorded) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(recorded.request)
+    while True:
+        await response.write(b"x" * 65536)
+
+
+async def large(_: Recorded) -> web.Response:
+    return web.Response(body=b"x" * 65537)
+
+
+async def bomb(_: Recorded) -> web.Response:
+    response = web.Response(body=bytes(10_000_000))
+    response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+async def no_text(_: Recorded) -> web.Response:
+    return web.Response(body=b"\xff", content_type="text/plain")
+
+
+async def several_parts(_: Recorded) -> web.Response:
+    return web.Response(body=b"--x--", content_type="multipart/mixed")
+
+
+async def strange_coding(_: Recorded) -> web.Response:
+    return web.Response(body=b"x", headers={"Content-Encoding": "br"})
+
+
+@pytest.mark.parametrize(
+    "rubbish", [half, endless, large, bomb, no_text, several_parts, strange_coding]
+)
+async def test_an_answer_that_cannot_be_used_closes_its_session_alone(
+    application: Application,
+    start_gateway: StartGateway,
+    rubbish: Callable[[Recorded], Awaitable[web.StreamResponse]],
+) -> None:
+    async def answer(recorded: Recorded) -> web.StreamResponse:
+        if recorded.body == b"good":
+            return web.Response(text="fine")
+        return await rubbish(recorded)
+
+    application.on_message = answer
+    gateway = await start_gateway(application, retries=1, **FAST, **{"max-response": "64KiB"})
+    async with connect(gateway.url) as other, connect(gateway.url) as victim:
+        await victim.send("bad")
+        assert await close_code(victim) == 1011
+        await other.send("good")
+        assert await other.recv() == "fine"
+    assert Counter(each.body for each in application.of("message")) == {b"good": 1, b"bad": 2}
+
+
+async def test_a_connection_lost_before_the_answer_is_tried_again_at_once(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    lost = [True]
+
+    async def answer(recorded: Recorded) -> web.Response:
+        if lost:
+            lost.pop()
+            recorded.reset()
+        return web.Response(text="here")
+
+    application.on_message = answer
+    gateway = await start_gateway(application, retries=0)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        assert await client.recv() == "here"
+    replayed = [each.headers.get("X-Wsgw-Replayed") for each in application.of("message")]
+    assert replayed == [None, "1"]
+    assert len(application.of("connect")) == 1
+
+
+async def test_an_application_that_is_away_costs_no_client(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def answer(recorded: Recorded) -> web.Response:
+        return web.Response(text=str(recorded.number))
+
+    application.on_message = answer
+    gateway = await start_gateway(application, **FAST)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        assert await client.recv() == "1"
+        await application.stop()
+        await client.send("x")
+        await asyncio.sleep(0.3)
+        await client.send("x")
+        await application.start()
+        assert [await client.recv(), await client.recv()] == ["2", "3"]
+        again = application.of("connect")[-1]
+        session = again.headers["X-Wsgw-Session"]
+        assert again.json["reconnect"] is True
+        assert again.headers["Idempotency-Key"] == f'"{session}-c1"'
+    assert not [key for key, count in keys(application).items() if count > 1]
+
+
+async def test_a_message_that_ends_every_connection_ends_its_session(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.body == b"bad":
+            recorded.reset()
+        return web.Response(text="fine")
+
+    application.on_message = answer
+    gateway = await start_gateway(application, retries=1, **FAST)
+    async with connect(gateway.url) as victim, connect(gateway.url) as other:
+        await victim.send("bad")
+        assert await close_code(victim) == 1011
+        await other.send("good")
+        assert await other.recv() == "fine"
+
+
+async def test_an_application_that_does_not_answer_in_time_is_asked_again(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    slow = [True]
+
+    async def answer(_: Recorded) -> web.Response:
+        if slow:
+            slow.pop()
+            await asyncio.Event().wait()
+        return web.Response(text="late")
+
+    application.on_message = answer
+    gateway = await start_gateway(application, **FAST, **{"request-timeout": "200ms"})
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        assert await client.recv() == "late"
+    assert list(keys(application).values()) == [2]
