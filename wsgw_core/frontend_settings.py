@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from .api import Clock, ReadBatch
-from .api.turns import Turns
+from .api import Clock, ReadBatch, Turns
 from .config.gateway_config import GatewayConfig
 from .file_limit import session_capacity
 from .frontend.admission import Admission

@@ -9,8 +9,7 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any
 
-from .api import CloseCause, ConfigurationError, Metrics, ReadBatch, aside
-from .api.turns import Turns
+from .api import CloseCause, ConfigurationError, Metrics, ReadBatch, Turns, aside
 from .components import BackendComponent, Components
 from .config.added_backend import resolve_backend
 from .config.address import Address, id_from_address

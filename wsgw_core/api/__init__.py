@@ -19,6 +19,7 @@ Template / UrlTemplate   names and URLs made from a client's handshake: `templat
                 `url_template`
 Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
+Turns           callbacks that share each turn of the event loop with all else: `turns`
 RareWarning     logs at most once a minute: `rare_warning`
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
@@ -86,6 +87,7 @@ from .shared_link import SharedLink
 from .subprotocols import Subprotocols
 from .template import Template
 from .tls import ClientTls, TlsClientOptions, tls_error_text
+from .turns import Turns
 from .url_template import UrlTemplate
 from .valve import HydratingValve, Hydration, MessageValve, PluginLife, Valve, per_session
 from .windowed_connection import WindowedConnection
@@ -158,6 +160,7 @@ __all__ = [
     "Subprotocols",
     "Template",
     "TlsClientOptions",
+    "Turns",
     "UnusableAnswer",
     "UrlTemplate",
     "Valve",

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal
-from ..api.turns import Turns
+from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal, Turns
 from ..relay.session import Session
 from ..relay.session_opener import Refused
 from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte

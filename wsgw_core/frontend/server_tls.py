@@ -7,7 +7,7 @@ import logging
 import ssl
 from collections.abc import Callable
 
-from ..api import Clock, ConfigurationError, Metrics, tls_error_text
+from ..api import Clock, ConfigurationError, Metrics, Turns, tls_error_text
 from ..api.tls import ReloadedContext, TlsFileError
 from ..config.server_tls_options import ServerTlsOptions, server_context
 from ..metrics.counters import GatewayCounters
@@ -61,6 +61,7 @@ class ServerTls:
         self._clock = clock
         self._logger = logger
         self._scratch = make_scratch()
+        self._reads, self._handshakes = Turns(), Turns()
         self._timer: asyncio.TimerHandle | None = None
         try:
             self._contexts = ReloadedContext(
@@ -77,7 +78,12 @@ class ServerTls:
     def over(self, make_protocol: Callable[[], asyncio.Protocol]) -> Callable[[], TlsTransport]:
         """Return a factory of protocols that speak TLS and pass on to those of a plain factory."""
         return lambda: TlsTransport(
-            make_protocol(), self.context, self._scratch, on_failure=self._failed
+            make_protocol(),
+            self.context,
+            self._scratch,
+            self._reads,
+            handshakes=self._handshakes,
+            on_failure=self._failed,
         )
 
     def start(self) -> None:

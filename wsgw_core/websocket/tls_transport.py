@@ -15,6 +15,8 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from ..api import Turns
+
 _READ_SIZE = 64 * 1024  # of ciphertext; no connection keeps more than this unread
 _WRITE_SIZE = 64 * 1024  # of plain text, before its ciphertext is handed on
 _RECORD = 16 * 1024  # what one record can hold (RFC 8446 section 5.1)
@@ -47,7 +49,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         protocol: what to connect; not a buffered one.
         context: of the right side.
         scratch: see `make_scratch`.
+        reads: in which those of many connections take turns that have more to give.
         server_name: asked for and verified, as the client; None: we are the server.
+        handshakes: in which TLS handshakes take turns; None: each goes on at once.
         on_failure: called when the TLS handshake fails.
     """
 
@@ -60,6 +64,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         "_deferred",
         "_error",
         "_established",
+        "_handshakes",
         "_incoming",
         "_linger_timer",
         "_loop",
@@ -68,6 +73,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         "_outgoing",
         "_paused",
         "_protocol",
+        "_reads",
         "_scratch",
         "_server_name",
         "_tcp",
@@ -84,13 +90,17 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         protocol: asyncio.Protocol,
         context: ssl.SSLContext,
         scratch: memoryview,
+        reads: Turns,
         *,
         server_name: str | None = None,
+        handshakes: Turns | None = None,
         on_failure: Callable[[Exception], None] = _ignore,
     ) -> None:
         self._protocol = protocol
         self._context = context
         self._scratch = scratch
+        self._reads = reads
+        self._handshakes = handshakes
         self._server_name = server_name
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -131,10 +141,15 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         if self._deaf:
             return
         self._incoming.write(self._scratch[:nbytes])
+        if not self._established and self._handshakes is not None:
+            self._defer(self._handshakes)
+            return
         if not self._established:
             self._shake_hands()
         if self._established and not self._deferred:
             self._deliver()
+            if nbytes == len(self._scratch) and not self._reads.may_read_on(self._loop):
+                self._defer(self._reads)
 
     def eof_received(self) -> None:
         """Have the TCP transport close itself: nothing that came before is undelivered."""
@@ -219,7 +234,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
                 else:
                     self._end_received()
             else:
-                self._defer()
+                self._defer(self._reads)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
@@ -235,23 +250,29 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._protocol.eof_received()
         self.close()
 
-    def _defer(self) -> None:
+    def _defer(self, turns: Turns) -> None:
+        """Read nothing and deliver nothing until it has its turn."""
         self._tcp.pause_reading()
         if not self._deferred:
             self._deferred = True
-            self._loop.call_soon(self._resume)
+            turns.call_in_turn(self._loop, self._resume)
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on; return whether the socket is read."""
         self._deferred = False
+        if not self._established and not self._deaf:
+            self._shake_hands()
         if self._established:
             self._deliver()
         # Only now: the end of the stream must not overtake what has come before it.
         if self._paused or self._deferred:
-            return
+            return False
         if self._lost:
             self._lose()
-        elif not self.is_closing():
+        elif not self._tcp.is_closing():  # after a handshake that failed it is read, too
             self._tcp.resume_reading()
+            return True
+        return False
 
     # The transport of the protocol above: flow
 
@@ -365,7 +386,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         """Have the protocol told soon: it does not want what has come any more."""
         if self._lost:
             self._paused = False
-            self._defer()
+            self._defer(self._reads)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """See asyncio.BaseTransport; not for a buffered one."""

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from wsgw_core.api.turns import Turns
+from wsgw_core.api import Turns
 
 
 class Queue:

@@ -12,8 +12,7 @@ from typing import Self
 from websockets.http11 import Response
 from websockets.streams import StreamReader
 
-from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch
-from wsgw_core.api.turns import Turns
+from wsgw_core.api import HandshakeGate, Headers, Limits, ReadBatch, Turns
 from wsgw_core.config.address import Address
 from wsgw_core.frontend.admission import Admission
 from wsgw_core.frontend.allowed_origins import AllowedOrigins

@@ -33,7 +33,7 @@ async def encrypted_client(
 
     def handshake() -> TlsTransport:
         protocol = ClientHandshake(bench.settings, lambda _: None, lambda _: gone.set())
-        return TlsTransport(protocol, server_side, make_scratch())
+        return TlsTransport(protocol, server_side, make_scratch(), bench.settings.turns)
 
     server = await asyncio.get_running_loop().create_server(handshake, "127.0.0.1", 0)
     async with server:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import time
 import weakref
 
 import pytest
 import trustme
 
+from wsgw_core.api import Turns
+
 from .tls_pair import MemoryTcp, Pair, Recorder, client_context, server_context
 
 RECORD = 16 * 1024  # bytes
+PATIENCE = 60.0
 
 
 async def turn() -> None:
@@ -27,7 +31,10 @@ async def test_what_is_written_arrives_in_both_directions(size: int) -> None:
     for source, target in ((pair.client, pair.server), (pair.server, pair.client)):
         source.tls.write(data)
         source.tls.writelines([b"", data[:10], b"", data])
-        pair.carry()
+        async with asyncio.timeout(PATIENCE):
+            while len(target.protocol.received) < 2 * size + len(data[:10]):
+                pair.carry()
+                await turn()
         assert target.protocol.received == data + data[:10] + data
 
 
@@ -86,6 +93,55 @@ async def test_many_small_records_are_delivered_in_turns() -> None:
         assert pair.server.tcp.paused == (received < 1000)
         await turn()
     assert not pair.server.tcp.paused
+
+
+async def test_long_reads_wait_for_their_turns_while_others_have_as_many() -> None:
+    pair, loop = Pair().connect(), asyncio.get_running_loop()
+    while pair.server.reads.may_read_on(loop):
+        pass
+    pair.client.tls.write(bytes(100_000))
+    pair.server.receive(b"".join(pair.client.tcp.written)[: 64 * 1024])
+    assert len(pair.server.protocol.received) == 3 * RECORD  # what was read is delivered
+    assert pair.server.tcp.paused
+    await turn()
+    assert not pair.server.tcp.paused
+
+
+class TestHandshakesInTurns:
+    """As a server of many clients makes them."""
+
+    async def test_the_answer_waits_for_its_turn(self) -> None:
+        turns = Turns()
+        pair, loop = Pair(handshakes=turns), asyncio.get_running_loop()
+        for _ in range(3):
+            turns.call_in_turn(loop, lambda: time.sleep(0.002))  # which has a turn for itself
+        pair.connect()
+        for _ in range(3):
+            await turn()
+            assert not pair.server.tcp.written
+            assert pair.server.tcp.paused
+        async with asyncio.timeout(PATIENCE):
+            pair.client.tls.write(b"A")
+            while not pair.server.protocol.received:
+                await turn()
+                pair.carry()
+        assert not pair.server.tcp.paused
+
+    async def test_one_that_fails_sends_its_alert_and_is_read_to_its_end(self) -> None:
+        pair = Pair(handshakes=Turns())
+        pair.server.connect()
+        pair.server.receive(bytes.fromhex("1603010005 0100000100"))  # a client hello of one byte
+        await turn()
+        assert len(pair.server.failures) == 1
+        assert pair.server.tcp.written, "the alert"
+        assert not pair.server.tcp.paused
+
+    async def test_a_client_that_leaves_before_its_turn_costs_none(self) -> None:
+        pair = Pair(handshakes=Turns()).connect()
+        pair.server.lose(ConnectionResetError())
+        await turn()
+        assert pair.server.protocol.events == ["made", "lost"]
+        assert not pair.server.tcp.written
 
 
 @pytest.mark.parametrize("pause", [False, True])
@@ -345,7 +401,7 @@ class TestFailure:
     async def test_one_that_does_not_go_is_made_to(self) -> None:
         pair = Pair()
         pair.server.connect()
-        pair.server.receive(b"GET / HTTP/1.1\r\n\r\n")
+        pair.server.receive(bytes.fromhex("1603010005 0100000100"))  # a client hello of one byte
         async with asyncio.timeout(20):
             while not pair.server.tcp.aborted:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)

@@ -9,6 +9,7 @@ from typing import Any
 
 import trustme
 
+from wsgw_core.api import Turns
 from wsgw_core.websocket import TlsTransport, make_scratch
 
 NAME = "gateway.test"
@@ -101,15 +102,22 @@ class End:
     """One end: protocol, TLS, and the memory that stands for a socket."""
 
     def __init__(
-        self, protocol: Recorder, context: ssl.SSLContext, server_name: str | None = None
+        self,
+        protocol: Recorder,
+        context: ssl.SSLContext,
+        server_name: str | None = None,
+        handshakes: Turns | None = None,
     ) -> None:
         self.protocol = protocol
         self.failures: list[Exception] = []
+        self.reads = Turns()
         self.tls = TlsTransport(
             protocol,
             context,
             make_scratch(),
+            self.reads,
             server_name=server_name,
+            handshakes=handshakes,
             on_failure=self.failures.append,
         )
         self.tcp = MemoryTcp()
@@ -151,9 +159,10 @@ class Pair:
         trust: ssl.SSLContext | None = None,
         shown: ssl.SSLContext | None = None,
         name: str = NAME,
+        handshakes: Turns | None = None,
     ) -> None:
         self.client = End(client or Recorder(), trust or client_context(), name)
-        self.server = End(server or Recorder(), shown or server_context())
+        self.server = End(server or Recorder(), shown or server_context(), handshakes=handshakes)
 
     def connect(self) -> Pair:
         self.server.connect()

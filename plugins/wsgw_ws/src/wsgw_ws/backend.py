@@ -147,7 +147,11 @@ class WebSocketBackend:
         if self._tls is None:
             return protocol
         return TlsTransport(
-            protocol, self._tls.context(), self._scratch, server_name=self._tls.server_name
+            protocol,
+            self._tls.context(),
+            self._scratch,
+            self._context.read_batch,
+            server_name=self._tls.server_name,
         )
 
     def _target(self, path: str) -> WebSocketURI:
