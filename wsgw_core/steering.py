@@ -209,14 +209,19 @@ class Steering:
         return before is not None and session.backend_id is None
 
     def why_not_ready(self) -> list[str]:
-        """Say why clients should not be sent here; nothing when they should."""
+        """Say why clients should not be sent here; nothing when they should.
+
+        That a backend has tripped, or is down, is no reason: only the next client's dial finds out
+        whether it is back.
+        """
         reasons = []
+        now = asyncio.get_running_loop().time()
         if self._stopping():
             reasons.append("the gateway is stopping")
         if all(frontend.paused for frontend in self.frontends.values()):
             reasons.append("every frontend is paused")
-        if not any(backend.usable for backend in self.backends):
-            reasons.append("no backend is enabled, healthy, up and not tripped")
+        if not any(backend.is_for_newcomers(now) for backend in self.backends):
+            reasons.append("no backend is enabled, healthy and not asking for a rest")
         return reasons
 
     def unserved_routes(self) -> list[str]:

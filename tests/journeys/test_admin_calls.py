@@ -492,11 +492,33 @@ class TestHealth:
             "status": "not ready",
             "reasons": [
                 "every frontend is paused",
-                "no backend is enabled, healthy, up and not tripped",
+                "no backend is enabled, healthy and not asking for a rest",
             ],
             "unservedRoutes": [],
         }
         assert (await operator.call("GET", "/healthz")).status == 200
+
+    async def test_ready_while_only_the_next_client_finds_out_whether_a_backend_is_back(
+        self, gateway: RunningGateway, operator: Operator
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        blue, green = (gateway.gateway.steering.find_backend(each) for each in ("blue", "green"))
+        assert blue is not None
+        assert green is not None
+        while not blue.breaker.tripped:
+            blue.failed(now, "refused", unreachable=True)
+        green.go_down(now, "its broker is lost")
+        assert (await operator.get("/readyz"))["status"] == "ready"
+
+    async def test_not_ready_while_no_backend_wants_to_be_dialled(
+        self, gateway: RunningGateway, operator: Operator
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        for backend in gateway.gateway.steering.backends:
+            backend.go_down(now, "too many clients", rest=60)
+        assert (await operator.call("GET", "/readyz")).status == 503
+        gateway.gateway.steering.backends[0].come_up()
+        assert (await operator.call("GET", "/readyz")).status == 200
 
     async def test_probes_find_a_backend_that_is_down(
         self, start_gateway: StartGateway, start_admin: StartAdmin, blue: ScriptedBackend
