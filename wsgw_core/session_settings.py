@@ -71,7 +71,7 @@ class SessionSettings:
         for group, failover in config.groups.items():
             gates = self._dial_gates.get(group)
             if gates is not None:
-                gates.change(failover.max_concurrent_dials, failover.dial_spacing)
+                gates.change(*failover.dial_bounds)
 
     def backend_context(self, component: BackendComponent, config: GatewayConfig) -> BackendContext:
         """Return what the plugin of a backend is given."""
@@ -169,6 +169,6 @@ class SessionSettings:
     def _gates_of(self, group: str, failover: FailoverOptions) -> DialGates:
         gates = self._dial_gates.get(group)
         if gates is None:
-            gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
+            gates = DialGates(*failover.dial_bounds)
             self._dial_gates[group] = gates
         return gates

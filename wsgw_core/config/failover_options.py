@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -24,7 +25,7 @@ class FailoverOptions(Options):
         default=2.0,
         ge=0,
         description="how long a backend may answer no dial until another one is dialled as well for"
-        " a client that waits; 0: never",
+        " a client that waits, and until dials without an answer give way to others; 0: never",
     )
     max_concurrent_dials: int = Field(
         default=100,
@@ -68,6 +69,11 @@ class FailoverOptions(Options):
         description="a session ends with 1011 when so many backends were lost while the same"
         " message was alone under way, after it had been among others at three losses",
     )
+
+    @property
+    def dial_bounds(self) -> tuple[int, float, float]:
+        """Slots, spacing and patience of each backend's DialGate."""
+        return self.max_concurrent_dials, self.dial_spacing, self.hedge_after or math.inf
 
     @property
     def busy_bound(self) -> float:

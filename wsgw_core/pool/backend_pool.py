@@ -151,6 +151,14 @@ class PooledBackend:
             return "tripped"
         return None if self._healthy else "was found unhealthy"
 
+    def is_for_newcomers(self, now: float) -> bool:
+        """Return whether nothing speaks for sending new clients elsewhere; it may still be dead.
+
+        Args:
+            now: the clock's time in seconds.
+        """
+        return self._enabled and self._healthy and not self.outage.rest(now)
+
     def note_change(self) -> None:
         """Tell whom it concerns if it has become usable, or has ceased to be."""
         if self.usable != self._was_usable:
@@ -229,7 +237,9 @@ class PooledBackend:
         except Exception:
             self._logger.exception("backend %s: fault in its plugin at a session's end", self.id)
 
-    def failed(self, now: float, reason: str, *, counts: bool = True) -> None:
+    def failed(
+        self, now: float, reason: str, *, counts: bool = True, unreachable: bool = False
+    ) -> None:
         """Count a failed dial, or a connection that was lost before it had proved itself.
 
         The breaker hears nothing of it while the backend is down by its own account.
@@ -238,10 +248,13 @@ class PooledBackend:
             now: the clock's time in seconds.
             reason: for the log.
             counts: whether it counts for the breaker: no client can have provoked it.
+            unreachable: whether no connection could be made.
         """
         self.failures += 1
         was_told = self.breaker.on_probation  # clients could have it come and go at will
-        if counts and not self.outage.reason and self.breaker.failed(now):
+        if not counts or self.outage.reason:
+            return
+        if self.breaker.failed(now, unreachable=unreachable):
             if not was_told:
                 self._logger.warning(
                     "backend %s: breaker tripped: %s",

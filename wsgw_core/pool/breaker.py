@@ -37,6 +37,7 @@ class Breaker:
         "_pause",
         "_threshold",
         "_trying",
+        "_unreachable",
         "failed_at",
         "on_probation",
         "tripped",
@@ -50,6 +51,7 @@ class Breaker:
         self._next_trial = 0.0
         self._next_retry = 0.0
         self._trying = False
+        self._unreachable = False  # at the last failure
         self.tripped = False
         self.on_probation = False
         self.trips = 0
@@ -79,9 +81,20 @@ class Breaker:
         """Note that a trial is over, whatever came of it."""
         self._trying = False
 
-    def failed(self, now: float) -> bool:
-        """Count a failure of the backend; tell whether that has tripped the breaker."""
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether it is tripped, and no connection could be made the last time."""
+        return self.tripped and self._unreachable
+
+    def failed(self, now: float, *, unreachable: bool = False) -> bool:
+        """Count a failure of the backend; tell whether that has tripped the breaker.
+
+        Args:
+            now: the time.
+            unreachable: whether no connection could be made.
+        """
         self._failures += 1
+        self._unreachable = unreachable
         self.failed_at = now
         self.on_probation = False
         if self.tripped:

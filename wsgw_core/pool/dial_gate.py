@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import OrderedDict
 
 from .breaker import Breaker
+
+
+class NotDialled(Exception):
+    """A backend was passed over, through no fault of its own."""
 
 
 class DialGate:
@@ -16,21 +21,30 @@ class DialGate:
     that comes back, or takes over from another one, gets the sessions at a bounded rate and not in
     step.
 
-    While the backend's breaker is tripped, dials also begin at least that pause apart. Those that
-    wait then learn what the dials before them have found: they go on as usual as soon as the
-    breaker is closed, and are turned away when the backend could not be reached.
+    Requests that a backend answers slowly, or never, do not close the gate to others: a dial that
+    is silent for longer than `patience` while a later one was answered holds no slot any more. To
+    find that out, a full gate lets one more in after each such while without a new dial: the one
+    that came last, since those before it may all be of the same kind.
+
+    While the backend's breaker is tripped and no connection can be made, dials also begin at least
+    that pause apart. Those that wait then learn what the dials before them have found: they go on
+    as usual as soon as the breaker is closed, and are turned away when the backend could not be
+    reached.
 
     Args:
         breaker: the backend's.
         slots: dials at once.
         spacing: seconds that a slot rests for on average before it is passed on.
-
+        patience: seconds; infinite: there are never more dials than slots.
     """
 
     __slots__ = (
+        "_began_at",
         "_breaker",
+        "_holders",
+        "_latest",
         "_loop",
-        "_next_at",
+        "_patience",
         "_queue",
         "_slots",
         "_spacing",
@@ -38,15 +52,20 @@ class DialGate:
         "_timer",
     )
 
-    def __init__(self, breaker: Breaker, slots: int, spacing: float) -> None:
+    def __init__(
+        self, breaker: Breaker, slots: int, spacing: float, patience: float = math.inf
+    ) -> None:
         self._breaker = breaker
         self._slots = slots
         self._spacing = spacing
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._taken = 0
-        self._next_at = 0.0  # while the breaker is tripped
+        self._taken = 0  # slots, those included that rest
+        self._latest = 0  # turn
+        self._holders: OrderedDict[int, float] = OrderedDict()  # turns, and when they began
+        self._began_at = -math.inf  # the latest of them
         self._timer: asyncio.TimerHandle | None = None
-        self._queue: OrderedDict[asyncio.Future[str], None] = OrderedDict()
+        self._queue: OrderedDict[asyncio.Future[int | str], None] = OrderedDict()
 
     @property
     def waiting(self) -> int:
@@ -56,80 +75,107 @@ class DialGate:
     @property
     def is_full(self) -> bool:
         """Whether the next one has to wait."""
-        return bool(self._queue) or not self._has_room
+        return bool(self._queue) or self._pause > 0
 
-    async def enter(self) -> str:
-        """Wait for a slot.
+    async def enter(self) -> int:
+        """Wait for a turn, and return it; whoever gets it must `leave`.
 
-        Returns:
-            Why there is none, see `turn_away`; empty: there is one, and whoever gets it must
-            `leave`.
+        Raises:
+            NotDialled: see `turn_away`.
         """
         if not self.is_full:
-            self._take()
-            return ""
-        turn: asyncio.Future[str] = self._loop.create_future()
-        self._queue[turn] = None
+            return self._begin()
+        place: asyncio.Future[int | str] = self._loop.create_future()
+        self._queue[place] = None
         self._let_in()
         try:
-            return await turn
+            outcome = await place
         except asyncio.CancelledError:
             # both in the same turn of the loop
-            if turn.done() and not turn.cancelled() and not turn.result():
-                self.leave()
+            if place.done() and not place.cancelled():
+                outcome = place.result()
+                if isinstance(outcome, int):
+                    self.leave(outcome)
             raise
         finally:
-            self._queue.pop(turn, None)
+            self._queue.pop(place, None)
+        if isinstance(outcome, str):
+            raise NotDialled(outcome)
+        return outcome
 
-    def leave(self) -> None:
-        """Give the slot back."""
+    def leave(self, turn: int, *, answered: bool = False) -> None:
+        """End a turn.
+
+        Args:
+            turn: as returned by `enter`.
+            answered: whether the backend has answered.
+        """
+        if self._holders.pop(turn, None) is not None:
+            self._pass_on()
+        while answered and self._holders:
+            oldest, began_at = next(iter(self._holders.items()))
+            if oldest > turn or self._loop.time() - began_at < self._patience:
+                break
+            del self._holders[oldest]
+            self._pass_on()
+
+    def turn_away(self, reason: str) -> None:
+        """Let nobody in of those that wait: another dial has found what theirs would find."""
+        while self._queue:
+            place, _ = self._queue.popitem(last=False)
+            if not place.done():
+                place.set_result(reason)
+
+    def change(self, slots: int, spacing: float, patience: float = math.inf) -> None:
+        """Go on with other values; where there are fewer slots, as soon as enough were left."""
+        self._slots, self._spacing, self._patience = slots, spacing, patience
+        self._let_in()
+
+    @property
+    def _pause(self) -> float:
+        """Seconds until the next one may begin; infinite: not before a slot is free."""
+        if self._taken >= self._slots:
+            apart = self._patience
+        elif self._breaker.is_unreachable:
+            apart = self._spacing
+        else:
+            return 0.0
+        return max(0.0, self._began_at + apart - self._loop.time())
+
+    def _begin(self) -> int:
+        self._taken += 1
+        self._latest += 1
+        self._began_at = self._holders[self._latest] = self._loop.time()
+        return self._latest
+
+    def _pass_on(self) -> None:
         if self._queue:
             rest = random.uniform(0, 2 * self._spacing)  # noqa: S311 - not for secrets
             self._loop.call_later(rest, self._free)
         else:
             self._taken -= 1
 
-    def turn_away(self, reason: str) -> None:
-        """Let nobody in of those that wait: another dial has found what theirs would find."""
-        while self._queue:
-            self._end_wait(reason)
-
-    def change(self, slots: int, spacing: float) -> None:
-        """Go on with other values; where there are fewer slots, as soon as enough were left."""
-        self._slots, self._spacing = slots, spacing
-        self._let_in()
-
-    @property
-    def _has_room(self) -> bool:
-        return self._taken < self._slots and not self._pause
-
-    @property
-    def _pause(self) -> float:
-        """Seconds until the next one may begin, if a slot is free."""
-        return max(0.0, self._next_at - self._loop.time()) if self._breaker.tripped else 0.0
-
-    def _take(self) -> None:
-        self._taken += 1
-        self._next_at = self._loop.time() + self._spacing
-
     def _free(self) -> None:
         self._taken -= 1
         self._let_in()
 
     def _let_in(self) -> None:
-        while self._queue and self._has_room:
-            if self._end_wait(""):
-                self._take()
-        if self._queue and self._taken < self._slots and self._timer is None:
-            self._timer = self._loop.call_later(self._pause, self._paused)
+        pause = self._pause
+        while self._queue and not pause:
+            place, _ = self._queue.popitem(last=self._taken >= self._slots)
+            if not place.done():  # else it was cancelled in this turn of the loop
+                place.set_result(self._begin())
+            pause = self._pause
+        if self._queue and pause < math.inf:
+            self._look_again_in(pause)
 
-    def _end_wait(self, reason: str) -> bool:
-        turn, _ = self._queue.popitem(last=False)
-        if turn.done():  # it was cancelled in this turn of the loop
-            return False
-        turn.set_result(reason)
-        return True
+    def _look_again_in(self, pause: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= self._loop.time() + pause:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_later(pause, self._look_again)
 
-    def _paused(self) -> None:
+    def _look_again(self) -> None:
         self._timer = None
         self._let_in()

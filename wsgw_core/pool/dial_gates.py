@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from weakref import WeakKeyDictionary
 
 from .backend_pool import PooledBackend
@@ -12,12 +13,11 @@ class DialGates:
     """One gate for each backend, whoever dials it.
 
     Args:
-        slots, spacing: of each gate; see DialGate.
+        slots, spacing, patience: of each gate; see DialGate.
     """
 
-    def __init__(self, slots: int = 100, spacing: float = 0.01) -> None:
-        self._slots = slots
-        self._spacing = spacing
+    def __init__(self, slots: int = 100, spacing: float = 0.01, patience: float = math.inf) -> None:
+        self._bounds = slots, spacing, patience
         # nothing is kept of backends that are gone
         self._gates: WeakKeyDictionary[PooledBackend, DialGate] = WeakKeyDictionary()
 
@@ -30,11 +30,11 @@ class DialGates:
         """Return the gate of a backend."""
         gate = self._gates.get(backend)
         if gate is None:
-            gate = self._gates[backend] = DialGate(backend.breaker, self._slots, self._spacing)
+            gate = self._gates[backend] = DialGate(backend.breaker, *self._bounds)
         return gate
 
-    def change(self, slots: int, spacing: float) -> None:
+    def change(self, slots: int, spacing: float, patience: float = math.inf) -> None:
         """Go on with other bounds, for those too that wait already; see DialGate.change."""
-        self._slots, self._spacing = slots, spacing
+        self._bounds = slots, spacing, patience
         for gate in self._gates.values():
-            gate.change(slots, spacing)
+            gate.change(*self._bounds)

@@ -26,6 +26,7 @@ from ..tracebacks import drop_tracebacks
 from .backend_group import BackendGroup
 from .backend_pool import PooledBackend
 from .backend_search import BackendSearch
+from .dial_gate import NotDialled
 from .dial_gates import DialGates
 from .dial_under_way import DialUnderWay
 
@@ -46,10 +47,6 @@ class NoBackend(Exception):
         self.local = local
         self.retry_after = retry_after
         super().__init__(reason)
-
-
-class _NotDialled(Exception):
-    """A backend was passed over, through no fault of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +180,7 @@ class Dialler:
         except BackendDeclined:
             self._counters.dials_declined.value += 1
             raise
-        except _NotDialled as why:
+        except NotDialled as why:
             failure = _Failure(f"{pooled.id}: {why}")
             drop_tracebacks(why)
         except OutOfResources as lack:
@@ -209,39 +206,46 @@ class Dialler:
         """Dial one backend when it is this dial's turn."""
         pooled = dial.backend
         gate = self._gates.of(pooled)
-        has_turn = False
+        has_turn = answered = False
         try:
             async with dial:
                 if gate.is_full:  # a trial that cannot begin now is not worth the wait
                     dial.reconsider()
-                if why_not := _why_not(dial, comes_again=wish.comes_again) or await gate.enter():
-                    raise _NotDialled(why_not)
+                if why_not := _why_not(dial, comes_again=wish.comes_again):
+                    raise NotDialled(why_not)
+                turn = await gate.enter()
                 has_turn = True
                 try:
                     while pooled.outage.is_probed:
                         dial.reconsider()
                         await pooled.outage.until_probed()
                     if why_not := _why_not(dial):
-                        raise _NotDialled(why_not)
-                    return await self._attempt(wish, dial)
+                        raise NotDialled(why_not)
+                    dialled = await self._attempt(wish, dial)
+                except (BackendDeclined, UnusableAnswer):
+                    answered = True
+                    raise
                 except BackendUnreachable as unreachable:
                     if pooled.breaker.tripped:
                         gate.turn_away(unreachable.reason)
                     raise
+                else:
+                    answered = True
+                    return dialled
                 finally:
-                    gate.leave()
+                    gate.leave(turn, answered=answered)
         except TimeoutError as error:
             raise self._cut_short(dial, has_turn=has_turn) from error
 
-    def _cut_short(self, dial: DialUnderWay, *, has_turn: bool) -> _NotDialled | BackendUnavailable:
+    def _cut_short(self, dial: DialUnderWay, *, has_turn: bool) -> NotDialled | BackendUnavailable:
         """Return what became of a dial that was given up or took too long."""
         if dial.given_up:
             if dial.is_failure and has_turn:
                 return BackendUnreachable(dial.given_up)
             self._counters.dials_given_up.value += 1
-            return _NotDialled(dial.given_up)
+            return NotDialled(dial.given_up)
         if not has_turn:
-            return _NotDialled(f"other dials left no room for {dial.seconds:g} s")
+            return NotDialled(f"other dials left no room for {dial.seconds:g} s")
         reason = f"dial took longer than {dial.seconds:g} s"
         # where others were answered, it is this request that takes so long
         return UnusableAnswer(reason) if dial.others_were_answered else BackendUnreachable(reason)
@@ -314,15 +318,10 @@ def _why_not(dial: DialUnderWay, *, comes_again: bool = False) -> str:
 
 
 def _hold_against(pooled: PooledBackend, unavailable: BackendUnavailable) -> None:
-    match unavailable:
-        case BackendUnreachable():
-            counts = True
-        case UnusableAnswer():
-            counts = False
-        case _:
-            counts = not pooled.proved
+    unreachable = isinstance(unavailable, BackendUnreachable)
+    counts = unreachable or not (pooled.proved or isinstance(unavailable, UnusableAnswer))
     now = asyncio.get_running_loop().time()
-    pooled.failed(now, unavailable.reason, counts=counts)
+    pooled.failed(now, unavailable.reason, counts=counts, unreachable=unreachable)
     if unavailable.retry_after > 0:
         pooled.go_down(now, unavailable.reason, unavailable.retry_after)
 

@@ -32,7 +32,7 @@ def make_environment(backends: Sequence[PooledBackend], **parts: Any) -> RelayEn
     logger = logging.getLogger("wsgw.test")
     failover: FailoverOptions = parts.setdefault("failover", FailoverOptions())
     counters: GatewayCounters = parts.setdefault("counters", GatewayCounters(Metrics()))
-    gates = DialGates(failover.max_concurrent_dials, failover.dial_spacing)
+    gates = DialGates(*failover.dial_bounds)
     group = BackendGroup(BackendPool(list(backends)))
     parts.setdefault("dialler", Dialler(group, gates, failover.retry_statuses, counters, logger))
     defaults: dict[str, Any] = {

@@ -69,9 +69,9 @@ class Bench:
 
 
 def trip(backend: PooledBackend) -> None:
-    """Have its breaker open."""
+    """Have its breaker open: no connection can be made."""
     while not backend.breaker.tripped:
-        backend.failed(now(), "down")
+        backend.failed(now(), "down", unreachable=True)
 
 
 def set_(backend: PooledBackend, **values: bool) -> None:

@@ -99,17 +99,17 @@ async def test_who_waits_hears_at_once_that_the_backend_is_still_unreachable() -
     assert now() == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("kind", [BackendUnavailable, OutOfResources])
+@pytest.mark.parametrize(("kind", "paced"), [(BackendUnavailable, False), (OutOfResources, True)])
 @on_virtual_clock
-async def test_what_another_client_may_have_provoked_is_not_held_against_who_waits(
-    kind: type[BackendUnavailable],
+async def test_what_another_client_may_have_provoked_is_not_held_against_who_comes_behind(
+    kind: type[BackendUnavailable], paced: bool
 ) -> None:
     bench = tripped_bench("a")
     bench.backends[0].will(Unavailable(error=kind), Unavailable(error=kind))
     spoilers = [asyncio.create_task(bench.dial()) for _ in range(2)]
     await idle()
     assert (await bench.dial()).backend.id == "a"
-    assert now() == 2
+    assert now() == (2 if paced else 0)  # what has failed in any other way can be reached
     for each in spoilers:
         with pytest.raises(NoBackend):
             await each
@@ -165,3 +165,20 @@ async def test_dials_begin_as_usual_when_the_breaker_is_closed() -> None:
     bench.backends[0].otherwise = Accept(after=0.1)
     await asyncio.gather(*(bench.dial() for _ in range(100)))
     assert now() == pytest.approx(0.1)
+
+
+@on_virtual_clock
+async def test_more_failures_than_may_begin_otherwise_do_not_keep_others_waiting() -> None:
+    bench = Bench("a")  # a dial every 10 ms while it is unreachable
+    bench.gates.change(100, 0.01)
+    for _ in range(10):
+        bench.pooled[0].failed(now(), "status 503")
+    bench.backends[0].otherwise = Unavailable("status 503", after=0.05)
+    spoilers = [asyncio.create_task(bench.dial()) for _ in range(2000)]
+    await idle()
+    newcomer = asyncio.create_task(bench.dial())
+    await idle()
+    bench.backends[0].otherwise = Accept()
+    await newcomer
+    assert now() < 2
+    await asyncio.gather(*spoilers, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -22,7 +23,7 @@ class Crowd:
         self.tasks = [asyncio.create_task(self._dial(number)) for number in range(count)]
 
     async def _dial(self, number: int) -> None:
-        assert not await self._gate.enter()
+        turn = await self._gate.enter()
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         self.begun.append((number, asyncio.get_running_loop().time()))
@@ -30,7 +31,7 @@ class Crowd:
             await asyncio.sleep(1)
         finally:
             self.under_way -= 1
-            self._gate.leave()
+            self._gate.leave(turn)
 
 
 @on_virtual_clock
@@ -141,3 +142,71 @@ async def test_whoever_gives_up_while_the_slots_change_takes_none_with_it() -> N
     await idle()
     assert later.under_way == 3
     await asyncio.gather(*later.tasks)
+
+
+class TestSilence:
+    """Dials that have no answer for longer than the patience."""
+
+    @on_virtual_clock
+    async def test_those_that_a_later_one_has_overtaken_give_way(self) -> None:
+        gate = DialGate(Breaker(10), 3, 0.0, patience=2)
+        silent = [await gate.enter() for _ in range(2)]
+        await asyncio.sleep(2.1)
+        quick = await gate.enter()
+        behind = Crowd(gate, 3)
+        await idle()
+        assert behind.under_way == 0
+        gate.leave(quick, answered=True)
+        await asyncio.sleep(0.1)
+        assert behind.under_way == 3
+        for turn in silent:
+            gate.leave(turn)  # which gives back nothing
+        await asyncio.gather(*behind.tasks)
+        again = Crowd(gate, 4)
+        await idle()
+        assert (again.under_way, gate.waiting) == (3, 1)
+        await asyncio.gather(*again.tasks)
+
+    @pytest.mark.parametrize(
+        ("seconds", "answered", "patience"), [(1.9, True, 2), (9, False, 2), (9, True, math.inf)]
+    )
+    @on_virtual_clock
+    async def test_not_before_nor_without_an_answer(
+        self, seconds: float, answered: bool, patience: float
+    ) -> None:
+        gate = DialGate(Breaker(10), 3, 0.0, patience)
+        silent = [await gate.enter() for _ in range(2)]
+        await asyncio.sleep(seconds)
+        gate.leave(await gate.enter(), answered=answered)
+        behind = Crowd(gate, 2)
+        await idle()
+        assert (behind.under_way, gate.waiting) == (1, 1)
+        for turn in silent:
+            gate.leave(turn)
+        await asyncio.gather(*behind.tasks)
+
+    @on_virtual_clock
+    async def test_nor_those_that_began_later(self) -> None:
+        gate = DialGate(Breaker(10), 2, 0.0, patience=2)
+        quick, silent = [await gate.enter() for _ in range(2)]
+        await asyncio.sleep(3)
+        gate.leave(quick, answered=True)
+        behind = Crowd(gate, 2)
+        await idle()
+        assert (behind.under_way, gate.waiting) == (1, 1)
+        gate.leave(silent)
+        await asyncio.gather(*behind.tasks)
+
+    @on_virtual_clock
+    async def test_a_full_gate_lets_the_last_one_in_after_each_patience(self) -> None:
+        gate = DialGate(Breaker(10), 5, 0.0, patience=2)
+        silent = [await gate.enter() for _ in range(5)]
+        crowd = Crowd(gate, 5)
+        await asyncio.sleep(4.5)
+        assert [number for number, _ in crowd.begun] == [4, 3]
+        assert [at for _, at in crowd.begun] == pytest.approx([2, 4])
+        for turn in silent:
+            gate.leave(turn)
+        await asyncio.gather(*crowd.tasks)
+        assert [number for number, _ in crowd.begun] == [4, 3, 0, 1, 2]
+        assert not gate.is_full

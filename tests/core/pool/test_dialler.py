@@ -460,6 +460,21 @@ async def test_who_does_not_get_its_turn_in_time_blames_nobody() -> None:
 
 
 @on_virtual_clock
+async def test_requests_that_are_never_answered_leave_room_for_others() -> None:
+    bench = Bench("a")
+    bench.gates.change(3, 0.0, patience=2)
+    bench.backends[0].otherwise = Hang()
+    crowd = [asyncio.create_task(bench.dial()) for _ in range(50)]
+    await asyncio.sleep(1)
+    bench.backends[0].otherwise = Accept()
+    assert (await bench.dial()).backend.id == "a"
+    assert now() == 2
+    await asyncio.gather(*crowd[3:])  # which are let in by its answer
+    assert now() == 2
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+
+@on_virtual_clock
 async def test_who_waits_for_a_tripped_backend_that_cannot_be_reached_does_not_dial() -> None:
     bench = Bench("a")
     bench.backends[0].otherwise = Unavailable("refused", after=1, error=BackendUnreachable)

@@ -110,7 +110,7 @@ class RelayBench:
         self.pool = BackendPool(self.pooled)
         self.failover = failover or FailoverOptions()
         self.limits = limits or LimitOptions()
-        self.dial_gates = DialGates(self.failover.max_concurrent_dials, self.failover.dial_spacing)
+        self.dial_gates = DialGates(*self.failover.dial_bounds)
         self.environment = make_environment(
             self.pooled,
             failover=self.failover,
