@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import pkgutil
 import re
 import sys
 import tomllib
@@ -29,7 +30,7 @@ from wsgw_http.settings import HttpSettings
 from wsgw_http.statuses import statuses_text
 from wsgw_ws.settings import WebSocketSettings
 
-from wsgw_core import api
+from wsgw_core import api, testing
 from wsgw_core.admin.calls import CALLS
 from wsgw_core.api import Close, Metrics, PluginContext, hookspecs
 from wsgw_core.api.close import LOSS_CODES
@@ -50,6 +51,7 @@ from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
 from wsgw_core.plugin_loader import Plugins
 from wsgw_core.relay.session_state import mermaid
+from wsgw_core.testing.backend_harness import Capabilities
 from wsgw_core.testing.context import make_context
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -63,7 +65,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "jsonl": {"url": "jsonl://a:1"},
 }
 
-HELPERS = (api.OrderedConnection, api.ReplyBuffers, api.SharedLink, api.WindowedConnection)
+# Classes that help authors, whose members are listed; MADE are those that authors make themselves.
+MADE = (api.OrderedConnection, api.ReplyBuffers, api.SharedLink, api.WindowedConnection)
+HELPERS = (*MADE, api.Labelled, api.Metrics, api.Template)
 
 # Its sections and lists have the keys of those for the whole gateway.
 ROUTE = "routes[]"
@@ -337,7 +341,7 @@ def contract() -> Iterator[str]:
         yield ""
         yield "| member | meaning |"
         yield "|---|---|"
-        if thing in HELPERS:
+        if thing in MADE:
             made = signature(thing.__init__).replace("__init__", name)
             inherited = inspect.isabstract(thing)
             yield f"| `{made}` | {'To be called by the subclass' if inherited else 'Make one'}. |"
@@ -390,6 +394,34 @@ def has(thing: type) -> Iterator[str]:
                 value, property | classmethod | FunctionType
             ):
                 yield f"`{name}`" if isinstance(value, property) else f"`{name}()`"
+
+
+def testing_kit() -> Iterator[str]:
+    """Yield the names of the testing kit, by the modules that hold them."""
+    yield "| name | module | meaning |"
+    yield "|---|---|---|"
+    told: set[object] = set()
+    for found in pkgutil.iter_modules(testing.__path__):
+        module = importlib.import_module(f"wsgw_core.testing.{found.name}")
+        for name in getattr(module, "__all__", ()):
+            thing = getattr(module, name)
+            if thing not in told and (inspect.isclass(thing) or inspect.isfunction(thing)):
+                told.add(thing)
+                yield f"| `{name}` | `{found.name}` | {summary(thing)} |"
+
+
+def capabilities() -> Iterator[str]:
+    """Yield what a kind of backend can declare to the contract suite."""
+    text = inspect.getdoc(Capabilities) or ""
+    told = re.findall(
+        r"^    ([a-z_0-9, ]+): (.*(?:\n {8}.*)*)", text.partition("Attributes:\n")[2], re.MULTILINE
+    )
+    yield "| capability | default | meaning |"
+    yield "|---|---|---|"
+    for names, meaning in told:
+        for name in names.split(", "):
+            default = str(Capabilities.__dataclass_fields__[name].default)
+            yield f"| `{name}` | `{default}` | {' '.join(meaning.split())} |"
 
 
 def errors() -> Iterator[str]:
@@ -502,6 +534,8 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "contract": contract,
     "ends": ends,
     "exported": exported,
+    "testing-kit": testing_kit,
+    "capabilities": capabilities,
     "errors": errors,
     "counters": counters,
     "metrics": lambda: families(FAMILIES),

@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import BackendRegistry, Options, PluginError, ValveRegistry, hookimpl
+from wsgw_core.api import (
+    ENTRY_POINT_GROUP,
+    BackendRegistry,
+    Options,
+    PluginError,
+    ValveRegistry,
+    hookimpl,
+)
 from wsgw_core.plugin_loader import (
     Plugins,
     RequiredPlugin,
@@ -49,7 +56,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8"
         )
         lines = [f"{entry} = {module}" for entry, module in entries.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[wsgw]", *lines, ""]), "utf-8")
+        group = f"[{ENTRY_POINT_GROUP}]"
+        (info / "entry_points.txt").write_text("\n".join([group, *lines, ""]), "utf-8")
         for module in set(entries.values()):
             (tmp_path / f"{module}.py").write_text(textwrap.dedent(source), "utf-8")
 

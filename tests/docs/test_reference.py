@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import logging
+import pkgutil
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -20,7 +23,7 @@ from wsgw_http.error_rules import ErrorRule
 from wsgw_http.settings import HttpSettings
 from wsgw_ws.settings import WebSocketSettings
 
-from wsgw_core import api
+from wsgw_core import api, testing
 from wsgw_core.admin import answers, openapi
 from wsgw_core.admin.application import make_application
 from wsgw_core.admin.calls import CALLS
@@ -38,6 +41,7 @@ from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
 from wsgw_core.relay import session_opener
 from wsgw_core.relay.session_state import Event, State, mermaid
+from wsgw_core.testing.backend_harness import Capabilities
 
 ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
 
@@ -246,6 +250,25 @@ def test_every_name_of_the_contract_is_documented(page: Any) -> None:
     text = page(CONTRACT) + page("reference/errors.md")
     for name in api.__all__:
         assert re.search(rf"`{name}\b|^### {name}$", text, re.MULTILINE), name
+
+
+def test_every_name_of_the_testing_kit_is_documented(page: Any) -> None:
+    documented = {cells[0].strip("`") for cells in rows(part(page(CONTRACT), "testing-kit"))}
+    names = set()
+    for found in pkgutil.iter_modules(testing.__path__):
+        module = importlib.import_module(f"wsgw_core.testing.{found.name}")
+        names |= set(getattr(module, "__all__", ()))
+    assert documented - {"name"} == names - {"Answer"}  # which only says what a script holds
+
+
+def test_every_capability_is_documented_with_its_default(page: Any) -> None:
+    documented = {
+        cells[0].strip("`"): cells[1].strip("`")
+        for cells in rows(part(page(CONTRACT), "capabilities"))
+    }
+    del documented["capability"]
+    defaults = asdict(Capabilities())
+    assert documented == {name: str(default) for name, default in defaults.items()}
 
 
 def test_every_member_of_a_protocol_is_documented(page: Any) -> None:

@@ -7,15 +7,18 @@ FakeBackend, FakeClient   scripted ends in memory                  fakes
 VirtualClockLoop  an event loop in which hours pass at once        virtual_clock
 make_context, make_plugin_context   what factories are given       context
 ValveBench        a valve in a session with its ends in memory     valve_bench
+RegisteredPlugin  makes a plugin's objects by its module           registered_plugin
 running_gateway   a gateway in the test's process                  running_gateway
 FakeSession       a session that records what it is asked          fake_session
 samples           what metrics show                                samples
 
 Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the others do not.
 
-The suite consists of `backend_harness`, what an author fills in; `contract_bench`, what one test
-works with; `contract_suite`, which makes tests of coroutines; `blocking_calls` and `descriptors`,
-which find calls that block and files that stay open. The ends in memory are `fake_client`,
+The suite consists of `backend_harness`, what an author fills in; `contract_of_dials`, `…_messages`,
+`…_replies`, `…_ends` and `…_losses`, its tests; `contract_bench` and `bench_session`, what one test
+works with; `contract_suite`, which makes tests of coroutines. `blocking_calls` and `long_callbacks`
+find what blocks the loop, `descriptors` files that stay open, `container_sizes` tables that grow.
+The ends in memory are `fake_client`,
 `fake_backend`, `fake_connection` and `fake_control`; `watch` waits for what they record.
 `pytest_plugin` has fixtures that pytest finds by itself: `run_virtual`, `running_gateway`.
 `environment` is what a session of a bench needs of its gateway.

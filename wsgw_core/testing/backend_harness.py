@@ -9,27 +9,31 @@ from dataclasses import dataclass
 
 from wsgw_core.api import Backend, BackendContext, DialRequest, Headers, Message
 
+__all__ = ["BackendHarness", "Capabilities", "Inbox"]
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a kind and its harness can do. What they cannot is skipped, and the report says so.
 
     Attributes:
-        text, binary: messages of this kind arrive as what they were.
+        text: text messages arrive as text.
+        binary: binary messages arrive as binary ones.
         empty: a message without content arrives.
-        path, headers: the application learns these of a session's request.
+        path: the application learns the path of a session's request, with its query.
+        headers: the application learns the headers of a session's request.
         replies: the application can send messages to a session.
-        invalid_utf8: it can send a message that it calls text and that is not UTF-8.
+        invalid_utf8: the application can send a message that it calls text and that is not UTF-8.
         ends: the application can end a session, and its code and reason arrive.
         breaks: a session's backend can be lost.
-        breaks_when_idle: that is noticed at once; otherwise, with the next message.
+        breaks_when_idle: such a loss is noticed at once; otherwise, with the next message.
         unreachable: `connect` and `probe` notice that nobody is there.
         moves: a session may be dialled anew while its earlier connection is still open; what the
             application sends goes to the newest.
         silent_while_paused: a paused connection passes on nothing, however much the application
             sends.
-        keeps_while_paused: what the application sends meanwhile is passed on later. With a shared
-            link, as much as the reply buffers hold; the suite sends 64 KiB.
+        keeps_while_paused: what the application sends to a paused connection is passed on later.
+            With a shared link, as much as the reply buffers hold; the suite sends 64 KiB.
         freezes: the counterpart can be made to take nothing for a while, without being lost.
         refuses: the counterpart can be made to refuse for a while to store what it is sent. It
             says so and answers everything else, as a broker whose queue is full.

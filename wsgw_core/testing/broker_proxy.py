@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+__all__ = ["BrokerProxy"]
+
 _CHUNK = 64 * 1024
 
 

@@ -19,6 +19,8 @@ from wsgw_core.pool.system_resolver import SystemResolver
 
 from .fake_control import FakeControl
 
+__all__ = ["make_context", "make_plugin_context"]
+
 
 def make_context(
     backend_id: str = "test",

@@ -8,6 +8,8 @@ from typing import Any
 
 from wsgw_core.api import Close, Headers, Message, Session
 
+__all__ = ["FakeSession"]
+
 
 @dataclass
 class FakeSession:

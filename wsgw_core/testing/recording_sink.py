@@ -18,6 +18,8 @@ from wsgw_core.api import (
 
 from .watch import Watch
 
+__all__ = ["RecordingSink", "WatchedConnection"]
+
 PATIENCE = 20.0
 
 

@@ -13,6 +13,8 @@ from wsgw_core.gateway import Gateway
 from wsgw_core.plugin_loader import Plugins, load_usable_plugins
 from wsgw_core.reload_report import ReloadReport
 
+__all__ = ["RunningGateway", "running_gateway"]
+
 
 class RunningGateway:
     """A started gateway and where it is.

@@ -6,6 +6,8 @@ from wsgw_core.api import Metrics
 from wsgw_core.api.metrics import MetricFamily
 from wsgw_core.metrics.series import collect
 
+__all__ = ["samples"]
+
 
 def samples(metrics: Metrics) -> dict[str, float]:
     """Return the numbers that Prometheus would read, by name and labels.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -22,6 +22,9 @@ from wsgw_core.relay.session import Session
 from .context import make_plugin_context
 from .environment import make_environment, pooled
 from .fakes import FakeBackend, FakeClient, as_message
+from .registered_plugin import RegisteredPlugin
+
+__all__ = ["ValveBench"]
 
 Content = str | bytes
 
@@ -33,6 +36,8 @@ class ValveBench:
 
         async with ValveBench(MaskValve, MaskOptions(keep=4)) as bench:
             assert await bench.to_backend("4111111111111111") == ["************1111"]
+
+    `of` makes one from a plugin's module, and so covers the hook and the options too.
 
     Args:
         factory: as the plugin registers it.
@@ -72,6 +77,39 @@ class ValveBench:
         self._on_error: Literal["close", "discard"] = on_error
         self._kind = kind
         self._patience = patience
+
+    @classmethod
+    def of(
+        cls,
+        module: object,
+        kind: str,
+        options: Mapping[str, Any],
+        *,
+        handshake: Handshake | None = None,
+        patience: float = 30.0,
+    ) -> Self:
+        """Return a bench for a valve of a plugin.
+
+        Args:
+            module: with the hooks, to which the entry point leads.
+            kind: as the plugin registers it.
+            options: of one entry of `valves`, as a file holds them; `on-error` among them.
+            handshake: see the class.
+            patience: see the class.
+
+        Raises:
+            PluginError: the module breaks the contract.
+            ConfigurationError: the options are wrong.
+        """
+        found = RegisteredPlugin(module).configured_valve(kind, options)
+        return cls(
+            found.registration.factory,
+            found.options,
+            handshake=handshake,
+            kind=kind,
+            on_error=found.on_error,
+            patience=patience,
+        )
 
     async def __aenter__(self) -> Self:
         """Open the valve, and a session with it."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from wsgw_mask.settings import MaskSettings
-from wsgw_mask.valve import MaskValve
+from wsgw_mask import plugin
 
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.valve_bench import ValveBench
@@ -15,7 +14,7 @@ VISA = "4111111111111111"
 
 
 def bench_of(**options: object) -> ValveBench:
-    return ValveBench(MaskValve, MaskSettings.model_validate(options), kind="mask")
+    return ValveBench.of(plugin, "mask", options)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,15 @@ import textwrap
 import pytest
 
 from wsgw_core.api import (
+    BackendDeclined,
+    BackendError,
+    BackendUnavailable,
     BackendUnreachable,
     ConfigurationError,
+    GatewayError,
     OutOfResources,
+    PluginError,
+    UnusableAnswer,
     unavailable,
 )
 
@@ -147,3 +153,18 @@ async def test_a_refused_connection_is_the_backends_fault() -> None:
 def test_each_problem_is_one_line_that_can_be_printed(problem: str, told: str) -> None:
     assert ConfigurationError([problem]).problems == (told,)
     assert str(ConfigurationError(problem)) == told
+
+
+@pytest.mark.parametrize("kind", [BackendUnreachable, OutOfResources, UnusableAnswer])
+def test_every_reason_for_another_backend_is_unavailable(kind: type[Exception]) -> None:
+    assert issubclass(kind, BackendUnavailable)
+
+
+@pytest.mark.parametrize("kind", [BackendUnavailable, BackendDeclined])
+def test_what_connect_may_raise_is_one_kind_of_error(kind: type[Exception]) -> None:
+    assert issubclass(kind, BackendError)
+
+
+@pytest.mark.parametrize("kind", [BackendError, ConfigurationError, PluginError])
+def test_what_stops_a_start_or_a_dial_is_one_kind_of_error(kind: type[Exception]) -> None:
+    assert issubclass(kind, GatewayError)

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from wsgw_core.api import Metrics
+from wsgw_core.api import Counter, Labelled, Metrics
 from wsgw_core.metrics.series import collect
 from wsgw_core.testing.samples import samples
 
@@ -78,6 +78,12 @@ class TestLabels:
         dead.labels("unknown", "text").value += 1
         dead.labels("invalid", "text").value += 1
         assert dead.labels("invalid", "text").value == 3
+
+    def test_a_metric_without_labels_is_a_counter_itself(self) -> None:
+        metrics = Metrics()
+        assert isinstance(metrics.counter("dead", ""), Counter)
+        assert isinstance(metrics.counter("lost", "", "why"), Labelled)
+        assert isinstance(metrics.histogram("took", "", "why"), Labelled)
 
     def test_metric_is_shared_by_all_who_ask_for_it(self) -> None:
         metrics = Metrics()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from wsgw_core.api import Duration, Options, Size
+from wsgw_core.api import Duration, HeaderName, Options, Size
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 
 
@@ -204,3 +204,18 @@ def test_what_is_shown_of_a_duration_is_exact(seconds: float) -> None:
 @given(st.integers(0, 2**40), st.sampled_from([1, 1024, 1024**2, 1024**3]))
 def test_what_is_shown_of_a_size_is_exact(number: int, factor: int) -> None:
     assert parse_size(size_text(number * factor)) == number * factor
+
+
+class Forwarding(Options):
+    header: HeaderName
+
+
+@pytest.mark.parametrize("name", ["X-Token", "x", "!#$%&'*+-.^_`|~09"])
+def test_a_header_name_is_a_token(name: str) -> None:
+    assert Forwarding(header=name).header == name
+
+
+@pytest.mark.parametrize("name", ["", "X Token", "X-Token:", "X-Token\n", "Größe", "a\0"])
+def test_what_no_header_can_be_called_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="header"):
+        Forwarding(header=name)

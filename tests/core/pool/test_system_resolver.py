@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.api import BackendUnavailable, BackendUnreachable, Metrics, OutOfResources
+from wsgw_core.api import (
+    AddressInfo,
+    BackendUnavailable,
+    BackendUnreachable,
+    Metrics,
+    OutOfResources,
+)
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.system_resolver import SystemResolver
 
@@ -91,7 +97,8 @@ def no_server() -> socket.gaierror:
 
 
 async def addresses(of: Resolver, host: str, port: int = 7) -> list[tuple[str, int]]:
-    return [each[4][:2] for each in await of.resolve(host, port)]
+    found: tuple[AddressInfo, ...] = await of.resolve(host, port)
+    return [each[4][:2] for each in found]
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,84 @@
+"""A plugin as a gateway has it: registered by its module, and configured as a file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsgw_core.api import (
+    Backend,
+    BackendContext,
+    ConfigurationError,
+    HandshakeGate,
+    PluginContext,
+    SessionListener,
+    Valve,
+)
+from wsgw_core.components import Components, ValveComponent, resolve_entries
+from wsgw_core.config.entries import Entries
+from wsgw_core.config.problems import Origins
+from wsgw_core.config.upstream_options import BackendEntry, ComponentEntry, ValveEntry
+from wsgw_core.plugin_loader import Plugins
+
+__all__ = ["RegisteredPlugin"]
+
+
+class RegisteredPlugin:
+    """Makes the objects of a plugin from what an operator writes.
+
+    So a test covers the hooks and the checks of the options too:
+
+        gate = RegisteredPlugin(plugin).gate("token", {"header": "X-Token"}, make_plugin_context())
+
+    Options are those of one entry of the configuration: keys with dashes, values as in a file.
+
+    Args:
+        module: with the hooks, to which the entry point leads.
+
+    Raises:
+        PluginError: the module breaks the contract.
+    """
+
+    def __init__(self, module: object) -> None:
+        self._plugins = Plugins()
+        self._plugins.register(module, getattr(module, "__name__", repr(module)))
+
+    def backend(self, kind: str, options: Mapping[str, Any], context: BackendContext) -> Backend:
+        """Return a backend, not yet opened.
+
+        Raises:
+            ConfigurationError: the options are wrong, as it says in the operator's words.
+        """
+        entry = BackendEntry.model_validate({"kind": kind, **options})
+        found = self._resolve(Entries([(("upstream", "backends", 0), entry)])).backends[0]
+        return found.registration.factory(found.options, context)
+
+    def valve(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> Valve:
+        """Return a valve; raises ConfigurationError as `backend` does. See also ValveBench.of."""
+        found = self.configured_valve(kind, options)
+        return found.registration.factory(found.options, context)
+
+    def gate(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> HandshakeGate:
+        """Return a gate; raises ConfigurationError as `backend` does."""
+        entry = ComponentEntry.model_validate({"kind": kind, **options})
+        found = self._resolve(Entries((), gates=[(("gates", 0), entry)])).gates[0]
+        return found.registration.factory(found.options, context)
+
+    def listener(
+        self, kind: str, options: Mapping[str, Any], context: PluginContext
+    ) -> SessionListener:
+        """Return a listener; raises ConfigurationError as `backend` does."""
+        entry = ComponentEntry.model_validate({"kind": kind, **options})
+        found = self._resolve(Entries((), listeners=[(("listeners", 0), entry)])).listeners[0]
+        return found.registration.factory(found.options, context)
+
+    def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveComponent:
+        """Return what a valve is made of; for ValveBench."""
+        entry = ValveEntry.model_validate({"kind": kind, **options})
+        return self._resolve(Entries((), valves=[(("valves", 0), entry)])).valves[0]
+
+    def _resolve(self, entries: Entries) -> Components:
+        components, problems = resolve_entries(entries, self._plugins, Origins())
+        if problems:
+            raise ConfigurationError(problems)
+        return components
