@@ -85,6 +85,7 @@ CONTRACT = [
     "TEXT",
     "Template",
     "TlsClientOptions",
+    "Turns",
     "UnusableAnswer",
     "UrlTemplate",
     "Valve",
@@ -93,6 +94,7 @@ CONTRACT = [
     "aside",
     "hookimpl",
     "per_session",
+    "read_bytes",
     "tls_error_text",
     "unavailable",
 ]
