@@ -38,9 +38,9 @@ demo: $(RUNTIME)  ## run the gateway with two backends on this machine
 	$(BIN)/wsgw demo
 
 # Commands that tests start, and the packages of Debian that have them.
-SERVICES := promtool:prometheus rabbitmq-server:rabbitmq-server
+SERVICES := promtool:prometheus rabbitmq-server:rabbitmq-server nats-server:nats-server
 
-services:  ## install what tests start, as root on Debian: promtool, RabbitMQ
+services:  ## install what tests start, as root on Debian: promtool, RabbitMQ, NATS
 	@for pair in $(SERVICES); do PATH="$$PATH:/usr/sbin" command -v $${pair%%:*} >/dev/null \
 	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 	    && apt-get install -y -q --no-install-recommends $${pair#*:} >/dev/null; } \

@@ -63,6 +63,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "ws": {"url": "wss://a:1"},
     "http": {"url": "https://a:1"},
     "jsonl": {"url": "jsonl://a:1"},
+    "nats": {"url": "nats://a:1"},
 }
 
 # Classes that help authors, whose members are listed; MADE are those that authors make themselves.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.docs.conftest import Block
 
 LANGUAGES = {"", "sh", "yaml", "python", "toml", "json", "text", "nginx", "mermaid"}
+EXAMPLES = tuple(f"wsgw_{name}.plugin" for name in ("jsonl", "heartbeat", "mask", "nats"))
 BASH = shutil.which("bash") or "bash"
 SOME_BACKEND = "upstream:\n  backends:\n    - url: ws://localhost:9090\n"
 
@@ -49,7 +50,7 @@ def module_of(block: Block) -> ModuleType:
 def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
     """Return the installed plugins, the examples, and those that a document itself shows."""
     plugins = load_plugins(["amqp", "http", "ws"])
-    for name in ("wsgw_jsonl.plugin", "wsgw_heartbeat.plugin", "wsgw_mask.plugin"):
+    for name in EXAMPLES:
         plugins.register(importlib.import_module(name), name)
     for block in blocks:
         shows_plugin = block.language == "python" and "WSGW_API = " in block.text

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.docs.conftest import Block
 
 PATIENCE = 60.0
+PORTS = ("4222", "8080", "9090", "9091", "9100", "9101")
 
 
 class Terminal:
@@ -114,9 +115,7 @@ def follow(
     expected: list[list[str]],
 ) -> None:
     """Save the files and type the commands of a tutorial, and see what it says will be seen."""
-    replacements |= dict(
-        zip(("8080", "9090", "9091", "9100", "9101"), map(str, free_ports(5)), strict=True)
-    )
+    replacements |= dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     assert sum(block.language == "sh" for block in blocks) == len(expected)
     for block in blocks:
         text = replaced(block.text, replacements)
@@ -197,4 +196,28 @@ def test_write_a_valve(terminal: Terminal, tmp_path: Path, root: Path, blocks: l
             [r"valves\[0\]\.keep: found '20', allowed: less than or equal to 10\n"],
         ],
     )
+    assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.slow
+def test_write_a_broker_backend(
+    terminal: Terminal, tmp_path: Path, root: Path, blocks: list[Block]
+) -> None:
+    follow(
+        terminal,
+        tmp_path,
+        of(root / "docs/tutorial/write-a-broker-backend.md", blocks),
+        {},
+        [
+            [r"nats +wsgw-nats +0\.1\.0"],
+            ["Server is ready"],
+            ["blue works"],
+            [r"wsgw: listening on 127.0.0.1:8080, 1 backend\n"],
+            ["blue hello\n", "blue: connect "],
+            ["Server is ready", "blue still here\n", "blue: connect "],
+            ["blue: disconnect "],
+        ],
+    )
+    terminal.type("wait; echo all is over\n")
+    terminal.wait_for("all is over", 0)
     assert "Traceback" not in terminal.shown

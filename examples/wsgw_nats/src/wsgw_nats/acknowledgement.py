@@ -1,0 +1,50 @@
+"""What JetStream answers to a published message."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from nats.aio.msg import Msg
+from nats.js.api import Header, StatusCode
+
+_NO_RESPONDERS = StatusCode.SERVICE_UNAVAILABLE.value
+# Codes of errors that concern one message alone, whichever stream it goes to.
+_TOO_LARGE = frozenset({10054, 10097})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a message is not stored.
+
+    Attributes:
+        reason: one line.
+        is_of_message: another message might be stored.
+        size: bytes of the message.
+    """
+
+    reason: str
+    is_of_message: bool = False
+    size: int = 0
+
+
+def read_acknowledgement(msg: Msg, size: int) -> Rejection | bool:
+    """Return why a message is not stored, or whether it is a duplicate of one that is.
+
+    Args:
+        msg: the answer.
+        size: bytes of the message.
+
+    Raises:
+        ValueError: it is no answer of JetStream's, but of some other subscriber.
+    """
+    if not msg.data and msg.headers and msg.headers.get(Header.STATUS) == _NO_RESPONDERS:
+        return Rejection("no stream takes the subject", size=size)
+    answer = json.loads(msg.data)
+    if not isinstance(answer, dict) or not {"stream", "error"} & answer.keys():
+        raise ValueError("no acknowledgement")
+    error = answer.get("error")
+    if error is None:
+        return bool(answer.get("duplicate"))
+    reason = f"JetStream refuses: {str(error.get('description'))[:100]}"
+    return Rejection(reason, error.get("err_code") in _TOO_LARGE, size)

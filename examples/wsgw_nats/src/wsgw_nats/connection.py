@@ -1,0 +1,100 @@
+"""One session's messages to a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wsgw_core.api import (
+    BINARY,
+    BackendConnection,
+    BackendContext,
+    Close,
+    Message,
+    ReplyBuffers,
+    Sink,
+    WindowedConnection,
+)
+
+from .acknowledgement import Rejection
+from .envelope import message_headers
+from .nats_link import NatsLink
+
+_TOO_LARGE = 1009
+_TRY_AGAIN_LATER = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where the messages of a session go, and its replies come from.
+
+    Attributes:
+        link: publishes.
+        subject: of its messages.
+        reply_to: subject of its replies.
+        on_rejected: called when JetStream refuses what concerns all sessions; None: nothing does.
+    """
+
+    link: NatsLink
+    subject: str
+    reply_to: str
+    on_rejected: Callable[[Rejection], object] | None
+
+
+class NatsConnection(WindowedConnection):
+    """A message is delivered when JetStream has stored it.
+
+    Args:
+        session_id: of the request.
+        sink: the session.
+        context: the backend's.
+        replies: the backend's.
+        window: messages that JetStream may have to acknowledge.
+        channel: the session's.
+
+    Attributes:
+        on_release: called when the connection is over, behind its last message.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        sink: Sink,
+        context: BackendContext,
+        replies: ReplyBuffers[None],
+        *,
+        window: int,
+        channel: Channel,
+    ) -> None:
+        super().__init__(session_id, sink, context, replies, window=window)
+        self._channel = channel
+        self.on_release: Callable[[], object] | None = None
+
+    def write(self, number: int, message: Message) -> None:
+        """Publish; see WindowedConnection."""
+        channel = self._channel
+        if message.size > channel.link.largest:  # the server would end the connection of all
+            reason = f"NATS takes messages of {channel.link.largest} bytes"
+            self.refused(number, Close(_TOO_LARGE, reason))
+            return
+        type_ = "binary" if message.kind is BINARY else "text"
+        headers = message_headers(self.session_id, number, type_, channel.reply_to)
+        channel.link.publish(self, number, channel.subject, message.data, headers)
+
+    def rejected(self, number: int, rejection: Rejection) -> None:
+        """See Publisher."""
+        if rejection.is_of_message:
+            self.refused(number, Close(_TOO_LARGE, rejection.reason))
+        elif self._channel.on_rejected is not None:
+            self._channel.on_rejected(rejection)
+        else:
+            self.refused(number, Close(_TRY_AGAIN_LATER, rejection.reason, abnormal=True))
+
+    def release(self) -> None:
+        """See WindowedConnection."""
+        if self.on_release is not None:
+            self.on_release()
+
+
+def _is_backend_connection(connection: NatsConnection) -> BackendConnection:
+    return connection  # checked by the type checker

@@ -1,0 +1,16 @@
+"""Registers the backend kind `nats`, for which the URL scheme of that name stands too."""
+
+from __future__ import annotations
+
+from wsgw_core.api import BackendRegistry, hookimpl
+
+from .backend import NatsBackend
+from .settings import NatsSettings
+
+WSGW_API = "1.0"
+
+
+@hookimpl
+def wsgw_register_backends(registry: BackendRegistry) -> None:
+    """Register the kind."""
+    registry.add("nats", NatsSettings, NatsBackend)

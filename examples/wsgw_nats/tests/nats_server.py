@@ -1,0 +1,107 @@
+"""A nats-server of the test's own, with JetStream, that can be killed, frozen and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_PATIENCE = 60.0
+# Systems give higher ones to outgoing connections, and to servers that leave the choice to them.
+_LOWEST, _HIGHEST = 20_000, 32_000
+
+
+class NatsServer:
+    """One server, at a free port of 127.0.0.1; what its streams hold survives its death.
+
+    Args:
+        folder: for its files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, again if it was killed, and return when it serves."""
+        settings = ("-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._folder))
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - ends with this thread, see below
+            [*_ending_with_us(), _binary(), *settings, "-l", str(self._folder / "log")],
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+        async with asyncio.timeout(_PATIENCE):
+            while not await self._serves():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+
+    def freeze(self) -> None:
+        """Stop it for a while: it neither takes nor says anything."""
+        self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        os.waitpid(self._process.pid, os.WUNTRACED)  # until all of its threads have stopped
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        self._signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        """End it at once, as a crash would."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def _serves(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        try:
+            return (await reader.readline()).startswith(b"INFO ")
+        except OSError:
+            return False
+        finally:
+            writer.transport.abort()
+
+
+def _ending_with_us() -> tuple[str, ...]:
+    """Return a command that has the one behind it killed when this process ends in any way."""
+    return ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+
+
+def _binary() -> str:
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    found = shutil.which("nats-server", path=path)
+    if found is not None:
+        return found
+    if os.environ.get("WSGW_TEST_SKIP_SERVICES") == "1":
+        pytest.skip("nats-server is not installed, and may be left out")
+    pytest.fail("nats-server is not installed: install it, or set WSGW_TEST_SKIP_SERVICES=1")
+
+
+def _free_port() -> int:
+    while True:
+        port = random.SystemRandom().randint(_LOWEST, _HIGHEST)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

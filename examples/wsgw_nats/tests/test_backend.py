@@ -1,0 +1,371 @@
+"""The backend on a server that is killed, frozen, and refuses; with sessions played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from wsgw_nats.backend import NatsBackend
+from wsgw_nats.settings import NatsSettings
+
+from wsgw_core.api import (
+    BackendContext,
+    BackendDeclined,
+    BackendUnavailable,
+    Close,
+    CloseCause,
+    DialRequest,
+    Message,
+    UnusableAnswer,
+)
+from wsgw_core.testing.context import make_context
+from wsgw_core.testing.fake_control import FakeControl
+from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
+from wsgw_core.testing.samples import samples
+
+from .nats_server import NatsServer
+from .workers import Workers
+
+LEFT = Close(1001, "bye")
+
+
+class Scene:
+    """A backend with a context that records."""
+
+    def __init__(self, server: NatsServer, **options: object) -> None:
+        self.control = FakeControl()
+        self.context: BackendContext = make_context(control=self.control)
+        settings = {"url": server.url, "ack-timeout": 60, **options}
+        self.backend = NatsBackend(NatsSettings.model_validate(settings), self.context)
+
+    async def session(
+        self, session_id: str = "s1", path: str = "/", *, after: int = 0
+    ) -> tuple[WatchedConnection, RecordingSink]:
+        """Dial for a session, and start it; `after` is the number of its last message."""
+        sink = RecordingSink()
+        request = DialRequest(session_id, path, reconnect=after > 0, seen_up_to=after)
+        connection = sink.watch(await self.backend.connect(request, sink))
+        connection.number = after
+        connection.start()
+        return connection, sink
+
+    def sample(self, name: str, **labels: str) -> float:
+        """Return a metric's value; 0: there is none."""
+        inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        return samples(self.context.metrics).get(
+            f"wsgw_{name}{{{inside}}}" if inside else f"wsgw_{name}", 0
+        )
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until a condition holds."""
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110 - there is no event
+                await asyncio.sleep(0.01)
+
+    async def until_reply(self, outcome: str) -> None:
+        """Wait until a reply has met this fate."""
+        await self.until(lambda: self.sample("replies_total", outcome=outcome))
+
+
+@asynccontextmanager
+async def scene(server: NatsServer, **options: object) -> AsyncIterator[Scene]:
+    """Open a backend, and close it at the end."""
+    scene = Scene(server, **options)
+    await scene.backend.open()
+    try:
+        yield scene
+    finally:
+        async with asyncio.timeout(60):
+            await scene.backend.close()
+
+
+def send(connection: WatchedConnection, *texts: str) -> None:
+    for text in texts:
+        connection.send(Message.from_text(text))
+
+
+async def test_messages_have_ids_types_and_a_subject_for_replies(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as played:
+        connection, sink = await played.session("s1")
+        send(connection, "one", "two")
+        await sink.until_delivered(2)
+
+        assert await workers.until_numbers("s1", 2) == [1, 2]
+        (_, first), _ = workers.messages["s1"]
+        assert (first.subject, first.data) == ("wsgw.messages", b"one")
+        assert first.headers is not None
+        assert first.headers["Nats-Msg-Id"] == "s1-1"
+        assert first.headers["Wsgw-Type"] == "text"
+        assert first.headers["Wsgw-Reply-To"].startswith("_INBOX.")
+        assert played.sample("published_total", type="text") == 2
+        assert played.sample("acknowledgements_total", outcome="stored") == 3  # an event, too
+        assert played.sample("publish_seconds_count") == 3
+        assert played.sample("unacknowledged") == 0
+        await workers.reply("s1", b"\0", type="binary")
+        assert [message.data for message in await sink.until_messages(1)] == [b"\0"]
+
+
+async def test_replay_adds_nothing_to_the_stream(server: NatsServer, workers: Workers) -> None:
+    async with scene(server) as played:
+        _, first = moved = await played.session("s1")
+        send(moved[0], "one", "two")
+        await first.until_delivered(2)
+        again, sink = await played.session("s1", after=1)  # as if nobody had heard of the second
+        send(again, "two", "three")
+        await sink.until_delivered(2)
+
+        assert await workers.until_numbers("s1", 3) == [1, 2, 3]
+        assert played.sample("acknowledgements_total", outcome="duplicate") == 1
+
+
+async def test_workers_are_told_of_sessions_once(server: NatsServer, workers: Workers) -> None:
+    async with scene(server, headers="User-Agent") as played:
+        sink = RecordingSink()
+        headers = (("user-agent", "tester"), ("Cookie", "secret"))
+        request = DialRequest("s1", "/a?b=1", headers, ("mqtt",), "192.0.2.1:99", route="r")
+        connection = sink.watch(await played.backend.connect(request, sink))
+        assert connection.subprotocol == "mqtt"
+        connection.start()
+        send(connection, "one")
+        connection.close(1001, "bye", CloseCause.CLIENT_LEFT)
+        played.backend.session_ended("s1", LEFT, CloseCause.CLIENT_LEFT)
+        played.backend.session_ended("unknown", LEFT, CloseCause.CLIENT_LEFT)
+        await sink.until_closed()
+
+        told = await workers.until_told("s1", "connect")
+        assert told == {
+            "type": "connect",
+            "session": "s1",
+            "path": "/a?b=1",
+            "peer": "192.0.2.1:99",
+            "route": "r",
+            "subprotocol": "mqtt",
+            "headers": [["user-agent", "tester"]],
+            "reconnect": False,
+            "seen_up_to": 0,
+        }
+        told = await workers.until_told("s1", "disconnect")
+        assert told == {
+            "type": "disconnect",
+            "session": "s1",
+            "code": 1001,
+            "reason": "bye",
+            "cause": "client left",
+        }
+        assert workers.messages["s1"][0][1].seq == 2, "the events stand around the messages"
+        assert "unknown" not in workers.events
+
+
+@pytest.mark.usefixtures("workers")
+async def test_loss_ends_all_sessions_in_one_turn_and_without_suspicion(
+    server: NatsServer,
+) -> None:
+    async with scene(server) as played:
+        sessions = [await played.session(f"s{number}") for number in range(20)]
+        loop, turns = asyncio.get_running_loop(), 0
+        ends: list[int] = []
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(count)
+
+        for _, sink in sessions:
+            sink.on_closed = lambda: ends.append(turns)
+        count()
+        await server.kill()
+        for _, sink in sessions:
+            close = await sink.until_closed()
+            assert (close.code, close.abnormal) == (1013, True)
+        assert len(set(ends)) == 1
+        assert len(played.control.losses) == 1
+        with pytest.raises(BackendUnavailable):
+            await played.session("s20")
+        await server.start()
+
+
+async def test_events_outlive_the_server_and_the_link_comes_back_by_itself(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as played:
+        connection, sink = await played.session("s1")
+        send(connection, "one")
+        await sink.until_delivered(1)
+        await server.kill()
+        await sink.until_closed()
+        played.backend.session_ended("s1", LEFT, CloseCause.CLIENT_LEFT)
+        assert played.sample("waiting_events") == 1
+        assert played.control.is_down
+        await server.start()
+
+        told = await workers.until_told("s1", "disconnect")
+        assert told["cause"] == "client left"
+        await workers.reply("s1", b"late")  # the inbox is the same
+        await played.until_reply("taken")
+        assert played.control.replies == [("s1", Message.from_text("late"))]
+        assert not played.control.is_down
+
+
+async def test_full_stream_ends_all_sessions_until_it_has_room(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as played:
+        connection, sink = await played.session("s1")
+        _, other = await played.session("s2")
+        send(connection, "one")
+        await sink.until_delivered(1)
+        await workers.refuse()
+        send(connection, "two")
+        for each in (sink, other):
+            close = await each.until_closed()
+            assert (close.code, close.abnormal) == (1013, True)
+        assert "maximum messages exceeded" in played.control.losses[0]
+        assert sink.delivered_count == 1
+        with pytest.raises(BackendUnavailable, match="is full"):
+            await played.session("s1", after=2)
+
+        await workers.accept()
+        again, sink = await played.session("s1", after=1)
+        send(again, "two")
+        await sink.until_delivered(1)
+        assert await workers.until_numbers("s1", 2) == [1, 2]
+
+
+async def test_refusal_for_one_clients_subject_ends_its_session_alone(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server, subject="wsgw.{path.1}") as played:
+        connection, sink = await played.session("s1", "/one")
+        neighbour, other = await played.session("s2", "/two")
+        await workers.until_told("s2", "connect")
+        await workers.change_stream(subjects=["wsgw.two"])
+        send(connection, "nobody takes it")
+        close = await sink.until_closed()
+        assert (close.code, close.abnormal) == (1013, True)
+        send(neighbour, "hello")
+        await other.until_delivered(1)
+        assert not played.control.losses
+        with pytest.raises(UnusableAnswer, match=r"no stream takes the subject wsgw\.one"):
+            await played.session("s1", "/one", after=1)
+        played.backend.session_ended("s1", LEFT, CloseCause.CLIENT_LEFT)
+        await played.until(lambda: played.sample("events_lost_total"))
+        assert await workers.until_numbers("s2", 1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"no_ack": True}, "acknowledges nothing"), ({"subjects": ["other"]}, "no stream takes")],
+)
+async def test_stream_that_is_of_no_use_refuses_sessions(
+    server: NatsServer, workers: Workers, options: dict[str, object], reason: str
+) -> None:
+    await workers.change_stream(**options)
+    async with scene(server) as played:
+        with pytest.raises(UnusableAnswer, match=reason):
+            await played.session()
+        with pytest.raises(UnusableAnswer, match=reason):
+            await played.backend.probe()
+
+
+@pytest.mark.usefixtures("workers")
+async def test_message_too_large_for_the_server_ends_its_session_alone(
+    server: NatsServer,
+) -> None:
+    async with scene(server) as played:
+        connection, sink = await played.session("s1")
+        neighbour, other = await played.session("s2")
+        send(connection, "fits", "x" * 1024 * 1024, "behind it")
+        send(neighbour, "hello")
+        close = await sink.until_closed()
+        assert (close.code, close.abnormal) == (1009, False)
+        assert sink.delivered_count == 1
+        await other.until_delivered(1)
+        assert not played.control.losses
+
+
+async def test_message_too_large_for_the_stream_ends_its_session_alone(
+    server: NatsServer, workers: Workers
+) -> None:
+    await workers.change_stream(max_msg_size=1000)
+    async with scene(server) as played:
+        connection, sink = await played.session("s1")
+        _, other = await played.session("s2")
+        send(connection, "x" * 2000)
+        close = await sink.until_closed()
+        assert (close.code, close.abnormal) == (1009, False)
+        assert other.end is None
+        assert played.sample("acknowledgements_total", outcome="refused") == 1
+
+
+async def test_server_that_acknowledges_nothing_is_lost(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server, **{"ack-timeout": 0.5}) as played:
+        connection, sink = await played.session("s1")
+        await workers.until_told("s1", "connect")
+        server.freeze()
+        send(connection, "one")
+        close = await sink.until_closed()
+        assert close == Close(1013, "JetStream has acknowledged nothing for 0.5 s", abnormal=True)
+        server.thaw()
+
+
+@pytest.mark.usefixtures("workers")
+async def test_client_without_what_the_subject_needs_is_declined(
+    server: NatsServer,
+) -> None:
+    async with scene(server, subject="wsgw.{query.room}") as played:
+        for path in ("/", "/?room=a.b", "/?room=*", "/?room=%3E"):
+            with pytest.raises(BackendDeclined) as declined:
+                await played.session(path=path)
+            assert declined.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("data", "headers"),
+    [
+        (b"\xff", {}),
+        (b"", {"type": "unheard-of"}),
+        (b"", {"type": "close", "code": "1005"}),
+        (b"", {"type": "close", "code": "many"}),
+        (b"x" * 124, {"type": "close"}),
+    ],
+)
+async def test_malformed_reply_is_counted_and_harms_nobody(
+    server: NatsServer, workers: Workers, data: bytes, headers: dict[str, str]
+) -> None:
+    async with scene(server) as played:
+        connection, sink = await played.session()
+        await workers.reply("s1", data, **headers)
+        await played.until_reply("malformed")
+        send(connection, "one")
+        await sink.until_delivered(1)
+        assert not sink.messages
+
+
+async def test_acknowledgement_of_nothing_is_counted_and_harms_nobody(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as played:
+        connection, sink = await played.session()
+        send(connection, "one")
+        await sink.until_delivered(1)
+        inbox = (
+            workers.reply_to.get("s1")
+            or (
+                await workers.until_told("s1", "connect"),
+                workers.reply_to["s1"],
+            )[1]
+        )
+        acknowledgements = inbox.rpartition(".r.")[0] + ".a."
+        server.freeze()
+        send(connection, "two")
+        server.thaw()
+        workers.reply_to["others"] = f"{acknowledgements}2"
+        await workers.reply("others", b"thanks")
+        await sink.until_delivered(2)
+        assert await workers.until_numbers("s1", 2) == [1, 2]
