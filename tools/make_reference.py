@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 from wsgw_amqp.settings import AmqpSettings
 from wsgw_http.settings import HttpSettings
 from wsgw_http.statuses import statuses_text
+from wsgw_redis.settings import RedisSettings
 from wsgw_ws.settings import WebSocketSettings
 
 from wsgw_core import api, testing
@@ -64,6 +65,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "http": {"url": "https://a:1"},
     "jsonl": {"url": "jsonl://a:1"},
     "nats": {"url": "nats://a:1"},
+    "redis": {"url": "redis://a:1"},
 }
 
 # Classes that help authors, whose members are listed; MADE are those that authors make themselves.
@@ -249,6 +251,11 @@ def amqp_backend() -> Iterator[str]:
 def http_backend() -> Iterator[str]:
     """Yield the keys of a backend of kind http, section by section."""
     yield from section_tables(HttpSettings)
+
+
+def redis_backend() -> Iterator[str]:
+    """Yield the keys of a backend of kind redis, section by section."""
+    yield from section_tables(RedisSettings)
 
 
 def section_tables(model: type[BaseModel]) -> Iterator[str]:
@@ -528,6 +535,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "amqp-backend": amqp_backend,
     "http-backend": http_backend,
     "websocket-backend": websocket_backend,
+    "redis-backend": redis_backend,
     "variables": variables,
     "commands": commands,
     "ways": ways,

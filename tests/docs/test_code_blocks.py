@@ -49,7 +49,7 @@ def module_of(block: Block) -> ModuleType:
 
 def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
     """Return the installed plugins, the examples, and those that a document itself shows."""
-    plugins = load_plugins(["amqp", "http", "ws"])
+    plugins = load_plugins(["amqp", "http", "redis", "ws"])
     for name in EXAMPLES:
         plugins.register(importlib.import_module(name), name)
     for block in blocks:

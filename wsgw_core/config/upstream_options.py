@@ -42,15 +42,17 @@ def before_fields(url: str) -> str:
 
 def _check_host_and_port(url: str) -> None:
     try:
-        parts = urlsplit(before_fields(url))
-        host, _ = parts.hostname or "", parts.port
+        login, at, several = urlsplit(before_fields(url)).netloc.rpartition("@")
+        each = [urlsplit(f"//{login}{at}{one}") for one in several.split(",")]
+        hosts = [(parts.hostname or "", parts.port) for parts in each]
     except ValueError:  # whose text may hold half of a password
         raise ValueError(
             "not a URL such as ws://host:port; in a user's name or password, what is neither letter"
             " nor digit is written as %2F and the like"
         ) from None
     try:
-        host.encode("idna")
+        for host, _ in hosts:
+            host.encode("idna")
     except UnicodeError:
         raise ValueError(
             "no name of a host: a part between dots is empty or longer than 63 characters"

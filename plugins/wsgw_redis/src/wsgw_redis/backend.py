@@ -1,0 +1,254 @@
+"""One Redis: connects sessions."""
+
+from __future__ import annotations
+
+import secrets
+from functools import partial
+from typing import Any
+
+import hiredis
+
+from wsgw_core.api import (
+    BackendContext,
+    BackendUnavailable,
+    Close,
+    CloseCause,
+    DialRequest,
+    ReplyBuffers,
+    SessionTrackingBackend,
+    SharedLink,
+    Sink,
+)
+
+from .connection import RedisConnection
+from .dead_letters import DeadLetters
+from .dialler import Dialler
+from .disconnects import Disconnects
+from .event_entry import EventEntries
+from .line import Reply
+from .link import Link, LinkMaker
+from .measures import Measures
+from .published_message import PublishedMessages
+from .refusal import Refusal, RefusalLog
+from .reply_delivery import ReplyDelivery
+from .reply_reader import ReplyReader
+from .session_record import SessionRecord
+from .settings import RedisSettings
+from .subscriber import Subscription
+
+Ending = tuple[EventEntries, Close, CloseCause]
+
+_FIELDS_OF_OPERATORS = frozenset({"route"})
+
+
+class RedisBackend:
+    """Connects sessions to one Redis, over connections that all of them share.
+
+    Args:
+        settings: this backend's options.
+        context: what the core provides.
+
+    Attributes:
+        is_own_key: whether clients decide about the key or channel that is written to.
+    """
+
+    def __init__(self, settings: RedisSettings, context: BackendContext) -> None:
+        instance = secrets.token_hex(8)
+        self._settings = settings
+        self._context = context
+        self._measures = Measures(context)
+        refusals = RefusalLog(context.logger)
+        self._dialler = Dialler(settings, context, instance, refusals)
+        self._link = SharedLink[Link, RedisConnection](
+            context, self._dial, self._hang_up, timeout=settings.connect_timeout
+        )
+        self._maker = LinkMaker(
+            self._dialler,
+            settings,
+            context,
+            self._measures,
+            refusals,
+            on_lost=self._lost,
+            on_writable=self._link.writable,
+        )
+        self._measures.show(lambda: self._link.current is not None, self._count_subscriptions)
+        self._has_stream = settings.mode == "stream"
+        self._name = settings.stream if self._has_stream else settings.publish
+        self.is_own_key = bool(self._name.fields - _FIELDS_OF_OPERATORS)
+        self._reply_stream = settings.replies.of(instance)
+        letters = DeadLetters(settings, context.backend_id, self._measures)
+        delivery = ReplyDelivery(context, self._link.find, letters, self._measures)
+        self._replies = ReplyBuffers[Any](
+            context,
+            settings.reply_buffer,
+            passed_on=delivery.passed_on,
+            not_taken=delivery.not_taken,
+        )
+        self._reader = ReplyReader(
+            self._reply_stream,
+            self._dialler,
+            settings,
+            context,
+            self._measures,
+            refusals,
+            delivery,
+        )
+        self._records: dict[str, SessionRecord] = {}
+        self._ending: dict[RedisConnection, Ending] = {}
+        self._disconnects = Disconnects(
+            self._link.get,
+            context.clock,
+            self._measures,
+            partial(refusals.note, "the XADD of a disconnect event"),
+        )
+        self._was_linked = False
+
+    async def open(self) -> None:
+        """Read the certificates; Redis is connected to when the first client comes."""
+        await self._dialler.open()
+
+    async def connect(self, request: DialRequest, sink: Sink) -> RedisConnection:
+        """Give a session a place on the link; raises BackendUnavailable and BackendDeclined."""
+        settings = self._settings
+        subprotocol = settings.subprotocols.choose(request)
+        name = self._name.expand(request, subprotocol)
+        subscriptions = self._subscriptions(request, subprotocol)
+        link = await self._link.get()
+        if settings.require_subscribers:
+            await self._check_subscribers(link, name)
+        entries = EventEntries(request, settings, name, self._reply_stream, subprotocol)
+        connection = RedisConnection(
+            request.session_id,
+            sink,
+            self._context,
+            self._replies,
+            self,
+            link,
+            entries if self._has_stream else PublishedMessages(name),
+        )
+        connection.subprotocol = subprotocol
+        try:
+            if link.subscriber is not None:
+                await link.subscriber.join(connection, subscriptions)
+            self._link.add(link, connection)
+        except BaseException:
+            self.released(connection)
+            raise
+        if settings.events != ("message",):
+            self._keep_record(connection, entries)
+        return connection
+
+    def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
+        """Have a disconnect event stored, behind what is still under way."""
+        record = self._records.pop(session_id, None)
+        if record is None or "disconnect" not in self._settings.events:
+            return
+        if record.connection is None:
+            self._disconnects.owe(record.entries, close, cause, self._link.current)
+        else:
+            self._ending[record.connection] = record.entries, close, cause
+
+    async def probe(self) -> None:
+        """Have Redis answer; raises BackendUnavailable."""
+        link = await self._link.get()
+        (reply,) = await link.publisher.line.ask(("PING",))
+        if isinstance(reply, hiredis.ReplyError):
+            raise BackendUnavailable(Refusal(str(reply)).reason)
+
+    async def close(self) -> None:
+        """Store what is owed, and end all connections."""
+        await self._link.close()
+        await self._disconnects.close()
+        await self._reader.close()
+
+    # The link
+
+    async def _dial(self) -> Link:
+        link = await self._maker.make()
+        if self._has_stream:
+            # A worker adds its reply only if the stream is there, see the worker's `reply`.
+            await link.publisher.line.ask(*self._reader.creation)
+            self._reader.start()
+        if self._was_linked:
+            self._measures.reconnects.value += 1
+        self._was_linked = True
+        self._reader.follow(link.publisher.line.address)
+        self._disconnects.link_made(link)
+        self._context.up()
+        return link
+
+    def _lost(self, link: Link, reason: str) -> None:
+        self._link.lost(link, reason)
+        self._disconnects.link_lost()
+
+    async def _hang_up(self, link: Link) -> None:
+        """Close a link, after the last disconnect events unless it is lost."""
+        if not link.is_lost:
+            await self._disconnects.until_stored()
+        link.close()
+
+    # Sessions
+
+    def _keep_record(self, connection: RedisConnection, entries: EventEntries) -> None:
+        record = self._records.get(connection.session_id)
+        if record is None:
+            record = SessionRecord(is_own_key=self.is_own_key)
+            self._records[connection.session_id] = record
+        record.entries, record.connection = entries, connection
+
+    def started(self, connection: RedisConnection) -> None:
+        """See Owner."""
+        record = self._records.get(connection.session_id)
+        if record is not None and "connect" in self._settings.events:
+            record.connect(connection.link.publisher)
+
+    def released(self, connection: RedisConnection) -> None:
+        """See Owner."""
+        if connection.link.subscriber is not None:
+            connection.link.subscriber.leave(connection)
+        record = self._records.get(connection.session_id)
+        if record is not None and record.connection is connection:
+            record.connection = None
+        if (ending := self._ending.pop(connection, None)) is not None:
+            self._disconnects.owe(*ending, self._link.current)
+
+    # Channels
+
+    def _subscriptions(
+        self, request: DialRequest, subprotocol: str | None
+    ) -> tuple[Subscription, ...]:
+        settings = self._settings
+        return tuple(
+            Subscription(is_pattern, template.expand(request, subprotocol).encode())
+            for is_pattern, templates in (
+                (False, settings.subscribe),
+                (True, settings.psubscribe),
+            )
+            for template in templates
+        )
+
+    def _count_subscriptions(self) -> int:
+        link = self._link.current
+        return len(link.subscriber) if link is not None and link.subscriber is not None else 0
+
+    def has_reached(self, reply: Reply) -> bool:
+        """See Owner; PUBLISH is answered with the number of subscribers."""
+        if reply != 0:
+            return True
+        self._measures.to_nobody.value += 1
+        return not self._settings.require_subscribers
+
+    async def _check_subscribers(self, link: Link, channel: str) -> None:
+        """Raise BackendUnavailable if a message could reach nobody."""
+        counts, patterns = await link.publisher.line.ask(
+            ("PUBSUB", "NUMSUB", channel), ("PUBSUB", "NUMPAT")
+        )
+        for reply in (counts, patterns):
+            if isinstance(reply, hiredis.ReplyError):
+                raise BackendUnavailable(Refusal(str(reply)).reason)
+        if not counts[1] and not patterns:
+            raise BackendUnavailable("nobody is subscribed to its channel")
+
+
+def _is_backend(backend: RedisBackend) -> SessionTrackingBackend:
+    return backend  # checked by the type checker

@@ -1,0 +1,145 @@
+"""Disconnect events that Redis does not have yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from wsgw_core.api import BackendUnavailable, Clock, Close, CloseCause
+
+from .event_entry import EventEntries
+from .line import Reply
+from .link import Link
+from .measures import Measures
+from .publisher import Publisher
+from .refusal import Refusal
+
+_MOST = 10_000
+_PAUSE = 1.0  # seconds between two attempts to connect for their sake
+
+
+class Disconnects:
+    """Keeps each event until it is stored, also while Redis is away: 10,000 of them at most.
+
+    Args:
+        get_link: connects where there is no link; raises BackendUnavailable.
+        clock: for pauses.
+        measures: counts those that are given up.
+        log_loss: called with one line when one is.
+    """
+
+    def __init__(
+        self,
+        get_link: Callable[[], Awaitable[Link]],
+        clock: Clock,
+        measures: Measures,
+        log_loss: Callable[[str], object],
+    ) -> None:
+        self._get_link = get_link
+        self._clock = clock
+        self._measures = measures
+        self._log_loss = log_loss
+        self._owed: dict[int, _Owed] = {}
+        self._last_number = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._all_stored = asyncio.Event()
+
+    def owe(
+        self, entries: EventEntries, close: Close, cause: CloseCause, link: Link | None
+    ) -> None:
+        """Have the end of a session stored, now if there is a link."""
+        if len(self._owed) >= _MOST:
+            self._give_up(f"more than {_MOST} disconnect events wait for Redis")
+            return
+        self._last_number += 1
+        owed = self._owed[self._last_number] = _Owed(entries, close, cause)
+        self._all_stored.clear()
+        if link is not None:
+            self._write(link.publisher, self._last_number, owed)
+        else:
+            self._try_soon()
+
+    def link_made(self, link: Link) -> None:
+        """Write all that is owed, what may have been lost with the last link too."""
+        for number, owed in self._owed.items():
+            self._write(link.publisher, number, owed)
+
+    def link_lost(self) -> None:
+        """Connect for the sake of what is owed, if nobody else does."""
+        if self._owed:
+            self._try_soon()
+
+    async def until_stored(self) -> None:
+        """Wait until nothing is owed."""
+        while self._owed:
+            await self._all_stored.wait()
+
+    async def close(self) -> None:
+        """Give up what is owed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for _ in range(len(self._owed)):
+            self._give_up("the gateway stops while Redis is away")
+        self._owed.clear()
+
+    # See Sender
+
+    def stored(self, number: int, _reply: Reply) -> None:
+        """See Sender."""
+        self._owed.pop(number, None)
+        if not self._owed:
+            self._all_stored.set()
+
+    def rejected(self, number: int, refusal: Refusal) -> bool:
+        """See Sender: what is refused for ever is given up."""
+        if refusal.is_passing:
+            return False
+        if self._owed.pop(number, None) is not None:
+            self._give_up(refusal.reason)
+        if not self._owed:
+            self._all_stored.set()
+        return True
+
+    # Inside
+
+    def _write(self, publisher: Publisher, number: int, owed: _Owed) -> None:
+        command = owed.entries.disconnect(owed.close, owed.cause, replayed=owed.is_asked)
+        owed.is_asked = True
+        publisher.add(self, number, command)
+
+    def _give_up(self, reason: str) -> None:
+        self._measures.disconnects_lost.value += 1
+        self._log_loss(reason)
+
+    def _try_soon(self) -> None:
+        if self._timer is None:
+            self._timer = self._clock.call_later(_PAUSE, self._try)
+
+    def _try(self) -> None:
+        self._timer = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            await self._get_link()
+        except BackendUnavailable:
+            self._try_soon()
+        finally:
+            self._task = None
+
+
+class _Owed:
+    """The end of one session."""
+
+    __slots__ = ("cause", "close", "entries", "is_asked")
+
+    def __init__(self, entries: EventEntries, close: Close, cause: CloseCause) -> None:
+        self.entries = entries
+        self.close = close
+        self.cause = cause
+        self.is_asked = False

@@ -1,0 +1,173 @@
+"""The connections that all sessions of a backend share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from wsgw_core.api import BackendContext, BackendUnavailable
+
+from .dialler import Dialler
+from .line import Line
+from .measures import Measures
+from .publisher import Publisher
+from .refusal import Refusal, RefusalLog
+from .settings import RedisSettings
+from .subscriber import Subscriber
+
+PROBE = "wsgw:probe"
+_NOTHING_TO_CUT = 2**63 - 1
+_WRITE_BUFFER = 1024 * 1024  # bytes for Redis, above which no client is read
+
+
+class Link:
+    """A connection for commands, and one for channels where sessions have subscriptions.
+
+    The loss of either is the loss of the link.
+
+    Args:
+        publisher: writes commands.
+        subscriber: None: no session has subscriptions.
+        on_lost: called once with the link and a reason, not after `close`.
+
+    Attributes:
+        publisher, subscriber: see above.
+        is_lost: one of the connections is.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        subscriber: Subscriber | None,
+        on_lost: Callable[[Link, str], object],
+    ) -> None:
+        self.publisher = publisher
+        self.subscriber = subscriber
+        self.is_lost = False
+        self._on_lost = on_lost
+        self._lines = [publisher.line]
+        if subscriber is not None:
+            self._lines.append(subscriber.line)
+        for line in self._lines:
+            line.on_lost = self._lose
+
+    def close(self) -> None:
+        """Close; what was written leaves before."""
+        self._forget("the connection is closed")
+        for line in self._lines:
+            line.close()
+
+    def _lose(self, _line: Line, reason: str) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self._forget(reason)
+        for line in self._lines:
+            line.abort()
+        self._on_lost(self, reason)
+
+    def _forget(self, reason: str) -> None:
+        self.publisher.forget()
+        if self.subscriber is not None:
+            self.subscriber.fail(reason)
+
+
+class LinkMaker:
+    """Makes links, each of which has proved that Redis takes writes.
+
+    Args:
+        dialler: makes connections.
+        settings: of the backend.
+        context: of the backend.
+        measures: counts.
+        refusals: tells operators of what only they can mend.
+        on_lost: see Link.
+        on_writable: called with False when much waits to be written, with True afterwards.
+    """
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        settings: RedisSettings,
+        context: BackendContext,
+        measures: Measures,
+        refusals: RefusalLog,
+        *,
+        on_lost: Callable[[Link, str], object],
+        on_writable: Callable[[bool], object],
+    ) -> None:
+        self._dialler = dialler
+        self._settings = settings
+        self._context = context
+        self._measures = measures
+        self._refusals = refusals
+        self._on_lost = on_lost
+        self._on_writable = on_writable
+
+    async def make(self) -> Link:
+        """Connect, and have Redis write something.
+
+        Raises:
+            BackendUnavailable: there is no server, or it takes no writes.
+        """
+        lines: list[Line] = []
+        try:
+            lines.append(await self._dialler.dial())
+            await self._prove(lines[0])
+            if self._settings.uses_channels:
+                lines.append(await self._dialler.dial())
+        except BaseException:
+            for line in lines:
+                line.abort()
+            raise
+        lines[0].limit_writes(_WRITE_BUFFER)
+        lines[0].on_writable = self._on_writable
+        settings, subscriber = self._settings, None
+        if settings.uses_channels:
+            subscriber = Subscriber(
+                lines[1],
+                settings.binary,
+                self._context.read_batch,
+                self._measures,
+                self._refusals,
+            )
+        publisher = Publisher(
+            lines[0],
+            self._context.clock,
+            self._measures,
+            max_batch=settings.max_batch,
+            wait_replicas=settings.wait_replicas,
+            wait_timeout=settings.wait_timeout,
+        )
+        return Link(publisher, subscriber, self._on_lost)
+
+    async def _prove(self, line: Line) -> None:
+        """Raise what Redis refuses now, and would refuse of the sessions."""
+        commands = self._probes()
+        for command, reply in zip(commands, await line.ask(*commands), strict=True):
+            refusal = None
+            if isinstance(reply, hiredis.ReplyError):
+                refusal = Refusal(str(reply))
+            elif command[0] == "WAIT" and reply < self._settings.wait_replicas:
+                refusal = Refusal(f"NOREPLICAS {reply} of {command[1]} replicas in time")
+            if refusal is not None:
+                self._measures.refused.labels(refusal.word).value += 1
+                if not refusal.is_passing:
+                    self._refusals.note(str(command[0]), refusal.reason)
+                raise BackendUnavailable(refusal.reason)
+
+    def _probes(self) -> list[tuple[Any, ...]]:
+        settings = self._settings
+        if settings.mode == "pubsub":
+            return [("PING",)]
+        probe = ("XADD", PROBE, "MAXLEN", 1, "*", "gateway", self._context.backend_id)
+        commands: list[tuple[Any, ...]] = [probe]
+        if not settings.stream.fields:  # is it a stream, if it is there?
+            name = str(settings.stream).replace("{{", "{").replace("}}", "}")
+            commands.append(("XTRIM", name, "MAXLEN", _NOTHING_TO_CUT))
+        if settings.wait_replicas:
+            milliseconds = int(settings.wait_timeout * 1000)
+            commands.append(("WAIT", settings.wait_replicas, milliseconds))
+        return commands

@@ -1,0 +1,27 @@
+"""A password in a file, which may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MAX_SECRET = 64 * 1024
+
+
+def read_password(file: str) -> str:
+    """Return the first line of a file; blocks.
+
+    Raises:
+        ValueError: it cannot be read, or has none; the text names the file.
+    """
+    try:
+        if not Path(file).is_file():
+            raise ValueError(f"{file}: no such file, or not a regular one")
+        with Path(file).open("rb") as opened:
+            text = opened.read(_MAX_SECRET).decode().partition("\n")[0].rstrip("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: not UTF-8 text") from None
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read: {error.strerror}") from error
+    if not text:
+        raise ValueError(f"{file}: is empty")
+    return text

@@ -1,0 +1,17 @@
+"""Registers the backend kind `redis`."""
+
+from __future__ import annotations
+
+from wsgw_core.api import BackendRegistry, hookimpl
+
+from .backend import RedisBackend
+from .server_address import SCHEMES
+from .settings import RedisSettings
+
+WSGW_API = "1.0"
+
+
+@hookimpl
+def wsgw_register_backends(registry: BackendRegistry) -> None:
+    """Register the kind and its URL schemes."""
+    registry.add("redis", RedisSettings, RedisBackend, schemes=SCHEMES)

@@ -1,0 +1,271 @@
+"""Reads the stream of replies, which is this gateway's own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+import hiredis
+
+from wsgw_core.api import BackendContext, BackendUnavailable, RareWarning
+
+from .dead_letters import Entry
+from .dialler import Dialler
+from .line import Line, Reply, Together, pack
+from .measures import Measures
+from .refusal import Refusal, RefusalLog
+from .reply_delivery import ReplyDelivery
+from .settings import RedisSettings
+
+Command = tuple[Any, ...]
+
+_TRIM_EVERY = 1.0  # seconds
+_RECENT = 10_000  # ids of entries that were passed on; see `_look_back`
+_MUCH = 1024 * 1024  # bytes of one answer, from which on fewer entries are asked for
+_FIRST_COUNT = 32
+_PAUSES = (0.1, 1.0)  # seconds between two attempts, at first and at most
+_BEGINNING = b"0-0"
+
+
+class ReplyReader:
+    """Passes entries on in their order, each once, for as long as the backend is open.
+
+    It has a connection of its own, which it makes anew when it is lost: the replies wait in Redis
+    meanwhile, so no session is ended. One write asks for the next entries, has those removed that
+    were passed on, and stores the dead letters.
+
+    How many entries one answer may have follows from how large the last ones were: about 1 MiB is
+    read at once, or one entry.
+
+    Args:
+        stream: the name of the stream.
+        dialler: makes connections.
+        settings: of the backend.
+        context: of the backend.
+        measures: counts.
+        refusals: tells operators of what only they can mend.
+        delivery: gets the entries; its dead letters are stored by the way.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        dialler: Dialler,
+        settings: RedisSettings,
+        context: BackendContext,
+        measures: Measures,
+        refusals: RefusalLog,
+        delivery: ReplyDelivery,
+    ) -> None:
+        self._stream = stream.encode()
+        self._dialler = dialler
+        self._context = context
+        self._warn = RareWarning(context.logger)
+        self._measures = measures
+        self._dead_letters = delivery.dead_letters
+        self._refusals = refusals
+        self._pass_on = delivery.take
+        self._expiry = settings.replies_expiry
+        self._max_count = settings.read_count
+        self._count = min(_FIRST_COUNT, settings.read_count)
+        self._block = min(settings.health_interval / 2, settings.replies_expiry / 4)
+        self._last = _BEGINNING
+        self._recent: deque[list[bytes]] = deque()
+        self._recent_count = 0
+        self._known: frozenset[bytes] = frozenset()
+        self._trim_at = self._renew_at = 0.0
+        self._is_trimmed = True
+        self._received = 0
+        self._pause = _PAUSES[0]
+        self._line: Line | None = None
+        self._lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read, unless that was done."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def follow(self, address: str) -> None:
+        """Read from another server: the master is elsewhere."""
+        if self._line is not None and self._line.address != address:
+            self._line.lose("the master is another server now")
+
+    @property
+    def creation(self) -> tuple[Command, Command, Command]:
+        """What makes an empty stream, leaves one that is there as it is, and lets it live on."""
+        return (
+            (b"XGROUP", b"CREATE", self._stream, b"wsgw", b"$", b"MKSTREAM"),
+            (b"XGROUP", b"DESTROY", self._stream, b"wsgw"),
+            (b"EXPIRE", self._stream, round(self._expiry)),
+        )
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._line is not None:
+            self._line.abort()
+
+    # Connecting
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                self._line = await self._prepared()
+            except BackendUnavailable as error:
+                self._warn("replies cannot be read: %s", error)
+            else:
+                self._read()
+                await self._lost.wait()
+                self._measures.reconnects.value += 1
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, _PAUSES[1])
+
+    async def _prepared(self) -> Line:
+        line = await self._dialler.dial()
+        line.on_lost = self._note_loss
+        self._lost.clear()
+        self._received = 0
+        try:
+            await self._find_stream(line)
+        except BaseException:
+            line.abort()
+            raise
+        return line
+
+    async def _find_stream(self, line: Line) -> None:
+        """Make the stream if it is not there, and find out where to read on."""
+        *made, found = await line.ask(*self.creation, ("XINFO", "STREAM", self._stream))
+        for reply in (made[0], made[2], found):
+            if isinstance(reply, hiredis.ReplyError) and not str(reply).startswith("BUSYGROUP"):
+                refusal = Refusal(str(reply))
+                self._measures.refused.labels(refusal.word).value += 1
+                if not refusal.is_passing:
+                    self._refusals.note("the reply stream", refusal.reason)
+                raise BackendUnavailable(refusal.reason)
+        fields = dict(zip(found[::2], found[1::2], strict=True))
+        self._look_back(fields[b"last-generated-id"])
+
+    def _look_back(self, newest: bytes) -> None:
+        """Read the last entries once more, and leave out those that were passed on.
+
+        A replica that was behind when it became the master has lost some of them, and numbers new
+        ones by its own clock, so that they may come before what was read last.
+        """
+        if _number(newest) < _number(self._last):
+            self._measures.rereads.value += 1
+            self._context.logger.warning(
+                "the reply stream has lost entries, as after a failover to a replica behind:"
+                " it is read on from where it ends now"
+            )
+        self._known = frozenset(each for ids in self._recent for each in ids)
+        if self._recent_count >= _RECENT:
+            self._last = self._recent[0][0]
+        else:
+            self._last = _BEGINNING
+
+    def _note_loss(self, _line: Line, reason: str) -> None:
+        self._lost.set()
+        self._warn("replies are not read for now: %s", reason)
+
+    # Reading
+
+    def _read(self) -> None:
+        """Ask for the next entries, and have done what is due."""
+        assert self._line is not None  # noqa: S101 - a reader without a line does not read
+        letters = self._dead_letters.commands()
+        commands = letters + self._upkeep()
+        commands.append(
+            (
+                *(b"XREAD", b"COUNT", self._count, b"BLOCK", int(self._block * 1000)),
+                *(b"STREAMS", self._stream, self._last),
+            )
+        )
+        count, stored = len(commands), len(letters)
+        self._line.send(
+            b"".join(map(pack, commands)),
+            count,
+            Together(count, lambda replies: self._answered(replies, stored)),
+            patience=self._block,
+        )
+
+    def _upkeep(self) -> list[Command]:
+        now, commands = self._context.clock.time(), list[Command]()
+        if not self._is_trimmed and now >= self._trim_at:
+            self._trim_at = now + _TRIM_EVERY
+            self._is_trimmed = True
+            milliseconds, number = _number(self._last)
+            behind = b"%d-%d" % (milliseconds, number + 1)
+            commands.append((b"XTRIM", self._stream, b"MINID", behind))
+        if now >= self._renew_at:
+            self._renew_at = now + self._expiry / 4
+            commands += self.creation
+        return commands
+
+    def _answered(self, replies: list[Reply], letters: int) -> None:
+        line, answer = self._line, replies[-1]
+        assert line is not None  # noqa: S101 - it has just answered
+        self._note_letters(replies[:letters])
+        if isinstance(answer, hiredis.ReplyError):
+            refusal = Refusal(str(answer))
+            self._measures.refused.labels(refusal.word).value += 1
+            if not refusal.is_passing:
+                self._refusals.note("XREAD", refusal.reason)
+            line.lose(refusal.reason)
+            return
+        self._pause = _PAUSES[0]
+        size, self._received = line.received - self._received, line.received
+        if answer:
+            self._take(answer[0][1], size)
+        else:
+            self._renew_at = 0.0  # nothing has come for a while: is the stream still there?
+        if not line.is_lost:
+            self._read()
+
+    def _take(self, entries: list[Entry], size: int) -> None:
+        if not entries:
+            return
+        ids = [entry[0] for entry in entries]
+        self._last = ids[-1]
+        self._is_trimmed = False
+        is_caught_up = len(entries) < self._count
+        self._adapt_count(len(entries), size)
+        self._measures.lag = max(0.0, time.time() - _number(self._last)[0] / 1000)
+        if self._known:
+            entries = [entry for entry in entries if entry[0] not in self._known]
+            ids = [entry[0] for entry in entries]
+        if ids:
+            self._recent.append(ids)
+            self._recent_count += len(ids)
+            while self._recent_count - len(self._recent[0]) >= _RECENT:
+                self._recent_count -= len(self._recent.popleft())
+            self._pass_on(entries)
+        if is_caught_up:
+            self._known = frozenset()
+
+    def _adapt_count(self, count: int, size: int) -> None:
+        if size > _MUCH:
+            self._count = max(1, count * _MUCH // size)
+        elif count == self._count:
+            self._count = min(2 * count, self._max_count)
+
+    def _note_letters(self, replies: list[Reply]) -> None:
+        """Forget the letters that are stored, and those that never will be."""
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                refusal = Refusal(str(reply))
+                self._measures.refused.labels(refusal.word).value += 1
+                if refusal.is_passing:
+                    return
+                self._refusals.note("the XADD of a dead letter", refusal.reason)
+            self._dead_letters.stored(1)
+
+
+def _number(entry_id: bytes) -> tuple[int, int]:
+    """Return an id as Redis orders them: milliseconds, and a number within them."""
+    milliseconds, _, number = entry_id.partition(b"-")
+    return int(milliseconds), int(number)

@@ -1,0 +1,99 @@
+"""Where Redis is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix")
+_PORT, _SENTINEL_PORT = 6379, 26379
+_EXAMPLES = (
+    "redis://[user:password@]host[:port][/db], unix:///path?db=0,"
+    " or redis+sentinel://host:26379,host:26379/MASTER[/db]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """What a URL says.
+
+    Attributes:
+        hosts: of the server, or of the Sentinels; empty for a socket file.
+        path: of the socket file; else empty.
+        master: the name by which the Sentinels know the master; else empty.
+        database: its number.
+        username, password: empty where the URL has none.
+        secure: whether TLS is spoken.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    path: str = ""
+    master: str = ""
+    database: int = 0
+    username: str = ""
+    password: str = ""
+    secure: bool = False
+
+    @classmethod
+    def parse(cls, url: str) -> ServerAddress:
+        """Read a URL.
+
+        Raises:
+            ValueError: it is none that Redis can be found by; the text holds nothing of it.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES or parts.fragment:
+            raise ValueError(f"not a URL such as {_EXAMPLES}")
+        login, _, hosts = parts.netloc.rpartition("@")
+        username, _, password = login.partition(":")
+        query = parse_qs(parts.query)
+        if parts.query and (parts.scheme != "unix" or set(query) != {"db"}):
+            raise ValueError("has a query that means nothing; only unix:///path has '?db=N'")
+        if parts.scheme == "unix":
+            if hosts or not parts.path.strip("/"):
+                raise ValueError("a socket file is written as unix:///path?db=0")
+            return cls(
+                (),
+                path=unquote(parts.path),
+                database=_number("database", query.get("db", ["0"])[-1]),
+                username=unquote(username),
+                password=unquote(password),
+            )
+        sentinels = parts.scheme.endswith("+sentinel")
+        segments = [unquote(each) for each in parts.path.strip("/").split("/")]
+        master = segments.pop(0) if sentinels else ""
+        database = segments.pop(0) if segments else ""
+        if segments:
+            raise ValueError(f"has a path that is too long: {_EXAMPLES}")
+        if sentinels and not master:
+            raise ValueError("names no master: redis+sentinel://host:26379,host:26379/MASTER")
+        found = tuple(
+            _host(each, _SENTINEL_PORT if sentinels else _PORT) for each in hosts.split(",")
+        )
+        if len(found) > 1 and not sentinels:
+            raise ValueError("has several hosts, which only redis+sentinel:// may have")
+        return cls(
+            found,
+            master=master,
+            database=_number("database", database or "0"),
+            username=unquote(username),
+            password=unquote(password),
+            secure=parts.scheme.startswith("rediss"),
+        )
+
+
+def _host(text: str, default_port: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host:
+        raise ValueError(f"has no host, or no valid port: {_EXAMPLES}")
+    return host, port or default_port
+
+
+def _number(what: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise ValueError(f"the {what} is not a number from 0")
+    return int(text)

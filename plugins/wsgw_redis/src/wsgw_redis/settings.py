@@ -1,0 +1,237 @@
+"""What can be configured for a Redis backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from wsgw_core.api import (
+    Duration,
+    FileName,
+    HeaderName,
+    Limits,
+    Options,
+    Size,
+    Subprotocols,
+    TlsClientOptions,
+)
+
+from .names import InstanceTemplate, KeyTemplate
+from .password_file import read_password
+from .server_address import ServerAddress
+
+Event = Literal["connect", "message", "disconnect"]
+
+
+def _check_url(url: str) -> str:
+    ServerAddress.parse(url)
+    return url
+
+
+def _check_client_name(name: InstanceTemplate) -> InstanceTemplate:
+    if not str(name).isascii() or " " in str(name):
+        raise ValueError("has a space or a letter beyond ASCII, which Redis refuses")
+    return name
+
+
+class RedisSettings(Options):
+    """One Redis server, or the master that Sentinels name."""
+
+    url: Annotated[str, AfterValidator(_check_url)] = Field(
+        description="`redis://[user[:password]@]host[:port][/db]`, `rediss://` with TLS,"
+        " `unix:///path?db=0`, or `redis+sentinel://h1:26379,h2:26379/MASTER[/db]`"
+    )
+    username: str | None = Field(
+        default=None, min_length=1, description="the user (ACL); by default that of the URL"
+    )
+    password: str | None = Field(
+        default=None, min_length=1, description="the password; by default that of the URL"
+    )
+    password_file: FileName | None = Field(
+        default=None,
+        description="file with the password, read at each connect, so that it can change",
+    )
+    sentinel_username: str | None = Field(
+        default=None, min_length=1, description="the user at the Sentinels"
+    )
+    sentinel_password: str | None = Field(
+        default=None, min_length=1, description="the password at the Sentinels"
+    )
+    sentinel_password_file: FileName | None = Field(
+        default=None, description="file with that password, read at each connect"
+    )
+    mode: Literal["stream", "pubsub"] = Field(
+        default="stream",
+        description="`stream`: messages are added to a stream, at least once; `pubsub`: they are"
+        " published to a channel, at most once",
+    )
+    stream: KeyTemplate = Field(
+        default=KeyTemplate("wsgw:events"), description="the stream that messages are added to"
+    )
+    max_length: int | None = Field(
+        default=None,
+        gt=0,
+        description="entries to which the stream is cut at about each message (`MAXLEN ~`), also of"
+        " those that no worker has read; without it and `max-age`, workers delete what they"
+        " have handled",
+    )
+    max_age: Duration | None = Field(
+        default=None,
+        gt=0,
+        description="age from which entries are cut (`MINID ~`), also those that no worker has"
+        " read",
+    )
+    events: tuple[Event, ...] = Field(
+        default=("message",),
+        description="what is added to the stream: `connect`, `message`, `disconnect`",
+    )
+    headers: tuple[HeaderName, ...] = Field(
+        default=(), description="headers of the opening handshake that entries carry"
+    )
+    headers_on: Literal["all", "connect"] = Field(
+        default="all", description="whether all entries carry them, or connect entries only"
+    )
+    subprotocols: Subprotocols = Field(
+        default=Subprotocols("first"),
+        description="which subprotocol a client gets: its first offer, `none`, or the first of this"
+        " list that it offers",
+    )
+    replies: InstanceTemplate = Field(
+        default=InstanceTemplate("wsgw:replies:{instance}"),
+        description="the stream of replies; `{instance}` is random for each process",
+    )
+    replies_expiry: Duration = Field(
+        default=3600.0,
+        ge=4,
+        description="time after which Redis removes the reply stream of a gateway that is gone",
+    )
+    read_count: int = Field(
+        default=256, gt=0, le=10_000, description="replies that are read at once, at most"
+    )
+    dead_letters: Annotated[str, Field(min_length=1)] | Literal[False] = Field(
+        default="wsgw:dead-letters",
+        description="the stream for replies that no session takes; `false`: they are only counted",
+    )
+    dead_letters_length: int = Field(
+        default=10_000, gt=0, description="entries to which that stream is cut (`MAXLEN ~`)"
+    )
+    reply_buffer: Size = Field(
+        default=1024 * 1024,
+        gt=0,
+        description="replies that wait for one slow client; more: its session is closed with 1008",
+    )
+    wait_replicas: int = Field(
+        default=0, ge=0, description="replicas that must have a message until it is delivered"
+    )
+    wait_timeout: Duration = Field(
+        default=1.0,
+        ge=0.001,
+        description="how long they may take; then Redis counts as unavailable",
+    )
+    publish: KeyTemplate = Field(
+        default=KeyTemplate("wsgw:{session}"),
+        description="mode `pubsub`: the channel that messages are published to",
+    )
+    subscribe: tuple[KeyTemplate, ...] = Field(
+        default=(), description="channels whose messages a session gets"
+    )
+    psubscribe: tuple[KeyTemplate, ...] = Field(
+        default=(), description="patterns of channels whose messages a session gets"
+    )
+    require_subscribers: bool = Field(
+        default=False,
+        description="mode `pubsub`: a message that reaches no subscriber is not delivered",
+    )
+    binary: Literal["auto", "text", "binary"] = Field(
+        default="auto",
+        description="what comes from a channel: `auto` is text where that is valid UTF-8",
+    )
+    connect_timeout: Duration = Field(
+        default=5.0, gt=0, description="bound of connecting, authenticating and the first write"
+    )
+    command_timeout: Duration = Field(
+        default=5.0, gt=0, description="without an answer for this long, the connection is lost"
+    )
+    health_interval: Duration = Field(
+        default=10.0, gt=0, description="a connection that is silent for this long is pinged"
+    )
+    max_batch: int = Field(
+        default=512, gt=0, le=100_000, description="messages in one write, at most"
+    )
+    client_name: Annotated[InstanceTemplate, AfterValidator(_check_client_name)] = Field(
+        default=InstanceTemplate("wsgw:{instance}"),
+        description="how `CLIENT LIST` names the connections",
+    )
+    tls: TlsClientOptions | None = None
+
+    @cached_property
+    def address(self) -> ServerAddress:
+        """What `url` says."""
+        return ServerAddress.parse(self.url)
+
+    @property
+    def uses_channels(self) -> bool:
+        """Whether sessions have subscriptions."""
+        return bool(self.subscribe or self.psubscribe)
+
+    @model_validator(mode="after")
+    def _check(self) -> RedisSettings:
+        if self.tls is not None and not self.address.secure:
+            raise ValueError("'tls' needs a URL that begins with rediss:// or rediss+sentinel://")
+        for name in ("password", "sentinel_password"):
+            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
+                key = name.replace("_", "-")
+                raise ValueError(f"'{key}' and '{key}-file' exclude each other")
+        sentinel = {"sentinel_username", "sentinel_password", "sentinel_password_file"}
+        if not self.address.master and sentinel & self.model_fields_set:
+            raise ValueError("'sentinel-...' needs a URL that begins with redis+sentinel://")
+        if self.max_length is not None and self.max_age is not None:
+            raise ValueError("'max-length' and 'max-age' exclude each other: Redis cuts by one")
+        if "instance" not in self.replies.fields:
+            raise ValueError("'replies' needs {instance}: two gateways must not share a stream")
+        if "message" not in self.events:
+            raise ValueError("'events' must have 'message': there is no other way for messages")
+        if self.mode == "pubsub":
+            self._check_pubsub()
+        elif self.require_subscribers or "publish" in self.model_fields_set:
+            raise ValueError("'publish' and 'require-subscribers' need 'mode: pubsub'")
+        return self
+
+    def _check_pubsub(self) -> None:
+        streams: tuple[str, ...] = (
+            "stream",
+            "max_length",
+            "max_age",
+            "events",
+            "headers",
+            "headers_on",
+            "replies",
+        )
+        streams += ("replies_expiry", "read_count", "dead_letters", "dead_letters_length")
+        streams += ("wait_replicas", "wait_timeout")
+        given = [name.replace("_", "-") for name in streams if name in self.model_fields_set]
+        if given:
+            raise ValueError(f"'{given[0]}' is for streams, and has no effect in 'mode: pubsub'")
+
+    def file_problems(self) -> Iterable[tuple[str, str]]:
+        """See Options."""
+        for key in ("password", "sentinel_password"):
+            file = getattr(self, f"{key}_file")
+            try:
+                if file is not None:
+                    read_password(file)
+            except ValueError as error:
+                yield f"{key.replace('_', '-')}-file", str(error)
+
+    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+        """See Options: may unread messages be cut, or none be taken from channels?"""
+        for key, value in (("max-length", self.max_length), ("max-age", self.max_age)):
+            if value is not None:
+                yield key, "cuts messages that no worker has read, and nobody is told"
+        if self.mode == "pubsub" and not self.uses_channels:
+            yield "subscribe", "is empty, so that nothing can be sent to clients"
+        if self.dead_letters == "wsgw:probe":
+            yield "dead-letters", "is the stream that the gateway writes to when it connects"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from wsgw_redis.server_address import ServerAddress
+from wsgw_redis.settings import RedisSettings
+
+from wsgw_core.api import Limits
+
+URL = "redis://localhost"
+
+
+def settings(**keys: Any) -> RedisSettings:
+    given = {key.replace("_", "-"): value for key, value in keys.items()}
+    return RedisSettings.model_validate({"url": URL, **given})
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://localhost", ServerAddress((("localhost", 6379),))),
+        (
+            "rediss://a%40:p%2F@h:1/3",
+            ServerAddress((("h", 1),), database=3, username="a@", password="p/", secure=True),  # noqa: S106 - none
+        ),
+        ("redis://[::1]:7", ServerAddress((("::1", 7),))),
+        ("unix:///run/redis.sock?db=2", ServerAddress((), path="/run/redis.sock", database=2)),
+        (
+            "redis+sentinel://a,b:7/main/4",
+            ServerAddress((("a", 26379), ("b", 7)), master="main", database=4),
+        ),
+        (
+            "rediss+sentinel://a/main",
+            ServerAddress((("a", 26379),), master="main", secure=True),
+        ),
+    ],
+)
+def test_a_url_says_where_redis_is(url: str, address: ServerAddress) -> None:
+    assert ServerAddress.parse(url) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a",
+        "redis://",
+        "redis://a/x",
+        "redis://a/1/2",
+        "redis://a:99999",
+        "redis://a?db=1",
+        "redis://a,b",
+        "redis+sentinel://a,b",
+        "redis+sentinel://a,/main",
+        "unix://host/path",
+        "unix://",
+        "unix:///p?other=1",
+        "redis://a/0#x",
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="url"):
+        RedisSettings.model_validate({"url": url})
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"tls": {}}, "rediss://"),
+        ({"password": "a", "password_file": "/b"}, "exclude each other"),
+        ({"sentinel_password": "a"}, r"redis\+sentinel://"),
+        ({"max_length": 1, "max_age": "1h"}, "exclude each other"),
+        ({"replies": "fixed"}, r"\{instance\}"),
+        ({"replies": "{instance}:{session}"}, "field of a client"),
+        ({"client_name": "a b"}, "space"),
+        ({"events": ["connect"]}, "'message'"),
+        ({"events": ["other"]}, "events"),
+        ({"publish": "a"}, "mode: pubsub"),
+        ({"require_subscribers": True}, "mode: pubsub"),
+        ({"mode": "pubsub", "stream": "a"}, "'stream' is for streams"),
+        ({"mode": "pubsub", "wait_replicas": 1}, "'wait-replicas' is for streams"),
+        ({"stream": "{sesion}"}, "did you mean"),
+        ({"stream": "{path}"}, "no client could be served"),
+        ({"dead_letters": True}, "dead-letters"),
+        ({"replies_expiry": "1s"}, "replies-expiry"),
+    ],
+)
+def test_keys_that_make_no_sense_are_refused(keys: dict[str, Any], what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        settings(**keys)
+
+
+def test_names_may_have_hash_tags() -> None:
+    assert str(settings(stream="{{wsgw}}:{path.1}").stream) == "{{wsgw}}:{path.1}"
+
+
+def test_what_cuts_unread_messages_is_doubted() -> None:
+    doubts = dict(settings(max_length=10).doubts(Limits()))
+    assert "no worker has read" in doubts["max-length"]
+    assert not dict(settings().doubts(Limits()))
+
+
+def test_a_password_file_that_is_missing_is_told(tmp_path: Path) -> None:
+    found = dict(settings(password_file=str(tmp_path / "none")).file_problems())
+    assert "no such file" in found["password-file"]
+    (tmp_path / "one").write_text("secret\n")
+    assert not dict(settings(password_file=str(tmp_path / "one")).file_problems())
