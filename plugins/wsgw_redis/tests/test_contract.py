@@ -58,9 +58,10 @@ class RedisHarness(BackendHarness):
         entry = self._entries[session_id]
         path, query = entry[b"path"].decode(), entry.get(b"query", b"").decode()
         headers = tuple(
-            (name.removeprefix(b"header.").decode(), value.decode("latin-1"))
+            (name.removeprefix(b"header.").decode(), each)
             for name, value in entry.items()
             if name.startswith(b"header.")
+            for each in value.decode("latin-1").split(", ")  # several are joined so
         )
         return f"{path}?{query}" if query else path, headers
 
@@ -91,8 +92,9 @@ class RedisHarness(BackendHarness):
             {
                 "url": f"redis://127.0.0.1:{port}",
                 "events": ["connect", "message"],
-                "headers": ["X-Wsgw-Session", "X-Contract", "X-Test"],
+                "headers": ["X-Wsgw-Session", "X-Contract", "Cookie"],
                 "reply-buffer": "64MiB",
+                "health-interval": "2s",
             }
         )
         return RedisBackend(settings, context)

@@ -22,7 +22,8 @@ from .settings import RedisSettings
 Command = tuple[Any, ...]
 
 _TRIM_EVERY = 1.0  # seconds
-_RECENT = 10_000  # ids of entries that were passed on; see `_look_back`
+_RECENT = 5.0  # seconds for which ids of entries are known; see `_look_back`
+_MOST_RECENT = 10_000
 _MUCH = 1024 * 1024  # bytes of one answer, from which on fewer entries are asked for
 _FIRST_COUNT = 32
 _PAUSES = (0.1, 1.0)  # seconds between two attempts, at first and at most
@@ -72,8 +73,9 @@ class ReplyReader:
         self._count = min(_FIRST_COUNT, settings.read_count)
         self._block = min(settings.health_interval / 2, settings.replies_expiry / 4)
         self._last = _BEGINNING
-        self._recent: deque[list[bytes]] = deque()
+        self._recent: deque[tuple[float, list[bytes]]] = deque()
         self._recent_count = 0
+        self._floor = _BEGINNING  # all up to this were passed on, and are not among the recent
         self._known: frozenset[bytes] = frozenset()
         self._trim_at = self._renew_at = 0.0
         self._is_trimmed = True
@@ -159,14 +161,13 @@ class ReplyReader:
         if _number(newest) < _number(self._last):
             self._measures.rereads.value += 1
             self._context.logger.warning(
-                "the reply stream has lost entries, as after a failover to a replica behind:"
-                " it is read on from where it ends now"
+                "the reply stream has lost entries, as after a failover to a replica that was"
+                " behind; none that came since is left out"
             )
-        self._known = frozenset(each for ids in self._recent for each in ids)
-        if self._recent_count >= _RECENT:
-            self._last = self._recent[0][0]
-        else:
-            self._last = _BEGINNING
+        self._known = frozenset(each for _, ids in self._recent for each in ids)
+        if _number(newest) < _number(self._floor):
+            self._floor = _BEGINNING
+        self._last = self._floor
 
     def _note_loss(self, _line: Line, reason: str) -> None:
         self._lost.set()
@@ -223,6 +224,7 @@ class ReplyReader:
             self._take(answer[0][1], size)
         else:
             self._renew_at = 0.0  # nothing has come for a while: is the stream still there?
+        self._forget()
         if not line.is_lost:
             self._read()
 
@@ -239,13 +241,19 @@ class ReplyReader:
             entries = [entry for entry in entries if entry[0] not in self._known]
             ids = [entry[0] for entry in entries]
         if ids:
-            self._recent.append(ids)
+            self._recent.append((self._context.clock.time(), ids))
             self._recent_count += len(ids)
-            while self._recent_count - len(self._recent[0]) >= _RECENT:
-                self._recent_count -= len(self._recent.popleft())
             self._pass_on(entries)
         if is_caught_up:
             self._known = frozenset()
+
+    def _forget(self) -> None:
+        """Forget ids that are recent no more."""
+        since = self._context.clock.time() - _RECENT
+        while self._recent and (self._recent[0][0] < since or self._recent_count > _MOST_RECENT):
+            _, ids = self._recent.popleft()
+            self._recent_count -= len(ids)
+            self._floor = ids[-1]
 
     def _adapt_count(self, count: int, size: int) -> None:
         if size > _MUCH:
