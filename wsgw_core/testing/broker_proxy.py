@@ -84,8 +84,9 @@ class BrokerProxy:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._flowing.wait()
+                if writer.is_closing():
+                    return
                 writer.write(data)
                 await writer.drain()
-        if writer.can_write_eof():
-            with suppress(OSError):
+            if not writer.is_closing() and writer.can_write_eof():
                 writer.write_eof()
