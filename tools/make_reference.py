@@ -406,8 +406,8 @@ def has(thing: type) -> Iterator[str]:
 
 def testing_kit() -> Iterator[str]:
     """Yield the names of the testing kit, by the modules that hold them."""
-    yield "| name | module | meaning |"
-    yield "|---|---|---|"
+    yield "| name | module | meaning | has |"
+    yield "|---|---|---|---|"
     told: set[object] = set()
     for found in pkgutil.iter_modules(testing.__path__):
         module = importlib.import_module(f"wsgw_core.testing.{found.name}")
@@ -415,7 +415,9 @@ def testing_kit() -> Iterator[str]:
             thing = getattr(module, name)
             if thing not in told and (inspect.isclass(thing) or inspect.isfunction(thing)):
                 told.add(thing)
-                yield f"| `{name}` | `{found.name}` | {summary(thing)} |"
+                own = dict.fromkeys(has(thing) if inspect.isclass(thing) else ())
+                shown = ", ".join(each for each in own if not each.startswith("`test_"))
+                yield f"| `{name}` | `{found.name}` | {summary(thing)} | {shown} |"
 
 
 def capabilities() -> Iterator[str]:

@@ -42,6 +42,7 @@ from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
 from wsgw_core.relay import session_opener
 from wsgw_core.relay.session_state import Event, State, mermaid
 from wsgw_core.testing.backend_harness import Capabilities
+from wsgw_core.testing.fakes import FakeClient
 
 ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
 
@@ -431,6 +432,7 @@ def test_counters_named_elsewhere_exist(documents: list[Path], make_reference: M
     for source in make_reference.sources():
         names |= {family.name for family in make_reference.plugin_metrics(source)}
     names |= set(Limits.__annotations__)  # plugins are given bounds of such names
+    names |= set(dir(FakeClient))  # which the reference lists
     for document in documents:
         found = re.findall(
             r"`(\w+_(?:messages|expired|declined|refused|errors))`", document.read_text()
