@@ -14,7 +14,7 @@ event_streams     answers that go on after a message is delivered; event_parser
 disconnect_events tells the application of the ends of its sessions
 session_record    what is kept for a session, whichever backend serves it
 request_headers   the headers of requests; cloud_events, signatures, trace_context
-requester         sends requests by the client library; failures
+requester         sends requests by the client library; exchange, failures
 request_gate      how many requests are under way at a time
 addresses         which addresses may be connected to
 watched_file      a small file that is read again when it has changed

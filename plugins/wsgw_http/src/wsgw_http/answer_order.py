@@ -24,6 +24,10 @@ class AnswerOrder:
 
     def finish(self, turn: int, act: Callable[[], None]) -> None:
         """Act when all messages before have finished; at once, if they have."""
+        if turn == self._next and not self._ready and not self._waiting:
+            self._next += 1
+            act()
+            return
         self._ready[turn] = act
         while (now := self._ready.pop(self._next, None)) is not None:
             self._next += 1

@@ -9,11 +9,10 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from functools import lru_cache
 
-from aiohttp import ClientResponse
-
 from wsgw_core.api import BINARY, TEXT, Close, Message
 
 from .content_decoding import Decoder
+from .exchange import Response
 from .failures import BadAnswer
 
 _EMPTY = frozenset({202, 204, 205})
@@ -45,12 +44,12 @@ def answer_kind(content_type: str) -> AnswerKind:
     return AnswerKind.BINARY
 
 
-def is_empty(response: ClientResponse) -> bool:
+def is_empty(response: Response) -> bool:
     """Tell whether an answer has no message, by its status or its length."""
     return response.status in _EMPTY or response.content_length == 0
 
 
-async def body_of(response: ClientResponse, limit: int) -> bytes:
+async def body_of(response: Response, limit: int) -> bytes:
     """Return the whole body of an answer.
 
     Raises:
@@ -58,6 +57,12 @@ async def body_of(response: ClientResponse, limit: int) -> bytes:
     """
     if (response.content_length or 0) > limit:
         raise too_large(limit)
+    content = response.content
+    if content.is_eof() and "Content-Encoding" not in response.headers:
+        found_now = content.read_nowait()
+        if len(found_now) > limit:
+            raise too_large(limit)
+        return found_now
     found = bytearray()
     async for piece in pieces_of(response):
         found += piece
@@ -66,7 +71,7 @@ async def body_of(response: ClientResponse, limit: int) -> bytes:
     return bytes(found)
 
 
-async def pieces_of(response: ClientResponse) -> AsyncIterator[bytes]:
+async def pieces_of(response: Response) -> AsyncIterator[bytes]:
     """Yield the body of an answer as it comes, decoded."""
     decoder = Decoder(response.headers.get("Content-Encoding", ""))
     content = response.content
@@ -108,9 +113,12 @@ def too_large(limit: int) -> BadAnswer:
     return BadAnswer(f"it is longer than {limit} bytes")
 
 
-def close_in(response: ClientResponse) -> Close | None:
+def close_in(response: Response) -> Close | None:
     """Return the close that an answer asks for, if its code may be sent."""
-    code, _, reason = response.headers.get("X-Wsgw-Close", "").strip().partition(" ")
+    asked = response.headers.get("X-Wsgw-Close")
+    if asked is None:
+        return None
+    code, _, reason = asked.strip().partition(" ")
     if len(code) != 4 or not code.isascii() or not code.isdecimal():
         return None
     if int(code) != 1000 and not 3000 <= int(code) <= 4999:
@@ -119,7 +127,7 @@ def close_in(response: ClientResponse) -> Close | None:
     return Close(int(code), raw.decode(errors="ignore"))
 
 
-def retry_after(response: ClientResponse) -> float:
+def retry_after(response: Response) -> float:
     """Return for how many seconds an answer asks to wait; 0: it does not."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdecimal():

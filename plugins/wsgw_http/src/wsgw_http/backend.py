@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from aiohttp import ClientResponse
-from multidict import CIMultiDict
 from yarl import URL
 
 from wsgw_core.api import (
@@ -32,6 +30,7 @@ from .connection import HttpConnection, Shared
 from .delivery import Deliveries
 from .disconnect_events import DisconnectEvents
 from .event_streams import EventStreams
+from .exchange import Response, Target
 from .failures import Failure, Unreachable
 from .fixed_headers import headers_in
 from .http_metrics import HttpMetrics
@@ -66,7 +65,7 @@ class _Accepted:
     """A session that the application has accepted, and how that hears of its end."""
 
     record: SessionRecord
-    disconnect_url: URL | None
+    disconnect_target: Target | None
     headers: RequestHeaders
 
 
@@ -123,10 +122,10 @@ class HttpBackend:
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """See SessionTrackingBackend: tell the application, after the last message."""
         accepted = self._sessions.pop(session_id)
-        record, url = accepted.record, accepted.disconnect_url
-        if record.accepted_by is self and url is not None:
+        record, target = accepted.record, accepted.disconnect_target
+        if record.accepted_by is self and target is not None:
             add = self._open_parts.disconnects.add
-            record.end(partial(add, record, url, accepted.headers, close, cause))
+            record.end(partial(add, record, target, accepted.headers, close, cause))
 
     async def probe(self) -> None:
         """Send the request of a health check; raises BackendUnavailable."""
@@ -134,11 +133,11 @@ class HttpBackend:
         if url.constant_host is None:
             return
         parts = urlsplit(str(url).partition("{")[0])
-        target = URL(f"{parts.scheme}://{parts.netloc}{health.path}", encoded=True)
+        target = Target(URL(f"{parts.scheme}://{parts.netloc}{health.path}", encoded=True))
         try:
-            await self._open_parts.requester.ask(
-                health.method, target, CIMultiDict(), b"", self._check_health
-            )
+            head = self._open_parts.maker.beginning(target.host)
+            ask = self._open_parts.requester.ask
+            await ask(health.method, target, head, b"", self._check_health)
         except Unreachable as error:
             raise as_backend_error(error) from error
         except Failure as error:
@@ -152,7 +151,7 @@ class HttpBackend:
             self._one_less.clear()
             await self._one_less.wait()
         if self._parts is not None:
-            await asyncio.gather(*self._parts.shared.tasks, return_exceptions=True)
+            await asyncio.gather(*self._parts.shared.cancelled, return_exceptions=True)
             await self._parts.streams.close()
             await self._parts.disconnects.close(self._context.limits.close_timeout)
             await self._parts.requester.close()
@@ -176,7 +175,7 @@ class HttpBackend:
         self._one_less.set()
         connection.record.connection_is_over()
 
-    async def _check_health(self, response: ClientResponse, _deadline: asyncio.Timeout) -> None:
+    async def _check_health(self, response: Response, _deadline: asyncio.Timeout) -> None:
         response.release()
         if response.status not in self._settings.health.statuses:
             raise BackendUnavailable(f"answered a health check with status {response.status}")

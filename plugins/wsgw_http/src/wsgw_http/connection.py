@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from aiohttp import ClientResponse
-from yarl import URL
-
 from wsgw_core.api import (
     BackendConnection,
     BackendContext,
@@ -24,6 +21,7 @@ from wsgw_core.api import (
 from .answer_order import AnswerOrder
 from .delivery import Deliveries, Outgoing
 from .event_streams import EventStream, EventStreams
+from .exchange import Response, Target
 from .http_metrics import HttpMetrics
 from .introduction import Introduction
 from .request_headers import RequestHeaders
@@ -45,7 +43,7 @@ class Shared:
 
     Attributes:
         replies: what waits for slow clients.
-        tasks: all that deliver a message.
+        cancelled: tasks that have still to end.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Shared:
         self.concurrency = settings.concurrency
         self.max_streams = settings.max_streams
         self.state_bytes = settings.state_bytes
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.cancelled: set[asyncio.Task[None]] = set()
         # Above the first, no further message is sent: what is answered meanwhile has room.
         self.high_water = context.limits.write_high_water
         most = self.high_water + (settings.concurrency + 1) * deliveries.max_response
@@ -71,15 +69,17 @@ class Shared:
             context, max(most, 1024 * 1024), passed_on=HttpConnection.reply_passed_on
         )
 
+    def cancel(self, task: asyncio.Task[None]) -> None:
+        """End a task; the backend waits for its end."""
+        task.cancel()
+        self.cancelled.add(task)
+        task.add_done_callback(self.cancelled.discard)
+
     def keep_state(self, record: SessionRecord, state: str | None) -> None:
         """Keep what the application wants to be told with the session's next requests."""
         if state is None or not self.state_bytes:
             return
-        try:
-            fits = len(state.encode()) <= self.state_bytes
-        except UnicodeEncodeError:  # not UTF-8: it could not be sent as it came
-            fits = False
-        if fits:
+        if len(state.encode(errors="surrogateescape")) <= self.state_bytes:
             record.state = state
         else:
             self.metrics.states_ignored.value += 1
@@ -93,7 +93,7 @@ class HttpConnection(WindowedConnection):
         request: the dial.
         sink: the session.
         record: of the session.
-        url: where messages go.
+        target: where messages go.
         headers: makes those of the requests.
         introduction: what the application said to the session.
 
@@ -107,7 +107,7 @@ class HttpConnection(WindowedConnection):
         request: DialRequest,
         sink: Sink,
         record: SessionRecord,
-        url: URL,
+        target: Target,
         headers: RequestHeaders,
         introduction: Introduction,
     ) -> None:
@@ -118,12 +118,12 @@ class HttpConnection(WindowedConnection):
         self.headers = introduction.headers
         self._shared = shared
         self.record = record
-        self._url = url
+        self._target = target
         self._request_headers = headers
         self._seen_up_to = request.seen_up_to
         self._order = AnswerOrder()
         self._answered_bytes = 0  # of replies whose turn has not come
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._streams: list[EventStream] = []
         self._is_paused = False
         self._is_closing = False
@@ -146,15 +146,13 @@ class HttpConnection(WindowedConnection):
         """See WindowedConnection."""
         turn = self._order.begin()
         task = asyncio.get_running_loop().create_task(self._deliver(turn, number, message))
-        for tasks in (self._tasks, self._shared.tasks):
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        self._tasks[turn] = task
 
     def release(self) -> None:
         """See WindowedConnection."""
         self._is_ending = True
-        for task in self._tasks:
-            task.cancel()
+        for task in self._tasks.values():
+            self._shared.cancel(task)
         for stream in self._streams:
             stream.end()
         if self._first_stream is not None:
@@ -238,7 +236,7 @@ class HttpConnection(WindowedConnection):
             message,
             event_id,
             number,
-            self._url,
+            self._target,
             self._request_headers,
             number <= self._seen_up_to if number else False,
             turn,
@@ -249,6 +247,7 @@ class HttpConnection(WindowedConnection):
         except Exception:
             self._shared.context.logger.exception("a message could not be delivered")
             verdict = Verdict(failure=Close(_INTERNAL_ERROR, "internal error"))
+        self._tasks.pop(turn, None)
         self._answered_bytes += verdict.reply.size if verdict.reply is not None else 0
         self._order.finish(turn, partial(self._conclude, number, verdict))
 
@@ -271,7 +270,7 @@ class HttpConnection(WindowedConnection):
             elif verdict.close is not None:
                 self.end(verdict.close)
 
-    def _open_stream(self, response: ClientResponse, close: Close | None) -> None:
+    def _open_stream(self, response: Response, close: Close | None) -> None:
         shared = self._shared
         if len(self._streams) >= shared.max_streams:
             shared.streams.evict(self._streams.pop(0))

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from aiohttp import ClientResponse
-from yarl import URL
-
 from wsgw_core.api import TEXT, BackendContext, BackendDeclined, Close, Message, RareWarning
 
 from .answers import (
@@ -25,6 +22,7 @@ from .answers import (
     text_message,
 )
 from .error_rules import ErrorRules, Meaning
+from .exchange import Response, Target
 from .failures import BadAnswer, Failure, NoAnswer, Unavailable, Unreachable
 from .http_metrics import HttpMetrics
 from .line_splitter import LineSplitter
@@ -65,7 +63,7 @@ class Replies(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
     """One message on its way to the application.
 
@@ -73,7 +71,7 @@ class Outgoing:
         message: what the client has sent.
         event_id: the same for each attempt.
         number: of the message in its session; 0: it has none.
-        url: where to.
+        target: where to.
         headers: makes those of each attempt.
         replayed: an earlier backend may have had it.
         turn: of the message among those of its connection.
@@ -83,7 +81,7 @@ class Outgoing:
     message: Message
     event_id: str
     number: int
-    url: URL
+    target: Target
     headers: RequestHeaders
     replayed: bool
     turn: int
@@ -162,16 +160,17 @@ class Deliveries:
         headers = outgoing.headers.make(
             "message",
             outgoing.event_id,
+            outgoing.target.host,
             self._text_type if message.kind is TEXT else self._binary_type,
             message.data,
             number=outgoing.number,
             replayed=replayed,
         )
         read = partial(self._read, outgoing)
-        return await self._requester.ask(self._method, outgoing.url, headers, message.data, read)
+        return await self._requester.ask(self._method, outgoing.target, headers, message.data, read)
 
     async def _read(
-        self, outgoing: Outgoing, response: ClientResponse, deadline: asyncio.Timeout
+        self, outgoing: Outgoing, response: Response, deadline: asyncio.Timeout
     ) -> Verdict:
         meaning, code = self._rules.meaning(response.status)
         if meaning is not Meaning.OK:
@@ -186,7 +185,7 @@ class Deliveries:
         self._metrics.count("message", "ok" if 200 <= response.status < 300 else "verdict")
         return verdict
 
-    def _judge(self, meaning: Meaning, code: int, response: ClientResponse) -> Verdict:
+    def _judge(self, meaning: Meaning, code: int, response: Response) -> Verdict:
         """Return what a status means whose body nobody needs."""
         reason = f"the application answered with status {response.status}"
         response.release()  # keeps the connection if the body has come
@@ -202,7 +201,7 @@ class Deliveries:
         return Verdict()
 
     async def _take(
-        self, outgoing: Outgoing, response: ClientResponse, deadline: asyncio.Timeout
+        self, outgoing: Outgoing, response: Response, deadline: asyncio.Timeout
     ) -> Verdict:
         kind = answer_kind(response.headers.get("Content-Type", ""))
         state = response.headers.get("X-Wsgw-State") if response.status < 300 else None
@@ -222,7 +221,7 @@ class Deliveries:
         return Verdict(message_of(kind, body) if body else None, state, close)
 
     async def _pass_lines_on(
-        self, outgoing: Outgoing, response: ClientResponse, deadline: asyncio.Timeout
+        self, outgoing: Outgoing, response: Response, deadline: asyncio.Timeout
     ) -> None:
         lines, replies = LineSplitter(self.max_response, any_end=False), outgoing.replies
         with Pausable(deadline):

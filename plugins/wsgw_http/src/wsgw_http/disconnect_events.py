@@ -7,11 +7,9 @@ import heapq
 import json
 from dataclasses import dataclass, field
 
-from aiohttp import ClientResponse
-from yarl import URL
-
 from wsgw_core.api import BackendContext, BackendDeclined, Close, CloseCause, RareWarning
 
+from .exchange import Response, Target
 from .failures import Failure, Unavailable
 from .http_metrics import HttpMetrics
 from .request_headers import RequestHeaders
@@ -32,7 +30,7 @@ class _Event:
 
     due: float
     sequence: int
-    url: URL = field(compare=False)
+    target: Target = field(compare=False)
     headers: RequestHeaders = field(compare=False)
     event_id: str = field(compare=False)
     body: bytes = field(compare=False)
@@ -76,7 +74,7 @@ class DisconnectEvents:
     def add(
         self,
         record: SessionRecord,
-        url: URL,
+        target: Target,
         headers: RequestHeaders,
         close: Close,
         cause: CloseCause,
@@ -98,7 +96,7 @@ class DisconnectEvents:
         event = _Event(
             now,
             self._sequence,
-            url,
+            target,
             headers,
             f"{record.session_id}-d",
             body,
@@ -157,17 +155,22 @@ class DisconnectEvents:
 
     async def _send(self, event: _Event) -> None:
         made = event.headers.make(
-            "disconnect", event.event_id, _JSON, event.body, replayed=event.attempts > 0
+            "disconnect",
+            event.event_id,
+            event.target.host,
+            _JSON,
+            event.body,
+            replayed=event.attempts > 0,
         )
         event.attempts += 1
         try:
-            await self._requester.ask("POST", event.url, made, event.body, self._read)
+            await self._requester.ask("POST", event.target, made, event.body, self._read)
         except BackendDeclined:
             self._lose("the host has no public address")
         except Failure as error:
             self._try_later(event, error)
 
-    async def _read(self, response: ClientResponse, _deadline: asyncio.Timeout) -> None:
+    async def _read(self, response: Response, _deadline: asyncio.Timeout) -> None:
         status = response.status
         response.release()
         if status in self._retry_statuses or status >= 500:

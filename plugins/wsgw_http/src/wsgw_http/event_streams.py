@@ -12,6 +12,7 @@ from wsgw_core.api import BackendContext, Close, Message, RareWarning
 
 from .answers import pieces_of
 from .event_parser import EventParser
+from .exchange import Response
 from .failures import BadAnswer
 from .http_metrics import HttpMetrics
 
@@ -52,7 +53,7 @@ class EventStream:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        response: Response,
         listener: Listener,
         close: Close | None,
         max_response: int,
@@ -117,7 +118,7 @@ class EventStreams:
 
     def open(
         self,
-        response: aiohttp.ClientResponse,
+        response: Response,
         listener: Listener,
         close: Close | None,
         on_over: Callable[[EventStream], None],

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs
 
-from aiohttp import ClientResponse
-from yarl import URL
-
 from wsgw_core.api import (
     BackendDeclined,
     BackendError,
@@ -22,6 +19,7 @@ from wsgw_core.api import (
 )
 
 from .answers import AnswerKind, answer_kind, body_of, is_empty, message_of
+from .exchange import Response, Target
 from .failures import BadAnswer, Failure, NoAnswer, Unreachable
 from .http_metrics import HttpMetrics
 from .request_headers import HeaderMaker, RequestHeaders
@@ -51,7 +49,7 @@ class Introduction:
     headers: Headers = ()
     state: str | None = None
     reply: Message | None = None
-    stream: ClientResponse | None = None
+    stream: Response | None = None
 
 
 class Introducer:
@@ -82,7 +80,7 @@ class Introducer:
         self._subprotocols = settings.subprotocols
 
     async def introduce(
-        self, request: DialRequest, url: URL, headers: RequestHeaders, record: SessionRecord
+        self, request: DialRequest, target: Target, headers: RequestHeaders, record: SessionRecord
     ) -> Introduction:
         """Return what the application says to a session.
 
@@ -93,7 +91,7 @@ class Introducer:
         number = max(record.introductions, int(request.reconnect))
         event_id = f"{record.session_id}-c{number}"
         body = json.dumps(self._described(request), ensure_ascii=False).encode(errors="replace")
-        ask = partial(self._ask, request, url, headers, event_id, body)
+        ask = partial(self._ask, request, target, headers, event_id, body)
         try:
             try:
                 return await ask(False)
@@ -108,17 +106,17 @@ class Introducer:
     async def _ask(
         self,
         request: DialRequest,
-        url: URL,
+        target: Target,
         headers: RequestHeaders,
         event_id: str,
         body: bytes,
         replayed: bool,
     ) -> Introduction:
-        made = headers.make("connect", event_id, _JSON, body, replayed=replayed)
-        return await self._requester.ask("POST", url, made, body, partial(self._read, request))
+        made = headers.make("connect", event_id, target.host, _JSON, body, replayed=replayed)
+        return await self._requester.ask("POST", target, made, body, partial(self._read, request))
 
     async def _read(
-        self, request: DialRequest, response: ClientResponse, deadline: asyncio.Timeout
+        self, request: DialRequest, response: Response, deadline: asyncio.Timeout
     ) -> Introduction:
         status = response.status
         if 200 <= status < 300:
@@ -136,7 +134,7 @@ class Introducer:
         raise BackendDeclined(status, _headers(response), body)
 
     async def _accepted(
-        self, request: DialRequest, response: ClientResponse, deadline: asyncio.Timeout
+        self, request: DialRequest, response: Response, deadline: asyncio.Timeout
     ) -> Introduction:
         chosen = response.headers.get("Sec-WebSocket-Protocol", "").strip()
         if chosen and chosen not in request.subprotocols:
@@ -183,7 +181,7 @@ class Introducer:
         }
 
 
-def _headers(response: ClientResponse) -> Headers:
+def _headers(response: Response) -> Headers:
     return tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in response.raw_headers
@@ -191,7 +189,7 @@ def _headers(response: ClientResponse) -> Headers:
     )
 
 
-async def _declining_body(response: ClientResponse) -> bytes:
+async def _declining_body(response: Response) -> bytes:
     """Return the body of an answer that declines; a longer or a broken one is left out."""
     try:
         return await body_of(response, _MAX_DECLINING_BODY)

@@ -25,15 +25,30 @@ class RequestGate:
         self.under_way = 0
         self.waiting = 0
 
-    async def enter(self, host: str) -> None:
-        """Wait for a place; each success needs one `leave`."""
+    def has_entered(self, host: str) -> bool:
+        """Take a place if there is one; if not, `wait`. Each place needs one `leave`."""
         places = self._hosts.get(host)
         if places is None:
             places = self._hosts[host] = _Host()
-        if places.under_way < self._most:
-            places.under_way += 1
-        else:
-            await self._wait(host, places)
+        if places.under_way >= self._most:
+            return False
+        places.under_way += 1
+        self.under_way += 1
+        return True
+
+    async def wait(self, host: str) -> None:
+        """Take a place when there is one, and it is our turn."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hosts[host].waiting.append(turn)
+        self.waiting += 1
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # the place had just been given
+                self._pass_on(host)
+            raise
+        finally:
+            self.waiting -= 1
         self.under_way += 1
 
     def leave(self, host: str) -> None:
@@ -51,19 +66,6 @@ class RequestGate:
         places.under_way -= 1
         if not places.under_way:
             del self._hosts[host]
-
-    async def _wait(self, host: str, places: _Host) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        places.waiting.append(turn)
-        self.waiting += 1
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # the place had just been given
-                self._pass_on(host)
-            raise
-        finally:
-            self.waiting -= 1
 
 
 class _Host:

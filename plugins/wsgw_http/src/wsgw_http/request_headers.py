@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from multidict import CIMultiDict
-
 from wsgw_core.api import DialRequest
 
 from . import cloud_events
@@ -19,6 +17,7 @@ from .trace_context import TraceContext
 Event = Literal["connect", "message", "disconnect"]
 Pairs = tuple[tuple[str, str], ...]
 
+_OURS = (("User-Agent", "wsgw"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
 _FORWARDED = ("forwarded", "x-real-ip")
 
 
@@ -34,19 +33,33 @@ class HeaderMaker:
     def __init__(
         self, settings: HttpSettings, fixed: Callable[[], Pairs], signer: Signer | None
     ) -> None:
-        self.fixed = fixed
         self.signer = signer
         self.cloudevents = settings.cloudevents
         self.push_url = settings.push_url
         self._passed = frozenset(name.lower() for name in settings.pass_headers)
+        self._fixed = fixed
+        self._seen: Pairs | None = None
+        self._lines = b""
+        self._has_host = False
 
     def passed(self, headers: Iterable[tuple[str, str]]) -> Pairs:
         """Return those of a client's headers that the configuration names."""
         return tuple(pair for pair in headers if pair[0].lower() in self._passed)
 
+    def beginning(self, host: str) -> bytes:
+        """Return the lines with which the head of each request to a host begins."""
+        fixed = self._fixed()
+        if fixed is not self._seen:
+            self._seen = fixed
+            names = {name.lower() for name, _ in fixed}
+            ours = tuple(pair for pair in _OURS if pair[0].lower() not in names)
+            self._lines = _lines((*ours, *fixed), "utf-8")
+            self._has_host = "host" in names
+        return self._lines if self._has_host else b"Host: %s\r\n%s" % (host.encode(), self._lines)
+
 
 class RequestHeaders:
-    """Makes the headers of each request of one session.
+    """Makes the header lines of each request of one session.
 
     Args:
         maker: of the backend.
@@ -60,70 +73,64 @@ class RequestHeaders:
         self._maker = maker
         self._record = record
         self._trace = TraceContext(request.headers)
-        forwarded = tuple(pair for pair in request.headers if _is_forwarding(pair[0].lower()))
-        self._constant: Pairs = tuple(
-            (name, _as_received(value))
-            for name, value in (*maker.passed(request.headers), *forwarded)
-        )
-        self._constant += (("X-Wsgw-Session", record.session_id),)
+        forwarded = (pair for pair in request.headers if _is_forwarding(pair[0].lower()))
+        own: Pairs = (("X-Wsgw-Session", record.session_id),)
         if maker.push_url is not None:
-            push_url = f"{maker.push_url}/session/send/{record.session_id}"
-            self._constant += (("X-Wsgw-Push", push_url),)
+            own += (("X-Wsgw-Push", f"{maker.push_url}/session/send/{record.session_id}"),)
         if maker.cloudevents:
             path = request.path.partition("?")[0]
-            self._constant += cloud_events.constant_headers(record.session_id, path)
+            own += cloud_events.constant_headers(record.session_id, path)
+        # what came is sent on byte for byte
+        self._constant = _lines((*maker.passed(request.headers), *forwarded), "latin-1")
+        self._constant += _lines(own, "ascii")
 
     def make(
         self,
         event: Event,
         event_id: str,
+        host: str,
         content_type: str,
         body: bytes,
         *,
         number: int = 0,
         replayed: bool = False,
-    ) -> CIMultiDict[str]:
-        """Return the headers of one attempt.
+    ) -> bytes:
+        """Return the header lines of one attempt.
 
         Args:
             event: what the request tells.
             event_id: the same for each attempt.
+            host: of the URL.
             content_type: of the body.
             body: as it is sent.
             number: of a message in its session; 0: it has none.
             replayed: the application may have had this event before.
         """
-        maker = self._maker
-        headers = CIMultiDict(self._constant)
-        for name, value in maker.fixed():
-            headers[name] = value
-        headers["Content-Type"] = content_type
-        headers["X-Wsgw-Event"] = event
-        headers["Idempotency-Key"] = f'"{event_id}"'
+        maker, state = self._maker, self._record.state
+        lines = (
+            f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+            f'X-Wsgw-Event: {event}\r\nIdempotency-Key: "{event_id}"\r\n'
+        )
         if number:
-            headers["X-Wsgw-Number"] = str(number)
+            lines += f"X-Wsgw-Number: {number}\r\n"
         if replayed:
-            headers["X-Wsgw-Replayed"] = "1"
-        if self._record.state:
-            headers["X-Wsgw-State"] = self._record.state
-        headers.extend(self._trace.headers())
-        if not (maker.cloudevents or maker.signer):
-            return headers
-        now = time.time()
-        if maker.cloudevents:
-            headers.extend(cloud_events.event_headers(event, event_id, now))
-        if maker.signer is not None:
-            headers.extend(maker.signer.headers(event_id, int(now), body))
-        return headers
+            lines += "X-Wsgw-Replayed: 1\r\n"
+        pairs = self._trace.headers()
+        if maker.cloudevents or maker.signer is not None:
+            now = time.time()
+            if maker.cloudevents:
+                pairs += cloud_events.event_headers(event, event_id, now)
+            if maker.signer is not None:
+                pairs += maker.signer.headers(event_id, int(now), body)
+        made = lines.encode() + _lines(pairs, "latin-1")
+        if state:  # as it came
+            made += f"X-Wsgw-State: {state}\r\n".encode(errors="surrogateescape")
+        return maker.beginning(host) + self._constant + made
+
+
+def _lines(pairs: Iterable[tuple[str, str]], encoding: str) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in pairs]).encode(encoding)
 
 
 def _is_forwarding(name: str) -> bool:
     return name.startswith("x-forwarded-") or name in _FORWARDED
-
-
-def _as_received(value: str) -> str:
-    """Return a value of which the client library makes the bytes that were received."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return value  # not UTF-8: its characters are sent as UTF-8

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
-from yarl import URL
 
 from wsgw_core.api import (
     BackendContext,
@@ -23,16 +21,16 @@ from wsgw_core.api import (
 )
 
 from .addresses import AddressPolicy
+from .exchange import Response, Target, exchange
 from .failures import BadAnswer, Busy, NoAnswer, Unreachable
 from .http_metrics import HttpMetrics
 from .request_gate import RequestGate
 from .settings import HttpSettings
 
 T = TypeVar("T")
-Read = Callable[[aiohttp.ClientResponse, asyncio.Timeout], Awaitable[T]]
+Read = Callable[[Response, asyncio.Timeout], Awaitable[T]]
 
-_LARGE = 1024 * 1024  # bytes that the library would rather not write at once
-_OUR_AGENT = {"User-Agent": "wsgw"}
+_MOST_KEYS = 1000  # hosts that clients choose
 
 
 class Requester:
@@ -62,34 +60,29 @@ class Requester:
         self._clock = context.clock
         self._metrics = metrics
         self._gate = RequestGate(settings.max_connections_per_host)
-        self._connections: WeakSet[ResponseHandler] = WeakSet()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=addresses,
-                use_dns_cache=False,
-                limit=settings.max_connections,
-                keepalive_timeout=settings.keep_alive,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_OUR_AGENT,
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout),
-            auto_decompress=False,
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._loop = asyncio.get_running_loop()
+        self._keys: dict[tuple[str, ssl.SSLContext | None], aiohttp.ClientRequest] = {}
+        self._limits = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout)
+        self._connector = aiohttp.TCPConnector(
+            resolver=addresses,
+            use_dns_cache=False,
+            limit=settings.max_connections,
+            keepalive_timeout=settings.keep_alive,
+            socket_factory=self._make_socket,
         )
         gauge = context.metrics.gauge
         gauge("in_flight", "Requests under way.", lambda: self._gate.under_way)
         gauge("waiting", "Requests that wait for others to end.", lambda: self._gate.waiting)
         gauge("connections", "Connections to the application.", self._count_connections)
 
-    async def ask(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes, read: Read[T]
-    ) -> T:
+    async def ask(self, method: str, target: Target, head: bytes, body: bytes, read: Read[T]) -> T:
         """Send a request and return what `read` makes of its answer.
 
         Args:
             method: of the request.
-            url: of the request.
-            headers: of the request.
+            target: where it goes.
+            head: its header lines; see RequestHeaders.
             body: of the request.
             read: is given the answer when its headers have come, and the bound of its time. What it
                 has not read to its end it must release, unless it raises.
@@ -99,13 +92,14 @@ class Requester:
             BackendDeclined: the host may not be connected to.
         """
         began = self._clock.time()
-        host = url.raw_authority
+        host = target.host
         entered = False
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                await self._gate.enter(host)
+                if not self._gate.has_entered(host):
+                    await self._gate.wait(host)
                 entered = True
-                response = await self._send(method, url, headers, body)
+                response = await self._send(method, target, head, body)
                 try:
                     return await read(response, deadline)
                 except BaseException:
@@ -124,41 +118,48 @@ class Requester:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._connector.close()
 
-    async def _send(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, method: str, target: Target, head: bytes, body: bytes) -> Response:
         try:
-            response = await self._session.request(
-                method,
-                url,
-                headers=headers,
-                data=body if len(body) <= _LARGE else io.BytesIO(body),
-                allow_redirects=False,
-                ssl=self._tls.context() if self._tls is not None else True,
-                server_hostname=self._server_name,
-            )
+            connection = await self._connector.connect(self._key(target), [], self._limits)
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(tls_error_text(error.os_error)) from error
-        except aiohttp.ConnectionTimeoutError as error:
+        except TimeoutError as error:
             raise Unreachable("connecting took too long") from error
         except BackendUnavailable as error:  # of the resolver
             raise Unreachable(error.reason) from error
-        except aiohttp.ClientResponseError as error:
-            raise BadAnswer("the answer is not valid HTTP") from error
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise NoAnswer("the connection was lost before the answer", lost=True) from error
         except aiohttp.ClientError as error:
-            raise BadAnswer(f"the request cannot be made: {type(error).__name__}") from error
-        if response.connection is not None and response.connection.protocol is not None:
-            self._connections.add(response.connection.protocol)
-        return response
+            raise Unreachable(f"no connection can be made: {type(error).__name__}") from error
+        request = b"%s%s%s\r\n%s" % (method.encode(), target.line, head, body)
+        return await exchange(connection, request, is_head=method == "HEAD")
+
+    def _key(self, target: Target) -> aiohttp.ClientRequest:
+        """Return what the library's pool knows connections by."""
+        context: ssl.SSLContext | None = None
+        if self._tls is not None and target.url.scheme == "https":
+            context = self._tls.context()
+        found = self._keys.get((target.host, context))
+        if found is None:
+            if len(self._keys) >= _MOST_KEYS:
+                self._keys.clear()
+            found = self._keys[target.host, context] = aiohttp.ClientRequest(
+                "POST",
+                target.url.origin(),
+                loop=self._loop,
+                ssl=context or True,
+                server_hostname=self._server_name if context is not None else None,
+            )
+        return found
+
+    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        self._sockets.add(made)
+        return made
 
     def _count_connections(self) -> int:
-        return sum(connection.is_connected() for connection in self._connections)
+        return sum(each.fileno() >= 0 for each in self._sockets)
 
 
 def as_backend_error(error: Unreachable) -> BackendError:

@@ -8,6 +8,7 @@ from yarl import URL
 
 from wsgw_core.api import BackendDeclined, DialRequest, UrlTemplate
 
+from .exchange import Target
 from .settings import HttpSettings
 
 
@@ -15,9 +16,9 @@ from .settings import HttpSettings
 class SessionUrls:
     """Where the events of a session go; None: not sent."""
 
-    connect: URL | None
-    message: URL
-    disconnect: URL | None
+    connect: Target | None
+    message: Target
+    disconnect: Target | None
 
     @classmethod
     def of(
@@ -30,28 +31,29 @@ class SessionUrls:
         """
         query = request.path.partition("?")[2] if settings.pass_query else ""
 
-        def url(template: UrlTemplate | bool | None) -> URL | None:
+        def target(template: UrlTemplate | bool | None) -> Target | None:
             if template is False:
                 return None
             used = template if isinstance(template, UrlTemplate) else settings.url
-            return _url(used.expand(request, subprotocol), query)
+            return _target(used.expand(request, subprotocol), query)
 
         events = settings.events
-        message = url(events.message)
+        message = target(events.message)
         assert message is not None  # noqa: S101 - for the type checker
-        return cls(url(events.connect), message, url(events.disconnect))
+        return cls(target(events.connect), message, target(events.disconnect))
 
     def hosts(self) -> set[tuple[str, int]]:
         """Return the hosts and ports."""
-        urls = (self.connect, self.message, self.disconnect)
-        return {(url.raw_host or "", url.port or 0) for url in urls if url is not None}
+        targets = (self.connect, self.message, self.disconnect)
+        urls = (target.url for target in targets if target is not None)
+        return {(url.raw_host or "", url.port or 0) for url in urls}
 
 
-def _url(text: str, query: str) -> URL:
+def _target(text: str, query: str) -> Target:
     if query:
         text += ("&" if "?" in text else "?") + query
     try:
-        return URL(text, encoded=True)
+        return Target(URL(text, encoded=True))
     except ValueError as error:
         headers = (("Content-Type", "text/plain; charset=utf-8"),)
         raise BackendDeclined(400, headers, b"the URL is not valid\n") from error

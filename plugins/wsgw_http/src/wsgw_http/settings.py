@@ -36,6 +36,8 @@ def _check_url(url: UrlTemplate) -> UrlTemplate:
     text = str(url)
     if _SCHEME.match(text) is None:
         raise ValueError("not a URL such as https://host:port/path")
+    if not text.isascii():
+        raise ValueError("has other characters than ASCII; write %C3%BC and the like, and xn--...")
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise ValueError("has a user's name in it; give 'headers' an Authorization instead")
     return url

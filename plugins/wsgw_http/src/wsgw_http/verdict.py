@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aiohttp import ClientResponse
-
 from wsgw_core.api import Close, Message
 
+from .exchange import Response
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Verdict:
     """The application has answered a message, or will not.
 
@@ -25,6 +25,6 @@ class Verdict:
     reply: Message | None = None
     state: str | None = None
     close: Close | None = None
-    stream: ClientResponse | None = None
+    stream: Response | None = None
     failure: Close | None = None
     discarded: bool = False
