@@ -40,6 +40,10 @@ class BrokerProxy:
             raise RuntimeError("the proxy is not started")
         return int(self._server.sockets[0].getsockname()[1])
 
+    def __len__(self) -> int:
+        """How many connections there are now."""
+        return len(self._connections)
+
     def freeze(self) -> None:
         """Forward nothing in either direction until `thaw`; what arrives waits."""
         self._flowing.clear()

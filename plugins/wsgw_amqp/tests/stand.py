@@ -79,6 +79,7 @@ class Stand:
 async def standing(
     url: str,
     *,
+    broker: str = "",
     names: Names | None = None,
     limits: Limits | None = None,
     works: bool = True,
@@ -88,6 +89,7 @@ async def standing(
 
     Args:
         url: where the backend connects.
+        broker: where the workers connect; the same unless given.
         names: of the exchange and the queues; own ones unless given.
         limits: of the gateway.
         works: whether the workers begin at once.
@@ -98,7 +100,7 @@ async def standing(
     given = {"url": url, **names.options}
     given |= {name.replace("_", "-"): value for name, value in options.items()}
     stand.backend = AmqpBackend(AmqpSettings.model_validate(given), stand.context)
-    stand.workers = Workers(url, names)
+    stand.workers = Workers(broker or url, names)
     await stand.backend.open()
     try:
         if works:

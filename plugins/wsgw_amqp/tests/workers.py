@@ -115,6 +115,19 @@ class Workers:
         message = aio_pika.Message(body, correlation_id=session_id, **properties)
         await self._channel.default_exchange.publish(message, self.reply_to[session_id])
 
+    async def reply_late(self, session_id: str, body: bytes, milliseconds: int) -> None:
+        """Send a reply that the broker itself keeps for a while."""
+        await self.until(lambda: self._channel is not None, lambda: "the connection")
+        assert self._channel is not None
+        arguments: dict[str, Any] = {
+            "x-message-ttl": milliseconds,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": self.reply_to[session_id],
+        }
+        waiting = await self._channel.declare_queue(exclusive=True, arguments=arguments)
+        message = aio_pika.Message(body, correlation_id=session_id)
+        await self._channel.default_exchange.publish(message, waiting.name)
+
     async def bind(self) -> None:
         """Bind the queue to the exchange."""
         await self._bind(bind=True)

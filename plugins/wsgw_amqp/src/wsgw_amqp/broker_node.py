@@ -108,7 +108,9 @@ class BrokerNode:
         Raises:
             NodeError: it cannot.
         """
-        command = (_erl_call(), "-sname", self._name, "-c", self._cookie(), "-e")
+        # A name of its own: the node does not talk to two at once who have the same.
+        own_name = f"call{secrets.token_hex(4)}"
+        command = (_erl_call(), "-h", own_name, "-sname", self._name, "-c", self._cookie(), "-e")
         result = subprocess.run(  # noqa: S603 - our own command
             command,
             input=f"{expression}.\n",
