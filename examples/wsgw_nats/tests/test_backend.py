@@ -17,10 +17,12 @@ from wsgw_core.api import (
     Close,
     CloseCause,
     DialRequest,
+    Limits,
     Message,
     UnusableAnswer,
 )
 from wsgw_core.testing.context import make_context
+from wsgw_core.testing.descriptors import open_descriptors
 from wsgw_core.testing.fake_control import FakeControl
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 from wsgw_core.testing.samples import samples
@@ -34,10 +36,10 @@ LEFT = Close(1001, "bye")
 class Scene:
     """A backend with a context that records."""
 
-    def __init__(self, server: NatsServer, **options: object) -> None:
+    def __init__(self, server: NatsServer, limits: Limits | None = None, **options: object) -> None:
         self.control = FakeControl()
-        self.context: BackendContext = make_context(control=self.control)
-        settings = {"url": server.url, "ack-timeout": 60, **options}
+        self.context: BackendContext = make_context(control=self.control, limits=limits)
+        settings = {"url": server.url, "ack_timeout": 60, **options}
         self.backend = NatsBackend(NatsSettings.model_validate(settings), self.context)
 
     async def session(
@@ -70,9 +72,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(server: NatsServer, **options: object) -> AsyncIterator[Scene]:
+async def scene(
+    server: NatsServer, limits: Limits | None = None, **options: object
+) -> AsyncIterator[Scene]:
     """Open a backend, and close it at the end."""
-    scene = Scene(server, **options)
+    scene = Scene(server, limits, **options)
     await scene.backend.open()
     try:
         yield scene
@@ -304,7 +308,7 @@ async def test_message_too_large_for_the_stream_ends_its_session_alone(
 async def test_server_that_acknowledges_nothing_is_lost(
     server: NatsServer, workers: Workers
 ) -> None:
-    async with scene(server, **{"ack-timeout": 0.5}) as played:
+    async with scene(server, ack_timeout=0.5) as played:
         connection, sink = await played.session("s1")
         await workers.until_told("s1", "connect")
         server.freeze()
@@ -312,6 +316,26 @@ async def test_server_that_acknowledges_nothing_is_lost(
         close = await sink.until_closed()
         assert close == Close(1013, "JetStream has acknowledged nothing for 0.5 s", abnormal=True)
         server.thaw()
+
+
+async def test_frozen_server_with_full_buffers_leaves_nothing_once_it_is_dead(
+    server: NatsServer, workers: Workers
+) -> None:
+    limits = Limits(close_timeout=1)
+    async with scene(server, limits) as played:  # what is made once and for all is made here
+        await played.session("s0")
+        await workers.until_told("s0", "connect")
+    tasks, descriptors = asyncio.all_tasks(), open_descriptors() or frozenset()
+    async with scene(server, limits, ack_timeout=0.5) as played:
+        sessions = [await played.session(f"s{number}") for number in range(20)]
+        server.freeze()
+        for connection, _ in sessions:
+            send(connection, *["x" * 64 * 1024] * 16)
+        for _, sink in sessions:
+            assert (await sink.until_closed()).code == 1013
+    await server.kill()
+    await played.until(lambda: not asyncio.all_tasks() - tasks)
+    await played.until(lambda: not (open_descriptors() or frozenset()) - descriptors)
 
 
 @pytest.mark.usefixtures("workers")

@@ -83,6 +83,7 @@ class Counterpart(BackendHarness):
 
 
 class NatsContract(BackendContract):
+    patience = 60.0  # the workers connect for each reply
     capabilities = Capabilities(
         silent_while_paused=False,  # one reader for all sessions goes on
         refuses=True,

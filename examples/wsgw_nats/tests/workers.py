@@ -77,7 +77,9 @@ class Workers:
         try:
             async with asyncio.timeout(_PATIENCE):
                 while not condition():
-                    await self.read()
+                    async with self._reading:
+                        if not condition():  # others may have read it meanwhile
+                            await self._read_on()
         except TimeoutError:
             raise AssertionError(f"waited {_PATIENCE:g} s for {what}") from None
 
@@ -117,7 +119,11 @@ class Workers:
 
     async def read(self) -> None:
         """Read what the stream has taken since."""
-        async with self._reading, self.jetstream() as jetstream:
+        async with self._reading:
+            await self._read_on()
+
+    async def _read_on(self) -> None:
+        async with self.jetstream() as jetstream:
             last = (await jetstream.stream_info(STREAM)).state.last_seq
             for sequence in range(self._read + 1, last + 1):
                 self._take(await jetstream.get_msg(STREAM, sequence))

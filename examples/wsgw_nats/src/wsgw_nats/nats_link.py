@@ -20,6 +20,7 @@ from wsgw_core.api import BackendContext, unavailable
 
 from .acknowledgement import Rejection, read_acknowledgement
 from .envelope import HEADER_ROOM, TYPE, Headers
+from .hang_up import hang_up
 from .metrics import NatsMetrics
 
 _AT_ONCE = 100  # messages published in one turn of the event loop
@@ -85,6 +86,7 @@ class NatsLink:
         self._error: Exception | None = None
         self._is_lost = False
         self._is_closing = False
+        self._is_cut = asyncio.Event()
 
     async def open(self, servers: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - the library's
         """Connect and subscribe.
@@ -161,7 +163,7 @@ class NatsLink:
     async def ask(self, subject: str, data: bytes) -> Any:
         """Send a request, and return the answer, which is JSON.
 
-        The library's own requests have a subscription that it would leave behind; see `_drop`.
+        The library's own requests have a subscription that it would leave behind; see `hang_up`.
 
         Raises:
             Error, TimeoutError, ValueError: there is none.
@@ -185,7 +187,8 @@ class NatsLink:
                         await self._all_stored.wait()
         finally:
             self._stop()
-            await self._drop()
+            bound = self._context.limits.close_timeout / 5
+            await hang_up(self._nats, self._subscriptions, self._is_cut, bound)
 
     # Inside
 
@@ -266,7 +269,8 @@ class NatsLink:
 
     async def _disconnected(self) -> None:
         self.lose(f"the connection to NATS is lost: {self._error or 'closed'}")
-        if self._nats.is_reconnecting:  # which it would do next; `close` cancels it here
+        self._is_cut.set()
+        if self._nats.is_reconnecting:  # which it would do next; its `close` cancels it here
             await asyncio.get_running_loop().create_future()
 
     def _stop(self) -> None:
@@ -279,16 +283,3 @@ class NatsLink:
             self._timer.cancel()
         if self._publishing is not None and self._publishing is not asyncio.current_task():
             self._publishing.cancel()
-
-    async def _drop(self) -> None:
-        """Let go of the library's tasks and of the socket, also when the server takes nothing."""
-        with suppress(Error, OSError):
-            for subscription in self._subscriptions:
-                await subscription.unsubscribe()
-        if self._is_lost:
-            # What the library has not written yet makes its `close` wait, and fail before it has
-            # closed the socket. This closes the socket first; `_disconnected` ends it.
-            await self._nats.force_reconnect()
-            await asyncio.sleep(0)
-        with suppress(Error, OSError):
-            await self._nats.close()
