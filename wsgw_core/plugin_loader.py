@@ -109,7 +109,7 @@ class Plugins:
         Raises:
             PluginError: the plugin breaks the contract; the registries are as they were before.
         """
-        if self._manager.is_registered(plugin):
+        if plugin in self:
             raise PluginError(f"{source}: is registered already")
         before = {name: registry.kinds() for name, registry in self._registries.items()}
         try:
@@ -123,6 +123,10 @@ class Plugins:
         except Exception as error:
             self._roll_back(plugin, before)
             raise PluginError(f"{source}: {_explain(error)}") from error
+
+    def __contains__(self, plugin: object) -> bool:
+        """Whether a plugin is registered."""
+        return self._manager.is_registered(plugin)
 
     def _call_hooks(self, plugin: object) -> None:
         # Only this plugin's: pluggy would call those of the plugins registered before it again.
@@ -161,7 +165,7 @@ class Plugins:
             )
 
     def _roll_back(self, plugin: object, before: dict[str, tuple[str, ...]]) -> None:
-        if self._manager.is_registered(plugin):
+        if plugin in self:
             self._manager.unregister(plugin)
         for hook_name, registry in self._registries.items():
             for kind in registry.kinds():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from wsgw_ws import plugin as websocket_plugin
 
 from wsgw_core.api import (
     Close,
@@ -331,3 +332,8 @@ async def test_a_fault_in_a_gate_refuses_the_client(
     assert b"pigeons" not in (refused.value.response.body or b"")
     assert backend.accepted == 0
     caplog.clear()  # this error was expected
+
+
+async def test_installed_plugin_may_be_given_too(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway("ws://127.0.0.1:1", plugins=[websocket_plugin])
+    assert gateway.gateway.addresses

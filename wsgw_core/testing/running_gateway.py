@@ -63,7 +63,8 @@ async def running_gateway(
 
     Args:
         data: all sections, as a file holds them.
-        plugins: modules or other objects with hooks; installed plugins are found without.
+        plugins: modules or other objects with hooks; installed plugins are found without, and may
+            be given too.
         host: where clients connect to.
 
     Raises:
@@ -91,5 +92,6 @@ def _loaded(config: GatewayConfig, plugins: Iterable[object]) -> Plugins:
     # What is not installed must be among `plugins`; what is missing then is told by its key.
     known, _ = load_usable_plugins(required_plugins(config))
     for number, plugin in enumerate(plugins):
-        known.register(plugin, f"plugin {number} of the test")
+        if plugin not in known:
+            known.register(plugin, f"plugin {number} of the test")
     return known

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,11 +26,10 @@ _PATIENCE = 60.0
 @asynccontextmanager
 async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[RunningGateway]:
     """Run a gateway in front of these backends."""
-    installed = entry_points(group="wsgw", name="nats")
     data = {"upstream": {"backends": list(backends)}, **sections}
     async with (
         asyncio.timeout(2 * _PATIENCE),
-        running_gateway(data, [] if installed else [plugin]) as running,
+        running_gateway(data, [plugin]) as running,
     ):
         yield running
 
