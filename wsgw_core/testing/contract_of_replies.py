@@ -141,7 +141,7 @@ class ReplyContract(ContractSuite):
             f"a reply that is too long was reported as {end}, which asks the next backend for it"
         )
 
-    @contract_test("replies")
+    @contract_test("replies", "keeps_while_paused")
     async def test_pausing_while_a_message_is_passed_on(self, bench: Bench) -> None:
         """`pause` and `resume` may be called from inside `Sink.message`; nothing is lost."""
         session = await bench.session()

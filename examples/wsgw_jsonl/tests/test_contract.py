@@ -8,14 +8,28 @@ import json
 from typing import Any
 
 import pytest
-from wsgw_jsonl.backend import JsonLinesBackend
-from wsgw_jsonl.settings import JsonLinesSettings
+from wsgw_jsonl import plugin
 
-from wsgw_core.api import BINARY, BackendContext, BackendDeclined, Close, Headers, Limits, Message
+from wsgw_core.api import (
+    BINARY,
+    Backend,
+    BackendContext,
+    BackendDeclined,
+    Close,
+    Headers,
+    Limits,
+    Message,
+)
 from wsgw_core.testing.backend_contract import BackendContract
 from wsgw_core.testing.backend_harness import BackendHarness, Inbox
 from wsgw_core.testing.context import make_context
 from wsgw_core.testing.recording_sink import RecordingSink
+from wsgw_core.testing.registered_plugin import RegisteredPlugin
+
+
+def backend_at(port: int, context: BackendContext) -> Backend:
+    options = {"url": f"jsonl://127.0.0.1:{port}"}
+    return RegisteredPlugin(plugin).backend("jsonl", options, context)
 
 
 class Application(BackendHarness):
@@ -37,12 +51,11 @@ class Application(BackendHarness):
             writer.transport.abort()
         await self._server.wait_closed()
 
-    def make_backend(self, context: BackendContext) -> JsonLinesBackend:
-        port = self._server.sockets[0].getsockname()[1]
-        return JsonLinesBackend(JsonLinesSettings(url=f"jsonl://127.0.0.1:{port}"), context)
+    def make_backend(self, context: BackendContext) -> Backend:
+        return backend_at(self._server.sockets[0].getsockname()[1], context)
 
-    def make_unreachable_backend(self, context: BackendContext) -> JsonLinesBackend:
-        return JsonLinesBackend(JsonLinesSettings(url="jsonl://127.0.0.1:1"), context)
+    def make_unreachable_backend(self, context: BackendContext) -> Backend:
+        return backend_at(1, context)
 
     async def receive(self, session_id: str) -> Message:
         return await self._inbox.get(session_id)

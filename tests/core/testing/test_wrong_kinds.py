@@ -122,6 +122,20 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
                 "the session has a connection",
             ),
             (
+                wrong.IgnoresPause,
+                ["a_paused_connection_is_silent_soon"],
+                r"messages came in spite of pause\(\)",
+            ),
+            (
+                wrong.LosesRepliesWhilePaused,
+                [
+                    "nothing_is_lost_while_paused",
+                    "pausing_while_a_message_is_passed_on",
+                    "what_has_waited_comes_before_the_backends_end",
+                ],
+                "replies",
+            ),
+            (
                 broker.DropsWhatHasWaited,
                 [
                     "what_has_waited_comes_before_the_backends_end",
@@ -185,3 +199,20 @@ def test_a_fault_fails_its_own_tests_alone(
 @pytest.mark.parametrize("right", [MemoryBackend, BrokerBackend])
 def test_a_correct_backend_fails_none(right: type[MemoryBackend | BrokerBackend]) -> None:
     assert failures_of(right) == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "declared"),
+    [
+        (wrong.IgnoresPause, Capabilities(silent_while_paused=False)),
+        (wrong.LosesRepliesWhilePaused, Capabilities(keeps_while_paused=False)),
+    ],
+)
+def test_what_a_kind_declares_that_it_cannot_is_no_fault(
+    fault: type[DirectMemoryConnection], declared: Capabilities
+) -> None:
+    class Suite(BackendContract):
+        loop_factory = VirtualClockLoop
+        capabilities = declared
+
+    assert failures(Suite(), lambda: MemoryHarness(wrong.backend_of(fault))) == {}
