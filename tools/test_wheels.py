@@ -90,6 +90,8 @@ def copy_tests() -> list[str]:
     plugins = [folder.relative_to(ROOT) for folder in sorted(ROOT.glob("plugins/*/tests"))]
     for folder in plugins:
         shutil.copytree(ROOT / folder, TESTS / folder)
+        if (examples := folder.parent / "examples").is_dir():  # which the tests start
+            shutil.copytree(ROOT / examples, TESTS / examples)
     return [str(folder) for folder in plugins]
 
 

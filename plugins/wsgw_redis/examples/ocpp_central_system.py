@@ -1,0 +1,87 @@
+"""A central system for OCPP 1.6 that can be restarted, and run several times, at any moment.
+
+usage: ocpp_central_system.py [URL]
+
+It needs the package `ocpp`. The last part of a charge point's path is its name. The gateway has the
+backend:
+
+    url: redis://127.0.0.1:6379
+    subprotocols: [ocpp1.6]
+
+Meter values are kept in the list `meter:NAME`, in the order in which the charge point sent them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from ocpp.routing import on  # type: ignore[import-untyped]  # has no type hints
+from ocpp.v16 import ChargePoint, call_result  # type: ignore[import-untyped]  # has no type hints
+from ocpp.v16.enums import (  # type: ignore[import-untyped]  # has no type hints
+    Action,
+    RegistrationStatus,
+)
+from redis.asyncio import Redis
+from wsgw_redis.worker import Event, consume
+
+
+def now() -> str:
+    """Return the time as OCPP has it."""
+    return datetime.now(UTC).isoformat()
+
+
+class Answers:
+    """What the package `ocpp` takes for a websocket: it sends the answer to one event."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    async def send(self, text: str) -> None:
+        """Answer."""
+        await self._event.reply(text)
+
+
+class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has no type hints
+    """Handles the messages of one charge point."""
+
+    def __init__(self, event: Event, redis: Redis) -> None:
+        super().__init__(event.path.rsplit("/", 1)[-1], Answers(event))
+        self._redis: Any = redis
+
+    @on(Action.boot_notification)  # type: ignore[untyped-decorator]  # as above
+    def boot(self, **_details: Any) -> Any:
+        """Accept it."""
+        return call_result.BootNotification(
+            current_time=now(), interval=300, status=RegistrationStatus.accepted
+        )
+
+    @on(Action.heartbeat)  # type: ignore[untyped-decorator]  # as above
+    def heartbeat(self) -> Any:
+        """Tell the time."""
+        return call_result.Heartbeat(current_time=now())
+
+    @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
+    async def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
+        """Keep the values."""
+        value = meter_value[0]["sampled_value"][0]["value"]
+        await self._redis.rpush(f"meter:{self.id}", value)
+        return call_result.MeterValues()
+
+
+async def main(url: str) -> None:
+    """Work until killed."""
+    redis = Redis.from_url(url)
+    name = f"ocpp-{os.getpid()}"
+    print(f"{name} reads wsgw:events", flush=True)
+    async for event in consume(redis, "wsgw:events", group="ocpp", consumer=name):
+        if event.type == "message" and not event.seen:
+            await ServedChargePoint(event, redis).route_message(event.text)
+        await event.ack(delete=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "redis://127.0.0.1:6379"))

@@ -1,0 +1,51 @@
+"""What is sent to clients by the reply stream of their gateway."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+Fields = dict[str | bytes, str | bytes | int]
+
+
+async def send(
+    redis: Redis,
+    reply_stream: str,
+    session: str,
+    data: str | bytes | None = None,
+    *,
+    close: tuple[int, str] | None = None,
+) -> bool:
+    """Send a client something that answers no event: any process may do so at any time.
+
+    Args:
+        redis: the client.
+        reply_stream: `Event.reply_stream` of any event of the session.
+        session: its id.
+        data: text as str, binary as bytes; None: only close.
+        close: code (1000, or 3000 to 4999) and reason; ends the session behind `data`.
+
+    Returns:
+        Whether the gateway is there; if not, its sessions are over.
+    """
+    fields = reply_fields(session, data, close)
+    added = await redis.xadd(reply_stream, fields, nomkstream=True)  # type: ignore[arg-type]  # a dict is invariant
+    return added is not None
+
+
+def reply_fields(
+    session: str,
+    data: str | bytes | None,
+    close: tuple[int, str] | None,
+    number: int = 0,
+) -> Fields:
+    """Return the fields of a reply entry; `number` is of the message that is answered."""
+    fields: Fields = {"session": session}
+    if data is not None:
+        fields |= {"kind": "text" if isinstance(data, str) else "binary", "data": data}
+    if number:
+        fields["re"] = number
+    if close is not None:
+        fields |= {"close": close[0], "reason": close[1]}
+    if data is None and close is None:
+        raise ValueError("a reply has data, or closes")
+    return fields

@@ -1,0 +1,314 @@
+"""Reads events as one worker of a group."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from .answers import Fields
+from .event import Event
+
+_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+_PAUSES = (0.05, 1.0)  # seconds between attempts to reach Redis
+_SEEN = 3600  # seconds for which it is known which message of a session was handled last
+
+Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
+
+
+async def consume(redis: Redis, stream: str, **options: Any) -> AsyncIterator[Event]:
+    """Yield events for ever; the arguments are those of Consumer.
+
+    Acknowledge each. What is not acknowledged comes again after `claim_idle`, to this worker or to
+    another one of the group. Redis may be lost, restarted or replaced meanwhile.
+    """
+    consumer = Consumer(redis, stream, **options)
+    try:
+        async for event in consumer:
+            yield event
+    finally:
+        await consumer.close()
+
+
+class Consumer:
+    """One worker of a group.
+
+    Args:
+        redis: a client that does not decode responses.
+        stream: the event stream.
+        group: the group's name; it is made, and begins with the oldest entry.
+        consumer: the worker's name in the group: its own, and the same after a restart.
+        count: entries that are read at once.
+        block: seconds to wait for new entries.
+        claim_idle: seconds after which an entry that was given to a worker and is not acknowledged
+            is given to another one: longer than any event takes.
+        max_deliveries: how often an entry is given to workers; then it is a dead letter.
+        dead_letters: the stream for these.
+        ordered: hold the events of a session back while an earlier one is not acknowledged, for
+            those who handle events concurrently. Sessions that several workers share are not kept
+            in order.
+
+    Attributes:
+        trimmed: entries that were removed from the stream before they were acknowledged.
+        poisoned: entries that have become dead letters.
+    """
+
+    def __init__(  # noqa: PLR0913 - one for each option
+        self,
+        redis: Redis,
+        stream: str,
+        *,
+        group: str,
+        consumer: str = "",
+        count: int = 100,
+        block: float = 5.0,
+        claim_idle: float = 30.0,
+        max_deliveries: int = 5,
+        dead_letters: str = "wsgw:dead-letters",
+        ordered: bool = False,
+    ) -> None:
+        options = redis.connection_pool.connection_kwargs
+        if options.get("decode_responses"):
+            raise ValueError("the client must not decode responses: data may be binary")
+        patience = options.get("socket_timeout")
+        self.trimmed = 0
+        self.poisoned = 0
+        self._redis = redis
+        self._stream = stream
+        self._group = group
+        self._name = consumer or socket.gethostname()
+        self._count = count
+        self._block = min(block, patience / 2) if patience else block
+        self._claim_idle = claim_idle
+        self._max_deliveries = max_deliveries
+        self._dead_letters = dead_letters
+        self._ordered = ordered
+        self._ready: deque[Event] = deque()
+        self._open: dict[bytes, Event] = {}  # yielded or held back, and not acknowledged
+        self._held: dict[str, deque[Event]] = {}  # by session; there is one for each that is busy
+        self._claim_at = 0.0
+        self._own_from: str | bytes | None = "0"  # own pending entries are read from here
+        self._has_group = False
+        self._changed = asyncio.Event()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Iterate over the events."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """Return the next event; wait for it."""
+        pause = _PAUSES[0]
+        while not self._ready:
+            try:
+                await self._read()
+                pause = _PAUSES[0]
+            except _LOST:
+                self._own_from = "0"  # what was not acknowledged then
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _PAUSES[1])
+        return self._ready.popleft()
+
+    async def close(self) -> None:
+        """Leave the group, unless it has given this worker something that is not acknowledged."""
+        try:
+            pending = await self._redis.xpending_range(
+                self._stream, self._group, "-", "+", 1, self._name
+            )
+            if not pending:
+                await self._redis.xgroup_delconsumer(self._stream, self._group, self._name)
+        except (*_LOST, ResponseError):
+            pass  # a consumer without entries does no harm
+
+    # Reading
+
+    async def _read(self) -> None:
+        if not self._has_group:
+            await self._make_group()
+        try:
+            if self._own_from is not None:
+                await self._read_own()
+            elif time.monotonic() >= self._claim_at:
+                self._claim_at = time.monotonic() + self._claim_idle / 2
+                await self._claim()
+            elif self._is_full:
+                await self._wait()
+            else:
+                await self._take(await self._read_group(">", self._block), {})
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            self._has_group = False
+
+    @property
+    def _is_full(self) -> bool:
+        return sum(map(len, self._held.values())) >= self._count
+
+    async def _wait(self) -> None:
+        """Wait for an acknowledgement, or until something can be claimed."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(max(0.0, self._claim_at - time.monotonic())):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _make_group(self) -> None:
+        try:
+            await self._redis.xgroup_create(self._stream, self._group, "0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        self._has_group = True
+
+    async def _read_group(self, start: str | bytes, block: float | None) -> Entries:
+        answer: Any = await self._redis.xreadgroup(
+            self._group,
+            self._name,
+            {self._stream: start},
+            self._count,
+            None if block is None else max(1, int(block * 1000)),
+        )
+        return _entries(answer)
+
+    async def _read_own(self) -> None:
+        """Read what this worker was given before, and has not acknowledged."""
+        assert self._own_from is not None  # noqa: S101 - the caller's condition
+        entries = await self._read_group(self._own_from, None)
+        if not entries:
+            self._own_from = None
+            return
+        await self._take(entries, await self._deliveries(entries))
+        self._own_from = entries[-1][0]
+
+    async def _claim(self) -> None:
+        """Take over what other workers were given long ago; also what this one has forgotten."""
+        start: Any = "0-0"
+        while True:
+            answer: Any = await self._redis.xautoclaim(
+                self._stream,
+                self._group,
+                self._name,
+                int(self._claim_idle * 1000),
+                start,
+                self._count,
+            )
+            start, entries, *deleted = answer
+            self.trimmed += len(deleted[0]) if deleted else 0
+            if None in (entry_id for entry_id, _ in entries):  # Redis 6.2 says no more of them
+                self._own_from = "0"
+            known: Entries = [entry for entry in entries if entry[0] is not None]
+            for entry_id, _ in known:
+                self._forget(entry_id)
+            await self._take(known, await self._deliveries(known))
+            if start in (b"0-0", "0-0"):
+                return
+
+    async def _deliveries(self, entries: Entries) -> dict[bytes, int]:
+        if not entries:
+            return {}
+        found: Any = await self._redis.xpending_range(
+            self._stream, self._group, entries[0][0], entries[-1][0], 10 * self._count, self._name
+        )
+        return {each["message_id"]: each["times_delivered"] for each in found}
+
+    async def _take(self, entries: Entries, deliveries: dict[bytes, int]) -> None:
+        events = []
+        for entry_id, fields in entries:
+            if entry_id in self._open:
+                continue
+            if not fields:
+                self.trimmed += 1
+                await self._redis.xack(self._stream, self._group, entry_id)
+                continue
+            count = deliveries.get(entry_id, 1)
+            if count > self._max_deliveries:
+                await self._poison(entry_id, fields, count)
+                continue
+            events.append(Event(entry_id, fields, count, self._acknowledge))
+        await self._find_seen([event for event in events if event.replayed])
+        for event in events:
+            self._offer(event)
+
+    async def _poison(self, entry_id: bytes, fields: dict[bytes, bytes], count: int) -> None:
+        self.poisoned += 1
+        letter = {**fields, b"why": b"poison", b"deliveries": count, b"entry": entry_id}
+        both: Any
+        async with self._redis.pipeline(transaction=True) as both:
+            both.xadd(self._dead_letters, letter)
+            both.xack(self._stream, self._group, entry_id)
+            both.xdel(self._stream, entry_id)
+            await both.execute()
+
+    async def _find_seen(self, replayed: list[Event]) -> None:
+        if replayed:
+            last = await self._redis.mget([self._seen_key(event.session) for event in replayed])
+            for event, number in zip(replayed, last, strict=True):
+                event.seen = number is not None and 0 < event.number <= int(number)
+
+    def _seen_key(self, session: str) -> str:
+        return f"{self._group}:seen:{session}"
+
+    # Handing out
+
+    def _offer(self, event: Event) -> None:
+        self._open[event.entry_id] = event
+        if not self._ordered:
+            self._ready.append(event)
+        elif event.session in self._held:
+            self._held[event.session].append(event)
+        else:
+            self._held[event.session] = deque()
+            self._ready.append(event)
+
+    async def _acknowledge(self, event: Event, replies: list[Fields], delete: bool) -> bool:
+        try:
+            together: Any
+            async with self._redis.pipeline(transaction=True) as together:
+                for fields in replies:
+                    together.xadd(event.reply_stream, fields, nomkstream=True)
+                together.xack(self._stream, self._group, event.entry_id)
+                if delete:
+                    together.xdel(self._stream, event.entry_id)
+                if event.number:
+                    together.set(self._seen_key(event.session), event.number, ex=_SEEN)
+                await together.execute()
+        except _LOST:
+            self._own_from = "0"
+            return False
+        finally:
+            self._forget(event.entry_id)
+        return True
+
+    def _forget(self, entry_id: bytes) -> None:
+        """Let go of an event, and hand out the next one of its session."""
+        event = self._open.pop(entry_id, None)
+        if event is None or not self._ordered:
+            return
+        held = self._held.get(event.session)
+        if held is None:
+            return
+        if event in held:
+            held.remove(event)
+        elif held:
+            self._ready.append(held.popleft())
+        else:
+            del self._held[event.session]
+        self._changed.set()
+
+
+def _entries(answer: Any) -> Entries:
+    """Return the entries of the one stream that was read, whichever protocol is spoken."""
+    if not answer:
+        return []
+    found = next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]
+    if found and isinstance(found[0], list):
+        found = found[0]
+    return [(entry_id, fields) for entry_id, fields in found]

@@ -1,0 +1,93 @@
+"""One event of the event stream."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from .answers import Fields, reply_fields
+
+_HEADER = "header."
+
+
+class Event:
+    """A message of a client, or the beginning or the end of a session.
+
+    Attributes:
+        id: the same for each time that the gateway has sent the event.
+        entry_id: of the entry in the stream.
+        type: `message`, `connect` or `disconnect`.
+        session: the session's id.
+        number: of the message in its session; 0 of other events.
+        data: the message; empty of other events.
+        is_text: whether the message is text.
+        path: of the client's request.
+        headers: those that the gateway is configured to carry, names in lower case.
+        fields: all fields of the entry.
+        replayed: the gateway may have sent the event before.
+        deliveries: how often the group was given this entry.
+        seen: a worker of this group has acknowledged another copy of this message, in the last
+            hour. Only of those that are `replayed`.
+        reply_stream: for `send`.
+    """
+
+    def __init__(
+        self,
+        entry_id: bytes,
+        fields: dict[bytes, bytes],
+        deliveries: int,
+        acknowledge: Callable[[Event, list[Fields], bool], Awaitable[bool]],
+    ) -> None:
+        text = {name.decode(): value for name, value in fields.items()}
+        self.entry_id = entry_id
+        self.fields = text
+        self.id = text.get("id", b"").decode()
+        self.type = text.get("type", b"").decode()
+        self.session = text.get("session", b"").decode()
+        self.number = int(text.get("number", b"0"))
+        self.data = text.get("data", b"")
+        self.is_text = text.get("kind") == b"text"
+        self.path = text.get("path", b"").decode()
+        self.headers = {
+            name.removeprefix(_HEADER): value.decode("latin-1")
+            for name, value in text.items()
+            if name.startswith(_HEADER)
+        }
+        self.replayed = b"replayed" in fields
+        self.deliveries = deliveries
+        self.seen = False
+        self.reply_stream = text.get("reply", b"").decode()
+        self._acknowledge = acknowledge
+        self._replies: list[Fields] = []
+
+    @property
+    def text(self) -> str:
+        """The message as a string.
+
+        Raises:
+            UnicodeDecodeError: it is binary, and no UTF-8.
+        """
+        return self.data.decode()
+
+    async def reply(
+        self, data: str | bytes | None = None, *, close: tuple[int, str] | None = None
+    ) -> None:
+        """Answer the client, together with `ack`: both are stored, or neither.
+
+        Args:
+            data: text as str, binary as bytes.
+            close: code (1000, or 3000 to 4999) and reason; ends the session behind `data`.
+        """
+        self._replies.append(reply_fields(self.session, data, close, self.number))
+
+    async def ack(self, *, delete: bool = False) -> bool:
+        """Store the replies, and that the event is handled.
+
+        Args:
+            delete: remove the entry from the stream, too, since the gateway removes none. Not where
+                several groups read it.
+
+        Returns:
+            False: Redis was lost meanwhile. The event comes again, unless it was stored.
+        """
+        replies, self._replies = self._replies, []
+        return await self._acknowledge(self, replies, delete)
