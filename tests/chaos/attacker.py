@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import struct
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ PATH = "/attacked"
 _BUFFER = 1024 * 1024
 _AT_ONCE = 256 * 1024
 _EXTENSION = b"Sec-WebSocket-Extensions: permessage-deflate; "
+_NO_GOODBYE = struct.pack("ii", 1, 0)  # for SO_LINGER: closing resets the connection
+_BURST = 0.5  # seconds from one to the next
 
 
 def play(sock: socket.socket, peer: Peer, seconds: float, *, masked: bool) -> None:
@@ -68,6 +71,19 @@ def _read_head(sock: socket.socket) -> bytes:
     return head
 
 
+def give_up(port: int, request: bytes, count: int, seconds: float) -> None:
+    """Have crowds of clients connect, ask at the same moment and leave."""
+    until = time.monotonic() + seconds
+    while (began := time.monotonic()) < until:
+        crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(int(count * _BURST))]
+        for sock in crowd:
+            sock.sendall(request)
+        for sock in crowd:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
+            sock.close()
+        time.sleep(max(0.0, began + _BURST - time.monotonic()))
+
+
 def attack(port: int, name: str, seconds: float) -> None:
     """Open the clients' connections, and play them."""
     chosen = ATTACKS[name]
@@ -77,10 +93,13 @@ def attack(port: int, name: str, seconds: float) -> None:
     ).encode()
     if chosen.compressed:
         request += _EXTENSION + b"client_max_window_bits\r\n"
+    request += b"\r\n"
+    if chosen.given_up:
+        give_up(port, request, chosen.given_up, seconds)
 
     def connect_and_play() -> None:
         with socket.create_connection(("127.0.0.1", port)) as sock:
-            sock.sendall(request + b"\r\n")
+            sock.sendall(request)
             if b" 101 " in _read_head(sock):
                 play(sock, chosen.client, seconds, masked=True)
 

@@ -68,6 +68,7 @@ class Attack:
         clients: how many.
         compressed: the gateway compresses on both legs.
         memory: its `limits.memory`; None: the default.
+        given_up: handshakes a second besides, whose heads come at once and whose clients leave.
     """
 
     title: str
@@ -76,6 +77,7 @@ class Attack:
     clients: int = 1
     compressed: bool = False
     memory: str | None = None
+    given_up: int = 0
 
 
 def repeated(first: int, payload: bytes = b"") -> Unit:
@@ -121,6 +123,12 @@ ATTACKS: dict[str, Attack] = {
         Peer(lambda masked: bomb(masked=masked)),
         clients=4,
         compressed=True,
+    ),
+    "given-up-handshakes": Attack(
+        "500 clients connect, ask at the same moment and leave, twice a second",
+        Peer(),
+        clients=0,
+        given_up=1000,
     ),
     "many-full-ledgers": Attack(
         "400 clients send 64 kB messages, their backend does not read; `limits.memory` is 64 MiB",
