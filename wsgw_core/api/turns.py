@@ -32,15 +32,33 @@ class Turns:
         self._is_scheduled = False
         self._long_reads = 0  # in this turn of the event loop
 
-    def call_in_turn(self, clock: Clock, turn: Callable[[], object]) -> None:
+    def call_in_turn(
+        self, clock: Clock, turn: Callable[[], object], *, first: bool = False
+    ) -> None:
         """Have `turn` called in a later turn of the event loop, behind those that wait already.
 
         Args:
             clock: of the event loop.
             turn: returns whether its connection reads on then.
+            first: before those that wait.
         """
-        self._turns.append(turn)
+        if first:
+            self._turns.appendleft(turn)
+        else:
+            self._turns.append(turn)
         self._schedule(clock)
+
+    def may_begin(self, clock: Clock) -> bool:
+        """Count a connection that begins to read; return whether it may do so at once.
+
+        Else it asks for a turn, before those that have read already. Its first read may be long.
+
+        Args:
+            clock: of the event loop.
+        """
+        self._long_reads += 1
+        self._schedule(clock)
+        return self._long_reads <= _LONG_READS
 
     def may_read_on(self, clock: Clock) -> bool:
         """Count a long read; return whether its connection may read on without a turn.
@@ -48,9 +66,7 @@ class Turns:
         Args:
             clock: of the event loop.
         """
-        self._long_reads += 1
-        self._schedule(clock)
-        return self._long_reads <= _LONG_READS and not self._turns
+        return self.may_begin(clock) and not self._turns
 
     def _schedule(self, clock: Clock) -> None:
         if not self._is_scheduled:

@@ -231,7 +231,9 @@ class Endpoint(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._begun = True
-        if not self._paused:
+        if not self._batch.may_begin(self._clock):
+            self._end_turn(first=True)
+        elif not self._paused:
             self.resume_reading()  # first: what is fed may have it paused
         if first_bytes:
             self.data_received(first_bytes)
@@ -245,12 +247,10 @@ class Endpoint(asyncio.Protocol):
         After so many frames the rest waits for another turn. After a long read the next one may
         have to.
         """
-        is_long = len(data) >= _LONG_READ
-        if self._unfinished is not None:
-            data = self._unfinished.add(data)
-            if data:
-                self._unfinished = None
         position, size = 0, len(data)
+        if self._unfinished is not None:
+            data = self._add_to(self._unfinished, data)
+            size = len(data)
         try:
             for _ in _TURN:
                 kind = None
@@ -292,8 +292,17 @@ class Endpoint(asyncio.Protocol):
             self._failed()
         if self._batch.is_open:
             self._batch.close()
-        if is_long:
+        if size >= _LONG_READ:
             self._end_long_read()
+
+    def _add_to(self, unfinished: UnfinishedFrame, data: bytes) -> bytes:
+        """Return all that came since the frame began, once it is whole; nothing before."""
+        whole = unfinished.add(data)
+        if whole:
+            self._unfinished = None
+        elif len(data) >= _LONG_READ:
+            self._end_long_read()
+        return whole
 
     def _is_text(self, frame: bytes, size: int) -> bool:
         payload = read_payload(frame, size, masked=self._server_side)
@@ -434,12 +443,12 @@ class Endpoint(asyncio.Protocol):
         if not self._batch.may_read_on(self._clock):
             self._end_turn()
 
-    def _end_turn(self) -> None:
+    def _end_turn(self, *, first: bool = False) -> None:
         """Read and take no more until others have had their turn; the rest has to be kept."""
         self._stop()
         if not self._waits:
             self._waits = True
-            self._batch.call_in_turn(self._clock, self._next_turn)
+            self._batch.call_in_turn(self._clock, self._next_turn, first=first)
 
     def _wait_for_reading(self) -> None:
         """Take no more frames until the peer has read what waits for it, or for a while."""

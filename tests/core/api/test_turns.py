@@ -120,3 +120,21 @@ class TestLongReads:
             before = taken
             await asyncio.sleep(0)
             assert 0 < taken - before < 50
+
+
+class TestBeginning:
+    async def test_a_few_begin_at_once_whoever_waits(self) -> None:
+        turns, loop = Turns(), asyncio.get_running_loop()
+        turns.call_in_turn(loop, lambda: False)
+        allowed = [turns.may_begin(loop) for _ in range(100)]
+        few = sum(allowed)
+        assert 1 < few < 50
+        assert allowed == [True] * few + [False] * (100 - few)
+
+    async def test_whoever_begins_has_its_turn_before_those_that_have_read(self) -> None:
+        turns, loop = Turns(), asyncio.get_running_loop()
+        taken: list[str] = []
+        turns.call_in_turn(loop, lambda: taken.append("old"))
+        turns.call_in_turn(loop, lambda: taken.append("new"), first=True)
+        await asyncio.sleep(0)
+        assert taken == ["new", "old"]

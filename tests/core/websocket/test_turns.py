@@ -114,6 +114,19 @@ class TestLongReads:
             await asyncio.sleep(0)  # one turn of the loop
             assert bench.transport.is_reading()
 
+    @pytest.mark.parametrize("first_bytes", [b"", frame(raw.TEXT, b"A")])
+    async def test_when_many_begin_at_once_some_wait_for_a_turn(self, first_bytes: bytes) -> None:
+        async with endpoint_bench(first_bytes=None) as bench:
+            loop = asyncio.get_running_loop()
+            while bench.batch.may_begin(loop):  # as others do, in the same turn of the loop
+                pass
+            bench.endpoint.begin(first_bytes)
+            assert not bench.transport.is_reading()
+            assert not bench.events.messages
+            await asyncio.sleep(0)  # one turn of the loop
+            assert bench.transport.is_reading()
+            assert texts(bench.events.messages) == ["A"] * bool(first_bytes)
+
     async def test_short_reads_never_wait(self) -> None:
         async with endpoint_bench() as bench:
             loop = asyncio.get_running_loop()
