@@ -13,6 +13,8 @@ from typing import Any
 
 from websockets.utils import accept_key
 
+from .accepting import accept_no_more
+
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -147,6 +149,9 @@ class RawBackend:
         task = asyncio.get_running_loop().create_task(self._serve(RawPeer(reader, writer)))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(
+            lambda _: writer.close()
+        )  # also when it was cancelled before it began
 
     async def _serve(self, peer: RawPeer) -> None:
         try:
@@ -172,6 +177,7 @@ async def raw_backend(act: Act, *paths: str) -> AsyncIterator[RawBackend]:
     try:
         yield backend
     finally:
+        await accept_no_more(server.sockets)
         server.close()
         for task in tuple(backend.tasks):
             task.cancel()

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from .accepting import accept_no_more
 from .reserved_port import ReservedPort
 
 
@@ -55,7 +56,7 @@ class ScriptedBackend:
         if self._server is None:
             return
         server, self._server = self._server, None
-        await _accept_no_more(server)
+        await accept_no_more(server.sockets)
         server.close(close_connections=False)
         for connection in tuple(server.all_connections):  # those in their handshake are among them
             connection.transport.abort()
@@ -72,18 +73,6 @@ class ScriptedBackend:
         self.accepted += 1
         self._connections.put_nowait(connection)
         await connection.wait_closed()
-
-
-async def _accept_no_more(server: Server) -> None:
-    """Have all that was accepted be connections of the server.
-
-    An asyncio server that is closed between the two leaves the socket to the garbage collector.
-    """
-    loop = asyncio.get_running_loop()
-    for listening in server.sockets:
-        loop.remove_reader(listening)  # of no effect on uvloop, which has no such gap
-    for _ in range(3):  # turns of the loop: a transport, its connection_made, the handler
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager
