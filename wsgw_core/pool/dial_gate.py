@@ -43,6 +43,7 @@ class DialGate:
         "_breaker",
         "_holders",
         "_latest",
+        "_looks_at",
         "_loop",
         "_patience",
         "_queue",
@@ -65,6 +66,7 @@ class DialGate:
         self._holders: OrderedDict[int, float] = OrderedDict()  # turns, and when they began
         self._began_at = -math.inf  # the latest of them
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0  # when the timer fires
         self._queue: OrderedDict[asyncio.Future[int | str], None] = OrderedDict()
 
     @property
@@ -170,10 +172,12 @@ class DialGate:
             self._look_again_in(pause)
 
     def _look_again_in(self, pause: float) -> None:
+        due = self._loop.time() + pause
         if self._timer is not None:
-            if self._timer.when() <= self._loop.time() + pause:
+            if self._looks_at <= due:
                 return
             self._timer.cancel()
+        self._looks_at = due
         self._timer = self._loop.call_later(pause, self._look_again)
 
     def _look_again(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from wsgw_core.pool.breaker import Breaker
 from wsgw_core.pool.dial_gate import DialGate
@@ -142,6 +144,21 @@ async def test_whoever_gives_up_while_the_slots_change_takes_none_with_it() -> N
     await idle()
     assert later.under_way == 3
     await asyncio.gather(*later.tasks)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_pauses_shorter_than_the_event_loop_counts_are_kept(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def enter() -> list[int]:
+        breaker = Breaker(1)
+        breaker.failed(0.0, unreachable=True)
+        gate = DialGate(breaker, 100, 0.0002)  # for uvloop such a timer is none
+        async with asyncio.timeout(60):
+            return await asyncio.gather(*(gate.enter() for _ in range(50)))
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert len(set(runner.run(enter()))) == 50
 
 
 class TestSilence:
