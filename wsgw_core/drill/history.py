@@ -248,7 +248,8 @@ class _Backends:
         last = self._last_read_by.get(connection)
         back = told and last is not None and number <= last
         self._verdict.skipped += last is not None and number != last + 1 and not back
-        self._last_read_by[connection] = number
+        if not back:  # else what comes next is still what follows the last
+            self._last_read_by[connection] = number
         self._count_read_by[connection] += 1
         if number in self.read[client]:
             self._verdict.duplicated += 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import trustme
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -48,13 +50,20 @@ class Recorded:
 class Application:
     """Listens on a free port; without a script it accepts, takes messages and says nothing.
 
+    Args:
+        certificate: speaks TLS with it.
+
     Attributes:
         requests: all of them, in the order in which they came.
         on_connect, on_message, on_disconnect: what answers; None: 204.
         gone: requests that the client has given up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
+        self._context: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(self._context)
         self.requests: list[Recorded] = []
         self.on_connect: Answer | None = None
         self.on_message: Answer | None = None
@@ -76,7 +85,10 @@ class Application:
         server.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(server, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        site = web.TCPSite(
+            self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self._context
+        )
+        await site.start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -30,6 +30,7 @@ HISTORIES = {
     "twice, and it says so": ("a0 a1 a1+ a2", {"duplicated": 1}),
     "first seen as a message that says so": ("a0 a1+ a2", {}),
     "back further than one, and it says so": ("a0 a1 a0+ a1+ a2", {"duplicated": 2}),
+    "an early one comes late, and it says so": ("a0 a1 a0+ a2", {"duplicated": 1}),
     "forward over one that says so": ("a0 a2+ a1+", {"reordered": 1, "skipped": 1}),
     "more twice than announced": (
         "a0 a1 A:1 A0 A1 A2",

@@ -1,6 +1,6 @@
 """Backends that are web applications: each message of a client is an HTTP request.
 
-plugin            registers the kind
+plugin            registers the kind; played: its application in `wsgw drill`
 settings          what can be configured; statuses, error_rules, fixed_headers
 backend           one application: dials sessions
 session_urls      where the events of a session go

@@ -124,7 +124,7 @@ class Deliveries:
 
     async def deliver(self, outgoing: Outgoing) -> Verdict:
         """Send a message until the application has answered it, or there is no sense in it."""
-        replayed, only_silence, retry = outgoing.replayed, True, 0
+        replayed, was_silent, retry = outgoing.replayed, False, 0
         may_be_stale = True  # the connection: the application may have closed it while it was idle
         while True:
             try:
@@ -134,13 +134,13 @@ class Deliveries:
             except Failure as error:
                 failure = error
             replayed = replayed or not isinstance(failure, Unreachable)
+            was_silent = was_silent or isinstance(failure, NoAnswer)
             if may_be_stale and isinstance(failure, NoAnswer) and failure.lost:
                 may_be_stale = False
                 self._metrics.count("message", "retry")
                 continue
-            only_silence = only_silence and isinstance(failure, NoAnswer)
             if retry >= self._retries:
-                return Verdict(failure=self._give_up(failure, only_silence))
+                return Verdict(failure=self._give_up(failure, was_silent))
             retry += 1
             self._metrics.count("message", "retry")
             await self._pause(self._pauses.before(retry, failure), failure, outgoing.replies)
@@ -236,14 +236,14 @@ class Deliveries:
         if last.strip():
             replies.pass_on(text_message(last))
 
-    def _give_up(self, failure: Failure, only_silence: bool) -> Close:
+    def _give_up(self, failure: Failure, was_silent: bool) -> Close:
         """Return how the session's connection ends after the last attempt."""
         if isinstance(failure, BadAnswer):
             self._metrics.count("message", "bad_answer")
             self._warn_failed("a session is closed with 1011: %s", failure)
             return Close(_INTERNAL_ERROR, "the application fails on a message")
         self._metrics.count("message", "unavailable")
-        # An application that has taken a message each time, and has not answered it once, may have
-        # died of it. Reported as a loss, such a message would be tried without end.
-        code = _LOST if only_silence else _UNAVAILABLE
+        # An application that was given a message and fell silent may have died of it. Reported as a
+        # loss that no message has caused, such a message would be tried without end.
+        code = _LOST if was_silent else _UNAVAILABLE
         return Close(code, failure.reason, abnormal=True)

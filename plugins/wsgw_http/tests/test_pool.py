@@ -1,0 +1,137 @@
+"""Connections are bounded, and what lasts holds up nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from wsgw_http.request_gate import RequestGate
+
+from .application import PATIENCE, Application, Recorded
+from .conftest import StartGateway
+
+
+async def until_entered(gate: RequestGate, host: str) -> None:
+    if not gate.has_entered(host):
+        await gate.wait(host)
+
+
+async def test_places_are_given_in_the_order_of_arrival() -> None:
+    gate, order = RequestGate(1), []
+
+    async def pass_through(name: str) -> None:
+        await until_entered(gate, "app")
+        order.append(name)
+        await asyncio.sleep(0)
+        gate.leave("app")
+
+    await asyncio.gather(*map(pass_through, "abcde"))
+    assert order == list("abcde")
+    assert (gate.under_way, gate.waiting) == (0, 0)
+
+
+async def test_who_gives_up_takes_no_place() -> None:
+    gate = RequestGate(1)
+    await until_entered(gate, "app")
+    first, second = (asyncio.create_task(until_entered(gate, "app")) for _ in range(2))
+    await asyncio.sleep(0)
+    assert gate.waiting == 2
+    gate.leave("app")
+    first.cancel()  # it has just been given the place
+    await asyncio.wait_for(second, PATIENCE)
+    assert (gate.under_way, gate.waiting) == (1, 0)
+    gate.leave("app")
+    assert gate.has_entered("app")
+
+
+async def test_hosts_do_not_wait_for_each_other() -> None:
+    gate = RequestGate(1)
+    assert gate.has_entered("one")
+    assert gate.has_entered("other")
+    assert not gate.has_entered("one")
+
+
+async def test_no_more_requests_are_under_way_than_allowed(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(_: Recorded) -> web.Response:
+        await go_on.wait()
+        return web.Response(text="done")
+
+    application.on_message = wait
+    gateway = await start_gateway(
+        application, **{"max-connections-per-host": 2, "max-connections": 4}
+    )
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(6)]
+        for client in clients:
+            await client.send("x")
+        await application.until_messages(2)
+        assert application.under_way == 2
+        go_on.set()
+        assert [await client.recv() for client in clients] == ["done"] * 6
+    assert application.most_under_way == 2
+
+
+async def test_streams_keep_no_message_waiting_and_one_too_many_ends_the_oldest(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def answer(recorded: Recorded) -> web.StreamResponse:
+        if recorded.body == b"short":
+            return web.Response(text="here")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(recorded.request)
+        await response.write(b"data: begins\n\n")
+        await asyncio.Event().wait()
+        return response
+
+    application.on_message = answer
+    gateway = await start_gateway(
+        application, **{"max-connections-per-host": 1, "max-connections": 4}
+    )
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(4)]
+        for client in clients:
+            await client.send("long")
+            assert await client.recv() == "begins"
+        await application.until(lambda: application.gone == 1)
+        for client in clients:
+            await client.send("short")
+            assert await client.recv() == "here"
+        assert application.gone == 1
+    assert gateway.count("http_streams_ended") == 1
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+async def test_an_application_is_spoken_to_over_tls(
+    start_gateway: StartGateway, authority: trustme.CA, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    application = Application(authority.issue_cert("localhost"))
+    await application.start()
+    url = f"https://localhost:{application.port}/ws{{path}}"
+    try:
+        gateway = await start_gateway(application, url=url, tls={"ca": str(file)})
+        async with connect(gateway.url) as client:
+            await client.send("x")
+            (message,) = await application.until_messages(1)
+            assert message.request.scheme == "https"
+        distrustful = await start_gateway(application, url=url)
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(distrustful.url)
+        assert caught.value.response.status_code == 502
+    finally:
+        await application.stop()
