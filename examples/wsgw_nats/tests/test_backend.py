@@ -214,6 +214,17 @@ async def test_events_outlive_the_server_and_the_link_comes_back_by_itself(
         assert not played.control.is_down
 
 
+async def test_reply_to_a_session_that_is_moving_goes_where_it_is_served(
+    server: NatsServer, workers: Workers
+) -> None:
+    async with scene(server) as played:
+        _, sink = await played.session("s1")
+        sink.client_is_there = False  # as the core says of a connection that the session has left
+        await workers.reply("s1", b"late")
+        await played.until_reply("taken")
+        assert played.control.replies == [("s1", Message.from_text("late"))]
+
+
 async def test_full_stream_ends_all_sessions_until_it_has_room(
     server: NatsServer, workers: Workers
 ) -> None:
