@@ -25,7 +25,6 @@ from .dead_letters import DeadLetters
 from .dialler import Dialler
 from .disconnects import Disconnects
 from .event_entry import EventEntries
-from .line import Reply
 from .link import Link, LinkMaker
 from .measures import Measures
 from .published_message import PublishedMessages
@@ -231,10 +230,8 @@ class RedisBackend:
         link = self._link.current
         return len(link.subscriber) if link is not None and link.subscriber is not None else 0
 
-    def has_reached(self, reply: Reply) -> bool:
-        """See Owner; PUBLISH is answered with the number of subscribers."""
-        if reply != 0:
-            return True
+    def may_reach_nobody(self) -> bool:
+        """See Owner."""
         self._measures.to_nobody.value += 1
         return not self._settings.require_subscribers
 

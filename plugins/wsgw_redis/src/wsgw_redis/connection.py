@@ -14,7 +14,6 @@ from wsgw_core.api import (
     WindowedConnection,
 )
 
-from .event_entry import Command
 from .line import Reply
 from .link import Link
 from .refusal import Refusal
@@ -24,9 +23,9 @@ _TRY_AGAIN_LATER = 1013
 
 
 class Commands(Protocol):
-    """Makes a session's commands."""
+    """Makes a session's commands, packed as they are sent."""
 
-    def message(self, number: int, message: Message, /) -> Command:
+    def message(self, number: int, message: Message, /) -> bytes:
         """Return what gives Redis one message."""
         ...
 
@@ -47,8 +46,8 @@ class Owner(Protocol):
         """Note that a connection is over."""
         ...
 
-    def has_reached(self, reply: Reply, /) -> bool:
-        """Return whether a message has reached enough, given what Redis has answered."""
+    def may_reach_nobody(self) -> bool:
+        """Note a message that has reached no subscriber; return whether it counts as delivered."""
         ...
 
 
@@ -97,8 +96,8 @@ class RedisConnection(WindowedConnection):
     # What the publisher calls
 
     def stored(self, number: int, reply: Reply) -> None:
-        """See Sender."""
-        if self._owner.has_reached(reply):
+        """See Sender; PUBLISH is answered with the number of subscribers."""
+        if reply != 0 or self._owner.may_reach_nobody():
             self.acknowledged(number)
         else:
             reason = "nobody is subscribed to its channel"

@@ -7,11 +7,19 @@ from typing import Any
 
 from wsgw_core.api import BINARY, TEXT, Close, CloseCause, DialRequest, Message
 
+from .line import pack
 from .settings import RedisSettings
 
-Command = tuple[Any, ...]
+_Parts = tuple[Any, ...]
+
+
+def _bulks(*parts: Any) -> bytes:
+    """Return parts of a command as they stand in it."""
+    return pack(parts).partition(b"\r\n")[2]
+
 
 _KINDS = {TEXT: b"text", BINARY: b"binary"}
+_KIND_AND_DATA = {kind: _bulks(b"kind", name, b"data") for kind, name in _KINDS.items()}
 _BY = {
     CloseCause.CLIENT_LEFT: b"client",
     CloseCause.BACKEND_ENDED: b"backend",
@@ -22,7 +30,9 @@ _ONCE_MORE = (b"replayed", b"1")
 
 
 class EventEntries:
-    """Makes the XADD commands of one session.
+    """Makes the XADD commands of one session, packed as they are sent.
+
+    What is the same in all messages of the session is packed once.
 
     Args:
         request: the dial.
@@ -50,25 +60,55 @@ class EventEntries:
         self._hydrations = 0
         self._session = request.session_id.encode()
         path, _, query = request.path.partition("?")
-        self._head: Command = (b"XADD", stream.encode())
+        self._head: _Parts = (b"XADD", stream.encode())
         self._max_age = settings.max_age
         if settings.max_length is not None:
             self._head += (b"MAXLEN", b"~", settings.max_length)
-        self._body: Command = (b"reply", replies.encode(), b"path", path.encode())
+        self._body: _Parts = (b"reply", replies.encode(), b"path", path.encode())
         traceparent = _header(request, "traceparent")
         trace = (b"traceparent", traceparent) if traceparent else ()
         fields = _header_fields(request, settings.headers)
         carried = tuple(part for pair in fields for part in pair)
-        self._tail: Command = trace if settings.headers_on == "connect" else (*trace, *carried)
-        self._connect: Command = (*trace, *carried, b"peer", request.peer.encode())
+        self._tail: _Parts = trace if settings.headers_on == "connect" else (*trace, *carried)
+        self._connect: _Parts = (*trace, *carried, b"peer", request.peer.encode())
         for name, value in (("subprotocol", subprotocol), ("query", query)):
             if value:
                 self._connect += (name.encode(), value.encode())
         if request.reconnect:
             self._connect += (b"reconnect", b"1")
+        start = (*self._head, b"*", b"type", b"message", b"id")
+        session = (b"session", self._session, *self._body, b"time")
+        count = len(start) + 1 + len(session) + 1 + len(b"number kind data".split()) * 2
+        count += len(self._tail)
+        self._before_id = b"*%d\r\n" % count + _bulks(*start)
+        self._before_time = _bulks(*session) + b"$13\r\n"
+        self._before_number = b"\r\n" + _bulks(b"number")
+        self._packed_tail = b"\r\n" + (_bulks(*self._tail) if self._tail else b"")
+        self._id_length = len(self._session) + 1
 
-    def message(self, number: int, message: Message) -> Command:
+    def message(self, number: int, message: Message) -> bytes:
         """Return the command for one message; number 0 stands for a hydration."""
+        if number <= self._seen_up_to or self._max_age is not None:
+            return self._unusual_message(number, message)
+        counted, data = b"%d" % number, message.data
+        length = len(counted)
+        return b"%b$%d\r\n%b-%b\r\n%b%d%b$%d\r\n%b\r\n%b$%d\r\n%b%b" % (
+            self._before_id,
+            self._id_length + length,
+            self._session,
+            counted,
+            self._before_time,
+            time.time() * 1000,
+            self._before_number,
+            length,
+            counted,
+            _KIND_AND_DATA[message.kind],
+            len(data),
+            data,
+            self._packed_tail,
+        )
+
+    def _unusual_message(self, number: int, message: Message) -> bytes:
         suffix = counted = b"%d" % number
         if not number:
             self._hydrations += 1
@@ -84,26 +124,26 @@ class EventEntries:
         )
         if 0 < number <= self._seen_up_to:
             command += _ONCE_MORE
-        return command + self._tail
+        return pack(command + self._tail)
 
-    def connect(self, count: int, *, replayed: bool) -> Command:
+    def connect(self, count: int, *, replayed: bool) -> bytes:
         """Return the command for the connect event of this number."""
         command = self._start(b"connect", b"c%d" % count) + self._connect
-        return command + _ONCE_MORE if replayed else command
+        return pack(command + _ONCE_MORE if replayed else command)
 
-    def disconnect(self, close: Close, cause: CloseCause, *, replayed: bool) -> Command:
+    def disconnect(self, close: Close, cause: CloseCause, *, replayed: bool) -> bytes:
         """Return the command for the end of the session."""
         command = (
             *self._start(b"disconnect", b"d"),
             *(b"code", close.code, b"reason", close.reason.encode(), b"by", _BY[cause]),
             *self._tail,
         )
-        return command + _ONCE_MORE if replayed else command
+        return pack(command + _ONCE_MORE if replayed else command)
 
-    def _start(self, event: bytes, suffix: bytes) -> Command:
+    def _start(self, event: bytes, suffix: bytes) -> _Parts:
         now = int(time.time() * 1000)
         if self._max_age is not None:
-            trim: Command = (b"MINID", b"~", now - int(self._max_age * 1000))
+            trim: _Parts = (b"MINID", b"~", now - int(self._max_age * 1000))
         else:
             trim = ()
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsgw_core.api import Message
 
-from .event_entry import Command
+from .line import pack
 
 
 class PublishedMessages:
@@ -17,6 +17,6 @@ class PublishedMessages:
     def __init__(self, channel: str) -> None:
         self._channel = channel.encode()
 
-    def message(self, _number: int, message: Message) -> Command:
+    def message(self, _number: int, message: Message) -> bytes:
         """Return the command for one message, which is published as it is."""
-        return b"PUBLISH", self._channel, message.data
+        return pack((b"PUBLISH", self._channel, message.data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import hiredis
 
@@ -83,15 +83,15 @@ class Publisher:
         self._is_due = False
         self._unanswered = 0
 
-    def add(self, sender: Sender, number: int, command: tuple[Any, ...]) -> None:
+    def add(self, sender: Sender, number: int, packed: bytes) -> None:
         """Write a command in the next turn of the loop; nothing is heard of it after a loss.
 
         Args:
             sender: hears what became of it.
             number: by which the sender knows it.
-            command: its parts, bytes or numbers.
+            packed: the command, as it is sent.
         """
-        self._packed.append(pack(command))
+        self._packed.append(packed)
         self._senders.append((sender, number))
         if not self._is_due:
             self._is_due = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wsgw_core.api import BINARY, TEXT, Close, Message
 
@@ -14,8 +14,7 @@ class InvalidEntry(ValueError):
     """An entry that is no reply; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyEntry:
+class ReplyEntry(NamedTuple):
     """One reply.
 
     Attributes:

@@ -1,0 +1,130 @@
+"""Publish and subscribe, through the whole gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
+
+from .redis_server import PATIENCE, RedisServer
+from .worker import Worker
+
+
+def gateway_to(redis: RedisServer, **keys: Any) -> AbstractAsyncContextManager[RunningGateway]:
+    return running_gateway({"upstream": {"backends": [{"id": "queue", "url": redis.url, **keys}]}})
+
+
+async def until_subscribers(redis: RedisServer, channel: str, count: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await redis.client.pubsub_numsub(channel))[0][1] != count:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+
+
+async def connections(redis: RedisServer) -> int:
+    names = [each["name"] for each in await redis.client.client_list()]
+    return sum(name.startswith("wsgw:") for name in names)
+
+
+async def test_a_room_is_one_subscription(redis: RedisServer) -> None:
+    async with gateway_to(redis, subscribe=["room:{query.room}"]) as gateway:
+        clients = await asyncio.gather(*(connect(f"{gateway.url}/?room=a") for _ in range(50)))
+        other = await connect(f"{gateway.url}/?room=b")
+        await until_subscribers(redis, "room:a", 1)
+        assert await connections(redis) == 3
+        await redis.client.publish("room:a", "grüße")
+        await redis.client.publish("room:b", b"\xff")
+        async with asyncio.timeout(PATIENCE):
+            assert {await client.recv() for client in clients} == {"grüße"}
+            assert await other.recv() == b"\xff"
+        await asyncio.gather(*(client.close() for client in clients))
+        await until_subscribers(redis, "room:a", 0)
+        await until_subscribers(redis, "room:b", 1)
+        for query in ("?room=../x", "?room=*", ""):
+            with pytest.raises(InvalidStatus, match="400"):
+                await connect(f"{gateway.url}/{query}")
+        await other.close()
+
+
+async def test_a_channel_can_be_left_and_joined_at_once(redis: RedisServer) -> None:
+    async with gateway_to(redis, subscribe=["room"]) as gateway:
+        for number in range(20):
+            async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+                await redis.client.publish("room", str(number))
+                assert await client.recv() == str(number)
+
+
+async def test_messages_are_published_as_they_are(redis: RedisServer) -> None:
+    keys = {"mode": "pubsub", "psubscribe": ["to:{session}:*"]}
+    async with redis.client.pubsub() as worker, gateway_to(redis, **keys) as gateway:
+        await worker.psubscribe("wsgw:*")
+        async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+            for message in ("grüße", b"\x00\xff"):
+                await client.send(message)
+            found: list[dict[str, Any]] = []
+            while len(found) < 2:
+                if got := await worker.get_message(ignore_subscribe_messages=True, timeout=1):
+                    found.append(got)
+            assert [each["data"] for each in found] == ["grüße".encode(), b"\x00\xff"]
+            session = found[0]["channel"].decode().removeprefix("wsgw:")
+            assert await connections(redis) == 2
+            await redis.client.publish(f"to:{session}:any", "hello")
+            assert await client.recv() == "hello"
+        assert not await redis.client.keys("*")
+
+
+async def test_nobody_is_let_in_whose_messages_reach_nobody(redis: RedisServer) -> None:
+    keys = {"mode": "pubsub", "publish": "room:{path.1}", "require-subscribers": True}
+    async with redis.client.pubsub() as worker, gateway_to(redis, **keys) as gateway:
+        await worker.subscribe("room:a")
+        async with connect(f"{gateway.url}/a") as client:
+            await client.send("x")
+            with pytest.raises(InvalidStatus, match="502"):
+                await connect(f"{gateway.url}/b")
+            await client.send("y")
+            found: list[bytes] = []
+            async with asyncio.timeout(PATIENCE):
+                while len(found) < 2:
+                    if got := await worker.get_message(ignore_subscribe_messages=True, timeout=1):
+                        found.append(got["data"])
+            assert found == [b"x", b"y"]
+            assert gateway.count("failovers") == 0
+
+
+async def test_a_lost_subscription_is_told_by_a_connect_event(redis: RedisServer) -> None:
+    keys = {"events": ["connect", "message"], "subscribe": ["room"]}
+    async with (
+        gateway_to(redis, **keys) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        first = (await worker.entries(1))[0]
+        await redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        again = (await worker.entries(1))[0]
+        assert (again["type"], again["reconnect"]) == ("connect", "1")
+        assert (first["id"][-3:], again["id"][-3:]) == ("-c0", "-c1")
+        await redis.client.publish("room", "still here")
+        assert await client.recv() == "still here"
+
+
+@pytest.mark.parametrize(
+    ("binary", "expected"),
+    [("auto", ["a", b"\xff"]), ("text", ["a", "b"]), ("binary", [b"a", b"\xff"])],
+)
+async def test_what_comes_from_channels_is_text_or_binary(
+    redis: RedisServer, binary: str, expected: list[str | bytes]
+) -> None:
+    async with (
+        gateway_to(redis, subscribe=["room"], binary=binary) as gateway,
+        connect(gateway.url) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        for data in ("a", b"\xff", "b"):
+            await redis.client.publish("room", data)
+        assert [await client.recv() for _ in range(2)] == expected

@@ -1,0 +1,295 @@
+"""What becomes of sessions, messages and replies when Redis is lost or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from wsgw_core.testing.broker_proxy import BrokerProxy
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
+
+from .redis_server import PATIENCE, RedisServer
+from .worker import Entry, Worker
+
+Start = Callable[..., Awaitable[RedisServer]]
+
+
+def gateway_to(url: str, **keys: Any) -> AbstractAsyncContextManager[RunningGateway]:
+    backend = {"id": "queue", "url": url, **keys}
+    return running_gateway({"upstream": {"backends": [backend]}})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+
+
+async def until_nobody_is_served(gateway: RunningGateway) -> None:
+    sessions = gateway.gateway.sessions
+    await until(lambda: all(session.backend_id is None for session in sessions))
+
+
+async def until_all_are_served(gateway: RunningGateway) -> None:
+    sessions = gateway.gateway.sessions
+    await until(lambda: all(session.backend_id is not None for session in sessions))
+
+
+class Talker:
+    """A client that sends a number every few milliseconds, whatever happens."""
+
+    def __init__(self, client: ClientConnection) -> None:
+        self.sent = 0
+        self._client = client
+        self._task = asyncio.get_running_loop().create_task(self._talk())
+
+    async def until_sent(self, more: int) -> None:
+        wanted = self.sent + more
+        await until(lambda: self.sent >= wanted)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _talk(self) -> None:
+        while True:
+            await self._client.send(str(self.sent + 1))
+            self.sent += 1
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def talking(url: str) -> AsyncIterator[Talker]:
+    async with connect(url) as client:
+        talker = Talker(client)
+        try:
+            yield talker
+        finally:
+            await talker.stop()
+
+
+async def check_history(worker: Worker, talker: Talker) -> list[Entry]:
+    """Read until the last message; all came, in order, and only replays came twice."""
+    await talker.stop()
+    entries: list[Entry] = []
+    highest = 0
+    while highest < talker.sent:
+        entry = (await worker.entries(1))[0]
+        entries.append(entry)
+        number = int(entry["number"])
+        assert int(entry.data) == number
+        assert number == highest + 1 or "replayed" in entry, entry
+        highest = max(highest, number)
+    return entries
+
+
+async def test_a_killed_server_costs_nothing(redis: RedisServer) -> None:
+    async with (
+        gateway_to(redis.url) as gateway,
+        talking(gateway.url) as talker,
+        Worker(redis.client) as worker,
+    ):
+        for _ in range(3):
+            await talker.until_sent(20)
+            redis.kill()
+            await talker.until_sent(20)
+            await redis.start()
+            await until_all_are_served(gateway)
+        await talker.until_sent(20)
+        await check_history(worker, talker)
+        assert gateway.count("redis_reconnects") >= 3
+
+
+async def test_a_frozen_server_is_found_and_gets_the_same_ids(redis: RedisServer) -> None:
+    async with (
+        gateway_to(redis.url, **{"command-timeout": "400ms"}) as gateway,
+        talking(gateway.url) as talker,
+        Worker(redis.client) as worker,
+    ):
+        await talker.until_sent(20)
+        redis.freeze()
+        await until_nobody_is_served(gateway)
+        await talker.until_sent(20)
+        redis.thaw()
+        entries = await check_history(worker, talker)
+        ids = {entry["number"]: entry["id"] for entry in reversed(entries)}
+        assert all(entry["id"] == ids[entry["number"]] for entry in entries)
+
+
+REFUSALS: dict[str, tuple[list[tuple[str, ...]], list[tuple[str, ...]]]] = {
+    "OOM": ([("CONFIG", "SET", "maxmemory", "1")], [("CONFIG", "SET", "maxmemory", "0")]),
+    "READONLY": ([("REPLICAOF", "127.0.0.1", "1")], [("REPLICAOF", "NO", "ONE")]),
+    "NOREPLICAS": (
+        [("CONFIG", "SET", "min-replicas-to-write", "1")],
+        [("CONFIG", "SET", "min-replicas-to-write", "0")],
+    ),
+}
+
+
+@pytest.mark.parametrize("word", REFUSALS)
+async def test_a_refused_write_is_innocent(redis: RedisServer, word: str) -> None:
+    broken, mended = REFUSALS[word]
+    async with (
+        gateway_to(redis.url) as gateway,
+        talking(gateway.url) as talker,
+        Worker(redis.client) as worker,
+    ):
+        await talker.until_sent(20)
+        for command in broken:
+            await redis.client.execute_command(*command)
+        await talker.until_sent(200)
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+        for command in mended:
+            await redis.client.execute_command(*command)
+        await talker.until_sent(20)
+        await check_history(worker, talker)
+        assert gateway.count("redis_refused") < 20
+        assert gateway.count("redis_reconnects") >= 1
+
+
+async def test_the_reader_comes_back_by_itself(redis: RedisServer) -> None:
+    async with (
+        gateway_to(redis.url) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        await client.send("x")
+        entry = (await worker.entries(1))[0]
+        for number in range(10):
+            for each in await redis.client.client_list():
+                if each["name"].startswith("wsgw:") and each["cmd"] == "xread":
+                    await redis.client.client_kill_filter(_id=each["id"])
+            for part in range(5):
+                await worker.reply(entry, data=f"{number}.{part}")
+            for part in range(5):
+                assert await client.recv() == f"{number}.{part}"
+        assert gateway.count("failovers") == 0
+        assert gateway.count("redis_replies_dead") == 0
+
+
+async def test_waiting_replies_arrive_once_after_a_restart(redis: RedisServer) -> None:
+    async with (
+        gateway_to(redis.url) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        await client.send("x")
+        entry = (await worker.entries(1))[0]
+        async with redis.client.pipeline(transaction=False) as pipeline:
+            for number in range(1000):
+                fields = {"session": entry["session"], "data": str(number)}
+                pipeline.xadd(entry["reply"], fields, nomkstream=True)
+            await pipeline.execute()
+        redis.kill()
+        await redis.start()
+        await worker.reply(entry, data="last")
+        heard = [await client.recv() for _ in range(1001)]
+        assert heard == [*map(str, range(1000)), "last"]
+
+
+async def test_replies_with_lower_ids_are_not_skipped_after_a_failover(
+    redis: RedisServer,
+) -> None:
+    """As when a replica that was behind, and whose clock is too, has become the master."""
+    async with (
+        gateway_to(redis.url) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        await client.send("x")
+        entry = (await worker.entries(1))[0]
+        far = {"session": entry["session"], "data": "from a fast clock"}
+        await redis.client.xadd(entry["reply"], far, id="9999999999999-0")
+        assert await client.recv() == "from a fast clock"
+        await redis.client.delete(entry["reply"])
+        await redis.client.xadd(entry["reply"], far | {"data": "first"}, id="5-1")
+        await redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert await client.recv() == "first"
+        await worker.reply(entry, data="second")
+        assert await client.recv() == "second"
+        assert gateway.count("redis_reply_stream_went_back") == 1
+
+
+async def test_a_cut_connection_is_found_by_a_ping(redis: RedisServer) -> None:
+    proxy = BrokerProxy("127.0.0.1", redis.port)
+    await proxy.start()
+    keys = {"health-interval": "200ms", "command-timeout": "300ms"}
+    async with (
+        gateway_to(f"redis://127.0.0.1:{proxy.port}", **keys) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+    ):
+        await client.send("x")
+        await worker.entries(1)
+        proxy.freeze()  # nothing is said any more, and nobody hangs up
+        await until_nobody_is_served(gateway)
+        proxy.thaw()
+        await client.send("y")
+        assert (await worker.entries(1))[0].data == b"y"
+    await proxy.stop()
+
+
+async def test_a_client_that_does_not_read_is_closed_alone(redis: RedisServer) -> None:
+    async with (
+        gateway_to(redis.url, **{"reply-buffer": "256KiB"}) as gateway,
+        connect(gateway.url) as good,
+        connect(gateway.url, max_queue=1, max_size=None) as slow,
+        Worker(redis.client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        await slow.send("slow")
+        await good.send("good")
+        entries = {entry.data: entry for entry in await worker.entries(2)}
+        for _ in range(200):
+            await worker.reply(entries[b"slow"], data="x" * 100_000)
+        await worker.reply(entries[b"good"], data="still served")
+        assert await good.recv() == "still served"
+        letters = await worker.dead_letters(1)
+        assert "buffer" in {letter["why"] for letter in letters}
+        assert gateway.count("redis_buffer_closes") == 1
+
+
+async def test_a_stream_that_is_none_is_told_once(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.client.set("wsgw:events", "not a stream")
+    async with gateway_to(redis.url) as gateway:
+        for _ in range(5):
+            with pytest.raises(InvalidStatus, match="502"):
+                await connect(gateway.url)
+        told = [each.getMessage() for each in caplog.records if "is refused" in each.getMessage()]
+        assert len(told) == 1
+        assert "WRONGTYPE" in told[0]
+        await redis.client.delete("wsgw:events")
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    async with connect(gateway.url):
+                        break
+                except InvalidStatus:
+                    await asyncio.sleep(0.1)
+
+
+async def test_disconnect_events_wait_for_redis(redis: RedisServer) -> None:
+    keys = {"events": ["connect", "message", "disconnect"]}
+    async with gateway_to(redis.url, **keys) as gateway, Worker(redis.client) as worker:
+        clients = [await connect(gateway.url) for _ in range(5)]
+        joined = {entry["session"] for entry in await worker.entries(5)}
+        redis.kill()
+        for client in clients:
+            await client.close()
+        await until(lambda: not gateway.gateway.sessions)
+        await redis.start()
+        left = await worker.entries(5)
+        assert {entry["session"] for entry in left} == joined
+        assert {entry["type"] for entry in left} == {"disconnect"}
