@@ -126,7 +126,7 @@ def main() -> None:
     run(BIN / "pytest", *(f"tests/core/{name}" for name in CORE))
     test_examples()
 
-    pip_install(f"wsgw[amqp] @ {wheels['wsgw']}")
+    pip_install(f"wsgw[amqp,http,redis] @ {wheels['wsgw']}")
     run(BIN / "wsgw", "plugins")
     journeys = [f"tests/journeys/test_{name}.py" for name in JOURNEYS]
     run(BIN / "pytest", "-n", "auto", "--dist", "worksteal", *journeys, *plugin_tests)

@@ -68,6 +68,7 @@ class Application:
         self.on_connect: Answer | None = None
         self.on_message: Answer | None = None
         self.on_disconnect: Answer | None = None
+        self.on_: Answer | None = None  # requests of no event
         self.gone = 0
         self.under_way = 0
         self.most_under_way = 0

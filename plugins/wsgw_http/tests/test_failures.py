@@ -127,6 +127,24 @@ async def test_a_message_that_is_not_wanted_is_discarded(
     assert [each.number for each in application.of("message")] == [1, 2]
 
 
+async def test_a_rule_for_2xx_is_for_answers_that_cannot_be_used(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.number == 2:
+            return web.Response(body=b"--x--", content_type="multipart/mixed")
+        return web.Response(text=str(recorded.number))
+
+    application.on_message = answer
+    rules = [{"statuses": ["200-299"], "do": "discard"}]
+    gateway = await start_gateway(application, **{"on-error": rules})
+    async with connect(gateway.url) as client:
+        for _ in range(3):
+            await client.send("x")
+        assert [await client.recv(), await client.recv()] == ["1", "3"]
+    assert gateway.count("http_discarded") == 1
+
+
 async def test_rules_say_otherwise(application: Application, start_gateway: StartGateway) -> None:
     statuses = {1: 422, 2: 500, 3: 404, 4: 418}
 
