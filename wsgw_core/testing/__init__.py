@@ -15,11 +15,11 @@ samples           what metrics show                                samples
 Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the others do not.
 
 The suite consists of `backend_harness`, what an author fills in; its tests, `contract_of_dials`,
-`contract_of_messages`, `contract_of_replies`, `contract_of_ends` and `contract_of_losses`; `contract_bench` and `bench_session`, what one test
-works with; `contract_suite`, which makes tests of coroutines. `blocking_calls` and `long_callbacks`
-find what blocks the loop, `descriptors` files that stay open, `container_sizes` tables that grow.
-The ends in memory are `fake_client`, `fake_backend`, `fake_connection` and `fake_control`; `watch`
-waits for what they record.
+`contract_of_messages`, `contract_of_replies`, `contract_of_ends` and `contract_of_losses`;
+`contract_bench` and `bench_session`, what one test works with; `contract_suite`, which makes tests
+of coroutines. `blocking_calls` and `long_callbacks` find what blocks the loop, `descriptors` files
+that stay open, `container_sizes` tables that grow. The ends in memory are `fake_client`,
+`fake_backend`, `fake_connection` and `fake_control`; `watch` waits for what they record.
 `pytest_plugin` has fixtures that pytest finds by itself: `run_virtual`, `running_gateway`.
 `environment` is what a session of a bench needs of its gateway.
 """
