@@ -108,6 +108,7 @@ class Dialler:
             username=settings.username or address.username or None,
             password=password or None,
             client_name=self._client_name,
+            driver_info=None,  # needs a right that Redis 7.0 does not know
             socket_timeout=None,  # the caller has one; redis-py's own makes it deaf to cancellation
         )
 
@@ -153,6 +154,7 @@ class Dialler:
             username=self._settings.sentinel_username,
             password=password,
             client_name=self._client_name,
+            driver_info=None,  # needs a right that Redis 7.0 does not know
             socket_timeout=None,
         )
         sentinel = Sentinel([])  # type: ignore[no-untyped-call]  # of redis-py

@@ -1,0 +1,199 @@
+"""The ways in which Redis is reached: users, databases, socket files, TLS, Sentinels, replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from redis.asyncio import Redis
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
+
+from .redis_server import PATIENCE, RedisServer, free_port
+from .worker import Worker
+
+Start = Callable[..., Awaitable[RedisServer]]
+
+RIGHTS = (
+    "~wsgw:events ~wsgw:replies:* ~wsgw:dead-letters ~wsgw:probe &room +xadd +xtrim +xread"
+    " +xgroup +xinfo|stream +expire +wait +ping +select +client|setname +publish"
+    " +subscribe +unsubscribe +psubscribe +punsubscribe +pubsub"
+)
+
+
+def gateway_to(url: str, **keys: Any) -> AbstractAsyncContextManager[RunningGateway]:
+    backend = {"id": "queue", "url": url, **keys}
+    return running_gateway({"upstream": {"backends": [backend]}})
+
+
+async def check_round_trip(gateway: RunningGateway, client: Any) -> None:
+    async with (
+        connect(gateway.url) as websocket,
+        Worker(client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        await websocket.send("there")
+        entry = (await worker.entries(1))[0]
+        await worker.reply(entry, data="and back")
+        assert await websocket.recv() == "and back"
+
+
+async def until_served(gateway: RunningGateway) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                async with connect(gateway.url):
+                    return
+            except InvalidStatus:
+                await asyncio.sleep(0.1)
+
+
+async def test_the_documented_rights_are_enough(redis: RedisServer) -> None:
+    command = ("ACL", "SETUSER", "wsgw", "on", ">secret", "resetchannels", *RIGHTS.split())
+    await redis.client.execute_command(*command)
+    url = f"redis://wsgw:secret@127.0.0.1:{redis.port}"
+    async with gateway_to(url, subscribe=["room"], **{"wait-replicas": 0}) as gateway:
+        await check_round_trip(gateway, redis.client)
+        async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+            await redis.client.publish("room", "heard")
+            assert await client.recv() == "heard"
+        assert gateway.count("redis_refused") == 0
+
+
+async def test_a_password_file_is_read_at_each_connect(redis: RedisServer, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    await redis.client.execute_command("CONFIG", "SET", "requirepass", "first")
+    url = f"redis://127.0.0.1:{redis.port}"
+    client: Any = Redis(port=redis.port, password="first", protocol=2)  # noqa: S106 - a test's
+    async with client, gateway_to(url, **{"password-file": str(file)}) as gateway:
+        await check_round_trip(gateway, client)
+        await client.execute_command("CONFIG", "SET", "requirepass", "second")
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+        file.write_text("second\n")
+        await until_served(gateway)
+
+
+async def test_a_wrong_password_is_told_and_not_shown(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.client.execute_command("CONFIG", "SET", "requirepass", "right")
+    async with gateway_to(f"redis://:wrong-one@127.0.0.1:{redis.port}") as gateway:
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+    assert "the login is refused" in caplog.text
+    assert "wrong-one" not in caplog.text
+
+
+async def test_another_database_is_chosen(redis: RedisServer) -> None:
+    async with gateway_to(f"{redis.url}/3") as gateway, Redis(port=redis.port, db=3) as client:
+        await check_round_trip(gateway, client)
+    assert not await redis.client.keys("*")
+
+
+async def test_a_socket_file_will_do(start_redis: Start, tmp_path: Path) -> None:
+    file = tmp_path / "s"
+    redis = await start_redis("--unixsocket", str(file))
+    async with gateway_to(f"unix://{file}?db=0") as gateway:
+        await check_round_trip(gateway, redis.client)
+
+
+async def test_tls_is_spoken_and_verified(start_redis: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    names = [str(tmp_path / name) for name in ("ca", "certificate", "key")]
+    authority.cert_pem.write_to_path(names[0])
+    certificate.cert_chain_pems[0].write_to_path(names[1])
+    certificate.private_key_pem.write_to_path(names[2])
+    port = str(free_port())
+    redis = await start_redis(
+        *("--tls-port", port, "--tls-ca-cert-file", names[0], "--tls-auth-clients", "no"),
+        *("--tls-cert-file", names[1], "--tls-key-file", names[2]),
+    )
+    async with gateway_to(f"rediss://127.0.0.1:{port}", tls={"ca": names[0]}) as gateway:
+        await check_round_trip(gateway, redis.client)
+    async with gateway_to(f"rediss://127.0.0.1:{port}") as gateway:
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+
+
+async def test_replicas_must_have_what_is_delivered(start_redis: Start) -> None:
+    master = await start_redis()
+    replica = await start_redis("--replicaof", "127.0.0.1", str(master.port))
+    keys = {"wait-replicas": 1, "wait-timeout": "300ms"}
+    async with gateway_to(master.url, **keys) as gateway:
+        await until_served(gateway)
+        async with connect(gateway.url) as client, Worker(master.client) as worker:
+            await client.send("1")
+            assert (await worker.entries(1))[0].data == b"1"
+            replica.freeze()
+            await client.send("2")
+            async with asyncio.timeout(PATIENCE):
+                while gateway.count("redis_refused") == 0:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.01)
+            replica.thaw()
+            await client.send("3")
+            seen: list[bytes] = []
+            while b"3" not in seen:
+                entry = (await worker.entries(1))[0]
+                assert "replayed" in entry or entry.data not in seen
+                seen.append(entry.data)
+            assert [*dict.fromkeys(seen)] == [b"2", b"3"]
+
+
+async def test_a_failover_by_sentinels_loses_nothing(start_redis: Start, tmp_path: Path) -> None:
+    master = await start_redis()
+    replica = await start_redis("--replicaof", "127.0.0.1", str(master.port))
+    folder = tmp_path / "sentinel"
+    folder.mkdir()
+    sentinel = RedisServer(
+        folder,
+        f"sentinel monitor main 127.0.0.1 {master.port} 1",
+        "sentinel down-after-milliseconds main 1000",
+        "sentinel failover-timeout main 5000",
+        sentinel=True,
+    )
+    await sentinel.start()
+    try:
+        url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/main"
+        async with asyncio.timeout(PATIENCE):
+            while not await sentinel.client.execute_command(  # noqa: ASYNC110 - nothing tells
+                "SENTINEL", "REPLICAS", "main"
+            ):
+                await asyncio.sleep(0.1)
+        async with gateway_to(url, **{"wait-replicas": 1, "wait-timeout": "500ms"}) as gateway:
+            await until_served(gateway)
+            async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+                sent = 0
+                for _ in range(50):
+                    sent += 1
+                    await client.send(str(sent))
+                await sentinel.client.execute_command("SENTINEL", "FAILOVER", "main")
+                while (await replica.client.role())[0] != b"master":
+                    sent += 1
+                    await client.send(str(sent))
+                    await asyncio.sleep(0.005)
+                for _ in range(50):
+                    sent += 1
+                    await client.send(str(sent))
+                async with Worker(replica.client) as worker:
+                    first: list[int] = []
+                    while sent not in first:
+                        entry = (await worker.entries(1))[0]
+                        number = int(entry.data)
+                        if number not in first:
+                            first.append(number)
+                    assert first == list(range(1, sent + 1))
+                    await worker.reply(entry, data="from the new master")
+                    assert await client.recv() == "from the new master"
+    finally:
+        await sentinel.stop()
