@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trustme
@@ -310,12 +310,14 @@ def measure(
             *([str(seconds)] if workload.what == "echo" else []),
             *(["compressed"] if workload.what == "echo" and spoken.compressed else []),
         )
+        # It bounds its steps by itself; there are more of them with more connections.
+        patience = 60 + seconds + workload.connections / 10
         try:
             done = subprocess.run(
-                load, check=False, capture_output=True, text=True, timeout=60 + seconds
+                load, check=False, capture_output=True, text=True, timeout=patience
             )
         except subprocess.TimeoutExpired:
-            sys.exit(f"compare.py: the load on {contender.name} does not end")
+            sys.exit(f"compare.py: the load on {contender.name} does not end in {patience:.0f} s")
         if done.returncode:
             said = (done.stderr + log.read_text(errors="replace"))[-2000:]
             sys.exit(f"compare.py: the load on {contender.name} failed\n{said}")
@@ -361,6 +363,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="of each echo workload (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (3)")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=IDLE,
+        help=f"of the workload idle, at most {IDLE} ({IDLE})",
+    )
     parser.add_argument("--no-haproxy", action="store_true", help="compare with nginx only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
     parser.add_argument(
@@ -370,7 +378,10 @@ def arguments() -> argparse.Namespace:
         metavar="-- WSGW",
         help="the command to measure, with its arguments before `run`; this Python's by default",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not 0 < options.connections <= IDLE:
+        parser.error(f"--connections: must be 1 to {IDLE}")
+    return options
 
 
 def main() -> None:
@@ -390,7 +401,9 @@ def main() -> None:
         )
         for title in options.workload or WORKLOADS:
             workload = WORKLOADS[title]
-            rounds = 1 if workload.what == "idle" else options.rounds
+            rounds = options.rounds
+            if workload.what == "idle":
+                rounds, workload = 1, replace(workload, connections=options.connections)
             results[title] = {contender.name: [] for contender in found}
             for number in range(rounds):
                 for contender in found:

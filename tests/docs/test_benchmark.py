@@ -43,7 +43,7 @@ def test_idle_connections_over_tls_are_measured_with_all_contenders(
     file = tmp_path / "all.json"
     command: list[str | Path] = [
         *(sys.executable, root / "benchmarks" / "compare.py"),
-        *("--workload", "idle", "--frontend", "tls", "--json", file),
+        *("--workload", "idle", "--connections", "300", "--frontend", "tls", "--json", file),
     ]
     result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
 
