@@ -105,7 +105,8 @@ MEANINGS = {
     "limits.ledger-bytes": "the same in bytes; both bounds share one account",
     "limits.write-high-water": "bytes waiting for a socket above which the other side is not read",
     "limits.close-timeout": "how long a closing handshake may take, and how long messages of a"
-    " client that has left are tried to be delivered",
+    " client that has left are tried to be delivered; a client that still takes 256 bytes a second"
+    " of what came before its close has longer",
 }
 
 

@@ -102,6 +102,7 @@ class Gateway:
             config.limits.memory_bound,
             config.limits.max_message_size,
             lambda: self._admission.opening_bytes if self._admission is not None else 0,
+            self.sessions.closing,
             self.counters,
         )
         self._tls: ServerTls | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wsgw_core.testing.running_gateway import RunningGateway
 
@@ -214,3 +215,35 @@ async def test_handshakes_that_wait_for_their_backend_count(
         answer = await client.reader.read()
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"Retry-After: " in answer
+
+
+async def test_what_an_ended_session_has_left_counts_until_its_client_is_gone(
+    start_gateway: StartGateway, start_server: StartServer
+) -> None:
+    async def serve_one(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await connection.send(bytes(MIB))
+
+    async def counted() -> float:
+        for line in (await gateway.gateway.exposition.text()).splitlines():
+            if line.startswith(b"wsgw_memory_bytes "):
+                return float(line.split()[1])
+        raise AssertionError("no such metric")
+
+    limits = {"memory": "64MiB", "close-timeout": "2m"}
+    gateway = await start_gateway(await start_server(serve_one), limits=limits)
+    async with raw_client(gateway.host, gateway.port) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads, too
+        client.write(request())
+        await until(lambda: any(each.client_is_slow for each in gateway.gateway.sessions))
+        (session,) = gateway.gateway.sessions
+        session.close(1008)
+        assert not len(gateway.gateway.sessions)
+        async with asyncio.timeout(60):
+            while await counted() < 64 * 1024:  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.01)
+        client.writer.transport.abort()
+        async with asyncio.timeout(60):
+            while await counted():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)

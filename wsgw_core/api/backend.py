@@ -181,12 +181,16 @@ class HoldingConnection(BackendConnection, Protocol):
     """A connection that tells what it holds, so that `limits.memory` counts it.
 
     To be implemented where messages can wait in the plugin; asked every now and then, also after
-    the end.
+    the end. One that takes much memory as long as it lasts, for compression for example, also has
+    an attribute `lasting_bytes`.
     """
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of messages that wait, in both directions; cheap."""
+        """Bytes of messages that wait: from the backend, and for it after `close`; cheap.
+
+        Before `close`, those for the backend are in the session's ledger, and counted there.
+        """
         ...
 
     @property

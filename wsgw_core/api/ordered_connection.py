@@ -108,7 +108,8 @@ class OrderedConnection(ABC):
     @property
     def held_bytes(self) -> int:
         """See HoldingConnection."""
-        return self._outgoing_bytes + self._incoming_weight
+        outgoing = self._outgoing_bytes if self._close is not None else 0
+        return outgoing + self._incoming_weight
 
     @property
     def is_in_a_message(self) -> bool:

@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from ..api import Clock
+from ..websocket import LEAST_RATE
 from .client_keepalive import ClientKeepalive
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ _PONG_ARRIVES = 0.1  # seconds at most between its last byte and its being read
 _ROUNDS = 8  # in the shorter of the two times
 _LONGEST_WAIT = 5.0  # seconds between two rounds
 _AT_ONCE = 500  # clients looked at in one turn of the loop
-_LEAST_RATE = 256  # bytes a second that a client takes at least, on average over the slow timeout
 
 
 class ClientSweep:
@@ -147,7 +147,7 @@ class ClientSweep:
         if watched.blocked_since != blocked_since:
             watched.blocked_since = watched.slow_since = blocked_since
             watched.taken = taken
-        elif taken - watched.taken >= self._slow_timeout * _LEAST_RATE:
+        elif taken - watched.taken >= self._slow_timeout * LEAST_RATE:
             watched.slow_since = now
             watched.taken = taken
         return now - watched.slow_since >= self._slow_timeout

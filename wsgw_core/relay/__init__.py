@@ -32,7 +32,7 @@ planned move   waits until a session can leave its backend and nobody misses any
                all sessions of a backend do so
 dismissal      closes all clients of a gateway that stops
 announcements  what the log and the listeners are told
-session table  all sessions of a gateway
+session table  all sessions of a gateway, and what ended ones have left: closing connections
 
 A message's way is a chain of plain calls, from one socket's callback to the other socket's write.
 """

@@ -27,6 +27,11 @@ class ClientEnd(Readable, Protocol):
         ...
 
     @property
+    def lasting_bytes(self) -> int:
+        """Bytes that it takes as long as it lasts, beside objects."""
+        ...
+
+    @property
     def is_drained(self) -> bool:
         """Whether nothing waits to be read by the client."""
         ...

@@ -140,6 +140,11 @@ class Link:
         """Whether a message of its has come in part, as far as it tells; see HoldingConnection."""
         return getattr(self.connection, "is_in_a_message", False)
 
+    @property
+    def lasting_bytes(self) -> int:
+        """Bytes that the connection takes as long as it lasts, as far as it tells; see there."""
+        return getattr(self.connection, "lasting_bytes", 0)
+
     # What the connection calls
 
     def message(self, message: Message, /) -> bool:

@@ -13,6 +13,7 @@ from ..available_memory import resident_memory
 
 if TYPE_CHECKING:
     from ..metrics.counters import GatewayCounters
+    from .closing_connections import ClosingConnections
     from .session import Session
     from .session_table import SessionTable
 
@@ -46,6 +47,7 @@ class MemoryWatch:
         bound: bytes; None: there is none, and nothing is watched.
         max_message_size: bytes of one message.
         opening: returns the bytes of clients that are not answered yet.
+        closing: what sessions have left that are over.
         counters: of the gateway.
 
     Attributes:
@@ -60,12 +62,14 @@ class MemoryWatch:
         bound: int | None,
         max_message_size: int,
         opening: Callable[[], int],
+        closing: ClosingConnections,
         counters: GatewayCounters,
     ) -> None:
         self._sessions = sessions
         self.bound = bound
         self._max_turns = max(1, (bound or 0) // 16 // max_message_size)
         self._opening = opening
+        self._closing = closing
         self._clock: Clock
         self._counters = counters
         self.used = 0
@@ -120,7 +124,7 @@ class MemoryWatch:
             for _, session in zip(range(_SESSIONS), current.sessions, strict=False):
                 is_over = False
                 held = session.held_bytes
-                current.total += held + session.header_bytes  # the latter stays until it ends
+                current.total += held + session.lasting_bytes
                 if held:
                     current.add(held)
                 if self._level is not None or session.is_held_for_memory:
@@ -164,7 +168,7 @@ class MemoryWatch:
         """Draw the conclusions, for the next round to act on."""
         assert self.bound is not None  # noqa: S101 - for the type checker
         now = self._clock.time()
-        self.used = current.total
+        self.used = current.total + self._closing.held_bytes
         self.held = current.held
         self._stuck = current.stuck
         self._turns = {each: until for each, until in self._turns.items() if now < until}

@@ -263,6 +263,7 @@ class Session:
             connection = self._link.connection
             lost = self._let_go()
             connection.close(GOING_AWAY, _MOVED, CloseCause.SESSION_MOVES)
+            self._environment.table.closing.add(connection)
             self._environment.counters.failovers.value += 1
             self._look_for_another(lost)
 
@@ -474,6 +475,7 @@ class Session:
             connection = self._link.connection
             self._let_go()
             connection.close(code, reason, cause)
+            self._environment.table.closing.add(connection)
 
     def _hear_no_more(self) -> None:
         """Have the backend read, though the client hears nothing of it any more.
@@ -485,6 +487,8 @@ class Session:
         self._client.backend_holds.remove(Hold.OTHER_SIDE_SLOW | Hold.MEMORY_SHORT)
 
     def _forget_client(self) -> None:
+        if self._client.end is not None:
+            self._environment.table.closing.add(self._client.end)
         self._client.leave()
         self._outbox.client_holds.attach(None)
 
@@ -621,9 +625,14 @@ class Session:
         return held
 
     @property
-    def header_bytes(self) -> int:
-        """Bytes of the client's headers, which each of its backends is sent."""
-        return self._requests.header_bytes
+    def lasting_bytes(self) -> int:
+        """Bytes that it takes until it ends: the client's headers, and for compression."""
+        lasting = self._requests.header_bytes
+        if self._client.end is not None:
+            lasting += self._client.end.lasting_bytes
+        if self._link is not None:
+            lasting += self._link.lasting_bytes
+        return lasting
 
     @property
     def is_in_a_message(self) -> bool:

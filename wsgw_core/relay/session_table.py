@@ -8,16 +8,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..api import Message, ReplyOutcome
+from .closing_connections import ClosingConnections
 
 if TYPE_CHECKING:
     from .session import Session
 
 
 class SessionTable:
-    """Sessions by id, from the opening of the client's connection to their end."""
+    """Sessions by id, from the opening of the client's connection to their end.
+
+    Attributes:
+        closing: the connections that ended sessions have left.
+    """
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        self.closing = ClosingConnections()
         self._empty = asyncio.Event()
         self._empty.set()
 

@@ -17,7 +17,8 @@ class FakeClient:
         closes: every close, in order; a correct session closes once.
         reading: False while the session does not want to hear from the client.
         pauses: how often reading was paused.
-        held_bytes, is_drained, is_in_a_message: what the session is told; set by the test.
+        held_bytes, lasting_bytes, is_drained, is_in_a_message: what the session is told; set by the
+            test.
     """
 
     def __init__(self, *, patience: float = FAKE_PATIENCE) -> None:
@@ -28,6 +29,7 @@ class FakeClient:
         self.reading = True
         self.pauses = 0
         self.held_bytes = 0
+        self.lasting_bytes = 0
         self.is_drained = True
         self.is_in_a_message = False
         self._watch = Watch(patience)

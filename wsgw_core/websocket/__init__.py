@@ -11,10 +11,11 @@ from .close_codes import reason_bytes, sendable
 from .compression import CompressionOptions, Deflate
 from .endpoint import Endpoint, EndpointEvents
 from .head import HeadReader, HeadTooLarge, StrayByte
-from .silence import Backlog
+from .silence import LEAST_RATE, Backlog
 from .tls_transport import TlsTransport, make_scratch
 
 __all__ = [
+    "LEAST_RATE",
     "Backlog",
     "CompressionOptions",
     "Deflate",

@@ -20,6 +20,8 @@ from .close_codes import INVALID_PAYLOAD, TOO_BIG
 from .frames import FrameError
 
 _TAIL = b"\x00\x00\xff\xff"  # left out at the end of each message: RFC 7692 section 7.2.1
+_MEMORY_LEVEL = 8  # zlib's default
+_INFLATER = 7 * 1024  # bytes that zlib takes for a decompressor beside its window
 # An octet that begins an empty block makes a stream's end look like that of any message.
 _OCTETS = (b"", b"\x00")
 
@@ -104,9 +106,10 @@ class Deflate:
 
     Attributes:
         decompress: see Inflater.
+        context_bytes: memory that is kept between messages, as zlib's documentation says.
     """
 
-    __slots__ = ("_extension", "decompress", "min_size")
+    __slots__ = ("_extension", "context_bytes", "decompress", "min_size")
 
     def __init__(self, extension: PerMessageDeflate, min_size: int) -> None:
         self._extension = extension
@@ -115,6 +118,12 @@ class Deflate:
         )
         vars(extension).pop("decoder", None)  # not used, and not small
         self.min_size = min_size
+        self.context_bytes = 0
+        if not extension.local_no_context_takeover:
+            level = extension.compress_settings.get("memLevel", _MEMORY_LEVEL)
+            self.context_bytes += (1 << extension.local_max_window_bits + 2) + (1 << level + 9)
+        if not extension.remote_no_context_takeover:
+            self.context_bytes += (1 << extension.remote_max_window_bits) + _INFLATER
         self.decompress = inflater.decompress
 
     def compress(self, data: bytes) -> bytes | bytearray | memoryview:

@@ -25,7 +25,7 @@ from .compression import Deflate
 from .fragments import Fragments
 from .framed_message import FramedMessage
 from .frames import FrameError, UnfinishedFrame, is_utf8, read_payload
-from .silence import Backlog, silence_of, taken_from, unacknowledged_for
+from .silence import LEAST_RATE, Backlog, silence_of, taken_from, unacknowledged_for
 
 # by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
 # may be compressed, while no frame is to be taken, and after the end.
@@ -573,6 +573,8 @@ class Endpoint(asyncio.Protocol):
     def close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`.
 
+        A client that still takes what it was sent before has as long again, and again.
+
         Args:
             code: any; 1005 for a close frame without code and reason.
             reason: cut to what fits.
@@ -605,8 +607,16 @@ class Endpoint(asyncio.Protocol):
     def _limit_closing(self) -> None:
         if self._close_timer is None:
             self._close_timer = self._clock.call_later(
-                self._limits.close_timeout, self.abort, "closing took too long"
+                self._limits.close_timeout, self._closing_overdue, self.taken()
             )
+
+    def _closing_overdue(self, taken: int) -> None:
+        """Drop the connection, unless a client has taken enough since it had taken so much."""
+        now_taken, seconds = self.taken(), self._limits.close_timeout
+        if self._server_side and not self._ended and now_taken - taken >= LEAST_RATE * seconds:
+            self._close_timer = self._clock.call_later(seconds, self._closing_overdue, now_taken)
+        else:
+            self.abort("closing took too long")
 
     # Flow
 
@@ -648,6 +658,11 @@ class Endpoint(asyncio.Protocol):
         if self._fragments is not None:
             held += self._fragments.size
         return held
+
+    @property
+    def lasting_bytes(self) -> int:
+        """Bytes that compression takes as long as the connection lasts."""
+        return self._deflate.context_bytes if self._deflate is not None else 0
 
     @property
     def is_in_a_message(self) -> bool:

@@ -6,6 +6,8 @@ import asyncio
 import socket
 import sys
 
+LEAST_RATE = 256  # bytes a second; a client that takes less, on average, is given up as too slow
+
 # struct tcp_info of linux/tcp.h
 _UNACKNOWLEDGED = slice(24, 28)  # tcpi_unacked, in segments
 _LAST_DATA_RECEIVED = slice(52, 56)  # tcpi_last_data_recv, in milliseconds

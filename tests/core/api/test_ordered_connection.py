@@ -267,12 +267,16 @@ class TestReady:
         assert connection.held_bytes == 0
 
     @on_virtual_clock
-    async def test_what_waits_for_the_backend_is_told(self) -> None:
+    async def test_what_waits_for_the_backend_is_told_when_no_ledger_counts_it_any_more(
+        self,
+    ) -> None:
         connection, watched, _ = make()
         connection.gate.clear()
         for _ in range(3):
             watched.send(A)
         await idle()
+        assert connection.held_bytes == 0
+        watched.close(1000)
         assert connection.held_bytes == 3
         connection.gate.set()
         await idle()

@@ -9,6 +9,7 @@ import pytest
 
 from wsgw_core.api import Metrics
 from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.relay.closing_connections import ClosingConnections
 from wsgw_core.relay.memory_watch import MemoryWatch
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
@@ -22,7 +23,7 @@ class FakeSession:
 
     def __init__(self, held: int = 0) -> None:
         self.held_bytes = held
-        self.header_bytes = 0
+        self.lasting_bytes = 0
         self.is_in_a_message = False
         self.is_held_for_memory = False
         self.times_held = 0
@@ -39,8 +40,11 @@ class Bench:
         sessions: Any = [FakeSession(each) for each in held]  # in place of their table
         self.sessions = sessions
         self.opening = 0
+        self.closing = ClosingConnections()
         self.counters = GatewayCounters(Metrics())
-        self.watch = MemoryWatch(sessions, bound, MIB, lambda: self.opening, self.counters)
+        self.watch = MemoryWatch(
+            sessions, bound, MIB, lambda: self.opening, self.closing, self.counters
+        )
         self.watch.start(asyncio.get_running_loop())
 
     @property
@@ -114,11 +118,28 @@ async def test_handshakes_and_headers_count() -> None:
     bench.opening = BOUND
     assert bench.watch.is_full
     bench.opening = BOUND - 2000
-    bench.sessions[0].header_bytes = 2000
+    bench.sessions[0].lasting_bytes = 2000
     await asyncio.sleep(ROUNDS)
     assert bench.watch.used == 2000
     assert bench.watch.is_full
     assert not any(bench.held)
+
+
+@on_virtual_clock
+async def test_what_ended_sessions_have_left_counts_until_it_is_gone() -> None:
+    bench = Bench()
+    left = FakeSession(2000)
+    bench.closing.add(left)
+    bench.closing.add(FakeSession(3000))  # which nobody keeps
+    bench.closing.add(object())  # which does not tell what it holds
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 2000
+    left.held_bytes = 0
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 0
+    left.held_bytes = 2000  # it was forgotten
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 0
 
 
 @on_virtual_clock

@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from wsgw_core.api import Close, Limits, Message, ReadBatch
+from wsgw_core.api import Clock, Close, Limits, Message, ReadBatch
 from wsgw_core.testing.watch import Watch
 from wsgw_core.websocket import Deflate, Endpoint
 
@@ -89,12 +89,19 @@ class Bench:
     writer: asyncio.StreamWriter
 
     def __init__(
-        self, limits: Limits, batch: ReadBatch, deflate: Deflate | None, *, client_side: bool
+        self,
+        limits: Limits,
+        batch: ReadBatch,
+        deflate: Deflate | None,
+        clock: Clock | None,
+        *,
+        client_side: bool,
     ) -> None:
         self.events = Events()
         self.batch = batch
         self.masked = not client_side
         self._limits = limits
+        self._clock = clock
         self._deflate = deflate
         self._client_side = client_side
         self.peer: socket.socket
@@ -104,7 +111,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         ours, theirs = await connected_pair(send_buffer)
         self.peer = theirs
-        self.endpoint = Endpoint(self.events, self._limits, loop, self.batch)
+        self.endpoint = Endpoint(self.events, self._limits, self._clock or loop, self.batch)
         self.endpoint.deliver = self.events.deliver
         self.transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
         self.transport.pause_reading()
@@ -157,9 +164,10 @@ async def endpoint_bench(
     send_buffer: int | None = None,
     first_bytes: bytes | None = b"",
     deflate: Deflate | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Bench]:
     """Connect an endpoint and have it read, unless `first_bytes` is None."""
-    bench = Bench(limits or Limits(), batch or ReadBatch(), deflate, client_side=client_side)
+    bench = Bench(limits or Limits(), batch or ReadBatch(), deflate, clock, client_side=client_side)
     await bench.connect(send_buffer)
     if first_bytes is not None:
         bench.endpoint.begin(first_bytes)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,11 +16,62 @@ from wsgw_core.testing.fakes import as_message
 from wsgw_core.websocket import reason_bytes, sendable
 
 from . import raw_frames as raw
-from .endpoint_bench import endpoint_bench
+from .endpoint_bench import PATIENCE, Bench, endpoint_bench
 from .raw_frames import close_frame, frame
 
 HASTY = Limits(close_timeout=0.02)
+LONG = Limits(close_timeout=100)
 PATIENT = Limits(close_timeout=1000)
+KIB = 1024
+
+
+class HandTurnedClock:
+    """Has its timers fire when it is told to."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[tuple[asyncio.TimerHandle, Callable[[], object]]] = []
+
+    def time(self) -> float:
+        return self._loop.time()
+
+    def call_soon(self, callback: Callable[..., object], *arguments: Any) -> asyncio.Handle:
+        return self._loop.call_soon(callback, *arguments)
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *arguments: Any
+    ) -> asyncio.TimerHandle:
+        timer = self._loop.call_later(delay, callback, *arguments)
+        self._timers.append((timer, partial(callback, *arguments)))
+        return timer
+
+    def fire(self) -> None:
+        """Have all timers fire that were not cancelled."""
+        timers, self._timers = self._timers, []
+        for timer, action in timers:
+            if not timer.cancelled():
+                timer.cancel()
+                action()
+
+
+def close_much(bench: Bench) -> None:
+    """Close behind 1 MiB, of which the peer takes nothing by itself."""
+    bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads, too
+    for _ in range(16):
+        bench.endpoint.send(as_message("x" * 64 * KIB))
+    bench.endpoint.close(1000)
+
+
+async def take(bench: Bench, count: int) -> bytes:
+    """Return so many bytes of what the peer was sent."""
+    taken = b""
+    async with asyncio.timeout(PATIENCE):
+        while len(taken) < count:
+            try:
+                taken += bench.peer.recv(count - len(taken))
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+    return taken
 
 
 class TestByThePeer:
@@ -188,6 +242,41 @@ class TestByUs:
             for _ in range(100):
                 bench.endpoint.send(as_message("x" * 65536))
             bench.endpoint.close(1000)
+            assert (await bench.events.until_ended())[0].code == 1006
+
+    async def test_a_client_that_still_takes_what_came_before_has_time(self) -> None:
+        clock = HandTurnedClock()
+        async with endpoint_bench(limits=LONG, send_buffer=4096, clock=clock) as bench:
+            close_much(bench)
+            for _ in range(10):
+                await take(bench, 100_000)
+                clock.fire()
+                assert not bench.events.ends
+            rest = await take(bench, 16 * (10 + 64 * KIB) + 4 - 10 * 100_000)
+            assert rest.endswith((1000).to_bytes(2, "big"))
+            for _ in range(2):  # the last one has taken something
+                clock.fire()
+            assert (await bench.events.until_ended())[0].code == 1006
+
+    async def test_but_not_one_that_takes_no_more(self) -> None:
+        clock = HandTurnedClock()
+        async with endpoint_bench(limits=LONG, send_buffer=4096, clock=clock) as bench:
+            close_much(bench)
+            await take(bench, 100_000)
+            clock.fire()
+            assert not bench.events.ends
+            for _ in range(2):  # the system may have taken some more
+                clock.fire()
+            assert (await bench.events.until_ended())[0].code == 1006
+
+    async def test_nor_a_backend(self) -> None:
+        clock = HandTurnedClock()
+        async with endpoint_bench(
+            client_side=True, limits=LONG, send_buffer=4096, clock=clock
+        ) as bench:
+            close_much(bench)
+            await take(bench, 100_000)
+            clock.fire()
             assert (await bench.events.until_ended())[0].code == 1006
 
     async def test_both_at_once(self) -> None:

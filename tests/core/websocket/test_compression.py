@@ -20,6 +20,8 @@ from . import raw_frames as raw
 from .endpoint_bench import Bench, endpoint_bench
 from .raw_frames import frame
 
+KIB = 1024
+
 TAIL = b"\x00\x00\xff\xff"
 COMPRESSED = 4  # RSV1
 LIMITS = Limits(max_message_size=1000, max_fragments=8)
@@ -320,3 +322,21 @@ class TestBombs:
             bench.endpoint.resume_reading()
             await bench.events.until_messages(self.COUNT)
             assert {message.size for message in bench.events.messages} == {1024 * 1024}
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, 16 * KIB + 16 * KIB + 4 * KIB + 7 * KIB),
+        ({"window_bits": 15, "memory_level": 8}, 128 * KIB + 128 * KIB + 32 * KIB + 7 * KIB),
+        ({"no_context_takeover": True}, 0),
+    ],
+)
+async def test_what_is_kept_between_messages_is_told(options: dict[str, Any], size: int) -> None:
+    async with endpoint_bench(deflate=agree(**options)) as bench:
+        assert bench.endpoint.lasting_bytes == size
+
+
+async def test_without_compression_that_is_nothing() -> None:
+    async with endpoint_bench() as bench:
+        assert bench.endpoint.lasting_bytes == 0

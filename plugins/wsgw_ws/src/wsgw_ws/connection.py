@@ -44,6 +44,7 @@ class WebSocketConnection:
     """
 
     __slots__ = (
+        "__weakref__",
         "_account",
         "_asked_to_close",
         "_clock",
@@ -195,6 +196,11 @@ class WebSocketConnection:
     def is_in_a_message(self) -> bool:
         """See HoldingConnection."""
         return self._endpoint.is_in_a_message
+
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingConnection."""
+        return self._endpoint.lasting_bytes if self._usable else 0
 
     # What the pinger calls
 
