@@ -36,6 +36,27 @@ async def test_the_end_is_told_once_after_the_last_message(
     assert described == {"code": 4001, "reason": "bye", "by": "client", "messages": 10}
 
 
+async def test_messages_of_a_client_that_has_left_come_before_its_end(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    """Though the application is away when it leaves."""
+    gateway = await start_gateway(application, **FAST)
+    async with connect(gateway.url) as client:
+        await application.stop()
+        for _ in range(10):
+            await client.send("x")
+        await client.close(4001, "bye")
+    await asyncio.sleep(1)
+    await application.start()
+    await application.until(lambda: application.of("disconnect"))
+    assert [each.number for each in application.of("message")] == [*range(1, 11)]
+    (told,) = application.of("disconnect")
+    assert told is application.requests[-1]
+    assert (told.json["code"], told.json["reason"], told.json["by"], told.json["messages"]) == (
+        *(4001, "bye", "client", 10),
+    )
+
+
 async def test_it_is_told_when_the_application_is_back(
     application: Application, start_gateway: StartGateway
 ) -> None:
