@@ -30,13 +30,13 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 @pytest.fixture(autouse=True)
-def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test in which an event loop reports an exception that nobody caught."""
+def no_fault_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which an event loop or the gateway reports an exception of ours."""
     yield
     reports = [
         record.getMessage()
         for record in caplog.get_records("call")
-        if record.name == "asyncio" and record.levelno >= logging.ERROR
+        if record.name.partition(".")[0] in ("asyncio", "wsgw") and record.levelno >= logging.ERROR
     ]
     assert not reports, "\n".join(reports)
 

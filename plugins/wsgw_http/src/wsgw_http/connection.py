@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 
 from wsgw_core.api import (
@@ -30,6 +31,7 @@ from .settings import HttpSettings
 from .verdict import Verdict
 
 _INTERNAL_ERROR = 1011
+_LINE_END = re.compile(r"[\r\n\0]")  # no parser should let one through
 
 
 class Shared:
@@ -79,7 +81,8 @@ class Shared:
         """Keep what the application wants to be told with the session's next requests."""
         if state is None or not self.state_bytes:
             return
-        if len(state.encode(errors="surrogateescape")) <= self.state_bytes:
+        fits = len(state.encode(errors="surrogateescape")) <= self.state_bytes
+        if fits and _LINE_END.search(state) is None:
             record.state = state
         else:
             self.metrics.states_ignored.value += 1

@@ -204,8 +204,9 @@ class Deliveries:
         self, outgoing: Outgoing, response: Response, deadline: asyncio.Timeout
     ) -> Verdict:
         kind = answer_kind(response.headers.get("Content-Type", ""))
-        state = response.headers.get("X-Wsgw-State") if response.status < 300 else None
-        close = close_in(response)
+        state, close = None, None
+        if response.status < 300:
+            state, close = response.headers.get("X-Wsgw-State"), close_in(response)
         if is_empty(response):
             response.release()
             return Verdict(state=state, close=close)

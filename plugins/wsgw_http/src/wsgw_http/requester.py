@@ -124,7 +124,7 @@ class Requester:
         try:
             connection = await self._connector.connect(self._key(target), [], self._limits)
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(tls_error_text(error.os_error)) from error
+            raise Unreachable(tls_error_text(_cause(error))) from error
         except TimeoutError as error:
             raise Unreachable("connecting took too long") from error
         except BackendUnavailable as error:  # of the resolver
@@ -163,6 +163,13 @@ class Requester:
         return sum(each.fileno() >= 0 for each in self._sockets)
 
 
+def _cause(error: aiohttp.ClientConnectorError) -> Exception:
+    """Return what the library has caught."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return error.certificate_error
+    return error.os_error
+
+
 def as_backend_error(error: Unreachable) -> BackendError:
     """Return what a dial raises that could not reach the application."""
     cause = error.__cause__
@@ -171,5 +178,5 @@ def as_backend_error(error: Unreachable) -> BackendError:
     if isinstance(cause, BackendError):
         return cause
     if isinstance(cause, aiohttp.ClientConnectorError):
-        return unavailable(error.reason, cause.os_error)
+        return unavailable(error.reason, _cause(cause))
     return unavailable(error.reason, cause or error)
