@@ -122,6 +122,9 @@ async def test_a_wrong_password_is_one_error_and_no_error_of_start(
     wrong = uuid.uuid4().hex
     async with standing(broker_url, password=wrong, works=False) as stand:
         assert stand.metric("up") == 0
+        for _ in range(3):
+            with pytest.raises(BackendUnavailable, match="ACCESS_REFUSED"):
+                await stand.backend.probe()
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
     assert len(errors) == 1

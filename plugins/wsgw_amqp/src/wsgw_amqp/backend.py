@@ -78,12 +78,15 @@ class AmqpBackend:
         """
         await self._dialler.read_certificates()
         self._watch.begin()
+        self._dialler.tells = False  # the gateway's own line says it
         try:
             await self._link.get()
         except TopologyError as error:
             raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
         except BackendUnavailable as error:
-            self._context.logger.warning("the broker cannot be reached yet: %s", error)
+            self._context.logger.warning("the broker cannot be used yet: %s", error)
+        finally:
+            self._dialler.tells = True
 
     async def connect(self, request: DialRequest, sink: Sink) -> AmqpConnection:
         """Give a session a connection on the link; see Backend."""

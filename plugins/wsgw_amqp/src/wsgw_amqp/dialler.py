@@ -43,6 +43,9 @@ class Dialler:
         context: the backend's.
         credentials: the backend's.
         make_link: makes a link that is not open yet.
+
+    Attributes:
+        tells: whether what only an operator can mend is logged, once a minute.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Dialler:
         self._topology = Topology(settings)
         self._instance = secrets.token_hex(_INSTANCE_BYTES)
         self._tls: list[ClientTls | None] = [None] * len(settings.nodes)
+        self.tells = True
         self._warn = RareWarning(context.logger)
 
     @property
@@ -88,7 +92,8 @@ class Dialler:
         try:
             return await self._dial_nodes()
         except _FINAL as error:
-            self._warn("%s", error.reason, level=logging.ERROR)
+            if self.tells:
+                self._warn("%s", error.reason, level=logging.ERROR)
             raise
 
     async def _dial_nodes(self) -> AmqpLink:

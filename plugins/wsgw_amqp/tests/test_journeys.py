@@ -1,0 +1,411 @@
+"""Clients of a whole gateway, and workers behind RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import aio_pika
+import pytest
+import yaml
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from wsgw_amqp.broker_node import BrokerNode
+
+from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
+
+from .workers import Names, Workers
+
+PATIENCE = 90.0
+NO_MEMORY = "vm_memory_monitor:set_vm_memory_high_watermark(0)"
+MEMORY = "vm_memory_monitor:set_vm_memory_high_watermark(0.4)"
+CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networking:connections()]'
+
+
+def echo(body: bytes) -> bytes:
+    return b"re " + body
+
+
+@asynccontextmanager
+async def journey(
+    url: str,
+    answer: Callable[[bytes], bytes | None] = echo,
+    *others: dict[str, Any],
+    names: Names | None = None,
+    config: dict[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[tuple[RunningGateway, Workers]]:
+    """Run a gateway with a RabbitMQ backend, others beside it, and workers."""
+    names = names or Names()
+    given = {name.replace("_", "-"): value for name, value in options.items()}
+    backend = {"id": "queue", "url": url, **names.options, **given}
+    workers = Workers(url, names, answer)
+    data = {"upstream": {"backends": [backend, *others]}, **(config or {})}
+    async with running_gateway(data) as gateway:
+        workers.start()
+        yield gateway, workers
+    await workers.stop()
+
+
+async def ask(client: ClientConnection, text: str) -> str | bytes:
+    await client.send(text)
+    async with asyncio.timeout(PATIENCE):
+        return await client.recv()
+
+
+async def test_clients_talk_to_workers(broker_url: str) -> None:
+    async with journey(broker_url) as (gateway, workers), connect(f"{gateway.url}/chat") as client:
+        assert await ask(client, "grüße") == "re grüße"
+        await client.send(b"\x00\x01\xff")
+        assert await client.recv() == b"re \x00\x01\xff"
+        (session_id,) = workers.messages
+        headers: dict[str, Any] = {"wsgw-close": 4001, "wsgw-reason": "enough"}
+        await workers.reply(session_id, b"bye", content_type="text/plain", headers=headers)
+        assert await client.recv() == "bye"
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+
+        assert (client.close_code, client.close_reason) == (4001, "enough")
+        assert [each.message_id for each in workers.messages[session_id]] == [
+            f"{session_id}-1",
+            f"{session_id}-2",
+        ]
+
+
+async def test_a_key_that_a_client_cannot_have_is_answered_with_400(broker_url: str) -> None:
+    async with journey(broker_url, routing_key="{event}.{path.1}") as (gateway, _):
+        for value in ("a.b", "*", "%23", "x" * 300):
+            with pytest.raises(InvalidStatus) as error:
+                await connect(f"{gateway.url}/{value}")
+            assert error.value.response.status_code == 400
+
+
+@pytest.mark.parametrize("declare", ["passive", "true"])
+async def test_a_gateway_whose_exchange_is_wrong_does_not_start(
+    broker_url: str, tmp_path: Path, declare: str
+) -> None:
+    names = Names()
+    connection = await aio_pika.connect(broker_url)
+    async with connection:
+        channel = await connection.channel()
+        if declare == "true":
+            kind = aio_pika.ExchangeType.DIRECT
+            await channel.declare_exchange(names.exchange, kind, durable=True)
+        file = tmp_path / "wsgw.yaml"
+        backend = {"id": "queue", "url": broker_url, "exchange": names.exchange, "declare": declare}
+        server = {"frontend": {"address": "127.0.0.1:0"}}
+        file.write_text(yaml.safe_dump({"server": server, "upstream": {"backends": [backend]}}))
+        command = [sys.executable, "-m", "wsgw_core.cli.main", "run", "-c", str(file)]
+        result = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        await channel.exchange_delete(names.exchange)
+
+    told = [line for line in result.stderr.splitlines() if names.exchange in line]
+    assert result.returncode == 2, result.stderr
+    assert len(told) == 1
+    assert "Traceback" not in result.stderr
+    wanted = "type found: 'direct', wanted: 'topic'" if declare == "true" else "does not exist"
+    assert wanted in told[0]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what nothing tells."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.02)
+
+
+class Crowd:
+    """Clients that send numbers at a rate, and write down the answers that they get.
+
+    Args:
+        url: of the gateway.
+        size: how many clients.
+    """
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url = url
+        self._size = size
+        self._stack = AsyncExitStack()
+        self.clients: list[ClientConnection] = []
+        self.sent = [0] * size
+        self.answers: list[list[str]] = [[] for _ in range(size)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        for number in range(self._size):
+            client = await self._stack.enter_async_context(connect(f"{self._url}/{number}"))
+            self.clients.append(client)
+            self._tasks.append(asyncio.create_task(self._listen(number)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        await asyncio.gather(*self._tasks)
+
+    async def talk(self, seconds: float, pause: float = 0.05) -> None:
+        """Have each client send a number after each pause, for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for number, client in enumerate(self.clients):
+                await client.send(f"{number} {self.sent[number]}")
+                self.sent[number] += 1
+            await asyncio.sleep(pause)
+
+    def all_are_there(self) -> bool:
+        return all(client.close_code is None for client in self.clients)
+
+    def expected(self, number: int) -> list[str]:
+        return [f"{number} {count}" for count in range(self.sent[number])]
+
+    async def until_answered(self) -> None:
+        """Wait until each client has an answer to each of its messages."""
+        for number in range(self._size):
+            await until(partial(self._is_answered, number))
+
+    def _is_answered(self, number: int) -> bool:
+        return {f"re {text}" for text in self.expected(number)} <= set(self.answers[number])
+
+    async def _listen(self, number: int) -> None:
+        try:
+            async for message in self.clients[number]:
+                self.answers[number].append(str(message))
+        except ConnectionClosed:
+            pass
+
+
+def firsts(texts: list[str]) -> list[str]:
+    """Return each text where it comes first."""
+    return list(dict.fromkeys(texts))
+
+
+def check_queue(crowd: Crowd, workers: Workers) -> None:
+    """Check that the queue had all of each client, in order, and doubles only if they say so."""
+    by_client: dict[int, list[str]] = {number: [] for number in range(len(crowd.clients))}
+    seen: set[str] = set()
+    for messages in workers.messages.values():
+        for message in messages:
+            text = message.body.decode()
+            by_client[int(text.partition(" ")[0])].append(text)
+            assert message.message_id is not None
+            if message.message_id in seen:
+                assert message.headers.get("wsgw-replayed") or message.redelivered, text
+            seen.add(message.message_id)
+    for number, texts in by_client.items():
+        assert firsts(texts) == crowd.expected(number)
+
+
+async def test_closed_connections_under_load_lose_nothing_either_way(node: BrokerNode) -> None:
+    async with (
+        journey(node.url, queue_type="quorum", replies_durable=True) as (gateway, workers),
+        Crowd(gateway.url, 20) as crowd,
+    ):
+        talking = asyncio.create_task(crowd.talk(3))
+        for _ in range(3):
+            await asyncio.sleep(0.7)
+            await asyncio.to_thread(node.evaluate, CLOSE_ALL)
+        await talking
+        await crowd.until_answered()
+
+        assert crowd.all_are_there()
+        check_queue(crowd, workers)
+
+
+@pytest.mark.slow
+async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: BrokerNode) -> None:
+    async with (
+        journey(
+            node.url,
+            queue_type="quorum",
+            replies_durable=True,
+            config={"failover": {"hold": "90s"}},
+        ) as (gateway, workers),
+        Crowd(gateway.url, 100) as crowd,
+    ):
+        talking = asyncio.create_task(crowd.talk(3))
+        await asyncio.sleep(1)
+        await asyncio.to_thread(node.kill)
+        await asyncio.to_thread(node.start)
+        await talking
+        await crowd.talk(0.5)
+        last = {crowd.expected(number)[-1].encode() for number in range(100)}
+        await until(lambda: last <= {m.body for ms in workers.messages.values() for m in ms})
+
+        assert crowd.all_are_there()
+        check_queue(crowd, workers)
+
+
+async def is_read(client: ClientConnection, text: str) -> bool:
+    """Send, and return whether there was room within two seconds."""
+    try:
+        async with asyncio.timeout(2):
+            await client.send(text)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_in_a_memory_alarm_clients_are_not_read_and_stay(node: BrokerNode) -> None:
+    async with (
+        journey(node.url) as (gateway, workers),
+        connect(gateway.url, compression=None) as client,
+    ):
+        assert await ask(client, "0") == "re 0"
+        await asyncio.to_thread(node.evaluate, NO_MEMORY)
+        sent = 0
+        try:
+            while await is_read(client, f"{sent} ".ljust(64 * 1024, "x")):
+                sent += 1
+                assert sent < 2000, "128 MiB were read"
+            assert client.close_code is None
+        finally:
+            await asyncio.to_thread(node.evaluate, MEMORY)
+        answers: list[str] = []
+        async with asyncio.timeout(PATIENCE):
+            while len(answers) < sent:
+                answers.append(str(await client.recv()).split()[1])
+        (messages,) = workers.messages.values()
+
+        assert answers == [str(number) for number in range(sent)]
+        numbers = [message.headers["wsgw-number"] for message in messages]
+        assert numbers == [*range(1, len(numbers) + 1)]
+        assert gateway.count("amqp_reconnects") == 0
+
+
+async def test_sessions_whose_queue_is_unbound_move_and_lose_nothing(broker_url: str) -> None:
+    direct: list[str] = []
+
+    async def application(connection: ServerConnection) -> None:
+        async for message in connection:
+            direct.append(str(message))  # noqa: PERF401 - as they come
+
+    async with serve(application, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        spare = {"id": "spare", "url": f"ws://127.0.0.1:{port}", "priority": 2}
+        async with (
+            journey(broker_url, echo, spare) as (gateway, workers),
+            Crowd(gateway.url, 20) as crowd,
+        ):
+            talking = asyncio.create_task(crowd.talk(2))
+            await asyncio.sleep(0.7)
+            await workers.unbind()
+            await talking
+            wanted = {text for number in range(20) for text in crowd.expected(number)}
+            queued: set[str] = set()
+
+            def complete() -> bool:
+                queued.update(m.body.decode() for ms in workers.messages.values() for m in ms)
+                return wanted <= queued | set(direct)
+
+            await until(complete)
+
+            assert crowd.all_are_there()
+            assert queued
+            assert direct
+            assert gateway.count("amqp_returned") >= 1
+
+
+async def test_a_client_that_does_not_read_harms_no_other(broker_url: str) -> None:
+    """It is closed with 1008, and what waited for it is in the queue of the dead."""
+    names = Names()
+
+    def answer(body: bytes) -> bytes | None:
+        return echo(body) if body.startswith(b"ping") else None
+
+    async with (
+        journey(broker_url, answer, names=names) as (gateway, workers),
+        connect(gateway.url, max_queue=1, compression=None, close_timeout=1) as slow,
+        AsyncExitStack() as stack,
+    ):
+        others = [await stack.enter_async_context(connect(gateway.url)) for _ in range(99)]
+        await slow.send("here")
+        await until(lambda: workers.messages)
+        (slow_id,) = workers.messages
+
+        reading = asyncio.create_task(read_once_closed(gateway, slow))
+        flooding = asyncio.create_task(flood(broker_url, workers.reply_to[slow_id], slow_id))
+        while not flooding.done():
+            for other in others[::5]:
+                assert await ask(other, "ping") == "re ping"
+        await flooding
+        code = await reading
+        await until(lambda: gateway.count("amqp_replies") >= 5000)
+        dead = gateway.count("amqp_replies_dead")
+        async with asyncio.timeout(PATIENCE):
+            while await count_of(broker_url, names.dead) < dead:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.05)
+
+        assert code == 1008
+        assert dead > 100
+        assert all(other.close_code is None for other in others)
+
+
+async def flood(url: str, reply_to: str, session_id: str) -> None:
+    """Send a session 5,000 replies, as fast as the broker takes them."""
+    connection = await aio_pika.connect(url)
+    async with connection:
+        channel = await connection.channel(publisher_confirms=False)
+        for number in range(5000):
+            message = aio_pika.Message(b"%d " % number + b"x" * 4000, correlation_id=session_id)
+            await channel.default_exchange.publish(message, reply_to)
+
+
+async def read_once_closed(gateway: RunningGateway, client: ClientConnection) -> int | None:
+    """Wait until the gateway has given a client up, and return the code that it gets."""
+    await until(lambda: gateway.count("amqp_buffer_closes"))
+    return await close_code(client)
+
+
+async def close_code(client: ClientConnection) -> int | None:
+    """Read a client to its end and return the code."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for _ in client:
+                pass
+    except ConnectionClosed:
+        pass
+    return client.close_code
+
+
+async def count_of(url: str, queue: str) -> int:
+    connection = await aio_pika.connect(url)
+    async with connection:
+        channel = await connection.channel()
+        declared = await channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+
+@pytest.mark.slow
+async def test_two_thousand_clients_share_two_connections(node: BrokerNode) -> None:
+    def resources() -> tuple[int, int]:
+        connections = node.evaluate("length(rabbit_networking:connections())")
+        channels = node.evaluate("length(rabbit_channel:list())")
+        return int(connections.split()[1].strip("}")), int(channels.split()[1].strip("}"))
+
+    async with journey(node.url) as (gateway, workers), AsyncExitStack() as stack:
+        first = await stack.enter_async_context(connect(gateway.url))
+        assert await ask(first, "x") == "re x"
+        before = await asyncio.to_thread(resources)
+        clients = []
+        for _ in range(40):
+            dials = [stack.enter_async_context(connect(gateway.url)) for _ in range(50)]
+            clients += await asyncio.gather(*dials)
+        answers = await asyncio.gather(*(ask(client, str(n)) for n, client in enumerate(clients)))
+        after = await asyncio.to_thread(resources)
+
+        assert answers == [f"re {number}" for number in range(2000)]
+        assert len(set(workers.reply_to.values())) == 1
+        assert len(workers.reply_to) == 2001
+        assert after == before
+        assert before[0] == 2 + 1  # the worker has one
+        assert before[1] <= 3 + 1
