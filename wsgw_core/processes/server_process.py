@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 _LISTENING = re.compile(r"listening on (\S+):(\d+)")
-_START_TIMEOUT = 20.0
+_START_TIMEOUT = 60.0  # a broker takes its time on a busy machine
 _STOP_TIMEOUT = 5.0
 _KEPT_LINES = 20
 

@@ -21,6 +21,7 @@ credentials        the name and the password
 metrics            what operators are shown
 errors             what has gone wrong with the broker
 worker             for programs that read the messages
+played             stands for a backend in drills
 broker_node        a node of RabbitMQ for drills and tests
 """
 
