@@ -50,6 +50,7 @@ class Workers:
 
     Attributes:
         messages: what came from each session, in order.
+        ids: of all messages.
         events: connect and disconnect events of each session, in order.
         reply_to: where replies to each session go.
     """
@@ -58,6 +59,7 @@ class Workers:
         self, url: str, names: Names, answer: Callable[[bytes], bytes | None] = lambda _: None
     ) -> None:
         self.messages: defaultdict[str, list[AbstractIncomingMessage]] = defaultdict(list)
+        self.ids: set[str] = set()
         self.events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.reply_to: dict[str, str] = {}
         self._url = url
@@ -153,7 +155,7 @@ class Workers:
     async def _read_on_one_connection(self) -> None:
         self._connection = await aio_pika.connect(self._url, timeout=_PATIENCE)
         try:
-            channel = await self._connection.channel()
+            channel = await self._connection.channel(publisher_confirms=False)
             await channel.set_qos(prefetch_count=500)
             queue = await channel.get_queue(self._names.queue)
             async with self._changed:
@@ -171,6 +173,7 @@ class Workers:
             self.reply_to[session_id] = message.reply_to
         if message.type == "wsgw.message":
             self.messages[session_id].append(message)
+            self.ids.add(message.message_id or "")
             if (answer := self._answer(message.body)) is not None:
                 reply = aio_pika.Message(
                     answer, content_type=message.content_type, correlation_id=session_id

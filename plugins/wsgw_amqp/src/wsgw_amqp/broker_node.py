@@ -23,6 +23,12 @@ log.file = node.log
 log.file.level = warning
 disk_free_limit.absolute = 1MB
 """
+# So that it can listen on a port that somebody else keeps for it.
+_LISTEN_OPTIONS = (
+    "[{rabbit, [{tcp_listen_options, [{backlog, 128}, {nodelay, true},"
+    " {linger, {true, 0}}, {exit_on_close, false},"
+    f" {{raw, {socket.SOL_SOCKET}, {socket.SO_REUSEPORT}, <<1:32/native>>}}]}}]}}].\n"
+)
 
 
 class NodeError(Exception):
@@ -66,6 +72,7 @@ class BrokerNode:
         (self._folder / "rabbitmq.conf").write_text(
             _SETTINGS.format(port=self.port) + self._settings
         )
+        (self._folder / "advanced.config").write_text(_LISTEN_OPTIONS)
         (self._folder / "plugins").write_text("[].\n")
         self._shell = subprocess.Popen(  # noqa: S603 - our own command
             ["/bin/sh", "-c", _WITH_PARENT, "sh", _script("rabbitmq-server")],
@@ -150,6 +157,7 @@ class BrokerNode:
             "RABBITMQ_MNESIA_BASE": f"{folder}/data",
             "RABBITMQ_LOG_BASE": folder,
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced.config",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
             "RABBITMQ_CONF_ENV_FILE": os.devnull,

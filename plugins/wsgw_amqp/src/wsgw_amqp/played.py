@@ -42,7 +42,9 @@ class Worker:
         """Declare what the gateway will find, and begin."""
         channel = self._channel
         await channel.exchange_declare(_EXCHANGE, exchange_type="topic", durable=True)
-        arguments: dict[str, FieldValue] = {"x-queue-type": "quorum"}
+        # When a node returns, a quorum queue can give a new consumer what is ready before it takes
+        # back what the lost one had; a classic queue has everything in order again.
+        arguments: dict[str, FieldValue] = {"x-queue-type": "classic"}
         await channel.queue_declare(QUEUE, durable=True, arguments=arguments)
         await channel.queue_bind(QUEUE, _EXCHANGE, "#")
         await channel.basic_qos(prefetch_count=_PREFETCH)

@@ -9,33 +9,22 @@ from .settings import AmqpSettings
 
 WSGW_API = "1.0"
 
+PLAYED = PlayedBackend(
+    "wsgw_amqp.played",
+    "amqp://guest:guest@{address}",
+    ways=("away",),
+    keys={
+        "queue": "drill",
+        "queue-type": "classic",
+        "events": "connect,message,disconnect",
+        "replies-durable": "true",
+    },
+    backends=1,
+)
+"""How `wsgw drill --backend amqp` plays one."""
+
 
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
     """Register the kind and its URL schemes."""
-    registry.add(
-        "amqp",
-        AmqpSettings,
-        AmqpBackend,
-        schemes=("amqps",),
-        played=PlayedBackend(
-            "wsgw_amqp.played",
-            "amqp://guest:guest@{address}",
-            ways=(
-                "away",
-                "blackhole",
-                "reset",
-                "client-slow",
-                "client-vanishes",
-                "client-floods",
-                "client-closes",
-            ),
-            keys={
-                "queue": "drill",
-                "events": "connect,message,disconnect",
-                "replies-durable": "true",
-                "heartbeat": "2s",
-            },
-            backends=1,
-        ),
-    )
+    registry.add("amqp", AmqpSettings, AmqpBackend, schemes=("amqps",), played=PLAYED)
