@@ -22,6 +22,7 @@ dead_letters       keeps replies that no session takes
 subscriber         shares subscriptions to channels among sessions
 disconnects        disconnect events that Redis does not have yet
 refusal            what an error of Redis means
+played             a server and a worker for `wsgw drill`
 measures           the numbers for operators
 worker             for applications: reads events, replies; needs nothing but `redis`
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgw_core.api import BackendRegistry, hookimpl
+from wsgw_core.api import BackendRegistry, PlayedBackend, hookimpl
 
 from .backend import RedisBackend
 from .server_address import SCHEMES
@@ -14,4 +14,23 @@ WSGW_API = "1.0"
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
     """Register the kind and its URL schemes."""
-    registry.add("redis", RedisSettings, RedisBackend, schemes=SCHEMES)
+    registry.add(
+        "redis",
+        RedisSettings,
+        RedisBackend,
+        schemes=SCHEMES,
+        played=PlayedBackend(
+            "wsgw_redis.played",
+            "redis://{address}",
+            ways=(
+                *("away", "reset", "client-slow", "client-vanishes", "client-floods"),
+                "client-closes",
+            ),
+            keys={
+                "events": "connect,message,disconnect",
+                "headers": "X-Wsgw-Replayed",
+                "headers-on": "connect",
+            },
+            backends=1,
+        ),
+    )

@@ -1,0 +1,60 @@
+"""The ways of the drill with Redis, in short: nothing may be lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from wsgw_redis import plugin
+
+from wsgw_core.api import BackendRegistry, PlayedBackend
+from wsgw_core.drill.drill import Drill, Result
+from wsgw_core.drill.load_client import Load
+from wsgw_core.drill.row import Bounds, Row
+from wsgw_core.drill.settings import Settings
+from wsgw_core.drill.stage import Plan, Stage
+from wsgw_core.drill.target import Address, StockGateway
+from wsgw_core.drill.ways import WAYS
+
+SHORT = Plan(
+    clients=20, load=Load(rate=50, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1
+)
+NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
+IMPATIENT = {"WSGW_FAILOVER__DIAL_TIMEOUT": "1s"}
+TRIED = ("away", "reset", "client-slow", "client-vanishes", "client-floods", "client-closes")
+
+
+class Nobody:
+    """Is told how it goes, and does not care."""
+
+    def round_begins(self, row: Row, stage: Stage) -> None: ...
+
+    def round_ends(self, row: Row) -> None: ...
+
+
+@pytest.fixture
+def played() -> PlayedBackend:
+    """What the plugin brings."""
+    registry: BackendRegistry = BackendRegistry("backend")
+    plugin.wsgw_register_backends(registry)
+    registration = registry.find("redis")
+    assert registration is not None
+    assert registration.played is not None
+    return registration.played
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRIED)
+async def test_nothing_is_lost_and_no_client_notices(
+    name: str, played: PlayedBackend, report: Callable[[Drill, Result], None]
+) -> None:
+    assert name in played.ways
+    target = StockGateway([Address("blue")], IMPATIENT, Settings(), played=played)
+    drill = Drill(target, [WAYS[name]], SHORT, NO_BOUNDS)
+
+    result = await drill.run(Nobody())
+
+    report(drill, result)
+    assert result.passed, [row.failures for row in result.rows]
+    assert result.rows[0].verdict.sent > 0
