@@ -139,7 +139,7 @@ class Publisher:
         copies = replies.pop()
         if isinstance(copies, hiredis.ReplyError):
             self._give_up(Refusal(str(copies)))
-        elif copies < self._replicas and not any(map(_is_error, replies)):
+        elif copies < self._replicas:
             self._give_up(Refusal(f"NOREPLICAS {copies} of {self._replicas} replicas in time"))
         else:
             self._take(batch, replies)
@@ -167,7 +167,3 @@ class Publisher:
     def _give_up(self, refusal: Refusal) -> None:
         self._measures.refused.labels(refusal.word).value += 1
         self.line.lose(refusal.reason)
-
-
-def _is_error(reply: Reply) -> bool:
-    return isinstance(reply, hiredis.ReplyError)
