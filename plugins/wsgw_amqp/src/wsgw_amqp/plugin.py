@@ -12,7 +12,7 @@ WSGW_API = "1.0"
 PLAYED = PlayedBackend(
     "wsgw_amqp.played",
     "amqp://guest:guest@{address}",
-    ways=("away",),
+    ways=("away", "reset", "client-closes"),
     keys={
         "queue": "drill",
         "queue-type": "classic",
