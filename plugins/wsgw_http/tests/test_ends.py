@@ -90,6 +90,17 @@ async def test_it_is_given_up_after_its_retries(
     ]
 
 
+async def test_a_herd_is_told_of_at_the_rate(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    gateway = await start_gateway(application, **{"disconnect-rate": 20})
+    clients = [await connect(gateway.url) for _ in range(10)]
+    await asyncio.gather(*(client.close() for client in clients))
+    await application.until(lambda: len(application.of("disconnect")) == 10)
+    first, *_, last = application.of("disconnect")
+    assert last.at - first.at >= 0.9 * 9 / 20  # timers are not exact
+
+
 async def test_a_gateway_that_stops_tells_of_all_sessions(
     application: Application, start_gateway: StartGateway
 ) -> None:
