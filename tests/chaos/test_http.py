@@ -29,6 +29,7 @@ TRIED = (
     "away",
     "poison",
     "freeze",
+    "blackhole",
     "reset",
     "slow-backend",
     "drop",

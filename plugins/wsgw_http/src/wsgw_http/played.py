@@ -26,6 +26,7 @@ class Application:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._recorder = Recorder(arguments.place, arguments.log)
         self._keys: set[str] = set()  # of messages that were read
+        self._stays: dict[str, str] = {}  # a session that comes back has missed what was elsewhere
         self._poison: str = arguments.poison
         self._delay: float = arguments.delay
         self._drop: bool = arguments.drop
@@ -46,9 +47,10 @@ class Application:
                 return web.Response(status=self._status)
             described = await request.json()
             replayed = described["replayed"] if described["reconnect"] else -1
-            self._recorder.opened(session, replayed)
+            stay = self._stays[session] = request.headers["Idempotency-Key"].strip('"')
+            self._recorder.opened(stay, replayed)
         elif event == "disconnect":
-            self._recorder.closed(session)
+            self._recorder.closed(self._stays.pop(session, session))
         return web.Response(status=204)
 
     async def _message(self, request: web.Request, session: str, body: bytes) -> web.Response:
@@ -61,7 +63,8 @@ class Application:
         # an attempt that was given up can still come, after the one that took its place
         again = "X-Wsgw-Replayed" in request.headers or key in self._keys
         self._keys.add(key)
-        answer = self._recorder.read(session, body.decode() if is_text else body, again=again)
+        stay = self._stays.get(session, session)
+        answer = self._recorder.read(stay, body.decode() if is_text else body, again=again)
         if self._poison and answer is not None and _head(answer) == self._poison:
             os._exit(1)
         if self._delay:
