@@ -294,6 +294,7 @@ class Limits:
         write_high_water: bytes waiting in a socket's write buffer above which it is not writable;
             writable again below a quarter of it.
         close_timeout: seconds that a closing handshake may take.
+        slow_client_timeout: seconds for which a client may take next to nothing; 0: no such bound.
     """
 
     max_message_size: int = 1024 * 1024
@@ -302,6 +303,7 @@ class Limits:
     ledger_bytes: int = 2 * 1024 * 1024
     write_high_water: int = 64 * 1024
     close_timeout: float = 10.0
+    slow_client_timeout: float = 60.0
 
     @property
     def message_share(self) -> int:

@@ -95,4 +95,5 @@ class LimitOptions(Options):
             ledger_bytes=self.ledger_bytes,
             write_high_water=self.write_high_water,
             close_timeout=self.close_timeout,
+            slow_client_timeout=self.slow_client_timeout,
         )

@@ -102,6 +102,13 @@ def test_what_is_hardly_meant_is_told(given: dict[str, Any], key: str) -> None:
     assert [key for key, _ in settings(**given).doubts(Limits())] == [key]
 
 
+@pytest.mark.parametrize("seconds", [0, 1800])
+def test_slow_clients_that_outlast_the_brokers_patience_are_told(seconds: float) -> None:
+    limits = Limits(slow_client_timeout=seconds)
+
+    assert [key for key, _ in settings().doubts(limits)] == ["prefetch"]
+
+
 def test_ordinary_options_leave_no_doubts() -> None:
     assert not list(settings(queue="q").doubts(Limits()))
     assert not list(settings(exchange="", queue="q", routing_key="q").doubts(Limits()))

@@ -22,6 +22,7 @@ from wsgw_core.api import (
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 _INSTANCE = "{instance}"
+_CONSUMER_TIMEOUT = 1800.0  # RabbitMQ's own default, in seconds
 _LONGEST_NAME = 200  # bytes; 255 with what the gateway puts in, or behind
 
 Event = Literal["connect", "message", "disconnect"]
@@ -237,6 +238,12 @@ class AmqpSettings(Options):
 
     def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options."""
+        if not 0 < limits.slow_client_timeout < _CONSUMER_TIMEOUT:
+            text = (
+                "replies may wait for a slow client longer than the broker's consumer_timeout (30"
+                " minutes), which closes the channel: set limits.slow-client-timeout below it"
+            )
+            yield "prefetch", text
         if not self.mandatory and self.unroutable != "unavailable":
             yield "unroutable", "has no effect without 'mandatory'"
         if self.exchange == "" and self.queue is not None and str(self.routing_key) != self.queue:
