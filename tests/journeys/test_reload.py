@@ -271,7 +271,9 @@ async def test_dials_that_wait_go_by_the_new_bound(
         await answer.wait()
 
     backend = await start_backend(process_request=hesitate)
-    gateway = await start_gateway(backend, failover={"max-concurrent-dials": 2})
+    gateway = await start_gateway(
+        backend, failover={"hedge-after": "0s", "max-concurrent-dials": 2}
+    )
     async with AsyncExitStack() as clients:
 
         async def connect_one() -> None:
@@ -282,7 +284,9 @@ async def test_dials_that_wait_go_by_the_new_bound(
                 dials.create_task(connect_one())
             await until(lambda: gateway.gateway.waiting_dials == 3)
 
-            await reload(gateway, backend, failover={"max-concurrent-dials": 4})
+            await reload(
+                gateway, backend, failover={"hedge-after": "0s", "max-concurrent-dials": 4}
+            )
             for _ in range(5):
                 dials.create_task(connect_one())
             await until(lambda: gateway.gateway.waiting_dials == 6)

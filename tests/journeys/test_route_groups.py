@@ -76,8 +76,11 @@ class TestGroups:
         top, mine = [await start_backend(process_request=hesitate) for _ in range(2)]
         gateway = await start_gateway(
             top,
-            routes=[own("own", mine, failover={"max-concurrent-dials": 1}), {"id": "rest"}],
-            failover={"max-concurrent-dials": 3},
+            routes=[
+                own("own", mine, failover={"hedge-after": "0s", "max-concurrent-dials": 1}),
+                {"id": "rest"},
+            ],
+            failover={"hedge-after": "0s", "max-concurrent-dials": 3},
         )
         async with asyncio.TaskGroup() as dials:
 

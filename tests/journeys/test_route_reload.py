@@ -177,7 +177,7 @@ class TestReload:
 
         slow = await start_backend(process_request=hesitate)
         top = {"backends": [{"url": green.url, "id": "top"}]}
-        one_at_a_time = own("own", slow, failover={"max-concurrent-dials": 1})
+        one_at_a_time = own("own", slow, failover={"hedge-after": "0s", "max-concurrent-dials": 1})
         gateway = await start_gateway(upstream=top, routes=[one_at_a_time, {"id": "rest"}])
         dials = [asyncio.ensure_future(connect(gateway.url + "/own")) for _ in range(3)]
         await until(lambda: gateway.gateway.waiting_dials == 2)

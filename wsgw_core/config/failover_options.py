@@ -25,7 +25,7 @@ class FailoverOptions(Options):
         default=2.0,
         ge=0,
         description="how long a backend may answer no dial until another one is dialled as well for"
-        " a client that waits, and until dials without an answer give way to others; 0: never",
+        " a client that waits; 0: never, and dials without an answer give no way to others",
     )
     max_concurrent_dials: int = Field(
         default=100,

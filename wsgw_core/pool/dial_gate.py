@@ -9,6 +9,10 @@ from collections import OrderedDict
 
 from .breaker import Breaker
 
+_MUCH_LONGER = 8  # times as long
+_LEAST_SILENCE = 0.1  # seconds
+_RISE = 1.1  # by one answer, of what the quickest one took: a busy backend is known after some
+
 
 class NotDialled(Exception):
     """A backend was passed over, through no fault of its own."""
@@ -22,9 +26,10 @@ class DialGate:
     step.
 
     Requests that a backend answers slowly, or never, do not close the gate to others: a dial that
-    is silent for longer than `patience` while a later one was answered holds no slot any more. To
-    find that out, a full gate lets one more in after each such while without a new dial: the one
-    that came last, since those before it may all be of the same kind.
+    has waited for much longer than others do holds no slot any more when a later one is answered.
+    To find that out, a full gate lets one more in after each such while without a new dial: the one
+    that came last, since those before it may all be of the same kind. Where all answers are slow,
+    the backend is busy, and the while is longer.
 
     While the backend's breaker is tripped and no connection can be made, dials also begin at least
     that pause apart. Those that wait then learn what the dials before them have found: they go on
@@ -35,7 +40,8 @@ class DialGate:
         breaker: the backend's.
         slots: dials at once.
         spacing: seconds that a slot rests for on average before it is passed on.
-        patience: seconds; infinite: there are never more dials than slots.
+        patience: seconds that are much longer, until there are answers to tell; infinite: there are
+            never more dials than slots.
     """
 
     __slots__ = (
@@ -47,6 +53,7 @@ class DialGate:
         "_loop",
         "_patience",
         "_queue",
+        "_quickest",
         "_slots",
         "_spacing",
         "_taken",
@@ -65,6 +72,7 @@ class DialGate:
         self._latest = 0  # turn
         self._holders: OrderedDict[int, float] = OrderedDict()  # turns, and when they began
         self._began_at = -math.inf  # the latest of them
+        self._quickest = patience / _MUCH_LONGER  # seconds that an answer took of late
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = 0.0  # when the timer fires
         self._queue: OrderedDict[asyncio.Future[int | str], None] = OrderedDict()
@@ -112,11 +120,18 @@ class DialGate:
             turn: as returned by `enter`.
             answered: whether the backend has answered.
         """
-        if self._holders.pop(turn, None) is not None:
+        began_at = self._holders.pop(turn, None)
+        if began_at is not None:
             self._pass_on()
-        while answered and self._holders:
+        if not answered:
+            return
+        if began_at is not None:
+            took = self._loop.time() - began_at
+            self._quickest = min(took, self._quickest * _RISE)
+        limit = self._loop.time() - self._silence
+        while self._holders:
             oldest, began_at = next(iter(self._holders.items()))
-            if oldest > turn or self._loop.time() - began_at < self._patience:
+            if oldest > turn or began_at > limit:
                 break
             del self._holders[oldest]
             self._pass_on()
@@ -134,10 +149,17 @@ class DialGate:
         self._let_in()
 
     @property
+    def _silence(self) -> float:
+        """Seconds for which a dial can wait until it waits for much longer than others do."""
+        if self._patience == math.inf:
+            return math.inf
+        return max(_LEAST_SILENCE, _MUCH_LONGER * self._quickest)
+
+    @property
     def _pause(self) -> float:
         """Seconds until the next one may begin; infinite: not before a slot is free."""
         if self._taken >= self._slots:
-            apart = self._patience
+            apart = self._silence
         elif self._breaker.is_unreachable:
             apart = self._spacing
         else:
