@@ -216,6 +216,7 @@ def test_write_a_broker_backend(
             ["blue hello\n", "blue: connect "],
             ["Server is ready", "blue still here\n", "blue: connect "],
             ["blue: disconnect "],
+            [],
         ],
     )
     terminal.type("wait; echo all is over\n")

@@ -239,7 +239,8 @@ async def test_half_a_frame_and_then_nothing_moves_the_session(
         await peer.until_gone()
 
     good, hostile = await start_raw(act), await start_raw(act, ONE)
-    gateway = await start_gateway(good.entry(), hostile.entry(), failover={"ping-timeout": "1s"})
+    impatient = {"ping-timeout": "1s", "busy-timeout": "2s"}
+    gateway = await start_gateway(good.entry(), hostile.entry(), failover=impatient)
     async with leaving_nothing(gateway), connect(gateway.url + ONE) as client:
         await go_on_elsewhere(gateway, client, good)
 
