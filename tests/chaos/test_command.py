@@ -325,7 +325,7 @@ def with_failover(file: Path, **failover: object) -> None:
 @pytest.mark.slow
 async def test_at_most_once_is_judged_as_such(tmp_path: Path) -> None:
     file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
-    with_failover(file, delivery="at-most-once")
+    with_failover(file, delivery="at-most-once", **{"ping-timeout": "1s"})
 
     status, out, err = await drill(
         *(*SMALL, "--rate=200", "--compress", "--route=blue", "-c", str(file)),

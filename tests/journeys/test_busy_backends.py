@@ -223,6 +223,7 @@ async def test_one_that_works_beyond_the_busy_timeout_loses_its_session_and_no_o
         blue.entry,
         {**green.entry, "priority": 2},
         failover={"ping-timeout": "300ms", "busy-timeout": "1s"},
+        limits={"close-timeout": "1s"},
     )
     async with connect(gateway.url) as other, connect(gateway.url) as client:
         assert await ask(other, "other") == "other"

@@ -337,7 +337,8 @@ async def test_a_busy_backend_that_answers_no_ping_for_a_while_is_not_given_up(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:
     backend = await start_backend()
-    gateway = await start_gateway(backend, failover={"ping-timeout": "300ms"})
+    impatient = {"ping-timeout": "300ms"}
+    gateway = await start_gateway(backend, failover=impatient, limits={"close-timeout": "1s"})
     async with connect(gateway.url) as client:
         served = await backend.connection()
         await client.send("before")  # for it must be known to answer pings at all
