@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PATIENCE = 0.5  # seconds for what ends by itself
 
 
 class OwnLoop:
@@ -25,7 +26,8 @@ class OwnLoop:
     def close(self) -> None:
         """End the thread, and what still runs there.
 
-        A client library that is interrupted while it connects leaves tasks behind.
+        A client library that is interrupted while it connects leaves tasks behind, which close the
+        connection; they end by themselves.
         """
         asyncio.run_coroutine_threadsafe(self._end_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -34,7 +36,8 @@ class OwnLoop:
 
     @staticmethod
     async def _end_tasks() -> None:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        own = asyncio.current_task()
+        while left := asyncio.all_tasks() - {own}:  # when cancelled, the library begins others
+            _, late = await asyncio.wait(left, timeout=_PATIENCE)
+            for task in late:
+                task.cancel()

@@ -27,6 +27,7 @@ def test_aiormq_takes_its_streams_from_a_factory() -> None:
 
     assert parameters["transport_factory"].kind is inspect.Parameter.KEYWORD_ONLY
     assert parameters["client_properties"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["loop"].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(factory) == ["self", "url", "kwargs"]
     assert inspect.iscoroutinefunction(TransportFactory.create)
 

@@ -7,6 +7,7 @@ connection         one session's messages
 dialler            makes links to whichever node works
 link               two connections that live and die together
 broker_connection  one connection: the library's, with a channel of ours beside
+library_loop       the event loop as the library gets it
 frame_splitter     divides what comes between the library and our channel
 own_channel        what our two uses of a channel share
 publisher          the channel that publishes, its confirms and returns

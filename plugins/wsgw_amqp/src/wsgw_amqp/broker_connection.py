@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import aiormq
 from aiormq.connection import TransportFactory
@@ -20,6 +20,7 @@ from yarl import URL
 from wsgw_core.api import BackendContext
 
 from .frame_splitter import FrameSplitter
+from .library_loop import LibraryLoop
 from .own_channel import ChannelClosedError, OwnChannel
 
 TOPOLOGY_CHANNEL = 1
@@ -80,6 +81,7 @@ class BrokerConnection(TransportFactory):
         self._is_closing = False
         self._splitter: FrameSplitter | None = None
         self._library: aiormq.Connection | None = None
+        self._library_loop = LibraryLoop()
         if _library_log.level == logging.NOTSET:
             _library_log.setLevel(logging.CRITICAL)
 
@@ -97,7 +99,10 @@ class BrokerConnection(TransportFactory):
         properties: dict[str, Any] = {"connection_name": name, "product": "wsgw"}
         properties["version"] = version("wsgw-amqp")
         self._library = aiormq.Connection(
-            address.url, transport_factory=self, client_properties=properties
+            address.url,
+            loop=cast("asyncio.AbstractEventLoop", self._library_loop),
+            transport_factory=self,
+            client_properties=properties,
         )
         try:
             await self._library.connect()
@@ -147,6 +152,7 @@ class BrokerConnection(TransportFactory):
         finally:
             if self._splitter is not None and hasattr(self._splitter, "transport"):
                 self._splitter.transport.abort()
+        await self._library_loop.tasks_ended()
 
     # What the library calls
 
