@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 _PATIENCE = 60.0
+_CANCEL_AGAIN = 1.0
 _CONNECTION_LOST = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
 
 
@@ -91,9 +92,10 @@ class Workers:
 
     async def stop(self) -> None:
         """Read no more, and remove what was declared."""
-        if self._reading is not None:
+        while self._reading is not None and not self._reading.done():
+            # The library may make another error of it while it leaves the queue.
             self._reading.cancel()
-            await asyncio.wait([self._reading])
+            await asyncio.wait([self._reading], timeout=_CANCEL_AGAIN)
         connection = self._connection = await aio_pika.connect(self._url)
         channel = await connection.channel()
         await channel.queue_delete(self._names.queue)
