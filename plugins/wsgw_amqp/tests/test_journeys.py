@@ -44,18 +44,22 @@ async def journey(
     *others: dict[str, Any],
     names: Names | None = None,
     config: dict[str, Any] | None = None,
+    works: bool = True,
     **options: Any,
 ) -> AsyncIterator[tuple[RunningGateway, Workers]]:
-    """Run a gateway with a RabbitMQ backend, others beside it, and workers."""
+    """Run a gateway with a RabbitMQ backend, others beside it, and workers, maybe later."""
     names = names or Names()
     given = {name.replace("_", "-"): value for name, value in options.items()}
     backend = {"id": "queue", "url": url, **names.options, **given}
     workers = Workers(url, names, answer)
     data = {"upstream": {"backends": [backend, *others]}, **(config or {})}
-    async with running_gateway(data) as gateway:
-        workers.start()
-        yield gateway, workers
-    await workers.stop()
+    try:
+        async with running_gateway(data) as gateway:
+            if works:
+                workers.start()
+            yield gateway, workers
+    finally:
+        await workers.stop()
 
 
 async def ask(client: ClientConnection, text: str) -> str | bytes:
@@ -210,7 +214,7 @@ def check_queue(crowd: Crowd, workers: Workers) -> None:
 
 async def test_closed_connections_under_load_lose_nothing_either_way(node: BrokerNode) -> None:
     async with (
-        journey(node.url, queue_type="quorum", replies_durable=True) as (gateway, workers),
+        journey(node.url, replies_durable=True) as (gateway, workers),
         Crowd(gateway.url, 20) as crowd,
     ):
         talking = asyncio.create_task(crowd.talk(3))
@@ -232,6 +236,7 @@ async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: Broker
             lambda _: None,
             queue_type="quorum",
             config={"failover": {"hold": "90s"}},
+            works=False,
         ) as (gateway, workers),
         Crowd(gateway.url, 100) as crowd,
     ):
@@ -241,6 +246,9 @@ async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: Broker
         await asyncio.to_thread(node.start)
         await talking
         await crowd.talk(0.5)
+        # Not before: when a consumer is lost, a quorum queue gives the next one what is ready
+        # before it takes back what the lost one had.
+        workers.start()
         await until(lambda: len(workers.ids) >= sum(crowd.sent))
 
         assert crowd.all_are_there()
