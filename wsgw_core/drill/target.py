@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from ..config.failover_options import FailoverOptions
 from ..config.gateway_config import GatewayConfig
 from ..config.route_options import RouteOptions
 from ..masking import masked_text
-from ..processes.server_process import Processes
+from ..processes.server_process import Processes, ProcessFailed
 from .gateway_process import DrilledGateway
 from .place import Place
 from .settings import Settings
@@ -25,6 +26,7 @@ from .ways import WAYS
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - who listens so
 _PATH = "/drill"
+_TRIES = 3  # others may take the port for the admin API meanwhile
 
 WEBSOCKET = PlayedBackend("wsgw_core.drill.recording_backend", "ws://{address}", ways=tuple(WAYS))
 """What the drill plays unless it is told another kind."""
@@ -94,6 +96,12 @@ class StockGateway:
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         """See Target."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(ProcessFailed):
+                return await self._start(processes, places)
+        return await self._start(processes, places)
+
+    async def _start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
         admin = f"127.0.0.1:{_free_port()}"
         variables = {
             "FE_ADDR": "127.0.0.1:0",

@@ -376,3 +376,16 @@ async def test_the_default_exchange_leads_to_the_queue_of_that_name(broker_url: 
 
     assert got.message_id == f"{session_id}-1"
     assert got.body == b"there"
+
+
+async def test_a_client_whose_headers_fill_a_frame_is_declined_and_harms_nobody(
+    broker_url: str,
+) -> None:
+    async with standing(broker_url, headers=["x-long"]) as stand:
+        _, sink, other = await stand.session()
+        with pytest.raises(BackendDeclined) as declined:
+            await stand.session("/" + "{" * 7900, headers=(("x-long", "x" * 110_000),))
+        assert declined.value.status == 431
+        other.send(Message.from_text("still here"))
+        await sink.until_delivered(1)
+        assert sink.end is None

@@ -306,3 +306,29 @@ async def test_an_application_that_does_not_answer_in_time_is_asked_again(
         await client.send("x")
         assert await client.recv() == "late"
     assert list(keys(application).values()) == [2]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Sun, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Sun, 01 Jan 2040 00:00:00 +99999999999999999999",
+        "soon",
+    ],
+)
+async def test_a_retry_after_that_is_no_time_is_ignored(
+    application: Application, start_gateway: StartGateway, value: str
+) -> None:
+    busy = [True]
+
+    async def answer(recorded: Recorded) -> web.Response:
+        if busy:
+            busy.pop()
+            return web.Response(status=503, headers={"Retry-After": value})
+        return web.Response(text=str(recorded.number))
+
+    application.on_message = answer
+    gateway = await start_gateway(application)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        assert await client.recv() == "1"

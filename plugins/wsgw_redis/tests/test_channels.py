@@ -128,3 +128,24 @@ async def test_what_comes_from_channels_is_text_or_binary(
         for data in ("a", b"\xff", "b"):
             await redis.client.publish("room", data)
         assert [await client.recv() for _ in range(2)] == expected
+
+
+async def test_a_client_that_does_not_read_its_room_is_closed_alone(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = {"mode": "pubsub", "subscribe": ["room:{query.room}"], "reply-buffer": "256KiB"}
+    async with (
+        gateway_to(redis, **keys) as gateway,
+        connect(f"{gateway.url}/?room=a", max_queue=1, max_size=None),
+        connect(f"{gateway.url}/?room=b") as good,
+        asyncio.timeout(PATIENCE),
+    ):
+        for number in range(200):
+            await redis.client.publish("room:a", "x" * 100_000)
+            await redis.client.publish("room:b", str(number))
+        assert [await good.recv() for _ in range(200)] == [str(each) for each in range(200)]
+        while not gateway.count("redis_buffer_closes"):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+        assert gateway.count("redis_buffer_closes") == 1
+        assert gateway.count("failovers") == 0
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]

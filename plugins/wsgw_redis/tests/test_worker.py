@@ -224,3 +224,35 @@ async def test_a_client_that_decodes_is_refused(redis: RedisServer) -> None:
     async with Redis(port=redis.port, decode_responses=True) as client:
         with pytest.raises(ValueError, match="decode"):
             worker(client)
+
+
+@pytest.mark.parametrize("command", ["DEL", "UNLINK"])
+async def test_a_stream_that_is_removed_while_a_worker_waits_is_made_anew(
+    client: Any, gateway: Gateway, redis: RedisServer, command: str
+) -> None:
+    await gateway.say("s", 1)
+    consumer = Consumer(client, STREAM, group="g", consumer="a", block=PATIENCE)
+    await (await next_of(consumer)).ack()
+    waiting = asyncio.create_task(next_of(consumer))
+    async with asyncio.timeout(PATIENCE):
+        while not (await redis.client.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+    await redis.client.execute_command(command, STREAM)
+    await gateway.say("s", 2)
+    assert (await waiting).number == 2
+
+
+async def test_a_worker_waits_for_room_in_redis(
+    client: Any, gateway: Gateway, redis: RedisServer
+) -> None:
+    await gateway.say("s", 1)
+    consumer = worker(client)
+    event = await next_of(consumer)
+    await redis.client.config_set("maxmemory", 1)
+    await event.reply("never stored")
+    await event.ack()
+    await redis.client.config_set("maxmemory", 0)
+    again = await next_of(consumer)
+    assert (again.number, again.deliveries) == (1, 2)
+    await again.ack()
+    assert not await redis.client.xpending_range(STREAM, "g", "-", "+", 10)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from wsgw_core.api import (
     Backend,
     BackendContext,
+    BackendDeclined,
     BackendUnavailable,
     Close,
     CloseCause,
@@ -101,6 +102,9 @@ class AmqpBackend:
             handshake.headers,
             link.publisher.frame_max,
         )
+        if not envelope.fits:
+            told = b"The headers of this request are too long for the broker.\n"
+            raise BackendDeclined(431, [("Content-Type", "text/plain; charset=utf-8")], told)
         connection = AmqpConnection(
             request, sink, self._context, self._replies, link.publisher, envelope, subprotocol
         )

@@ -29,6 +29,7 @@ _LONG = struct.Struct("!q")
 _LENGTH = struct.Struct("!I")
 _TIMESTAMP = struct.Struct("!Q")
 _FRAME_OVERHEAD = 8
+_OWN_PROPERTIES = 2048  # at most, beside the headers that a session brings; see `pack`
 _BASIC = commands.Basic.Properties.frame_id
 _FLAGS = commands.Basic.Properties.flags
 
@@ -102,6 +103,7 @@ class Envelope:
 
     Attributes:
         keys: see above.
+        fits: whether the headers leave room for the properties, which have one frame together.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Envelope:
         self._fixed = b"".join(_entry(name, value) for name, value in headers.items())
         if prefix:
             self._fixed += _entry(f"{prefix}type", "wsgw.message")
+        self.fits = len(self._fixed) + _OWN_PROPERTIES <= self._body_max
         self._event_id = encode.short_string(f"{prefix}id") + b"S" if prefix else b""
         self._event_time = encode.short_string(f"{prefix}time") if prefix else b""
         # The message's own properties come before, between and behind these; see `pack`.

@@ -12,7 +12,7 @@ from wsgw_core.api import BINARY, TEXT, DialRequest, MessageKind
 
 from .settings import AmqpSettings, Event
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?\Z")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,256})?\Z")
 _PREFIXES: Mapping[object, str] = {True: "cloudEvents:", "knative": "ce-", False: ""}
 _KINDS = {TEXT: "text", BINARY: "binary"}
 _MOST_FIELDS = 1000  # of a query

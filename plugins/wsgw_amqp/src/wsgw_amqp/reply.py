@@ -129,7 +129,7 @@ def _short_string(packed: bytes, at: int, is_given: int) -> tuple[str, int]:
 def _read_close(table: bytes) -> Close | None:
     try:
         _, headers = decode.field_table(table)
-    except (ValueError, struct.error) as error:
+    except (ValueError, struct.error, RecursionError) as error:  # tables nest as deep as they like
         raise InvalidReplyError("the headers cannot be read") from error
     if _CLOSE not in headers:
         return None

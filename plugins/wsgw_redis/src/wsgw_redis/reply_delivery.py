@@ -53,13 +53,16 @@ class ReplyDelivery:
         finally:
             batch.close()
 
-    def passed_on(self, _entry: Entry) -> None:
+    def passed_on(self, _entry: Entry | None) -> None:
         """Note that a reply that was held is with its client."""
         self._measures.replies.value += 1
 
-    def not_taken(self, entry: Entry) -> None:
-        """Note that a reply that was held was in vain."""
-        self.dead_letters.add(entry, BUFFER)
+    def not_taken(self, entry: Entry | None) -> None:
+        """Note that a reply that was held was in vain; None: it came from a channel."""
+        if entry is None:
+            self._measures.dead.labels(BUFFER).value += 1
+        else:
+            self.dead_letters.add(entry, BUFFER)
 
     def _take(self, entry: Entry) -> None:
         try:

@@ -157,7 +157,7 @@ class Subscriber:
                 outcome = connection.receive(message)
                 if outcome in _DEAD:
                     self._measures.dead.labels(_DEAD[outcome]).value += 1
-                elif outcome is not ReplyOutcome.UNKNOWN_SESSION:
+                elif outcome is ReplyOutcome.TAKEN:  # what is held is counted later
                     self._measures.replies.value += 1
         finally:
             self._batch.close()

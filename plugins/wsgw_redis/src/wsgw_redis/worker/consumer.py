@@ -11,13 +11,18 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .answers import Fields
 from .event import Event
 
+# Without the stream there is no group; the second while this worker waited for entries.
+_GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+# What a server that answers says while it can do nothing for now; redis-py has classes for some.
+_NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError)
+_NOT_NOW_WORDS = ("NOREPLICAS ", "MISCONF ", "BUSY ")
 _PAUSES = (0.05, 1.0)  # seconds between attempts to reach Redis
 _SEEN = 3600  # seconds for which it is known which message of a session was handled last
 
@@ -110,7 +115,9 @@ class Consumer:
             try:
                 await self._read()
                 pause = _PAUSES[0]
-            except _LOST:
+            except (*_LOST, ResponseError) as error:
+                if not _passes(error):
+                    raise
                 self._own_from = "0"  # what was not acknowledged then
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
@@ -143,7 +150,7 @@ class Consumer:
             else:
                 await self._take(await self._read_group(">", self._block), {})
         except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
+            if not str(error).startswith(_GROUP_GONE):
                 raise
             self._has_group = False
 
@@ -280,7 +287,9 @@ class Consumer:
                 if event.number:
                     together.set(self._seen_key(event.session), event.number, ex=_SEEN)
                 await together.execute()
-        except _LOST:
+        except (*_LOST, ResponseError) as error:
+            if not _passes(error):
+                raise
             self._own_from = "0"
             return False
         finally:
@@ -302,6 +311,13 @@ class Consumer:
         else:
             del self._held[event.session]
         self._changed.set()
+
+
+def _passes(error: Exception) -> bool:
+    """Return whether what has failed can be tried again: Redis is away, or refuses for now."""
+    if isinstance(error, (*_LOST, *_NOT_NOW)):
+        return True
+    return any(word in str(error) for word in _NOT_NOW_WORDS)
 
 
 def _entries(answer: Any) -> Entries:
