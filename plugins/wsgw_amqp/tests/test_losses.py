@@ -217,6 +217,23 @@ async def test_in_a_memory_alarm_clients_wait_and_replies_still_arrive(node: Bro
         assert numbers == [1, 2]
 
 
+async def test_a_blocked_broker_does_not_keep_a_backend_from_closing(
+    node: BrokerNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with standing(node.url, confirm_timeout="200ms") as stand:
+        _, _, connection = await stand.session()
+        await asyncio.to_thread(node.evaluate, NO_MEMORY)
+        try:
+            connection.send(Message.from_text("1"))
+            await stand.until(lambda: not stand.control.is_writable, "the block")
+            async with asyncio.timeout(60):
+                await stand.backend.close()
+        finally:
+            await asyncio.to_thread(node.evaluate, MEMORY)
+
+    assert "closed with 1 messages unconfirmed" in caplog.text
+
+
 async def test_a_block_that_lasts_too_long_is_a_loss(node: BrokerNode) -> None:
     async with standing(node.url, blocked_timeout="200ms") as stand:
         _, sink, connection = await stand.session()

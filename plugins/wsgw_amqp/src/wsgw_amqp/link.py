@@ -64,6 +64,7 @@ class AmqpLink:
         self.replies = make_replies(self._lose)
         self._settings = settings
         self._clock = context.clock
+        self._logger = context.logger
         self._owner = owner
         self._is_writable = True
         self.publishing = self._connection(context, self.publisher)
@@ -82,9 +83,13 @@ class AmqpLink:
         self._watch()
 
     async def close(self) -> None:
-        """Wait for the confirms of what was published, unless the link is lost, and hang up."""
+        """Hang up; wait for confirms before, at most `confirm-timeout`, unless the link is lost."""
         if not self.is_lost:
-            await self.publisher.all_confirmed()
+            try:
+                async with asyncio.timeout(self._settings.confirm_timeout):
+                    await self.publisher.all_confirmed()
+            except TimeoutError:  # a broker that is blocked confirms nothing, and says so
+                self._logger.warning("closed with %d messages unconfirmed", len(self.publisher))
         self.drop()
         await asyncio.gather(self.publishing.close(), self.consuming.close())
 
