@@ -3,15 +3,20 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 RUNTIME := .venv/.runtime
 
+# Tests start many processes: without these files each compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Core, plugins, bundle: the order in which they depend on each other.
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 DISTRIBUTIONS := . $(PLUGINS) bundle
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS) bundle)
 EDITABLE := $(addprefix -e ./,$(PLUGINS) bundle)
+BUILDER := build/builder/.installed
+RECENT := 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo services test check format wheels test-wheels bench conformance drill soak fuzz constraints clean
+.PHONY: help dev demo services test check format docs wheels test-wheels bench conformance drill soak fuzz mutants constraints clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -31,8 +36,16 @@ $(RUNTIME): $(PROJECTS) constraints.txt | .venv/bin/python
 	@touch $@
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c $(RECENT)
 	@$(PYTHON) -m venv .venv
+
+# What builds wheels: a second beside the minutes of .venv.
+$(BUILDER): constraints.txt
+	@$(PYTHON) -c $(RECENT)
+	@rm -rf build/builder
+	@$(PYTHON) -m venv build/builder
+	@build/builder/bin/python $(PIP) install --quiet -c constraints.txt hatchling
+	@touch $@
 
 demo: $(RUNTIME)  ## run the gateway with two backends on this machine
 	$(BIN)/wsgw demo
@@ -60,14 +73,17 @@ format: dev  ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-wheels: dev  ## build the wheel and the sdist of every distribution into dist/
+docs: dev  ## make the site of the documentation in build/docs; a broken link or unlisted page fails
+	$(BIN)/python -m sphinx -q -W --keep-going -E docs build/docs $(ARGS)
+
+wheels: $(BUILDER)  ## build the wheel and the sdist of every distribution into dist/
 	rm -rf dist
 	set -e; for folder in $(DISTRIBUTIONS); do \
-	  (cd $$folder && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist -t sdist -t wheel); \
+	  (cd $$folder && $(CURDIR)/build/builder/bin/python -m hatchling build -d $(CURDIR)/dist -t sdist -t wheel); \
 	done
 
 test-wheels: wheels  ## run the tests against the built wheels in a fresh environment
-	$(BIN)/python tools/test_wheels.py
+	$(PYTHON) tools/test_wheels.py
 
 conformance: dev  ## run all of Autobahn's cases on both legs; ARGS: groups of them
 	$(BIN)/python -m tests.conformance.all_cases $(ARGS)
@@ -82,13 +98,17 @@ fuzz: dev  ## fuzz the reading of what peers send; ARGS: a target and libFuzzer'
 	$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.fuzz $(ARGS)
 
+mutants: dev  ## change the code in small ways: do the tests notice? ARGS are for tools/mutants.py
+	$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[mutants]'
+	$(BIN)/python tools/mutants.py $(ARGS)
+
 bench: dev  ## measure the gateway beside others; ARGS are for benchmarks/compare.py
 	$(BIN)/python benchmarks/compare.py $(ARGS) -- $(BIN)/wsgw
 
 constraints:  ## resolve all dependencies anew into constraints.txt
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python $(PIP) install --quiet -e '.[dev]' $(EDITABLE)
+	build/constraints/bin/python $(PIP) install --quiet -e '.[dev,mutants]' $(EDITABLE)
 	sed -n '/^#/p' constraints.txt > build/constraints/new.txt
 	build/constraints/bin/python $(PIP) freeze --exclude-editable >> build/constraints/new.txt
 	mv build/constraints/new.txt constraints.txt

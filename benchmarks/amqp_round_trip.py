@@ -7,7 +7,8 @@ usage: amqp_round_trip.py [SECONDS]
 Needs RabbitMQ on this machine's usual port. A client's message of 128 bytes is published with a
 confirm, a worker answers it, and the answer is acknowledged. Through wsgw it comes from a websocket
 and goes back to it; 100 clients have 1 or 16 messages under way. Bare aio-pika publishes the same
-message itself, from 100 tasks. Both take turns; the figures are medians.
+message itself, from 100 tasks. Both take turns; the figures are medians, and of the ratios also the
+least and the greatest.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pamqp import commands
 
 URL = "amqp://guest:guest@127.0.0.1"
 CLIENTS = 100
-ROUNDS = 3
+ROUNDS = 5
 DATA = b"x" * 128
 HERE = Path(__file__).resolve()
 
@@ -171,8 +172,10 @@ def compare(seconds: float) -> None:
                 for _ in range(ROUNDS)
             ]
             ours, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
-            ratio = statistics.median(a / b for a, b in pairs)
-            print(f"{CLIENTS} x {window:<4} {ours:8.0f} us {theirs:8.0f} us {ratio:6.2f}")
+            ratios = sorted(a / b for a, b in pairs)
+            ratio, spread = statistics.median(ratios), f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+            figures = f"{ours:8.0f} us {theirs:8.0f} us {ratio:6.2f}  {spread}"
+            print(f"{CLIENTS} x {window:<4} {figures}", flush=True)
     finally:
         worker.kill()
         worker.wait()

@@ -24,8 +24,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import trustme
+from configured import benched, read
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 20.0  # for a process to start or to end
@@ -65,13 +67,6 @@ http {{
 
 NGINX_TLS = " ssl; ssl_certificate {pem}; ssl_certificate_key {pem}; ssl_protocols TLSv1.3"
 HAPROXY_TLS = " ssl crt {pem} ssl-min-ver TLSv1.3"
-
-WSGW_TLS = """\
-server:
-  frontend:
-    tls: {{certificate: {pem}, minimum-version: "1.3"}}
-    compression: {compression}
-"""
 
 HAPROXY = """\
 global
@@ -238,23 +233,32 @@ def contenders(
     folder: Path,
     spoken: Frontend,
     *,
+    config: dict[str, Any] | None,
     with_haproxy: bool,
 ) -> list[Contender]:
-    """Return those that are installed; say which are not."""
+    """Return those that are installed; say which are not.
+
+    Args:
+        gateway: the command.
+        backends: their ports.
+        folder: for files.
+        spoken: by clients.
+        config: what the gateway is configured with beside its ends; None: nothing.
+        with_haproxy: whether it is compared too.
+    """
     own = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
     clean = {name: text for name, text in os.environ.items() if not name.startswith(own)}
     port = free_port()
     urls = ",".join(f"ws://127.0.0.1:{backend}" for backend in backends)
-    variables = {
-        "FE_ADDR": f"127.0.0.1:{port}",
-        "ADM_ADDR": "127.0.0.1:0",
-        "BE_URLS": urls,
-    }
+    variables = {"FE_ADDR": f"127.0.0.1:{port}", "ADM_ADDR": "127.0.0.1:0"}
     command: tuple[str, ...] = (*gateway, "run")
-    if spoken.tls is not None:
-        file = folder / "wsgw.yaml"
-        compression = str(spoken.compressed).lower()
-        file.write_text(WSGW_TLS.format(pem=spoken.tls, compression=compression))
+    if config is None and spoken.tls is None:
+        variables["BE_URLS"] = urls
+    else:
+        compression = spoken.compressed if spoken.tls is not None else None
+        made = benched(config or {}, backends, tls=spoken.tls, compression=compression)
+        file = folder / "wsgw.json"
+        file.write_text(json.dumps(made))  # which is YAML
         command = (*command, "-c", str(file))
     found = [Contender("wsgw", command, port, {**clean, **variables})]
 
@@ -370,6 +374,12 @@ def arguments() -> argparse.Namespace:
         help=f"of the workload idle, at most {IDLE} ({IDLE})",
     )
     parser.add_argument("--no-haproxy", action="store_true", help="compare with nginx only")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configures the gateway; clients and backends are those of the benchmark all the same",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
     parser.add_argument(
         "gateway",
@@ -381,6 +391,11 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if not 0 < options.connections <= IDLE:
         parser.error(f"--connections: must be 1 to {IDLE}")
+    if options.config is not None:
+        try:
+            options.config = read(options.config)
+        except (OSError, ValueError) as error:
+            parser.error(f"--config: {error}")
     return options
 
 
@@ -397,7 +412,12 @@ def main() -> None:
         backends = stack.enter_context(echo_backends(processors.load))
         spoken = frontend(options.frontend, folder)
         found = contenders(
-            options.gateway, backends, folder, spoken, with_haproxy=not options.no_haproxy
+            options.gateway,
+            backends,
+            folder,
+            spoken,
+            config=options.config,
+            with_haproxy=not options.no_haproxy,
         )
         for title in options.workload or WORKLOADS:
             workload = WORKLOADS[title]

@@ -39,6 +39,8 @@ async def main() -> None:
     ]
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    for server in servers:
+        server.close()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""For all tests: how many run at the same time, and how long an example of hypothesis may take."""
+"""For all tests: how many run at a time and in which order, how long they may take, and hangs."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# a hook; the process that prints it loads no conftest.py of a folder below this
-from .chaos.drill_table import pytest_terminal_summary
-
-__all__ = ["pytest_terminal_summary"]
+from . import hangs, slow_first
+from .chaos.drill_property import DRILL
 
 # A shell has what it runs in the background ignore SIGINT, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,9 +35,56 @@ settings.register_profile("search", settings.get_profile("tests"), derandomize=F
 settings.load_profile("tests")
 
 
-@pytest.hookimpl
+@pytest.hookimpl(trylast=True)  # after faulthandler's
+def pytest_configure(config: pytest.Config) -> None:
+    """See where a test hangs; collect tests without looking for garbage, of which there is none."""
+    hangs.configure(config)
+    gc.disable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let a test that hangs fail; have the processes of a run end together."""
+    hangs.bound(items)
+    if workers := getattr(config, "workerinput", {}).get("workercount", 0):
+        items[:] = slow_first.dealt(items, workers)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Let a test that keeps the processor busy fail."""
+    with hangs.processor_bound():
+        return (yield)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector off what has been collected: it is far more than any test makes.
+
+    Garbage in there is kept too; to look for the little there is takes a second in each process.
+    """
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest -p no:xdist works
 def pytest_xdist_auto_num_workers() -> int:
     """Return what `-n auto` means."""
     usable = getattr(os, "sched_getaffinity", None)
     processors = len(usable(0)) if usable else os.cpu_count() or 1
     return min(_WORKERS_PER_PROCESSOR * processors, _MOST_WORKERS)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what drills have found; the process that prints loads no other conftest.py."""
+    reports = [each for several in terminalreporter.stats.values() for each in several]
+    packed = [
+        value
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == DRILL and isinstance(value, bytes)
+    ]
+    if packed:
+        # The core's own tests run without the distribution of the drill.
+        from .chaos.drill_table import write_table  # noqa: PLC0415 - see above
+
+        write_table(terminalreporter, packed)

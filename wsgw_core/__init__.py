@@ -1,23 +1,33 @@
 """wsgw: a websocket gateway that keeps its clients and loses no message.
 
-To embed it, see `wsgw_core.gateway.Gateway`; to extend it, `wsgw_core.api`.
+To embed it, `from wsgw_core import Gateway`; to extend it, see `wsgw_core.api`.
 
-gateway            one gateway: puts the parts of all packages together
-frontend_settings, session_settings   what a configuration means for its parts
-components         each configured entry with its plugin's kind and options
-plugin_loader      finds, imports and registers plugins
-plugin_objects     makes what they provide
-open_plugins       opens it, keeps it over reloads, and closes it: valves, listeners, gates
-steering           what operators may do with it; `admin` calls that
-reloading          reads the configuration of a running gateway anew
-reload_report      what that has changed; reload_answer: tells it to `wsgw reload`
-daemon             runs one gateway as a process: stop_signals, file_limit, standard_descriptors
-log_output         where its log goes: a dropping_log, which writes to a nonblocking_output; a
-                   log_sampler bounds how often it says the same
+embedding          a gateway in a program, made of what a configuration file would hold
 masking            keeps secrets out of what is printed; one_line: whatever steers a terminal
-aside              keeps what may take long off the event loop
+bounded_end        ends what belongs to plugins within a time
 available_memory   how much memory the process may have, for the default of `limits.memory`
+file_limit         how many files it may open, and how many sessions that is room for
 tracebacks         frees what a caught error refers to
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .embedding import Gateway
+
+__all__ = ["Gateway", "__version__"]
+
 __version__ = "0.1.0"
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name != "Gateway":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Not at once: it imports all parts, which most of those who import a part do not need.
+        from .embedding import Gateway  # noqa: PLC0415 - slow
+
+        return Gateway

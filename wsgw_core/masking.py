@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote_plus
 
 MASK = "***"
 _SHORTEST = 4  # characters of a secret that is looked for: fewer are found everywhere
@@ -19,6 +20,15 @@ _SECRET_KEY = re.compile(
 # worse than masking a little too much.
 _URL_PASSWORD = re.compile(r"(://[^/?#\s:]*:)[^/?#\s]*(?=@)")
 _URL_QUERY = re.compile(r"([?&]([^=&#\s]+)=)[^&#\s]+")
+# Names in the query of a client's request, whose author has had other habits than ours.
+_SECRET_FIELD = re.compile(
+    r"(?:pass(?:word|wd|phrase)?|pwd|secrets?|tokens?|jwt|auth|authorization|bearer|credentials?|cookie"
+    r"|api[-_]?key|key|sig|signature|hmac|ticket|otp|pin|nonce|code|sid|session(?:[-_]?id)?)\Z",
+    re.IGNORECASE,
+)
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[\w.~+/=:-]{16,}\Z", re.ASCII)
+_WORD = re.compile(r"[A-Za-z]+")
+_LONGEST_QUERY = 1024  # characters that are looked at
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*", re.DOTALL)
 
 # Of a value by itself, whatever may be a password is taken for one: with spaces, slashes and the
@@ -28,7 +38,7 @@ _PASSWORD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NO_PORT = re.compile(
-    r"\A([a-z][\w+.-]*://(?:[^:/?#@]*@)?[^:/?#\[\]@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^@]+\Z",
+    r"\A([a-z][\w+.-]*:(?://)?(?:[^:/?#@]*@)?[^:/?#\[\]@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^@]+\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _WHOLE_URL = re.compile(r"[a-z][\w+.-]*://[^\s/?#]+(?:/[^\s?#@]*)?\?[^\s#@]*\Z", re.IGNORECASE)
@@ -42,6 +52,32 @@ def masked_text(text: str) -> str:
         lambda match: f"{match[1]}{MASK}" if is_secret_key(match[2]) else match[0], text
     )
     return _PRIVATE_KEY.sub(rf"\g<1>{MASK}", text)
+
+
+def masked_target(target: str) -> str:
+    """Return the target of a request without the values in its query that look like secrets.
+
+    These are values of names such as `token` or `session-id`, and whatever has 16 characters or
+    more with letters and digits among them, as keys, tokens and random ids have. A long query is
+    cut.
+    """
+    path, mark, query = target.partition("?")
+    cut = query[:_LONGEST_QUERY]
+    fields = [_masked_field(field) for field in cut.split("&")]
+    if len(cut) < len(query):
+        fields[-1] = "..."  # where it is cut, half a secret may stand
+    return f"{path}{mark}{'&'.join(fields)}"
+
+
+def _masked_field(field: str) -> str:
+    name, equals, value = field.partition("=") if "=" in field else ("", "", field)
+    decoded = unquote_plus(value)
+    named = unquote_plus(name)
+    last = _WORD.findall(named)[-1:]  # of user[password] or x-amz-signature
+    is_secret = is_secret_key(named) or any(map(_SECRET_FIELD.match, (named, *last)))
+    if value and (is_secret or _RANDOM.match(decoded) or masked_url(decoded) != decoded):
+        value = MASK
+    return f"{name}{equals}{value}"
 
 
 def masked_url(text: str) -> str:

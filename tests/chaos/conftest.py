@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
-from wsgw_core.drill.drill import Drill, Result
+from wsgw_drill.drill import Drill, Result
 
 from . import drill_table
+from .drill_property import DRILL
 
 
 @pytest.fixture
@@ -16,6 +16,6 @@ def report(record_property: Callable[[str, object], None]) -> Callable[[Drill, R
     """Return what puts a result into the table."""
 
     def note(drill: Drill, result: Result) -> None:
-        record_property(drill_table.NAME, drill_table.pack(drill, result))
+        record_property(DRILL, drill_table.pack(drill, result))
 
     return note

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import uvloop
 
-from wsgw_core.components import required_plugins, resolve_components
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.file_limit import raise_file_limit
-from wsgw_core.gateway import Gateway
-from wsgw_core.plugin_loader import load_plugins
+from wsgw_core.gateway.gateway import Gateway
+from wsgw_core.plugins.components import required_plugins, resolve_components
+from wsgw_core.plugins.loader import load_plugins
 
 _INTERVAL = 0.2
 

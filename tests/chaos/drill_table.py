@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from wsgw_drill.drill import Drill, Result
+from wsgw_drill.report import as_data, table_of
+from wsgw_drill.row import Row
+from wsgw_drill.ways import WAYS
 
-from wsgw_core.drill.drill import Drill, Result
-from wsgw_core.drill.report import as_data, table_of
-from wsgw_core.drill.row import Row
-from wsgw_core.drill.ways import WAYS
-
-NAME = "drill"  # of the property of a test's report
 _KEPT = Path(__file__).parents[2] / "build" / "chaos.json"
 
 
@@ -36,20 +34,9 @@ def _unpack(packed: bytes) -> tuple[dict[str, Any], list[Row]]:
     return data, [Row(**{**row, "way": WAYS[row["way"]]}) for row in rows]
 
 
-def _packed(reporter: pytest.TerminalReporter) -> Iterator[bytes]:
-    for report in (report for reports in reporter.stats.values() for report in reports):
-        if isinstance(report, pytest.TestReport) and report.when == "call":
-            for name, packed in report.user_properties:
-                if name == NAME:
-                    assert isinstance(packed, bytes)
-                    yield packed
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def write_table(terminalreporter: pytest.TerminalReporter, properties: Iterable[bytes]) -> None:
     """Print the table, and keep it in build/."""
-    found = [_unpack(packed) for packed in _packed(terminalreporter)]
-    if not found:
-        return
+    found = [_unpack(packed) for packed in properties]
     rows = [row for _, rows in found for row in rows]
     rows.sort(key=lambda row: list(WAYS).index(row.way.name))
     console = Console(width=120, color_system=None)

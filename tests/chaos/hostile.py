@@ -26,9 +26,8 @@ import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
-
-from wsgw_core.drill.gateway_process import DrilledGateway
-from wsgw_core.processes.server_process import Processes
+from wsgw_drill.gateway_process import DrilledGateway
+from wsgw_drill.processes.server_process import Processes
 
 from ..journeys.free_ports import free_ports
 from .attacker import PATH
@@ -120,9 +119,9 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
     }
     compressed, memory = ATTACKS[name].compressed, ATTACKS[name].memory
     async with Processes(environment) as processes:
-        good = await processes.start("the echo", "wsgw_core.demo.echo_backend", "0")
+        good = await processes.start("the echo", "wsgw_drill.demo.echo_backend", "0")
         if ATTACKS[name].backend is None:
-            command = ["wsgw_core.demo.echo_backend", "0"]
+            command = ["wsgw_drill.demo.echo_backend", "0"]
         else:
             command = ["tests.chaos.attacker", "backend", name, str(seconds)]
         attacked = await processes.start("the attackers' backend", *command)

@@ -10,7 +10,7 @@ import sys
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from wsgw_core.drill.recorder import Recorder
+from wsgw_core.testing.recorder import Recorder
 
 
 async def main(place: str, host: str, port: str, log: str) -> None:

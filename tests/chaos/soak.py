@@ -19,19 +19,19 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from wsgw_drill.drill import Drill
+from wsgw_drill.gateway_process import DrilledGateway
+from wsgw_drill.live_display import LiveDisplay
+from wsgw_drill.load_client import Load
+from wsgw_drill.place import Place
+from wsgw_drill.processes.server_process import Processes
+from wsgw_drill.row import Bounds, Row
+from wsgw_drill.run import run_drill
+from wsgw_drill.stage import Plan, Stage
+from wsgw_drill.target import Address, StockGateway
+from wsgw_drill.ways import WAYS
 
 from wsgw_core.api.options import parse_duration
-from wsgw_core.drill.command import run_drill
-from wsgw_core.drill.drill import Drill
-from wsgw_core.drill.gateway_process import DrilledGateway
-from wsgw_core.drill.live_display import LiveDisplay
-from wsgw_core.drill.load_client import Load
-from wsgw_core.drill.place import Place
-from wsgw_core.drill.row import Bounds, Row
-from wsgw_core.drill.stage import Plan, Stage
-from wsgw_core.drill.target import Address, StockGateway
-from wsgw_core.drill.ways import WAYS
-from wsgw_core.processes.server_process import Processes
 
 WAYS_OF_THE_SOAK = ("kill", "terminate", "reset", "away", "client-vanishes", "client-closes")
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from wsgw_amqp import plugin
+from wsgw_drill.drill import Drill
+from wsgw_drill.load_client import Load
+from wsgw_drill.row import Bounds, Row
+from wsgw_drill.settings import Settings
+from wsgw_drill.stage import Plan, Stage
+from wsgw_drill.target import Address, StockGateway
+from wsgw_drill.ways import WAYS
 
-from wsgw_core.drill.drill import Drill
-from wsgw_core.drill.load_client import Load
-from wsgw_core.drill.row import Bounds, Row
-from wsgw_core.drill.settings import Settings
-from wsgw_core.drill.stage import Plan, Stage
-from wsgw_core.drill.target import Address, StockGateway
-from wsgw_core.drill.ways import WAYS
-
-SHORT = Plan(clients=20, load=Load(rate=20, smallest=64, largest=4096), breaks=1, calm=0.3, away=1)
+SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=4096), breaks=1, calm=0.3, away=1)
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
-# A node takes its time to come back.
-PATIENT = {"WSGW_FAILOVER__HOLD": "120s"}
 
 
 class Nobody:
@@ -32,10 +30,10 @@ class Nobody:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", plugin.PLAYED.ways)
 async def test_nothing_is_lost_and_no_client_notices(way: str) -> None:
-    settings = Settings(moves_told=plugin.PLAYED.moves_told)
-    target = StockGateway([Address("rabbit")], PATIENT, settings, played=plugin.PLAYED)
+    settings = Settings(moves_told=plugin.PLAYED.moves_told, ahead=plugin.PLAYED.ahead)
+    target = StockGateway([Address("rabbit")], settings=settings, played=plugin.PLAYED)
 
-    result = await Drill(target, [WAYS[way]], SHORT, NO_BOUNDS).run(Nobody())
+    result = await Drill(target, [replace(WAYS[way], clients=None)], SHORT, NO_BOUNDS).run(Nobody())
 
     assert result.passed, [row.failures for row in result.rows]
     assert all(row.verdict.sent > 0 for row in result.rows)

@@ -18,9 +18,10 @@ import pytest
 import yaml
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
+from wsgw_drill.tcp_proxy import TcpProxy
+from wsgw_drill.ways import DEFAULT, WAYS
 
-from wsgw_core.drill.tcp_proxy import TcpProxy
-from wsgw_core.drill.ways import DEFAULT, WAYS
+from wsgw_core.cli.main import main
 from wsgw_core.testing.running_gateway import running_gateway
 
 from ..journeys.eventually import until
@@ -33,6 +34,7 @@ SMALL = (
     *("--calm", "200ms", "--pause", "kill=1h", "--pause", "terminate=1h"),
     *("--pause", "freeze=1h"),
 )
+Called = Callable[..., tuple[object, str, str]]
 # Settings of a shell that would spoil the drill if it took them for its own.
 FOREIGN = {"BE_URLS": "ws://nowhere.invalid:1", "FE_ADDR": "x"}
 
@@ -65,6 +67,19 @@ async def drill(
     async with drilling(*arguments, variables=variables) as process:
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
+    """Return what runs the command in this process, for what ends before it breaks anything."""
+
+    def call(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wsgw", "drill", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return call
 
 
 def children_of(pid: int) -> list[int]:
@@ -115,11 +130,14 @@ async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path)
 @pytest.mark.slow
 async def test_a_gateway_with_a_users_file_is_drilled_with_its_backends(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
-    frontend, blue, green = free_ports(3)
+    frontend, admin, blue, green = free_ports(4)
     backends = [{"id": "blue", "url": f"ws://127.0.0.1:{blue}/base"}]
     backends += [{"id": "green", "url": f"ws://[::1]:{green}"}]
     data = {
-        "server": {"frontend": {"address": f":{frontend}"}},
+        "server": {
+            "frontend": {"address": f":{frontend}"},
+            "admin": {"address": f"127.0.0.1:{admin}"},
+        },
         "upstream": {"backends": backends},
         "failover": {"ping-timeout": "700ms", "dial-timeout": "1s"},
     }
@@ -189,7 +207,7 @@ async def test_one_route_of_a_users_file_is_drilled(tmp_path: Path) -> None:
     assert [row[name] for name in ("lost", "unread", "reordered", "dropped")] == [0, 0, 0, 0]
 
 
-async def test_which_route_is_drilled_has_to_be_said(tmp_path: Path) -> None:
+def test_which_route_is_drilled_has_to_be_said(tmp_path: Path, called: Called) -> None:
     file = tmp_path / "wsgw.yaml"
     three_routes(file)
     for options, told in {
@@ -200,18 +218,18 @@ async def test_which_route_is_drilled_has_to_be_said(tmp_path: Path) -> None:
             " give --path, --host or --header so that clients reach that"
         ),
     }.items():
-        status, out, err = await drill("-c", str(file), *options, variables={})
+        status, out, err = called("-c", str(file), *options)
 
         assert (status, out) == (2, "")
         assert re.sub(r"1:\d+", "1:PORT", err) == f"wsgw: {told}\n"
 
 
-async def test_two_backends_at_one_address_are_told(tmp_path: Path) -> None:
+def test_two_backends_at_one_address_are_told(tmp_path: Path, called: Called) -> None:
     file = tmp_path / "wsgw.yaml"
     backends = [{"id": name, "url": f"ws://localhost:1/{name}"} for name in ("blue", "green")]
     file.write_text(yaml.safe_dump({"upstream": {"backends": backends}}))
 
-    status, _, err = await drill("-c", str(file), variables={})
+    status, _, err = called("-c", str(file))
 
     assert status == 2
     assert err == (
@@ -219,12 +237,12 @@ async def test_two_backends_at_one_address_are_told(tmp_path: Path) -> None:
     )
 
 
-async def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path) -> None:
+def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path, called: Called) -> None:
     file = tmp_path / "wsgw.yaml"
     backends = [{"id": "blue", "url": "ws://localhost:1"}, {"id": "x", "url": "wss://localhost:2"}]
     file.write_text(yaml.safe_dump({"upstream": {"backends": backends}}))
 
-    status, _, err = await drill("-c", str(file), variables={})
+    status, _, err = called("-c", str(file))
 
     assert status == 2
     assert err == (
@@ -342,6 +360,30 @@ async def test_at_most_once_is_judged_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_an_admin_api_with_tokens_is_called_as_its_operator(tmp_path: Path) -> None:
+    file, report = tmp_path / "wsgw.yaml", tmp_path / "report.json"
+    with_failover(file)
+    data = yaml.safe_load(file.read_text())
+    data["server"]["admin"]["tokens"] = [
+        {"name": "reader", "token": "only-for-those-who-read", "roles": ["read"]},
+        {"name": "operator", "token": "for-those-who-operate", "roles": ["operate"]},
+    ]
+    file.write_text(yaml.safe_dump({**data, "drain": {"step": "20s"}}))
+
+    status, out, err = await drill(
+        *(*SMALL, "--way=operator-failover", "-c", str(file), "--route=blue"),
+        *("--json", str(report)),
+        variables={},
+    )
+
+    assert (status, err) == (0, ""), out
+    assert "a client's message waited" in out
+    (row,) = json.loads(report.read_text())["ways"]
+    assert row["failovers"] >= 2
+    assert row["lost"] == row["duplicated"] == 0
+
+
+@pytest.mark.slow
 async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     with_failover(file)
@@ -373,13 +415,17 @@ async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> N
         ),
     ],
 )
-async def test_a_way_that_a_file_does_not_allow_is_told(
-    options: tuple[str, ...], failover: dict[str, object], complaint: str, tmp_path: Path
+def test_a_way_that_a_file_does_not_allow_is_told(
+    options: tuple[str, ...],
+    failover: dict[str, object],
+    complaint: str,
+    tmp_path: Path,
+    called: Called,
 ) -> None:
     file = tmp_path / "wsgw.yaml"
     with_failover(file, **failover)
 
-    status, _, err = await drill("-c", str(file), *options, variables={})
+    status, _, err = called("-c", str(file), *options)
 
     assert status == 2
     assert complaint in " ".join(err.split())
@@ -433,8 +479,8 @@ async def test_no_process_outlives_the_drill(number: signal.Signals) -> None:
         await until(lambda: not any(map(is_running, children)), "the processes have ended")
 
 
-async def test_the_ways_are_listed() -> None:
-    status, out, _ = await drill("--list")
+def test_the_ways_are_listed(called: Called) -> None:
+    status, out, _ = called("--list")
 
     assert status == 0
     for name, way in WAYS.items():
@@ -475,31 +521,34 @@ async def test_the_ways_are_listed() -> None:
         (["--url", "ws://127.0.0.1:1"], "--url and --backend HOST:PORT belong together"),
         (["--backend", ":1"], "--url and --backend HOST:PORT belong together"),
         (["-c", "x", "--url", "ws://a", "--backend", ":1"], "exclude each other"),
+        (["-c", "x", "--replies"], "--replies is for a gateway without --config and --url"),
         (["-c", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["--backends", "0"], "0 is not in the range"),
         (["--clients", "many"], "'many' is not a valid whole number"),
     ],
 )
-async def test_a_wrong_command_line_is_told(arguments: list[str], complaint: str) -> None:
-    status, _, err = await drill(*arguments)
+def test_a_wrong_command_line_is_told(arguments: list[str], complaint: str, called: Called) -> None:
+    status, _, err = called(*arguments)
 
     assert status == 2
     assert complaint in " ".join(err.split())
 
 
-async def test_a_report_that_cannot_be_written_is_told_before_the_drill(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_told_before_the_drill(
+    tmp_path: Path, called: Called
+) -> None:
     (tmp_path / "file").touch()
 
-    status, out, _ = await drill("--json", str(tmp_path / "file" / "report.json"))
+    status, out, _ = called("--json", str(tmp_path / "file" / "report.json"))
 
     assert status == 1
     assert out.startswith("The drill cannot go on: ")
 
 
-async def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_is_told(called: Called) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, out, _ = await drill(
+        status, out, _ = called(
             "--url", "ws://127.0.0.1:1", "--backend", f":{port}", "--backend", ":0"
         )
 
@@ -507,8 +556,8 @@ async def test_a_port_that_is_taken_is_told() -> None:
     assert f"something listens on 127.0.0.1:{port} already" in out
 
 
-async def test_an_address_of_another_machine_is_told() -> None:
-    status, out, _ = await drill(
+def test_an_address_of_another_machine_is_told(called: Called) -> None:
+    status, out, _ = called(
         "--url", "ws://127.0.0.1:1", "--backend", "192.0.2.1:9", "--backend", ":0"
     )
 

@@ -7,26 +7,28 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from wsgw_drill.drill import Drill, Result
+from wsgw_drill.load_client import Load
+from wsgw_drill.row import Bounds, Row
+from wsgw_drill.settings import Settings
+from wsgw_drill.stage import Plan, Stage
+from wsgw_drill.target import Address, StockGateway
+from wsgw_drill.ways import WAYS
 from wsgw_http import plugin
 
 from wsgw_core.api import BackendRegistry, PlayedBackend
-from wsgw_core.drill.drill import Drill, Result
-from wsgw_core.drill.load_client import Load
-from wsgw_core.drill.row import Bounds, Row
-from wsgw_core.drill.settings import Settings
-from wsgw_core.drill.stage import Plan, Stage
-from wsgw_core.drill.target import Address, StockGateway
-from wsgw_core.drill.ways import WAYS
 
-SHORT = Plan(
-    clients=20, load=Load(rate=50, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1
-)
+SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1)
+CROWD = 40  # more messages a second keep two processors busy, and nothing but their speed is tried
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
 BACKENDS = [Address("blue"), Address("green")]
 IMPATIENT = {"WSGW_FAILOVER__DIAL_TIMEOUT": "1s"}
+# How often a message meets a backend that drops it depends on how soon the other one is back.
+UNSUSPECTING = {"drop": {"WSGW_FAILOVER__MAX_REPLAYS": "1000"}}
 TRIED = (
     "kill",
     "away",
+    "back-from-outage",
     "poison",
     "freeze",
     "blackhole",
@@ -63,8 +65,11 @@ async def test_nothing_is_lost_and_no_client_notices(
     name: str, played: PlayedBackend, report: Callable[[Drill, Result], None]
 ) -> None:
     assert name in played.ways
-    target = StockGateway(BACKENDS, IMPATIENT, Settings(), played=played)
-    drill = Drill(target, [WAYS[name]], SHORT, NO_BOUNDS)
+    target = StockGateway(
+        BACKENDS, IMPATIENT | UNSUSPECTING.get(name, {}), Settings(), played=played
+    )
+    way = WAYS[name]
+    drill = Drill(target, [replace(way, clients=way.clients and CROWD)], SHORT, NO_BOUNDS)
 
     result = await drill.run(Nobody())
 

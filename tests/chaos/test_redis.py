@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from wsgw_drill.drill import Drill, Result
+from wsgw_drill.load_client import Load
+from wsgw_drill.row import Bounds, Row
+from wsgw_drill.settings import Settings
+from wsgw_drill.stage import Plan, Stage
+from wsgw_drill.target import Address, StockGateway
+from wsgw_drill.ways import WAYS
 from wsgw_redis import plugin
 
 from wsgw_core.api import BackendRegistry, PlayedBackend
-from wsgw_core.drill.drill import Drill, Result
-from wsgw_core.drill.load_client import Load
-from wsgw_core.drill.row import Bounds, Row
-from wsgw_core.drill.settings import Settings
-from wsgw_core.drill.stage import Plan, Stage
-from wsgw_core.drill.target import Address, StockGateway
-from wsgw_core.drill.ways import WAYS
 
-SHORT = Plan(
-    clients=20, load=Load(rate=50, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1
-)
+SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1)
 NO_BOUNDS = Bounds(death=math.inf, silence=math.inf)
+CROWDED = replace(SHORT, load=replace(SHORT.load, rate=10))
 IMPATIENT = {"WSGW_FAILOVER__DIAL_TIMEOUT": "1s"}
-TRIED = ("away", "reset", "client-slow", "client-vanishes", "client-floods", "client-closes")
+TRIED = (
+    *("away", "back-from-outage", "reset", "client-slow", "client-vanishes", "client-floods"),
+    "client-closes",
+)
 
 
 class Nobody:
@@ -51,7 +54,8 @@ async def test_nothing_is_lost_and_no_client_notices(
 ) -> None:
     assert name in played.ways
     target = StockGateway([Address("blue")], IMPATIENT, Settings(), played=played)
-    drill = Drill(target, [WAYS[name]], SHORT, NO_BOUNDS)
+    plan = SHORT if WAYS[name].clients is None else CROWDED
+    drill = Drill(target, [WAYS[name]], plan, NO_BOUNDS)
 
     result = await drill.run(Nobody())
 

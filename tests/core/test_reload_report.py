@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wsgw_core.pool.backend_pool import PooledBackend
-from wsgw_core.reload_report import ReloadReport
+from wsgw_core.control.reload_report import ReloadReport
+from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.testing.fakes import FakeBackend
 
 
@@ -11,11 +11,17 @@ def pooled(backend_id: str) -> PooledBackend:
     return PooledBackend(backend_id, FakeBackend(backend_id))
 
 
+def by_id(*backends: PooledBackend) -> dict[str, PooledBackend]:
+    return {backend.id: backend for backend in backends}
+
+
 def test_backends_are_told_by_what_has_become_of_them() -> None:
     same, old, new = pooled("same"), pooled("changed"), pooled("changed")
     gone, fresh = pooled("gone"), pooled("fresh")
 
-    report = ReloadReport.of([same, old, gone], [same, new, fresh], ["left"], ["server.admin"])
+    report = ReloadReport.of(
+        by_id(same, old, gone), by_id(same, new, fresh), ["left"], ["server.admin"]
+    )
 
     assert report == ReloadReport(
         ["fresh"], ["gone"], ["changed"], ["same"], ["left"], ["server.admin"]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from wsgw_core.config.loading import load_configuration
-from wsgw_core.pool.system_resolver import _MOST_LOOKUPS
+from wsgw_core.loading.configuration import load_configuration
+from wsgw_core.pool.membership.system_resolver import _MOST_LOOKUPS
 
 BIN = Path(sys.executable).parent
 KUBERNETES = "1.34"
@@ -61,6 +61,18 @@ def test_the_yaml_is_tidy(deploy: Path) -> None:
 def test_the_compose_file_follows_its_schema(deploy: Path) -> None:
     file = deploy / "compose" / "compose.yaml"
     run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
+
+
+def test_the_workflow_follows_its_schema_and_runs_all_that_ci_runs(root: Path) -> None:
+    file = root / ".github" / "workflows" / "ci.yml"
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", file)
+    jobs = yaml.safe_load(file.read_text("utf-8"))["jobs"]
+    steps = [step.get("run") for job in jobs.values() for step in job["steps"]]
+    assert ".ci/run" in steps
+    versions = set(jobs["everything"]["strategy"]["matrix"]["python"])
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    named = {kind.rpartition(" ")[2] for kind in project["classifiers"] if "Python :: 3." in kind}
+    assert named <= versions
 
 
 def test_the_manifests_follow_the_schemas_of_kubernetes(deploy: Path) -> None:

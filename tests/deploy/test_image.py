@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
 class Image:
-    """The image's folder and command, with the packages that the tests run with."""
+    """The image's folder and command, with copies of the packages that the tests run with.
 
-    def __init__(self, folder: Path, instructions: dict[str, list[str]]) -> None:
+    Copies, since those may be in a folder that others must not enter, as home directories are.
+    """
+
+    def __init__(self, folder: Path, instructions: dict[str, list[str]], packages: Path) -> None:
         self.folder = folder
         self._instructions = instructions
         self._user = int(instructions["USER"][0].partition(":")[0])
         self._interpreter = _readable_interpreter()
-        self._packages = [path for path in sys.path if path.endswith("site-packages")]
+        self._packages = str(packages)
         folder.chmod(0o555)
 
     def command(self, text: str) -> list[str]:
         """Return a command of the Dockerfile, whose programs are those of the tests."""
         program, *arguments = json.loads(text)
         name = Path(program).name
-        start = f"import site; [site.addsitedir(p) for p in {self._packages!r}]; "
+        start = f"import sys; sys.path.insert(0, {self._packages!r}); "
         if name == "wsgw":
             start += "from wsgw_core.cli.main import main; main()"
             return [self._interpreter, "-P", "-c", start, *arguments]
@@ -72,10 +80,50 @@ def _installed_interpreters() -> list[Path]:
     ]
 
 
+def _needed_by(name: str, found: dict[str, metadata.Distribution]) -> None:
+    """Add a distribution, and all that it requires."""
+    if (key := canonicalize_name(name)) in found:
+        return
+    found[key] = metadata.distribution(name)
+    for text in found[key].requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            _needed_by(requirement.name, found)
+
+
+def _copy(distribution: metadata.Distribution, target: Path) -> None:
+    for file in distribution.files or ():
+        source = Path(str(distribution.locate_file(file)))
+        if ".." in file.parts or file.suffix in (".pth", ".pyc") or not source.is_file():
+            continue
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target / file)
+    # What is installed for development is elsewhere.
+    module = importlib.util.find_spec(distribution.name.replace("-", "_"))
+    if module is not None and module.submodule_search_locations and module.origin:
+        folder = Path(module.origin).parent
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(folder, target / folder.name, ignore=ignored, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def packages() -> Iterator[Path]:
+    """Return a folder with wsgw and what it needs, which everybody can read."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found: dict[str, metadata.Distribution] = {}
+        _needed_by("wsgw", found)
+        for distribution in found.values():
+            _copy(distribution, folder)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield folder
+
+
 @pytest.fixture
-def image(instructions: dict[str, list[str]]) -> Iterator[Image]:
+def image(instructions: dict[str, list[str]], packages: Path) -> Iterator[Image]:
     with tempfile.TemporaryDirectory() as folder:  # where nobody may look, unlike in tmp_path
-        yield Image(Path(folder), instructions)
+        yield Image(Path(folder), instructions, packages)
 
 
 def said_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:

@@ -16,16 +16,24 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
-from wsgw_core.components import Components, resolve_components
-from wsgw_core.config.schema import config_schema
 from wsgw_core.config.sources import load_config
-from wsgw_core.plugin_loader import Plugins, load_plugins
+from wsgw_core.loading.schema import config_schema
+from wsgw_core.plugins.components import Components, resolve_components
+from wsgw_core.plugins.loader import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Block
 
 LANGUAGES = {"", "sh", "yaml", "python", "toml", "json", "text", "nginx", "mermaid"}
-EXAMPLES = tuple(f"wsgw_{name}.plugin" for name in ("jsonl", "heartbeat", "mask", "nats"))
+EXAMPLES = tuple(f"wsgw_{name}.plugin" for name in ("jsonl", "heartbeat", "mask", "nats", "zone"))
+VALVES = (
+    "access",
+    "headers",
+    "json-schema",
+    "jwt",
+    "message-log",
+    "rate-limit",
+)  # a kind loads all of its plugin
 BASH = shutil.which("bash") or "bash"
 SOME_BACKEND = "upstream:\n  backends:\n    - url: ws://localhost:9090\n"
 
@@ -49,7 +57,7 @@ def module_of(block: Block) -> ModuleType:
 
 def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
     """Return the installed plugins, the examples, and those that a document itself shows."""
-    plugins = load_plugins(["amqp", "http", "redis", "ws"])
+    plugins = load_plugins(["amqp", "http", "redis", "ws", *VALVES])
     for name in EXAMPLES:
         plugins.register(importlib.import_module(name), name)
     for block in blocks:
@@ -129,7 +137,7 @@ def test_quotations_stand_in_their_files(blocks: list[Block], root: Path) -> Non
 
 
 def test_comments_above_blocks_mean_something(blocks: list[Block]) -> None:
-    known = ("run", "from: ", "generated: ")
+    known = ("run", "from: ", "generated: ", "drawn: ")
     for block in blocks:
         assert not block.comment or block.comment.startswith(known), block
 

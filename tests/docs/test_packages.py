@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(
     path.parent.relative_to(ROOT)
-    for pattern in ("wsgw_core/**/__init__.py", "plugins/*/src/*/__init__.py")
+    for pattern in ("wsgw_core/**/__init__.py", "plugins/*/src/**/__init__.py")
     for path in ROOT.glob(pattern)
 )
 

@@ -8,7 +8,6 @@ import inspect
 import logging
 import pkgutil
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -28,7 +27,6 @@ from wsgw_core.admin import answers, openapi
 from wsgw_core.admin.application import make_application
 from wsgw_core.admin.calls import CALLS
 from wsgw_core.api import Limits, Metrics, hookspecs
-from wsgw_core.cli.main import wsgw
 from wsgw_core.config.admin_token import Role
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import known_keys, model_in
@@ -39,10 +37,12 @@ from wsgw_core.config.wsbalancer_variables import BACKEND_VARIABLES
 from wsgw_core.frontend import request_headers
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.metrics.families import FAMILIES, WSBALANCERS, Family
-from wsgw_core.relay import session_opener
-from wsgw_core.relay.session_state import Event, State, mermaid
+from wsgw_core.relay.session import session_opener
+from wsgw_core.relay.session.session_state import Event, State, mermaid
 from wsgw_core.testing.backend_harness import Capabilities
 from wsgw_core.testing.fakes import FakeClient
+
+from .conftest import load_tool
 
 ONE_BACKEND = {"upstream": {"backends": [{"url": "ws://localhost:9090"}]}}
 
@@ -81,9 +81,10 @@ def test_every_part_stands_in_one_document(make_reference: ModuleType, root: Pat
         assert sum(text.count(f"<!-- generated: {name} -->") for text in texts) == 1, name
 
 
-def test_no_meaning_is_left_over(make_reference: ModuleType) -> None:
-    keys = {key for _, section in make_reference.sections(GatewayConfig) for key, _ in section}
-    assert set(make_reference.MEANINGS) <= keys
+def test_no_meaning_is_left_over() -> None:
+    configuration = load_tool("reference_parts.configuration")
+    keys = {key for _, section in configuration.sections(GatewayConfig) for key, _ in section}
+    assert set(configuration.MEANINGS) <= keys
 
 
 # Configuration
@@ -190,9 +191,7 @@ def names_in_code(root: Path) -> set[str]:
     found: set[str] = set()
     for path in (root / "wsgw_core").rglob("*.py"):
         text = path.read_text("utf-8")
-        if {"demo", "drill"} & set(path.relative_to(root).parts) or (
-            "environ" not in text and path.name not in VARIABLE_TABLES
-        ):
+        if "environ" not in text and path.name not in VARIABLE_TABLES:
             continue
         for node in ast.walk(ast.parse(text)):
             value: object = node.value if isinstance(node, ast.Constant) else None
@@ -225,8 +224,10 @@ def test_the_defaults_told_of_backends_are_those_of_websocket_backends() -> None
 def test_every_command_and_flag_is_documented(page: Any) -> None:
     text = page("reference/command-line.md")
     headings = set(re.findall(r"^## `wsgw ?(.*)`$", text, re.MULTILINE))
-    assert headings - {"run` says"} == {"", *wsgw.commands}
-    for command in (wsgw, *wsgw.commands.values()):
+    commands = load_tool("reference_parts.operation").all_commands()
+    assert headings - {"run` says"} == set(commands)
+    assert {"run", "demo", "drill"} < set(commands)
+    for command in commands.values():
         for parameter in command.params:
             for flag in parameter.opts:
                 assert flag in text
@@ -319,7 +320,7 @@ def test_counters_are_documented(page: Any) -> None:
 
 
 def test_metrics_of_all_plugins_in_the_workspace_are_documented(
-    page: Any, make_reference: ModuleType
+    page: Any,
 ) -> None:
     """Also those that a plugin would make later than its factory, which nobody would find."""
     documented = {
@@ -328,7 +329,7 @@ def test_metrics_of_all_plugins_in_the_workspace_are_documented(
     }
     made = re.compile(r'(?:counter|gauge|histogram)\(\s*"(\w+)"')
     found = 0
-    for source in make_reference.sources():
+    for source in load_tool("reference_parts.metric_tables").sources():
         for path in (source / "src").rglob("*.py"):
             for name in made.findall(path.read_text("utf-8")):
                 found += 1
@@ -368,21 +369,14 @@ def test_metrics_in_rules_and_queries_exist(page: Any, root: Path) -> None:
 # Admin API
 
 
-class Anything:
-    """Has every method that answers a call."""
-
-    def __getattr__(self, name: str) -> Any:
-        async def respond(_request: Any) -> Any:
-            raise AssertionError("is not called")
-
-        return respond
+async def is_not_called(_request: Any) -> Any:
+    raise AssertionError("only the table is looked at")
 
 
 def test_the_admin_calls_are_those_that_are_routed(page: Any) -> None:
-    nouns: dict[str, object] = defaultdict(Anything)
     application = make_application(
         AdminOptions(),
-        nouns,
+        dict.fromkeys((call.name for call in CALLS), is_not_called),
         logging.getLogger("test"),
         lambda _request: nullcontext(),
         Metrics().counter("denied", ""),
@@ -412,7 +406,7 @@ def test_statuses_of_the_admin_api_are_those_of_the_code(page: Any, root: Path) 
     text = page("reference/admin-api.md")
     table = text[text.index("## Answers") : text.index("## What is listed")]
     documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
-    files = [f"admin/{name}.py" for name in ("application", "guard", "health", "answers")]
+    files = [f"admin/{name}.py" for name in ("application", "guard", "monitoring", "answers")]
     assert documented == numbers(root, files, 300, 600) - {500}
     for reason in get_args(answers.Reason):
         assert reason in text or reason == "InternalError"
@@ -425,12 +419,13 @@ def test_fields_of_lists_are_documented(page: Any) -> None:
             assert f"`{field}`" in text, field
 
 
-def test_counters_named_elsewhere_exist(documents: list[Path], make_reference: ModuleType) -> None:
+def test_counters_named_elsewhere_exist(documents: list[Path]) -> None:
     metrics = Metrics()
     GatewayCounters(metrics)
     names = {counter.name for counter in metrics} | {family.name for family in FAMILIES}
-    for source in make_reference.sources():
-        names |= {family.name for family in make_reference.plugin_metrics(source)}
+    metric_tables = load_tool("reference_parts.metric_tables")
+    for source in metric_tables.sources():
+        names |= {family.name for family in metric_tables.plugin_metrics(source)}
     names |= set(Limits.__annotations__)  # plugins are given bounds of such names
     names |= set(dir(FakeClient))  # which the reference lists
     for document in documents:
@@ -456,7 +451,8 @@ def test_statuses_are_those_of_the_code(page: Any, root: Path) -> None:
         "frontend/admission.py",
         "frontend/handshake.py",
         "frontend/request_head.py",
-        "relay/session_opener.py",
+        "frontend/request_target.py",
+        "relay/session/session_opener.py",
     ]
     assert documented == numbers(root, files, 300, 600) | {101}
 
@@ -467,11 +463,11 @@ def test_headers_of_a_declining_backend_are_those_of_the_code(page: Any) -> None
         assert f"`{name}`" in text
 
 
-def test_close_codes_of_the_code_are_documented(page: Any, root: Path) -> None:
-    text = page("reference/statuses-and-close-codes.md")
-    files = ["relay/session.py", "gateway.py", "websocket/close_codes.py", "pool/dialler.py"]
-    for code in numbers(root, files, 1000, 1014) - {1003, 1004}:
-        assert str(code) in text, code
+def test_close_codes_are_named_and_those_of_sessions_are_in_one_table(root: Path) -> None:
+    both_legs = (root / "wsgw_core", root / "plugins" / "wsgw_ws" / "src")
+    for path in (path for leg in both_legs for path in leg.rglob("*.py")):
+        if "testing" not in path.parts and path.name != "close_codes.py":
+            assert not numbers(root, [str(path)], 1001, 1016), path
 
 
 def test_headers_that_are_dropped_are_those_of_the_code(page: Any) -> None:
@@ -483,7 +479,7 @@ def test_headers_that_are_dropped_are_those_of_the_code(page: Any) -> None:
 
 def test_headers_that_are_added_are_those_of_the_code(page: Any, root: Path) -> None:
     text = page("reference/headers.md")
-    code = (root / "wsgw_core" / "relay" / "dial_requests.py").read_text("utf-8")
+    code = (root / "wsgw_core" / "relay" / "failover" / "dial_requests.py").read_text("utf-8")
     assert set(re.findall(r"X-Wsgw-\w+", code)) == set(re.findall(r"X-Wsgw-\w+", text))
     assert GatewayConfig.model_validate(ONE_BACKEND).server.reconnect_header in text
 

@@ -9,7 +9,8 @@ from aiohttp.http_parser import HttpRequestParser
 from websockets.http11 import Request
 from websockets.streams import StreamReader
 
-from wsgw_core.frontend.request_head import BadRequest, RequestHead, WebSocketRequest
+from wsgw_core.frontend.bad_request import BadRequest
+from wsgw_core.frontend.request_head import RequestHead, WebSocketRequest
 from wsgw_core.websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte
 
 from .pieces import split
@@ -30,6 +31,8 @@ SEEDS = (
     b"\x00" + _GOOD + _OFFERING,
     b"\x07" + _BAD,
     b"\x01\r\nGET http://a/ HTTP/1.0\r\nContent-Length: 5\r\nX: a\r\n b\r\n\r\n",
+    b"\x02" + _GOOD.replace(b"/a?b", b"ws://a:80?b") + b"\r\n",
+    b"\x01PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 )
 _OFFERS = CompressionOptions(enabled=True).accepted_offers()
 

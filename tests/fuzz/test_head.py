@@ -51,6 +51,12 @@ _TARGETS = st.one_of(
         max_size=6,
     ).map(lambda parts: b"/" + b"".join(parts)),
     st.binary(max_size=8),
+    st.lists(
+        st.sampled_from(
+            [b"ws", b"http", b"://", b"a", b"b", b":80", b"@", b"/", b"?", b"#", b".."]
+        ),
+        max_size=6,
+    ).map(b"".join),
 )
 _METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"POST", b"get", b"G(T", b""])
 _VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2", b""])
@@ -87,6 +93,8 @@ def test_heads_around_the_bounds(size: int, count: int, length: int) -> None:
     check(bytes([size]) + SEEDS[0][1:-2] + padding + b"\r\n\r\n")
 
 
-@pytest.mark.parametrize(("seed", "status"), list(zip(SEEDS, (101, 101, 400, 505), strict=True)))
+@pytest.mark.parametrize(
+    ("seed", "status"), list(zip(SEEDS, (101, 101, 400, 426, 101, 505), strict=True))
+)
 def test_the_seeds_reach_what_they_are_for(seed: bytes, status: int) -> None:
     assert check(seed).status == status

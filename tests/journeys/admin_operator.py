@@ -12,6 +12,7 @@ import aiohttp
 
 from wsgw_core.admin.server import AdminServer
 from wsgw_core.config.server_options import AdminOptions
+from wsgw_core.gateway.local_control import LocalControl
 from wsgw_core.testing.running_gateway import RunningGateway
 
 SUCCESS = {"result": "success"}
@@ -68,7 +69,8 @@ async def admin_operator(
 ) -> AsyncIterator[Operator]:
     """Serve the admin API until the end of the block."""
     checked = AdminOptions.model_validate({"address": "127.0.0.1:0", **options})
-    server = AdminServer(running.gateway, checked)
+    gateway = running.gateway
+    server = AdminServer(LocalControl(gateway), checked, gateway.metrics, gateway.counters)
     await server.start()
     try:
         connector = aiohttp.TCPConnector(ssl=context if context is not None else True)

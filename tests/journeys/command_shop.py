@@ -14,7 +14,8 @@ WSGW = Path(sys.executable).with_name("wsgw")
 # What it does when it is opened and closed is told by its options.
 FAKE_PLUGIN = """
     import asyncio, sys
-    from wsgw_core.api import BackendUnavailable, ConfigurationError, Options, hookimpl
+    from wsgw_core.api import BackendUnavailable, ConfigurationError, Duration, Options
+    from wsgw_core.api import hookimpl, per_session
 
     WSGW_API = "1.0"
 
@@ -25,6 +26,7 @@ FAKE_PLUGIN = """
     class FakeOptions(Options):
         url: str
         speed: int = 7
+        pause: Duration = 1.0
         api_key: str | None = None
         at_open: str = ""
         at_close: str = ""
@@ -67,7 +69,7 @@ FAKE_PLUGIN = """
 
     @hookimpl
     def wsgw_register_valves(registry):
-        registry.add("fake", FakeValveOptions, lambda options, session: None)
+        registry.add("fake", FakeValveOptions, per_session(lambda options, session: None))
 """
 
 
@@ -78,14 +80,25 @@ class Shop:
         self.folder = folder
         self._cleanup = cleanup
 
-    def install(self, name: str, entry: str | None, source: str = "") -> None:
-        """Put a distribution of one module there; without an entry it provides nothing."""
+    def install(
+        self, name: str, entry: str | None, source: str = "", *, group: str = "wsgw"
+    ) -> None:
+        """Put a distribution of one module there.
+
+        Args:
+            name: of the distribution.
+            entry: what it provides, with spaces between several; None: nothing.
+            source: of the module.
+            group: of entry points; of commands, each is an object of its name in the module.
+        """
         module = f"{name.replace('-', '_')}_module"
         info = self.folder / f"{name.replace('-', '_')}-9.9.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
         if entry:
-            (info / "entry_points.txt").write_text(f"[wsgw]\n{entry} = {module}\n")
+            of = {each: f"{module}:{each}" if "." in group else module for each in entry.split()}
+            lines = [f"{each} = {value}\n" for each, value in of.items()]
+            (info / "entry_points.txt").write_text(f"[{group}]\n" + "".join(lines))
         (self.folder / f"{module}.py").write_text(textwrap.dedent(source))
 
     def hide_installed_plugins(self) -> None:

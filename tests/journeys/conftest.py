@@ -1,20 +1,19 @@
-"""What the journeys share: gateways and backends in this process, and a bound for each journey."""
+"""What the journeys share: gateways and backends in this process."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import inspect
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-import uvloop
 
+from wsgw_core.testing.for_conftest import (  # noqa: F401 - pytest finds them here
+    pytest_asyncio_loop_factories,
+)
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .admin_operator import Operator, admin_operator
@@ -23,8 +22,6 @@ from .raw_backend import Act, RawBackend, raw_backend
 from .scripted_backend import ScriptedBackend, scripted_backend
 from .tls_ends import TlsFiles
 
-_HERE = Path(__file__).parent
-_BOUND = 100.0  # seconds; far more than any journey takes
 _LOCAL = "127.0.0.1:0"
 
 
@@ -60,31 +57,6 @@ class StartAdmin(Protocol):
     async def __call__(
         self, gateway: RunningGateway, *, context: ssl.SSLContext | None = None, **options: Any
     ) -> Operator: ...
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The gateway runs on uvloop where there is one, and on asyncio's loop elsewhere."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A journey that hangs fails, and lets the others run."""
-    for item in items:
-        if (
-            isinstance(item, pytest.Function)
-            and item.path.is_relative_to(_HERE)
-            and inspect.iscoroutinefunction(item.obj)
-        ):
-            item.obj = _bounded(item.obj)
-
-
-def _bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(test)
-    async def bounded(*args: Any, **kwargs: Any) -> None:
-        async with asyncio.timeout(_BOUND):
-            await test(*args, **kwargs)
-
-    return bounded
 
 
 @pytest.fixture(autouse=True)

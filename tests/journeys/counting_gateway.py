@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from wsgw_core.cli.config_option import load
-from wsgw_core.gateway import Gateway
+from wsgw_core.gateway.gateway import Gateway
 
 
 async def serve(configuration: Path) -> None:

@@ -56,7 +56,7 @@ class ServerProcess:
         self._command = [
             sys.executable,
             "-m",
-            "wsgw_core.processes.end_with_parent",
+            "wsgw_drill.processes.end_with_parent",
             module,
             *arguments,
         ]

@@ -23,6 +23,9 @@ from .conftest import StartAdmin
 from .eventually import PATIENCE, until
 from .scripted_backend import ScriptedBackend
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 Install = Callable[[str], None]
 ENTRY = json.dumps({"url": "parrot://cage:1", "id": "parrot"})
 PARROT = """

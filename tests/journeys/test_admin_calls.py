@@ -18,6 +18,9 @@ from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 
 @pytest.fixture
 async def gateway(
@@ -209,11 +212,13 @@ class TestBackends:
             await served.send("answer")
             assert await client.recv() == "answer"
             await client.send("meanwhile")
+            assert await served.recv() == "meanwhile"
             moved = await green.connection()
-            assert await moved.recv() == "meanwhile"
             assert moved.request is not None
             assert moved.request.headers["X-Wsgw-Replayed"] == "0"
             await served.wait_closed()
+            await client.send("afterwards")
+            assert await moved.recv() == "afterwards"
             assert served.close_code == 1001
             assert (await backend_row(operator, "blue"))["activeConnections"] == 0
             assert await operator.post("/backend/enable/blue") == SUCCESS
@@ -309,7 +314,7 @@ class TestSessions:
     async def test_list_and_abort(
         self, gateway: RunningGateway, operator: Operator, blue: ScriptedBackend
     ) -> None:
-        async with connect(f"{gateway.url}/chat?token=s3cret") as client:
+        async with connect(f"{gateway.url}/chat?room=blue&token=s3cret") as client:
             served = await blue.connection()
             await client.send("one")
             await served.recv()
@@ -320,7 +325,7 @@ class TestSessions:
             assert len(row["id"]) >= 20
             assert row == {
                 "id": row["id"],
-                "uri": "/chat",
+                "uri": "/chat?room=blue&token=***",
                 "backendId": "blue",
                 "reconnects": 0,
                 "msgsReceived": 1,
@@ -502,7 +507,7 @@ class TestHealth:
         self, gateway: RunningGateway, operator: Operator
     ) -> None:
         now = asyncio.get_running_loop().time()
-        blue, green = (gateway.gateway.steering.find_backend(each) for each in ("blue", "green"))
+        blue, green = (gateway.gateway.pool.find(each) for each in ("blue", "green"))
         assert blue is not None
         assert green is not None
         while not blue.breaker.tripped:
@@ -514,10 +519,10 @@ class TestHealth:
         self, gateway: RunningGateway, operator: Operator
     ) -> None:
         now = asyncio.get_running_loop().time()
-        for backend in gateway.gateway.steering.backends:
+        for backend in gateway.gateway.pool.backends:
             backend.go_down(now, "too many clients", rest=60)
         assert (await operator.call("GET", "/readyz")).status == 503
-        gateway.gateway.steering.backends[0].come_up()
+        gateway.gateway.pool.backends[0].come_up()
         assert (await operator.call("GET", "/readyz")).status == 200
 
     async def test_probes_find_a_backend_that_is_down(
@@ -544,7 +549,7 @@ class TestHealth:
             await blue.connection()
             client.transport.pause_reading()  # it does not answer its close
             stopping = asyncio.create_task(gateway.gateway.stop())
-            await until(gateway.gateway.steering.why_not_ready)
+            await until(lambda: not gateway.gateway.ready)
             answer = await operator.call("GET", "/readyz")
             assert "the gateway is stopping" in answer.json["reasons"]
             client.transport.abort()

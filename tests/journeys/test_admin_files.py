@@ -15,6 +15,9 @@ from .conftest import StartAdmin, StartGateway
 from .scripted_backend import ScriptedBackend
 from .tls_ends import TlsFiles
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 
 @pytest.fixture
 async def operator(
@@ -27,8 +30,7 @@ async def operator(
 async def allowed(
     start_gateway: StartGateway, start_admin: StartAdmin, backend: ScriptedBackend
 ) -> Operator:
-    server = {"admin": {"allow-file-paths": True}}
-    return await start_admin(await start_gateway(backend, server=server))
+    return await start_admin(await start_gateway(backend), allow_file_paths=True)
 
 
 @pytest.mark.parametrize("file", ["/dev/ptmx", "/dev/zero", "/etc/passwd", "/no/such.pem", ""])

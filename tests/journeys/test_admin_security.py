@@ -36,7 +36,36 @@ def path_of(call: Any) -> str:
     return str(call.path).replace("{id}", "nobody")
 
 
+# Not taken from CALLS: what a token may do is promised to operators.
+ROLES = {
+    "GET /backend/list": "read",
+    "POST /backend/add": "operate",
+    "GET /backend/config/{id}": "read",
+    "POST /backend/disable/{id}": "operate",
+    "POST /backend/enable/{id}": "operate",
+    "POST /backend/failover/{id}": "operate",
+    "POST /backend/drain/{id}": "operate",
+    "POST /backend/reset/{id}": "operate",
+    "POST /backend/delete/{id}": "operate",
+    "GET /session/list": "read",
+    "POST /session/abort/{id}": "operate",
+    "POST /session/failover/{id}": "operate",
+    "POST /session/send/{id}": "send",
+    "GET /frontend/list": "read",
+    "POST /frontend/pause/{id}": "operate",
+    "POST /frontend/resume/{id}": "operate",
+    "POST /reload": "operate",
+    "GET /healthz": None,
+    "GET /readyz": None,
+    "GET /metrics": None,
+    "GET /openapi.json": "read",
+}
+
+
 class TestTokens:
+    def test_each_call_needs_the_role_that_is_promised(self) -> None:
+        assert {f"{call.method} {call.path}": call.role for call in CALLS} == ROLES
+
     async def test_without_one_there_are_health_and_metrics_only(
         self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
@@ -237,6 +266,21 @@ class TestTls:
         stranger = await start_admin(gateway, context=TRUSTING, tls=tls, address=":0")
         with pytest.raises(aiohttp.ClientError):
             await stranger.get("/healthz")
+
+    @pytest.mark.parametrize("certificates", ["none", "optional"])
+    async def test_tls_alone_lets_nobody_in_from_other_machines(
+        self,
+        gateway: RunningGateway,
+        start_admin: StartAdmin,
+        tls_files: TlsFiles,
+        certificates: str,
+    ) -> None:
+        tls = {"certificate": str(tls_files.certificate), "client-certificates": certificates}
+        if certificates == "optional":
+            tls["client-ca"] = str(tls_files.authority)
+        operator = await start_admin(gateway, context=TRUSTING, tls=tls, address=":0")
+        assert (await operator.call("POST", "/backend/delete/nobody")).status == 403
+        assert (await operator.call("GET", "/healthz")).status == 200
 
 
 class TestAudit:

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from wsgw_core.pool.backend_pool import PooledBackend
+from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartBackend, StartGateway, StartRaw
@@ -20,9 +20,12 @@ from .eventually import until
 from .raw_backend import TEXT, RawBackend, RawPeer, frame
 from .scripted_backend import ScriptedBackend
 
+# Who counts as failed does not depend on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 
 def pooled(gateway: RunningGateway, backend: ScriptedBackend | RawBackend) -> PooledBackend:
-    found = gateway.gateway.steering.find_backend("127-0-0-1-" + backend.url.rpartition(":")[2])
+    found = gateway.gateway.pool.find("127-0-0-1-" + backend.url.rpartition(":")[2])
     assert found is not None
     return found
 
@@ -143,9 +146,7 @@ async def test_nor_while_no_other_session_shows_that_it_works(
 
 
 UNUSABLE = {
-    "/moved": "HTTP/1.1 301 Moved Permanently\r\nContent-Length: 0\r\nLocation: /"
-    + 8300 * "x"
-    + "\r\n\r\n",
+    "/proxied": "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
     "/unoffered": "",  # a 101
     "/failing": "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
 }

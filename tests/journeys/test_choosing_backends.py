@@ -5,11 +5,15 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
 
 from .conftest import StartBackend, StartGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
+
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 def upstream(*backends: ScriptedBackend, policy: str = "round-robin") -> dict[str, object]:
@@ -68,7 +72,7 @@ async def test_the_one_with_the_fewest_connections_gets_the_next_session(
         assert (blue.accepted, green.accepted) == (4, 4)
         for _ in range(4):
             await (await blue.connection()).close()
-        await until(lambda: not gateway.gateway.steering.backends[0].active)
+        await until(lambda: not gateway.gateway.pool.backends[0].active)
 
         for _ in range(4):
             await clients.enter_async_context(connect(gateway.url))

@@ -198,7 +198,7 @@ async def test_without_failover_the_loss_of_the_backend_is_the_clients(
             await lost.recv()
 
     assert (restarted.close_code, restarted.close_reason) == (1012, "restarting")
-    assert lost.close_code == 1011
+    assert lost.close_code == 1012
 
 
 async def test_a_backend_that_does_not_answer_the_close_does_not_keep_the_session(

@@ -222,7 +222,42 @@ def test_problems_of_file_variables_plugins_and_their_options_are_told_at_once(f
 
     told = [line.removeprefix("wsgw: ").partition(": ")[0] for line in result.stderr.splitlines()]
     assert result.returncode == 2
-    assert sorted(told) == sorted([f"{file}:{n}" for n in (1, 4, 5, 6)] + ["FE_ADDR"])
+    assert told == [f"{file}:{n}" for n in (1, 4, 5, 6)] + ["FE_ADDR"]
+
+
+def test_what_is_doubtful_is_told_in_the_order_of_the_lines(fake: Shop) -> None:
+    file = fake.config(
+        """\
+        upstream:
+          backends:
+            - {url: "fake://a:1", pause: 2500}
+          health: {interval: 1000}
+        failover:
+          hold: 1000s
+          dial-timeout: 10000
+          stable: 999
+          backoff: "2000"
+        routes:
+          - {id: r, failover: {hold: 5000}}
+        """
+    )
+
+    result = fake.run("check", "-c", file, BE_URL="ws://b:1")
+
+    first, *others = result.stderr.splitlines()
+    assert result.returncode == 0
+    assert first.endswith("BE_URL: is not a variable of wsgw; did you mean 'BE_URLS'?")
+    counts = "a number without a unit counts seconds: this is"
+    assert others == [
+        f"wsgw: {file}:{line}: {key}: {counts} {length}; for milliseconds write {meant}"
+        for line, key, length, meant in (
+            (3, "upstream.backends[0].pause", "41m40s", "2500ms"),
+            (4, "upstream.health.interval", "16m40s", "1000ms"),
+            (7, "failover.dial-timeout", "2h46m40s", "10000ms"),
+            (9, "failover.backoff", "33m20s", "2000ms"),
+            (11, "routes[0].failover.hold", "1h23m20s", "5000ms"),
+        )
+    ]
 
 
 def test_check_masks_secrets(fake: Shop) -> None:
@@ -289,3 +324,91 @@ def test_tls_files_that_cannot_be_used_are_told_with_key_and_file(
     assert f"server.frontend.tls.certificate: {tls_files.authority}: there is no PEM" in first
     assert second.startswith(f"wsgw: {file}:")
     assert "upstream.backends[0].tls.ca: /no/such.pem: cannot be" in second
+
+
+MADE_ONCE = """
+    import sys
+    from wsgw_core.api import ConfigurationError, Options, hookimpl, per_session
+
+    WSGW_API = "1.0"
+
+    class Words(Options):
+        then: str = ""
+
+    class Made:
+        def __init__(self, options, context):
+            print("made", options.then, file=sys.stderr)
+            context.metrics.counter("words", "Words.")
+            if options.then == "refuse":
+                raise ConfigurationError("no such words")
+            if options.then == "fail":
+                raise LookupError("a bug")
+
+        async def open(self):
+            print("opened", file=sys.stderr)
+
+        def for_session(self, session): ...
+        def check(self, handshake): ...
+
+    class OfOneSession:
+        def __init__(self, session): ...
+
+    @hookimpl
+    def wsgw_register_valves(registry):
+        registry.add("words", Words, Made)
+        registry.add("odd", Words, lambda options, context: None)
+        registry.add("forgetful", Words, per_session(OfOneSession))
+
+    @hookimpl
+    def wsgw_register_gates(registry):
+        registry.add("words", Words, Made)
+"""
+
+
+def test_check_makes_each_valve_once_and_tells_which_cannot_be_made(fake: Shop) -> None:
+    fake.install("words-plugin", "words odd forgetful", MADE_ONCE)
+    file = fake.config(
+        """\
+        upstream: {backends: [{url: "fake://a:1"}]}
+        valves:
+          - {kind: words}
+          - {kind: words, then: fail}
+          - {kind: forgetful}
+        routes:
+          - id: r
+            paths: [/r]
+            valves:
+              - {kind: odd}
+            gates:
+              - {kind: words, then: refuse}
+        """
+    )
+
+    result = fake.run("check", "-c", file)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    assert sorted(line for line in lines if line.startswith("made")) == [
+        "made ",
+        "made fail",
+        "made refuse",
+    ]
+    told = [line.removeprefix(f"wsgw: {file}:") for line in lines[3:]]
+    odd = "its factory returned NoneType, which lacks for_session"
+    lacks = "OfOneSession cannot be called with options and session: too many positional arguments"
+    assert told == [
+        "4: valves[1]: valve, kind 'words': LookupError: a bug",
+        f"5: valves[2]: valve, kind 'forgetful': TypeError: {lacks}",
+        f"10: routes[0].valves[0]: valve, kind 'odd': {odd}",
+        "12: routes[0].gates[0]: no such words",
+    ]
+
+
+def test_check_opens_nothing_of_what_it_makes(fake: Shop) -> None:
+    fake.install("words-plugin", "words", MADE_ONCE)
+    file = fake.config("valves: [{kind: words}]\n")
+
+    result = fake.run("check", "-c", file, BE_URLS="fake://a:1")
+
+    assert result.returncode == 0
+    assert result.stderr.splitlines() == ["made "]

@@ -15,7 +15,7 @@ from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES
 
 from .command_shop import Shop, only_line
 
-COMMANDS = ("run", "reload", "check", "schema", "plugins", "new", "version", "demo")
+COMMANDS = ("run", "reload", "check", "schema", "plugins", "new", "version", "demo", "drill")
 
 
 @pytest.mark.parametrize("arguments", [(), *[(command,) for command in COMMANDS]])

@@ -9,12 +9,15 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from wsgw_core.pool.system_resolver import SystemResolver
+from wsgw_core.pool.membership.system_resolver import SystemResolver
 
 from .admin_operator import NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
+
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 NAME = "backends.example"
 
@@ -104,14 +107,14 @@ async def test_what_an_operator_has_disabled_stays_so_when_its_entry_changes(
     async with one, two:
         addresses.now = ("127.0.0.1", "127.0.0.2")
         gateway = await start_gateway(upstream=upstream())
-        disabled = gateway.gateway.steering.find_backend("all-127-0-0-1")
+        disabled = gateway.gateway.pool.find("all-127-0-0-1")
         assert disabled is not None
         disabled.enabled = False
 
         server = {"frontend": {"address": "127.0.0.1:0"}}
         await gateway.reload({"server": server, "upstream": upstream(**{"ping-time": "7s"})})
 
-        again = gateway.gateway.steering.find_backend("all-127-0-0-1")
+        again = gateway.gateway.pool.find("all-127-0-0-1")
         assert again is not None
         assert again is not disabled
         assert not again.enabled
@@ -154,7 +157,7 @@ async def test_an_operator_adds_a_name_and_removes_it_again(
         async with connect(gateway.url) as client:
             assert await reached(client) == "127.0.0.1"
             addresses.now = ("127.0.0.1", "127.0.0.2")
-            await until(lambda: gateway.gateway.steering.find_backend("all-127-0-0-2"))
+            await until(lambda: gateway.gateway.pool.find("all-127-0-0-2"))
             await operator.post("/backend/enable/spare")
 
             assert await operator.post("/backend/delete/all") == SUCCESS
@@ -188,8 +191,8 @@ async def test_a_name_may_be_added_before_it_has_addresses(
     assert await operator.post("/backend/add", data=entry) == SUCCESS
     addresses.now = ("127.0.0.9",)
 
-    steering = gateway.gateway.steering
-    await until(lambda: steering.find_backend("backends-example-7-127-0-0-9"))
+    pool = gateway.gateway.pool
+    await until(lambda: pool.find("backends-example-7-127-0-0-9"))
 
 
 async def test_an_address_waits_for_an_id_that_an_operator_has_given(
@@ -213,8 +216,8 @@ async def test_an_address_waits_for_an_id_that_an_operator_has_given(
     assert len(told) == 1
 
     assert await operator.post("/backend/delete/all-127-0-0-9") == SUCCESS
-    steering = gateway.gateway.steering
-    await until(lambda: steering.find_backend("all-127-0-0-9"))
+    pool = gateway.gateway.pool
+    await until(lambda: pool.find("all-127-0-0-9"))
 
 
 async def test_a_session_leaves_for_another_address_when_its_own_dies(

@@ -88,7 +88,8 @@ async def test_a_slow_client_stops_the_reading_of_its_backend_and_loses_nothing(
 async def test_a_backend_that_waits_for_a_slow_client_is_not_taken_for_dead(
     start_gateway: StartGateway, backend: ScriptedBackend
 ) -> None:
-    gateway = await start_gateway(backend, failover={"ping-timeout": "200ms"})
+    # Long beside the stalls of a busy machine, and short beside the wait for the client.
+    gateway = await start_gateway(backend, failover={"ping-timeout": "1s"})
     async with connect(gateway.url, compression=None, ping_interval=None) as client:
         served = await backend.connection()
         client.transport.pause_reading()
@@ -97,7 +98,7 @@ async def test_a_backend_that_waits_for_a_slow_client_is_not_taken_for_dead(
         sending = asyncio.create_task(sender.send_to(served))
         await sender.is_stuck()
         await client.send("while it waits")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(2.5)
 
         client.transport.resume_reading()
         assert await receive_all(client) == list(range(MUCH))

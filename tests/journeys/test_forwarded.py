@@ -19,6 +19,9 @@ from .conftest import StartGateway
 from .raw_client import raw_client, request
 from .scripted_backend import ScriptedBackend
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 THEIRS = (
     "X-Forwarded-For: 203.0.113.9",
     "X-Forwarded-Proto: https",

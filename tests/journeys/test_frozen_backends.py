@@ -42,7 +42,7 @@ async def backends() -> AsyncIterator[Backends]:
     with ExitStack() as stack:
         processes = {
             name: stack.enter_context(
-                ServerProcess("wsgw_core.demo.echo_backend", "0", "--name", name)
+                ServerProcess("wsgw_drill.demo.echo_backend", "0", "--name", name)
             )
             for name in ("blue", "green", "red")
         }
@@ -64,7 +64,7 @@ async def test_a_new_client_is_given_another_one(
             await client.send(f"{number}")
             assert await client.recv() == f"green {number}"
     assert gateway.count("dials_hedged") >= 10
-    found = gateway.gateway.steering.find_backend("blue")
+    found = gateway.gateway.pool.find("blue")
     assert found is not None
     assert found.breaker.trips == 1
     assert found.total == 0
@@ -109,7 +109,7 @@ async def test_so_does_a_probe(backends: Backends, start_gateway: StartGateway) 
     entries = [backends.entry(name) for name in ("blue", "green")]
     health = {"interval": "100ms", "timeout": "1s"}
     gateway = await start_gateway(upstream={"backends": entries, "health": health})
-    blue, green = map(gateway.gateway.steering.find_backend, ("blue", "green"))
+    blue, green = map(gateway.gateway.pool.find, ("blue", "green"))
     assert blue is not None
     assert green is not None
     backends.freeze("blue")
@@ -127,7 +127,7 @@ async def test_so_is_one_that_waits_when_an_operator_takes_it_out(
     )
     operator = await start_admin(gateway)
     backends.freeze("blue")
-    found = gateway.gateway.steering.find_backend("blue")
+    found = gateway.gateway.pool.find("blue")
     assert found is not None
 
     async def talk() -> str | bytes:

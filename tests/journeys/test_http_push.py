@@ -59,7 +59,10 @@ async def test_text_and_bytes_reach_the_client(
         binary = {**BEARER, "Content-Type": "application/octet-stream"}
         assert await operator.post(path, data=b"\xff\x00", headers=binary) == SUCCESS
         assert await client.recv() == b"\xff\x00"
-        assert (await operator.call("POST", path, data="hello")).status == 401
+        wrong = {"Authorization": f"Bearer {'f' * 32}"}
+        for headers in ({}, wrong):
+            refused = await operator.call("POST", path, data="hello", headers=headers)
+            assert refused.status == 401
         assert (await operator.call("GET", "/session/list", headers=BEARER)).status == 403
         assert await operator.post(f"{path}x", data="hello", headers=BEARER) == FAILED
 

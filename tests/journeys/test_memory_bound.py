@@ -59,7 +59,7 @@ async def send_all(client: ClientConnection, count: int) -> None:
 
 
 def held(gateway: RunningGateway) -> int:
-    return sum(session.is_held_for_memory for session in gateway.gateway.sessions)
+    return sum(session.is_paused_for_memory for session in gateway.gateway.sessions)
 
 
 async def status_of_a_newcomer(gateway: RunningGateway) -> tuple[int, str | None]:

@@ -19,6 +19,9 @@ from .conftest import StartAdmin, StartGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 PROMTOOL = shutil.which("promtool")
 

@@ -81,8 +81,8 @@ async def test_names_that_hang_cost_no_client_of_another_backend(
 
     assert all(served)
     assert len(served) == 160
-    assert not any(backend.breaker.tripped for backend in gateway.gateway.steering.backends)
-    assert not any(backend.failures for backend in gateway.gateway.steering.backends)
+    assert not any(backend.breaker.tripped for backend in gateway.gateway.pool.backends)
+    assert not any(backend.failures for backend in gateway.gateway.pool.backends)
     assert gateway.count("local_dial_errors") > 0
     assert gateway.count("name_lookups_late") > 0
 
@@ -98,7 +98,7 @@ async def test_when_only_names_that_hang_are_left_the_gateway_is_to_blame(
             await connect(gateway.url)
         assert caught.value.response.status_code == 503
     assert not hanging.is_set()
-    [backend] = gateway.gateway.steering.backends
+    [backend] = gateway.gateway.pool.backends
     assert not backend.breaker.tripped
 
 

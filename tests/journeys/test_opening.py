@@ -70,7 +70,7 @@ async def test_what_is_no_websocket_handshake_is_refused_and_reaches_no_backend(
     answer = await ask(gateway, text)
 
     assert answer.status == status
-    assert answer.values("Connection") == ["close"]
+    assert answer.values("Connection") == ["upgrade, close" if status == 426 else "close"]
     assert backend.accepted == 0
 
 
@@ -283,6 +283,35 @@ async def test_when_every_backend_fails_the_answer_is_502(
     assert answer.status == 502
     assert b"stack trace" not in answer.body
     assert gateway.count("dials_failed") == 2
+
+
+async def test_when_no_backend_answers_within_the_search_timeout_the_answer_is_504(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    dialled: asyncio.Queue[ServerConnection] = asyncio.Queue()
+    waking = asyncio.Event()
+
+    async def hesitate(connection: ServerConnection, _request: Request) -> Response | None:
+        if not waking.is_set():
+            dialled.put_nowait(connection)
+            await connection.wait_closed()
+        return None
+
+    mute = [await start_backend(process_request=hesitate) for _ in range(2)]
+    gateway = await start_gateway(
+        *mute, failover={"search-timeout": "1500ms", "dial-timeout": "1m", "hedge-after": "100ms"}
+    )
+
+    answer = await ask(gateway, request())
+
+    assert answer.status == 504
+    assert answer.body == b"no backend answered in time\n"
+    assert gateway.count("searches_timed_out") == 1
+    assert dialled.qsize() == 2
+    for _ in mute:
+        await (await dialled.get()).wait_closed()  # nothing is left of the dials
+    waking.set()
+    assert (await ask(gateway, request())).status == 101
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 429, 499])
@@ -593,3 +622,43 @@ async def test_what_a_backend_sends_at_once_reaches_the_client(
         served = await backend.connection()
         await served.send("welcome")
         assert await client.recv() == "welcome"
+
+
+async def test_a_redirect_to_a_login_keeps_the_cookies_that_are_named(
+    start_backend: StartBackend, start_gateway: StartGateway
+) -> None:
+    fields = (("Location", "/login"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Own", "1"))
+    backend = await start_backend(process_request=answering(302, *fields))
+    entry = {"url": backend.url, "pass-headers": ["set-cookie", "connection"]}
+    gateway = await start_gateway(entry)
+    async with raw_client(gateway.host, gateway.port) as client:
+        client.write(request())
+        answer = await client.answer()
+    assert answer.status == 302
+    assert answer.values("Set-Cookie") == ["a=1", "b=2"]
+    assert answer.values("Location") == ["/login"]
+    assert "x-own" not in answer.names
+    assert answer.values("Connection") == ["close"]
+
+
+@pytest.mark.parametrize(
+    "line", ["GET ws://gateway.example/a?b=c", "GET http://GATEWAY.example/a?b=c"]
+)
+async def test_a_backend_that_checks_the_origin_is_given_the_clients_host(
+    start_backend: StartBackend, start_gateway: StartGateway, line: str
+) -> None:
+    def same_origin(connection: ServerConnection, asked: Request) -> Response | None:
+        if asked.headers["Origin"].partition("://")[2] != asked.headers["Host"]:
+            return connection.respond(HTTPStatus.FORBIDDEN, "not from here")
+        return None
+
+    backend = await start_backend(process_request=same_origin)
+    target = line.partition(" ")[2]
+    for passes, status in ((False, 403), (True, 101)):
+        entry = {"url": backend.url, "pass-host": passes}
+        gateway = await start_gateway(entry)
+        answer = await ask(gateway, request("Origin: http://gateway.example", target=target))
+        assert answer.status == status
+    seen = (await backend.connection()).request
+    assert seen is not None
+    assert seen.path == "/a?b=c"

@@ -200,3 +200,25 @@ async def test_the_signal_to_stop_is_followed_in_peace_and_a_second_one_at_once(
     assert status == (0 if patient else -signal.SIGTERM)
     codes = sorted(client.close_code or 0 for client in clients)
     assert codes == ([1012, 1012, 1012] if patient else [1006, 1006, 1012])
+
+
+async def test_an_operators_failover_lets_the_old_backend_read_what_it_was_sent(
+    start_gateway: StartGateway, start_backend: StartBackend
+) -> None:
+    backends = [await start_backend(), await start_backend()]
+    answering = [Answering(backend) for backend in backends]  # each ends when it cannot answer
+    gateway = await start_gateway(*backends, drain={"step": "20s"})
+    async with connect(gateway.url) as client:
+        asked = [f"question {number}" for number in range(12)]
+        for each in asked:
+            await client.send(each)
+        await until(lambda: sum(len(one.received) for one in answering) > 0)
+        (session,) = gateway.gateway.sessions
+        assert session.fail_over()
+        answers = [await client.recv() for _ in asked]
+        assert answers == [f"answer to {each}" for each in asked]
+        await until(lambda: session.reconnects == 1)
+    received = answering[0].received + answering[1].received
+    assert received == Counter(asked)
+    for one in answering:
+        one.stop()

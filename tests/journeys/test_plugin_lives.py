@@ -7,6 +7,7 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
 
 from wsgw_core.api import (
@@ -24,6 +25,9 @@ from wsgw_core.api import (
 from .conftest import StartGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
+
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 class Word(Options):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 from wsgw_ws import plugin as websocket_plugin
 
 from wsgw_core.api import (
@@ -32,6 +33,9 @@ from wsgw_core.api import (
 from .conftest import StartGateway
 from .eventually import until
 from .scripted_backend import ScriptedBackend
+
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 def valve_plugin(**valves: Callable[..., Any]) -> SimpleNamespace:
@@ -185,8 +189,10 @@ async def test_a_valve_can_move_its_session(
         served = await backend.connection()
         await client.send("move")
         moved = await backend.connection()
-        assert await moved.recv() == "move"
+        assert await served.recv() == "move"
         await served.wait_closed()
+        await client.send("next")
+        assert await moved.recv() == "next"
         await moved.send("moved")
         assert await client.recv() == "moved"
 
@@ -313,6 +319,30 @@ async def test_a_gate_lets_in_refuses_and_changes_headers(
     assert served.request.headers["X-User"] == "joe"
     assert "X-Ticket" not in served.request.headers
     assert backend.accepted == 1
+
+
+async def test_a_gate_keeps_a_token_from_the_backend_and_adds_to_the_answer(
+    start_gateway: StartGateway, backend: ScriptedBackend
+) -> None:
+    def admit(handshake: Handshake) -> None:
+        handshake.path = handshake.path.replace("token=t", "")
+        handshake.subprotocols = handshake.subprotocols[:1]
+        handshake.answer_headers += (("X-Gate", "was here"), ("Upgrade", "nothing"))
+
+    gateway = await start_gateway(backend, plugins=[gate_plugin(admit)], gates=[{"kind": "gate"}])
+
+    offers = [Subprotocol("chat"), Subprotocol("token.t")]
+    async with connect(f"{gateway.url}/room?token=t", subprotocols=offers) as client:
+        served = await backend.connection()
+        await client.send("hello")
+        assert await served.recv() == "hello"
+
+    assert served.request is not None
+    assert served.request.path == "/room?"
+    assert served.request.headers["Sec-WebSocket-Protocol"] == "chat"
+    assert client.response is not None
+    assert client.response.headers["X-Gate"] == "was here"
+    assert client.response.headers.get_all("Upgrade") == ["websocket"]
 
 
 async def test_a_fault_in_a_gate_refuses_the_client(

@@ -23,7 +23,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.reload_report import ReloadReport
+from wsgw_core.control.reload_report import ReloadReport
 from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartAdmin, StartBackend, StartGateway
@@ -131,11 +131,11 @@ async def test_what_an_operator_has_deleted_stays_so_until_it_is_added_again(
         assert report.deleted == ["blue"]
         assert report.added == []
 
-    assert [each.id for each in gateway.gateway.steering.backends] == [green.id]
+    assert [each.id for each in gateway.gateway.pool.backends] == [green.id]
     added = await operator.post("/backend/add", data=json.dumps(entry))
     assert added == {"result": "success"}
     await reload(gateway, entry, green)
-    assert len(gateway.gateway.steering.backends) == 2
+    assert len(gateway.gateway.pool.backends) == 2
 
 
 async def test_what_an_operator_has_put_in_the_place_of_an_entry_does_not_go_with_it(
@@ -200,12 +200,12 @@ async def test_a_changed_backend_stays_out_of_service(
 ) -> None:
     blue, green = await start_backend(), await start_backend()
     gateway = await start_gateway(blue, green)
-    disabled = gateway.gateway.steering.backends[0]
+    disabled = gateway.gateway.pool.backends[0]
     disabled.enabled = False
 
     await reload(gateway, blue, green, failover={"ping-timeout": "7s"})  # all are opened anew
 
-    again = gateway.gateway.steering.backends[0]
+    again = gateway.gateway.pool.backends[0]
     assert again is not disabled
     assert (again.id, again.enabled) == (disabled.id, False)
     for _ in range(3):
@@ -251,7 +251,7 @@ async def test_what_an_operator_has_added_can_be_written_into_the_file(
         first = {"url": blue.url, "priority": 2}
         for _ in range(2):
             await reload(gateway, first, {**entry, "pass-headers": ["X-Node"]})
-        assert len(gateway.gateway.steering.backends) == 2
+        assert len(gateway.gateway.pool.backends) == 2
         await reload(gateway, first)
 
         await served.wait_closed()
@@ -306,7 +306,7 @@ async def test_a_gateway_that_stops_changes_nothing_any_more(
     with pytest.raises(ConfigurationError, match="is stopping"):
         await reload(gateway, green)
 
-    assert gateway.gateway.steering.backends == ()
+    assert gateway.gateway.pool.backends == ()
 
 
 async def test_what_cannot_work_changes_nothing(
@@ -393,7 +393,8 @@ async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGatewa
     async with AsyncExitStack() as running:
         servers = [await running.enter_async_context(serve(echo, "127.0.0.1", 0)) for _ in range(3)]
         urls = [f"ws://127.0.0.1:{next(iter(one.sockets)).getsockname()[1]}" for one in servers]
-        drain = {"rate": 1000, "quiet": "20ms", "patience": "20s"}
+        # they ask on and on, so that there is hardly ever a good moment
+        drain = {"rate": 1000, "quiet": "20ms", "patience": "200ms"}
         gateway = await start_gateway(*urls, drain=drain)
         stop = asyncio.Event()
         clients = [asyncio.create_task(ask_and_ask(gateway, stop)) for _ in range(10)]
@@ -418,7 +419,8 @@ async def test_nor_of_routes_and_their_backends_that_come_and_go(
     start_gateway: StartGateway,
 ) -> None:
     chance = random.Random(11)  # noqa: S311 - the same each time
-    drain = {"rate": 1000, "quiet": "20ms", "patience": "20s"}
+    # they ask on and on, so that there is hardly ever a good moment
+    drain = {"rate": 1000, "quiet": "20ms", "patience": "200ms"}
     own: dict[str, Any] = {"id": "own", "paths": ["/own/**"]}
     async with AsyncExitStack() as running:
         servers = [await running.enter_async_context(serve(echo, "127.0.0.1", 0)) for _ in range(4)]
@@ -510,6 +512,7 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
 
         write(file, backend.url)
         moved = await backend.connection()
+        await until(lambda: times_told(process, ": moved from") == 1)
         await client.send("still here")
         assert await moved.recv() == "still here"
         assert times_told(process, "reload: done") == 2
@@ -606,6 +609,7 @@ async def test_an_operator_reloads_by_a_call(
             "waiting": [],
         }
         moved = await backend.connection()
+        await until(lambda: times_told(process, ": moved from") == 1)
         await client.send("still here")
         assert await moved.recv() == "still here"
 

@@ -11,13 +11,16 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from wsgw_core.pool.system_resolver import SystemResolver
+from wsgw_core.pool.membership.system_resolver import SystemResolver
 
 from .admin_operator import FAILED, NO_ACTION, SUCCESS
 from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
 from .routed import QUICK, WITHOUT_FAILOVER, echo_once, own, shared, status
 from .scripted_backend import ScriptedBackend
+
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 class TestGroups:
@@ -111,7 +114,7 @@ class TestGroups:
         gateway = await start_gateway(routes=[own("own", named)], upstream={})
         async with connect(gateway.url + "/own/1"):
             await blue.connection()
-        [found] = gateway.gateway.steering.backends
+        [found] = gateway.gateway.pool.backends
         assert (found.id, found.group) == ("named-127-0-0-1", "own")
 
 

@@ -29,6 +29,9 @@ from .eventually import until
 from .routed import shared, status
 from .scripted_backend import ScriptedBackend
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 
 class Words(Options):
     word: str = ""
@@ -188,6 +191,7 @@ class TestPlugins:
                 [session] = gateway.gateway.sessions
                 session.fail_over()
                 await blue.connection()
+                await until(lambda: session.reconnects == 1)  # noqa: B023 - called at once
             await until(lambda: not len(gateway.gateway.sessions))
             told = ["gate", "valve", "created", "moved", "terminated"]
             assert asking.told == [(each, route) for each in told]

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.relay.session_state import State
+from wsgw_core.relay.session.session_state import State
 from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import NO_ACTION, SUCCESS
@@ -19,6 +19,9 @@ from .conftest import StartAdmin, StartBackend, StartGateway
 from .eventually import until
 from .routed import QUICK, WITHOUT_FAILOVER, echo_once, own, shared, status
 from .scripted_backend import ScriptedBackend
+
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
 async def reload(gateway: RunningGateway, **sections: Any) -> None:
@@ -81,7 +84,7 @@ class TestReload:
         served = await green.connection()
 
         await reload(gateway, upstream=top)
-        assert [each.id for each in gateway.gateway.steering.backends] == ["top"]
+        assert [each.id for each in gateway.gateway.pool.backends] == ["top"]
         async with connect(gateway.url + "/own/1"):
             await blue.connection()
         await asyncio.sleep(0.2)  # more than a session needs to move
@@ -201,11 +204,12 @@ class TestReload:
             upstream=upstream, routes=[own("own", one, two), {"id": "rest"}], drain=QUICK
         )
         async with connect(gateway.url + "/own/1") as client:
-            await one.connection()
+            old = await one.connection()
             left = {"id": "own-1", "url": two.url}
 
             await reload(gateway, upstream=upstream, routes=[own("own", left), {"id": "rest"}])
 
+            await old.wait_closed()
             await echo_once(client, await two.connection())
         assert top.accepted == 0
 
@@ -216,12 +220,13 @@ class TestReload:
         upstream = {"backends": [moving, staying]}
         gateway = await start_gateway(upstream=upstream, drain=QUICK)
         async with connect(gateway.url + "/") as client:
-            await blue.connection()
+            old = await blue.connection()
 
             await reload(
                 gateway, upstream={"backends": [staying]}, routes=[own("own", moving), {"id": "r"}]
             )
 
+            await old.wait_closed()
             await echo_once(client, await green.connection())
             async with connect(gateway.url + "/own"):
                 await blue.connection()
@@ -242,7 +247,7 @@ class TestReload:
 
         await reload(gateway, upstream=top)
 
-        assert [each.id for each in gateway.gateway.steering.backends] == ["top"]
+        assert [each.id for each in gateway.gateway.pool.backends] == ["top"]
 
     async def test_failover_policy_valves_and_bounds_hold_for_new_sessions(
         self, start_gateway: StartGateway, blue: ScriptedBackend, green: ScriptedBackend

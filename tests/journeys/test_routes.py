@@ -15,6 +15,9 @@ from .conftest import StartAdmin, StartBackend, StartGateway
 from .routed import own, shared, status
 from .scripted_backend import ScriptedBackend
 
+# Nothing in here depends on the event loop.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 GUIDE = Path(__file__).parents[2] / "docs/how-to/route.md"
 
 

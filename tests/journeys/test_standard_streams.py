@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="relies on its devices"),
 ]
 PATIENCE = 60.0
+STATUS_2 = (("check", 2), ("run", 2), ("reload 1", 2))
 COMMAND = shlex.join([sys.executable, "-m", "wsgw_core.cli.main"])
 
 
@@ -87,11 +88,7 @@ async def echoes(url: str, backend: ScriptedBackend) -> None:
         "0<&-",
         "1>&-",
         "2>&-",
-        "0<&- 1>&-",
-        "0<&- 2>&-",
-        "1>&- 2>&-",
         "0<&- 1>&- 2>&-",
-        "2>/dev/full",
         "1>/dev/full 2>/dev/full",
     ],
 )
@@ -118,9 +115,8 @@ async def test_a_gateway_starts_and_serves_when_the_reader_of_its_stderr_is_gone
         os.close(writer)
 
 
-@pytest.mark.parametrize("logging_format", ["console", "json"])
 async def test_a_log_that_nobody_reads_stops_neither_sessions_nor_health_nor_the_end(
-    start_backend: StartBackend, logging_format: str
+    start_backend: StartBackend,
 ) -> None:
     backend = await start_backend()
     with ExitStack() as descriptors:
@@ -128,7 +124,7 @@ async def test_a_log_that_nobody_reads_stops_neither_sessions_nor_health_nor_the
         for descriptor in (reader, writer):
             descriptors.callback(os.close, descriptor)
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-        variables = {"LOG_LEVEL": "DEBUG", "WSGW_SERVER__LOGGING_FORMAT": logging_format}
+        variables = {"LOG_LEVEL": "DEBUG", "WSGW_SERVER__LOGGING_FORMAT": "json"}
         async with serving(backend.url, stderr=writer, **variables) as (url, admin, process):
             for _ in range(100):
                 await echoes(url, backend)
@@ -172,10 +168,15 @@ async def test_a_signal_ends_a_gateway_that_finds_its_stderr_full(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"),
-    [("version", 0), ("plugins", 0), ("schema", 0), ("check", 2), ("run", 2), ("reload 1", 2)],
+    ("arguments", "status", "redirections"),
+    [
+        *(
+            (*each, "0<&- 1>&- 2>&-")
+            for each in (("version", 0), ("plugins", 0), ("schema", 0), *STATUS_2)
+        ),
+        *((*each, "2>/dev/full") for each in STATUS_2),  # the others write nothing there
+    ],
 )
-@pytest.mark.parametrize("redirections", ["2>&-", "0<&- 1>&- 2>&-", "2>/dev/full"])
 async def test_commands_do_what_they_do_when_stderr_is_closed_or_full(
     arguments: str, status: int, redirections: str
 ) -> None:

@@ -281,7 +281,7 @@ class TestReload:
         async with dial(gateway) as new:
             assert serial(new) == serial_of(OLD)
             await backend.connection()  # this was not changed either
-        assert [each.id for each in gateway.gateway.steering.backends] == [backend.id]
+        assert [each.id for each in gateway.gateway.pool.backends] == [backend.id]
         tls_files.put(tls_files.certificate, NEW)
         await self.reload(gateway, tls_files.frontend(), backend.url)
         async with dial(gateway) as new:

@@ -116,7 +116,7 @@ async def test_clients_are_not_read_while_it_takes_nothing(start_gateway: StartG
         connection = await broker.backends[0].connection()
         broker.contexts[0].writable(False)
         (session,) = gateway.gateway.sessions
-        await until(lambda: session.client_is_held)
+        await until(lambda: session.client_is_paused)
         await client.send("one")
         await asyncio.sleep(0.1)  # room for what must not happen
         assert connection.received == []

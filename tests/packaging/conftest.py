@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+Lend = Callable[[str], AbstractContextManager[Path]]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,13 +94,32 @@ def build() -> Callable[[Path, Path], None]:
 
 
 @pytest.fixture(scope="session")
-def built(projects: list[Project], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Lend:
+    """Lend a folder of all processes of this run to one at a time: what is dear is made once."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    @contextmanager
+    def lend(name: str) -> Iterator[Path]:
+        folder = common / name
+        folder.mkdir(exist_ok=True)
+        with (common / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+    return lend
+
+
+@pytest.fixture(scope="session")
+def built(projects: list[Project], shared: Lend) -> dict[str, Built]:
     """All wheels and sdists, by the distribution's name."""
-    target = tmp_path_factory.mktemp("dist")
     found = {}
-    for project in projects:
-        _build(project.folder, target)
-        (wheel,) = target.glob(f"{project.file_name}-*.whl")
-        (sdist,) = target.glob(f"{project.file_name}-*.tar.gz")
-        found[project.name] = Built(wheel, sdist)
+    with shared("dist") as target:
+        for project in projects:
+            wheel = f"{project.file_name}-*.whl"
+            if not any(target.glob(wheel)):
+                _build(project.folder, target)
+            (built_wheel,) = target.glob(wheel)
+            (sdist,) = target.glob(f"{project.file_name}-*.tar.gz")
+            found[project.name] = Built(built_wheel, sdist)
     return found

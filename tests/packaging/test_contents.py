@@ -126,7 +126,9 @@ def test_entry_points_name_modules_that_the_wheel_holds(
 
 def test_plugins_offer_entry_points_to_the_gateway(plugins: list[Project]) -> None:
     for plugin in plugins:
-        assert plugin.pyproject["project"]["entry-points"]["wsgw"], plugin.name
+        groups = plugin.pyproject["project"]["entry-points"]
+        assert groups, plugin.name
+        assert groups.keys() <= {"wsgw", "wsgw.commands"}, plugin.name
 
 
 def test_license_is_the_same_everywhere(root: Path, projects: list[Project]) -> None:

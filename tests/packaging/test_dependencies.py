@@ -81,7 +81,7 @@ def test_plugins_need_the_core_and_no_other_of_ours(
 def test_bundle_needs_the_core_and_plugins(
     core: Project, plugins: list[Project], bundle: Project
 ) -> None:
-    assert {"wsgw-core", "wsgw-ws"} <= set(runtime(bundle))
+    assert {"wsgw-core", "wsgw-drill", "wsgw-ws"} <= set(runtime(bundle))
     assert everything_required(bundle) <= {core.name, *(plugin.name for plugin in plugins)}
 
 

@@ -17,6 +17,7 @@ from ..config.server_options import AdminOptions
 from ..one_line import shortened
 from ..tracebacks import drop_tracebacks
 from .answers import failed
+from .call_turns import CallTurns
 from .calls import BY_PATH, CALLS
 from .guard import Denied, Guard
 
@@ -31,7 +32,7 @@ _audit = logging.getLogger("wsgw.audit")
 
 def make_application(
     options: AdminOptions,
-    nouns: Mapping[str, object],
+    responders: Mapping[str, Respond],
     logger: logging.Logger,
     answering: Callable[[web.Request], AbstractContextManager[None]],
     denied: Counter,
@@ -40,7 +41,7 @@ def make_application(
 
     Args:
         options: of the admin side.
-        nouns: the objects whose methods answer, by the first part of `Call.name`.
+        responders: what answers, by `Call.name`.
         logger: for faults.
         answering: entered with each request before it is looked at, left when it is answered.
         denied: counts calls that were not let through.
@@ -55,10 +56,9 @@ def make_application(
     application = web.Application(middlewares=[respond], client_max_size=options.max_body_bytes)
     application.on_response_prepare.append(_hide_version)
     for call in CALLS:
-        noun, _, method = call.name.partition(".")
-        application.router.add_route(call.method, call.path, getattr(nouns[noun], method))
+        application.router.add_route(call.method, call.path, responders[call.name])
         if call.method == "GET":
-            application.router.add_route("HEAD", call.path, getattr(nouns[noun], method))
+            application.router.add_route("HEAD", call.path, responders[call.name])
     return application
 
 
@@ -71,12 +71,14 @@ class _Front:
         self._max_body = options.max_body_bytes
         self._logger = logger
         self._denied = denied
+        self._turns = CallTurns()
         self._warnings: defaultdict[tuple[Role | None, int], RareWarning] = defaultdict(
             lambda: RareWarning(_audit)
         )
 
     async def respond(self, request: web.Request, respond: Respond) -> web.StreamResponse:
         """Check, answer, and write actions down."""
+        await self._turns.wait()
         role = _role(request)
         try:
             who = self._guard.admit(request, role)

@@ -34,8 +34,13 @@ class Call:
     answer: Answer = "action"
     unknown: str = ""
 
+    @property
+    def is_action(self) -> bool:
+        """Whether it changes something."""
+        return self.method == "POST"
 
-_NO_ACTION = "NoActionRequired"
+
+NO_ACTION = "NoActionRequired"
 _FAILED = "failed"
 
 CALLS = (
@@ -62,7 +67,7 @@ CALLS = (
         "/backend/disable/{id}",
         "operate",
         "no new sessions for a backend; those it has stay",
-        unknown=_NO_ACTION,
+        unknown=NO_ACTION,
     ),
     Call(
         "backends.enable",
@@ -78,7 +83,7 @@ CALLS = (
         "/backend/failover/{id}",
         "operate",
         "move each session of a backend to another now",
-        unknown=_NO_ACTION,
+        unknown=NO_ACTION,
     ),
     Call(
         "backends.drain",
@@ -103,7 +108,7 @@ CALLS = (
         "/backend/delete/{id}",
         "operate",
         "remove a backend, or all that are found by a name, and move their sessions to others",
-        unknown=_NO_ACTION,
+        unknown=NO_ACTION,
     ),
     Call("sessions.list", "GET", "/session/list", "read", "all sessions", "sessions"),
     Call(
@@ -112,7 +117,7 @@ CALLS = (
         "/session/abort/{id}",
         "operate",
         "close a session: its client sees 1000, its backend 1001",
-        unknown=_NO_ACTION,
+        unknown=NO_ACTION,
     ),
     Call(
         "sessions.fail_over",

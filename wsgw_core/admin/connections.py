@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..api import Counter
-from .patience import PatientProtocol
+from .request_timeout import RequestTimeoutProtocol
+
+AT_ONCE = 1
+"""How many to accept in a turn: as many as are heard in one, see CallTurns.
+
+So each is heard before others can take its place.
+"""
 
 
 class Connections:
@@ -19,7 +25,7 @@ class Connections:
 
     Args:
         most: how many there may be.
-        seconds, max_bytes: see PatientProtocol.
+        seconds, max_bytes: see RequestTimeoutProtocol.
         dropped: counts connections that took too long, sent too much, or made room.
     """
 
@@ -29,16 +35,11 @@ class Connections:
         self._max_bytes = max_bytes
         self._dropped = dropped
         # the one whose last answer is the longest ago first
-        self._present: dict[asyncio.BaseTransport, PatientProtocol] = {}
+        self._present: dict[asyncio.BaseTransport, RequestTimeoutProtocol] = {}
 
-    @property
-    def room(self) -> int:
-        """How many to accept at a time: each is heard before others can take its place."""
-        return max(1, self._most // 4)
-
-    def watched(self, protocol: asyncio.Protocol) -> PatientProtocol:
+    def watched(self, protocol: asyncio.Protocol) -> RequestTimeoutProtocol:
         """Return what stands before the protocol of a new connection."""
-        return PatientProtocol(
+        return RequestTimeoutProtocol(
             protocol, self._seconds, self._max_bytes, self._joined, self._left, self._dropped
         )
 
@@ -57,7 +58,7 @@ class Connections:
             if self._present.pop(transport, None) is not None:
                 self._present[transport] = connection
 
-    def _joined(self, transport: asyncio.BaseTransport, connection: PatientProtocol) -> None:
+    def _joined(self, transport: asyncio.BaseTransport, connection: RequestTimeoutProtocol) -> None:
         if len(self._present) >= self._most:
             older = list(self._present)[: (self._most + 1) // 2]
             longest = next((one for one in older if self._present[one].is_idle), older[0])

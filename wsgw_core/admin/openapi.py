@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from .. import __version__
-from .answers import answer
 from .calls import CALLS, Answer, Call
 
 _STRING: dict[str, Any] = {"type": "string"}
@@ -162,14 +159,3 @@ def _response(description: str, answer_of: Answer = "action") -> dict[str, Any]:
     if schema is _RESULT:
         schema = {"$ref": "#/components/schemas/Result"}
     return {"description": description, "content": {media_type: {"schema": schema}}}
-
-
-class OpenApiCalls:
-    """The description, asked for."""
-
-    def __init__(self) -> None:
-        self._description = openapi()
-
-    async def show(self, _request: web.Request) -> web.Response:
-        """Answer with the description."""
-        return answer(self._description)

@@ -10,23 +10,23 @@ from functools import partial
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..api import aside
+from ..api import Metrics, run_in_thread
 from ..config.address import Address
 from ..config.server_options import AdminOptions
+from ..control.control import Control
 from ..frontend.acceptor import Acceptor
-from ..frontend.listener import bind
+from ..frontend.frontend_server import bind
 from ..frontend.server_tls import ServerTls
-from ..gateway import Gateway
-from .application import make_application
-from .backends import BackendCalls
-from .configuration import ConfigurationCalls, Reload
-from .connections import Connections
-from .frontends import FrontendCalls
+from ..metrics.counters import GatewayCounters
+from .answers import answer
+from .application import Respond, make_application
+from .calls import CALLS
+from .connections import AT_ONCE, Connections
 from .guard import Guard, is_loopback
-from .health import HealthCalls
-from .metrics import MetricsCalls
-from .openapi import OpenApiCalls
-from .sessions import SessionCalls
+from .monitoring import Monitoring
+from .openapi import openapi
+from .wsbalancer.actions import Actions
+from .wsbalancer.lists import Lists
 
 _BACKLOG = 128
 _SLACK = 256 * 1024  # bytes that may be read ahead
@@ -46,22 +46,24 @@ class AdminServer:
     """The admin API of a gateway, on an address of its own.
 
     Args:
-        gateway: started.
+        control: of the gateway.
         options: where and how to listen.
+        metrics, counters: of this process.
         logger: for events.
-        reload: has the gateway read its configuration anew; see ConfigurationCalls.
     """
 
     def __init__(
         self,
-        gateway: Gateway,
+        control: Control,
         options: AdminOptions,
+        metrics: Metrics,
+        counters: GatewayCounters,
         logger: logging.Logger | None = None,
-        reload: Reload | None = None,
     ) -> None:
-        self._reload = reload
-        self._gateway = gateway
+        self._control = control
         self._options = options
+        self._metrics = metrics
+        self._counters = counters
         self._logger = logger or logging.getLogger("wsgw.admin")
         self._http_logger = self._logger.getChild("http")
         self._http_logger.addFilter(_is_ours)
@@ -69,7 +71,7 @@ class AdminServer:
             options.max_connections,
             options.read_timeout + options.answer_timeout,
             options.max_header_bytes + options.max_body_bytes + _SLACK,
-            gateway.counters.admin_connections_dropped,
+            counters.admin_connections_dropped,
         )
         self._runner: web.AppRunner | None = None
         self._acceptor: Acceptor | None = None
@@ -82,26 +84,26 @@ class AdminServer:
             OSError: the address cannot be listened on.
             ConfigurationError: TLS cannot work as configured.
         """
-        options, gateway = self._options, self._gateway
+        options = self._options
         if options.tls is not None:
             make = partial(
                 ServerTls,
                 options.tls,
-                gateway.metrics,
-                gateway.counters,
+                self._metrics,
+                self._counters,
                 asyncio.get_running_loop(),
                 self._logger,
                 key="server.admin.tls",
             )
-            self._tls = await aside(make)
+            self._tls = await run_in_thread(make)
             self._tls.start()
         try:
             self._runner = await self._make_runner()
             self._acceptor = Acceptor(
                 bind(options.address),
                 self._make_protocol(self._runner),
-                lambda: self._connections.room,
-                gateway.counters.admin_accept_pauses,
+                lambda: AT_ONCE,
+                self._counters.admin_accept_pauses,
                 self._logger,
             )
             self._acceptor.start(_BACKLOG)
@@ -128,21 +130,13 @@ class AdminServer:
         return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
 
     async def _make_runner(self) -> web.AppRunner:
-        options, steering = self._options, self._gateway.steering
+        options = self._options
         application = make_application(
             options,
-            {
-                "backends": BackendCalls(steering),
-                "sessions": SessionCalls(steering),
-                "frontends": FrontendCalls(steering),
-                "configuration": ConfigurationCalls(self._reload),
-                "health": HealthCalls(steering),
-                "metrics": MetricsCalls(self._gateway.exposition),
-                "openapi": OpenApiCalls(),
-            },
+            self._responders(),
             self._logger,
             lambda request: self._connections.answering(request.transport),
-            self._gateway.counters.admin_calls_denied,
+            self._counters.admin_calls_denied,
         )
         runner = web.AppRunner(
             application,
@@ -155,6 +149,26 @@ class AdminServer:
         )
         await runner.setup()
         return runner
+
+    def _responders(self) -> dict[str, Respond]:
+        lists, monitoring = Lists(self._control), Monitoring(self._control)
+        actions = Actions(self._control, may_name_files=self._options.allow_file_paths)
+        description = openapi()
+
+        async def describe(_request: web.Request) -> web.Response:
+            return answer(description)
+
+        return {
+            **{each.name: partial(actions.respond, each) for each in CALLS if each.is_action},
+            "backends.list": lists.backends,
+            "backends.config": lists.backend_config,
+            "sessions.list": lists.sessions,
+            "frontends.list": lists.frontends,
+            "health.alive": monitoring.alive,
+            "health.ready": monitoring.ready,
+            "metrics.show": monitoring.metrics,
+            "openapi.show": describe,
+        }
 
     def _make_protocol(self, runner: web.AppRunner) -> Callable[[], asyncio.BaseProtocol]:
         server = runner.server

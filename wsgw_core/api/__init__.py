@@ -1,13 +1,16 @@
 """The contract between the gateway and its plugins: everything that a plugin may import.
 
-Message         what is carried; ReplyExpected: delivered when answered
+Message         what is carried; ReplyExpected: delivered when answered; SentOnce: not replayed;
+                Goodbye: the last one
 Backend         one configured backend; connects sessions
 Close           how a connection ended, and what that means: `close`
+CloseCode       the close codes of RFC 6455: `close_codes`
 BackendConnection / Sink   the two ends of one session's connection to one backend
 Valve           one configured valve; makes a MessageValve for each session
 MessageValve    sees and changes messages of one session
 SessionListener follows sessions
 HandshakeGate   decides who may open a session
+Policy          decides which backend a session gets
 Session         what plugins see of a client's websocket
 TlsClientOptions / ClientTls   how a backend is spoken to over TLS
 hookimpl        marks the functions with which a plugin registers: `hookspecs`, `registry`
@@ -17,19 +20,24 @@ WindowedConnection / SharedLink / ReplyBuffers   for kinds whose sessions share 
 BackendControl  what a backend can say of all its sessions at once: `backend_control`
 Template / UrlTemplate   names and URLs made from a client's handshake: `template`,
                 `url_template`
+HandshakeField  one value of a client's handshake: `handshake_values`
+PathPattern     which paths are meant: `path_pattern`
+TextOption      the base of these: an option that is written as one text: `text_option`
 Subprotocols    which one a session gets from a kind to which they mean nothing
 ReadBatch       messages that arrive in one read leave in one write: `read_batch`
 Turns           callbacks that share each turn of the event loop with all else: `turns`
+without_headers what a client sent, without what a plugin sets: `headers`
 RareWarning     logs at most once a minute: `rare_warning`
 Resolver        addresses of names, and connections to them: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
 PlayedBackend   how `wsgw drill` plays a backend of a kind: `played_backend`
-aside           keeps what may take long off the event loop: `daemon_thread`
+run_in_thread   keeps what may take long off the event loop: `daemon_thread`
 FileName        the type of an option that names a file: `options`
 read_bytes      how the files are read that an operator names: `bounded_file`
+WatchedFile / read_parsed   a small text file, read again when it has changed: `watched_file`
 GatewayError    and all others: `errors`
 
-No module in here does I/O, but for `tls`, which reads certificates; and the core never names a
+No module in here does I/O, but for those that read files; and the core never names a
 plugin.
 """
 
@@ -42,6 +50,7 @@ from .backend import (
     Headers,
     HoldingConnection,
     Limits,
+    LingeringBackend,
     NumberedConnection,
     PingableConnection,
     SessionTrackingBackend,
@@ -50,7 +59,8 @@ from .backend import (
 from .backend_control import BackendControl, ReplyOutcome
 from .bounded_file import read_bytes
 from .close import Close, CloseCause, EndMeaning
-from .daemon_thread import aside
+from .close_codes import CloseCode
+from .daemon_thread import run_in_thread
 from .errors import (
     BackendDeclined,
     BackendError,
@@ -59,18 +69,23 @@ from .errors import (
     CloseSession,
     ConfigurationError,
     GatewayError,
+    HydrationRefused,
     OutOfResources,
     PluginError,
     UnusableAnswer,
     unavailable,
 )
 from .gate import Handshake, HandshakeGate, Refusal
+from .handshake_values import HandshakeField
+from .headers import without_headers
 from .hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
-from .message import BINARY, TEXT, Message, MessageKind, ReplyExpected
+from .message import BINARY, TEXT, Goodbye, Message, MessageKind, ReplyExpected, SentOnce
 from .metrics import Counter, Histogram, Labelled, Metrics
-from .options import Duration, FileName, HeaderName, Options, Size
+from .options import Duration, FileName, HeaderName, HeaderValue, Options, Size
 from .ordered_connection import OrderedConnection
+from .path_pattern import PathPattern, normal_path
 from .played_backend import PlayedBackend
+from .policy import Candidate, Policy
 from .rare_warning import RareWarning
 from .read_batch import ReadBatch
 from .registry import (
@@ -78,6 +93,7 @@ from .registry import (
     GateRegistry,
     ListenerRegistry,
     PluginContext,
+    PolicyRegistry,
     ValveRegistry,
 )
 from .reply_buffers import ReplyBuffers
@@ -86,10 +102,12 @@ from .session import Session, SessionListener
 from .shared_link import SharedLink
 from .subprotocols import Subprotocols
 from .template import Template
+from .text_option import TextOption
 from .tls import ClientTls, TlsClientOptions, tls_error_text
 from .turns import Turns
 from .url_template import UrlTemplate
 from .valve import HydratingValve, Hydration, MessageValve, PluginLife, Valve, per_session
+from .watched_file import WatchedFile, read_parsed
 from .windowed_connection import WindowedConnection
 
 __all__ = [
@@ -107,10 +125,12 @@ __all__ = [
     "BackendRegistry",
     "BackendUnavailable",
     "BackendUnreachable",
+    "Candidate",
     "ClientTls",
     "Clock",
     "Close",
     "CloseCause",
+    "CloseCode",
     "CloseSession",
     "ConfigurationError",
     "Counter",
@@ -120,16 +140,21 @@ __all__ = [
     "FileName",
     "GateRegistry",
     "GatewayError",
+    "Goodbye",
     "Handshake",
+    "HandshakeField",
     "HandshakeGate",
     "HeaderName",
+    "HeaderValue",
     "Headers",
     "Histogram",
     "HoldingConnection",
     "HydratingValve",
     "Hydration",
+    "HydrationRefused",
     "Labelled",
     "Limits",
+    "LingeringBackend",
     "ListenerRegistry",
     "Message",
     "MessageKind",
@@ -139,11 +164,14 @@ __all__ = [
     "Options",
     "OrderedConnection",
     "OutOfResources",
+    "PathPattern",
     "PingableConnection",
     "PlayedBackend",
     "PluginContext",
     "PluginError",
     "PluginLife",
+    "Policy",
+    "PolicyRegistry",
     "RareWarning",
     "ReadBatch",
     "Refusal",
@@ -151,6 +179,7 @@ __all__ = [
     "ReplyExpected",
     "ReplyOutcome",
     "Resolver",
+    "SentOnce",
     "Session",
     "SessionListener",
     "SessionTrackingBackend",
@@ -159,17 +188,22 @@ __all__ = [
     "Size",
     "Subprotocols",
     "Template",
+    "TextOption",
     "TlsClientOptions",
     "Turns",
     "UnusableAnswer",
     "UrlTemplate",
     "Valve",
     "ValveRegistry",
+    "WatchedFile",
     "WindowedConnection",
-    "aside",
     "hookimpl",
+    "normal_path",
     "per_session",
     "read_bytes",
+    "read_parsed",
+    "run_in_thread",
     "tls_error_text",
     "unavailable",
+    "without_headers",
 ]

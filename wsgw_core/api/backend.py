@@ -1,4 +1,4 @@
-"""What a backend plugin provides (Backend, BackendConnection) and what it is given (Sink)."""
+"""What a backend plugin implements (Backend, BackendConnection) and what it gets (Sink)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class DialRequest:
-    """One attempt to give a session a backend.
+    """One attempt to connect a session to a backend.
 
     Attributes:
-        session_id: unguessable, the same for the session's whole life.
+        session_id: unguessable; the same for the session's whole life.
         path: the client's request target in origin form: path and query as received.
         headers: the client's end-to-end headers and those that the gateway adds: forwarding,
             `X-Wsgw-Session` and, for a failover, the reconnect header and `X-Wsgw-Replayed`.
             Not among them: Host, Connection, Upgrade and every `Sec-WebSocket-*` field.
         subprotocols: the client's offers in its order.
         peer: the client's address as text; see Handshake.
-        reconnect: this is not the session's first backend.
-        seen_up_to: the number of the last message that an earlier backend may have seen: messages
-            of greater numbers are new. 0 for a session's first backend; see NumberedConnection.
-        route: the id of the session's route; empty where the gateway has none.
+        reconnect: whether the session had another backend before.
+        seen_up_to: the number of the last message that an earlier backend may have seen; messages
+            with greater numbers are new. 0 for a session's first backend; see NumberedConnection.
+        route: the id of the session's route; empty if the gateway has no routes.
+        host: the `Host` of the client's request; empty if it is not known.
     """
 
     session_id: str
@@ -45,15 +46,16 @@ class DialRequest:
     reconnect: bool = False
     seen_up_to: int = 0
     route: str = ""
+    host: str = ""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """The session's side of one backend connection. Plain calls, cheap, never blocking.
+    """The session's side of one backend connection. All calls are plain, cheap and never block.
 
-    Called on the event loop's thread only. Nothing may be called before `start()` nor after
-    `closed`, but for the `closed` that answers a `close()` without a `start()`. The core ignores
-    what comes from the connection of an earlier backend.
+    Call it on the event loop's thread only. Call nothing before `start()` and nothing after
+    `closed`; the only exception is the `closed` that follows a `close()` without a `start()`. The
+    core ignores calls from the connection of an earlier backend.
     """
 
     def message(self, message: Message, /) -> bool:
@@ -63,25 +65,27 @@ class Sink(Protocol):
     def delivered(self, count: int, /) -> None:
         """Report that the next `count` messages given to this connection's `send` arrived.
 
-        In order; each message is reported once; those that the plugin chose to discard included.
-        Not from inside `send`.
+        Report in order, and each message once, including those that the plugin discards. Do not
+        call it from inside `send`.
         """
         ...
 
     def writable(self, writable: bool, /) -> None:
-        """False: do not read the client for now, the backend is slow; True: go on."""
+        """False: stop reading the client, the backend is slow; True: read it again."""
         ...
 
     def closed(self, close: Close, /) -> None:
-        """The connection is over. Exactly once, also after `close()` was called.
+        """Report the end of the connection. Call it exactly once, also after `close()`.
 
-        After `close()`, an end that is not abnormal acknowledges all that was sent before. Messages
-        that arrived before the end are passed on first: even while paused, or the end waits for
-        `resume` as they do. A connection that is lost before `start()` says so after it.
+        After `close()`, an end that is not abnormal acknowledges all that was sent before. So if
+        the backend has begun to end at that moment, the end is abnormal, unless it had everything.
+        First pass on messages that arrived before the end, even while paused; or delay the end
+        until `resume`, like the messages. If the connection is lost before `start()`, report it
+        after `start()`.
 
-        What the end means for the session, `Close.meaning` says. What a backend thinks of one
-        message is never a loss: report the message as delivered to discard it, or end its session
-        with a close that is not abnormal.
+        `Close.meaning` says what the end means for the session. An error in one message is never a
+        loss: report the message as delivered to discard it, or end its session with a close that is
+        not abnormal.
         """
         ...
 
@@ -90,8 +94,12 @@ class Sink(Protocol):
 class BackendConnection(Protocol):
     """One session's connection to one backend, made by `Backend.connect`.
 
-    Silent until `start()`: what arrives before waits. No method blocks, awaits or raises for I/O
-    failures; those are reported by `Sink.closed`. No method calls the Sink before it returns.
+    It is silent until `start()`: what arrives before waits. No method blocks, awaits or raises for
+    I/O failures; it reports those by `Sink.closed`. No method calls the Sink before it returns.
+
+    If a connection reports a message as delivered only when it has passed the answer on, it may set
+    an attribute `delivered_is_answered` to true. A stopping gateway then closes the client after
+    its answers.
     """
 
     @property
@@ -105,25 +113,25 @@ class BackendConnection(Protocol):
         ...
 
     def start(self) -> None:
-        """Called once, when the client is ready: from now on the Sink may be called."""
+        """Start; called once, when the client is ready. The Sink may be called from now on."""
         ...
 
     def send(self, message: Message, /) -> None:
-        """Take one message, in order; called once for each, after `start()`.
+        """Take one message; called once for each message, in order, after `start()`.
 
-        Ignored after `close()` and after the end.
+        Ignore it after `close()` and after the end.
         """
         ...
 
     def pause(self) -> None:
-        """Stop calling `Sink.message` soon; better at once, and keep what was read already.
+        """Stop calling `Sink.message` soon, if possible at once; keep what was already read.
 
-        After `close`, which has a bound, the backend may be read to its end all the same.
+        After `close`, which has a time limit, the connection may read the backend to its end.
         """
         ...
 
     def resume(self) -> None:
-        """Undo `pause`."""
+        """Call `Sink.message` again."""
         ...
 
     def close(
@@ -131,80 +139,84 @@ class BackendConnection(Protocol):
     ) -> None:
         """End the connection after everything sent so far has been passed on.
 
-        The plugin bounds the time this takes (`limits.close_timeout`; out of time is an abnormal
-        end); then comes `Sink.closed`, with the peer's code where it has one. Called again: no
-        effect. Called without `start()`: the connection is dropped.
+        The plugin limits the time this takes (`limits.close_timeout`; a timeout is an abnormal
+        end). Then it calls `Sink.closed`, with the peer's code if there is one. A second call has
+        no effect. Without `start()` the connection is dropped.
 
         Args:
-            code: for a backend that is told how the connection ends.
-            reason: for it too.
-            cause: why it is closed. A session that moves is not over: of its end hears a
-                SessionTrackingBackend.
+            code: for a backend that gets close codes.
+            reason: for such a backend too.
+            cause: why it is closed. A session that moves is not over: a SessionTrackingBackend
+                hears of the end of a session.
         """
         ...
 
 
 @runtime_checkable
 class NumberedConnection(BackendConnection, Protocol):
-    """A connection whose messages come with their numbers.
+    """A connection whose messages have numbers.
 
-    A session numbers its messages 1, 2, 3 and so on for its whole life, whichever backend serves,
-    those that plugins inject included. A message has the same number each time it is sent. Numbers
-    only grow on one connection, but some may be missing: those of messages that were delivered
-    before, or answered (see ReplyExpected).
+    A session numbers its messages 1, 2, 3 and so on for its whole life, across backends, including
+    messages that plugins inject. A message has the same number each time it is sent. On one
+    connection numbers only grow, but some may be missing: those of messages that were delivered or
+    answered before (see ReplyExpected).
+
+    If messages wait in the connection before they are sent, it may have an attribute `unsent`. The
+    core reads it after the end: the number of the last given messages that no backend can have
+    seen. The next backend gets them as new ones.
     """
 
     def send_numbered(self, message: Message, number: int, /) -> None:
-        """Take one message as `send` does, which then gets nothing but hydrations.
+        """Take one message like `send`, which then gets only hydrations.
 
-        Hydrations have no number. They count for `Sink.delivered` as all other messages.
+        Hydrations have no number. They count for `Sink.delivered` like all other messages.
         """
         ...
 
 
 @runtime_checkable
 class PingableConnection(BackendConnection, Protocol):
-    """A connection whose backend can be asked for a sign of life, for `keepalive: end-to-end`."""
+    """A connection that can ping its backend, for `keepalive: end-to-end`."""
 
     def ping(self, on_answer: Callable[[], object], /) -> None:
-        """Ask the backend; after `start()`.
+        """Ping the backend; called after `start()`.
 
         Args:
-            on_answer: called once the backend has answered, not before this returns, and not after
-                the end. Asked again before that, only the last one need be called.
+            on_answer: call it when the backend has answered, but not before this method returns,
+                and not after the end. After several pings, calling the last one is enough.
         """
         ...
 
 
 @runtime_checkable
 class HoldingConnection(BackendConnection, Protocol):
-    """A connection that tells what it holds, so that `limits.memory` counts it.
+    """A connection that reports how many bytes it holds, so that `limits.memory` counts them.
 
-    To be implemented where messages can wait in the plugin; asked every now and then, also after
-    the end. One that takes much memory as long as it lasts, for compression for example, also has
+    Implement it if messages can wait in the plugin. The core reads it regularly, also after the
+    end. If the connection needs much memory as long as it lasts, for example for compression, add
     an attribute `lasting_bytes`.
     """
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of messages that wait: from the backend, and for it after `close`; cheap.
+        """Bytes of messages that wait: from the backend, and after `close` for it. Must be cheap.
 
-        Before `close`, those for the backend are in the session's ledger, and counted there.
+        Before `close`, the session's ledger counts those for the backend.
         """
         ...
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message from it has come in part; it may be paused then, to save memory."""
+        """Whether a message from it is incomplete; then it may be paused to save memory."""
         ...
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """One configured backend. Made by the factory that a plugin registered."""
+    """One configured backend, made by the factory that a plugin registered."""
 
     async def open(self) -> None:
-        """Called once before the first `connect`; need not reach the network.
+        """Prepare; called once before the first `connect`. Need not use the network.
 
         Raises:
             ConfigurationError: the gateway does not start.
@@ -212,12 +224,12 @@ class Backend(Protocol):
         ...
 
     async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
-        """Give one session a connection.
+        """Connect one session.
 
-        Called for each dial. The core bounds the time (`failover.dial-timeout`) and cancels, also
-        when another backend is the better choice meanwhile; a cancelled or failed `connect` leaves
-        nothing behind. An earlier connection of the same session may still be ending: the new one
-        must not wait for it, nor be touched by its end.
+        Called for each dial. The core limits the time (`failover.dial-timeout`) and may cancel the
+        call, also when another backend has become the better choice. A cancelled or failed
+        `connect` leaves nothing behind. An earlier connection of the same session may still be
+        ending: the new one must not wait for it, and its end must not affect the new one.
 
         Raises:
             BackendUnavailable, BackendDeclined: see there. Anything else is logged as a fault of
@@ -228,35 +240,49 @@ class Backend(Protocol):
     async def probe(self) -> None:
         """Check the backend's health without a session; raises BackendUnavailable.
 
-        A kind that has no such check returns at once.
+        A kind without such a check returns at once.
         """
         ...
 
     async def close(self) -> None:
-        """Called once at the end, also after a failed `open`, or without one.
+        """Release everything; called once at the end, also after a failed `open` or without one.
 
-        All connections have been asked to close by then; return when they are over, which
-        `limits.close_timeout` bounds.
+        By then the core has closed all connections. Return when they are over; limit that by
+        `limits.close_timeout`. After three times that the call is cancelled.
         """
         ...
 
 
 @runtime_checkable
 class SessionTrackingBackend(Backend, Protocol):
-    """A backend that hears of the ends of its sessions."""
+    """A backend that hears when its sessions end."""
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Hear that a session is over; a plain call that must be quick.
+        """Note that a session is over; a plain call that must be quick.
 
-        Called exactly once for each session for which `connect` has returned a connection, wherever
-        it was served last and whether or not a connection is open, until `close` is called. Not
-        called for a move. The session's last connection may still be ending: what was sent to it
-        comes first.
+        Called exactly once for each session for which `connect` has returned a connection, until
+        `close` is called, whichever backend served it last and whether or not a connection is open.
+        Not called for a move. The session's last connection may still be ending: what was sent to
+        it comes first.
 
         Args:
             session_id: as in DialRequest.
-            close: how it has ended; for a client that has left, as `BackendConnection.close` tells.
+            close: how it has ended; for a client that has left, as given to
+                `BackendConnection.close`.
             cause: why.
+        """
+        ...
+
+
+@runtime_checkable
+class LingeringBackend(Backend, Protocol):
+    """A backend that still receives for its former sessions when it has no connections."""
+
+    async def linger(self) -> None:
+        """Return when nothing more can come for sessions that have moved away.
+
+        Awaited when a backend was removed and its last connection is over, before `close`. The
+        gateway cancels it when it stops; the plugin limits the time.
         """
         ...
 
@@ -281,20 +307,20 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds within which a plugin works.
+    """The limits within which a plugin works.
 
     Attributes:
-        max_message_size: bytes of one message, either direction, after decompression. A backend
-            that sends a longer one is no abnormal end, since another would be asked for it too:
-            report `Close(1011, reason)`; once `close` was called, nobody wants it any more, and
-            the end is as abnormal as any other.
-        max_fragments: frames that one message may come in.
+        max_message_size: maximum bytes of one message, either direction, after decompression. A
+            longer message from the backend is not an abnormal end, because another backend would
+            get the same request: report `Close(1011, reason)`. After `close`, the end is as
+            abnormal as any other.
+        max_fragments: maximum frames of one message.
         ledger_messages, ledger_bytes: unacknowledged messages of one session; the core stops
             reading the client when either is reached, so acknowledge well before.
-        write_high_water: bytes waiting in a socket's write buffer above which it is not writable;
-            writable again below a quarter of it.
-        close_timeout: seconds that a closing handshake may take.
-        slow_client_timeout: seconds for which a client may take next to nothing; 0: no such bound.
+        write_high_water: when more bytes than this wait in a socket's write buffer, it is not
+            writable; it is writable again below a quarter of this.
+        close_timeout: maximum seconds of a closing handshake.
+        slow_client_timeout: seconds for which a client may read next to nothing; 0: no limit.
     """
 
     max_message_size: int = 1024 * 1024

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from .close_codes import CloseCode
+
 # Codes by which a backend says that it goes for a reason of its own: RFC 6455 section 7.4.1.
-LOSS_CODES = frozenset({1001, 1012, 1013, 1014})
+LOSS_CODES = frozenset(
+    {
+        CloseCode.GOING_AWAY,
+        CloseCode.SERVICE_RESTART,
+        CloseCode.TRY_AGAIN_LATER,
+        CloseCode.BAD_GATEWAY,
+    }
+)
 
 
 class EndMeaning(Enum):
@@ -47,6 +56,10 @@ class Close:
     reason: str = ""
     abnormal: bool = False
     breach: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep a plain number, not a CloseCode: what writes codes may know numbers only."""
+        object.__setattr__(self, "code", int(self.code))
 
     @property
     def meaning(self) -> EndMeaning:

@@ -32,14 +32,14 @@ class _DaemonThread(Executor):
             else:
                 future.set_result(result)
 
-        threading.Thread(target=run, name="wsgw-aside", daemon=True).start()
+        threading.Thread(target=run, name="wsgw-thread", daemon=True).start()
         return future
 
 
 _THREAD = _DaemonThread()
 
 
-async def aside(call: Callable[[], T]) -> T:
+async def run_in_thread(call: Callable[[], T]) -> T:
     """Return the result of a call that may block, such as one that reads files.
 
     The call has a thread of its own. Cancellation does not stop the call; its result is discarded.

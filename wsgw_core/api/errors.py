@@ -10,6 +10,7 @@ GatewayError
       OutOfResources            the same; never counts, since our own machine is at fault
     BackendDeclined           the backend's HTTP answer becomes the client's
 CloseSession                not an error: how a valve ends its session
+HydrationRefused            not one either: how a valve says that a new backend did
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LACKS_PORTS = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
@@ -158,21 +159,29 @@ def _error_codes(error: BaseException) -> set[int | None]:
 class BackendDeclined(BackendError):
     """The backend works but does not want this client (HTTP 3xx or 4xx).
 
-    During the first dial the client gets this answer and no other backend is tried. During a
+    During the first dial the client gets this answer and no other backend is tried; not so one with
+    status 407, which is about a proxy and counts as unusable. During a
     failover the session ends with 1008, or another backend is tried (`failover.retry-statuses`).
 
     Args:
         status: 300 to 499.
         headers: the answer's headers; the gateway passes on only those that make sense.
         body: the answer's body, bounded by the plugin.
+        pass_headers: names of those that it passes on besides.
     """
 
     def __init__(
-        self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        pass_headers: Iterable[str] = (),
     ) -> None:
         self.status = status
         self.headers = tuple(headers)
         self.body = body
+        self.pass_headers = frozenset(name.lower() for name in pass_headers)
         super().__init__(f"declined with status {status}")
 
 
@@ -189,3 +198,11 @@ class CloseSession(Exception):
         self.code = code
         self.reason = reason
         super().__init__(f"{code} {reason}".rstrip())
+
+
+class HydrationRefused(Exception):
+    """Raised by `Hydration.is_answer`: the backend says no, so another one is looked for.
+
+    Args:
+        reason: for the log; one line, no secrets.
+    """

@@ -14,12 +14,15 @@ class Handshake:
     """A client's opening handshake, checked but not yet answered.
 
     Attributes:
-        path: the request target.
-        headers: the headers meant for the backend; a gate may assign others.
-        subprotocols: the client's offers.
-        peer: the client's address: `host:port` of its connection, or the address alone that a
-            trusted proxy tells (`server.trusted-proxies`).
-        route: the id of the route that is for it; empty where the gateway has none.
+        path: the request target; a gate may assign another. The route does not change.
+        headers: the headers for the backend; a gate may assign others.
+        subprotocols: the client's offers; a gate may assign fewer.
+        peer: the client's address: `host:port` of its connection, or only the address if a trusted
+            proxy reports it (`server.trusted-proxies`).
+        route: the id of the client's route; empty if the gateway has no routes.
+        host: the `Host` of the request.
+        answer_headers: headers for the client's 101 beside the backend's; a gate may add some. The
+            gateway ignores its own (Connection, Upgrade, `Sec-WebSocket-*`).
     """
 
     path: str
@@ -27,6 +30,8 @@ class Handshake:
     subprotocols: tuple[str, ...]
     peer: str
     route: str = ""
+    host: str = ""
+    answer_headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Refusal:
 
     Attributes:
         status: 300 to 599.
-        headers: fields of the answer; its framing (Content-Length, Connection) is the gateway's.
+        headers: fields of the answer; the gateway sets its framing (Content-Length, Connection).
         body: the text of the answer.
     """
 
@@ -45,15 +50,15 @@ class Refusal:
 
 
 class HandshakeGate(Protocol):
-    """Asked whether a client is let in, in the order of configuration, before a backend is dialled.
+    """Decides whether a client may open a session, before wsgw dials a backend.
 
-    There is one for each entry of `gates`: that of the gateway serves all routes that have none of
-    their own.
+    wsgw asks gates in the order of configuration. There is one object for each entry of `gates`: a
+    gate of the gateway serves all routes that have no gates of their own.
 
-    May be `async def`, bounded by `limits.handshake-timeout`, after which the client gets 503. An
-    exception refuses with 500.
+    `admit` may be `async def`; `limits.handshake-timeout` limits it, then the client gets 503.
+    After an exception the client gets 500.
     """
 
     def admit(self, handshake: Handshake) -> Refusal | None | Awaitable[Refusal | None]:
-        """Return None to let the client in, or what it is answered."""
+        """Return None to let the client in, or the answer that refuses it."""
         ...

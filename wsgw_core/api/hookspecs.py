@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import pluggy
 
-from .registry import BackendRegistry, GateRegistry, ListenerRegistry, ValveRegistry
+from .registry import (
+    BackendRegistry,
+    GateRegistry,
+    ListenerRegistry,
+    PolicyRegistry,
+    ValveRegistry,
+)
 
 API_VERSION = (1, 0)
 ENTRY_POINT_GROUP = "wsgw"
@@ -37,3 +43,8 @@ def wsgw_register_listeners(registry: ListenerRegistry) -> None:
 @hookspec
 def wsgw_register_gates(registry: GateRegistry) -> None:
     """Call `registry.add(kind, options, factory)` for each gate kind."""
+
+
+@hookspec
+def wsgw_register_policies(registry: PolicyRegistry) -> None:
+    """Call `registry.add(kind, options, factory)` for each policy kind."""

@@ -88,3 +88,26 @@ class ReplyExpected(Message):
         super().__init__(kind, data)
         self.handle = handle
         self.expires = expires
+
+
+class SentOnce(Message):
+    """A message that means nothing to any other backend: a failover does not send it again.
+
+    A valve returns one from `before_transmit` in place of the client's message, such as the
+    acknowledgement of something that the backend has sent. When the session leaves the backend,
+    what it has not taken of these is dropped. One that comes while no backend serves goes to the
+    next.
+    """
+
+    __slots__ = ()
+
+
+class Goodbye(Message):
+    """The last message of a client: a backend that has it may end the connection in any way.
+
+    A valve returns one from `before_transmit` in place of the client's message. If the backend then
+    ends the connection, and owes no answer to a ReplyExpected, that is the session's normal end:
+    nothing is sent to another backend. Otherwise it is a message like others.
+    """
+
+    __slots__ = ()

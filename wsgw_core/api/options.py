@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -19,6 +20,8 @@ from pydantic import (
 )
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from .backend import Limits
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -105,6 +108,8 @@ def size_text(size: int) -> str | int:
 
 HEADER_NAME = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
+HEADER_VALUE = r"^[!-~]([ -~\t]*[!-~])?$"
+HeaderValue = Annotated[str, Field(pattern=HEADER_VALUE)]
 FILE_NAME = "the value is the name of a file"
 FileName = Annotated[str, Field(min_length=1), FILE_NAME]
 """The name of a file. Only the configuration may give it: the admin API refuses such options."""
@@ -156,19 +161,34 @@ class Options(BaseModel):
         }
 
     def file_problems(self) -> Iterable[tuple[str, str]]:
-        """Say which files that the options name cannot be used: key, and what is wrong.
+        """Return files that cannot be used: the option's key, and what is wrong.
 
-        Called by the commands `check` and `run`, after the options themselves were checked. May
-        read files, but never touch the network. A model without files leaves it as it is.
+        The commands `check` and `run` call this when the options themselves are valid. It may read
+        files, but must not use the network. A model without files need not define it.
         """
         return ()
 
-    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """Say what can be used and is hardly what was meant, given the limits: key, and why.
+    def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
+        """Return valid values that are probably a mistake, given the limits: key, and why.
 
-        Told by the commands `check` and `run`, as `file_problems` is; `run` goes on all the same.
+        The commands `check` and `run` print them; `run` goes on.
         """
         return ()
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Return whether the values of a field are durations, also where there may be none."""
+    return _is_duration(field.annotation, field.metadata)
+
+
+def _is_duration(annotation: Any, marks: Iterable[Any]) -> bool:
+    if any(isinstance(mark, BeforeValidator) and mark.func is parse_duration for mark in marks):
+        return True
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        return _is_duration(inner, marks)
+    union = get_origin(annotation) in (Union, types.UnionType)
+    return union and any(_is_duration(inner, ()) for inner in get_args(annotation))
 
 
 def split_text(text: str) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from dataclasses import replace
 
 from .backend import BackendContext, Headers, Sink
 from .close import Close, CloseCause
+from .close_codes import CloseCode
 from .errors import BackendError
 from .message import Message
 
@@ -43,6 +45,7 @@ class OrderedConnection(ABC):
         self._logger = context.logger
         self._outgoing: deque[Message] = deque()
         self._outgoing_bytes = 0
+        self._undelivered = 0  # messages, the one that is being transmitted included
         self._incoming: deque[Message] = deque()
         self._incoming_weight = 0
         self._ready = asyncio.Event()
@@ -119,10 +122,13 @@ class OrderedConnection(ABC):
     def end(self, close: Close) -> None:
         """Report that the backend ended the connection; without effect after the end.
 
-        The session hears of it after what was received before, and not before `start`.
+        The session hears of it after what was received before, and not before `start`. An end that
+        crosses the core's `close` is abnormal while something is still to be transmitted.
         """
         if self._ended or self._lost:
             return
+        if self.cause is not None and self._undelivered:
+            close = replace(close, abnormal=True)  # see Sink.closed
         self._lost = True
         self._close = close
         self._ready.set()
@@ -132,7 +138,7 @@ class OrderedConnection(ABC):
 
     def fail(self, reason: str) -> None:
         """Report that the backend is lost; without effect after the end."""
-        self.end(Close(1006, reason, abnormal=True))
+        self.end(Close(CloseCode.LOST, reason, abnormal=True))
 
     # What the core calls
 
@@ -149,6 +155,7 @@ class OrderedConnection(ABC):
             return
         self._outgoing.append(message)
         self._outgoing_bytes += message.size
+        self._undelivered += 1
         if self._writable and self._outgoing_bytes > self._limits.write_high_water:
             self._clock.call_soon(self._report_writable)
         self._wake.set()
@@ -190,7 +197,7 @@ class OrderedConnection(ABC):
             self._limit(self._limits.close_timeout)
         try:
             async with asyncio.timeout_at(self._deadline):
-                await self.finish(self._close or Close(1006, abnormal=True))
+                await self.finish(self._close or Close(CloseCode.LOST, abnormal=True))
         except Exception as error:  # noqa: BLE001 - as above
             self._fail_because_of(error)
         self._report_end()
@@ -210,6 +217,7 @@ class OrderedConnection(ABC):
                 if self._ended:
                     return
                 self._outgoing_bytes -= message.size
+                self._undelivered -= 1
                 if self._started:
                     self._sink.delivered(1)
                     self._report_writable()
@@ -244,7 +252,7 @@ class OrderedConnection(ABC):
         self._incoming.clear()
         self._outgoing.clear()
         self._incoming_weight = self._outgoing_bytes = 0
-        self._sink.closed(self._close or Close(1006, abnormal=True))
+        self._sink.closed(self._close or Close(CloseCode.LOST, abnormal=True))
 
     def _drain_incoming(self) -> None:
         while self._incoming and self._started and not self._paused and not self._ended:

@@ -12,7 +12,7 @@ class PlayedBackend:
 
     The drill runs `python -m MODULE PLACE HOST PORT LOG [OPTION ...]` in a process group of its
     own. The process prints `listening on HOST:PORT` once the gateway can use it (port 0 means any
-    that is free), answers messages, and writes LOG through `wsgw_core.drill.recorder.Recorder`.
+    that is free), answers messages, and writes LOG through `wsgw_core.testing.recorder.Recorder`.
     The drill kills and freezes the whole group, so the process may start a broker of its own. What
     a broker stores stands in the folder `LOG.data`, which the drill removes before each round.
 
@@ -25,6 +25,11 @@ class PlayedBackend:
             stays there, so two of them keep no common order.
         moves_told: whether the process learns that a session comes from another backend, and
             calls `Recorder.opened`. If not, the drill does not count moves.
+        settings: further settings of a gateway without a file, by their keys such as
+            `failover.hold`, where such a backend takes longer to start than stock settings allow.
+        ahead: how many messages without an answer the drill's flooding and slow clients send, at
+            most. None: as many as the gateway reads. A broker needs it, since it stores what a
+            worker has not read yet, and slows no client down.
     """
 
     module: str
@@ -33,3 +38,5 @@ class PlayedBackend:
     keys: Mapping[str, str] = field(default_factory=dict)
     backends: int = 2
     moves_told: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict)
+    ahead: int | None = None

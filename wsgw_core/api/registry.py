@@ -13,6 +13,7 @@ from .gate import HandshakeGate
 from .metrics import Metrics
 from .options import Options
 from .played_backend import PlayedBackend
+from .policy import Policy
 from .session import SessionListener
 from .valve import Valve
 
@@ -21,7 +22,7 @@ FactoryT = TypeVar("FactoryT", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What the factory of a valve, listener or gate is given besides its options.
+    """What the factory of a valve, listener, gate or policy is given besides its options.
 
     Attributes:
         clock: time and timers.
@@ -46,7 +47,7 @@ class Registration(Generic[FactoryT]):
 
 
 class Registry(Generic[FactoryT]):
-    """The kinds of one role (backend, valve, listener, gate)."""
+    """The kinds of one role (backend, valve, listener, gate, policy)."""
 
     def __init__(self, role: str) -> None:
         self.role = role
@@ -106,8 +107,10 @@ BackendFactory = Callable[[Any, BackendContext], Backend]
 ValveFactory = Callable[[Any, PluginContext], Valve]
 ListenerFactory = Callable[[Any, PluginContext], SessionListener]
 GateFactory = Callable[[Any, PluginContext], HandshakeGate]
+PolicyFactory = Callable[[Any, PluginContext], Policy]
 
 BackendRegistry = Registry[BackendFactory]
 ValveRegistry = Registry[ValveFactory]
 ListenerRegistry = Registry[ListenerFactory]
 GateRegistry = Registry[GateFactory]
+PolicyRegistry = Registry[PolicyFactory]

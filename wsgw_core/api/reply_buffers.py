@@ -9,12 +9,12 @@ from typing import Generic, Protocol, TypeVar
 from .backend import BackendContext
 from .backend_control import ReplyOutcome
 from .close import Close
+from .close_codes import CloseCode
 from .message import Message
 
 ReceiptT = TypeVar("ReceiptT")
 
 _OVERHEAD = 256  # what a reply weighs besides its payload
-_POLICY_VIOLATION = 1008
 
 
 class ReplyTaker(Protocol):
@@ -122,7 +122,7 @@ class ReplyBuffers(Generic[ReceiptT]):
             self._add(held, message, -1)
         self._closes.value += 1
         self.give_back(victim)
-        victim.end(Close(_POLICY_VIOLATION, "too many replies wait for this client"))
+        victim.end(Close(CloseCode.POLICY_VIOLATION, "too many replies wait for this client"))
         return ReplyOutcome.SLOW_CLIENT if victim is taker else ReplyOutcome.HELD
 
     def pass_on(

@@ -12,7 +12,7 @@ from .message import Message
 
 @runtime_checkable
 class Session(Protocol):
-    """One client's websocket, whichever backend serves it. Provided by the core."""
+    """One client's websocket, across all its backends. Provided by the core."""
 
     @property
     def id(self) -> str:
@@ -36,7 +36,7 @@ class Session(Protocol):
 
     @property
     def route(self) -> str:
-        """The id of the route by which it was opened; empty where the gateway has none.
+        """The id of the session's route; empty if the gateway has no routes.
 
         Known from the beginning, and the same for the session's whole life.
         """
@@ -49,7 +49,7 @@ class Session(Protocol):
 
     @property
     def backend_id(self) -> str | None:
-        """The backend that serves now; None while there is none."""
+        """The backend that serves now; None if there is none."""
         ...
 
     @property
@@ -69,19 +69,19 @@ class Session(Protocol):
 
     @property
     def state(self) -> dict[str, Any]:
-        """For the plugins' own use, as long as the session lives."""
+        """For the plugins' own use; lives as long as the session."""
         ...
 
     def send_to_client(self, message: Message) -> None:
-        """Inject a message towards the client, behind those already under way.
+        """Inject a message towards the client, after those already in flight.
 
         A valve's message enters the chain after that valve, a listener's at its beginning.
-        Without effect when the client is gone.
+        No effect when the client is gone.
         """
         ...
 
     def send_to_backend(self, message: Message) -> None:
-        """Inject a message towards the backend; it is kept and replayed like a client's."""
+        """Inject a message towards the backend; wsgw keeps and replays it like a client's."""
         ...
 
     def answered(self, handle: Hashable) -> None:
@@ -89,7 +89,7 @@ class Session(Protocol):
         ...
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session: the client sees code and reason, the backend 1001.
+        """End the session: the client gets code and reason, the backend 1001.
 
         Takes effect after the message that is being processed.
         """
@@ -101,19 +101,19 @@ class Session(Protocol):
 
 
 class SessionListener(Protocol):
-    """Follows sessions. Called by the core, synchronously; must be quick.
+    """Follows sessions. The core calls it synchronously; it must be quick.
 
     An exception is logged and counted, and changes nothing.
     """
 
     def session_created(self, session: Session) -> None:
-        """The client has been answered; before the first message."""
+        """Note that the client was answered; called before the first message."""
         ...
 
     def session_failed_over(self, session: Session, old: str | None, new: str) -> None:
-        """Another backend serves; called with both backends' ids before the replay."""
+        """Note that another backend serves; called with both backends' ids before the replay."""
         ...
 
     def session_terminated(self, session: Session, close: Close) -> None:
-        """The session is over; exactly once for each created session. `close` is what ended it."""
+        """Note the end of the session; once for each created session. `close` is what ended it."""
         ...

@@ -9,10 +9,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from .backend import BackendContext
 from .close import CloseCause
+from .close_codes import CloseCode
 from .errors import BackendUnavailable, BackendUnreachable, unavailable
 
 LinkT = TypeVar("LinkT")
-_GOING_AWAY = 1001
 
 
 class LinkedConnection(Protocol):
@@ -131,7 +131,7 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             connection.fail(reason)
         self._routes.clear()
         self._context.down(reason)
-        self._hang_up_aside(link)
+        self._hang_up_in_background(link)
 
     def writable(self, writable: bool, /) -> None:
         """Say whether the link takes messages for now.
@@ -182,13 +182,15 @@ class SharedLink(Generic[LinkT, ConnectionT]):
         if self._dialling is not None:
             self._dialling.cancel()
         for connection in tuple(self._connections):
-            connection.close(_GOING_AWAY, "the backend is closed", CloseCause.GATEWAY_STOPS)
+            connection.close(
+                CloseCode.GOING_AWAY, "the backend is closed", CloseCause.GATEWAY_STOPS
+            )
         while self._connections:
             self._one_less.clear()
             await self._one_less.wait()
         if self._link is not None:
             link, self._link = self._link, None
-            self._hang_up_aside(link)
+            self._hang_up_in_background(link)
         while waiting := [task for task in (self._dialling, *self._hanging_up) if task is not None]:
             await asyncio.wait(waiting)
 
@@ -210,7 +212,7 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             return
         link = dialling.result()
         if self._closed or any(link is each for each in stillborn):
-            self._hang_up_aside(link)
+            self._hang_up_in_background(link)
         else:
             self._link = link
 
@@ -220,7 +222,7 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             del self._routes[connection.session_id]
         self._one_less.set()
 
-    def _hang_up_aside(self, link: LinkT) -> None:
+    def _hang_up_in_background(self, link: LinkT) -> None:
         task = asyncio.get_running_loop().create_task(self._hang_up_bounded(link))
         self._hanging_up.add(task)
         task.add_done_callback(self._hanging_up.discard)

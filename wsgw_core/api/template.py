@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from typing import Any, ClassVar, NamedTuple, Self
-from urllib.parse import unquote_to_bytes
+from typing import ClassVar, NamedTuple
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from .backend import DialRequest
 from .errors import BackendDeclined
-from .options import HEADER_NAME
+from .handshake_values import HandshakeValues, UnusableValue, is_field, unknown_field
+from .text_option import TextOption
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}|]*)(?:\|([^{}]*))?\}|[{}]")
-_SEGMENT = re.compile(r"path\.([1-9][0-9]?)\Z")
-_HEADER_NAME = re.compile(HEADER_NAME)
 _ALWAYS_THERE = ("session", "path", "peer")
 _PLAIN = (*_ALWAYS_THERE, "subprotocol", "route")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_PORT = re.compile(r":\d+\Z")
 
 # A template in which these cannot stand would serve no client at all.
 _SAMPLES = {"session": "x" * 24, "path": "/x", "peer": "192.0.2.1"}
@@ -41,16 +37,16 @@ class TemplateField(NamedTuple):
     default: str | None
 
 
-class Template:
+class Template(TextOption):
     """A name made from a client's handshake, such as `chat.{path.1}.{query.room|lobby}`.
 
     An options type: give a field of an options model this type, or that of a subclass. The syntax
     is checked when the configuration is read; `expand` makes the name for one client at the dial.
 
     Fields: `{session}`, `{path}` (without the query), `{path.N}` (segment N, the first is 1),
-    `{query.NAME}`, `{header.NAME}`, `{peer}` (the address without the port), `{subprotocol}`,
-    `{route}`. Values are decoded, as UTF-8. `{query.room|lobby}` has a default. `{{` and `}}` stand
-    for braces.
+    `{query.NAME}`, `{header.NAME}`, `{cookie.NAME}`, `{peer}` (the address without the port),
+    `{subprotocol}`, `{route}`. Values are decoded, as UTF-8. `{query.room|lobby}` has a default.
+    `{{` and `}}` stand for braces.
 
     A value may have only letters, digits, `_` and `-`, at most 128 of them, so that a client cannot
     reach a name of another structure: it has no dots, slashes and wildcards. A subclass for other
@@ -74,7 +70,7 @@ class Template:
     own_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        super().__init__(text)
         self._parts = tuple(self._read(text))
         fields = [part for part in self._parts if isinstance(part, TemplateField)]
         self.fields = frozenset(field.name for field in fields)
@@ -83,7 +79,7 @@ class Template:
         for values in (samples, samples | defaults):
             try:
                 self._join(values)
-            except _Unusable as error:
+            except UnusableValue as error:
                 raise ValueError(f"no client could be served: {error}") from error
 
     def expand(self, request: DialRequest, subprotocol: str | None = None, **own: str) -> str:
@@ -98,9 +94,9 @@ class Template:
             BackendDeclined: with 400; a value is missing or not allowed.
         """
         try:
-            values = _Values(request, subprotocol)
+            values = HandshakeValues(request, subprotocol)
             return self._join({name: values.get(name) for name in self.fields - own.keys()} | own)
-        except _Unusable as error:
+        except UnusableValue as error:
             headers = (("Content-Type", "text/plain; charset=utf-8"),)
             raise BackendDeclined(400, headers, f"{error}\n".encode()) from error
 
@@ -131,40 +127,10 @@ class Template:
     # For options models
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, _source: Any, _handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._parse,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.to_string_ser_schema(),
-        )
-
-    @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {**handler(schema), "examples": ["{path.1}", "{query.room|lobby}", "{session}"]}
-
-    @classmethod
-    def _parse(cls, value: object) -> Self:
-        if isinstance(value, cls):
-            return value
-        if not isinstance(value, str):
-            raise ValueError("not a text")
-        return cls(value)
-
-    def __str__(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._text!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and str(other) == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
     # Reading and joining
 
@@ -186,20 +152,9 @@ class Template:
 
     @classmethod
     def _field(cls, name: str, default: str | None) -> TemplateField:
-        source, _, key = name.partition(".")
         plain = (*_PLAIN, *cls.own_fields)
-        known = (
-            name in plain
-            or (source == "path" and _SEGMENT.match(name))
-            or (source == "query" and key)
-            or (source == "header" and _HEADER_NAME.fullmatch(key))
-        )
-        if not known:
-            every = (*plain, "path.N", "query.NAME", "header.NAME")
-            near = get_close_matches(name, every, n=1)
-            hint = f"; did you mean {{{near[0]}}}?" if near else ""
-            fields = " ".join(f"{{{each}}}" for each in every)
-            raise ValueError(f"unknown field {{{name}}}{hint} There are {fields}")
+        if not is_field(name, plain):
+            raise ValueError(unknown_field(name, plain, "{{{}}}"))
         if default is not None and name in (*_ALWAYS_THERE, *cls.own_fields):
             raise ValueError(f"{{{name}}} always has a value and needs no default")
         if default == "":
@@ -214,85 +169,17 @@ class Template:
                 continue
             value = values[part.name] or part.default
             if not value:
-                raise _Unusable(f"{part.name} is missing")
+                raise UnusableValue(f"{part.name} is missing")
             try:
                 if _CONTROL.search(value):
                     raise ValueError("has control characters")  # noqa: TRY301 - as from `escape`
                 text += self.escape(part.name, value, text)
             except ValueError as error:
-                raise _Unusable(f"{part.name} {error}") from error
+                raise UnusableValue(f"{part.name} {error}") from error
         try:
             self.check(text)
         except ValueError as error:
-            raise _Unusable(f"the result {error}") from error
+            raise UnusableValue(f"the result {error}") from error
         if len(text.encode()) > self.max_bytes:
-            raise _Unusable(f"the result is longer than {self.max_bytes} bytes")
+            raise UnusableValue(f"the result is longer than {self.max_bytes} bytes")
         return text
-
-
-class _Unusable(Exception):
-    """Why there is no name, in words for the client."""
-
-
-class _Values:
-    """The values that one client gives to fields."""
-
-    def __init__(self, request: DialRequest, subprotocol: str | None) -> None:
-        self._request = request
-        self._subprotocol = subprotocol
-        self._path, _, self._query = request.path.partition("?")
-
-    def get(self, name: str) -> str | None:
-        """Return a value; empty or None: there is none."""
-        source, _, key = name.partition(".")
-        if not key:
-            return self._plain(name)
-        if source == "query":
-            return self._parameter(name, key)
-        if source == "header":
-            key = key.lower()
-            found = [value for field, value in self._request.headers if field.lower() == key]
-            return _utf8(name, _only(name, found).encode("latin-1"))
-        segment = self._path.split("/")[int(key) : int(key) + 1]
-        return _decoded(name, segment[0]) if segment else None
-
-    def _plain(self, name: str) -> str | None:
-        return {
-            "session": self._request.session_id,
-            "path": self._path,
-            "peer": self._peer(),
-            "subprotocol": self._subprotocol,
-            "route": self._request.route,
-        }[name]
-
-    def _peer(self) -> str:
-        peer = self._request.peer
-        if peer.startswith("["):
-            return peer[1:].partition("]")[0]
-        return _PORT.sub("", peer) if peer.count(":") == 1 else peer
-
-    def _parameter(self, name: str, key: str) -> str:
-        wanted, found = key.encode(), []
-        for pair in self._query.split("&"):
-            given, _, value = pair.replace("+", " ").partition("=")
-            if unquote_to_bytes(given) == wanted:
-                found.append(value)
-        return _decoded(name, _only(name, found))
-
-
-def _only(name: str, found: list[str]) -> str:
-    """Return the one value; several would be read differently elsewhere."""
-    if len(found) > 1:
-        raise _Unusable(f"{name} is given more than once")
-    return found[0] if found else ""
-
-
-def _decoded(name: str, value: str) -> str:
-    return _utf8(name, unquote_to_bytes(value))
-
-
-def _utf8(name: str, value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise _Unusable(f"{name} is not valid UTF-8") from error

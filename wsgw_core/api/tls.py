@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from .backend import BackendContext
 from .bounded_file import read_bytes
-from .daemon_thread import aside
+from .daemon_thread import run_in_thread
 from .errors import ConfigurationError
 from .metrics import Counter, Metrics
 from .options import FileName, Options, size_text
@@ -34,14 +34,12 @@ _MAX_FILE = 16 * 1024 * 1024  # a bundle of all public authorities has a quarter
 
 TlsKey = Annotated[
     FileName | None,
-    Field(description="PEM file with the certificate's key; without it, the certificate's file"),
+    Field(description="PEM file with the certificate's key; none: the certificate's file"),
 ]
 TlsKeyPassword = Annotated[
     FileName | None, Field(description="file whose first line is the password of the key")
 ]
-TlsVersion = Annotated[
-    Literal["1.2", "1.3"], Field(description="the oldest version of TLS that is spoken")
-]
+TlsVersion = Annotated[Literal["1.2", "1.3"], Field(description="the oldest TLS version allowed")]
 
 
 class TlsFileError(ValueError):
@@ -76,22 +74,20 @@ class TlsClientOptions(Options):
 
     ca: FileName | None = Field(
         default=None,
-        description="PEM file with the authorities that the backend's certificate must come from;"
-        " the system's without it",
+        description="PEM file with the authorities that must have issued the backend's"
+        " certificate; none: the system's",
     )
     certificate: FileName | None = Field(
         default=None,
-        description="PEM file with the certificate shown to the backend, and its chain",
+        description="PEM file with the certificate for the backend, and its chain",
     )
     key: TlsKey = None
     key_password_file: TlsKeyPassword = None
     server_name: Annotated[str, AfterValidator(check_server_name)] | None = Field(
         default=None,
-        description="name asked for (SNI) and verified; without it, the host of the URL",
+        description="name to send (SNI) and to verify; none: the host of the URL",
     )
-    verify: bool = Field(
-        default=True, description="whether the backend's certificate and name are verified"
-    )
+    verify: bool = Field(default=True, description="verify the backend's certificate and name")
     minimum_version: TlsVersion = "1.2"
 
     @model_validator(mode="after")
@@ -282,7 +278,7 @@ class ReloadedContext:
     async def refresh(self) -> None:
         """Look at the files, and read them if they have changed or could not be used before."""
         try:
-            found, made = await aside(self._changed)
+            found, made = await run_in_thread(self._changed)
         except RuntimeError:  # no thread left; the next look comes soon
             return
         if made is None:
@@ -324,7 +320,7 @@ def _identity(file: str) -> tuple[int, int, int] | None:
 class ClientTls:
     """The TLS of one backend: what its connections are made with.
 
-    Made by `await aside(partial(ClientTls, ...))`, since it reads files.
+    Made by `await run_in_thread(partial(ClientTls, ...))`, since it reads files.
 
     Args:
         options: the backend's.

@@ -56,9 +56,11 @@ class UrlTemplate(Template):
         if not parts.hostname or ".." in parts.hostname or parts.hostname[0] in ".-":
             raise ValueError("has no valid host")
         try:
-            _ = parts.port
+            port = parts.port
         except ValueError:
-            raise ValueError("has no valid port") from None
+            port = 0
+        if port == 0:
+            raise ValueError("has no valid port")
         *segments, last = parts.path.split("/")[1:] or [""]
         for segment in (*segments, last or "x"):
             decoded = unquote_to_bytes(segment)

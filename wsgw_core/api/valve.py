@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -16,41 +17,50 @@ _OptionsT = TypeVar("_OptionsT")
 
 @dataclass(frozen=True, slots=True)
 class Hydration:
-    """What a new backend must hear before the replay.
+    """One step in the preparation of a new backend, before the replay.
+
+    wsgw takes steps in order, those of the first configured valve first. A step is over when it is
+    answered. After the last one come the replay and what the client says, which waits until then.
+    If a step takes longer than `failover.hydration-timeout`, or the connection is lost, this counts
+    as the backend's failure, and wsgw looks for another backend.
 
     Attributes:
-        message: sent first on the new connection; not part of the replay and never acknowledged.
-        is_answer: recognises the backend's answer; the first message for which it is true is
-            swallowed. None: no answer comes.
+        message: goes to the backend without passing `before_transmit`; it is not part of the replay
+            and never acknowledged. None: send nothing, the backend says something first.
+        is_answer: recognises the answer. wsgw calls it with each message as the valve's own
+            `after_receive` has returned it, and with those that the valve sends to the client. The
+            client does not get the message for which it returns true, but all others.
+            It may keep state, and may raise HydrationRefused, or CloseSession to end the session.
+            None: there is no answer, and the next step follows at once.
     """
 
-    message: Message
+    message: Message | None
     is_answer: Callable[[Message], bool] | None = None
 
 
 class Valve(Protocol):
-    """One for each entry of `valves`, made by the factory that a plugin registered.
+    """One object for each entry of `valves`, made by the factory that a plugin registered.
 
-    It lives until a reload changes or removes its entry, and may have the methods of PluginLife. A
-    valve whose sessions share nothing needs no such class: register `per_session(...)`.
+    It lives until a reload changes or removes its entry, and may have the methods of PluginLife. If
+    a valve's sessions share nothing, it needs no such class: register `per_session(...)`.
     """
 
     def for_session(self, session: Session) -> MessageValve:
-        """Return what sees the messages of one session; may be the same object for all.
+        """Return the object that sees the messages of one session; may be the same for all.
 
-        An exception refuses the client with 500.
+        After an exception the client gets 500.
         """
         ...
 
 
 class PluginLife(Protocol):
-    """What a valve, listener or gate has that holds something, such as a connection to a database.
+    """Methods of a valve, listener, gate or policy with resources, such as a connection.
 
     Both methods are optional.
     """
 
     async def open(self) -> None:
-        """Called once, before the first session; may take a minute.
+        """Acquire resources; called once, before the first session. May take a minute.
 
         Raises:
             ConfigurationError: the gateway does not start, or the reload changes nothing.
@@ -58,10 +68,11 @@ class PluginLife(Protocol):
         ...
 
     async def close(self) -> None:
-        """Called once, also after a failed `open`: when no session uses the object any more.
+        """Release resources; called once, also after a failed `open`.
 
-        That is at the gateway's end, or after a reload has changed or removed the entry and the
-        sessions that began before have ended. `limits.close-timeout` bounds it.
+        It is called when no session uses the object: at the gateway's end, or when a reload has
+        changed or removed the entry and the sessions that began before have ended.
+        `limits.close-timeout` limits the call.
         """
         ...
 
@@ -69,20 +80,20 @@ class PluginLife(Protocol):
 class MessageValve(Protocol):
     """Sees the messages of one session; made by `Valve.for_session`.
 
-    Both methods may be `async def`. While one of them waits for something, messages of that
-    direction wait in an ordered queue with bounds. Raise CloseSession to end the session. Any
-    other exception, and an answer that is no message, is a fault of the valve: the session is
-    closed with 1011, or the message is discarded (`on-error: discard`).
+    Both methods may be `async def`. While one waits, later messages of that direction wait in a
+    bounded queue, in order. Raise CloseSession to end the session. Any other exception, and a
+    return value that is not a message, is a fault of the valve: the session is closed with 1011, or
+    the message is discarded (`on-error: discard`).
 
-    A valve may also have `hydrate() -> Sequence[Hydration]`, called at each failover.
+    A valve may also have `hydrate() -> Sequence[Hydration]`; see HydratingValve.
     """
 
     def before_transmit(self, message: Message) -> Message | None | Awaitable[Message | None]:
-        """Return what goes on towards the backend, in the order of configuration; None: nothing."""
+        """Return what goes on to the backend, in the order of configuration; None: nothing."""
         ...
 
     def after_receive(self, message: Message) -> Message | None | Awaitable[Message | None]:
-        """Return what goes on towards the client, in reverse order; None: nothing."""
+        """Return what goes on to the client, in reverse order; None: nothing."""
         ...
 
 
@@ -90,7 +101,12 @@ class HydratingValve(MessageValve, Protocol):
     """A valve that prepares each new backend."""
 
     def hydrate(self) -> Sequence[Hydration]:
-        """Return what the next backend must hear first; called once for each failover."""
+        """Return the steps that prepare the new backend.
+
+        Called once at each change of backend, for a loss and for a move, when everything that the
+        old one said has passed the valves. What `after_receive` sees from then on comes from the
+        new one.
+        """
         ...
 
 
@@ -102,13 +118,27 @@ def per_session(
     So `registry.add("heartbeat", HeartbeatSettings, per_session(HeartbeatValve))` needs one class.
 
     Args:
-        make: called with the checked options and the session, for each session.
+        make: called with the checked options and the session, for each session. wsgw checks that it
+            takes two arguments when it calls the factory: at the start, and by `wsgw check`.
     """
 
     def factory(options: _OptionsT, _context: Any) -> Valve:
+        _check_takes_two(make)
         return _PerSession(lambda session: make(options, session))
 
     return factory
+
+
+def _check_takes_two(make: Callable[[Any, Any], object]) -> None:
+    try:
+        signature = inspect.signature(make)
+    except ValueError:  # of a builtin, which may not tell
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        name = getattr(make, "__qualname__", repr(make))
+        raise TypeError(f"{name} cannot be called with options and session: {error}") from None
 
 
 class _PerSession:

@@ -6,18 +6,17 @@ from abc import ABC, abstractmethod
 from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
 from .backend import BackendContext, Headers, Sink
 from .backend_control import ReplyOutcome
 from .close import Close, CloseCause
+from .close_codes import CloseCode
 from .errors import BackendError
 from .message import Message
 from .reply_buffers import ReplyBuffers
-
-_LOST = 1006
-_UNAVAILABLE = 1013
 
 
 class WindowedConnection(ABC):
@@ -75,6 +74,8 @@ class WindowedConnection(ABC):
         self._waiting: deque[tuple[int, Message]] = deque()
         self._waiting_bytes = 0
         self._verdicts: dict[int, Close | None] = {}  # on messages whose turn has not come
+        self._not_sent: set[int] = set()  # of those under way
+        self._unsent = 0
         self._done = 0  # delivered, and not reported yet
         self._report_is_due = False
         self._writable = True
@@ -143,6 +144,13 @@ class WindowedConnection(ABC):
         """
         self._judge(number, close)
 
+    def not_sent(self, number: int) -> None:
+        """Note that the broker cannot have seen a message, though it was written.
+
+        Call it before the connection ends, and never for one that may have been sent.
+        """
+        self._not_sent.add(number)
+
     def receive(self, message: Message, receipt: Any = None) -> ReplyOutcome:
         """Pass on a reply, or keep it while the session takes none.
 
@@ -167,12 +175,16 @@ class WindowedConnection(ABC):
     def end(self, close: Close) -> None:
         """Report the end of the connection; without effect after the end.
 
-        Replies that wait are passed on first, and what was acknowledged is delivered.
+        Replies that wait are passed on first, and what was acknowledged is delivered. An end that
+        crosses the core's `close` is abnormal while messages are under way.
         """
         if self._end is not None:
             return
+        if self._closing is not None and (self._under_way or self._waiting):
+            close = replace(close, abnormal=True)  # see Sink.closed
         self._end = close
         self._flowing = False
+        self._unsent = self._count_unsent()
         self._waiting.clear()
         self._under_way.clear()
         self._verdicts.clear()
@@ -184,13 +196,18 @@ class WindowedConnection(ABC):
 
     def fail(self, reason: str) -> None:
         """Report that the broker is lost; the session moves, and no message is suspected."""
-        self.end(Close(_UNAVAILABLE, reason, abnormal=True))
+        self.end(Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True))
 
     def block(self, blocked: bool) -> None:
         """Write nothing for now, or go on; see SharedLink.writable."""
         self._blocked = blocked
         if not blocked and self._waiting:
             self._report_soon()
+
+    @property
+    def unsent(self) -> int:
+        """See NumberedConnection."""
+        return self._unsent
 
     @property
     def held_bytes(self) -> int:
@@ -324,10 +341,16 @@ class WindowedConnection(ABC):
             self.fail(str(error))
         else:
             self._logger.error("%s failed", type(self).__name__, exc_info=error)
-            self.end(Close(_LOST, f"{type(error).__name__}: {error}", abnormal=True))
+            self.end(Close(CloseCode.LOST, f"{type(error).__name__}: {error}", abnormal=True))
+
+    def _count_unsent(self) -> int:
+        """Return how many of the last messages the broker cannot have seen."""
+        last = takewhile(self._not_sent.__contains__, reversed(self._under_way))
+        numbers = (*last, *(number for number, _ in self._waiting))
+        return sum(number > 0 for number in numbers)  # hydrations are not in the ledger
 
     def _is_overdue(self) -> None:
-        self.end(Close(_LOST, "closing took too long", abnormal=True))
+        self.end(Close(CloseCode.LOST, "closing took too long", abnormal=True))
 
     def _pass_replies_on(self) -> None:
         self._replies.pass_on(self, lambda: self._flowing, self._sink.message)

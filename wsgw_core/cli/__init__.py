@@ -1,7 +1,8 @@
 """The `wsgw` command.
 
 main          the command and its subcommands:
-run, reload, check, schema, plugins, new, version, demo, drill
+run, reload, check, schema, plugins, new, version
+commands      the group that these are in, and commands of other distributions
 config_option the option -c, and what is loaded by it
 values        what options take: numbers, and whatever a function reads
 failures      what an error looks like

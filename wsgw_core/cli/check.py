@@ -18,23 +18,28 @@ def check(file: Path | None, *, connect: bool) -> None:
 
     What is printed is a configuration file itself, with the source of each value behind it and with
     passwords masked. Keys that have no effect, or hardly the one that was meant, are told on
-    stderr. Without --connect the network is not touched.
+    stderr. Each valve, listener and gate is made once, but not opened. Without --connect the
+    network is not touched.
 
     Exit status: 0 good, 1 a backend cannot be reached, 2 not usable; stderr has a line for each
     problem.
     """
     loaded = load(file)
 
-    from wsgw_core.config.effective import effective_config  # noqa: PLC0415 - slow
-    from wsgw_core.config.references import doubts, without_effect  # noqa: PLC0415 - slow
-    from wsgw_core.log_output import tell  # noqa: PLC0415 - slow
+    from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - slow
+    from wsgw_core.loading.effective import effective_config  # noqa: PLC0415 - slow
+    from wsgw_core.loading.references import option_warnings, without_effect  # noqa: PLC0415 - slow
+    from wsgw_core.loading.trial import failing_factories  # noqa: PLC0415 - slow
+    from wsgw_core.process.log_output import tell  # noqa: PLC0415 - slow
 
+    if problems := failing_factories(loaded.components, loaded.origins):
+        raise ConfigurationError(problems)
     click.echo(effective_config(loaded), nl=False)
-    for notes in (without_effect, doubts):
+    for notes in (without_effect, option_warnings):
         for note in notes(loaded.config, loaded.components, loaded.origins):
             tell(f"wsgw: {note}")
     if connect:
-        from wsgw_core.pool.backend_probe import probe_backends  # noqa: PLC0415 - slow
+        from wsgw_core.pool.membership.backend_probe import probe_backends  # noqa: PLC0415 - slow
 
         answers = probe_backends(loaded.config, loaded.components)
         for backend_id, reason in answers.items():

@@ -12,7 +12,7 @@ import click
 from wsgw_core.masking import masked_url
 
 if TYPE_CHECKING:
-    from wsgw_core.config.loading import Configuration
+    from wsgw_core.loading.configuration import Configuration
 
 _WHOLE = "YAML or TOML file. Without one the environment (WSGW_..., BE_URLS, ...) has to do."
 _CommandT = TypeVar("_CommandT", bound=Callable[..., Any])
@@ -57,7 +57,7 @@ def load(file: Path | None) -> Configuration:
     Raises:
         ConfigurationError: with all problems.
     """
-    from wsgw_core.log_output import set_up_logging  # noqa: PLC0415 - slow
+    from wsgw_core.process.log_output import set_up_logging  # noqa: PLC0415 - slow
 
     set_up_logging("WARN")
     loaded = read(file)
@@ -68,6 +68,6 @@ def load(file: Path | None) -> Configuration:
 
 def read(file: Path | None) -> Configuration:
     """Load and check the configuration; see `load_configuration`."""
-    from wsgw_core.config.loading import load_configuration  # noqa: PLC0415 - slow
+    from wsgw_core.loading.configuration import load_configuration  # noqa: PLC0415 - slow
 
     return load_configuration(file, os.environ)

@@ -11,8 +11,8 @@ def report(error: Exception) -> int:
     `WSGW_DEBUG=1` adds the traceback.
     """
     from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - not needed for --help
-    from wsgw_core.log_output import debugging, tell  # noqa: PLC0415 - not needed for --help
     from wsgw_core.masking import masked_text  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.process.log_output import debugging, tell  # noqa: PLC0415 - not needed for --help
 
     if debugging():
         traceback.print_exception(error)

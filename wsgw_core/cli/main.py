@@ -9,10 +9,9 @@ import click
 
 from wsgw_core import __version__
 
-from ..standard_descriptors import open_standard_descriptors
+from ..process.standard_descriptors import open_standard_descriptors
 from .check import check
-from .demo import demo
-from .drill import drill
+from .commands import Commands
 from .failures import report
 from .new import new
 from .plugins import plugins
@@ -22,13 +21,13 @@ from .schema import schema
 from .version import version
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wsgw", message="%(prog)s %(version)s")
 def wsgw() -> None:
     """A websocket gateway that keeps its clients connected when a backend goes away."""
 
 
-for _command in (run, reload, check, schema, plugins, new, version, demo, drill):
+for _command in (run, reload, check, schema, plugins, new, version):
     wsgw.add_command(_command)
 
 

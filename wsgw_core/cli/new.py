@@ -32,8 +32,8 @@ def new(role: PluginRole, name: str, parent: Path) -> None:
 
     Exit status: 0 written, 2 the name or the folder cannot be used.
     """
-    from wsgw_core.log_output import tell  # noqa: PLC0415 - slow
-    from wsgw_core.plugin_loader import installed_plugins  # noqa: PLC0415 - slow
+    from wsgw_core.plugins.loader import installed_plugins  # noqa: PLC0415 - slow
+    from wsgw_core.process.log_output import tell  # noqa: PLC0415 - slow
     from wsgw_core.scaffold.distribution import write_distribution  # noqa: PLC0415 - slow
     from wsgw_core.scaffold.plugin_name import PluginName  # noqa: PLC0415 - slow
 

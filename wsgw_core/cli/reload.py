@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..reload_answer import expected_answer
+from ..process.reload_answer import expected_answer
 from .config_option import config_option, load
 from .values import DURATION, WholeNumber
 

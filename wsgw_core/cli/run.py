@@ -49,14 +49,14 @@ def run(file: Path | None, *, watch: bool) -> None:
     if watch and file is None:
         raise click.UsageError("--watch needs a FILE")
     # Before anything slow, so that a supervisor that changes its mind gets a clean exit.
-    from wsgw_core.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.process.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help
 
     signals = StopSignals()
     try:
         signals.install()
         loaded = load(file)
 
-        from wsgw_core.daemon import run_gateway  # noqa: PLC0415 - slow
+        from wsgw_core.process.daemon import run_gateway  # noqa: PLC0415 - slow
 
         watched = file if watch else None
         sys.exit(run_gateway(loaded, signals, lambda: read(file), watched))

@@ -14,12 +14,12 @@ def schema() -> None:
     It has the options of all installed plugins, which are imported for it; one that cannot be is
     told on stderr and left out. Editors check and complete a file by it.
     """
-    from wsgw_core.config.schema import config_schema  # noqa: PLC0415 - slow
-    from wsgw_core.log_output import tell  # noqa: PLC0415 - slow
-    from wsgw_core.plugin_loader import (  # noqa: PLC0415 - slow
+    from wsgw_core.loading.schema import config_schema  # noqa: PLC0415 - slow
+    from wsgw_core.plugins.loader import (  # noqa: PLC0415 - slow
         installed_plugins,
         load_usable_plugins,
     )
+    from wsgw_core.process.log_output import tell  # noqa: PLC0415 - slow
 
     names = [name for plugin in installed_plugins() for name in plugin.names]
     plugins, problems = load_usable_plugins(names)

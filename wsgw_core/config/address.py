@@ -23,7 +23,7 @@ class Address(NamedTuple):
         return f"{host}:{self.port}"
 
 
-_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/\s]*)):(\d{1,5})\Z")
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/\s\x00-\x1f\x7f-\x9f]*)):(\d{1,5})\Z")
 
 
 def parse_address(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The secrets by which operators and their programs are known."""
+"""The tokens of operators and their programs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _SHORTEST_TOKEN = 16
 
 
 class AdminToken(Options):
-    """Who may do what: shown as `Authorization: Bearer TOKEN`."""
+    """A token and its roles: sent as `Authorization: Bearer TOKEN`."""
 
-    name: Name = Field(description="stands for the token in the audit log")
+    name: Name = Field(description="name of the token in the audit log")
     token: SecretStr = Field(
         description=f"the secret, at least {_SHORTEST_TOKEN} printable ASCII characters without"
         " spaces; `token-file` names a file that holds it"
     )
     roles: tuple[Role, ...] = Field(
         min_length=1,
-        description="what its bearer may do: `read` lists and configurations; `operate` is every"
-        " other action, and reading; `send` sends messages to clients",
+        description="what its bearer may do: `read` gets lists and configurations; `operate` allows"
+        " reading and every action except sending; `send` sends messages to clients",
     )
 
     @field_validator("token")

@@ -8,18 +8,25 @@ from ..api import Duration, Options
 
 
 class DrainOptions(Options):
-    """How sessions are moved away from a backend that is to be taken out of service."""
+    """How sessions move away from a backend that goes out of service."""
 
     rate: float = Field(default=50.0, gt=0, description="sessions that begin to move each second")
     quiet: Duration = Field(
         default=0.5,
         gt=0,
-        description="a session moves when everything is acknowledged and nothing has come from"
-        " either its backend or an acknowledgement for so long",
+        description="a session moves when everything is acknowledged and, for this long, the client"
+        " has sent nothing and its backend has not answered. What the backend sends counts as an"
+        " answer until the client has been silent for ten times this long",
     )
     patience: Duration = Field(
         default=30.0,
         gt=0,
-        description="how long that is waited for; then the session moves all the same, what is not"
-        " acknowledged is sent again, and replies that the backend still owes are not waited for",
+        description="maximum wait for that moment, while wsgw relays as usual; then the session"
+        " moves without it",
+    )
+    step: Duration = Field(
+        default=1.0,
+        gt=0,
+        description="maximum time for which a move holds back the client's messages: the old"
+        " backend has half of it to answer, and the rest to acknowledge and to end",
     )

@@ -32,14 +32,14 @@ class GatewayConfig(Options):
     limits: LimitOptions = LimitOptions()
     routes: tuple[RouteOptions, ...] = Field(
         default=(),
-        description="which clients are served by what; the first that matches is taken, and a"
-        " request that none matches is answered with 404. None: all clients are served alike",
+        description="rules that choose how clients are served; the first that matches applies, and"
+        " a request without a match gets 404. None: all clients are served alike",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _ask_for_backends(cls, data: Any) -> Any:
-        """Without routes there must be backends; so that this is told beside all else."""
+        """Make a lack of backends without routes a problem that is reported with all others."""
         if not isinstance(data, Mapping) or data.get("routes"):
             return data
         upstream = data.get("upstream", {})

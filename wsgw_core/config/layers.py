@@ -9,13 +9,14 @@ mapping with the keys `[0]`, `[1]`, so that layers can add to it and change one 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dynaconf import Dynaconf  # type: ignore[import-untyped]  # has no type hints
 from pydantic import BaseModel
 
+from .gateway_config import GatewayConfig
 from .problems import (
     KeyPath,
     Origins,
@@ -26,8 +27,10 @@ from .problems import (
     model_in,
     unknown_key_text,
 )
+from .upstream_options import Entry, PolicyEntry
 
 _KEY = re.compile(r"[a-z][a-z0-9-]*\Z")
+_NUMBER = re.compile(r"\s*\d+(?:\.\d+)?\s*\Z")
 
 
 class Setting:
@@ -114,7 +117,11 @@ class Layers:
         self.rejected: set[KeyPath] = set()
 
     def lay(self, layer: Layer) -> None:
-        """Merge a layer over those before it."""
+        """Merge a layer over those before it.
+
+        An entry that gets another kind loses the options of the one that it had.
+        """
+        _drop_options_of_other_kinds(self.tree, layer.tree, GatewayConfig)
         self._settings.set("CONFIG", layer.tree, merge=True)
         self._origins.update(layer.origins)
         self.problems += layer.problems
@@ -130,7 +137,7 @@ class Layers:
         """Return plain data, and the origins of its values."""
         given: dict[KeyPath, str] = {}
         data: dict[str, Any] = _unfold(self.tree, (), given)
-        return data, Origins(self._origins | given, given)
+        return data, Origins(self._origins | given, given, _without_unit(data, ()))
 
 
 def found_in(tree: Any, path: KeyPath) -> Any:
@@ -180,6 +187,8 @@ class _FileLayer:
         switch = "enabled" in model.model_fields
         if isinstance(data, bool) and switch:
             return {"enabled": Setting(data, self._origin(written))}  # `compression: true`
+        if isinstance(data, str) and issubclass(model, PolicyEntry):
+            return {"kind": Setting(data, self._origin(written))}  # `policy: hash`
         if not isinstance(data, dict):
             allowed = "a mapping (keys and values)"
             self._reject(path, data, f"true, false or {allowed}" if switch else allowed)
@@ -231,8 +240,39 @@ class _FileLayer:
         return self._source
 
 
+def _drop_options_of_other_kinds(below: Any, above: Any, annotation: Any) -> None:
+    if not isinstance(below, MutableMapping) or not isinstance(above, Mapping):
+        return
+    model = model_in(annotation)
+    if model is None:
+        for key in above.keys() & below.keys():
+            _drop_options_of_other_kinds(below[key], above[key], item_type(annotation))
+        return
+    known = known_keys(model)
+    if issubclass(model, Entry):
+        old, new = below.get("kind"), above.get("kind")
+        if isinstance(old, Setting) and isinstance(new, Setting) and old.value != new.value:
+            for key in below.keys() - known:
+                del below[key]
+    for key in above.keys() & below.keys() & known.keys():
+        inner = model.model_fields[known[key]].annotation
+        _drop_options_of_other_kinds(below[key], above[key], inner)
+
+
 def _tree_key(part: str | int) -> str:
     return f"[{part}]" if isinstance(part, int) else part
+
+
+def _without_unit(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the key paths of numbers, and of texts that are nothing else."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _without_unit(inner, (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _without_unit(inner, (*path, number))
+    elif isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.match(value)):
+        yield path
 
 
 def _unfold(tree: Any, path: KeyPath, given: dict[KeyPath, str]) -> Any:

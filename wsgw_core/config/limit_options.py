@@ -22,65 +22,68 @@ class LimitOptions(Options):
     max_sessions: int | None = Field(
         default=None,
         gt=0,
-        description="clients at a time, those in their handshake included; none: as many as the"
-        " limit of open files allows",
+        description="maximum number of clients, including those in their handshake; none: as many"
+        " as the limit of open files allows",
     )
     max_sessions_per_address: int | None = Field(
         default=None,
         gt=0,
-        description="of them from one address, or one IPv6 network of 64 bits; none: not bounded",
+        description="maximum number of clients from one address or one IPv6 /64 network; none: no"
+        " limit",
     )
     max_handshakes_per_second: int | None = Field(
-        default=None, gt=0, description="new clients a second; none: not bounded"
+        default=None, gt=0, description="maximum number of new clients a second; none: no limit"
     )
     client_idle_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,
-        description="a client of which nothing is received for so long is closed; none: never",
+        description="close a client from which no bytes arrive for this long; none: never",
     )
     slow_client_timeout: Duration = Field(
         default=60.0,
-        description="close a client that takes less than 256 bytes a second, on average over this"
-        " time, of what waits for it; 0: never",
+        description="close a client that takes less than 256 bytes a second, averaged over this"
+        " time, while data waits for it; 0: never",
     )
     max_session_life: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,
-        description="a client is closed after so long, or up to a tenth earlier; none: never",
+        description="close a client after this time, or up to a tenth earlier; none: never",
     )
     max_message_size: Size = Field(
-        default=1024 * 1024, gt=0, description="bytes of one message, after decompression"
+        default=1024 * 1024, gt=0, description="maximum bytes of one message, after decompression"
     )
-    max_fragments: int = Field(default=4096, gt=0, description="frames of one message")
+    max_fragments: int = Field(default=4096, gt=0, description="maximum frames of one message")
     ledger_messages: int = Field(default=4096, gt=0)
     ledger_bytes: Size = Field(default=2 * 1024 * 1024, gt=0)
     write_high_water: Size = Field(default=64 * 1024, gt=0)
     close_timeout: Duration = Field(default=10.0, gt=0)
     memory: Annotated[Size, Field(gt=0)] | None = Field(
         default=None,
-        description="bytes that all sessions hold together: near it the clients with the most are"
-        " not read, at it new clients are answered with 503; none: half of what the container or"
-        " the machine has",
+        description="maximum bytes that all sessions hold together. Near it wsgw stops reading from"
+        " the clients that hold the most; at it new clients get 503. None: half of the container's"
+        " or the machine's memory",
     )
-    valve_queue: int = Field(default=256, gt=0, description="messages that wait for an async valve")
+    valve_queue: int = Field(
+        default=256, gt=0, description="maximum messages that wait for an asynchronous valve"
+    )
     valve_queue_bytes: Size = Field(
-        default=2 * 1024 * 1024, gt=0, description="bytes of these messages"
+        default=2 * 1024 * 1024, gt=0, description="maximum bytes of these messages"
     )
     valve_timeout: Duration = Field(
-        default=10.0, gt=0, description="bound of one call of an async valve"
+        default=10.0, gt=0, description="maximum time of one call of an asynchronous valve"
     )
 
     @property
     def memory_bound(self) -> int | None:
-        """The effective `memory`; None: not given, and the system does not tell what there is."""
+        """The effective `memory`; None: not set, and the system does not report its memory."""
         return default_memory_bound() if self.memory is None else self.memory
 
     @property
     def session_memory(self) -> int:
-        """About what one session can hold: ledger, a message in part, and both write buffers."""
+        """About what one session can hold: ledger, incomplete messages, and both write buffers."""
         return self.ledger_bytes + 3 * self.max_message_size + 2 * self.write_high_water
 
-    def doubts(self, limits: Limits) -> Iterator[tuple[str, str]]:
+    def warnings(self, limits: Limits) -> Iterator[tuple[str, str]]:
         """See Options."""
-        yield from super().doubts(limits)
+        yield from super().warnings(limits)
         if self.memory is not None and self.memory < 2 * self.session_memory:
             why = "`ledger-bytes`, `max-message-size` and `write-high-water`"
             each = f"up to {self.session_memory} bytes each, by {why}"

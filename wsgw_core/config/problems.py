@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -18,6 +19,7 @@ from .names import PATTERNS_IN_WORDS
 KeyPath = tuple[str | int, ...]
 
 _LONGEST = 60  # characters that are shown; no known key has as many
+_MOST_PLACES = 3  # where a key may have been meant to stand; more say nothing
 
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = _LONGEST
@@ -52,13 +54,18 @@ class Origins:
     Args:
         known: the origin of each key path that has one of its own; `()` is the whole.
         given: those of them that are values; the others are sections, which other values may be in.
+        without_unit: the key paths of values that are numbers, or texts of digits alone.
     """
 
     def __init__(
-        self, known: Mapping[KeyPath, str] | None = None, given: Iterable[KeyPath] = ()
+        self,
+        known: Mapping[KeyPath, str] | None = None,
+        given: Iterable[KeyPath] = (),
+        without_unit: Iterable[KeyPath] = (),
     ) -> None:
         self._known = {_with_dashes(path): origin for path, origin in (known or {}).items()}
         self._given = set(map(_with_dashes, given))
+        self._without_unit = set(map(_with_dashes, without_unit))
         self._files: dict[KeyPath, str] = {}
 
     def place(self, path: KeyPath) -> str:
@@ -81,6 +88,20 @@ class Origins:
         """Return the line that tells of one problem."""
         place = self.place(path)
         return f"{place}: {text}" if place else text
+
+    def in_order(self, problems: Iterable[str]) -> list[str]:
+        """Return problems in the order of the file's lines, and behind them those without one."""
+        line = re.compile(rf"{re.escape(self._known.get((), ''))}:(\d+): ")
+
+        def place(problem: str) -> float:
+            match = line.match(problem)
+            return int(match[1]) if match else math.inf
+
+        return sorted(problems, key=place)
+
+    def is_without_unit(self, path: KeyPath) -> bool:
+        """Return whether a value was given as a number, or as a text of digits alone."""
+        return _with_dashes(path) in self._without_unit
 
     def sources(self, path: KeyPath) -> list[str]:
         """Return where a value and what is in it was given; nothing: it is a default."""
@@ -135,16 +156,20 @@ def found_text(value: Any, path: KeyPath = ()) -> str:
     return _shorten.repr(masked(value, "secret" if is_below_secret(path) else "url"))
 
 
-def unknown_key_text(key: str, known: Mapping[str, str]) -> str:
+def unknown_key_text(key: str, known: Mapping[str, str], elsewhere: Sequence[KeyPath] = ()) -> str:
     """Say that a key is unknown and which it may have been meant for.
 
     Args:
         key: what was found.
         known: the keys allowed there, as `known_keys` gives them.
+        elsewhere: where the configuration has this very key.
     """
     near = get_close_matches(key[:_LONGEST].lower().replace("_", "-"), list(known), n=1)
+    if not near and len(elsewhere) <= _MOST_PLACES:
+        near = list(map(key_path_text, elsewhere))
     if near:
-        return f"unknown key {found_text(key)}; did you mean {near[0]!r}?"
+        meant = " or ".join(map(repr, near))
+        return f"unknown key {found_text(key)}; did you mean {meant}?"
     if known:
         return f"unknown key {found_text(key)}; allowed: {', '.join(sorted(known))}"
     return f"unknown key {found_text(key)}; no key is allowed here"
@@ -205,6 +230,28 @@ def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     return model_in(current)
 
 
+def places_of(model: type[BaseModel], key: str, at: KeyPath) -> list[KeyPath]:
+    """Return where a key that is unknown in one section is known in others.
+
+    Args:
+        model: of the whole configuration.
+        key: as it was written.
+        at: the section, whose own sections come before all others.
+    """
+    key = key.replace("_", "-")
+    inner = model_at(model, at)
+    below = [(*at, *path) for path in _paths_to(inner, key)] if inner is not None else []
+    return below or list(_paths_to(model, key))
+
+
+def _paths_to(model: type[BaseModel], key: str) -> Iterator[KeyPath]:
+    for name, field_name in known_keys(model).items():
+        if name == key:
+            yield (name,)
+        elif (inner := model_in(model.model_fields[field_name].annotation)) is not None:
+            yield from ((name, *path) for path in _paths_to(inner, key))
+
+
 def model_in(annotation: Any) -> type[BaseModel] | None:
     """Return the one model that an annotation names, also as `Model | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -253,7 +300,8 @@ def _describe(
     found = f"what {file} holds" if file is not None else found_text(value, location)
     if kind == "extra_forbidden":
         owner = model_at(model, location[:-1])
-        return unknown_key_text(key, known_keys(owner) if owner else {})
+        known = known_keys(owner) if owner else {}
+        return unknown_key_text(key, known, places_of(model, key, location[:-1]))
     if kind == "missing":
         return "is missing"
     if kind == "value_error":

@@ -1,4 +1,4 @@
-"""Which clients a route is for, and what is different for them."""
+"""Which clients a route takes, and what differs for them."""
 
 from __future__ import annotations
 
@@ -7,60 +7,57 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainSerializer
 from websockets.datastructures import Headers
 
-from ..api import Options
-from ..api.options import HeaderName
+from ..api import HeaderName, HeaderValue, Options, PathPattern
 from .address import TEXT
 from .failover_options import FailoverOptions
 from .host_pattern import HostPattern
-from .names import HeaderValue, Name
-from .path_pattern import PathPattern
-from .upstream_options import BackendEntry, ComponentEntry, Policy, ValveEntry
+from .names import Name
+from .upstream_options import BackendEntry, ComponentEntry, PolicyEntry, ValveEntry
 
 ANY_VALUE = "*"
 
-RoutePath = Annotated[PathPattern, BeforeValidator(PathPattern.parse), PlainSerializer(str), TEXT]
 RouteHost = Annotated[HostPattern, BeforeValidator(HostPattern.parse), PlainSerializer(str), TEXT]
 
 
 class RouteOptions(Options):
-    """Clients for whom all of the conditions hold, and their sessions.
+    """Clients that meet all of the conditions, and their sessions.
 
-    What is not given is as for the whole gateway.
+    Keys that are not given are those of the whole gateway.
     """
 
-    id: Name = Field(description="the name for operators and metrics")
-    paths: tuple[RoutePath, ...] = Field(
+    id: Name = Field(description="name for operators and metrics")
+    paths: tuple[PathPattern, ...] = Field(
         default=(),
-        description="one of these is the path of the request, without the query: `*` stands for any"
-        " characters within a segment, `**` for any number of segments; none: every path",
+        description="patterns, one of which must match the path without the query: `*` stands for"
+        " any characters within a segment, `**` for any number of segments; none: every path",
     )
     hosts: tuple[RouteHost, ...] = Field(
         default=(),
-        description="one of these is the host that the client asks for with `Host`:"
-        " `chat.example.com`, or `*.example.com` for every host below it; none: every host",
+        description="hosts, one of which must be the host in `Host`: `chat.example.com`, or"
+        " `*.example.com` for every host below it; none: every host",
     )
     headers: dict[HeaderName, HeaderValue] = Field(
         default={},
-        description="the request has each of these headers with this very value; `*`: with any",
+        description="headers that the request must have with exactly these values; `*`: any value",
     )
     backends: tuple[BackendEntry, ...] | None = Field(
         default=None,
         min_length=1,
         description="a group of backends for this route alone, each with the keys of"
-        " `upstream.backends[]`; none: those of `upstream.backends`",
+        " `upstream.backends[]`; none: the backends of `upstream.backends`",
     )
-    policy: Policy | None = Field(
+    policy: PolicyEntry | None = Field(
         default=None,
-        description="instead of `upstream.policy`; only with `backends`",
+        description="replaces `upstream.policy`; only with `backends`",
     )
     failover: FailoverOptions | None = Field(
-        default=None, description="the keys of `failover` that differ for this route"
+        default=None, description="keys of `failover` that differ for this route"
     )
     valves: tuple[ValveEntry, ...] | None = Field(
-        default=None, description="instead of `valves`; `[]`: no valves at all"
+        default=None, description="replaces `valves`; `[]`: no valves"
     )
     gates: tuple[ComponentEntry, ...] | None = Field(
-        default=None, description="instead of `gates`; `[]`: no gates at all"
+        default=None, description="replaces `gates`; `[]`: no gates"
     )
 
     @property
@@ -70,7 +67,7 @@ class RouteOptions(Options):
 
     @property
     def matches_all(self) -> bool:
-        """Whether it has no condition that could keep anybody out."""
+        """Whether it has no condition that excludes a client."""
         any_path = not self.paths or any(path.matches_all for path in self.paths)
         return any_path and not self.hosts and not self.headers
 

@@ -1,4 +1,4 @@
-"""What routes and their backends must not say together, though each is well-formed by itself."""
+"""Rules for routes and their backends that involve more than one key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .failover_options import FailoverOptions
     from .gateway_config import GatewayConfig
 
-# The keys of `failover` by which backends are watched and dialled, whichever session it is for.
+# The keys of `failover` that apply to a group's backends, whichever session they serve.
 OF_A_GROUP = ("ping-timeout", "busy-timeout", "max-concurrent-dials", "dial-spacing")
 _TOP: KeyPath = ("upstream", "backends")
 
@@ -21,7 +21,7 @@ def broken_rules(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
     yield from _equal_ids(config)
     yield from _unreachable(config)
     yield from _without_effect(config)
-    yield from _impatient(config)
+    yield from _contradicting_timeouts(config)
     yield from _without_backends(config)
 
 
@@ -30,12 +30,12 @@ def _equal_ids(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
     for path, backend in config.backend_entries():
         first = backends.setdefault(backend.effective_id, path)
         if first is not path:
-            text = f"the id {backend.effective_id!r} is that of {key_path_text(first)} too"
+            text = f"the id {backend.effective_id!r} is also that of {key_path_text(first)}"
             yield (*path, "id" if backend.id else "url"), text
     routes: dict[str, int] = {}
     for number, route in enumerate(config.routes):
         if (before := routes.setdefault(route.id, number)) != number:
-            yield ("routes", number, "id"), f"{route.id!r} is the id of routes[{before}] too"
+            yield ("routes", number, "id"), f"{route.id!r} is also the id of routes[{before}]"
 
 
 def _unreachable(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
@@ -51,7 +51,7 @@ def _unreachable(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         if catch_all is not None:
             yield (
                 ("routes", number),
-                f"is never reached: every request is for routes[{catch_all}], which stands before",
+                f"is never reached: routes[{catch_all}] before it takes every request",
             )
         elif before != number:
             yield ("routes", number), f"is never reached: routes[{before}] has the same conditions"
@@ -67,11 +67,11 @@ def _without_effect(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         own = route.failover.model_fields_set if route.failover is not None else ()
         given += [("failover", key) for key in OF_A_GROUP if key.replace("-", "_") in own]
         for path in given:
-            text = "belongs to a group of backends, and this route has no 'backends' of its own"
+            text = "belongs to a group of backends, but this route has no 'backends' of its own"
             yield ("routes", number, *path), text
 
 
-def _impatient(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
+def _contradicting_timeouts(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
     for path, own, failover in _failovers(config):
         if "busy_timeout" not in failover.model_fields_set:
             continue
@@ -79,7 +79,7 @@ def _impatient(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
             key = "busy-timeout" if "busy_timeout" in own else "ping-timeout"
             text = (
                 f"busy-timeout ({failover.busy_timeout:g} s) is shorter than ping-timeout"
-                f" ({failover.ping_timeout:g} s); 0 makes it as long"
+                f" ({failover.ping_timeout:g} s); use 0 for the same time"
             )
             yield (*path, "failover", key), text
 
@@ -103,8 +103,8 @@ def _without_backends(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         unused = bool(config.routes) and not lacking
         for number, backend in enumerate(config.upstream.backends if unused else ()):
             path: KeyPath = (*_TOP, number, "url" if backend.url else "id")
-            yield path, "no route uses this backend: each has 'backends' of its own"
+            yield path, "no route uses this backend: each route has its own 'backends'"
     elif lacking:
-        yield _TOP, f"needs at least 1, found 0: {', '.join(lacking)} would use them"
+        yield _TOP, f"needs at least 1, found 0: {', '.join(lacking)} use them"
     elif not config.routes:
         yield _TOP, "needs at least 1, found 0"

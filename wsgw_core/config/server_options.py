@@ -20,7 +20,7 @@ _WITHOUT_EFFECT: dict[str, Any] = {"deprecated": True}  # see Options
 _BUFFER = Field(
     default=1024,
     description="accepted for wsbalancer's files, without effect: buffers begin small and grow"
-    " with the messages, which `limits` bounds",
+    " with the messages; `limits` bounds them",
     json_schema_extra=_WITHOUT_EFFECT,
 )
 
@@ -28,14 +28,14 @@ _BUFFER = Field(
 _WRITE_TIMEOUT = Field(
     default=10.0,
     description="accepted for wsbalancer's files, without effect: an answer is a few hundred bytes,"
-    " and a client that does not read is closed after `limits.close-timeout`",
+    " and `limits.close-timeout` closes a client that does not read",
     json_schema_extra=_WITHOUT_EFFECT,
 )
 
 
 _WITE_TIMEOUT = Field(
     default=10.0,
-    description="how wsbalancer spells `write-timeout`; without effect as well",
+    description="wsbalancer's spelling of `write-timeout`; without effect too",
     json_schema_extra=_WITHOUT_EFFECT,
 )
 
@@ -58,95 +58,97 @@ class FrontendOptions(Options):
 
     id: Name | None = Field(
         default=None,
-        description="the name for operators; by default that of the address, as of a backend's URL",
+        description="name for operators; by default made from the address, as for a backend's URL",
     )
     address: ListenAddress = Address("", 8080)
     read_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,
-        description="how long a client may take to send its request; none:"
+        description="maximum time for a client to send its request; none:"
         " `limits.handshake-timeout`",
     )
     max_header_bytes: Annotated[Size, Field(gt=0)] | None = Field(
         default=None,
-        description="bound of the head of a client's request; none: `limits.max-header-bytes`",
+        description="maximum size of the head of a client's request; none:"
+        " `limits.max-header-bytes`",
     )
     write_timeout: Duration = _WRITE_TIMEOUT
     wite_timeout: Duration = _WITE_TIMEOUT
     keepalive: Literal["per-leg", "end-to-end"] = Field(
         default="per-leg",
         description="who answers the pings of clients: the gateway at once, or their backend, so"
-        " that a client notices when it is not served",
+        " that a client notices when no backend serves it",
     )
     ping_time: Duration = Field(
         default=30.0,
-        description="a client that has been silent for so long is pinged; 0: never",
+        description="ping a client that has been silent for this long; 0: never",
     )
     ping_timeout: Duration = Field(
         default=20.0,
         gt=0,
-        description="a client of which nothing comes for so long after the ping is dropped",
+        description="drop a client from which nothing comes for this long after the ping",
     )
     tls: ServerTlsOptions | None = None
     compression: CompressionOptions = CompressionOptions()
     allowed_origins: tuple[AllowedOrigin, ...] = Field(
         default=(),
         description="sites from which browsers may connect, such as `https://app.example`,"
-        " `https://*.example.com` (every host below it) or `null`; none: all. Clients that send no"
-        " `Origin` are no browsers and are always let in",
+        " `https://*.example.com` (every host below it) or `null`; none: all. Clients without"
+        " `Origin` are not browsers and may always connect",
     )
 
 
 class AdminOptions(Options):
     """Where operators connect."""
 
-    enabled: bool = Field(default=True, description="`false`: nothing listens for operators")
+    enabled: bool = Field(default=True, description="`false`: no admin API")
     address: ListenAddress = Address("127.0.0.1", 8081)
     tls: ServerTlsOptions | None = None
     tokens: tuple[AdminToken, ...] = Field(
         default=(),
-        description="with one or more, every call needs one of them, but for health and metrics",
+        description="if there are tokens, every call except health and metrics needs one of them",
     )
     allow_unauthenticated: bool = Field(
         default=False,
-        description="without tokens, on an address that other machines reach: whether everybody"
-        " who reaches it may do everything",
+        description="without tokens, on an address that other machines can reach: whether every"
+        " caller may do everything",
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="names, beside addresses and `localhost`, by which calls without a token may"
-        " name this gateway in `Host`",
+        description="names, beside addresses and `localhost`, that calls without a token may give"
+        " for this gateway in `Host`",
     )
     allowed_origins: tuple[AllowedOrigin, ...] = Field(
         default=(),
-        description="sites whose pages may call, such as `https://ops.example`, beside those that"
+        description="sites whose pages may call, such as `https://ops.example`, beside pages that"
         " the admin address itself serves",
     )
     allow_file_paths: bool = Field(
         default=False,
-        description="whether a backend that a call adds may name files of this machine, such as"
-        " `tls.ca`. Whoever may call can then have any file read that the gateway can read",
+        description="whether a call may add a backend that names files of this machine, such as"
+        " `tls.ca`. Callers can then make the gateway read any file that it can read",
     )
     read_timeout: Duration = Field(
         default=10.0,
         gt=0,
-        description="how long a request may take to come, and its connection idle",
+        description="maximum time for a request to arrive, and for its connection to be idle",
     )
     write_timeout: Duration = Field(
-        default=10.0, gt=0, description="how long an answer may take to be made and written"
+        default=10.0, gt=0, description="maximum time to make and write an answer"
     )
     wite_timeout: Annotated[Duration, Field(gt=0)] | None = Field(
-        default=None, description="how wsbalancer spells `write-timeout`; it goes first"
+        default=None, description="wsbalancer's spelling of `write-timeout`; takes precedence"
     )
     max_header_bytes: Size = Field(
-        default=512 * 1024, gt=0, description="bytes of a request's header"
+        default=512 * 1024, gt=0, description="maximum bytes of a request's header"
     )
-    max_body_bytes: Size = Field(default=64 * 1024, gt=0, description="bytes of a request's body")
+    max_body_bytes: Size = Field(
+        default=64 * 1024, gt=0, description="maximum bytes of a request's body"
+    )
     max_connections: int = Field(
         default=64,
         gt=0,
-        description="connections at a time; a further one takes the place of the one on which"
-        " nothing has been asked for longest, or, when many are busy, of the one that has been so"
-        " for longest",
+        description="maximum number of connections. When it is reached, close the connection that"
+        " has been idle longest; if none is idle, the oldest",
     )
 
     @model_validator(mode="after")
@@ -176,30 +178,30 @@ class ServerOptions(Options):
     reconnect_header: HeaderName = "X-Balancer-Reconnect"
     trusted_proxies: tuple[ProxyNetwork, ...] | None = Field(
         default=None,
-        description="networks and addresses of proxies that tell who the client is: from them"
-        " `X-Forwarded-For` is continued, and `X-Forwarded-Proto`, `X-Forwarded-Host` and the like"
-        " are passed on; from all others they are made anew. `[]` trusts nobody",
+        description="networks and addresses of proxies that report who the client is. From them"
+        " wsgw extends `X-Forwarded-For` and passes on `X-Forwarded-Proto`, `X-Forwarded-Host` and"
+        " the like; from all others it makes them anew. `[]` trusts no proxy",
     )
     trust_received_xff: bool = Field(
         default=True,
-        description="without `trusted-proxies`: whether the `X-Forwarded-For` of every client is"
-        " continued, or replaced; with them it means nothing",
+        description="without `trusted-proxies`: whether wsgw extends the `X-Forwarded-For` of every"
+        " client, or replaces it. Without effect when `trusted-proxies` is set",
     )
     drain_time: Duration = Field(
         default=10.0,
         ge=0,
-        description="how long a gateway that is told to stop takes to close its clients, so that"
-        " they do not all come back at once",
+        description="time over which a stopping gateway closes its clients, so that they do not all"
+        " come back at once",
     )
     forwarded: bool = Field(
         default=False,
-        description="whether backends are sent `Forwarded` (RFC 7239) too",
+        description="also send `Forwarded` (RFC 7239) to backends",
     )
     enable_instrumentation: bool = Field(
         default=False,
-        description="whether wsbalancer's metrics are shown beside wsgw's own, under their names",
+        description="also show wsbalancer's metrics, under their names",
     )
     logging_format: Literal["console", "json"] = Field(
-        default="console", description="one line a record for people, or one JSON object a line"
+        default="console", description="one line for each record for people, or one JSON object"
     )
     logging_level: Annotated[_LoggingLevel, BeforeValidator(_logging_level)] = "WARN"

@@ -1,4 +1,4 @@
-"""What can be configured of the clients' TLS, and the context that follows from it."""
+"""The options of the clients' TLS, and the context made from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MODES = {
 
 
 class ServerTlsOptions(Options):
-    """How clients are spoken to over TLS."""
+    """TLS towards clients."""
 
     certificate: FileName = Field(description="PEM file with the certificate and its chain")
     key: TlsKey = None
@@ -36,19 +36,19 @@ class ServerTlsOptions(Options):
     minimum_version: TlsVersion = "1.2"
     client_ca: FileName | None = Field(
         default=None,
-        description="PEM file with the authorities that certificates of clients must come from",
+        description="PEM file with the authorities that must have issued clients' certificates",
     )
     client_certificates: Literal["none", "optional", "required"] = Field(
         default="none", description="whether clients may or must show a certificate"
     )
     subject_header: HeaderName | None = Field(
         default=None,
-        description="header in which backends get the subject of the client's certificate, as text"
-        " of RFC 4514; a client's own header of this name is dropped",
+        description="header that tells backends the subject of the client's certificate, as text of"
+        " RFC 4514; wsgw drops this header if a client sends it",
     )
     reload_interval: Duration = Field(
         default=60.0,
-        description="pause between two looks at whether the files have changed; `0`: never",
+        description="how often wsgw checks whether the files have changed; 0: never",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,17 +19,18 @@ from ..api.bounded_file import read_bytes
 from ..api.options import size_text
 from .gateway_config import GatewayConfig
 from .layers import Layers, layer_from_data
-from .problems import KeyPath, Origins, found_text, validation_errors
+from .problems import KeyPath, Origins, found_text, key_path_text, validation_errors
 from .secrets import with_secrets
 from .toml_file import read_toml
 from .variables import layer_from_variables
-from .wsbalancer import layer_from_wsbalancers_variables
+from .wsbalancer import layer_from_wsbalancers_variables, misspelt_variables
 from .yaml_file import FileContent, read_yaml
 
 _log = logging.getLogger("wsgw")
 
 # wsbalancer's README writes `ws:localhost:9090`.
 _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\Z", re.IGNORECASE)
+_DEEPEST = 50  # levels of what a program gives
 MAX_FILE = 1024 * 1024  # bytes
 _WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
 _NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
@@ -67,25 +68,59 @@ def load_config(file: Path | None, environment: Mapping[str, str]) -> GatewayCon
     """
     draft = read_sources(file, environment)
     if draft.config is None:
-        raise ConfigurationError(draft.problems)
+        raise ConfigurationError(draft.origins.in_order(draft.problems))
     return draft.config
 
 
 def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
     """Read and merge file and environment, and check what the core knows; see `load_config`."""
     content = _read_file(file) if file is not None else FileContent(data={})
+    return _merged(content, str(file or ""), environment)
+
+
+def read_mapping(data: Mapping[str, Any], environment: Mapping[str, str]) -> Draft:
+    """Do as `read_sources` with what a file would hold; see `load_mapping`."""
+    content = FileContent()
+    content.data = _plain(data, (), content.problems)
+    if not isinstance(content.data, dict):
+        found = found_text(data)
+        content.problems.append(f"found {found}, allowed: a mapping (keys and values)")
+    return _merged(content, "", environment)
+
+
+def _plain(value: Any, path: KeyPath, problems: list[str]) -> Any:
+    """Return a value of a program as a file would hold it."""
+    if len(path) > _DEEPEST:  # or in a circle
+        problems.append(f"{key_path_text(path[:3])}: nested too deep")
+        return None
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                place = key_path_text(path)
+                text = f"found {found_text(key)} as key, allowed: text"
+                problems.append(f"{place}: {text}" if place else text)
+        texts = {key: each for key, each in value.items() if isinstance(key, str)}
+        return {key: _plain(each, (*path, key), problems) for key, each in texts.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each, (*path, number), problems) for number, each in enumerate(value)]
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _merged(content: FileContent, source: str, environment: Mapping[str, str]) -> Draft:
     layers = Layers()
     if isinstance(content.data, dict):
-        layers.lay(layer_from_data(content.data, GatewayConfig, str(file or ""), content.lines))
+        layers.lay(layer_from_data(content.data, GatewayConfig, source, content.lines))
     layers.lay(layer_from_wsbalancers_variables(environment, layers.tree))
     layers.lay(layer_from_variables(environment, layers.tree))
+    for name, meant in misspelt_variables(environment):
+        _log.warning("%s: is not a variable of wsgw; did you mean %r?", name, meant)
     merged, origins = layers.result()
     data, unreadable = with_secrets(merged, GatewayConfig, origins)
     repair_urls(data, origins)
     problems = [*content.problems, *layers.problems, *unreadable]
     # What could not be read is missing now, which would be no news.
     known = set(layers.rejected)
-    if not isinstance(content.data, dict) or ("upstream",) in known:
+    if not isinstance(content.data, dict) or ("upstream",) in known or "backends" in data:
         known.add(("upstream", "backends"))
     no_backend = _NO_BACKEND_FOR_ROUTES if data.get("routes") else _NO_BACKEND
     config = None

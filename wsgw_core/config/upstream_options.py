@@ -1,4 +1,4 @@
-"""The backends, and whatever else a plugin provides."""
+"""The backends, and the other parts that plugins provide."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from .names import Name
 
 DEFAULT_BREAKER_THRESHOLD = 10
 
-Policy = Literal["round-robin", "least-connections"]
-
 
 class Entry(Options):
-    """One backend, valve, listener or gate: the kind's plugin checks the keys not named here."""
+    """One backend, valve, listener, gate or policy: its kind checks the keys not named here."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -31,6 +29,7 @@ class Entry(Options):
 
 
 _DISCOVERED = "dns+"
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30})://")
 _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
@@ -40,6 +39,11 @@ def before_fields(url: str) -> str:
     return url if brace < 0 else url[:brace]
 
 
+def _scheme(url: str) -> str:
+    match = _SCHEME.match(url)
+    return match[1] if match is not None else "ws"
+
+
 def _check_host_and_port(url: str) -> None:
     try:
         login, at, several = urlsplit(before_fields(url)).netloc.rpartition("@")
@@ -47,20 +51,20 @@ def _check_host_and_port(url: str) -> None:
         hosts = [(parts.hostname or "", parts.port) for parts in each]
     except ValueError:  # whose text may hold half of a password
         raise ValueError(
-            "not a URL such as ws://host:port; in a user's name or password, what is neither letter"
-            " nor digit is written as %2F and the like"
+            f"not a URL such as {_scheme(url)}://host:port; in a user's name or password, write"
+            " characters other than letters and digits as %2F and the like"
         ) from None
     try:
         for host, _ in hosts:
             host.encode("idna")
     except UnicodeError:
         raise ValueError(
-            "no name of a host: a part between dots is empty or longer than 63 characters"
+            "not a host name: a part between dots is empty or longer than 63 characters"
         ) from None
 
 
 class BackendEntry(Entry):
-    """One backend. Its kind is `kind` or the scheme of `url`; without an id the URL gives one.
+    """One backend. Its kind is `kind` or the scheme of `url`; the default id is made from the URL.
 
     A URL that begins with `dns+` stands for a backend at each address of its host's name.
     """
@@ -69,28 +73,32 @@ class BackendEntry(Entry):
     url: str | None = None
     breaker_threshold: int = Field(
         default=DEFAULT_BREAKER_THRESHOLD,
-        description="failures in a row after which the backend is left alone for a while; negative:"
+        description="skip the backend for a while after this many failures in a row; negative:"
         " never",
     )
     priority: int = Field(
         default=1,
         ge=1,
-        description="backends of a higher number are used only when none of a lower one can be had",
+        description="backends with a higher number are used only when none with a lower one is"
+        " available",
     )
     weight: int = Field(
         default=1,
         ge=1,
-        description="its share of the sessions among backends of its `priority`: one with 3 gets"
-        " three times as many as one with 1",
+        le=1_000_000,
+        description="share of the sessions among backends of the same `priority`: a backend with 3"
+        " gets three times as many as one with 1",
     )
 
     @field_validator("url")
     @classmethod
     def _is_one_url(cls, url: str | None) -> str | None:
         if url is not None and any(map(str.isspace, url)):
-            raise ValueError("a URL has no spaces; BE_URLS separates several by commas")
+            raise ValueError("a URL has no spaces; BE_URLS separates URLs with commas")
+        if url is not None and not url.isprintable():
+            raise ValueError("a URL has no control characters or other invisible characters")
         if url is not None and _HOST_AND_PORT.match(url):
-            raise ValueError("no scheme, such as ws://host:port")
+            raise ValueError("the scheme is missing, as in ws://host:port")
         if url is not None:
             _check_host_and_port(url)
         return url
@@ -99,23 +107,23 @@ class BackendEntry(Entry):
     @classmethod
     def _not_zero(cls, threshold: int) -> int:
         if threshold == 0:
-            raise ValueError("a number above 0, or a negative one for no breaker")
+            raise ValueError("use a number above 0, or a negative one for no breaker")
         return threshold
 
     @model_validator(mode="after")
     def _identify(self) -> BackendEntry:
         if self.url is not None and not self.scheme:
-            # Without the URL, which may hold a password that cannot be told apart.
-            raise ValueError("'url' needs a scheme, such as ws://host:port")
+            # Without the URL, which may hold a password.
+            raise ValueError("'url' needs a scheme, as in ws://host:port")
         if not self.kind and not self.scheme:
             found = sorted({*self.model_fields_set, *self.options})
             has = f"has only {', '.join(map(repr, found))}" if found else "is empty"
             raise ValueError(f"needs 'url', or 'kind' and 'id'; it {has}")
         if not self.effective_id:
             why = "'url' names no host" if self.url else "there is no 'url'"
-            raise ValueError(f"needs an 'id', since {why} to make one of")
+            raise ValueError(f"needs an 'id', because {why} to make one from")
         if self.discovered and None in self.name_to_resolve:
-            raise ValueError("'url' needs a name and a port, such as dns+ws://name:port")
+            raise ValueError("'url' needs a name and a port, as in dns+ws://name:port")
         return self
 
     @property
@@ -147,7 +155,7 @@ class BackendEntry(Entry):
 
     @property
     def effective_id(self) -> str:
-        """The id given, or the one that the URL gives."""
+        """The given id, or the one made from the URL."""
         return self.id or id_from_address(before_fields(self.url or ""))
 
 
@@ -164,20 +172,42 @@ class ComponentEntry(Entry):
     kind: str
 
 
+class PolicyEntry(Entry):
+    """A policy; `hash` alone stands for `{kind: hash}`."""
+
+    kind: str = Field(
+        default="round-robin",
+        description="`round-robin`, `least-connections`, `random-two`, `hash`, or the kind of a"
+        " plugin",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        return {"kind": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _name_it(self) -> PolicyEntry:
+        if self.options and "kind" not in self.model_fields_set:
+            keys = ", ".join(map(repr, sorted(self.options)))
+            raise ValueError(f"needs 'kind', such as hash; it has only {keys}")
+        return self
+
+
 class HealthOptions(Options):
     """Probes of backends without a session."""
 
     interval: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None, description="pause between two probes of a backend; none: no probes"
     )
-    timeout: Duration = Field(default=5.0, gt=0, description="bound of one probe")
+    timeout: Duration = Field(default=5.0, gt=0, description="maximum time of one probe")
     unhealthy_after: int = Field(
         default=2,
         ge=1,
-        description="failed probes in a row after which a backend is offered behind all others",
+        description="failed probes in a row after which a backend is tried only after all others",
     )
     healthy_after: int = Field(
-        default=1, ge=1, description="good probes in a row that make it as good as others again"
+        default=1, ge=1, description="good probes in a row after which it counts as healthy again"
     )
 
 
@@ -186,10 +216,17 @@ class UpstreamOptions(Options):
 
     health: HealthOptions = HealthOptions()
 
-    policy: Policy = Field(
-        default="round-robin",
-        description="which backend a session gets: each in its turn, or the one with the fewest"
-        " connections",
+    policy: PolicyEntry = PolicyEntry()
+    failback: bool = Field(
+        default=False,
+        description="sessions on a backend with a higher `priority` number return to one with a"
+        " lower number, as planned moves at `drain.rate`; in the groups of routes too",
+    )
+    failback_after: Duration = Field(
+        default=30.0,
+        gt=0,
+        description="how long such a backend must have been healthy without a break before sessions"
+        " return to it; also the minimum time a session stays before it returns",
     )
     backends: tuple[BackendEntry, ...] = Field(
         default=(),
@@ -199,18 +236,18 @@ class UpstreamOptions(Options):
     resolve_interval: Duration = Field(
         default=5.0,
         gt=0,
-        description="pause between two looks at the addresses of a name (`dns+ws://name:port`);"
-        " also the bound of one look",
+        description="pause between two lookups of a name (`dns+ws://name:port`); also the maximum"
+        " time of one lookup",
     )
     resolve_hold: Duration = Field(
         default=30.0,
-        description="how long an address may be missing from the answers for a name until its"
-        " backend is drained; also how long the last known addresses of a name are used that is not"
-        " known any more",
+        description="drain the backend of an address that has been missing from the answers for a"
+        " name for this long; also how long the last known addresses of a name are used when the"
+        " name no longer exists",
     )
     resolve_timeout: Duration = Field(
         default=1.5,
         gt=0,
-        description="how long a dial waits for the addresses of a name that has none yet; keep it"
-        " below `failover.hedge-after`. A name with known addresses is waited for 500 ms at most",
+        description="maximum wait of a dial for the addresses of a name that has none yet; keep it"
+        " below `failover.hedge-after`. With known addresses a dial waits 500 ms at most",
     )

@@ -22,9 +22,11 @@ from .problems import (
     key_path_text,
     known_keys,
     model_in,
+    places_of,
     unknown_key_text,
 )
 from .secrets import names_secret_file
+from .upstream_options import PolicyEntry
 
 PREFIX = "WSGW_"
 
@@ -82,7 +84,7 @@ class _Reader:
                 if (model := model_in(annotation)) is not None:
                     key = parts.pop(0).replace("_", "-")
                     path = (*path, key)
-                    annotation = self._annotation(model, key)
+                    annotation = self._annotation(model, path)
                 elif (item := model_in(item_type(annotation))) is not None:
                     path = (*path, self._index(path, parts.pop(0)))
                     annotation = item
@@ -95,7 +97,8 @@ class _Reader:
             hint = f" ({_LEVELS})" if flat else ""
             self.layer.problems.append(f"{place}: {error}{hint}")
 
-    def _annotation(self, model: type[BaseModel], key: str) -> Any:
+    def _annotation(self, model: type[BaseModel], path: KeyPath) -> Any:
+        *_, key = map(str, path)
         field_name = known_keys(model).get(key)
         if field_name:
             return model.model_fields[field_name].annotation
@@ -103,7 +106,8 @@ class _Reader:
             return str
         if model.model_config.get("extra") == "allow" and key:
             return None  # an option of a plugin, which knows what it is
-        raise _Misnamed(unknown_key_text(key, known_keys(model)))
+        elsewhere = places_of(GatewayConfig, key, path[:-1])
+        raise _Misnamed(unknown_key_text(key, known_keys(model), elsewhere))
 
     def _index(self, path: KeyPath, part: str) -> int:
         known = items_of(self._below, path).keys() | items_of(self.layer.tree, path).keys()
@@ -113,6 +117,8 @@ class _Reader:
         model = model_in(annotation)
         if model is not None and "enabled" in model.model_fields:
             path = (*path, "enabled")  # `WSGW_FAILOVER=false`
+        elif model is not None and issubclass(model, PolicyEntry):
+            path = (*path, "kind")  # `WSGW_UPSTREAM__POLICY=hash`
         elif model is not None:
             raise _Misnamed(f"is a section: name one of its keys, as in {name}__KEY")
         elif model_in(item_type(annotation)) is not None:

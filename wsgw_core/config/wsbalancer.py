@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Any
 
@@ -10,6 +12,7 @@ from ..api.options import split_text
 from .layers import Layer, Setting, items_of
 from .problems import KeyPath
 from .wsbalancer_variables import (
+    ALL_VARIABLES,
     BACKEND_VARIABLES,
     BE_PASS_HEADERS,
     BE_URL_IDS,
@@ -19,6 +22,8 @@ from .wsbalancer_variables import (
 )
 
 _BACKENDS: KeyPath = ("upstream", "backends")
+_PREFIXED = re.compile(r"(?:FE|BE|ADM)_[A-Z0-9_]{1,40}\Z")
+_NEAR = 0.75  # of what `get_close_matches` measures: BE_URL, FE_ADDRESS; not FE_PORT
 _WEBSOCKET = ("ws", "wss")  # the only kind of backend that wsbalancer had
 
 
@@ -51,6 +56,19 @@ def layer_from_wsbalancers_variables(
             if isinstance(backend, Mapping) and _is_websocket(backend):
                 _place_options(layer, environment, (*path, number), backend)
     return layer
+
+
+def misspelt_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each variable whose name is nearly one of these, and that one.
+
+    Only where the name begins as wsbalancer's do: others may belong to another program.
+    """
+    known = [variable.name for variable in ALL_VARIABLES]
+    for name in sorted(environment):
+        if not _PREFIXED.match(name) or name in known or not environment[name].strip():
+            continue
+        if near := get_close_matches(name, known, n=1, cutoff=_NEAR):
+            yield name, near[0]
 
 
 def _new_backends(

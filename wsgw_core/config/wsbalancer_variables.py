@@ -1,4 +1,4 @@
-"""The environment variables that wsbalancer knows, as a table.
+"""wsbalancer's environment variables, as a table.
 
 Imports nothing that is slow: `wsgw run --help` shows it.
 """
@@ -12,11 +12,11 @@ class Variable(NamedTuple):
     """One variable.
 
     Attributes:
-        name: what is set.
-        type: what it holds, in words.
-        default: what holds without it, as it would be written; empty: nothing.
+        name: of the variable.
+        type: of its value, in words.
+        default: value when it is not set, as text; empty: nothing.
         meaning: for people.
-        key: the key path that it sets.
+        key: key path that it sets.
     """
 
     name: str
@@ -34,7 +34,7 @@ GATEWAY_VARIABLES = (
         "FE_READ_TIMEOUT",
         "duration",
         "10s",
-        "how long a client may take to send its request",
+        "maximum time for a client to send its request",
         ("server", "frontend", "read-timeout"),
     ),
     Variable(
@@ -44,7 +44,7 @@ GATEWAY_VARIABLES = (
         "FE_MAX_HDR_BYTES",
         "size",
         "64KiB",
-        "bound of the head of a client's request",
+        "maximum size of the head of a client's request",
         ("server", "frontend", "max-header-bytes"),
     ),
     Variable(
@@ -58,21 +58,21 @@ GATEWAY_VARIABLES = (
         "ADM_READ_TIMEOUT",
         "duration",
         "10s",
-        "how long an operator's request may take",
+        "maximum time of an operator's request",
         ("server", "admin", "read-timeout"),
     ),
     Variable(
         "ADM_WRITE_TIMEOUT",
         "duration",
         "10s",
-        "how long its answer may take",
+        "maximum time of its answer",
         ("server", "admin", "write-timeout"),
     ),
     Variable(
         "ADM_MAX_HDR_BYTES",
         "size",
         "512KiB",
-        "bound of the head of an operator's request",
+        "maximum size of the head of an operator's request",
         ("server", "admin", "max-header-bytes"),
     ),
     Variable("FE_RB_SIZE", "size", "1024", "no effect", ("server", "read-buffer-size")),
@@ -81,21 +81,21 @@ GATEWAY_VARIABLES = (
         "FE_TRUST_XFF",
         "boolean",
         "true",
-        "continue the X-Forwarded-For of clients",
+        "extend the X-Forwarded-For of clients",
         ("server", "trust-received-xff"),
     ),
     Variable(
         "BLOCK_HEADERS",
         "list",
         "",
-        "headers of clients that no backend gets",
+        "client headers that wsgw does not send to backends",
         ("server", "block-headers"),
     ),
     Variable(
         "RECONNECT_HDR",
         "text",
         "X-Balancer-Reconnect",
-        "header that tells a backend of a failover",
+        "header that reports a failover to the backend",
         ("server", "reconnect-header"),
     ),
     Variable(
@@ -121,21 +121,21 @@ BE_URL_IDS = Variable(
     "BE_URL_IDS", "list", "", "ids of the backends in BE_URLS", ("upstream", "backends")
 )
 
-# Each for all websocket backends, over what the file says; the key is one of a backend.
+# Each applies to all websocket backends and overrides the file; the key is one of a backend.
 BACKEND_VARIABLES = (
     Variable("BE_PING_TIME", "duration", "20s", "pause between pings", ("ping-time",)),
     Variable(
         "BE_HANDSHAKE_TIMEOUT",
         "duration",
         "10s",
-        "bound of connecting and of the handshake",
+        "maximum time to connect and for the handshake",
         ("handshake-timeout",),
     ),
     Variable(
         "BE_BREAKER_THRESHOLD",
         "number",
         "10",
-        "failures in a row after which one is left alone; negative: never",
+        "skip a backend after this many failures in a row; negative: never",
         ("breaker-threshold",),
     ),
     Variable("BE_RB_SIZE", "size", "1024", "no effect", ("read-buffer-size",)),

@@ -17,7 +17,8 @@ def refusal(answer: api.Refusal) -> bytes:
         if name.lower() not in ("connection", "content-length", "transfer-encoding"):
             headers[name] = value
     headers["Content-Length"] = str(len(answer.body))
-    headers["Connection"] = "close"
+    # Whoever sends Upgrade names it in Connection too (RFC 9110 section 7.8).
+    headers["Connection"] = "upgrade, close" if "Upgrade" in headers else "close"
     if answer.body and "Content-Type" not in headers:
         headers["Content-Type"] = "text/plain; charset=utf-8"
     return Response(answer.status, _phrase(answer.status), headers, answer.body).serialize()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..api import Clock, Close, CloseCause, Limits, ReadBatch
-from ..relay.client_end import ClientEnd
-from ..relay.session import Session
+from ..relay.client.client_side import ClientEnd
+from ..relay.session.session import Session
 from ..websocket import Backlog, Endpoint, EndpointEvents
 from .admission import Ticket
 
@@ -74,13 +74,13 @@ class ClientSocket:
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
         """Begin the closing handshake; what the client still says goes on to its backend."""
-        self._session.dismiss(code, reason, cause)
+        self._session.close_client(code, reason, cause)
 
     def abort(self) -> None:
         """Drop the connection."""
         self.endpoint.abort()
 
-    # What the sweep looks at
+    # What the timeouts looks at
 
     @property
     def activity(self) -> int:
@@ -96,9 +96,14 @@ class ClientSocket:
         return self._session.client is not None
 
     @property
-    def is_held(self) -> bool:
-        """Whether the client is not read for now."""
-        return self._session.client_is_held
+    def is_paused(self) -> bool:
+        """Whether reading the client is paused."""
+        return self._session.client_is_paused
+
+    @property
+    def is_in_a_frame(self) -> bool:
+        """See Endpoint."""
+        return self.endpoint.is_in_a_frame
 
     def silent_for(self, seconds: float) -> bool:
         """See Endpoint."""

@@ -49,11 +49,11 @@ class Forwarding:
             lower = name.lower()
             if lower == _FOR:
                 if trusted or self.believe_all:
-                    chain.append(value)
-            elif not trusted:
-                continue
+                    chain += filter(None, (entry.strip(" \t") for entry in value.split(",")))
+            elif not trusted or not value.strip(" \t,"):
+                continue  # an empty one tells nothing
             elif lower == _FORWARDED and self.forwarded:
-                elements.append(value)
+                elements.append(value.strip(" \t,"))
             else:
                 passed.append((name, value))
         told = {name.lower() for name, _ in passed}

@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ..api import CloseCause, Handshake, Headers, Limits, ReadBatch, Refusal, Turns
-from ..relay.session import Session
-from ..relay.session_opener import Refused
-from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte
+from ..relay.session.session import Session
+from ..relay.session.session_opener import Refused
+from ..websocket import CompressionOptions, HeadReader, HeadTooLarge, StrayByte, session_ends
 from . import answers
+from .bad_request import BadRequest, TooManyHeaders
 from .client_socket import ClientSocket
 from .forwarded import Peer
-from .request_head import BadRequest, RequestHead, TooManyHeaders, WebSocketRequest
+from .polling_clients import PollingClients
+from .request_head import RequestHead, WebSocketRequest
 from .server_tls import client_subject
 
 if TYPE_CHECKING:
     import logging
 
     from ..metrics.counters import GatewayCounters
-    from ..relay.session_opener import SessionOpener
+    from ..relay.session.session_opener import SessionOpener
     from .admission import Admission
     from .allowed_origins import AllowedOrigins
     from .request_headers import RequestHeaders
@@ -55,6 +57,7 @@ class HandshakeSettings:
     turns: Turns
     counters: GatewayCounters
     logger: logging.Logger
+    polling: PollingClients
     end_to_end: bool = False
 
 
@@ -171,6 +174,8 @@ class ClientHandshake(asyncio.Protocol):
                 settings.counters.headers_too_many.value += 1
             else:
                 settings.counters.handshakes_malformed.value += 1
+            if error.status == 426:
+                settings.polling.note(head, self._peer[0])
             self._refuse(error.status, error.text, error.headers)
             return
         told = request.headers.get_all("X-Forwarded-For")
@@ -184,10 +189,11 @@ class ClientHandshake(asyncio.Protocol):
             self._refuse(403, "not allowed from this origin")
             return
         handshake = Handshake(
-            path=request.target,
+            path=asked.path,
             headers=self._for_backend(request),
             subprotocols=asked.subprotocols,
             peer=self._client(address),
+            host=request.headers["Host"],
         )
         self._timer.cancel()
         self._task = self._loop.create_task(self._open(handshake, request, asked))
@@ -217,7 +223,7 @@ class ClientHandshake(asyncio.Protocol):
             try:
                 self._accept(session, headers, asked)
             except BaseException:
-                session.close(1011, "internal error")
+                session.close(session_ends.INTERNAL_ERROR.client, "internal error")
                 raise
         except Refused as refused:
             self._answer(refused.refusal)
@@ -233,7 +239,9 @@ class ClientHandshake(asyncio.Protocol):
         self._task = None
         transport, settings = self._transport, self._settings
         if self._answered or transport.is_closing():
-            session.close(1001, "client left", cause=CloseCause.CLIENT_LEFT)
+            session.close(
+                session_ends.CLIENT_LOST.backend, "client left", cause=CloseCause.CLIENT_LEFT
+            )
             return
         self._answered = True
         self._ticket.hold(0)
@@ -291,6 +299,9 @@ class ClientHandshake(asyncio.Protocol):
         transport.write(answers.refusal(refusal))
         if not transport.is_reading():
             transport.resume_reading()
-        with contextlib.suppress(OSError):  # the client has gone already
-            transport.write_eof()
+        if transport.can_write_eof():
+            with contextlib.suppress(OSError):  # the client has gone already
+                transport.write_eof()
+        else:  # TLS of an event loop, under a client that was handed over
+            transport.close()
         self._timer = self._loop.call_later(_LINGER, transport.abort)

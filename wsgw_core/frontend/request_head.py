@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake
@@ -17,47 +16,21 @@ from websockets.headers import parse_extension, parse_subprotocol
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
-from .. import api
+from .bad_request import BadRequest, TooManyHeaders
+from .request_target import is_host, path_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(%b) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])" % _TOKEN)
 _NAME = re.compile(_TOKEN)
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
 _DIGITS = re.compile(r"[0-9]+")
-# A name or an address, and perhaps a port; narrower than RFC 3986, which allows "," and ";" too.
-_HOST = re.compile(r"(?:[0-9A-Za-z._~%\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _OPTION = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
 _KEY = re.compile(r"[0-9A-Za-z+/]{22}==")  # 16 bytes in base64
-_SEPARATOR = re.compile(rb"[/\\]")
 # No client needs more, and looking at them costs time.
 _MOST_SEPARATORS = 100  # in one list
 _LONGEST_EXTENSIONS = 4096  # characters
-_LONGEST_PATH = 8192  # characters, without the query
 
 _UPGRADE = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
-
-
-class BadRequest(Exception):
-    """The request is refused.
-
-    Args:
-        status: of the answer.
-        text: for the client; says what is wrong without repeating what it sent. May be empty.
-        headers: that the status wants.
-    """
-
-    def __init__(self, status: int, text: str, headers: api.Headers = ()) -> None:
-        self.status = status
-        self.text = text
-        self.headers = headers
-        super().__init__(text)
-
-
-class TooManyHeaders(BadRequest):
-    """The request has more header lines than allowed."""
-
-    def __init__(self, maximum: int) -> None:
-        super().__init__(431, f"more than {maximum} headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +59,8 @@ class RequestHead:
         match = _REQUEST_LINE.fullmatch(first)
         if match is None:
             raise BadRequest(400, "not an HTTP/1.1 request line")
+        if match[3] == b"1.0":  # its clients, health checks mostly, know no upgrade
+            raise BadRequest(426, "only HTTP/1.1 is spoken here", _UPGRADE)
         if match[3] != b"1.1":
             raise BadRequest(505, "only HTTP/1.1 is spoken here")
         if len(lines) > max_headers:
@@ -107,12 +82,14 @@ class WebSocketRequest:
     """What a client asks for with its opening handshake (RFC 6455 section 4.2.1).
 
     Attributes:
+        path: what is asked for, in origin form; see `path_of`.
         accept: the value of `Sec-WebSocket-Accept` that answers its key.
         subprotocols: its offers, in its order.
         extensions: those agreed to.
         extensions_header: the value that tells the client of them, None: none.
     """
 
+    path: str
     accept: str
     subprotocols: tuple[str, ...]
     extensions: Sequence[Extension]
@@ -137,7 +114,7 @@ class WebSocketRequest:
             raise BadRequest(405, text, (("Allow", "GET"),))
         if headers.get_all("Content-Length") not in ([], ["0"]):
             raise BadRequest(413, "a handshake has no body")
-        _check_target(request.target)
+        path = path_of(request.target, headers["Host"])
         if _options(headers, "Upgrade") != ["websocket"]:
             raise BadRequest(426, "only websocket handshakes are served here", _UPGRADE)
         if "upgrade" not in _options(headers, "Connection"):
@@ -150,7 +127,8 @@ class WebSocketRequest:
         if len(headers.get_all("Origin")) > 1:
             raise BadRequest(400, "more than one Origin")
         extensions_header, extensions = _extensions(headers, accepted)
-        return cls(accept_key(keys[0]), _subprotocols(headers), extensions, extensions_header)
+        subprotocols = _subprotocols(headers)
+        return cls(path, accept_key(keys[0]), subprotocols, extensions, extensions_header)
 
 
 def _check_framing(headers: Headers) -> None:
@@ -166,22 +144,8 @@ def _check_framing(headers: Headers) -> None:
 
 def _check_host(hosts: Sequence[str]) -> None:
     """See RFC 9112 section 3.2."""
-    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+    if len(hosts) != 1 or not is_host(hosts[0]):
         raise BadRequest(400, "there must be one valid Host")
-
-
-def _check_target(target: str) -> None:
-    """Let only paths through that mean the same to everybody, before and after decoding."""
-    if not target.startswith("/"):
-        raise BadRequest(400, "the request target must be a path")
-    path = target.partition("?")[0]
-    if len(path) > _LONGEST_PATH:
-        raise BadRequest(414, f"the path has more than {_LONGEST_PATH} characters")
-    if "#" in target or "\\" in path:
-        raise BadRequest(400, "the request target must not contain # or \\")
-    for segment in _SEPARATOR.split(unquote_to_bytes(path)):
-        if segment.partition(b";")[0] in (b".", b".."):
-            raise BadRequest(400, "the path must not have dot segments")
 
 
 def _values(headers: Headers, name: str) -> Sequence[str]:

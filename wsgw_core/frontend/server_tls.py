@@ -31,7 +31,7 @@ _ESCAPED = frozenset('"+,;<>\\')
 class ServerTls:
     """Puts TLS before the handshakes of clients.
 
-    Made by `await aside(partial(ServerTls, ...))`, since it reads files.
+    Made by `await run_in_thread(partial(ServerTls, ...))`, since it reads files.
 
     Args:
         options: files and what is demanded of clients.

@@ -8,6 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _MOST_HOPS = 32  # that are walked: no real chain of proxies is as long
+_MOST_EMPTY = 96  # elements that are passed over (RFC 9110 section 5.6.1.2)
 _LONGEST_ENTRY = 100  # characters: an IPv6 address with scope and port has fewer
 _WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([0-9.]+))(?::\d{1,5})?\Z")
 
@@ -35,6 +36,7 @@ class TrustedProxies:
         The chain is walked from its end as long as the hop that reported an entry is trusted: what
         a client itself wrote in front is never reached. An entry that is no address ends the walk,
         and so does a chain of more than 32 entries: the last hop that was reached is the client.
+        Empty elements are passed over, up to 96 of them.
 
         Args:
             peer_host: the peer of the TCP connection.
@@ -45,7 +47,7 @@ class TrustedProxies:
             return peer_host
         if not self.trusts(peer_host):
             return str(address)
-        for entry in reversed(",".join(forwarded_for).rsplit(",", _MOST_HOPS)[-_MOST_HOPS:]):
+        for entry in _last_entries(forwarded_for):
             hop = _hop(entry)
             if hop is None:
                 break
@@ -57,6 +59,13 @@ class TrustedProxies:
     def _is_inside(self, host: str) -> bool:
         address = _parse(host)
         return address is not None and any(address in network for network in self._networks)
+
+
+def _last_entries(values: Sequence[str]) -> Sequence[str]:
+    """Return the entries of all values that are walked, the last one first."""
+    most = _MOST_HOPS + _MOST_EMPTY
+    elements = ",".join(values).rsplit(",", most)[-most:]
+    return [entry for entry in reversed(elements) if entry.strip(" \t")][:_MOST_HOPS]
 
 
 def _hop(entry: str) -> IPv4Address | IPv6Address | None:

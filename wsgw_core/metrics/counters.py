@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..api import Histogram, Metrics
+from ..api import CloseCode, Histogram, Metrics
 from ..api.tls import reload_counters
-from ..websocket.close_codes import POLICY_VIOLATION, TOO_BIG
 from .traffic import Traffic
 
 
@@ -122,6 +121,17 @@ class GatewayCounters:
             "dials_hedged",
             "Dials begun beside another one whose backend was silent for `failover.hedge-after`.",
         )
+        self.dials_scouting = counter(
+            "dials_scouting",
+            "Dials by which one of the clients that wait looked for a backend that is away.",
+        )
+        self.searches_timed_out = counter(
+            "searches_timed_out",
+            "Handshakes answered 504: no backend was found within `failover.search-timeout`.",
+        )
+        self.policy_faults = counter(
+            "policy_faults", "Faults of policies: backends took turns instead."
+        )
         self.dials_declined = counter("dials_declined", "Dials that a backend declined.")
         self.resolutions_failed = counter(
             "resolutions_failed", "Looks at the addresses of a backend's name that failed."
@@ -140,8 +150,24 @@ class GatewayCounters:
         )
         self.failovers = counter("failovers", "Backends lost or left by sessions.")
         self.moves = counter("moves", "Sessions that left a backend as planned.")
+        self.failbacks = counter(
+            "failbacks",
+            "Of the moves, those back to a backend of a lower priority number, for"
+            " `upstream.failback`.",
+        )
+        self.moves_called_off = counter(
+            "moves_called_off",
+            "Moves given up: no other backend took the session, or the drain was called off.",
+        )
+        self.hydrations = counter("hydrations", "New backends that valves began to prepare.")
+        self.hydrations_failed = counter(
+            "hydrations_failed",
+            "Of these, those that refused, did not answer within `failover.hydration-timeout`, or"
+            " ended the connection meanwhile.",
+        )
         self.poisoned = counter(
-            "poisoned_sessions", "Sessions ended for a message that had ended several backends."
+            "poisoned_sessions",
+            "Sessions ended for a message or a hydration that had ended several backends.",
         )
         self.replayed = counter("replayed_messages", "Messages sent again to another backend.")
         self.holds_expired = counter("holds_expired", "Sessions ended for want of a backend.")
@@ -179,7 +205,7 @@ class GatewayCounters:
     def count_violation(self, code: int) -> None:
         """Count a client that was closed, with this code, for breaking the protocol or a limit."""
         self.violations.value += 1
-        if code == TOO_BIG:
+        if code == CloseCode.TOO_BIG:
             self.messages_too_big.value += 1
-        elif code == POLICY_VIOLATION:
+        elif code == CloseCode.POLICY_VIOLATION:
             self.messages_too_fragmented.value += 1

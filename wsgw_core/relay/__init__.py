@@ -3,36 +3,26 @@
     client socket -> valve chain -> outbox -> connection -> backend
     client socket <- valve chain <----------- link <------- backend
 
-routes         which clients are served by what; the session opener follows them
-environment    what all sessions of one route share
-session        one client's life: which states it can be in says `session_state`; what plugins
-               see of it is the session view
-outbox         what the client says, on its way: owed, sent, and held back; stops its reading
-ledger         what the backend still owes an acknowledgement for; sent again after a failover
-               awaited replies and early answers find the messages that wait for the application
-link           the session's end of one backend connection; dead once another has replaced it
-client side    what the client is sent, and whether its backend is read; the client end is the
-               client's socket, as the session sees it
-read holds     why one side is not read for a while
-memory watch   bounds what all sessions hold together: holds the clients that have the most
-valve chain    the plugins that see and change messages of one direction; both directions are the
-               session valves
-valve worker   goes on with asynchronous valves that have to wait
-passed pings   pings of the client that its backend is to answer
-traffic account   counts the messages for the backend that serves
-dial requests  what backends are asked for, and told
-acceptances    the backends that hear of a session's end
-recovery       looks for another backend, and watches whether it lasts; a failover says for how
-               long, and how often
-poison         which message backends may have died of; a cautious replay sends such ones one by one
-suspect turns  keep sessions that die together from being taken for each other's poison
-closing flush  gives the backend what a client has left, then the client's close
-close rules    what one side hears of the other's end
-planned move   waits until a session can leave its backend and nobody misses anything; a drain has
-               all sessions of a backend do so
-dismissal      closes all clients of a gateway that stops
-announcements  what the log and the listeners are told
-session table  all sessions of a gateway, and what ended ones have left: closing connections
+The rooms, in the order in which a session uses them:
+
+session        one client's life, from its first dial to its end
+client         what the client is sent, and its socket as the session sees it
+valves         the plugins that see and change messages
+delivery       what the client says, until a backend has it: sent, acknowledged, sent again
+failover       from a lost backend to one that lasts
+moves          from a backend that lives to another: drains and returns
+all_sessions   what sessions share, and what concerns all of them
 
 A message's way is a chain of plain calls, from one socket's callback to the other socket's write.
+The ledger forgets a message when `Outbox.delivered` or `Outbox.answered` reports it, when its reply
+is overdue, and at the session's end.
+
+A failover, step by step:
+
+Session.backend_closed   decides whether there is one
+Recovery                 dials in rounds, until one succeeds or the hold is over
+Dialler                  begins a search; see `wsgw_core.pool.dialling`
+BackendSearch            decides which backend is dialled next
+Dial                     makes one dial of one backend
+Session.resume           goes on with the new backend
 """

@@ -11,6 +11,7 @@ RegisteredPlugin  makes a plugin's objects by its module           registered_pl
 running_gateway   a gateway in the test's process                  running_gateway
 FakeSession       a session that records what it is asked          fake_session
 samples           what metrics show                                samples
+Recorder          what a process played in `wsgw drill` calls      recorder
 
 Import from the modules: `wsgw_core.testing.backend_contract` needs pytest, the others do not.
 
@@ -21,5 +22,7 @@ of coroutines. `blocking_calls` and `long_callbacks` find what blocks the loop, 
 that stay open, `container_sizes` tables that grow. The ends in memory are `fake_client`,
 `fake_backend`, `fake_connection` and `fake_control`; `watch` waits for what they record.
 `pytest_plugin` has fixtures that pytest finds by itself: `run_virtual`, `running_gateway`.
-`environment` is what a session of a bench needs of its gateway.
+`for_conftest` is for a conftest.py to import: both event loops, and errors in the log fail tests.
+`session_context` is what a session of a bench needs of its gateway. `recorder` writes down each
+`numbered_message` in a `recording_log`.
 """

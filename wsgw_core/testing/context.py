@@ -15,7 +15,7 @@ from wsgw_core.api import (
     ReadBatch,
 )
 from wsgw_core.metrics.counters import GatewayCounters
-from wsgw_core.pool.system_resolver import SystemResolver
+from wsgw_core.pool.membership.system_resolver import SystemResolver
 
 from .fake_control import FakeControl
 
@@ -58,7 +58,7 @@ def make_context(
 
 
 def make_plugin_context(kind: str = "tested", *, clock: Clock | None = None) -> PluginContext:
-    """Return a context for the factory of a valve, listener or gate.
+    """Return a context for the factory of a valve, listener, gate or policy.
 
     Args:
         kind: with which the names of its metrics begin.

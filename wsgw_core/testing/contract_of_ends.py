@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wsgw_core.api import Close, Limits
+from wsgw_core.api import Close, CloseCause, Limits
 
 from .contract_bench import Bench
 from .contract_suite import ContractSuite, contract_test
@@ -77,3 +77,18 @@ class EndContract(ContractSuite):
         close = await session.sink.until_closed()
         assert not close.abnormal, f"an end from both sides was reported as {close}"
         await asyncio.sleep(0.05)  # room for a second `closed`, which the sink would report
+
+    @contract_test("ends")
+    async def test_an_end_that_crosses_a_close_is_orderly_only_if_all_has_arrived(
+        self, bench: Bench
+    ) -> None:
+        """What the session hears decides whether its messages are sent again elsewhere."""
+        session = await bench.session()
+        messages = self._numbered(20)
+        ending = asyncio.create_task(bench.harness.end(session.id, 1001, "restarting"))
+        session.send(messages)
+        session.connection.close(1001, "moved", CloseCause.SESSION_MOVES)
+        await bench.patiently(ending, "the backend to end")
+        close = await session.sink.until_closed()
+        if not close.abnormal:
+            await session.expect_at_backend(messages)

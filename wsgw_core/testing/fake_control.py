@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from wsgw_core.api import Close, Message, ReplyOutcome
 
+from ..api import CloseCode
 from .recording_sink import RecordingSink
-
-_TRY_AGAIN_LATER = 1013
 
 
 class FakeControl:
@@ -55,7 +54,7 @@ class FakeControl:
         self.losses.append(reason)
         self.is_down = True
         if self._acts:
-            close = Close(_TRY_AGAIN_LATER, reason, abnormal=True)
+            close = Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)
             asyncio.get_running_loop().call_soon(self._end, tuple(self._all()), close)
         self.writable(True)
 

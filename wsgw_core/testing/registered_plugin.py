@@ -11,14 +11,15 @@ from wsgw_core.api import (
     ConfigurationError,
     HandshakeGate,
     PluginContext,
+    Policy,
     SessionListener,
     Valve,
 )
-from wsgw_core.components import Components, ValveComponent, resolve_entries
-from wsgw_core.config.entries import Entries
 from wsgw_core.config.problems import Origins
-from wsgw_core.config.upstream_options import BackendEntry, ComponentEntry, ValveEntry
-from wsgw_core.plugin_loader import Plugins
+from wsgw_core.config.upstream_options import BackendEntry, ComponentEntry, PolicyEntry, ValveEntry
+from wsgw_core.plugins.components import Components, ValveComponent, resolve_entries
+from wsgw_core.plugins.entries import Entries
+from wsgw_core.plugins.loader import Plugins
 
 __all__ = ["RegisteredPlugin"]
 
@@ -70,6 +71,13 @@ class RegisteredPlugin:
         """Return a listener; raises ConfigurationError as `backend` does."""
         entry = ComponentEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), listeners=[(("listeners", 0), entry)])).listeners[0]
+        return found.registration.factory(found.options, context)
+
+    def policy(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> Policy:
+        """Return a policy; raises ConfigurationError as `backend` does."""
+        entry = PolicyEntry.model_validate({"kind": kind, **options})
+        path = ("upstream", "policy")
+        found = self._resolve(Entries((), policies=[(path, entry)])).policies[0]
         return found.registration.factory(found.options, context)
 
     def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveComponent:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
-from wsgw_core.components import required_plugins, resolve_components
+from wsgw_core.admin.server import AdminServer
+from wsgw_core.api import PluginError
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.gateway import Gateway
-from wsgw_core.plugin_loader import Plugins, load_usable_plugins
-from wsgw_core.reload_report import ReloadReport
+from wsgw_core.config.server_options import AdminOptions
+from wsgw_core.control.reload_report import ReloadReport
+from wsgw_core.gateway.gateway import Gateway
+from wsgw_core.gateway.local_control import LocalControl
+from wsgw_core.plugins.components import required_plugins, resolve_components
+from wsgw_core.plugins.loader import (
+    ImportedPlugin,
+    Plugins,
+    RequiredPlugin,
+    import_plugin,
+)
 
 __all__ = ["RunningGateway", "running_gateway"]
 
@@ -42,6 +53,17 @@ class RunningGateway:
         config = _config(data)
         components = resolve_components(config, _loaded(config, self._plugins))
         return await self.gateway.reload(config, components)
+
+    @asynccontextmanager
+    async def admin_api(self) -> AsyncIterator[str]:
+        """Serve the admin API until the end of the block; yields its URL, without a path."""
+        gateway, options = self.gateway, AdminOptions.model_validate({"address": "127.0.0.1:0"})
+        server = AdminServer(LocalControl(gateway), options, gateway.metrics, gateway.counters)
+        await server.start()
+        try:
+            yield f"http://127.0.0.1:{server.addresses[0].port}"
+        finally:
+            await server.stop()
 
     def count(self, name: str) -> int:
         """Return the value of a counter; of all its labels together; 0: there is none.
@@ -89,9 +111,18 @@ def _config(data: Mapping[str, Any]) -> GatewayConfig:
 
 
 def _loaded(config: GatewayConfig, plugins: Iterable[object]) -> Plugins:
-    # What is not installed must be among `plugins`; what is missing then is told by its key.
-    known, _ = load_usable_plugins(required_plugins(config))
+    known = Plugins()
     for number, plugin in enumerate(plugins):
         if plugin not in known:
             known.register(plugin, f"plugin {number} of the test")
+    for required in required_plugins(config):
+        if not known.provides(required.name):
+            with suppress(PluginError):  # resolve_components says what is missing, and where
+                found = _installed(required.name, tuple(sys.path))
+                known.register(found.plugin, found.source)
     return known
+
+
+@cache  # finding one reads a file of each installed distribution
+def _installed(name: str, _path: tuple[str, ...]) -> ImportedPlugin:
+    return import_plugin(RequiredPlugin(name))

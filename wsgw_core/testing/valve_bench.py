@@ -16,13 +16,13 @@ from wsgw_core.api import (
     PluginContext,
     Valve,
 )
-from wsgw_core.relay.environment import ConfiguredValve
-from wsgw_core.relay.session import Session
+from wsgw_core.relay.all_sessions.session_context import ConfiguredValve
+from wsgw_core.relay.session.session import Session
 
 from .context import make_plugin_context
-from .environment import make_environment, pooled
 from .fakes import FakeBackend, FakeClient, as_message
 from .registered_plugin import RegisteredPlugin
+from .session_context import make_session_context, pooled
 
 __all__ = ["ValveBench"]
 
@@ -115,12 +115,12 @@ class ValveBench:
         """Open the valve, and a session with it."""
         if hasattr(self.valve, "open"):
             await self.valve.open()
-        environment = make_environment(
+        context = make_session_context(
             [pooled(each.backend_id, each) for each in self.backends],
             valves=(ConfiguredValve(self._kind, self.valve, self._on_error),),
             route=self._handshake.route,
         )
-        self.session = Session("session-1", self._handshake, environment)
+        self.session = Session("session-1", self._handshake, context)
         await self.session.open()
         self.session.start(self.client)
         await self._settle()
@@ -155,13 +155,32 @@ class ValveBench:
         await self._settle()
         return _contents(self.client.received[before:])
 
-    async def fail_over(self) -> list[Content]:
-        """Lose the backend; return what the next one hears first."""
+    async def fail_over(self, *replies: Content | Message) -> list[Content]:
+        """Lose the backend; return what the next one hears first.
+
+        Args:
+            *replies: what the next one says meanwhile, such as its answers to what the valve
+                prepares it with; each when all that came before is through.
+        """
         self._connection.drop()
         async with asyncio.timeout(self._patience):
             while self.session.backend_id is None:  # noqa: ASYNC110 - either may be the next
                 await asyncio.sleep(0.001)
         await self._settle()
+        connection = self._connection
+        for reply in replies:
+            connection.reply(as_message(reply))
+            await self._settle()
+        return _contents(connection.received)
+
+    @property
+    def failed_hydrations(self) -> int:
+        """How many new backends could not be prepared: they refused, or were lost meanwhile."""
+        return self.session.context.counters.hydrations_failed.value
+
+    @property
+    def heard(self) -> list[Content]:
+        """What the backend that serves was sent so far."""
         return _contents(self._connection.received)
 
     @property
@@ -179,7 +198,7 @@ class ValveBench:
 
     async def _settle(self) -> None:
         """Return when all messages are through, and what they have led to has happened."""
-        valves = self.session._valves  # noqa: SLF001 - nobody else needs to wait for them
+        valves = self.session.valves
         for when in (valves.when_transmitted, valves.when_delivered):
             through = asyncio.Event()
             when(through.set)

@@ -9,7 +9,17 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
-__all__ = ["DeadlockError", "VirtualClockLoop", "idle", "on_virtual_clock", "run_virtual"]
+__all__ = [
+    "DeadlockError",
+    "SpinError",
+    "VirtualClockLoop",
+    "idle",
+    "on_virtual_clock",
+    "run_virtual",
+]
+
+_MOST_TURNS = 100_000  # of the loop while time stands still; a second or two of the processor
+_STANDSTILL = 1e-3  # seconds: who sleeps for less at a time keeps the loop busy all the same
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,15 +30,22 @@ class DeadlockError(RuntimeError):
     """Nothing is ready and no timer is set: the test would wait for ever."""
 
 
+class SpinError(DeadlockError):
+    """Something is always ready, and so no time passes: the test would run for ever."""
+
+
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """Runs what is ready, then jumps to the next timer; `time()` starts at 0.
 
     For tests whose ends are all in memory. Sockets and threads have a time of their own, so both
-    are refused. A loop that would wait for ever raises DeadlockError, which lists what waits.
+    are refused. A loop that would wait for ever raises DeadlockError, which lists what waits; one
+    that would never come to its next timer raises SpinError, which lists what is ready as well.
     """
 
     def __init__(self) -> None:
         self._now = 0.0
+        self._instant = 0.0
+        self._turns = 0
         self._idle_waiters: list[asyncio.Future[None]] = []
         super().__init__(_JumpingSelector(self))
         # Timers that differ by a rounding error belong to the same instant. The resolution must
@@ -54,6 +71,20 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         """Refuse: a thread does not follow the virtual clock."""
         raise RuntimeError("no threads on a virtual clock")
 
+    def count_turn(self) -> None:
+        """Count a turn of the loop at this instant; called by the loop's selector.
+
+        Raises:
+            SpinError: there are too many.
+        """
+        if self._now - self._instant > _STANDSTILL:
+            self._instant = self._now
+            self._turns = 0
+        self._turns += 1
+        if self._turns > _MOST_TURNS:
+            self._turns = 0  # what cleans up has as many
+            raise SpinError(self._describe_spin())
+
     def wait(self, seconds: float | None) -> None:
         """Spend the time until the next timer; called by the loop's selector."""
         if self._idle_waiters:
@@ -67,7 +98,19 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
             self._now += seconds
 
     def _describe_deadlock(self) -> str:
-        lines = ["nothing is ready and no timer is set; these wait for ever:"]
+        tasks = self._describe_tasks()
+        return "\n".join(["nothing is ready and no timer is set; these wait for ever:", *tasks])
+
+    def _describe_spin(self) -> str:
+        # The loop's own list, which has no public name: a callback that calls itself is no task.
+        ready = [f"  {handle!r}" for handle in getattr(self, "_ready", ())]
+        headline = (
+            f"{_MOST_TURNS} turns of the loop at {self._now:.6f} s, and still there is ready:"
+        )
+        return "\n".join([headline, *ready, "among these tasks:", *self._describe_tasks()])
+
+    def _describe_tasks(self) -> list[str]:
+        lines = []
         for task in sorted(asyncio.all_tasks(self), key=lambda task: task.get_name()):
             where = "not started"
             frames = task.get_stack()
@@ -75,7 +118,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
                 code = frames[-1].f_code
                 where = f"{code.co_qualname} ({code.co_filename}:{frames[-1].f_lineno})"
             lines.append(f"  {task.get_name()}: {where}")
-        return "\n".join(lines)
+        return lines
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -93,6 +136,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready now; spend `timeout` when that is nothing."""
+        self._loop.count_turn()
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
             self._loop.wait(timeout)

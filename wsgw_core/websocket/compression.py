@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +16,7 @@ from websockets.extensions.permessage_deflate import (
 )
 from websockets.frames import Frame, Opcode
 
-from ..api import Options, Size
-from .close_codes import INVALID_PAYLOAD, TOO_BIG
+from ..api import CloseCode, Options, Size
 from .frames import FrameError
 
 _TAIL = b"\x00\x00\xff\xff"  # left out at the end of each message: RFC 7692 section 7.2.1
@@ -30,13 +30,13 @@ class CompressionOptions(Options):
     """Compression on one leg; `compression: true` is enough to turn it on."""
 
     enabled: bool = Field(
-        default=False, description="whether compression is agreed to (frontend) or offered"
+        default=False, description="accept compression (frontend) or offer it (backends)"
     )
     window_bits: int = Field(
         default=12,
         ge=9,
         le=15,
-        description="size of the windows asked for, as a power of two: memory against ratio",
+        description="size of the windows to ask for, as a power of two: memory against ratio",
     )
     no_context_takeover: bool = Field(
         default=False,
@@ -46,7 +46,7 @@ class CompressionOptions(Options):
     memory_level: int = Field(
         default=5, ge=1, le=9, description="memory of the compressor: 2 to the power of 9 + this"
     )
-    min_size: Size = Field(default=64, ge=1, description="smaller messages are sent as they are")
+    min_size: Size = Field(default=64, ge=1, description="do not compress smaller messages")
 
     @model_validator(mode="before")
     @classmethod
@@ -68,18 +68,21 @@ class CompressionOptions(Options):
         )
 
     def offers(self) -> Sequence[ClientExtensionFactory] | None:
-        """Return what a client's handshake offers; None: nothing."""
+        """Return what a client's handshake offers; None: nothing.
+
+        Behind what is wanted stands a fallback (RFC 7692 section 7.1.3) for servers that cannot
+        bound their window, or want one of their own.
+        """
         if not self.enabled:
             return None
-        return (
-            ClientPerMessageDeflateFactory(
-                server_no_context_takeover=self.no_context_takeover,
-                client_no_context_takeover=self.no_context_takeover,
-                server_max_window_bits=self.window_bits,
-                client_max_window_bits=self.window_bits,
-                compress_settings=self._settings,
-            ),
+        wanted = ClientPerMessageDeflateFactory(
+            server_no_context_takeover=self.no_context_takeover,
+            client_no_context_takeover=self.no_context_takeover,
+            server_max_window_bits=self.window_bits,
+            client_max_window_bits=self.window_bits,
+            compress_settings=self._settings,
         )
+        return wanted, _FallbackOffer(self.window_bits, self.no_context_takeover, self._settings)
 
     def agreed(self, extensions: Sequence[Extension]) -> Deflate | None:
         """Return what the handshake's outcome means for the messages; None: no compression.
@@ -89,12 +92,53 @@ class CompressionOptions(Options):
         """
         for extension in extensions:
             if isinstance(extension, PerMessageDeflate):
-                return Deflate(extension, self.min_size)
+                keeps_quiet = isinstance(extension, _DecompressOnly)
+                return Deflate(extension, sys.maxsize if keeps_quiet else self.min_size)
         return None
 
     @property
     def _settings(self) -> dict[str, Any]:
         return {"level": self.level, "memLevel": self.memory_level}
+
+
+class _DecompressOnly(PerMessageDeflate):
+    """What the peer's decompressor has too small a window for is sent as it is."""
+
+
+class _FallbackOffer(ClientPerMessageDeflateFactory):
+    """Offers compression without conditions, and takes whatever a server makes of it.
+
+    What the server does not limit about our own compressor stays as it is configured: it may always
+    have a smaller window than allowed, and forget one message before the next (sections 7.1.1.2 and
+    7.1.2.2).
+    """
+
+    def __init__(
+        self, window_bits: int, no_context_takeover: bool, settings: dict[str, Any]
+    ) -> None:
+        super().__init__(client_max_window_bits=True, compress_settings=settings)
+        self._window_bits = window_bits
+        self._no_context_takeover = no_context_takeover
+
+    def process_response_params(
+        self,
+        params: Sequence[tuple[str, str | None]],
+        accepted_extensions: Sequence[Extension],
+    ) -> PerMessageDeflate:
+        """See ClientExtensionFactory."""
+        smallest = ("client_max_window_bits", "8")
+        can = [
+            (name, "9") if (name, value) == smallest else (name, value) for name, value in params
+        ]
+        agreed = super().process_response_params(can, accepted_extensions)
+        kind = _DecompressOnly if smallest in params else PerMessageDeflate  # zlib makes none of 8
+        return kind(
+            agreed.remote_no_context_takeover,
+            agreed.local_no_context_takeover or self._no_context_takeover,
+            agreed.remote_max_window_bits,
+            min(agreed.local_max_window_bits, self._window_bits),
+            self.compress_settings,
+        )
 
 
 class Deflate:
@@ -174,13 +218,13 @@ class Inflater:
         try:
             inflated = inflate.decompress(data + _TAIL if final else data, room + 1)
         except zlib.error as error:
-            raise FrameError(INVALID_PAYLOAD, "not valid deflate data") from error
+            raise FrameError(CloseCode.INVALID_PAYLOAD, "not valid deflate data") from error
         if len(inflated) > room:
-            raise FrameError(TOO_BIG, "message too long after decompression")
+            raise FrameError(CloseCode.TOO_BIG, "message too long after decompression")
         if inflate.eof:
             rest = inflate.unused_data.removesuffix(_TAIL) if final else inflate.unused_data
             if rest not in _OCTETS:
-                raise FrameError(INVALID_PAYLOAD, "deflate data behind a final block")
+                raise FrameError(CloseCode.INVALID_PAYLOAD, "deflate data behind a final block")
             self._decompressor = None
             self._rest = b"" if final else rest
         elif final and not self._keep:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..api import BINARY, TEXT, Limits, Message
+from ..api import BINARY, TEXT, CloseCode, Limits, Message
 from . import frames
-from .close_codes import INVALID_PAYLOAD, POLICY_VIOLATION, TOO_BIG
 from .compression import Deflate
 from .frames import FrameError, is_utf8
 
@@ -38,18 +37,20 @@ class Fragments:
         """
         limit = self._limits.max_fragments
         if len(self._parts) == limit:
-            raise FrameError(POLICY_VIOLATION, f"message of more than {limit} fragments")
+            raise FrameError(CloseCode.POLICY_VIOLATION, f"message of more than {limit} fragments")
         room = self._limits.max_message_size - self.size
         if self._deflate is not None:
             first = not self._parts
             payload = self._deflate.decompress(payload, first=first, final=final, room=room)
         elif len(payload) > room:
-            raise FrameError(TOO_BIG, f"message longer than {self._limits.max_message_size} bytes")
+            raise FrameError(
+                CloseCode.TOO_BIG, f"message longer than {self._limits.max_message_size} bytes"
+            )
         self.size += len(payload)
         self._parts.append(payload)
         if not final:
             return None
         data = b"".join(self._parts)
         if self._kind is TEXT and not is_utf8(data):
-            raise FrameError(INVALID_PAYLOAD, "text is not valid UTF-8")
+            raise FrameError(CloseCode.INVALID_PAYLOAD, "text is not valid UTF-8")
         return Message(self._kind, data)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from struct import Struct
 
-from .close_codes import INVALID_PAYLOAD, NO_CODE, PROTOCOL_ERROR, TOO_BIG, sendable
+from ..api import CloseCode
+from .close_codes import sendable
 
 try:
     from websockets.speedups import apply_mask
@@ -63,19 +64,19 @@ def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> t
         return 0, len(data) + 1
     second = data[position + 1]
     if bool(second & MASK) != masked:
-        raise FrameError(PROTOCOL_ERROR, f"frame {'not ' if masked else ''}masked")
+        raise FrameError(CloseCode.PROTOCOL_ERROR, f"frame {'not ' if masked else ''}masked")
     size = second & ~MASK
     if size >= _SHORT:
         if data[position] & CLOSE:
-            raise FrameError(PROTOCOL_ERROR, "control frame of more than 125 bytes")
+            raise FrameError(CloseCode.PROTOCOL_ERROR, "control frame of more than 125 bytes")
         width = 2 if size == _SHORT else 8
         if available < 2 + width:
             return 0, len(data) + 1
         size = int.from_bytes(data[position + 2 : position + 2 + width], "big")
         if not (_SHORT <= size < _MEDIUM if width == 2 else _MEDIUM <= size < _LONG):
-            raise FrameError(PROTOCOL_ERROR, "length of a frame not in its shortest form")
+            raise FrameError(CloseCode.PROTOCOL_ERROR, "length of a frame not in its shortest form")
     if size > max_size and not data[position] & CLOSE:
-        raise FrameError(TOO_BIG, f"frame longer than {max_size} bytes")
+        raise FrameError(CloseCode.TOO_BIG, f"frame longer than {max_size} bytes")
     return size, position + head_size(size, masked=masked) + size
 
 
@@ -87,9 +88,9 @@ def check_first_byte(first: int) -> None:
     """
     opcode = first & OPCODE
     if opcode not in _OPCODES:
-        raise FrameError(PROTOCOL_ERROR, f"unknown opcode {opcode}")
+        raise FrameError(CloseCode.PROTOCOL_ERROR, f"unknown opcode {opcode}")
     if opcode & CLOSE and not first & FIN:
-        raise FrameError(PROTOCOL_ERROR, "fragmented control frame")
+        raise FrameError(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
 
 
 def read_payload(frame: bytes, size: int, *, masked: bool) -> bytes:
@@ -117,14 +118,14 @@ def read_close(payload: bytes) -> tuple[int, str]:
         FrameError: the code may not be sent, or the reason is no text.
     """
     if not payload:
-        return NO_CODE, ""
+        return CloseCode.NO_CODE, ""
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or code != sendable(code):
-        raise FrameError(PROTOCOL_ERROR, "not a close code")
+        raise FrameError(CloseCode.PROTOCOL_ERROR, "not a close code")
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError as error:
-        raise FrameError(INVALID_PAYLOAD, "close reason is not valid UTF-8") from error
+        raise FrameError(CloseCode.INVALID_PAYLOAD, "close reason is not valid UTF-8") from error
 
 
 def write_frame(first: int, payload: bytes | bytearray | memoryview, *, masked: bool) -> bytes:

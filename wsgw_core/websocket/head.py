@@ -59,6 +59,11 @@ class HeadReader:
         return self.head
 
     @property
+    def so_far(self) -> bytes:
+        """The head, or what has come of it within the bound."""
+        return self.head if self.head is not None else bytes(self._data[: self._max_size])
+
+    @property
     def rest_size(self) -> int:
         """How many bytes came behind the head."""
         return len(self._data) if self.head is not None else 0

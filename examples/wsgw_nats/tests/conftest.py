@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvloop
+
+from wsgw_core.testing.for_conftest import (  # noqa: F401 - pytest finds them here
+    no_fault_is_logged,
+    pytest_asyncio_loop_factories,
+)
 
 from .nats_server import NatsServer
 from .workers import Workers
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Return what an asynchronous test is run on, one after the other."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture(autouse=True)
-def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test in which something of the gateway's, or an event loop, reports an error."""
-    yield
-    reports = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name.partition(".")[0] in ("asyncio", "wsgw") and record.levelno >= logging.ERROR
-    ]
-    assert not reports, "\n".join(reports)
 
 
 @pytest.fixture

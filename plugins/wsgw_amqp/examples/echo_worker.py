@@ -22,6 +22,7 @@ async def answer(channel: AbstractChannel, message: AbstractIncomingMessage) -> 
         content_type=message.content_type,
         correlation_id=message.correlation_id,
         message_id=f"re-{message.message_id}",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
     )
     await channel.default_exchange.publish(reply, message.reply_to or "")
 

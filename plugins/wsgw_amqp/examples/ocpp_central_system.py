@@ -3,7 +3,8 @@
 usage: ocpp_central_system.py URL QUEUE FILE
 
 It needs the package `ocpp`. The last part of a charge point's path is its name. Each meter value
-becomes a line `NAME VALUE` of the file, before it is answered. The gateway declares the queue:
+becomes a line `NAME VALUE` of the file, before it is answered. A message that is not OCPP is
+rejected; the dead-letter policy of the queue says where it goes. The gateway declares the queue:
 
     queue: ocpp
     queue-arguments: {x-single-active-consumer: true}
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,10 @@ class Answers:
     async def send(self, text: str) -> None:
         """Answer."""
         reply = aio_pika.Message(
-            text.encode(), content_type="text/plain", correlation_id=self._message.correlation_id
+            text.encode(),
+            content_type="text/plain",
+            correlation_id=self._message.correlation_id,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         await self._channel.default_exchange.publish(reply, self._message.reply_to or "")
 
@@ -100,10 +105,21 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
     @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
     def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
         """Keep the value."""
-        value = meter_value[0]["sampled_value"][0]["value"]
+        value = Decimal(meter_value[0]["sampled_value"][0]["value"])  # fails if it is no number
         with self._file.open("a") as file:
             file.write(f"{self.id} {value}\n")
         return call_result.MeterValues()
+
+
+async def serve(channel: AbstractChannel, message: AbstractIncomingMessage, file: Path) -> bool:
+    """Answer a message; return False if it is not OCPP."""
+    try:
+        charge_point = str(message.headers["wsgw-path"]).rpartition("/")[2]
+        served = ServedChargePoint(charge_point, Answers(channel, message), file)
+        await served.route_message(message.body.decode())
+    except (LookupError, RecursionError, TypeError, ValueError):
+        return False
+    return True
 
 
 async def main(url: str, name: str, path: str) -> None:
@@ -117,12 +133,10 @@ async def main(url: str, name: str, path: str) -> None:
 
         @seen(FileStore(file.with_suffix(".handled")))
         async def handle(message: AbstractIncomingMessage) -> None:
-            if message.type == "wsgw.message":
-                charge_point = str(message.headers["wsgw-path"]).rpartition("/")[2]
-                answers = Answers(channel, message)
-                served = ServedChargePoint(charge_point, answers, file)
-                await served.route_message(message.body.decode())
-            await message.ack()
+            if message.type != "wsgw.message" or await serve(channel, message, file):
+                await message.ack()
+            else:
+                await message.reject()
 
         print(f"reads {name}", flush=True)
         async with queue.iterator() as messages:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-import uvloop
 from wsgw_amqp.broker_node import BrokerNode, NodeError, serves_amqp
 
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Return what an asynchronous test is run on, one after the other."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture(autouse=True)
-def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test in which an event loop reports an exception that nobody caught."""
-    yield
-    reports = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name == "asyncio" and record.levelno >= logging.ERROR
-    ]
-    assert not reports, "\n".join(reports)
+from wsgw_core.testing.for_conftest import (  # noqa: F401 - pytest finds them here
+    nothing_unhandled,
+    pytest_asyncio_loop_factories,
+)
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +34,8 @@ def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _started(tmp_path_factory: pytest.TempPathFactory) -> BrokerNode:
-    own = BrokerNode(tmp_path_factory.mktemp("rabbitmq"))
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    own = BrokerNode(folder, plugins=("rabbitmq_consistent_hash_exchange",))
     try:
         own.start()
     except NodeError as error:

@@ -19,6 +19,20 @@ from .workers import Names, Workers
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PATIENCE = 60.0
+ODD: tuple[str | bytes, ...] = (
+    b"\xff\xfe",
+    "",
+    "null",
+    "NaN",
+    "[" * 100_000,
+    "1" * 5_000,
+    '[2, "1"]',
+    '[2, "1", ["Heartbeat"], {}]',
+    '[2, "1", {}, {}]',
+    '[2, "1", "Heartbeat", {"a": ' + "1" * 5_000 + "}]",
+    '[3, {"a": NaN}, {}]',
+)
+"""Messages that are not OCPP, each in its own way."""
 
 
 @asynccontextmanager
@@ -58,7 +72,7 @@ async def call(client: ClientConnection, number: int, action: str, **payload: An
     return content
 
 
-def meter_value(value: int) -> dict[str, Any]:
+def meter_value(value: object) -> dict[str, Any]:
     sample = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [{"value": str(value)}]}
     return {"connectorId": 1, "meterValue": [sample]}
 
@@ -99,3 +113,35 @@ async def test_a_second_central_system_takes_over_in_order(broker_url: str, tmp_
     lines = file.read_text().splitlines()
     assert list(dict.fromkeys(lines)) == [f"CP1 {number}" for number in range(1, 21)]
     assert len(lines) <= 21  # the leader may have died between its work and saying so
+
+
+async def test_the_central_system_outlives_messages_that_are_not_ocpp(
+    broker_url: str, tmp_path: Path
+) -> None:
+    names, file = Names(), tmp_path / "values"
+    async with (
+        gateway_to(broker_url, names, subprotocols=["ocpp1.6"]) as gateway,
+        example("ocpp_central_system.py", broker_url, names.queue, str(file)),
+        connect(f"{gateway.url}/CP1", subprotocols=[Subprotocol("ocpp1.6")]) as client,
+    ):
+        for number, message in enumerate(ODD):
+            await client.send(message)
+            assert "currentTime" in await call(client, number, "Heartbeat")
+
+
+async def test_a_meter_value_that_is_no_number_is_answered_with_an_error(
+    broker_url: str, tmp_path: Path
+) -> None:
+    names, file = Names(), tmp_path / "values"
+    async with (
+        gateway_to(broker_url, names, subprotocols=["ocpp1.6"]) as gateway,
+        example("ocpp_central_system.py", broker_url, names.queue, str(file)),
+        connect(f"{gateway.url}/CP1", subprotocols=[Subprotocol("ocpp1.6")]) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        for value in ("1\nCP2 9", "\ud800", ""):
+            await client.send(json.dumps([2, "1", "MeterValues", meter_value(value)]))
+            assert json.loads(await client.recv())[0] == 4
+        await call(client, 2, "MeterValues", **meter_value(5))
+
+    assert file.read_text() == "CP1 5\n"

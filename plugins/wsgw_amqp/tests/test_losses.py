@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,24 +11,13 @@ import pytest
 from wsgw_amqp.broker_node import BrokerNode, free_port
 
 from wsgw_core.api import BackendUnavailable, Close, CloseCause, Message
-from wsgw_core.testing.broker_proxy import BrokerProxy
 
+from .memory_alarm import memory_alarm
+from .proxied import proxied
 from .stand import Stand, standing
 
 CONNECT = ["connect", "message", "disconnect"]
-NO_MEMORY = "vm_memory_monitor:set_vm_memory_high_watermark(0)"
-MEMORY = "vm_memory_monitor:set_vm_memory_high_watermark(0.4)"
 CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networking:connections()]'
-
-
-@asynccontextmanager
-async def proxied(url: str) -> AsyncIterator[tuple[BrokerProxy, str]]:
-    """Put a proxy before a broker."""
-    parts = urlsplit(url)
-    proxy = BrokerProxy(parts.hostname or "", parts.port or 0)
-    await proxy.start()
-    yield proxy, f"amqp://guest:guest@127.0.0.1:{proxy.port}"
-    await proxy.stop()
 
 
 async def goes_on(stand: Stand) -> None:
@@ -165,6 +152,36 @@ async def test_a_disconnect_that_was_not_confirmed_comes_when_the_broker_is_back
         assert stand.metric("events_lost_total") == 0
 
 
+async def test_a_probe_that_makes_the_link_again_brings_the_events_that_wait(
+    broker_url: str,
+) -> None:
+    async with (
+        proxied(broker_url) as (proxy, url),
+        standing(url, broker=broker_url, events=CONNECT) as stand,
+    ):
+        session_id, sink, _ = await stand.session()
+        await stand.workers.event(session_id)
+        await proxy.cut()
+        await sink.until_closed()
+        stand.backend.session_ended(session_id, Close(1006), CloseCause.CLIENT_LEFT)
+        await stand.backend.probe()
+        event = await stand.workers.event(session_id, 1)
+
+        assert event["id"] == f"{session_id}-d"
+
+
+async def test_a_new_link_forgets_which_keys_found_no_queue(broker_url: str) -> None:
+    """It has bound the queue again; a session would wait a second for its turn."""
+    async with proxied(broker_url) as (proxy, url), standing(url, broker=broker_url) as stand:
+        _, sink, connection = await stand.session()
+        await stand.workers.unbind()
+        connection.send(Message.from_text("x"))
+        await sink.until_closed()
+        await proxy.cut()
+        await stand.until(lambda: stand.control.losses, "the loss")
+        await goes_on(stand)
+
+
 async def test_events_that_no_broker_takes_are_counted(broker_url: str) -> None:
     async with (
         proxied(broker_url) as (proxy, url),
@@ -193,8 +210,7 @@ async def test_in_a_memory_alarm_clients_wait_and_replies_still_arrive(node: Bro
         await stand.workers.event(session_id)
         # A broker without memory reads no publishers: the reply sets out before, and is late.
         await stand.workers.reply_late(session_id, b"late", milliseconds=3000)
-        await asyncio.to_thread(node.evaluate, NO_MEMORY)
-        try:
+        async with memory_alarm(node):
             connection.send(Message.from_text("1"))
             await stand.until(lambda: not stand.control.is_writable, "the block")
             connection.send(Message.from_text("2"))
@@ -203,8 +219,6 @@ async def test_in_a_memory_alarm_clients_wait_and_replies_still_arrive(node: Bro
             assert stand.metric("blocked") == 1
             assert reply.data == b"late"
             assert sink.end is None
-        finally:
-            await asyncio.to_thread(node.evaluate, MEMORY)
         await sink.until_delivered(2)
         await stand.until(lambda: stand.control.is_writable, "the end of the block")
         await stand.workers.event(late)
@@ -222,14 +236,11 @@ async def test_a_blocked_broker_does_not_keep_a_backend_from_closing(
 ) -> None:
     async with standing(node.url, confirm_timeout="200ms") as stand:
         _, _, connection = await stand.session()
-        await asyncio.to_thread(node.evaluate, NO_MEMORY)
-        try:
+        async with memory_alarm(node):
             connection.send(Message.from_text("1"))
             await stand.until(lambda: not stand.control.is_writable, "the block")
             async with asyncio.timeout(60):
                 await stand.backend.close()
-        finally:
-            await asyncio.to_thread(node.evaluate, MEMORY)
 
     assert "closed with 1 messages unconfirmed" in caplog.text
 
@@ -237,12 +248,9 @@ async def test_a_blocked_broker_does_not_keep_a_backend_from_closing(
 async def test_a_block_that_lasts_too_long_is_a_loss(node: BrokerNode) -> None:
     async with standing(node.url, blocked_timeout="200ms") as stand:
         _, sink, connection = await stand.session()
-        await asyncio.to_thread(node.evaluate, NO_MEMORY)
-        try:
+        async with memory_alarm(node):
             connection.send(Message.from_text("1"))
             close = await sink.until_closed()
-        finally:
-            await asyncio.to_thread(node.evaluate, MEMORY)
 
         assert close.abnormal
         assert close.code == 1013

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from wsgw_core.testing.running_gateway import running_gateway
 
 from .test_examples import EXAMPLES, PATIENCE, call, example, meter_value
+from .test_journeys import count_of, until
 from .workers import Names, Workers
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
@@ -122,3 +123,106 @@ async def test_chargers_keep_their_connection_while_the_central_system_is_away(
     assert [number for number in dict.fromkeys(answered) if number > 3] == [4, 5, 6, 7]
     assert list(dict.fromkeys(parked))[-4:] == [4, 5, 6, 7]
     assert after.calls[-1] == number
+
+
+class Charger:
+    """Sends calls with identifiers of its own, and writes down which are answered.
+
+    Args:
+        client: its connection.
+        number: of the charger.
+    """
+
+    def __init__(self, client: ClientConnection, number: int) -> None:
+        self.client = client
+        self.sent = 0
+        self.answered: list[int] = []
+        self._first = number * 1000
+        self._listening = asyncio.create_task(self._listen())
+
+    @property
+    def calls(self) -> list[int]:
+        """The identifiers of all calls so far."""
+        return [self._first + number for number in range(1, self.sent + 1)]
+
+    async def call(self) -> None:
+        """Send the next call."""
+        self.sent += 1
+        await self.client.send(json.dumps([2, str(self._first + self.sent), "Heartbeat", {}]))
+
+    async def until_answered(self) -> None:
+        """Wait until all calls are answered."""
+        await until(lambda: set(self.calls) <= set(self.answered))
+
+    async def close(self) -> None:
+        """Leave."""
+        await self.client.close()
+        await self._listening
+
+    async def _listen(self) -> None:
+        async for message in self.client:
+            self.answered.append(int(json.loads(message)[1]))
+
+
+def parked_answer(call: bytes) -> bytes:
+    return json.dumps([3, json.loads(call)[1], {}]).encode()
+
+
+async def test_chargers_go_back_by_themselves_and_their_numbers_go_on(broker_url: str) -> None:
+    names = Names()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    before, after = CentralSystem(), CentralSystem()
+    data = as_in_the_tutorial(broker_url, port, names)
+    data["upstream"] |= {"failback": True, "failback-after": "1s"}
+    data["upstream"]["backends"][0]["replay-window"] = 0
+    data["drain"] = {"quiet": "50ms"}
+    workers = Workers(broker_url, names, parked_answer)
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(running_gateway(data))
+        async with before.running(port):
+            chargers = [
+                Charger(await connect(f"{gateway.url}/CP{n}", subprotocols=[OCPP]), n)
+                for n in range(5)
+            ]
+            for _ in range(3):
+                await asyncio.gather(*(charger.call() for charger in chargers))
+                await asyncio.gather(*(charger.until_answered() for charger in chargers))
+            await until(lambda: not any(s.unacknowledged for s in gateway.gateway.sessions))
+        for _ in range(3):
+            await asyncio.gather(*(charger.call() for charger in chargers))
+        await until_parked(broker_url, names.queue, 5 * (1 + 3))  # a connect event each
+        workers.start()
+        await asyncio.gather(*(charger.until_answered() for charger in chargers))
+        async with after.running(port):
+            while any(session.backend_id != "csms" for session in gateway.gateway.sessions):
+                await asyncio.gather(*(charger.call() for charger in chargers))
+                await asyncio.gather(*(charger.until_answered() for charger in chargers))
+                await asyncio.sleep(0.2)
+            await asyncio.gather(*(charger.call() for charger in chargers))
+            await asyncio.gather(*(charger.until_answered() for charger in chargers))
+            for session_id in list(workers.messages):
+                await workers.reply(session_id, b'[3, "0", {}]', content_type="application/json")
+            await until(lambda: all(0 in charger.answered for charger in chargers))
+
+            assert gateway.count("failbacks") == gateway.count("moves") == len(chargers)
+            assert gateway.count("undelivered_messages") == 0
+            assert all(charger.client.close_code is None for charger in chargers)
+            assert {charger.client.subprotocol for charger in chargers} == {OCPP}
+            assert await count_of(broker_url, names.queue) == 0
+            await asyncio.gather(*(charger.close() for charger in chargers))
+            # A central system that dies earlier leaves the last calls unacknowledged.
+            await until(lambda: not [*gateway.gateway.sessions])
+    await workers.stop()
+
+    for charger in chargers:
+        (parked,) = (
+            [(each.headers["wsgw-number"], int(json.loads(each.body)[1])) for each in messages]
+            for messages in workers.messages.values()
+            if int(json.loads(messages[0].body)[1]) in charger.calls
+        )
+        mine = [call for call in before.calls + after.calls if call in charger.calls]
+        numbers = [number for number, _ in parked]
+        assert numbers == [*range(4, 4 + len(parked))]
+        assert [call for _, call in parked] == charger.calls[3 : 3 + len(parked)]
+        assert mine == charger.calls[:3] + charger.calls[3 + len(parked) :]

@@ -21,3 +21,11 @@ def test_headers_that_nest_very_deep_are_invalid() -> None:
 
     with pytest.raises(InvalidReplyError, match="headers cannot be read"):
         read_properties(packed)
+
+
+def test_a_long_close_code_is_not_repeated_whole_in_the_error() -> None:
+    value = b"\x0awsgw-closeS" + struct.pack("!I", 100_000) + b"x" * 100_000
+    packed = struct.pack("!HI", 0x2000 | 0x0400, len(value)) + value + b"\x01s"
+    with pytest.raises(InvalidReplyError, match="wsgw-close is not 1000") as caught:
+        read_properties(packed)
+    assert len(str(caught.value)) < 200

@@ -52,6 +52,7 @@ def test_further_nodes_take_the_port_of_the_scheme() -> None:
         ({"url": "amqp://rabbit/a/b"}, "%2F"),
         ({"hosts": ["a/b"]}, "not a host or host:port"),
         ({"hosts": ["u@b"]}, "not a host or host:port"),
+        ({"hosts": ["a\0b"]}, "not a host or host:port"),
         ({"replies": "replies"}, "needs {instance}"),
         ({"exchange": "x" * 201}, "longer than 200 bytes"),
         ({"routing_key": "{event}.{who}"}, "unknown field {who}"),
@@ -99,16 +100,16 @@ def test_missing_files_of_tls_are_told_by_their_keys(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_hardly_meant_is_told(given: dict[str, Any], key: str) -> None:
-    assert [key for key, _ in settings(**given).doubts(Limits())] == [key]
+    assert [key for key, _ in settings(**given).warnings(Limits())] == [key]
 
 
 @pytest.mark.parametrize("seconds", [0, 1800])
 def test_slow_clients_that_outlast_the_brokers_patience_are_told(seconds: float) -> None:
     limits = Limits(slow_client_timeout=seconds)
 
-    assert [key for key, _ in settings().doubts(limits)] == ["prefetch"]
+    assert [key for key, _ in settings().warnings(limits)] == ["prefetch"]
 
 
-def test_ordinary_options_leave_no_doubts() -> None:
-    assert not list(settings(queue="q").doubts(Limits()))
-    assert not list(settings(exchange="", queue="q", routing_key="q").doubts(Limits()))
+def test_ordinary_options_give_no_warnings() -> None:
+    assert not list(settings(queue="q").warnings(Limits()))
+    assert not list(settings(exchange="", queue="q", routing_key="q").warnings(Limits()))

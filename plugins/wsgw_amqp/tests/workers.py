@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 _PATIENCE = 60.0
+_LIBRARY = 5.0  # seconds; connections of others in the same loop go on
 _CANCEL_AGAIN = 1.0
 _CONNECTION_LOST = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
 
@@ -31,7 +32,7 @@ async def library_ends() -> None:
         == folder
     ]
     if left:
-        await asyncio.wait(left, timeout=_PATIENCE)
+        await asyncio.wait(left, timeout=_LIBRARY)
 
 
 class Names:

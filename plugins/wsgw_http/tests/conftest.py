@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 import pytest
-import uvloop
 
+from wsgw_core.testing.for_conftest import (  # noqa: F401 - pytest finds them here
+    no_fault_is_logged,
+    pytest_asyncio_loop_factories,
+)
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .application import Application
+from .raw_application import Answer, RawApplication, raw_application
+
+
+class Addressed(Protocol):
+    """An application, however it answers."""
+
+    @property
+    def url(self) -> str: ...
 
 
 class StartGateway(Protocol):
     """Starts a gateway in front of an application; `options` are those of its backend."""
 
     async def __call__(
-        self, application: Application, *more: dict[str, Any], **options: Any
+        self, application: Addressed, *more: dict[str, Any], **options: Any
     ) -> RunningGateway: ...
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Return what an asynchronous test is run on, one after the other."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture(autouse=True)
-def no_fault_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test in which an event loop or the gateway reports an exception of ours."""
-    yield
-    reports = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name.partition(".")[0] in ("asyncio", "wsgw") and record.levelno >= logging.ERROR
-    ]
-    assert not reports, "\n".join(reports)
 
 
 @pytest.fixture
@@ -50,12 +42,28 @@ async def application() -> AsyncIterator[Application]:
     await application.stop()
 
 
+class StartRaw(Protocol):
+    """Starts an application that writes bytes; to be asked for before `start_gateway`."""
+
+    async def __call__(self, answer: Answer) -> RawApplication: ...
+
+
+@pytest.fixture
+async def start_raw() -> AsyncIterator[StartRaw]:
+    async with AsyncExitStack() as applications:
+
+        async def start(answer: Answer) -> RawApplication:
+            return await applications.enter_async_context(raw_application(answer))
+
+        yield start
+
+
 @pytest.fixture
 async def start_gateway() -> AsyncIterator[StartGateway]:
     async with AsyncExitStack() as gateways:
 
         async def start(
-            application: Application, *more: dict[str, Any], **options: Any
+            application: Addressed, *more: dict[str, Any], **options: Any
         ) -> RunningGateway:
             backend = {"url": application.url, "id": "app", **options}
             data = {"upstream": {"backends": [backend, *more]}}

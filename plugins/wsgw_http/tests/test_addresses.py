@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -50,7 +51,9 @@ def test_others_are_not(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433", "0x7f000001"]
+)
 async def test_a_host_that_a_client_chooses_must_be_public(
     application: Application, start_gateway: StartGateway, host: str
 ) -> None:
@@ -59,6 +62,36 @@ async def test_a_host_that_a_client_chooses_must_be_public(
     )
     with pytest.raises(InvalidStatus) as caught:
         await connect(gateway.url, additional_headers={"X-Host": host})
+    assert caught.value.response.status_code == 400
+    assert not application.requests
+
+
+async def test_a_name_that_leads_to_a_private_address_is_declined(
+    application: Application, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        return look_up("10.0.0.1" if host == "inner.test" else host, port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    gateway = await start_gateway(
+        application, url=f"http://{{header.x-host}}:{application.port}/", id="any"
+    )
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(gateway.url, additional_headers={"X-Host": "inner.test"})
+    assert caught.value.response.status_code == 400
+    assert caught.value.response.body == b"the host has no public address\n"
+
+
+@pytest.mark.parametrize("port", ["its own", "0", "99999", "abc", "80@127.0.0.1", "-1", ""])
+async def test_a_port_that_a_client_chooses_reaches_no_private_host_either(
+    application: Application, start_gateway: StartGateway, port: str
+) -> None:
+    chosen = str(application.port) if port == "its own" else port
+    gateway = await start_gateway(application, url="http://127.0.0.1:{header.x-port}/", id="any")
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(gateway.url, additional_headers={"X-Port": chosen})
     assert caught.value.response.status_code == 400
     assert not application.requests
 

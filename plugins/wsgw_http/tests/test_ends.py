@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
+import pytest
 from aiohttp import web
 from websockets.asyncio.client import connect
+
+from wsgw_core.testing.running_gateway import running_gateway
 
 from .application import Application, Recorded
 from .conftest import StartGateway
@@ -112,6 +116,27 @@ async def test_a_gateway_that_stops_tells_of_all_sessions(
         await client.close()
 
 
+async def test_a_gateway_that_stops_does_not_wait_for_answers_without_end(
+    application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def never(_: Recorded) -> None:
+        await asyncio.Event().wait()
+
+    application.on_disconnect = never
+    data = {
+        "limits": {"close-timeout": "200ms"},
+        "upstream": {"backends": [{"url": application.url}]},
+    }
+    async with running_gateway(data) as gateway:
+        clients = [await connect(gateway.url) for _ in range(3)]
+        with caplog.at_level(logging.WARNING, "wsgw"):
+            await gateway.gateway.stop()
+    assert len(application.of("disconnect")) == 3
+    assert "a disconnect event is given up: the gateway stops" in caplog.text
+    for client in clients:
+        await client.close()
+
+
 async def test_a_session_that_moves_is_not_over(
     application: Application, start_gateway: StartGateway
 ) -> None:
@@ -126,10 +151,13 @@ async def test_a_session_that_moves_is_not_over(
         async with connect(gateway.url) as client:
             await client.send("1")
             assert await client.recv() == "taken"
-            backend = gateway.gateway.steering.find_backend("app")
+            backend = gateway.gateway.pool.find("app")
             assert backend is not None
-            gateway.gateway.steering.drain(backend)
+            gateway.gateway.drain(backend.id)
             await other.until(lambda: other.of("connect"))
+            [session] = gateway.gateway.sessions
+            while not session.reconnects:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
             await client.send("2")
             (moved,) = await other.until_messages(1)
             assert moved.number == 2
@@ -141,6 +169,49 @@ async def test_a_session_that_moves_is_not_over(
         assert not application.of("disconnect")
     finally:
         await other.stop()
+
+
+async def test_an_application_to_which_a_session_did_not_move_after_all_tells_no_end(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    """It has accepted the session, but the client has spoken on with the old one and left."""
+    left, asked, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def take(recorded: Recorded) -> web.Response:
+        if recorded.number > 1:
+            await left.wait()
+        return web.Response(text="taken", headers={"X-Wsgw-State": "of the old one"})
+
+    async def accept(_: Recorded) -> web.Response:
+        asked.set()
+        await answered.wait()
+        return web.Response(text="never sent", headers={"X-Wsgw-State": "of the new one"})
+
+    other = Application()
+    application.on_message, other.on_connect = take, accept
+    await other.start()
+    try:
+        gateway = await start_gateway(application, {"url": other.url, "id": "other", "priority": 2})
+        async with connect(gateway.url) as client:
+            await client.send("1")
+            assert await client.recv() == "taken"
+            backend = gateway.gateway.pool.find("app")
+            assert backend is not None
+            gateway.gateway.drain(backend.id)
+            await asked.wait()
+            await client.send("2")
+            await application.until_messages(2)
+            answered.set()
+            while gateway.count("http_requests") < 3:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        left.set()
+        await application.until(lambda: application.of("disconnect"))
+        (told,) = application.of("disconnect")
+        assert told.json["messages"] == 2
+        assert told.headers["X-Wsgw-State"] == "of the old one"
+    finally:
+        await other.stop()
+    assert [each.event for each in other.requests] == ["connect"]
 
 
 async def test_an_end_by_the_application_is_its_own(

@@ -81,6 +81,42 @@ async def test_retry_after_holds_messages_back_that_could_be_sent_beside(
     assert [each.number for each in application.of("message")] == [1, 1, 2]
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
+async def test_a_session_moves_on_from_an_application_that_stays_unavailable(
+    application: Application, start_gateway: StartGateway, status: int
+) -> None:
+    """The next one may see the message again, with the same key."""
+
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.number == 2:
+            return web.Response(status=status)
+        return web.Response(text="here")
+
+    async def answer_elsewhere(_: Recorded) -> web.Response:
+        return web.Response(text="elsewhere")
+
+    other = Application()
+    application.on_message, other.on_message = answer, answer_elsewhere
+    await other.start()
+    try:
+        gateway = await start_gateway(
+            application, {"url": other.url, "id": "other", "priority": 2}, retries=1, **FAST
+        )
+        async with connect(gateway.url) as client:
+            for expected in ("here", "elsewhere", "elsewhere"):
+                await client.send("x")
+                assert await client.recv() == expected
+        second, third = other.of("message")
+    finally:
+        await other.stop()
+    tried = application.of("message")
+    assert [each.number for each in tried] == [1, 2, 2]
+    assert [each.number for each in (second, third)] == [2, 3]
+    assert second.headers["Idempotency-Key"] == tried[1].headers["Idempotency-Key"]
+    assert second.headers["X-Wsgw-Replayed"] == "1"
+    assert "X-Wsgw-Replayed" not in third.headers
+
+
 @pytest.mark.parametrize(
     ("status", "code", "attempts"), [(410, 1000, 1), (500, 1011, 3), (501, 1011, 3)]
 )
@@ -270,6 +306,38 @@ async def test_an_application_that_is_away_costs_no_client(
         assert again.json["reconnect"] is True
         assert again.headers["Idempotency-Key"] == f'"{session}-c1"'
     assert not [key for key, count in keys(application).items() if count > 1]
+
+
+async def test_only_what_may_have_come_before_is_marked(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    """Not what was waiting, nor what found nobody there."""
+    answered = asyncio.Event()
+
+    async def answer(recorded: Recorded) -> web.Response:
+        if recorded.number == 1 and not answered.is_set():
+            answered.set()
+            await asyncio.Event().wait()
+        return web.Response(text=str(recorded.number))
+
+    application.on_message = answer
+    gateway = await start_gateway(application, retries=0)
+    async with connect(gateway.url) as client:
+        for _ in range(5):
+            await client.send("x")
+        await answered.wait()
+        await application.stop()  # with the first under way
+        await client.send("x")
+        await asyncio.sleep(0.5)
+        await application.start()
+        assert [await client.recv() for _ in range(6)] == [*map(str, range(1, 7))]
+    numbers = [each.number for each in application.of("message")]
+    marked = [
+        each.number for each in application.of("message") if "X-Wsgw-Replayed" in each.headers
+    ]
+    assert numbers == [1, *range(1, 7)]
+    assert marked == [1]
+    assert [each.json["replayed"] for each in application.of("connect")] == [0, 1]
 
 
 async def test_a_message_that_ends_every_connection_ends_its_session(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import AsyncExitStack
 
+import pytest
 from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -70,9 +72,9 @@ async def test_sessions_go_on_at_the_application_and_come_back(
             assert [message.number for message in messages][-2:] == [2, 3]
         assert all(each.json["reconnect"] for each in application.of("connect"))
         revived = await serve(echo, "127.0.0.1", port)
-        backend = gateway.gateway.steering.find_backend("app")
+        backend = gateway.gateway.pool.find("app")
         assert backend is not None
-        gateway.gateway.steering.drain(backend)
+        gateway.gateway.drain(backend.id)
         async with asyncio.timeout(PATIENCE):
             while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
@@ -85,3 +87,81 @@ async def test_sessions_go_on_at_the_application_and_come_back(
         await application.until(lambda: len(application.of("disconnect")) == SESSIONS)
         revived.close()
         await revived.wait_closed()
+
+
+async def talk(client: ClientConnection, name: int, last: int) -> list[str]:
+    """Send numbers at a steady rate; return the answers."""
+
+    async def say() -> None:
+        for number in range(1, last + 1):
+            await client.send(f"{name}:{number}")
+            await asyncio.sleep(0.05)
+
+    answers: list[str] = []
+    saying = asyncio.create_task(say())
+    async with asyncio.timeout(PATIENCE):
+        while f"{name}:{last}" not in answers:
+            answers.append(str(await client.recv()))
+    await saying
+    return answers
+
+
+def numbers_by_session(messages: list[Recorded], seen_elsewhere: set[str]) -> list[list[int]]:
+    """Return the numbers that came, each once; what may have come before must say so."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for message in messages:
+        body, known = message.body.decode(), numbers[message.headers["X-Wsgw-Session"]]
+        assert body.partition(":")[2] == str(message.number)
+        if body in seen_elsewhere or message.number in known:
+            assert message.headers["X-Wsgw-Replayed"] == "1"
+        known.append(message.number)
+    return [list(dict.fromkeys(each)) for each in numbers.values()]
+
+
+@pytest.mark.slow
+async def test_under_load_nothing_is_lost_or_repeated_without_a_mark(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    """The websocket backend dies while all clients speak, and gets them back by a drain."""
+    count, last = 20, 80
+    seen: set[str] = set()
+
+    async def echo_and_note(connection: ServerConnection) -> None:
+        async for message in connection:
+            seen.add(str(message))
+            await connection.send(message)
+
+    application.on_message = echo_number
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serve(echo_and_note, "127.0.0.1", 0))
+        port = server.sockets[0].getsockname()[1]
+        gateway = await start_gateway(
+            application, {"url": f"ws://127.0.0.1:{port}", "id": "ws"}, priority=2
+        )
+        clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(count)]
+        talking = asyncio.gather(*(talk(each, name, last) for name, each in enumerate(clients)))
+        async with asyncio.timeout(PATIENCE):
+            while len(seen) < count * last // 8:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        kill(server)
+        seen_before = set(seen)
+        await application.until_messages(count * last // 8)
+        revived = await stack.enter_async_context(serve(echo_and_note, "127.0.0.1", port))
+        backend = gateway.gateway.pool.find("app")
+        assert backend is not None
+        gateway.gateway.drain(backend.id)
+        for name, answers in enumerate(await talking):
+            expected = [f"{name}:{number}" for number in range(1, last + 1)]
+            assert list(dict.fromkeys(answers)) == expected
+        assert all(each.close_code is None for each in clients)
+        async with asyncio.timeout(PATIENCE):
+            while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        kill(revived)
+    messages = application.of("message")
+    sessions = numbers_by_session(messages, seen_before)
+    assert len(sessions) == count
+    for numbers in sessions:
+        assert numbers == [*range(numbers[0], numbers[-1] + 1)]
+    again = (seen - seen_before) & {each.body.decode() for each in messages}
+    assert not again, "a planned move repeats nothing"

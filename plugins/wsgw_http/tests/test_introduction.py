@@ -51,19 +51,31 @@ async def test_the_application_accepts_with_a_subprotocol_and_a_cookie(
     assert told.request.method == "POST"
     assert told.request.raw_path == "/ws/chat/7"
     assert told.headers["Content-Type"] == "application/json"
-    described = told.json
-    assert described.pop("peer")
-    assert described == {
+    assert told.json == {
         "path": "/chat/7",
         "query": {"t": ["x", "y"], "u": [""]},
         "headers": {"X-Tenant": "blue"},
         "subprotocols": ["a", "b"],
+        "peer": "127.0.0.1",
         "reconnect": False,
         "replayed": 0,
     }
     session = told.headers["X-Wsgw-Session"]
     assert told.headers["Idempotency-Key"] == f'"{session}-c0"'
     assert "X-Wsgw-Number" not in told.headers
+
+
+async def test_a_query_of_very_many_fields_is_a_bad_request(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    """Parsing it would take the time of all sessions."""
+    gateway = await start_gateway(application)
+    async with connect(f"{gateway.url}/?{'&'.join(['a'] * 1000)}"):
+        (told,) = application.of("connect")
+        assert len(told.json["query"]["a"]) == 1000
+    answer = await refused(f"{gateway.url}/?{'&'.join(['a'] * 1001)}")
+    assert (answer.status_code, answer.body) == (400, b"the query has too many fields\n")
+    assert len(application.of("connect")) == 1
 
 
 async def test_the_query_is_appended_where_that_is_wanted(
@@ -129,6 +141,45 @@ async def test_an_application_that_is_not_available_is_no_answer_for_the_client(
     application.on_connect = busy
     gateway = await start_gateway(application)
     assert (await refused(gateway.url)).status_code == 502
+
+
+async def test_the_next_backend_is_asked_when_the_first_is_not_available(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def busy(_: Recorded) -> web.Response:
+        return web.Response(status=503)
+
+    other = Application()
+    application.on_connect = busy
+    await other.start()
+    try:
+        gateway = await start_gateway(application, {"url": other.url, "id": "other", "priority": 2})
+        async with connect(gateway.url):
+            assert application.of("connect")
+            (told,) = other.of("connect")
+            assert told.json["reconnect"] is False
+        await other.until(lambda: other.of("disconnect"))
+        assert not application.of("disconnect")
+    finally:
+        await other.stop()
+
+
+async def test_a_session_that_is_refused_when_it_comes_from_elsewhere_is_closed(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def accept_new_ones(recorded: Recorded) -> web.Response:
+        return web.Response(status=403 if recorded.json["reconnect"] else 204)
+
+    async def busy(_: Recorded) -> web.Response:
+        return web.Response(status=503)
+
+    application.on_connect, application.on_message = accept_new_ones, busy
+    gateway = await start_gateway(application, retries=0)
+    async with connect(gateway.url) as client:
+        await client.send("x")
+        await client.wait_closed()
+        assert client.close_code == 1008
+    assert [each.json["reconnect"] for each in application.of("connect")] == [False, True]
 
 
 async def test_a_subprotocol_that_was_not_offered_is_an_unusable_answer(
@@ -199,3 +250,37 @@ async def test_a_path_that_would_lead_elsewhere_is_a_bad_request(
     gateway = await start_gateway(application)
     assert (await refused(f"{gateway.url}{path}")).status_code == 400
     assert not application.requests
+
+
+async def test_a_declining_answer_has_the_headers_that_are_passed_back(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    async def decline(_: Recorded) -> web.Response:
+        headers = {"Location": "/login", "Set-Cookie": "next=%2Fchat", "X-Own": "secret"}
+        return web.Response(status=401, headers=headers)
+
+    application.on_connect = decline
+    gateway = await start_gateway(application, **{"pass-answer-headers": ["Set-Cookie"]})
+    response = await refused(gateway.url)
+    assert response.status_code == 401
+    assert response.headers["Location"] == "/login"
+    assert response.headers["Set-Cookie"] == "next=%2Fchat"
+    assert "X-Own" not in response.headers
+
+
+async def test_of_each_header_the_application_gets_one(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    names = ["Authorization", "User-Agent", "X-Key", "X_Key"]
+    fixed = {"Authorization": "Basic b3Vycw==", "X-Key": "ours"}
+    gateway = await start_gateway(application, **{"pass-headers": names, "headers": fixed})
+    sent = {"Authorization": "Basic dGhlaXJz", "X-Key": "1", "X_Key": "2"}
+    async with connect(gateway.url, additional_headers=sent, user_agent_header="me") as client:
+        await client.send("x")
+        await application.until_messages(1)
+    for told in (*application.of("connect"), *application.of("message")):
+        assert told.headers.getall("Authorization") == ["Basic b3Vycw=="]
+        assert told.headers.getall("User-Agent") == ["me"]
+        assert len(told.headers.getall("X-Forwarded-For")) == 1
+        assert told.headers.getall("X-Key") == ["ours"]
+        assert "X_Key" not in told.headers

@@ -228,6 +228,34 @@ async def test_state_is_kept_for_the_application_until_it_is_taken_back(
     assert gateway.count("http_states_ignored") == 1
 
 
+async def test_of_several_messages_under_way_the_last_one_has_the_state(
+    application: Application, start_gateway: StartGateway
+) -> None:
+    """Though the application answers the first one last."""
+    others, asked = asyncio.Event(), 0
+
+    async def answer(recorded: Recorded) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            others.set()
+        if recorded.number < 3:
+            await others.wait()
+            await asyncio.sleep(0.1 / recorded.number)
+        return web.Response(text="done", headers={"X-Wsgw-State": str(recorded.number)})
+
+    application.on_message = answer
+    gateway = await start_gateway(application, concurrency=3)
+    async with connect(gateway.url) as client:
+        for _ in range(3):
+            await client.send("x")
+        for _ in range(3):
+            assert await client.recv() == "done"
+        await client.send("x")
+        await client.recv()
+    assert application.of("message")[-1].headers["X-Wsgw-State"] == "3"
+
+
 async def test_an_answer_can_close_the_session_after_its_message(
     application: Application, start_gateway: StartGateway
 ) -> None:

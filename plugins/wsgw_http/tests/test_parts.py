@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wsgw_http.answer_order import AnswerOrder
+from wsgw_http.answers import AnswerKind, codec_in, message_of
 from wsgw_http.cloud_events import encoded
 from wsgw_http.event_parser import EventParser
 from wsgw_http.failures import BadAnswer, NoAnswer, Unavailable
@@ -17,10 +20,8 @@ from wsgw_http.retry_pauses import RetryPauses
 from wsgw_http.signatures import Signer
 from wsgw_http.statuses import statuses_text
 from wsgw_http.trace_context import TraceContext
-from wsgw_http.watched_file import WatchedFile
 
 from wsgw_core.api import BINARY, TEXT, Message
-from wsgw_core.testing.context import make_context
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
@@ -41,6 +42,67 @@ def test_lines_do_not_depend_on_how_they_come(size: int) -> None:
         *(b"one", b"two", b"", b"three", b"more", b"", b"last"),
     ]
     assert any_end.finish() == b""
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(1, 20), max_size=30))
+def test_any_bytes_are_the_same_messages_however_they_come(text: bytes, sizes: list[int]) -> None:
+    def messages(parts: list[bytes]) -> tuple[list[Message], list[bytes], str]:
+        events, lines, error = EventParser(50), LineSplitter(30, any_end=False), ""
+        found: list[Message] = []
+        split: list[bytes] = []
+        try:
+            for part in parts:
+                found += events.feed(part)
+        except BadAnswer as bad:
+            error = bad.reason
+        with suppress(BadAnswer):
+            for part in parts:
+                split += lines.feed(part)
+        return found, split, error
+
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(text[start : start + size])
+        start += size
+    parts.append(text[start:])
+    whole, several = messages([bytes([each]) for each in text]), messages(parts)
+    if not whole[2] and not several[2]:
+        assert whole[0] == several[0]
+    assert bool(whole[2]) == bool(several[2])
+    shorter = min(len(whole[1]), len(several[1]))
+    assert whole[1][:shorter] == several[1][:shorter]
+    assert all(len(message.data) <= 50 for message in whole[0])
+    assert all(len(line) <= 30 for line in several[1])
+
+
+@given(st.lists(st.text(alphabet="ab\u00fc: \x00", max_size=10), max_size=10))
+def test_any_texts_come_through_an_event_stream(texts: list[str]) -> None:
+    stream = "".join(f": comment\ndata: {text}\n\n" for text in texts).encode()
+    assert EventParser(100).feed(stream) == [Message(TEXT, text.encode()) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "text"),
+    [
+        ("text/plain; charset=UTF-8", "ü".encode(), "ü"),
+        ('text/plain; charset="utf-8"', "ü".encode(), "ü"),
+        ("text/plain;charset=ISO-8859-1", b"\xfc", "ü"),
+        ("text/html; charset=windows-1252", b"\x80", "€"),
+        ("application/json; charset=utf-16", "ü".encode("utf-16"), "ü"),
+    ],
+)
+def test_text_is_decoded_as_it_says(content_type: str, body: bytes, text: str) -> None:
+    message = message_of(AnswerKind.TEXT, body, codec_in(content_type), 100)
+    assert message == Message(TEXT, text.encode())
+
+
+def test_text_that_is_not_what_it_says_is_refused() -> None:
+    with pytest.raises(BadAnswer, match="its charset is none of"):
+        codec_in("text/plain; charset=unicode_escape")
+    with pytest.raises(BadAnswer, match="not in the charset"):
+        message_of(AnswerKind.TEXT, b"x", "utf-16-le", 100)
+    with pytest.raises(BadAnswer, match="longer than 3 bytes"):
+        message_of(AnswerKind.TEXT, b"\xfc\xfc", "latin-1", 3)
 
 
 def test_a_line_without_an_end_is_bounded() -> None:
@@ -131,34 +193,3 @@ def test_headers_stand_one_on_a_line() -> None:
         ("Authorization", "Bearer a:b"),
         ("X-A", "1"),
     )
-
-
-async def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
-    context = make_context()
-    now = [0.0]
-
-    class Clock:
-        def time(self) -> float:
-            return now[0]
-
-    object.__setattr__(context, "clock", Clock())
-    file = tmp_path / "headers"
-    file.write_text("X-A: 1\n")
-    watched = WatchedFile(str(file), headers_in, context)
-
-    async def value_becomes(expected: str) -> None:
-        async with asyncio.timeout(60):
-            while watched.value != (("X-A", expected),):
-                now[0] += 20
-                await asyncio.sleep(0.01)
-
-    file.write_text("X-A: second\n")
-    assert watched.value == (("X-A", "1"),)  # it is looked at every ten seconds
-    await value_becomes("second")
-    file.write_text("no header\n")
-    for _ in range(5):
-        now[0] += 20
-        assert watched.value == (("X-A", "second"),)
-        await asyncio.sleep(0.01)
-    file.write_text("X-A: the third\n")
-    await value_becomes("the third")

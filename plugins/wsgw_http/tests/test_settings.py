@@ -34,10 +34,31 @@ def test_the_url_is_enough() -> None:
         ({"url": "ws://app"}, "not a URL such as https://host:port/path"),
         ({"url": "http://user:pass@app/"}, "has a user's name in it"),
         ({"url": "http://app/{nothing}"}, "unknown field"),
-        ({"events": {"connect": "ftp://app"}}, "not a URL such as"),
+        ({"events": {"connect": "ftp://app"}}, "neither `false` nor a URL such as"),
+        ({"events": {"connect": "maybe"}}, "events.connect\n.*neither `false` nor a URL such as"),
+        ({"events": {"disconnect": 5}}, "events.disconnect\n.*neither `false` nor a URL such as"),
         ({"events": {"message": False}}, "message"),
         ({"pass-headers": ["X-Wsgw-State"]}, "set by the gateway"),
-        ({"headers": {"Content-Length": "1"}}, "set by the gateway"),
+        *(
+            ({"pass-headers": [name]}, "set by the gateway")
+            for name in ("Host", "Accept-Encoding", "Traceparent", "X-Forwarded-For", "Forwarded")
+        ),
+        *(
+            ({"headers": {name: "1"}}, "set by the gateway")
+            for name in ("Content-Length", "Transfer-Encoding", "Connection", "Proxy-Connection")
+        ),
+        *(
+            ({"headers": {name: "1"}}, "set by the gateway")
+            for name in ("tracestate", "ce-id", "webhook-id", "Idempotency-Key", "X-Real-IP")
+        ),
+        *(
+            ({"pass-answer-headers": [name]}, "not one that the client can be given")
+            for name in ("Content-Length", "Upgrade", "Sec-WebSocket-Protocol", "X-Wsgw-State")
+        ),
+        ({"content-type": {"text": "plain"}}, "not a media type"),
+        ({"content-type": {"binary": "a/b\r\nX: 1"}}, "not a media type"),
+        ({"health": {"path": "/#x"}}, "health.path"),
+        ({"url": "http://app:0/"}, "no valid port"),
         ({"headers": {"X-A": "a\r\nX-B: b"}}, "has control characters"),
         ({"signing-secrets": ["whsec_%%%"]}, "not base64"),
         ({"signing-secrets": ["whsec_"]}, "not base64"),
@@ -50,12 +71,25 @@ def test_the_url_is_enough() -> None:
         ({"max-connections": 200}, "must be above"),
         ({"tls": {}}, "needs a URL that begins with https://"),
         ({"push-url": "gateway:8081"}, "not a URL"),
+        ({"push-url": "http://gateway:abc"}, "not a URL"),
+        ({"push-url": "http://gateway:99999"}, "not a URL"),
+        ({"push-url": "http://gateway/\r\nX-A: b"}, "not a URL"),
+        ({"push-url": "http://gäteway/"}, "not a URL"),
+        ({"push-url": "http://me:secret@gateway/"}, "has a user's name in it"),
         ({"concurrency": 0}, "concurrency"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         settings(**given)
+
+
+def test_where_events_go_is_written_as_it_is_read() -> None:
+    events = {"connect": False, "message": "http://app/m", "disconnect": True}
+    made = settings(events=events)
+    written = made.model_dump(mode="json", by_alias=True)["events"]
+    assert written == {"connect": False, "message": "http://app/m", "disconnect": None}
+    assert settings(events=written) == made
 
 
 def test_an_error_does_not_quote_a_secret() -> None:
@@ -81,7 +115,9 @@ def test_files_are_looked_at_when_the_configuration_is_checked(tmp_path: Path) -
     good.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n\nMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx\n")
     bad.write_text("X-A: 1\nno header\n")
     made = settings(**{"signing-secrets-file": str(good), "headers-file": str(bad)})
-    assert list(made.file_problems()) == [("headers-file", "line 2 is not of the form Name: value")]
+    assert list(made.file_problems()) == [
+        ("headers-file", f"{bad}: line 2 is not of the form Name: value")
+    ]
     missing = settings(**{"signing-secrets-file": str(tmp_path / "none")})
     ((key, problem),) = missing.file_problems()
     assert key == "signing-secrets-file"
@@ -90,8 +126,8 @@ def test_files_are_looked_at_when_the_configuration_is_checked(tmp_path: Path) -
 
 def test_what_is_hardly_meant_is_told() -> None:
     made = settings(**{"max-response": "2MiB", "signing-secrets": ["YWJj"]})
-    assert [key for key, _ in made.doubts(Limits())] == ["max-response", "signing-secrets"]
-    assert not list(settings().doubts(Limits()))
+    assert [key for key, _ in made.warnings(Limits())] == ["max-response", "signing-secrets"]
+    assert not list(settings().warnings(Limits()))
 
 
 def test_the_plugin_registers_its_kind_and_schemes() -> None:

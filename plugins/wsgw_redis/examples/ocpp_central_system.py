@@ -9,6 +9,7 @@ backend:
     subprotocols: [ocpp1.6]
 
 Meter values are kept in the list `meter:NAME`, in the order in which the charge point sent them.
+Messages that are not OCPP are dropped.
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
         return call_result.MeterValues()
 
 
+async def serve(event: Event, redis: Redis) -> None:
+    """Answer a message; drop it if it is not OCPP."""
+    try:
+        await ServedChargePoint(event, redis).route_message(event.text)
+    except (RecursionError, TypeError, ValueError) as error:
+        print(f"dropped a message: {type(error).__name__}", file=sys.stderr)
+
+
 async def main(url: str) -> None:
     """Work until killed."""
     redis = Redis.from_url(url)
@@ -79,7 +88,7 @@ async def main(url: str) -> None:
     print(f"{name} reads wsgw:events", flush=True)
     async for event in consume(redis, "wsgw:events", group="ocpp", consumer=name):
         if event.type == "message" and not event.seen:
-            await ServedChargePoint(event, redis).route_message(event.text)
+            await serve(event, redis)
         await event.ack(delete=True)
 
 

@@ -17,6 +17,20 @@ from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 from .redis_server import PATIENCE, RedisServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+ODD: tuple[str | bytes, ...] = (
+    b"\xff\xfe",
+    "",
+    "null",
+    "NaN",
+    "[" * 100_000,
+    "1" * 5_000,
+    '[2, "1"]',
+    '[2, "1", ["Heartbeat"], {}]',
+    '[2, "1", {}, {}]',
+    '[2, "1", "Heartbeat", {"a": ' + "1" * 5_000 + "}]",
+    '[3, {"a": NaN}, {}]',
+)
+"""Messages that are not OCPP, each in its own way."""
 
 
 @asynccontextmanager
@@ -142,3 +156,16 @@ async def test_ocpp_central_system_loses_no_meter_value_when_it_is_killed(
             b"5",
             b"6",
         ]
+
+
+async def test_ocpp_central_system_outlives_messages_that_are_not_ocpp(redis: RedisServer) -> None:
+    async with (
+        gateway_to(redis, subprotocols=["ocpp1.6"]) as gateway,
+        example("ocpp_central_system.py", redis),
+        connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+        asyncio.timeout(PATIENCE),
+    ):
+        for message in ODD:
+            await client.send(message)
+            await client.send('[2, "1", "Heartbeat", {}]')
+            assert "currentTime" in json.loads(await client.recv())[2]

@@ -67,6 +67,44 @@ async def test_the_documented_rights_are_enough(redis: RedisServer) -> None:
         assert gateway.count("redis_refused") == 0
 
 
+async def test_a_user_may_stand_beside_the_url(redis: RedisServer) -> None:
+    rights = ("on", ">secret", "allkeys", "allcommands")
+    await redis.client.execute_command("ACL", "SETUSER", "wsgw", *rights)
+    keys = {"username": "wsgw", "password": "secret", "client-name": "gateway-{instance}"}
+    async with gateway_to(redis.url, **keys) as gateway:
+        await check_round_trip(gateway, redis.client)
+        ours = [
+            each["user"]
+            for each in await redis.client.client_list()
+            if each["name"].startswith("gateway-")
+        ]
+        assert ours == ["wsgw", "wsgw"]
+
+
+async def test_sentinels_have_a_login_of_their_own(redis: RedisServer, tmp_path: Path) -> None:
+    (tmp_path / "sentinel").mkdir()
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    sentinel = RedisServer(
+        tmp_path / "sentinel",
+        "requirepass first",
+        f"sentinel monitor main 127.0.0.1 {redis.port} 1",
+        sentinel=True,
+    )
+    await sentinel.start()
+    try:
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main"
+        keys = {"sentinel-username": "default", "sentinel-password-file": str(file)}
+        async with gateway_to(url, **keys) as gateway:
+            await check_round_trip(gateway, redis.client)
+        keys = {"sentinel-password": "second"}
+        async with gateway_to(url, **keys) as gateway:
+            with pytest.raises(InvalidStatus, match="502"):
+                await connect(gateway.url)
+    finally:
+        await sentinel.stop()
+
+
 async def test_a_password_file_is_read_at_each_connect(redis: RedisServer, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("first\n")

@@ -100,3 +100,93 @@ async def test_sessions_are_parked_in_redis_and_go_back(redis: RedisServer) -> N
             await client.send("11")
             assert await client.recv() == "ws 11"
             assert gateway.count("redis_replies_dead") == 0
+
+
+async def test_parked_sessions_return_by_themselves(redis: RedisServer) -> None:
+    async with application() as websocket, Worker(redis.client) as worker:
+        backends = [
+            {"id": "app", "url": websocket.url, "priority": 1, "replay-window": 0},
+            {"id": "queue", "url": redis.url, "priority": 2, "events": ["connect", "message"]},
+        ]
+        upstream = {"backends": backends, "failback": True, "failback-after": "2s"}
+        drain = {"quiet": "50ms"}
+        async with (
+            running_gateway({"upstream": upstream, "drain": drain}) as gateway,
+            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+            asyncio.timeout(PATIENCE),
+        ):
+            sent = 0
+
+            async def say() -> None:
+                nonlocal sent
+                sent += 1
+                await client.send(str(sent))
+
+            for _ in range(3):
+                await say()
+                assert await client.recv() == f"ws {sent}"
+            websocket.kill()
+            entries: list[Any] = []
+            for _ in range(3):
+                await say()
+            while not entries or entries[-1].data.decode() != str(sent):
+                entries += await worker.entries(1)
+            await websocket.start()
+            (session,) = gateway.gateway.sessions
+            while session.backend_id != "app":
+                await say()
+                await asyncio.sleep(0.2)  # the last answer is that of the central system
+            await say()
+            while await client.recv() != f"ws {sent}":
+                pass
+            assert client.subprotocol == "ocpp1.6"
+            assert gateway.count("failbacks") == gateway.count("moves") == 1
+            assert gateway.count("undelivered_messages") == 0
+            while str(int(entries[-1].data) + 1) not in websocket.read:
+                entries += await worker.entries(1)
+            parked = [entry for entry in entries if entry["type"] == "message"]
+            numbers = [int(entry["number"]) for entry in parked]
+            assert [entry.data.decode() for entry in parked] == list(map(str, numbers))
+            assert numbers == list(range(numbers[0], numbers[-1] + 1))
+            returned = websocket.read[websocket.read.index(str(numbers[-1] + 1)) :]
+            assert returned == [str(number) for number in range(numbers[-1] + 1, sent + 1)]
+            assert websocket.read == [*map(str, range(1, 4)), *returned]
+
+
+async def test_late_replies_arrive_when_the_backend_was_removed(redis: RedisServer) -> None:
+    async with application() as websocket, Worker(redis.client) as worker:
+        application_entry = {"id": "app", "url": websocket.url}
+        queue = {"id": "queue", "url": redis.url, "replies-grace": "1h"}
+        async with (
+            running_gateway({"upstream": {"backends": [queue]}}) as gateway,
+            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+            asyncio.timeout(PATIENCE),
+        ):
+            await client.send("1")
+            (entry,) = await worker.entries(1)
+            await gateway.reload({"upstream": {"backends": [application_entry]}})
+            (session,) = gateway.gateway.sessions
+            while session.backend_id != "app":  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+            for number in range(3):
+                await worker.reply(entry, data=f"late {number}")
+                assert await client.recv() == f"late {number}"
+            await client.close()
+            while any(  # noqa: ASYNC110 - nothing tells
+                each["name"].startswith("wsgw:") for each in await redis.client.client_list()
+            ):
+                await asyncio.sleep(0.01)
+            assert gateway.count("redis_replies_dead") == 0
+
+
+async def test_a_gateway_stops_at_once_while_it_waits_for_late_replies(redis: RedisServer) -> None:
+    async with application() as websocket, Worker(redis.client), asyncio.timeout(PATIENCE):
+        queue = {"id": "queue", "url": redis.url, "replies-grace": "1h"}
+        async with (
+            running_gateway({"upstream": {"backends": [queue]}}) as gateway,
+            connect(gateway.url, subprotocols=["ocpp1.6"]),  # type: ignore[list-item]  # any text
+        ):
+            await gateway.reload({"upstream": {"backends": [{"id": "app", "url": websocket.url}]}})
+            (session,) = gateway.gateway.sessions
+            while session.backend_id != "app":  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from redis.exceptions import ResponseError
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from wsgw_redis import reply_reader
 
 from wsgw_core.testing.broker_proxy import BrokerProxy
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 from .redis_server import PATIENCE, RedisServer
-from .worker import Entry, Worker
+from .talker import check_history, talking, until
+from .worker import Worker
 
 Start = Callable[..., Awaitable[RedisServer]]
 
@@ -23,12 +26,6 @@ Start = Callable[..., Awaitable[RedisServer]]
 def gateway_to(url: str, **keys: Any) -> AbstractAsyncContextManager[RunningGateway]:
     backend = {"id": "queue", "url": url, **keys}
     return running_gateway({"upstream": {"backends": [backend]}})
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
 
 
 async def until_nobody_is_served(gateway: RunningGateway) -> None:
@@ -41,52 +38,9 @@ async def until_all_are_served(gateway: RunningGateway) -> None:
     await until(lambda: all(session.backend_id is not None for session in sessions))
 
 
-class Talker:
-    """A client that sends a number every few milliseconds, whatever happens."""
-
-    def __init__(self, client: ClientConnection) -> None:
-        self.sent = 0
-        self._client = client
-        self._task = asyncio.get_running_loop().create_task(self._talk())
-
-    async def until_sent(self, more: int) -> None:
-        wanted = self.sent + more
-        await until(lambda: self.sent >= wanted)
-
-    async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _talk(self) -> None:
-        while True:
-            await self._client.send(str(self.sent + 1))
-            self.sent += 1
-            await asyncio.sleep(0.005)
-
-
-@asynccontextmanager
-async def talking(url: str) -> AsyncIterator[Talker]:
-    async with connect(url) as client:
-        talker = Talker(client)
-        try:
-            yield talker
-        finally:
-            await talker.stop()
-
-
-async def check_history(worker: Worker, talker: Talker) -> list[Entry]:
-    """Read until the last message; all came, in order, and only replays came twice."""
-    await talker.stop()
-    entries: list[Entry] = []
-    highest = 0
-    while highest < talker.sent:
-        entry = (await worker.entries(1))[0]
-        entries.append(entry)
-        number = int(entry["number"])
-        assert int(entry.data) == number
-        assert number == highest + 1 or "replayed" in entry, entry
-        highest = max(highest, number)
-    return entries
+def refusals_of(gateway: RunningGateway) -> set[str]:
+    families = [each for each in gateway.gateway.metrics if each.name == "redis_refused"]
+    return {labels[-1] for family in families for labels in family.series}
 
 
 async def test_a_killed_server_costs_nothing(redis: RedisServer) -> None:
@@ -131,9 +85,14 @@ REFUSALS: dict[str, tuple[list[tuple[str, ...]], list[tuple[str, ...]]]] = {
     ),
 }
 
+SNAPSHOTS_FAIL = [("CONFIG", "SET", "save", "3600 1000000"), ("BGSAVE",)]
+SNAPSHOTS_DO_NOT_MATTER = [("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")]
+
 
 @pytest.mark.parametrize("word", REFUSALS)
-async def test_a_refused_write_is_innocent(redis: RedisServer, word: str) -> None:
+async def test_a_refused_write_is_innocent(
+    redis: RedisServer, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
     broken, mended = REFUSALS[word]
     async with (
         gateway_to(redis.url) as gateway,
@@ -141,6 +100,7 @@ async def test_a_refused_write_is_innocent(redis: RedisServer, word: str) -> Non
         Worker(redis.client) as worker,
     ):
         await talker.until_sent(20)
+        since = asyncio.get_running_loop().time()
         for command in broken:
             await redis.client.execute_command(*command)
         await talker.until_sent(200)
@@ -150,8 +110,10 @@ async def test_a_refused_write_is_innocent(redis: RedisServer, word: str) -> Non
             await redis.client.execute_command(*command)
         await talker.until_sent(20)
         await check_history(worker, talker)
-        assert gateway.count("redis_refused") < 20
+        seconds = asyncio.get_running_loop().time() - since
+        assert 1 <= gateway.count("redis_refused") < 10 + 10 * seconds
         assert gateway.count("redis_reconnects") >= 1
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 async def test_the_reader_comes_back_by_itself(redis: RedisServer) -> None:
@@ -173,6 +135,26 @@ async def test_the_reader_comes_back_by_itself(redis: RedisServer) -> None:
                 assert await client.recv() == f"{number}.{part}"
         assert gateway.count("failovers") == 0
         assert gateway.count("redis_replies_dead") == 0
+
+
+async def test_replies_are_read_as_soon_as_messages_are_stored_again(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reply_reader, "_PAUSES", (3600.0, 3600.0))
+    async with (
+        gateway_to(redis.url) as gateway,
+        connect(gateway.url) as client,
+        Worker(redis.client) as worker,
+        asyncio.timeout(PATIENCE),
+    ):
+        for number in range(3):
+            await client.send(str(number))
+            (entry,) = await worker.entries(1)
+            await worker.reply(entry, data=str(number))
+            assert await client.recv() == str(number)
+            redis.kill()
+            await until_nobody_is_served(gateway)
+            await redis.start()
 
 
 async def test_waiting_replies_arrive_once_after_a_restart(redis: RedisServer) -> None:
@@ -243,7 +225,7 @@ async def test_a_client_that_does_not_read_is_closed_alone(redis: RedisServer) -
     async with (
         gateway_to(redis.url, **{"reply-buffer": "256KiB"}) as gateway,
         connect(gateway.url) as good,
-        connect(gateway.url, max_queue=1, max_size=None) as slow,
+        connect(gateway.url, max_queue=1, max_size=None, close_timeout=1) as slow,
         Worker(redis.client) as worker,
         asyncio.timeout(PATIENCE),
     ):
@@ -293,3 +275,66 @@ async def test_disconnect_events_wait_for_redis(redis: RedisServer) -> None:
         left = await worker.entries(5)
         assert {entry["session"] for entry in left} == joined
         assert {entry["type"] for entry in left} == {"disconnect"}
+
+
+async def test_failed_snapshots_are_waited_for(redis: RedisServer) -> None:
+    """MISCONF: Redis takes no writes when it could not write its last snapshot."""
+    (redis.folder / "dump.rdb").mkdir()
+    async with (
+        gateway_to(redis.url) as gateway,
+        talking(gateway.url) as talker,
+        Worker(redis.client) as worker,
+    ):
+        await talker.until_sent(20)
+        for command in SNAPSHOTS_FAIL:
+            await redis.client.execute_command(*command)
+        await until_nobody_is_served(gateway)
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+        for command in SNAPSHOTS_DO_NOT_MATTER:
+            await redis.client.execute_command(*command)
+        await talker.until_sent(20)
+        await check_history(worker, talker)
+        assert "MISCONF" in refusals_of(gateway)
+
+
+async def test_a_server_that_loads_its_data_is_waited_for(start_redis: Start) -> None:
+    redis = await start_redis("--key-load-delay", "600")  # microseconds for each of the keys
+    async with redis.client.pipeline(transaction=False) as pipeline:
+        for number in range(5000):
+            pipeline.set(f"key:{number}", "x")
+        await pipeline.execute()
+    async with (
+        gateway_to(redis.url) as gateway,
+        talking(gateway.url) as talker,
+        Worker(redis.client) as worker,
+    ):
+        await talker.until_sent(20)
+        redis.kill()
+        starting = asyncio.create_task(redis.start())
+        await until(lambda: "LOADING" in refusals_of(gateway))
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+        await starting
+        await check_history(worker, talker)
+
+
+async def test_a_script_that_does_not_end_is_waited_for(redis: RedisServer) -> None:
+    """BUSY: Redis refuses all commands while a script runs for long."""
+    await redis.client.config_set("busy-reply-threshold", 50)
+    async with (
+        gateway_to(redis.url) as gateway,
+        talking(gateway.url) as talker,
+        Worker(redis.client) as worker,
+    ):
+        await talker.until_sent(20)
+        script = asyncio.create_task(redis.client.eval("while true do end", 0))
+        await until_nobody_is_served(gateway)
+        with pytest.raises(InvalidStatus, match="502"):
+            await connect(gateway.url)
+        await redis.client.script_kill()
+        with pytest.raises(ResponseError):
+            await script
+        await talker.until_sent(20)
+        await check_history(worker, talker)
+        assert "BUSY" in refusals_of(gateway)

@@ -27,11 +27,18 @@ def gateway_to(port: int, **keys: Any) -> AbstractAsyncContextManager[RunningGat
 
 
 @asynccontextmanager
-async def scripted(answer: Answer) -> AsyncIterator[int]:
-    """Run a server that answers commands, by their names; None: nothing."""
+async def scripted(answer: Answer, opened: set[object] | None = None) -> AsyncIterator[int]:
+    """Run a server that answers commands, by their names; None: nothing.
+
+    Args:
+        answer: what it says.
+        opened: has an object for each connection that is open.
+    """
+    connections = set() if opened is None else opened
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parser = hiredis.Reader()
+        connections.add(writer)
         try:
             while data := await reader.read(65536):
                 parser.feed(data)
@@ -41,6 +48,7 @@ async def scripted(answer: Answer) -> AsyncIterator[int]:
         except OSError:
             pass
         finally:
+            connections.discard(writer)
             writer.transport.abort()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -59,6 +67,7 @@ async def scripted(answer: Answer) -> AsyncIterator[int]:
         ("MASTERDOWN Link with MASTER is down", False),
         ("CLUSTERDOWN Hash slot not served", False),
         ("TRYAGAIN Multiple keys request during rehashing of slot", False),
+        ("UNBLOCKED force unblock from blocking operation", False),
         ("MOVED 3999 127.0.0.1:6381", True),
         ("NOAUTH Authentication required.", True),
         ("ERR unknown command 'XADD', with args beginning with: 'secret-value'", True),
@@ -102,6 +111,21 @@ async def test_what_is_no_redis_is_unavailable(said: bytes | None) -> None:
     ):
         with pytest.raises(InvalidStatus, match="502"):
             await connect(gateway.url)
+
+
+async def test_a_dial_that_takes_too_long_leaves_no_connection() -> None:
+    def answer(command: bytes) -> bytes | None:
+        return None if command == b"XGROUP" else GOOD.get(command, b"+OK\r\n")
+
+    opened: set[object] = set()
+    keys = {"connect-timeout": "200ms", "command-timeout": "1h"}
+    async with scripted(answer, opened) as port, gateway_to(port, **keys) as gateway:
+        for _ in range(2):
+            with pytest.raises(InvalidStatus, match="502"):
+                await connect(gateway.url)
+        async with asyncio.timeout(PATIENCE):
+            while len(opened) > 1:  # noqa: ASYNC110 - nothing tells; the reader has one
+                await asyncio.sleep(0.01)
 
 
 async def test_answers_that_nobody_asked_for_end_the_connection() -> None:

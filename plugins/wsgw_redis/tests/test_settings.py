@@ -97,9 +97,9 @@ def test_names_may_have_hash_tags() -> None:
 
 
 def test_what_cuts_unread_messages_is_doubted() -> None:
-    doubts = dict(settings(max_length=10).doubts(Limits()))
-    assert "no worker has read" in doubts["max-length"]
-    assert not dict(settings().doubts(Limits()))
+    warnings = dict(settings(max_length=10).warnings(Limits()))
+    assert "no worker has read" in warnings["max-length"]
+    assert not dict(settings().warnings(Limits()))
 
 
 def test_a_password_file_that_is_missing_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import RedisServer
+from .redis_server import PATIENCE, RedisServer
 from .worker import Entry, Worker
 
 Start = Callable[[], Awaitable[RedisServer]]
@@ -56,7 +56,7 @@ async def test_messages_become_entries_byte_for_byte(
     session = text["session"]
     assert joined | {"type": "connect", "id": f"{session}-c0", "query": "room=1"} == joined
     assert (joined["subprotocol"], joined["path"]) == ("ocpp1.6", "/chat/7")
-    assert joined["peer"].startswith("127.0.0.1")
+    assert joined["peer"] == "127.0.0.1"
     assert text | {"type": "message", "id": f"{session}-1", "number": "1", "kind": "text"} == text
     assert (text.data, binary.data) == ("grüße".encode(), b"\x00\xff\x01")
     assert binary | {"id": f"{session}-2", "number": "2", "kind": "binary"} == binary
@@ -117,6 +117,45 @@ async def test_replies_of_nobody_are_put_away(
     assert gateway.count("redis_replies_dead") == 5
 
 
+@pytest.mark.parametrize("stream", [False, "letters"])
+async def test_replies_of_nobody_go_where_they_should(
+    redis: RedisServer, worker: Worker, stream: str | bool
+) -> None:
+    async with (
+        gateway_to(redis, **{"dead-letters": stream}) as gateway,
+        connect(gateway.url) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        await client.send("x")
+        (entry,) = await worker.entries(1)
+        await worker.reply(Entry(entry | {"session": "nobody"}), data="lost")
+        await worker.reply(entry, data="goes on")
+        assert await client.recv() == "goes on"
+        assert gateway.count("redis_replies_dead") == 1
+        if stream:
+            while not await redis.client.exists(stream):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        assert not await redis.client.exists("wsgw:dead-letters")
+
+
+async def test_replies_are_read_in_small_portions(redis: RedisServer, worker: Worker) -> None:
+    async with (
+        gateway_to(redis, **{"read-count": 2}) as gateway,
+        connect(gateway.url) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        await client.send("x")
+        (entry,) = await worker.entries(1)
+        await redis.client.config_resetstat()
+        async with redis.client.pipeline(transaction=True) as pipeline:
+            for number in range(100):
+                reply = {"session": entry["session"], "data": str(number)}
+                pipeline.xadd(entry["reply"], reply)
+            await pipeline.execute()
+        assert [await client.recv() for _ in range(100)] == [str(each) for each in range(100)]
+        assert (await redis.client.info("commandstats"))["cmdstat_xread"]["calls"] >= 50
+
+
 async def test_two_gateways_share_a_stream_and_no_reply(redis: RedisServer, worker: Worker) -> None:
     async with gateway_to(redis) as first, gateway_to(redis) as second:
         clients = [await connect(each.url) for each in (first, second) for _ in range(5)]
@@ -128,6 +167,42 @@ async def test_two_gateways_share_a_stream_and_no_reply(redis: RedisServer, work
         assert len(set(answers)) == 10
         await asyncio.gather(*(client.close() for client in clients))
         assert first.count("redis_replies_dead") + second.count("redis_replies_dead") == 0
+
+
+async def test_two_backends_of_one_template_share_no_reply(redis: RedisServer) -> None:
+    replies = {"url": redis.url, "replies": "answers:{instance}"}
+    routes = [
+        {
+            "id": name,
+            "paths": [f"/{name}"],
+            "backends": [{"id": f"queue-{name}", "stream": f"events:{name}", **replies}],
+        }
+        for name in ("a", "b")
+    ]
+    async with (
+        running_gateway({"routes": routes}) as gateway,
+        AsyncExitStack() as stack,
+        asyncio.timeout(PATIENCE),
+    ):
+        seen = set()
+        for name in ("a", "b"):
+            clients = [
+                await stack.enter_async_context(connect(f"{gateway.url}/{name}")) for _ in range(20)
+            ]
+            for number, client in enumerate(clients):
+                await client.send(f"{name}{number}")
+            worker = Worker(redis.client, f"events:{name}")
+            for entry in await worker.entries(20):
+                for part in range(5):
+                    await worker.reply(entry, data=entry.data + b".%d" % part)
+                seen.add(entry["reply"])
+            for number, client in enumerate(clients):
+                for part in range(5):
+                    assert await client.recv() == f"{name}{number}.{part}"
+        assert len(seen) == 2
+        assert gateway.count("redis_replies") == 200
+        assert gateway.count("redis_replies_dead") == 0
+        assert not await redis.client.exists("wsgw:dead-letters")
 
 
 @pytest.mark.parametrize(
@@ -188,3 +263,26 @@ async def test_several_sentinels_stand_in_one_url() -> None:
     async with running_gateway({"upstream": {"backends": [backend]}}) as gateway:
         with pytest.raises(InvalidStatus, match="502"):
             await connect(gateway.url)
+
+
+async def test_a_removed_reply_stream_is_there_again_soon(
+    redis: RedisServer, worker: Worker
+) -> None:
+    async with (
+        gateway_to(redis, **{"health-interval": "1h"}) as gateway,
+        connect(gateway.url) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        await client.send("x")
+        entry = (await worker.entries(1))[0]
+        reply = {"session": entry["session"], "data": "x"}
+        for _ in range(2):
+            await worker.reply(entry, data="before")
+            assert await client.recv() == "before"
+            await redis.client.delete(entry["reply"])
+            while not await redis.client.xadd(  # noqa: ASYNC110 - nothing tells
+                entry["reply"], reply, nomkstream=True
+            ):
+                await asyncio.sleep(0.01)
+            assert await client.recv() == "x"
+        assert gateway.count("redis_replies_dead") == 0

@@ -256,3 +256,62 @@ async def test_a_worker_waits_for_room_in_redis(
     assert (again.number, again.deliveries) == (1, 2)
     await again.ack()
     assert not await redis.client.xpending_range(STREAM, "g", "-", "+", 10)
+
+
+@pytest.mark.parametrize("garbage", [None, "a string"])
+async def test_a_reply_that_reaches_nobody_is_told_with_the_acknowledgement(
+    client: Any, gateway: Gateway, garbage: str | None
+) -> None:
+    await gateway.say("s", 1)
+    await gateway.say("s", 2)
+    consumer = worker(client)
+    event = await next_of(consumer)
+    await client.delete("replies")
+    if garbage is not None:
+        await client.set("replies", garbage)
+    await event.reply("lost")
+    await event.reply("lost, too")
+    assert await event.ack()
+    assert (event.unanswered, consumer.unanswered) == (2, 2)
+    await client.delete("replies")
+    await client.xgroup_create("replies", "g", mkstream=True)
+    event = await next_of(consumer)
+    await event.reply("stored")
+    assert await event.ack()
+    assert (event.unanswered, consumer.unanswered) == (0, 2)
+    assert [fields[b"data"] for fields in await gateway.replies()] == [b"stored"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        {b"\xff\xfe": b"name"},
+        {b"type": b"message", b"session": b"s", b"number": b"one"},
+        {b"type": b"message", b"session": b"s", b"number": b"9" * 5000},
+        {b"type": b"message", b"session": b"\xff"},
+        {b"type": b"message"},
+        {b"session": b"s"},
+        {b"x": b"y" * 1_000_000},
+    ],
+    ids=["name", "number", "long number", "session", "no session", "no type", "large"],
+)
+async def test_what_is_no_event_becomes_a_dead_letter(
+    client: Any, gateway: Gateway, garbage: dict[bytes, bytes]
+) -> None:
+    await client.xadd(STREAM, garbage)
+    await gateway.say("s", 1)
+    consumer = worker(client)
+    assert (await next_of(consumer)).number == 1
+    assert (consumer.invalid, consumer.poisoned) == (1, 0)
+    ((_, letter),) = await client.xrange("wsgw:dead-letters")
+    assert letter[b"why"] == b"invalid"
+    assert letter[b"detail"].startswith(b"not an event: ")
+    assert garbage.items() <= letter.items()
+    assert (await client.xpending(STREAM, "g"))["pending"] == 1
+    assert await client.xlen(STREAM) == 1
+
+
+async def test_a_seen_key_that_is_garbage_is_no_number(client: Any, gateway: Gateway) -> None:
+    await client.set("g:seen:s", "garbage")
+    await gateway.say("s", 1, replayed="1")
+    assert not (await next_of(worker(client))).seen

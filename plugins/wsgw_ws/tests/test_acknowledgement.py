@@ -138,6 +138,16 @@ class TestCrowdedLedger:
         acknowledgement.answer(acknowledgement.ask(0.2, 5, 50), 0.3)
         assert acknowledgement.release(50) == 4
 
+    def test_what_was_released_before_does_not_count(self) -> None:
+        acknowledgement = account(capacity=100)
+        acknowledgement.answer(acknowledgement.ask(0.0, 7, 70), 0.1)
+        acknowledgement.answer(acknowledgement.ask(1.0, 7, 70), 1.1)
+        assert acknowledgement.release(70) == 7
+        acknowledgement.answer(acknowledgement.ask(1.2, 9, 90), 1.2)
+        acknowledgement.answer(acknowledgement.ask(1.3, 9, 90), 1.3)
+        assert acknowledgement.release(90) == 0
+        assert not acknowledgement.is_crowded
+
     def test_without_pongs_no_answer_is_waited_for(self) -> None:
         acknowledgement = account(capacity=60)
         acknowledgement.acknowledge(0.2, 6, 60)

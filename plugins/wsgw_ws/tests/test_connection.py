@@ -597,6 +597,33 @@ class TestEnds:
             assert await sink.until_closed() == Close(1011, "", abnormal=True)
             await backend.close()
 
+    @pytest.mark.parametrize("code", [1000, 1001, 4000])
+    async def test_a_close_that_crosses_ours_acknowledges_nothing(self, code: int) -> None:
+        application = Application(pongs=False, answers_close=False)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "1h"}, limits=PATIENT)
+            connection, sink = await dial(backend)
+            for text in "ABC":
+                connection.send(as_message(text))
+            server.peers[0].write_frame(CLOSE, close_payload(code))  # before it reads ours
+            connection.close(code, "moved")
+            assert await sink.until_closed() == Close(code, "", abnormal=True)
+            assert sink.delivered_count == 0
+            await backend.close()
+
+    async def test_a_close_that_crosses_ours_is_normal_where_all_was_acknowledged(self) -> None:
+        application = Application(answers_close=False)
+        async with raw_server(application) as server:
+            backend = server.backend({"ack-interval": "2ms", "replay-window": "1h"}, limits=PATIENT)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            await asyncio.sleep(0.05)  # the pong comes
+            server.peers[0].write_frame(CLOSE, close_payload(1001))
+            connection.close(1001, "moved")
+            assert await sink.until_closed() == Close(1001)
+            await backend.close()
+
     async def test_no_answer_to_our_close_is_a_loss(self) -> None:
         async with raw_server(Application(answers_close=False, pongs=False)) as server:
             backend = server.backend()
@@ -621,6 +648,54 @@ class TestEnds:
             close = await sink.until_closed()
             assert not close.abnormal
             assert [opcode for opcode, _ in application.received] == [TEXT, PING, CLOSE]
+            await backend.close()
+
+    @pytest.mark.parametrize("acknowledged_before", [False, True])
+    async def test_a_pong_while_we_close_ends_the_replay_window(
+        self, *, acknowledged_before: bool
+    ) -> None:
+        closing, leave = asyncio.Event(), asyncio.Event()
+
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols()
+            while (received := await peer.read_frame())[0] != CLOSE:
+                if received[0] == PING:
+                    peer.write_frame(PONG, received[1])
+            closing.set()
+            await leave.wait()
+
+        async with raw_server(act) as server:
+            interval = "2ms" if acknowledged_before else "1h"
+            options = {"ack-interval": interval, "replay-window": "1h"}
+            backend = server.backend(options, limits=PATIENT)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            if acknowledged_before:
+                await asyncio.sleep(0.05)  # the pong comes
+            assert sink.delivered_count == 0
+            connection.close(1001, "moved")
+            await sink.until_delivered(1)
+            await closing.wait()
+            assert sink.end is None
+            leave.set()
+            await backend.close()
+
+    async def test_a_backend_that_freezes_in_the_window_has_nothing_delivered_by_our_close(
+        self,
+    ) -> None:
+        application = Application(pongs=False, answers_close=False)
+        async with raw_server(application) as server:
+            options = {"ack-interval": "2ms", "replay-window": "1h"}
+            backend = server.backend(options, limits=PATIENT)
+            connection, sink = await dial(backend)
+            connection.send(as_message("A"))
+            await application.until(1, PING)
+            server.peers[0].write_frame(PONG, application.received[-1][1])
+            await asyncio.sleep(0.05)  # the pong comes, and no other
+            connection.close(1001, "moved")
+            await application.until(1, CLOSE)
+            close = await sink.until_closed()
+            assert (close.abnormal, sink.delivered_count) == (True, 0)
             await backend.close()
 
     async def test_the_end_of_the_backend_closes_what_is_open(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import zlib
 from collections.abc import Mapping
 
 import pytest
@@ -64,9 +66,9 @@ async def unavailable(
         return failed.value.reason
 
 
-async def declined(act: Act) -> BackendDeclined:
+async def declined(act: Act, options: Mapping[str, object] | None = None) -> BackendDeclined:
     async with raw_server(act) as server:
-        backend = server.backend()
+        backend = server.backend(options)
         with pytest.raises(BackendDeclined) as failed:
             await backend.connect(REQUEST, RecordingSink())
         await backend.close()
@@ -285,7 +287,7 @@ class TestUnavailable:
         assert "lost" in reason
 
     @pytest.mark.parametrize(
-        "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 403 X\r\nContent-Length: 5\r\n\r\nno"]
+        "data", ["", "HTTP/1.1 101 Swit", "HTTP/1.1 101 X\r\nUpgrade: websocket\r\n", "HTTP/1.1 40"]
     )
     async def test_an_answer_that_takes_too_long(self, data: str) -> None:
         # on a busy machine it may be over before the connection is made
@@ -369,6 +371,205 @@ class TestDeclined:
     async def test_a_broken_body_leaves_the_status(self, data: str) -> None:
         error = await declined(answering(data, then_close=True))
         assert (error.status, error.body) == (403, b"")
+
+
+class TestTolerance:
+    """Heads as some servers write them."""
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "HTTP/1.1 101\r\n",
+            "HTTP/1.1 101 \r\n",
+            "HTTP/1.1 101 X\r\n" + f"Set-Cookie: {'a' * 20_000}\r\n",
+            "HTTP/1.1 101 X\r\n" + "X-A: 1\r\n" * 2000,
+        ],
+        ids=["no phrase, no space", "no phrase", "a long line", "many lines"],
+    )
+    async def test_it_is_accepted(self, head: str) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.write(
+                f"{head}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {peer.accept}\r\n\r\n"
+            )
+            peer.write_frame(1, b"A")
+            await hang(peer)
+
+        async with raw_server(act) as server:
+            backend = server.backend({"pass-headers": ["Set-Cookie"]})
+            connection, sink = await dial(backend)
+            assert await sink.until_messages(1) == [as_message("A")]
+            assert all(len(value) == 20_000 for _, value in connection.headers)
+            await backend.close()
+
+    @pytest.mark.parametrize(
+        ("data", "body"),
+        [
+            ("HTTP/1.1 401\r\nContent-Length: 2\r\n\r\nno", b"no"),
+            ("HTTP/1.0 401\r\nContent-Length: 2\r\n\r\nno", b"no"),
+            (
+                f"HTTP/1.1 401 X\r\nLocation: {'a' * 9000}\r\nContent-Length: 2\r\n\r\nno",
+                b"no",
+            ),
+            ("HTTP/1.1 401 X\r\n" + "X-A: 1\r\n" * 127 + "Content-Length: 2\r\n\r\nno", b"no"),
+            ("HTTP/1.1 401 X\r\nno colon\r\n\r\nno", b""),
+            ("HTTP/1.1 401 X\r\nContent-Length : 2\r\n\r\nno", b""),
+            ("HTTP/1.1 401 X\r\nX: a\r\n folded\r\n\r\nno", b""),
+            ("HTTP/1.1 401 X\r\nX: \0\r\n\r\n", b""),
+            ("HTTP/1.1 401 X\nContent-Length: 2\n\n\r\n\r\n", b""),
+        ],
+    )
+    async def test_it_declines(self, data: str, body: bytes) -> None:
+        error = await declined(answering(data))
+        assert (error.status, error.body) == (401, body)
+
+    async def test_the_good_lines_of_a_bad_head_are_kept(self) -> None:
+        data = "HTTP/1.1 401 X\r\nA: 1\r\nbad\r\nWWW-Authenticate: Basic\r\n\r\n"
+        error = await declined(answering(data))
+        assert error.headers == (("A", "1"), ("WWW-Authenticate", "Basic"))
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            "HTTP/1.1 403 X\r\n",
+            "HTTP/1.1 403\r\nRetry-Af",
+            "HTTP/1.1 100 X\r\n\r\nHTTP/1.1 403 X\r\n",
+            "HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\nno",
+            "HTTP/1.1 403 X\nContent-Length: 0\n\n",
+        ],
+    )
+    async def test_so_does_one_that_is_cut_off(self, data: str) -> None:
+        assert (await declined(answering(data, then_close=True))).status == 403
+
+    @pytest.mark.parametrize(
+        "data", ["HTTP/1.1 403 X\r\n", "HTTP/1.1 403 X\r\nContent-Length: 9\r\n\r\nno"]
+    )
+    async def test_and_one_that_is_never_complete(self, data: str) -> None:
+        async with raw_server(answering(data)) as server:
+            backend = server.backend({"handshake-timeout": "500ms"})
+
+            async def until_declined() -> None:
+                while True:  # on a busy machine the time may be over before the answer
+                    with contextlib.suppress(BackendUnavailable):
+                        await backend.connect(REQUEST, RecordingSink())
+
+            with pytest.raises(BackendDeclined) as failed:
+                await until_declined()
+            assert failed.value.status == 403
+            await backend.close()
+
+    async def test_and_one_that_is_too_long(self) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.write("HTTP/1.1 302 X\r\nLocation: /a\r\n")
+            while True:
+                peer.write("X-Endless: yes\r\n" * 100)
+                await peer.writer.drain()
+
+        error = await declined(act, {"max-answer-head": 4096})
+        assert error.status == 302
+        assert ("Location", "/a") in error.headers
+
+    async def test_it_says_which_headers_the_client_gets(self) -> None:
+        act = answering("HTTP/1.1 302 X\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n")
+        error = await declined(act, {"pass-headers": ["Set-Cookie"]})
+        assert error.pass_headers == {"set-cookie"}
+
+
+class TestOurHeaders:
+    @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
+    async def test_there_is_one_authorization_that_of_the_url(self, name: str) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend({"url": f"ws://user:pass@127.0.0.1:{server.port}"})
+            request = DialRequest("s1", "/", ((name, "Basic b3RoZXI="), ("X-A", "1")))
+            await dial(backend, request, start=False)
+            assert server.peers[0].header("authorization") == "Basic dXNlcjpwYXNz"
+            assert server.peers[0].header("x-a") == "1"
+            await backend.close()
+
+    async def test_without_one_the_clients_goes_on(self) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend()
+            request = DialRequest("s1", "/", (("Authorization", "Bearer a"),))
+            await dial(backend, request, start=False)
+            assert server.peers[0].header("authorization") == "Bearer a"
+            await backend.close()
+
+    @pytest.mark.parametrize("name", ["Host", "Upgrade", "Connection", "Sec_WebSocket_Key"])
+    async def test_whatever_a_gate_sets_the_handshake_is_ours(self, name: str) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend()
+            await dial(backend, DialRequest("s1", "/", ((name, "other"),)), start=False)
+            assert "other" not in [value for _, value in server.peers[0].headers]
+            await backend.close()
+
+    @pytest.mark.parametrize(
+        ("options", "host", "wanted"),
+        [
+            ({"pass-host": True}, "shop.example:8443", "shop.example:8443"),
+            ({"pass-host": True}, "", "127.0.0.1"),
+            ({}, "shop.example", "127.0.0.1"),
+        ],
+    )
+    async def test_host_is_the_clients_where_that_is_wanted(
+        self, options: dict[str, object], host: str, wanted: str
+    ) -> None:
+        async with raw_server(switching()) as server:
+            backend = server.backend(options)
+            await dial(backend, DialRequest("s1", "/", host=host), start=False)
+            seen = [value for name, value in server.peers[0].headers if name == "host"]
+            assert len(seen) == 1
+            assert seen[0].startswith(wanted)
+            await backend.close()
+
+
+class TestCompression:
+    """Answers to the offer, as other stacks give them."""
+
+    @pytest.mark.parametrize(
+        ("answer", "remote"),
+        [
+            ("; server_max_window_bits=12; client_max_window_bits=12", 12),
+            ("; server_no_context_takeover; client_no_context_takeover", 15),
+            ("", 15),
+            ("; server_max_window_bits=15", 15),
+            ("; client_max_window_bits=15", 15),
+            ("; server_max_window_bits=10; client_max_window_bits=10", 10),
+            ("; server_max_window_bits=8; client_max_window_bits=9", 8),
+            ("; client_max_window_bits=8", 15),
+        ],
+    )
+    async def test_what_the_fallback_allows_is_taken(self, answer: str, remote: int) -> None:
+        async def act(peer: RawPeer) -> None:
+            peer.switch_protocols(f"Sec-WebSocket-Extensions: permessage-deflate{answer}")
+            deflate = zlib.compressobj(wbits=-max(9, remote))
+            data = deflate.compress(b"y" * 9000) + deflate.flush(zlib.Z_SYNC_FLUSH)
+            peer.write(bytes([0xC1, len(data[:-4])]) + data[:-4])
+            await hang(peer)
+
+        async with raw_server(act) as server:
+            backend = server.backend({"compression": True})
+            _, sink = await dial(backend)
+            assert await sink.until_messages(1) == [as_message("y" * 9000)]
+            offered = server.peers[0].header("sec-websocket-extensions")
+            assert offered == (
+                "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12,"
+                " permessage-deflate; client_max_window_bits"
+            )
+            await backend.close()
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; client_max_window_bits",
+            "permessage-deflate; other",
+            "permessage-deflate, permessage-deflate",
+            "x-webkit-deflate-frame",
+        ],
+    )
+    async def test_what_is_not_valid_is_not(self, answer: str) -> None:
+        act = switching(f"Sec-WebSocket-Extensions: {answer}")
+        assert await unavailable(act, {"compression": True}, UnusableAnswer)
 
 
 class TestLeavesNothing:

@@ -101,9 +101,9 @@ def test_the_replay_window_may_be_nothing() -> None:
 def test_a_window_that_is_cut_short_for_ordinary_clients_is_doubtful(
     given: dict[str, Any], limits: Limits, rates: str
 ) -> None:
-    ((key, doubt),) = settings(**given).doubts(limits)
+    ((key, warning),) = settings(**given).warnings(limits)
     assert key == "replay-window"
-    assert f"sends more than {rates} a second" in doubt
+    assert f"sends more than {rates} a second" in warning
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_window_that_is_cut_short_for_ordinary_clients_is_doubtful(
     ],
 )
 def test_others_are_not_doubtful(given: dict[str, Any], limits: Limits) -> None:
-    assert list(settings(**given).doubts(limits)) == []
+    assert list(settings(**given).warnings(limits)) == []
 
 
 def test_unknown_keys_are_refused() -> None:

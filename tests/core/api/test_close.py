@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgw_core.api import Close, EndMeaning
+from wsgw_core.api import Close, CloseCode, EndMeaning
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014, 4001])
@@ -20,3 +20,7 @@ def test_a_backend_that_goes_for_a_reason_of_its_own_is_a_loss(code: int) -> Non
 @pytest.mark.parametrize("code", [1000, 1002, 1005, 1006, 1008, 1009, 1011, 1015, 3000, 4999])
 def test_every_other_abnormal_end_is_a_death(code: int) -> None:
     assert Close(code, abnormal=True).meaning is EndMeaning.DEATH
+
+
+def test_its_code_is_a_plain_number() -> None:
+    assert type(Close(CloseCode.GOING_AWAY).code) is int

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from wsgw_core.api import Duration, HeaderName, Options, Size
+from wsgw_core.api import Duration, HeaderName, HeaderValue, Options, Size
 from wsgw_core.api.options import duration_text, parse_duration, parse_size, size_text
 
 
@@ -219,3 +219,18 @@ def test_a_header_name_is_a_token(name: str) -> None:
 def test_what_no_header_can_be_called_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="header"):
         Forwarding(header=name)
+
+
+class Fixed(Options):
+    value: HeaderValue
+
+
+@pytest.mark.parametrize("value", ["x", "a b", "a\tb", "~!"])
+def test_a_header_value_is_printable(value: str) -> None:
+    assert Fixed(value=value).value == value
+
+
+@pytest.mark.parametrize("value", ["", " a", "a ", "a\r\nX: b", "ü", "a\0"])
+def test_what_no_header_can_hold_is_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="value"):
+        Fixed(value=value)

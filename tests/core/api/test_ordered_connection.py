@@ -358,6 +358,25 @@ async def test_a_close_waits_for_what_was_sent() -> None:
     assert sink.delivered_count == 1
 
 
+@pytest.mark.parametrize("under_way", [True, False])
+@on_virtual_clock
+async def test_an_end_that_crosses_a_close_is_abnormal_while_something_is_under_way(
+    *, under_way: bool
+) -> None:
+    connection, watched, sink = make()
+    watched.send(A)
+    await idle()
+    if under_way:
+        connection.gate.clear()
+        watched.send(B)
+        await idle()
+    connection.finish_takes = 1
+    watched.close(1001)
+    connection.end(Close(4001, "enough"))
+    assert await sink.until_closed() == Close(4001, "enough", abnormal=under_way)
+    assert sink.delivered_count == 1
+
+
 @on_virtual_clock
 async def test_a_close_is_bounded_though_a_message_never_gets_through() -> None:
     connection, watched, sink = make()

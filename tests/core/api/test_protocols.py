@@ -16,6 +16,7 @@ from wsgw_core.api import (
     HoldingConnection,
     HydratingValve,
     Hydration,
+    LingeringBackend,
     Message,
     MessageValve,
     NumberedConnection,
@@ -93,6 +94,16 @@ async def test_a_backend_that_tracks_sessions_is_told_by_its_method() -> None:
     assert isinstance(FakeBackend(), SessionTrackingBackend)
     assert isinstance(Plain(), Backend)
     assert not isinstance(Plain(), SessionTrackingBackend)
+
+
+@on_virtual_clock
+async def test_a_backend_that_lingers_is_told_by_its_method() -> None:
+    class Lingering(FakeBackend):
+        async def linger(self) -> None:
+            """Not at all."""
+
+    assert isinstance(Lingering(), LingeringBackend)
+    assert not isinstance(FakeBackend(), LingeringBackend)
 
 
 @on_virtual_clock

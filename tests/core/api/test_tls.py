@@ -28,7 +28,7 @@ OTHER = AUTHORITY.issue_cert("other.test")
 
 
 async def at_once(call: Callable[[], object]) -> object:
-    """Stand in for `aside` where there are no threads."""
+    """Stand in for `run_in_thread` where there are no threads."""
     return call()
 
 
@@ -318,7 +318,7 @@ class TestOfOneBackend:
         self, files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         caplog.set_level(logging.INFO)
-        monkeypatch.setattr("wsgw_core.api.tls.aside", at_once)
+        monkeypatch.setattr("wsgw_core.api.tls.run_in_thread", at_once)
         context = make_context()
         tls = ClientTls(options(ca=files.ca), "blue.test", context)
         first = tls.context()

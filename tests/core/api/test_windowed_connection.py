@@ -30,6 +30,18 @@ class TestWriting:
 
     @staticmethod
     @on_virtual_clock
+    async def test_what_waits_at_the_end_and_what_did_not_get_out_is_unsent() -> None:
+        session = Broker(window=3).session()
+        session.send("a", "b", "c", "d", "e")
+        assert session.connection.unsent == 0  # it may be sent yet
+        session.connection.not_sent(1)  # with others behind it that were
+        session.connection.not_sent(3)
+        session.connection.fail("lost")
+        assert session.connection.unsent == 3
+        assert session.written == [1, 2, 3]
+
+    @staticmethod
+    @on_virtual_clock
     async def test_many_acknowledgements_of_one_turn_are_one_report() -> None:
         session = Broker(window=100).session()
         reports: list[int] = []
@@ -353,6 +365,21 @@ class TestTheEnd:
         session.connection.fail("broker lost")
         await session.settle()
         assert session.end() == Close(1013, "broker lost", abnormal=True)
+
+    @pytest.mark.parametrize("under_way", [True, False])
+    @on_virtual_clock
+    async def test_an_end_that_crosses_a_close_is_abnormal_while_messages_are_under_way(
+        self, *, under_way: bool
+    ) -> None:
+        session = Broker().session()
+        session.send("a", "b")
+        session.connection.acknowledged(1 if under_way else 2)
+        session.watched.close(1001)
+        session.connection.end(Close(4001, "enough"))
+        await session.settle()
+        assert session.sink.delivered_count == (1 if under_way else 2)
+        end = Close(4001, "enough", abnormal=True) if under_way else Close(1001)
+        assert session.end() == end
 
     @staticmethod
     @on_virtual_clock

@@ -122,7 +122,7 @@ def is_loaded_or_refused(file: Path, environment: dict[str, str]) -> None:
 
 
 generated = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     # The file is written anew for each example.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from wsgw_core.api import BackendRegistry, Options, hookimpl
-from wsgw_core.components import Components, resolve_components
-from wsgw_core.config.changes import backend_changes, fixed_changes
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.plugin_loader import Plugins
+from wsgw_core.gateway.changes import backend_changes, fixed_changes
+from wsgw_core.plugins.components import Components, resolve_components
+from wsgw_core.plugins.loader import Plugins
 
 
 class PigeonOptions(Options):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field, FilePath
 
 from wsgw_core.api import FileName, Options, TlsClientOptions
-from wsgw_core.config.named_files import named_files
+from wsgw_core.loading.named_files import named_files
 
 
 class Inner(Options):

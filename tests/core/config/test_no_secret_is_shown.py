@@ -14,14 +14,15 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from wsgw_core.admin.backend_config import backend_config
+from wsgw_core.admin.wsbalancer.backend_config import backend_config
 from wsgw_core.api import ConfigurationError, Options, hookimpl
-from wsgw_core.config.added_backend import resolve_backend
-from wsgw_core.config.effective import effective_config
-from wsgw_core.config.loading import load_configuration
-from wsgw_core.config.references import doubts, without_effect
-from wsgw_core.log_output import JsonFormatter, OneLineFormatter
-from wsgw_core.plugin_loader import Plugins
+from wsgw_core.gateway.described import backend_settings
+from wsgw_core.loading.added_backend import resolve_backend
+from wsgw_core.loading.configuration import load_configuration
+from wsgw_core.loading.effective import effective_config
+from wsgw_core.loading.references import option_warnings, without_effect
+from wsgw_core.plugins.loader import Plugins
+from wsgw_core.process.log_output import JsonFormatter, OneLineFormatter
 
 # Without &, which ends the field of a query: what follows is another one.
 ODD = st.text(
@@ -33,7 +34,8 @@ ODD = st.text(
 )
 # Two ends that are not to be seen, so that a half of a secret is found too.
 SHORT = "hushZxq"
-SECRETS = ODD.map(lambda odd: f"hush{odd}Zxq")
+HALVES = ("hush", "Zxq")
+SECRETS = ODD.map(lambda odd: odd.join(HALVES))
 
 URLS = (
     "ws://joe:{}@host:1",
@@ -154,7 +156,9 @@ class Kinds:
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Plugins:
     plugins = Plugins()
     plugins.register(Kinds(), "these tests")
-    monkeypatch.setattr("wsgw_core.config.loading.load_usable_plugins", lambda _: (plugins, []))
+    monkeypatch.setattr(
+        "wsgw_core.loading.configuration.load_usable_plugins", lambda *_: (plugins, [])
+    )
     return plugins
 
 
@@ -186,10 +190,10 @@ def nothing_shown(logged: list[str], plugins: Plugins) -> Callable[..., None]:
             shown = [str(error)]
         else:
             shown = [effective_config(loaded)]
-            for notes in (doubts, without_effect):
+            for notes in (option_warnings, without_effect):
                 shown += notes(loaded.config, loaded.components, loaded.origins)
             for backend in loaded.components.all_backends:
-                shown += [backend.id, json.dumps(backend_config(backend))]
+                shown += [backend.id, json.dumps(backend_config(backend_settings(backend)))]
         assert_hidden("\n".join([*shown, *logged]))
 
     return check
@@ -240,6 +244,8 @@ def test_of_a_file_that_was_written_without_quotes(
     # What stands behind an @ and before the comma of a list is a host.
     secret=SECRETS.filter(lambda secret: "\0" not in secret and not {"@", ","} <= {*secret}),
 )
+@example(variables={"BE_URLS": "ws:joe:{}@host:1"}, secret="\x1b,".join(HALVES))
+@example(variables={"BE_URLS": "ws:joe:{}@host:1"}, secret=" x,".join(HALVES))
 def test_of_variables(
     nothing_shown: Callable[..., None], variables: dict[str, str], secret: str
 ) -> None:
@@ -255,7 +261,7 @@ def test_of_a_backend_that_is_added(
     entry = {"url": url.format(secret), "password": secret, **more}
     try:
         component = asyncio.run(resolve_backend(entry, plugins))
-        shown = f"{component.id} {json.dumps(backend_config(component))}"
+        shown = f"{component.id} {json.dumps(backend_config(backend_settings(component)))}"
     except ConfigurationError as error:
         shown = str(error)
 

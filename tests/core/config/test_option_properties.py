@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from wsgw_core.api import BackendRegistry, Duration, Options, Size, ValveRegistry, hookimpl
-from wsgw_core.components import resolve_entries
-from wsgw_core.config.entries import Entries
 from wsgw_core.config.problems import Origins
-from wsgw_core.plugin_loader import Plugins
+from wsgw_core.plugins.components import resolve_entries
+from wsgw_core.plugins.entries import Entries
+from wsgw_core.plugins.loader import Plugins
 
 
 def _never(_options: Any, _context: Any) -> Any:
@@ -66,7 +66,7 @@ class Brood:
         registry.add("brood", BroodOptions, _never)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @example([{"password-file": "/no\nwhere"}], False)
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=6), max_size=3), st.booleans())
 def test_any_options_are_taken_or_refused(entries: list[dict[str, Any]], valves: bool) -> None:

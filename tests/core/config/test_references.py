@@ -10,17 +10,17 @@ import pytest
 
 from wsgw_core.api import Limits, Options
 from wsgw_core.api.registry import Registration
-from wsgw_core.components import (
+from wsgw_core.config.gateway_config import GatewayConfig
+from wsgw_core.config.problems import KeyPath, Origins
+from wsgw_core.config.upstream_options import BackendEntry
+from wsgw_core.loading.references import file_problems, option_warnings
+from wsgw_core.plugins.components import (
     BackendComponent,
     Components,
     GateComponent,
     ListenerComponent,
     ValveComponent,
 )
-from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.config.problems import KeyPath, Origins
-from wsgw_core.config.references import doubts, file_problems
-from wsgw_core.config.upstream_options import BackendEntry
 
 
 class Inner(Options):
@@ -30,7 +30,7 @@ class Inner(Options):
         if not Path(self.word_list).is_file():
             yield "word-list", f"{self.word_list}: is not there"
 
-    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+    def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         if len(self.word_list) > limits.max_fragments:
             yield "word-list", "is very long"
 
@@ -129,11 +129,11 @@ def test_what_is_doubtful_is_told_in_the_same_way() -> None:
         {"upstream": {"backends": [{"url": "ws://a"}]}, "limits": {"max-fragments": 4}}
     )
     known: dict[KeyPath, str] = {("gates", 0): "wsgw.yaml:7"}
-    assert doubts(config, components, Origins(known)) == [
+    assert option_warnings(config, components, Origins(known)) == [
         "upstream.backends[1].inner.word-list: is very long",
         "wsgw.yaml:7: gates[0].inner.word-list: is very long",
     ]
     patient = config.model_copy(
         update={"limits": config.limits.model_copy(update={"max_fragments": 5})}
     )
-    assert doubts(patient, components, Origins(known)) == []
+    assert option_warnings(patient, components, Origins(known)) == []

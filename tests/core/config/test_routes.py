@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 from websockets.datastructures import Headers
 
+from wsgw_core.api import normal_path
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.host_pattern import normal_host
-from wsgw_core.config.path_pattern import normal_path
 from wsgw_core.config.problems import key_path_text, validation_errors
 from wsgw_core.config.route_options import RouteOptions
 
@@ -130,11 +130,11 @@ class TestRules:
         routes = {"id": "a", "paths": ["/a"]}, {"id": "b", "paths": ["/b"], "backends": [B]}
         [problem] = problems(*routes, {"id": "c"}, failover={})
         assert problem == (
-            "upstream.backends: needs at least 1, found 0: routes[0], routes[2] would use them"
+            "upstream.backends: needs at least 1, found 0: routes[0], routes[2] use them"
         )
 
     def test_backends_that_no_route_uses_are_told(self) -> None:
-        why = "no route uses this backend: each has 'backends' of its own"
+        why = "no route uses this backend: each route has its own 'backends'"
         top = {"upstream": {"backends": [A, {"kind": "ws", "id": "x"}]}}
         assert problems({"id": "a", "backends": [B]}, **top) == [
             f"upstream.backends[0].url: {why}",
@@ -148,19 +148,19 @@ class TestRules:
             {"id": "c"},
         )
         assert problems(*routes) == [
-            "routes[0].backends[1].id: the id 'a-1' is that of upstream.backends[0] too",
-            "routes[1].backends[0].url: the id 'b-1' is that of routes[0].backends[0] too",
+            "routes[0].backends[1].id: the id 'a-1' is also that of upstream.backends[0]",
+            "routes[1].backends[0].url: the id 'b-1' is also that of routes[0].backends[0]",
         ]
 
     def test_ids_of_routes_are_unique(self) -> None:
         assert problems({"id": "a", "paths": ["/a"]}, {"id": "a"}) == [
-            "routes[1].id: 'a' is the id of routes[0] too"
+            "routes[1].id: 'a' is also the id of routes[0]"
         ]
 
     @pytest.mark.parametrize("everything", [{}, {"paths": ["/x", "/**"]}, {"valves": []}])
     def test_a_route_behind_one_for_everything_is_an_error(self, everything: Any) -> None:
         routes = {"id": "a", "paths": ["/a"]}, {"id": "b", **everything}, {"id": "c"}, {"id": "d"}
-        why = "is never reached: every request is for routes[1], which stands before"
+        why = "is never reached: routes[1] before it takes every request"
         assert problems(*routes) == [f"routes[2]: {why}", f"routes[3]: {why}"]
 
     @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ class TestRules:
                 "hold": 1,
             },
         }
-        why = "belongs to a group of backends, and this route has no 'backends' of its own"
+        why = "belongs to a group of backends, but this route has no 'backends' of its own"
         assert problems(route) == [
             f"routes[0].policy: {why}",
             f"routes[0].failover.ping-timeout: {why}",
@@ -246,7 +246,7 @@ class TestRules:
     def test_a_shorter_one_is_told_where_it_is_made_so(
         self, common: dict[str, Any], own: dict[str, Any], problem: str
     ) -> None:
-        text = problem.replace("|", " is shorter than ping-timeout ") + "; 0 makes it as long"
+        text = problem.replace("|", " is shorter than ping-timeout ") + "; use 0 for the same time"
 
         assert problems({"id": "a", "backends": [B], "failover": own}, failover=common) == [text]
 
@@ -275,7 +275,7 @@ class TestRules:
             ({"id": "a", "headers": {"X-A": "ä"}}, "routes[0].headers.X-A"),
             ({"id": "a", "headers": {"X-A": 5}}, "routes[0].headers.X-A"),
             ({"id": "a", "backends": []}, "routes[0].backends"),
-            ({"id": "a", "policy": "random"}, "routes[0].policy"),
+            ({"id": "a", "policy": 5}, "routes[0].policy"),
             ({"id": "a", "failover": {"hod": 1}}, "routes[0].failover.hod"),
             ({"id": "a", "valves": [{}]}, "routes[0].valves[0].kind"),
             ({"id": "a", "listeners": []}, "routes[0].listeners"),

@@ -18,8 +18,8 @@ from wsgw_core.api import (
     ValveRegistry,
     hookimpl,
 )
-from wsgw_core.config.schema import config_schema
-from wsgw_core.plugin_loader import Plugins
+from wsgw_core.loading.schema import config_schema
+from wsgw_core.plugins.loader import Plugins
 
 
 class Wing(Options):

@@ -39,6 +39,21 @@ def problems_of(file: Path | None, environment: dict[str, str] | None = None) ->
                 " listeners, routes, server, upstream, valves"
             ),
         ),
+        ("hold: 5s", "wsgw.yaml:2: hold: unknown key 'hold'; did you mean 'failover.hold'?"),
+        (
+            "server: {address: ':1'}",
+            (
+                "wsgw.yaml:2: server.address: unknown key 'address'; did you mean"
+                " 'server.frontend.address' or 'server.admin.address'?"
+            ),
+        ),
+        (
+            "routes: [{id: r, hold: 3}]",
+            (
+                "wsgw.yaml:2: routes[0].hold: unknown key 'hold'; did you mean"
+                " 'routes[0].failover.hold'?"
+            ),
+        ),
         ("Server: {}", "wsgw.yaml:2: Server: unknown key 'Server'; did you mean 'server'?"),
         (
             "failover:\n  hold: soon",
@@ -135,6 +150,23 @@ def test_a_problem_is_told_with_line_key_path_and_what_is_allowed(
     problems = problems_of(write(f"upstream: {{backends: [{{url: 'ws://a:1'}}]}}\n{text}\n"))
 
     assert [problem for problem in problems if problem.startswith(expected)], problems
+
+
+def test_backends_that_stand_too_far_left_are_one_problem(write: Write) -> None:
+    problems = problems_of(write("upstream:\nbackends:\n  - url: ws://a:1\n"))
+
+    assert problems == [
+        "wsgw.yaml:2: backends: unknown key 'backends'; did you mean 'upstream.backends'?"
+    ]
+
+
+def test_problems_come_in_the_order_of_the_lines_and_variables_behind_them(write: Write) -> None:
+    text = "zzz: 1\nfailover:\n  hold: x\nserver: 5\nlimits: {a: 1}\nupstream: {backends: [{}]}\n"
+
+    problems = problems_of(write(text), {"FE_ADDR": "nowhere"})
+
+    places = [problem.partition(": ")[0] for problem in problems]
+    assert places == [*(f"wsgw.yaml:{line}" for line in (1, 3, 4, 5, 6)), "FE_ADDR"]
 
 
 @pytest.mark.parametrize(
@@ -276,22 +308,35 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
             {"BE_URLS": "ws://b:1 ws://c:1"},
             "BE_URLS: upstream.backends[1].url: found 'ws://b:1 ws://c:1': a URL has no spaces",
         ),
-        ({"BE_URLS": "ws://a..b:1"}, "found 'ws://a..b:1': no name of a host: a part between dots"),
-        ({"BE_URLS": f"ws://{'a' * 64}:1"}, "no name of a host: a part between dots is empty or"),
+        *(
+            (
+                {"BE_URLS": url},
+                f"found {url!r}: a URL has no control characters or other invisible characters",
+            )
+            for url in ("ws://a\0b:1", "dns+ws://a\x7f:1", "ws://a:1/\x01", "redis://a\u200b:1")
+        ),
+        ({"WSGW_SERVER__FRONTEND__ADDRESS": "a\0b:80"}, "not an address such as 127.0.0.1:8080"),
+        ({"WSGW_SERVER__ADMIN__ADDRESS": "a\x9b:80"}, "not an address such as 127.0.0.1:8080"),
+        ({"WSGW_UPSTREAM__POLICY__KEY": "path"}, "needs 'kind', such as hash; it has only 'key'"),
+        ({"BE_URLS": "ws://a..b:1"}, "found 'ws://a..b:1': not a host name: a part between dots"),
+        ({"BE_URLS": f"ws://{'a' * 64}:1"}, "not a host name: a part between dots is empty or"),
         ({"BE_URLS": "ws://a:99999"}, "found 'ws://a:99999': not a URL such as ws://host:port"),
         ({"BE_URLS": "ws://[::1"}, "found 'ws://[::1': not a URL such as ws://host:port"),
         (
             {"BE_URLS": "localhost:9090"},
             (
-                "BE_URLS: upstream.backends[1].url: found 'localhost:9090': no scheme, such as"
-                " ws://host:port"
+                "BE_URLS: upstream.backends[1].url: found 'localhost:9090': the scheme is missing,"
+                " as in ws://host:port"
             ),
         ),
         (
             {"BE_URLS": "ws://b:1", "BE_URL_IDS": "a b"},
             "BE_URL_IDS: upstream.backends[1].id: found 'a b'",
         ),
-        ({"BE_URLS": "ws://a:1"}, "BE_URLS: upstream.backends[1].url: the id 'a-1' is that of"),
+        (
+            {"BE_URLS": "ws://a:1"},
+            "BE_URLS: upstream.backends[1].url: the id 'a-1' is also that of",
+        ),
     ],
 )
 def test_a_problem_of_a_variable_names_it(

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from wsgw_core.api import ConfigurationError
 from wsgw_core.config.address import Address
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.sources import load_config, read_sources
@@ -187,3 +188,10 @@ def test_the_origin_of_a_value_is_the_source_that_won(write: Write) -> None:
     assert origins.place(("failover", "hold")).endswith("wsgw.yaml:6: failover.hold")
     assert origins.place(("upstream", "backends", 0, "url", "x")).startswith(f"{file}:1: ")
     assert origins.place(("upstream", "backends", 1, "url")).startswith("BE_URLS: ")
+
+
+@pytest.mark.parametrize("code", [999, 1005, 1006, 1015, 2000, 5000])
+def test_a_close_code_that_no_endpoint_may_send_is_refused(write: Write, code: int) -> None:
+    file = write(BACKEND + f"failover: {{enabled: false, loss-code: {code}}}\n")
+    with pytest.raises(ConfigurationError, match=r"failover\.loss-code: .*close code"):
+        load_config(file, {})

@@ -48,6 +48,8 @@ def problem_of(file: Path | None, environment: dict[str, str]) -> str:
         ("FAILOVER__PING_TIMEOUT", "7s", lambda c: c.failover.ping_timeout, 7.0),
         ("FAILOVER__HOLD", "7", lambda c: c.failover.hold, 7.0),
         ("FAILOVER__ENABLED", "false", lambda c: c.failover.enabled, False),
+        ("UPSTREAM__POLICY", "hash", lambda c: c.upstream.policy.kind, "hash"),
+        ("UPSTREAM__POLICY__KIND", "hash", lambda c: c.upstream.policy.kind, "hash"),
         ("FAILOVER", "false", lambda c: c.failover.enabled, False),
         ("SERVER__FRONTEND__COMPRESSION", "true", lambda c: c.server.frontend.compression.level, 1),
         ("LIMITS__MAX_MESSAGE_SIZE", "2KiB", lambda c: c.limits.max_message_size, 2048),
@@ -218,3 +220,44 @@ def test_what_kubernetes_says_of_a_service_named_wsgw_is_no_configuration(file: 
     )
 
     assert load_config(file, {**environment, "WSGW_DEBUG": "1"}) == load_config(file, {})
+
+
+ENTRIES = """\
+upstream:
+  policy: {kind: hash, key: path.2, bound: 1.25}
+  backends: [{kind: fake, id: a, codes: [1], weight: 3}]
+valves: [{kind: one, on-error: discard, speed: 9}, {kind: two, speed: 8}]
+routes:
+  - {id: r, paths: [/r], policy: {kind: hash, key: path}, backends: [{url: "ws://c:1"}]}
+  - {id: rest}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "entry", "options"),
+    [
+        ("UPSTREAM__POLICY", "round-robin", lambda c: c.upstream.policy, {}),
+        ("UPSTREAM__POLICY__KIND", "zone", lambda c: c.upstream.policy, {}),
+        ("UPSTREAM__POLICY", "hash", lambda c: c.upstream.policy, {"key": "path.2", "bound": 1.25}),
+        ("ROUTES__0__POLICY", "random-two", lambda c: c.routes[0].policy, {}),
+        ("UPSTREAM__BACKENDS__0__KIND", "other", lambda c: c.upstream.backends[0], {}),
+        ("VALVES__0__KIND", "other", lambda c: c.valves[0], {}),
+        ("VALVES__0__KIND", "other", lambda c: c.valves[1], {"speed": 8}),
+    ],
+)
+def test_entry_that_gets_another_kind_loses_the_options_of_the_old_one_and_keeps_the_core_s(
+    tmp_path: Path, name: str, text: str, entry: Any, options: dict[str, Any]
+) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(ENTRIES)
+    config = load_config(file, {f"WSGW_{name}": text})
+    assert entry(config).options == options
+    assert config.upstream.backends[0].weight == 3
+    assert config.valves[0].on_error == "discard"
+
+
+def test_options_that_come_with_the_kind_are_those_of_the_new_one(tmp_path: Path) -> None:
+    file = tmp_path / "wsgw.yaml"
+    file.write_text(ENTRIES)
+    environment = {"WSGW_UPSTREAM__POLICY": "zone", "WSGW_UPSTREAM__POLICY__KEY": "x"}
+    assert load_config(file, environment).upstream.policy.options == {"key": "x"}

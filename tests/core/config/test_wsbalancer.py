@@ -11,6 +11,7 @@ from wsgw_core.api import ConfigurationError
 from wsgw_core.config.address import Address
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.sources import load_config
+from wsgw_core.config.wsbalancer import misspelt_variables
 from wsgw_core.config.wsbalancer_variables import ALL_VARIABLES, GATEWAY_VARIABLES, Variable
 
 # Every key that wsbalancer has, none with its default.
@@ -200,3 +201,23 @@ def test_options_are_for_the_backends_of_routes_too(tmp_path: Path) -> None:
         {},
         {"ping-time": "1s", "pass-headers": ["X-A", "X-C"]},
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("BE_URL", "BE_URLS"),
+        ("FE_ADDRESS", "FE_ADDR"),
+        ("ADM_ADRR", "ADM_ADDR"),
+        ("BE_PING_TIMEOUT", "BE_PING_TIME"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_known_one_is_told(name: str, meant: str) -> None:
+    assert list(misspelt_variables({name: "x", "HOME": "/"})) == [(name, meant)]
+
+
+@pytest.mark.parametrize(
+    "name", ["BE_PORT", "FE_HOST", "LOGLEVEL", "FE_PORT_80_TCP_ADDR", "BE_SERVICE_HOST", "FE_ADDR"]
+)
+def test_variables_of_other_programs_are_not(name: str) -> None:
+    assert list(misspelt_variables({name: "x", "BE_URL": " "})) == []

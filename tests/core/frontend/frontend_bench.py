@@ -1,4 +1,4 @@
-"""A listener on the loopback interface in front of scripted backends, and raw clients of it."""
+"""A frontend on the loopback interface in front of scripted backends, and raw clients of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from wsgw_core.config.address import Address
 from wsgw_core.frontend.admission import Admission
 from wsgw_core.frontend.allowed_origins import AllowedOrigins
 from wsgw_core.frontend.forwarded import Forwarding
+from wsgw_core.frontend.frontend_server import FrontendServer
 from wsgw_core.frontend.handshake import HandshakeSettings
-from wsgw_core.frontend.listener import Listener
+from wsgw_core.frontend.polling_clients import PollingClients
 from wsgw_core.frontend.request_headers import RequestHeaders
 from wsgw_core.frontend.trusted_proxies import TrustedProxies
-from wsgw_core.relay.routes import Route, Routes
-from wsgw_core.relay.session_opener import SessionOpener
+from wsgw_core.relay.all_sessions.routes import Route, Routes
+from wsgw_core.relay.session.session_opener import SessionOpener
 from wsgw_core.testing.fakes import FakeBackend
 from wsgw_core.websocket import CompressionOptions
 
@@ -47,7 +48,7 @@ def request(*lines: str, line: str = "GET /chat HTTP/1.1", without: str = "") ->
 
 
 class RawClient:
-    """A TCP connection to the listener."""
+    """A TCP connection to the frontend."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -79,7 +80,7 @@ class RawClient:
         """Return the whole answer; the connection must end with it."""
         status, headers = await self.read_head()
         body = await self.read_to_end()
-        assert ("Connection", "close") in headers
+        assert "close" in dict(headers)["Connection"].split(", ")
         assert ("Content-Length", str(len(body))) in headers
         return status, headers, body
 
@@ -108,15 +109,13 @@ class FrontendBench:
     ) -> None:
         self.relay = RelayBench(*backends)
         self.backend = self.relay.blue
-        route = Route(None, tuple(gates), self.relay.environment)
+        route = Route(None, tuple(gates), self.relay.context)
         self.opener = SessionOpener(
             Routes([route]), self.relay.counters, logging.getLogger("wsgw.test")
         )
         self.settings = HandshakeSettings(
             opener=self.opener,
-            admission=Admission(
-                TrustedProxies(), self.relay.counters, self.relay.environment.clock
-            ),
+            admission=Admission(TrustedProxies(), self.relay.counters, self.relay.context.clock),
             origins=AllowedOrigins(),
             proxies=TrustedProxies(),
             request_headers=RequestHeaders(
@@ -133,13 +132,14 @@ class FrontendBench:
             turns=Turns(),
             counters=self.relay.counters,
             logger=logging.getLogger("wsgw.test"),
+            polling=PollingClients(logging.getLogger("wsgw.test")),
         )
-        self.listener = Listener(Address("127.0.0.1", 0), self.settings)
+        self.frontend = FrontendServer(Address("127.0.0.1", 0), self.settings)
         self._clients: list[RawClient] = []
 
     async def __aenter__(self) -> Self:
-        self.listener.bind()
-        self.listener.accept()
+        self.frontend.bind()
+        self.frontend.accept()
         return self
 
     async def __aexit__(
@@ -152,15 +152,15 @@ class FrontendBench:
             session.close(1001)
         for client in self._clients:
             client.writer.close()
-            with contextlib.suppress(OSError):  # reset by the listener
+            with contextlib.suppress(OSError):  # reset by the frontend
                 await client.writer.wait_closed()
         async with asyncio.timeout(PATIENCE):
-            await self.listener.close(PATIENCE)
+            await self.frontend.close(PATIENCE)
         assert len(self.relay.table) == 0
 
     async def connect(self, data: bytes = b"") -> RawClient:
         """Connect a client and send `data`."""
-        address = self.listener.addresses[0]
+        address = self.frontend.addresses[0]
         client = RawClient(*await asyncio.open_connection(address.host, address.port))
         self._clients.append(client)
         client.write(data)

@@ -17,7 +17,7 @@ import pytest
 from wsgw_core.api import Metrics
 from wsgw_core.config.address import Address
 from wsgw_core.frontend.acceptor import Acceptor
-from wsgw_core.frontend.listener import bind
+from wsgw_core.frontend.frontend_server import bind
 
 PATIENCE = 60.0
 

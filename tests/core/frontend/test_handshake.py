@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from wsgw_core.api import Handshake, Headers, Limits, Refusal
+from wsgw_core.api import Close, Handshake, Headers, Limits, Refusal
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
@@ -130,6 +130,28 @@ class TestAccepted:
             assert connection.texts[:100] == [str(number) for number in range(100)]
             assert connection.texts[100] == "x" * 200_000
 
+    async def test_and_the_close_too_which_is_told_behind_them(self) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.will(Accept(after=0.05))
+            early = frame(TEXT, b"A") + frame(TEXT, b"B") + frame(CLOSE, b"\x0f\xa0bye")
+            client = await bench.connect(request() + early)
+            assert (await client.read_head())[0] == 101
+            await client.read_to_end()
+            [connection] = bench.backend.connections
+            assert connection.texts == ["A", "B"]
+            assert connection.close_request is None
+            connection.acknowledge()
+            assert connection.close_request == Close(4000, "bye")
+
+    async def test_of_an_absolute_uri_the_path_goes_on(self) -> None:
+        async with FrontendBench() as bench:
+            line = "GET ws://gateway.test:80/chat?a=%2F HTTP/1.1"
+            client = await bench.connect(request(line=line))
+            assert (await client.read_head())[0] == 101
+            asked = bench.backend.requests[0]
+            assert asked.path == "/chat?a=%2F"
+            assert ("X-Forwarded-Host", "gateway.test") in asked.headers
+
     async def test_not_everything_is_taken_before_the_answer(self) -> None:
         async with FrontendBench() as bench:
             bench.backend.otherwise = Hang()
@@ -163,7 +185,7 @@ class TestRefused:
         ("data", "status"),
         [
             (request(line="POST /chat HTTP/1.1"), 405),
-            (request(line="GET /chat HTTP/1.0"), 505),
+            (request(line="GET /chat HTTP/1.0"), 426),
             (request(line="GET http://elsewhere/chat HTTP/1.1"), 400),
             (request(without="Upgrade"), 426),
             (request("Upgrade: h2c", without="Upgrade"), 426),
@@ -202,6 +224,15 @@ class TestRefused:
             assert status == 426
             assert ("Sec-WebSocket-Version", "13") in headers
             assert ("Upgrade", "websocket") in headers
+            assert ("Connection", "upgrade, close") in headers
+
+    async def test_clients_that_were_answered_do_not_count_as_abandoned(self) -> None:
+        async with FrontendBench(max_header_bytes=500) as bench:
+            await bench.refusal(request("X-Large: " + "x" * 1000))
+            await bench.refusal(request(line="POST /chat HTTP/1.1"))
+            client = await bench.connect(request())
+            assert (await client.read_head())[0] == 101
+        assert bench.relay.counters.handshakes_abandoned.value == 0
 
     async def test_a_large_head_is_answered_431(self) -> None:
         async with FrontendBench(max_header_bytes=1000) as bench:
@@ -296,12 +327,28 @@ class TestWithoutABackend:
                     await asyncio.sleep(0.001)
             assert bench.relay.green.requests == []
 
+    @pytest.mark.parametrize("size", [5, 30_000])
+    async def test_so_does_one_that_has_spoken_before(self, size: int) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.otherwise = Hang()
+            client = await bench.connect(request() + frame(TEXT, b"x" * size))
+            await bench.backend.until_dialled(1)
+            client.write(frame(TEXT, b"more") + frame(CLOSE, b"\x03\xe8"))
+            client.writer.close()
+            async with asyncio.timeout(PATIENCE):
+                while not bench.backend.cancelled:  # noqa: ASYNC110 - nothing tells when
+                    await asyncio.sleep(0.001)
+            assert bench.backend.connections == []
+            assert bench.relay.green.requests == []
+            assert len(bench.relay.table) == 0
+            assert bench.relay.counters.handshakes_abandoned.value == 1
+
     async def test_a_gateway_that_stops_answers_503_and_ends_the_dial(self) -> None:
         async with FrontendBench() as bench:
             bench.backend.otherwise = Hang()
             client = await bench.connect(request())
             await bench.backend.until_dialled(1)
-            closing = asyncio.create_task(bench.listener.close(PATIENCE))
+            closing = asyncio.create_task(bench.frontend.close(PATIENCE))
             status, _, _ = await client.read_refusal()
             assert status == 503
             client.writer.close()
@@ -315,7 +362,7 @@ class TestWithoutABackend:
             bench.relay.blue.will(Accept(after=0.05))
             client = await bench.connect(request())
             await bench.backend.until_dialled(1)
-            closing = asyncio.create_task(bench.listener.close(PATIENCE))
+            closing = asyncio.create_task(bench.frontend.close(PATIENCE))
             assert (await client.read_refusal())[0] == 503
             await closing
             assert len(bench.relay.table) == 0
@@ -350,6 +397,35 @@ class TestDeclined:
                 ("Connection", "close"),
             )
             assert bench.relay.green.requests == []
+
+    @pytest.mark.parametrize(
+        ("status", "demanded"),
+        [
+            (405, (("Allow", "GET, HEAD"),)),
+            (426, (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13, 8"))),
+            (400, (("Sec-WebSocket-Version", "13"),)),
+        ],
+    )
+    async def test_it_keeps_what_its_status_demands(
+        self, status: int, demanded: tuple[tuple[str, str], ...]
+    ) -> None:
+        async with FrontendBench() as bench:
+            bench.backend.will(Decline(status, (*demanded, ("Server", "secret"))))
+            answered, headers, _ = await bench.refusal(request())
+            assert answered == status
+            assert headers[: len(demanded)] == demanded
+            options = "upgrade, close" if "Upgrade" in dict(demanded) else "close"
+            assert ("Connection", options) in headers
+            assert "Server" not in dict(headers)
+
+    async def test_407_is_about_a_proxy_and_becomes_502(self) -> None:
+        async with FrontendBench() as bench:
+            for backend in (bench.relay.blue, bench.relay.green):
+                backend.otherwise = Decline(407, (("Proxy-Authenticate", "Basic"),), b"log in")
+            status, headers, body = await bench.refusal(request())
+            assert status == 502
+            assert "Proxy-Authenticate" not in dict(headers)
+            assert b"log in" not in body
 
     @pytest.mark.parametrize("status", [301, 302, 403, 404, 418, 429, 499])
     async def test_every_such_status_is_passed_on(self, status: int) -> None:
@@ -422,7 +498,7 @@ class TestListener:
         async with FrontendBench() as bench:
             client = await bench.connect(request())
             await client.read_head()
-            closing = asyncio.create_task(bench.listener.close(PATIENCE))
+            closing = asyncio.create_task(bench.frontend.close(PATIENCE))
             close = await next_frame(client)
             assert close.opcode == CLOSE
             assert close.payload[:2] == (1012).to_bytes(2, "big")
@@ -434,13 +510,13 @@ class TestListener:
         async with FrontendBench(limits=Limits(close_timeout=1000)) as bench:
             client = await bench.connect(request())
             await client.read_head()
-            await bench.listener.close(0.02)
+            await bench.frontend.close(0.02)
             assert (await next_frame(client)).opcode == CLOSE
             with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
                 await next_frame(client)
 
     async def test_it_tells_its_port(self) -> None:
         async with FrontendBench(FakeBackend("only")) as bench:
-            assert [address.host for address in bench.listener.addresses] == ["127.0.0.1"]
-            assert bench.listener.addresses[0].port > 0
-        assert bench.listener.addresses == ()
+            assert [address.host for address in bench.frontend.addresses] == ["127.0.0.1"]
+            assert bench.frontend.addresses[0].port > 0
+        assert bench.frontend.addresses == ()

@@ -76,7 +76,7 @@ async def test_nobody_is_dialled_for_a_client_that_leaves_before_its_turn() -> N
 async def test_a_gateway_that_stops_answers_503_before_the_turn() -> None:
     async with FrontendBench() as bench:
         client = await ask_behind(bench, 100)
-        closing = asyncio.create_task(bench.listener.close(PATIENCE))
+        closing = asyncio.create_task(bench.frontend.close(PATIENCE))
         assert (await client.read_refusal())[0] == 503
         client.writer.close()
         await closing

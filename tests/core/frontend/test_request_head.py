@@ -6,12 +6,8 @@ import time
 
 import pytest
 
-from wsgw_core.frontend.request_head import (
-    BadRequest,
-    RequestHead,
-    TooManyHeaders,
-    WebSocketRequest,
-)
+from wsgw_core.frontend.bad_request import BadRequest, TooManyHeaders
+from wsgw_core.frontend.request_head import RequestHead, WebSocketRequest
 from wsgw_core.websocket import CompressionOptions, HeadReader
 
 from .frontend_bench import ACCEPT, KEY, USUAL, request
@@ -50,7 +46,7 @@ class TestGood:
         assert (head.method, head.target) == ("GET", "/chat")
         assert head.headers.get_all("X-A") == ["b c", ""]
         asked = WebSocketRequest.check(head, None)
-        assert asked == WebSocketRequest(ACCEPT, (), [], None)
+        assert asked == WebSocketRequest("/chat", ACCEPT, (), [], None)
 
     def test_its_offers(self) -> None:
         offered = request(
@@ -92,6 +88,63 @@ class TestGood:
         assert status_of(request("X-A: 1"), len(USUAL) + 1) == 101
 
 
+class TestAbsoluteForm:
+    @pytest.mark.parametrize(
+        ("uri", "host", "path"),
+        [
+            ("ws://gateway.test/chat?a=/../b", "gateway.test", "/chat?a=/../b"),
+            ("http://gateway.test/chat", "gateway.test", "/chat"),
+            ("wss://gateway.test/a", "gateway.test", "/a"),
+            ("HTTPS://gateway.test/a", "gateway.test", "/a"),
+            ("ws://gateway.test", "gateway.test", "/"),
+            ("ws://gateway.test?a=b", "gateway.test", "/?a=b"),
+            ("ws://gateway.test//a//b", "gateway.test", "//a//b"),
+            ("ws://GATEWAY.test:80/a", "gateway.test", "/a"),
+            ("wss://gateway.test/a", "gateway.test:443", "/a"),
+            ("ws://gateway.test:/a", "gateway.test", "/a"),
+            ("ws://gateway.test:8080/a", "gateway.test:8080", "/a"),
+            ("ws://[2001:DB8::1]:9/a", "[2001:db8::1]:9", "/a"),
+        ],
+    )
+    def test_the_path_is_that_of_the_uri(self, uri: str, host: str, path: str) -> None:
+        head = request(f"Host: {host}", line=f"GET {uri} HTTP/1.1", without="Host:")
+        assert checked(head).path == path
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "ws://elsewhere.test/",
+            "ws://gateway.test:8080/",
+            "wss://gateway.test:80/",
+            "ws://gateway.test.elsewhere.test/",
+            "ws://user@gateway.test/",
+            "ws://user:password@gateway.test/",
+            "ws:///chat",
+            "ws://:80/chat",
+            "ws:/gateway.test/chat",
+            "ws:gateway.test",
+            "ws://gateway.test\\chat",
+            "ws://gateway.test/a\\b",
+            "ws://gateway.test/a/../b",
+            "ws://gateway.test/%2e%2e",
+            "ws://gateway.test#a",
+            "ftp://gateway.test/chat",
+            "wsx://gateway.test/chat",
+            "gateway.test/chat",
+            "*",
+        ],
+    )
+    def test_another_host_or_an_ambiguous_uri_is_refused(self, uri: str) -> None:
+        assert status_of(target(uri)) == 400
+
+    def test_a_long_path_is_refused_in_it_too(self) -> None:
+        assert status_of(target("ws://gateway.test/" + "a" * 8192)) == 414
+
+    def test_host_is_demanded_all_the_same(self) -> None:
+        head = request(line="GET ws://gateway.test/ HTTP/1.1", without="Host:")
+        assert status_of(head) == 400
+
+
 class TestBad:
     @pytest.mark.parametrize(
         "line",
@@ -118,9 +171,23 @@ class TestBad:
     def test_request_lines(self, line: str) -> None:
         assert status_of(b"\r\n" + request(line=line)) == 400
 
-    @pytest.mark.parametrize("version", ["0.9", "1.0", "1.2", "2.0", "3.0"])
+    @pytest.mark.parametrize("version", ["0.9", "1.2", "2.0", "3.0"])
     def test_versions(self, version: str) -> None:
         assert status_of(request(line=f"GET / HTTP/{version}")) == 505
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            request(line="GET / HTTP/1.0"),
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"OPTIONS * HTTP/1.0\r\n\r\n",
+        ],
+    )
+    def test_http_1_0_is_told_to_upgrade(self, head: bytes) -> None:
+        with pytest.raises(BadRequest) as refused:
+            checked(head)
+        assert refused.value.status == 426
+        assert ("Upgrade", "websocket") in refused.value.headers
 
     def test_the_preface_of_http_2(self) -> None:
         assert status_of(b"PRI * HTTP/2.0\r\n\r\n") == 505
@@ -210,7 +277,6 @@ class TestBad:
         [
             "*",
             "http://elsewhere.test/",
-            "HTTP://gateway.test/",
             "gateway.test:80",
             "chat",
             "?a",

@@ -161,6 +161,13 @@ class TestForwardedFor:
             HOST,
         )
 
+    @pytest.mark.parametrize(
+        "received", [("10.0.0.1,",), ("10.0.0.1", ""), (" , 10.0.0.1 ,,", ","), ("", "10.0.0.1")]
+    )
+    def test_empty_elements_are_left_out(self, received: tuple[str, ...]) -> None:
+        fields = [("X-Forwarded-For", value) for value in received]
+        assert picked(*fields)[0] == ("X-Forwarded-For", "10.0.0.1, 192.0.2.1")
+
     def test_without_trust_there_is_only_the_peers_address(self) -> None:
         assert picked(("X-Forwarded-For", "10.0.0.1"), believe_all=False) == MADE
 
@@ -200,6 +207,14 @@ class TestProxies:
 
     def test_what_they_do_not_tell_is_made(self) -> None:
         assert picked(proxies=PROXIES) == MADE
+
+    @pytest.mark.parametrize("value", ["", " ", ","])
+    def test_an_empty_one_of_theirs_tells_nothing(self, value: str) -> None:
+        names = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
+        empty = [(name, value) for name in names]
+        told = picked(*empty, proxies=PROXIES, forwarded=True)
+        ours = ("Forwarded", 'for=192.0.2.1;host="gateway.test:8080";proto=http')
+        assert told == (*MADE, ours)
 
     def test_of_others_nothing_is_believed(self) -> None:
         outsider = Peer("198.51.100.1", "http", "gateway.test")

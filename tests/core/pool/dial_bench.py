@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from wsgw_core.api import DialRequest, Metrics
-from wsgw_core.config.upstream_options import Policy
+from wsgw_core.api import DialRequest, Metrics, Policy
 from wsgw_core.metrics.counters import GatewayCounters
-from wsgw_core.pool.backend_group import BackendGroup
-from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
-from wsgw_core.pool.dial_gates import DialGates
-from wsgw_core.pool.dialler import Dialled, Dialler
+from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dialling.dial import Dialled
+from wsgw_core.pool.dialling.dial_limiter import DialLimiters
+from wsgw_core.pool.dialling.dialler import Dialler
+from wsgw_core.pool.policy.backend_group import BackendGroup
 from wsgw_core.testing.fakes import FakeBackend, Hang
 from wsgw_core.testing.recording_sink import RecordingSink
 
@@ -22,19 +22,19 @@ AGAIN = DialRequest("s1", "/chat", subprotocols=("chat",), reconnect=True)
 class Bench:
     """A dialler with some backends."""
 
-    def __init__(self, *names: str, policy: Policy = "round-robin") -> None:
+    def __init__(self, *names: str, policy: Policy | None = None) -> None:
         self.backends = [FakeBackend(name) for name in names]
         self.pooled = [PooledBackend(each.backend_id, each) for each in self.backends]
         self.pool = BackendPool(self.pooled)
         self.counters = GatewayCounters(Metrics())
         self.group = BackendGroup(self.pool, policy=policy)
-        self.gates = DialGates(3)
+        self.limiters = DialLimiters(3)
         self.dialler = self.another_dialler()
         self.sinks: list[RecordingSink] = []
 
     def another_dialler(self) -> Dialler:
         return Dialler(
-            self.group, self.gates, (408, 429), self.counters, logging.getLogger("wsgw.test")
+            self.group, self.limiters, (408, 429), self.counters, logging.getLogger("wsgw.test")
         )
 
     def _make_sink(self) -> RecordingSink:
@@ -55,6 +55,7 @@ class Bench:
             self._make_sink,
             timeout=timeout,
             deadline=deadline,
+            can_wait=deadline is not None,
             last=last,
             hedge_after=hedge_after,
         )

@@ -22,16 +22,16 @@ from wsgw_core.config.drain_options import DrainOptions
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.metrics.counters import GatewayCounters
-from wsgw_core.pool.backend_group import BackendGroup
-from wsgw_core.pool.backend_pool import BackendPool, PooledBackend
-from wsgw_core.pool.dial_gates import DialGates
-from wsgw_core.pool.dialler import Dialler
-from wsgw_core.relay.environment import ConfiguredValve
-from wsgw_core.relay.session import Session
-from wsgw_core.relay.session_state import State
-from wsgw_core.relay.session_table import SessionTable
-from wsgw_core.testing.environment import make_environment
+from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dialling.dial_limiter import DialLimiters
+from wsgw_core.pool.dialling.dialler import Dialler
+from wsgw_core.pool.policy.backend_group import BackendGroup
+from wsgw_core.relay.all_sessions.session_context import ConfiguredValve
+from wsgw_core.relay.all_sessions.session_table import SessionTable
+from wsgw_core.relay.session.session import Session
+from wsgw_core.relay.session.session_state import State
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, as_message
+from wsgw_core.testing.session_context import make_session_context
 from wsgw_core.testing.virtual_clock import idle
 
 MakeValve = Callable[[SessionInView], MessageValve]
@@ -110,15 +110,15 @@ class RelayBench:
         self.pool = BackendPool(self.pooled)
         self.failover = failover or FailoverOptions()
         self.limits = limits or LimitOptions()
-        self.dial_gates = DialGates(*self.failover.dial_bounds)
-        self.environment = make_environment(
+        self.dial_limiters = DialLimiters(*self.failover.dial_bounds)
+        self.context = make_session_context(
             self.pooled,
             failover=self.failover,
             limits=self.limits,
             drain=drain or DrainOptions(),
             dialler=Dialler(
                 BackendGroup(self.pool),
-                self.dial_gates,
+                self.dial_limiters,
                 self.failover.retry_statuses,
                 self.counters,
                 logging.getLogger("wsgw.test"),
@@ -149,7 +149,7 @@ class RelayBench:
 
     async def dial(self) -> Session:
         """Give the session its first backend; the client is not answered yet."""
-        self.session = Session("session-1", self.handshake, self.environment)
+        self.session = Session("session-1", self.handshake, self.context)
         await self.session.open()
         return self.session
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 from weakref import WeakSet
 
@@ -150,7 +151,7 @@ class DirectMemoryConnection:
 
     def finish(self, close: Close) -> None:
         """End, or remember to once the session listens."""
-        self._end = self._end or close
+        self._end = self._end or self.judge(close)
         if self.ended or not (self.started or self._closing):
             return
         self.ended = True
@@ -203,6 +204,11 @@ class DirectMemoryConnection:
     def tell_delivered(self, count: int) -> None:
         """Report deliveries."""
         self.sink.delivered(count)
+
+    def judge(self, close: Close) -> Close:
+        """Return an end as the session is to see it: it may cross a close, and cut messages off."""
+        crosses = self._closing is not None and close is not self._closing
+        return replace(close, abnormal=True) if crosses and self._outgoing_bytes else close
 
     def tell_end(self, close: Close) -> None:
         """Report the end."""

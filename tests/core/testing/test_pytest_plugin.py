@@ -81,3 +81,25 @@ def test_it_costs_next_to_nothing_where_it_is_not_used(tmp_path: Path) -> None:
     )
     result = run(tmp_path, "look")
     assert result.stdout.splitlines() == ["[]", "False"], result.stderr
+
+
+def test_a_conftest_takes_both_loops_and_a_watch_over_the_log(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from wsgw_core.testing.for_conftest import no_fault_is_logged\n"
+        "from wsgw_core.testing.for_conftest import pytest_asyncio_loop_factories\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import asyncio, logging, pytest\n"
+        "@pytest.mark.asyncio\n"
+        "async def test_it():\n"
+        "    print('on', type(asyncio.get_running_loop()).__module__)\n"
+        "@pytest.mark.parametrize('name', ['asyncio', 'wsgw.session', 'acme', 'wsgwx'])\n"
+        "def test_log(name):\n"
+        "    logging.getLogger(name).error('it broke')\n"
+    )
+    result = run(tmp_path, "pytest", "-rA", "-p", "pytest_asyncio.plugin", *PLUGIN)
+    assert "6 passed, 2 errors" in result.stdout, result.stdout + result.stderr
+    assert "ERROR test_it.py::test_log[asyncio]" in result.stdout
+    assert "ERROR test_it.py::test_log[wsgw.session]" in result.stdout
+    assert "on asyncio." in result.stdout
+    assert "on uvloop" in result.stdout

@@ -12,6 +12,7 @@ from wsgw_core.api import (
     CloseSession,
     Handshake,
     Hydration,
+    HydrationRefused,
     Message,
     Options,
     PluginContext,
@@ -110,6 +111,48 @@ async def test_next_backend_hears_what_the_valve_prepares_it_with() -> None:
         assert await bench.to_backend("B") == ["B!"]
         assert await bench.fail_over() == ["login"]
         assert await bench.to_client("C") == ["C"]
+
+
+class Login:
+    """Prepares a new backend by a login, and then waits for the rules."""
+
+    def __init__(self, options: Options, session: Session) -> None:
+        pass
+
+    def before_transmit(self, message: Message) -> Message | None:
+        return message
+
+    def after_receive(self, message: Message) -> Message | None:
+        return message
+
+    def hydrate(self) -> Sequence[Hydration]:
+        return [
+            Hydration(Message.from_text("login"), self._is_welcome),
+            Hydration(Message.from_text("rules?"), lambda message: message.text == "rules"),
+        ]
+
+    def _is_welcome(self, message: Message) -> bool:
+        if message.text == "no":
+            raise HydrationRefused("no")
+        return message.text == "welcome"
+
+
+async def test_next_backend_answers_what_the_valve_prepares_it_with() -> None:
+    async with ValveBench(per_session(Login), Options()) as bench:
+        assert await bench.fail_over() == ["login"]
+        assert await bench.to_backend("A") == []
+        assert await bench.to_client("welcome", "news") == ["news"]
+        assert await bench.to_client("rules") == []
+        assert await bench.to_backend("B") == ["B"]
+        assert await bench.fail_over("welcome", "rules") == ["login", "rules?"]
+        assert await bench.to_backend("C") == ["C"]
+        assert bench.failed_hydrations == 0
+
+
+async def test_next_backend_that_refuses_is_left_for_another() -> None:
+    async with ValveBench(per_session(Login), Options()) as bench:
+        assert await bench.fail_over("no") == ["login"]
+        assert bench.failed_hydrations == 1
 
 
 async def test_valve_is_opened_before_and_closed_after_the_session() -> None:

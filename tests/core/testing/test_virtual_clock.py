@@ -4,11 +4,14 @@ import asyncio
 import inspect
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
+from wsgw_core.testing import virtual_clock
 from wsgw_core.testing.virtual_clock import (
     DeadlockError,
+    SpinError,
     VirtualClockLoop,
     idle,
     on_virtual_clock,
@@ -106,6 +109,79 @@ def test_a_loop_can_be_used_after_a_deadlock() -> None:
         with pytest.raises(DeadlockError):
             runner.run(wait_for_ever())
         runner.run(asyncio.sleep(1))
+
+
+@pytest.fixture
+def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_clock, "_MOST_TURNS", 1000)
+
+
+async def spin(pause: float) -> None:
+    while True:  # noqa: ASYNC110 - it waits for nothing
+        await asyncio.sleep(pause)
+
+
+async def sleep_beside(pause: float) -> None:
+    await asyncio.create_task(spin(pause), name="hamster")
+
+
+def test_a_task_that_lets_no_time_pass_is_an_error_that_names_it() -> None:
+    with pytest.raises(SpinError, match=r"hamster: .*spin .*test_virtual_clock"):
+        run_virtual(sleep_beside(0))
+
+
+@pytest.mark.usefixtures("few_turns")
+def test_a_task_that_sleeps_for_next_to_nothing_is_told() -> None:
+    with pytest.raises(SpinError, match=r"hamster: .*spin .*test_virtual_clock"):
+        run_virtual(sleep_beside(1e-7))
+
+
+@pytest.mark.usefixtures("few_turns")
+def test_a_callback_that_lets_no_time_pass_is_named_too() -> None:
+    def turn_the_wheel() -> None:
+        asyncio.get_running_loop().call_soon(turn_the_wheel)
+
+    async def main() -> None:
+        turn_the_wheel()
+        await asyncio.sleep(1)
+
+    with pytest.raises(SpinError, match="turn_the_wheel"):
+        run_virtual(main())
+
+
+@pytest.mark.usefixtures("few_turns")
+def test_a_task_that_asks_again_and_again_whether_all_is_idle_is_told() -> None:
+    async def main() -> None:
+        while True:
+            await idle()
+
+    with pytest.raises(SpinError, match=r"test_virtual_clock"):
+        run_virtual(main())
+
+
+@pytest.mark.usefixtures("few_turns")
+def test_a_spin_that_no_cancelling_ends_is_told_all_the_same() -> None:
+    async def stubborn() -> None:
+        # Nobody can end its task, which the loop would tell when the collector finds it.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+
+    with pytest.raises(SpinError, match="stubborn"):
+        run_virtual(stubborn())
+
+
+@pytest.mark.usefixtures("few_turns")
+def test_many_turns_are_no_spin_while_time_passes() -> None:
+    async def work() -> float:
+        for _ in range(6):
+            for _ in range(300):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+        return now()
+
+    assert run_virtual(work()) == pytest.approx(0.06)
 
 
 @on_virtual_clock

@@ -37,6 +37,11 @@ def leaks() -> Iterator[None]:
             "messages_arrive_as_they_were_in_order",
             "message 85 should be .*'message 77'",
         ),
+        (
+            wrong.TakesACrossingEndForAnAnswer,
+            "an_end_that_crosses_a_close_is_orderly_only_if_all_has_arrived",
+            "message 1 of 20 to arrive",
+        ),
         (wrong.SwapsMessages, "messages_arrive_as_they_were_in_order", "should be .*message 4"),
         (wrong.SwapsReplies, "replies_arrive_as_they_were_in_order", "should be .*message 4"),
         (wrong.MakesBinaryText, "messages_arrive_as_they_were_in_order", "should be .*BINARY"),

@@ -36,6 +36,11 @@ class LosesAMessage(DirectMemoryConnection):
             await super().transmit(message)
 
 
+class TakesACrossingEndForAnAnswer(DirectMemoryConnection):
+    def judge(self, close: Close) -> Close:
+        return close
+
+
 class SwapsMessages(DirectMemoryConnection):
     kept: Message | None = None
 

@@ -96,7 +96,7 @@ class LinkThatTellsOne(SharedLink[Wire, BrokerConnection]):
         for connection in tuple(self._connections)[:1]:
             connection.fail(reason)
         self._link = None
-        self._hang_up_aside(link)
+        self._hang_up_in_background(link)
 
 
 class TellsOneSessionOfALoss(BrokerBackend):
@@ -108,7 +108,7 @@ class LinkThatTellsSlowly(SharedLink[Wire, BrokerConnection]):
         for number, connection in enumerate(tuple(self._connections)):
             self._context.clock.call_later(0.01 * number, connection.fail, reason)
         self._link = None
-        self._hang_up_aside(link)
+        self._hang_up_in_background(link)
 
 
 class TellsOneSessionAfterTheOther(BrokerBackend):

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 
 from wsgw_core.api import BINARY, Limits, Message
 from wsgw_core.testing.fakes import as_message
@@ -35,6 +37,52 @@ def agree(offer: str = "permessage-deflate; client_max_window_bits", **options: 
     deflate = compression.agreed(extensions)
     assert deflate is not None
     return deflate
+
+
+def agreed_as_client(answer: str, **options: Any) -> Deflate:
+    """Make the client's side of a handshake."""
+    compression = CompressionOptions(enabled=True, **options)
+    client = ClientProtocol(parse_uri("ws://a.test"), extensions=compression.offers())
+    headers = Headers({"Sec-WebSocket-Extensions": f"permessage-deflate{answer}"})
+    deflate = compression.agreed(client.process_extensions(headers))
+    assert deflate is not None
+    return deflate
+
+
+class TestFallback:
+    @pytest.mark.parametrize(
+        ("answer", "window"),
+        [
+            ("; server_max_window_bits=12; client_max_window_bits=12", 12),
+            ("; server_no_context_takeover; client_no_context_takeover", 12),
+            ("", 12),
+            ("; client_max_window_bits=15", 12),
+            ("; client_max_window_bits=10", 10),
+            ("; server_max_window_bits=8; client_max_window_bits=9", 9),
+        ],
+    )
+    def test_messages_fit_the_window_that_the_server_keeps(self, answer: str, window: int) -> None:
+        deflate = agreed_as_client(answer)
+        noise = os.urandom(3000)
+        takes_over = "client_no_context_takeover" not in answer
+        inflate = zlib.decompressobj(wbits=-window)
+        for _ in range(3):
+            data = bytes(deflate.compress(noise))
+            if not takes_over:
+                inflate = zlib.decompressobj(wbits=-window)
+            assert inflate.decompress(data + TAIL) == noise
+
+    def test_the_smallest_window_is_answered_with_messages_as_they_are(self) -> None:
+        assert agreed_as_client("; client_max_window_bits=8").min_size > 1 << 40
+        assert agreed_as_client("; client_max_window_bits=9").min_size == 64
+
+    def test_our_own_compressor_forgets_if_it_is_told_to(self) -> None:
+        deflate = agreed_as_client("", no_context_takeover=True)
+        assert bytes(deflate.compress(b"x" * 100)) == bytes(deflate.compress(b"x" * 100))
+
+    def test_what_the_server_keeps_counts(self) -> None:
+        small = agreed_as_client("; server_max_window_bits=12; client_max_window_bits=12")
+        assert agreed_as_client("").context_bytes > small.context_bytes
 
 
 class Peer:

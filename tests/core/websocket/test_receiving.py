@@ -29,6 +29,15 @@ async def expect_violation(bench: Bench, code: int, *, by_peer: bool = True) -> 
     assert violation == by_peer
 
 
+class TestBeginning:
+    async def test_what_came_behind_the_handshake_of_a_closed_connection_is_not_taken(self) -> None:
+        async with endpoint_bench(first_bytes=None) as bench:
+            bench.transport.close()
+            bench.endpoint.begin(frame(raw.TEXT, b"A"))
+            await bench.events.until_ended()
+            assert bench.events.messages == []
+
+
 class TestMessages:
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 1024 * 1024])
@@ -46,6 +55,18 @@ class TestMessages:
             messages = await bench.events.until_messages(1000)
             assert [message.text for message in messages] == [str(each) for each in range(1000)]
             assert not bench.batch.is_open
+
+    @pytest.mark.parametrize("size", [1, 1000])
+    async def test_a_frame_that_came_in_part_is_told_from_a_message_that_did(
+        self, size: int
+    ) -> None:
+        async with endpoint_bench() as bench:
+            whole = frame(raw.BINARY, b"x" * 1000, fin=False)
+            bench.endpoint.data_received(frame(raw.PONG) + whole[:size])
+            was_in_a_frame = bench.endpoint.is_in_a_frame
+            bench.endpoint.data_received(whole[size:])
+            assert (was_in_a_frame, bench.endpoint.is_in_a_frame) == (True, False)
+            assert bench.endpoint.is_in_a_message
 
     async def test_one_in_many_writes(self) -> None:
         async with endpoint_bench() as bench:

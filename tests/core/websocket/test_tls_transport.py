@@ -169,6 +169,20 @@ async def test_what_had_come_when_the_socket_was_lost_is_delivered_before_the_en
     assert isinstance(pair.server.protocol.error, ConnectionResetError)
 
 
+async def test_between_the_end_of_the_stream_and_the_loss_of_the_socket_it_is_closing() -> None:
+    pair = Pair().connect()
+    assert not pair.client.tls.is_closing()
+    pair.client.tls.eof_received()
+    pair.client.tcp.close()  # as a socket does then by itself
+    assert pair.client.tls.is_closing()
+    pair.client.tls.close()
+    assert pair.client.tcp.written == [], "nobody hears a goodbye"
+    assert pair.client.protocol.events == ["made"]
+    pair.client.lose()
+    assert pair.client.protocol.events == ["made", "lost"]
+    assert pair.client.protocol.error is None
+
+
 async def test_a_socket_lost_with_nothing_undelivered_is_told_at_once_even_while_paused() -> None:
     pair = Pair().connect()
     pair.server.tls.pause_reading()

@@ -14,6 +14,7 @@ from wsgw_core.api import (
     BackendUnavailable,
     Close,
     CloseCause,
+    CloseCode,
     Message,
     OrderedConnection,
     Sink,
@@ -21,7 +22,12 @@ from wsgw_core.api import (
 
 from .line_stream import LineStream
 
-_GOING_AWAY = (1001, 1011, 1012, 1013)
+_GOING_AWAY = (
+    CloseCode.GOING_AWAY,
+    CloseCode.INTERNAL_ERROR,
+    CloseCode.SERVICE_RESTART,
+    CloseCode.TRY_AGAIN_LATER,
+)
 
 
 class JsonLinesConnection(OrderedConnection):
@@ -99,7 +105,7 @@ class JsonLinesConnection(OrderedConnection):
             self.receive(message)
         else:  # any other application would be asked for it too
             reason = f"the application's message is longer than {self._max_size} bytes"
-            self.end(Close(1011, reason, abnormal=self._asked_to_close))
+            self.end(Close(CloseCode.INTERNAL_ERROR, reason, abnormal=self._asked_to_close))
 
 
 def _encoded(message: Message) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from wsgw_core.api import (
     BackendConnection,
     BackendContext,
     Close,
+    CloseCode,
     Message,
     ReplyBuffers,
     Sink,
@@ -19,9 +20,6 @@ from wsgw_core.api import (
 from .acknowledgement import Rejection
 from .envelope import message_headers
 from .nats_link import NatsLink
-
-_TOO_LARGE = 1009
-_TRY_AGAIN_LATER = 1013
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class NatsConnection(WindowedConnection):
         channel = self._channel
         if message.size > channel.link.largest:  # the server would end the connection of all
             reason = f"NATS takes messages of {channel.link.largest} bytes"
-            self.refused(number, Close(_TOO_LARGE, reason))
+            self.refused(number, Close(CloseCode.TOO_BIG, reason))
             return
         type_ = "binary" if message.kind is BINARY else "text"
         headers = message_headers(self.session_id, number, type_, channel.reply_to)
@@ -84,11 +82,11 @@ class NatsConnection(WindowedConnection):
     def rejected(self, number: int, rejection: Rejection) -> None:
         """See Publisher."""
         if rejection.is_of_message:
-            self.refused(number, Close(_TOO_LARGE, rejection.reason))
+            self.refused(number, Close(CloseCode.TOO_BIG, rejection.reason))
         elif self._channel.on_rejected is not None:
             self._channel.on_rejected(rejection)
         else:
-            self.refused(number, Close(_TRY_AGAIN_LATER, rejection.reason, abnormal=True))
+            self.refused(number, Close(CloseCode.TRY_AGAIN_LATER, rejection.reason, abnormal=True))
 
     def release(self) -> None:
         """See WindowedConnection."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from wsgw_core.api import BINARY, TEXT, Close, CloseCause, DialRequest, Message
+from wsgw_core.api import BINARY, TEXT, Close, CloseCause, CloseCode, DialRequest, Message
 
 MESSAGE_ID = "Nats-Msg-Id"  # by which JetStream recognises what it has stored already
 TYPE = "Wsgw-Type"
@@ -21,7 +21,6 @@ HEADER_ROOM = 1024
 
 Headers = dict[str, str]
 _LONGEST_REASON = 123  # bytes; RFC 6455 section 5.5
-_SENDABLE = {1000, 1001, 1002, 1003, *range(1007, 1015)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ def read_reply(msg: Msg) -> Message | Close:
             return Message(BINARY, msg.data)
         case "close":
             code = int(headers.get(CODE, "1000"))
-            if not (code in _SENDABLE or 3000 <= code <= 4999) or len(msg.data) > _LONGEST_REASON:
+            if not CloseCode.may_be_sent(code) or len(msg.data) > _LONGEST_REASON:
                 raise ValueError("no client can be closed so")
             return Close(code, msg.data.decode())
         case other:

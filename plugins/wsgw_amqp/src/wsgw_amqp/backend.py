@@ -64,10 +64,10 @@ class AmqpBackend:
             context.clock, is_wanted=settings.unroutable == "unavailable"
         )
         self._events = SessionEvents(
-            context, self._metrics, lambda: self._link.current, self._dial_aside
+            context, self._metrics, lambda: self._link.current, self._dial_in_background
         )
         self._had_link = False
-        self._dialling_aside: asyncio.Task[None] | None = None
+        self._background_dial: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Read the certificates, and see whether the topology is as configured.
@@ -81,7 +81,7 @@ class AmqpBackend:
         self._watch.begin()
         self._dialler.tells = False  # the gateway's own line says it
         try:
-            await self._link.get()
+            await self._get_link()
         except TopologyError as error:
             raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
         except BackendUnavailable as error:
@@ -93,7 +93,7 @@ class AmqpBackend:
         """Give a session a connection on the link; see Backend."""
         subprotocol = self._settings.subprotocols.choose(request)
         handshake = read_handshake(self._settings, request, subprotocol)
-        link = await self._link.get()
+        link = await self._get_link()
         self._unroutable.check(handshake.all_keys)
         envelope = Envelope(
             self._posting(link),
@@ -110,21 +110,20 @@ class AmqpBackend:
         )
         self._link.writable(link.is_writable)
         self._link.add(link, connection)
-        self._events.link_up(link)
         self._events.connected(handshake, envelope, connection, link)
         return connection
 
     async def probe(self) -> None:
         """See whether there is a link, or can be; raises BackendUnavailable."""
-        await self._link.get()
+        await self._get_link()
 
     async def close(self) -> None:
         """Wait for the confirms of all that was published, and hang up."""
         await self._watch.close()
         await self._link.close()
         self._events.close()
-        if self._dialling_aside is not None:
-            await asyncio.wait([self._dialling_aside])
+        if self._background_dial is not None:
+            await asyncio.wait([self._background_dial])
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """See SessionTrackingBackend."""
@@ -146,21 +145,28 @@ class AmqpBackend:
 
     # Making links
 
+    async def _get_link(self) -> AmqpLink:
+        """Return the link, made if need be; what waited for it does so no more."""
+        link = await self._link.get()
+        self._events.link_up(link)
+        return link
+
     async def _dial(self) -> AmqpLink:
         link = await self._dialler.dial()
+        self._unroutable.forget()  # the queues of this link are there, and bound
         if self._had_link:
             self._metrics.reconnects.value += 1
         self._had_link = True
         return link
 
-    def _dial_aside(self) -> None:
-        if self._dialling_aside is None or self._dialling_aside.done():
+    def _dial_in_background(self) -> None:
+        if self._background_dial is None or self._background_dial.done():
             loop = asyncio.get_running_loop()
-            self._dialling_aside = loop.create_task(self._dial_for_events())
+            self._background_dial = loop.create_task(self._dial_for_events())
 
     async def _dial_for_events(self) -> None:
         try:
-            self._events.link_up(await self._link.get())
+            await self._get_link()
         except BackendUnavailable as error:
             self._context.logger.debug("events wait for the broker: %s", error)
 

@@ -11,12 +11,13 @@ import subprocess
 import time
 from pathlib import Path
 
-_PATIENCE = 120.0  # seconds until a node serves, on a busy machine
+_PATIENCE = 300.0  # seconds until a node serves, on a busy machine; one that dies is seen at once
 _SCRIPTS = "/usr/lib/rabbitmq/bin:/usr/local/sbin:/usr/sbin:/opt/homebrew/sbin"
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"
 # The node ends when this process does, however it ends: then the system closes the shell's stdin.
-_WITH_PARENT = '"$@" & cat > /dev/null; kill -KILL 0'
+# And the shell ends when the node does.
+_WITH_PARENT = '{ "$@"; kill -KILL $$; } & cat > /dev/null; kill -KILL 0'
 _SETTINGS = """\
 listeners.tcp.default = 127.0.0.1:{port}
 log.file = node.log
@@ -42,15 +43,23 @@ class BrokerNode:
         folder: for all its files; made where it is missing.
         port: where it listens; 0: any that is free.
         settings: lines for its configuration file.
+        plugins: of RabbitMQ, to enable.
         own_group: whether its processes are a group of their own, as `kill` and `freeze` need it.
     """
 
     def __init__(
-        self, folder: Path, port: int = 0, settings: str = "", *, own_group: bool = True
+        self,
+        folder: Path,
+        port: int = 0,
+        settings: str = "",
+        plugins: tuple[str, ...] = (),
+        *,
+        own_group: bool = True,
     ) -> None:
         self.port = port or free_port()
         self._folder = folder
         self._settings = settings
+        self._plugins = plugins
         self._own_group = own_group
         # A name that was there before finds its data in the folder.
         self._name = f"wsgw-{self.port}-{secrets.token_hex(4)}@localhost"
@@ -73,7 +82,7 @@ class BrokerNode:
             _SETTINGS.format(port=self.port) + self._settings
         )
         (self._folder / "advanced.config").write_text(_LISTEN_OPTIONS)
-        (self._folder / "plugins").write_text("[].\n")
+        (self._folder / "plugins").write_text(f"[{','.join(self._plugins)}].\n")
         self._shell = subprocess.Popen(  # noqa: S603 - our own command
             ["/bin/sh", "-c", _WITH_PARENT, "sh", _script("rabbitmq-server")],
             env=self._environment(),
@@ -131,6 +140,24 @@ class BrokerNode:
             raise NodeError(f"{expression}: {result.stdout}{result.stderr}")
         return result.stdout
 
+    def control(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` with these arguments, which takes seconds, and return what it says.
+
+        Raises:
+            NodeError: it fails.
+        """
+        result = subprocess.run(  # noqa: S603 - our own command
+            (_script("rabbitmqctl"), "-n", self._name, *arguments),
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+        if result.returncode:
+            raise NodeError(f"rabbitmqctl {arguments}: {result.stdout}{result.stderr}")
+        return result.stdout
+
     def _keep_name(self) -> None:
         """Take the name of the data that an earlier life has left."""
         file = self._folder / "name"
@@ -160,6 +187,7 @@ class BrokerNode:
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced.config",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "ERL_CRASH_DUMP": f"{folder}/erl_crash.dump",
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
         }

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from aiormq.exceptions import AMQPError
 
-from wsgw_core.api import BackendContext, BackendUnavailable, aside
+from wsgw_core.api import BackendContext, BackendUnavailable, run_in_thread
 
 from .settings import AmqpSettings
 
@@ -49,7 +49,7 @@ class Credentials:
             BackendUnavailable: its file cannot be read.
         """
         if self._file is not None:
-            self._password = await aside(self._read)
+            self._password = await run_in_thread(self._read)
         return self._password
 
     async def changed_password(self) -> str | None:
@@ -58,7 +58,7 @@ class Credentials:
         Raises:
             BackendUnavailable: the file cannot be read.
         """
-        if self._file is None or await aside(self._look) == self._seen:
+        if self._file is None or await run_in_thread(self._look) == self._seen:
             return None
         before = self._password
         return after if (after := await self.password()) != before else None

@@ -18,7 +18,7 @@ from wsgw_core.api import (
     ClientTls,
     RareWarning,
     TlsClientOptions,
-    aside,
+    run_in_thread,
 )
 
 from .broker_connection import BrokerAddress
@@ -79,7 +79,7 @@ class Dialler:
         if self._settings.is_secure:
             options = self._settings.tls or TlsClientOptions()
             self._tls = [
-                await aside(partial(ClientTls, options, host, self._context))
+                await run_in_thread(partial(ClientTls, options, host, self._context))
                 for host, _ in self._settings.nodes
             ]
 

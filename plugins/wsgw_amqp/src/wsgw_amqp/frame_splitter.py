@@ -20,6 +20,9 @@ FRAME_HEAD = struct.Struct("!BHI")
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 
+UNREADABLE = (PAMQPException, ValueError, IndexError, struct.error, RecursionError)
+"""What is raised where a frame, or a table in it, is not as AMQP 0-9-1 has it."""
+
 _TYPES = (METHOD, HEADER, BODY, HEARTBEAT)
 _END = 0xCE
 _OVERHEAD = FRAME_HEAD.size + 1
@@ -141,10 +144,14 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
             if data[end - 1] != _END:
                 self._break_off(data[position:])
                 return length
-            if channel == OWN_CHANNEL:
-                self._listener.frame_received(kind, data, position + FRAME_HEAD.size, end - 1)
-            else:
-                self._feed(kind, data[position:end])
+            try:
+                if channel == OWN_CHANNEL:
+                    self._listener.frame_received(kind, data, position + FRAME_HEAD.size, end - 1)
+                else:
+                    self._feed(kind, data[position:end])
+            except UNREADABLE as error:
+                self._break_off(data[position:], f"the broker sent what cannot be read: {error}")
+                return length
             position = end
         return position
 
@@ -152,16 +159,15 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
         self._fed_at = self.read_at
         self.reader.feed_data(frame)
         if kind == METHOD and _INDEX.unpack_from(frame, FRAME_HEAD.size)[0] in _NOTICES:
-            try:
-                _, _, notice = pamqp.frame.unmarshal(frame)
-            except PAMQPException:
-                return  # the library reads it too, and gives the connection up
+            _, _, notice = pamqp.frame.unmarshal(frame)
             if isinstance(notice, Frame):
                 self._listener.notice_received(notice)
 
-    def _break_off(self, data: bytes) -> None:
+    def _break_off(
+        self, data: bytes, reason: str = "the other side does not speak AMQP 0-9-1"
+    ) -> None:
         """Let the library say what is wrong with bytes that are no frames, and read no more."""
         self._is_broken = True
         self.reader.feed_data(data)
         self.transport.abort()
-        self._listener.disconnected("the other side does not speak AMQP 0-9-1")
+        self._listener.disconnected(reason)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote
 
-from wsgw_core.api import BINARY, TEXT, DialRequest, MessageKind
+from wsgw_core.api import BINARY, TEXT, DialRequest, HandshakeField, MessageKind
 
 from .settings import AmqpSettings, Event
 
@@ -16,6 +16,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[
 _PREFIXES: Mapping[object, str] = {True: "cloudEvents:", "knative": "ce-", False: ""}
 _KINDS = {TEXT: "text", BINARY: "binary"}
 _MOST_FIELDS = 1000  # of a query
+_PEER = HandshakeField("peer")
 
 
 def cloudevents_prefix(settings: AmqpSettings) -> str:
@@ -88,7 +89,7 @@ def read_handshake(
         "headers": found,
         "subprotocols": list(request.subprotocols),
         "subprotocol": subprotocol,
-        "peer": request.peer,
+        "peer": _PEER.of(request) or "",
         "reconnect": request.reconnect,
         "replayed": _count(_header(request, "X-Wsgw-Replayed")),
     }

@@ -9,9 +9,8 @@ from collections.abc import Callable
 import pamqp.frame
 from pamqp import commands
 from pamqp.base import Frame
-from pamqp.exceptions import PAMQPException
 
-from .frame_splitter import BODY, FRAME_HEAD, HEADER, METHOD, OWN_CHANNEL
+from .frame_splitter import BODY, FRAME_HEAD, HEADER, METHOD, OWN_CHANNEL, UNREADABLE
 
 _INDEX = struct.Struct("!I")
 _BODY_SIZE = struct.Struct("!Q")
@@ -146,7 +145,7 @@ class OwnChannel:
     def _take_other(self, frame: bytes) -> None:
         try:
             _, _, method = pamqp.frame.unmarshal(frame)
-        except PAMQPException as error:
+        except UNREADABLE as error:
             self._closed_by_broker(f"the broker sent what cannot be read: {error}")
             return
         if isinstance(method, commands.Channel.Close):

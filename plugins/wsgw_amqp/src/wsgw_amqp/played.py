@@ -15,7 +15,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp import commands
 from pamqp.common import FieldValue
 
-from wsgw_core.drill.recorder import Recorder
+from wsgw_core.testing.recorder import Recorder
 
 from .broker_node import BrokerNode
 
@@ -30,13 +30,12 @@ class Worker:
 
     Args:
         recorder: writes it down.
-        channel: to the broker.
+        channel: to the broker, with confirms.
     """
 
     def __init__(self, recorder: Recorder, channel: aiormq.abc.AbstractChannel) -> None:
         self._recorder = recorder
         self._channel = channel
-        self._turn = asyncio.Lock()  # the library has a task for each message
 
     async def work(self) -> None:
         """Declare what the gateway will find, and begin."""
@@ -48,25 +47,27 @@ class Worker:
         await channel.queue_declare(QUEUE, durable=True, arguments=arguments)
         await channel.queue_bind(QUEUE, _EXCHANGE, "#")
         await channel.basic_qos(prefetch_count=_PREFETCH)
-        await channel.basic_consume(QUEUE, self._take)
+        await channel.basic_consume(QUEUE, self.take)
 
-    async def _take(self, message: DeliveredMessage) -> None:
+    async def take(self, message: DeliveredMessage) -> None:
+        """Take a message, and acknowledge it when its answer is stored."""
+        # The library has a task for each message. They begin in order, and before it first waits,
+        # each has written its message down and is in the row of those that publish.
         properties = message.header.properties
         session = properties.correlation_id or ""
         headers = properties.headers or {}
-        async with self._turn:
-            if properties.message_type == _CONNECT:
-                told = json.loads(message.body)
-                self._recorder.opened(session, told["replayed"] if told["reconnect"] else -1)
-            elif properties.message_type == _DISCONNECT:
-                self._recorder.closed(session)
-            else:
-                is_text = (properties.content_type or "").startswith("text/")
-                content = message.body.decode() if is_text else message.body
-                again = bool(message.redelivered or headers.get("wsgw-replayed"))
-                answer = self._recorder.read(session, content, again=again)
-                await self._answer(session, properties.reply_to or "", answer or "not of the drill")
-            await self._channel.basic_ack(message.delivery_tag or 0, wait=False)
+        if properties.message_type == _CONNECT:
+            told = json.loads(message.body)
+            self._recorder.opened(session, told["replayed"] if told["reconnect"] else -1)
+        elif properties.message_type == _DISCONNECT:
+            self._recorder.closed(session)
+        else:
+            is_text = (properties.content_type or "").startswith("text/")
+            content = message.body.decode() if is_text else message.body
+            again = bool(message.redelivered or headers.get("wsgw-replayed"))
+            answer = self._recorder.read(session, content, again=again)
+            await self._answer(session, properties.reply_to or "", answer or "not of the drill")
+        await self._channel.basic_ack(message.delivery_tag or 0, wait=False)
 
     async def _answer(self, session: str, reply_to: str, answer: str) -> None:
         properties = commands.Basic.Properties(
@@ -82,7 +83,7 @@ async def main(place: str, host: str, port: str, log: str) -> None:
     node = BrokerNode(Path(f"{log}.data"), int(port), own_group=False)
     await asyncio.to_thread(node.start)
     connection = await aiormq.connect(node.url)
-    channel = await connection.channel(publisher_confirms=False)
+    channel = await connection.channel(publisher_confirms=True)
     await Worker(Recorder(place, log), channel).work()
     print(f"listening on {host}:{node.port}", flush=True)  # noqa: T201 - for the drill
     await connection.closing

@@ -12,7 +12,15 @@ WSGW_API = "1.0"
 PLAYED = PlayedBackend(
     "wsgw_amqp.played",
     "amqp://guest:guest@{address}",
-    ways=("away", "reset", "client-closes"),
+    ways=(
+        "away",
+        "back-from-outage",
+        "reset",
+        "client-slow",
+        "client-vanishes",
+        "client-floods",
+        "client-closes",
+    ),
     keys={
         "queue": "drill",
         "queue-type": "classic",
@@ -20,6 +28,8 @@ PLAYED = PlayedBackend(
         "replies-durable": "true",
     },
     backends=1,
+    settings={"failover.hold": "2m"},  # for a node that starts on a busy machine
+    ahead=500,
 )
 """How `wsgw drill --backend amqp` plays one."""
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from pamqp import commands
-from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
-from wsgw_core.api import Close
+from wsgw_core.api import Close, CloseCode
 
 from .envelope import TAG
+from .frame_splitter import UNREADABLE
 from .metrics import AmqpMetrics
 from .own_channel import OwnChannel
 from .unroutable_keys import UnroutableKeys
@@ -22,8 +22,6 @@ Unroutable = Literal["unavailable", "discard", "close"]
 
 _CONFIRM = struct.Struct("!QB")  # delivery tag, flags
 _MULTIPLE = 1
-_UNAVAILABLE = 1013
-_INTERNAL_ERROR = 1011
 _NO_BODY = 0  # of what is returned only the properties matter
 _CONTENT_HEAD = b"\0" * 12  # as ContentHeader reads it, before the properties
 
@@ -179,7 +177,7 @@ class Publisher(OwnChannel):
             self._metrics.nacked.value += 1
             self._keys.refused(key)
             reason = f"the broker refused to store a message with the key {key!r}"
-            receiver.refused(number, Close(_UNAVAILABLE, reason, abnormal=True))
+            receiver.refused(number, Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True))
         elif tag in self._returned:
             self._returned.discard(tag)
             receiver.refused(number, self._verdict(key))
@@ -195,7 +193,7 @@ class Publisher(OwnChannel):
         header = ContentHeader()
         try:
             header.unmarshal(_CONTENT_HEAD + properties)
-        except (PAMQPException, ValueError, struct.error):
+        except UNREADABLE:
             return
         tag = (header.properties.headers or {}).get(TAG)
         if not isinstance(tag, int) or tag not in self._unconfirmed:
@@ -208,7 +206,7 @@ class Publisher(OwnChannel):
         """Return what a message for which there is no queue means for its session."""
         reason = f"no queue is bound for the key {key!r}"
         if self._unroutable == "unavailable":
-            return Close(_UNAVAILABLE, reason, abnormal=True)
+            return Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)
         if self._unroutable == "close":
-            return Close(_INTERNAL_ERROR, reason)
+            return Close(CloseCode.INTERNAL_ERROR, reason)
         return None

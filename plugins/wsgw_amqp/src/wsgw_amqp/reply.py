@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pamqp import commands, decode
 
-from wsgw_core.api import BINARY, TEXT, Close, Message, MessageKind
+from wsgw_core.api import BINARY, TEXT, Close, CloseCode, Message, MessageKind
 
 _FLAGS = commands.Basic.Properties.flags
 _CONTENT_TYPE = _FLAGS["content_type"]
@@ -26,6 +26,7 @@ _FLAG_WORD = struct.Struct("!H")
 _LENGTH = struct.Struct("!I")
 _CLOSE, _REASON = "wsgw-close", "wsgw-reason"
 _MAX_REASON = 123  # bytes that a close frame has room for
+_MAX_SHOWN = 40  # characters of what a worker has given, in an error
 
 
 class Reply(Message):
@@ -137,8 +138,9 @@ def _read_close(table: bytes) -> Close | None:
         code = int(str(headers[_CLOSE]))
     except ValueError:
         code = 0
-    if code != 1000 and not 3000 <= code <= 4999:
-        raise InvalidReplyError(f"{_CLOSE} is not 1000 or 3000 to 4999: {headers[_CLOSE]!r}")
+    if code != CloseCode.NORMAL and not 3000 <= code <= 4999:
+        given = repr(headers[_CLOSE])[:_MAX_SHOWN]
+        raise InvalidReplyError(f"{_CLOSE} is not 1000 or 3000 to 4999: {given}")
     reason = str(headers.get(_REASON, ""))
     return Close(code, reason.encode()[:_MAX_REASON].decode(errors="ignore"))
 

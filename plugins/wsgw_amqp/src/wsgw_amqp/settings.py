@@ -52,7 +52,8 @@ def _check_url(url: str) -> str:
 def _check_host(host: str) -> str:
     try:
         parts = urlsplit(f"//{host}")
-        if parts.hostname and parts.port != 0 and parts.netloc == host and "@" not in host:
+        is_plain = parts.netloc == host and "@" not in host and host.isprintable()
+        if parts.hostname and parts.port != 0 and is_plain:
             return host
     except ValueError:
         pass
@@ -78,71 +79,74 @@ class AmqpSettings(Options):
     """One RabbitMQ broker or cluster."""
 
     url: Annotated[str, AfterValidator(_check_url)] = Field(
-        description="where the broker listens: `amqp://user:password@host:5672/vhost`; with `amqps`"
-        " over TLS. Without a virtual host it is `/`"
+        description="address of the broker: `amqp://user:password@host:5672/vhost`, or `amqps://`"
+        " with TLS. The default virtual host is `/`"
     )
     hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = Field(
         default=(),
-        description="further nodes of the cluster, as `host` or `host:port`; they are tried in"
-        " turn, beginning with a random one",
+        description="further nodes of the cluster, as `host` or `host:port`; wsgw tries all nodes"
+        " in turn, beginning with a random one",
     )
-    username: str | None = Field(default=None, description="instead of the URL's")
-    password: SecretStr | None = Field(default=None, description="instead of the URL's")
+    username: str | None = Field(default=None, description="replaces the URL's")
+    password: SecretStr | None = Field(default=None, description="replaces the URL's")
     password_file: FileName | None = Field(
         default=None,
-        description="file with the password; read at each connect, and told to the broker"
-        " (`connection.update-secret`) when it changes",
+        description="file with the password, read at each connect; when it changes, wsgw sends the"
+        " new password to the broker (`connection.update-secret`)",
     )
     mechanism: Literal["plain", "external"] = Field(
-        default="plain", description="`external`: the broker knows the gateway by its certificate"
+        default="plain",
+        description="`external`: the broker identifies the gateway by its certificate",
     )
     exchange: Name = Field(
-        default="wsgw", description="where messages are published; empty: the default exchange"
+        default="wsgw", description="exchange to publish messages to; empty: the default exchange"
     )
-    exchange_type: Name = Field(default="topic", min_length=1, description="of the exchange")
+    exchange_type: Name = Field(default="topic", min_length=1, description="type of the exchange")
     routing_key: RoutingKey = Field(
         default=RoutingKey("{event}"),
-        description="of a message: a [template](templates.md) with the further fields `{event}`"
-        " (`connect`, `message`, `disconnect`) and `{kind}` (`text`, `binary`)",
+        description="routing key of a message: a [template](templates.md) with the further fields"
+        " `{event}` (`connect`, `message`, `disconnect`) and `{kind}` (`text`, `binary`)",
     )
     queue: Name | None = Field(
-        default=None, min_length=1, description="a queue to declare for the workers"
+        default=None, min_length=1, description="queue to declare for the workers"
     )
     queue_type: Literal["quorum", "classic", "stream"] = Field(
-        default="quorum", description="of this queue"
+        default="quorum", description="type of this queue"
     )
     queue_arguments: dict[str, Any] = Field(
         default={},
         description="further arguments of this queue, such as `x-single-active-consumer`",
     )
     binding_keys: tuple[str, ...] = Field(
-        default=("#",), description="by which this queue is bound to the exchange"
+        default=("#",), description="keys that bind this queue to the exchange"
     )
     declare: bool | Literal["passive"] = Field(
         default=True,
-        description="whether the exchange, the queue and the dead letters are declared; `passive`:"
-        " they are only looked for",
+        description="whether wsgw declares the exchange, the queue and the dead letters; `passive`:"
+        " it only checks that they exist",
     )
-    persistent: bool = Field(default=True, description="whether messages survive the broker's end")
+    persistent: bool = Field(
+        default=True, description="whether messages survive a restart of the broker"
+    )
     expiration: Duration | None = Field(
-        default=None, ge=0.001, description="after which the broker drops a message"
+        default=None, ge=0.001, description="the broker drops a message after this time"
     )
-    priority: int | None = Field(default=None, ge=0, le=255, description="of messages")
+    priority: int | None = Field(default=None, ge=0, le=255, description="priority of messages")
     mandatory: bool = Field(
-        default=True, description="whether the broker returns messages that no queue gets"
+        default=True, description="whether the broker returns messages that reach no queue"
     )
     unroutable: Literal["unavailable", "discard", "close"] = Field(
         default="unavailable",
-        description="what a returned message means: its session moves to another backend, the"
-        " message is dropped and counted, or the session ends with 1011",
+        description="what happens after a returned message: its session moves to another backend,"
+        " wsgw drops the message and counts it, or the session ends with 1011",
     )
-    events: tuple[Event, ...] = Field(default=("message",), description="what is published")
+    events: tuple[Event, ...] = Field(default=("message",), description="events to publish")
     headers: tuple[HeaderName, ...] = Field(
-        default=(), description="headers of the handshake that messages carry, as `http-NAME`"
+        default=(), description="headers of the handshake to add to messages, as `http-NAME`"
     )
     subprotocols: Subprotocols = Field(
         default=Subprotocols("first"),
-        description="which subprotocol a session gets; after a failover it keeps its own",
+        description="the subprotocol that a session gets; it keeps it after a failover",
     )
     cloudevents: bool | Literal["knative"] = Field(
         default=True,
@@ -151,48 +155,53 @@ class AmqpSettings(Options):
     )
     replies: Annotated[str, AfterValidator(_check_replies)] = Field(
         default="wsgw.replies.{instance}",
-        description="the queue for replies to this gateway; `{instance}` is random",
+        description="queue for replies to this gateway; `{instance}` is random",
     )
     replies_durable: bool = Field(
         default=False, description="whether this queue survives the connection"
     )
     replies_expiry: Duration = Field(
-        default=300.0, ge=1, description="how long a durable queue without a gateway is kept"
+        default=300.0,
+        ge=1,
+        description="the broker keeps a durable queue without a gateway for this long",
     )
     dead_letter_exchange: Name = Field(
         default="wsgw.dead",
-        description="where replies go that no client gets; empty: they are dropped",
+        description="exchange for replies that no client gets; empty: they are dropped",
     )
     prefetch: int = Field(
-        default=2000, ge=2, le=65535, description="replies that are not acknowledged, at most"
+        default=2000, ge=2, le=65535, description="maximum number of unacknowledged replies"
     )
     reply_buffer: Size = Field(
-        default=1024 * 1024, gt=0, description="bytes of replies that wait for one slow client"
+        default=1024 * 1024,
+        gt=0,
+        description="maximum bytes of replies that wait for one slow client",
     )
     reply_buffer_messages: int | None = Field(
         default=None,
         ge=1,
-        description="replies that wait for one slow client; a tenth of `prefetch` by default",
+        description="maximum number of replies that wait for one slow client; default: a tenth of"
+        " `prefetch`",
     )
     confirm_timeout: Duration = Field(
-        default=10.0, gt=0, description="without a confirm for so long, the link is given up"
+        default=10.0, gt=0, description="close the link when a confirm takes longer than this"
     )
     blocked_timeout: Duration | None = Field(
         default=None,
         gt=0,
-        description="how long the broker may block the link before sessions move; without it,"
-        " clients wait unread",
+        description="sessions move when the broker blocks the link for longer than this; none: wsgw"
+        " stops reading from clients and waits",
     )
     heartbeat: Duration = Field(
-        default=10.0, ge=1, le=60000, description="a link silent for twice so long is given up"
+        default=10.0, ge=1, le=60000, description="close a link that is silent for twice this long"
     )
     connect_timeout: Duration = Field(
-        default=5.0, gt=0, description="bound of connecting to one node"
+        default=5.0, gt=0, description="maximum time to connect to one node"
     )
     connection_name: str = Field(
         default="wsgw {backend} {instance}",
         max_length=_LONGEST_NAME,
-        description="by which the broker's operators know the link",
+        description="name of the link for the broker's operators",
     )
     tls: TlsClientOptions | None = None
 
@@ -236,7 +245,7 @@ class AmqpSettings(Options):
             for key, reason in self.tls.file_problems():
                 yield f"tls.{key}", reason
 
-    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+    def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options."""
         if not 0 < limits.slow_client_timeout < _CONSUMER_TIMEOUT:
             text = (

@@ -42,6 +42,10 @@ class UnroutableKeys:
         """Note that a message with this key is in a queue."""
         self._next_try.pop(key, None)
 
+    def forget(self) -> None:
+        """Let all keys be tried."""
+        self._next_try.clear()
+
     def check(self, keys: Iterable[str]) -> None:
         """Let a session try its keys.
 

@@ -9,15 +9,14 @@ connection        one session's messages, and the replies
 delivery          has one message answered, however many requests that takes; verdict
 retry_pauses      how long to wait before an attempt is repeated
 answer_order      brings what is answered in any order into the order of the messages
-answers           reads answers; content_decoding, line_splitter
+answers           reads answers; body_reader, content_decoding, line_splitter, piece_turns
 event_streams     answers that go on after a message is delivered; event_parser
 disconnect_events tells the application of the ends of its sessions
 session_record    what is kept for a session, whichever backend serves it
 request_headers   the headers of requests; cloud_events, signatures, trace_context
-requester         sends requests by the client library; exchange, failures
+requester         sends requests by the client library; exchange, answer_protocol, failures
 request_gate      how many requests are under way at a time
 addresses         which addresses may be connected to
-watched_file      a small file that is read again when it has changed
 http_metrics      what a backend counts
 """
 

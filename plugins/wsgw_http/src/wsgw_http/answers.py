@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from functools import lru_cache
 
-from wsgw_core.api import BINARY, TEXT, Close, Message
+from wsgw_core.api import BINARY, TEXT, Close, CloseCode, Message
 
+from .body_reader import BodyReader
 from .content_decoding import Decoder
 from .exchange import Response
 from .failures import BadAnswer
 
 _EMPTY = frozenset({202, 204, 205})
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
+_CODECS = {
+    "utf-8": None,
+    "utf8": None,
+    "us-ascii": None,
+    "ascii": None,
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+    "windows-1252": "cp1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+}
 _MAX_REASON = 123  # bytes of a close frame, RFC 6455 section 5.5.1
 
 
@@ -42,6 +57,22 @@ def answer_kind(content_type: str) -> AnswerKind:
     if media_type.startswith("text/") or media_type.endswith(("/json", "+json", "/xml", "+xml")):
         return AnswerKind.TEXT
     return AnswerKind.BINARY
+
+
+@lru_cache(maxsize=256)
+def codec_in(content_type: str) -> str | None:
+    """Return how the text of an answer is decoded; None: it is UTF-8.
+
+    Raises:
+        BadAnswer: not in a way that is known.
+    """
+    found = _CHARSET.search(content_type)
+    if found is None:
+        return None
+    charset = found[1].lower()
+    if charset not in _CODECS:
+        raise BadAnswer("its charset is none of UTF-8, ISO-8859-1, Windows-1252 and UTF-16")
+    return _CODECS[charset]
 
 
 def is_empty(response: Response) -> bool:
@@ -74,25 +105,41 @@ async def body_of(response: Response, limit: int) -> bytes:
 async def pieces_of(response: Response) -> AsyncIterator[bytes]:
     """Yield the body of an answer as it comes, decoded."""
     decoder = Decoder(response.headers.get("Content-Encoding", ""))
-    content = response.content
-    while not content.at_eof():
-        data = await content.readany()
+    reader = BodyReader(response.content, response.context)
+    while not response.content.at_eof():
+        data = await reader.read()
         if not decoder.is_needed:
             yield data
-            continue
-        for piece in decoder.pieces(data):
-            yield piece
+        else:
+            for piece in decoder.pieces(data):
+                if piece:
+                    yield piece
     if decoder.is_needed:
         decoder.finish()
 
 
-def message_of(kind: AnswerKind, body: bytes) -> Message:
+def message_of(kind: AnswerKind, body: bytes, codec: str | None, limit: int) -> Message:
     """Return the message that a body is.
 
+    Args:
+        kind: TEXT or BINARY.
+        body: as it came.
+        codec: see codec_in.
+        limit: bytes of a message.
+
     Raises:
-        BadAnswer: it should be text and is not UTF-8.
+        BadAnswer: it should be text and is not what it says; or it is too long as UTF-8.
     """
-    return text_message(body) if kind is AnswerKind.TEXT else Message(BINARY, body)
+    if kind is not AnswerKind.TEXT:
+        return Message(BINARY, body)
+    if codec is not None:
+        try:
+            body = body.decode(codec).encode()
+        except UnicodeError as error:
+            raise BadAnswer("it is not in the charset that it names") from error
+        if len(body) > limit:
+            raise too_large(limit)
+    return text_message(body)
 
 
 def text_message(body: bytes) -> Message:
@@ -121,7 +168,7 @@ def close_in(response: Response) -> Close | None:
     code, _, reason = asked.strip().partition(" ")
     if len(code) != 4 or not code.isascii() or not code.isdecimal():
         return None
-    if int(code) != 1000 and not 3000 <= int(code) <= 4999:
+    if int(code) != CloseCode.NORMAL and not 3000 <= int(code) <= 4999:
         return None
     raw = reason.strip().encode(errors="replace")[:_MAX_REASON]
     return Close(int(code), raw.decode(errors="ignore"))

@@ -17,12 +17,14 @@ from wsgw_core.api import (
     ClientTls,
     Close,
     CloseCause,
+    CloseCode,
     ConfigurationError,
     DialRequest,
     SessionTrackingBackend,
     Sink,
     TlsClientOptions,
-    aside,
+    WatchedFile,
+    run_in_thread,
 )
 
 from .addresses import AddressPolicy
@@ -41,9 +43,7 @@ from .session_record import SessionRecord
 from .session_urls import SessionUrls
 from .settings import HttpSettings
 from .signatures import Signer, keys_in, keys_of
-from .watched_file import WatchedFile
 
-_GOING_AWAY = 1001
 _ANY_HOST = "localhost"  # stands in for one that comes from a template
 
 
@@ -89,7 +89,7 @@ class HttpBackend:
     async def open(self) -> None:
         """Read the files; connections are made when there are requests."""
         try:
-            tls, fixed, keys = await aside(self._read_files)
+            tls, fixed, keys = await run_in_thread(self._read_files)
         except ValueError as error:
             raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
         self._parts = self._made(tls, fixed, keys)
@@ -107,9 +107,9 @@ class HttpBackend:
         if urls.connect is not None:
             introduction = await parts.introducer.introduce(request, urls.connect, headers, record)
             urls = self._urls_of(request, introduction)
-            parts.shared.keep_state(record, introduction.state)
         record.introductions = max(record.introductions, int(request.reconnect)) + 1
-        record.accepted_by = self
+        if record.served_by is None:
+            parts.shared.take_over(record, introduction.state)
         self._sessions[request.session_id] = _Accepted(record, urls.disconnect, headers)
         connection = HttpConnection(
             parts.shared, request, sink, record, urls.message, headers, introduction
@@ -123,8 +123,9 @@ class HttpBackend:
         """See SessionTrackingBackend: tell the application, after the last message."""
         accepted = self._sessions.pop(session_id)
         record, target = accepted.record, accepted.disconnect_target
-        if record.accepted_by is self and target is not None:
-            add = self._open_parts.disconnects.add
+        parts = self._open_parts
+        if record.served_by is parts.shared and target is not None:
+            add = parts.disconnects.add
             record.end(partial(add, record, target, accepted.headers, close, cause))
 
     async def probe(self) -> None:
@@ -135,7 +136,7 @@ class HttpBackend:
         parts = urlsplit(str(url).partition("{")[0])
         target = Target(URL(f"{parts.scheme}://{parts.netloc}{health.path}", encoded=True))
         try:
-            head = self._open_parts.maker.beginning(target.host)
+            head = self._open_parts.maker.beginning().to(target.host)
             ask = self._open_parts.requester.ask
             await ask(health.method, target, head, b"", self._check_health)
         except Unreachable as error:
@@ -146,7 +147,7 @@ class HttpBackend:
     async def close(self) -> None:
         """Wait for sessions that are still closing, and for disconnect events; both are bounded."""
         for connection in tuple(self._connections):
-            connection.close(_GOING_AWAY, "gateway is stopping")
+            connection.close(CloseCode.GOING_AWAY, "gateway is stopping")
         while self._connections:
             self._one_less.clear()
             await self._one_less.wait()

@@ -11,6 +11,7 @@ from wsgw_core.api import (
     BackendContext,
     Close,
     CloseCause,
+    CloseCode,
     DialRequest,
     Message,
     ReplyBuffers,
@@ -30,7 +31,6 @@ from .session_record import SessionRecord
 from .settings import HttpSettings
 from .verdict import Verdict
 
-_INTERNAL_ERROR = 1011
 _LINE_END = re.compile(r"[\r\n\0]")  # no parser should let one through
 
 
@@ -77,6 +77,16 @@ class Shared:
         self.cancelled.add(task)
         task.add_done_callback(self.cancelled.discard)
 
+    def take_over(self, record: SessionRecord, state: str | None) -> None:
+        """Note that this backend serves a session from now on.
+
+        Args:
+            record: of the session.
+            state: from the answer to the connect event; see Verdict.
+        """
+        record.served_by = self
+        self.keep_state(record, state)
+
     def keep_state(self, record: SessionRecord, state: str | None) -> None:
         """Keep what the application wants to be told with the session's next requests."""
         if state is None or not self.state_bytes:
@@ -102,7 +112,10 @@ class HttpConnection(WindowedConnection):
 
     Attributes:
         record: see above.
+        delivered_is_answered: see BackendConnection.
     """
+
+    delivered_is_answered = True
 
     def __init__(
         self,
@@ -134,12 +147,15 @@ class HttpConnection(WindowedConnection):
         self._is_full = False
         self._holds = 0  # reasons not to send further messages
         self._room: asyncio.Event | None = None  # while somebody waits for it
-        self._first_stream = introduction.stream
+        self._number = record.introductions - 1  # among the session's connect events
+        self._first_state, self._first_stream = introduction.state, introduction.stream
         if introduction.reply is not None:
             self.receive(introduction.reply, self)
 
     def start(self) -> None:
         """See BackendConnection."""
+        # not before: a planned move can be called off after its connect event
+        self._shared.take_over(self.record, self._first_state)
         super().start()
         first, self._first_stream = self._first_stream, None
         if first is not None:
@@ -234,7 +250,7 @@ class HttpConnection(WindowedConnection):
 
     async def _deliver(self, turn: int, number: int, message: Message) -> None:
         record = self.record
-        event_id = f"{record.session_id}-{number or f'c{record.introductions - 1}-h{turn + 1}'}"
+        event_id = f"{record.session_id}-{number or f'c{self._number}-h{turn + 1}'}"
         outgoing = Outgoing(
             message,
             event_id,
@@ -247,9 +263,11 @@ class HttpConnection(WindowedConnection):
         )
         try:
             verdict = await self._shared.deliveries.deliver(outgoing)
+        except asyncio.CancelledError:
+            return  # as a cancelled task, it would keep the message and what has come of its answer
         except Exception:
             self._shared.context.logger.exception("a message could not be delivered")
-            verdict = Verdict(failure=Close(_INTERNAL_ERROR, "internal error"))
+            verdict = Verdict(failure=Close(CloseCode.INTERNAL_ERROR, "internal error"))
         self._tasks.pop(turn, None)
         self._answered_bytes += verdict.reply.size if verdict.reply is not None else 0
         self._order.finish(turn, partial(self._conclude, number, verdict))
@@ -263,6 +281,8 @@ class HttpConnection(WindowedConnection):
             if verdict.stream is not None:
                 verdict.stream.close()
         elif verdict.failure is not None:
+            if not verdict.was_sent:
+                self.not_sent(number)
             self.refused(number, verdict.failure)
         else:
             self._shared.keep_state(self.record, verdict.state)

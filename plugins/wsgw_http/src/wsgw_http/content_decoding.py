@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from .failures import BadAnswer
 
 _PIECE = 64 * 1024
+_MOST_BARREN = 64 * 1024  # bytes of which nothing comes
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
@@ -24,6 +25,7 @@ class Decoder:
     def __init__(self, coding: str) -> None:
         self._coding = coding.strip().lower()
         self._inflate: zlib._Decompress | None = None
+        self._barren = 0
         if self._coding in ("gzip", "x-gzip"):
             self._inflate = zlib.decompressobj(_GZIP)
         elif self._coding not in ("", "identity", "deflate"):
@@ -46,8 +48,15 @@ class Decoder:
             self._inflate = zlib.decompressobj(_ZLIB if has_head else _RAW)
         try:
             while data:
-                yield self._inflate.decompress(data, _PIECE)
-                data = self._inflate.unconsumed_tail
+                if self._inflate.eof:
+                    raise BadAnswer("it goes on after the end of its encoded content")
+                piece = self._inflate.decompress(data, _PIECE)
+                left = self._inflate.unconsumed_tail or self._inflate.unused_data
+                self._barren = 0 if piece else self._barren + len(data) - len(left)
+                if self._barren > _MOST_BARREN:
+                    raise BadAnswer("its encoded content is empty")
+                yield piece
+                data = left
         except zlib.error as error:
             raise BadAnswer(f"it cannot be decoded: {error}") from error
 

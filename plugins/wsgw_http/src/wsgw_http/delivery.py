@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from wsgw_core.api import TEXT, BackendContext, BackendDeclined, Close, Message, RareWarning
+from wsgw_core.api import (
+    TEXT,
+    BackendContext,
+    BackendDeclined,
+    Close,
+    CloseCode,
+    Message,
+    RareWarning,
+)
 
 from .answers import (
     AnswerKind,
@@ -15,6 +23,7 @@ from .answers import (
     answer_kind,
     body_of,
     close_in,
+    codec_in,
     is_empty,
     message_of,
     pieces_of,
@@ -26,16 +35,12 @@ from .exchange import Response, Target
 from .failures import BadAnswer, Failure, NoAnswer, Unavailable, Unreachable
 from .http_metrics import HttpMetrics
 from .line_splitter import LineSplitter
+from .piece_turns import PieceTurns
 from .request_headers import RequestHeaders
 from .requester import Requester
 from .retry_pauses import RetryPauses
 from .settings import HttpSettings
 from .verdict import Verdict
-
-_LOST = 1006
-_POLICY_VIOLATION = 1008
-_INTERNAL_ERROR = 1011
-_UNAVAILABLE = 1013
 
 
 class Replies(Protocol):
@@ -119,28 +124,31 @@ class Deliveries:
         self._rules = ErrorRules(settings.on_error, settings.retry_statuses)
         self._requester = requester
         self._metrics = metrics
+        self._turns = PieceTurns(context)
         self._warn_discarded = RareWarning(context.logger)
         self._warn_failed = RareWarning(context.logger)
 
     async def deliver(self, outgoing: Outgoing) -> Verdict:
         """Send a message until the application has answered it, or there is no sense in it."""
-        replayed, was_silent, retry = outgoing.replayed, False, 0
+        was_sent, was_silent, retry = False, False, 0
         may_be_stale = True  # the connection: the application may have closed it while it was idle
         while True:
             try:
-                return await self._attempt(outgoing, replayed)
+                return await self._attempt(outgoing, outgoing.replayed or was_sent)
             except BackendDeclined:
-                return Verdict(failure=Close(_POLICY_VIOLATION, "the host has no public address"))
+                refusal = Close(CloseCode.POLICY_VIOLATION, "the host has no public address")
+                return Verdict(failure=refusal, was_sent=was_sent)
             except Failure as error:
-                failure = error
-            replayed = replayed or not isinstance(failure, Unreachable)
+                failure = error.with_traceback(None)  # which would keep this call, and it that
+            was_sent = was_sent or not isinstance(failure, Unreachable)
             was_silent = was_silent or isinstance(failure, NoAnswer)
-            if may_be_stale and isinstance(failure, NoAnswer) and failure.lost:
+            if may_be_stale and failure.lost:
                 may_be_stale = False
                 self._metrics.count("message", "retry")
                 continue
             if retry >= self._retries:
-                return Verdict(failure=self._give_up(failure, was_silent))
+                close = self._give_up(failure, was_silent)
+                return Verdict(failure=close, was_sent=was_sent)
             retry += 1
             self._metrics.count("message", "retry")
             await self._pause(self._pauses.before(retry, failure), failure, outgoing.replies)
@@ -215,24 +223,32 @@ class Deliveries:
             return Verdict(state=state, close=close, stream=response)
         if kind is AnswerKind.UNSUPPORTED:
             raise BadAnswer("the answer has several parts")
+        codec = codec_in(response.headers.get("Content-Type", ""))
+        if kind is AnswerKind.LINES and codec is not None:
+            raise BadAnswer("lines of JSON that are not UTF-8")
         if kind is AnswerKind.LINES:
             await self._pass_lines_on(outgoing, response, deadline)
             return Verdict(state=state, close=close)
         body = await body_of(response, self.max_response)
-        return Verdict(message_of(kind, body) if body else None, state, close)
+        reply = message_of(kind, body, codec, self.max_response) if body else None
+        return Verdict(reply, state, close)
 
     async def _pass_lines_on(
         self, outgoing: Outgoing, response: Response, deadline: asyncio.Timeout
     ) -> None:
         lines, replies = LineSplitter(self.max_response, any_end=False), outgoing.replies
+
+        def parse(data: bytes) -> list[Message]:
+            return [text_message(line) for line in filter(bytes.strip, lines.feed(data))]
+
+        async def wait_for_room() -> None:
+            with Pausable(deadline):
+                await replies.wait_for_room()
+
         with Pausable(deadline):
             await replies.wait_for_turn(outgoing.turn)
-        async for piece in pieces_of(response):
-            for line in filter(bytes.strip, lines.feed(piece)):
-                replies.pass_on(text_message(line))
-            if not replies.has_room:
-                with Pausable(deadline):
-                    await replies.wait_for_room()
+        pieces = pieces_of(response)
+        await self._turns.pass_on(pieces, parse, replies, wait_for_room, self.max_response)
         last = lines.finish()
         if last.strip():
             replies.pass_on(text_message(last))
@@ -242,9 +258,9 @@ class Deliveries:
         if isinstance(failure, BadAnswer):
             self._metrics.count("message", "bad_answer")
             self._warn_failed("a session is closed with 1011: %s", failure)
-            return Close(_INTERNAL_ERROR, "the application fails on a message")
+            return Close(CloseCode.INTERNAL_ERROR, "the application fails on a message")
         self._metrics.count("message", "unavailable")
         # An application that was given a message and fell silent may have died of it. Reported as a
         # loss that no message has caused, such a message would be tried without end.
-        code = _LOST if was_silent else _UNAVAILABLE
+        code = CloseCode.LOST if was_silent else CloseCode.TRY_AGAIN_LATER
         return Close(code, failure.reason, abnormal=True)

@@ -8,12 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from wsgw_core.api import Options
+from wsgw_core.api import CloseCode, Options
 
 from .statuses import Statuses
-
-_INTERNAL_ERROR = 1011
-_NORMAL = 1000
 
 
 class Meaning(Enum):
@@ -27,7 +24,7 @@ class Meaning(Enum):
 
 
 def _check_close_code(code: int) -> int:
-    if 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999:
+    if CloseCode.may_be_sent(code):
         return code
     raise ValueError("not a close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999")
 
@@ -36,14 +33,14 @@ class ErrorRule(Options):
     """What some statuses mean, in place of the default."""
 
     statuses: Statuses = Field(
-        description="those that the rule is for: numbers, and ranges such as `500-599`"
+        description="statuses that the rule applies to: numbers, and ranges such as `500-599`"
     )
     do: Literal["unavailable", "discard", "answer", "close"] = Field(
-        description="what becomes of the message: it is tried again and then goes to another"
-        " backend; it is dropped; the body is the reply; or the session is closed"
+        description="what happens to the message: wsgw retries it and then sends it to another"
+        " backend; drops it; sends the body as the reply; or closes the session"
     )
     code: Annotated[int, AfterValidator(_check_close_code)] = Field(
-        default=_INTERNAL_ERROR, description="close code of the session, for `do: close`"
+        default=CloseCode.INTERNAL_ERROR, description="close code of the session, for `do: close`"
     )
 
     @model_validator(mode="after")
@@ -79,7 +76,7 @@ class ErrorRules:
     def meaning(self, status: int) -> tuple[Meaning, int]:
         """Return what a status means, and the code for a close."""
         if 200 <= status < 300:
-            return Meaning.OK, _NORMAL
+            return Meaning.OK, CloseCode.NORMAL
         return self.rule(status) or self._default(status)
 
     def rule(self, status: int) -> tuple[Meaning, int] | None:
@@ -90,7 +87,7 @@ class ErrorRules:
         if status in self._retry_statuses:
             return Meaning.UNAVAILABLE, 0
         if status == 410:
-            return Meaning.CLOSE, _NORMAL
+            return Meaning.CLOSE, CloseCode.NORMAL
         if 300 <= status < 500:
             return Meaning.DISCARDED, 0
-        return Meaning.BAD, _INTERNAL_ERROR
+        return Meaning.BAD, CloseCode.INTERNAL_ERROR

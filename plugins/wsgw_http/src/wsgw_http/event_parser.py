@@ -19,13 +19,16 @@ class EventParser:
 
     Args:
         limit: bytes of one message.
+
+    Attributes:
+        most: bytes of one line, and of what all of an event have for its data.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         # base64 takes four bytes for three, and a field has a name
-        self._most = limit * 4 // 3 + 64
-        self._lines = LineSplitter(self._most, any_end=True)
+        self.most = limit * 4 // 3 + 64
+        self._lines = LineSplitter(self.most, any_end=True)
         self._is_first = True
         self._data = bytearray()
         self._event = b""
@@ -52,7 +55,7 @@ class EventParser:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data += value + b"\n"
-            if len(self._data) > self._most:
+            if len(self._data) > self.most:
                 raise too_large(self._limit)
         elif name == b"event":
             self._event = value

@@ -8,26 +8,21 @@ from typing import Protocol
 
 import aiohttp
 
-from wsgw_core.api import BackendContext, Close, Message, RareWarning
+from wsgw_core.api import BackendContext, Close, CloseCode, RareWarning
 
 from .answers import pieces_of
 from .event_parser import EventParser
 from .exchange import Response
 from .failures import BadAnswer
 from .http_metrics import HttpMetrics
+from .piece_turns import PieceTurns, Taker
 
-_INTERNAL_ERROR = 1011
 
-
-class Listener(Protocol):
+class Listener(Taker, Protocol):
     """The connection for which a stream is read."""
 
     async def wait_for_room(self) -> None:
         """Wait until the client takes more."""
-        ...
-
-    def pass_on(self, message: Message) -> None:
-        """Send the client a message."""
         ...
 
     def end(self, close: Close, /) -> None:
@@ -43,13 +38,23 @@ class EventStream:
         listener: gets the messages.
         close: how the session ends with the stream, if it does.
         max_response: bytes of one event.
+        turns: of the backend.
         on_over: called once.
 
     Attributes:
         task: reads the stream.
     """
 
-    __slots__ = ("_close", "_listener", "_on_over", "_parser", "_response", "_warn", "task")
+    __slots__ = (
+        "_close",
+        "_listener",
+        "_on_over",
+        "_parser",
+        "_response",
+        "_turns",
+        "_warn",
+        "task",
+    )
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class EventStream:
         listener: Listener,
         close: Close | None,
         max_response: int,
+        turns: PieceTurns,
         warn: RareWarning,
         on_over: Callable[[EventStream], None],
     ) -> None:
@@ -64,6 +70,7 @@ class EventStream:
         self._listener = listener
         self._close = close
         self._parser = EventParser(max_response)
+        self._turns = turns
         self._warn = warn
         self._on_over = on_over
         self.task = asyncio.get_running_loop().create_task(self._run())
@@ -75,15 +82,22 @@ class EventStream:
 
     async def _run(self) -> None:
         try:
-            async for piece in pieces_of(self._response):
-                for message in self._parser.feed(piece):
-                    self._listener.pass_on(message)
-                await self._listener.wait_for_room()
+            await self._turns.pass_on(
+                pieces_of(self._response),
+                self._parser.feed,
+                self._listener,
+                self._listener.wait_for_room,
+                self._parser.most,
+            )
+        except asyncio.CancelledError:
+            return  # as a cancelled task, it would keep what it has read
         except (aiohttp.ClientError, OSError):
             pass  # the stream breaks off: so it has ended
         except BadAnswer as error:
             self._warn("a session is closed with 1011, in an event stream: %s", error)
-            self._listener.end(Close(_INTERNAL_ERROR, "an event of the application is unusable"))
+            self._listener.end(
+                Close(CloseCode.INTERNAL_ERROR, "an event of the application is unusable")
+            )
         if self._close is not None:
             self._listener.end(self._close)
 
@@ -92,7 +106,7 @@ class EventStream:
         self._on_over(self)
         if not task.cancelled() and task.exception() is not None:
             self._warn("an event stream failed", exc_info=task.exception())
-            self._listener.end(Close(_INTERNAL_ERROR, "internal error"))
+            self._listener.end(Close(CloseCode.INTERNAL_ERROR, "internal error"))
 
 
 class EventStreams:
@@ -111,6 +125,7 @@ class EventStreams:
         self._most = most
         self._max_response = max_response
         self._metrics = metrics
+        self._turns = PieceTurns(context)
         self._warn = RareWarning(context.logger)
         self._open: dict[EventStream, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +147,9 @@ class EventStreams:
             self._open.pop(stream, None)
             on_over(stream)
 
-        stream = EventStream(response, listener, close, self._max_response, self._warn, is_over)
+        stream = EventStream(
+            response, listener, close, self._max_response, self._turns, self._warn, is_over
+        )
         self._open[stream] = None
         self._tasks.add(stream.task)
         stream.task.add_done_callback(self._tasks.discard)

@@ -16,11 +16,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from wsgw_core.api import BackendDeclined
+from wsgw_core.api import BackendContext, BackendDeclined
 
-from .failures import BadAnswer, NoAnswer
+from .answer_protocol import MAX_HEADS
+from .failures import BadAnswer, NoAnswer, Unreachable
 
 _TARGET = re.compile(r"[\x21-\x7e]+")
+_READ_AHEAD = 64 * 1024  # bytes of a body
+_MOST_CHUNKS = 256  # of a body that are parsed at a time: each takes long, however small
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
@@ -54,23 +57,30 @@ class Response:
 
     Args:
         message: the head.
-        content: reads the body.
+        content: has the body, as it comes.
         connection: in use until the body is complete.
+        context: of the backend.
 
     Attributes:
         status, headers, raw_headers: of the head.
-        content: see above.
+        content, context: see above.
     """
 
-    __slots__ = ("_connection", "content", "headers", "raw_headers", "status")
+    __slots__ = ("_connection", "content", "context", "headers", "raw_headers", "status")
 
     def __init__(
-        self, message: RawResponseMessage, content: aiohttp.StreamReader, connection: Connection
+        self,
+        message: RawResponseMessage,
+        content: aiohttp.StreamReader,
+        connection: Connection,
+        context: BackendContext,
     ) -> None:
         self.status: int = message.code
         self.headers: CIMultiDictProxy[str] = message.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
         self.content = content
+        self.context = context
+        content.set_read_chunk_size(_READ_AHEAD)  # leaves the bound of chunks
         self._connection = connection
         content.on_eof(connection.release)
 
@@ -89,29 +99,36 @@ class Response:
         self._connection.close()
 
 
-async def exchange(connection: Connection, request: bytes, *, is_head: bool = False) -> Response:
+async def exchange(
+    connection: Connection, request: bytes, context: BackendContext, *, is_head: bool = False
+) -> Response:
     """Send a request and return the head of its answer.
 
     Args:
         connection: of the library's pool; given back with the body's end, or closed.
         request: as it is sent.
+        context: of the backend.
         is_head: whether its answer has no body.
 
     Raises:
-        NoAnswer: the connection was lost before.
-        BadAnswer: it is not valid HTTP.
+        Unreachable: the connection was lost before the request was written.
+        NoAnswer: it was lost before the answer.
+        BadAnswer: that is not valid HTTP.
     """
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None:
         connection.close()
-        raise NoAnswer("the connection was lost before the request", lost=True)
+        raise Unreachable("the connection was lost before the request", lost=True)
     try:
         protocol.set_response_params(
-            skip_payload=is_head, read_until_eof=True, auto_decompress=False
+            skip_payload=is_head,
+            read_until_eof=True,
+            auto_decompress=False,
+            read_bufsize=16 * _MOST_CHUNKS,  # how the library counts them
         )
         transport.write(request)
         message, content = await _head(protocol)
-        return Response(message, content, connection)
+        return Response(message, content, connection, context)
     except BaseException:
         connection.close()
         raise
@@ -119,12 +136,13 @@ async def exchange(connection: Connection, request: bytes, *, is_head: bool = Fa
 
 async def _head(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
     try:
-        while True:
+        for _ in range(MAX_HEADS):
             message, content = await protocol.read()
             if not 100 <= message.code < 200:
                 return message, content
             if message.code == 101:
                 raise BadAnswer("the application switches protocols")
+        raise BadAnswer("it begins with too many answers of status 1xx")
     except HttpProcessingError as error:
         raise BadAnswer("the answer is not valid HTTP") from error
     except (aiohttp.ClientConnectionError, OSError) as error:

@@ -8,28 +8,21 @@ class Failure(Exception):
 
     Args:
         reason: one line, with nothing that the client or the application has sent.
-    """
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
-
-class Unreachable(Failure):
-    """No connection could be made, so that the application has not seen the request."""
-
-
-class NoAnswer(Failure):
-    """The application may have the request, but has not answered: connection lost, or time-out.
-
-    Args:
-        reason: see Failure.
         lost: the connection was lost; a fresh one may do.
     """
 
     def __init__(self, reason: str, *, lost: bool = False) -> None:
+        self.reason = reason
         self.lost = lost
         super().__init__(reason)
+
+
+class Unreachable(Failure):
+    """Nothing was sent: the application has not seen the request."""
+
+
+class NoAnswer(Failure):
+    """The application may have the request, but has not answered: connection lost, or time-out."""
 
 
 class Unavailable(Failure):

@@ -1,4 +1,4 @@
-"""Headers that the configuration gives to each request."""
+"""Which headers the configuration may name: those of requests, and of answers to handshakes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,36 @@ _OURS = frozenset(
         "content-type",
         "expect",
         "idempotency-key",
+        "forwarded",
         "keep-alive",
+        "proxy-connection",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-real-ip",
+    }
+)
+_PREFIXES = ("x-wsgw-", "ce-", "webhook-", "sec-websocket-", "x-forwarded-")
+# What a client says of its own connection or of answers that it can read, not the gateway
+_NEVER_PASSED = frozenset({"accept-encoding", "host"})
+_NEVER_PASSED_BACK = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "keep-alive",
+        "proxy-connection",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
     }
 )
-_PREFIXES = ("x-wsgw-", "ce-", "webhook-", "sec-websocket-")
+_NEVER_PASSED_BACK_PREFIXES = ("sec-websocket-", "x-wsgw-")
 
 
 def check_name(name: str) -> str:
@@ -34,6 +56,29 @@ def check_name(name: str) -> str:
         raise ValueError(f"not the name of a header: {name!r}")
     if lower in _OURS or lower.startswith(_PREFIXES):
         raise ValueError(f"the header {name} is set by the gateway")
+    return name
+
+
+def check_passed_name(name: str) -> str:
+    """Return the name of a header of the client's that requests may have.
+
+    Raises:
+        ValueError: see check_name; or it is one that says nothing of these requests.
+    """
+    if check_name(name).lower() in _NEVER_PASSED:
+        raise ValueError(f"the header {name} is set by the gateway")
+    return name
+
+
+def check_answer_name(name: str) -> str:
+    """Return the name of a header of the application's that a client's 101 may have.
+
+    Raises:
+        ValueError: it is one that the gateway sets itself, or that belongs to the other leg.
+    """
+    lower = name.lower()
+    if lower in _NEVER_PASSED_BACK or lower.startswith(_NEVER_PASSED_BACK_PREFIXES):
+        raise ValueError(f"the header {name} is not one that the client can be given")
     return name
 
 

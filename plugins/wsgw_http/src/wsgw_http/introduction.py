@@ -13,12 +13,13 @@ from wsgw_core.api import (
     BackendError,
     BackendUnavailable,
     DialRequest,
+    HandshakeField,
     Headers,
     Message,
     UnusableAnswer,
 )
 
-from .answers import AnswerKind, answer_kind, body_of, is_empty, message_of
+from .answers import AnswerKind, answer_kind, body_of, codec_in, is_empty, message_of
 from .exchange import Response, Target
 from .failures import BadAnswer, Failure, NoAnswer, Unreachable
 from .http_metrics import HttpMetrics
@@ -30,6 +31,8 @@ from .settings import HttpSettings
 _JSON = "application/json"
 _BUSY = frozenset({408, 425, 429})
 _MAX_DECLINING_BODY = 64 * 1024
+_MOST_FIELDS = 1000  # of a query
+_PEER = HandshakeField("peer")
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
 
 
@@ -95,11 +98,12 @@ class Introducer:
         try:
             try:
                 return await ask(False)
-            except NoAnswer as error:
+            except Failure as error:
                 if not error.lost:
                     raise
                 self._metrics.count("connect", "retry")
-                return await ask(True)  # the connection may have been closed while it was idle
+                # the connection may have been closed while it was idle
+                return await ask(isinstance(error, NoAnswer))
         except Failure as error:
             raise self._as_backend_error(error) from error
 
@@ -131,7 +135,7 @@ class Introducer:
             raise BadAnswer(f"answered with status {status}")
         body = await _declining_body(response)
         self._metrics.count("connect", "verdict")
-        raise BackendDeclined(status, _headers(response), body)
+        raise BackendDeclined(status, _headers(response), body, pass_headers=self._passed_back)
 
     async def _accepted(
         self, request: DialRequest, response: Response, deadline: asyncio.Timeout
@@ -152,7 +156,8 @@ class Introducer:
         if kind not in (AnswerKind.TEXT, AnswerKind.BINARY):
             raise BadAnswer("the answer to a connect event is neither one message nor a stream")
         body = await body_of(response, self._max_response)
-        reply = message_of(kind, body) if body else None
+        codec = codec_in(response.headers.get("Content-Type", ""))
+        reply = message_of(kind, body, codec, self._max_response) if body else None
         return Introduction(subprotocol, passed, state, reply)
 
     def _as_backend_error(self, error: Failure) -> BackendError:
@@ -170,12 +175,15 @@ class Introducer:
         for name, value in self._maker.passed(request.headers):
             passed[name] = f"{passed[name]}, {value}" if name in passed else value
         told = dict(request.headers).get("X-Wsgw-Replayed", "0")
+        if query.count("&") >= _MOST_FIELDS:
+            headers = (("Content-Type", "text/plain; charset=utf-8"),)
+            raise BackendDeclined(400, headers, b"the query has too many fields\n")
         return {
             "path": path,
             "query": parse_qs(query, keep_blank_values=True, errors="replace"),
             "headers": passed,
             "subprotocols": list(request.subprotocols),
-            "peer": request.peer,
+            "peer": _PEER.of(request) or "",
             "reconnect": request.reconnect,
             "replayed": int(told),
         }

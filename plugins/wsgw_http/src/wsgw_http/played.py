@@ -11,7 +11,7 @@ import os
 
 from aiohttp import web
 
-from wsgw_core.drill.recorder import Recorder
+from wsgw_core.testing.recorder import Recorder
 
 _MAX_BODY = 64 * 1024 * 1024
 

@@ -15,6 +15,7 @@ _PLAYED = PlayedBackend(
     ways=(
         "kill",
         "away",
+        "back-from-outage",
         "kill-in-turn",
         "kill-in-replay",
         "poison",

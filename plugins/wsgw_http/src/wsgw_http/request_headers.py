@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from wsgw_core.api import DialRequest
+from wsgw_core.api import DialRequest, without_headers
 
 from . import cloud_events
 from .session_record import SessionRecord
@@ -38,23 +38,52 @@ class HeaderMaker:
         self.push_url = settings.push_url
         self._passed = frozenset(name.lower() for name in settings.pass_headers)
         self._fixed = fixed
-        self._seen: Pairs | None = None
-        self._lines = b""
-        self._has_host = False
+        self._without_client = Beginning(fixed, ())
 
     def passed(self, headers: Iterable[tuple[str, str]]) -> Pairs:
         """Return those of a client's headers that the configuration names."""
         return tuple(pair for pair in headers if pair[0].lower() in self._passed)
 
-    def beginning(self, host: str) -> bytes:
-        """Return the lines with which the head of each request to a host begins."""
+    def beginning(self, passed: Pairs = ()) -> Beginning:
+        """Return what makes the lines with which the head of each request begins.
+
+        Args:
+            passed: those of the client's headers that each has.
+        """
+        return Beginning(self._fixed, passed) if passed else self._without_client
+
+
+class Beginning:
+    """The lines with which the head of each request begins.
+
+    Of each header there is one: that of the configuration, else that of the client, else ours.
+
+    Args:
+        fixed: returns the headers that the configuration gives; the same object until they change.
+        passed: headers of the client.
+    """
+
+    __slots__ = ("_fixed", "_has_host", "_lines", "_passed", "_seen")
+
+    def __init__(self, fixed: Callable[[], Pairs], passed: Pairs) -> None:
+        self._fixed = fixed
+        self._passed = passed
+        self._seen: Pairs | None = None
+        self._lines = b""
+        self._has_host = False
+
+    def to(self, host: str) -> bytes:
+        """Return the lines of a request to a host."""
         fixed = self._fixed()
         if fixed is not self._seen:
             self._seen = fixed
-            names = {name.lower() for name, _ in fixed}
-            ours = tuple(pair for pair in _OURS if pair[0].lower() not in names)
-            self._lines = _lines((*ours, *fixed), "utf-8")
-            self._has_host = "host" in names
+            names = [name for name, _ in fixed]
+            passed = without_headers(self._passed, names)
+            names += [name for name, _ in passed]
+            # what came is sent on byte for byte
+            self._lines = _lines((*without_headers(_OURS, names), *fixed), "utf-8")
+            self._lines += _lines(passed, "latin-1")
+            self._has_host = any(name.lower() == "host" for name in names)
         return self._lines if self._has_host else b"Host: %s\r\n%s" % (host.encode(), self._lines)
 
 
@@ -67,22 +96,21 @@ class RequestHeaders:
         record: of the session.
     """
 
-    __slots__ = ("_constant", "_maker", "_record", "_trace")
+    __slots__ = ("_beginning", "_constant", "_maker", "_record", "_trace")
 
     def __init__(self, maker: HeaderMaker, request: DialRequest, record: SessionRecord) -> None:
         self._maker = maker
         self._record = record
         self._trace = TraceContext(request.headers)
         forwarded = (pair for pair in request.headers if _is_forwarding(pair[0].lower()))
+        self._beginning = maker.beginning(maker.passed(request.headers))
         own: Pairs = (("X-Wsgw-Session", record.session_id),)
         if maker.push_url is not None:
             own += (("X-Wsgw-Push", f"{maker.push_url}/session/send/{record.session_id}"),)
         if maker.cloudevents:
             path = request.path.partition("?")[0]
             own += cloud_events.constant_headers(record.session_id, path)
-        # what came is sent on byte for byte
-        self._constant = _lines((*maker.passed(request.headers), *forwarded), "latin-1")
-        self._constant += _lines(own, "ascii")
+        self._constant = _lines(forwarded, "latin-1") + _lines(own, "ascii")
 
     def make(
         self,
@@ -125,7 +153,7 @@ class RequestHeaders:
         made = lines.encode() + _lines(pairs, "latin-1")
         if state:  # as it came
             made += f"X-Wsgw-State: {state}\r\n".encode(errors="surrogateescape")
-        return maker.beginning(host) + self._constant + made
+        return self._beginning.to(host) + self._constant + made
 
 
 def _lines(pairs: Iterable[tuple[str, str]], encoding: str) -> bytes:

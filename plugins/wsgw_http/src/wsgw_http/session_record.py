@@ -19,16 +19,17 @@ class SessionRecord:
         state: what the application has had kept for it; empty: nothing.
         introductions: how often a backend has accepted it.
         messages: the greatest number of a message that was delivered.
-        accepted_by: the backend that did so last, and tells its application of the end.
+        served_by: what stands for the backend that did so last, or has accepted it if none did;
+            that one tells its application of the end.
     """
 
     __slots__ = (
         "__weakref__",
         "_connections",
         "_tell",
-        "accepted_by",
         "introductions",
         "messages",
+        "served_by",
         "session_id",
         "since",
         "state",
@@ -40,7 +41,7 @@ class SessionRecord:
         self.state = ""
         self.introductions = 0
         self.messages = 0
-        self.accepted_by: object = None
+        self.served_by: object = None
         self._connections = 0
         self._tell: Callable[[], object] | None = None
 

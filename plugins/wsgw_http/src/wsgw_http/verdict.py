@@ -19,7 +19,7 @@ class Verdict:
         close: how the session ends, after the reply or the stream.
         stream: events follow until it ends.
         failure: the message is not delivered, and the connection ends so.
-        discarded: the application does not want the message.
+        was_sent: the application may have seen the message.
     """
 
     reply: Message | None = None
@@ -27,4 +27,4 @@ class Verdict:
     close: Close | None = None
     stream: Response | None = None
     failure: Close | None = None
-    discarded: bool = False
+    was_sent: bool = True

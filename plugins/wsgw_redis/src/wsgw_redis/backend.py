@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -14,6 +15,7 @@ from wsgw_core.api import (
     Close,
     CloseCause,
     DialRequest,
+    LingeringBackend,
     ReplyBuffers,
     SessionTrackingBackend,
     SharedLink,
@@ -37,6 +39,7 @@ from .subscriber import Subscription
 
 Ending = tuple[EventEntries, Close, CloseCause]
 
+_ROOM_FOR_NAMES = 4096  # bytes of a dead letter that are not its message
 _FIELDS_OF_OPERATORS = frozenset({"route"})
 
 
@@ -75,7 +78,12 @@ class RedisBackend:
         self._name = settings.stream if self._has_stream else settings.publish
         self.is_own_key = bool(self._name.fields - _FIELDS_OF_OPERATORS)
         self._reply_stream = settings.replies.of(instance)
-        letters = DeadLetters(settings, context.backend_id, self._measures)
+        letters = DeadLetters(
+            settings,
+            context.backend_id,
+            self._measures,
+            _ROOM_FOR_NAMES + context.limits.max_message_size,
+        )
         delivery = ReplyDelivery(context, self._link.find, letters, self._measures)
         self._replies = ReplyBuffers[Any](
             context,
@@ -94,13 +102,10 @@ class RedisBackend:
         )
         self._records: dict[str, SessionRecord] = {}
         self._ending: dict[RedisConnection, Ending] = {}
-        self._disconnects = Disconnects(
-            self._link.get,
-            context.clock,
-            self._measures,
-            partial(refusals.note, "the XADD of a disconnect event"),
-        )
+        self._disconnects = Disconnects(self._link.get, context, self._measures, refusals)
         self._was_linked = False
+        self._living: set[str] = set()  # sessions that were served here, wherever they are now
+        self._one_ended = asyncio.Event()
 
     async def open(self) -> None:
         """Read the certificates; Redis is connected to when the first client comes."""
@@ -135,10 +140,13 @@ class RedisBackend:
             raise
         if settings.events != ("message",):
             self._keep_record(connection, entries)
+        self._living.add(connection.session_id)
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
         """Have a disconnect event stored, behind what is still under way."""
+        self._living.discard(session_id)
+        self._one_ended.set()
         record = self._records.pop(session_id, None)
         if record is None or "disconnect" not in self._settings.events:
             return
@@ -154,6 +162,16 @@ class RedisBackend:
         if isinstance(reply, hiredis.ReplyError):
             raise BackendUnavailable(Refusal(str(reply)).reason)
 
+    async def linger(self) -> None:
+        """Read replies on while former sessions live elsewhere, for `replies-grace` at most."""
+        if not self._has_stream:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.replies_grace):
+                while self._living:
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
+
     async def close(self) -> None:
         """Store what is owed, and end all connections."""
         await self._link.close()
@@ -165,13 +183,16 @@ class RedisBackend:
     async def _dial(self) -> Link:
         link = await self._maker.make()
         if self._has_stream:
-            # A worker adds its reply only if the stream is there, see the worker's `reply`.
-            await link.publisher.line.ask(*self._reader.creation)
             self._reader.start()
+            self._reader.follow(link.publisher.line.address)
+            try:  # a worker adds its reply only if the stream is there, see the worker's `reply`
+                await link.publisher.line.ask(*self._reader.creation)
+            except BaseException:
+                link.close()
+                raise
         if self._was_linked:
             self._measures.reconnects.value += 1
         self._was_linked = True
-        self._reader.follow(link.publisher.line.address)
         self._disconnects.link_made(link)
         self._context.up()
         return link
@@ -182,9 +203,10 @@ class RedisBackend:
 
     async def _hang_up(self, link: Link) -> None:
         """Close a link, after the last disconnect events unless it is lost."""
-        if not link.is_lost:
-            await self._disconnects.until_stored()
-        link.close()
+        try:
+            await self._disconnects.until_stored(link)
+        finally:
+            link.close()
 
     # Sessions
 
@@ -248,4 +270,8 @@ class RedisBackend:
 
 
 def _is_backend(backend: RedisBackend) -> SessionTrackingBackend:
+    return backend  # checked by the type checker
+
+
+def _can_linger(backend: RedisBackend) -> LingeringBackend:
     return backend  # checked by the type checker

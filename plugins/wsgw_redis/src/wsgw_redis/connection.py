@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from wsgw_core.api import (
     BackendContext,
     Close,
+    CloseCode,
     Message,
     NumberedConnection,
     ReplyBuffers,
@@ -17,9 +18,6 @@ from wsgw_core.api import (
 from .line import Reply
 from .link import Link
 from .refusal import Refusal
-
-_INTERNAL_ERROR = 1011
-_TRY_AGAIN_LATER = 1013
 
 
 class Commands(Protocol):
@@ -101,14 +99,14 @@ class RedisConnection(WindowedConnection):
             self.acknowledged(number)
         else:
             reason = "nobody is subscribed to its channel"
-            self.refused(number, Close(_TRY_AGAIN_LATER, reason, abnormal=True))
+            self.refused(number, Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True))
 
     def rejected(self, number: int, refusal: Refusal) -> bool:
         """See Sender: a key that the client has chosen is no reason to end other sessions."""
         if not (self._owner.is_own_key and refusal.is_of_one_key):
             return False
         reason = f"its messages cannot be stored: {refusal.word}"
-        self.refused(number, Close(_INTERNAL_ERROR, reason))
+        self.refused(number, Close(CloseCode.INTERNAL_ERROR, reason))
         return True
 
 

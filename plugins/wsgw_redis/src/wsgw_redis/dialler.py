@@ -16,7 +16,7 @@ from wsgw_core.api import (
     BackendUnreachable,
     ClientTls,
     TlsClientOptions,
-    aside,
+    run_in_thread,
     tls_error_text,
     unavailable,
 )
@@ -187,7 +187,7 @@ class Dialler:
     async def _tls_for(self, host: str, options: TlsClientOptions) -> ClientTls:
         """Return what TLS to a host is made with: its certificate must name it."""
         if host not in self._tls:
-            self._tls[host] = await aside(partial(ClientTls, options, host, self._context))
+            self._tls[host] = await run_in_thread(partial(ClientTls, options, host, self._context))
         return self._tls[host]
 
 
@@ -195,6 +195,6 @@ async def _password(given: str | None, file: str | None) -> str | None:
     if file is None:
         return given
     try:
-        return await aside(partial(read_password, file))
+        return await run_in_thread(partial(read_password, file))
     except ValueError as error:
         raise BackendUnavailable(str(error)) from error

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from wsgw_core.api import BackendUnavailable, Clock, Close, CloseCause
+from wsgw_core.api import BackendContext, BackendUnavailable, Close, CloseCause
 
 from .event_entry import EventEntries
 from .line import Reply
 from .link import Link
 from .measures import Measures
 from .publisher import Publisher
-from .refusal import Refusal
+from .refusal import Refusal, RefusalLog
 
 _MOST = 10_000
 _PAUSE = 1.0  # seconds between two attempts to connect for their sake
@@ -23,27 +23,28 @@ class Disconnects:
 
     Args:
         get_link: connects where there is no link; raises BackendUnavailable.
-        clock: for pauses.
+        context: of the backend.
         measures: counts those that are given up.
-        log_loss: called with one line when one is.
+        refusals: tells operators of them.
     """
 
     def __init__(
         self,
         get_link: Callable[[], Awaitable[Link]],
-        clock: Clock,
+        context: BackendContext,
         measures: Measures,
-        log_loss: Callable[[str], object],
+        refusals: RefusalLog,
     ) -> None:
         self._get_link = get_link
-        self._clock = clock
+        self._clock = context.clock
+        self._logger = context.logger
         self._measures = measures
-        self._log_loss = log_loss
+        self._refusals = refusals
         self._owed: dict[int, _Owed] = {}
         self._last_number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._all_stored = asyncio.Event()
+        self._news = asyncio.Event()  # nothing is owed, or the link is lost
 
     def owe(
         self, entries: EventEntries, close: Close, cause: CloseCause, link: Link | None
@@ -54,7 +55,6 @@ class Disconnects:
             return
         self._last_number += 1
         owed = self._owed[self._last_number] = _Owed(entries, close, cause)
-        self._all_stored.clear()
         if link is not None:
             self._write(link.publisher, self._last_number, owed)
         else:
@@ -67,13 +67,15 @@ class Disconnects:
 
     def link_lost(self) -> None:
         """Connect for the sake of what is owed, if nobody else does."""
+        self._news.set()
         if self._owed:
             self._try_soon()
 
-    async def until_stored(self) -> None:
-        """Wait until nothing is owed."""
-        while self._owed:
-            await self._all_stored.wait()
+    async def until_stored(self, link: Link) -> None:
+        """Wait until nothing is owed, or the link is lost."""
+        while self._owed and not link.is_lost:
+            self._news.clear()
+            await self._news.wait()
 
     async def close(self) -> None:
         """Give up what is owed."""
@@ -82,9 +84,12 @@ class Disconnects:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for _ in range(len(self._owed)):
-            self._give_up("the gateway stops while Redis is away")
-        self._owed.clear()
+        if count := len(self._owed):
+            self._owed.clear()
+            self._measures.disconnects_lost.value += count
+            self._logger.warning(
+                "closed with %d disconnect events that Redis has not confirmed", count
+            )
 
     # See Sender
 
@@ -92,7 +97,7 @@ class Disconnects:
         """See Sender."""
         self._owed.pop(number, None)
         if not self._owed:
-            self._all_stored.set()
+            self._news.set()
 
     def rejected(self, number: int, refusal: Refusal) -> bool:
         """See Sender: what is refused for ever is given up."""
@@ -101,7 +106,7 @@ class Disconnects:
         if self._owed.pop(number, None) is not None:
             self._give_up(refusal.reason)
         if not self._owed:
-            self._all_stored.set()
+            self._news.set()
         return True
 
     # Inside
@@ -113,7 +118,7 @@ class Disconnects:
 
     def _give_up(self, reason: str) -> None:
         self._measures.disconnects_lost.value += 1
-        self._log_loss(reason)
+        self._refusals.note("the XADD of a disconnect event", reason)
 
     def _try_soon(self) -> None:
         if self._timer is None:

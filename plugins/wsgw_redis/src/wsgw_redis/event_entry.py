@@ -5,7 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from wsgw_core.api import BINARY, TEXT, Close, CloseCause, DialRequest, Message
+from wsgw_core.api import (
+    BINARY,
+    TEXT,
+    Close,
+    CloseCause,
+    DialRequest,
+    HandshakeField,
+    Message,
+)
 
 from .line import pack
 from .settings import RedisSettings
@@ -27,6 +35,7 @@ _BY = {
     CloseCause.SESSION_ENDED: b"gateway",
 }
 _ONCE_MORE = (b"replayed", b"1")
+_PEER = HandshakeField("peer")
 
 
 class EventEntries:
@@ -70,7 +79,8 @@ class EventEntries:
         fields = _header_fields(request, settings.headers)
         carried = tuple(part for pair in fields for part in pair)
         self._tail: _Parts = trace if settings.headers_on == "connect" else (*trace, *carried)
-        self._connect: _Parts = (*trace, *carried, b"peer", request.peer.encode())
+        peer = _PEER.of(request) or ""
+        self._connect: _Parts = (*trace, *carried, b"peer", peer.encode())
         for name, value in (("subprotocol", subprotocol), ("query", query)):
             if value:
                 self._connect += (name.encode(), value.encode())

@@ -157,13 +157,7 @@ class Line(asyncio.Protocol):
             self._futures.discard(future)
 
     def close(self) -> None:
-        """Close; what was written leaves before, and nobody is told."""
-        self.on_lost = None
-        self._end("the connection is closed")
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once, and tell nobody."""
+        """Close at once, also before a server that reads no more, and tell nobody."""
         self.on_lost = None
         self.lose("the connection is closed")
 

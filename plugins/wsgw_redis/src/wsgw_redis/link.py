@@ -54,7 +54,7 @@ class Link:
             line.on_lost = self._lose
 
     def close(self) -> None:
-        """Close; what was written leaves before."""
+        """Close both at once."""
         self._forget("the connection is closed")
         for line in self._lines:
             line.close()
@@ -65,7 +65,7 @@ class Link:
         self.is_lost = True
         self._forget(reason)
         for line in self._lines:
-            line.abort()
+            line.close()
         self._on_lost(self, reason)
 
     def _forget(self, reason: str) -> None:
@@ -120,7 +120,7 @@ class LinkMaker:
                 lines.append(await self._dialler.dial())
         except BaseException:
             for line in lines:
-                line.abort()
+                line.close()
             raise
         lines[0].limit_writes(_WRITE_BUFFER)
         lines[0].on_writable = self._on_writable
@@ -137,6 +137,7 @@ class LinkMaker:
             lines[0],
             self._context.clock,
             self._measures,
+            self._refusals,
             max_batch=settings.max_batch,
             wait_replicas=settings.wait_replicas,
             wait_timeout=settings.wait_timeout,

@@ -23,6 +23,7 @@ class Measures:
         refused: commands that Redis answered with an error, by its first word.
         replies: replies that a session took.
         dead: replies that no session took, by reason.
+        letters_lost: dead letters that Redis never got.
         reconnects: connections that were made anew after a loss.
         rereads: reply streams that had gone back, as after a failover to a replica behind.
         to_nobody: messages that were published and reached no subscriber.
@@ -46,6 +47,9 @@ class Measures:
         )
         self.replies = metrics.counter("replies", "Replies that a client's connection took.")
         self.dead = metrics.counter("replies_dead", "Replies that no client got.", "why")
+        self.letters_lost = metrics.counter(
+            "dead_letters_lost", "Dead letters that were dropped, since Redis took none."
+        )
         self.reconnects = metrics.counter(
             "reconnects", "Connections to Redis that were made anew after a loss."
         )

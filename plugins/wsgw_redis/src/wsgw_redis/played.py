@@ -17,7 +17,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from wsgw_core.drill.recorder import Recorder
+from wsgw_core.testing.recorder import Recorder
 
 _STREAM, _GROUP, _WORKER = "wsgw:events", "drill", "worker"
 _COUNT = 500

@@ -23,8 +23,8 @@ def wsgw_register_backends(registry: BackendRegistry) -> None:
             "wsgw_redis.played",
             "redis://{address}",
             ways=(
-                *("away", "reset", "client-slow", "client-vanishes", "client-floods"),
-                "client-closes",
+                *("away", "back-from-outage", "reset", "client-slow", "client-vanishes"),
+                *("client-floods", "client-closes"),
             ),
             keys={
                 "events": "connect,message,disconnect",

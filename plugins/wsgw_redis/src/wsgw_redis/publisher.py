@@ -12,7 +12,7 @@ from wsgw_core.api import Clock
 
 from .line import Line, Reply, Together, pack
 from .measures import Measures
-from .refusal import Refusal
+from .refusal import Refusal, RefusalLog
 
 
 class Sender(Protocol):
@@ -53,6 +53,7 @@ class Publisher:
         line: the connection.
         clock: for the turns of the loop.
         measures: counts.
+        refusals: tells of faults.
         max_batch: commands in one write.
         wait_replicas: 0: Redis alone is enough.
         wait_timeout: seconds for the replicas.
@@ -66,6 +67,7 @@ class Publisher:
         line: Line,
         clock: Clock,
         measures: Measures,
+        refusals: RefusalLog,
         *,
         max_batch: int,
         wait_replicas: int,
@@ -74,6 +76,7 @@ class Publisher:
         self.line = line
         self._clock = clock
         self._measures = measures
+        self._refusals = refusals
         self._max_batch = max_batch
         self._replicas = wait_replicas
         self._wait_timeout = wait_timeout
@@ -157,7 +160,10 @@ class Publisher:
                 self._give_up(refusal)
                 return
             stored += 1
-            sender.stored(number, reply)
+            try:
+                sender.stored(number, reply)
+            except Exception as error:  # noqa: BLE001 - it must not end the line of all
+                self._refusals.fault("what Redis has stored cannot be reported", error)
         self._unanswered -= len(replies)
         self._measures.in_flight -= len(replies)
         self._measures.added.value += stored

@@ -14,6 +14,7 @@ _PASSING = frozenset(
     {
         *("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "OOM", "MISCONF", "BUSY"),
         *("CLUSTERDOWN", "TRYAGAIN"),
+        "UNBLOCKED",  # of a read that waited while the master became a replica
     }
 )
 # What another key might not be refused.
@@ -62,6 +63,7 @@ class RefusalLog:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._warning = RareWarning(logger)
+        self._fault = RareWarning(logger)
 
     def note(self, command: str, reason: str) -> None:
         """Log an error, unless that was done in the last minute.
@@ -71,3 +73,12 @@ class RefusalLog:
             reason: one line, without values.
         """
         self._warning("%s is refused: %s", command, reason, level=logging.ERROR)
+
+    def fault(self, what: str, error: Exception) -> None:
+        """Log a fault of the gateway, unless that was done in the last minute.
+
+        Args:
+            what: has failed.
+            error: why.
+        """
+        self._fault("%s", what, level=logging.ERROR, exc_info=error)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import ERROR
 
-from wsgw_core.api import BackendContext, Message, ReplyOutcome
+from wsgw_core.api import BackendContext, Message, RareWarning, ReplyOutcome
 
 from .connection import RedisConnection
 from .dead_letters import BUFFER, INVALID, UNKNOWN_SESSION, DeadLetters, Entry
@@ -42,6 +43,7 @@ class ReplyDelivery:
         self._find = find
         self.dead_letters = dead_letters
         self._measures = measures
+        self._warn = RareWarning(context.logger)
 
     def take(self, entries: list[Entry]) -> None:
         """Pass replies on; what they make of the clients' sockets leaves in one write each."""
@@ -49,7 +51,11 @@ class ReplyDelivery:
         batch.is_open = True
         try:
             for entry in entries:
-                self._take(entry)
+                try:
+                    self._take(entry)
+                except Exception as error:  # noqa: BLE001 - it must not keep others from theirs
+                    self._warn("a reply cannot be passed on", level=ERROR, exc_info=error)
+                    self.dead_letters.add(entry, INVALID, f"fault: {type(error).__name__}")
         finally:
             batch.close()
 

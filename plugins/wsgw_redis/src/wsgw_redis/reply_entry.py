@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from wsgw_core.api import BINARY, TEXT, Close, Message
+from wsgw_core.api import BINARY, TEXT, Close, CloseCode, Message
 
 _KINDS = {b"text": TEXT, b"binary": BINARY}
 _LONGEST_REASON = 123  # bytes: RFC 6455 section 5.5
@@ -60,7 +60,7 @@ def _message(kind_name: bytes, data: bytes) -> Message:
 
 def _close(text: bytes, reason: bytes) -> Close:
     code = int(text) if text.isdigit() and len(text) == 4 else 0
-    if code != 1000 and not 3000 <= code <= 4999:
+    if code != CloseCode.NORMAL and not 3000 <= code <= 4999:
         raise InvalidEntry("a close code is 1000 or 3000 to 4999")
     if len(reason) > _LONGEST_REASON:
         raise InvalidEntry(f"a reason has at most {_LONGEST_REASON} bytes")

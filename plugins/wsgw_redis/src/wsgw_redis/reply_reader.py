@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -28,6 +29,7 @@ _MUCH = 1024 * 1024  # bytes of one answer, from which on fewer entries are aske
 _FIRST_COUNT = 32
 _PAUSES = (0.1, 1.0)  # seconds between two attempts, at first and at most
 _BEGINNING = b"0-0"
+_LONGEST_BLOCK = 1.0  # seconds; a stream that somebody removed is made anew then
 
 
 class ReplyReader:
@@ -71,7 +73,7 @@ class ReplyReader:
         self._expiry = settings.replies_expiry
         self._max_count = settings.read_count
         self._count = min(_FIRST_COUNT, settings.read_count)
-        self._block = min(settings.health_interval / 2, settings.replies_expiry / 4)
+        self._block = min(_LONGEST_BLOCK, settings.health_interval / 2, settings.replies_expiry / 4)
         self._last = _BEGINNING
         self._recent: deque[tuple[float, list[bytes]]] = deque()
         self._recent_count = 0
@@ -80,9 +82,11 @@ class ReplyReader:
         self._trim_at = self._renew_at = 0.0
         self._is_trimmed = True
         self._received = 0
+        self._letters_refused = False
         self._pause = _PAUSES[0]
         self._line: Line | None = None
         self._lost = asyncio.Event()
+        self._can_read = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -91,7 +95,8 @@ class ReplyReader:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def follow(self, address: str) -> None:
-        """Read from another server: the master is elsewhere."""
+        """Read from this server, which takes writes again: at once, if nothing is read now."""
+        self._can_read.set()
         if self._line is not None and self._line.address != address:
             self._line.lose("the master is another server now")
 
@@ -110,7 +115,7 @@ class ReplyReader:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._line is not None:
-            self._line.abort()
+            self._line.close()
 
     # Connecting
 
@@ -124,7 +129,10 @@ class ReplyReader:
                 self._read()
                 await self._lost.wait()
                 self._measures.reconnects.value += 1
-            await asyncio.sleep(self._pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause):
+                    await self._can_read.wait()
+            self._can_read.clear()
             self._pause = min(2 * self._pause, _PAUSES[1])
 
     async def _prepared(self) -> Line:
@@ -135,7 +143,7 @@ class ReplyReader:
         try:
             await self._find_stream(line)
         except BaseException:
-            line.abort()
+            line.close()
             raise
         return line
 
@@ -180,9 +188,11 @@ class ReplyReader:
         assert self._line is not None  # noqa: S101 - a reader without a line does not read
         letters = self._dead_letters.commands()
         commands = letters + self._upkeep()
+        has_more = len(self._dead_letters) > len(letters) and not self._letters_refused
+        block = 0.001 if has_more else self._block  # which 0 would make endless
         commands.append(
             (
-                *(b"XREAD", b"COUNT", self._count, b"BLOCK", int(self._block * 1000)),
+                *(b"XREAD", b"COUNT", self._count, b"BLOCK", int(block * 1000)),
                 *(b"STREAMS", self._stream, self._last),
             )
         )
@@ -263,12 +273,15 @@ class ReplyReader:
 
     def _note_letters(self, replies: list[Reply]) -> None:
         """Forget the letters that are stored, and those that never will be."""
+        self._letters_refused = False
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
                 refusal = Refusal(str(reply))
                 self._measures.refused.labels(refusal.word).value += 1
                 if refusal.is_passing:
+                    self._letters_refused = True
                     return
+                self._measures.letters_lost.value += 1
                 self._refusals.note("the XADD of a dead letter", refusal.reason)
             self._dead_letters.stored(1)
 

@@ -45,95 +45,106 @@ class RedisSettings(Options):
         " `unix:///path?db=0`, or `redis+sentinel://h1:26379,h2:26379/MASTER[/db]`"
     )
     username: str | None = Field(
-        default=None, min_length=1, description="the user (ACL); by default that of the URL"
+        default=None, min_length=1, description="user (ACL); default: the URL's"
     )
     password: str | None = Field(
-        default=None, min_length=1, description="the password; by default that of the URL"
+        default=None, min_length=1, description="password; default: the URL's"
     )
     password_file: FileName | None = Field(
         default=None,
         description="file with the password, read at each connect, so that it can change",
     )
     sentinel_username: str | None = Field(
-        default=None, min_length=1, description="the user at the Sentinels"
+        default=None, min_length=1, description="user at the Sentinels"
     )
     sentinel_password: str | None = Field(
-        default=None, min_length=1, description="the password at the Sentinels"
+        default=None, min_length=1, description="password at the Sentinels"
     )
     sentinel_password_file: FileName | None = Field(
         default=None, description="file with that password, read at each connect"
     )
     mode: Literal["stream", "pubsub"] = Field(
         default="stream",
-        description="`stream`: messages are added to a stream, at least once; `pubsub`: they are"
-        " published to a channel, at most once",
+        description="`stream`: add messages to a stream, at least once; `pubsub`: publish them to a"
+        " channel, at most once",
     )
     stream: KeyTemplate = Field(
-        default=KeyTemplate("wsgw:events"), description="the stream that messages are added to"
+        default=KeyTemplate("wsgw:events"), description="stream for messages"
     )
     max_length: int | None = Field(
         default=None,
         gt=0,
-        description="entries to which the stream is cut at about each message (`MAXLEN ~`), also of"
-        " those that no worker has read; without it and `max-age`, workers delete what they"
-        " have handled",
+        description="trim the stream to about this many entries at each message (`MAXLEN ~`),"
+        " including entries that no worker has read; without it and `max-age`, workers delete what"
+        " they have handled",
     )
     max_age: Duration | None = Field(
         default=None,
         gt=0,
-        description="age from which entries are cut (`MINID ~`), also those that no worker has"
+        description="trim entries older than this (`MINID ~`), including entries that no worker has"
         " read",
     )
     events: tuple[Event, ...] = Field(
         default=("message",),
-        description="what is added to the stream: `connect`, `message`, `disconnect`",
+        description="events to add to the stream: `connect`, `message`, `disconnect`",
     )
     headers: tuple[HeaderName, ...] = Field(
-        default=(), description="headers of the opening handshake that entries carry"
+        default=(), description="headers of the opening handshake to add to entries"
     )
     headers_on: Literal["all", "connect"] = Field(
-        default="all", description="whether all entries carry them, or connect entries only"
+        default="all",
+        description="whether all entries carry these headers, or only connect entries",
     )
     subprotocols: Subprotocols = Field(
         default=Subprotocols("first"),
-        description="which subprotocol a client gets: its first offer, `none`, or the first of this"
-        " list that it offers",
+        description="the subprotocol that a client gets: its first offer, `none`, or the first of"
+        " this list that it offers",
     )
     replies: InstanceTemplate = Field(
         default=InstanceTemplate("wsgw:replies:{instance}"),
-        description="the stream of replies; `{instance}` is random for each process",
+        description="stream of replies; `{instance}` is random for each process",
     )
     replies_expiry: Duration = Field(
         default=3600.0,
         ge=4,
-        description="time after which Redis removes the reply stream of a gateway that is gone",
+        description="Redis removes the reply stream of a dead gateway after this time",
+    )
+    replies_grace: Duration = Field(
+        default=30.0,
+        ge=0,
+        description="keep reading replies for this long after the backend was removed, while its"
+        " sessions live on at other backends",
     )
     read_count: int = Field(
-        default=256, gt=0, le=10_000, description="replies that are read at once, at most"
+        default=256, gt=0, le=10_000, description="maximum number of replies in one read"
     )
     dead_letters: Annotated[str, Field(min_length=1)] | Literal[False] = Field(
         default="wsgw:dead-letters",
-        description="the stream for replies that no session takes; `false`: they are only counted",
+        description="stream for replies without a session; `false`: only count them",
     )
     dead_letters_length: int = Field(
-        default=10_000, gt=0, description="entries to which that stream is cut (`MAXLEN ~`)"
+        default=10_000, gt=0, description="trim that stream to about this many entries (`MAXLEN ~`)"
     )
     reply_buffer: Size = Field(
         default=1024 * 1024,
         gt=0,
-        description="replies that wait for one slow client; more: its session is closed with 1008",
+        description="maximum bytes of replies that wait for one slow client; beyond it wsgw closes"
+        " the session with 1008",
     )
     wait_replicas: int = Field(
-        default=0, ge=0, description="replicas that must have a message until it is delivered"
+        default=0,
+        ge=0,
+        description="number of replicas that must have a message before it counts as delivered",
     )
     wait_timeout: Duration = Field(
         default=1.0,
         ge=0.001,
-        description="how long they may take; then Redis counts as unavailable",
+        description="maximum time for these replicas to confirm; after it Redis counts as"
+        " unavailable",
     )
     publish: KeyTemplate = Field(
         default=KeyTemplate("wsgw:{session}"),
-        description="mode `pubsub`: the channel that messages are published to",
+        description="mode `pubsub`: channel for messages",
     )
     subscribe: tuple[KeyTemplate, ...] = Field(
         default=(), description="channels whose messages a session gets"
@@ -143,27 +154,30 @@ class RedisSettings(Options):
     )
     require_subscribers: bool = Field(
         default=False,
-        description="mode `pubsub`: a message that reaches no subscriber is not delivered",
+        description="mode `pubsub`: a message that reaches no subscriber counts as not delivered",
     )
     binary: Literal["auto", "text", "binary"] = Field(
         default="auto",
-        description="what comes from a channel: `auto` is text where that is valid UTF-8",
+        description="type of messages from a channel: `auto` sends text if the bytes are valid"
+        " UTF-8",
     )
     connect_timeout: Duration = Field(
-        default=5.0, gt=0, description="bound of connecting, authenticating and the first write"
+        default=5.0,
+        gt=0,
+        description="maximum time to connect, authenticate and make the first write",
     )
     command_timeout: Duration = Field(
-        default=5.0, gt=0, description="without an answer for this long, the connection is lost"
+        default=5.0, gt=0, description="a connection without an answer for this long counts as lost"
     )
     health_interval: Duration = Field(
-        default=10.0, gt=0, description="a connection that is silent for this long is pinged"
+        default=10.0, gt=0, description="ping a connection that is silent for this long"
     )
     max_batch: int = Field(
-        default=512, gt=0, le=100_000, description="messages in one write, at most"
+        default=512, gt=0, le=100_000, description="maximum number of messages in one write"
     )
     client_name: Annotated[InstanceTemplate, AfterValidator(_check_client_name)] = Field(
         default=InstanceTemplate("wsgw:{instance}"),
-        description="how `CLIENT LIST` names the connections",
+        description="name of the connections in `CLIENT LIST`",
     )
     tls: TlsClientOptions | None = None
 
@@ -210,7 +224,13 @@ class RedisSettings(Options):
             "headers_on",
             "replies",
         )
-        streams += ("replies_expiry", "read_count", "dead_letters", "dead_letters_length")
+        streams += (
+            "replies_expiry",
+            "replies_grace",
+            "read_count",
+            "dead_letters",
+            "dead_letters_length",
+        )
         streams += ("wait_replicas", "wait_timeout")
         given = [name.replace("_", "-") for name in streams if name in self.model_fields_set]
         if given:
@@ -226,7 +246,7 @@ class RedisSettings(Options):
             except ValueError as error:
                 yield f"{key.replace('_', '-')}-file", str(error)
 
-    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+    def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options: may unread messages be cut, or none be taken from channels?"""
         for key, value in (("max-length", self.max_length), ("max-age", self.max_age)):
             if value is not None:

@@ -154,7 +154,11 @@ class Subscriber:
         self._batch.is_open = True
         try:
             for connection in tuple(channel.connections):
-                outcome = connection.receive(message)
+                try:
+                    outcome = connection.receive(message)
+                except Exception as error:  # noqa: BLE001 - it must not keep others from theirs
+                    self._refusals.fault("a message of a channel cannot be passed on", error)
+                    continue
                 if outcome in _DEAD:
                     self._measures.dead.labels(_DEAD[outcome]).value += 1
                 elif outcome is ReplyOutcome.TAKEN:  # what is held is counted later

@@ -4,6 +4,7 @@ plugin           registers the kind
 settings         what can be configured
 backend          one websocket backend: dials sessions
 handshake        the opening handshake as a client
+answer_head      reads what the backend answers
 connection       one session's websocket
 acknowledgement  which messages the backend has received, as its pongs tell
 pinger           pings all connections of a backend

@@ -7,7 +7,8 @@ the window has had the time to read. One that was frozen, or got no processor, h
 
 The window is cut short when the ledger is almost full, or the client could not be read on. But
 never below one more round trip, which shows that the backend has been at work since it had the
-message: that is enough for an application that reads whatever has come.
+message: that is enough for an application that reads whatever has come. It ends with the pong that
+comes when we close the connection: no later one can be had.
 """
 
 from __future__ import annotations
@@ -147,4 +148,13 @@ class Acknowledgement:
             self._released_weight = weight
             if sent_weight - weight <= self._roomy_to:
                 self.is_crowded = False
+        return self._released - before
+
+    def release_all(self) -> int:
+        """Return how many more messages count as delivered, since nothing follows the last pong."""
+        before = self._released
+        if self._checkpoints:
+            _, self._released, self._released_weight = self._checkpoints[-1]
+            self._checkpoints.clear()
+            self._survivors = 0
         return self._released - before

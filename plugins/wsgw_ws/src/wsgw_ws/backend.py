@@ -17,11 +17,12 @@ from wsgw_core.api import (
     DialRequest,
     Sink,
     TlsClientOptions,
-    aside,
+    run_in_thread,
     tls_error_text,
     unavailable,
 )
 from wsgw_core.websocket import TlsTransport, make_scratch
+from wsgw_core.websocket.session_ends import GATEWAY_STOPPED
 
 from .connection import WebSocketConnection
 from .handshake import Answer, ClientHandshake
@@ -61,7 +62,7 @@ class WebSocketBackend:
         if self._base.secure:
             options = self._settings.tls or TlsClientOptions()
             make = partial(ClientTls, options, self._base.host, self._context)
-            self._tls = await aside(make)
+            self._tls = await run_in_thread(make)
 
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
         """Dial; raises BackendUnavailable and BackendDeclined."""
@@ -102,7 +103,7 @@ class WebSocketBackend:
     async def close(self) -> None:
         """Wait for connections that are still closing, each within its own bound."""
         for connection in tuple(self._connections):
-            connection.close(1001, "gateway is stopping")
+            connection.close(GATEWAY_STOPPED.backend, "gateway is stopping")
         while self._connections:
             self._one_less.clear()
             await self._one_less.wait()
@@ -119,17 +120,16 @@ class WebSocketBackend:
 
     async def _shake_hands(self, request: DialRequest) -> tuple[ClientHandshake, Answer]:
         uri = self._target(request.path)
-        handshake = ClientHandshake(
-            uri, request, self._settings.max_answer_head, self._settings.compression
-        )
+        handshake = ClientHandshake(uri, request, self._settings)
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
                 await self._open(handshake)
                 return handshake, await handshake.answer
         except TimeoutError as error:
             kind = BackendUnavailable if handshake.was_asked else BackendUnreachable
+            declined = handshake.declined_so_far()
             handshake.abort()
-            raise kind("handshake took too long") from error
+            raise (declined or kind("handshake took too long")) from error
         except OSError as error:
             raise unavailable(tls_error_text(error), error) from error
         except BaseException:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from wsgw_core.api import (
     BackendConnection,
     BackendContext,
     Close,
     CloseCause,
+    CloseCode,
     Headers,
     Message,
     Sink,
@@ -23,8 +25,6 @@ from .pinger import Pinger
 from .pong_record import FirstPing, PongRecord
 from .settings import WebSocketSettings
 from .violations import Violations
-
-_LOST = 1006
 
 
 class WebSocketConnection:
@@ -91,9 +91,7 @@ class WebSocketConnection:
         self.subprotocol: str | None = answer.subprotocol
         wanted = {name.lower() for name in settings.pass_headers}
         self.headers: Headers = tuple(
-            (name, value)
-            for name, value in answer.response.headers.raw_items()
-            if name.lower() in wanted
+            (name, value) for name, value in answer.headers.raw_items() if name.lower() in wanted
         )
         self._handshake: ClientHandshake | None = handshake
         self._rest = answer.rest
@@ -136,7 +134,7 @@ class WebSocketConnection:
         handshake, self._handshake = self._handshake, None
         if handshake.lost or handshake.transport.is_closing():
             self.send = _ignore
-            lost = Close(_LOST, "connection lost before it was used", abnormal=True)
+            lost = Close(CloseCode.LOST, "connection lost before it was used", abnormal=True)
             self._clock.call_soon(self._report_end, lost)
             return
         self._usable = True
@@ -175,8 +173,7 @@ class WebSocketConnection:
             self._clock.call_soon(self._report_end, Close(code, reason))
         elif self._usable:
             self._paused = False
-            if self._account.asked != self._endpoint.sent_messages:
-                self._ask(self._clock.time())  # whatever the answer to the close, a pong is clear
+            self._ask_for_the_last_time()
             self._endpoint.close(code, reason)
 
     def ping(self, on_answer: Callable[[], object], /) -> None:
@@ -287,15 +284,14 @@ class WebSocketConnection:
         if violation:
             close = self._violations.end(close, closing=self._asked_to_close is not None)
         else:
-            abnormal = close.code == _LOST or close.code in self._settings.abnormal_close_codes
-            # an answer repeats the code (RFC 6455 section 5.5.1)
-            answers_us = close.code == self._asked_to_close
-            close = Close(close.code, close.reason, abnormal and not answers_us)
-        if (
-            self._asked_to_close is not None
-            and self._account.acknowledged == self._endpoint.sent_messages
-        ):
-            close = Close(close.code, close.reason)
+            abnormal = (
+                close.code == CloseCode.LOST or close.code in self._settings.abnormal_close_codes
+            )
+            close = Close(close.code, close.reason, abnormal)
+        if self._asked_to_close is not None:
+            # Both sides may begin to close (RFC 6455 section 7.1.4), even with the same code: so
+            # a close tells nothing of what was sent before ours.
+            close = replace(close, abnormal=not self._has_everything(close.code))
         self._report_end(close)
 
     def disconnected(self) -> None:
@@ -309,6 +305,20 @@ class WebSocketConnection:
         self._endpoint.begin(rest)
         if self._paused:
             self._endpoint.pause_reading()
+
+    def _ask_for_the_last_time(self) -> None:
+        """Have a pong tell what was received: the answer to our close does not, if there is one."""
+        account, sent = self._account, self._endpoint.sent_messages
+        is_asked = account.waiting and account.asked == sent
+        if not (is_asked or account.settled(sent)):
+            self._ask(self._clock.time())
+
+    def _has_everything(self, end_code: int) -> bool:
+        """Whether the backend has shown that it received all that was sent, before its end."""
+        answered = end_code != CloseCode.LOST
+        if self._account.acknowledged == self._endpoint.sent_messages:
+            return answered or not self._account.waiting  # for the last pong: it may have frozen
+        return answered and self._pongs.acknowledge_on_write and self._endpoint.is_drained
 
     def _never_pongs(self, now: float) -> bool:
         """Whether to give the backend up since it evidently answers no pings, and is not late."""
@@ -391,7 +401,10 @@ class WebSocketConnection:
         self._pinger.watch(self)
 
     def _release(self) -> None:
-        released = self._account.release(self._endpoint.sent_weight)
+        if self._asked_to_close is None:
+            released = self._account.release(self._endpoint.sent_weight)
+        else:
+            released = self._account.release_all()
         if released:
             self._sink.delivered(released)
 

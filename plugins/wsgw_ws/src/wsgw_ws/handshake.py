@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake
-from websockets.http11 import Response, read_body
+from websockets.http11 import Request, Response, read_body
 from websockets.streams import StreamReader
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
@@ -22,8 +23,12 @@ from wsgw_core.api import (
     DialRequest,
     UnusableAnswer,
     tls_error_text,
+    without_headers,
 )
-from wsgw_core.websocket import CompressionOptions, Deflate, HeadReader, HeadTooLarge
+from wsgw_core.websocket import Deflate, HeadReader, HeadTooLarge
+
+from .answer_head import AnswerHead
+from .settings import WebSocketSettings
 
 # The library would log whole heads, with cookies and tokens, where everything is logged.
 _silent = logging.getLogger("wsgw.ws.handshake")
@@ -40,13 +45,13 @@ class Answer:
     """The backend said 101.
 
     Attributes:
-        response: its head.
+        headers: of its head.
         subprotocol: its choice among the offers.
         deflate: the compression agreed on.
         rest: bytes that came behind the head.
     """
 
-    response: Response
+    headers: Headers
     subprotocol: str | None
     deflate: Deflate | None
     rest: bytes
@@ -58,26 +63,24 @@ class ClientHandshake(asyncio.Protocol):
     Args:
         uri: where to.
         request: the session's wish.
-        max_head: bound of the answer's head in bytes, together with those of interim answers.
-        compression: what is offered.
+        settings: the backend's. `max-answer-head` bounds the answer's head together with those of
+            interim answers.
     """
 
     def __init__(
-        self,
-        uri: WebSocketURI,
-        request: DialRequest,
-        max_head: int,
-        compression: CompressionOptions,
+        self, uri: WebSocketURI, request: DialRequest, settings: WebSocketSettings
     ) -> None:
         offers = [Subprotocol(name) for name in request.subprotocols]
         self._client = ClientProtocol(
-            uri, subprotocols=offers or None, extensions=compression.offers(), logger=_silent
+            uri,
+            subprotocols=offers or None,
+            extensions=settings.compression.offers(),
+            logger=_silent,
         )
-        self._compression = compression
+        self._settings = settings
         self._request = request
-        self._max_head = max_head
-        self._room = max_head  # that interim answers have left
-        self._head = HeadReader(max_head)
+        self._room = settings.max_answer_head  # that interim answers have left
+        self._head = HeadReader(self._room)
         self._declining: _DecliningBody | None = None
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.lost = False
@@ -99,10 +102,7 @@ class ClientHandshake(asyncio.Protocol):
             return
         self.transport = cast("asyncio.Transport", transport)
         self._connected = True
-        request = self._client.connect()
-        for name, value in self._request.headers:
-            request.headers[name] = value  # appends: several values of one name are kept
-        self._client.send_request(request)
+        self._client.send_request(self._asked())
         self.transport.write(b"".join(self._client.data_to_send()))
 
     def data_received(self, data: bytes) -> None:
@@ -115,8 +115,10 @@ class ClientHandshake(asyncio.Protocol):
             else:
                 self._take_head(data)
         except HeadTooLarge:
-            self._fail(UnusableAnswer(f"answer's head longer than {self._max_head} bytes"))
-        except (InvalidHandshake, ValueError, EOFError, NotImplementedError) as error:
+            most = self._settings.max_answer_head
+            too_long = UnusableAnswer(f"answer's head longer than {most} bytes")
+            self._fail(self.declined_so_far() or too_long)
+        except (InvalidHandshake, ValueError) as error:
             self._fail(UnusableAnswer(f"not a valid answer: {error}"[:_MAX_REASON]))
 
     def eof_received(self) -> None:
@@ -130,7 +132,17 @@ class ClientHandshake(asyncio.Protocol):
         if not self.answer.done():
             why = tls_error_text(exc) if exc is not None else "closed"
             kind = BackendUnavailable if self.was_asked else BackendUnreachable
-            self._fail(kind(f"connection lost in the handshake: {why}"))
+            lost = kind(f"connection lost in the handshake: {why}")
+            self._fail(self.declined_so_far() or lost)
+
+    def declined_so_far(self) -> BackendDeclined | None:
+        """Return the answer, if it declines as far as it has come; its status is what counts."""
+        if self._declining is not None:
+            return self._declining.at_eof()
+        head = AnswerHead.read(self._head.so_far)
+        if head is None or not 300 <= head.status < 500:
+            return None
+        return _DecliningBody(head, self._settings.pass_headers).declined(b"")
 
     def abort(self) -> None:
         """Drop the connection, if there is one."""
@@ -141,36 +153,58 @@ class ClientHandshake(asyncio.Protocol):
             self.transport.abort()
             del self.transport  # uvloop keeps us in it, if it was still about to connect
 
+    def _asked(self) -> Request:
+        """Return the request: of each header that is ours no other value is sent."""
+        request = self._client.connect()
+        if self._settings.pass_host and self._request.host:
+            ours = request.headers
+            request.headers = Headers(Host=self._request.host)
+            for name, value in ours.raw_items():
+                if name != "Host":
+                    request.headers[name] = value
+        for name, value in without_headers(self._request.headers, request.headers):
+            request.headers[name] = value  # appends: several values of one name are kept
+        return request
+
     def _take_head(self, data: bytes) -> None:
         """Take bytes of a head, or of several: interim answers come first (RFC 9110, 15.2)."""
-        while head := self._head.feed(data):
-            response = _parse_head(head)
-            if response.status_code == 101 or response.status_code >= 200:
-                self._head_complete(response)
+        while data_of_head := self._head.feed(data):
+            head = AnswerHead.read(data_of_head)
+            if head is None:
+                raise ValueError("no status line of HTTP/1.1")
+            if head.status == 101 or head.status >= 200:
+                self._head_complete(head)
                 return
             data = self._head.rest
-            self._room -= len(head)
+            self._room -= len(data_of_head)
             self._head = HeadReader(self._room)
 
-    def _head_complete(self, response: Response) -> None:
-        if response.status_code == 101:
-            _check_lists(response)
-            self._client.process_response(response)
-            self.transport.pause_reading()
-            self.answer.set_result(
-                Answer(
-                    response,
-                    self._client.subprotocol,
-                    self._compression.agreed(self._client.extensions),
-                    self._head.rest,
-                )
-            )
-        elif 300 <= response.status_code < 500:
-            self._declining = _DecliningBody(response)
+    def _head_complete(self, head: AnswerHead) -> None:
+        if head.status == 101:
+            self._switch_protocols(head)
+        elif 300 <= head.status < 500:
+            self._declining = _DecliningBody(head, self._settings.pass_headers)
             self._finish_declining(self._head.rest)
         else:
-            kind = BackendUnavailable if 500 <= response.status_code < 600 else UnusableAnswer
-            self._fail(kind(f"answered with status {response.status_code}"))
+            kind = BackendUnavailable if head.status >= 500 else UnusableAnswer
+            self._fail(kind(f"answered with status {head.status}"))
+
+    def _switch_protocols(self, head: AnswerHead) -> None:
+        if head.fault:
+            raise ValueError(head.fault)
+        if not head.is_http_1_1:
+            raise ValueError("switches protocols, but does not speak HTTP/1.1")
+        _check_lists(head.headers)
+        self._client.process_response(Response(101, "", head.headers))
+        self.transport.pause_reading()
+        self.answer.set_result(
+            Answer(
+                head.headers,
+                self._client.subprotocol,
+                self._settings.compression.agreed(self._client.extensions),
+                self._head.rest,
+            )
+        )
 
     def _finish_declining(self, data: bytes) -> None:
         assert self._declining is not None  # noqa: S101 - for the type checker
@@ -184,17 +218,25 @@ class ClientHandshake(asyncio.Protocol):
 
 
 class _DecliningBody:
-    """Reads the body of an answer that declines; a longer one than bounded is left out."""
+    """Reads the body of an answer that declines; a longer one than bounded is left out.
 
-    def __init__(self, response: Response) -> None:
-        self._response = response
+    So is one behind a head that has faults: where it ends cannot be told.
+
+    Args:
+        head: of the answer.
+        pass_headers: see BackendDeclined.
+    """
+
+    def __init__(self, head: AnswerHead, pass_headers: tuple[str, ...]) -> None:
+        self._head = head
+        self._pass_headers = pass_headers
         self._reader = StreamReader()
         self._size = 0
         self._parser = cast(
             "Generator[None, None, bytes]",
             read_body(
-                response.status_code,
-                response.headers,
+                head.status,
+                head.headers,
                 self._reader.read_line,
                 self._reader.read_exact,
                 self._reader.read_to_eof,
@@ -204,49 +246,33 @@ class _DecliningBody:
     def feed(self, data: bytes) -> BackendDeclined | None:
         """Take bytes; return the whole answer once it is there."""
         self._size += len(data)
-        if self._size > _MAX_BODY:
-            return self._declined(b"")
+        if self._size > _MAX_BODY or self._head.fault:
+            return self.declined(b"")
         self._reader.feed_data(data)
         return self._step()
 
     def at_eof(self) -> BackendDeclined:
         """Return the answer, whose end was the connection's."""
         self._reader.feed_eof()
-        return self._step() or self._declined(b"")
+        return self._step() or self.declined(b"")
+
+    def declined(self, body: bytes) -> BackendDeclined:
+        """Return the answer with this body."""
+        headers = tuple(self._head.headers.raw_items())
+        return BackendDeclined(self._head.status, headers, body, pass_headers=self._pass_headers)
 
     def _step(self) -> BackendDeclined | None:
         try:
             next(self._parser)
         except StopIteration as done:
-            return self._declined(bytes(done.value))
+            return self.declined(bytes(done.value))
         except Exception:  # noqa: BLE001 - a broken body: the status is what counts
-            return self._declined(b"")
+            return self.declined(b"")
         return None
 
-    def _declined(self, body: bytes) -> BackendDeclined:
-        headers = tuple(self._response.headers.raw_items())
-        return BackendDeclined(self._response.status_code, headers, body)
 
-
-def _check_lists(response: Response) -> None:
+def _check_lists(headers: Headers) -> None:
     for name in _LISTS:
-        values = response.headers.get_all(name)
+        values = headers.get_all(name)
         if sum(value.count(",") + value.count(";") for value in values) > _MOST_SEPARATORS:
             raise ValueError(f"{name} has too many elements")
-
-
-def _parse_head(head: bytes) -> Response:
-    """Read a head; raises ValueError, EOFError and InvalidHandshake."""
-    reader = StreamReader()
-    reader.feed_data(head)
-    # `proxy` is the library's word for: there is a head and no body
-    parser = Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof, proxy=True)
-    try:
-        next(parser)
-    except StopIteration as done:
-        response = cast("Response", done.value)
-    else:
-        raise ValueError("incomplete head")
-    if response.status_code == 101 and not head.startswith(b"HTTP/1.1 "):
-        raise ValueError("switches protocols, but does not speak HTTP/1.1")
-    return response

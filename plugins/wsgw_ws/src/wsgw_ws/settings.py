@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
-from wsgw_core.api import Duration, Limits, Options, Size, TlsClientOptions
+from wsgw_core.api import CloseCode, Duration, Limits, Options, Size, TlsClientOptions
 from wsgw_core.websocket import CompressionOptions
 
 from .pong_record import WithoutPongs
@@ -28,18 +28,18 @@ def _check_url(url: str) -> str:
 
 
 def _check_close_code(code: int) -> int:
-    if 1000 <= code <= 1014 or 3000 <= code <= 4999:
+    if CloseCode.NORMAL <= code <= CloseCode.BAD_GATEWAY or 3000 <= code <= 4999:
         return code
     raise ValueError("not a close code: 1000 to 1014 or 3000 to 4999")
 
 
-CloseCode = Annotated[int, AfterValidator(_check_close_code)]
+AbnormalCode = Annotated[int, AfterValidator(_check_close_code)]
 _FEW_MESSAGES = 100  # of one client in a second
 _FEW_BYTES = 64 * 1024
 _BUFFER = Field(
     default=1024,
-    description="accepted for wsbalancer's files, without effect: buffers begin small and grow with"
-    " the messages, which the gateway's `limits` bound",
+    description="accepted for wsbalancer's files, without effect: buffers begin small and grow"
+    " with the messages; the gateway's `limits` bound them",
     json_schema_extra={"deprecated": True},
 )
 
@@ -48,39 +48,55 @@ class WebSocketSettings(Options):
     """One websocket backend."""
 
     url: Annotated[str, AfterValidator(_check_url)] = Field(
-        description="where the backend listens; the client's path and query are appended"
+        description="address of the backend; wsgw appends the client's path and query"
     )
     pass_headers: tuple[str, ...] = Field(
-        default=(), description="headers of the backend's 101 answer that the client gets"
+        default=(),
+        description="headers of the backend's answer that the client gets, whether the backend"
+        " accepts or declines",
     )
-    abnormal_close_codes: tuple[CloseCode, ...] = Field(
-        default=(1001, 1006, 1011, 1012, 1013, 1014),
+    pass_host: bool = Field(
+        default=False,
+        description="send the client's `Host` to the backend, as checks of the origin need it,"
+        " rather than that of `url`",
+    )
+    abnormal_close_codes: tuple[AbnormalCode, ...] = Field(
+        default=(
+            CloseCode.GOING_AWAY,
+            CloseCode.LOST,
+            CloseCode.INTERNAL_ERROR,
+            CloseCode.SERVICE_RESTART,
+            CloseCode.TRY_AGAIN_LATER,
+            CloseCode.BAD_GATEWAY,
+        ),
         description="close codes after which the session moves to another backend",
     )
     tls: TlsClientOptions | None = None
     compression: CompressionOptions = CompressionOptions()
     handshake_timeout: Duration = Field(
-        default=10.0, gt=0, description="bound of connecting and of the opening handshake"
+        default=10.0, gt=0, description="maximum time to connect and for the opening handshake"
     )
     ping_time: Duration = Field(
         default=20.0, gt=0, description="pause between the pings of an idle connection"
     )
     ack_interval: Duration = Field(
-        default=0.05, gt=0, description="least pause between two pings that ask for acknowledgement"
+        default=0.05,
+        gt=0,
+        description="minimum pause between two pings that ask for acknowledgement",
     )
     replay_window: Duration = Field(
         default=0.25,
         ge=0,
-        description="how long a backend must live on after it has acknowledged a message, until"
-        " that is not replayed any more",
+        description="how long a backend must live on after it has acknowledged a message before the"
+        " message counts as delivered and is not replayed any more",
     )
     without_pongs: WithoutPongs = Field(
         default="refuse",
-        description="what becomes of a backend that has never answered a ping: it is not used, or"
-        " what was written to its socket counts as acknowledged",
+        description="what happens with a backend that has never answered a ping: wsgw does not use"
+        " it, or takes what it has written to its socket for acknowledged",
     )
     max_answer_head: Size = Field(
-        default=64 * 1024, gt=0, description="bound of the head of the backend's answer"
+        default=64 * 1024, gt=0, description="maximum size of the head of the backend's answer"
     )
     read_buffer_size: Size = _BUFFER
     write_buffer_size: Size = _BUFFER
@@ -91,7 +107,7 @@ class WebSocketSettings(Options):
             raise ValueError("'tls' needs a URL that begins with wss://")
         return self
 
-    def doubts(self, limits: Limits) -> Iterable[tuple[str, str]]:
+    def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
         """See Options: is the replay window cut short for ordinary clients?"""
         seconds = self.replay_window + 2 * self.ack_interval  # until the pongs before and after it
         share = 0.75 / seconds  # of the ledger; see Acknowledgement

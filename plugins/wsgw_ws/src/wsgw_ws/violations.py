@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wsgw_core.api import BackendContext, Close
-
-_POLICY = 1008
-_TOO_BIG = 1009
-_INTERNAL_ERROR = 1011
+from wsgw_core.api import BackendContext, Close, CloseCode
+from wsgw_core.websocket.session_ends import (
+    BACKEND_MESSAGE_BEYOND_LIMIT,
+    SECOND_BACKEND_BROKE_PROTOCOL,
+)
 
 
 class Violations:
@@ -22,9 +22,9 @@ class Violations:
 
     def __init__(self, context: BackendContext) -> None:
         limits, counter = context.limits, context.metrics.counter
-        self._limits = {
-            _TOO_BIG: f"limits.max-message-size ({limits.max_message_size} bytes)",
-            _POLICY: f"limits.max-fragments ({limits.max_fragments})",
+        self._limits: dict[int, str] = {
+            CloseCode.TOO_BIG: f"limits.max-message-size ({limits.max_message_size} bytes)",
+            CloseCode.POLICY_VIOLATION: f"limits.max-fragments ({limits.max_fragments})",
         }
         self._all = counter(
             "violations", "Connections on which a backend broke the protocol or a limit."
@@ -45,6 +45,8 @@ class Violations:
         limit = self._limits.get(close.code)
         if limit is None or closing:
             reason = f"the backend broke the protocol: {close.code} {close.reason}"
-            return Close(_INTERNAL_ERROR, reason, abnormal=True, breach=True)
+            return Close(SECOND_BACKEND_BROKE_PROTOCOL.client, reason, abnormal=True, breach=True)
         self._beyond_limits.value += 1
-        return Close(_INTERNAL_ERROR, f"a message of the backend exceeds {limit}")
+        return Close(
+            BACKEND_MESSAGE_BEYOND_LIMIT.client, f"a message of the backend exceeds {limit}"
+        )

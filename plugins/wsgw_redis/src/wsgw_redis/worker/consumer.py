@@ -15,7 +15,7 @@ from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .answers import Fields
-from .event import Event
+from .event import Event, InvalidEvent
 
 # Without the stream there is no group; the second while this worker waited for entries.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
@@ -63,7 +63,9 @@ class Consumer:
 
     Attributes:
         trimmed: entries that were removed from the stream before they were acknowledged.
-        poisoned: entries that have become dead letters.
+        poisoned: entries that have become dead letters, since no worker has survived them.
+        invalid: entries that have become dead letters, since no gateway has added them.
+        unanswered: replies whose stream was not there; see `Event.unanswered`.
     """
 
     def __init__(  # noqa: PLR0913 - one for each option
@@ -86,6 +88,8 @@ class Consumer:
         patience = options.get("socket_timeout")
         self.trimmed = 0
         self.poisoned = 0
+        self.invalid = 0
+        self.unanswered = 0
         self._redis = redis
         self._stream = stream
         self._group = group
@@ -237,16 +241,23 @@ class Consumer:
                 continue
             count = deliveries.get(entry_id, 1)
             if count > self._max_deliveries:
-                await self._poison(entry_id, fields, count)
+                self.poisoned += 1
+                await self._bury(entry_id, fields, {b"why": b"poison", b"deliveries": count})
                 continue
-            events.append(Event(entry_id, fields, count, self._acknowledge))
+            try:
+                events.append(Event(entry_id, fields, count, self._acknowledge))
+            except InvalidEvent as error:
+                self.invalid += 1
+                await self._bury(entry_id, fields, {b"why": b"invalid", b"detail": str(error)})
         await self._find_seen([event for event in events if event.replayed])
         for event in events:
             self._offer(event)
 
-    async def _poison(self, entry_id: bytes, fields: dict[bytes, bytes], count: int) -> None:
-        self.poisoned += 1
-        letter = {**fields, b"why": b"poison", b"deliveries": count, b"entry": entry_id}
+    async def _bury(
+        self, entry_id: bytes, fields: dict[bytes, bytes], why: dict[bytes, bytes | str | int]
+    ) -> None:
+        """Make an entry a dead letter."""
+        letter = {**fields, **why, b"entry": entry_id}
         both: Any
         async with self._redis.pipeline(transaction=True) as both:
             both.xadd(self._dead_letters, letter)
@@ -258,7 +269,8 @@ class Consumer:
         if replayed:
             last = await self._redis.mget([self._seen_key(event.session) for event in replayed])
             for event, number in zip(replayed, last, strict=True):
-                event.seen = number is not None and 0 < event.number <= int(number)
+                handled = int(number) if number is not None and number.isdigit() else 0
+                event.seen = 0 < event.number <= handled
 
     def _seen_key(self, session: str) -> str:
         return f"{self._group}:seen:{session}"
@@ -286,7 +298,7 @@ class Consumer:
                     together.xdel(self._stream, event.entry_id)
                 if event.number:
                     together.set(self._seen_key(event.session), event.number, ex=_SEEN)
-                await together.execute()
+                results = await together.execute(raise_on_error=False)
         except (*_LOST, ResponseError) as error:
             if not _passes(error):
                 raise
@@ -294,6 +306,14 @@ class Consumer:
             return False
         finally:
             self._forget(event.entry_id)
+        # None: there is no such stream. An error: the key holds something else. The event was
+        # acknowledged in both cases, so that raising would end a worker for nothing.
+        stored = sum(isinstance(result, bytes | str) for result in results[: len(replies)])
+        event.unanswered = len(replies) - stored
+        self.unanswered += event.unanswered
+        for result in results[len(replies) :]:
+            if isinstance(result, Exception):
+                raise result
         return True
 
     def _forget(self, entry_id: bytes) -> None:

@@ -7,10 +7,18 @@ from collections.abc import Awaitable, Callable
 from .answers import Fields, reply_fields
 
 _HEADER = "header."
+_LONGEST_WHY = 200
+
+
+class InvalidEvent(ValueError):
+    """An entry that no gateway has added; the text says why."""
 
 
 class Event:
     """A message of a client, or the beginning or the end of a session.
+
+    Raises:
+        InvalidEvent: the fields are not those of an event.
 
     Attributes:
         id: the same for each time that the gateway has sent the event.
@@ -28,6 +36,9 @@ class Event:
         seen: a worker of this group has acknowledged another copy of this message, in the last
             hour. Only of those that are `replayed`.
         reply_stream: for `send`.
+        unanswered: replies of the last `ack` that reach nobody, since the reply stream was not
+            there: the gateway is gone, and its sessions with it, or the stream was removed, which
+            the gateway mends within about a second. `send` can try again.
     """
 
     def __init__(
@@ -37,12 +48,25 @@ class Event:
         deliveries: int,
         acknowledge: Callable[[Event, list[Fields], bool], Awaitable[bool]],
     ) -> None:
-        text = {name.decode(): value for name, value in fields.items()}
+        try:
+            self._read(fields)
+        except ValueError as error:  # UnicodeDecodeError is one
+            raise InvalidEvent(f"not an event: {error}"[:_LONGEST_WHY]) from None
         self.entry_id = entry_id
+        self.deliveries = deliveries
+        self.seen = False
+        self.unanswered = 0
+        self._acknowledge = acknowledge
+        self._replies: list[Fields] = []
+
+    def _read(self, fields: dict[bytes, bytes]) -> None:
+        text = {name.decode(): value for name, value in fields.items()}
         self.fields = text
         self.id = text.get("id", b"").decode()
         self.type = text.get("type", b"").decode()
         self.session = text.get("session", b"").decode()
+        if not self.type or not self.session:
+            raise ValueError("it has no type, or no session")
         self.number = int(text.get("number", b"0"))
         self.data = text.get("data", b"")
         self.is_text = text.get("kind") == b"text"
@@ -53,11 +77,7 @@ class Event:
             if name.startswith(_HEADER)
         }
         self.replayed = b"replayed" in fields
-        self.deliveries = deliveries
-        self.seen = False
         self.reply_stream = text.get("reply", b"").decode()
-        self._acknowledge = acknowledge
-        self._replies: list[Fields] = []
 
     @property
     def text(self) -> str:
@@ -81,6 +101,9 @@ class Event:
 
     async def ack(self, *, delete: bool = False) -> bool:
         """Store the replies, and that the event is handled.
+
+        A reply whose stream is not there is not stored, and the event is handled all the same: see
+        `unanswered`.
 
         Args:
             delete: remove the entry from the stream, too, since the gateway removes none. Not where

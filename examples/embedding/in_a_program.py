@@ -1,0 +1,64 @@
+"""A gateway inside a program, with a valve of the program's own.
+
+usage: in_a_program.py BACKEND_URL
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+
+from wsgw_core import Gateway
+from wsgw_core.api import (
+    ConfigurationError,
+    Message,
+    Options,
+    Session,
+    ValveRegistry,
+    hookimpl,
+    per_session,
+)
+
+
+class ShoutValve:
+    """Says louder what clients say."""
+
+    def __init__(self, options: Options, session: Session) -> None:
+        pass
+
+    def before_transmit(self, message: Message) -> Message:
+        """Return what goes on to the backend."""
+        return Message(message.kind, message.data.upper())
+
+    def after_receive(self, message: Message) -> Message:
+        """Return what goes on to the client."""
+        return message
+
+
+@hookimpl
+def wsgw_register_valves(registry: ValveRegistry) -> None:
+    """Register the valve; a module of its own with this function would do as well."""
+    registry.add("shout", Options, per_session(ShoutValve))
+
+
+PLUGIN = types.SimpleNamespace(WSGW_API="1.0", wsgw_register_valves=wsgw_register_valves)
+
+
+async def main(backend: str) -> None:
+    """Relay until the standard input ends."""
+    configuration = {
+        "server": {"frontend": {"address": "127.0.0.1:0"}, "admin": False, "drain-time": "0s"},
+        "upstream": {"backends": [{"url": backend}]},
+        "valves": [{"kind": "shout"}],
+    }
+    async with Gateway.from_mapping(configuration, plugins=[PLUGIN]) as gateway:
+        print("clients connect to", *gateway.addresses, flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(sys.argv[1]))
+    except ConfigurationError as error:
+        sys.exit("\n".join(error.problems))

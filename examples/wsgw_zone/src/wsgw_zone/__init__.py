@@ -1,0 +1,1 @@
+"""A policy for wsgw that prefers backends of its own zone."""

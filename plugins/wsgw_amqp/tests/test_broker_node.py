@@ -1,0 +1,20 @@
+"""The node that drills and tests start."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from wsgw_amqp.broker_node import BrokerNode, NodeError
+
+PATIENCE = 120.0  # seconds; less than a node gets that may still come
+
+
+async def test_a_node_that_ends_while_it_starts_is_an_error_at_once(tmp_path: Path) -> None:
+    node = BrokerNode(tmp_path / "node", settings="no.such.setting = 1\n")
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(NodeError, match="does not start"):
+            await asyncio.to_thread(node.start)
+    node.kill()

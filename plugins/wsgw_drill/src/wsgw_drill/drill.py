@@ -1,0 +1,181 @@
+"""Runs a drill: all ways, once or over and over, against one gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from websockets.exceptions import WebSocketException
+
+from wsgw_core.file_limit import raise_file_limit
+
+from .admin_api import NotDone
+from .gateway_process import DrilledGateway
+from .growth import Growth, Sample
+from .load_client import Refused
+from .place import Place
+from .processes.server_process import Processes, ProcessFailed
+from .row import Bounds, Row
+from .stage import Plan, Stage, Stuck, open_stage
+from .target import Target
+from .ways import Way
+
+_HERD_RATE = 2_000  # messages a second of all clients together, where there are very many
+_FORGET = 1.0  # seconds for the gateway to let go of a round's sessions
+
+
+class Audience(Protocol):
+    """Who is told how the drill goes."""
+
+    def round_begins(self, row: Row, stage: Stage) -> None:
+        """A way is about to be gone."""
+
+    def round_ends(self, row: Row) -> None:
+        """It is over; the row has its results."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the drill has come to."""
+
+    rows: list[Row]
+    growth: Growth
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.growth.failures and not any(row.failures for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What to do.
+
+    Attributes:
+        target: whom.
+        ways: how.
+        plan: how much.
+        bounds: of the pauses.
+        duration: seconds for which the ways are gone again and again; None: once each.
+        route: the id of the route that is drilled; None: there are no routes, or it is not known.
+    """
+
+    target: Target
+    ways: list[Way]
+    plan: Plan
+    bounds: Bounds
+    duration: float | None = None
+    route: str | None = None
+
+    async def run(self, audience: Audience) -> Result:
+        """Run all of it.
+
+        Raises:
+            ProcessFailed: the gateway does not start.
+            AddressTaken: that of a backend, or it is not of this machine.
+            Refused: the gateway does not even take the clients of the first way.
+        """
+        raise_file_limit()
+        rows = {way.name: Row(way) for way in self.ways}
+        growth = Growth()
+        deadline = None if self.duration is None else time.monotonic() + self.duration
+        async with self._opened() as (gateway, places):
+            while True:
+                for row in rows.values():
+                    first = not growth.samples
+                    await self._round(row, gateway, places, audience, first=first)
+                    growth.add(Sample.take(row.way.name, gateway.footprint()))
+                if deadline is None or time.monotonic() >= deadline:
+                    break
+        for row in rows.values():
+            row.judge_pauses(self.bounds)
+        growth.judge()
+        return Result(list(rows.values()), growth)
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[DrilledGateway, list[Place]]]:
+        with tempfile.TemporaryDirectory(prefix="wsgw-drill-") as folder:
+            async with Processes(self.target.environment) as processes:
+                places: list[Place] = []
+                try:
+                    for address in self.target.addresses:
+                        log = Path(folder) / f"{len(places)}.log"
+                        places.append(
+                            Place(
+                                address.name,
+                                address.host,
+                                address.port,
+                                played=self.target.played,
+                                processes=processes,
+                                log=log,
+                                compress=self.plan.load.compress,
+                            )
+                        )
+                    yield await self.target.start(processes, places), places
+                finally:
+                    for place in places:
+                        place.close()
+
+    async def _round(
+        self,
+        row: Row,
+        gateway: DrilledGateway,
+        places: list[Place],
+        audience: Audience,
+        *,
+        first: bool,
+    ) -> None:
+        plan = self._plan_of(row.way)
+        settings = self.target.settings
+        async with open_stage(gateway, places, plan, settings, proxied=row.way.proxied) as stage:
+            gateway.forget_peak()
+            given_up = await gateway.undelivered()
+            audience.round_begins(row, stage)
+            try:
+                try:
+                    await row.way.go(stage)
+                except (
+                    Stuck,
+                    NotDone,
+                    ProcessFailed,
+                    OSError,
+                    WebSocketException,
+                    EOFError,
+                ) as error:
+                    stage.failures.append(str(error) or type(error).__name__)
+                verdict = await stage.finish(
+                    answered=row.way.expectation.answered or settings.replies
+                )
+            except Refused as refused:
+                if first:
+                    raise
+                stage.refused, verdict = str(refused), stage.verdict()
+            if given_up is not None and (now := await gateway.undelivered()) is not None:
+                stage.undelivered = now - given_up
+            row.add(stage, verdict, gateway.footprint())
+            audience.round_ends(row)
+        if gateway.process is not None and gateway.process.status is not None:
+            said = "; ".join(gateway.process.lines)
+            raise ProcessFailed(f"the gateway ended: {said}", gateway.process.status)
+        await asyncio.sleep(_FORGET)
+
+    def _plan_of(self, way: Way) -> Plan:
+        plan = self.plan
+        if way.breaks is not None:
+            plan = dataclasses.replace(plan, breaks=min(plan.breaks, way.breaks))
+        if way.clients is None:
+            return plan
+        load = plan.load
+        slow = dataclasses.replace(
+            load,
+            rate=min(load.rate, _HERD_RATE / way.clients),
+            largest=max(load.smallest, min(load.largest, 1024)),
+        )
+        return dataclasses.replace(plan, clients=way.clients, load=slow)

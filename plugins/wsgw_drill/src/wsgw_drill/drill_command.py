@@ -1,0 +1,417 @@
+"""`wsgw drill`."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wsgw_core.cli.config_option import config_option, load
+from wsgw_core.cli.values import DURATION, Number, Parsed, WholeNumber, read_duration
+
+if TYPE_CHECKING:
+    from wsgw_core.api import PlayedBackend
+
+    from .request import Request
+    from .target import Target
+    from .ways import Way
+
+_DEATH_PAUSE = 0.05
+_BACK, _BACK_SLOWEST = 0.3, 1.0  # seconds from when a backend listens again
+_WEBSOCKET = "ws"
+_KIND = re.compile(r"[A-Za-z][\w.+-]*")
+_SET_BY_THE_HANDSHAKE = {
+    "connection",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "upgrade",
+}
+
+
+def _sizes(text: str) -> tuple[int, int]:
+    from wsgw_core.api.options import parse_size  # noqa: PLC0415 - slow
+    from wsgw_core.testing.numbered_message import LARGEST  # noqa: PLC0415 - slow
+
+    low, dots, high = text.partition("..")
+    smallest, largest = int(parse_size(low)), int(parse_size(high if dots else low))
+    if not 1 <= smallest <= largest <= LARGEST:
+        raise ValueError("not a range between 1B and 1MiB")
+    return smallest, largest
+
+
+def _way_and_pause(text: str) -> tuple[str, float]:
+    way, equals, duration = text.partition("=")
+    if not equals:
+        raise ValueError("not a way and a duration such as kill=200ms")
+    return _check_way(way), read_duration(duration)
+
+
+def _url(text: str) -> str:
+    from websockets.exceptions import InvalidURI  # noqa: PLC0415 - slow
+    from websockets.uri import parse_uri  # noqa: PLC0415 - slow
+
+    try:
+        parse_uri(text)
+    except (InvalidURI, ValueError) as error:
+        why = error.msg if isinstance(error, InvalidURI) else error
+        raise ValueError(f"not a URL such as ws://localhost:8080/: {why}") from error
+    return text
+
+
+def _backend(text: str) -> tuple[str, int] | str:
+    from wsgw_core.config.address import parse_address  # noqa: PLC0415 - slow
+
+    if _KIND.fullmatch(text):
+        return text
+    host, port = parse_address(text)
+    return host or "127.0.0.1", port
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ValueError("not a header such as 'Authorization: Bearer x'")
+    if name.strip().lower() == "host":
+        raise ValueError("the host is given by --host")
+    if name.strip().lower() in _SET_BY_THE_HANDSHAKE:
+        raise ValueError("the handshake sets this header itself")
+    return name.strip(), value.strip()
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or "#" in text or not _is_visible(text):
+        raise ValueError("not a path such as /chat/1 or /chat?room=1, percent-encoded")
+    return text
+
+
+def _host(text: str) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - rarely needed
+
+    parts = urlsplit(f"//{text}")
+    if not _is_visible(text) or parts.netloc != text or not parts.hostname or parts.port == 0:
+        raise ValueError("not a host such as chat.example.com or chat.example.com:8080")
+    return text
+
+
+def _is_visible(text: str) -> bool:
+    return text.isascii() and text.isprintable() and not set(text) & set(" @*")
+
+
+@click.command(short_help="Break backends under load, and count what is lost.")
+@config_option("Start the gateway with this file; the backends are played where it looks for them.")
+@click.option(
+    "--url",
+    type=Parsed("URL", _url),
+    metavar="URL",
+    help="Drill a gateway that runs already; needs --backend.",
+)
+@click.option(
+    "--backend",
+    "given",
+    type=Parsed("kind or address", _backend),
+    multiple=True,
+    metavar="KIND|HOST:PORT",
+    help="The kind of the backends, such as http; its plugin brings what plays them. Default: ws."
+    " With --url: where that gateway looks for a backend, once for each.",
+)
+@click.option("--pid", type=int, metavar="PID", help="With --url: the gateway's process.")
+@click.option(
+    "--route",
+    metavar="ID",
+    help="With -c: the route that is drilled, where the file has several.",
+)
+@click.option(
+    "--backends",
+    type=WholeNumber(min=1),
+    metavar="NUMBER",
+    help="How many backends a gateway gets that has no file. Default: 2, with some kinds 1.",
+)
+@click.option(
+    "--way",
+    "names",
+    multiple=True,
+    metavar="WAY",
+    help="What to break; may be repeated, `all` is all of them. Default: the short set.",
+)
+@click.option("--list", "listing", is_flag=True, help="List the ways and exit.")
+@click.option(
+    "--clients",
+    type=WholeNumber(min=1),
+    default=50,
+    show_default=True,
+    metavar="NUMBER",
+    help="How many clients are connected all the time.",
+)
+@click.option(
+    "--rate",
+    type=Number(min=0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Messages a second of each client.",
+)
+@click.option(
+    "--size",
+    type=Parsed("sizes", _sizes),
+    default="64B..64KiB",
+    show_default=True,
+    metavar="LOW..HIGH",
+    help="Of a message.",
+)
+@click.option(
+    "--compress",
+    is_flag=True,
+    help="Clients offer and backends accept compression, as far as the gateway is configured for"
+    " it; without this nothing is compressed.",
+)
+@click.option(
+    "--replies",
+    is_flag=True,
+    help="Have the gateway count a message as delivered when it is answered: then nothing may be"
+    " acknowledged and unread, however late backends read. Not with -c or --url.",
+)
+@click.option(
+    "--breaks",
+    type=WholeNumber(min=1),
+    default=3,
+    show_default=True,
+    metavar="NUMBER",
+    help="How often something is broken in a round of a way.",
+)
+@click.option(
+    "--calm",
+    type=DURATION,
+    default="1500ms",
+    show_default=True,
+    metavar="DURATION",
+    help="Load without disturbance before each break; for less than failover.stable, the next"
+    " break is part of the same failover, and the gateway waits before it dials.",
+)
+@click.option(
+    "--away",
+    type=DURATION,
+    default="1500ms",
+    show_default=True,
+    metavar="DURATION",
+    help="How long all backends are away.",
+)
+@click.option(
+    "--duration",
+    type=DURATION,
+    metavar="DURATION",
+    help="Go through the ways again and again for so long, and look whether the gateway grows.",
+)
+@click.option(
+    "--pause",
+    "pauses",
+    type=Parsed("pause", _way_and_pause),
+    multiple=True,
+    metavar="WAY=DURATION",
+    help="What the median pause of a way must not exceed.",
+)
+@click.option(
+    "--header",
+    "headers",
+    type=Parsed("header", _header),
+    multiple=True,
+    metavar="HEADER",
+    help="Of the clients' handshakes, such as 'Authorization: Bearer x'; may be repeated.",
+)
+@click.option(
+    "--path",
+    type=Parsed("path", _path),
+    metavar="PATH",
+    help="What clients ask for, with a query or without. Default: what reaches the route; with"
+    " --url, the path of the URL.",
+)
+@click.option(
+    "--host",
+    type=Parsed("host", _host),
+    metavar="HOST",
+    help="The Host header of the clients' handshakes. Default: what reaches the route, or where"
+    " they connect.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the report there too.",
+)
+def drill(  # noqa: PLR0913 - one for each option
+    *,
+    file: Path | None,
+    url: str | None,
+    given: tuple[tuple[str, int] | str, ...],
+    pid: int | None,
+    route: str | None,
+    backends: int | None,
+    names: tuple[str, ...],
+    listing: bool,
+    clients: int,
+    rate: float,
+    size: tuple[int, int],
+    compress: bool,
+    replies: bool,
+    breaks: int,
+    calm: float,
+    away: float,
+    duration: float | None,
+    pauses: tuple[tuple[str, float], ...],
+    headers: tuple[tuple[str, str], ...],
+    path: str | None,
+    host: str | None,
+    json_file: Path | None,
+) -> None:
+    """Break backends and clients under load, and see what becomes of every message.
+
+    Brings its own backends and clients. Without -c or --url it starts a gateway with stock
+    settings. Exit status: 0 everything was as expected, 1 it was not, 2 the configuration or the
+    command line cannot be used.
+    """
+    from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
+
+    if listing:
+        for way in WAYS.values():
+            star = "*" if way.name in DEFAULT else " "
+            click.echo(f"{star} {way.name:15} {way.summary}")
+        click.echo("The short set is marked with *.")
+        return
+
+    from .drill import Drill  # noqa: PLC0415 - slow
+    from .load_client import Load  # noqa: PLC0415 - slow
+    from .request import Request  # noqa: PLC0415 - slow
+    from .row import Bounds  # noqa: PLC0415 - slow
+    from .run import run_drill  # noqa: PLC0415 - slow
+    from .stage import Plan  # noqa: PLC0415 - slow
+    from .target import WEBSOCKET  # noqa: PLC0415 - slow
+
+    if file is not None and url is not None:
+        raise click.UsageError("--config and --url exclude each other")
+    kinds = [each for each in given if isinstance(each, str)]
+    addresses = [each for each in given if not isinstance(each, str)]
+    if (url is None) != (not addresses):
+        raise click.UsageError("--url and --backend HOST:PORT belong together")
+    if kinds and (file is not None or url is not None or len(kinds) > 1):
+        raise click.UsageError("--backend KIND is for one kind, without --config and --url")
+    if replies and (file is not None or url is not None):
+        raise click.UsageError("--replies is for a gateway without --config and --url")
+    if route is not None and file is None:
+        raise click.UsageError("--route needs --config; with --url, see --path")
+    request = Request(path or "", host or "", headers)
+    if file is not None:
+        target, route, request = _configured(file, route, request)
+    else:
+        kind = kinds[0] if kinds else _WEBSOCKET
+        target = _target(url, addresses, pid, backends, kind, replies=replies)
+    load = Load(rate, size[0], size[1], request, compress)
+    plan = Plan(clients, load, breaks, calm, away)
+    death, silence = _DEATH_PAUSE, target.settings.silence
+    if target.played is not WEBSOCKET:  # each kind finds out in its own time
+        death = silence = math.inf
+    bounds = Bounds(
+        death,
+        silence,
+        dict(pauses),
+        back=_BACK,
+        back_slowest=_BACK_SLOWEST,
+        muted=target.settings.drain.step,
+    )
+    ready = Drill(target, _ways_for(target, names), plan, bounds, duration, route)
+    sys.exit(run_drill(ready, json_file))
+
+
+def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, str | None, Request]:
+    from .request import chosen_route, request_for  # noqa: PLC0415 - slow
+    from .target import ConfiguredGateway  # noqa: PLC0415 - slow
+
+    loaded = load(file)
+    route = chosen_route(loaded.config, name)
+    gateway = ConfiguredGateway(file, loaded.config, loaded.components, route)
+    if route is None:
+        return gateway, None, given
+    request = request_for(route, loaded.config, gateway.url, given)
+    backends = ", ".join(address.name for address in gateway.addresses)
+    click.echo(
+        f"Route {route.id}, backends {backends}; clients ask for {request.shown(gateway.url)}."
+    )
+    return gateway, route.id, request
+
+
+def _target(
+    url: str | None,
+    addresses: list[tuple[str, int]],
+    pid: int | None,
+    backends: int | None,
+    kind: str,
+    *,
+    replies: bool,
+) -> Target:
+    from .settings import Settings  # noqa: PLC0415 - slow
+    from .target import (  # noqa: PLC0415 - slow
+        Address,
+        RunningGateway,
+        StockGateway,
+    )
+
+    if url is None:
+        played = _played(kind)
+        count = backends or played.backends
+        return StockGateway(
+            [Address(f"backend-{n}") for n in range(1, count + 1)],
+            settings=Settings(moves_told=played.moves_told, ahead=played.ahead, replies=replies),
+            played=played,
+        )
+    there = [
+        Address(f"backend-{number}", host, port)
+        for number, (host, port) in enumerate(addresses, start=1)
+    ]
+    return RunningGateway(url, there, pid)
+
+
+def _played(kind: str) -> PlayedBackend:
+    """Return what plays backends of a kind; raises PluginError, click.UsageError."""
+    from wsgw_core.plugins.loader import load_plugins  # noqa: PLC0415 - slow
+
+    from .target import WEBSOCKET  # noqa: PLC0415 - slow
+
+    if kind == _WEBSOCKET:
+        return WEBSOCKET
+    registration = load_plugins([kind]).backends.find(kind)
+    if registration is None or registration.played is None:
+        raise click.UsageError(f"the plugin of the kind {kind!r} brings nothing for the drill")
+    return registration.played
+
+
+def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
+    """Return the ways that are named, or those of a set that the gateway can be drilled in."""
+    from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
+
+    asked = [_check_way(name) for name in dict.fromkeys(names) if name != "all"]
+    ways: list[Way] = []
+    left_out: dict[str, list[str]] = {}
+    for name in WAYS if "all" in names else asked or DEFAULT:
+        obstacle = WAYS[name].obstacle(len(target.addresses), target.settings, target.played)
+        if obstacle is None:
+            ways.append(WAYS[name])
+        elif name in asked:
+            raise click.UsageError(f"the way {name!r} {obstacle}")
+        else:
+            left_out.setdefault(obstacle, []).append(name)
+    if not ways:
+        raise click.UsageError(f"each way of the short set {' or '.join(left_out)}: see --way all")
+    for obstacle, them in left_out.items():
+        click.echo(f"Left out, since each {obstacle}: {', '.join(them)}.")
+    return ways
+
+
+def _check_way(name: str) -> str:
+    from .ways import WAYS  # noqa: PLC0415 - slow
+
+    if name not in WAYS:
+        raise click.UsageError(f"no way {name!r}; there are: {', '.join(WAYS)}")
+    return name

@@ -1,0 +1,97 @@
+"""Runs a drill for the terminal: shows it, writes its report, and gives the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from .drill import Drill, Result
+from .event_loop import new_event_loop
+from .live_display import LiveDisplay
+from .load_client import Refused
+from .place import AddressTaken
+from .processes.server_process import ProcessFailed
+from .report import table_of, write_json
+
+EXIT_AS_EXPECTED = 0
+EXIT_NOT_AS_EXPECTED = 1
+EXIT_INTERRUPTED = 130
+_WIDTH_OF_FILES = 120
+
+
+def run_drill(
+    drill: Drill,
+    json_file: Path | None,
+    make_display: Callable[[Console, int], LiveDisplay] = LiveDisplay,
+) -> int:
+    """Run a drill, show it on the terminal, and write its report.
+
+    Args:
+        drill: what to do.
+        json_file: for the report; None: there is none.
+        make_display: is given the terminal and the number of ways.
+
+    Returns:
+        The exit status: 0 when everything was as expected, 1 otherwise, and the gateway's own when
+        it does not start.
+    """
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_FILES
+    try:
+        if json_file is not None:  # before the drill, which may take long
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            json_file.touch()
+        with (
+            make_display(console, len(drill.ways)) as display,
+            asyncio.Runner(loop_factory=new_event_loop) as runner,
+        ):
+            result = runner.run(_run(drill, display))
+    except ProcessFailed as error:
+        console.print(f"The drill cannot go on: {error}", markup=False)
+        return error.status or EXIT_NOT_AS_EXPECTED
+    except (AddressTaken, Refused, OSError) as error:
+        console.print(f"The drill cannot go on: {error}", markup=False)
+        return EXIT_NOT_AS_EXPECTED
+    except asyncio.CancelledError:
+        console.print("Interrupted; every process of the drill has ended.")
+        return EXIT_INTERRUPTED
+    _print_result(console, result)
+    if json_file is not None:
+        try:
+            write_json(json_file, drill, result)
+        except OSError as error:
+            console.print(f"The report cannot be written: {error}", markup=False)
+            return EXIT_NOT_AS_EXPECTED
+    return EXIT_AS_EXPECTED if result.passed else EXIT_NOT_AS_EXPECTED
+
+
+async def _run(drill: Drill, display: LiveDisplay) -> Result:
+    task = asyncio.current_task()
+    if task is not None:
+        # Whoever ends the drill ends it by the clean-up of its processes.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await drill.run(display)
+
+
+def _print_result(console: Console, result: Result) -> None:
+    console.print(table_of(result.rows))
+    for row in result.rows:
+        for note in row.notes:
+            console.print(f"{row.way.name}: {note}", markup=False)
+    for row in result.rows:
+        for failure in row.failures:
+            console.print(f"{row.way.name}: {failure}", markup=False, style="red")
+    for failure in result.growth.failures:
+        console.print(failure, markup=False, style="red")
+    if result.passed:
+        console.print("Everything was as expected.")
+    else:
+        if any(row.slow for row in result.rows):
+            console.print("A busy machine makes pauses longer: compare with fewer --clients.")
+        console.print("[bold red]This is not what was expected.[/]")

@@ -1,0 +1,82 @@
+"""A gateway stops in bounded time, and leaves nothing open, whatever Redis does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+from websockets.asyncio.client import connect
+
+from wsgw_core.testing.running_gateway import running_gateway
+
+from .redis_server import PATIENCE, RedisServer
+from .worker import Worker
+
+
+@pytest.mark.parametrize("drain_time", [0, "200ms"])
+@pytest.mark.parametrize("has_said_something", [False, True])
+async def test_a_gateway_stops_before_a_frozen_redis(
+    redis: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    drain_time: int | str,
+    *,
+    has_said_something: bool,
+) -> None:
+    backend = {
+        "id": "queue",
+        "url": redis.url,
+        "events": ["connect", "message", "disconnect"],
+        "command-timeout": "1h",  # so that close-timeout alone bounds the end
+    }
+    configuration = {
+        "server": {"drain-time": drain_time},
+        "limits": {"close-timeout": "300ms"},
+        "upstream": {"backends": [backend]},
+    }
+    async with asyncio.timeout(PATIENCE), Worker(redis.client) as worker:
+        async with running_gateway(configuration) as gateway:
+            clients = [await connect(gateway.url) for _ in range(3)]
+            await worker.entries(3)
+            redis.freeze()
+            if has_said_something:
+                for client in clients:
+                    await client.send("x")
+            closing = [asyncio.create_task(client.wait_closed()) for client in clients]
+        await asyncio.wait(closing)
+    assert [client.close_code for client in clients] == [1012] * 3
+    told = [each.getMessage() for each in caplog.records if "confirmed" in each.getMessage()]
+    assert told == ["closed with 3 disconnect events that Redis has not confirmed"]
+    assert ("with 3 messages of clients undelivered" in caplog.text) == has_said_something
+    gc.collect()  # warns of what is open
+
+
+async def test_no_more_is_waited_for_when_the_connection_is_lost(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = {
+        "url": redis.url,
+        "events": ["message", "disconnect"],
+        "command-timeout": "200ms",
+    }
+    configuration = {"limits": {"close-timeout": "1h"}, "upstream": {"backends": [backend]}}
+    async with asyncio.timeout(PATIENCE):
+        async with running_gateway(configuration) as gateway:
+            client = await connect(gateway.url)
+            redis.freeze()
+            closing = asyncio.create_task(client.wait_closed())
+        await closing
+    assert "closed with 1 disconnect events that Redis has not confirmed" in caplog.text
+
+
+async def test_a_gateway_stops_without_a_word_when_redis_has_all(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = {"url": redis.url, "events": ["message", "disconnect"]}
+    async with asyncio.timeout(PATIENCE), Worker(redis.client) as worker:
+        async with running_gateway({"upstream": {"backends": [backend]}}) as gateway:
+            for _ in range(3):
+                await connect(gateway.url)
+        left = await worker.entries(3)
+    assert {(entry["type"], entry["by"]) for entry in left} == {("disconnect", "gateway")}
+    assert "confirmed" not in caplog.text

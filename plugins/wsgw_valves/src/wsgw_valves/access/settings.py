@@ -1,0 +1,70 @@
+"""What can be configured for the gate."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+
+from wsgw_core.api import HeaderName, HeaderValue, Options, PathPattern
+
+Action = Literal["allow", "deny"]
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if isinstance(value, (IPv4Network, IPv6Network)):
+        return value
+    try:
+        return ip_network(value if isinstance(value, str) else "")
+    except ValueError as error:
+        found = str(error) if "host bits" in str(error) else "not an address or network"
+        raise ValueError(f"{found}; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    BeforeValidator(_network),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["192.0.2.7", "192.0.2.0/24"]}),
+]
+
+
+class AccessRule(Options):
+    """Clients for which all conditions hold, and what becomes of them."""
+
+    action: Action = Field(description="whether these clients may come in")
+    paths: tuple[PathPattern, ...] = Field(
+        default=(),
+        description="patterns, one of which must match the path without the query: `*` stands for"
+        " any characters within a segment, `**` for any number of segments; none: every path",
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default={},
+        description="headers that the request must have with exactly these values; `*`: any value",
+    )
+    addresses: tuple[Network, ...] = Field(
+        default=(),
+        description="addresses and networks, one of which must contain the client's address; none:"
+        " every address",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> AccessRule:
+        if not (self.paths or self.headers or self.addresses):
+            raise ValueError(
+                "needs 'paths', 'headers' or 'addresses'; 'otherwise' is for all other clients"
+            )
+        return self
+
+
+class AccessSettings(Options):
+    """Rules, of which the first that is for a client decides."""
+
+    rules: tuple[AccessRule, ...] = Field(
+        min_length=1, description="the first rule whose conditions all hold decides"
+    )
+    otherwise: Action = Field(
+        default="deny", description="what happens to clients that no rule matches"
+    )
+    status: int = Field(default=403, ge=400, le=499, description="HTTP status of a refusal")

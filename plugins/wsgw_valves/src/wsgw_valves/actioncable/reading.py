@@ -1,0 +1,48 @@
+"""Reads the messages that matter: all others pass without being parsed."""
+
+from __future__ import annotations
+
+from pydantic_core import from_json
+
+_OF_CLIENT = b'subscribe"'  # of `unsubscribe`, too
+_OF_SERVER = (b'_subscription"', b'"welcome"')
+
+
+def read_command(data: bytes, max_size: int) -> tuple[str, str]:
+    """Return `subscribe` or `unsubscribe` and the identifier; empty for all other messages.
+
+    Args:
+        data: of the client.
+        max_size: a larger message is not read.
+    """
+    if _OF_CLIENT not in data:
+        return "", ""
+    return _texts(data, "command", max_size)
+
+
+def read_answer(data: bytes, max_size: int) -> tuple[str, str]:
+    """Return `welcome`, `confirm_subscription` or `reject_subscription` and the identifier.
+
+    Args:
+        data: of the server.
+        max_size: a larger message is not read.
+    """
+    if _OF_SERVER[0] not in data and _OF_SERVER[1] not in data:
+        return "", ""
+    return _texts(data, "type", max_size)
+
+
+def _texts(data: bytes, name: str, max_size: int) -> tuple[str, str]:
+    if len(data) > max_size:
+        return "", ""
+    try:
+        message = from_json(data)
+    except ValueError:
+        return "", ""
+    if not isinstance(message, dict):
+        return "", ""
+    kind, identifier = message.get(name), message.get("identifier")
+    return (
+        kind if isinstance(kind, str) else "",
+        identifier if isinstance(identifier, str) else "",
+    )

@@ -1,0 +1,106 @@
+"""Remembers a client's subscriptions for the next server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from wsgw_core.api import (
+    BINARY,
+    TEXT,
+    CloseSession,
+    HydratingValve,
+    Hydration,
+    Message,
+    Session,
+)
+
+from ..session_memory import MemoryExceeded, SessionMemory
+from .reading import read_answer, read_command
+from .settings import ActioncableSettings
+from .subscriptions import Subscriptions
+
+
+class ActioncableValve:
+    """The messages of one session.
+
+    Args:
+        settings: the valve's options, checked.
+        session: whose messages they are.
+    """
+
+    __slots__ = ("_is_welcomed", "_max_size", "_session", "_subscriptions")
+
+    def __init__(self, settings: ActioncableSettings, session: Session) -> None:
+        self._session = session
+        self._max_size = settings.max_size
+        memory = SessionMemory(settings.max_remembered_bytes)
+        self._subscriptions = Subscriptions(session, memory, settings.expires)
+        self._is_welcomed = False
+
+    def before_transmit(self, message: Message) -> Message | None:
+        """See MessageValve."""
+        if message.kind is BINARY:
+            return message
+        command, identifier = read_command(message.data, self._max_size)
+        if not identifier:
+            return message
+        try:
+            if command == "subscribe":
+                return self._subscriptions.begin(identifier, message)
+        except MemoryExceeded as error:
+            raise CloseSession(1008, str(error)) from None
+        if command == "unsubscribe":
+            return self._subscriptions.end(identifier, message)
+        return message
+
+    def after_receive(self, message: Message) -> Message:
+        """See MessageValve."""
+        if message.kind is BINARY:
+            return message
+        answer, identifier = read_answer(message.data, self._max_size)
+        if answer == "welcome":
+            if self._is_welcomed:
+                self._session.send_to_client(_ping())
+            self._is_welcomed = True
+        elif answer == "confirm_subscription":
+            self._subscriptions.confirm(identifier)
+        elif answer == "reject_subscription":
+            if self._subscriptions.is_awaited(identifier):
+                # As the answer to a hydration it is kept from the client, which must know it.
+                self._session.send_to_client(message)
+            self._subscriptions.forget(identifier)
+        return message
+
+    def hydrate(self) -> Sequence[Hydration]:
+        """See HydratingValve."""
+        if not self._is_welcomed:
+            return []
+        return [
+            Hydration(None, self._is_welcome),
+            *(
+                Hydration(message, partial(self._is_answer, identifier))
+                for identifier, message in self._subscriptions.change_server()
+            ),
+        ]
+
+    def _is_welcome(self, message: Message) -> bool:
+        return self._answer(message)[0] == "welcome"
+
+    def _is_answer(self, identifier: str, message: Message) -> bool:
+        answer, about = self._answer(message)
+        return about == identifier and answer in ("confirm_subscription", "reject_subscription")
+
+    def _answer(self, message: Message) -> tuple[str, str]:
+        return read_answer(message.data, self._max_size) if message.kind is TEXT else ("", "")
+
+
+def _ping() -> Message:
+    """Return what servers send every three seconds; a client leaves that misses it twice."""
+    return Message.from_text(json.dumps({"type": "ping", "message": int(time.time())}))
+
+
+def _is_message_valve(valve: ActioncableValve) -> HydratingValve:
+    return valve  # checked by the type checker

@@ -1,0 +1,40 @@
+"""Values of headers, made from a client's handshake."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from wsgw_core.api import Template
+
+_NOT_YET = frozenset({"session", "subprotocol"})
+
+
+class HeaderTemplate(Template):
+    """A template for the value of a header, such as `{peer}` or `tenant-{query.team|none}`.
+
+    Values may have any characters but control characters. There is no session yet, so neither
+    `{session}` nor `{subprotocol}`.
+
+    Args:
+        text: as the operator writes it.
+
+    Raises:
+        ValueError: see Template.
+    """
+
+    max_bytes: ClassVar[int] = 8192
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        if early := self.fields & _NOT_YET:
+            raise ValueError(f"{{{min(early)}}} is not known before a backend has answered")
+
+    def escape(self, name: str, value: str, before: str) -> str:
+        """See Template."""
+        return value
+
+    def check(self, text: str) -> None:
+        """See Template."""
+        if text != text.strip():
+            raise ValueError("begins or ends with a space")
+        text.encode()  # raises ValueError for lone surrogates

@@ -1,0 +1,47 @@
+"""Calls that are sent together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Batches:
+    """Knows which batch a call belongs to, and when all of its calls are answered.
+
+    Args:
+        most: batches that may be open; the oldest are forgotten.
+    """
+
+    __slots__ = ("_latest", "_most", "_numbers", "_open")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._latest = 0
+        self._open: dict[int, set[bytes]] = {}
+        self._numbers: dict[bytes, int] = {}
+
+    def add(self, ids: Sequence[bytes]) -> int:
+        """Note a batch; return its number."""
+        if len(self._open) >= self._most:
+            self._forget(next(iter(self._open)))
+        self._latest += 1
+        self._open[self._latest] = set(ids)
+        self._numbers.update(dict.fromkeys(ids, self._latest))
+        return self._latest
+
+    def answered(self, id_: bytes) -> int | None:
+        """Note an answer; return the number of the batch if it was the last one."""
+        number = self._numbers.pop(id_, None)
+        if number is None:
+            return None
+        calls = self._open[number]
+        calls.discard(id_)
+        if calls:
+            return None
+        del self._open[number]
+        return number
+
+    def _forget(self, number: int) -> None:
+        for id_ in self._open.pop(number):
+            if self._numbers.get(id_) == number:
+                del self._numbers[id_]

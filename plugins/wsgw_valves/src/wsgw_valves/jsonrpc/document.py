@@ -1,0 +1,37 @@
+"""The JSON of a message, and the ids in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+_OPENING = (b"{", b"[")
+
+
+def document_of(data: bytes) -> Any:
+    """Return the object or list of a message; None if it is neither."""
+    if not data.startswith(_OPENING) and not data.lstrip(b" \t\r\n").startswith(_OPENING):
+        return None
+    try:
+        return from_json(data)
+    except ValueError:
+        return None
+
+
+def id_of(document: dict[str, Any]) -> bytes | None:
+    """Return the id of a call or an answer as JSON; None if there is none."""
+    found = document.get("id")
+    if isinstance(found, (str, int, float)) and not isinstance(found, bool):
+        return to_json(found)
+    return None
+
+
+def is_refusal(answer: dict[str, Any]) -> bool:
+    """Return whether an answer is an error; answers of version 1 have `null` there if not."""
+    return answer.get("error") is not None
+
+
+def is_answer(document: dict[str, Any]) -> bool:
+    """Return whether this answers a call."""
+    return "method" not in document and ("result" in document or "error" in document)

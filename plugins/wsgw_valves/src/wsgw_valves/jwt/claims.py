@@ -1,0 +1,83 @@
+"""Values of a token as headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from wsgw_core.api import Headers, without_headers
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST = 4096  # bytes
+
+
+class UnusableClaim(Exception):
+    """A claim cannot stand in a header."""
+
+
+class ClaimHeaders:
+    """Makes headers of claims.
+
+    Args:
+        claims: the names of claims by the names of headers.
+    """
+
+    def __init__(self, claims: Mapping[str, str]) -> None:
+        self._paths = {header: _path(name) for header, name in claims.items()}
+
+    def put(self, headers: Headers, claims: Mapping[str, Any]) -> Headers:
+        """Return headers with those made of claims, and without those of a client by these names.
+
+        Raises:
+            UnusableClaim: one has a value that no header can have.
+        """
+        if not self._paths:
+            return headers
+        made = []
+        for header, path in self._paths.items():
+            text = _text(_found(claims, path))
+            if text is not None:
+                made.append((header, text))
+        return (*without_headers(headers, self._paths), *made)
+
+
+def _path(name: str) -> tuple[str, ...]:
+    if not name.startswith("/"):
+        return (name,)
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in name[1:].split("/"))
+
+
+def _found(claims: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        if not isinstance(claims, Mapping) or step not in claims:
+            return None
+        claims = claims[step]
+    return claims
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as headers hold it: UTF-8, each byte a character; a list with commas."""
+    if isinstance(value, list):
+        parts = [_plain(each) for each in value]
+        if any("," in part for part in parts):
+            raise UnusableClaim("a list whose items have commas")
+        value = ",".join(parts)
+    elif value is None:
+        return None
+    text = _plain(value).strip()
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise UnusableClaim("a lone surrogate") from None
+    if _CONTROL.search(text) or len(encoded) > _LONGEST:
+        raise UnusableClaim("control characters, or too long")
+    return encoded.decode("latin-1") or None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise UnusableClaim("neither text nor number nor a list of these")

@@ -1,0 +1,92 @@
+"""Where a client gives its token."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from wsgw_core.api import Handshake, HandshakeField, Headers, TextOption, without_headers
+
+from ..asked import asked_of
+
+_SUBPROTOCOL = "subprotocol."
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_SCHEME = re.compile(r"bearer +(.*)", re.IGNORECASE)
+_WITH_SCHEME = "authorization"
+
+
+class TokenSource(TextOption):
+    """Names a place in the handshake, such as `query.token` or `subprotocol.bearer.`.
+
+    Args:
+        text: as the operator writes it.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._place, _, self._name = text.partition(".")
+        self._field: HandshakeField | None = None
+        if text.startswith(_SUBPROTOCOL):
+            if _TOKEN.fullmatch(self._name) is None:
+                raise ValueError("no subprotocol begins like this; write subprotocol.bearer.")
+        elif self._place in ("header", "query", "cookie"):
+            self._field = HandshakeField(text)
+        else:
+            raise ValueError(
+                f"unknown place {text!r}. There are header.NAME query.NAME cookie.NAME"
+                " subprotocol.PREFIX"
+            )
+
+    def read(self, handshake: Handshake) -> str | None:
+        """Return what a client gives there; None: nothing, or more than one."""
+        if self._field is None:
+            found = [offer for offer in handshake.subprotocols if offer.startswith(self._name)]
+            return (found[0][len(self._name) :] or None) if len(found) == 1 else None
+        given = self._field.of(asked_of(handshake))
+        if given is None or self._place != "header":
+            return given
+        scheme = _SCHEME.fullmatch(given)
+        if scheme is not None:
+            return scheme[1]
+        return None if self._name.lower() == _WITH_SCHEME else given
+
+    def remove(self, handshake: Handshake) -> None:
+        """Take what is given there out of the handshake, so that no backend gets it."""
+        if self._place == "header":
+            handshake.headers = without_headers(handshake.headers, [self._name])
+        elif self._place == "cookie":
+            handshake.headers = tuple(_without_cookie(handshake.headers, self._name))
+        elif self._place == "query":
+            handshake.path = _without_parameter(handshake.path, self._name)
+        else:
+            handshake.subprotocols = tuple(
+                offer for offer in handshake.subprotocols if not offer.startswith(self._name)
+            )
+
+
+def _without_cookie(headers: Headers, name: str) -> Headers:
+    kept = []
+    for header, value in headers:
+        if header.lower() == "cookie":
+            pairs = value.split(";")
+            rest = [pair for pair in pairs if pair.partition("=")[0].strip() != name]
+            if not rest:
+                continue
+            if len(rest) < len(pairs):
+                value = ";".join(rest).strip()  # noqa: PLW2901 - the same value, with less in it
+        kept.append((header, value))
+    return tuple(kept)
+
+
+def _without_parameter(target: str, name: str) -> str:
+    path, mark, query = target.partition("?")
+    wanted = name.encode()
+    rest = [
+        pair
+        for pair in query.split("&")
+        if unquote_to_bytes(pair.partition("=")[0].replace("+", " ")) != wanted
+    ]
+    return f"{path}{mark}{'&'.join(rest)}" if rest else path

@@ -1,0 +1,75 @@
+"""Takes out of messages what must not be logged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic_core import from_json, to_json
+
+from ..json_path import JsonPath
+from ..safe_pattern import SafePattern, compiled
+
+_MARK = "***"
+_MOST_FOUND = 1000  # places in one message: each is searched for anew
+
+
+class Unredactable(Exception):
+    """Why a message is not to be seen in the log.
+
+    Args:
+        why: one word.
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+class Redaction:
+    """Takes values and patterns out of texts.
+
+    Args:
+        paths: values of JSON documents.
+        patterns: expressions.
+        most: bytes of a message that is read for this.
+    """
+
+    def __init__(
+        self, paths: Sequence[JsonPath], patterns: Sequence[SafePattern], most: int
+    ) -> None:
+        self._paths = paths
+        self._pattern = compiled([str(each) for each in patterns]) if patterns else None
+        self._most = most
+
+    def of(self, data: bytes) -> bytes:
+        """Return a text without what must not be logged.
+
+        Args:
+            data: UTF-8.
+
+        Raises:
+            Unredactable: it cannot be known what is in it.
+        """
+        if self._paths:
+            data = self._without_values(self._readable(data))
+        if self._pattern is not None:
+            data, count = self._pattern.subn(
+                _MARK.encode(), self._readable(data), count=_MOST_FOUND
+            )
+            if count >= _MOST_FOUND:
+                raise Unredactable("too-much")
+        return data
+
+    def _readable(self, data: bytes) -> bytes:
+        if len(data) > self._most:
+            raise Unredactable("size")
+        return data
+
+    def _without_values(self, data: bytes) -> bytes:
+        try:
+            document = from_json(data)
+        except ValueError:
+            raise Unredactable("not-json") from None
+        for path in self._paths:
+            path.replace(document, _MARK)
+        return to_json(document)

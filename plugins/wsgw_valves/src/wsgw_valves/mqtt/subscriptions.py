@@ -1,0 +1,136 @@
+"""What a client has subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..session_memory import MemoryExceeded, SessionMemory
+from . import packets
+from .connect import MQTT_5
+from .malformed import MalformedPacket
+from .packets import FAILURE, Reader
+from .properties import Properties
+
+_MOST_FILTERS = 8  # in a SUBSCRIBE; some brokers take no more
+_SUBSCRIBE = packets.SUBSCRIBE << 4 | 2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A SUBSCRIBE or an UNSUBSCRIBE that waits for its answer.
+
+    Attributes:
+        identifier: of the packet.
+        filters: topic filters and their options; without options those of an UNSUBSCRIBE.
+        properties: of a SUBSCRIBE.
+        size: bytes of the packet.
+    """
+
+    identifier: int
+    filters: tuple[tuple[bytes, bytes], ...]
+    properties: bytes
+    size: int
+
+    @classmethod
+    def of(cls, packet: bytes, version: int) -> Request:
+        """Read one.
+
+        Raises:
+            MalformedPacket: it is none.
+        """
+        reader = Reader(packet)
+        identifier = reader.identifier()
+        properties = Properties(reader).all if version == MQTT_5 else b""
+        subscribes = packet[0] >> 4 == packets.SUBSCRIBE
+        filters = []
+        while not reader.is_at_end:
+            topic = reader.text()
+            filters.append((topic, reader.take(1) if subscribes else b""))
+        if not filters:
+            raise MalformedPacket("a SUBSCRIBE or UNSUBSCRIBE without a topic filter")
+        return cls(identifier, tuple(filters), properties, len(packet))
+
+
+def codes_of(packet: bytes, version: int) -> bytes:
+    """Return the reason codes of a SUBACK or UNSUBACK: one for each filter, or none at all."""
+    reader = Reader(packet)
+    reader.identifier()
+    if version == MQTT_5:
+        Properties(reader)
+    return packet[reader.at :]
+
+
+class Subscriptions:
+    """Those that the broker has granted, and that have not ended; in the order of their beginning.
+
+    Args:
+        version: of MQTT.
+        memory: has room for them, or none.
+        most: subscriptions, those that wait for an answer included.
+    """
+
+    __slots__ = ("_granted", "_memory", "_most", "_version", "_waiting")
+
+    def __init__(self, version: int, memory: SessionMemory, most: int) -> None:
+        self._version = version
+        self._memory = memory
+        self._most = most
+        self._granted: dict[bytes, tuple[bytes, bytes]] = {}  # options, properties
+        self._waiting = 0
+
+    def ask(self, request: Request) -> None:
+        """Note that the client wants to subscribe or to unsubscribe.
+
+        Raises:
+            MemoryExceeded: there are too many.
+        """
+        if request.filters[0][1]:
+            new = sum(topic not in self._granted for topic, _ in request.filters)
+            if len(self._granted) + self._waiting + new > self._most:
+                raise MemoryExceeded(f"more than {self._most} subscriptions")
+        self._memory.take(request.size)
+        self._waiting += len(request.filters)
+
+    def answer(self, request: Request, packet: bytes) -> None:
+        """Note what the broker says to it.
+
+        Raises:
+            MalformedPacket: the answer does not fit.
+        """
+        codes = codes_of(packet, self._version)
+        subscribes = bool(request.filters[0][1])
+        if len(codes) != len(request.filters) and (codes or subscribes):
+            raise MalformedPacket("a SUBACK or UNSUBACK for another number of topic filters")
+        self._memory.free(request.size)
+        self._waiting -= len(request.filters)
+        for place, (topic, options) in enumerate(request.filters):
+            if codes and codes[place] >= FAILURE:
+                continue
+            older = self._granted.pop(topic, None)
+            if older is not None:
+                self._memory.free(len(topic) + len(older[1]))
+            if subscribes:
+                self._memory.take(len(topic) + len(request.properties))
+                self._granted[topic] = options, request.properties
+
+    def packets(self, identifiers: Iterator[int]) -> Iterator[tuple[int, bytes]]:
+        """Iterate over the packets that subscribe to all of it: each with its identifier."""
+        filters: list[bytes] = []
+        last = b""
+        for topic, (options, properties) in self._granted.items():
+            if filters and (properties != last or len(filters) == _MOST_FILTERS):
+                yield self._packet(next(identifiers), last, filters)
+                filters = []
+            last = properties
+            filters.append(packets.text(topic) + options)
+        if filters:
+            yield self._packet(next(identifiers), last, filters)
+
+    def _packet(
+        self, identifier: int, properties: bytes, filters: list[bytes]
+    ) -> tuple[int, bytes]:
+        parts = [identifier.to_bytes(2, "big")]
+        if self._version == MQTT_5:
+            parts += packets.varint(len(properties)), properties
+        return identifier, packets.packet(_SUBSCRIBE, *parts, *filters)

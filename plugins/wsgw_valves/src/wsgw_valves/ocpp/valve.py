@@ -1,0 +1,71 @@
+"""Has open calls of a client answered by the next backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsgw_core.api import (
+    TEXT,
+    Hydration,
+    Message,
+    MessageValve,
+    ReplyExpected,
+    SentOnce,
+    Session,
+)
+
+from .frame import CALL, begin_of
+from .settings import OcppSettings
+
+
+class OcppValve:
+    """The messages of one session.
+
+    Args:
+        settings: the valve's options, checked.
+        session: whose messages they are.
+    """
+
+    __slots__ = ("_answer_timeout", "_asked", "_most", "_session")
+
+    def __init__(self, settings: OcppSettings, session: Session) -> None:
+        self._answer_timeout = settings.answer_timeout
+        self._most = settings.max_calls
+        self._session = session
+        # Identifiers of the calls of this backend that the client has not answered, oldest first.
+        self._asked: dict[bytes, bool] = {}
+
+    def before_transmit(self, message: Message) -> Message | None:
+        """Have a call wait for its answer; an answer is for the backend that has asked only."""
+        if message.kind is not TEXT or (begin := begin_of(message.data)) is None:
+            return message
+        kind, identifier = begin
+        if kind == CALL:
+            return ReplyExpected(TEXT, message.data, identifier, self._answer_timeout)
+        if self._asked.pop(identifier, False) and self._session.backend_id is not None:
+            return SentOnce(TEXT, message.data)
+        return None
+
+    def after_receive(self, message: Message) -> Message:
+        """Note the answer to a call, and calls of the backend."""
+        if message.kind is TEXT and (begin := begin_of(message.data)) is not None:
+            kind, identifier = begin
+            if kind == CALL:
+                self._note(identifier)
+            else:
+                self._session.answered(identifier)
+        return message
+
+    def hydrate(self) -> Sequence[Hydration]:
+        """Forget what the lost backend asked; the next one needs nothing else."""
+        self._asked.clear()
+        return ()
+
+    def _note(self, identifier: bytes) -> None:
+        if len(self._asked) >= self._most:
+            del self._asked[next(iter(self._asked))]
+        self._asked[identifier] = True
+
+
+def _is_valve(valve: OcppValve) -> MessageValve:
+    return valve  # checked by the type checker

@@ -1,0 +1,190 @@
+"""Frames out of websocket messages, and their headers (STOMP 1.2)."""
+
+from __future__ import annotations
+
+import re
+
+MOST_AT_ONCE = 4096  # frames in one message; they are dealt with in one turn of the event loop
+_MOST_HEAD = 64 * 1024  # bytes of a command and its headers
+_HEAD_END = re.compile(rb"\n\r?\n")
+_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*\r?\n")
+_ESCAPED = re.compile(rb"\\(.?)", re.DOTALL)
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"c": b":", b"\\": b"\\"}
+_UNESCAPED = (b"CONNECT", b"STOMP", b"CONNECTED")  # for the sake of STOMP 1.0
+_EOLS = b"\r\n"
+
+
+class MalformedFrame(ValueError):
+    """The bytes are no frame, or one that cannot come here; the text says why."""
+
+
+class Frame:
+    """One frame.
+
+    Args:
+        data: from the command to the last byte, which is 0.
+
+    Attributes:
+        command: what it is.
+
+    Raises:
+        MalformedFrame: it has no command.
+    """
+
+    __slots__ = ("_headers", "command", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        end = data.find(b"\n")
+        if end < 0:
+            raise MalformedFrame("a frame without a command")
+        self.command = data[:end].removesuffix(b"\r")
+        self._headers: dict[bytes, bytes] | None = None
+
+    def __getitem__(self, name: bytes) -> bytes | None:
+        """Return the value of a header: the first one of this name counts."""
+        if self._headers is None:
+            self._headers = {}
+            for line in self._lines():
+                key, _, value = line.partition(b":")
+                if b"\\" in line and self.command not in _UNESCAPED:
+                    key, value = _unescaped(key), _unescaped(value)
+                self._headers.setdefault(key, value)
+        return self._headers.get(name)
+
+    def with_header(self, name: bytes, value: bytes) -> Frame:
+        """Return the frame with another value of a header that it has, whose name is plain.
+
+        Args:
+            name: of the header.
+            value: without characters that are escaped, but for what was escaped before.
+        """
+        start = self.data.index(b"\n" + name + b":") + len(name) + 2
+        end = self.data.index(b"\n", start)
+        if self.data[end - 1 : end] == b"\r":
+            end -= 1
+        return Frame(self.data[:start] + value + self.data[end:])
+
+    def raw(self, name: bytes) -> bytes:
+        """Return the value of a header that it has, escaped as it came."""
+        start = self.data.index(b"\n" + name + b":") + len(name) + 2
+        return self.data[start : self.data.index(b"\n", start)].removesuffix(b"\r")
+
+    def _lines(self) -> list[bytes]:
+        end = _HEAD_END.search(self.data)
+        if end is None:
+            raise MalformedFrame("a frame without an end of its headers")
+        head = self.data[: end.start()]
+        return [line.removesuffix(b"\r") for line in head.split(b"\n")[1:]]
+
+
+def _unescaped(text: bytes) -> bytes:
+    def meant(found: re.Match[bytes]) -> bytes:
+        if found[1] not in _ESCAPES:
+            raise MalformedFrame("a header with an unknown escape")
+        return _ESCAPES[found[1]]
+
+    return _ESCAPED.sub(meant, text)
+
+
+class FrameSplitter:
+    """Puts the frames of one direction together: they need not be messages.
+
+    Args:
+        most: bytes of a frame.
+    """
+
+    __slots__ = ("_body", "_end", "_most", "_rest", "_searched")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rest = bytearray()  # of a frame whose end has not come
+        self._begin()
+
+    def _begin(self) -> None:
+        self._body = 0  # where the body begins; 0: not known yet
+        self._end: int | None = None  # where it ends, if the frame says so
+        self._searched = 0  # up to here there is no end
+
+    def frame_in(self, data: bytes) -> bytes | None:
+        """Return the only frame of a message, without the EOLs around it.
+
+        Empty: there are only EOLs, which are a heart-beat. None: it is to be split.
+        """
+        if self._rest:
+            return None
+        frame = data.strip(_EOLS)
+        size = len(frame)
+        if not frame or size > self._most or frame.find(b"\0") != size - 1:
+            return None if frame else b""
+        head = _HEAD_END.search(frame, 0, _MOST_HEAD)
+        if head is None:
+            return None
+        length = _LENGTH.search(frame, 0, head.end())
+        if length is not None and head.end() + int(length[1]) != size - 1:
+            return None
+        return frame
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Return the frames that end in a message; for EOLs between them, one that is empty.
+
+        Raises:
+            MalformedFrame: there is one that is too large or broken, or there are too many.
+        """
+        rest = self._rest
+        rest += data
+        frames: list[bytes] = []
+        while rest:
+            if not self._searched and rest[0] in _EOLS:
+                self._skip_eols()
+                frames.append(b"")
+            elif (end := self._found_end()) is None:
+                break
+            else:
+                frames.append(bytes(rest[:end]))
+                del rest[:end]
+                self._begin()
+            if len(frames) > MOST_AT_ONCE:
+                raise MalformedFrame(f"more than {MOST_AT_ONCE} frames in a message")
+        return frames
+
+    def forget(self) -> None:
+        """Drop a frame whose end has not come."""
+        self._rest.clear()
+        self._begin()
+
+    def _skip_eols(self) -> None:
+        rest = self._rest
+        del rest[: len(rest) - len(rest.lstrip(_EOLS))]
+
+    def _found_end(self) -> int | None:
+        rest = self._rest
+        if not self._body and not self._find_body():
+            return None
+        end = self._end
+        if end is None:
+            end = rest.find(b"\0", self._searched)
+            self._searched = len(rest)
+        if max(end, self._searched if end < 0 else 0) >= self._most:
+            raise MalformedFrame(f"a frame of more than {self._most} bytes")
+        if end < 0 or end >= len(rest):
+            return None
+        if rest[end]:
+            raise MalformedFrame("a frame that is longer than it says")
+        return end + 1
+
+    def _find_body(self) -> bool:
+        rest = self._rest
+        head = _HEAD_END.search(rest, max(0, self._searched - 2), _MOST_HEAD)
+        until = _MOST_HEAD if head is None else head.start()
+        if rest.find(b"\0", self._searched, until) >= 0:
+            raise MalformedFrame("a frame without an end of its headers")
+        if head is None:
+            if len(rest) >= min(_MOST_HEAD, self._most):
+                raise MalformedFrame("a frame whose headers are too long")
+            self._searched = len(rest)
+            return False
+        self._body = self._searched = head.end()
+        length = _LENGTH.search(rest, 0, self._body)
+        self._end = self._body + int(length[1]) if length is not None else None
+        return True

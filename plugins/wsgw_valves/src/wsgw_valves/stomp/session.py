@@ -1,0 +1,332 @@
+"""The frames of one session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from wsgw_core.api import (
+    TEXT,
+    CloseSession,
+    Counter,
+    Goodbye,
+    Hydration,
+    HydrationRefused,
+    Message,
+    MessageKind,
+    ReplyExpected,
+    SentOnce,
+    Session,
+)
+
+from ..session_memory import MemoryExceeded, SessionMemory
+from .frames import Frame, FrameSplitter, MalformedFrame
+from .settings import StompSettings
+from .subscriptions import Subscriptions
+
+_CONNECT = "connect"  # the handle
+_MOST_TRANSACTIONS = 100
+_LONGEST_REASON = 100  # characters
+
+_Outcome = Message | Frame | None
+
+
+class StompSession:
+    """Remembers what a broker must know of a client, and tells it to the next one.
+
+    Args:
+        settings: the valve's options, checked.
+        session: whose frames they are.
+        closed: counts the sessions that are ended, by why.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_begins",
+        "_client",
+        "_closed",
+        "_connect",
+        "_epoch",
+        "_from_broker",
+        "_from_client",
+        "_is_connected",
+        "_is_erroneous",
+        "_is_gone",
+        "_kind",
+        "_memory",
+        "_server",
+        "_session",
+        "_settings",
+        "_subscriptions",
+        "_transactions",
+        "_version",
+    )
+
+    def __init__(
+        self, settings: StompSettings, session: Session, closed: Callable[[str], Counter]
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._closed = closed
+        self._client = FrameSplitter(settings.max_frame_size)
+        self._server = FrameSplitter(settings.max_frame_size)
+        self._memory = SessionMemory(settings.max_remembered_bytes)
+        self._subscriptions = Subscriptions(self._memory, settings.max_subscriptions)
+        self._connect: Frame | None = None
+        self._is_connected = False
+        self._version: bytes | None = None
+        self._is_gone = self._is_erroneous = False  # client: DISCONNECT; broker: ERROR
+        self._begins: list[tuple[str, bytes]] = []  # handles of what precedes CONNECTED
+        self._transactions: set[bytes] = set()
+        self._epoch = 0  # how many brokers there were before
+        self._awaited = 0  # answers that a new broker owes before it serves
+        self._kind: MessageKind = TEXT
+        self._from_client: dict[bytes, Callable[[Frame], _Outcome]] = {
+            b"CONNECT": self._connects,
+            b"STOMP": self._connects,
+            b"SEND": self._sends,
+            b"SUBSCRIBE": self._subscribes,
+            b"UNSUBSCRIBE": self._subscribes,
+            b"ACK": self._acknowledges,
+            b"NACK": self._acknowledges,
+            b"BEGIN": self._transacts,
+            b"COMMIT": self._transacts,
+            b"ABORT": self._transacts,
+            b"DISCONNECT": self._says_goodbye,
+        }
+        self._from_broker: dict[bytes, Callable[[Frame], _Outcome]] = {
+            b"CONNECTED": self._accepts,
+            b"MESSAGE": self._delivers,
+            b"RECEIPT": self._answers,
+            b"ERROR": self._fails,
+        }
+
+    # MessageValve
+
+    def before_transmit(self, message: Message) -> Message | None:
+        """See MessageValve."""
+        self._kind = message.kind
+        try:
+            frame = self._client.frame_in(message.data)
+            if frame:
+                return self._as_message(self._of_client(Frame(frame)), message, frame)
+            if frame is not None:
+                return self._heart_beat(message)
+            return self._split(
+                message, self._client, self._of_client, self._session.send_to_backend
+            )
+        except MalformedFrame as error:
+            raise self._end(1008, "malformed", str(error)) from None
+        except MemoryExceeded as error:
+            raise self._end(1008, "too-much", str(error)) from None
+
+    def after_receive(self, message: Message) -> Message | None:
+        """See MessageValve."""
+        try:
+            frame = self._server.frame_in(message.data)
+            if frame:
+                outcome = self._as_message(self._of_broker(Frame(frame)), message, frame)
+            elif frame is not None:
+                outcome = message
+            else:
+                outcome = self._split(
+                    message, self._server, self._of_broker, self._session.send_to_client
+                )
+        except MalformedFrame as error:
+            raise self._end(1011, "broker", f"of the broker: {error}") from None
+        except MemoryExceeded as error:
+            raise self._end(1008, "too-much", str(error)) from None
+        if self._is_erroneous and not self._awaited:
+            self._session.close(1000)  # the broker closes too, and no other one is to hear this
+        return outcome
+
+    def hydrate(self) -> Sequence[Hydration]:
+        """See HydratingValve."""
+        self._server.forget()
+        self._awaited = 0
+        self._is_erroneous = False
+        if self._connect is None or not self._is_connected:
+            return ()  # it is replayed
+        self._epoch += 1
+        if self._transactions:
+            self._session.close(1012, "a transaction is open")
+            return (Hydration(None, _never),)  # and nothing else is sent
+        steps = [self._step(self._connect, b"CONNECTED", b"version", self._version)]
+        for frame in self._subscriptions:
+            if frame[b"receipt"] is None:
+                steps.append(Hydration(self._message(frame)))
+            else:
+                steps.append(self._step(frame, b"RECEIPT", b"receipt-id", frame[b"receipt"]))
+        return steps
+
+    def _step(self, frame: Frame, command: bytes, header: bytes, value: bytes | None) -> Hydration:
+        """Return what is answered by a command with this header."""
+        self._awaited += 1
+
+        def is_answer(message: Message) -> bool:
+            data = message.data.strip(b"\r\n")
+            if not data:
+                return False
+            answer = Frame(data)
+            if answer.command == b"ERROR":
+                text = (answer[b"message"] or b"")[:_LONGEST_REASON].decode(errors="replace")
+                raise HydrationRefused(f"ERROR {text!a}")
+            if answer.command != command:
+                return False
+            if answer[header] != value:
+                if command == b"CONNECTED":
+                    raise HydrationRefused("another version of STOMP")
+                return False
+            self._awaited -= 1
+            return True
+
+        return Hydration(self._message(frame), is_answer)
+
+    def _end(self, code: int, why: str, text: str) -> CloseSession:
+        self._closed(why).value += 1
+        return CloseSession(code, text)
+
+    # Messages and frames
+
+    def _message(self, frame: Frame) -> Message:
+        return Message(self._kind, frame.data)
+
+    def _as_message(self, outcome: _Outcome, message: Message, frame: bytes) -> Message | None:
+        """Return the message that came, where it goes on as it is."""
+        if isinstance(outcome, Frame):
+            return message if outcome.data is frame else Message(message.kind, outcome.data)
+        return outcome
+
+    def _heart_beat(self, message: Message) -> Message | None:
+        return SentOnce(message.kind, message.data) if self._session.backend_id else None
+
+    def _split(
+        self,
+        message: Message,
+        splitter: FrameSplitter,
+        act: Callable[[Frame], _Outcome],
+        send: Callable[[Message], None],
+    ) -> Message | None:
+        """Take the frames of a message through; return the first of what goes on."""
+        outcomes: list[Message] = []
+        for data in splitter.split(message.data):
+            outcome = act(Frame(data)) if data else SentOnce(message.kind, b"\n")
+            if isinstance(outcome, Frame):
+                outcomes.append(Message(message.kind, outcome.data))
+            elif outcome is not None:
+                outcomes.append(outcome)
+        for outcome in outcomes[1:]:
+            send(outcome)
+        return outcomes[0] if outcomes else None
+
+    def _of_client(self, frame: Frame) -> _Outcome:
+        act = self._from_client.get(frame.command)
+        if act is None:
+            raise MalformedFrame("a command that no client has")
+        if (self._connect is None) != (act == self._connects):
+            raise MalformedFrame("a frame before CONNECT, or a second CONNECT")
+        if self._is_gone:
+            raise MalformedFrame("a frame behind DISCONNECT")
+        return act(frame)
+
+    def _of_broker(self, frame: Frame) -> _Outcome:
+        act = self._from_broker.get(frame.command)
+        if act is None:
+            raise MalformedFrame("a command that no broker has")
+        return act(frame)
+
+    # Frames of the client
+
+    def _expecting(self, frame: Frame, handle: str | tuple[str, bytes]) -> Message:
+        return ReplyExpected(self._kind, frame.data, handle, self._settings.answer_timeout)
+
+    def _connects(self, frame: Frame) -> _Outcome:
+        self._memory.take(len(frame.data))
+        self._connect = frame
+        return self._expecting(frame, _CONNECT)
+
+    def _sends(self, frame: Frame) -> _Outcome:
+        receipt = frame[b"receipt"] if b"\nreceipt:" in frame.data else None
+        return frame if receipt is None else self._expecting(frame, ("receipt", receipt))
+
+    def _subscribes(self, frame: Frame) -> _Outcome:
+        receipt = frame[b"receipt"]
+        self._subscriptions.ask(frame, receipt)
+        if receipt is not None:
+            return self._expecting(frame, ("receipt", receipt))
+        if not self._is_connected:
+            handle = frame.command.decode(), Subscriptions.key(frame)
+            self._begins.append(handle)
+            return self._expecting(frame, handle)
+        # Remembered: the next broker hears of it by hydration, and so not by a replay.
+        return SentOnce(self._kind, frame.data) if self._session.backend_id else None
+
+    def _acknowledges(self, frame: Frame) -> _Outcome:
+        name = b"message-id" if frame[b"id"] is None else b"id"
+        if frame[name] is None:
+            raise MalformedFrame("an acknowledgement of nothing")
+        if self._session.backend_id is None:
+            return None
+        if self._epoch:
+            value, mark = frame.raw(name), self._mark
+            if not value.startswith(mark):
+                return None  # the lost broker has sent it
+            frame = frame.with_header(name, value[len(mark) :])
+        return SentOnce(self._kind, frame.data)
+
+    @property
+    def _mark(self) -> bytes:
+        """What the ids of messages of this broker begin with, for the client."""
+        return b"wsgw%d." % self._epoch
+
+    def _transacts(self, frame: Frame) -> _Outcome:
+        transaction = frame[b"transaction"]
+        if transaction is None:
+            raise MalformedFrame("a transaction without a name")
+        if frame.command == b"BEGIN":
+            if len(self._transactions) >= _MOST_TRANSACTIONS:
+                raise MemoryExceeded(f"more than {_MOST_TRANSACTIONS} transactions")
+            self._transactions.add(transaction[:_LONGEST_REASON])
+        else:
+            self._transactions.discard(transaction[:_LONGEST_REASON])
+        return self._sends(frame)
+
+    def _says_goodbye(self, frame: Frame) -> _Outcome:
+        self._is_gone = True
+        return Goodbye(self._kind, frame.data)
+
+    # Frames of the broker
+
+    def _accepts(self, frame: Frame) -> _Outcome:
+        if not self._is_connected:
+            self._is_connected = True
+            self._version = frame[b"version"]
+            self._session.answered(_CONNECT)
+            for handle in self._begins:
+                self._session.answered(handle)
+            self._begins.clear()
+        return frame
+
+    def _delivers(self, frame: Frame) -> _Outcome:
+        if not self._epoch:
+            return frame
+        if not self._subscriptions.wants_acknowledgements(frame[b"subscription"] or b""):
+            return frame
+        name = b"message-id" if frame[b"ack"] is None else b"ack"
+        if frame[name] is None:
+            return frame
+        return frame.with_header(name, self._mark + frame.raw(name))
+
+    def _answers(self, frame: Frame) -> _Outcome:
+        receipt = frame[b"receipt-id"]
+        if receipt is not None:
+            self._subscriptions.answer(receipt)
+            self._session.answered(("receipt", receipt))
+        return frame
+
+    def _fails(self, frame: Frame) -> _Outcome:
+        self._is_erroneous = True
+        return frame
+
+
+def _never(_message: Message) -> bool:
+    return False

@@ -1,0 +1,93 @@
+"""A charger that reports values and answers questions, on the package `ocpp`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from ocpp import v16, v201  # type: ignore[import-untyped]  # has no type hints
+from ocpp.routing import on  # type: ignore[import-untyped]  # has no type hints
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+
+class Charger:
+    """Boots once, and then sends values until it is stopped; each of them must be answered.
+
+    Args:
+        name: by which the central system knows it.
+        subprotocol: `ocpp1.6` or `ocpp2.0.1`.
+
+    Attributes:
+        answered: how many values were answered.
+        asked: how many questions of the central system it has answered.
+    """
+
+    def __init__(self, name: str, subprotocol: str) -> None:
+        self.name = name
+        self.answered = 0
+        self.asked = 0
+        self._subprotocol = Subprotocol(subprotocol)
+        self._version = v16 if subprotocol == "ocpp1.6" else v201
+        self._stopped = False
+        self._running: asyncio.Task[None]
+
+    def start(self, url: str) -> None:
+        """Connect, and go on by itself."""
+        self._running = asyncio.create_task(self._run(url))
+
+    async def stop(self) -> None:
+        """Have the last value answered, and leave; raises what went wrong."""
+        self._stopped = True
+        await self._running
+
+    async def progress(self) -> None:
+        """Return when three more values and a question were answered; raises what went wrong."""
+        answered, asked = self.answered + 3, self.asked + 1
+        while self.answered < answered or self.asked < asked:
+            if self._running.done():
+                self._running.result()
+            await asyncio.sleep(0.01)
+
+    async def _run(self, url: str) -> None:
+        async with connect(f"{url}/{self.name}", subprotocols=[self._subprotocol]) as connection:
+            point = self._point()(self.name, connection, response_timeout=30)
+            listening = asyncio.create_task(_listen(point))
+            await point.call(self._boot(), suppress=False)
+            while not self._stopped:
+                await point.call(self._value(), suppress=False)
+                self.answered += 1
+                await asyncio.sleep(0.05)
+            assert connection.close_code is None
+        await listening
+
+    def _point(self) -> Any:
+        charger, version = self, self._version
+
+        class Point(version.ChargePoint):  # type: ignore[misc, name-defined]  # as above
+            @on("ClearCache")  # type: ignore[untyped-decorator]  # as above
+            def clear_cache(self) -> Any:
+                charger.asked += 1
+                return version.call_result.ClearCache(status="Accepted")
+
+        return Point
+
+    def _boot(self) -> Any:
+        if self._version is v16:
+            return v16.call.BootNotification(charge_point_model="m", charge_point_vendor="v")
+        station = {"model": "m", "vendor_name": "v"}
+        return v201.call.BootNotification(charging_station=station, reason="PowerUp")
+
+    def _value(self) -> Any:
+        number: Any = str(self.answered) if self._version is v16 else self.answered
+        sample = {"timestamp": "2025-01-01T00:00:00Z", "sampled_value": [{"value": number}]}
+        if self._version is v16:
+            return v16.call.MeterValues(connector_id=1, meter_value=[sample])
+        return v201.call.MeterValues(evse_id=1, meter_value=[sample])
+
+
+async def _listen(point: Any) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        await point.start()

@@ -1,0 +1,66 @@
+"""A GraphQL server on strawberry and uvicorn that keeps nothing in memory.
+
+usage: graphql_server.py PORT FILE
+
+A mutation appends its text to the file, as a line. A subscription counts lines: it has a result for
+each, beginning with the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import strawberry
+import uvicorn
+from strawberry.asgi import GraphQL
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+
+PATH = Path(sys.argv[2])
+
+
+def count() -> int:
+    return PATH.read_bytes().count(b"\n") if PATH.exists() else 0
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def lines(self) -> int:
+        return count()
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def write(self, text: str) -> str:
+        file = os.open(PATH, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(file, f"{text}\n".encode())
+        os.close(file)
+        return text
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def written(self) -> AsyncIterator[int]:
+        lines = 0
+        while True:
+            await asyncio.sleep(0.02)
+            if (now := count()) != lines:
+                lines = now
+                yield lines
+
+
+if __name__ == "__main__":
+    schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+    uvicorn.run(
+        GraphQL(schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL]),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        ws="websockets-sansio",
+        log_level="warning",
+    )

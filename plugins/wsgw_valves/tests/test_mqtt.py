@@ -1,0 +1,510 @@
+"""The valve `mqtt`: alone, and between paho and Mosquitto."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paho.mqtt.client import MQTTv5, MQTTv311
+from wsgw_valves import plugin
+from wsgw_valves.mqtt.settings import MqttSettings
+
+from wsgw_core.api import Limits
+from wsgw_core.testing.samples import samples
+from wsgw_core.testing.valve_bench import ValveBench
+
+from .breaks import broken_servers
+from .mosquitto import mosquitto
+from .mqtt_client import MqttClient
+
+
+def bench_of(**options: Any) -> ValveBench:
+    options = {key.replace("_", "-"): value for key, value in options.items()}
+    return ValveBench.of(plugin, "mqtt", options)
+
+
+def packet(first: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    length = (
+        bytes((len(body),)) if len(body) < 128 else bytes((len(body) % 128 + 128, len(body) // 128))
+    )
+    return bytes((first,)) + length + body
+
+
+def text(content: bytes) -> bytes:
+    return len(content).to_bytes(2, "big") + content
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(2, "big")
+
+
+def connect(
+    version: int = 4,
+    *,
+    flags: int = 2,
+    keep_alive: int = 5,
+    properties: bytes = b"",
+    name: bytes = b"ann",
+    payload: bytes = b"",
+) -> bytes:
+    own = bytes((len(properties),)) + properties if version == 5 else b""
+    head = text(b"MQTT") + bytes((version, flags)) + number(keep_alive)
+    return packet(0x10, head, own, text(name), payload)
+
+
+def publish(
+    topic: bytes,
+    identifier: int = 0,
+    quality: int = 0,
+    *,
+    duplicate: bool = False,
+    content: bytes = b"x",
+) -> bytes:
+    own = number(identifier) if quality else b""
+    return packet(0x30 | quality << 1 | duplicate << 3, text(topic), own, content)
+
+
+def publish_5(topic: bytes, properties: bytes, content: bytes = b"x") -> bytes:
+    return packet(0x30, text(topic), bytes((len(properties),)), properties, content)
+
+
+def subscribe(identifier: int, *topics: bytes, properties: bytes | None = None) -> bytes:
+    own = b"" if properties is None else bytes((len(properties),)) + properties
+    filters = b"".join(text(topic) + b"\1" for topic in topics)
+    return packet(0x82, number(identifier), own, filters)
+
+
+def unsubscribe(identifier: int, *topics: bytes) -> bytes:
+    return packet(0xA2, number(identifier), *map(text, topics))
+
+
+def answer(first: int, identifier: int, rest: bytes = b"") -> bytes:
+    return packet(first, number(identifier), rest)
+
+
+CONNECT = connect()
+CONNACK = packet(0x20, b"\0\0")
+CONNACK_5 = packet(0x20, b"\0\0\0")
+PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK = 0x40, 0x50, 0x62, 0x70, 0x90, 0xB0
+DISCONNECT = packet(0xE0)
+
+
+async def connected(bench: ValveBench, client: bytes = CONNECT, broker: bytes = CONNACK) -> None:
+    assert await bench.to_backend(client) == [client]
+    assert await bench.to_client(broker) == [broker]
+
+
+async def subscribed(bench: ValveBench, identifier: int, *topics: bytes) -> None:
+    await bench.to_backend(subscribe(identifier, *topics))
+    await bench.to_client(answer(SUBACK, identifier, b"\1" * len(topics)))
+
+
+class TestFrames:
+    async def test_packets_in_pieces_are_put_together(self) -> None:
+        async with bench_of() as bench:
+            assert await bench.to_backend(*(bytes((each,)) for each in CONNECT)) == [CONNECT]
+            assert await bench.to_client(CONNACK[:3], CONNACK[3:]) == [CONNACK]
+
+    async def test_several_in_a_message_keep_their_order(self) -> None:
+        pieces = [publish(b"a"), publish(b"b", 7, 1), publish(b"c"), publish(b"d"), b"\xc0\0"]
+        async with bench_of() as bench:
+            await connected(bench)
+            heard = await bench.to_backend(b"".join(pieces) + b"\xc0")
+            assert heard == [pieces[0], pieces[1], b"".join(pieces[2:])]
+            assert await bench.to_backend(b"\0") == [b"\xc0\0"]
+            replies = answer(PUBACK, 7) + b"\xd0\0"
+            assert await bench.to_client(replies + b"\xd0") == [replies]
+
+    async def test_a_piece_of_the_lost_broker_is_dropped(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            assert await bench.to_client(publish(b"a")[:4]) == []
+            await bench.fail_over(CONNACK)
+            assert await bench.to_client(publish(b"b")) == [publish(b"b")]
+
+    @pytest.mark.parametrize(
+        ("said", "problem"),
+        [
+            (b"\xc0\0", "a packet before CONNECT"),
+            (CONNECT * 2, "a second CONNECT"),
+            (CONNECT[:8] + b"\x06" + CONNECT[9:], "a protocol other than MQTT 3.1, 3.1.1 and 5"),
+            (connect(flags=3), "a CONNECT with reserved flags"),
+            (connect(payload=b"more"), "a CONNECT that is longer than its fields"),
+            (CONNECT[:1] + b"\x0e" + CONNECT[2:-1], "a packet that ends too early"),
+            (connect(5, properties=b"\x7f"), "the unknown property 127"),
+            (b"\x10\xff\xff\xff\xff\x01", "a remaining length of more than four bytes"),
+            (CONNECT + b"\xf0\xff\x7f", "a packet of more than 1000 bytes"),
+            (CONNECT + b"\x00\0", "a packet of type 0, which cannot come here"),
+            (CONNECT + CONNACK, "a packet of type 2, which cannot come here"),
+            (CONNECT + publish(b"a", 1, 3), "a PUBLISH of no quality of service"),
+            (CONNECT + publish(b"a", 0, 1), "a PUBLISH without an identifier"),
+            (CONNECT + b"\x32\1\0", "a PUBLISH without a topic"),
+            (CONNECT + publish(b"a", 1, 1) * 2, "the packet identifier 1, which is in use"),
+            (CONNECT + subscribe(1, b"a") * 2, "the packet identifier 1, which is in use"),
+            (CONNECT + subscribe(1), "a SUBSCRIBE or UNSUBSCRIBE without a topic filter"),
+            (CONNECT + DISCONNECT + b"\xc0\0", "a packet behind DISCONNECT"),
+            (CONNECT + answer(PUBACK, 0), "a packet without an identifier"),
+            (CONNECT + b"\xc0\0" * 4097, "more than 4096 packets in a message"),
+            (
+                connect(5) + publish_5(b"", b"\x23\0\1"),
+                "the topic alias 1, which the broker does not allow",
+            ),
+        ],
+    )
+    async def test_what_is_no_packet_ends_the_session(self, said: bytes, problem: str) -> None:
+        async with bench_of(max_packet_size=1000) as bench:
+            await bench.to_backend(said)
+            assert bench.closed is not None
+            assert (bench.closed.code, bench.closed.reason) == (1008, problem)
+            assert samples(bench.context.metrics)['wsgw_mqtt_closed_total{why="malformed"}'] == 1
+
+    async def test_a_text_ends_it_too(self) -> None:
+        async with bench_of() as bench:
+            await bench.to_backend("hello")
+            assert bench.closed is not None
+            assert bench.closed.code == 1003
+        async with bench_of() as bench:
+            await connected(bench)
+            await bench.to_client("hello")
+            assert bench.closed is not None
+            assert bench.closed.code == 1011
+
+    @pytest.mark.parametrize(
+        "said",
+        [b"\x10\0", b"\x20\0", b"\x90\0", answer(SUBACK, 1), b"\x40\1\0", b"\x30\xff\xff\xff\xff"],
+    )
+    async def test_so_does_a_broken_packet_of_the_broker(self, said: bytes) -> None:
+        async with bench_of() as bench:
+            await bench.to_backend(CONNECT, subscribe(1, b"a"))
+            await bench.to_client(said)
+            assert bench.closed is not None
+            assert bench.closed.code == 1011
+            assert bench.closed.reason.startswith("of the broker: ")
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.binary(max_size=40), max_size=6), st.booleans(), st.sampled_from((4, 5)))
+    def test_nothing_makes_a_fault(
+        self, said: Sequence[bytes], by_broker: bool, version: int
+    ) -> None:
+        async def say() -> None:
+            async with bench_of() as bench:
+                await connected(bench, connect(version), CONNACK_5 if version == 5 else CONNACK)
+                await (bench.to_client if by_broker else bench.to_backend)(*said)
+                assert bench.closed is None or bench.closed.reason != "internal error"
+
+        asyncio.run(say())
+
+
+class TestNewBroker:
+    async def test_it_hears_what_was_answered_and_has_not_ended(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await subscribed(bench, 1, b"a/+", b"b")
+            await subscribed(bench, 2, b"c")
+            await bench.to_backend(unsubscribe(3, b"b", b"none"))
+            await bench.to_client(answer(UNSUBACK, 3))
+            await bench.to_backend(subscribe(4, b"refused"))
+            await bench.to_client(answer(SUBACK, 4, b"\x80"))
+            count = len(bench.client.received)
+            heard = await bench.fail_over(CONNACK, answer(SUBACK, 0xFFFF, b"\1\1"))
+            assert heard == [CONNECT, subscribe(0xFFFF, b"a/+", b"c")]
+            assert len(bench.client.received) == count
+            assert await bench.to_backend(b"\xc0\0") == [b"\xc0\0"]
+
+    async def test_what_was_not_answered_is_replayed_only(self) -> None:
+        async with bench_of() as bench:
+            await bench.to_backend(CONNECT, subscribe(1, b"a"))
+            assert await bench.fail_over() == [CONNECT, subscribe(1, b"a")]
+            assert await bench.to_client(CONNACK) == [CONNACK]
+            assert await bench.fail_over(CONNACK) == [CONNECT, subscribe(1, b"a")]
+
+    async def test_messages_pass_while_it_answers(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            for identifier in range(1, 11):
+                await subscribed(bench, identifier, b"t%d" % identifier)
+            count = len(bench.client.received)
+            retained = publish(b"t1")
+            replies = CONNACK + retained + answer(SUBACK, 0xFFFF, b"\1" * 8) + retained
+            heard = await bench.fail_over(replies + answer(SUBACK, 0xFFFE, b"\1\1") + retained)
+            assert [len(each) for each in heard] == [len(CONNECT), 44, 15]
+            assert [each.data for each in bench.client.received[count:]] == [retained] * 3
+
+    async def test_own_identifiers_are_not_those_of_the_client(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await subscribed(bench, 1, b"a")
+            open_one = publish(b"a", 0xFFFF, 1)
+            await bench.to_backend(open_one)
+            heard = await bench.fail_over(CONNACK, answer(SUBACK, 0xFFFE, b"\1"))
+            assert heard == [CONNECT, subscribe(0xFFFE, b"a"), open_one]
+
+    @pytest.mark.parametrize("reply", [packet(0x20, b"\0\5"), packet(0x20, b"\0")])
+    async def test_one_that_refuses_the_client_is_left(self, reply: bytes) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await bench.fail_over(reply)
+            assert bench.failed_hydrations == 1
+
+    async def test_so_is_one_that_refuses_a_subscription(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await subscribed(bench, 1, b"a")
+            await bench.fail_over(CONNACK, answer(SUBACK, 0xFFFF, b"\x80"))
+            assert bench.failed_hydrations == 1
+
+
+class TestMessages:
+    async def test_one_of_quality_1_is_owed_until_puback(self) -> None:
+        first, second = publish(b"a", 1, 1), publish(b"a", 2, 1)
+        async with bench_of() as bench:
+            await connected(bench)
+            again = publish(b"a", 2, 1, duplicate=True)
+            assert await bench.to_backend(first, second, again) == [first, second, again]
+            await bench.to_client(answer(PUBACK, 1))
+            assert await bench.fail_over(CONNACK) == [CONNECT, second]
+            await bench.to_client(answer(PUBACK, 2))
+            assert await bench.to_backend(first) == [first]
+
+    async def test_one_of_quality_2_is_owed_until_pubcomp(self) -> None:
+        received, released, done = (publish(b"a", each, 2) for each in (1, 2, 3))
+        async with bench_of() as bench:
+            await connected(bench)
+            await bench.to_backend(received, released, done)
+            await bench.to_client(*(answer(PUBREC, each) for each in (1, 2, 3)))
+            await bench.to_backend(answer(PUBREL, 2), answer(PUBREL, 3))
+            await bench.to_client(answer(PUBCOMP, 3))
+            count = len(bench.client.received)
+            heard = await bench.fail_over(CONNACK, answer(PUBREC, 2), answer(PUBREC, 1))
+            again = [publish(b"a", each, 2, duplicate=True) for each in (1, 2)]
+            assert heard == [CONNECT, *again, answer(PUBREL, 2)]
+            assert len(bench.client.received) == count
+            assert await bench.to_backend(answer(PUBREL, 1)) == [answer(PUBREL, 1)]
+
+    async def test_one_without_room_is_counted(self) -> None:
+        large = publish(b"a", 1, 2, content=b"x" * 1000)
+        async with bench_of(max_remembered_bytes=1024) as bench:
+            await connected(bench)
+            assert await bench.to_backend(large) == [large]
+            assert samples(bench.context.metrics)["wsgw_mqtt_unremembered_total"] == 1
+            assert await bench.fail_over(CONNACK) == [CONNECT, large]
+            await bench.to_client(answer(PUBREC, 1))
+            assert await bench.fail_over(CONNACK) == [CONNECT]
+
+    async def test_acknowledgements_reach_no_other_broker(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await bench.to_client(publish(b"a", 1, 1), publish(b"a", 2, 2), publish(b"a", 3, 1))
+            count = len(bench.client.received)
+            puback = answer(PUBACK, 1)
+            assert await bench.to_backend(puback) == [puback]
+            assert await bench.fail_over(CONNACK) == [CONNECT]
+            # It is released, since nobody else would do so.
+            assert [each.data for each in bench.client.received[count:]] == [answer(PUBREL, 2)]
+            late = [answer(PUBREC, 2), answer(PUBCOMP, 2), answer(PUBACK, 3)]
+            assert await bench.to_backend(*late) == []
+            await bench.to_client(publish(b"b", 3, 2))
+            assert await bench.to_backend(answer(PUBACK, 3)) == []
+            for own, reply in ((PUBREC, PUBREL), (PUBCOMP, 0)):
+                assert await bench.to_backend(answer(own, 3)) == [answer(own, 3)]
+                if reply:
+                    await bench.to_client(answer(reply, 3))
+            assert await bench.to_backend(answer(PUBCOMP, 3)) == []
+
+
+class TestVersion5:
+    async def test_what_the_first_broker_has_given_is_the_clients(self) -> None:
+        properties = b"\x11\0\0\0\x3c"  # session expiry
+        given = b"\x12\0\3own" + b"\x13\0\x1e"  # identifier, keep-alive
+        async with bench_of() as bench:
+            client = connect(5, properties=properties, name=b"", flags=0xC2, payload=b"\0\1u\0\1p")
+            await connected(bench, client, packet(0x20, b"\0\0", bytes((len(given),)), given))
+            heard = await bench.fail_over(CONNACK_5)
+            assert heard == [
+                connect(
+                    5,
+                    properties=properties,
+                    name=b"own",
+                    flags=0xC0,  # the session goes on
+                    keep_alive=30,
+                    payload=b"\0\1u\0\1p",
+                )
+            ]
+
+    async def test_subscriptions_keep_their_identifiers(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench, connect(5), CONNACK_5)
+            for identifier, properties in ((1, b"\x0b\1"), (2, b"\x0b\1"), (3, b"\x0b\2")):
+                topic = b"t%d" % identifier
+                await bench.to_backend(subscribe(identifier, topic, properties=properties))
+                await bench.to_client(answer(SUBACK, identifier, b"\0\1"))
+            replies = [
+                answer(SUBACK, each, b"\0" + b"\1" * n) for each, n in ((0xFFFF, 2), (0xFFFE, 1))
+            ]
+            assert await bench.fail_over(CONNACK_5, *replies) == [
+                connect(5),
+                subscribe(0xFFFF, b"t1", b"t2", properties=b"\x0b\1"),
+                subscribe(0xFFFE, b"t3", properties=b"\x0b\2"),
+            ]
+
+    async def test_messages_with_aliases_have_their_topics(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench, connect(5), packet(0x20, b"\0\0\3\x22\0\5"))
+            other = b"\x03\0\1t"  # content type
+            said = [
+                publish_5(b"a/b", b"\x23\0\5" + other),
+                publish_5(b"", other + b"\x23\0\5"),
+                publish_5(b"c", b"\x23\0\5"),
+                publish_5(b"", b"\x23\0\5"),
+            ]
+            assert await bench.to_backend(*said) == [
+                publish_5(b"a/b", other),
+                publish_5(b"a/b", other),
+                publish_5(b"c", b""),
+                publish_5(b"c", b""),
+            ]
+            await bench.to_backend(publish_5(b"", b"\x23\0\4"))
+            assert bench.closed is not None
+            assert bench.closed.reason == "the topic alias 4, which stands for nothing"
+
+    async def test_many_aliased_messages_do_not_become_too_many_bytes(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench, connect(5), packet(0x20, b"\0\0\3\x22\0\5"))
+            long = packet(0x30, text(b"t" * 9000), b"\3\x23\0\1")
+            await bench.to_backend(long)
+            await bench.to_backend(publish_5(b"", b"\x23\0\1") * 150)
+            assert bench.closed is not None
+            assert bench.closed.reason == "packets that are too large with their topics"
+
+    async def test_a_failed_message_is_not_owed(self) -> None:
+        message = packet(0x34, text(b"a"), number(1), b"\0")
+        async with bench_of() as bench:
+            await connected(bench, connect(5), CONNACK_5)
+            await bench.to_backend(message)
+            await bench.to_client(answer(PUBREC, 1, b"\x97"))
+            assert await bench.fail_over(CONNACK_5) == [connect(5)]
+
+    async def test_a_client_that_authenticates_step_by_step_must_come_again(self) -> None:
+        client = connect(5, properties=b"\x15\0\5SCRAM")
+        async with bench_of() as bench:
+            await connected(bench, client, CONNACK_5)
+            first, second = bench.backends
+            first.connections[0].drop()
+            await bench.client.until_closed()
+            assert bench.closed is not None
+            assert bench.closed.code == 1012
+            assert not second.connections[0].received
+
+    async def test_a_broker_that_goes_is_left(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench, connect(5), CONNACK_5)
+            served = bench.session.backend_id
+            assert await bench.to_client(packet(0xE0, b"\x8b\0")) == []
+            while bench.session.backend_id in (served, None):  # noqa: ASYNC110 - tells nobody
+                await asyncio.sleep(0.01)
+            assert bench.closed is None
+
+    async def test_one_that_dismisses_the_client_ends_the_session(self) -> None:
+        taken_over = packet(0xE0, b"\x8e\0")
+        async with bench_of() as bench:
+            await connected(bench, connect(5), CONNACK_5)
+            assert await bench.to_client(taken_over) == [taken_over]
+            assert bench.closed is not None
+            assert bench.closed.code == 1000
+
+
+class TestEnd:
+    async def test_behind_a_goodbye_the_broker_may_end_as_it_likes(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            last = publish(b"a")
+            assert await bench.to_backend(last + DISCONNECT) == [last, DISCONNECT]
+            bench.backends[0].connections[0].drop()
+            await bench.client.until_closed()
+            assert bench.closed is not None
+            assert bench.closed.code == 1000
+            assert not bench.backends[1].connections
+
+    async def test_unless_it_owes_an_answer(self) -> None:
+        last = publish(b"a", 1, 1)
+        async with bench_of() as bench:
+            await connected(bench)
+            await bench.to_backend(last, DISCONNECT)
+            assert await bench.fail_over(CONNACK) == [CONNECT, last]
+
+    async def test_a_client_that_was_refused_is_closed(self) -> None:
+        refused = packet(0x20, b"\0\5")
+        async with bench_of() as bench:
+            await bench.to_backend(CONNECT)
+            assert await bench.to_client(refused) == [refused]
+            assert bench.closed is not None
+            assert bench.closed.code == 1000
+
+    @pytest.mark.parametrize(
+        ("options", "said", "problem"),
+        [
+            ({"max_subscriptions": 2}, subscribe(1, b"a", b"b", b"c"), "more than 2 subscriptions"),
+            (
+                {"max_remembered_bytes": 1024},
+                b"".join(subscribe(each, b"a") for each in range(1, 9)),
+                "more than 1024 bytes to be remembered",
+            ),
+        ],
+    )
+    async def test_who_wants_too_much_remembered_is_closed(
+        self, options: dict[str, Any], said: bytes, problem: str
+    ) -> None:
+        async with bench_of(**options) as bench:
+            await connected(bench)
+            await bench.to_backend(said)
+            assert bench.closed is not None
+            assert (bench.closed.code, bench.closed.reason) == (1008, problem)
+            assert samples(bench.context.metrics)['wsgw_mqtt_closed_total{why="too-much"}'] == 1
+
+    async def test_memory_is_freed(self) -> None:
+        async with bench_of(max_remembered_bytes=2048, max_subscriptions=2) as bench:
+            await connected(bench)
+            for _ in range(20):
+                await subscribed(bench, 1, b"a", b"b")
+                await bench.to_backend(unsubscribe(1, b"a", b"b"))
+                await bench.to_client(answer(UNSUBACK, 1))
+                message = publish(b"a", 1, 2, content=b"x" * 200)
+                await bench.to_backend(message)
+                await bench.to_client(answer(PUBREC, 1))
+                await bench.to_backend(answer(PUBREL, 1))
+                await bench.to_client(answer(PUBCOMP, 1))
+            assert bench.closed is None
+            assert samples(bench.context.metrics)["wsgw_mqtt_unremembered_total"] == 0
+
+
+def test_a_packet_larger_than_a_message_is_doubted() -> None:
+    options = MqttSettings.model_validate({"max-packet-size": 1001})
+    assert not list(options.warnings(Limits(max_message_size=1001)))
+    assert [key for key, _ in options.warnings(Limits(max_message_size=1000))] == [
+        "max-packet-size"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_clients_notice_nothing_when_their_broker_is_broken(tmp_path: Path) -> None:
+    brokers = [mosquitto(tmp_path / name) for name in ("blue", "green")]
+    clients = [MqttClient(MQTTv311, 1, "old"), MqttClient(MQTTv5, 2, "new")]
+    async with broken_servers(brokers, {"kind": "mqtt"}) as breaks:
+        for client in clients:
+            await client.start(breaks.url)
+
+        async def progress() -> None:
+            await asyncio.gather(*(client.progress() for client in clients))
+
+        await breaks.all(progress)
+        await asyncio.gather(*(client.stop() for client in clients))
+        assert breaks.failovers >= 2
+        assert breaks.moves >= 1
+    assert [client.disconnects for client in clients] == [0, 0]

@@ -1,0 +1,112 @@
+"""What a connection does at once, although its pinger would do it later."""
+
+from __future__ import annotations
+
+import asyncio
+
+from wsgw_ws.backend import WebSocketBackend
+from wsgw_ws.connection import WebSocketConnection
+
+from wsgw_core.api import Close, DialRequest, Limits
+from wsgw_core.testing.fakes import as_message
+from wsgw_core.testing.recording_sink import RecordingSink
+
+from .raw_server import PATIENCE, RawPeer, raw_server
+
+PING, PONG = 9, 10
+UNHURRIED = {"ack-interval": "1h", "ping-time": "2h", "replay-window": "0"}
+
+
+class Frames:
+    """What the backend reads; the first ping is answered, so that it is known to pong."""
+
+    def __init__(self, *, pongs: bool = True) -> None:
+        self.read: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+        self._pongs = pongs
+
+    async def __call__(self, peer: RawPeer) -> None:
+        peer.switch_protocols()
+        while True:
+            opcode, payload = await peer.read_frame()
+            self.read.put_nowait((opcode, payload))
+            if opcode == PING and self._pongs:
+                peer.write_frame(PONG, payload)
+
+    async def next(self) -> tuple[int, bytes]:
+        return await asyncio.wait_for(self.read.get(), PATIENCE)
+
+
+async def dial_idle(
+    backend: WebSocketBackend, frames: Frames
+) -> tuple[WebSocketConnection, RecordingSink]:
+    """Connect to a backend that is known to pong, so that there is nothing to ask."""
+    first, _ = await dial(backend)
+    first.start()
+    assert (await frames.next())[0] == PING
+    async with asyncio.timeout(PATIENCE):
+        while first._pongs.is_doubtful:  # noqa: SLF001, ASYNC110 - nothing tells when
+            await asyncio.sleep(0.001)
+    connection, sink = await dial(backend)
+    connection.start()
+    return connection, sink
+
+
+async def dial(backend: WebSocketBackend) -> tuple[WebSocketConnection, RecordingSink]:
+    """Connect without starting."""
+    sink = RecordingSink()
+    connection = await backend.connect(DialRequest("s1", "/chat"), sink)
+    assert isinstance(connection, WebSocketConnection)
+    return connection, sink
+
+
+async def test_a_sign_of_life_is_asked_for_at_once_when_it_is_due() -> None:
+    frames = Frames()
+    async with raw_server(frames) as server:
+        backend = server.backend(UNHURRIED)
+        connection, _ = await dial_idle(backend, frames)
+        connection.keep_alive(asyncio.get_running_loop().time())
+        assert (await frames.next())[0] == PING
+        await backend.close()
+
+
+async def test_a_clients_ping_on_an_idle_connection_is_passed_on_at_once() -> None:
+    frames, answered = Frames(), asyncio.Event()
+    async with raw_server(frames) as server:
+        backend = server.backend(UNHURRIED)
+        connection, _ = await dial_idle(backend, frames)
+        connection.ping(answered.set)
+        assert (await frames.next())[0] == PING
+        await asyncio.wait_for(answered.wait(), PATIENCE)
+        await backend.close()
+
+
+async def test_a_connection_that_is_lost_before_it_is_started_ends_soon_and_abnormally() -> None:
+    async with raw_server(Frames()) as server:
+        backend = server.backend(UNHURRIED)
+        connection, sink = await dial(backend)
+        watched = sink.watch(connection)
+        assert connection._handshake is not None  # noqa: SLF001 - what start() looks at
+        connection._handshake.transport.abort()  # noqa: SLF001 - as if the peer had
+        watched.start()
+        assert sink.end is None, "not inside of start()"
+        close = await sink.until_closed()
+        assert close == Close(1006, "connection lost before it was used", abnormal=True)
+        watched.send(as_message("to nobody"))
+        assert connection.held_bytes == connection.lasting_bytes == 0
+        await asyncio.wait_for(backend.close(), PATIENCE)
+
+
+async def test_written_messages_are_acknowledged_before_the_next_tick_when_there_are_many() -> None:
+    limits = Limits(ledger_bytes=4096, close_timeout=0.02)
+    options = {**UNHURRIED, "without-pongs": "acknowledge-on-write"}
+    async with raw_server(Frames(pongs=False)) as server:
+        backend = server.backend(options, limits=limits)
+        connection, sink = await dial(backend)
+        watched = sink.watch(connection)
+        watched.start()
+        connection._pongs.acknowledge_on_write = True  # noqa: SLF001 - as if found out
+        for _ in range(8):
+            watched.send(as_message(b"x" * 512))
+            await asyncio.sleep(0.01)
+        await sink.until_delivered(2)
+        await backend.close()

@@ -1,0 +1,59 @@
+"""Values that a client's handshake gives by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsgw_core.api import DialRequest, HandshakeField, Template
+
+REQUEST = DialRequest(
+    "s1",
+    "/eu/r%C3%B6om?team=a+b&two=1&two=2",
+    (
+        ("X-Tenant", "acme"),
+        ("Cookie", "session=abc; team=blue=1"),
+        ("cookie", "io=x; io=y"),
+    ),
+    peer="[::1]:5000",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("path", "/eu/r%C3%B6om"),
+        ("path.1", "eu"),
+        ("path.2", "röom"),
+        ("path.3", None),
+        ("query.team", "a b"),
+        ("query.none", None),
+        ("query.two", None),  # twice: which of them counts, is read differently elsewhere
+        ("header.x-tenant", "acme"),
+        ("header.X-None", None),
+        ("cookie.session", "abc"),
+        ("cookie.team", "blue=1"),
+        ("cookie.io", None),
+        ("cookie.Session", None),
+        ("peer", "::1"),
+    ],
+)
+def test_a_field_gives_the_value_of_a_client_or_none(name: str, value: str | None) -> None:
+    assert HandshakeField(name).of(REQUEST) == value
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "path.0", "path.x", "query", "query.", "header.a b", "cookie.", "session", "{peer}"],
+)
+def test_unknown_name_is_an_error_that_lists_the_names(name: str) -> None:
+    with pytest.raises(ValueError, match=r"There are path peer path\.N query\.NAME header\.NAME"):
+        HandshakeField(name)
+
+
+def test_a_near_name_is_suggested() -> None:
+    with pytest.raises(ValueError, match=r"unknown field cookies\.a; did you mean cookie\.NAME\?"):
+        HandshakeField("cookies.a")
+
+
+def test_templates_have_cookies_too() -> None:
+    assert Template("rooms.{cookie.session}.{cookie.none|all}").expand(REQUEST) == "rooms.abc.all"

@@ -1,0 +1,137 @@
+"""A file that is read again when it has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsgw_core.api import PluginContext, WatchedFile, read_parsed
+from wsgw_core.testing.context import make_plugin_context
+
+
+class Clock:
+    """Stands still until the test moves it."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def context() -> PluginContext:
+    clock: Any = Clock()
+    return replace(make_plugin_context("tested"), clock=clock)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "number"
+    file.write_text("1")
+    return file
+
+
+def number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("no number")
+    return int(text)
+
+
+def put(file: Path, text: str | None) -> None:
+    """Write a file, or remove it."""
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+
+
+def later(context: PluginContext) -> None:
+    clock: Any = context.clock
+    clock.now += 20
+
+
+async def test_a_change_is_seen_at_the_first_use_after_ten_seconds(
+    file: Path, context: PluginContext
+) -> None:
+    watched = WatchedFile(str(file), number, context)
+    put(file, "22")
+    assert await watched.current() == 1
+    later(context)
+    assert await watched.current() == 22
+
+
+async def test_value_does_not_wait_for_the_look_that_it_begins(
+    file: Path, context: PluginContext
+) -> None:
+    watched = WatchedFile(str(file), number, context)
+    put(file, "22")
+    later(context)
+    assert watched.value == 1
+    async with asyncio.timeout(60):
+        while watched.value != 22:  # noqa: ASYNC110 - the look tells nobody
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("content", ["x", "9" * 100, None])
+async def test_what_cannot_be_used_changes_nothing(
+    file: Path, context: PluginContext, content: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = WatchedFile(str(file), number, context, most=50)
+    put(file, content)
+    later(context)
+    assert await watched.current() == 1
+    assert not watched.is_usable
+    assert (
+        caplog.records[0]
+        .getMessage()
+        .startswith(f"what was read from a file before stays in use: {file}: ")
+    )
+    put(file, "333")
+    later(context)
+    assert await watched.current() == 333
+    assert watched.is_usable
+
+
+async def test_one_look_serves_all_who_wait_and_outlives_one_who_leaves(
+    file: Path, context: PluginContext
+) -> None:
+    looks, may_end = [], threading.Event()
+
+    def slow(text: str) -> int:
+        if text != "1":
+            looks.append(text)
+            may_end.wait(60)
+        return int(text)
+
+    watched = WatchedFile(str(file), slow, context)
+    put(file, "22")
+    later(context)
+    waiting = [asyncio.create_task(watched.current()) for _ in range(5)]
+    async with asyncio.timeout(60):
+        while not looks:  # noqa: ASYNC110 - it is in a thread
+            await asyncio.sleep(0.001)
+    waiting.pop().cancel()
+    may_end.set()
+    assert await asyncio.gather(*waiting) == [22] * 4
+    assert looks == ["22"]
+
+
+def test_a_file_has_bounds_and_errors_that_name_it(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for content, error in (
+        (b"\xff", "not UTF-8"),
+        (b"x" * 11, "larger than 10 bytes"),
+        (b"x", "no number"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{file}: {error}"):
+            read_parsed(str(file), number, 10)
+    with pytest.raises(ValueError, match="No such file"):
+        read_parsed(str(tmp_path / "none"), number)
+    with pytest.raises(ValueError, match="directory"):
+        read_parsed(str(tmp_path), number)

@@ -1,0 +1,57 @@
+"""Events go to the log and to what follows them."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from wsgw_core.control.event_stream import EventStream
+from wsgw_core.control.events import BackendTripped, BackendUp, Event, SessionHeld, SessionOpened
+
+
+def test_a_line_of_the_log_says_what_has_happened(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stream = EventStream()
+
+    stream.publish(SessionOpened("s-1", "own", "blue", "192.0.2.1"))
+    stream.publish(BackendTripped("blue", "100% refused"))
+    stream.publish(SessionHeld("s-1", "own", "blue"))  # which is for DEBUG
+
+    assert [(each.levelname, each.message) for each in caplog.records] == [
+        ("INFO", "session s-1: opened at backend blue for client 192.0.2.1 by route own"),
+        ("WARNING", "backend blue: breaker tripped: 100% refused"),
+    ]
+    found = [
+        [getattr(each, f) for f in ("session", "route", "backend", "reason")]
+        for each in caplog.records
+    ]
+    assert found == [["s-1", "own", "blue", None], [None, None, "blue", "100% refused"]]
+
+
+def test_all_that_follow_hear_of_it_until_they_have_enough() -> None:
+    stream, first, second = EventStream(), list[Event](), list[Event]()
+    end = stream.follow(first.append)
+    stream.follow(second.append)
+
+    stream.publish(BackendUp("blue"))
+    end()
+    end()
+    stream.publish(BackendUp("green"))
+
+    assert first == [BackendUp("blue")]
+    assert second == [BackendUp("blue"), BackendUp("green")]
+
+
+def test_a_fault_of_one_is_not_that_of_others(caplog: pytest.LogCaptureFixture) -> None:
+    stream, heard = EventStream(), list[Event]()
+
+    def fail(_event: Event) -> None:
+        raise LookupError("out of pigeons")
+
+    stream.follow(fail)
+    stream.follow(heard.append)
+    stream.publish(BackendUp("blue"))
+
+    assert heard == [BackendUp("blue")]
+    assert "fault in what follows events" in caplog.text

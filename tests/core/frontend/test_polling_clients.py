@@ -1,0 +1,62 @@
+"""Clients that ask for long polling are told of in the log, but not each of them."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from .frontend_bench import FrontendBench, request
+
+
+def polling(target: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: gateway.test\r\n\r\n".encode()
+
+
+async def test_socket_io_is_told_of_once_with_what_it_needs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "wsgw.test")
+    async with FrontendBench() as bench:
+        for number in range(3):
+            asked = polling(f"/socket.io/?EIO=4&transport=polling&t={number}&token=secret")
+            status, _, _ = await bench.refusal(asked)
+            assert status == 426
+    told = [record for record in caplog.records if "polling" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.INFO]
+    text = told[0].getMessage()
+    assert "client 127.0.0.1: " in text
+    assert " /socket.io/ " in text
+    assert "transports: ['websocket']" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        polling("/"),
+        polling("/?a=transport=polling"),
+        polling("/?transport=pollings"),
+        polling("/transport=polling"),
+        request("Upgrade: h2c", without="Upgrade"),
+    ],
+)
+async def test_other_requests_are_not(asked: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wsgw.test")
+    async with FrontendBench() as bench:
+        status, _, _ = await bench.refusal(asked)
+        assert status == 426
+    assert "polling" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * 20_000, "/\x1b[31m\u0085"])
+async def test_what_is_told_is_short_and_on_one_line(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "wsgw.test")
+    async with FrontendBench() as bench:
+        bench.settings.polling.note(f"GET {path}?transport=polling HTTP/1.1".encode(), "192.0.2.1")
+    text = caplog.records[-1].getMessage()
+    assert "Socket.IO" in text
+    assert len(text) < 1000
+    assert text.isprintable()

@@ -1,0 +1,420 @@
+"""The backends of a new configuration take the place of others, all or none of them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from wsgw_core.api import (
+    BackendConnection,
+    BackendContext,
+    BackendUnavailable,
+    ConfigurationError,
+    Counter,
+    DialRequest,
+    Options,
+    Sink,
+)
+from wsgw_core.api.registry import Registration
+from wsgw_core.config.upstream_options import BackendEntry
+from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.membership.backend_exchange import BackendExchange
+from wsgw_core.pool.membership.deletions import Deletions
+from wsgw_core.pool.membership.discovery import Discoveries, Discovery
+from wsgw_core.pool.membership.open_backends import OpenBackends
+from wsgw_core.testing.context import make_context
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+
+class PigeonOptions(Options):
+    url: str
+    feed: str = "corn"
+
+
+opened: list[Pigeons] = []  # whatever became of them; a test clears it
+
+
+class Pigeons:
+    """A backend that tells whether it is open."""
+
+    def __init__(self, options: PigeonOptions, _context: BackendContext) -> None:
+        self.options = options
+        self.is_open = False
+
+    async def open(self) -> None:
+        if self.options.feed == "none":
+            raise ConfigurationError("no feed")
+        if self.options.feed == "late":
+            await asyncio.sleep(1)
+        self.is_open = True
+        opened.append(self)
+
+    async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
+        raise AssertionError("nobody connects")
+
+    async def probe(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        self.is_open = False
+
+
+def component(url: str, backend_id: str, feed: str = "corn") -> BackendComponent:
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
+    entry = BackendEntry(url=url, id=backend_id)
+    return BackendComponent(
+        entry, registration, PigeonOptions(url=entry.plain_url or "", feed=feed)
+    )
+
+
+def plain(backend_id: str, feed: str = "corn") -> BackendComponent:
+    return component("pigeon://loft:7", backend_id, feed)
+
+
+def named(backend_id: str, feed: str = "corn") -> BackendComponent:
+    return component("dns+pigeon://lofts:7", backend_id, feed)
+
+
+def in_group(group: str, backend: BackendComponent) -> BackendComponent:
+    return dataclasses.replace(backend, group=group)
+
+
+def context_of(component: BackendComponent) -> BackendContext:
+    return make_context(component.id)
+
+
+class Scene:
+    """The backends of a gateway, and a name whose addresses the test tells."""
+
+    def __init__(self) -> None:
+        logger = logging.getLogger("test")
+        self.pool = BackendPool()
+        self.backends = OpenBackends(self.pool, context_of, lambda _group: False, logger)
+        self.discoveries = Discoveries(60, logger)
+        self.deletions = Deletions()
+        self.addresses: Collection[str] | None = ()  # None: it cannot be resolved
+        self.answers_after = 0.0
+        self.hold = 0.0
+        self.drained: list[str] = []
+
+    async def look_up(self, _host: str) -> Collection[str]:
+        if self.addresses is None:
+            raise BackendUnavailable("no resolver")
+        await asyncio.sleep(self.answers_after)
+        return self.addresses
+
+    def drain(self, backend: PooledBackend) -> None:
+        self.drained.append(backend.id)
+        backend.enabled = False
+
+    def discovery(self, component: BackendComponent) -> Discovery:
+        return Discovery(
+            component,
+            self.backends,
+            self,
+            lambda backend_id: self.drain(self.at(backend_id)),
+            timeout=1,
+            failures=Counter("failures", ""),
+            logger=logging.getLogger("test"),
+        )
+
+    async def prepare(
+        self, new: list[BackendComponent], gone: list[BackendComponent]
+    ) -> BackendExchange:
+        exchange = BackendExchange(self.backends, self.discoveries, self.deletions, new, gone)
+        await exchange.prepare(context_of, self.discovery)
+        return exchange
+
+    async def exchange(
+        self,
+        *new: BackendComponent,
+        gone: list[BackendComponent],
+        groups: Collection[str] | None = None,
+    ) -> None:
+        exchange = await self.prepare(list(new), gone)
+        exchange.carry_out(self.drain, groups)
+
+    def at(self, backend_id: str) -> PooledBackend:
+        backend = self.pool.find(backend_id)
+        assert backend is not None
+        return backend
+
+    @property
+    def offered(self) -> list[str]:
+        return [backend.id for backend in self.pool.backends]
+
+
+async def test_new_ones_take_the_place_of_those_of_their_id() -> None:
+    scene = Scene()
+    old = [plain("blue"), plain("green")]
+    await scene.exchange(*old, gone=[])
+    blue = scene.at("blue")
+
+    await scene.exchange(plain("blue", "peas"), gone=old)
+
+    assert scene.offered == ["blue"]
+    assert scene.at("blue") is not blue
+    assert scene.drained == ["green"]
+
+
+async def test_what_cannot_open_changes_nothing_and_leaves_nothing_open() -> None:
+    scene = Scene()
+    old = [plain("blue")]
+    await scene.exchange(*old, gone=[])
+    scene.addresses = ("10.0.0.1",)
+    before = scene.pool.backends
+
+    with pytest.raises(ConfigurationError, match="no feed"):
+        await scene.prepare([plain("red"), named("all"), plain("blue", "none")], old)
+
+    assert scene.pool.backends == before
+    assert list(scene.discoveries) == []
+    await scene.backends.close()
+
+
+@pytest.mark.parametrize("make", [plain, named])
+async def test_what_operators_have_disabled_stays_so(make: Any) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(make("loft"), gone=[])
+    disabled = scene.offered[0]
+    scene.at(disabled).enabled = False
+
+    await scene.exchange(make("loft", "peas"), gone=[make("loft")])
+
+    assert not scene.at(disabled).enabled
+    assert all(backend.enabled for backend in scene.pool.backends if backend.id != disabled)
+
+
+@pytest.mark.parametrize("make", [plain, named])
+async def test_an_entry_that_operators_have_deleted_stays_so(make: Any) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    old, new = [make("loft"), plain("blue")], [make("loft", "peas"), plain("blue", "peas")]
+    scene.deletions.follow(old)
+    await scene.exchange(plain("blue"), gone=[])
+    scene.deletions.add("loft")
+
+    await scene.exchange(*new, gone=old)
+
+    assert scene.offered == ["blue"]
+    assert list(scene.discoveries) == []
+    await scene.backends.close()
+
+
+async def test_one_that_is_deleted_while_the_new_ones_open_stays_so() -> None:
+    scene = Scene()
+    scene.deletions.follow([plain("blue")])
+    await scene.exchange(plain("blue"), gone=[])
+    exchange = await scene.prepare([plain("blue", "peas")], [plain("blue")])
+    scene.deletions.add("blue")
+    scene.backends.remove(scene.at("blue"))
+
+    exchange.carry_out(scene.drain)
+
+    assert scene.offered == []
+    await scene.backends.close()
+
+
+async def test_an_address_that_operators_have_deleted_stays_so_until_it_has_been_gone() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(named("loft"), gone=[])
+    scene.backends.remove(scene.at("loft-10-0-0-1"))
+
+    for old, new in [("corn", "peas"), ("peas", "rice")]:
+        scene.addresses = None if new == "rice" else ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+        await scene.exchange(named("loft", new), gone=[named("loft", old)])
+        assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3"]
+    [discovery] = scene.discoveries
+    scene.addresses = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    await discovery.look()
+    assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3"]
+
+    scene.addresses = ("10.0.0.2", "10.0.0.3")
+    await discovery.look()
+    scene.addresses = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    await discovery.look()
+
+    assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3", "loft-10-0-0-1"]
+    await scene.backends.close()
+
+
+@pytest.mark.parametrize("make", [plain, named])
+async def test_sessions_stay_with_what_has_other_options_only(make: Any) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(make("loft"), gone=[])
+    for backend in scene.pool.backends:
+        backend.active = 1
+    scene.addresses = ("10.0.0.1",)
+
+    await scene.exchange(make("loft", "peas"), gone=[make("loft")])
+
+    assert scene.drained == (["loft-10-0-0-2"] if make is named else [])
+
+
+async def test_a_name_that_cannot_be_resolved_keeps_its_addresses() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+    await scene.exchange(named("loft"), gone=[])
+    scene.addresses = ("10.0.0.1",)
+    scene.at("loft-10-0-0-2").active = 1
+    [discovery] = scene.discoveries
+    await discovery.look()
+    scene.addresses = None
+
+    other = component("dns+pigeon://elsewhere:7", "other")
+    await scene.exchange(named("loft", "peas"), other, gone=[named("loft")])
+
+    assert scene.offered == ["loft-10-0-0-1"]
+
+
+async def test_what_was_disabled_since_its_address_was_gone_is_back_with_its_address() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(named("loft"), gone=[])
+    scene.at("loft-10-0-0-1").active = 1
+    scene.addresses = ()
+    [discovery] = scene.discoveries
+    await discovery.look()
+    assert not scene.at("loft-10-0-0-1").enabled
+    scene.addresses = ("10.0.0.1",)
+
+    await scene.exchange(named("loft", "peas"), gone=[named("loft")])
+
+    assert scene.at("loft-10-0-0-1").enabled
+
+
+@pytest.mark.parametrize("new", [plain("loft"), named("loft"), plain("all-10-0-0-1")])
+@pytest.mark.parametrize("present", [plain("loft"), named("loft")])
+async def test_a_new_entry_with_the_id_of_one_that_stays_is_refused(
+    new: BackendComponent, present: BackendComponent
+) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(present, named("all"), gone=[])
+    before = scene.pool.backends
+
+    with pytest.raises(ConfigurationError, match=f"there is a backend '{new.id}' already"):
+        await scene.exchange(new, gone=[])
+
+    assert scene.pool.backends == before
+    assert len(list(scene.discoveries)) == 1 + present.entry.discovered
+
+
+async def test_a_new_entry_may_have_the_id_of_what_leaves() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(named("loft"), plain("blue"), gone=[])
+
+    await scene.exchange(
+        plain("loft-10-0-0-1"), plain("loft"), named("blue"), gone=[named("loft"), plain("blue")]
+    )
+
+    assert scene.offered == ["loft-10-0-0-1", "loft", "blue-10-0-0-1"]
+
+
+async def test_an_address_whose_id_another_new_entry_has_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1", "10.0.0.2")
+
+    await scene.exchange(named("loft"), plain("loft-10-0-0-1"), gone=[])
+
+    assert scene.offered == ["loft-10-0-0-1", "loft-10-0-0-2"]
+    assert "loft-10-0-0-1: cannot be added while another backend has this id" in caplog.text
+    await scene.backends.close()
+
+
+async def test_an_operator_may_have_removed_before_what_is_gone() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(named("loft"), plain("blue"), gone=[])
+    [discovery] = scene.discoveries
+    scene.discoveries.remove(discovery)
+    for backend in scene.pool.backends:
+        scene.backends.remove(backend)
+
+    await scene.exchange(plain("green"), gone=[named("loft"), plain("blue")])
+
+    assert scene.offered == ["green"]
+    await scene.backends.close()
+
+
+async def test_one_that_changes_its_group_leaves_its_sessions_to_the_others() -> None:
+    scene = Scene()
+    old = [plain("blue"), plain("green")]
+    await scene.exchange(*old, gone=[])
+
+    await scene.exchange(in_group("own", plain("blue")), gone=[old[0]], groups=("", "own"))
+
+    assert scene.drained == ["blue"]
+    assert [(each.id, each.group) for each in scene.pool.backends] == [
+        ("green", ""),
+        ("blue", "own"),
+    ]
+
+
+async def test_what_operators_have_added_to_a_group_that_is_gone_goes_too() -> None:
+    scene = Scene()
+    scene.addresses = ("10.0.0.1",)
+    await scene.exchange(plain("blue"), named("lofts"), gone=[])
+    own = [in_group("own", one) for one in (plain("green"), named("nests"))]
+    await scene.exchange(*own, gone=[])
+    assert scene.offered == ["blue", "lofts-10-0-0-1", "green", "nests-10-0-0-1"]
+
+    await scene.exchange(gone=[], groups=("",))
+
+    assert scene.offered == ["blue", "lofts-10-0-0-1"]
+    assert scene.drained == []
+    assert {each.id for each in scene.pool.of_group("own")} == {"green", "nests-10-0-0-1"}
+    assert [discovery.id for discovery in scene.discoveries] == ["lofts"]
+    await scene.discoveries.close()
+
+
+async def test_a_group_that_is_back_takes_its_sessions_from_what_was_kept_for_them() -> None:
+    scene = Scene()
+    await scene.exchange(plain("blue"), in_group("own", plain("green")), gone=[])
+    green = scene.at("green")
+    green.active = 1
+    await scene.exchange(gone=[in_group("own", plain("green"))], groups=("",))
+    assert (scene.drained, green.removed) == ([], False)
+
+    await scene.exchange(in_group("own", plain("red")), gone=[], groups=("", "own"))
+
+    assert (scene.drained, green.removed) == (["green"], True)
+    assert [each.id for each in scene.pool.of_group("own")] == ["red"]
+
+
+@on_virtual_clock
+async def test_names_are_looked_up_side_by_side() -> None:
+    scene = Scene()
+    scene.addresses = ("192.0.2.1",)
+    scene.answers_after = 0.5
+
+    await scene.exchange(named("a"), named("b"), named("c"), gone=[])
+
+    assert asyncio.get_running_loop().time() == 0.5
+    assert scene.offered == ["a-192-0-2-1", "b-192-0-2-1", "c-192-0-2-1"]
+
+
+@on_virtual_clock
+async def test_when_one_name_has_a_backend_that_cannot_open_nothing_is_left_of_the_others() -> None:
+    scene = Scene()
+    scene.addresses = ("192.0.2.1",)
+    opened.clear()
+    with pytest.raises(ConfigurationError, match="no feed"):
+        await scene.exchange(named("a"), named("b", "none"), named("c", "late"), gone=[])
+    assert scene.offered == []
+    await scene.backends.close()
+    await asyncio.sleep(5)  # one that opens late is closed as well
+    assert [each.is_open for each in opened] == [False, False]
+    assert len(asyncio.all_tasks()) == 1

@@ -1,0 +1,64 @@
+"""What operators have deleted stays so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsgw_core.api import Options
+from wsgw_core.api.registry import Registration
+from wsgw_core.config.upstream_options import BackendEntry
+from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.pool.membership.deletions import Deletions
+
+
+def entry(backend_id: str, url: str | None = "ws://a:1", **keys: Any) -> BackendComponent:
+    registration: Registration[Any] = Registration("pigeon", Options, None, ())
+    made = BackendEntry(id=backend_id, url=url, kind="pigeon", **keys)
+    return BackendComponent(made, registration, Options())
+
+
+def after_deletion(*backend_ids: str) -> Deletions:
+    deletions = Deletions()
+    deletions.follow([entry("blue"), entry("mailbox", None)])
+    for backend_id in backend_ids:
+        deletions.add(backend_id)
+    return deletions
+
+
+def test_an_entry_is_held_whatever_else_changes_in_it() -> None:
+    deletions = after_deletion("blue", "mailbox")
+    for number in range(2, 4):
+        changed = entry("blue", priority=number)
+        assert deletions.hold(changed)
+        assert deletions.hold(entry("mailbox", None))
+        assert not deletions.hold(entry("green"))
+        deletions.follow([changed, entry("mailbox", None), entry("green")])
+
+
+def test_until_it_is_added_again() -> None:
+    deletions = after_deletion("blue")
+    deletions.lift("blue")
+    assert not deletions.hold(entry("blue"))
+    deletions.add("blue")
+    assert deletions.hold(entry("blue"))
+
+
+def test_until_the_configuration_has_it_no_longer() -> None:
+    deletions = after_deletion("blue")
+    deletions.follow([entry("green")])
+    assert not deletions.hold(entry("blue"))
+    deletions.follow([entry("blue")])
+    assert not deletions.hold(entry("blue"))
+
+
+def test_until_it_is_another_server() -> None:
+    deletions = after_deletion("blue")
+    moved = entry("blue", "ws://b:1")
+    assert not deletions.hold(moved)
+    deletions.follow([moved])
+    assert not deletions.hold(moved)
+
+
+def test_what_no_entry_stands_for_can_be_written_into_the_file_later() -> None:
+    deletions = after_deletion("green")
+    assert not deletions.hold(entry("green"))

@@ -1,0 +1,253 @@
+"""Backends come and go while a gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from typing import Any, cast
+
+import pytest
+
+from wsgw_core.api import (
+    BackendConnection,
+    BackendContext,
+    ConfigurationError,
+    DialRequest,
+    Limits,
+    Metrics,
+    Options,
+    PluginError,
+    Sink,
+)
+from wsgw_core.api.registry import Registration
+from wsgw_core.config.upstream_options import BackendEntry
+from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.pool.backends.backend_pool import BackendPool
+from wsgw_core.pool.membership import open_backends
+from wsgw_core.pool.membership.open_backends import OpenBackends
+from wsgw_core.testing.context import make_context
+from wsgw_core.testing.samples import samples
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+
+class Pigeons:
+    """A backend that tells what is done with it."""
+
+    def __init__(self, options: PigeonOptions, _context: BackendContext) -> None:
+        self.options = options
+        self.state = "made"
+
+    async def open(self) -> None:
+        if self.options.broken:
+            raise ConfigurationError("no feed")
+        if self.options.never_opens:
+            await asyncio.sleep(1000)
+        self.state = "open"
+
+    async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
+        raise AssertionError("nobody connects")
+
+    async def probe(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        self.state = "closed"
+        if self.options.faulty:
+            raise LookupError("no door")
+        if self.options.never_closes:
+            await asyncio.sleep(1000)
+
+
+class PigeonOptions(Options):
+    broken: bool = False
+    faulty: bool = False
+    never_opens: bool = False
+    never_closes: bool = False
+
+
+def component(backend_id: str = "a", **options: Any) -> BackendComponent:
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
+    entry = BackendEntry(kind="pigeon", id=backend_id)
+    return BackendComponent(entry, registration, PigeonOptions(**options))
+
+
+class Scene:
+    """A pool and who fills it."""
+
+    def __init__(self) -> None:
+        self.pool = BackendPool()
+        self.with_sessions: set[str] = set()  # groups
+        self.backends = OpenBackends(
+            self.pool,
+            lambda each: make_context(each.id),
+            self.with_sessions.__contains__,
+            logging.getLogger("test"),
+        )
+
+    @property
+    def offered(self) -> list[str]:
+        return [one.id for one in self.pool.backends]
+
+
+async def test_a_backend_is_open_before_it_is_offered() -> None:
+    scene = Scene()
+
+    pooled = await scene.backends.prepare(component(), make_context())
+    assert scene.offered == []
+    scene.backends.offer(pooled)
+
+    assert scene.offered == ["a"]
+    assert cast("Pigeons", pooled.backend).state == "open"
+    assert scene.backends.component_of(pooled).id == "a"
+
+
+async def test_what_is_discarded_is_closed() -> None:
+    scene = Scene()
+    pooled = await scene.backends.prepare(component(), make_context())
+
+    scene.backends.discard(pooled)
+    await scene.backends.close()
+
+    assert cast("Pigeons", pooled.backend).state == "closed"
+
+
+async def test_a_backend_that_cannot_open_is_closed_and_not_offered() -> None:
+    scene = Scene()
+
+    with pytest.raises(ConfigurationError, match="no feed"):
+        await scene.backends.add(component(broken=True))
+
+    assert scene.offered == []
+
+
+async def test_a_second_of_one_id_is_refused_and_closed() -> None:
+    scene = Scene()
+    first = await scene.backends.add(component())
+
+    with pytest.raises(ValueError, match="exists already"):
+        await scene.backends.add(component())
+
+    assert scene.pool.find("a") is first
+
+
+async def test_a_retired_backend_is_closed_when_it_serves_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
+    scene = Scene()
+    pooled = await scene.backends.add(component())
+    backend = cast("Pigeons", pooled.backend)
+    pooled.active = 1
+
+    scene.backends.retire(pooled)
+    await asyncio.sleep(0.02)
+    assert (scene.offered, backend.state) == ([], "open")
+    another = await scene.backends.add(component())
+    assert scene.backends.earlier(another) == [pooled]
+    assert scene.backends.earlier(pooled) == []
+
+    pooled.active = 0
+    while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    assert scene.pool.find("a") is another
+    await scene.backends.close()
+
+
+async def test_one_whose_group_is_gone_stays_for_the_sessions_of_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
+    scene = Scene()
+    pooled = await scene.backends.add(component())
+    backend = cast("Pigeons", pooled.backend)
+    scene.with_sessions.add("")
+
+    scene.backends.keep_for_sessions(pooled)
+    await asyncio.sleep(0.02)
+    assert (scene.offered, scene.pool.of_group(""), backend.state) == ([], [pooled], "open")
+
+    another = await scene.backends.add(component("b"))
+    assert scene.pool.of_group("") == [another]
+    scene.pool.remove(another)
+    assert scene.pool.of_group("") == [pooled]
+
+    scene.with_sessions.clear()
+    while backend.state != "closed":  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    assert scene.pool.of_group("") == []
+
+
+async def test_a_gateway_that_stops_waits_for_no_retired_backend() -> None:
+    scene = Scene()
+    pooled = await scene.backends.add(component())
+    pooled.active = 1
+    scene.backends.retire(pooled)
+
+    async with asyncio.timeout(30):
+        await scene.backends.close()
+
+    assert cast("Pigeons", pooled.backend).state == "closed"
+
+
+async def test_a_fault_at_the_close_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    await scene.backends.add(component(faulty=True))
+
+    await scene.backends.close()
+
+    assert "fault in its plugin at its close" in caplog.text
+
+
+async def test_what_a_backend_has_counted_is_shown_until_it_is_closed() -> None:
+    scene, metrics = Scene(), Metrics()
+    context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
+    context.metrics.counter("fed", "Pigeons fed.").value += 1
+    pooled = await scene.backends.prepare(component(), context)
+    scene.backends.offer(pooled)
+    assert samples(metrics) == {'wsgw_pigeon_fed_total{backend="a"}': 1}
+
+    await scene.backends.close()
+
+    assert samples(metrics) == {}
+
+
+async def test_a_backend_that_cannot_be_made_leaves_no_metrics() -> None:
+    metrics = Metrics()
+    context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
+    context.metrics.gauge("flying", "Pigeons in the air.", lambda: 1)
+    registration: Registration[Any] = Registration("pigeon", PigeonOptions, lambda *_: None, ())
+    made = BackendComponent(BackendEntry(kind="pigeon", id="a"), registration, PigeonOptions())
+
+    with pytest.raises(PluginError):
+        await Scene().backends.prepare(made, context)
+
+    assert samples(metrics) == {}
+
+
+@on_virtual_clock
+async def test_a_close_that_hangs_or_fails_hinders_neither_the_others_nor_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    for each in ({"never_closes": True}, {"faulty": True}, {}):
+        await scene.backends.add(component("".join(each) or "sound", **each))
+    made = [cast("Pigeons", each.backend) for each in scene.pool.backends]
+
+    await scene.backends.close()
+
+    assert asyncio.get_running_loop().time() == 3 * Limits().close_timeout
+    assert [each.state for each in made] == ["closed"] * 3
+    assert sorted(each.message for each in caplog.records) == [
+        "backend faulty: fault in its plugin at its close",
+        "backend never_closes: fault in its plugin at its close",
+    ]
+
+
+@on_virtual_clock
+async def test_an_open_that_hangs_is_a_configuration_error_after_a_minute() -> None:
+    scene = Scene()
+    with pytest.raises(ConfigurationError, match="backend a, kind 'pigeon': its open takes longer"):
+        await scene.backends.add(component(never_opens=True))
+    assert asyncio.get_running_loop().time() == 60
+    assert not scene.pool.backends

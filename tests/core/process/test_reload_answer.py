@@ -1,0 +1,145 @@
+"""A command hears what came of the reload that it has asked for."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+import pytest
+
+from wsgw_core.process import reload_answer
+from wsgw_core.process.reload_answer import ReloadAnswer, expected_answer, send_answer
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is there on Linux only")
+
+DONE = ReloadAnswer(done=True, lines=("done, 1 backend", "and more"))
+
+
+def flood_with_answers() -> None:
+    for _ in range(1000):
+        send_answer(DONE)
+
+
+def test_the_answer_is_heard() -> None:
+    with expected_answer(os.getpid()) as expectation:
+        send_answer(DONE)
+        assert expectation.wait(30) == DONE
+
+
+def test_secrets_are_not_told_and_the_answer_is_bounded() -> None:
+    lines = ("ws://u:hush@a:1", *["x" * 10_000] * 10)
+    with expected_answer(os.getpid()) as expectation:
+        send_answer(ReloadAnswer(done=False, lines=lines))
+        answer = expectation.wait(30)
+    assert answer is not None
+    assert not answer.done
+    assert len(answer.lines) == 7
+    assert "hush" not in answer.lines[0]
+
+
+def test_without_a_command_nobody_is_told() -> None:
+    send_answer(DONE)
+    with expected_answer(os.getpid()) as expectation:
+        assert expectation.wait(0.01) is None
+
+
+def test_of_two_commands_one_hears() -> None:
+    with expected_answer(os.getpid()) as first, expected_answer(os.getpid()) as second:
+        assert (first.is_possible, second.is_possible) == (True, False)
+        assert second.obstacle == f"process {os.getpid()} of user {os.geteuid()}"
+        send_answer(DONE)
+        assert second.wait(30) is None
+        assert first.wait(30) == DONE
+
+
+def test_another_process_cannot_answer() -> None:
+    ours = os.getpid()
+    forge = (
+        "import os; from wsgw_core.process import reload_answer as r;"
+        f"r.os.getpid = lambda: {ours}; r.send_answer(r.ReloadAnswer(True, ('forged',)))"
+    )
+    with expected_answer(ours) as expectation:
+        subprocess.run([sys.executable, "-c", forge], check=True)
+        send_answer(DONE)
+        assert expectation.wait(30) == DONE
+
+
+def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload_answer, "_LONGEST", 1024)
+    with expected_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
+        gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+        gateway.sendall(b" " * 5000)
+        send_answer(DONE)
+        assert expectation.wait(30) == DONE
+
+
+def test_a_slow_answer_is_not_waited_for_longer_than_asked() -> None:
+    with expected_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
+        gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+        ended = threading.Event()
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not ended.wait(0.05):
+                    gateway.send(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert expectation.wait(0.5) is None
+        finally:
+            ended.set()
+            dripping.join()
+
+
+def test_what_steers_a_terminal_is_escaped() -> None:
+    with expected_answer(os.getpid()) as expectation:
+        send_answer(ReloadAnswer(done=True, lines=("a\x1b[2J\u202eb",)))
+        answer = expectation.wait(30)
+    assert answer == ReloadAnswer(done=True, lines=("a\\x1b[2J\\u202eb",))
+
+
+def test_another_user_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload_answer, "_peer", lambda _: (os.getpid(), 12345))
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with expected_answer(os.getpid()) as expectation:
+        send_answer(DONE)
+        assert expectation.wait(0.5) is None
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"{", b"[]", b"{}", b"7", b"\xff"])
+def test_nonsense_is_passed_over(nonsense: bytes) -> None:
+    with expected_answer(os.getpid()) as expectation:
+        with socket.socket(socket.AF_UNIX) as gateway:
+            gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+            gateway.sendall(nonsense)
+        send_answer(DONE)
+        assert expectation.wait(30) == DONE
+
+
+def test_lines_that_are_no_text_are_told_as_such() -> None:
+    with expected_answer(os.getpid()) as expectation:
+        with socket.socket(socket.AF_UNIX) as gateway:
+            gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
+            gateway.sendall(b'{"done": true, "lines": [["a"], 7, null]}')
+        assert expectation.wait(30) == ReloadAnswer(done=True, lines=("['a']", "7", "None"))
+
+
+def test_a_command_that_does_not_listen_blocks_nobody() -> None:
+    with expected_answer(os.getpid()):
+        flood = threading.Thread(target=flood_with_answers, daemon=True)
+        flood.start()
+        flood.join(60)
+        assert not flood.is_alive()
+
+
+def test_elsewhere_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload_answer, "_PEER_CREDENTIALS", None)
+    with expected_answer(os.getpid()) as expectation:
+        send_answer(DONE)
+        assert not expectation.is_possible
+        assert expectation.wait(30) is None

@@ -1,0 +1,222 @@
+"""Sessions that hold the most are held when memory is short, and read again when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from wsgw_core.api import Metrics
+from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.relay.all_sessions.closing_connections import ClosingConnections
+from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+MIB = 1024 * 1024
+BOUND = 64 * MIB
+ROUNDS = 1.0  # seconds in which there are several rounds
+
+
+class FakeSession:
+    """What the watch sees of a session, and does to it."""
+
+    def __init__(self, held: int = 0) -> None:
+        self.held_bytes = held
+        self.lasting_bytes = 0
+        self.is_in_a_message = False
+        self.is_paused_for_memory = False
+        self.times_held = 0
+
+    def pause_for_memory(self, hold: bool) -> None:
+        self.times_held += hold and not self.is_paused_for_memory
+        self.is_paused_for_memory = hold
+
+
+class Bench:
+    """A watch over some sessions that hold so many bytes each."""
+
+    def __init__(self, *held: int, bound: int | None = BOUND) -> None:
+        sessions: Any = [FakeSession(each) for each in held]  # in place of their table
+        self.sessions = sessions
+        self.opening = 0
+        self.closing = ClosingConnections()
+        self.counters = GatewayCounters(Metrics())
+        self.watch = MemoryWatch(
+            sessions, bound, MIB, lambda: self.opening, self.closing, self.counters
+        )
+        self.watch.start(asyncio.get_running_loop())
+
+    @property
+    def held(self) -> list[bool]:
+        return [session.is_paused_for_memory for session in self.sessions]
+
+
+@on_virtual_clock
+async def test_far_below_the_bound_nobody_is_held() -> None:
+    bench = Bench(*[MIB] * 30)
+    await asyncio.sleep(ROUNDS)
+    assert not any(bench.held)
+    assert bench.watch.used == 30 * MIB
+    assert not bench.watch.is_full
+
+
+@on_virtual_clock
+async def test_near_the_bound_those_with_the_most_are_held() -> None:
+    bench = Bench(20 * MIB, 20 * MIB, 9 * MIB, 1000, 0)
+    await asyncio.sleep(ROUNDS)
+    assert bench.held == [True, True, False, False, False]
+    assert bench.watch.held == 2
+    assert bench.counters.memory_holds.value == 2
+    assert not bench.watch.is_full
+
+
+@on_virtual_clock
+async def test_at_the_bound_those_with_little_are_read_and_no_client_is_let_in() -> None:
+    bench = Bench(30 * MIB, 33 * MIB, 3 * MIB, 1000, 0)
+    await asyncio.sleep(ROUNDS)
+    assert bench.held == [True, True, True, False, False]
+    assert bench.watch.is_full
+
+
+@on_virtual_clock
+async def test_at_the_bound_many_with_little_do_not_go_far_beyond_it() -> None:
+    bench = Bench(BOUND, *[100_000] * 64)
+    await asyncio.sleep(ROUNDS)
+    unheld = [each for each in bench.sessions if not each.is_paused_for_memory]
+    assert sum(each.held_bytes for each in unheld) <= BOUND // 16
+
+
+@on_virtual_clock
+async def test_they_are_read_again_when_it_is_over_and_not_before() -> None:
+    bench = Bench(20 * MIB, 20 * MIB, 9 * MIB)
+    await asyncio.sleep(ROUNDS)
+    bench.sessions[2].held_bytes = 2 * MIB  # between five eighths and three quarters
+    await asyncio.sleep(ROUNDS)
+    assert bench.held == [True, True, False]
+    bench.sessions[2].held_bytes = 0  # exactly five eighths
+    bench.sessions[1].held_bytes -= 1
+    await asyncio.sleep(ROUNDS)
+    assert not any(bench.held)
+    assert [session.times_held for session in bench.sessions] == [1, 1, 0]
+
+
+@on_virtual_clock
+async def test_one_whose_buffers_have_emptied_is_read_while_others_are_held() -> None:
+    bench = Bench(20 * MIB, 20 * MIB, 20 * MIB)
+    await asyncio.sleep(ROUNDS)
+    assert all(bench.held)
+    bench.sessions[0].held_bytes = 100
+    bench.sessions[1].held_bytes = 30 * MIB
+    await asyncio.sleep(ROUNDS)
+    assert bench.held == [False, True, True]
+
+
+@on_virtual_clock
+async def test_handshakes_and_headers_count() -> None:
+    bench = Bench(0, 0)
+    bench.opening = BOUND
+    assert bench.watch.is_full
+    bench.opening = BOUND - 2000
+    bench.sessions[0].lasting_bytes = 2000
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 2000
+    assert bench.watch.is_full
+    assert not any(bench.held)
+
+
+@on_virtual_clock
+async def test_what_ended_sessions_have_left_counts_until_it_is_gone() -> None:
+    bench = Bench()
+    left = FakeSession(2000)
+    bench.closing.add(left)
+    bench.closing.add(FakeSession(3000))  # which nobody keeps
+    bench.closing.add(object())  # which does not tell what it holds
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 2000
+    left.held_bytes = 0
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 0
+    left.held_bytes = 2000  # it was forgotten
+    await asyncio.sleep(ROUNDS)
+    assert bench.watch.used == 0
+
+
+@on_virtual_clock
+async def test_messages_that_came_in_part_get_their_rest_one_after_the_other() -> None:
+    """If all were held for good, none could be finished, and the memory never be freed."""
+    bench = Bench(*[MIB - 1000] * 64)
+    for session in bench.sessions:
+        session.is_in_a_message = True
+    unfinished = list(bench.sessions)
+    for _ in range(20_000):
+        await asyncio.sleep(0.05)
+        read = [session for session in unfinished if not session.is_paused_for_memory]
+        if bench.watch.held and bench.watch.used > BOUND * 3 // 4:
+            assert len(read) <= 8  # a sixteenth of the bound, and those that have their turn next
+        for session in read[:1]:
+            session.held_bytes, session.is_in_a_message = 0, False
+            unfinished.remove(session)
+        if not unfinished:
+            break
+    assert not unfinished
+
+
+@on_virtual_clock
+async def test_a_client_that_does_not_finish_its_message_has_no_turn_for_ever() -> None:
+    bench = Bench(*[MIB] * 64)
+    for session in bench.sessions:
+        session.is_in_a_message = True
+    had_a_turn = set()
+    for _ in range(20_000):
+        await asyncio.sleep(0.05)
+        had_a_turn |= {number for number, held in enumerate(bench.held) if not held}
+        if len(had_a_turn) == 64:
+            break
+    assert len(had_a_turn) == 64
+
+
+@on_virtual_clock
+async def test_without_a_bound_nothing_is_watched() -> None:
+    bench = Bench(MIB, bound=None)
+    loop: Any = asyncio.get_running_loop()
+    assert not [timer for timer in loop._scheduled if not timer.cancelled()]  # noqa: SLF001 - nothing else tells
+    assert not bench.watch.is_full
+
+
+@on_virtual_clock
+async def test_no_timer_is_left_when_it_stops() -> None:
+    bench = Bench(MIB)
+    await asyncio.sleep(ROUNDS)
+    bench.watch.stop()
+    loop: Any = asyncio.get_running_loop()
+    assert not [timer for timer in loop._scheduled if not timer.cancelled()]  # noqa: SLF001 - nothing else tells
+
+
+@pytest.mark.parametrize("count", [5000])
+@on_virtual_clock
+async def test_a_turn_of_the_loop_looks_at_a_few_of_many_sessions(count: int) -> None:
+    bench = Bench(*[0] * count, bound=1024 * BOUND)  # so large that nothing is urgent
+    seen = 0
+
+    class Counted(FakeSession):
+        @property
+        def held_bytes(self) -> int:
+            nonlocal seen
+            seen += 1
+            for _ in range(200):  # a session of more parts
+                pass
+            return 0
+
+        @held_bytes.setter
+        def held_bytes(self, value: int) -> None:
+            pass
+
+    bench.sessions[:] = [Counted() for _ in range(count)]
+    await asyncio.sleep(0.02)  # the first turn of a round
+    most = seen
+    while seen < count:
+        before = seen
+        await asyncio.sleep(0)
+        most = max(most, seen - before)
+    assert 0 < most < count / 2

@@ -1,0 +1,84 @@
+"""A client's ping is answered when its backend has answered, whichever that is by then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsgw_core.relay.client.forwarded_pings import ForwardedPings
+from wsgw_core.testing.fakes import as_message
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+from ..relay_bench import RelayBench
+
+
+@on_virtual_clock
+async def test_the_backends_answer_is_the_clients() -> None:
+    bench = await RelayBench().open()
+    bench.session.client_pinged(b"one")
+    [answer] = bench.blue.connections[0].pings
+    assert bench.client.pongs == []
+    answer()
+    assert bench.client.pongs == [b"one"]
+    answer()
+    assert bench.client.pongs == [b"one"]
+
+
+@on_virtual_clock
+async def test_only_the_last_of_several_is_answered() -> None:
+    bench = await RelayBench().open()
+    bench.session.client_pinged(b"one")
+    bench.session.client_pinged(b"two")
+    first, second = bench.blue.connections[0].pings
+    first()
+    assert bench.client.pongs == []
+    second()
+    assert bench.client.pongs == [b"two"]
+
+
+@on_virtual_clock
+async def test_what_is_unanswered_is_asked_of_the_next_backend() -> None:
+    bench = await RelayBench().open()
+    bench.session.client_pinged(b"one")
+    bench.drop()
+    connection = await bench.green.connection()
+    [late] = bench.blue.connections[0].pings
+    late()
+    assert bench.client.pongs == []
+    [answer] = connection.pings
+    answer()
+    assert bench.client.pongs == [b"one"]
+
+
+@on_virtual_clock
+async def test_while_there_is_no_backend_nothing_is_answered() -> None:
+    bench = await RelayBench().open()
+    bench.blue.go_down()
+    bench.green.go_down()
+    bench.session.client_pinged(b"one")
+    bench.session.client_pinged(b"two")
+    bench.green.come_up()
+    connection = await bench.green.connection()
+    [answer] = connection.pings
+    answer()
+    assert bench.client.pongs == [b"two"]
+
+
+@on_virtual_clock
+async def test_a_client_that_is_told_to_go_or_has_gone_is_not_answered() -> None:
+    bench = await RelayBench().open()
+    bench.session.client_pinged(b"one")
+    bench.session.close_client(1012)
+    [answer] = bench.blue.connections[0].pings
+    answer()
+    bench.leave(1012)
+    answer()
+    assert bench.client.pongs == []
+    bench.session.view().send_to_client(as_message("nothing either"))
+    assert bench.client.received_late == []
+
+
+def test_a_kind_without_pings_is_trusted() -> None:
+    pongs: list[bytes] = []
+    without: Any = object()
+    ForwardedPings(pongs.append).received(b"one", without)
+    assert pongs == [b"one"]

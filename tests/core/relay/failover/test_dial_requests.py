@@ -1,0 +1,19 @@
+"""What backends are asked for each of a session's backends."""
+
+from __future__ import annotations
+
+from wsgw_core.api import Handshake
+from wsgw_core.relay.failover.dial_requests import DialRequests
+
+
+def test_each_dial_tells_the_route_of_the_session() -> None:
+    handshake = Handshake("/chat", (), ("a", "b"), "192.0.2.1:5555", route="eu")
+    requests = DialRequests("S-1", handshake)
+
+    first = requests.first()
+    again = requests.again("b", 3, seen_up_to=7, reconnect_header="X-Reconnect")
+
+    assert (first.route, first.subprotocols, first.reconnect) == ("eu", ("a", "b"), False)
+    assert (again.route, again.subprotocols, again.reconnect) == ("eu", ("b",), True)
+    assert (first.seen_up_to, again.seen_up_to) == (0, 7)
+    assert ("X-Wsgw-Replayed", "3") in again.headers

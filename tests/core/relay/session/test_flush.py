@@ -1,0 +1,223 @@
+"""A client that leaves loses nothing: what it has sent reaches a backend, and then its close."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from wsgw_core.api import Close
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.config.limit_options import LimitOptions
+from wsgw_core.relay.session.session_state import State
+from wsgw_core.testing.fakes import Decline, FakeBackend, Hang
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+from ..relay_bench import RelayBench
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class TestWithALiveBackend:
+    @on_virtual_clock
+    async def test_the_close_comes_behind_the_messages(self) -> None:
+        bench = await RelayBench().open()
+        bench.say("A", "B")
+        bench.leave(4000, "bye")
+        connection = bench.blue.connections[0]
+        assert connection.texts == ["A", "B"]
+        connection.acknowledge(1)
+        assert connection.close_request != Close(
+            4000, "bye"
+        )  # its answer would acknowledge what is not read
+        connection.acknowledge(1)
+        assert connection.close_request == Close(4000, "bye")
+        await bench.until_ended()
+        assert connection.ignored == []
+        assert bench.counters.undelivered.value == 0
+        assert bench.client.closed is None  # the client's socket answers by itself
+
+    @on_virtual_clock
+    async def test_with_nothing_owed_the_close_is_passed_on_at_once(self) -> None:
+        bench = await RelayBench().open()
+        bench.say("A")
+        connection = bench.blue.connections[0]
+        connection.acknowledge()
+        bench.leave(4000, "bye")
+        assert connection.close_request == Close(4000, "bye")
+
+    @on_virtual_clock
+    async def test_a_backend_that_ends_the_session_first_acknowledges_nothing(self) -> None:
+        bench = await RelayBench(FakeBackend(answer_close=False)).open()
+        bench.say("A", "B")
+        bench.leave()
+        bench.blue.connections[0].hang_up(1000)
+        assert bench.ended
+        assert bench.counters.undelivered.value == 2
+
+    @on_virtual_clock
+    async def test_replies_after_the_clients_close_are_refused(self) -> None:
+        bench = await RelayBench(FakeBackend(answer_close=False)).open()
+        bench.leave()
+        assert bench.session.state is State.FLUSHING
+        assert not bench.blue.connections[0].reply("too late")
+        assert bench.client.sent_messages == 0
+
+    @on_virtual_clock
+    async def test_a_close_that_is_not_answered_is_waited_for_only_so_long(self) -> None:
+        bench = await RelayBench(
+            FakeBackend(answer_close=False), limits=LimitOptions(close_timeout=10)
+        ).open()
+        started = now()
+        bench.leave()
+        await bench.until_ended()
+        assert now() - started == pytest.approx(10, abs=0.02)
+
+    @on_virtual_clock
+    async def test_messages_that_are_not_delivered_hold_it_back_only_so_long(self) -> None:
+        bench = await RelayBench(
+            FakeBackend(answer_close=False), limits=LimitOptions(close_timeout=10)
+        ).open()
+        bench.say("A", "B", "C")
+        bench.blue.connections[0].acknowledge(1)
+        started = now()
+        bench.leave()
+        await bench.until_ended()
+        assert now() - started == pytest.approx(10, abs=0.02)
+        assert bench.counters.undelivered.value == 2
+        assert bench.blue.connections[0].close_request == Close(1000)
+
+    @on_virtual_clock
+    async def test_a_backend_that_was_paused_for_the_client_ends_too(self) -> None:
+        bench = await RelayBench().open()
+        connection = bench.blue.connections[0]
+        bench.session.client_writable(False)
+        bench.say("A")
+        bench.leave()
+        assert not connection.paused  # it may have to write before it reads
+        connection.acknowledge()
+        await idle()
+        assert bench.ended
+        assert bench.counters.undelivered.value == 0
+
+
+class TestWithADeadBackend:
+    @on_virtual_clock
+    async def test_messages_and_close_reach_the_next_one(self) -> None:
+        bench = await RelayBench().open()
+        messages = [f"message {number}" for number in range(500)]
+        bench.say(*messages)
+        bench.leave(4000, "bye")
+        bench.drop()
+        connection = await bench.green.connection()
+        assert connection.texts == messages
+        connection.acknowledge()
+        assert connection.close_request == Close(4000, "bye")
+        await bench.until_ended()
+        assert bench.counters.undelivered.value == 0
+
+    @on_virtual_clock
+    async def test_also_when_the_failover_is_under_way_already(self) -> None:
+        bench = await RelayBench().open()
+        bench.say("A")
+        bench.blue.go_down()
+        bench.green.go_down()
+        await asyncio.sleep(2)
+        bench.say("B")
+        bench.leave(4000, "bye")
+        assert bench.session.state is State.FLUSH_HOLDING
+        await asyncio.sleep(2)
+        bench.green.come_up()
+        connection = await bench.green.connection()
+        assert connection.texts == ["A", "B"]
+        connection.acknowledge()
+        assert connection.close_request == Close(4000, "bye")
+        await bench.until_ended()
+        assert bench.counters.undelivered.value == 0
+
+    @on_virtual_clock
+    async def test_with_nothing_owed_the_session_ends_at_once(self) -> None:
+        bench = await RelayBench().open()
+        bench.say("A")
+        bench.blue.connections[0].acknowledge()
+        bench.blue.go_down()
+        bench.green.otherwise = Hang()
+        await bench.green.until_dialled(1)
+        bench.leave()
+        assert bench.ended
+        await idle()
+        assert bench.green.cancelled == 1
+        assert len(asyncio.all_tasks()) == 1
+
+    @on_virtual_clock
+    async def test_with_nothing_owed_a_loss_while_closing_is_the_end(self) -> None:
+        bench = await RelayBench(FakeBackend(answer_close=False)).open()
+        bench.say("A")
+        bench.blue.connections[0].acknowledge()
+        bench.leave()
+        bench.drop()
+        assert bench.ended
+        assert bench.counters.failovers.value == 0
+
+    @on_virtual_clock
+    async def test_it_survives_several_deaths(self) -> None:
+        backends = [FakeBackend(name, answer_close=False) for name in ("blue", "green")]
+        bench = await RelayBench(*backends).open()
+        bench.say("A", "B")
+        bench.leave(1000)
+        for turn in range(2):
+            connection = await bench.backends[turn % 2].connection(turn // 2)
+            assert connection.texts == ["A", "B"]
+            assert connection.close_request is None
+            connection.drop()
+        last = await bench.blue.connection(1)
+        last.acknowledge()
+        last.confirm_close()
+        assert bench.ended
+        assert bench.counters.undelivered.value == 0
+
+    @on_virtual_clock
+    async def test_the_close_timeout_bounds_it_and_the_rest_is_counted(self) -> None:
+        bench = await RelayBench(limits=LimitOptions(close_timeout=10)).open()
+        bench.say("A", "B", "C")
+        bench.blue.connections[0].acknowledge(1)
+        bench.blue.go_down()
+        bench.green.otherwise = Hang()
+        await asyncio.sleep(5)
+        started = now()
+        bench.leave()
+        await bench.until_ended()
+        assert now() - started == pytest.approx(10, abs=0.02)
+        assert bench.counters.undelivered.value == 2
+        await idle()
+        assert len(asyncio.all_tasks()) == 1
+        dials = len(bench.blue.requests)
+        await asyncio.sleep(100)
+        assert len(bench.blue.requests) == dials
+
+    @on_virtual_clock
+    async def test_the_hold_bounds_it_too(self) -> None:
+        bench = await RelayBench(
+            failover=FailoverOptions(hold=3), limits=LimitOptions(close_timeout=10)
+        ).open()
+        bench.say("A")
+        bench.blue.go_down()
+        bench.green.go_down()
+        bench.leave()
+        await bench.until_ended()
+        assert now() == pytest.approx(3, abs=0.02)
+        assert bench.counters.undelivered.value == 1
+        assert bench.client.closes == []
+
+    @on_virtual_clock
+    async def test_a_decline_counts_what_is_left(self) -> None:
+        bench = await RelayBench().open()
+        bench.say("A")
+        bench.green.will(Decline(403, after=1))
+        bench.drop()
+        bench.leave()
+        await bench.until_ended()
+        assert bench.counters.undelivered.value == 1
+        assert bench.client.closes == []

@@ -1,0 +1,473 @@
+"""A new backend that cannot be prepared counts as lost, and another one is looked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from wsgw_core.api import (
+    Close,
+    CloseCause,
+    Hydration,
+    HydrationRefused,
+    Message,
+    MessageValve,
+    Session,
+)
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.relay.session.session import Session as RelaySession
+from wsgw_core.testing.fakes import FakeBackend, FakeClient, FakeConnection, as_message
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+from ..relay_bench import RelayBench, valve
+from .hydrating_valve import CHOOSE, LOGIN, NOTE, Hydrating, answered_by, hydrating
+
+TIMEOUT = FailoverOptions().hydration_timeout
+
+
+def welcomed(message: Message) -> bool:
+    if message.text.startswith("refused"):
+        raise HydrationRefused(message.text)
+    return message.text == "welcome"
+
+
+STRICT = Hydration(as_message("login"), welcomed)
+
+
+async def refuse(connection: FakeConnection) -> None:
+    connection.reply("refused")
+
+
+async def say_nothing(_: FakeConnection) -> None:
+    await asyncio.sleep(TIMEOUT + 0.01)
+
+
+async def drop(connection: FakeConnection) -> None:
+    connection.drop()
+
+
+FAILURES = (refuse, say_nothing, drop)
+
+
+def time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+@on_virtual_clock
+async def test_the_next_backend_is_prepared_instead_and_gets_all(fail: Any) -> None:
+    bench = await RelayBench(valves=(hydrating(STRICT, CHOOSE),)).open()
+    bench.say("A")
+    bench.drop()
+    connection = await bench.green.connection()
+    bench.say("B")
+    await fail(connection)
+    other = await bench.blue.connection(1)
+    connection.reply("welcome")
+    assert other.texts == ["login"]
+    other.reply("welcome")
+    other.reply("chosen")
+    assert other.texts == ["login", "choose", "A", "B"]
+    assert connection.texts == ["login"]
+    assert bench.client.texts == []
+    assert bench.counters.failovers.value == 2
+    assert bench.counters.hydrations.value == 2
+    assert bench.counters.hydrations_failed.value == 1
+    if fail is not drop:
+        assert connection.close_request == Close(1001, "hydration failed")
+        assert connection.close_cause is CloseCause.SESSION_MOVES
+
+
+@on_virtual_clock
+async def test_a_backend_that_closes_as_it_should_has_the_last_word() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
+    bench.drop()
+    (await bench.green.connection()).hang_up(4401, "token expired")
+    assert bench.client.closed == Close(4401, "token expired")
+    assert bench.ended
+    assert bench.counters.hydrations_failed.value == 1
+
+
+@on_virtual_clock
+async def test_what_a_backend_says_behind_its_refusal_is_not_heard() -> None:
+    bench = await RelayBench(valves=(hydrating(STRICT),)).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    for reply in ("news", "refused", "more", "welcome"):
+        connection.reply(reply)
+    assert bench.client.texts == ["news"]
+
+
+@on_virtual_clock
+async def test_the_reason_of_a_refusal_is_told_but_not_without_bound() -> None:
+    bench = await RelayBench(valves=(hydrating(STRICT),)).open()
+    lines: list[str] = []
+    bench.table.events.follow(lambda event: lines.append(event.text))
+    bench.drop()
+    (await bench.green.connection()).reply("refused for " + "ever and " * 1000)
+    (line,) = [each for each in lines if "refused" in each]
+    assert "backend green closed: 1013 hydration refused: refused for ever and ever" in line
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+@on_virtual_clock
+async def test_if_all_fail_the_session_ends_when_the_hold_is_over(fail: Any) -> None:
+    bench = await RelayBench(
+        valves=(hydrating(STRICT),), failover=FailoverOptions(hold=20, max_backoff=1)
+    ).open()
+    bench.say("A")
+    bench.drop()
+    dials = [bench.blue, bench.green]
+
+    async def serve(backend: FakeBackend, first: int) -> None:
+        for number in range(first, 1000):
+            await fail(await backend.connection(number))
+
+    async with asyncio.TaskGroup() as group:
+        serving = [group.create_task(serve(dials[0], 1)), group.create_task(serve(dials[1], 0))]
+        closed = await bench.client.until_closed()
+        for task in serving:
+            task.cancel()
+    assert closed == Close(1013, "no backend available")
+    assert 20 <= time() <= 20 + TIMEOUT + 1
+    assert bench.counters.holds_expired.value == 1
+    assert bench.counters.undelivered.value == 1
+    assert 3 <= bench.counters.hydrations_failed.value <= 60
+
+
+@on_virtual_clock
+async def test_without_a_hold_a_failure_ends_the_session_as_a_loss_does() -> None:
+    bench = await RelayBench(valves=(hydrating(STRICT),), failover=FailoverOptions(hold=0)).open()
+    bench.drop()
+    (await bench.green.connection()).reply("refused")
+    assert await bench.client.until_closed() == Close(1013, "no backend available")
+
+
+@on_virtual_clock
+async def test_neither_an_answer_nor_an_acknowledgement_nor_time_proves_a_backend() -> None:
+    bench = await RelayBench(
+        valves=(hydrating(LOGIN, CHOOSE),), failover=FailoverOptions(stable=1)
+    ).open()
+    bench.say("A")
+    bench.drop()
+    connection = await bench.green.connection()
+    connection.reply("welcome")
+    connection.reply("news")
+    connection.acknowledge(1)
+    await asyncio.sleep(3)
+    assert bench.pooled[1].proved == 0
+    assert bench.session.recovery.must_still_prove
+    connection.reply("chosen")
+    connection.acknowledge(1)
+    assert bench.pooled[1].proved == 0
+    await asyncio.sleep(0.9)
+    assert bench.pooled[1].proved == 0
+    await asyncio.sleep(0.2)
+    assert bench.pooled[1].proved == 1
+
+
+@pytest.mark.parametrize("proof", ["reply", "acknowledge"])
+@on_virtual_clock
+async def test_what_a_backend_does_behind_it_proves_it_at_once(proof: str) -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
+    bench.say("A")
+    bench.drop()
+    connection = await bench.green.connection()
+    connection.reply("welcome")
+    assert bench.pooled[1].proved == 0
+    if proof == "reply":
+        connection.reply("1")
+        connection.reply("2")
+        assert bench.client.texts == ["1", "2"]
+    else:
+        connection.acknowledge()
+    assert bench.pooled[1].proved == 1
+
+
+@pytest.mark.parametrize(("fail", "trips"), [(refuse, False), (say_nothing, True), (drop, True)])
+@on_virtual_clock
+async def test_the_breaker_counts_what_a_client_cannot_provoke(fail: Any, trips: bool) -> None:
+    bench = await RelayBench(valves=(hydrating(STRICT),), breaker_threshold=1).open()
+    bench.say("A")
+    bench.blue.connections[0].reply("1")  # so that it is not blamed
+    bench.drop()
+    await fail(await bench.green.connection())
+    await bench.blue.connection(1)
+    assert bench.pooled[1].failures == 1
+    assert bench.pooled[1].usable != trips
+
+
+@on_virtual_clock
+async def test_each_step_has_its_own_time() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN, NOTE, CHOOSE),)).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    await asyncio.sleep(TIMEOUT - 0.1)
+    connection.reply("welcome")
+    await asyncio.sleep(TIMEOUT - 0.1)
+    assert connection.close_request is None
+    await asyncio.sleep(0.2)
+    assert connection.close_request is not None
+
+
+@on_virtual_clock
+async def test_a_backend_that_takes_nothing_has_no_more_time_than_one_that_answers_nothing() -> (
+    None
+):
+    bench = await RelayBench(valves=(hydrating(LOGIN, NOTE),)).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    connection.set_writable(False)
+    connection.reply("welcome")
+    await asyncio.sleep(TIMEOUT - 0.1)
+    assert connection.close_request is None
+    await asyncio.sleep(0.2)
+    assert connection.texts == ["login"]
+    assert connection.close_request is not None
+
+
+@on_virtual_clock
+async def test_the_time_stands_still_while_the_backend_is_not_read_for_its_client() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN, CHOOSE),)).open()
+    bench.say("A")
+    bench.session.client_writable(False)
+    bench.drop()
+    connection = await bench.green.connection()
+    assert connection.paused
+    connection.reply("welcome")
+    await asyncio.sleep(3 * TIMEOUT)
+    bench.session.client_writable(True)
+    await idle()
+    assert connection.texts == ["login", "choose"]
+    await asyncio.sleep(TIMEOUT - 1)
+    bench.session.client_writable(False)
+    await asyncio.sleep(TIMEOUT)
+    bench.session.client_writable(True)
+    await asyncio.sleep(0.9)
+    assert connection.close_request is None
+    await asyncio.sleep(0.2)
+    assert connection.close_request is not None
+
+
+@on_virtual_clock
+async def test_a_backend_that_takes_nothing_from_any_session_is_waited_for() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
+    bench.say("A")
+    bench.drop()
+    connection = await bench.green.connection()
+    bench.pooled[1].writable = False
+    await asyncio.sleep(10 * TIMEOUT)
+    bench.pooled[1].writable = True
+    connection.reply("welcome")
+    assert connection.texts == ["login", "A"]
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+@on_virtual_clock
+async def test_a_planned_move_whose_backend_fails_goes_on_to_another(fail: Any) -> None:
+    backends = [FakeBackend(name, acknowledge=True) for name in ("blue", "green", "red")]
+    bench = await RelayBench(*backends, valves=(hydrating(STRICT),)).open()
+    bench.say("A")
+    bench.pooled[0].enabled = False
+    assert bench.session.move()
+    connection = await bench.green.connection()
+    bench.say("B")
+    await fail(connection)
+    other = await bench.backends[2].connection()
+    other.reply("welcome")
+    await idle()
+    assert other.texts == ["login", "B"]
+    assert bench.client.closed is None
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+@on_virtual_clock
+async def test_what_a_client_has_left_is_flushed_to_the_next_one(fail: Any) -> None:
+    bench = await RelayBench(
+        FakeBackend("blue", acknowledge=True), FakeBackend("green"), valves=(hydrating(STRICT),)
+    ).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    bench.say("A")
+    bench.leave()
+    await fail(connection)
+    other = await bench.blue.connection(1)
+    other.reply("welcome")
+    await bench.until_ended()
+    assert other.texts == ["login", "A"]
+    assert bench.counters.undelivered.value == 0
+
+
+@on_virtual_clock
+async def test_a_flush_is_over_in_time_though_no_backend_can_be_prepared() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
+    bench.drop()
+    await bench.green.connection()
+    bench.say("A")
+    bench.leave()
+    await bench.until_ended()
+    assert time() == pytest.approx(bench.limits.close_timeout, abs=0.1)
+    assert bench.counters.undelivered.value == 1
+
+
+@on_virtual_clock
+async def test_messages_that_backends_may_have_died_of_are_not_suspected_for_it() -> None:
+    bench = await RelayBench(valves=(hydrating(STRICT),)).open()
+    bench.say("poison")
+    bench.drop()
+    for number in range(3):
+        (await bench.green.connection(number)).reply("refused")
+        (await bench.blue.connection(number + 1)).reply("refused")
+    connection = await bench.green.connection(3)
+    connection.reply("welcome")
+    assert connection.texts == ["login", "poison"]
+
+
+@on_virtual_clock
+async def test_suspicious_messages_are_sent_one_by_one_behind_it() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
+    bench.say("A", "B")
+    bench.drop()
+    for backend, number in ((bench.green, 0), (bench.blue, 1)):
+        connection = await backend.connection(number)
+        connection.reply("welcome")
+        assert connection.texts == ["login", "A", "B"]
+        connection.drop()
+    connection = await bench.green.connection(1)
+    await asyncio.sleep(2)
+    connection.reply("welcome")
+    assert connection.texts == ["login"]
+    await asyncio.sleep(1.1)
+    assert connection.texts == ["login", "A"]
+    connection.acknowledge()
+    assert connection.texts == ["login", "A", "B"]
+
+
+@on_virtual_clock
+async def test_a_backend_that_goes_down_as_a_whole_during_it_is_not_blamed() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),), breaker_threshold=1).open()
+    bench.say("A")
+    bench.blue.connections[0].reply("1")  # so that it is not blamed
+    bench.drop()
+    await bench.green.connection()
+    bench.pooled[1].losses += 1
+    bench.session.lose_backend(Close(1013, "broker lost", abnormal=True))
+    other = await bench.blue.connection(1)
+    other.reply("welcome")
+    assert other.texts == ["login", "A"]
+    assert bench.pooled[1].failures == 0
+
+
+@on_virtual_clock
+async def test_one_that_floods_instead_of_an_answer_is_left_in_time() -> None:
+    bench = await RelayBench(valves=(hydrating(Hydration(None, answered_by("never"))),)).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    while connection.close_request is None and time() < 60:
+        for _ in range(10):
+            connection.reply("flood")
+        await asyncio.sleep(0.1)
+    assert time() == pytest.approx(TIMEOUT, abs=0.3)
+    heard = len(bench.client.texts)
+    connection.reply("flood")
+    assert len(bench.client.texts) == heard
+
+
+async def lives(backend: FakeBackend) -> AsyncIterator[FakeConnection]:
+    """Iterate over a backend's connections, each when it is started."""
+    number = 0
+    while True:
+        yield await backend.connection(number)
+        number += 1
+
+
+@pytest.mark.parametrize("max_replays", [1, 3])
+@on_virtual_clock
+async def test_a_hydration_that_kills_backends_ends_its_session(
+    max_replays: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = FakeBackend("only")
+    failover = FailoverOptions.model_validate({"max-replays": max_replays, "hold": 300})
+    bench = await RelayBench(only, valves=(hydrating(LOGIN),), failover=failover).open()
+    bench.drop()
+    async for connection in lives(only):
+        if connection is not only.connections[0]:
+            await connection.until_received(1)
+            assert connection.texts == ["login"]
+            connection.drop()
+        if bench.ended:
+            break
+    assert len(only.connections) == 1 + 2 + max_replays
+    assert bench.client.closed == Close(1011, "a message has ended several backends")
+    assert bench.counters.poisoned.value == 1
+    assert "with the same hydration under way" in caplog.text
+
+
+@on_virtual_clock
+async def test_a_suspicious_hydration_waits_until_the_connection_has_lasted() -> None:
+    only = FakeBackend("only")
+    failover = FailoverOptions.model_validate({"stable": 1, "hold": 300})
+    bench = await RelayBench(only, valves=(hydrating(LOGIN),), failover=failover).open()
+    bench.drop()
+    for number in (1, 2):
+        connection = await only.connection(number)
+        await connection.until_received(1)
+        connection.drop()
+    for number in range(3, 13):  # they accept and drop
+        connection = await only.connection(number)
+        assert connection.texts == []
+        connection.drop()
+    connection = await only.connection(13)
+    begin = time()
+    await connection.until_received(1)
+    assert time() - begin == pytest.approx(1)
+    connection.reply("welcome")
+    bench.say("A")
+    assert connection.texts == ["login", "A"]
+    assert bench.counters.poisoned.value == 0
+    # Nothing is suspicious any more.
+    connection.drop()
+    connection = await only.connection(14)
+    await idle()
+    assert connection.texts == ["login"]
+
+
+@on_virtual_clock
+async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None:
+    """The backend that reads the deadly login takes with it all that it has not answered yet."""
+
+    def make(view: Session) -> MessageValve:
+        return Hydrating(view, lambda: [Hydration(as_message(view.id), answered_by("welcome"))])
+
+    bench = RelayBench(
+        FakeBackend("only"), valves=(valve(make),), failover=FailoverOptions(hold=300)
+    )
+    clients = []
+    for number in range(10):
+        session = RelaySession(f"session-{number}", bench.handshake, bench.context)
+        await session.open()
+        clients.append(FakeClient())
+        session.start(clients[-1])
+    deadly, answered = "session-3", set[FakeConnection]()
+    for connection in list(bench.blue.connections):
+        connection.drop()
+    served: list[FakeConnection] = []
+    async with asyncio.timeout(600):
+        while not (clients[3].closes and len(served) == 9):
+            await asyncio.sleep(0.1)
+            live = [each for each in bench.blue.connections if each.ended is None]
+            if any(deadly in connection.texts for connection in live):
+                for connection in live:
+                    connection.drop()
+            for connection in live:
+                if connection.ended is None and connection.texts and connection not in answered:
+                    answered.add(connection)
+                    connection.reply("welcome")
+            served = [each for each in answered if each.ended is None]
+    assert clients[3].closed == Close(1011, "a message has ended several backends")
+    assert bench.counters.poisoned.value == 1
+    assert not any(client.closes for client in clients if client is not clients[3])

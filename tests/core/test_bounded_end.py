@@ -1,0 +1,78 @@
+"""What closes something of a plugin comes to an end, whatever it does."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import pytest
+
+from wsgw_core.bounded_end import end_within
+from wsgw_core.testing.virtual_clock import on_virtual_clock
+
+
+async def closing(seconds: float = 0.0) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def stubborn() -> None:
+    """Close, and begin again when that is cancelled."""
+    for _ in range(3):
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            continue
+
+
+async def exiting() -> None:
+    sys.exit(3)
+
+
+async def cancelling() -> None:
+    raise asyncio.CancelledError
+
+
+@on_virtual_clock
+async def test_what_is_done_in_time_may_take_it() -> None:
+    await end_within(10, partial(closing, 9))
+    assert asyncio.get_running_loop().time() == 9
+
+
+@on_virtual_clock
+async def test_what_hangs_is_cancelled() -> None:
+    with pytest.raises(TimeoutError, match="takes longer than 10 s"):
+        await end_within(10, partial(closing, 1000))
+    assert asyncio.get_running_loop().time() == 10
+    assert len(asyncio.all_tasks()) == 1
+
+
+@on_virtual_clock
+async def test_what_heeds_no_cancellation_is_left_behind() -> None:
+    with pytest.raises(TimeoutError):
+        await end_within(10, stubborn)
+    assert asyncio.get_running_loop().time() == 11
+
+
+@pytest.mark.parametrize(
+    ("end", "told"), [(exiting, "wants the process to exit"), (cancelling, "has cancelled itself")]
+)
+@on_virtual_clock
+async def test_an_end_that_would_end_more_is_an_ordinary_error(
+    end: Callable[[], Coroutine[Any, Any, None]], told: str
+) -> None:
+    with pytest.raises(RuntimeError, match=told):
+        await end_within(10, end)
+
+
+@on_virtual_clock
+async def test_who_waits_can_be_cancelled() -> None:
+    waiting = asyncio.create_task(end_within(10, partial(closing, 5)))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1

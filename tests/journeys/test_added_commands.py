@@ -1,0 +1,97 @@
+"""Commands that other distributions add to `wsgw`; broken ones harm nobody but themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from .command_shop import FAKE_PLUGIN, Shop, only_line
+
+GROUP = "wsgw.commands"
+COUNT = """
+    import click
+
+    @click.command()
+    @click.option("--by", default=1)
+    def count(by):
+        \"\"\"Count something.\"\"\"
+        click.echo(f"counted by {by}")
+"""
+NO_COMMAND = "count = 5"
+BROKEN = "raise RuntimeError('out of\\nfingers')"
+GONE = "raise SystemExit(7)"
+
+
+def test_an_added_command_is_listed_and_runs(shop: Shop) -> None:
+    shop.install("acme-count", "count", COUNT, group=GROUP)
+
+    assert "count    Count something.\n" in shop.run("--help").stdout
+    assert "--by INTEGER" in shop.run("count", "--help").stdout
+    result = shop.run("count", "--by", "2")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "counted by 2\n", "")
+    assert "acme-count 9.9\n" in shop.run("version").stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (BROKEN, "cannot be imported: RuntimeError: out of fingers"),
+        (GONE, "cannot be imported: SystemExit: 7"),
+        ("", "cannot be imported: AttributeError: "),
+        (NO_COMMAND, "is no command of click"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("--by", "2", "more")])
+def test_a_command_that_cannot_be_used_says_why_when_it_is_called(
+    shop: Shop, source: str, told: str, arguments: tuple[str, ...]
+) -> None:
+    shop.install("acme-count", "count", source, group=GROUP)
+
+    result = shop.run("count", *arguments)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    line = only_line(result.stderr)
+    assert line.startswith(
+        "wsgw: the command 'count' (acme_count_module:count) of acme-count 9.9: "
+    )
+    assert told in line
+
+
+def test_a_broken_command_harms_no_other(shop: Shop) -> None:
+    shop.install("acme-count", "count", BROKEN, group=GROUP)
+    shop.install("acme", "fake", FAKE_PLUGIN)
+
+    shown = shop.run("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "count    Cannot be used: call it to see why.\n" in shown.stdout
+    assert shop.run("check", BE_URLS="fake://a:1").returncode == 0
+    assert "acme-count 9.9\n" in shop.run("version").stdout
+    imported = shop.run("run", "--help", PYTHONPROFILEIMPORTTIME="1").stderr
+    assert "wsgw_core.cli.main" in imported
+    assert "acme_count_module" not in imported
+
+
+def test_of_several_distributions_none_is_preferred(shop: Shop) -> None:
+    for name in ("acme-count", "other-count"):
+        shop.install(name, "count", COUNT, group=GROUP)
+
+    result = shop.run("count")
+
+    assert result.returncode == 2
+    assert only_line(result.stderr) == (
+        "wsgw: the command 'count' is added by several: acme-count 9.9, other-count 9.9;"
+        " uninstall all but one"
+    )
+
+
+def test_a_command_of_the_core_cannot_be_taken(shop: Shop) -> None:
+    shop.install("acme-count", "check", BROKEN, group=GROUP)
+    shop.install("acme", "fake", FAKE_PLUGIN)
+
+    assert shop.run("check", BE_URLS="fake://a:1").returncode == 0
+
+
+def test_a_command_that_nobody_adds_is_unknown(shop: Shop) -> None:
+    result = shop.run("count")
+
+    assert result.returncode == 2
+    assert "No such command 'count'" in result.stderr

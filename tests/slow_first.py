@@ -1,0 +1,28 @@
+"""Each process of a run begins with its share of the slow tests, so that all end together.
+
+pytest-xdist gives each process one piece of the list of tests, and one that has finished its piece
+takes half of another's. Slow tests stand side by side, and mostly wait: without this, one process
+has them all, and the others have nothing else left to do when they come to its help.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+
+def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return the tests in such an order that each piece begins with as many slow ones.
+
+    Args:
+        items: in the order in which they were found.
+        workers: how many pieces pytest-xdist makes: of equal lengths, the longer ones last.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast = iter([item for item in items if not item.get_closest_marker("slow")])
+    order: list[pytest.Item] = []
+    for worker in range(workers):
+        end = len(order) + (len(items) - len(order)) // (workers - worker)
+        # The last ones have the longer pieces: they get what cannot be shared equally.
+        order += slow[workers - 1 - worker :: workers]
+        order += [item for _, item in zip(range(end - len(order)), fast, strict=False)]
+    return order

@@ -1,0 +1,101 @@
+"""Actions: what they are in the control's words, and what is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+from aiohttp import web
+
+from ...control import commands
+from ...control.control import Control
+from ...control.outcome import Outcome
+from ..answers import answer, failed, no_action_required, not_implemented, success
+from ..calls import NO_ACTION, Call
+
+_BINARY = "application/octet-stream"
+
+_BY_ID: dict[str, Callable[[str], commands.Command]] = {
+    "backends.disable": commands.DisableBackend,
+    "backends.enable": commands.EnableBackend,
+    "backends.fail_over": commands.FailOverBackend,
+    "backends.drain": commands.DrainBackend,
+    "backends.reset": commands.ResetBackend,
+    "backends.delete": commands.RemoveBackend,
+    "sessions.abort": commands.CloseSession,
+    "sessions.fail_over": commands.FailOverSession,
+    "frontends.pause": commands.PauseFrontend,
+    "frontends.resume": commands.ResumeFrontend,
+    "configuration.reload": lambda _: commands.Reload(),
+}
+
+
+class _Unusable(Exception):
+    """There is nothing in a body that could be done; the text says why."""
+
+
+class Actions:
+    """Carries out what is posted.
+
+    Args:
+        control: of the gateway.
+        may_name_files: whether backends that are added may name files.
+    """
+
+    def __init__(self, control: Control, *, may_name_files: bool) -> None:
+        self._control = control
+        self._may_name_files = may_name_files
+
+    async def respond(self, call: Call, request: web.Request) -> web.Response:
+        """Carry out one of them, and answer what came of it."""
+        try:
+            command = await self._command(call, request)
+        except _Unusable as error:
+            return failed(str(error))
+        return _answered(call, await self._control.do(command))
+
+    async def _command(self, call: Call, request: web.Request) -> commands.Command:
+        if call.name == "backends.add":
+            return self._addition(await request.read())
+        if call.name == "sessions.send":
+            return await _message(request)
+        return _BY_ID[call.name](request.match_info.get("id", ""))
+
+    def _addition(self, body: bytes) -> commands.AddBackend:
+        try:
+            entry = json.loads(body)
+        except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
+            raise _Unusable("body is not JSON") from None
+        route = entry.pop("route", "") if isinstance(entry, dict) else ""
+        if not isinstance(route, str):
+            raise _Unusable("route: not the id of a route")
+        return commands.AddBackend(entry, route, self._may_name_files)
+
+
+async def _message(request: web.Request) -> commands.SendToClient:
+    session_id, body = request.match_info["id"], await request.read()
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type == _BINARY:
+        return commands.SendToClient(session_id, binary=body)
+    try:
+        return commands.SendToClient(session_id, body.decode())
+    except UnicodeDecodeError:
+        why = f"body is not UTF-8; a binary message has Content-Type: {_BINARY}"
+        raise _Unusable(why) from None
+
+
+def _answered(call: Call, outcome: Outcome) -> web.Response:
+    if outcome.result == "done":
+        report = outcome.report
+        if report is None:
+            return success()
+        return answer({"result": "success", "summary": report.summary, **asdict(report)})
+    if outcome.result == "unsupported":
+        return not_implemented()
+    if outcome.result in ("refused", "forbidden"):
+        status = 403 if outcome.result == "forbidden" else 200
+        return failed("; ".join(outcome.problems), status)
+    if outcome.result == "unchanged" or call.unknown == NO_ACTION:
+        return no_action_required()
+    return failed()

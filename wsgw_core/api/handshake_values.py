@@ -1,0 +1,171 @@
+"""Values that a client's handshake gives by name, such as `query.room`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from urllib.parse import unquote_to_bytes
+
+from .backend import DialRequest
+from .options import HEADER_NAME
+from .text_option import TextOption
+
+_SEGMENT = re.compile(r"path\.([1-9][0-9]?)\Z")
+_TOKEN = re.compile(HEADER_NAME)
+_PORT = re.compile(r":\d+\Z")
+_WITH_NAME = ("path.N", "query.NAME", "header.NAME", "cookie.NAME")
+_PLAIN_KEYS = ("path", "peer")
+
+
+class UnusableValue(Exception):
+    """Why there is no value, in words for the client."""
+
+
+class HandshakeField(TextOption):
+    """Names a value of a client's handshake, such as `path.1`, `query.room` or `cookie.team`.
+
+    An options type: give a field of an options model this type. The name is checked when the
+    configuration is read; `of` returns the value for one client.
+
+    Names: `path` (without the query), `path.N` (segment N, the first is 1), `query.NAME`,
+    `header.NAME`, `cookie.NAME`, `peer` (the address without the port). Values are decoded, as
+    UTF-8.
+
+    Args:
+        name: as the operator writes it.
+
+    Raises:
+        ValueError: there is no such name.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not is_field(name, _PLAIN_KEYS):
+            raise ValueError(unknown_field(name, _PLAIN_KEYS, "{}"))
+        super().__init__(name)
+
+    def of(self, request: DialRequest) -> str | None:
+        """Return the client's value; None where it is missing, empty, or cannot be read.
+
+        A value that is given more than once, or is not UTF-8, cannot be read.
+        """
+        try:
+            return HandshakeValues(request).get(self._text) or None
+        except UnusableValue:
+            return None
+
+
+class HandshakeValues:
+    """The values that one client gives.
+
+    Args:
+        request: of the client.
+        subprotocol: the session's.
+    """
+
+    def __init__(self, request: DialRequest, subprotocol: str | None = None) -> None:
+        self._request = request
+        self._subprotocol = subprotocol
+        self._path, _, self._query = request.path.partition("?")
+
+    def get(self, name: str) -> str | None:
+        """Return a value; empty or None: there is none.
+
+        Raises:
+            UnusableValue: it is given more than once, or is not UTF-8.
+        """
+        source, _, key = name.partition(".")
+        if not key:
+            return self._plain(name)
+        if source == "query":
+            return self._parameter(name, key)
+        if source == "header":
+            return _utf8(name, _only(name, list(self._header(key))).encode("latin-1"))
+        if source == "cookie":
+            return _utf8(name, _only(name, list(self._cookies(key))).encode("latin-1"))
+        segment = self._path.split("/")[int(key) : int(key) + 1]
+        return _decoded(name, segment[0]) if segment else None
+
+    def _plain(self, name: str) -> str | None:
+        return {
+            "session": self._request.session_id,
+            "path": self._path,
+            "peer": self._peer(),
+            "subprotocol": self._subprotocol,
+            "route": self._request.route,
+        }[name]
+
+    def _peer(self) -> str:
+        peer = self._request.peer
+        if peer.startswith("["):
+            return peer[1:].partition("]")[0]
+        return _PORT.sub("", peer) if peer.count(":") == 1 else peer
+
+    def _header(self, wanted: str) -> Iterator[str]:
+        wanted = wanted.lower()
+        return (value for name, value in self._request.headers if name.lower() == wanted)
+
+    def _cookies(self, wanted: str) -> Iterator[str]:
+        for header in self._header("cookie"):
+            for pair in header.split(";"):
+                name, _, value = pair.partition("=")
+                if name.strip() == wanted:
+                    yield value.strip()
+
+    def _parameter(self, name: str, key: str) -> str:
+        wanted, found = key.encode(), []
+        for pair in self._query.split("&"):
+            given, _, value = pair.replace("+", " ").partition("=")
+            if unquote_to_bytes(given) == wanted:
+                found.append(value)
+        return _decoded(name, _only(name, found))
+
+
+def is_field(name: str, plain: tuple[str, ...]) -> bool:
+    """Tell whether there is a value of a name.
+
+    Args:
+        name: as the operator writes it.
+        plain: the names that are allowed besides those with a key, such as `query.NAME`.
+    """
+    return name in plain or _has_key(name)
+
+
+def unknown_field(name: str, plain: tuple[str, ...], form: str) -> str:
+    """Say that there is no value of a name, and which there are.
+
+    Args:
+        name: as the operator writes it.
+        plain: see `is_field`.
+        form: how a name is shown; `{}` stands for it.
+    """
+    every = (*plain, *_WITH_NAME)
+    near = get_close_matches(name, every, n=1)
+    hint = f"; did you mean {form.format(near[0])}?" if near else ""
+    fields = " ".join(map(form.format, every))
+    return f"unknown field {form.format(name)}{hint} There are {fields}"
+
+
+def _has_key(name: str) -> bool:
+    source, _, key = name.partition(".")
+    if source in ("header", "cookie"):
+        return _TOKEN.fullmatch(key) is not None
+    return (source == "query" and bool(key)) or _SEGMENT.match(name) is not None
+
+
+def _only(name: str, found: list[str]) -> str:
+    """Return the one value; several would be read differently elsewhere."""
+    if len(found) > 1:
+        raise UnusableValue(f"{name} is given more than once")
+    return found[0] if found else ""
+
+
+def _decoded(name: str, value: str) -> str:
+    return _utf8(name, unquote_to_bytes(value))
+
+
+def _utf8(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise UnusableValue(f"{name} is not valid UTF-8") from error

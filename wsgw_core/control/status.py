@@ -1,0 +1,167 @@
+"""What there is to know of a gateway and its parts; secrets are masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """A gateway as a whole.
+
+    Attributes:
+        version: of wsgw.
+        obstacles: why clients should not be sent here; empty: it is ready. That a backend has
+            tripped, or is down, is none: only the next client's dial finds out whether it is back.
+        unserved_routes: the ids of the routes none of whose backends is usable; the gateway can be
+            ready all the same.
+        sessions: how many there are.
+    """
+
+    version: str
+    obstacles: tuple[str, ...]
+    unserved_routes: tuple[str, ...]
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """One backend that is offered to sessions.
+
+    Attributes:
+        id: for operators, unique in the gateway.
+        kind: of its plugin.
+        url: of its entry; empty where it has none.
+        group: the id of the route whose backends it belongs to; empty: for all other routes.
+        discovered_by: the id of the entry by whose name it was found; empty: by none.
+        priority, weight: of its entry.
+        enabled: whether it gets new sessions.
+        healthy: what the last probes have found.
+        tripped: whether its breaker keeps sessions away.
+        down: why it is down by its own account; empty: it is not.
+        connections, connections_opened: of sessions, now and ever.
+        failures: dials that failed, and connections lost at once.
+    """
+
+    id: str
+    kind: str
+    url: str
+    group: str
+    discovered_by: str
+    priority: int
+    weight: int
+    enabled: bool
+    healthy: bool
+    tripped: bool
+    down: str
+    connections: int
+    connections_opened: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """The configuration of a backend, or of those that are found by a name.
+
+    Attributes:
+        id, kind, url, group, priority, weight: see BackendStatus.
+        breaker_threshold: failures in a row after which it is skipped; negative: never.
+        options: the keys of its kind.
+        durations: the key paths in `options` whose numbers are seconds.
+    """
+
+    id: str
+    kind: str
+    url: str
+    group: str
+    priority: int
+    weight: int
+    breaker_threshold: int
+    options: Mapping[str, Any]
+    durations: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One session.
+
+    Attributes:
+        id: unguessable and never reused.
+        client: the client's address.
+        target: path and query of its request, in one line of bounded length.
+        route: the id of its route; empty where the gateway has none.
+        backend: the id of the backend that serves it; empty while there is none.
+        state: as in the table of states.
+        reconnects: how often it has changed its backend.
+        messages_received, messages_sent: from its client, and to it.
+    """
+
+    id: str
+    client: str
+    target: str
+    route: str
+    backend: str
+    state: str
+    reconnects: int
+    messages_received: int
+    messages_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendStatus:
+    """Where clients come in.
+
+    Attributes:
+        id: for operators.
+        addresses: where it listens.
+        paused: whether new clients are answered with 503.
+    """
+
+    id: str
+    addresses: tuple[str, ...]
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStatus:
+    """One route; without routes a gateway has one without an id, which is for all clients.
+
+    Attributes:
+        id: for operators.
+        group: the route whose backends it has; empty: those of `upstream.backends`.
+        served: whether one of these backends is usable.
+    """
+
+    id: str
+    group: str
+    served: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """One kind that a plugin provides and the configuration can use.
+
+    Attributes:
+        role: backend, valve, listener, gate or policy.
+        kind: its name in the configuration.
+        schemes: of URLs that stand for it, beside its own name.
+    """
+
+    role: str
+    kind: str
+    schemes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationStatus:
+    """The configuration in effect.
+
+    Attributes:
+        number: of the configurations that there were since the start, from 1.
+        settings: all keys with their values, defaults included.
+    """
+
+    number: int
+    settings: Mapping[str, Any]

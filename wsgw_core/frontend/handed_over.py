@@ -1,0 +1,78 @@
+"""Takes websocket requests over from an aiohttp application, with their connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+
+    from .frontend_server import FrontendServer
+
+_UPGRADE = {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Version": "13"}
+
+
+class HandedOver(web.StreamResponse):
+    """Stands for the answer that a client gets from the gateway: aiohttp writes none."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+        self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing."""
+
+
+def take_over(request: web.Request, frontend: FrontendServer) -> web.StreamResponse:
+    """Have a gateway serve the client of a request; aiohttp knows it no more.
+
+    The head goes through the gateway's own handshake, as if the client had connected to it.
+
+    Args:
+        request: whose handler has neither read from it nor answered it.
+        frontend: of a gateway that is started.
+
+    Returns:
+        What the handler returns.
+    """
+    if request.headers.get("Upgrade", "").strip().lower() != "websocket":
+        text = "only websocket handshakes are served here\n"
+        return web.Response(status=426, text=text, headers=_UPGRADE)
+    protocol, transport = request.protocol, request.transport
+    if transport is None or transport.is_closing():
+        return web.Response(status=400, text="the client has gone\n")  # for the access log
+    behind = _BehindTheHead()
+    protocol.set_parser(cast("Any", behind))
+    # What aiohttp forgets it would close: the transport is not its own any more.
+    protocol.transport = None
+    protocol.connection_lost(None)
+    frontend.take_over(transport, _head(request) + behind.data)
+    return HandedOver()
+
+
+class _BehindTheHead:
+    """Is given what came behind the head, as the parser of a websocket would be."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Called when aiohttp forgets the connection."""
+
+
+def _head(request: web.Request) -> bytes:
+    """Write the head again, as it came but for spaces around values."""
+    version = request.version
+    first = f"{request.method} {request.raw_path} HTTP/{version.major}.{version.minor}"
+    lines = [first.encode("utf-8", "surrogateescape")]
+    lines += [name + b": " + value for name, value in request.raw_headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,0 +1,89 @@
+"""What may change while a gateway runs, and what may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..api import Limits
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import KeyPath, key_path_text
+from ..plugins.components import BackendComponent, Components
+
+# Sockets that listen stay, and so do those who count clients.
+_FIXED: tuple[KeyPath, ...] = (
+    ("server", "frontend", "address"),
+    ("server", "admin"),
+    ("limits", "memory"),
+    ("limits", "max-sessions"),
+    ("limits", "max-sessions-per-address"),
+    ("limits", "max-handshakes-per-second"),
+    ("limits", "client-idle-timeout"),
+    ("limits", "max-session-life"),
+    ("limits", "slow-client-timeout"),
+    ("server", "frontend", "ping-time"),
+    ("server", "frontend", "ping-timeout"),
+    ("upstream", "resolve-interval"),
+    ("upstream", "health"),
+    ("server", "enable-instrumentation"),
+    ("server", "frontend", "id"),
+)
+
+
+def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
+    """Return the keys whose new values can only take effect at the next start."""
+    changed = [path for path in _FIXED if _value(old, path) != _value(new, path)]
+    tls: KeyPath = ("server", "frontend", "tls")
+    if (_value(old, tls) is None) != (_value(new, tls) is None):
+        changed.append(tls)
+    return [key_path_text(path) for path in changed]
+
+
+def backend_changes(
+    old: tuple[GatewayConfig, Components], new: tuple[GatewayConfig, Components]
+) -> tuple[list[BackendComponent], list[BackendComponent]]:
+    """Return the backends that are new or changed, and those that are gone or were changed.
+
+    A backend is changed too when that is what its plugin is told of the rest of the configuration,
+    and when it belongs to another group.
+    """
+    return list(_not_in(new, old)), list(_not_in(old, new))
+
+
+def _told(config: GatewayConfig, group: str) -> tuple[Limits, float, float]:
+    failover = config.groups[group]
+    return config.limits.for_plugins(), failover.ping_timeout, failover.busy_bound
+
+
+def _not_in(
+    these: tuple[GatewayConfig, Components], others: tuple[GatewayConfig, Components]
+) -> Iterator[BackendComponent]:
+    known = {other.id: other for other in others[1].all_backends}
+    for one in these[1].all_backends:
+        other = known.get(one.id)
+        if (
+            other is None
+            or not same_backend(one, other)
+            or _told(these[0], one.group) != _told(others[0], other.group)
+        ):
+            yield one
+
+
+def same_backend(one: BackendComponent, other: BackendComponent) -> bool:
+    """Tell whether two entries of one id ask for the same."""
+    return (
+        one.group == other.group
+        and one.registration.kind == other.registration.kind
+        and one.entry.breaker_threshold == other.entry.breaker_threshold
+        and one.entry.priority == other.entry.priority
+        and one.entry.weight == other.entry.weight
+        and one.entry.discovered == other.entry.discovered
+        and one.options == other.options
+    )
+
+
+def _value(config: GatewayConfig, path: KeyPath) -> Any:
+    value: Any = config
+    for key in path:
+        value = getattr(value, str(key).replace("-", "_"))
+    return value

@@ -1,0 +1,114 @@
+"""What operators are told of a gateway's parts: plain data, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+
+from ..api.options import parse_duration
+from ..control.status import BackendSettings, BackendStatus, PluginStatus, SessionStatus
+from ..masking import masked, masked_target
+from ..one_line import shortened
+from ..plugins.components import BackendComponent
+from ..plugins.loader import Plugins
+from ..pool.backends.backend_pool import PooledBackend
+from ..relay.session.session import Session
+
+
+def backend_status(backend: PooledBackend, component: BackendComponent) -> BackendStatus:
+    """Return what there is to know of a backend."""
+    return BackendStatus(
+        id=backend.id,
+        kind=component.registration.kind,
+        url=masked(component.entry.url or "", "url"),
+        group=backend.group,
+        discovered_by=component.discovered_by,
+        priority=backend.priority,
+        weight=backend.weight,
+        enabled=backend.enabled,
+        healthy=backend.healthy,
+        tripped=backend.breaker.tripped,
+        down=backend.outage.reason,
+        connections=backend.active,
+        connections_opened=backend.total,
+        failures=backend.failures,
+    )
+
+
+def backend_settings(component: BackendComponent) -> BackendSettings:
+    """Return the configuration of a backend: its kind's own keys too."""
+    entry = component.entry
+    return BackendSettings(
+        id=component.id,
+        kind=component.registration.kind,
+        url=masked(entry.url or "", "url"),
+        group=component.group,
+        priority=entry.priority,
+        weight=entry.weight,
+        breaker_threshold=entry.breaker_threshold,
+        options=masked(_plain(component.options)),
+        durations=tuple(_durations(component.options)),
+    )
+
+
+def session_status(session: Session) -> SessionStatus:
+    """Return what there is to know of a session."""
+    return SessionStatus(
+        id=session.id,
+        client=session.peer,
+        target=shortened(masked_target(session.path)),
+        route=session.route,
+        backend=session.backend_id or "",
+        state=session.state.value,
+        reconnects=session.reconnects,
+        messages_received=session.messages_received,
+        messages_sent=session.messages_sent,
+    )
+
+
+def plugin_statuses(plugins: Plugins) -> list[PluginStatus]:
+    """Return all kinds that plugins have registered."""
+    registries = (
+        plugins.backends,
+        plugins.valves,
+        plugins.listeners,
+        plugins.gates,
+        plugins.policies,
+    )
+    found = [(each, kind, each.find(kind)) for each in registries for kind in each.kinds()]
+    return [
+        PluginStatus(registry.role, kind, registered.schemes if registered is not None else ())
+        for registry, kind, registered in found
+    ]
+
+
+def _plain(model: BaseModel) -> dict[str, Any]:
+    """Return the keys of a model; durations in seconds, sizes in bytes."""
+    plain = model.model_dump(mode="json", by_alias=True)
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            plain[field.alias or name] = _plain(value)
+        elif isinstance(value, int) or (isinstance(value, float) and _is_duration(field)):
+            plain[field.alias or name] = value  # would be written as `1KiB` or `10m`
+    return plain
+
+
+def _durations(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in type(model).model_fields.items():
+        value, here = getattr(model, name), (*path, field.alias or name)
+        if isinstance(value, BaseModel):
+            yield from _durations(value, here)
+        elif isinstance(value, float) and _is_duration(field):
+            yield here
+
+
+def _is_duration(field: FieldInfo) -> bool:
+    def read_by(metadata: Any) -> bool:
+        return isinstance(metadata, BeforeValidator) and metadata.func is parse_duration
+
+    inner = [each for part in get_args(field.annotation) for each in get_args(part)]
+    return any(map(read_by, (*field.metadata, *inner)))

@@ -1,0 +1,246 @@
+"""Shows a gateway's numbers as Prometheus reads them, from what is counted in plain integers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from .. import __version__
+from ..api import Histogram, Metrics
+from ..api.metrics import MetricFamily
+from ..api.rare_warning import RareWarning
+from ..metrics import families
+from ..metrics.counters import GatewayCounters
+from ..metrics.families import Family
+from ..metrics.series import buckets, collect
+from ..metrics.traffic import Sizes
+from ..pool.backends.backend_pool import BackendPool
+from ..relay.all_sessions.memory_watch import MemoryWatch
+from ..relay.all_sessions.routes import Routes
+from ..relay.all_sessions.session_table import SessionTable
+from ..relay.session.session_state import State
+
+if TYPE_CHECKING:
+    from ..relay.session.session import Session
+
+_AT_ONCE = 500  # sessions that are looked at in one turn of the loop
+_SIZES = (128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152)
+_WSBALANCERS_SIZES = (128, 256, 512, 1024, 2048, 5120)
+
+Row = tuple[tuple[str, ...], Any]  # the values of the labels, and what was counted
+
+
+class Exposition:
+    """The metrics of one gateway.
+
+    Args:
+        metrics: its counters and those of its plugins.
+        counters: its own, with what is more than a number.
+        pool: its backends.
+        sessions: its sessions.
+        frontends: by id, whether each is paused.
+        routes: returns those of the configuration.
+        waiting_dials: tells how many dials wait for others.
+        memory: what the sessions hold.
+        wsbalancers: whether wsbalancer's metrics are shown too.
+        logger: for faults of plugins.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that a gateway has numbers of
+        self,
+        metrics: Metrics,
+        counters: GatewayCounters,
+        pool: BackendPool,
+        sessions: SessionTable,
+        frontends: Mapping[str, Any],
+        *,
+        routes: Callable[[], Routes],
+        waiting_dials: Callable[[], int],
+        memory: MemoryWatch,
+        wsbalancers: bool,
+        logger: logging.Logger,
+    ) -> None:
+        self._metrics = metrics
+        self._counters = counters
+        self._pool = pool
+        self._sessions = sessions
+        self._frontends = frontends
+        self._routes = routes
+        self._waiting_dials = waiting_dials
+        self._memory = memory
+        self._wsbalancers = wsbalancers
+        self._warn = RareWarning(logger)
+        self._process = ProcessCollector(registry=None)
+        self._platform = PlatformCollector(registry=None)
+
+    async def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format; sessions are relayed meanwhile."""
+        now = _Sessions()
+        for number, session in enumerate(self._sessions, 1):
+            now.add(session)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        text = generate_latest(_Collected(chain(self._collect(now), self._of_process())))
+        # The library would have a counter's name end with `_total`.
+        name = families.NEW_SESSION.name.encode()
+        return text.replace(b"# TYPE %b untyped" % name, b"# TYPE %b counter" % name)
+
+    def collect(self) -> list[Metric]:
+        """Return all metrics but those of the process, at once; see HostCollector."""
+        now = _Sessions()
+        for session in self._sessions:
+            now.add(session)
+        return list(self._collect(now))
+
+    def _collect(self, now: _Sessions) -> Iterator[Metric]:
+        for family, rows in self._rows(now):
+            yield _metric(family, rows)
+        yield from collect(self._metrics, self._gauge_failed)
+        if self._wsbalancers:
+            yield from self._as_wsbalancer()
+
+    def _of_process(self) -> Iterator[Metric]:
+        yield from self._process.collect()
+        yield from self._platform.collect()
+
+    def _rows(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
+        counters, backends = self._counters, self._pool.backends
+        yield families.BUILD, [((__version__, platform.python_version()), 1)]
+        states = [state.value for state in State if state not in (State.DIALLING, State.ENDED)]
+        yield families.SESSIONS, [((state,), now.states[state]) for state in states]
+        yield families.LEDGER_MESSAGES, [((), now.messages)]
+        yield families.LEDGER_BYTES, [((), now.bytes)]
+        yield families.MEMORY, [((), self._memory.used)]
+        yield families.MEMORY_LIMIT, [((), self._memory.bound or 0)]
+        yield families.MEMORY_HELD, [((), self._memory.held)]
+        yield families.UNREAD, [((), now.unread)]
+        statuses = {**counters.refusals, 101: counters.sessions.value}
+        yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]
+        yield from self._of_routes(now)
+        yield families.DIALS, [((), counters.dial_durations)]
+        yield families.WAITING_DIALS, [((), self._waiting_dials())]
+        yield families.FAILOVERS, [((), counters.failover_durations)]
+        yield families.LOOP_DELAY, [((), counters.loop_delays)]
+        yield from self._traffic()
+        yield families.CLOSES, sorted(counters.closes.items())
+        yield families.CONNECTIONS, [((each.id,), each.active) for each in backends]
+        yield families.CONNECTED, [((each.id,), each.total) for each in backends]
+        yield families.FAILURES, [((each.id,), each.failures) for each in backends]
+        yield families.ENABLED, [((each.id,), each.enabled) for each in backends]
+        yield families.HEALTHY, [((each.id,), each.healthy) for each in backends]
+        yield families.TRIPPED, [((each.id,), each.breaker.tripped) for each in backends]
+        yield families.TRIPS, [((each.id,), each.breaker.trips) for each in backends]
+        yield families.DOWN, [((each.id,), bool(each.outage.reason)) for each in backends]
+        yield families.BLOCKED, [((each.id,), not each.writable) for each in backends]
+        yield families.LOSSES, [((each.id,), each.losses) for each in backends]
+        yield families.PAUSED, [((name,), each.paused) for name, each in self._frontends.items()]
+
+    def _gauge_failed(self, family: MetricFamily, error: Exception) -> None:
+        self._counters.unread_gauges.value += 1
+        self._warn("the gauge wsgw_%s cannot be read: %r", family.name, error)
+
+    def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
+        routes = [route for route in self._routes() if route.id]
+        # Those of routes that a reload has taken away may still be there.
+        ids = sorted({*(route.id for route in routes), *now.routes} - {""})
+        handshakes = self._counters.route_handshakes
+        yield families.ROUTE_SESSIONS, [((each,), now.routes[each]) for each in ids]
+        yield families.ROUTE_HANDSHAKES, [((each.id,), handshakes[each.id]) for each in routes]
+        served = [((each.id,), self._pool.is_usable(each.group)) for each in routes]
+        yield families.ROUTE_SERVED, served
+
+    def _traffic(self) -> Iterator[tuple[Family, Iterable[Row]]]:
+        total = self._pool.traffic()
+        total.add(self._counters.unassigned)
+        both = [(("to_backend",), total.to_backend), (("to_client",), total.to_client)]
+        yield families.MESSAGES, [(labels, sizes.messages) for labels, sizes in both]
+        yield families.MESSAGE_BYTES, [(labels, sizes.bytes) for labels, sizes in both]
+        yield families.MESSAGE_SIZES, [(labels, (sizes, _SIZES)) for labels, sizes in both]
+
+    def _as_wsbalancer(self) -> Iterator[Metric]:
+        # All backends serve all frontends; with one frontend its id is right.
+        frontend = next(iter(self._frontends), "")
+        backends = self._pool.backends
+        sizes = _WSBALANCERS_SIZES
+        new_session = UnknownMetricFamily(
+            families.NEW_SESSION.name, families.NEW_SESSION.help, labels=families.NEW_SESSION.labels
+        )
+        for each in backends:
+            new_session.add_metric((frontend, each.id), each.traffic.sessions)
+        yield new_session
+        yield _metric(
+            families.ACTIVE_SESSIONS, [((frontend, each.id), each.active) for each in backends]
+        )
+        yield _metric(
+            families.MESSAGE_SIZE,
+            [(("f2b", frontend, each.id), (each.traffic.to_backend, sizes)) for each in backends]
+            + [(("b2f", frontend, each.id), (each.traffic.to_client, sizes)) for each in backends],
+        )
+
+
+class _Sessions:
+    """What the sessions have in sum."""
+
+    def __init__(self) -> None:
+        self.states: Counter[str] = Counter()
+        self.routes: Counter[str] = Counter()
+        self.messages = 0
+        self.bytes = 0
+        self.unread = 0
+
+    def add(self, session: Session) -> None:
+        session.count_traffic()
+        self.states[session.state.value] += 1
+        self.routes[session.route] += 1
+        self.messages += session.unacknowledged
+        self.bytes += session.unacknowledged_bytes
+        self.unread += session.client_is_paused
+
+
+class _Collected(Collector):
+    """What the library asks for metrics."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self._metrics
+
+
+def _metric(family: Family, rows: Iterable[Row]) -> Metric:
+    if family.kind == "histogram":
+        histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+        for labels, counted in rows:
+            histogram.add_metric(labels, *_as_buckets(counted))
+        return histogram
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.help, labels=family.labels)
+    for labels, value in rows:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _as_buckets(
+    counted: Histogram | tuple[Sizes, tuple[int, ...]],
+) -> tuple[list[tuple[str, float]], float]:
+    if isinstance(counted, Histogram):
+        return buckets(counted)
+    sizes, limits = counted
+    cumulated = [*sizes.up_to(limits), sizes.messages]
+    return list(zip([*map(str, limits), "+Inf"], cumulated, strict=True)), sizes.bytes

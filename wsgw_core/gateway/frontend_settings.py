@@ -1,0 +1,123 @@
+"""Makes what the clients' door needs of a configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ..api import Clock, ReadBatch, Turns
+from ..config.gateway_config import GatewayConfig
+from ..file_limit import session_capacity
+from ..frontend.admission import Admission
+from ..frontend.allowed_origins import AllowedOrigins
+from ..frontend.client_timeouts import ClientTimeouts
+from ..frontend.forwarded import Forwarding
+from ..frontend.handshake import HandshakeSettings
+from ..frontend.polling_clients import PollingClients
+from ..frontend.request_headers import RequestHeaders
+from ..frontend.trusted_proxies import TrustedProxies
+from ..metrics.counters import GatewayCounters
+from ..relay.session.session_opener import SessionOpener
+
+
+def handshake_settings(
+    config: GatewayConfig,
+    opener: SessionOpener,
+    admission: Admission,
+    read_batch: ReadBatch,
+    turns: Turns,
+    counters: GatewayCounters,
+    logger: logging.Logger,
+) -> HandshakeSettings:
+    """Return how handshakes are to be made.
+
+    Args:
+        config: the whole configuration.
+        opener: gives sessions.
+        admission: decides who is let in.
+        read_batch: of the gateway.
+        turns: of the gateway, for handshakes.
+        counters: of the gateway.
+        logger: of the gateway.
+    """
+    server, limits = config.server, config.limits
+    proxies = TrustedProxies(server.trusted_proxies or ())
+    tls = server.frontend.tls
+    return HandshakeSettings(
+        opener=opener,
+        admission=admission,
+        origins=AllowedOrigins(server.frontend.allowed_origins),
+        proxies=proxies,
+        request_headers=RequestHeaders(
+            server.block_headers,
+            server.reconnect_header,
+            Forwarding(
+                proxies,
+                believe_all=server.trusted_proxies is None and server.trust_received_xff,
+                forwarded=server.forwarded,
+            ),
+            tls.subject_header if tls else None,
+        ),
+        limits=limits.for_plugins(),
+        compression=server.frontend.compression,
+        max_header_bytes=server.frontend.max_header_bytes or limits.max_header_bytes,
+        max_header_count=limits.max_header_count,
+        timeout=server.frontend.read_timeout or limits.handshake_timeout,
+        read_batch=read_batch,
+        turns=turns,
+        counters=counters,
+        logger=logger,
+        polling=PollingClients(logger),
+        end_to_end=server.frontend.keepalive == "end-to-end",
+    )
+
+
+def make_admission(
+    config: GatewayConfig,
+    counters: GatewayCounters,
+    clock: Clock,
+    logger: logging.Logger,
+    memory_is_full: Callable[[], bool],
+) -> Admission:
+    """Return what decides who is let in.
+
+    Args:
+        config: the whole configuration.
+        counters: of the gateway.
+        clock: for the rate.
+        logger: told when more sessions are allowed than there is room for.
+        memory_is_full: see Admission.
+    """
+    limits, capacity = config.limits, session_capacity()
+    if limits.max_sessions and capacity is not None and limits.max_sessions > capacity:
+        logger.warning(
+            "limits.max-sessions is %d, but the limit of open files leaves room for %d sessions"
+            " whose backend takes a connection for each",
+            limits.max_sessions,
+            capacity,
+        )
+    return Admission(
+        TrustedProxies(config.server.trusted_proxies or ()),
+        counters,
+        clock,
+        max_sessions=limits.max_sessions or capacity,
+        max_per_address=limits.max_sessions_per_address,
+        max_per_second=limits.max_handshakes_per_second,
+        memory_is_full=memory_is_full,
+    )
+
+
+def make_client_timeouts(
+    config: GatewayConfig, counters: GatewayCounters, clock: Clock
+) -> ClientTimeouts:
+    """Return what looks after the clients that are silent, slow or old."""
+    limits, frontend = config.limits, config.server.frontend
+    return ClientTimeouts(
+        clock,
+        counters,
+        idle_timeout=limits.client_idle_timeout,
+        max_life=limits.max_session_life,
+        slow_timeout=limits.slow_client_timeout or None,
+        ping_time=frontend.ping_time or None,
+        ping_timeout=frontend.ping_timeout,
+    )

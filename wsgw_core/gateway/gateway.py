@@ -1,0 +1,343 @@
+"""One gateway: its backends, its frontend, its sessions. Several can live in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from ..api import CloseCause, ConfigurationError, Metrics, ReadBatch, Turns
+from ..config.address import Address, id_from_address
+from ..config.gateway_config import GatewayConfig
+from ..control.event_stream import EventStream
+from ..control.reload_report import ReloadReport
+from ..frontend.admission import Admission
+from ..frontend.frontend_server import FrontendServer
+from ..frontend.handshake import HandshakeSettings
+from ..metrics.counters import GatewayCounters
+from ..metrics.families import FAMILIES
+from ..metrics.loop_delay import LoopDelay
+from ..plugins.components import Components
+from ..plugins.open_plugins import PluginSet
+from ..pool.backends.backend_pool import BackendPool
+from ..pool.membership.backend_exchange import BackendExchange
+from ..relay.all_sessions.close_all import close_all_sessions
+from ..relay.all_sessions.memory_watch import MemoryWatch
+from ..relay.all_sessions.session_table import SessionTable
+from ..relay.session.session_opener import SessionOpener
+from ..websocket.session_ends import GATEWAY_STOPPED
+from .changes import fixed_changes
+from .exposition import Exposition
+from .frontend_settings import handshake_settings, make_admission, make_client_timeouts
+from .generation import Generation, Generations
+from .session_settings import SessionSettings
+from .upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedReload:
+    """Another configuration with all that could fail behind it; see Gateway.prepare."""
+
+    generation: Generation
+    exchange: BackendExchange
+
+
+class Gateway:
+    """Relays clients to backends from `start` to `stop`.
+
+    To be made and used on one event loop.
+
+    Args:
+        config: the checked configuration.
+        components: what its entries stand for; see `resolve_components`.
+        logger: for events; none of them is per message.
+        listens: whether it listens; otherwise clients are only handed over.
+
+    Attributes:
+        metrics, counters: what is counted.
+        events: what happens to sessions and backends.
+        pool: the backends that are offered.
+        sessions: all sessions.
+        upstream: opens backends and takes them out again.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        components: Components,
+        logger: logging.Logger | None = None,
+        *,
+        listens: bool = True,
+    ) -> None:
+        self._listens = listens
+        self._first = config, components
+        self._logger = logger or logging.getLogger("wsgw")
+        self.metrics = Metrics([family.name.removeprefix("wsgw_") for family in FAMILIES])
+        self.counters = GatewayCounters(self.metrics)
+        self.events = EventStream(self._logger)
+        self.sessions = SessionTable(self.events)
+        self.pool = BackendPool(events=self.events)
+        self._read_batch = ReadBatch()
+        self._handshake_turns = Turns()
+        self._settings = SessionSettings(
+            self.pool, self.sessions, self._read_batch, self.counters, self._logger
+        )
+        self._generations = Generations(
+            self._settings,
+            self._uses,
+            config.limits.close_timeout,
+            self.metrics,
+            self.counters,
+            self._logger,
+        )
+        self.upstream = Upstream(
+            config,
+            self._generations,
+            self.pool,
+            self.sessions,
+            read_batch=self._read_batch,
+            metrics=self.metrics,
+            counters=self.counters,
+            logger=self._logger,
+        )
+        self._memory = MemoryWatch(
+            self.sessions,
+            config.limits.memory_bound,
+            config.limits.max_message_size,
+            lambda: self._admission.opening_bytes if self._admission is not None else 0,
+            self.sessions.closing,
+            self.counters,
+        )
+        self._admission: Admission | None = None
+        self._opener: SessionOpener | None = None
+        self._frontend: FrontendServer | None = None
+        self._exposition: Exposition | None = None
+        self._resources = AsyncExitStack()
+        self._running = False
+
+    async def start(self, before_clients: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Open the backends and listen.
+
+        Args:
+            before_clients: called when everything is there, the address included, but no client
+                was accepted; if it fails, none is.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            ConfigurationError: a backend, or the clients' TLS, cannot work as configured.
+            RuntimeError: it is started already; it goes on.
+        """
+        if self._running:
+            raise RuntimeError("the gateway is started already")
+        self._running = True
+        try:
+            self._resources.push_async_callback(self._generations.close)
+            self._generations.take(await self._generations.prepare(*self._first))
+            self._resources.push_async_callback(self.upstream.close)
+            await self.upstream.start()
+            frontend = self._open_frontend(self._generations.current)
+            self._begin_watch()
+            if before_clients is not None:
+                await before_clients()
+            frontend.accept()
+        except BaseException:
+            self._running = False
+            await self._resources.aclose()
+            raise
+
+    async def reload(self, config: GatewayConfig, components: Components) -> ReloadReport:
+        """Go on with another configuration, without closing a client.
+
+        New sessions get all of it. Those that are open stay as they are, but the ones of a backend
+        that is no longer configured move to others; see `drain`. Not to be called again before it
+        has returned.
+
+        Returns:
+            What it has changed.
+
+        Raises:
+            ConfigurationError: something cannot work as configured, or the gateway stops; nothing
+                was changed.
+        """
+        return self.carry_out(await self.prepare(config, components))
+
+    async def prepare(self, config: GatewayConfig, components: Components) -> PreparedReload:
+        """Do all of a reload that can fail; clients and sessions hear nothing of it.
+
+        What it returns is to be carried out in the same turn of the event loop.
+
+        Raises:
+            ConfigurationError: see `reload`.
+        """
+        generation = await self._generations.prepare(config, components)
+        try:
+            exchange = await self.upstream.prepare(generation)
+        except BaseException:
+            self._generations.discard(generation)
+            raise
+        if not self.opener.accepting:
+            exchange.discard()
+            self._generations.discard(generation)
+            raise ConfigurationError("the gateway is stopping")
+        return PreparedReload(generation, exchange)
+
+    def carry_out(self, prepared: PreparedReload) -> ReloadReport:
+        """Go on with what was prepared; cannot fail."""
+        opener, frontend, generation = self.opener, self._frontend, prepared.generation
+        assert frontend is not None  # noqa: S101 - for the type checker
+        old, before = self._generations.current, self.pool.backends
+        self._generations.take(generation)
+        self.upstream.carry_out(prepared.exchange)
+        opener.serve_by(generation.routes)
+        frontend.serve_by(self._handshake_settings(generation), generation.tls)
+        return ReloadReport.of(
+            {each.id: each for each in before},
+            {each.id: each for each in self.pool.backends},
+            self.upstream.deleted(),
+            fixed_changes(old.config, generation.config),
+        )
+
+    async def stop(self) -> None:
+        """Close every client with 1012, spread over `server.drain-time`, and wait for them.
+
+        New clients are answered with 503 meanwhile. What clients have sent is still delivered;
+        that and each client's answer are waited for as long as `limits.close-timeout`, and before
+        that, for as long, what is to be answered. Lines of the log say how many messages were not.
+        """
+        before = self.counters.undelivered.value
+        try:
+            await self.upstream.stop_moves()
+            if self._frontend is not None and self._opener is not None:
+                self._opener.accepting = False
+                await self._close_clients(self._frontend)
+            if (lost := self.counters.undelivered.value - before) > 0:
+                self._logger.warning("stopped with %d messages of clients undelivered", lost)
+        finally:
+            self._running = False
+            await self._resources.aclose()
+
+    async def _close_clients(self, frontend: FrontendServer) -> None:
+        clock, reason = asyncio.get_running_loop(), "gateway is stopping"
+        config = self._generations.current.config
+        over, timeout = config.server.drain_time, config.limits.close_timeout
+        owed = await close_all_sessions(
+            self.sessions, clock, GATEWAY_STOPPED.client, reason, over=over, answer_timeout=timeout
+        )
+        if owed:
+            self._logger.warning("%d clients were closed that are owed answers", owed)
+        await frontend.close(timeout)
+        await self.sessions.until_empty(timeout)
+        for session in self.sessions:
+            session.close(GATEWAY_STOPPED.client, reason, cause=CloseCause.GATEWAY_STOPS)
+
+    @property
+    def ready(self) -> bool:
+        """Whether clients are welcome: started, and not stopping."""
+        return self._running and self._opener is not None and self._opener.accepting
+
+    @property
+    def waiting_dials(self) -> int:
+        """Dials that wait for others of the same backend to end."""
+        return self._settings.waiting_dials
+
+    def drain(self, backend_id: str) -> bool:
+        """Send no new session to a backend, and have its sessions move to others one by one.
+
+        To be undone by enabling the backend again.
+
+        Returns:
+            False when it is being drained already.
+
+        Raises:
+            KeyError: there is no such backend.
+        """
+        return self.upstream.drain(backend_id)
+
+    @property
+    def generation(self) -> Generation:
+        """What belongs to the configuration in effect; there from `start` on."""
+        return self._generations.current
+
+    @property
+    def opener(self) -> SessionOpener:
+        """What the frontend asks for sessions; there from `start` on."""
+        assert self._opener is not None, "not started"  # noqa: S101 - the caller's fault
+        return self._opener
+
+    @property
+    def exposition(self) -> Exposition:
+        """The metrics as Prometheus reads them; there once `start` has returned."""
+        assert self._exposition is not None, "not started"  # noqa: S101 - the caller's fault
+        return self._exposition
+
+    @property
+    def frontends(self) -> Mapping[str, SessionOpener]:
+        """Where clients come in, by id."""
+        frontend = self._first[0].server.frontend
+        port = self.addresses[0].port if self.addresses else frontend.address.port
+        by_address = id_from_address(str(frontend.address._replace(port=port)))
+        return {frontend.id or by_address: self.opener}
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where clients can connect."""
+        return self._frontend.addresses if self._frontend is not None else ()
+
+    def _open_frontend(self, generation: Generation) -> FrontendServer:
+        """Bind the address of the frontend; nobody is accepted yet."""
+        config, loop = generation.config, asyncio.get_running_loop()
+        self._opener = SessionOpener(generation.routes, self.counters, self._logger)
+        self._admission = make_admission(
+            config, self.counters, loop, self._logger, lambda: self._memory.is_full
+        )
+        self._frontend = FrontendServer(
+            config.server.frontend.address if self._listens else None,
+            self._handshake_settings(generation),
+            tls=generation.tls,
+            timeouts=make_client_timeouts(config, self.counters, loop),
+        )
+        self._frontend.bind()
+        self._resources.callback(self._frontend.stop_accepting)
+        return self._frontend
+
+    def _begin_watch(self) -> None:
+        """Probe backends, measure the loop, and offer what operators need."""
+        loop = asyncio.get_running_loop()
+        self.upstream.watch()
+        delay = LoopDelay(loop, self.counters.loop_delays)
+        delay.start()
+        self._resources.callback(delay.stop)
+        self._memory.start(loop)
+        self._resources.callback(self._memory.stop)
+        self._exposition = Exposition(
+            self.metrics,
+            self.counters,
+            self.pool,
+            self.sessions,
+            self.frontends,
+            routes=lambda: self.opener.routes,
+            waiting_dials=lambda: self.waiting_dials,
+            memory=self._memory,
+            wsbalancers=self.generation.config.server.enable_instrumentation,
+            logger=self._logger,
+        )
+
+    def _uses(self, plugins: PluginSet) -> bool:
+        opening = self._opener is not None and self._opener.is_opening(plugins)
+        return opening or any(session.plugins is plugins for session in self.sessions)
+
+    def _handshake_settings(self, generation: Generation) -> HandshakeSettings:
+        assert self._admission is not None  # noqa: S101 - for the type checker
+        settings = handshake_settings(
+            generation.config,
+            self.opener,
+            self._admission,
+            self._read_batch,
+            self._handshake_turns,
+            self.counters,
+            self._logger,
+        )
+        self._admission.trust(settings.proxies)
+        return settings

@@ -1,0 +1,56 @@
+"""Shows the metrics of an embedded gateway in the registry of the program around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from .exposition import Exposition
+
+_PATIENCE = 10.0  # seconds for which another thread waits for the event loop
+
+
+class HostCollector(Collector):
+    """Collects from any thread; the numbers are read on the gateway's event loop.
+
+    Args:
+        exposition: of a started gateway.
+        loop: on which that runs.
+    """
+
+    def __init__(self, exposition: Exposition, loop: asyncio.AbstractEventLoop) -> None:
+        self._exposition = exposition
+        self._loop = loop
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what there is depends on the plugins, and may change with a reload."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all metrics; none once the event loop is closed.
+
+        Raises:
+            TimeoutError: the event loop has no time.
+        """
+        if self._loop.is_closed():
+            return ()
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            return self._exposition.collect()
+        collecting = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
+        try:
+            return collecting.result(_PATIENCE)
+        finally:
+            collecting.cancel()
+
+    async def _collect(self) -> Iterable[Metric]:
+        return self._exposition.collect()

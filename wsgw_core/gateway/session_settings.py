@@ -1,0 +1,154 @@
+"""Makes what sessions need of a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from weakref import WeakValueDictionary
+
+from ..api import Policy, ReadBatch, SessionListener
+from ..config.failover_options import FailoverOptions
+from ..config.gateway_config import GatewayConfig
+from ..config.route_options import RouteOptions
+from ..metrics.counters import GatewayCounters
+from ..plugins.components import Components, PolicyComponent
+from ..plugins.open_plugins import PluginSet
+from ..pool.backends.backend_pool import BackendPool
+from ..pool.dialling.dial_limiter import DialLimiters
+from ..pool.dialling.dialler import Dialler
+from ..pool.policy.backend_group import BackendGroup
+from ..pool.policy.checked_policy import CheckedPolicy
+from ..relay.all_sessions.routes import Route, Routes
+from ..relay.all_sessions.session_context import ConfiguredValve, SessionContext
+from ..relay.all_sessions.session_table import SessionTable
+from ..relay.delivery.poison import PoisonLock
+
+
+class SessionSettings:
+    """What all configurations of one gateway share, and what is made of it for each.
+
+    Args:
+        pool: the backends.
+        table: all sessions.
+        read_batch, counters, logger: of the gateway.
+    """
+
+    def __init__(
+        self,
+        pool: BackendPool,
+        table: SessionTable,
+        read_batch: ReadBatch,
+        counters: GatewayCounters,
+        logger: logging.Logger,
+    ) -> None:
+        self._pool = pool
+        # By the backends' group; those of one that is gone as long as a session of it is there.
+        self._dial_limiters: WeakValueDictionary[str, DialLimiters] = WeakValueDictionary()
+        self._poison_lock = PoisonLock()
+        self._table = table
+        self._read_batch = read_batch
+        self._counters = counters
+        self._logger = logger
+
+    @property
+    def waiting_dials(self) -> int:
+        """Dials that wait for others of the same backend to end."""
+        return sum(limiters.waiting for limiters in self._dial_limiters.values())
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Bound the dials of all sessions as another configuration says."""
+        for group, failover in config.groups.items():
+            limiters = self._dial_limiters.get(group)
+            if limiters is not None:
+                limiters.change(*failover.dial_bounds)
+
+    def routes(self, config: GatewayConfig, components: Components, plugins: PluginSet) -> Routes:
+        """Return what new sessions are opened with."""
+        if not config.routes:
+            return Routes([self._route(config, None, components, components, plugins)])
+        return Routes(
+            [
+                self._route(config, options, components, own, plugins)
+                for options, own in zip(config.routes, components.routes, strict=True)
+            ]
+        )
+
+    def _route(
+        self,
+        config: GatewayConfig,
+        options: RouteOptions | None,
+        shared: Components,
+        own: Components,
+        plugins: PluginSet,
+    ) -> Route:
+        gates, valves = own.gates, own.valves
+        if options is not None:
+            gates = shared.gates if options.gates is None else gates
+            valves = shared.valves if options.valves is None else valves
+        context = self._context(
+            config,
+            options,
+            tuple(
+                ConfiguredValve(each.registration.kind, plugins.of(each), each.on_error)
+                for each in valves
+            ),
+            tuple(map(plugins.of, shared.listeners)),
+            self._policy(own.policies or shared.policies, plugins),
+            plugins,
+        )
+        return Route(options, tuple(map(plugins.of, gates)), context)
+
+    def _context(
+        self,
+        config: GatewayConfig,
+        route: RouteOptions | None,
+        valves: tuple[ConfiguredValve, ...],
+        listeners: tuple[SessionListener, ...],
+        policy: Policy | None,
+        plugins: PluginSet,
+    ) -> SessionContext:
+        failover, group = config.failover, ""
+        if route is not None:
+            failover, group = route.failover_over(failover), route.group
+        return SessionContext(
+            clock=asyncio.get_running_loop(),
+            route=route.id if route is not None else "",
+            failover=failover,
+            limits=config.limits,
+            drain=config.drain,
+            reconnect_header=config.server.reconnect_header,
+            dialler=Dialler(
+                BackendGroup(self._pool, group, policy),
+                self._limiters_of(group, config.groups[group]),
+                failover.retry_statuses,
+                self._counters,
+                self._logger,
+                failover.scout_interval,
+            ),
+            valves=valves,
+            listeners=listeners,
+            plugins=plugins,
+            table=self._table,
+            poison_lock=self._poison_lock,
+            read_batch=self._read_batch,
+            counters=self._counters,
+            logger=self._logger,
+        )
+
+    def _policy(self, components: tuple[PolicyComponent, ...], plugins: PluginSet) -> Policy | None:
+        """Return the policy of a group; None where nothing was configured with components."""
+        for component in components:
+            return CheckedPolicy(
+                plugins.of(component),
+                component.registration.kind,
+                self._counters.policy_faults,
+                self._logger,
+            )
+        return None
+
+    def _limiters_of(self, group: str, failover: FailoverOptions) -> DialLimiters:
+        limiters = self._dial_limiters.get(group)
+        if limiters is None:
+            limiters = DialLimiters(*failover.dial_bounds)
+            self._dial_limiters[group] = limiters
+        return limiters

@@ -1,0 +1,313 @@
+"""The backends of one gateway, from their opening to their close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..api import BackendContext, ConfigurationError, Metrics, ReadBatch
+from ..config.gateway_config import GatewayConfig
+from ..metrics.counters import GatewayCounters
+from ..plugins.components import BackendComponent
+from ..pool.backends.backend_pool import BackendPool, PooledBackend
+from ..pool.backends.health import HealthChecks
+from ..pool.backends.whole_backend import WholeBackend
+from ..pool.membership.backend_exchange import BackendExchange
+from ..pool.membership.deletions import Deletions
+from ..pool.membership.discovery import Discoveries, Discovery
+from ..pool.membership.open_backends import OpenBackends
+from ..pool.membership.system_resolver import SystemResolver
+from ..relay.all_sessions.session_table import SessionTable
+from ..relay.moves.drain import Drains
+from ..relay.moves.failback import Failback
+from ..relay.session.session import Session
+from ..websocket.session_ends import BACKEND_REMOVED
+from .changes import backend_changes, same_backend
+from .generation import Generation, Generations
+
+_AT_ONCE = 100  # sessions that are moved in one turn of the loop
+_LEAVE_WITHIN = 60.0  # seconds; a move has bounds of its own
+_LOOK_EVERY = 0.05
+
+
+class Upstream:
+    """Opens the backends of the configuration in effect, and those that operators add.
+
+    Args:
+        config: that of the start.
+        generations: hold the one in effect.
+        pool: where the backends are offered.
+        sessions: all sessions.
+        read_batch, metrics, counters, logger: of the gateway.
+    """
+
+    def __init__(  # noqa: PLR0913 - what backends and their moves need of a gateway
+        self,
+        config: GatewayConfig,
+        generations: Generations,
+        pool: BackendPool,
+        sessions: SessionTable,
+        *,
+        read_batch: ReadBatch,
+        metrics: Metrics,
+        counters: GatewayCounters,
+        logger: logging.Logger,
+    ) -> None:
+        self._generations = generations
+        self._pool = pool
+        self._sessions = sessions
+        self._read_batch = read_batch
+        self._metrics = metrics
+        self._counters = counters
+        self._logger = logger
+        options = config.upstream
+        self._resolver = SystemResolver(
+            counters, logger, timeout=options.resolve_timeout, hold=options.resolve_hold
+        )
+        self._backends = OpenBackends(pool, self._context, self._has_sessions, logger)
+        self._discoveries = Discoveries(options.resolve_interval, logger)
+        self._deletions = Deletions()
+        self._drains = Drains(pool, sessions, self._drain_rate, self._backends.earlier, logger)
+        self._failback = Failback(pool, sessions, self._drain_rate, logger)
+        self._health = HealthChecks(pool, options.health, counters, logger)
+
+    async def start(self) -> None:
+        """Open those of the configuration, and look for those that have a name.
+
+        Raises:
+            ConfigurationError: one cannot work as configured.
+        """
+        generation = self._generations.current
+        components = generation.components.all_backends
+        for component in components:
+            if not component.entry.discovered:
+                await self._backends.add(component)
+        named = [each for each in components if each.entry.discovered]
+        await self._discoveries.start([self._discovery(each) for each in named])
+        self._deletions.follow(components)
+
+    def watch(self) -> None:
+        """Probe them from now on, and send sessions back to those that are preferred."""
+        self._health.start()
+        self._failback.follow(self._generations.current.config.upstream)
+
+    async def prepare(self, generation: Generation) -> BackendExchange:
+        """Open what another generation has and the one in effect has not.
+
+        Raises:
+            ConfigurationError: one cannot work as configured; nothing is left of the others.
+        """
+        current = self._generations.current
+        new, gone = backend_changes(
+            (current.config, current.components), (generation.config, generation.components)
+        )
+        gone = [each for each in gone if self._is_in_place(each)]
+        return await self._exchange(generation, new, [*gone, *self._in_the_way(new, gone)])
+
+    def carry_out(self, exchange: BackendExchange) -> None:
+        """Do what was prepared for the generation that is in effect now."""
+        generation = self._generations.current
+        options = generation.config.upstream
+        exchange.carry_out(self._drains.begin, generation.config.groups)
+        self._deletions.follow(generation.components.all_backends)
+        self._resolver.timeout = options.resolve_timeout
+        self._resolver.hold = options.resolve_hold
+        self._failback.follow(options)
+
+    async def add(self, component: BackendComponent, check: Callable[[], None]) -> None:
+        """Open a backend and offer it, or begin to look for those of a name.
+
+        Args:
+            component: what the backend is made of.
+            check: called when it is open; raises ConfigurationError if it must not be offered now.
+
+        Raises:
+            ConfigurationError: it cannot work, its id or URL exists already, or `check` says so.
+        """
+        present = list(self.components())
+        group = [each for each in present if each.group == component.group]
+        if component.entry.url in {each.entry.url for each in group if each.entry.url}:
+            raise ConfigurationError("url already exists")
+        if component.id in {each.id for each in present}:
+            raise ConfigurationError("id already exists")
+        exchange = await self._exchange(self._generations.current, [component], [])
+        try:
+            check()
+        except ConfigurationError:
+            exchange.discard()
+            raise
+        self._deletions.lift(component.id)
+        exchange.carry_out(self._drains.begin)
+
+    def remove(self, backend_id: str) -> bool:
+        """Offer a backend no more, and have its sessions move to others.
+
+        The id of an entry with a name stands for all of its backends, and ends the search for more.
+        Where failover is switched off, the sessions end instead: clients see 1001. A reload brings
+        nothing back of what was removed so; see Deletions, and Discovery for a single address.
+
+        Returns:
+            False when there is nothing of this id.
+        """
+        backend, discovery = self._pool.find(backend_id), self._discoveries.find(backend_id)
+        removed: Iterable[PooledBackend] = (backend,) if backend is not None else ()
+        if backend is None:
+            if discovery is None:
+                return False
+            self._discoveries.remove(discovery)
+            removed = discovery.backends
+        self._deletions.add(backend_id)
+        for each in removed:
+            self._backends.remove(each, _leave_for_good(self._sessions_of(each), each))
+        return True
+
+    async def fail_over(self, backend: PooledBackend) -> int:
+        """Move those sessions of a backend that may; return how many begin to."""
+        leaving = [session for session in self._sessions_of(backend) if session.may_fail_over]
+        return await _leave(leaving, backend.id, must_leave=False)
+
+    def drain(self, backend_id: str) -> bool:
+        """Empty a backend without haste; False: that is under way already.
+
+        Raises:
+            KeyError: there is no such backend.
+        """
+        backend = self._pool.find(backend_id)
+        if backend is None:
+            raise KeyError(backend_id)
+        return self._drains.begin(backend)
+
+    def enable(self, backend: PooledBackend) -> None:
+        """Give a backend new sessions again; what there is of a drain ends."""
+        self._drains.call_off(backend)
+
+    def components(self) -> Iterator[BackendComponent]:
+        """Yield what the backends were made of, and what those of each name are."""
+        yield from map(self._backends.component_of, self._pool.backends)
+        yield from (discovery.component for discovery in self._discoveries)
+
+    def component_of(self, backend: PooledBackend) -> BackendComponent:
+        """Return what a backend was made of."""
+        return self._backends.component_of(backend)
+
+    def deleted(self) -> list[str]:
+        """Return the ids of what the configuration or a name has, and operators have deleted."""
+        components = self._generations.current.components.all_backends
+        entries = [each.id for each in components if self._deletions.hold(each)]
+        return entries + [each for one in self._discoveries for each in sorted(one.deleted)]
+
+    async def stop_moves(self) -> None:
+        """Let all sessions stay that have not begun to move."""
+        self._drains.stop()
+        await self._failback.stop()
+
+    async def close(self) -> None:
+        """Close all that there is."""
+        await self.stop_moves()
+        await self._health.stop()
+        await self._discoveries.close()
+        await self._backends.close()
+        await self._resolver.close()
+
+    def _sessions_of(self, backend: PooledBackend) -> list[Session]:
+        """Return a backend's sessions, and those that it has kept from before a reload.
+
+        Not those of a group that it has left: they can go nowhere, or are on their way.
+        """
+        ours = backend.id, backend.group
+        return [each for each in self._sessions if (each.backend_id, each.group) == ours]
+
+    def _has_sessions(self, group: str) -> bool:
+        return any(session.group == group for session in self._sessions)
+
+    def _drain_rate(self) -> float:
+        return self._generations.current.config.drain.rate
+
+    def _context(self, component: BackendComponent) -> BackendContext:
+        return self._context_in(self._generations.current, component)
+
+    def _context_in(self, generation: Generation, component: BackendComponent) -> BackendContext:
+        """Return what the plugin of a backend is given."""
+        config = generation.config
+        failover = config.groups[component.group]
+        return BackendContext(
+            backend_id=component.id,
+            clock=asyncio.get_running_loop(),
+            limits=config.limits.for_plugins(),
+            ping_timeout=failover.ping_timeout,
+            busy_timeout=failover.busy_bound,
+            logger=self._logger.getChild(component.id),
+            metrics=self._metrics.of(component.registration.kind, backend=component.id),
+            read_batch=self._read_batch,
+            resolver=self._resolver,
+            control=WholeBackend(self._sessions),
+        )
+
+    def _is_in_place(self, component: BackendComponent) -> bool:
+        """Tell whether what an entry asks for is there, not what operators have in its place."""
+        backend = self._pool.find(component.id)
+        discovery = self._discoveries.find(component.id)
+        if backend is not None:
+            return same_backend(self._backends.component_of(backend), component)
+        return discovery is not None and same_backend(discovery.component, component)
+
+    def _in_the_way(
+        self, new: Sequence[BackendComponent], gone: Sequence[BackendComponent]
+    ) -> Iterator[BackendComponent]:
+        """Yield what operators have added, or names have given, with the ids of new entries."""
+        ids = {each.id for each in new} - {each.id for each in gone}
+        yield from (each for each in self.components() if each.id in ids)
+
+    async def _exchange(
+        self,
+        generation: Generation,
+        new: Sequence[BackendComponent],
+        gone: Sequence[BackendComponent],
+    ) -> BackendExchange:
+        exchange = BackendExchange(self._backends, self._discoveries, self._deletions, new, gone)
+        await exchange.prepare(
+            lambda component: self._context_in(generation, component), self._discovery
+        )
+        return exchange
+
+    def _discovery(self, component: BackendComponent) -> Discovery:
+        return Discovery(
+            component,
+            self._backends,
+            self._resolver,
+            self.drain,
+            timeout=self._generations.current.config.upstream.resolve_interval,
+            failures=self._counters.resolutions_failed,
+            logger=self._logger,
+        )
+
+
+async def _leave_for_good(sessions: list[Session], backend: PooledBackend) -> None:
+    """Have sessions leave a backend that is removed, and wait until they have; with a bound."""
+    await _leave(sessions, backend.id, must_leave=True)
+    latest = asyncio.get_running_loop().time() + _LEAVE_WITHIN
+    while any(each.backend_id == backend.id for each in sessions):
+        if asyncio.get_running_loop().time() >= latest:
+            break
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _leave(sessions: list[Session], backend_id: str, *, must_leave: bool) -> int:
+    """Have sessions leave a backend, some in each turn of the loop; return how many begin to.
+
+    Args:
+        sessions: of the backend.
+        backend_id: its id.
+        must_leave: those that may not move end, and no other stays.
+    """
+    begun = 0
+    for number, session in enumerate(sessions, 1):
+        if session.backend_id == backend_id:  # not lost or ended meanwhile
+            if session.may_fail_over:
+                begun += session.fail_over(must_leave=must_leave)
+            else:
+                session.close(BACKEND_REMOVED.client, "backend was removed")
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return begun

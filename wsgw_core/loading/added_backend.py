@@ -1,0 +1,91 @@
+"""Checks the entry of a backend that is added while the gateway runs, as a file's are checked."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..api import ConfigurationError, run_in_thread
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import Origins, key_path_text, validation_problems
+from ..config.sources import repair_urls
+from ..config.upstream_options import BackendEntry
+from ..plugins.components import BackendComponent, Components, resolve_entries
+from ..plugins.entries import Entries
+from ..plugins.loader import Plugins, import_plugin
+from .named_files import named_files
+from .references import file_problems
+
+_PLACE = "upstream.backends[0]"
+
+
+class FilesNotAllowed(ConfigurationError):
+    """An entry names files, which only the configuration may."""
+
+
+async def resolve_backend(
+    entry: Any, plugins: Plugins, *, allow_files: bool = False
+) -> BackendComponent:
+    """Find the kind of a backend's entry, and have its keys checked.
+
+    Args:
+        entry: plain data, as the configuration's `upstream.backends` has it.
+        plugins: those of the gateway; one that is installed joins them when the entry needs it.
+        allow_files: whether the entry may name files, which are then read.
+
+    Raises:
+        ConfigurationError: with all problems.
+        FilesNotAllowed: the entry names files; none was touched.
+    """
+    if not isinstance(entry, dict):
+        raise ConfigurationError("not an object with the keys of a backend")
+    if not (entry.get("url") or entry.get("kind")):
+        raise ConfigurationError("no url")
+    data = {"upstream": {"backends": [dict(entry)]}}
+    origins = Origins()
+    repair_urls(data, origins)
+    try:
+        config = GatewayConfig.model_validate(data)
+        await _load_plugins(config, plugins, origins)
+        if not allow_files:
+            _check_files(config.upstream.backends[0], plugins)
+        components, problems = await run_in_thread(partial(_check, config, plugins, origins))
+    except FilesNotAllowed:
+        raise
+    except ValidationError as error:
+        problems = validation_problems(error, GatewayConfig, origins)
+    except ConfigurationError as error:  # there is no plugin
+        problems = list(error.problems)
+    if problems:
+        raise ConfigurationError([_without_place(problem) for problem in problems])
+    return components.backends[0]
+
+
+async def _load_plugins(config: GatewayConfig, plugins: Plugins, origins: Origins) -> None:
+    for required in Entries.of(config).required_plugins(origins):
+        if plugins.backends.find(required.name) is not None:
+            continue
+        imported = await run_in_thread(partial(import_plugin, required))
+        if plugins.backends.find(required.name) is None:  # nobody else has been quicker
+            plugins.register(imported.plugin, imported.source, imported.promised)
+
+
+def _check_files(entry: BackendEntry, plugins: Plugins) -> None:
+    kind = plugins.backends.find(entry.kind_or_scheme)
+    named = list(named_files(entry.options, kind.options)) if kind is not None else ()
+    if named:
+        why = "names a file, which calls may not (server.admin.allow-file-paths)"
+        raise FilesNotAllowed([f"{key_path_text(path)}: {why}" for path in named])
+
+
+def _check(
+    config: GatewayConfig, plugins: Plugins, origins: Origins
+) -> tuple[Components, list[str]]:
+    components, problems = resolve_entries(Entries.of(config), plugins, origins)
+    return components, problems or file_problems(config, components, origins)
+
+
+def _without_place(problem: str) -> str:
+    return problem.replace(f"{_PLACE}.", "").removeprefix(f"{_PLACE}: ")

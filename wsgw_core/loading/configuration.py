@@ -1,0 +1,79 @@
+"""Loads a configuration with all that it names: file and variables, plugins and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..api import ConfigurationError
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import Origins
+from ..config.sources import Draft, read_mapping, read_sources
+from ..plugins.components import Components, resolve_entries
+from ..plugins.entries import Entries
+from ..plugins.loader import load_usable_plugins
+from .references import file_problems
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that can be run.
+
+    Attributes:
+        config: the core's part.
+        components: the plugins' part.
+        origins: where the values come from.
+    """
+
+    config: GatewayConfig
+    components: Components
+    origins: Origins
+
+
+def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Configuration:
+    """Load and check everything: import the plugins named, read the files named.
+
+    Does not touch the network.
+
+    Args:
+        file: YAML, or TOML when it is named so; None: the environment alone has to do.
+        environment: such as `os.environ`.
+
+    Raises:
+        ConfigurationError: with all problems, those with the options of plugins included.
+    """
+    return _loaded(read_sources(file, environment))
+
+
+def load_mapping(
+    data: Mapping[str, Any], environment: Mapping[str, str], plugins: Iterable[object] = ()
+) -> Configuration:
+    """Do as `load_configuration` with what a file would hold.
+
+    Args:
+        data: sections as mappings, lists as any sequence; names of files may be paths.
+        environment: variables that lie over it.
+        plugins: modules or other objects with hooks, beside the installed ones.
+
+    Raises:
+        ConfigurationError: with all problems.
+    """
+    return _loaded(read_mapping(data, environment), plugins)
+
+
+def _loaded(draft: Draft, given: Iterable[object] = ()) -> Configuration:
+    problems = list(draft.problems)
+    entries = Entries.of(draft.config) if draft.config else Entries.usable_in(draft.data)
+    required = entries.required_plugins(draft.origins)
+    plugins, plugin_problems = load_usable_plugins(required, given)
+    problems += plugin_problems
+    missing = {one.name for one in required} if plugin_problems else ()
+    components, option_problems = resolve_entries(entries, plugins, draft.origins, missing)
+    problems += option_problems
+    if draft.config is not None and not problems:
+        problems += file_problems(draft.config, components, draft.origins)
+        if not problems:
+            return Configuration(draft.config, components, draft.origins)
+    raise ConfigurationError(draft.origins.in_order(problems))

@@ -1,0 +1,189 @@
+"""Writes a configuration as it is in effect: defaults and plugins' options, and their sources."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from ..api import Options
+from ..api.options import size_text
+from ..config.failover_options import FailoverOptions
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import KeyPath, known_keys
+from ..config.route_options import RouteOptions
+from ..config.route_rules import OF_A_GROUP
+from ..config.upstream_options import Entry, PolicyEntry, ValveEntry
+from ..masking import masked
+from ..plugins.components import Components
+from .configuration import Configuration
+from .references import all_options, has_no_effect
+
+
+def effective_config(loaded: Configuration) -> str:
+    """Return the whole configuration as YAML, with the source of each value behind it.
+
+    Secrets are masked; one that was read from a file is shown as that file. Without masked secrets
+    it is a configuration file of the same meaning.
+    """
+    plain = masked(plain_config(loaded.config, loaded.components))
+    return "\n".join(_Writer(loaded).lines(plain)) + "\n"
+
+
+def plain_config(config: GatewayConfig, components: Components) -> dict[str, Any]:
+    """Return a whole configuration as plain data: defaults, and options of plugins too."""
+    plain = _plain(config)
+    if config.limits.memory_bound is not None:
+        plain["limits"]["memory"] = size_text(config.limits.memory_bound)
+    plain["upstream"] |= _backends(components)
+    if not components.backends:
+        del plain["upstream"]["backends"]  # an empty list is not allowed
+    plain["upstream"]["policy"] = _policy(config.upstream.policy, components)
+    plain["valves"] = _valves(config.valves, components)
+    plain["listeners"] = _entries(config.listeners, [one.options for one in components.listeners])
+    plain["gates"] = _entries(config.gates, [one.options for one in components.gates])
+    plain["routes"] = [
+        _plain_route(config, route, components.routes[number], plain)
+        for number, route in enumerate(config.routes)
+    ]
+    return plain
+
+
+def _plain_route(
+    config: GatewayConfig, route: RouteOptions, own: Components, whole: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a route as it would be written if it had nothing from the whole gateway."""
+    plain = _plain(route)
+    failover = _plain(route.failover_over(config.failover))
+    if route.backends is None:
+        failover = {key: value for key, value in failover.items() if key not in OF_A_GROUP}
+    else:
+        inherited = whole["upstream"]["policy"]
+        policy = inherited if route.policy is None else _policy(route.policy, own)
+        plain |= {"policy": policy, **_backends(own)}
+    plain["failover"] = failover
+    plain["valves"] = whole["valves"] if route.valves is None else _valves(route.valves, own)
+    plain["gates"] = (
+        whole["gates"]
+        if route.gates is None
+        else _entries(route.gates, [one.options for one in own.gates])
+    )
+    return {key: plain[key] for key in known_keys(RouteOptions) if key in plain}
+
+
+def _backends(components: Components) -> dict[str, Any]:
+    return {
+        "backends": [
+            {
+                "id": one.id,
+                **_entry(one.entry, one.options),
+                "breaker-threshold": one.entry.breaker_threshold,
+                "priority": one.entry.priority,
+                "weight": one.entry.weight,
+            }
+            for one in components.backends
+        ]
+    }
+
+
+def _policy(entry: PolicyEntry, components: Components) -> dict[str, Any] | str:
+    [given] = _entries([entry], [one.options for one in components.policies])
+    return given if len(given) > 1 else entry.kind
+
+
+def _valves(entries: Sequence[ValveEntry], components: Components) -> list[dict[str, Any]]:
+    plain = _entries(entries, [one.options for one in components.valves])
+    for valve, entry in zip(plain, entries, strict=True):
+        valve["on-error"] = entry.on_error
+    return plain
+
+
+def _entries(entries: Sequence[Entry], options: Sequence[Options]) -> list[dict[str, Any]]:
+    return [_entry(entry, given) for entry, given in zip(entries, options, strict=True)]
+
+
+def _entry(entry: Entry, options: Options) -> dict[str, Any]:
+    kind = {"kind": entry.kind} if entry.kind else {}
+    url = getattr(entry, "url", None)
+    # The core's own keys may say more than the kind is told: `dns+ws://...`.
+    first = {**kind, **({"url": url} if url else {})}
+    return {**first, **_plain(options), **first}
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    return options.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class _Writer:
+    """Writes mappings line by line, each value with its source as a comment."""
+
+    def __init__(self, loaded: Configuration) -> None:
+        self._origins = loaded.origins
+        self._taken_over = dict(_taken_over(loaded.config))
+        # Keys that have no effect are worth a line only where somebody has given them.
+        self._left_out = {
+            (*path, key)
+            for path, model in all_options(loaded.config, loaded.components)
+            for key, name in known_keys(type(model)).items()
+            if has_no_effect(type(model).model_fields[name])
+            and not loaded.origins.sources((*path, key))
+        }
+
+    def lines(self, data: dict[str, Any], path: KeyPath = ()) -> Iterator[str]:
+        """Yield the lines of a mapping."""
+        indent = "  " * sum(isinstance(part, str) for part in path)
+        for key, value in data.items():
+            here = (*path, key)
+            given = self._given_at(here)
+            if given in self._left_out:
+                continue
+            if isinstance(value, dict) and value:
+                yield f"{indent}{_scalar(key)}:"
+                yield from self.lines(value, here)
+            elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+                yield f"{indent}{_scalar(key)}:"
+                for number, item in enumerate(value):
+                    first, *others = self.lines(item, (*here, number))
+                    yield f"{indent}  - {first.lstrip()}"
+                    yield from (f"  {line}" for line in others)
+            elif file := self._origins.file(given):
+                yield self._line(f"{indent}{key}-file: {_scalar(file)}", given)
+            else:
+                yield self._line(f"{indent}{_scalar(key)}: {_scalar(value)}", given)
+
+    def _given_at(self, path: KeyPath) -> KeyPath:
+        """Return where a value is given: there, or for the whole gateway."""
+        for length in range(len(path), 2, -1):
+            if path[:length] in self._taken_over:
+                return self._taken_over[path[:length]] + path[length:]
+        return path
+
+    def _line(self, text: str, path: KeyPath) -> str:
+        sources = ", ".join(" ".join(source.split()) for source in self._origins.sources(path))
+        return f"{text:<48}  # {sources or 'default'}"
+
+
+def _taken_over(config: GatewayConfig) -> Iterator[tuple[KeyPath, KeyPath]]:
+    """Yield the key paths of what routes have from the whole gateway, and where it has them."""
+    for number, route in enumerate(config.routes):
+        path: KeyPath = ("routes", number)
+        if route.policy is None:
+            yield (*path, "policy"), ("upstream", "policy")
+        if route.valves is None:
+            yield (*path, "valves"), ("valves",)
+        if route.gates is None:
+            yield (*path, "gates"), ("gates",)
+        own = route.failover.model_fields_set if route.failover is not None else ()
+        for key, name in known_keys(FailoverOptions).items():
+            if name not in own:
+                yield (*path, "failover", key), ("failover", key)
+
+
+def _scalar(value: Any) -> str:
+    """Write a value, or a list of them, in one line."""
+    text = yaml.safe_dump([value], default_flow_style=True, width=math.inf, allow_unicode=True)
+    text = text.strip()[1:-1]
+    return json.dumps(value, ensure_ascii=False) if "\n" in text else text

@@ -1,0 +1,129 @@
+"""Checks what a well-formed configuration says: its files, what has no effect, what is doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from ..api import Options
+from ..api.options import duration_text, is_duration
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import KeyPath, Origins, known_keys
+from ..plugins.components import (
+    BackendComponent,
+    Components,
+    GateComponent,
+    ListenerComponent,
+    PolicyComponent,
+    ValveComponent,
+)
+
+_LONG = 1000.0  # seconds
+
+_Component = BackendComponent | ValveComponent | ListenerComponent | GateComponent | PolicyComponent
+
+
+def file_problems(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+    """Return a line for each file that cannot be used; see `Options.file_problems`.
+
+    Args:
+        config: the checked configuration.
+        components: what its entries stand for.
+        origins: where the configuration's values come from.
+    """
+    return [
+        origins.problem((*path, key), problem)
+        for path, model in all_options(config, components)
+        for key, problem in model.file_problems()
+    ]
+
+
+def without_effect(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+    """Return a line for each key that is given and has no effect; see `Options`."""
+    return origins.in_order(
+        origins.problem((*path, key), field.description or "has no effect")
+        for path, model in all_options(config, components)
+        for key, name in known_keys(type(model)).items()
+        if has_no_effect(field := type(model).model_fields[name]) and origins.sources((*path, key))
+    )
+
+
+def option_warnings(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+    """Return a line for each key whose value is hardly what was meant; see `Options.warnings`."""
+    limits = config.limits.for_plugins()
+    return origins.in_order(
+        origins.problem((*path, key), warning)
+        for path, model in all_options(config, components)
+        for key, warning in (*model.warnings(limits), *_forgotten_units(path, model, origins))
+    )
+
+
+def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterator[tuple[str, str]]:
+    """Find durations that hardly anybody writes in seconds: `dial-timeout: 10000`."""
+    for key, name in known_keys(type(model)).items():
+        value = getattr(model, name)
+        if (
+            is_duration(type(model).model_fields[name])
+            and value is not None
+            and value >= _LONG
+            and origins.is_without_unit((*path, key))
+        ):
+            text = f"a number without a unit counts seconds: this is {duration_text(value)}"
+            yield key, f"{text}; for milliseconds write {value:g}ms"
+
+
+def has_no_effect(field: FieldInfo) -> bool:
+    """Tell whether a key is accepted only."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("deprecated"))
+
+
+def all_options(config: GatewayConfig, components: Components) -> Iterator[tuple[KeyPath, Options]]:
+    """Yield every model of a configuration, those of plugins included, with its key path."""
+    yield from _models((), config)
+    for path, component in all_components(components):
+        yield from _models(path, component.options)
+
+
+def all_components(components: Components) -> Iterator[tuple[KeyPath, _Component]]:
+    """Yield what the entries of a configuration stand for, each with its key path."""
+    yield from _placed(components, (), ("upstream",))
+    for number, route in enumerate(components.routes):
+        path: KeyPath = ("routes", number)
+        yield from _placed(route, path, path)
+
+
+def _placed(
+    components: Components, path: KeyPath, upstream: KeyPath
+) -> Iterator[tuple[KeyPath, _Component]]:
+    """Yield what belongs to the gateway, or to one of its routes.
+
+    Args:
+        components: of it.
+        path: the key path of what is made of them.
+        upstream: the same for the backends.
+    """
+    sections: tuple[tuple[KeyPath, Sequence[_Component]], ...] = (
+        ((*upstream, "backends"), components.backends),
+        ((*path, "valves"), components.valves),
+        ((*path, "listeners"), components.listeners),
+        ((*path, "gates"), components.gates),
+    )
+    for section, entries in sections:
+        for number, component in enumerate(entries):
+            yield (*section, number), component
+    for policy in components.policies:
+        yield (*upstream, "policy"), policy
+
+
+def _models(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Options]]:
+    """Yield a model and all that it holds, each with its key path."""
+    if isinstance(value, Options):
+        yield path, value
+        for name, field in type(value).model_fields.items():
+            yield from _models((*path, field.alias or name), getattr(value, name))
+    elif isinstance(value, tuple):
+        for number, item in enumerate(value):
+            yield from _models((*path, number), item)

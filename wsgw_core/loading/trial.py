@@ -1,0 +1,42 @@
+"""Makes each valve, listener and gate once, without a gateway, for `wsgw check`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..api import ConfigurationError, Metrics, PluginContext
+from ..config.problems import Origins
+from ..masking import masked_text
+from ..plugins.components import BackendComponent, Components
+from ..plugins.factories import make_plugin
+from .references import all_components
+
+_log = logging.getLogger("wsgw")
+
+
+def failing_factories(components: Components, origins: Origins) -> list[str]:
+    """Call the factory of each valve, listener and gate, as a start does; open none of them.
+
+    Returns:
+        A line for each fault.
+    """
+    return asyncio.run(_failing_factories(components, origins))
+
+
+async def _failing_factories(components: Components, origins: Origins) -> list[str]:
+    clock, metrics = asyncio.get_running_loop(), Metrics()
+    problems: list[str] = []
+    for path, component in all_components(components):
+        if isinstance(component, BackendComponent):
+            continue
+        kind = component.registration.kind
+        context = PluginContext(clock, _log.getChild(kind), metrics.of(kind))
+        try:
+            make_plugin(component, context)
+        except ConfigurationError as error:
+            problems += [origins.problem(path, problem) for problem in error.problems]
+        except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong
+            text = masked_text(" ".join(f"{type(error).__name__}: {error}".split()))
+            problems.append(origins.problem(path, f"{error.__notes__[-1]}: {text}"))
+    return origins.in_order(problems)

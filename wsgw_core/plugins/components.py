@@ -1,0 +1,290 @@
+"""Brings configuration and plugins together: each configured entry with its kind and options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..api import ConfigurationError, Options, TlsClientOptions
+from ..api.registry import (
+    BackendFactory,
+    GateFactory,
+    ListenerFactory,
+    PolicyFactory,
+    Registration,
+    Registry,
+    ValveFactory,
+)
+from ..config.address import id_from_address
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import (
+    KeyPath,
+    Origins,
+    found_text,
+    known_keys,
+    model_in,
+    validation_problems,
+)
+from ..config.secrets import with_secrets
+from ..config.upstream_options import BackendEntry, Entry, before_fields
+from ..masking import masked_text, without_secrets_of
+from .entries import Entries
+from .loader import Plugins, RequiredPlugin
+
+_FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class BackendComponent:
+    """One backend: its entry in the configuration, its kind and the checked options of its kind.
+
+    Attributes:
+        group: the backends that it can stand in for; see `RouteOptions.group`.
+        discovered_by: the id of the entry by whose name it was found, if it was.
+    """
+
+    entry: BackendEntry
+    registration: Registration[BackendFactory]
+    options: Options
+    group: str = ""
+    discovered_by: str = ""
+
+    @property
+    def id(self) -> str:
+        """The name for operators."""
+        return self.entry.effective_id
+
+    def at_address(self, address: str) -> BackendComponent:
+        """Return the backend at one address of the name that the entry stands for.
+
+        Over TLS the name is still what is asked for and verified.
+        """
+        url = self.entry.plain_url or ""
+        address_part = before_fields(url)
+        parts = urlsplit(address_part)
+        before, at, _ = parts.netloc.rpartition("@")
+        host = f"[{address}]" if ":" in address else address
+        moved = urlunsplit(parts._replace(netloc=f"{before}{at}{host}:{parts.port}"))
+        url = moved + url.removeprefix(address_part)
+        fields = type(self.options).model_fields
+        changed: dict[str, Any] = {"url": _of_type(fields["url"].annotation, url)}
+        for name, field in fields.items():
+            if model_in(field.annotation) is TlsClientOptions:
+                tls = getattr(self.options, name) or TlsClientOptions()
+                verified = tls.server_name or parts.hostname
+                changed[name] = tls.model_copy(update={"server_name": verified})
+        entry = {"url": url, "id": f"{self.id}-{id_from_address(address)}"}
+        return replace(
+            self,
+            entry=self.entry.model_copy(update=entry),
+            options=self.options.model_copy(update=changed),
+            discovered_by=self.id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ValveComponent:
+    """One valve of the chain, and what happens when it fails."""
+
+    registration: Registration[ValveFactory]
+    options: Options
+    on_error: Literal["close", "discard"] = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerComponent:
+    """One session listener."""
+
+    registration: Registration[ListenerFactory]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class GateComponent:
+    """One handshake gate."""
+
+    registration: Registration[GateFactory]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyComponent:
+    """How a backend is chosen."""
+
+    registration: Registration[PolicyFactory]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What a gateway is made of, in the order of the configuration.
+
+    Attributes:
+        backends, valves, listeners, gates: those of the gateway, or of one of its routes.
+        routes: what belongs to each route alone.
+        plugins: for backends that are added later.
+        policies: one; none for a route that has that of the gateway.
+    """
+
+    backends: tuple[BackendComponent, ...]
+    valves: tuple[ValveComponent, ...] = ()
+    listeners: tuple[ListenerComponent, ...] = ()
+    gates: tuple[GateComponent, ...] = ()
+    routes: tuple[Components, ...] = ()
+    plugins: Plugins | None = None
+    policies: tuple[PolicyComponent, ...] = ()
+
+    @property
+    def all_backends(self) -> tuple[BackendComponent, ...]:
+        """The backends of all groups."""
+        return (*self.backends, *(one for route in self.routes for one in route.backends))
+
+
+def required_plugins(config: GatewayConfig) -> tuple[RequiredPlugin, ...]:
+    """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
+    return Entries.of(config).required_plugins(Origins())
+
+
+def resolve_components(config: GatewayConfig, plugins: Plugins) -> Components:
+    """Find each entry's kind and have its own keys checked by the kind's options model.
+
+    Args:
+        config: the checked configuration.
+        plugins: must provide every kind named in it.
+
+    Raises:
+        ConfigurationError: with all problems of all entries.
+    """
+    components, problems = resolve_entries(Entries.of(config), plugins, Origins())
+    if problems:
+        raise ConfigurationError(problems)
+    return components
+
+
+def resolve_entries(
+    entries: Entries, plugins: Plugins, origins: Origins, missing: Collection[str] = ()
+) -> tuple[Components, list[str]]:
+    """Resolve entries as `resolve_components` does; return what could be, and the problems.
+
+    Args:
+        entries: of a configuration.
+        plugins: should provide every kind named in it.
+        origins: where the configuration's values come from, for messages.
+        missing: kinds and schemes that are known not to be provided, which is not told again.
+    """
+    resolver = _Resolver(plugins, origins, missing)
+    return replace(resolver.components(entries), plugins=plugins), resolver.problems
+
+
+_EntryT = TypeVar("_EntryT", bound=Entry)
+
+
+class _Resolver:
+    """Resolves one section after the other and gathers what is wrong with any."""
+
+    def __init__(self, plugins: Plugins, origins: Origins, missing: Collection[str]) -> None:
+        self.problems: list[str] = []
+        self._plugins = plugins
+        self._origins = origins
+        self._missing = missing
+
+    def components(self, entries: Entries) -> Components:
+        plugins = self._plugins
+        return Components(
+            backends=tuple(
+                BackendComponent(entry, registration, options, entries.group)
+                for entry, registration, options in self._resolve(
+                    entries.backends, plugins.backends
+                )
+            ),
+            valves=tuple(
+                ValveComponent(registration, options, entry.on_error)
+                for entry, registration, options in self._resolve(entries.valves, plugins.valves)
+            ),
+            listeners=tuple(
+                ListenerComponent(registration, options)
+                for _, registration, options in self._resolve(entries.listeners, plugins.listeners)
+            ),
+            gates=tuple(
+                GateComponent(registration, options)
+                for _, registration, options in self._resolve(entries.gates, plugins.gates)
+            ),
+            policies=tuple(
+                PolicyComponent(registration, options)
+                for _, registration, options in self._resolve(entries.policies, plugins.policies)
+            ),
+            routes=tuple(map(self.components, entries.routes)),
+        )
+
+    def _resolve(
+        self, entries: Iterable[tuple[KeyPath, _EntryT]], registry: Registry[_FactoryT]
+    ) -> list[tuple[_EntryT, Registration[_FactoryT], Options]]:
+        resolved = []
+        for path, entry in entries:
+            registration = self._registration(path, entry, registry)
+            if registration is None:
+                continue
+            model = registration.options
+            if _wants_addresses(entry) and "url" not in known_keys(model):
+                text = f"kind {registration.kind!r} has no URL in which an address could stand"
+                self.problems.append(self._origins.problem((*path, "url"), text))
+                continue
+            given, problems = with_secrets(_given(entry, model), model, self._origins, path)
+            self.problems += problems
+            try:
+                options = model.model_validate(given)
+            except ValidationError as error:
+                self.problems += validation_problems(error, model, self._origins, path)
+            except Exception as error:  # noqa: BLE001 - a fault in the code of a plugin
+                self.problems.append(
+                    self._origins.problem(
+                        path,
+                        f"the plugin of {registry.role} kind {registration.kind!r} cannot check"
+                        f" its options: {type(error).__name__}:"
+                        f" {masked_text(without_secrets_of(given, str(error)))}",
+                    )
+                )
+            else:
+                resolved.append((entry, registration, options))
+        return resolved
+
+    def _registration(
+        self, path: KeyPath, entry: Entry, registry: Registry[_FactoryT]
+    ) -> Registration[_FactoryT] | None:
+        key, naming = "kind", "kind"
+        name = entry.kind or ""
+        if isinstance(entry, BackendEntry):
+            name = entry.kind_or_scheme
+            key, naming = ("kind", "kind") if entry.kind else ("url", "scheme")
+        registration = registry.find(name)
+        if registration is None and name not in self._missing:
+            near = get_close_matches(name, registry.kinds(), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.problems.append(
+                self._origins.problem(
+                    (*path, key),
+                    f"no plugin registers {registry.role} {naming} {found_text(name)}{hint}",
+                )
+            )
+        return registration
+
+
+def _of_type(annotation: Any, value: str) -> Any:
+    return TypeAdapter(annotation).validate_python(value)
+
+
+def _wants_addresses(entry: Entry) -> bool:
+    return isinstance(entry, BackendEntry) and entry.discovered
+
+
+def _given(entry: Entry, model: type[Options]) -> dict[str, Any]:
+    """Return what the options model is given: the entry's own keys, and its URL if it wants it."""
+    given = entry.options
+    if isinstance(entry, BackendEntry) and entry.url is not None and "url" in model.model_fields:
+        given["url"] = entry.plain_url
+    return given

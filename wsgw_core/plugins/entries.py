@@ -1,0 +1,130 @@
+"""The entries of a configuration that plugins stand for, each with its key path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from ..config.gateway_config import GatewayConfig
+from ..config.problems import KeyPath, Origins
+from ..config.upstream_options import BackendEntry, ComponentEntry, Entry, PolicyEntry, ValveEntry
+from .loader import OWN_POLICIES, RequiredPlugin
+
+_EntryT = TypeVar("_EntryT", bound=Entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a gateway, or of one of its routes.
+
+    Attributes:
+        backends, valves, listeners, gates: in the order of the configuration.
+        routes: what belongs to each route alone.
+        group: of the backends; see `RouteOptions.group`.
+        policies: one, or none for a route that has that of the gateway.
+    """
+
+    backends: Sequence[tuple[KeyPath, BackendEntry]]
+    valves: Sequence[tuple[KeyPath, ValveEntry]] = ()
+    listeners: Sequence[tuple[KeyPath, ComponentEntry]] = ()
+    gates: Sequence[tuple[KeyPath, ComponentEntry]] = ()
+    routes: Sequence[Entries] = ()
+    group: str = ""
+    policies: Sequence[tuple[KeyPath, PolicyEntry]] = ()
+
+    @classmethod
+    def of(cls, config: GatewayConfig) -> Entries:
+        """Return all entries of a configuration."""
+        routes = []
+        for number, route in enumerate(config.routes):
+            path: KeyPath = ("routes", number)
+            routes.append(
+                cls(
+                    _numbered((*path, "backends"), route.backends or ()),
+                    _numbered((*path, "valves"), route.valves or ()),
+                    gates=_numbered((*path, "gates"), route.gates or ()),
+                    policies=[((*path, "policy"), route.policy)] if route.policy else (),
+                    group=route.group,
+                )
+            )
+        return cls(
+            _numbered(("upstream", "backends"), config.upstream.backends),
+            _numbered(("valves",), config.valves),
+            _numbered(("listeners",), config.listeners),
+            _numbered(("gates",), config.gates),
+            routes,
+            policies=[(("upstream", "policy"), config.upstream.policy)],
+        )
+
+    @classmethod
+    def usable_in(cls, data: Mapping[str, Any]) -> Entries:
+        """Return those entries of data for a configuration that are well-formed themselves."""
+        upstream, routes = data.get("upstream"), data.get("routes")
+        return cls(
+            _usable(("upstream",), upstream, "backends", BackendEntry),
+            _usable((), data, "valves", ValveEntry),
+            _usable((), data, "listeners", ComponentEntry),
+            _usable((), data, "gates", ComponentEntry),
+            [
+                cls(
+                    _usable(("routes", number), route, "backends", BackendEntry),
+                    _usable(("routes", number), route, "valves", ValveEntry),
+                    gates=_usable(("routes", number), route, "gates", ComponentEntry),
+                    policies=_usable_policy(("routes", number), route),
+                )
+                for number, route in enumerate(routes if isinstance(routes, list) else ())
+            ],
+            policies=_usable_policy(("upstream",), upstream),
+        )
+
+    def required_plugins(self, origins: Origins) -> tuple[RequiredPlugin, ...]:
+        """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
+        required: dict[str, RequiredPlugin] = {}
+        for path, entry in self.walk():
+            name, key = entry.kind or "", "kind"
+            naming: Literal["kind", "scheme", "policy"] = "kind"
+            if isinstance(entry, BackendEntry) and not entry.kind:
+                name, key, naming = entry.kind_or_scheme, "url", "scheme"
+            if isinstance(entry, PolicyEntry):
+                if entry.kind in OWN_POLICIES:
+                    continue
+                naming = "policy"
+            required.setdefault(name, RequiredPlugin(name, naming, origins.place((*path, key))))
+        return tuple(required.values())
+
+    def walk(self) -> Iterator[tuple[KeyPath, Entry]]:
+        """Yield all, those of the routes too."""
+        yield from self.backends
+        yield from self.valves
+        yield from self.listeners
+        yield from self.gates
+        yield from self.policies
+        for route in self.routes:
+            yield from route.walk()
+
+
+def _numbered(section: KeyPath, entries: Sequence[_EntryT]) -> list[tuple[KeyPath, _EntryT]]:
+    return [((*section, number), entry) for number, entry in enumerate(entries)]
+
+
+def _usable(
+    path: KeyPath, data: Any, key: str, model: type[_EntryT]
+) -> list[tuple[KeyPath, _EntryT]]:
+    usable = []
+    items = data.get(key) if isinstance(data, Mapping) else None
+    for number, item in enumerate(items) if isinstance(items, list) else ():
+        with suppress(ValidationError):
+            usable.append(((*path, key, number), model.model_validate(item)))
+    return usable
+
+
+def _usable_policy(path: KeyPath, data: Any) -> list[tuple[KeyPath, PolicyEntry]]:
+    policy = data.get("policy") if isinstance(data, Mapping) else None
+    with suppress(ValidationError):
+        if policy is not None:
+            return [((*path, "policy"), PolicyEntry.model_validate(policy))]
+    return []

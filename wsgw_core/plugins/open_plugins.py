@@ -1,0 +1,218 @@
+"""The objects of valves, listeners, gates and policies, from their opening to their close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..api import ConfigurationError, Metrics, PluginContext
+from ..bounded_end import end_within
+from ..config.gateway_config import GatewayConfig
+from .components import Components
+from .factories import PluginComponent, make_plugin
+
+_OPEN_TIMEOUT = 60.0  # seconds; a reload waits for it, and so does the start
+_LOOK_EVERY = 1.0  # seconds between two looks at whether a replaced object is still used
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedComponent:
+    """One entry of the configuration.
+
+    Attributes:
+        place: the id of the route that it belongs to; empty: the gateway.
+        component: the entry.
+    """
+
+    place: str
+    component: PluginComponent
+
+    def asks_for_the_same(self, other: PlacedComponent) -> bool:
+        """Tell whether another entry can have the object of this one."""
+        one, two = self.component, other.component
+        return (
+            self.place == other.place
+            and type(one) is type(two)
+            and one.registration.kind == two.registration.kind
+            and one.options == two.options
+        )
+
+    def __str__(self) -> str:
+        role = type(self.component).__name__.removesuffix("Component").lower()
+        return f"{role}, kind {self.component.registration.kind!r}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenPlugin:
+    placed: PlacedComponent
+    made: Any
+    metrics: Metrics
+
+
+class PluginSet:
+    """The objects of one configuration."""
+
+    def __init__(self) -> None:
+        self._opened: list[tuple[PluginComponent, _OpenPlugin]] = []
+
+    def of(self, component: PluginComponent) -> Any:
+        """Return the object of an entry."""
+        return next(plugin.made for each, plugin in self._opened if each is component)
+
+    @property
+    def plugins(self) -> list[_OpenPlugin]:
+        """All objects."""
+        return [plugin for _, plugin in self._opened]
+
+    def add(self, component: PluginComponent, plugin: _OpenPlugin) -> None:
+        """Note the object of an entry."""
+        self._opened.append((component, plugin))
+
+
+class OpenPlugins:
+    """Opens the objects of each configuration, and closes those that nobody uses any more.
+
+    An entry that a reload leaves unchanged keeps its object.
+
+    Args:
+        make_context: makes what a factory of a kind is given.
+        in_use: tells whether sessions still use the objects of a configuration.
+        close_timeout: seconds that a close may take.
+        logger: for faults of plugins.
+
+    Attributes:
+        close_timeout: see above; a reload may change it.
+    """
+
+    def __init__(
+        self,
+        make_context: Callable[[str], PluginContext],
+        in_use: Callable[[PluginSet], bool],
+        close_timeout: float,
+        logger: logging.Logger,
+    ) -> None:
+        self._make_context = make_context
+        self._in_use = in_use
+        self.close_timeout = close_timeout
+        self._logger = logger
+        self._current = PluginSet()
+        self._earlier: list[PluginSet] = []
+        self._replaced: list[_OpenPlugin] = []
+        self._replacing: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    async def prepare(self, wanted: Iterable[PlacedComponent]) -> PluginSet:
+        """Return the objects of a configuration, to be used or discarded; open those it lacks.
+
+        Raises:
+            ConfigurationError: one cannot work as configured.
+            Exception: whatever a plugin raises; a note says whose it is.
+        """
+        prepared, left = PluginSet(), self._current.plugins
+        try:
+            for placed in wanted:
+                kept = next((each for each in left if each.placed.asks_for_the_same(placed)), None)
+                if kept is not None:
+                    left.remove(kept)
+                prepared.add(placed.component, kept or await self._open(placed))
+        except BaseException:
+            self.discard(prepared)
+            raise
+        return prepared
+
+    def discard(self, prepared: PluginSet) -> None:
+        """Close what was opened for a configuration that is not used after all."""
+        self._close_in_background(
+            each for each in prepared.plugins if each not in self._current.plugins
+        )
+
+    def use(self, prepared: PluginSet) -> None:
+        """Make new sessions use these objects; the others are closed when no session has them."""
+        self._replaced += [each for each in self._current.plugins if each not in prepared.plugins]
+        self._earlier = [each for each in self._earlier if self._in_use(each)]
+        self._earlier.append(self._current)
+        self._current = prepared
+        if self._replaced and (self._replacing is None or self._replacing.done()):
+            self._replacing = self._keep(self._close_replaced())
+
+    async def close(self) -> None:
+        """Close all, whether sessions use them or not."""
+        self._stopping.set()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._close_in_background([*self._replaced, *self._current.plugins])
+        self._replaced, self._current = [], PluginSet()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _open(self, placed: PlacedComponent) -> _OpenPlugin:
+        component = placed.component
+        context = self._make_context(component.registration.kind)
+        try:
+            plugin = _OpenPlugin(placed, make_plugin(component, context), context.metrics)
+        except BaseException:
+            context.metrics.close()
+            raise
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT) as bound:
+                if hasattr(plugin.made, "open"):
+                    await plugin.made.open()
+        except BaseException as error:
+            self._close_in_background([plugin])
+            if bound.expired():
+                text = f"{placed}: its open takes longer than {_OPEN_TIMEOUT:g} s"
+                raise ConfigurationError(text) from error
+            error.add_note(str(placed))
+            raise
+        return plugin
+
+    async def _close_replaced(self) -> None:
+        while self._replaced and not self._stopping.is_set():
+            self._earlier = [each for each in self._earlier if self._in_use(each)]
+            used = [plugin for each in (self._current, *self._earlier) for plugin in each.plugins]
+            unused = [each for each in self._replaced if each not in used]
+            self._replaced = [each for each in self._replaced if each in used]
+            await asyncio.gather(*map(self._close, unused))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._stopping.wait()
+
+    def _close_in_background(self, plugins: Iterable[_OpenPlugin]) -> None:
+        for plugin in plugins:
+            _ = self._keep(self._close(plugin))
+
+    def _keep(self, running: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(running)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _close(self, plugin: _OpenPlugin) -> None:
+        try:
+            if hasattr(plugin.made, "close"):
+                await end_within(self.close_timeout, plugin.made.close)
+        except Exception:
+            self._logger.exception("%s: its close has failed, or takes too long", plugin.placed)
+        finally:
+            plugin.metrics.close()
+
+
+def plugin_entries(config: GatewayConfig, components: Components) -> Iterator[PlacedComponent]:
+    """Yield the entries of valves, listeners, gates and policies that some client is served by."""
+    routes = config.routes
+    yield from (PlacedComponent("", each) for each in components.listeners)
+    if not routes or any(options.gates is None for options in routes):
+        yield from (PlacedComponent("", each) for each in components.gates)
+    if not routes or any(options.policy is None for options in routes):
+        yield from (PlacedComponent("", each) for each in components.policies)
+    if not routes or any(options.valves is None for options in routes):
+        yield from (PlacedComponent("", each) for each in components.valves)
+    for options, own in zip(routes, components.routes, strict=True):
+        yield from (PlacedComponent(options.id, each) for each in own.gates)
+        yield from (PlacedComponent(options.id, each) for each in own.policies)
+        yield from (PlacedComponent(options.id, each) for each in own.valves)

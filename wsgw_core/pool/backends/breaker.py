@@ -1,0 +1,133 @@
+"""Keeps sessions away from a backend that fails again and again."""
+
+from __future__ import annotations
+
+import random
+
+_FIRST_PAUSE = 0.5  # seconds from a trip to the first trial
+_LONGEST_PAUSE = 2.0  # clients that are held must soon see a backend come back
+_JITTER = 0.25
+
+
+class Breaker:
+    """Trips after several failures in a row, and then lets one dial try every now and then.
+
+    That dial is a trial, made while other backends serve. What becomes of clients that have no
+    other backend, BackendGroup and DialLimiter say.
+
+    A connection closes it again, but on probation: until the connection has proved itself, a single
+    failure trips it anew. So a backend that accepts and drops is no better than one that refuses.
+
+    All times are those of one monotonic clock, in seconds.
+
+    Args:
+        threshold: failures in a row that trip it; negative: it never trips.
+
+    Attributes:
+        tripped: whether the backend is to be skipped, but for trials.
+        on_probation: whether a connection has closed it, and none has proved itself yet.
+        trips: how often it has tripped.
+        failed_at: the time of the last failure.
+    """
+
+    __slots__ = (
+        "_failures",
+        "_next_retry",
+        "_next_trial",
+        "_pause",
+        "_threshold",
+        "_trying",
+        "_unreachable",
+        "failed_at",
+        "on_probation",
+        "tripped",
+        "trips",
+    )
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold = threshold
+        self._failures = 0  # in a row
+        self._pause = _FIRST_PAUSE
+        self._next_trial = 0.0
+        self._next_retry = 0.0
+        self._trying = False
+        self._unreachable = False  # at the last failure
+        self.tripped = False
+        self.on_probation = False
+        self.trips = 0
+        self.failed_at = float("-inf")
+
+    def allows(self, now: float) -> bool:
+        """Return whether a dial may be made although there are other backends."""
+        return not self.tripped or (not self._trying and now >= self._next_trial)
+
+    def allows_retry(self, now: float) -> bool:
+        """Return whether a session that has time may try it although it is tripped.
+
+        That is one every half second; who is told so has the turn.
+        """
+        if now < self._next_retry:
+            return False
+        self._next_retry = now + _FIRST_PAUSE
+        return True
+
+    def begin(self) -> bool:
+        """Note that a dial begins; return whether it is the trial: there is one at a time."""
+        is_trial = self.tripped and not self._trying
+        self._trying = self._trying or is_trial
+        return is_trial
+
+    def end_trial(self) -> None:
+        """Note that a trial is over, whatever came of it."""
+        self._trying = False
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether it is tripped, and no connection could be made the last time."""
+        return self.tripped and self._unreachable
+
+    def failed(self, now: float, *, unreachable: bool = False) -> bool:
+        """Count a failure of the backend; tell whether that has tripped the breaker.
+
+        Args:
+            now: the time.
+            unreachable: whether no connection could be made.
+        """
+        self._failures += 1
+        self._unreachable = unreachable
+        self.failed_at = now
+        self.on_probation = False
+        if self.tripped:
+            if now >= self._next_trial:  # else the dial had begun before it tripped
+                self._wait(now)
+        elif 0 <= self._threshold <= self._failures:
+            self.tripped = True
+            self.trips += 1
+            self._wait(now)
+            return True
+        return False
+
+    def connected(self) -> bool:
+        """Note a connection, which must still prove itself; tell whether it was tripped."""
+        was_tripped, self.tripped = self.tripped, False
+        self.on_probation = self.on_probation or was_tripped
+        if self._threshold >= 0:
+            self._failures = min(self._failures, self._threshold - 1)
+        return was_tripped
+
+    def proved(self) -> None:
+        """Note that a connection works: what was before is forgotten."""
+        if not self.tripped:
+            self._failures = 0
+            self.on_probation = False
+            self._pause = _FIRST_PAUSE
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        self.tripped = False
+        self.proved()
+
+    def _wait(self, now: float) -> None:
+        jittered = self._pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        self._next_trial = now + jittered
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -1,0 +1,109 @@
+"""A backend that is down by its own account."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+_PROBE_PAUSE = 0.15  # seconds between two probes: who waits must soon see it back
+_FIRST_PAUSE = 0.25  # seconds before a backend that has not worked since is probed once more
+_LONGEST_PAUSE = 1.0
+_JITTER = 0.25
+_LONGEST_REST = 60.0  # seconds for which a backend can ask to be left alone
+
+
+class Outage:
+    """Refuses dials, but for one at a time: a probe, which finds out whether the backend is back.
+
+    Dials that come while a probe is under way wait for its outcome.
+
+    Attributes:
+        reason: why the backend is down; empty while it is not.
+    """
+
+    __slots__ = ("_flapping", "_next_probe", "_pause", "_probe", "_rests_until", "reason")
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._next_probe = 0.0
+        self._rests_until = 0.0
+        self._pause = _FIRST_PAUSE
+        self._probe: asyncio.Future[None] | None = None
+        self._flapping = False  # it was down before, and has not proved itself since
+
+    def begin(self, now: float, reason: str, rest: float = 0.0) -> bool:
+        """Note that the backend is down.
+
+        Args:
+            now: the clock's time in seconds.
+            reason: one line.
+            rest: seconds for which the backend does not want to be probed; 60 at most.
+
+        Returns:
+            Whether it was up before.
+        """
+        was_up = not self.reason
+        self.reason = reason or "no reason given"
+        if was_up:
+            self._next_probe = now
+            if self._flapping:
+                self._wait(now, self._pause)
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._flapping = True
+        if rest > 0:
+            self._rests_until = now + min(rest, _LONGEST_REST)
+            self._next_probe = max(self._next_probe, self._rests_until)
+        return was_up
+
+    def rest(self, now: float) -> float:
+        """Return the seconds for which it still does not want to be probed."""
+        return max(0.0, self._rests_until - now) if self.reason else 0.0
+
+    def end(self) -> bool:
+        """Note that the backend is up; return whether it was down before."""
+        was_down = bool(self.reason)
+        self.reason = ""
+        self._answer()
+        return was_down
+
+    def proved(self) -> None:
+        """Note that the backend works: the next outage has nothing to do with the last one."""
+        if not self.reason:
+            self._flapping = False
+            self._pause = _FIRST_PAUSE
+
+    def allows(self, now: float) -> bool:
+        """Return whether a dial may begin: as any other, as the probe, or to wait for the probe."""
+        return not self.reason or self._probe is not None or now >= self._next_probe
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe is not None
+
+    async def until_probed(self) -> None:
+        """Wait for the end of the probe that is under way."""
+        if self._probe is not None:
+            await asyncio.wait([self._probe])  # which does not cancel it with whoever waits
+
+    def begin_dial(self) -> bool:
+        """Note that a dial begins that was allowed; return whether it is the probe."""
+        if not self.reason or self._probe is not None:
+            return False
+        self._probe = asyncio.get_running_loop().create_future()
+        return True
+
+    def end_probe(self, now: float, *, failed: bool) -> None:
+        """Note that the probe is over; unless it has `failed`, the next one may begin at once."""
+        if self.reason and failed:
+            self._wait(now, _PROBE_PAUSE)
+        self._answer()
+
+    def _answer(self) -> None:
+        probe, self._probe = self._probe, None
+        if probe is not None and not probe.done():
+            probe.set_result(None)
+
+    def _wait(self, now: float, pause: float) -> None:
+        jittered = pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        self._next_probe = max(self._next_probe, now + jittered)

@@ -1,0 +1,212 @@
+"""Makes, opens and closes the backends of one gateway, at its start and while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from ...api import BackendContext, ConfigurationError, LingeringBackend
+from ...bounded_end import end_within
+from ...plugins.components import BackendComponent
+from ...plugins.factories import make_backend
+from ..backends.backend_pool import BackendPool, PooledBackend
+from ..backends.whole_backend import WholeBackend
+
+_OPEN_TIMEOUT = 60.0  # seconds; a reload waits for it, and so does the start
+# A plugin may wait for its connections, for what they have left, and for its own connection to a
+# broker, each as long as `limits.close-timeout`.
+_CLOSING_STEPS = 3
+_LOOK_EVERY = 1.0  # seconds between two looks at whether a retired backend is idle
+
+
+class OpenBackends:
+    """Puts backends into a pool and takes them out again.
+
+    Args:
+        pool: the pool.
+        make_context: makes what a backend's factory is given.
+        has_sessions: tells whether there are sessions of a group of backends.
+        logger: for faults of plugins.
+    """
+
+    def __init__(
+        self,
+        pool: BackendPool,
+        make_context: Callable[[BackendComponent], BackendContext],
+        has_sessions: Callable[[str], bool],
+        logger: logging.Logger,
+    ) -> None:
+        self.pool = pool
+        self._make_context = make_context
+        self._has_sessions = has_sessions
+        self._logger = logger
+        self._components: dict[PooledBackend, BackendComponent] = {}
+        self._contexts: dict[PooledBackend, BackendContext] = {}
+        self._retired: dict[PooledBackend, None] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    async def add(self, component: BackendComponent) -> PooledBackend:
+        """Make a backend, open it, and offer it.
+
+        Raises:
+            ConfigurationError: it cannot work as configured.
+            ValueError: there is one of this id.
+        """
+        pooled = await self.prepare(component, self._make_context(component))
+        try:
+            self.offer(pooled)
+        except BaseException:
+            self.discard(pooled)
+            raise
+        return pooled
+
+    async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
+        """Make a backend and open it, to be offered or discarded later.
+
+        Raises:
+            ConfigurationError: it cannot work as configured.
+        """
+        try:
+            backend = make_backend(component, context)
+        except BaseException:
+            context.metrics.close()
+            raise
+        pooled = PooledBackend(
+            component.id,
+            backend,
+            component.entry.breaker_threshold,
+            self._logger,
+            group=component.group,
+            priority=component.entry.priority,
+            weight=component.entry.weight,
+            address=component.entry.url,
+        )
+        self._contexts[pooled] = context
+        if isinstance(context.control, WholeBackend):
+            context.control.serve(pooled)
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT) as bound:
+                await backend.open()
+        except BaseException as error:
+            name = f"backend {component.id}, kind {component.registration.kind!r}"
+            await self._close(pooled)
+            if bound.expired():
+                text = f"{name}: its open takes longer than {_OPEN_TIMEOUT:g} s"
+                raise ConfigurationError(text) from error
+            error.add_note(name)
+            raise
+        self._components[pooled] = component
+        return pooled
+
+    def offer(self, pooled: PooledBackend) -> None:
+        """Offer a backend that was prepared.
+
+        Raises:
+            ValueError: there is one of its id.
+        """
+        self.pool.add(pooled)
+
+    def has(self, backend_id: str) -> bool:
+        """Whether a backend of this id is offered."""
+        return self.pool.find(backend_id) is not None
+
+    def discard(self, pooled: PooledBackend) -> None:
+        """Close a backend that was prepared and not offered, in the background."""
+        self._close_in_background(pooled, None)
+
+    def component_of(self, pooled: PooledBackend) -> BackendComponent:
+        """Return what a backend was made of."""
+        return self._components[pooled]
+
+    def remove(self, pooled: PooledBackend, leave: Awaitable[None] | None = None) -> None:
+        """Offer a backend no more, and close it in the background.
+
+        Args:
+            pooled: the backend.
+            leave: has its sessions leave, and is awaited before: a backend that is closed has all
+                connections closed that it still has, as if the sessions were over.
+        """
+        self.pool.remove(pooled)
+        self._close_in_background(pooled, leave)
+
+    def retire(self, pooled: PooledBackend) -> None:
+        """Offer a backend no more, and close it when its last connection has ended."""
+        self._retired[pooled] = None
+        self.remove(pooled, self._until_idle(pooled))
+
+    def keep_for_sessions(self, pooled: PooledBackend) -> None:
+        """Offer a backend whose group is gone no more, but to the sessions that the group has.
+
+        Closed when there are none left.
+        """
+        self.pool.remove(pooled, staying=True)
+        self._close_in_background(pooled, self._until_idle(pooled))
+
+    def earlier(self, pooled: PooledBackend) -> list[PooledBackend]:
+        """Return the retired backends with the id and the group of one, that serve somebody."""
+        ours = pooled.id, pooled.group
+        return [
+            each for each in self._retired if each is not pooled and (each.id, each.group) == ours
+        ]
+
+    async def close(self) -> None:
+        """Close all that are left, and wait for those that were removed."""
+        self._stopping.set()
+        for pooled in self.pool.backends:
+            self.remove(pooled)
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    def _close_in_background(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
+        del self._components[pooled]
+        task = asyncio.get_running_loop().create_task(self._leave_and_close(pooled, leave))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _until_idle(self, pooled: PooledBackend) -> None:
+        while self._is_needed(pooled) and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._stopping.wait()
+
+    def _is_needed(self, pooled: PooledBackend) -> bool:
+        if pooled.active or pooled.removed:
+            return pooled.active > 0
+        return pooled.dialling > 0 or self._has_sessions(pooled.group)
+
+    async def _leave_and_close(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
+        if leave is not None:
+            await leave
+            await self._linger(pooled)
+        pooled.removed = True
+        await self._close(pooled)
+
+    async def _linger(self, pooled: PooledBackend) -> None:
+        """Let a backend get what is still to come for sessions that have moved away."""
+        if not isinstance(pooled.backend, LingeringBackend):
+            return
+        loop = asyncio.get_running_loop()
+        lingering = loop.create_task(pooled.backend.linger())
+        stopping = loop.create_task(self._stopping.wait())
+        await asyncio.wait([lingering, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (lingering, stopping):
+            task.cancel()
+        # A plugin that does not heed the cancellation keeps no gateway from stopping.
+        timeout = self._contexts[pooled].limits.close_timeout
+        done, _ = await asyncio.wait([lingering, stopping], timeout=timeout)
+        if lingering in done and not lingering.cancelled() and (error := lingering.exception()):
+            self._logger.error("backend %s: fault in its plugin", pooled.id, exc_info=error)
+
+    async def _close(self, pooled: PooledBackend) -> None:
+        context = self._contexts.pop(pooled)
+        try:
+            await end_within(_CLOSING_STEPS * context.limits.close_timeout, pooled.close)
+        except Exception:
+            self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
+        finally:
+            self._retired.pop(pooled, None)
+            context.metrics.close()
+            self.pool.forget(pooled)

@@ -1,0 +1,222 @@
+"""Runs one gateway as a process, from its start to the signal that stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from ..admin.server import AdminServer
+from ..api import ConfigurationError
+from ..config.address import Address
+from ..config.gateway_config import GatewayConfig
+from ..file_limit import file_limit, raise_file_limit, session_capacity
+from ..gateway.gateway import Gateway
+from ..gateway.local_control import LocalControl
+from ..loading.configuration import Configuration
+from ..loading.references import option_warnings
+from ..masking import masked_text
+from ..plugins.components import Components
+from .log_output import debugging, log_of_a_loop, tell, writes_json
+from .reloading import Reloading
+from .stop_signals import StopSignals
+
+try:
+    import uvloop
+except ImportError:  # not available for every platform
+    uvloop = None  # type: ignore[assignment]  # checked where it is used
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+
+_log = logging.getLogger("wsgw")
+_lifecycle = logging.getLogger("wsgw.lifecycle")
+
+_CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT)
+
+
+def run_gateway(
+    loaded: Configuration,
+    signals: StopSignals,
+    load: Callable[[], Configuration],
+    watched: Path | None = None,
+) -> int:
+    """Run a gateway until a signal stops it; SIGHUP has it reload its configuration.
+
+    Tells on stderr where it listens, or in one line why it does not.
+
+    Args:
+        loaded: the configuration.
+        signals: already installed, so that a stop during a slow start is clean too.
+        load: loads the configuration anew; raises ConfigurationError.
+        watched: a file whose change has it reloaded too.
+
+    Returns:
+        The exit status: 0 stopped by a signal, 1 failed, 2 the configuration cannot be used.
+    """
+    _raise_file_limit()
+    # Clients are accepted with add_reader, which is not in the loop that Windows has by default.
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
+    if uvloop is not None:
+        new_loop = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_run(loaded, signals, load, watched))
+    except ConfigurationError as error:
+        _tell(*error.problems)
+        return EXIT_CONFIGURATION
+    except _AdminCannotListen as failure:
+        why = _why_not(failure.error, loaded.config.server.admin.address)
+        _tell(f"{why} (server.admin.address)")
+    except OSError as error:
+        _tell(_why_not(error, loaded.config.server.frontend.address))
+    except Exception as error:  # whatever a plugin does wrong at its start
+        if debugging():
+            raise
+        whose = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+        said = masked_text(" ".join(str(error).split()))
+        _tell(f"failed: {whose}{type(error).__name__}: {said}")
+    return EXIT_FAILED
+
+
+async def _run(
+    loaded: Configuration,
+    signals: StopSignals,
+    load: Callable[[], Configuration],
+    watched: Path | None,
+) -> int:
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    signals.tell(lambda: loop.call_soon_threadsafe(asked_to_stop.set))
+    gateway = Gateway(loaded.config, loaded.components)
+    reloading = Reloading(gateway, load, _log)
+    try:
+        with log_of_a_loop(loop, gateway.counters.log_lines_dropped):
+            await _start_and_stop(gateway, loaded, asked_to_stop, reloading, watched)
+    finally:
+        signals.tell(None)
+    return EXIT_STOPPED
+
+
+async def _start_and_stop(
+    gateway: Gateway,
+    loaded: Configuration,
+    asked_to_stop: asyncio.Event,
+    reloading: Reloading,
+    watched: Path | None,
+) -> None:
+    admin = AdminServer(
+        LocalControl(gateway, reloading.now),
+        loaded.config.server.admin,
+        gateway.metrics,
+        gateway.counters,
+    )
+    stop = asyncio.create_task(asked_to_stop.wait())
+    start = asyncio.create_task(_start(gateway, admin, loaded.config))
+    for warning in option_warnings(loaded.config, loaded.components, loaded.origins):
+        _log.warning("%s", warning)
+    try:
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+            _settle_garbage_collector()
+            _tell_start(gateway.addresses, admin.addresses, loaded.components)
+            with reloading.on_demand(watched):
+                await stop
+            await reloading.close()
+        else:
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+        _log.info("stopping")
+    except BaseException:
+        stop.cancel()
+        # What start() had opened is closed; why it failed is what the operator has to know.
+        with contextlib.suppress(Exception):
+            await gateway.stop()
+        with contextlib.suppress(Exception):
+            await admin.stop()
+        raise
+    await gateway.stop()
+    await admin.stop()
+    _log.info("stopped")
+
+
+class _AdminCannotListen(Exception):
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) -> None:
+    async def start_admin() -> None:
+        if config.server.admin.enabled:
+            try:
+                await admin.start()
+            except OSError as error:
+                raise _AdminCannotListen(error) from error
+
+    await gateway.start(before_clients=start_admin)
+
+
+def _tell_start(
+    addresses: tuple[Address, ...], admin: tuple[Address, ...], components: Components
+) -> None:
+    count = len(components.all_backends)
+    where = ", ".join(map(str, addresses))
+    _tell(f"listening on {where}, {count} backend{'' if count == 1 else 's'}")
+    for backend in components.all_backends:
+        whose = f" of route {backend.group}" if backend.group else ""
+        _log.info("backend %s%s of kind %s", backend.id, whose, backend.registration.kind)
+    _log.info("admin API on %s", ", ".join(map(str, admin)) or "no address: it is switched off")
+
+
+def _tell(*lines: str) -> None:
+    """Print for whoever started the process, whatever the log level."""
+    for line in lines:
+        if writes_json():
+            _lifecycle.info("%s", line)
+        else:
+            tell(f"wsgw: {line}")
+
+
+def _why_not(error: OSError, address: Address) -> str:
+    reason = error.strerror or str(error)
+    if isinstance(error, socket.gaierror):
+        return f"cannot listen on {address}: {reason}"
+    if error.errno in _CANNOT_LISTEN:
+        # The loop's own text names the address once more.
+        return f"cannot listen on {address}: {os.strerror(error.errno).lower()}"
+    return f"failed: {reason}"
+
+
+def _raise_file_limit() -> None:
+    """Allow this process as many open files as it may have: each session takes two."""
+    try:
+        raise_file_limit()
+    except (OSError, ValueError) as error:
+        _log.warning("the limit of %s open files stays: %s", file_limit(), error)
+    capacity = session_capacity()
+    if capacity is None:
+        _log.info("open files are not limited")
+    else:
+        _log.info("room for about %d sessions: %d open files are allowed", capacity, file_limit())
+
+
+def _settle_garbage_collector() -> None:
+    """Keep the garbage collector from walking over what never becomes garbage.
+
+    Modules, classes and configuration live as long as the process: frozen, they are passed over.
+    Sessions are many long-lived objects with few cycles, most of which reference counting frees
+    at once; with Python's thresholds (700, 10, 10) every burst of messages would set off
+    collections that find nothing. Ten times the youngest generation still bounds what waits.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(7_000, 20, 20)

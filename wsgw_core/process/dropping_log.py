@@ -1,0 +1,162 @@
+"""A log that never waits: what nobody reads is dropped, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ..api import Counter
+from .log_sampler import LogSampler
+from .nonblocking_output import NonblockingOutput
+
+_MOST = 1024 * 1024  # bytes that wait
+_PAUSE = 0.05  # seconds between two attempts to write what waits
+_LAST_WAIT = 1.0  # seconds for what waits when the process ends
+
+
+class DroppingLog(logging.Handler):
+    """Writes one line a record.
+
+    Lines wait in memory while the reader is slow. When that is full, lines are dropped until all
+    that waits is written; then a line tells how many there were. Lines that cannot be written at
+    all, such as to a full disk, are dropped too.
+
+    Of what somebody can cause at will, a bounded number of lines is written: see LogSampler.
+
+    Args:
+        descriptor: where to.
+
+    Attributes:
+        descriptor: see above.
+        dropped: counts the lines; can be exchanged.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.dropped = Counter("log_lines_dropped", "")
+        self.addFilter(LogSampler(self._count))
+        self._output = NonblockingOutput(descriptor)
+        self._lines: deque[bytes] = deque()  # the first one may be written in part
+        self._size = 0
+        self._untold = 0  # lines dropped since that was told
+        self._noted = 0  # the same, as the first one of the lines tells it
+        self._full = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduled = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; called by logging, under its lock."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - whoever logs has made a mistake
+            line = f"{record.name}: {type(error).__name__} in a log record: {record.msg!r}"
+        self._put(line)
+
+    def write_line(self, line: str) -> None:
+        """Write a line that is no record."""
+        with self._locked():
+            self._put(line)
+
+    def drain_by(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Have a loop write what waits; None: the next line or the end of the process does."""
+        with self._locked():
+            self._loop = loop
+            self._scheduled = False
+
+    def flush(self) -> None:
+        """Write what waits, within a second; called when the process ends."""
+        deadline = time.monotonic() + _LAST_WAIT
+        with self._locked():
+            self._drain()
+            while self._lines and (left := deadline - time.monotonic()) > 0:
+                self._output.wait(left)
+                self._drain()
+
+    def close(self) -> None:
+        """Write what there is room for, and no more."""
+        with self._locked():
+            self._drain()
+            self._lines.clear()
+            self._loop = None
+            self._output.close()
+        super().close()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _put(self, line: str) -> None:
+        if self._full or not self._lines:
+            self._drain()
+        data = f"{line}\n".encode(errors="backslashreplace")
+        self._full = self._full or self._size + len(data) > _MOST
+        if self._full:
+            self._drop(1)
+        else:
+            self._add(data)
+            self._drain()
+
+    def _add(self, data: bytes) -> None:
+        self._lines.append(data)
+        self._size += len(data)
+
+    def _drop(self, lines: int) -> None:
+        self._count(lines)
+        self._untold += lines
+
+    def _count(self, lines: int = 1) -> None:
+        self.dropped.value += lines
+
+    def _drain(self) -> None:
+        """Write what there is room for."""
+        lines = self._lines
+        try:
+            while lines or self._untold:
+                if not lines:
+                    self._note_dropped()
+                written = self._output.write(lines[0])
+                self._size -= written
+                if written < len(lines[0]):
+                    lines[0] = lines[0][written:]
+                else:
+                    lines.popleft()
+                    self._noted = 0
+        except BlockingIOError:
+            self._schedule()
+        except OSError:
+            self._drop_all()
+
+    def _note_dropped(self) -> None:
+        """Have the next line tell how many were dropped."""
+        text = "%d log lines were dropped: stderr did not take them"
+        record = logging.LogRecord("wsgw.log", logging.WARNING, "", 0, text, (self._untold,), None)
+        self._full = False
+        self._noted, self._untold = self._untold, 0
+        self._add(f"{self.format(record)}\n".encode())
+
+    def _drop_all(self) -> None:
+        self._untold += self._noted
+        self._drop(len(self._lines) - bool(self._noted))
+        self._noted = self._size = 0
+        self._full = False
+        self._lines.clear()
+
+    def _schedule(self) -> None:
+        if self._loop is not None and not self._scheduled:
+            self._scheduled = True
+            with suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(self._loop.call_later, _PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        with self._locked():
+            self._scheduled = False
+            self._drain()

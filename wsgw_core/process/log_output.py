@@ -1,0 +1,141 @@
+"""Where log records go: to stderr, one line for each event, without waiting for its reader."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from ..api import Counter
+from ..masking import masked_text
+from ..one_line import LONGEST_LINE, LONGEST_NAME, one_line, shortened
+from .dropping_log import DroppingLog
+
+_LEVELS = {"WARN": "WARNING"}
+_ALWAYS_WRITTEN = ("wsgw.audit", "wsgw.lifecycle")
+_FIELDS = ("session", "route", "backend", "reason")  # given as `extra` by whoever logs
+
+
+class OneLineFormatter(logging.Formatter):
+    """Formats a record as one line; what a client sends cannot end it, nor steer a terminal."""
+
+    default_msec_format = "%s.%03d"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        return one_line(masked_text(super().format(record)))
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object on one line.
+
+    Its keys: `time` (RFC 3339, UTC), `level`, `logger`, `event`; where they are known `session`,
+    `route`, `backend` and `reason`; after a fault `exception`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {
+            "time": time.replace("+00:00", "Z"),
+            "level": "WARN" if record.levelname == "WARNING" else record.levelname,
+            "logger": record.name,
+            "event": shortened(masked_text(record.getMessage()), LONGEST_LINE),
+        }
+        for field in _FIELDS:
+            value = getattr(record, field, None) or _subject(record, field)
+            if value is not None:
+                most = LONGEST_LINE if field == "reason" else LONGEST_NAME
+                line[field] = shortened(masked_text(str(value)), most)
+        if record.exc_info:
+            exception = masked_text(self.formatException(record.exc_info))
+            line["exception"] = shortened(exception, LONGEST_LINE)
+        return json.dumps(line)
+
+
+def _subject(record: logging.LogRecord, field: str) -> object:
+    """Return what a record such as `backend %s: has joined` is about, None if something else."""
+    if isinstance(record.args, tuple) and record.args and record.msg.startswith(f"{field} %s"):
+        return record.args[0]
+    return None
+
+
+def set_up_logging(level: str, layout: str = "console") -> None:
+    """Send all records of this level and above to stderr, and Python's warnings too.
+
+    The audit log, and what the process tells of its own start, are not silenced by the level.
+
+    Args:
+        level: as `server.logging-level` has it: DEBUG, INFO, WARN or ERROR.
+        layout: as `server.logging-format` has it: console or json.
+    """
+    handler = _handler()
+    handler.setFormatter(JsonFormatter() if layout == "json" else OneLineFormatter())
+    if handler not in logging.root.handlers:
+        logging.basicConfig(handlers=[handler], force=True)
+    logging.root.setLevel(_LEVELS.get(level, level))
+    for name in _ALWAYS_WRITTEN:
+        logging.getLogger(name).setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+
+
+def _handler() -> logging.Handler:
+    """Return what writes to stderr: the same as before, so that nothing that waits is lost."""
+    try:
+        descriptor = sys.stderr.fileno()
+        for log in _logs():
+            if log.descriptor == descriptor:
+                return log
+        return DroppingLog(descriptor)
+    except (OSError, ValueError, AttributeError):  # exchanged for what is no file, or closed
+        return logging.StreamHandler(sys.stderr)
+
+
+def _logs() -> list[DroppingLog]:
+    return [each for each in logging.root.handlers if isinstance(each, DroppingLog)]
+
+
+def tell(*lines: str) -> None:
+    """Write lines for whoever has started the process, as they are and whatever the log level."""
+    log = next(iter(_logs()), None)
+    for line in map(one_line, lines):
+        if log is not None:
+            log.write_line(line)
+        elif sys.stderr is not None:
+            with suppress(OSError):
+                sys.stderr.write(f"{line}\n")
+                sys.stderr.flush()
+
+
+@contextmanager
+def log_of_a_loop(loop: asyncio.AbstractEventLoop, dropped: Counter) -> Iterator[None]:
+    """Have a loop write what waits in the log, and a counter count the lines that are dropped."""
+    logs = _logs()
+    for log in logs:
+        log.drain_by(loop)
+        dropped.value += log.dropped.value
+        log.dropped = dropped
+    try:
+        yield
+    finally:
+        for log in logs:
+            log.drain_by(None)
+
+
+def writes_json() -> bool:
+    """Tell whether records are written as JSON."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.root.handlers)
+
+
+def debugging() -> bool:
+    """Tell whether tracebacks of unexpected failures are wanted (`WSGW_DEBUG=1`)."""
+    return os.environ.get("WSGW_DEBUG", "") not in ("", "0")

@@ -1,0 +1,235 @@
+"""Prepares a new backend: sends it what it must hear first, and waits for its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ...api import Clock, Close, CloseCode, HydrationRefused, Message
+
+if TYPE_CHECKING:
+    from .link import Link
+
+_LONGEST_REASON = 200  # characters; a valve may quote what a backend says
+
+Swallow = Callable[[Message], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class HydrationStep:
+    """One step.
+
+    Attributes:
+        message: is sent; None: the backend says something first by itself.
+        is_answer: recognises the answer; None: none comes, and the next step follows at once.
+        position: in the inward chain, where messages are as the step's valve has returned them.
+    """
+
+    message: Message | None
+    is_answer: Swallow | None
+    position: int
+
+
+class InwardChain(Protocol):
+    """What a hydration needs of the valves that the backend's messages pass."""
+
+    def look_in(self, position: int, swallow: Swallow | None) -> None:
+        """Have `swallow` look at what reaches a position; what it returns True for ends there."""
+        ...
+
+    def after_current(self, action: Callable[[], object]) -> bool:
+        """Call `action` when the message in hand is through; False if there is none."""
+        ...
+
+    def when_drained(self, action: Callable[[], None]) -> None:
+        """Call `action` once all messages that wait now are through."""
+        ...
+
+
+class HydrationRun:
+    """The hydration of one connection: takes the steps in their order, then nothing more.
+
+    A step takes up to `timeout` seconds; while the backend is not read, or takes nothing from any
+    session, the time stands still.
+
+    Args:
+        steps: in their order; may be none.
+        link: to the new backend.
+        inward: the answers come through it. Nothing of an earlier backend may wait in it.
+        clock: time and timers.
+        timeout: seconds.
+        done: called after the last step.
+        failed: called when the backend refuses a step, or does not take or answer it in time.
+
+    Attributes:
+        is_over: whether nothing more is sent: all steps were taken, or it was stopped.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_done",
+        "_due",
+        "_failed",
+        "_inward",
+        "_is_answered",
+        "_is_going",
+        "_is_paused",
+        "_is_sent",
+        "_is_started",
+        "_is_writable",
+        "_left",
+        "_link",
+        "_steps",
+        "_timeout",
+        "_timer",
+        "is_over",
+    )
+
+    def __init__(
+        self,
+        steps: Sequence[HydrationStep],
+        link: Link,
+        inward: InwardChain,
+        clock: Clock,
+        timeout: float,
+        *,
+        done: Callable[[], None],
+        failed: Callable[[Close], None],
+    ) -> None:
+        self._steps = deque(steps)
+        self._link = link
+        self._inward = inward
+        self._clock = clock
+        self._timeout = timeout
+        self._done = done
+        self._failed = failed
+        self._is_sent = False  # the message of the first step that is left
+        self._is_answered = False
+        self._is_started = self._is_going = self.is_over = False
+        self._is_paused = False  # the backend is not read
+        self._is_writable = True
+        self._left: float | None = None  # of this step's time; None: nothing is waited for
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_out()
+
+    def start(self) -> None:
+        """Send the first step's message: the connection was started."""
+        self._is_started = True
+        self._go_on()
+
+    def stop(self) -> None:
+        """Send nothing more. An answer that has come already still does not reach the client."""
+        if not self.is_over:
+            self.is_over = True
+            self._stop_timer()
+            self._inward.when_drained(self._look_away)
+
+    # What the link calls
+
+    def writable(self, writable: bool) -> None:
+        """Send more, or nothing for now."""
+        self._is_writable = writable
+        if writable:
+            self._go_on()
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop the clock while the backend is not read."""
+        self._is_paused = paused
+        if not paused:
+            self._run_timer()
+        elif self._timer is not None:
+            self._left = max(0.0, self._due - self._clock.time())
+            self._stop_timer()
+
+    # The steps
+
+    def _go_on(self) -> None:
+        """Send until something has to be waited for."""
+        if self._is_going or not self._is_started:
+            return
+        self._is_going = True
+        while self._steps and not self.is_over and self._is_taken(self._steps[0]):
+            self._steps.popleft()
+            self._is_sent = self._is_answered = False
+            self._look_out()
+        self._is_going = False
+        if not self._steps and not self.is_over:
+            self.is_over = True
+            self._stop_timer()
+            self._done()
+
+    def _is_taken(self, step: HydrationStep) -> bool:
+        """Return whether the step is over; else begin to wait."""
+        if not self._is_sent and (self._is_writable or step.message is None):
+            self._is_sent = True
+            if step.message is not None:
+                self._link.hydrate(step.message)
+        if self._is_sent and (step.is_answer is None or self._is_answered):
+            return True
+        if self._left is None:
+            self._left = self._timeout
+        self._run_timer()
+        return False
+
+    def _look_out(self) -> None:
+        """Begin to look for the answer of the step that is next."""
+        if self.is_over:  # the connection has ended while it was given a message
+            return
+        self._left = None
+        self._stop_timer()
+        step = self._steps[0] if self._steps else None
+        if step is None or step.is_answer is None:
+            self._look_away()
+        else:
+            self._inward.look_in(step.position, self._swallow)
+
+    def _look_away(self) -> None:
+        self._inward.look_in(0, None)
+
+    def _swallow(self, message: Message) -> bool:
+        is_answer = self._steps[0].is_answer
+        if is_answer is None or self._is_answered:
+            return False
+        try:
+            self._is_answered = is_answer(message)
+        except HydrationRefused as refusal:
+            self._is_answered = True  # what follows it is not asked about
+            if not self.is_over:
+                self.stop()
+                reason = f"hydration refused: {refusal}"[:_LONGEST_REASON]
+                close = Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)
+                self._inward.after_current(lambda: self._failed(close))
+            return True
+        if not self._is_answered:
+            return False
+        self._go_on()
+        return True
+
+    # The time
+
+    def _run_timer(self) -> None:
+        if self._left is None or self._is_paused or self.is_over:
+            return
+        if self._timer is None:
+            self._due = self._clock.time() + self._left
+            self._timer = self._clock.call_later(self._left, self._timed_out)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        if not self._link.backend.writable:
+            self._left = self._timeout
+            self._run_timer()
+            return
+        self.stop()
+        lacks = "no answer to" if self._is_sent else "no room for"
+        reason = f"{lacks} a hydration within {self._timeout:g} s"
+        self._failed(Close(CloseCode.LOST, reason, abnormal=True))

@@ -1,0 +1,87 @@
+"""Pauses of reading: why one side of a session is not read for a while."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import Protocol
+
+from ...api.metrics import Counter
+
+
+class PauseReason(IntFlag):
+    """Why a side is not read."""
+
+    LEDGER_FULL = 1
+    OTHER_SIDE_SLOW = 2
+    VALVES_BUSY = 4
+    MEMORY_SHORT = 8
+    BACKEND_BLOCKED = 16
+    ANSWERS_OWED = 32
+
+
+class Readable(Protocol):
+    """A side whose reading can be paused."""
+
+    def pause_reading(self) -> None:
+        """Stop reading soon; a few messages may still come."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        ...
+
+
+class ReadPauses:
+    """The present reasons for not reading one side; reading resumes when the last one is gone.
+
+    Args:
+        pauses: counts the pauses.
+    """
+
+    __slots__ = ("_pauses", "_reasons", "_side")
+
+    def __init__(self, pauses: Counter | None = None) -> None:
+        self._reasons = PauseReason(0)
+        self._pauses = pauses
+        self._side: Readable | None = None
+
+    def attach(self, side: Readable | None) -> None:
+        """Set the side to pause and resume from now on; None: there is none.
+
+        Call `enforce` as soon as the side can be paused.
+        """
+        self._side = side
+
+    def __bool__(self) -> bool:
+        return bool(self._reasons)
+
+    def __contains__(self, reason: PauseReason) -> bool:
+        return bool(self._reasons & reason)
+
+    def add(self, reason: PauseReason) -> None:
+        """Add a reason; the first one pauses reading."""
+        first = not self._reasons
+        self._reasons |= reason
+        if first:
+            self.enforce()
+
+    def remove(self, reason: PauseReason) -> None:
+        """Remove a reason; when it was the last, reading resumes."""
+        was_paused = bool(self._reasons)
+        self._reasons &= ~reason
+        if was_paused and not self._reasons and self._side is not None:
+            self._side.resume_reading()
+
+    def switch(self, reason: PauseReason, pause: bool, /) -> None:
+        """Add or remove a reason."""
+        if pause:
+            self.add(reason)
+        else:
+            self.remove(reason)
+
+    def enforce(self) -> None:
+        """Pause the side again if there is a reason; it may have been resumed by others."""
+        if self._reasons and self._side is not None:
+            if self._pauses is not None:
+                self._pauses.value += 1
+            self._side.pause_reading()

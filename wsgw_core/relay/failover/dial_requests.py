@@ -1,0 +1,80 @@
+"""What backends are asked for, and told, on behalf of one client."""
+
+from __future__ import annotations
+
+from ...api import DialRequest, Handshake, Headers, without_headers
+from .acceptances import Acceptances
+
+_SESSION = "X-Wsgw-Session"
+_REPLAYED = "X-Wsgw-Replayed"
+
+
+class DialRequests:
+    """Makes the requests of one session, for its first backend and those that follow.
+
+    Args:
+        session_id: told to each backend.
+        handshake: what the client asked for.
+
+    Attributes:
+        acceptances: the backends that have accepted one.
+        header_bytes: of names and values of the client's headers.
+    """
+
+    __slots__ = ("_handshake", "_session_id", "acceptances", "header_bytes")
+
+    def __init__(self, session_id: str, handshake: Handshake) -> None:
+        self._session_id = session_id
+        self._handshake = handshake
+        self.acceptances = Acceptances(session_id)
+        self.header_bytes = sum(len(name) + len(value) for name, value in handshake.headers)
+
+    @property
+    def client_headers(self) -> Headers:
+        """The client's end-to-end headers."""
+        return self._handshake.headers
+
+    def first(self) -> DialRequest:
+        """Return the request for a session that begins."""
+        asked = self._handshake
+        kept = without_headers(asked.headers, (_SESSION, _REPLAYED))  # a gate may have set them
+        headers = (*kept, (_SESSION, self._session_id))
+        return DialRequest(
+            self._session_id,
+            asked.path,
+            headers,
+            asked.subprotocols,
+            asked.peer,
+            route=asked.route,
+            host=asked.host,
+        )
+
+    def again(
+        self, subprotocol: str | None, replayed: int, *, seen_up_to: int, reconnect_header: str
+    ) -> DialRequest:
+        """Return the request for a session that goes on elsewhere.
+
+        Args:
+            subprotocol: the session's; the only one that is offered.
+            replayed: messages that come first and that an earlier backend may have seen.
+            seen_up_to: the greatest number among these, or of one that was delivered.
+            reconnect_header: tells a backend that it is not the first.
+        """
+        first = self.first()
+        headers = (
+            *without_headers(first.headers, (reconnect_header,)),
+            (reconnect_header, "1"),
+            (_REPLAYED, str(replayed)),
+        )
+        offers = (subprotocol,) if subprotocol else ()
+        return DialRequest(
+            first.session_id,
+            first.path,
+            headers,
+            offers,
+            first.peer,
+            reconnect=True,
+            seen_up_to=seen_up_to,
+            route=first.route,
+            host=first.host,
+        )

@@ -1,0 +1,155 @@
+"""Moves the sessions of one backend to the others, so that it can be taken out of service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ...api import Clock
+from ...control.events import BackendDrained
+from ..all_sessions.session_table import SessionTable
+from ..session.session_state import State
+from .move_pace import MovePace
+
+if TYPE_CHECKING:
+    from ...pool.backends.backend_pool import BackendPool, PooledBackend
+    from ..session.session import Session
+
+_PAUSE = 1.0  # before those that could not move are asked again
+
+
+class Drain:
+    """Has one session after the other begin its planned move, at a steady rate.
+
+    Goes on until it is stopped, the backend is enabled again, or it was removed and serves nobody
+    any more: a client whose dial was under way may still come. While no other backend could take
+    the sessions, none moves.
+
+    Args:
+        backend: disabled already.
+        table: all sessions.
+        clock: time and timers.
+        rate: sessions each second.
+        others_usable: whether another backend could take a session now.
+        logger: told when the backend serves nobody any more.
+    """
+
+    def __init__(
+        self,
+        backend: PooledBackend,
+        table: SessionTable,
+        clock: Clock,
+        rate: float,
+        *,
+        others_usable: Callable[[], bool],
+        logger: logging.Logger,
+    ) -> None:
+        self._backend = backend
+        self._table = table
+        self._clock = clock
+        self._pace = MovePace(rate)
+        self._others_usable = others_usable
+        self._logger = logger
+        self._round: deque[Session] = deque()
+        self._told = False
+        self._timer: asyncio.Handle | None = clock.call_soon(self._go_on)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was stopped, or the backend was enabled again."""
+        if self._backend.enabled:
+            self.stop()  # before it is disabled again
+        return self._timer is None
+
+    def stop(self) -> None:
+        """Let those that have not begun to move stay."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_on(self) -> None:
+        if self._backend.enabled or (self._backend.removed and not self._backend.active):
+            self._timer = None
+            return
+        if not self._backend.active and not self._told:
+            self._told = True
+            self._backend.events.publish(BackendDrained(self._backend.id))
+        wait = _PAUSE
+        if self._backend.active and self._others_usable():
+            self._move_some()
+            if self._round:
+                wait = self._pace.step
+        self._timer = self._clock.call_later(wait, self._go_on)
+
+    def _move_some(self) -> None:
+        """Go on with the round; the last step of one leaves it empty."""
+        if not self._round:
+            self._round.extend(each for each in self._table if each.backend is self._backend)
+        self._pace.begin_some(self._round, lambda session: session.move())
+
+
+class Drains:
+    """The backends of one gateway that are being drained.
+
+    Args:
+        pool: all backends.
+        table: all sessions.
+        rate: returns how many sessions begin to move each second.
+        earlier: returns what a backend was before reloads have changed it, and still has sessions.
+        logger: see Drain.
+    """
+
+    def __init__(
+        self,
+        pool: BackendPool,
+        table: SessionTable,
+        rate: Callable[[], float],
+        earlier: Callable[[PooledBackend], Iterable[PooledBackend]],
+        logger: logging.Logger,
+    ) -> None:
+        self._pool = pool
+        self._table = table
+        self._rate = rate
+        self._earlier = earlier
+        self._logger = logger
+        self._running: dict[PooledBackend, Drain] = {}
+
+    def begin(self, backend: PooledBackend) -> bool:
+        """Send no new session to a backend, and have its sessions move to others one by one.
+
+        Undone by `call_off`. False: that is under way already.
+        """
+        self._running = {each: drain for each, drain in self._running.items() if not drain.is_over}
+        begun = [self._begin(each) for each in (backend, *self._earlier(backend))]
+        return any(begun)
+
+    def call_off(self, backend: PooledBackend) -> None:
+        """Enable a backend again, and let its sessions stay, those too that wait to move."""
+        staying = (backend, *self._earlier(backend))
+        for each in staying:
+            each.enabled = True
+        for session in self._table:
+            if session.state is State.SETTLING and session.backend in staying:
+                session.moves.call_off()
+
+    def _begin(self, backend: PooledBackend) -> bool:
+        if backend in self._running:
+            return False
+        backend.enabled = False
+        self._running[backend] = Drain(
+            backend,
+            self._table,
+            asyncio.get_running_loop(),
+            self._rate(),
+            others_usable=lambda: self._pool.is_usable(backend.group),
+            logger=self._logger,
+        )
+        return True
+
+    def stop(self) -> None:
+        """Let all sessions stay that have not begun to move."""
+        for drain in self._running.values():
+            drain.stop()

@@ -1,0 +1,204 @@
+"""A session's moves from a backend that lives to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ...api import CloseCause
+from ...pool.dialling.backend_search import NoBackend
+from ...websocket.session_ends import SESSION_MOVED
+from ..session.session_state import Event, State
+from .move_retries import NEVER_FAILED
+from .planned_move import MoveSteps, PlannedMove
+from .stillness import Stillness
+
+if TYPE_CHECKING:
+    from ...pool.backends.backend_pool import PooledBackend
+    from ..failover.replacement import Replacement
+    from ..session.session import Session
+
+_MOVED = "moved to another backend"
+
+
+class SessionMoves:
+    """Plans moves, and takes their steps when PlannedMove says so.
+
+    Args:
+        session: moves.
+    """
+
+    __slots__ = ("_context", "_planned", "_retries", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._context = session.context
+        self._planned: PlannedMove | None = None
+        self._retries = NEVER_FAILED
+
+    # What is asked for
+
+    def begin(self, fit: Callable[[PooledBackend], bool] | None) -> bool:
+        """Leave the backend as soon as nobody can miss anything; see Session.move."""
+        session, now = self._session, self._context.clock.time()
+        movable = session.state is State.RELAYING and session.outbox.is_flowing
+        if not movable or session.client is None or not session.may_fail_over:
+            return False
+        if session.recovery.must_still_prove or not self._retries.may_try(now):
+            return False
+        self._plan(fit)
+        return True
+
+    def hurry(self, *, must_leave: bool) -> bool:
+        """Leave the backend at once; see Session.fail_over."""
+        session, planned = self._session, self._planned
+        if planned is not None:
+            was_under_way = planned.at_once
+            planned.must_leave |= must_leave
+            planned.hurry()
+            return not was_under_way
+        if session.state is not State.RELAYING or session.backend is None:
+            return False
+        if not session.outbox.is_flowing:  # a replay with suspects, of a backend not trusted yet
+            self._abandon()
+        elif not (must_leave or self._retries.may_hurry(self._context.clock.time())):
+            return False
+        else:
+            self._plan(at_once=True, must_leave=must_leave)
+        return True
+
+    def call_off(self) -> None:
+        """Let the session stay, if it waits for a good moment to go wherever there is room."""
+        planned = self._planned
+        if planned is None or planned.at_once or planned.fit or planned.is_holding_back:
+            return
+        self.drop()
+        self._session.advance(Event.MOVE_CALLED_OFF)
+        self._context.counters.moves_called_off.value += 1
+
+    def drop(self) -> None:
+        """Forget the move that is planned, if any; the backend serves as ever."""
+        planned, self._planned = self._planned, None
+        if planned is not None:
+            planned.stop()
+            if planned.is_holding_back:
+                self._session.outbox.give_rest()
+
+    def stop(self) -> None:
+        """Forget it, since the backend is gone."""
+        if self._planned is not None:
+            self._planned.stop()
+            self._planned = None
+
+    def arrived(self) -> None:
+        """Note that the session has come to another backend: nothing speaks against a move."""
+        self._retries = NEVER_FAILED
+
+    def when_arrived(self, action: Callable[[], None]) -> None:
+        """Call `action` when the old backend has ended, or has had the time for it."""
+        if self._planned is not None:
+            self._planned.when_arrived = action
+
+    def _plan(
+        self,
+        fit: Callable[[PooledBackend], bool] | None = None,
+        *,
+        at_once: bool = False,
+        must_leave: bool = False,
+    ) -> None:
+        session, context = self._session, self._context
+        session.advance(Event.MOVE_PLANNED)
+        now, quiet = context.clock.time(), context.drain.quiet
+        self._planned = PlannedMove(
+            self,
+            Stillness(session.ledger, session.account, quiet, now),
+            context.drain,
+            context.clock,
+            client_is_slow=lambda: bool(session.client_side.backend_pauses),
+        )
+        self._planned.at_once, self._planned.must_leave = at_once, must_leave
+        self._planned.fit = fit
+        self._planned.begin()
+
+    # The steps, in their order; see MoveSteps
+
+    async def dial(self) -> Replacement:
+        """One that is not urgent leads to another backend."""
+        session, planned = self._session, self._under_way
+        backend, any_will_do = session.backend_side.serving.backend, planned.at_once
+        fit = None if any_will_do else planned.fit
+        if not (any_will_do or fit or self._context.dialler.has_another(backend)):
+            raise NoBackend("there is no other")
+        replacement = await session.recovery.dial_beside(session.subprotocol, backend, fit)
+        if replacement.dialled.backend is backend and not any_will_do:
+            replacement.discard()
+            raise NoBackend("no other can be had")
+        return replacement
+
+    def hold_back(self) -> None:
+        """See MoveSteps."""
+        self._session.outbox.hold_back()
+
+    def relay_on(self) -> None:
+        """See MoveSteps."""
+        self._session.outbox.give_rest()
+
+    def leave(self) -> None:
+        """The old backend's end is waited for."""
+        session, planned = self._session, self._under_way
+        session.advance(Event.SETTLED)
+        counters = self._context.counters
+        (counters.failovers if planned.at_once else counters.moves).value += 1
+        counters.failbacks.value += planned.fit is not None and not planned.at_once
+        connection = session.backend_side.serving.connection
+        connection.close(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
+
+    def arrive(self) -> None:
+        """The old backend has ended, or has had its time."""
+        session, planned = self._session, self._under_way
+        replacement, when_arrived = planned.take_replacement(), planned.when_arrived
+        self.stop()
+        self._context.table.closing.add(session.backend_side.serving.connection)
+        lost = session.backend_side.let_go()
+        session.advance(Event.BACKEND_LOST)
+        session.outbox.rewind()
+        if replacement is not None and replacement.suits(session.ledger):
+            self._context.counters.replayed.value += session.ledger.replayable
+            try:
+                session.resume(lost, replacement.dialled)
+            except Exception as error:  # noqa: BLE001 - a valve's, which has been told
+                session.not_found(error)
+        else:
+            if replacement is not None:
+                replacement.discard()
+            session.search(lost, by_choice=True)
+        if when_arrived is not None:
+            when_arrived()
+
+    def stay(self, error: Exception) -> None:
+        """No other backend takes the session."""
+        must_leave = self._under_way.must_leave
+        self.drop()
+        if must_leave:
+            self._abandon()
+            return
+        self._session.advance(Event.MOVE_CALLED_OFF)
+        self._retries = self._retries.failed(self._context.clock.time())
+        self._context.counters.moves_called_off.value += 1
+        self._context.reporter.stayed(self._session, error)
+
+    @property
+    def _under_way(self) -> PlannedMove:
+        assert self._planned is not None  # noqa: S101 - for the type checker
+        return self._planned
+
+    def _abandon(self) -> None:
+        """Leave the backend now, whatever it has acknowledged, and look for another."""
+        session = self._session
+        lost = session.backend_side.leave(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
+        self._context.counters.failovers.value += 1
+        session.look_for_another(lost, by_choice=True)
+
+
+def _are_steps(moves: SessionMoves) -> MoveSteps:
+    return moves  # checked by the type checker

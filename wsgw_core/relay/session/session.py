@@ -1,0 +1,464 @@
+"""One client's websocket, whichever backend serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...api import Close, CloseCause, CloseCode, Handshake, Headers, Message, ReplyOutcome
+from ...pool.dialling.backend_search import NoBackend
+from ...pool.dialling.dial import Dialled
+from ...websocket import session_ends
+from ..all_sessions.session_context import SessionContext
+from ..delivery.link import Link
+from ..delivery.read_pauses import PauseReason
+from ..moves.session_moves import SessionMoves
+from ..valves.session_valves import SessionValves
+from ..valves.session_view import SessionView
+from .close_rules import told_of_loss, told_to_backend, told_without_backend
+from .closing_flush import ClosingFlush
+from .session_parts import SessionParts
+from .session_state import Event, State, after
+
+if TYPE_CHECKING:
+    from ...pool.backends.backend_pool import PooledBackend
+    from ..client.client_side import ClientEnd
+
+_CLIENT_LEFT = Close(session_ends.CLIENT_LOST.backend, "client left")
+
+
+class ClosedWhileOpening(Exception):
+    """A valve has closed the session before its client was answered."""
+
+
+class Session(SessionParts):
+    """Relays between a client and one backend after the other.
+
+    The frontend calls `open`, then `start` or `close`, and from then on `client_message` and the
+    other `client_*` methods; the link to the backend calls the others. Both do so from the
+    callbacks of their sockets.
+
+    What happens is decided here; the longer stories have owners: SessionMoves, Recovery and, when
+    the client has left, ClosingFlush.
+
+    Args:
+        session_id: unguessable.
+        handshake: what the client asked for, as the gates left it.
+        context: what all sessions share.
+    """
+
+    __slots__ = (
+        "_closing_cause",
+        "_flush",
+        "_moves",
+        "_started",
+        "_state",
+        "_view",
+    )
+
+    def __init__(self, session_id: str, handshake: Handshake, context: SessionContext) -> None:
+        super().__init__(session_id, handshake, context)
+        self._state = State.DIALLING
+        self._started = False  # the listeners know it
+        self._closing_cause = CloseCause.GATEWAY_STOPS
+        self._moves: SessionMoves | None = None  # since it was first to move
+        self._view: SessionView | None = None
+        self._flush: ClosingFlush | None = None  # once the client has left
+
+    @property
+    def state(self) -> State:
+        """Where the session is in its life."""
+        return self._state
+
+    def advance(self, event: Event) -> None:
+        """Note what happens; only those that act for the session do so."""
+        self._state = after(self._state, event)
+
+    # Beginning
+
+    async def open(self) -> Headers:
+        """Make the valves and dial the first backend; return headers for the client's answer.
+
+        Raises:
+            NoBackend, BackendDeclined: see Dialler.
+            ClosedWhileOpening: a valve does not want the client.
+            Exception: whatever the factory of a valve raises.
+        """
+        context = self.context
+        if context.valves:
+            self.valves = SessionValves(self, self.client_side, self.outbox, context)
+            self.client_message = self.valves.transmit
+        try:
+            dialled = await context.dialler.dial(
+                self.requests.first(),
+                Link,
+                timeout=context.failover.search_dial_timeout,
+                deadline=context.clock.time() + context.failover.search_timeout,
+                hedge_after=context.failover.hedge_after,
+                accepted=self.requests.acceptances.note,
+            )
+        except Exception as error:
+            self.requests.acceptances.end(told_without_backend(error), CloseCause.SESSION_ENDED)
+            raise
+        except BaseException:  # cancelled
+            self.requests.acceptances.end(_CLIENT_LEFT, CloseCause.CLIENT_LEFT)
+            raise
+        if self._state is State.ENDED:
+            dialled.connection.close(session_ends.NOT_NEEDED.backend)
+            raise ClosedWhileOpening
+        self.backend_side.take(self, dialled)
+        self.subprotocol = dialled.connection.subprotocol
+        return dialled.connection.headers
+
+    def start(self, client: ClientEnd) -> None:
+        """Begin to relay: the client has been answered."""
+        self.advance(Event.BACKEND_READY)
+        self.client_side.end = client
+        self.account.open(client)
+        self.outbox.client_pauses.attach(client)
+        self.outbox.client_pauses.enforce()
+        self.context.table.add(self)
+        self.context.counters.sessions.value += 1
+        if self.backend is not None:
+            self.backend.traffic.sessions += 1
+        self._started = True
+        self.context.reporter.opened(self)
+        self._begin_with_backend()
+
+    # What the client's socket calls
+
+    def client_writable(self, writable: bool) -> None:
+        """Stop or resume the reading of the backend."""
+        self.client_side.backend_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
+
+    def client_pinged(self, payload: bytes) -> None:
+        """Have the backend answer a ping."""
+        self.client_side.pinged(payload)
+
+    def client_closed(self, close: Close, *, violation: bool = False) -> None:
+        """Give the backend what is left, then the client's close.
+
+        Args:
+            close: what the client sent; 1006 when it was lost.
+            violation: the client was closed for breaking the protocol or a limit.
+        """
+        if self._state is State.ENDED:
+            return
+        context, closing_reason = self.context, self.client_side.closing_reason
+        self._forget_client()
+        if closing_reason is None:
+            side = "gateway" if violation else "client"
+            context.counters.count_close(side, close.code)
+        if violation:
+            context.counters.count_violation(close.code)
+            context.reporter.client_violated(self, close)
+        told = told_to_backend(close, violation=violation)
+        cause = CloseCause.SESSION_ENDED if violation else CloseCause.CLIENT_LEFT
+        if closing_reason is not None:
+            told = Close(session_ends.GATEWAY_STOPPED.backend, closing_reason)
+            cause = self._closing_cause
+        self._flush = ClosingFlush(self, told, cause)
+        self._flush.begin()
+
+    # What the link calls, beside the outbox
+
+    def backend_writable(self, writable: bool) -> None:
+        """Stop or resume the reading of the client."""
+        self.outbox.client_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
+
+    def backend_blocked(self, blocked: bool) -> None:
+        """Stop or resume the reading of the client, since its backend takes nothing as a whole."""
+        self.outbox.client_pauses.switch(PauseReason.BACKEND_BLOCKED, blocked)
+
+    def lose_backend(self, close: Close) -> None:
+        """End the connection as if the backend had, unless it was dialled after the loss."""
+        if self.backend_side.is_lost:
+            self.backend_closed(close)
+
+    def backend_closed(self, close: Close) -> None:
+        """Pass a normal end on; look for another backend after an abnormal one."""
+        context = self.context
+        provoked = self._may_have_provoked(close)
+        if self.ledger.is_complete:
+            self.ledger.delivered_all(context.clock.time())
+            close = Close(CloseCode.NORMAL, "") if close.abnormal else close
+        self.outbox.ended(close, as_asked=self._state is State.LEAVING)
+        self.backend_side.ended(close)
+        if self._state is State.LEAVING and self.backend is not None:
+            context.reporter.backend_closed(self, self.backend.id, close)
+            self.moves.arrive()
+            return
+        all_are_lost = self.backend_side.is_lost
+        context.counters.hydrations_failed.value += self.backend_side.is_hydrating
+        lost = self._let_go()
+        context.reporter.backend_closed(self, lost.id, close)
+        if close.abnormal and not self.recovery.is_proved and not all_are_lost:
+            self.recovery.blame(lost, f"connection lost at once: {close}", provoked=provoked)
+        if close.breach and self.recovery.was_broken_so(lost, close.reason):
+            close = replace(close, abnormal=False)  # every backend would do so: see Close
+        flushing = self._state is State.FLUSHING
+        if close.abnormal or not flushing:  # else it has answered ours
+            context.counters.count_close("backend", close.code)
+        if self._fails_over(close):
+            context.counters.failovers.value += 1
+            if close.code == CloseCode.LOST and not close.breach:  # it may be dead, or frozen
+                lost.absence.begin()
+            self.look_for_another(lost)
+            self._end_if_poisoned()
+        elif flushing:
+            event = Event.GIVEN_UP if close.abnormal else Event.BACKEND_CLOSED
+            self._finish(event, close, CloseCause.CLIENT_LEFT)
+        else:
+            if close.code == CloseCode.POLICY_VIOLATION and self.client_is_slow:
+                context.counters.slow_clients_closed.value += 1
+            self.advance(Event.BACKEND_CLOSED)
+            code = context.failover.loss_code
+            told = told_of_loss(close, code, all_are_lost=all_are_lost)
+            self.valves.when_delivered(partial(self._pass_close_on, told))
+
+    def _fails_over(self, close: Close) -> bool:
+        """Return whether the session needs another backend after this end."""
+        owing = bool(self.ledger) or self._state is not State.FLUSHING
+        return close.abnormal and owing and self.may_fail_over
+
+    def backend_failed(self, close: Close) -> None:
+        """End the connection as if the backend had: it cannot be prepared for the session."""
+        connection = self.backend_side.serving.connection
+        self.backend_closed(close)
+        connection.close(
+            session_ends.HYDRATION_FAILED.backend, "hydration failed", CloseCause.SESSION_MOVES
+        )
+        self.context.table.closing.add(connection)
+
+    def _may_have_provoked(self, close: Close) -> bool:
+        """Return whether an end may be the backend's answer to what the session gave it."""
+        was_hydrated = self.backend_side.serving.was_hydrated
+        was_given_something = was_hydrated or self.ledger.under_way > 0
+        return self._flush is not None or (was_given_something and close.code != CloseCode.LOST)
+
+    # One backend after the other
+
+    @property
+    def moves(self) -> SessionMoves:
+        """From a backend that lives to another."""
+        if self._moves is None:
+            self._moves = SessionMoves(self)
+        return self._moves
+
+    def fail_over(self, *, must_leave: bool = False) -> bool:
+        """Move to another backend at once, or to another connection of the same one.
+
+        That one is dialled first. Then this one is told, and has a moment to end; only what it has
+        not acknowledged by then is sent again.
+
+        Args:
+            must_leave: the session does not stay if no backend is found: it waits for one, as after
+                a loss.
+
+        Returns:
+            False: the session has no backend to leave, does so already, or has just tried in vain.
+        """
+        return self._state is not State.ENDED and self.moves.hurry(must_leave=must_leave)
+
+    def move(self, fit: Callable[[PooledBackend], bool] | None = None) -> bool:
+        """Leave the backend for another as soon as nobody can miss anything.
+
+        Args:
+            fit: tells at the dial which backends are worth it: the session returns to one of them.
+                None: any other.
+
+        Returns:
+            False when that is not possible now: while the session has no backend, opens or ends,
+            while its backend must still prove itself after a loss, for a while after the others did
+            not want the session, or without failover.
+        """
+        return self._state is State.RELAYING and self.moves.begin(fit)
+
+    def look_for_another(self, lost: PooledBackend, *, by_choice: bool = False) -> None:
+        """Owe the next backend what this one has not acknowledged, and look for it.
+
+        Args:
+            lost: was let go of.
+            by_choice: the session has left it.
+        """
+        self.advance(Event.BACKEND_LOST)
+        self.context.reporter.held(self, lost.id)
+        self.outbox.rewind()
+        self.search(lost, by_choice=by_choice)
+
+    def search(self, lost: PooledBackend, *, by_choice: bool) -> None:
+        """Go on with another backend when one is found, or end."""
+        self.recovery.search(
+            lost, self.subprotocol, self.resume, self.not_found, by_choice=by_choice
+        )
+
+    def resume(self, lost: PooledBackend, dialled: Dialled[Link]) -> None:
+        """Go on with another backend."""
+        self.advance(Event.BACKEND_READY)
+        self.reconnects += 1
+        if self._moves is not None:
+            self._moves.arrived()
+        self.backend_side.take(self, dialled)
+        self.context.reporter.failed_over(self, lost.id, dialled.backend.id, self.ledger.replayable)
+        self._begin_with_backend()
+
+    def not_found(self, error: Exception) -> None:
+        """End the session: no other backend serves it."""
+        if isinstance(error, NoBackend):
+            self.context.counters.holds_expired.value += 1
+        self.context.reporter.not_found(self, error)
+        close = told_without_backend(error)
+        self.close(close.code, close.reason)
+
+    def _begin_with_backend(self) -> None:
+        begun = self.backend_side.begin(self, hydrate=self.reconnects > 0)
+        if begun and self._flush is not None:
+            self._flush.begin_anew()
+
+    def _let_go(self) -> PooledBackend:
+        if self._moves is not None:
+            self._moves.stop()
+        return self.backend_side.let_go()
+
+    # Ending
+
+    def close(
+        self,
+        code: int,
+        reason: str = "",
+        *,
+        backend_code: int = session_ends.PLUGIN_CLOSED.backend,
+        cause: CloseCause = CloseCause.SESSION_ENDED,
+    ) -> None:
+        """End the session now, whatever its state; client and backend see these codes."""
+        if self._state is State.ENDED:
+            return
+        if self.client_side.close(code, reason):
+            self.context.counters.count_close("gateway", code)
+        self.give_up(Close(code, reason), cause, backend_code)
+
+    def close_client(
+        self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
+    ) -> None:
+        """Close the client; what it still says until it answers goes on to the backend.
+
+        So nothing is lost that the client believes to be sent. Bounded by `limits.close-timeout`,
+        for the client's answer and for the backend each.
+        """
+        client = self.client
+        if (
+            self._state is State.ENDED
+            or client is None
+            or self.client_side.closing_reason is not None
+        ):
+            return
+        self.client_side.closing_reason = reason
+        self._closing_cause = cause
+        self.context.counters.count_close("gateway", code)
+        self.backend_side.hear_no_more(self.valves.receive)
+        client.close(code, reason)
+        self.outbox.client_pauses.remove(PauseReason.ANSWERS_OWED)
+        self.outbox.client_pauses.enforce()
+
+    def pause_for_answers(self) -> bool:
+        """Stop reading a client that is owed answers until it is closed; return whether it is."""
+        owing = self.client_side.closing_reason is None and self.owes_answers
+        self.outbox.client_pauses.switch(PauseReason.ANSWERS_OWED, owing)
+        return owing
+
+    def client_left(self) -> None:
+        """Only flush from now on: all that the client has left is in the ledger."""
+        if self._state is State.SETTLING:
+            self.moves.drop()
+        self.advance(Event.CLIENT_CLOSED)
+
+    def give_up(self, close: Close, cause: CloseCause, backend_code: int | None = None) -> None:
+        """End the session with what is still owed.
+
+        Args:
+            close: its end.
+            cause: why the backend is closed.
+            backend_code: what it hears; by default the code of the end.
+        """
+        if self._moves is not None:
+            self._moves.stop()
+        if self.backend_side.link is not None:
+            code = close.code if backend_code is None else backend_code
+            self.backend_side.leave(code, close.reason, cause)
+        self._finish(Event.GIVEN_UP, close, cause)
+
+    def _pass_close_on(self, close: Close) -> None:
+        """Close the client as the backend has closed us."""
+        if self._state is State.CLOSING:
+            self.client_side.close(close.code, close.reason)
+            self._finish(Event.REPLIES_DELIVERED, close, CloseCause.BACKEND_ENDED)
+
+    def _end_if_poisoned(self) -> None:
+        """End the session if its oldest message, or its hydration, has ended several backends."""
+        message = self.outbox.poison
+        if message is not None or self.backend_side.has_poisonous_hydration:
+            self.context.counters.poisoned.value += 1
+            self.context.reporter.poisoned(self, message)
+            self.close(session_ends.POISONED.client, "a message has ended several backends")
+
+    def _forget_client(self) -> None:
+        if self.client is not None:
+            self.context.table.closing.add(self.client)
+        self.client_side.leave()
+        self.outbox.client_pauses.attach(None)
+
+    def _finish(self, event: Event, close: Close, cause: CloseCause) -> None:
+        """Let go of everything; the last thing that a session does."""
+        context = self.context
+        self.advance(event)
+        self.recovery.stop()
+        end = close, cause
+        if self._flush is not None:  # the client has left, however the backend takes it
+            end = self._flush.close, self._flush.cause
+            self._flush.stop()
+        self.account.close()
+        self._forget_client()
+        context.counters.undelivered.value += self.undelivered
+        context.table.remove(self)
+        context.reporter.ended(self, close, was_opened=self._started)
+        self.requests.acceptances.end(*end)
+        self.valves.stop()
+        self.outbox.close(count_late=self.client_side.closing_reason is not None)
+        # Whoever still calls is not heard; and no circle keeps the session from being freed.
+        self._moves = self._flush = None
+        self.client_message = _ignore
+
+    # What plugins do
+
+    def view(self) -> SessionView:
+        """The session as listeners see it; always the same object."""
+        if self._view is None:
+            self._view = SessionView(self)
+        return self._view
+
+    def inject(self, message: Message, *, to_client: bool, start: int) -> None:
+        """Let a plugin's message enter the chain of a direction at position `start`."""
+        if self._state is not State.ENDED:
+            self.valves.inject(message, to_client=to_client, start=start)
+
+    def send_to_client(self, message: Message) -> ReplyOutcome:
+        """Send the client a message of somebody else's, through the valves as if the backend had.
+
+        Returns:
+            What becomes of it; unless that is TAKEN, it was not sent.
+        """
+        outcome = self.client_side.outcome(message, self.max_message_size)
+        if outcome is ReplyOutcome.TAKEN:
+            self.inject(message, to_client=True, start=0)
+        return outcome
+
+    def after_current_message(self, action: Callable[[], object]) -> None:
+        """Call `action` when the message that is in the valves is through, else soon."""
+        if not self.valves.after_current(action):
+            self.context.clock.call_soon(action)
+
+
+def _ignore(_message: Message) -> None:
+    pass

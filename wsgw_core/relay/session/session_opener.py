@@ -1,0 +1,154 @@
+"""Opens sessions: chooses the route, asks its gates, dials the first backend."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import secrets
+from collections import Counter
+
+from websockets.datastructures import Headers as RequestHeaders
+
+from ...api import BackendDeclined, Handshake, Headers, Refusal
+from ...api.rare_warning import RareWarning
+from ...metrics.counters import GatewayCounters
+from ...plugins.open_plugins import PluginSet
+from ...pool.dialling.backend_search import NoBackend
+from ...tracebacks import drop_tracebacks
+from ..all_sessions.routes import Route, Routes
+from .session import ClosedWhileOpening, Session
+
+# What the answer of a backend that declines means nothing without (RFC 9110 section 15)
+_PASSED_ON = frozenset(
+    {
+        "allow",
+        "content-encoding",
+        "content-type",
+        "location",
+        "retry-after",
+        "sec-websocket-version",
+        "upgrade",
+        "www-authenticate",
+    }
+)
+
+
+class Refused(Exception):
+    """The client gets an answer other than 101."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"refused with status {refusal.status}")
+
+
+class SessionOpener:
+    """What a frontend asks for sessions.
+
+    Args:
+        routes: say which clients get what.
+        counters, logger: of the gateway.
+
+    Attributes:
+        routes: see above.
+        accepting: False when the gateway stops.
+        paused: an operator wants no new clients for now.
+    """
+
+    def __init__(self, routes: Routes, counters: GatewayCounters, logger: logging.Logger) -> None:
+        self.routes = routes
+        self._counters = counters
+        self._warn = RareWarning(logger)
+        self._opening: Counter[PluginSet] = Counter()
+        self.accepting = True
+        self.paused = False
+
+    def serve_by(self, routes: Routes) -> None:
+        """Open the next sessions by the routes of another configuration."""
+        self.routes = routes
+        for gone in self._counters.route_handshakes.keys() - {route.id for route in routes}:
+            del self._counters.route_handshakes[gone]
+
+    def is_opening(self, plugins: PluginSet) -> bool:
+        """Tell whether a session is being opened that uses the plugins' objects of a configuration.
+
+        It is among the sessions as soon as it was opened.
+        """
+        return self._opening[plugins] > 0
+
+    async def open(self, handshake: Handshake, as_sent: RequestHeaders) -> tuple[Session, Headers]:
+        """Return a session that waits for `start`, and headers for the client's answer.
+
+        When cancelled, nothing is left behind.
+
+        Args:
+            handshake: what the gates and the backend are asked; it is told its route.
+            as_sent: the headers of the request, for the choice of a route.
+
+        Raises:
+            Refused: no route, a gate, the backend or the state of the gateway says no.
+        """
+        if self.paused or not self.accepting:
+            raise Refused(Refusal(503, (("Retry-After", "1"),), b"not accepting clients now\n"))
+        route = self.routes.choose(handshake.path, as_sent)
+        if route is None:
+            self._counters.handshakes_unrouted.value += 1
+            raise Refused(Refusal(404, (), b"nothing is served here\n"))
+        handshake.route = route.id
+        if route.id:
+            self._counters.route_handshakes[route.id] += 1
+        plugins = self.routes.plugins
+        self._opening[plugins] += 1
+        try:
+            return await self._open(route, handshake)
+        finally:
+            self._opening[plugins] -= 1
+            if not self._opening[plugins]:
+                del self._opening[plugins]
+
+    async def _open(self, route: Route, handshake: Handshake) -> tuple[Session, Headers]:
+        await _ask_gates(route, handshake)
+        session = Session(secrets.token_urlsafe(18), handshake, route.context)
+        try:
+            return session, (*await session.open(), *handshake.answer_headers)
+        except BackendDeclined as declined:
+            wanted = _PASSED_ON | declined.pass_headers
+            headers = tuple(field for field in declined.headers if field[0].lower() in wanted)
+            drop_tracebacks(declined)
+            raise Refused(Refusal(declined.status, headers, declined.body)) from declined
+        except ClosedWhileOpening as closed:
+            raise Refused(Refusal(403, (), b"not wanted\n")) from closed
+        except NoBackend as error:
+            drop_tracebacks(error)
+            if error.local:  # the dialler has warned, but not for each client
+                text = b"too busy to reach a backend\n"
+                raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
+            self._warn(
+                "client %s: no backend: %s",
+                handshake.peer,
+                error,
+                extra={"route": route.id, "reason": str(error)},
+            )
+            if error.timed_out:
+                self._counters.searches_timed_out.value += 1
+                text = b"no backend answered in time\n"
+                raise Refused(Refusal(504, (), text)) from error
+            rest = math.ceil(error.retry_after)
+            headers = (("Retry-After", str(rest)),) if rest else ()
+            raise Refused(Refusal(502, headers, b"no backend available\n")) from error
+
+
+async def _ask_gates(route: Route, handshake: Handshake) -> None:
+    for gate in route.gates:
+        try:
+            async with asyncio.timeout(route.context.limits.handshake_timeout):
+                verdict = gate.admit(handshake)
+                refusal = await verdict if inspect.isawaitable(verdict) else verdict
+        except TimeoutError as error:
+            raise Refused(Refusal(503, (), b"could not decide in time\n")) from error
+        except Exception as error:
+            route.context.logger.exception("client %s: fault in a gate", handshake.peer)
+            raise Refused(Refusal(500, (), b"internal error\n")) from error
+        if refusal is not None:
+            raise Refused(refusal)

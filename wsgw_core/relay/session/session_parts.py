@@ -1,0 +1,229 @@
+"""What one session consists of, and what can be read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...api import Handshake, Headers, Message
+from ..client.client_side import ClientSide
+from ..delivery.ledger import Ledger
+from ..delivery.outbox import Outbox
+from ..delivery.read_pauses import PauseReason
+from ..delivery.traffic_account import TrafficAccount
+from ..failover.dial_requests import DialRequests
+from ..failover.recovery import Recovery
+from ..valves.session_valves import NoValves, SessionValves
+from .backend_side import BackendSide
+
+if TYPE_CHECKING:
+    from ...plugins.open_plugins import PluginSet
+    from ...pool.backends.backend_pool import PooledBackend
+    from ..all_sessions.session_context import SessionContext
+    from ..client.client_side import ClientEnd
+    from ..delivery.link import Link
+
+
+class SessionParts:
+    """The parts are for the session and those that act for it; all others read what they tell.
+
+    Args:
+        session_id: unguessable.
+        handshake: what the client asked for, as the gates left it.
+        context: what all sessions share.
+
+    Attributes:
+        client_message: takes each message of the client's; final once `Session.open` has returned.
+        subprotocol: as the first backend has chosen.
+        reconnects: how many backends, or connections, have followed the first one.
+        is_paused_for_memory: whether reading the client is paused to save memory.
+        plugin_state: what plugins keep with the session; None: nothing.
+        context: see above.
+        requests: what backends are asked for.
+        ledger, outbox: what the client says, on its way.
+        account: counts the messages.
+        client_side, backend_side: the two ends.
+        recovery: looks for another backend.
+        valves: what messages pass.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "account",
+        "backend_side",
+        "client_message",
+        "client_side",
+        "context",
+        "id",
+        "is_paused_for_memory",
+        "ledger",
+        "outbox",
+        "path",
+        "peer",
+        "plugin_state",
+        "reconnects",
+        "recovery",
+        "requests",
+        "subprotocol",
+        "valves",
+    )
+
+    def __init__(self, session_id: str, handshake: Handshake, context: SessionContext) -> None:
+        self.id = session_id
+        self.path = handshake.path
+        self.peer = handshake.peer
+        self.subprotocol: str | None = None
+        self.reconnects = 0
+        self.is_paused_for_memory = False
+        self.plugin_state: dict[str, Any] | None = None
+        self.context = context
+        limits = context.limits
+        self.ledger = Ledger(limits.ledger_bytes, limits.for_plugins().message_share)
+        self.account = TrafficAccount(self.ledger, context.counters.unassigned)
+        self.client_side = ClientSide(self.account)
+        self.outbox = Outbox(self.ledger, self.account, context)
+        self.client_message: Callable[[Message], None] = self.outbox.transmit
+        self.requests = DialRequests(session_id, handshake)
+        self.recovery = Recovery(self.requests, self.ledger, context)
+        self.backend_side = BackendSide(
+            self.client_side, self.outbox, self.ledger, self.account, self.recovery, context
+        )
+        self.valves: SessionValves | NoValves = NoValves(self.client_side, self.outbox)
+
+    @property
+    def client(self) -> ClientEnd | None:
+        """The client, as long as it can be sent to."""
+        return self.client_side.end
+
+    @property
+    def headers(self) -> Headers:
+        """The client's end-to-end headers."""
+        return self.requests.client_headers
+
+    @property
+    def backend(self) -> PooledBackend | None:
+        """The backend that serves it now."""
+        return self.backend_side.backend
+
+    @property
+    def backend_id(self) -> str | None:
+        """The id of this backend."""
+        backend = self.backend_side.backend
+        return backend.id if backend is not None else None
+
+    @property
+    def route(self) -> str:
+        """The id of its route; empty where the gateway has none."""
+        return self.context.route
+
+    @property
+    def plugins(self) -> PluginSet:
+        """The plugins' objects that it uses."""
+        return self.context.plugins
+
+    @property
+    def group(self) -> str:
+        """The name of the group of backends by which it can be served."""
+        return self.context.dialler.group
+
+    @property
+    def may_fail_over(self) -> bool:
+        """Whether it may leave a backend for another."""
+        return self.context.failover.enabled
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes that one of its messages may have."""
+        return self.context.limits.max_message_size
+
+    # Messages
+
+    @property
+    def client_is_paused(self) -> bool:
+        """Whether reading the client is paused."""
+        return bool(self.outbox.client_pauses)
+
+    @property
+    def client_is_slow(self) -> bool:
+        """Whether reading the backend is paused because the client is slow."""
+        return PauseReason.OTHER_SIDE_SLOW in self.client_side.backend_pauses
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages that the ledger holds."""
+        return len(self.ledger)
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """Bytes of these messages."""
+        return self.ledger.bytes
+
+    @property
+    def undelivered(self) -> int:
+        """How many of the client's messages are lost if it ends now."""
+        return len(self.ledger) + self.valves.waiting
+
+    @property
+    def owes_answers(self) -> bool:
+        """Whether answers are to come to what the client has said, as far as that is known."""
+        if self.client is None or not self.outbox.delivered_is_answered:
+            return False
+        link = self.backend_side.link
+        held = link.held_bytes if link is not None else 0
+        return self.undelivered > 0 or held > 0 or self.valves.replies_wait
+
+    @property
+    def messages_received(self) -> int:
+        """Messages from the client that went on to the backend."""
+        return self.account.messages_received
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages that the client was sent."""
+        return self.account.messages_sent
+
+    def count_traffic(self) -> None:
+        """Add the bytes relayed since the last time to the metrics; called before they are read."""
+        self.account.settle()
+
+    # Memory
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait in it, on either side, for a valve or for an acknowledgement."""
+        held = self.valves.held_bytes
+        if self.ledger.weight:
+            held += self.ledger.held_bytes
+        return held + sum(end.held_bytes for end in self._ends())
+
+    @property
+    def lasting_bytes(self) -> int:
+        """Bytes that it takes until it ends: the client's headers, and for compression."""
+        return self.requests.header_bytes + sum(end.lasting_bytes for end in self._ends())
+
+    def _ends(self) -> list[ClientEnd | Link]:
+        ends = (self.client_side.end, self.backend_side.link)
+        return [end for end in ends if end is not None]
+
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message has come in part, whose rest would go on to the other side."""
+        client, link = self.client, self.backend_side.link
+        if client is None:
+            return False
+        return client.is_in_a_message or (
+            client.is_drained and link is not None and link.is_in_a_message
+        )
+
+    def pause_for_memory(self, pause: bool) -> None:
+        """Pause or resume reading the client, and its backend while that brings more.
+
+        The backend brings more while replies wait to be read, or one of them is incomplete.
+        """
+        client, link = self.client, self.backend_side.link
+        pause = pause and client is not None and self.client_side.closing_reason is None
+        self.is_paused_for_memory = pause
+        self.outbox.client_pauses.switch(PauseReason.MEMORY_SHORT, pause)
+        full = client is not None and not client.is_drained
+        coming = link is not None and link.is_in_a_message
+        self.client_side.backend_pauses.switch(PauseReason.MEMORY_SHORT, pause and (full or coming))

@@ -1,0 +1,58 @@
+"""What a session needs of its gateway, with backends in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from wsgw_core.api import Backend, Metrics, ReadBatch
+from wsgw_core.config.drain_options import DrainOptions
+from wsgw_core.config.failover_options import FailoverOptions
+from wsgw_core.config.limit_options import LimitOptions
+from wsgw_core.metrics.counters import GatewayCounters
+from wsgw_core.plugins.open_plugins import PluginSet
+from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
+from wsgw_core.pool.dialling.dial_limiter import DialLimiters
+from wsgw_core.pool.dialling.dialler import Dialler
+from wsgw_core.pool.policy.backend_group import BackendGroup
+from wsgw_core.relay.all_sessions.session_context import SessionContext
+from wsgw_core.relay.all_sessions.session_table import SessionTable
+from wsgw_core.relay.delivery.poison import PoisonLock
+
+
+def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> SessionContext:
+    """Return the context of a session, on the running event loop.
+
+    Args:
+        backends: in the order of configuration.
+        **parts: fields of SessionContext, where they differ from a gateway's defaults.
+    """
+    logger = logging.getLogger("wsgw.test")
+    failover: FailoverOptions = parts.setdefault("failover", FailoverOptions())
+    counters: GatewayCounters = parts.setdefault("counters", GatewayCounters(Metrics()))
+    if "dialler" not in parts:  # backends have one pool
+        limiters = DialLimiters(*failover.dial_bounds)
+        group = BackendGroup(BackendPool(list(backends)))
+        parts["dialler"] = Dialler(group, limiters, failover.retry_statuses, counters, logger)
+    defaults: dict[str, Any] = {
+        "clock": asyncio.get_running_loop(),
+        "route": "",
+        "limits": LimitOptions(),
+        "drain": DrainOptions(),
+        "reconnect_header": "X-Balancer-Reconnect",
+        "valves": (),
+        "listeners": (),
+        "plugins": PluginSet(),
+        "table": SessionTable(),
+        "poison_lock": PoisonLock(),
+        "read_batch": ReadBatch(),
+        "logger": logger,
+    }
+    return SessionContext(**{**defaults, **parts})
+
+
+def pooled(backend_id: str, backend: Backend) -> PooledBackend:
+    """Return a backend as a pool has it, without a breaker."""
+    return PooledBackend(backend_id, backend, -1)

@@ -1,0 +1,154 @@
+"""Sends whole messages and control frames on one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..api import CloseCode, Message, ReadBatch
+from . import frames
+from .close_codes import reason_bytes, sendable
+from .compression import Deflate
+from .endpoint_events import EndpointEvents
+from .framed_message import FramedMessage
+
+_LARGE = 16 * 1024  # from here on copying costs more than a vectored write
+
+NEVER = sys.maxsize
+
+
+class Sender(asyncio.Protocol):
+    """Writes frames; those that belong to one read leave in one write.
+
+    Args:
+        events: receives the events of the connection.
+        read_batch: shared by all connections that relay to each other.
+        share: what each message adds to `sent_weight` besides its payload.
+
+    Attributes:
+        sent_messages, sent_weight: all that was ever sent.
+        wake_at: `events.woken` is called by the message with which `sent_weight` reaches it, and it
+            becomes NEVER.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_client_side",
+        "_close_sent",
+        "_deflate",
+        "_events",
+        "_owed",
+        "_passes_masked",
+        "_pending",
+        "_share",
+        "_transport",
+        "_write",
+        "sent_messages",
+        "sent_weight",
+        "wake_at",
+    )
+
+    _transport: asyncio.Transport
+    _client_side: bool
+    # which frames can be sent on as they came: those that are masked as ours would be
+    _passes_masked: bool | None
+
+    def __init__(self, events: EndpointEvents, read_batch: ReadBatch, share: int) -> None:
+        self._events = events
+        self._batch = read_batch
+        self.sent_messages = 0
+        self.sent_weight = 0
+        self._share = share
+        self.wake_at = NEVER
+        self._write: Callable[[bytes], object] = ignore
+        self._pending: list[bytes] = []  # what the batch will have us write
+        self._deflate: Deflate | None = None
+        # While the peer does not read: the newest ping and pong, for when it does.
+        self._owed: dict[int, bytes] | None = None
+        self._close_sent = False
+
+    def send(self, message: Message) -> None:
+        """Send one message; without effect after a close."""
+        self.sent_messages += 1
+        if (
+            message.__class__ is not FramedMessage
+            or message.masked is not self._passes_masked
+            or (frame := message.frame) is None
+        ):
+            frame = self._frame(message)
+        if self._batch.is_open:
+            pending = self._pending
+            if not pending:
+                self._batch.add(self)
+            pending.append(frame)
+        else:
+            write = self._write
+            write(frame)
+        sent_weight = self.sent_weight = self.sent_weight + message.size + self._share
+        if sent_weight >= self.wake_at:
+            self.wake_at = NEVER
+            self._events.woken()
+
+    @property
+    def sent_bytes(self) -> int:
+        """Payload of all that was ever sent."""
+        return self.sent_weight - self.sent_messages * self._share
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping; a peer that does not read gets the newest answer only."""
+        self._send_control(frames.PONG, payload)
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping; a peer that does not read gets the newest one only."""
+        self._send_control(frames.PING, payload)
+
+    def flush(self) -> None:
+        """Write what was gathered during a read; called by the ReadBatch."""
+        pending = self._pending
+        if sum(map(len, pending)) <= _LARGE:
+            self._write(b"".join(pending))
+        elif self._write is not ignore:
+            self._transport.writelines(pending)
+        pending.clear()
+
+    def _frame(self, message: Message) -> bytes:
+        data: bytes | bytearray | memoryview = message.data
+        first = frames.FIN | message.kind
+        if self._deflate is not None and len(data) >= self._deflate.min_size:
+            first |= frames.RSV1
+            data = self._deflate.compress(message.data)
+        return frames.write_frame(first, data, masked=self._client_side)
+
+    def _send_control(self, opcode: int, payload: bytes) -> None:
+        if self._owed is not None:
+            self._owed[opcode] = payload
+            return
+        frame = self._control(opcode, payload)
+        if self._batch.is_open:  # behind the messages of this read
+            if not self._pending:
+                self._batch.add(self)
+            self._pending.append(frame)
+        else:
+            self._write(frame)
+
+    def _control(self, opcode: int, payload: bytes) -> bytes:
+        return frames.write_frame(frames.FIN | opcode, payload, masked=self._client_side)
+
+    def _send_close(self, code: int, reason: str) -> None:
+        has_code = code != CloseCode.NO_CODE
+        self._write_close(
+            sendable(code).to_bytes(2, "big") + reason_bytes(reason) if has_code else b""
+        )
+
+    def _write_close(self, body: bytes) -> None:
+        if not self._close_sent:
+            self._close_sent = True
+            self.flush()
+            self._write(self._control(frames.CLOSE, body))
+            self._write = ignore
+
+
+def ignore(_message: Any) -> None:
+    """Does nothing; replaces `write` and `deliver` before the beginning and after the end."""
