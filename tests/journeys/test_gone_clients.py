@@ -95,7 +95,7 @@ async def test_a_client_that_reads_slowly_and_steadily_gets_everything(
                 if any(each.client_is_slow for each in gateway.gateway.sessions):
                     slow_for += loop.time() - before
         await sending
-        assert received > 4 * size
+        assert received >= 4 * size
     assert gateway.count("slow_clients_closed") == 0
 
 
