@@ -1,7 +1,7 @@
 """One client's messages, there and back.
 
     client socket -> valve chain -> outbox -> connection -> backend
-    client socket <- valve chain <----------- link <------- backend
+    client socket <- valve chain <- sink <- connection <- backend
 
 The rooms, in the order in which a session uses them:
 

@@ -10,7 +10,7 @@ from ..delivery.read_pauses import Readable, ReadPauses
 from .forwarded_pings import ForwardedPings
 
 if TYPE_CHECKING:
-    from ..delivery.link import Link
+    from ..delivery.session_sink import SessionSink
     from ..delivery.traffic_account import TrafficAccount
 
 
@@ -64,7 +64,7 @@ class ClientSide:
     """Sends the client what comes from its backend, until it is closed or has gone.
 
     Args:
-        account: counts the messages that came through valves; the link counts the others.
+        account: counts the messages that came through valves; the sink counts the others.
 
     Attributes:
         end: as long as it can be sent to; None before the client is answered, too.
@@ -72,11 +72,11 @@ class ClientSide:
         backend_pauses: why the backend is not read.
     """
 
-    __slots__ = ("_account", "_link", "_pings", "backend_pauses", "closing_reason", "end")
+    __slots__ = ("_account", "_pings", "_sink", "backend_pauses", "closing_reason", "end")
 
     def __init__(self, account: TrafficAccount) -> None:
         self._account = account
-        self._link: Link | None = None
+        self._sink: SessionSink | None = None
         self._pings: ForwardedPings | None = None
         self.backend_pauses = ReadPauses()
         self.closing_reason: str | None = None
@@ -121,7 +121,7 @@ class ClientSide:
         """Have the backend answer a ping."""
         if self._pings is None:
             self._pings = ForwardedPings(self._pong)
-        self._pings.received(payload, self._link.connection if self._link is not None else None)
+        self._pings.received(payload, self._sink.connection if self._sink is not None else None)
 
     def close(self, code: int, reason: str) -> bool:
         """Close the client; False: it has gone, or is being closed."""
@@ -134,22 +134,22 @@ class ClientSide:
         """Note that the client has gone."""
         self.end = self._pings = None
 
-    # The link to the backend
+    # The backend's connection
 
-    def attach(self, link: Link) -> None:
+    def attach(self, sink: SessionSink) -> None:
         """Hear a backend: its connection is about to be started."""
-        self._link = link
-        self.backend_pauses.attach(link)
+        self._sink = sink
+        self.backend_pauses.attach(sink)
 
     def begin(self) -> None:
         """Note that the connection was started: it reads, and is asked what the client asks."""
         self.backend_pauses.enforce()
-        if self._pings is not None and self._link is not None:
-            self._pings.pass_on(self._link.connection)
+        if self._pings is not None and self._sink is not None:
+            self._pings.pass_on(self._sink.connection)
 
     def detach(self) -> None:
         """Hear the backend no more."""
-        self._link = None
+        self._sink = None
         self.backend_pauses.attach(None)
         if self._pings is not None:
             self._pings.pass_on(None)

@@ -1,15 +1,13 @@
 """What a client says, until a backend has it.
 
-outbox            sends each message, and holds back what cannot be sent now; stops the client's
-                  reading
-ledger            what the backend still owes an acknowledgement for; sent again after a failover
-awaited_replies   the messages that wait for the application's reply, and forgets them when it is
-                  seen or too late
-early_answers     replies that were seen before their message was reported delivered
-link              the session's end of one backend connection; dead once another has replaced it
-hydration         what valves prepare a new backend with, step by step, before all that
-read_pauses       why one side is not read for a while
-traffic_account   counts the messages for the backend that serves
-cautious_hydration  which session's hydration backends may have died of
-poison            which message backends may have died of; sends such messages one by one
+outbox               sends each message, or keeps it until it can; pauses reading the client
+ledger               the messages that no backend has acknowledged; a failover sends them again
+awaited_replies      the messages that wait for the application's reply
+early_answers        replies that wsgw saw before the backend had acknowledged their message
+session_sink         the session's side of one backend connection
+read_pauses          why wsgw does not read one side for a while
+traffic_account      counts a session's messages for the backend that serves
+poison               finds the message that backends die of: sends suspicious ones alone
+hydration            prepares a new backend with the messages of valves, step by step
+cautious_hydration   finds the session whose hydration backends die of
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...api import Clock, Close, CloseCode, HydrationRefused, Message
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .session_sink import SessionSink
 
 _LONGEST_REASON = 200  # characters; a valve may quote what a backend says
 
@@ -57,7 +57,7 @@ class HydrationRun:
 
     Args:
         steps: in their order; may be none.
-        link: to the new backend.
+        sink: to the new backend.
         inward: the answers come through it. Nothing of an earlier backend may wait in it.
         clock: time and timers.
         timeout: seconds.
@@ -81,7 +81,7 @@ class HydrationRun:
         "_is_started",
         "_is_writable",
         "_left",
-        "_link",
+        "_sink",
         "_steps",
         "_timeout",
         "_timer",
@@ -91,7 +91,7 @@ class HydrationRun:
     def __init__(
         self,
         steps: Sequence[HydrationStep],
-        link: Link,
+        sink: SessionSink,
         inward: InwardChain,
         clock: Clock,
         timeout: float,
@@ -100,7 +100,7 @@ class HydrationRun:
         failed: Callable[[Close], None],
     ) -> None:
         self._steps = deque(steps)
-        self._link = link
+        self._sink = sink
         self._inward = inward
         self._clock = clock
         self._timeout = timeout
@@ -128,7 +128,7 @@ class HydrationRun:
             self._stop_timer()
             self._inward.when_drained(self._look_away)
 
-    # What the link calls
+    # What the sink calls
 
     def writable(self, writable: bool) -> None:
         """Send more, or nothing for now."""
@@ -167,7 +167,7 @@ class HydrationRun:
         if not self._is_sent and (self._is_writable or step.message is None):
             self._is_sent = True
             if step.message is not None:
-                self._link.hydrate(step.message)
+                self._sink.hydrate(step.message)
         if self._is_sent and (step.is_answer is None or self._is_answered):
             return True
         if self._left is None:
@@ -225,7 +225,7 @@ class HydrationRun:
 
     def _timed_out(self) -> None:
         self._timer = None
-        if not self._link.backend.writable:
+        if not self._sink.backend.writable:
             self._left = self._timeout
             self._run_timer()
             return

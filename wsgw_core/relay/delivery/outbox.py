@@ -16,7 +16,7 @@ from .read_pauses import PauseReason, ReadPauses
 from .traffic_account import TrafficAccount
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .session_sink import SessionSink
 
 
 class Outbox:
@@ -41,11 +41,11 @@ class Outbox:
         "_deaths",
         "_expiry_timer",
         "_ledger",
-        "_link",
-        "_link_answers",
         "_on_progress",
         "_on_shrunk",
         "_send",
+        "_sink",
+        "_sink_answers",
         "client_pauses",
     )
 
@@ -56,8 +56,8 @@ class Outbox:
         self.client_pauses = ReadPauses(context.counters.read_pauses)
         self._deaths = Deaths(ledger, context.failover.max_replays)
         self._cautious: CautiousReplay | None = None
-        self._link: Link | None = None
-        self._link_answers = False
+        self._sink: SessionSink | None = None
+        self._sink_answers = False
         self._send: Callable[[Message], None] | None = None
         self._on_progress: Callable[[], None] | None = None
         self._on_shrunk: Callable[[], None] | None = None
@@ -93,28 +93,28 @@ class Outbox:
 
         That is so where its kind says so, or a valve.
         """
-        return self._link_answers or self._ledger.expects_replies
+        return self._sink_answers or self._ledger.expects_replies
 
-    def give_to(self, link: Link, on_progress: Callable[[], None]) -> None:
+    def give_to(self, sink: SessionSink, on_progress: Callable[[], None]) -> None:
         """Send a new backend what it is owed, and what comes from now on.
 
         Args:
-            link: its connection was started.
+            sink: its connection was started.
             on_progress: called when the backend has acknowledged something for the first time.
         """
         self._ledger.forget_answered()
-        self._link = link
-        self._link_answers = link.delivered_is_answered
+        self._sink = sink
+        self._sink_answers = sink.delivered_is_answered
         self._on_progress = on_progress
-        self.client_pauses.switch(PauseReason.BACKEND_BLOCKED, not link.backend.writable)
+        self.client_pauses.switch(PauseReason.BACKEND_BLOCKED, not sink.backend.writable)
         if self._deaths.is_suspicious:
             self._cautious = CautiousReplay(
                 self._ledger,
                 self._deaths,
-                link.give,
+                sink.give,
                 self.give_rest,
                 self._context.poison_lock,
-                link.backend,
+                sink.backend,
                 self._context.failover.stable,
             )
         else:
@@ -122,16 +122,16 @@ class Outbox:
 
     def give_rest(self) -> None:
         """Send what the connection was not given yet, in few writes, and then whatever comes."""
-        assert self._link is not None  # noqa: S101 - for the type checker
+        assert self._sink is not None  # noqa: S101 - for the type checker
         self._cautious = None
-        give, ledger = self._link.give, self._ledger
+        give, ledger = self._sink.give, self._ledger
         batch = self._context.read_batch
         batch.is_open = True
         for message, number in zip(ledger.ungiven(), ledger.ungiven_numbers(), strict=True):
             give(message, number)
         batch.close()
         ledger.gave_all()
-        self._send = self._link.sender(ledger)
+        self._send = self._sink.sender(ledger)
 
     def hold_back(self) -> None:
         """Give the backend nothing new."""
@@ -144,7 +144,7 @@ class Outbox:
             self._cautious.begin()
 
     def delivered(self, count: int) -> None:
-        """Forget messages that the backend has; called by the link."""
+        """Forget messages that the backend has; called by the sink."""
         if not count:
             return
         ledger, now = self._ledger, self._context.clock.time()
@@ -154,6 +154,10 @@ class Outbox:
             on_progress, self._on_progress = self._on_progress, None
             on_progress()
         self._shrank()
+
+    def backend_writable(self, writable: bool) -> None:
+        """Pause or resume reading the client; called by the sink."""
+        self.client_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
 
     def answered(self, handle: Any) -> None:
         """Forget the message whose reply was seen."""
@@ -173,7 +177,7 @@ class Outbox:
 
     def let_go(self) -> None:
         """Send the backend nothing more."""
-        self._link = self._send = self._on_progress = None
+        self._sink = self._send = self._on_progress = None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.stop()

@@ -6,18 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ...api import DialRequest
 from ...pool.dialling.backend_search import NoBackend
-from ...pool.dialling.dial import Dialled
-from ..delivery.link import Link
 from .failover import Failover
-from .replacement import Replacement
 
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
+    from ...pool.dialling.dial import Dialled
     from ..all_sessions.session_context import SessionContext
     from ..delivery.ledger import Ledger
-    from .dial_requests import DialRequests
+    from ..delivery.session_sink import SessionSink
+    from .session_dials import SessionDials
 
 
 class Recovery:
@@ -27,7 +25,7 @@ class Recovery:
     lasted for `failover.stable`. Only the latter ends the failover: see there.
 
     Args:
-        requests: what a backend is asked for.
+        dials: dials the next backend.
         ledger: tells how much is replayed.
         context: what all sessions share.
 
@@ -40,17 +38,17 @@ class Recovery:
         "_blamed",
         "_breach",
         "_context",
+        "_dials",
         "_failover",
         "_ledger",
         "_on_lasting",
-        "_requests",
         "_task",
         "_timer",
         "is_proved",
     )
 
-    def __init__(self, requests: DialRequests, ledger: Ledger, context: SessionContext) -> None:
-        self._requests = requests
+    def __init__(self, dials: SessionDials, ledger: Ledger, context: SessionContext) -> None:
+        self._dials = dials
         self._ledger = ledger
         self._context = context
         self.is_proved = False
@@ -66,7 +64,7 @@ class Recovery:
         self,
         lost: PooledBackend,
         subprotocol: str | None,
-        found: Callable[[PooledBackend, Dialled[Link]], None],
+        found: Callable[[PooledBackend, Dialled[SessionSink]], None],
         not_found: Callable[[Exception], None],
         *,
         by_choice: bool = False,
@@ -93,29 +91,6 @@ class Recovery:
         self._task = asyncio.get_running_loop().create_task(
             self._search(failover, subprotocol, found, not_found)
         )
-
-    async def dial_beside(
-        self,
-        subprotocol: str | None,
-        serving: PooledBackend,
-        fit: Callable[[PooledBackend], bool] | None = None,
-    ) -> Replacement:
-        """Dial another backend while one serves, which is tried last.
-
-        Args:
-            subprotocol: the session's.
-            serving: the one that serves.
-            fit: tells which others will do; None: all.
-
-        Raises:
-            NoBackend, BackendDeclined: see Dialler.dial.
-        """
-        ledger = self._ledger
-        replayed, seen_up_to = ledger.replayable, max(ledger.seen_up_to, ledger.given)
-        deadline = self._context.clock.time() + self._context.failover.dial_timeout
-        request = self._request(subprotocol, replayed, seen_up_to)
-        dialled = await self._dial(request, serving, deadline, fit)
-        return Replacement(dialled, replayed, seen_up_to)
 
     @property
     def must_still_prove(self) -> bool:
@@ -189,7 +164,7 @@ class Recovery:
         self,
         failover: Failover,
         subprotocol: str | None,
-        found: Callable[[PooledBackend, Dialled[Link]], None],
+        found: Callable[[PooledBackend, Dialled[SessionSink]], None],
         not_found: Callable[[Exception], None],
     ) -> None:
         context = self._context
@@ -204,7 +179,7 @@ class Recovery:
             self._task = None
             not_found(error)
 
-    async def _find(self, failover: Failover, subprotocol: str | None) -> Dialled[Link]:
+    async def _find(self, failover: Failover, subprotocol: str | None) -> Dialled[SessionSink]:
         """Dial, in rounds, until a backend is found.
 
         Raises:
@@ -221,11 +196,7 @@ class Recovery:
             if failover.over(time()):
                 raise NoBackend(reason)
             try:
-                return await self._dial(
-                    self._request(subprotocol, self._ledger.replayable, self._ledger.seen_up_to),
-                    failover.last,
-                    failover.deadline,
-                )
+                return await self._dials.next(subprotocol, failover.last, failover.deadline)
             except NoBackend as error:
                 reason = str(error)
                 # Where a backend is there, the wait is over at once: then it is for us to wait.
@@ -233,38 +204,6 @@ class Recovery:
                 has_waited = left > 0 and not error.local and await dialler.until_worth_while(left)
                 if not has_waited:
                     failover.failed()
-
-    def _request(self, subprotocol: str | None, replayed: int, seen_up_to: int) -> DialRequest:
-        return self._requests.again(
-            subprotocol,
-            replayed,
-            seen_up_to=seen_up_to,
-            reconnect_header=self._context.reconnect_header,
-        )
-
-    async def _dial(
-        self,
-        request: DialRequest,
-        last: PooledBackend,
-        deadline: float | None,
-        fit: Callable[[PooledBackend], bool] | None = None,
-    ) -> Dialled[Link]:
-        """Dial each backend once, until `deadline`; None: this is the only round."""
-        context, options = self._context, self._context.failover
-        can_wait = deadline is not None
-        if deadline is None:
-            deadline = context.clock.time() + options.search_timeout
-        return await context.dialler.dial(
-            request,
-            Link,
-            timeout=options.dial_timeout if can_wait else options.search_dial_timeout,
-            hedge_after=options.hedge_after,
-            deadline=deadline,
-            can_wait=can_wait,
-            last=last,
-            accepted=self._requests.acceptances.note,
-            fit=fit,
-        )
 
     def _lasts(self) -> None:
         self._failover = self._timer = None

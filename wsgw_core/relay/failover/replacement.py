@@ -9,7 +9,7 @@ from ...pool.dialling.dial import Dialled
 
 if TYPE_CHECKING:
     from ..delivery.ledger import Ledger
-    from ..delivery.link import Link
+    from ..delivery.session_sink import SessionSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Replacement:
         replayed, seen_up_to: what the backend was told at the dial; see DialRequests.again.
     """
 
-    dialled: Dialled[Link]
+    dialled: Dialled[SessionSink]
     replayed: int
     seen_up_to: int
 

@@ -129,7 +129,7 @@ class SessionMoves:
         fit = None if any_will_do else planned.fit
         if not (any_will_do or fit or self._context.dialler.has_another(backend)):
             raise NoBackend("there is no other")
-        replacement = await session.recovery.dial_beside(session.subprotocol, backend, fit)
+        replacement = await session.dials.beside(session.subprotocol, backend, fit)
         if replacement.dialled.backend is backend and not any_will_do:
             replacement.discard()
             raise NoBackend("no other can be had")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..all_sessions.session_context import SessionContext
     from ..client.client_side import ClientSide
     from ..delivery.ledger import Ledger
-    from ..delivery.link import Link
     from ..delivery.outbox import Outbox
+    from ..delivery.session_sink import SessionSink
     from ..delivery.traffic_account import TrafficAccount
     from ..failover.recovery import Recovery
     from .session import Session
@@ -34,7 +34,7 @@ class BackendSide:
         context: what all sessions share.
 
     Attributes:
-        link: to the backend that serves; None: there is none now.
+        sink: to the backend that serves; None: there is none now.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class BackendSide:
         "_ledger",
         "_outbox",
         "_recovery",
-        "link",
+        "sink",
     )
 
     def __init__(
@@ -64,30 +64,30 @@ class BackendSide:
         self._account = account
         self._recovery = recovery
         self._context = context
-        self.link: Link | None = None
+        self.sink: SessionSink | None = None
         self._deaths: HydrationDeaths | None = None  # since a backend died while it was prepared
         self._cautious: CautiousHydration | None = None
 
     @property
-    def serving(self) -> Link:
-        """The link, where there must be one."""
-        assert self.link is not None  # noqa: S101 - for the type checker
-        return self.link
+    def serving(self) -> SessionSink:
+        """The sink, where there must be one."""
+        assert self.sink is not None  # noqa: S101 - for the type checker
+        return self.sink
 
     @property
     def backend(self) -> PooledBackend | None:
         """The backend that serves."""
-        return self.link.backend if self.link is not None else None
+        return self.sink.backend if self.sink is not None else None
 
     @property
     def is_lost(self) -> bool:
         """Whether the backend has lost all its connections, this one included."""
-        return self.link is not None and self.link.is_lost
+        return self.sink is not None and self.sink.is_lost
 
     @property
     def is_hydrating(self) -> bool:
         """Whether the backend is being prepared."""
-        return self.link is not None and self.link.hydration is not None
+        return self.sink is not None and self.sink.hydration is not None
 
     @property
     def has_poisonous_hydration(self) -> bool:
@@ -96,26 +96,26 @@ class BackendSide:
 
     def ended(self, close: Close) -> None:
         """Note how the backend has ended by itself; to be called before `let_go`."""
-        link = self.serving
-        if link.hydration is None or not link.was_hydrated or link.hydration.is_over:
+        sink = self.serving
+        if sink.hydration is None or not sink.was_hydrated or sink.hydration.is_over:
             return
         if self._deaths is None:
             self._deaths = HydrationDeaths(self._context.failover.max_replays)
         self._deaths.note(close, alone=self._cautious is not None)
 
-    def take(self, session: Session, dialled: Dialled[Link]) -> None:
+    def take(self, session: Session, dialled: Dialled[SessionSink]) -> None:
         """Have a connection that is not started yet.
 
         Args:
             session: hears of its end.
             dialled: what the dial gave.
         """
-        self.link = dialled.sink
-        self.link.open(session, self._outbox, dialled)
-        self._client.attach(self.link)
+        self.sink = dialled.sink
+        self.sink.open(dialled, self._outbox, session.backend_closed)
+        self._client.attach(self.sink)
         self._account.move(dialled.backend.traffic)
         if not self._context.valves:
-            self.link.count()
+            self.sink.count()
 
     def begin(self, session: Session, *, hydrate: bool) -> bool:
         """Start the connection, prepare the backend, and give it what it is owed.
@@ -127,41 +127,41 @@ class BackendSide:
         Returns:
             False: it was lost before, or a valve has a fault; the session hears of that.
         """
-        link, valves = self.serving, session.valves
+        sink, valves = self.serving, session.valves
         self._recovery.prepare()
         self._hear(valves.receive, valves.receive)
-        if link.is_lost:
+        if sink.is_lost:
             lost = Close(CloseCode.TRY_AGAIN_LATER, "lost before it was used", abnormal=True)
-            self._context.clock.call_soon(link.closed, lost)
+            self._context.clock.call_soon(sink.closed, lost)
             return False
         if not (hydrate and valves.can_hydrate):
             self._begin_to_trust(valves.receive)
-            link.connection.start()
-            self._outbox.give_to(link, self._recovery.progress)
+            sink.connection.start()
+            self._outbox.give_to(sink, self._recovery.progress)
             self._client.begin()
             return True
         # Before the start: what the backend says first may be an answer.
-        valves.when_delivered(lambda: self._hydrate(link, session))
-        if self.link is not link:
+        valves.when_delivered(lambda: self._hydrate(sink, session))
+        if self.sink is not sink:
             return False
-        link.connection.start()
+        sink.connection.start()
         self._client.begin()
         if self._deaths is not None and self._deaths.is_suspicious:
             self._cautious = CautiousHydration(
-                link.begin_hydration,
+                sink.begin_hydration,
                 self._context.poison_lock,
-                link.backend,
+                sink.backend,
                 self._context.clock,
                 self._context.failover.stable,
             )
         else:
-            link.begin_hydration()
+            sink.begin_hydration()
         return True
 
-    def _hydrate(self, link: Link, session: Session) -> None:
+    def _hydrate(self, sink: SessionSink, session: Session) -> None:
         """Prepare the backend, now that all is through which another one has said."""
         valves = session.valves
-        if self.link is not link or isinstance(valves, NoValves):
+        if self.sink is not sink or isinstance(valves, NoValves):
             return
         try:
             steps = valves.hydrations()
@@ -171,26 +171,26 @@ class BackendSide:
         self._context.counters.hydrations.value += bool(steps)
         run = HydrationRun(
             steps,
-            link,
+            sink,
             valves.inward,
             self._context.clock,
             self._context.failover.hydration_timeout,
-            done=partial(self._hydrated, link, valves.receive),
-            failed=partial(self._not_hydrated, link, session),
+            done=partial(self._hydrated, sink, valves.receive),
+            failed=partial(self._not_hydrated, sink, session),
         )
         run.pause(paused=bool(self._client.backend_pauses))
-        link.take_hydration(run)
+        sink.take_hydration(run)
 
-    def _hydrated(self, link: Link, valves: Callable[[Message], object]) -> None:
-        link.hydration = self._deaths = None
+    def _hydrated(self, sink: SessionSink, valves: Callable[[Message], object]) -> None:
+        sink.hydration = self._deaths = None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.done()
         self._begin_to_trust(valves)
-        self._outbox.give_to(link, self._recovery.progress)
+        self._outbox.give_to(sink, self._recovery.progress)
 
-    def _not_hydrated(self, link: Link, session: Session, close: Close) -> None:
-        if self.link is link:
+    def _not_hydrated(self, sink: SessionSink, session: Session, close: Close) -> None:
+        if self.sink is sink:
             session.backend_failed(close)
 
     def _begin_to_trust(self, valves: Callable[[Message], object] | None) -> None:
@@ -221,23 +221,23 @@ class BackendSide:
         Args:
             unheard: a valve may wait for an answer to what the client has left.
         """
-        if self.link is not None:
-            self.link.receive_with(None, unheard)
+        if self.sink is not None:
+            self.sink.receive_with(None, unheard)
         self._client.backend_pauses.remove(PauseReason.OTHER_SIDE_SLOW | PauseReason.MEMORY_SHORT)
 
     def let_go(self) -> PooledBackend:
-        """Sever the link; the connection's end is somebody else's business."""
-        link, self.link = self.serving, None
+        """Sever the sink; the connection's end is somebody else's business."""
+        sink, self.sink = self.serving, None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.stop()
         self._client.detach()
-        self._ledger.take_back(link.unsent)
-        link.sever()
+        self._ledger.take_back(sink.unsent)
+        sink.sever()
         self._account.move(None)
         self._recovery.let_go()
         self._outbox.let_go()
-        return link.backend
+        return sink.backend
 
     def leave(self, code: int, reason: str, cause: CloseCause) -> PooledBackend:
         """Let go of the backend and close its connection, whatever it has acknowledged."""

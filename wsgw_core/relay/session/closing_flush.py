@@ -72,14 +72,14 @@ class ClosingFlush:
     def _pass_on(self) -> None:
         """Close the connection, once nothing is owed any more."""
         session = self._session
-        link = session.backend_side.link
-        if session.state is not State.FLUSHING or session.ledger or link is None:
+        sink = session.backend_side.sink
+        if session.state is not State.FLUSHING or session.ledger or sink is None:
             return
         if not self._passed_on:
             self._passed_on = True
-            link.stop_hydration()
+            sink.stop_hydration()
             session.outbox.hold_back()  # a plugin may still have something for the next backend
-            link.connection.close(self.close.code, self.close.reason, self.cause)
+            sink.connection.close(self.close.code, self.close.reason, self.cause)
 
     def _give_up(self) -> None:
         self._session.give_up(self.close, self.cause)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 from ...api import Close, CloseCause, CloseCode, Handshake, Headers, Message, ReplyOutcome
 from ...pool.dialling.backend_search import NoBackend
-from ...pool.dialling.dial import Dialled
 from ...websocket import session_ends
 from ..all_sessions.session_context import SessionContext
-from ..delivery.link import Link
 from ..delivery.read_pauses import PauseReason
 from ..moves.session_moves import SessionMoves
 from ..valves.session_valves import SessionValves
@@ -24,7 +22,9 @@ from .session_state import Event, State, after
 
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
+    from ...pool.dialling.dial import Dialled
     from ..client.client_side import ClientEnd
+    from ..delivery.session_sink import SessionSink
 
 _CLIENT_LEFT = Close(session_ends.CLIENT_LOST.backend, "client left")
 
@@ -37,7 +37,7 @@ class Session(SessionParts):
     """Relays between a client and one backend after the other.
 
     The frontend calls `open`, then `start` or `close`, and from then on `client_message` and the
-    other `client_*` methods; the link to the backend calls the others. Both do so from the
+    other `client_*` methods; the sink to the backend calls the others. Both do so from the
     callbacks of their sockets.
 
     What happens is decided here; the longer stories have owners: SessionMoves, Recovery and, when
@@ -86,19 +86,11 @@ class Session(SessionParts):
             ClosedWhileOpening: a valve does not want the client.
             Exception: whatever the factory of a valve raises.
         """
-        context = self.context
-        if context.valves:
-            self.valves = SessionValves(self, self.client_side, self.outbox, context)
+        if self.context.valves:
+            self.valves = SessionValves(self, self.client_side, self.outbox, self.context)
             self.client_message = self.valves.transmit
         try:
-            dialled = await context.dialler.dial(
-                self.requests.first(),
-                Link,
-                timeout=context.failover.search_dial_timeout,
-                deadline=context.clock.time() + context.failover.search_timeout,
-                hedge_after=context.failover.hedge_after,
-                accepted=self.requests.acceptances.note,
-            )
+            dialled = await self.dials.first()
         except Exception as error:
             self.requests.acceptances.end(told_without_backend(error), CloseCause.SESSION_ENDED)
             raise
@@ -162,11 +154,7 @@ class Session(SessionParts):
         self._flush = ClosingFlush(self, told, cause)
         self._flush.begin()
 
-    # What the link calls, beside the outbox
-
-    def backend_writable(self, writable: bool) -> None:
-        """Stop or resume the reading of the client."""
-        self.outbox.client_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
+    # What the backend reports, beside what the outbox hears
 
     def backend_blocked(self, blocked: bool) -> None:
         """Stop or resume the reading of the client, since its backend takes nothing as a whole."""
@@ -294,7 +282,7 @@ class Session(SessionParts):
             lost, self.subprotocol, self.resume, self.not_found, by_choice=by_choice
         )
 
-    def resume(self, lost: PooledBackend, dialled: Dialled[Link]) -> None:
+    def resume(self, lost: PooledBackend, dialled: Dialled[SessionSink]) -> None:
         """Go on with another backend."""
         self.advance(Event.BACKEND_READY)
         self.reconnects += 1
@@ -384,7 +372,7 @@ class Session(SessionParts):
         """
         if self._moves is not None:
             self._moves.stop()
-        if self.backend_side.link is not None:
+        if self.backend_side.sink is not None:
             code = close.code if backend_code is None else backend_code
             self.backend_side.leave(code, close.reason, cause)
         self._finish(Event.GIVEN_UP, close, cause)

@@ -13,6 +13,7 @@ from ..delivery.read_pauses import PauseReason
 from ..delivery.traffic_account import TrafficAccount
 from ..failover.dial_requests import DialRequests
 from ..failover.recovery import Recovery
+from ..failover.session_dials import SessionDials
 from ..valves.session_valves import NoValves, SessionValves
 from .backend_side import BackendSide
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
     from ..all_sessions.session_context import SessionContext
     from ..client.client_side import ClientEnd
-    from ..delivery.link import Link
+    from ..delivery.session_sink import SessionSink
 
 
 class SessionParts:
@@ -40,6 +41,7 @@ class SessionParts:
         plugin_state: what plugins keep with the session; None: nothing.
         context: see above.
         requests: what backends are asked for.
+        dials: dials them.
         ledger, outbox: what the client says, on its way.
         account: counts the messages.
         client_side, backend_side: the two ends.
@@ -54,6 +56,7 @@ class SessionParts:
         "client_message",
         "client_side",
         "context",
+        "dials",
         "id",
         "is_paused_for_memory",
         "ledger",
@@ -84,7 +87,8 @@ class SessionParts:
         self.outbox = Outbox(self.ledger, self.account, context)
         self.client_message: Callable[[Message], None] = self.outbox.transmit
         self.requests = DialRequests(session_id, handshake)
-        self.recovery = Recovery(self.requests, self.ledger, context)
+        self.dials = SessionDials(self.requests, self.ledger, context)
+        self.recovery = Recovery(self.dials, self.ledger, context)
         self.backend_side = BackendSide(
             self.client_side, self.outbox, self.ledger, self.account, self.recovery, context
         )
@@ -168,8 +172,8 @@ class SessionParts:
         """Whether answers are to come to what the client has said, as far as that is known."""
         if self.client is None or not self.outbox.delivered_is_answered:
             return False
-        link = self.backend_side.link
-        held = link.held_bytes if link is not None else 0
+        sink = self.backend_side.sink
+        held = sink.held_bytes if sink is not None else 0
         return self.undelivered > 0 or held > 0 or self.valves.replies_wait
 
     @property
@@ -201,18 +205,18 @@ class SessionParts:
         """Bytes that it takes until it ends: the client's headers, and for compression."""
         return self.requests.header_bytes + sum(end.lasting_bytes for end in self._ends())
 
-    def _ends(self) -> list[ClientEnd | Link]:
-        ends = (self.client_side.end, self.backend_side.link)
+    def _ends(self) -> list[ClientEnd | SessionSink]:
+        ends = (self.client_side.end, self.backend_side.sink)
         return [end for end in ends if end is not None]
 
     @property
     def is_in_a_message(self) -> bool:
         """Whether a message has come in part, whose rest would go on to the other side."""
-        client, link = self.client, self.backend_side.link
+        client, sink = self.client, self.backend_side.sink
         if client is None:
             return False
         return client.is_in_a_message or (
-            client.is_drained and link is not None and link.is_in_a_message
+            client.is_drained and sink is not None and sink.is_in_a_message
         )
 
     def pause_for_memory(self, pause: bool) -> None:
@@ -220,10 +224,10 @@ class SessionParts:
 
         The backend brings more while replies wait to be read, or one of them is incomplete.
         """
-        client, link = self.client, self.backend_side.link
+        client, sink = self.client, self.backend_side.sink
         pause = pause and client is not None and self.client_side.closing_reason is None
         self.is_paused_for_memory = pause
         self.outbox.client_pauses.switch(PauseReason.MEMORY_SHORT, pause)
         full = client is not None and not client.is_drained
-        coming = link is not None and link.is_in_a_message
+        coming = sink is not None and sink.is_in_a_message
         self.client_side.backend_pauses.switch(PauseReason.MEMORY_SHORT, pause and (full or coming))

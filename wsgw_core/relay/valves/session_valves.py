@@ -184,7 +184,7 @@ class NoValves:
         outbox: takes what the client says.
 
     Attributes:
-        receive: see SessionValves; None: the link may call the client directly.
+        receive: see SessionValves; None: the sink may call the client directly.
         can_hydrate, waiting, replies_wait, held_bytes: see SessionValves.
     """
 

@@ -202,8 +202,8 @@ class TestBeforeTheClientIsAnswered:
     async def test_what_is_over_by_then_does_not(self) -> None:
         bench = RelayBench()
         session = await bench.dial()
-        session.backend_writable(False)
-        session.backend_writable(True)
+        session.outbox.backend_writable(False)
+        session.outbox.backend_writable(True)
         session.start(bench.client)
         assert bench.is_reading()
         assert bench.counters.read_pauses.value == 0

@@ -1,4 +1,4 @@
-"""The session's end of one backend connection."""
+"""The session's side of one backend connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ...metrics.traffic import Sizes
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
     from ...pool.dialling.dial import Dialled
-    from ..session.session import Session
     from .hydration import HydrationRun
     from .ledger import Ledger
     from .outbox import Outbox
@@ -20,16 +19,16 @@ if TYPE_CHECKING:
 _NOWHERE = Sizes().counts  # what is not counted here
 
 
-class Link:
-    """What a backend connection is given as its Sink; dead once the session has let go of it.
+class SessionSink:
+    """The Sink of one backend connection: passes on what the connection reports.
 
-    Nothing gets through before `open`: a connection that the dialler did not take may report its
-    end, which is not the session's.
+    It passes nothing on before `open`, because a connection that the dialler discards may report
+    its end, and nothing after `sever`, when the session has another backend.
 
     Attributes:
-        connection, backend: set when the dial has succeeded.
-        hydration: while the backend is being prepared; None: it is not.
-        was_hydrated: whether it was told something before the replay.
+        connection, backend: set by `open`.
+        hydration: the hydration under way, if any.
+        was_hydrated: whether the backend was sent a hydration message.
     """
 
     __slots__ = (
@@ -37,9 +36,9 @@ class Link:
         "_is_started",
         "_losses",
         "_numbered",
+        "_on_closed",
         "_outbox",
         "_receive",
-        "_session",
         "_sizes",
         "_unheard",
         "backend",
@@ -52,7 +51,7 @@ class Link:
     backend: PooledBackend
 
     def __init__(self) -> None:
-        self._session: Session | None = None
+        self._on_closed: Callable[[Close], None] | None = None
         self._outbox: Outbox | None = None
         self._receive: Callable[[Message], object] | None = None
         self._unheard: Callable[[Message], object] | None = None
@@ -64,10 +63,21 @@ class Link:
         self._numbered: Callable[[Message, int], None] | None = None
         self._losses = 0
 
-    def open(self, session: Session, outbox: Outbox, dialled: Dialled[Link]) -> None:
-        """Take the connection that the dial gave, for a session and what it owes."""
-        self._session = session
+    def open(
+        self,
+        dialled: Dialled[SessionSink],
+        outbox: Outbox,
+        on_closed: Callable[[Close], None],
+    ) -> None:
+        """Begin to pass on what the connection reports.
+
+        Args:
+            dialled: the connection and its backend.
+            outbox: receives the reports of delivery and of congestion.
+            on_closed: called with the connection's end.
+        """
         self._outbox = outbox
+        self._on_closed = on_closed
         self.backend = dialled.backend
         self.connection = dialled.connection
         self._losses = dialled.losses
@@ -114,8 +124,8 @@ class Link:
     def sever(self) -> None:
         """Let nothing through any more."""
         self.stop_hydration()
-        if self._session is not None:
-            self._session = self._outbox = self._receive = self._unheard = self._numbered = None
+        if self._outbox is not None:
+            self._on_closed = self._outbox = self._receive = self._unheard = self._numbered = None
             self.backend.active -= 1
             del self.connection  # which refers to us as its sink
 
@@ -210,16 +220,16 @@ class Link:
 
     def writable(self, writable: bool, /) -> None:
         """See Sink."""
-        if self._session is not None:
-            self._session.backend_writable(writable)
+        if self._outbox is not None:
+            self._outbox.backend_writable(writable)
             if self.hydration is not None:
                 self.hydration.writable(writable)
 
     def closed(self, close: Close, /) -> None:
         """See Sink."""
-        if self._session is not None:
-            self._session.backend_closed(close)
+        if self._on_closed is not None:
+            self._on_closed(close)
 
 
-def _is_sink(link: Link) -> Sink:
-    return link  # checked by the type checker
+def _is_sink(sink: SessionSink) -> Sink:
+    return sink  # checked by the type checker
