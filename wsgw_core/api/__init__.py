@@ -1,44 +1,43 @@
 """The contract between the gateway and its plugins: everything that a plugin may import.
 
-Message         what is carried; ReplyExpected: delivered when answered; SentOnce: not replayed;
-                Goodbye: the last one
-Backend         one configured backend; connects sessions
+Message         one whole message. ReplyExpected counts as delivered when answered, SentOnce is
+                never replayed, Goodbye is a client's last one: `message`
+Backend         one configured backend; connects sessions: `backend`
+BackendConnection / Sink   the two ends of one session's connection to one backend
 Close           how a connection ended, and what that means: `close`
 CloseCode       the close codes of RFC 6455: `close_codes`
-BackendConnection / Sink   the two ends of one session's connection to one backend
-Valve           one configured valve; makes a MessageValve for each session
-MessageValve    sees and changes messages of one session
+Valve           one configured valve; makes a MessageValve for each session: `valve`
+MessageValve    sees and changes the messages of one session
+Session         a client's websocket as plugins see it: `session`
 SessionListener follows sessions
-HandshakeGate   decides who may open a session
-Policy          decides which backend a session gets
-Session         what plugins see of a client's websocket
-TlsClientOptions / ClientTls   how a backend is spoken to over TLS
+HandshakeGate   decides who may open a session: `gate`
+Policy          decides which backend a session gets: `policy`
+TlsClientOptions / ClientTls   TLS to a backend: `tls`
 hookimpl        marks the functions with which a plugin registers: `hookspecs`, `registry`
 OrderedConnection   a connection with one task for each session: `ordered_connection`
 WindowedConnection / SharedLink / ReplyBuffers   for kinds whose sessions share one broker:
                 `windowed_connection`, `shared_link`, `reply_buffers`
-BackendControl  what a backend can say of all its sessions at once: `backend_control`
+BackendControl  what a backend reports about all its sessions at once: `backend_control`
 Template / UrlTemplate   names and URLs made from a client's handshake: `template`,
                 `url_template`
 HandshakeField  one value of a client's handshake: `handshake_values`
-PathPattern     which paths are meant: `path_pattern`
-TextOption      the base of these: an option that is written as one text: `text_option`
-Subprotocols    which one a session gets from a kind to which they mean nothing
-ReadBatch       messages that arrive in one read leave in one write: `read_batch`
-Turns           callbacks that share each turn of the event loop with all else: `turns`
-without_headers what a client sent, without what a plugin sets: `headers`
+PathPattern     a pattern for the paths of requests: `path_pattern`
+TextOption      the base of these options, which are written as one text: `text_option`
+Subprotocols    chooses a subprotocol for a kind that does not interpret them: `subprotocols`
+ReadBatch       sends in one write what arrived in one read: `read_batch`
+Turns           shares each turn of the event loop between connections: `turns`
+without_headers a client's headers without those that a plugin sets: `headers`
 RareWarning     logs at most once a minute: `rare_warning`
-Resolver        addresses of names, and connections to them: `resolver`
+Resolver        looks names up and connects to their addresses: `resolver`
 Metrics         counters, gauges and histograms: `metrics`
 PlayedBackend   how `wsgw drill` plays a backend of a kind: `played_backend`
-run_in_thread   keeps what may take long off the event loop: `daemon_thread`
+run_in_thread   runs a blocking call off the event loop: `daemon_thread`
 FileName        the type of an option that names a file: `options`
-read_bytes      how the files are read that an operator names: `bounded_file`
+read_bytes      reads a file that an operator names: `bounded_file`
 WatchedFile / read_parsed   a small text file, read again when it has changed: `watched_file`
-GatewayError    and all others: `errors`
+GatewayError    and all other errors: `errors`
 
-No module in here does I/O, but for those that read files; and the core never names a
-plugin.
+Only the modules that read files do I/O. The core never names a plugin.
 """
 
 from .backend import (

@@ -59,11 +59,11 @@ class Sink(Protocol):
     """
 
     def message(self, message: Message, /) -> bool:
-        """Pass on one message from the backend; False: the client is gone."""
+        """Passes on one message from the backend; False: the client is gone."""
         ...
 
     def delivered(self, count: int, /) -> None:
-        """Report that the next `count` messages given to this connection's `send` arrived.
+        """Reports that the next `count` messages given to this connection's `send` arrived.
 
         Report in order, and each message once, including those that the plugin discards. Do not
         call it from inside `send`.
@@ -71,11 +71,11 @@ class Sink(Protocol):
         ...
 
     def writable(self, writable: bool, /) -> None:
-        """False: stop reading the client, the backend is slow; True: read it again."""
+        """Stops (False) or resumes (True) the reading of the client; False: the backend is slow."""
         ...
 
     def closed(self, close: Close, /) -> None:
-        """Report the end of the connection. Call it exactly once, also after `close()`.
+        """Reports the end of the connection. Call it exactly once, also after `close()`.
 
         After `close()`, an end that is not abnormal acknowledges all that was sent before. So if
         the backend has begun to end at that moment, the end is abnormal, unless it had everything.
@@ -113,31 +113,34 @@ class BackendConnection(Protocol):
         ...
 
     def start(self) -> None:
-        """Start; called once, when the client is ready. The Sink may be called from now on."""
+        """Starts the connection; called once, when the client is ready.
+
+        The connection may call the Sink from now on.
+        """
         ...
 
     def send(self, message: Message, /) -> None:
-        """Take one message; called once for each message, in order, after `start()`.
+        """Takes one message; called once for each message, in order, after `start()`.
 
         Ignore it after `close()` and after the end.
         """
         ...
 
     def pause(self) -> None:
-        """Stop calling `Sink.message` soon, if possible at once; keep what was already read.
+        """Stops calling `Sink.message` soon, if possible at once; keeps what was already read.
 
         After `close`, which has a time limit, the connection may read the backend to its end.
         """
         ...
 
     def resume(self) -> None:
-        """Call `Sink.message` again."""
+        """Calls `Sink.message` again."""
         ...
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
-        """End the connection after everything sent so far has been passed on.
+        """Ends the connection after everything sent so far has been passed on.
 
         The plugin limits the time this takes (`limits.close_timeout`; a timeout is an abnormal
         end). Then it calls `Sink.closed`, with the peer's code if there is one. A second call has
@@ -167,7 +170,7 @@ class NumberedConnection(BackendConnection, Protocol):
     """
 
     def send_numbered(self, message: Message, number: int, /) -> None:
-        """Take one message like `send`, which then gets only hydrations.
+        """Takes one message like `send`, which then gets only hydrations.
 
         Hydrations have no number. They count for `Sink.delivered` like all other messages.
         """
@@ -179,7 +182,7 @@ class PingableConnection(BackendConnection, Protocol):
     """A connection that can ping its backend, for `keepalive: end-to-end`."""
 
     def ping(self, on_answer: Callable[[], object], /) -> None:
-        """Ping the backend; called after `start()`.
+        """Pings the backend; called after `start()`.
 
         Args:
             on_answer: call it when the backend has answered, but not before this method returns,
@@ -216,7 +219,7 @@ class Backend(Protocol):
     """One configured backend, made by the factory that a plugin registered."""
 
     async def open(self) -> None:
-        """Prepare; called once before the first `connect`. Need not use the network.
+        """Prepares the backend; called once before the first `connect`. Need not use the network.
 
         Raises:
             ConfigurationError: the gateway does not start.
@@ -224,7 +227,7 @@ class Backend(Protocol):
         ...
 
     async def connect(self, request: DialRequest, sink: Sink) -> BackendConnection:
-        """Connect one session.
+        """Connects one session.
 
         Called for each dial. The core limits the time (`failover.dial-timeout`) and may cancel the
         call, also when another backend has become the better choice. A cancelled or failed
@@ -238,14 +241,14 @@ class Backend(Protocol):
         ...
 
     async def probe(self) -> None:
-        """Check the backend's health without a session; raises BackendUnavailable.
+        """Checks the backend's health without a session; raises BackendUnavailable.
 
         A kind without such a check returns at once.
         """
         ...
 
     async def close(self) -> None:
-        """Release everything; called once at the end, also after a failed `open` or without one.
+        """Releases everything; called once at the end, also after a failed `open` or without one.
 
         By then the core has closed all connections. Return when they are over; limit that by
         `limits.close_timeout`. After three times that the call is cancelled.
@@ -258,7 +261,7 @@ class SessionTrackingBackend(Backend, Protocol):
     """A backend that hears when its sessions end."""
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Note that a session is over; a plain call that must be quick.
+        """Handles the end of a session; a plain call that must be quick.
 
         Called exactly once for each session for which `connect` has returned a connection, until
         `close` is called, whichever backend served it last and whether or not a connection is open.
@@ -279,7 +282,7 @@ class LingeringBackend(Backend, Protocol):
     """A backend that still receives for its former sessions when it has no connections."""
 
     async def linger(self) -> None:
-        """Return when nothing more can come for sessions that have moved away.
+        """Returns when nothing more can come for sessions that have moved away.
 
         Awaited when a backend was removed and its last connection is over, before `close`. The
         gateway cancels it when it stops; the plugin limits the time.
@@ -291,17 +294,17 @@ class Clock(Protocol):
     """Monotonic time in seconds and timers; an asyncio event loop is one."""
 
     def time(self) -> float:
-        """Return the current time."""
+        """Returns the current time."""
         ...
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any
     ) -> asyncio.TimerHandle:
-        """Call `callback(*args)` after `delay` seconds."""
+        """Calls `callback(*args)` after `delay` seconds."""
         ...
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
-        """Call `callback(*args)` in the next turn of the loop."""
+        """Calls `callback(*args)` in the next turn of the loop."""
         ...
 
 
@@ -345,16 +348,16 @@ class BackendContext:
     """What a backend factory is given besides its options.
 
     Attributes:
-        backend_id: the id under which operators know this backend.
+        backend_id: the backend's id for operators.
         clock: time and timers.
-        limits: bounds that hold for every kind.
-        ping_timeout: seconds after which an unanswered liveness check means death.
-        busy_timeout: the same for one connection while the backend answers elsewhere: its
-            application may be at work. Not below `ping_timeout`.
+        limits: the limits for every kind.
+        ping_timeout: a backend that leaves a ping unanswered for so many seconds is lost.
+        busy_timeout: the same for one connection while the backend answers other connections: its
+            application may be busy. Not below `ping_timeout`.
         logger: for events, never for messages.
-        metrics: plain counters that are shown beside the gateway's own.
+        metrics: counters that are shown beside the gateway's own.
         read_batch: for connections that write to a stream of their own; see ReadBatch.
-        resolver: looks names up and connects; see Resolver.
+        resolver: looks up names and connects; see Resolver.
         control: what the methods call.
     """
 
@@ -370,17 +373,17 @@ class BackendContext:
     control: BackendControl
 
     def down(self, reason: str) -> None:
-        """Say that nobody can be served: the server or broker behind all sessions is lost.
+        """Reports that the server or broker behind all sessions is lost.
 
         In the next turn of the loop, all connections of this backend end at once, as if each of
-        them had reported `Close(1013, reason, abnormal=True)`: nothing is called on them any more,
-        and their Sinks are not heard. So pass on first what they hold. Sessions move to other
-        backends, and no message is suspected.
+        them had reported `Close(1013, reason, abnormal=True)`. From then on the core calls nothing
+        on them and ignores calls of their Sinks, so pass on first what they hold. Sessions move to
+        other backends, and no message is suspected.
 
-        From now on dials are refused, but for one at a time that finds out whether the backend is
-        back: the first at once, later ones after pauses of 0.25 to 1 second. Dials that come
-        meanwhile wait for its answer. The backend is up again when `connect` has succeeded, or
-        after `up`. Called again: ends what has been connected since.
+        From now on the core refuses dials, except for one at a time that finds out whether the
+        backend is back: the first at once, later ones after pauses of 0.25 to 1 second. Dials that
+        come meanwhile wait for its answer. The backend is up again when `connect` has succeeded, or
+        after `up`. A second call ends the connections made since.
 
         Args:
             reason: for the log and for operators; one line, no secrets.
@@ -388,25 +391,25 @@ class BackendContext:
         self.control.down(reason)
 
     def up(self) -> None:
-        """Say that dials are welcome again; without effect while it is not down."""
+        """Reports that the backend takes dials again; without effect unless it is down."""
         self.control.up()
 
     def writable(self, writable: bool, /) -> None:
-        """Say whether the server or broker behind all sessions takes messages for now.
+        """Reports whether the server or broker behind all sessions takes messages for now.
 
-        False: the clients of all sessions of this backend are not read, those that come later
-        included; what was read already is still sent. True: undone, in so far as a connection's own
-        `Sink.writable` allows. Both act in the next turn of the loop. `down` undoes it too.
+        False: wsgw stops reading the clients of all sessions of this backend, including later ones;
+        it still sends what was read already. True: wsgw reads them again, as far as a connection's
+        own `Sink.writable` allows. Both act in the next turn of the loop. `down` acts like True.
         """
         self.control.writable(writable)
 
     def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
-        """Send a session's client a reply, whichever backend serves the session now.
+        """Sends a reply to a session's client, through the valves.
 
-        It passes the valves. For replies that have no connection of this backend to come through:
-        late ones, after the session has moved.
+        Use it for replies that come after the session has left this backend; any backend may serve
+        it now.
 
         Returns:
-            What has become of it; never HELD.
+            The outcome; never HELD.
         """
         return self.control.deliver(session_id, message)

@@ -1,4 +1,4 @@
-"""What a backend can say of itself as a whole, and to sessions that it does not serve."""
+"""What a backend reports about all its sessions, and replies to sessions it no longer serves."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .message import Message
 
 
 class ReplyOutcome(Enum):
-    """What has become of a reply."""
+    """What happened to a reply."""
 
     TAKEN = "taken"
-    """The client's connection has it, or a valve."""
+    """The client's connection or a valve has it."""
     HELD = "held"
-    """It waits for a client that is slow; see ReplyBuffers, which tells later what became of it."""
+    """It waits for a slow client; ReplyBuffers reports its outcome later."""
     UNKNOWN_SESSION = "unknown session"
     """No session of this gateway has this id, or its client is gone."""
     SLOW_CLIENT = "slow client"
@@ -24,7 +24,7 @@ class ReplyOutcome(Enum):
 
 
 class BackendControl(Protocol):
-    """What the methods of BackendContext call. Provided by the core, and by the testing kit."""
+    """What the methods of BackendContext call; the core and the testing kit provide it."""
 
     def down(self, reason: str) -> None:
         """See BackendContext."""

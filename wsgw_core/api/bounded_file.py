@@ -1,4 +1,4 @@
-"""Reads a file that an operator names: a regular one, no more of it than makes sense."""
+"""Reads a regular file that an operator names, up to a maximum size."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOC
 def read_bytes(
     file: str | Path, most: int, *, pipes: bool = False, patience: float = _PATIENCE
 ) -> bytes:
-    """Return what a file holds; of a larger one `most` bytes and one more.
+    """Returns the content of a file; of a larger file the first `most` + 1 bytes.
 
-    Devices, sockets and folders are refused: some never end, some do something when they are
-    opened.
+    It refuses devices, sockets and folders: some never end, some act when they are opened.
 
     Args:
-        file: its name.
-        most: bytes.
-        pipes: whether a pipe will do too, as shells make it of `<(command)`.
-        patience: seconds to wait for each piece of what comes through a pipe.
+        file: the file's name.
+        most: maximum bytes.
+        pipes: whether the file may be a pipe, such as a shell makes for `<(command)`.
+        patience: timeout in seconds for each piece that comes through a pipe.
 
     Raises:
-        OSError: it cannot be read; TimeoutError: nothing came through the pipe.
-        ValueError: it is no regular file, or no file can have this name.
+        OSError: the file cannot be read; TimeoutError: nothing came through the pipe.
+        ValueError: it is not a regular file, or no file can have this name.
     """
     _check(os.stat(file), pipes)  # noqa: PTH116 - any name, as `open` takes it
     found = bytearray()
     with os.fdopen(os.open(file, os.O_RDONLY | _FLAGS), "rb", buffering=0) as stream:
         opened = os.fstat(stream.fileno())
-        _check(opened, pipes)  # it may have been exchanged meanwhile
+        _check(opened, pipes)  # it may have been replaced meanwhile
         is_pipe = stat.S_ISFIFO(opened.st_mode)
         while len(found) <= most:
             if is_pipe:

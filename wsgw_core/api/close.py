@@ -7,7 +7,7 @@ from enum import Enum
 
 from .close_codes import CloseCode
 
-# Codes by which a backend says that it goes for a reason of its own: RFC 6455 section 7.4.1.
+# A backend sends these when it leaves for a reason of its own: RFC 6455 section 7.4.1.
 LOSS_CODES = frozenset(
     {
         CloseCode.GOING_AWAY,
@@ -37,7 +37,7 @@ class CloseCause(Enum):
     SESSION_ENDED = "session ended"
     """A plugin, an operator or a limit has ended the session, or no backend was found for it."""
     BACKEND_ENDED = "backend ended"
-    """A backend has closed normally. Only a session ends so: nobody closes the connection."""
+    """A backend has closed normally. Only `session_ended` gets this cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,13 @@ class Close:
     """How a connection ended.
 
     Attributes:
-        code: RFC 6455 section 7.4.1; 1005 (no code given) and 1006 (no close frame) included.
-        reason: the peer's words, or ours for the log.
-        abnormal: the session should go on elsewhere. The plugin decides, by its own protocol.
-        breach: the backend broke its protocol, as `reason` says. When another backend of the same
-            session breaks it in the same way, the session ends as if that end were not abnormal.
+        code: a close code (RFC 6455 section 7.4.1), including 1005 (no code in the close frame) and
+            1006 (no close frame).
+        reason: the peer's reason, or the gateway's own for the log.
+        abnormal: whether the session goes on at another backend. The plugin decides this by the
+            rules of its protocol.
+        breach: whether the backend broke its protocol; `reason` says how. If a second backend of
+            the session breaks it in the same way, the session ends as if `abnormal` were false.
     """
 
     code: int
@@ -58,7 +60,7 @@ class Close:
     breach: bool = False
 
     def __post_init__(self) -> None:
-        """Keep a plain number, not a CloseCode: what writes codes may know numbers only."""
+        """Stores a plain number instead of a CloseCode, for code that writes only numbers."""
         object.__setattr__(self, "code", int(self.code))
 
     @property

@@ -27,5 +27,5 @@ class CloseCode(IntEnum):
 
     @staticmethod
     def may_be_sent(code: int) -> bool:
-        """Return whether a close frame may carry `code` (section 7.4.2)."""
+        """Returns whether a close frame may carry `code` (section 7.4.2)."""
         return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

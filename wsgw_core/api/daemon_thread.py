@@ -1,4 +1,4 @@
-"""Keeps what may take long off the event loop."""
+"""Runs blocking calls off the event loop."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class _DaemonThread(Executor):
-    """Gives each call a thread of its own, which ends with the call.
+    """Runs each call in a thread of its own, which ends with the call.
 
     The threads are daemons: a call that hangs delays neither other calls nor the process's exit.
     """
 
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start the call."""
+        """Starts the call."""
         future: Future[T] = Future()
 
         def run() -> None:
@@ -40,9 +40,9 @@ _THREAD = _DaemonThread()
 
 
 async def run_in_thread(call: Callable[[], T]) -> T:
-    """Return the result of a call that may block, such as one that reads files.
+    """Returns the result of a call that may block, for example one that reads files.
 
-    The call has a thread of its own. Cancellation does not stop the call; its result is discarded.
+    The call runs in a thread of its own. Cancellation does not stop it; its result is discarded.
 
     Raises:
         RuntimeError: the system has no thread left.

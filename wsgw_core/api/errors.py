@@ -1,16 +1,16 @@
-"""What can go wrong, by whose fault it is.
+"""The exceptions of the contract, by whose fault it is.
 
 GatewayError
-  ConfigurationError        the operator's: told at start, exit status 2
-    PluginError             a plugin cannot be loaded or broke the contract at registration
-  BackendError              the backend's: raised by `Backend.connect`
-    BackendUnavailable        another backend is tried; counts unless others are served
-      BackendUnreachable        the same; counts always, since no client can provoke it
+  ConfigurationError        the operator's fault: reported at start, exit status 2
+    PluginError             a plugin cannot be loaded, or broke the contract at registration
+  BackendError              the backend's fault: raised by `Backend.connect`
+    BackendUnavailable        wsgw tries another backend; counts unless others are served
+      BackendUnreachable        the same; always counts, since no client can provoke it
       UnusableAnswer            the same; never counts, since the request may have provoked it
-      OutOfResources            the same; never counts, since our own machine is at fault
+      OutOfResources            the same; never counts, since the gateway's machine is at fault
     BackendDeclined           the backend's HTTP answer becomes the client's
-CloseSession                not an error: how a valve ends its session
-HydrationRefused            not one either: how a valve says that a new backend did
+CloseSession                not an error: a valve ends its session
+HydrationRefused            not an error: a new backend refused a valve's hydration
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ _UNKNOWN_NAME = frozenset(
 )
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
-# What is no configuration at all, such as a log file, is wrong in each of its lines.
+# In a file that is no configuration, such as a log file, each line is wrong.
 _MOST_PROBLEMS = 50
 _LONGEST_PROBLEM = 1000  # characters
 
 
 class GatewayError(Exception):
-    """Root of everything that the gateway itself raises."""
+    """The base of all exceptions that the gateway itself raises."""
 
 
 class ConfigurationError(GatewayError):
     """The configuration cannot be used.
 
     Args:
-        problems: one line for each fault, with the key path and what is allowed there. What cannot
-            be printed, as may stand in the name of a variable, is escaped. Of more than 50, the
-            first are kept and the others counted; of one that is too long, the first 1000
-            characters are.
+        problems: one line for each fault, with the key path and what is allowed there. Characters
+            that cannot be printed are escaped. Only the first 50 problems are kept, with the number
+            of the others, and only the first 1000 characters of each.
     """
 
     def __init__(self, problems: Sequence[str] | str) -> None:
@@ -63,26 +62,26 @@ def _one_line(problem: str) -> str:
 
 
 class PluginError(ConfigurationError):
-    """A plugin cannot be found, imported or registered; the text names it and its distribution."""
+    """A plugin cannot be found, imported or registered; the text names plugin and distribution."""
 
 
 class BackendError(GatewayError):
-    """Root of what `Backend.connect` may raise."""
+    """The base of the exceptions that `Backend.connect` may raise."""
 
 
 class BackendUnavailable(BackendError):
-    """This backend cannot serve this session now, with a 5xx for example; the next is tried.
+    """This backend cannot serve this session now (a 5xx for example); wsgw tries the next one.
 
-    It trips the backend's breaker when it comes `breaker-threshold` times in a row, but counts only
-    while no session of this backend is proved: a client may have provoked it. Raise a subclass
-    where you know more.
+    If this comes `breaker-threshold` times in a row, it trips the backend's breaker. A client may
+    have provoked it, so it counts only while no connection of this backend has proved itself. Raise
+    a subclass if you know more.
 
     Args:
         reason: for the log; one line, no secrets.
-        retry_after: seconds for which no client dials this backend, 60 at most; then one dial finds
+        retry_after: seconds for which no client dials this backend, at most 60. Then one dial finds
             out whether it is back, as after `BackendContext.down`. Its connections stay. New
-            clients that get no other backend are told so. 0: dials go on. Only for what concerns
-            all clients, and none can provoke.
+            clients that get no other backend get this time as `Retry-After`. 0: dials go on. Use it
+            only for a condition that concerns all clients and that no client can provoke.
     """
 
     def __init__(self, reason: str, *, retry_after: float = 0.0) -> None:
@@ -94,50 +93,50 @@ class BackendUnavailable(BackendError):
 class BackendUnreachable(BackendUnavailable):
     """No connection to this backend could be made: refused, no route, unknown name, TLS.
 
-    It counts against the backend, whomever it serves. So raise it only for what no client can
-    provoke: before anything of the client's request was sent. See `unavailable`.
+    It always counts against the backend. So raise it only for what no client can provoke, before
+    any part of the client's request was sent. See `unavailable`.
     """
 
 
 class UnusableAnswer(BackendUnavailable):
-    """This backend answered this request, but not in a way that could be used.
+    """This backend's answer to this request cannot be used, for example because it is malformed.
 
-    A head that is too large or malformed, for example. It says nothing of what other clients would
-    be answered, and so never counts against the backend.
+    It says nothing about answers to other clients, and so never counts against the backend.
     """
 
 
 class OutOfResources(BackendUnavailable):
-    """The gateway had no descriptor, port or memory for this dial, or could not look its name up.
+    """The gateway had no descriptor, port or memory for this dial, or could not look up its name.
 
-    Says nothing of the backend, and so does not count against it. When all dials for a new client
-    fail so, it gets 503 instead of 502. See `unavailable`.
+    It says nothing about the backend, and so does not count against it. If all dials for a new
+    client fail in this way, the client gets 503 instead of 502. See `unavailable`.
     """
 
 
 def unavailable(reason: str, cause: BaseException) -> BackendUnavailable:
-    """Return what to raise when no connection could be made.
+    """Returns the exception to raise when no connection could be made.
 
-    That is OutOfResources where that is the cause, and BackendUnreachable otherwise.
+    It is OutOfResources if the gateway's machine is the cause, else BackendUnreachable.
 
     Args:
         reason: for the log; one line, no secrets.
-        cause: what was caught; several in one, as `create_connection` raises them, included.
+        cause: the caught exception; may be a group, or several errors in one as asyncio's
+            `create_connection` raises them.
     """
     if isinstance(cause, socket.gaierror):
         if cause.errno in _UNKNOWN_NAME and not _lacks_descriptors():
             return BackendUnreachable(reason)
         return OutOfResources(reason)  # no name server answers, for example
     codes = _error_codes(cause)
-    # A name may have an address of a family that this machine has not (EADDRNOTAVAIL): that the
-    # other address refuses is the backend's fault.
+    # A name may have an address of a family that this machine lacks (EADDRNOTAVAIL). If the other
+    # address refuses, that is the backend's fault.
     if codes & _LACKS or (codes and codes <= _LACKS_PORTS):
         return OutOfResources(reason)
     return BackendUnreachable(reason)
 
 
 def _lacks_descriptors() -> bool:
-    """Tell whether none is left; a resolver that cannot open its files calls every name unknown."""
+    """Returns whether no descriptor is left; a resolver then reports every name as unknown."""
     try:
         socket.socket().close()
     except OSError as error:
@@ -157,17 +156,18 @@ def _error_codes(error: BaseException) -> set[int | None]:
 
 
 class BackendDeclined(BackendError):
-    """The backend works but does not want this client (HTTP 3xx or 4xx).
+    """The backend works but refuses this client (HTTP 3xx or 4xx).
 
-    During the first dial the client gets this answer and no other backend is tried; not so one with
-    status 407, which is about a proxy and counts as unusable. During a
-    failover the session ends with 1008, or another backend is tried (`failover.retry-statuses`).
+    During the first dial the client gets this answer and wsgw tries no other backend. The exception
+    is status 407, which concerns a proxy and counts as an unusable answer. During a failover the
+    session ends with 1008, or wsgw tries another backend (`failover.retry-statuses`).
 
     Args:
         status: 300 to 499.
-        headers: the answer's headers; the gateway passes on only those that make sense.
-        body: the answer's body, bounded by the plugin.
-        pass_headers: names of those that it passes on besides.
+        headers: the answer's headers; the gateway passes on only those that make sense for a
+            client.
+        body: the answer's body; the plugin limits its size.
+        pass_headers: the names of further headers that the gateway passes on.
     """
 
     def __init__(
@@ -186,12 +186,12 @@ class BackendDeclined(BackendError):
 
 
 class CloseSession(Exception):
-    """Raised by a valve to end its session: client and backend see this code and reason.
+    """Raised by a valve to end its session: client and backend get this code and reason.
 
     Args:
         code: a close code that may be sent (RFC 6455 section 7.4): 1000 to 1003, 1007 to 1014,
             3000 to 4999.
-        reason: at most 123 bytes of UTF-8; longer is cut.
+        reason: at most 123 bytes of UTF-8; a longer one is cut.
     """
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
@@ -201,7 +201,7 @@ class CloseSession(Exception):
 
 
 class HydrationRefused(Exception):
-    """Raised by `Hydration.is_answer`: the backend says no, so another one is looked for.
+    """Raised by `Hydration.is_answer`: the backend refuses, so wsgw looks for another one.
 
     Args:
         reason: for the log; one line, no secrets.

@@ -60,5 +60,5 @@ class HandshakeGate(Protocol):
     """
 
     def admit(self, handshake: Handshake) -> Refusal | None | Awaitable[Refusal | None]:
-        """Return None to let the client in, or the answer that refuses it."""
+        """Returns None to let the client in, or the answer that refuses it."""
         ...

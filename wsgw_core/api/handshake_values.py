@@ -1,4 +1,4 @@
-"""Values that a client's handshake gives by name, such as `query.room`."""
+"""Named values of a client's handshake, such as `query.room`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN_KEYS = ("path", "peer")
 
 
 class UnusableValue(Exception):
-    """Why there is no value, in words for the client."""
+    """A value cannot be used; the text is for the client."""
 
 
 class HandshakeField(TextOption):
@@ -33,7 +33,7 @@ class HandshakeField(TextOption):
     UTF-8.
 
     Args:
-        name: as the operator writes it.
+        name: the name that the operator writes.
 
     Raises:
         ValueError: there is no such name.
@@ -45,10 +45,7 @@ class HandshakeField(TextOption):
         super().__init__(name)
 
     def of(self, request: DialRequest) -> str | None:
-        """Return the client's value; None where it is missing, empty, or cannot be read.
-
-        A value that is given more than once, or is not UTF-8, cannot be read.
-        """
+        """Returns the client's value, or None if it is missing, empty, repeated or not UTF-8."""
         try:
             return HandshakeValues(request).get(self._text) or None
         except UnusableValue:
@@ -56,11 +53,11 @@ class HandshakeField(TextOption):
 
 
 class HandshakeValues:
-    """The values that one client gives.
+    """The values of one client's handshake.
 
     Args:
-        request: of the client.
-        subprotocol: the session's.
+        request: the client's request.
+        subprotocol: the session's subprotocol.
     """
 
     def __init__(self, request: DialRequest, subprotocol: str | None = None) -> None:
@@ -69,10 +66,10 @@ class HandshakeValues:
         self._path, _, self._query = request.path.partition("?")
 
     def get(self, name: str) -> str | None:
-        """Return a value; empty or None: there is none.
+        """Returns a value; an empty text or None if the client gave none.
 
         Raises:
-            UnusableValue: it is given more than once, or is not UTF-8.
+            UnusableValue: the client gave it more than once, or it is not UTF-8.
         """
         source, _, key = name.partition(".")
         if not key:
@@ -122,22 +119,22 @@ class HandshakeValues:
 
 
 def is_field(name: str, plain: tuple[str, ...]) -> bool:
-    """Tell whether there is a value of a name.
+    """Returns whether a name stands for a value of a handshake.
 
     Args:
-        name: as the operator writes it.
-        plain: the names that are allowed besides those with a key, such as `query.NAME`.
+        name: the name that the operator writes.
+        plain: the allowed names without a key; those with a key, such as `query.NAME`, always are.
     """
     return name in plain or _has_key(name)
 
 
 def unknown_field(name: str, plain: tuple[str, ...], form: str) -> str:
-    """Say that there is no value of a name, and which there are.
+    """Returns an error text for an unknown name, with the names that exist.
 
     Args:
-        name: as the operator writes it.
+        name: the name that the operator wrote.
         plain: see `is_field`.
-        form: how a name is shown; `{}` stands for it.
+        form: how to show a name; `{}` stands for it.
     """
     every = (*plain, *_WITH_NAME)
     near = get_close_matches(name, every, n=1)
@@ -154,7 +151,7 @@ def _has_key(name: str) -> bool:
 
 
 def _only(name: str, found: list[str]) -> str:
-    """Return the one value; several would be read differently elsewhere."""
+    """Returns the single value; programs differ in which of several they take."""
     if len(found) > 1:
         raise UnusableValue(f"{name} is given more than once")
     return found[0] if found else ""

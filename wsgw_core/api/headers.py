@@ -1,4 +1,4 @@
-"""Headers of which there must be no second one."""
+"""Removes client headers that would collide with those that a plugin sets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from .backend import Headers
 
 
 def without_headers(headers: Headers, names: Iterable[str]) -> Headers:
-    """Return headers but for those that a backend could take for others.
+    """Returns a client's headers without those that a plugin sets itself.
 
-    Two values of a header that has one are read in different ways (RFC 9110 section 5.3). So what a
-    plugin sets itself it takes out of what the client has sent.
+    A backend may take either value if a single-valued header comes twice (RFC 9110 section 5.3).
 
     Args:
-        headers: of a client.
-        names: of the headers that are set; case does not count, and `_` is as good as `-`.
+        headers: the client's headers.
+        names: the names of the headers that the plugin sets; case does not count, and `_` equals
+            `-`.
     """
     meant = {name.lower().replace("_", "-") for name in names}
     return tuple(field for field in headers if field[0].lower().replace("_", "-") not in meant)

@@ -1,9 +1,9 @@
-"""The hooks that a plugin implements: they run once, at start, and only register.
+"""The hooks that a plugin implements. wsgw calls them once, at start; they only register kinds.
 
-A plugin is a module named by an entry point of the group `wsgw`, one entry for each kind and for
-each URL scheme that stands for a kind. It states `WSGW_API = "1.0"`, the version of this contract
-it was written for, and decorates its hooks with `hookimpl`. Hooks are plain functions; an
-`async def`, a misspelt name and a kind registered twice are errors at start.
+A plugin is a module named by entry points of the group `wsgw`, one for each kind and one for each
+URL scheme that stands for a kind. The module states `WSGW_API = "1.0"`, the version of the contract
+that it was written for, and decorates its hooks with `hookimpl`. Hooks are plain functions. An
+`async def`, a misspelt name, or a kind registered twice is an error at start.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ hookimpl = pluggy.HookimplMarker("wsgw")
 
 @hookspec
 def wsgw_register_backends(registry: BackendRegistry) -> None:
-    """Call `registry.add(kind, options, factory, schemes=…)` for each backend kind."""
+    """Registers backend kinds: call `registry.add(kind, options, factory, schemes=…)` for each."""
 
 
 @hookspec
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Call `registry.add(kind, options, factory)` for each valve kind."""
+    """Registers valve kinds: call `registry.add(kind, options, factory)` for each."""
 
 
 @hookspec
 def wsgw_register_listeners(registry: ListenerRegistry) -> None:
-    """Call `registry.add(kind, options, factory)` for each listener kind."""
+    """Registers listener kinds: call `registry.add(kind, options, factory)` for each."""
 
 
 @hookspec
 def wsgw_register_gates(registry: GateRegistry) -> None:
-    """Call `registry.add(kind, options, factory)` for each gate kind."""
+    """Registers gate kinds: call `registry.add(kind, options, factory)` for each."""
 
 
 @hookspec
 def wsgw_register_policies(registry: PolicyRegistry) -> None:
-    """Call `registry.add(kind, options, factory)` for each policy kind."""
+    """Registers policy kinds: call `registry.add(kind, options, factory)` for each."""

@@ -1,4 +1,4 @@
-"""The unit that a gateway carries: one whole websocket message."""
+"""The unit that a gateway relays: one whole websocket message."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BINARY = MessageKind.BINARY
 
 
 class Message:
-    """One whole message: fragments joined, size bounded, and text known to be valid UTF-8.
+    """One whole message: its fragments are joined, its size is bounded, its text is valid UTF-8.
 
-    Messages are values: nobody changes one after it was made, a valve that wants another text
-    makes another message. Compares by kind and data.
+    A message is immutable: a valve that wants another text makes another message. Two messages
+    with equal kind and data are equal.
 
     Args:
         kind: TEXT or BINARY.
-        data: the payload; for TEXT its UTF-8 encoding.
+        data: the payload; for TEXT in UTF-8.
     """
 
     __slots__ = ("data", "kind")
@@ -39,12 +39,12 @@ class Message:
 
     @classmethod
     def from_text(cls, text: str) -> Message:
-        """Make a TEXT message; raises UnicodeEncodeError for lone surrogates."""
+        """Returns a TEXT message; raises UnicodeEncodeError for lone surrogates."""
         return Message(TEXT, text.encode())
 
     @property
     def size(self) -> int:
-        """Bytes of the payload; may be known without making it."""
+        """Bytes of the payload; cheaper than `len(message.data)`."""
         return len(self.data)
 
     @property
@@ -72,14 +72,14 @@ class Message:
 class ReplyExpected(Message):
     """A message that counts as delivered only when the application has answered it.
 
-    A valve returns one from `before_transmit` in place of the client's message and calls
-    `Session.answered(handle)` when it sees the reply. Until then, or until `expires` seconds have
-    passed since the backend's connection acknowledged it, a failover sends it again.
+    A valve returns one from `before_transmit` in place of the client's message, and calls
+    `Session.answered(handle)` when it sees the reply. Until then a failover sends the message
+    again; `expires` seconds after the backend's connection acknowledged it, it counts as delivered.
 
     Args:
         kind, data: as for Message.
-        handle: what `Session.answered` will be called with; unique among the session's open ones.
-        expires: seconds after which the reply is no longer waited for.
+        handle: the argument for `Session.answered`; unique among the session's open ones.
+        expires: how many seconds to wait for the reply.
     """
 
     __slots__ = ("expires", "handle")
@@ -91,23 +91,23 @@ class ReplyExpected(Message):
 
 
 class SentOnce(Message):
-    """A message that means nothing to any other backend: a failover does not send it again.
+    """A message that a failover does not send again, because it means nothing to another backend.
 
-    A valve returns one from `before_transmit` in place of the client's message, such as the
+    A valve returns one from `before_transmit` in place of the client's message, for example for an
     acknowledgement of something that the backend has sent. When the session leaves the backend,
-    what it has not taken of these is dropped. One that comes while no backend serves goes to the
-    next.
+    wsgw drops those that the backend has not taken. One that comes while no backend serves goes to
+    the next backend.
     """
 
     __slots__ = ()
 
 
 class Goodbye(Message):
-    """The last message of a client: a backend that has it may end the connection in any way.
+    """The last message of a client: after it the backend may end the connection in any way.
 
     A valve returns one from `before_transmit` in place of the client's message. If the backend then
-    ends the connection, and owes no answer to a ReplyExpected, that is the session's normal end:
-    nothing is sent to another backend. Otherwise it is a message like others.
+    ends the connection and owes no answer to a ReplyExpected, the session ends normally and wsgw
+    sends nothing to another backend. In all other respects it is a message like others.
     """
 
     __slots__ = ()

@@ -1,6 +1,6 @@
-"""Numbers for operators: counters, gauges and histograms, as Prometheus has them.
+"""Counters, gauges and histograms in the manner of Prometheus.
 
-Counting costs a plain addition; the text that Prometheus reads is made when it asks.
+Counting costs a plain addition; wsgw makes the text for Prometheus when it is scraped.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import pairwise
 from typing import Any, Generic, Literal, TypeVar, overload
 
 MAX_SERIES = 100
-"""Values, or combinations of them, that the labels of one metric may have."""
+"""The maximum number of label values, or combinations of them, of one metric."""
 OVERFLOW = "other"
-"""The value of the labels beyond that."""
+"""The label value for all further ones."""
 MAX_LABEL = 64
-"""Characters of a label's value."""
+"""The maximum number of characters of a label value."""
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Bounds of a histogram of seconds."""
+"""The default bounds of a histogram: seconds."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _SUFFIX = re.compile(r"_(total|created|bucket|count|sum|info)\Z")
@@ -37,7 +37,7 @@ class Counter:
 
     Attributes:
         name: the metric's name without the prefix `wsgw_` and the suffix `_total`.
-        help: one sentence for whoever reads the metrics.
+        help: one sentence for the readers of the metrics.
     """
 
     __slots__ = ("help", "name", "value")
@@ -52,12 +52,12 @@ class Histogram:
     """Numbers sorted into buckets, such as durations or sizes.
 
     Args:
-        bounds: the upper bounds of the buckets, ascending; one without a bound is added.
+        bounds: the upper bounds of the buckets, ascending; the last bucket has no bound.
 
     Attributes:
         bounds: see above.
-        counts: the numbers in each bucket, not cumulated.
-        sum: of all numbers.
+        counts: how many numbers each bucket has; not cumulative.
+        sum: the sum of all numbers.
     """
 
     __slots__ = ("bounds", "counts", "sum")
@@ -68,20 +68,20 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, number: float) -> None:
-        """Count one number."""
+        """Counts one number."""
         self.counts[bisect_left(self.bounds, number)] += 1
         self.sum += number
 
 
 class MetricFamily:
-    """One metric, with what its labels have made of it.
+    """One metric with the series of all its label values.
 
     Attributes:
-        name: without the prefix `wsgw_`; a counter's without `_total`.
-        kind, help: as Prometheus has them.
+        name: the name without the prefix `wsgw_`, and without a counter's `_total`.
+        kind, help: the metric's TYPE and HELP for Prometheus.
         labels: the names of the labels.
-        series: of a counter or histogram, by the values of the labels.
-        readers: of a gauge, each with the values of the first labels.
+        series: a counter's or histogram's series by label values.
+        readers: a gauge's functions, each with the values of the first labels.
     """
 
     def __init__(self, name: str, kind: MetricKind, help_text: str, labels: _Values) -> None:
@@ -94,7 +94,7 @@ class MetricFamily:
 
     @property
     def total(self) -> int:
-        """The sum of a counter, whatever its labels."""
+        """The sum of a counter over all label values."""
         return sum(counter.value for counter in self.series.values())
 
 
@@ -109,10 +109,10 @@ class Labelled(Generic[_SeriesT]):
         self._known: dict[_Values, _SeriesT] = {}
 
     def labels(self, *values: str) -> _SeriesT:
-        """Return what counts for these values, in the order of the labels' names.
+        """Returns the counter or histogram for these values, in the order of the labels' names.
 
-        A value may come from outside: it is cut after 64 characters, what cannot be printed is
-        escaped, and after 100 combinations of values all further ones are counted as `other`.
+        A value may come from outside. It is cut after 64 characters, and characters that cannot be
+        printed are escaped. After 100 combinations of values, all further ones count as `other`.
         """
         found = self._known.get(values)
         if found is not None:
@@ -131,15 +131,15 @@ class Labelled(Generic[_SeriesT]):
 class Metrics:
     """The metrics of one gateway, or of one plugin's object.
 
-    A plugin's are named after its kind: `counter("returned", ...)` of a kind `pigeon` is
-    `wsgw_pigeon_returned_total`. Those of a backend have the label `backend`. Make all of them in
-    the factory or in `open`, so that they are shown from the beginning.
+    A plugin's metrics are named after its kind: `counter("returned", ...)` of the kind `pigeon` is
+    `wsgw_pigeon_returned_total`. A backend's metrics have the label `backend`. Create all metrics
+    in the factory or in `open`, so that they are shown from the start.
 
-    Objects of one kind share a metric: counters and histograms count together, and of gauges the
-    sum is shown. What a backend has counted is no longer shown when it is closed.
+    Objects of one kind share their metrics: counters and histograms count together, and gauges are
+    added up. When a backend is closed, its series are no longer shown.
 
     Args:
-        reserved: names that are taken.
+        reserved: names that no metric may have.
     """
 
     def __init__(self, reserved: Collection[str] = ()) -> None:
@@ -158,15 +158,16 @@ class Metrics:
         self, name: str, help_text: str, label: str, /, *labels: str
     ) -> Labelled[Counter]: ...
     def counter(self, name: str, help_text: str, *labels: str) -> Counter | Labelled[Counter]:
-        """Return the counter of this name, made at the first call.
+        """Returns the counter of this name; creates it at the first call.
 
         Args:
             name: lower case letters, digits and `_`; without `_total`.
-            help_text: one sentence for whoever reads the metrics.
-            *labels: their names; with one or more, `labels(...)` of what is returned has counters.
+            help_text: one sentence for the readers of the metrics.
+            *labels: the names of the labels. With labels, call `labels(...)` on the result to get a
+                counter.
 
         Raises:
-            ValueError: the name is not allowed, or taken by another metric.
+            ValueError: the name is not allowed, or another metric has it.
         """
         family = self._family(name, "counter", help_text, labels)
         return self._series(family, lambda: Counter(family.name, family.help))
@@ -188,13 +189,16 @@ class Metrics:
     def histogram(
         self, name: str, help_text: str, *labels: str, bounds: tuple[float, ...] = DURATIONS
     ) -> Histogram | Labelled[Histogram]:
-        """Return the histogram of this name, made at the first call; see `counter`.
+        """Returns the histogram of this name; creates it at the first call, see `counter`.
 
         Args:
             name: by convention it ends with the unit, such as `_seconds`.
             help_text: see `counter`.
             *labels: see `counter`.
-            bounds: of the buckets, ascending, at most 50.
+            bounds: the upper bounds of the buckets, ascending, at most 50.
+
+        Raises:
+            ValueError: see `counter`; or the bounds are wrong.
         """
         if not 0 < len(bounds) <= 50 or any(b <= a for a, b in pairwise(bounds)):
             raise ValueError(f"bounds of {name} must ascend, 1 to 50 of them")
@@ -202,15 +206,18 @@ class Metrics:
         return self._series(family, lambda: Histogram(bounds))
 
     def gauge(self, name: str, help_text: str, read: GaugeReader, *labels: str) -> None:
-        """Show a number that `read` returns each time somebody asks for the metrics.
+        """Shows the number that `read` returns at each scrape.
 
         Args:
             name: see `counter`.
             help_text: see `counter`.
-            read: plain and quick. Without labels it returns a number, with one label a mapping from
-                its values to numbers, with several a mapping from tuples of values. At most 100
-                values are shown, and the sum of the rest as `other`.
+            read: a plain, quick function. Without labels it returns a number, with one label a
+                mapping from label values to numbers, with several labels a mapping from tuples of
+                values. wsgw shows at most 100 values, and the sum of the rest as `other`.
             *labels: see `counter`.
+
+        Raises:
+            ValueError: see `counter`.
         """
         family = self._family(name, "gauge", help_text, labels)
         entry = (tuple(self._first.values()), read)
@@ -218,17 +225,17 @@ class Metrics:
         self._readers.append((family, entry))
 
     def __iter__(self) -> Iterator[MetricFamily]:
-        """Iterate over the metrics in the order of their making."""
+        """Iterates over the metrics in the order of their creation."""
         return iter(self._families.values())
 
     # For the core
 
     def of(self, kind: str, **first_labels: str) -> Metrics:
-        """Return what the object of a plugin is given; to be closed with it.
+        """Returns the metrics for one plugin's object; the core closes them with the object.
 
         Args:
-            kind: of the object; the metrics' names begin with it.
-            **first_labels: each metric has these, before its own.
+            kind: the object's kind; the names of its metrics begin with it.
+            **first_labels: labels that each of its metrics has before its own.
         """
         view = Metrics(self._reserved)
         view._families = self._families
@@ -239,9 +246,9 @@ class Metrics:
         return view
 
     def close(self) -> None:
-        """Show no more what the object tells; and what it has counted, if it has first labels.
+        """Removes the object's gauges; and its counters and histograms if it has first labels.
 
-        Unless another object has the same first labels, as after a reload.
+        The latter stay if another object has the same first labels, as after a reload.
         """
         for family, entry in self._readers:
             family.readers.remove(entry)
@@ -289,7 +296,7 @@ class Metrics:
 
 
 def label_values(values: Collection[object]) -> _Values:
-    """Return values as labels have them: short, and nothing in them that cannot be printed."""
+    """Returns values in the form of label values: short, and printable characters only."""
     return tuple(_escaped(str(value)[:MAX_LABEL]) for value in values)
 
 

@@ -1,4 +1,4 @@
-"""The base of every options model, and the human notations for durations, sizes and lists."""
+"""The base of every options model, and the notations for durations, sizes and lists."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SIZE = re.compile(
 )
 _POWERS = {"k": 1, "m": 2, "g": 3}
 _NO_DURATION = "not a duration such as 10s, 1m30s or 250ms"
-_LONGEST = 1e9  # 31 years; a number above it was meant as nanoseconds
+_LONGEST = 1e9  # 31 years; a larger number was meant as nanoseconds
 
 
 def parse_duration(value: Any) -> Any:
-    """Read seconds from `10s`, `1m30s`, `250ms`, or a number of seconds.
+    """Returns the seconds of `10s`, `1m30s`, `250ms`, or of a number.
 
     Raises:
-        ValueError: anything else, and what is longer than a human life.
+        ValueError: the value is anything else, or more than 31 years.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -59,12 +59,12 @@ def parse_duration(value: Any) -> Any:
 
 
 def parse_size(value: Any) -> Any:
-    """Read bytes from `64KiB`, `1MB`, `512`, or a whole number.
+    """Returns the bytes of `64KiB`, `1MB`, `512`, or of a whole number.
 
-    `KiB` counts 1024 and `kB` 1000, as the standards have it.
+    `KiB` means 1024 bytes and `kB` 1000 (IEC 80000-13).
 
     Raises:
-        ValueError: anything else.
+        ValueError: the value is anything else.
     """
     if isinstance(value, str):
         match = _SIZE.match(value.strip())
@@ -73,7 +73,7 @@ def parse_size(value: Any) -> Any:
         whole, number, prefix, binary = match.groups()
         if whole:
             return int(whole)
-        # Exact where a float is not, and bounded by nothing.
+        # a Fraction is exact and unbounded, a float is neither
         return int(Fraction(number) * (1024 if binary else 1000) ** _POWERS[prefix.lower()])
     if isinstance(value, bool):
         raise ValueError("not a size such as 64KiB, 1MB or 512")
@@ -81,7 +81,7 @@ def parse_size(value: Any) -> Any:
 
 
 def duration_text(seconds: float) -> str | float:
-    """Write seconds as `parse_duration` reads them, or return them where that is not exact."""
+    """Returns seconds in the notation of `parse_duration`; as a number if that is not exact."""
     whole, text = int(seconds), ""
     for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
         count, whole = divmod(whole, length)
@@ -99,7 +99,7 @@ def duration_text(seconds: float) -> str | float:
 
 
 def size_text(size: int) -> str | int:
-    """Write a number of bytes as `parse_size` reads it: with the largest unit that is exact."""
+    """Returns bytes in the notation of `parse_size`, with the largest unit that is exact."""
     for unit, factor in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
         if size >= factor and size % factor == 0:
             return f"{size // factor}{unit}"
@@ -112,7 +112,7 @@ HEADER_VALUE = r"^[!-~]([ -~\t]*[!-~])?$"
 HeaderValue = Annotated[str, Field(pattern=HEADER_VALUE)]
 FILE_NAME = "the value is the name of a file"
 FileName = Annotated[str, Field(min_length=1), FILE_NAME]
-"""The name of a file. Only the configuration may give it: the admin API refuses such options."""
+"""The name of a file. Only the configuration can set it: the admin API refuses such options."""
 
 Duration = Annotated[
     float,
@@ -131,14 +131,13 @@ Size = Annotated[
 
 
 class Options(BaseModel):
-    """A frozen model whose keys are written with dashes; unknown keys are errors.
+    """A frozen pydantic model whose keys have dashes; unknown keys are errors.
 
-    A list of plain values may be given as one text with commas between them, which is how
-    environment variables give it.
+    A list of plain values may be one text with commas, as in an environment variable.
 
-    A key that is accepted and has no effect, for the sake of files made for another program, is a
-    field with `json_schema_extra={"deprecated": True}`; its description says why. `wsgw check`
-    tells of it where it is given.
+    For a key that has no effect, which wsgw accepts from files for another program, declare a field
+    with `json_schema_extra={"deprecated": True}`; its description says why. `wsgw check` reports
+    such keys.
     """
 
     model_config = ConfigDict(
@@ -161,23 +160,26 @@ class Options(BaseModel):
         }
 
     def file_problems(self) -> Iterable[tuple[str, str]]:
-        """Return files that cannot be used: the option's key, and what is wrong.
+        """Returns the files that cannot be used: the option's key, and what is wrong.
 
-        The commands `check` and `run` call this when the options themselves are valid. It may read
-        files, but must not use the network. A model without files need not define it.
+        The commands `check` and `run` call this once if the options themselves are valid. It may
+        read files, but must not use the network. A model without files need not define it.
         """
         return ()
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """Return valid values that are probably a mistake, given the limits: key, and why.
+        """Returns the valid values that are probably a mistake: the option's key, and why.
 
         The commands `check` and `run` print them; `run` goes on.
+
+        Args:
+            limits: the limits of the gateway.
         """
         return ()
 
 
 def is_duration(field: FieldInfo) -> bool:
-    """Return whether the values of a field are durations, also where there may be none."""
+    """Returns whether a field's type is Duration or a union with it, such as `Duration | None`."""
     return _is_duration(field.annotation, field.metadata)
 
 
@@ -192,13 +194,13 @@ def _is_duration(annotation: Any, marks: Iterable[Any]) -> bool:
 
 
 def split_text(text: str) -> list[str]:
-    """Return the items of a text with commas between them; none of an empty one."""
+    """Returns the items of a text with commas; no items if the text is empty."""
     return [item.strip() for item in text.split(",")] if text.strip() else []
 
 
 @cache
 def _keys_of_lists(model: type[BaseModel]) -> frozenset[str]:
-    """Return the keys, in each spelling, whose values are lists of plain values."""
+    """Returns the keys, in both spellings, whose values are lists of plain values."""
     return frozenset(
         key
         for name, field in model.model_fields.items()

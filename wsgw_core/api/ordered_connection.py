@@ -1,4 +1,4 @@
-"""A connection for authors who would rather write `async def transmit(message)`."""
+"""A connection whose author writes `async def transmit(message)`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from .message import Message
 
 
 class OrderedConnection(ABC):
-    """Runs one task for its session: messages are transmitted one after the other.
+    """A connection that runs one task for its session and transmits one message after another.
 
-    A subclass implements `transmit` and, where there is something to do, `finish`; it passes what
-    the backend says to `receive`, the backend's close to `end`, and a loss that it notices itself
-    to `fail`. Delivery is reported when `transmit` returns, so it must return only when the
+    A subclass implements `transmit` and, if necessary, `finish`. It calls `receive` with each
+    message from the backend, `end` when the backend closes, and `fail` when it notices a loss. The
+    message counts as delivered when `transmit` returns, so `transmit` must not return before the
     backend has the message.
 
-    Both directions are bounded. What waits for `transmit` is unacknowledged, so the session's
-    ledger bounds it. Whoever reads from the backend awaits `ready` before each read, so that a slow
-    client slows its backend down; a connection that keeps more than `limits.ledger_bytes` of
-    received messages fails.
+    Both directions are bounded. The session's ledger limits the messages that wait for `transmit`.
+    Await `ready` before each read from the backend, so that a slow client slows its backend down; a
+    connection that holds more than `limits.ledger_bytes` of received messages fails.
 
     Args:
-        sink: the session, as given to `Backend.connect`.
-        context: the backend's context; its limits bound what waits.
+        sink: the sink that `Backend.connect` got.
+        context: the backend's context; its limits apply.
 
     Attributes:
-        cause: why the core has closed it; None: it has not.
+        cause: why the core closed the connection; None: it has not.
     """
 
     subprotocol: str | None = None
@@ -63,26 +62,30 @@ class OrderedConnection(ABC):
 
     @abstractmethod
     async def transmit(self, message: Message) -> None:
-        """Give one message to the backend and return when it has it.
+        """Gives one message to the backend; returns when the backend has it.
 
-        Cancelled when the connection ends first, or closing takes too long.
+        Called for each message, in order. It is cancelled if the connection ends first, or if
+        closing takes too long.
 
         Raises:
-            BackendError: the backend is lost; the session moves, this message included.
+            BackendError: the backend is lost; the session moves and sends this message again.
         """
 
     async def finish(self, close: Close) -> None:  # noqa: B027 - optional to implement
-        """Say goodbye to the backend, after the last `transmit`, and release what is held.
+        """Closes the connection to the backend and releases its resources; after all messages.
 
-        Called once, whoever ended the connection: `close` tells. Together with the messages that
-        had still to be transmitted it is bounded by `close_timeout`.
+        Called once, whichever side ended the connection. `limits.close_timeout` limits it together
+        with the messages that still had to be transmitted.
+
+        Args:
+            close: how the connection ends.
         """
 
     def receive(self, message: Message) -> bool:
-        """Pass on a message from the backend; it waits while the session is not ready for it.
+        """Passes a message from the backend on to the session, or keeps it until `ready`.
 
         Returns:
-            False when the client is gone or the connection has ended.
+            False if the client is gone or the connection has ended.
         """
         if self._ended or self._lost:
             return False
@@ -96,9 +99,9 @@ class OrderedConnection(ABC):
         return True
 
     async def ready(self) -> None:
-        """Wait until the session takes messages, or the connection has ended.
+        """Waits until the session takes messages, or the connection has ended.
 
-        To be awaited before reading from the backend.
+        Await it before each read from the backend.
         """
         while self._close is None and not self._ended and not self._is_ready:
             self._ready.clear()
@@ -116,14 +119,17 @@ class OrderedConnection(ABC):
 
     @property
     def is_in_a_message(self) -> bool:
-        """See HoldingConnection; messages come whole."""
+        """See HoldingConnection; always false, since messages come whole."""
         return False
 
     def end(self, close: Close) -> None:
-        """Report that the backend ended the connection; without effect after the end.
+        """Reports that the backend ended the connection; without effect after the end.
 
-        The session hears of it after what was received before, and not before `start`. An end that
-        crosses the core's `close` is abnormal while something is still to be transmitted.
+        The session gets this report after all received messages, and not before `start`. If the end
+        crosses the core's `close` while messages are still to be transmitted, it is abnormal.
+
+        Args:
+            close: how the connection ended.
         """
         if self._ended or self._lost:
             return
@@ -137,7 +143,7 @@ class OrderedConnection(ABC):
             self._limit(0)
 
     def fail(self, reason: str) -> None:
-        """Report that the backend is lost; without effect after the end."""
+        """Reports that the backend is lost; without effect after the end."""
         self.end(Close(CloseCode.LOST, reason, abnormal=True))
 
     # What the core calls
@@ -162,7 +168,7 @@ class OrderedConnection(ABC):
 
     def pause(self) -> None:
         """See BackendConnection."""
-        self._paused = self._close is None  # else it is read to its end
+        self._paused = self._close is None  # a closing connection reads to its end
 
     def resume(self) -> None:
         """See BackendConnection."""
@@ -179,8 +185,8 @@ class OrderedConnection(ABC):
             self._limit(self._limits.close_timeout)
             self._wake.set()
             self._ready.set()
-            self.resume()  # an acknowledgement may stand behind what has to be read
-        self._run_once()  # never started: there is nobody to tell, but something to release
+            self.resume()  # an acknowledgement may come behind the messages to be read
+        self._run_once()  # a connection that was never started has something to release, too
 
     # The task
 
@@ -191,7 +197,7 @@ class OrderedConnection(ABC):
     async def _run(self) -> None:
         try:
             await self._transmit_bounded()
-        except Exception as error:  # noqa: BLE001 - the author's fault must not lose the session
+        except Exception as error:  # noqa: BLE001 - a fault of the plugin must not lose the session
             self._fail_because_of(error)
         if self._lost:  # the time for closing begins now
             self._limit(self._limits.close_timeout)
@@ -245,7 +251,7 @@ class OrderedConnection(ABC):
         if self._ended:
             return
         self._ready.set()
-        self._ended = True  # first, since the session may call us while it hears the last messages
+        self._ended = True  # first: the session may call back during the last messages
         if self._started:
             while self._incoming and self._sink.message(self._incoming.popleft()):
                 pass

@@ -1,4 +1,4 @@
-"""Paths of requests, and patterns for them."""
+"""Patterns for the paths of requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from .text_option import TextOption
 
 _ESCAPE = re.compile(rb"%(?:[0-9A-Fa-f]{2})?")
-_KEPT = "/%"  # decoded they would mean something else
+_KEPT = "/%"  # decoded, they would mean something else
 _DIGITS = "0123456789abcdefABCDEF"
 _DECODED = {  # a table, since each escape of a client's path is looked up
     f"%{high}{low}".encode(): (
@@ -21,28 +21,28 @@ _DECODED = {  # a table, since each escape of a client's path is looked up
 
 
 def normal_path(target: str) -> bytes:
-    """Return the path of a request target as patterns are matched against it.
+    """Returns the path of a request target in the form that PathPattern matches.
 
-    Without the query; what is percent-encoded is decoded (RFC 3986 section 6.2.2.2), so that nobody
-    gets past a pattern by writing `%61` for `a`. Only an encoded slash stays one, within its
-    segment, and an encoded percent sign.
+    The result has no query. Percent-encoded characters are decoded (RFC 3986 section 6.2.2.2), so
+    that a client cannot get past a pattern by writing `%61` for `a`. Only an encoded slash and an
+    encoded percent sign stay encoded.
     """
     return _decoded(target.partition("?")[0].encode())
 
 
 class PathPattern(TextOption):
-    """A path, or a pattern for paths, such as `/chat/*/socket`; upper and lower case differ.
+    """A path, or a pattern for paths such as `/chat/*/socket`. Case counts.
 
     An options type: give a field of an options model this type.
 
-    `*` stands for any number of characters within one segment, `**` for any number of whole
-    segments, none included: `/ocpp/**` is `/ocpp`, `/ocpp/` and all below.
+    `*` matches any number of characters within one segment, `**` any number of whole segments,
+    including none: `/ocpp/**` matches `/ocpp`, `/ocpp/` and everything below.
 
     Args:
-        text: as the operator writes it.
+        text: the text that the operator writes.
 
     Raises:
-        ValueError: it is no such pattern.
+        ValueError: the text is not a pattern.
     """
 
     def __init__(self, text: str) -> None:
@@ -61,24 +61,24 @@ class PathPattern(TextOption):
 
     @property
     def matches_all(self) -> bool:
-        """Whether every path matches."""
+        """Whether the pattern matches every path."""
         return set(str(self).split("/")[1:]) == {"**"}
 
     def matches(self, path: bytes) -> bool:
-        """Tell whether a path, as `normal_path` returns it, is meant."""
+        """Returns whether the pattern matches a path in the form of `normal_path`."""
         return self._regex.fullmatch(path) is not None
 
 
 def _decoded(path: bytes) -> bytes:
-    # what is no escape stands for a percent sign
+    # a % without two hexadecimal digits stands for itself
     return _ESCAPE.sub(lambda match: _DECODED.get(match[0], b"%25"), path)
 
 
 def _translated(segments: list[str]) -> bytes:
-    """Return a regular expression that takes time in proportion to the path's length.
+    """Returns a regular expression whose matching time is proportional to the path's length.
 
-    What stands between two `*`, or two `**`, is taken where it is found first, which is never
-    wrong: what follows can begin anywhere later. Atomic groups keep the matcher from trying others.
+    It takes the text between two `*`, or two `**`, at its first occurrence. That is never wrong,
+    because the rest can begin anywhere later. Atomic groups stop the matcher from backtracking.
     """
     runs: list[bytes] = [b""]
     for segment in segments:

@@ -8,28 +8,28 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PlayedBackend:
-    """A process that stands for a backend of a kind in `wsgw drill`.
+    """A process that plays a backend of a kind in `wsgw drill`.
 
     The drill runs `python -m MODULE PLACE HOST PORT LOG [OPTION ...]` in a process group of its
-    own. The process prints `listening on HOST:PORT` once the gateway can use it (port 0 means any
-    that is free), answers messages, and writes LOG through `wsgw_core.testing.recorder.Recorder`.
-    The drill kills and freezes the whole group, so the process may start a broker of its own. What
-    a broker stores stands in the folder `LOG.data`, which the drill removes before each round.
+    own. The process prints `listening on HOST:PORT` once the gateway can use it (port 0: any free
+    port), answers messages, and writes LOG through `wsgw_core.testing.recorder.Recorder`. The drill
+    kills and freezes the whole group, so the process may start a broker of its own. A broker stores
+    its data in the folder `LOG.data`, which the drill removes before each round.
 
     Attributes:
         module: the module to run.
-        url: what to configure in the gateway, with `{address}` for `HOST:PORT`.
-        ways: the names of the ways in which such a backend can be broken; see `wsgw drill --list`.
+        url: the URL to configure in the gateway, with `{address}` for `HOST:PORT`.
+        ways: the names of the ways to break such a backend; see `wsgw drill --list`.
         keys: further keys of the backend's entry and their values, as in environment variables.
-        backends: how many a gateway gets by default. 1 for a broker: what one broker has stored
-            stays there, so two of them keep no common order.
+        backends: the default number of backends. 1 for a broker: a broker keeps what it has
+            stored, so two brokers have no common order.
         moves_told: whether the process learns that a session comes from another backend, and
             calls `Recorder.opened`. If not, the drill does not count moves.
-        settings: further settings of a gateway without a file, by their keys such as
-            `failover.hold`, where such a backend takes longer to start than stock settings allow.
-        ahead: how many messages without an answer the drill's flooding and slow clients send, at
-            most. None: as many as the gateway reads. A broker needs it, since it stores what a
-            worker has not read yet, and slows no client down.
+        settings: further settings of a gateway without a file, by keys such as `failover.hold`, if
+            such a backend takes longer to start than the defaults allow.
+        ahead: the maximum number of unanswered messages that the drill's flooding and slow clients
+            send. None: as many as the gateway reads. Set it for a broker, which stores what no
+            worker has read yet and never slows a client down.
     """
 
     module: str

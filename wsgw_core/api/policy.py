@@ -14,9 +14,9 @@ class Candidate:
     """A backend that a session could get.
 
     Attributes:
-        id: the name for operators; the same in each gateway of the same configuration.
-        weight: its share of the sessions among others; at least 1.
-        connections: what it has now in this gateway, dials under way included.
+        id: the backend's id; the same in each gateway with the same configuration.
+        weight: its share of the sessions; at least 1.
+        connections: its connections in this gateway now, including dials in progress.
     """
 
     id: str
@@ -25,29 +25,28 @@ class Candidate:
 
     @property
     def load(self) -> float:
-        """The connections for each unit of its weight."""
+        """The connections divided by the weight."""
         return self.connections / self.weight
 
 
 class Policy(Protocol):
-    """Weighs the backends that could serve a session. One for each `policy` of the configuration.
+    """Ranks the backends that could serve a session. There is one for each configured `policy`.
 
-    A policy has no say in which backends these are: disabled ones, those that are down and those
-    that have failed for this session are not among them; those of a higher `priority` number, and
-    those that a health check has found wanting, come in a later call of their own.
+    wsgw leaves out backends that are disabled, down, or have failed for this session. Backends with
+    a higher `priority` number, and those that a health check found unhealthy, come in a later call.
 
-    It may have the methods of PluginLife.
+    A policy may have the methods of PluginLife.
     """
 
     def costs(self, client: DialRequest, backends: Sequence[Candidate]) -> Sequence[float]:
-        """Return a number for each backend; the lowest is dialled first.
+        """Returns a number for each backend; wsgw dials the one with the lowest number first.
 
-        Backends of equal cost take turns, as often as their weights say. Called for each dial, on
-        the event loop: it must be quick. After an exception, or an answer that is not one number
-        for each backend, all take turns.
+        Backends with equal numbers take turns in proportion to their weights. wsgw calls this for
+        each dial, on the event loop, so it must be quick. After an exception, or a result that is
+        not one number for each backend, all backends take turns.
 
         Args:
-            client: for whom a backend is dialled; `reconnect` says whether it had one before.
-            backends: those that can stand in for each other, in no particular order.
+            client: the client that needs a backend; `reconnect` says whether it had one before.
+            backends: the backends to choose from, in no particular order.
         """
         ...

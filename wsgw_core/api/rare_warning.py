@@ -1,4 +1,4 @@
-"""A warning whose cause somebody else may have at will."""
+"""Rate-limits warnings that an outsider can trigger."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _INTERVAL = 60.0  # seconds
 
 
 class RareWarning:
-    """Warns once a minute, however often it is asked to; then it tells how often it was silent.
+    """Logs at most once a minute; each line says how many were suppressed since the last one.
 
     Args:
-        logger: to warn with.
+        logger: the logger for the warnings.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -29,7 +29,10 @@ class RareWarning:
         exc_info: BaseException | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> None:
-        """Warn, or not; called on an event loop. The arguments are those of `Logger.log`."""
+        """Logs, unless the last line is less than a minute old. Call it on an event loop.
+
+        The arguments are those of `Logger.log`.
+        """
         now = asyncio.get_running_loop().time()
         if now < self._next:
             self._silent += 1

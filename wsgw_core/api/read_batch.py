@@ -1,4 +1,4 @@
-"""Messages that arrive in one read leave in one write, and long reads take turns."""
+"""Sends in one write what arrived in one read."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from .turns import Turns
 
 
 class Flushable(Protocol):
-    """A connection that has gathered bytes."""
+    """A connection that gathers bytes while a batch is open."""
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Writes the gathered bytes."""
         ...
 
 
 class ReadBatch(Turns):
-    """Open while the messages of one read from a socket are passed on, one after the other.
+    """Marks the time in which a connection passes on the messages of one read.
 
-    One for each gateway. The connection that reads opens it before the first of several messages
-    and closes it after the last; a connection asked to send while it is open gathers its bytes,
-    calls `add(self)` once, and writes them in `flush`. Everything happens inside one callback of
-    the event loop, so nothing ever waits here.
+    Each gateway has one. The connection that reads opens it before the first of several messages
+    (`is_open = True`) and closes it after the last one. While it is open, a connection that has to
+    send gathers its bytes, calls `add(self)` once, and writes them in `flush`. All of this happens
+    within one callback of the event loop.
 
-    A connection that has read more than it should take at once asks for another turn: see Turns.
+    A connection that has read more than its share asks for another turn: see Turns.
     """
 
     __slots__ = ("_gathering", "is_open")
@@ -34,11 +34,11 @@ class ReadBatch(Turns):
         self._gathering: list[Flushable] = []
 
     def add(self, connection: Flushable) -> None:
-        """Have `connection.flush()` called when the batch closes."""
+        """Calls `connection.flush()` when the batch closes. Call it once for each batch."""
         self._gathering.append(connection)
 
     def close(self) -> None:
-        """End the batch; every connection that was added is flushed."""
+        """Ends the batch and flushes every connection that was added."""
         self.is_open = False
         gathering, self._gathering = self._gathering, []
         for connection in gathering:

@@ -1,4 +1,4 @@
-"""Where plugins register what they provide."""
+"""The registries in which plugins register their kinds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FactoryT = TypeVar("FactoryT", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What the factory of a valve, listener, gate or policy is given besides its options.
+    """The second argument of the factory of a valve, listener, gate or policy.
 
     Attributes:
         clock: time and timers.
         logger: for events, never for messages.
-        metrics: of the kind; see Metrics.
+        metrics: the kind's metrics; see Metrics.
     """
 
     clock: Clock
@@ -47,7 +47,7 @@ class Registration(Generic[FactoryT]):
 
 
 class Registry(Generic[FactoryT]):
-    """The kinds of one role (backend, valve, listener, gate, policy)."""
+    """The registered kinds of one role: backend, valve, listener, gate or policy."""
 
     def __init__(self, role: str) -> None:
         self.role = role
@@ -62,19 +62,19 @@ class Registry(Generic[FactoryT]):
         schemes: Sequence[str] = (),
         played: PlayedBackend | None = None,
     ) -> None:
-        """Register one kind.
+        """Registers one kind. A plugin's hook calls this at start.
 
         Args:
-            kind: the name used in the configuration's `kind`.
+            kind: the value of `kind` in the configuration.
             options: the model that checks the entry's other keys.
-            factory: called with the checked options and a context.
-            schemes: further URL schemes that stand for this kind (backends only); the kind's own
-                name is one already.
-            played: how `wsgw drill --backend KIND` plays such a backend (backends only). None: it
-                cannot.
+            factory: called with the checked options and a context for each entry; returns the
+                object of the role.
+            schemes: further URL schemes that stand for this kind, besides its name (backends only).
+            played: how `wsgw drill --backend KIND` plays such a backend (backends only). None: the
+                drill cannot play it.
 
         Raises:
-            PluginError: the kind or a scheme is taken, or `schemes` is a string.
+            PluginError: the kind or a scheme is registered already, or `schemes` is a string.
         """
         if isinstance(schemes, str):
             raise PluginError(f"{self.role} kind {kind!r}: schemes is a string, not a sequence")
@@ -90,16 +90,16 @@ class Registry(Generic[FactoryT]):
         self._by_name.update(dict.fromkeys(names, registration))
 
     def remove(self, kind: str) -> None:
-        """Forget a kind and its schemes; used to roll a failed registration back."""
+        """Removes a kind and its schemes, to roll back a failed registration."""
         for name in [name for name, entry in self._by_name.items() if entry.kind == kind]:
             del self._by_name[name]
 
     def find(self, kind_or_scheme: str) -> Registration[FactoryT] | None:
-        """Return the registration of a kind or of a URL scheme."""
+        """Returns the registration of a kind or of a URL scheme, or None."""
         return self._by_name.get(kind_or_scheme)
 
     def kinds(self) -> tuple[str, ...]:
-        """Return all registered kinds."""
+        """Returns all registered kinds."""
         return tuple(dict.fromkeys(entry.kind for entry in self._by_name.values()))
 
 

@@ -1,4 +1,4 @@
-"""Keeps replies for sessions whose clients are slow, so that nobody else waits for them."""
+"""Buffers replies for slow clients, so that other clients do not wait for them."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from .message import Message
 
 ReceiptT = TypeVar("ReceiptT")
 
-_OVERHEAD = 256  # what a reply weighs besides its payload
+_OVERHEAD = 256  # bytes that a reply counts besides its payload
 
 
 class ReplyTaker(Protocol):
-    """A connection for whose session replies are kept."""
+    """A connection whose session's replies are buffered."""
 
     def end(self, close: Close, /) -> None:
-        """Report the end of the connection to its session."""
+        """Reports the end of the connection to its session."""
         ...
 
 
 class ReplyBuffers(Generic[ReceiptT]):
     """The replies that wait for slow clients, of all sessions of one backend.
 
-    For kinds whose sessions share one reader, which never stops reading for one client. A
-    WindowedConnection puts its session's replies in here while it is paused. When they exceed a
-    bound, that session alone is closed with 1008 as a slow client, and what it held is given back.
-    No bound concerns replies to clients that keep up: they never wait.
+    It serves kinds whose sessions share one reader, which must not stop reading for one client.
+    While a WindowedConnection is paused, it puts its session's replies here. If they exceed a
+    limit, only that session is closed, with 1008, and its buffered replies are given back. Replies
+    to clients that keep up never wait here, so no limit concerns them.
 
-    Each reply comes with a receipt, by which the caller knows it: a delivery tag, the id of an
-    entry, or None if nobody needs to know.
+    Each reply comes with a receipt that identifies it for the caller: a delivery tag, the id of an
+    entry, or None.
 
     Args:
-        context: the backend's; its metrics get `buffer_closes` and `reply_buffer_bytes`.
-        max_bytes: bytes of one session's replies, each counted 256 bytes longer than it is. A
-            single one may be longer.
-        max_messages: replies of one session; 0: no such bound.
-        total_bytes: bytes of all sessions; 0: 64 times `max_bytes`. Beyond, the session that holds
-            most is closed.
-        total_messages: replies of all sessions; 0: no such bound. Beyond, as above.
-        passed_on: called with the receipt of each reply that was HELD, when the client's connection
+        context: the backend's context; its metrics get `buffer_closes` and `reply_buffer_bytes`.
+        max_bytes: maximum bytes of one session's replies; each counts 256 bytes more than its
+            payload. A single reply may be longer.
+        max_messages: maximum replies of one session; 0: no limit.
+        total_bytes: maximum bytes of all sessions; 0: 64 times `max_bytes`. Beyond it, the session
+            that holds most is closed.
+        total_messages: maximum replies of all sessions; 0: no limit. Beyond it, the session that
+            holds most is closed.
+        passed_on: called with the receipt of each reply that was HELD when the client's connection
             has taken it.
         not_taken: called with the receipt of each reply that was HELD and that no client gets.
     """
@@ -84,7 +85,7 @@ class ReplyBuffers(Generic[ReceiptT]):
 
     @property
     def bytes(self) -> int:
-        """What they weigh together."""
+        """Bytes of all replies that wait, with the 256 bytes for each."""
         return self._bytes
 
     def __contains__(self, taker: ReplyTaker) -> bool:
@@ -92,16 +93,16 @@ class ReplyBuffers(Generic[ReceiptT]):
         return taker in self._held
 
     def held_bytes(self, taker: ReplyTaker) -> int:
-        """Return the bytes that wait for one session."""
+        """Returns the bytes of the replies that wait for one session."""
         held = self._held.get(taker)
         return held.bytes if held is not None else 0
 
     def hold(self, taker: ReplyTaker, message: Message, receipt: ReceiptT) -> ReplyOutcome:
-        """Keep a reply behind those that wait already.
+        """Buffers a reply behind those that wait already.
 
         Returns:
-            HELD; or SLOW_CLIENT: there is no room, and the session is closed. In that case
-            `not_taken` is called for those that were held before, and not for this one.
+            HELD; or SLOW_CLIENT if there is no room, and the session is closed. In that case
+            `not_taken` is called for the replies that were held before, but not for this one.
         """
         held = self._held.get(taker)
         if held is None:
@@ -128,12 +129,12 @@ class ReplyBuffers(Generic[ReceiptT]):
     def pass_on(
         self, taker: ReplyTaker, is_ready: Callable[[], bool], take: Callable[[Message], bool]
     ) -> None:
-        """Have replies taken in order, until there is none left or the session is not ready.
+        """Passes on a session's replies in order, while the session is ready.
 
         Args:
-            taker: whose they are.
-            is_ready: asked before each.
-            take: called with each; returns False when the client is gone.
+            taker: the session's connection.
+            is_ready: called before each reply; returns whether the session takes it.
+            take: called with each reply; returns False when the client is gone.
         """
         held = self._held.get(taker)
         if held is None:
@@ -146,7 +147,7 @@ class ReplyBuffers(Generic[ReceiptT]):
             del self._held[taker]
 
     def give_back(self, taker: ReplyTaker) -> None:
-        """Call `not_taken` for all that waits for a session, which is over or moves."""
+        """Removes a session's replies and calls `not_taken` for each: it is over or moves."""
         held = self._held.pop(taker, None)
         while held is not None and held.replies:
             message, receipt = held.replies.popleft()
@@ -161,7 +162,7 @@ class ReplyBuffers(Generic[ReceiptT]):
 
 
 class _Held(Generic[ReceiptT]):
-    """What waits for one session."""
+    """The replies that wait for one session."""
 
     __slots__ = ("bytes", "replies")
 

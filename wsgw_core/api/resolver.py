@@ -1,4 +1,4 @@
-"""How plugins get the addresses of names, and connections to them."""
+"""Looks up host names and connects to their addresses."""
 
 from __future__ import annotations
 
@@ -14,43 +14,42 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 
 class Resolver(Protocol):
-    """Looks names up for all backends of a gateway.
+    """Looks up host names for all backends of a gateway.
 
-    The event loop's own lookups share a few threads: a name whose lookup hangs would keep all
-    other names waiting. Here each name has one lookup at a time, which all dials share. The last
-    known addresses are used while a new lookup takes long, or fails for the gateway's own reasons.
-    A numeric address needs no lookup.
+    Each name has one lookup at a time, which all its dials share; a lookup that hangs delays no
+    other name. (The event loop's own lookups share a few threads.) While a new lookup takes long or
+    fails for reasons of the gateway's machine, dials use the last known addresses. A numeric
+    address needs no lookup.
     """
 
     async def resolve(self, host: str, port: int) -> tuple[AddressInfo, ...]:
-        """Return the addresses of a name, at least one; for libraries that connect themselves.
+        """Returns the addresses of a name, at least one; for libraries that connect themselves.
 
         Raises:
             BackendUnavailable: there is no such name.
-            OutOfResources: the name could not be looked up (in time), which says nothing of the
-                backend.
+            OutOfResources: the lookup failed or timed out, which says nothing about the backend.
         """
         ...
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        """Return a TCP socket that is connected to a name, as for `asyncio.open_connection(sock=)`.
+        """Returns a connected TCP socket, for example for `asyncio.open_connection(sock=)`.
 
-        When one address does not answer soon, the next is tried beside it (RFC 8305).
+        If one address does not answer soon, it tries the next one in parallel (RFC 8305).
 
         Raises:
-            BackendUnavailable, OutOfResources: as `resolve`.
-            OSError: no address can be connected to; see `unavailable`.
+            BackendUnavailable, OutOfResources: as for `resolve`.
+            OSError: no address accepts a connection; see `unavailable`.
         """
         ...
 
     async def create_connection(
         self, make_protocol: Callable[[], ProtocolT], host: str, port: int
     ) -> tuple[asyncio.Transport, ProtocolT]:
-        """Connect as `connect` does, and make a transport and a protocol.
+        """Connects like `connect`; returns a transport and its protocol.
 
-        Costs less than `connect` where there is one address.
+        This costs less than `connect` if the name has one address.
 
         Raises:
-            BackendUnavailable, OutOfResources, OSError: as `connect`.
+            BackendUnavailable, OutOfResources, OSError: as for `connect`.
         """
         ...

@@ -73,7 +73,7 @@ class Session(Protocol):
         ...
 
     def send_to_client(self, message: Message) -> None:
-        """Inject a message towards the client, after those already in flight.
+        """Injects a message towards the client, after those already in flight.
 
         A valve's message enters the chain after that valve, a listener's at its beginning.
         No effect when the client is gone.
@@ -81,22 +81,22 @@ class Session(Protocol):
         ...
 
     def send_to_backend(self, message: Message) -> None:
-        """Inject a message towards the backend; wsgw keeps and replays it like a client's."""
+        """Injects a message towards the backend; wsgw keeps and replays it like a client's."""
         ...
 
     def answered(self, handle: Hashable) -> None:
-        """Report that the application answered the ReplyExpected message of this handle."""
+        """Reports that the application answered the ReplyExpected message of this handle."""
         ...
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session: the client gets code and reason, the backend 1001.
+        """Ends the session: the client gets code and reason, the backend 1001.
 
         Takes effect after the message that is being processed.
         """
         ...
 
     def fail_over(self) -> None:
-        """Move to another backend if there is one, after the message that is being processed."""
+        """Moves to another backend if there is one, after the message that is being processed."""
         ...
 
 
@@ -107,13 +107,13 @@ class SessionListener(Protocol):
     """
 
     def session_created(self, session: Session) -> None:
-        """Note that the client was answered; called before the first message."""
+        """Handles a new session; called when the client was answered, before its first message."""
         ...
 
     def session_failed_over(self, session: Session, old: str | None, new: str) -> None:
-        """Note that another backend serves; called with both backends' ids before the replay."""
+        """Handles a change of backend; called with both backends' ids before the replay."""
         ...
 
     def session_terminated(self, session: Session, close: Close) -> None:
-        """Note the end of the session; once for each created session. `close` is what ended it."""
+        """Handles the end of a session; called once for each. `close` says how it ended."""
         ...

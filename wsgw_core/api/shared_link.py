@@ -22,11 +22,11 @@ class LinkedConnection(Protocol):
     on_over: Callable[[Any], object] | None
 
     def fail(self, reason: str, /) -> None:
-        """Report the loss of the link to the session, in the next turn of the loop."""
+        """Reports to the session, in the next turn of the loop, that the link is lost."""
         ...
 
     def block(self, blocked: bool, /) -> None:
-        """Write nothing for now, or go on."""
+        """Stops or resumes writing messages."""
         ...
 
     def close(self, code: int, reason: str, cause: CloseCause, /) -> None:
@@ -38,20 +38,19 @@ ConnectionT = TypeVar("ConnectionT", bound=LinkedConnection)
 
 
 class SharedLink(Generic[LinkT, ConnectionT]):
-    """The link to a broker, dialled when it is wanted, and the connections of the sessions on it.
+    """One link to a broker for all sessions of a backend, dialled on demand.
 
-    `Backend.connect` awaits `get`, makes the session's connection and calls `add`; whoever reads
-    replies calls `find`. Whoever notices that the link is lost, and it may be noticed in several
-    places, calls `lost`: all sessions hear of it in one turn of the loop, and the next `connect`
-    dials anew. `Backend.close` awaits `close`.
+    `Backend.connect` awaits `get`, makes the session's connection and calls `add`. The code that
+    reads replies calls `find`. Any code that notices the loss of the link calls `lost`: all
+    connections on it end in one turn of the loop, and the next `connect` dials again.
+    `Backend.close` awaits `close`.
 
     Args:
-        context: the backend's.
-        dial: makes a link. It raises BackendUnavailable, or OSError, when there is none; when
-            cancelled, it leaves nothing behind. It is cancelled when it takes too long, and by
-            `close`.
-        hang_up: closes a link, also one that is lost; bounded by `limits.close_timeout`.
-        timeout: seconds that a dial may take.
+        context: the backend's context.
+        dial: returns a new link; raises BackendUnavailable or OSError. SharedLink cancels it after
+            `timeout` and in `close`; it then leaves nothing behind.
+        hang_up: closes a link, which may be lost already; limited by `limits.close_timeout`.
+        timeout: maximum seconds of a dial.
     """
 
     def __init__(
@@ -78,17 +77,16 @@ class SharedLink(Generic[LinkT, ConnectionT]):
 
     @property
     def current(self) -> LinkT | None:
-        """The link, if there is one now."""
+        """The link if it is connected, else None."""
         return self._link
 
     async def get(self) -> LinkT:
-        """Return the link; dial it if there is none.
+        """Returns the link; dials it if there is none. Await it in each `Backend.connect`.
 
-        One dial serves all who wait, and goes on when one of them is cancelled. To be awaited by
-        each `Backend.connect`.
+        All callers share one dial, which goes on when one of them is cancelled.
 
         Raises:
-            BackendUnavailable: there is none, or none in time.
+            BackendUnavailable: the dial failed or took too long.
         """
         if self._link is not None:
             return self._link
@@ -98,12 +96,12 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             self._dialling = asyncio.get_running_loop().create_task(self._dial_bounded())
             self._dialling.add_done_callback(self._dialled)
         dialling = self._dialling
-        await asyncio.wait([dialling])  # which does not cancel it with whoever waits
+        await asyncio.wait([dialling])  # does not cancel the dial together with this caller
         if dialling.cancelled():
             raise BackendUnavailable("the backend is closed")
         error = dialling.exception()
         if isinstance(error, BackendUnavailable):
-            raise copy(error) from error  # an object of its own for each who waits
+            raise copy(error) from error  # each caller gets an object of its own
         if error is not None:
             raise RuntimeError(f"the link cannot be dialled: {error!r}") from error
         link = dialling.result()
@@ -112,7 +110,7 @@ class SharedLink(Generic[LinkT, ConnectionT]):
         return link
 
     def lost(self, link: LinkT, reason: str) -> None:
-        """End all connections on a link as a loss that no message has caused, and forget it.
+        """Ends all connections on a link as a loss that no message has caused, and forgets it.
 
         Without effect for a link that is not the current one: its loss is old news. Calls
         `context.down`.
@@ -134,10 +132,9 @@ class SharedLink(Generic[LinkT, ConnectionT]):
         self._hang_up_in_background(link)
 
     def writable(self, writable: bool, /) -> None:
-        """Say whether the link takes messages for now.
+        """Reports whether the link takes messages for now; calls `context.writable`.
 
-        False: connections write nothing, and the clients of all sessions are not read. Calls
-        `context.writable`.
+        False: the connections write nothing, and wsgw reads none of their clients.
         """
         if self._blocked is writable:
             self._blocked = not writable
@@ -146,16 +143,16 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             self._context.writable(writable)
 
     def add(self, link: LinkT, connection: ConnectionT) -> None:
-        """Take the connection of a session, until it has ended; right before `connect` returns it.
+        """Adds a session's connection until its end. Call it right before `connect` returns it.
 
-        It is the session's route from now on, whatever earlier connections it may still have.
+        From now on `find` returns this connection, even if the session has earlier ones.
 
         Args:
-            link: as `get` has returned it.
-            connection: its `on_over` is set.
+            link: the link that `get` returned.
+            connection: the connection; `add` sets its `on_over`.
 
         Raises:
-            BackendUnavailable: the link was lost since.
+            BackendUnavailable: the link was lost meanwhile.
         """
         if link is not self._link:
             raise BackendUnavailable("the link was lost")
@@ -166,18 +163,18 @@ class SharedLink(Generic[LinkT, ConnectionT]):
             connection.block(True)
 
     def find(self, session_id: str) -> ConnectionT | None:
-        """Return the newest connection of a session, for its replies.
+        """Returns a session's newest connection, for its replies.
 
-        None: there is none here; see BackendContext.deliver.
+        None if it has none here; then see BackendContext.deliver.
         """
         return self._routes.get(session_id)
 
     def __len__(self) -> int:
-        """How many connections there are, those that are ending included."""
+        """How many connections there are, including those that are closing."""
         return len(self._connections)
 
     async def close(self) -> None:
-        """Close all connections, wait until they are over, and hang up; for `Backend.close`."""
+        """Closes all connections, waits for them, and hangs up. Await it in `Backend.close`."""
         self._closed = True
         if self._dialling is not None:
             self._dialling.cancel()
@@ -231,5 +228,5 @@ class SharedLink(Generic[LinkT, ConnectionT]):
         try:
             async with asyncio.timeout(self._context.limits.close_timeout):
                 await self._hang_up(link)
-        except Exception as error:  # noqa: BLE001 - it is lost, or was to go anyway
+        except Exception as error:  # noqa: BLE001 - the link is lost, or was to be closed anyway
             self._context.logger.debug("the link was not hung up in order: %r", error)

@@ -1,4 +1,4 @@
-"""Which subprotocol a session gets from a backend that does not interpret them."""
+"""Chooses a session's subprotocol for a backend that does not interpret subprotocols."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NAME = re.compile(HEADER_NAME)
 
 
 class Subprotocols:
-    """An options type for kinds to which subprotocols mean nothing: `first`, `none` or a list.
+    """An options type for kinds that do not interpret subprotocols: `first`, `none` or a list.
 
-    `first` takes the client's first offer, `none` no subprotocol. Of a list the first name that the
-    client offers is taken, and none if it offers none of them. A session that comes from another
-    backend keeps its own in any case.
+    `first` chooses the client's first offer, `none` no subprotocol. A list chooses its first name
+    that the client offers, or no subprotocol if the client offers none of them. A session that
+    comes from another backend always keeps its subprotocol.
 
     Args:
-        setting: `first`, `none`, or names; names may be given as a text with commas.
+        setting: `first`, `none`, or names, as a sequence or as one text with commas.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the setting is none of these.
     """
 
     def __init__(self, setting: str | Sequence[object]) -> None:
@@ -44,7 +44,7 @@ class Subprotocols:
             self._names += (name,)
 
     def choose(self, request: DialRequest) -> str | None:
-        """Return the subprotocol for the session that is dialled, or None."""
+        """Returns the subprotocol for the session of a dial, or None. Call it in `connect`."""
         offers = request.subprotocols
         if request.reconnect or self._names == (_FIRST,):
             return offers[0] if offers else None

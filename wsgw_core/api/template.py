@@ -1,4 +1,4 @@
-"""Names that are made from a client's handshake."""
+"""Names made from a client's handshake."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _ALWAYS_THERE = ("session", "path", "peer")
 _PLAIN = (*_ALWAYS_THERE, "subprotocol", "route")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-# A template in which these cannot stand would serve no client at all.
+# If a template allows none of these, it can serve no client at all.
 _SAMPLES = {"session": "x" * 24, "path": "/x", "peer": "192.0.2.1"}
 _ANY_SAMPLE = "1"
 
 
 class TemplateField(NamedTuple):
-    """A place in a template that each client fills.
+    """A field of a template.
 
     Attributes:
-        name: as written, such as `query.room`.
-        default: stands in for a value that is missing or empty.
+        name: the field's name, such as `query.room`.
+        default: replaces a value that is missing or empty.
     """
 
     name: str
@@ -40,28 +40,28 @@ class TemplateField(NamedTuple):
 class Template(TextOption):
     """A name made from a client's handshake, such as `chat.{path.1}.{query.room|lobby}`.
 
-    An options type: give a field of an options model this type, or that of a subclass. The syntax
-    is checked when the configuration is read; `expand` makes the name for one client at the dial.
+    An options type: give a field of an options model this type, or a subclass. The syntax is
+    checked when the configuration is read. `expand` makes the name for one client at the dial.
 
     Fields: `{session}`, `{path}` (without the query), `{path.N}` (segment N, the first is 1),
     `{query.NAME}`, `{header.NAME}`, `{cookie.NAME}`, `{peer}` (the address without the port),
     `{subprotocol}`, `{route}`. Values are decoded, as UTF-8. `{query.room|lobby}` has a default.
     `{{` and `}}` stand for braces.
 
-    A value may have only letters, digits, `_` and `-`, at most 128 of them, so that a client cannot
-    reach a name of another structure: it has no dots, slashes and wildcards. A subclass for other
-    names changes the class attributes, `escape` or `check`; UrlTemplate is one.
+    A value may have only letters, digits, `_` and `-`, at most 128 of them. It has no dots, slashes
+    or wildcards, so a client cannot reach a name of another structure. A subclass for other names
+    changes the class attributes, `escape` or `check`; UrlTemplate is one.
 
     Args:
-        text: as the operator writes it.
+        text: the text that the operator writes.
 
     Raises:
-        ValueError: a brace or a field is wrong, or the name would be allowed for no client.
+        ValueError: a brace or a field is wrong, or no client could get a valid name.
 
     Attributes:
-        allowed: regular expression that the whole of each value must match.
-        max_bytes: of the finished name, in UTF-8.
-        own_fields: further fields, whose values the caller of `expand` gives.
+        allowed: a regular expression that each whole value must match.
+        max_bytes: maximum bytes of the finished name, in UTF-8.
+        own_fields: further fields; the caller of `expand` gives their values.
         fields: the names of the fields in the text.
     """
 
@@ -83,15 +83,15 @@ class Template(TextOption):
                 raise ValueError(f"no client could be served: {error}") from error
 
     def expand(self, request: DialRequest, subprotocol: str | None = None, **own: str) -> str:
-        """Return the name for one client.
+        """Returns the name for one client.
 
         Args:
-            request: the dial.
-            subprotocol: the session's; see Subprotocols.
+            request: the dial's request.
+            subprotocol: the session's subprotocol; see Subprotocols.
             **own: the values of `own_fields`.
 
         Raises:
-            BackendDeclined: with 400; a value is missing or not allowed.
+            BackendDeclined: a value is missing or not allowed; the status is 400.
         """
         try:
             values = HandshakeValues(request, subprotocol)
@@ -103,25 +103,25 @@ class Template(TextOption):
     # What a subclass may change
 
     def escape(self, name: str, value: str, before: str) -> str:
-        """Return a value as it stands in the finished text.
+        """Returns a value in the form for the finished text.
 
         Args:
-            name: of the field.
-            value: neither empty nor with control characters.
+            name: the field's name.
+            value: the value; not empty, without control characters.
             before: the finished text up to the field.
 
         Raises:
-            ValueError: the value is not allowed there.
+            ValueError: the value is not allowed here; the text continues "NAME ...".
         """
         if re.fullmatch(self.allowed, value) is None:
             raise ValueError("has a character or a length that is not allowed")
         return value
 
     def check(self, text: str) -> None:
-        """Check a finished text.
+        """Checks the finished text.
 
         Raises:
-            ValueError: it is not allowed.
+            ValueError: the text is not allowed; the error's text continues "the result ...".
         """
 
     # For options models

@@ -1,4 +1,4 @@
-"""Options that are written as one text, and read into something more."""
+"""The base of options that are written as one text and parsed into an object."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class TextOption:
-    """A type for fields of options models. Options with equal texts are equal.
+    """A type for fields of options models. Two options with the same text are equal.
 
     Args:
-        text: as the operator writes it. A subclass raises ValueError for one that is wrong.
+        text: the text that the operator writes. A subclass raises ValueError if it is wrong.
     """
 
     def __init__(self, text: str) -> None:

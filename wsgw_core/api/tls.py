@@ -1,30 +1,27 @@
-"""TLS towards backends, for every kind of them, and certificates that are re-read when they change.
+"""TLS to backends of every kind, with certificates that are read again when they change.
 
-`TlsClientOptions` is what a plugin puts into its options model, `ClientTls` the context that it
-dials with. Revocation (OCSP, CRL) is not checked.
+A plugin puts `TlsClientOptions` into its options model and dials with `ClientTls`. wsgw does not
+check revocation (OCSP, CRL).
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .backend import BackendContext
+from .backend import BackendContext, Clock
 from .bounded_file import read_bytes
-from .daemon_thread import run_in_thread
 from .errors import ConfigurationError
 from .metrics import Counter, Metrics
 from .options import FileName, Options, size_text
+from .watched_file import WatchedFiles
 
-_LOOK_EVERY = 10.0  # seconds between two looks at the files of a busy backend
 _ALPN = ("http/1.1",)
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -46,8 +43,8 @@ class TlsFileError(ValueError):
     """A file of certificates or keys cannot be used.
 
     Args:
-        key: of the options, as it is written.
-        reason: names the file; one line.
+        key: the key of the option that names the file.
+        reason: what is wrong; one line that names the file.
     """
 
     def __init__(self, key: str, reason: str) -> None:
@@ -57,10 +54,10 @@ class TlsFileError(ValueError):
 
 
 def check_server_name(name: str) -> str:
-    """Return a name that TLS can ask for and verify: a host name or an IP address.
+    """Returns `name` if TLS can send and verify it: a host name or an IP address.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: TLS cannot.
     """
     with suppress(ValueError, TypeError):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -70,7 +67,7 @@ def check_server_name(name: str) -> str:
 
 
 class TlsClientOptions(Options):
-    """How a backend is spoken to over TLS."""
+    """Options for TLS to a backend."""
 
     ca: FileName | None = Field(
         default=None,
@@ -107,10 +104,10 @@ class TlsClientOptions(Options):
 
 
 def client_context(options: TlsClientOptions) -> ssl.SSLContext:
-    """Read the files and make a context for the client's side.
+    """Returns a context for the client's side, made of the files that the options name.
 
     Raises:
-        TlsFileError: one of them cannot be used.
+        TlsFileError: a file cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     harden(context, options.minimum_version)
@@ -127,17 +124,17 @@ def client_context(options: TlsClientOptions) -> ssl.SSLContext:
 
 
 def harden(context: ssl.SSLContext, minimum_version: str) -> None:
-    """Allow what a websocket needs, and no more: HTTP/1.1, no renegotiation, no compression."""
+    """Allows what a websocket needs, and no more: HTTP/1.1, no renegotiation, no compression."""
     context.minimum_version = _VERSIONS[minimum_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(_ALPN)
 
 
 def load_authorities(context: ssl.SSLContext, key: str, file: str) -> None:
-    """Have a context trust the authorities in a file.
+    """Makes a context trust the authorities in a file.
 
     Raises:
-        TlsFileError: naming the option `key`.
+        TlsFileError: the file cannot be used; names the option `key`.
     """
     _read(key, file, _CERTIFICATE, "certificate")
     try:
@@ -149,17 +146,21 @@ def load_authorities(context: ssl.SSLContext, key: str, file: str) -> None:
 def load_certificate(
     context: ssl.SSLContext, certificate: str, key: str | None, password_file: str | None
 ) -> None:
-    """Have a context show a certificate.
+    """Makes a context show a certificate.
+
+    Args:
+        context: the context.
+        certificate: the name of the file with the certificate and its chain.
+        key: the name of the file with the key; None: the key is in the certificate's file.
+        password_file: the name of the file whose first line is the password of the key, if any.
 
     Raises:
-        TlsFileError: naming the option `certificate`, `key` or `key-password-file`.
+        TlsFileError: a file cannot be used; names the option `certificate`, `key` or
+            `key-password-file`.
     """
-    _read("certificate", certificate, _CERTIFICATE, "certificate")
-    if key is not None:
-        _read("key", key, _KEY, "private key")
-    else:
-        _read("certificate", certificate, _KEY, "private key")
     key_option, key_file = ("key", key) if key is not None else ("certificate", certificate)
+    _read("certificate", certificate, _CERTIFICATE, "certificate")
+    _read(key_option, key_file, _KEY, "private key")
     secret = b""
     if password_file is not None:
         secret = _read("key-password-file", password_file).partition(b"\n")[0].rstrip(b"\r")
@@ -173,27 +174,24 @@ def load_certificate(
     try:
         context.load_cert_chain(certificate, key, password)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None)
-        if reason == "KEY_VALUES_MISMATCH":
-            raise TlsFileError(
-                key_option, f"{key_file}: is not the key of the certificate in {certificate}"
-            ) from error
-        if encrypted and password_file is None:
-            raise TlsFileError(
-                key_option, f"{key_file}: the key is encrypted: give 'key-password-file'"
-            ) from error
-        if encrypted:
-            raise TlsFileError(
-                "key-password-file", f"{password_file}: not the password of {key_file}"
-            ) from error
         files = " with ".join(file for file in (certificate, key) if file is not None)
-        raise TlsFileError(
-            "certificate", f"{files}: cannot be used: {tls_error_text(error)}"
-        ) from error
+        option, reason = "certificate", f"{files}: cannot be used: {tls_error_text(error)}"
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            option = key_option
+            reason = f"{key_file}: is not the key of the certificate in {certificate}"
+        elif encrypted and password_file is None:
+            option = key_option
+            reason = f"{key_file}: the key is encrypted: give 'key-password-file'"
+        elif encrypted:
+            option, reason = "key-password-file", f"{password_file}: not the password of {key_file}"
+        raise TlsFileError(option, reason) from error
 
 
 def tls_error_text(error: Exception) -> str:
-    """Say in one line what has gone wrong with TLS, without OpenSSL's file names and numbers."""
+    """Returns one line for the log about an error of TLS or of a socket.
+
+    The line has none of OpenSSL's file names and numbers.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {error.verify_message.rstrip('.')}"
     if isinstance(error, ssl.SSLError) and error.reason in _PLAIN_TEXT:
@@ -221,7 +219,7 @@ def _read(key: str, file: str, marker: bytes = b"", what: str = "") -> bytes:
 
 
 def reload_counters(metrics: Metrics) -> tuple[Counter, Counter]:
-    """Return the counters of reloads, and of those that failed."""
+    """Returns the counter of reloads and the counter of failed reloads."""
     return (
         metrics.counter("tls_reloads", "Times that changed certificate files were read."),
         metrics.counter(
@@ -230,108 +228,60 @@ def reload_counters(metrics: Metrics) -> tuple[Counter, Counter]:
     )
 
 
-_Seen = list[tuple[int, int, int] | None]
+class ReloadedContext(WatchedFiles[ssl.SSLContext]):
+    """A TLS context that is made again when its files have changed; see WatchedFiles.
 
-
-class ReloadedContext:
-    """A TLS context that is made anew when its files have changed.
-
-    Connections keep the context that they were made with. While the files cannot be used, as when
-    one of a pair has been written and the other has not, the old context stays, and each `refresh`
-    tries again.
+    Connections keep the context that they were made with.
 
     Args:
-        build: reads the files; raises TlsFileError.
-        files: what to look at.
-        report: told of what has become of a change: None when the files were read again, else why
-            they were not, once for each reason.
-        metrics: see `reload_counters`.
+        make: reads the files and returns the context; raises TlsFileError.
+        files: the names of the files; None: not configured.
+        report: called with None when the files were read again; with the error when they cannot be
+            used, once for each reason.
+        metrics: gets the counters of reloads.
+        clock: see WatchedFiles.
 
     Raises:
         TlsFileError: the files cannot be used.
-
-    Attributes:
-        current: the context for new connections.
     """
 
     def __init__(
         self,
-        build: Callable[[], ssl.SSLContext],
+        make: Callable[[], ssl.SSLContext],
         files: Iterable[str | None],
-        report: Callable[[TlsFileError | None], None],
+        report: Callable[[ValueError | None], object],
         metrics: Metrics,
+        clock: Clock | None = None,
     ) -> None:
-        self._build = build
-        self._files = tuple(file for file in files if file is not None)
-        self._report = report
         self._reloads, self._errors = reload_counters(metrics)
+        self._report_once = report
         self._reported = ""
-        self._seen = self._look()
-        self._task: asyncio.Task[None] | None = None
-        self.current = build()
+        super().__init__(make, (file for file in files if file is not None), self._count, clock)
 
-    def begin_refresh(self) -> None:
-        """Refresh in the background, unless that is under way."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self.refresh())
-
-    async def refresh(self) -> None:
-        """Look at the files, and read them if they have changed or could not be used before."""
-        try:
-            found, made = await run_in_thread(self._changed)
-        except RuntimeError:  # no thread left; the next look comes soon
-            return
-        if made is None:
-            return
-        if isinstance(made, TlsFileError):
-            self._errors.value += 1
-            if str(made) != self._reported:
-                self._reported = str(made)
-                self._report(made)
-            return
-        self.current = made
-        self._seen = found  # from before the reading: a change in between is seen the next time
-        self._reloads.value += 1
-        self._reported = ""
-        self._report(None)
-
-    def _changed(self) -> tuple[_Seen, ssl.SSLContext | TlsFileError | None]:
-        """Return what the files look like, and what came of reading them if they have changed."""
-        found = self._look()
-        if found == self._seen:
-            return found, None
-        try:
-            return found, self._build()
-        except TlsFileError as error:
-            return found, error
-
-    def _look(self) -> _Seen:
-        return [_identity(file) for file in self._files]
-
-
-def _identity(file: str) -> tuple[int, int, int] | None:
-    try:
-        found = Path(file).stat()  # follows the links by which files are exchanged
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    def _count(self, error: ValueError | None) -> None:
+        counter = self._reloads if error is None else self._errors
+        counter.value += 1
+        reason = "" if error is None else str(error)
+        if error is None or reason != self._reported:
+            self._reported = reason
+            self._report_once(error)
 
 
 class ClientTls:
-    """The TLS of one backend: what its connections are made with.
+    """The TLS of one backend's connections.
 
-    Made by `await run_in_thread(partial(ClientTls, ...))`, since it reads files.
+    The constructor reads files: call `await run_in_thread(partial(ClientTls, ...))`.
 
     Args:
-        options: the backend's.
-        host: of its URL.
-        context: of the backend.
+        options: the backend's TLS options.
+        host: the host of the backend's URL.
+        context: the backend's context.
 
     Raises:
         ConfigurationError: a file cannot be used, or the host cannot be verified.
 
     Attributes:
-        server_name: what to ask for and verify.
+        server_name: the name to send (SNI) and to verify.
     """
 
     def __init__(self, options: TlsClientOptions, host: str, context: BackendContext) -> None:
@@ -339,13 +289,15 @@ class ClientTls:
             self.server_name = check_server_name(options.server_name or host)
         except ValueError as error:
             raise ConfigurationError(f"backend {context.backend_id}: url: {error}") from error
-        self._clock = context.clock
-        self._look_at = context.clock.time() + _LOOK_EVERY
         self._logger = context.logger
         files = (options.ca, options.certificate, options.key, options.key_password_file)
         try:
             self._contexts = ReloadedContext(
-                lambda: client_context(options), files, self._report, context.metrics
+                lambda: client_context(options),
+                files,
+                self._report,
+                context.metrics,
+                context.clock,
             )
         except TlsFileError as error:
             raise ConfigurationError(f"backend {context.backend_id}: tls.{error}") from error
@@ -353,14 +305,10 @@ class ClientTls:
             context.logger.warning("the backend's certificate is not verified: tls.verify is false")
 
     def context(self) -> ssl.SSLContext:
-        """Return the context for a new connection; begins a look at the files every ten seconds."""
-        now = self._clock.time()
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY
-            self._contexts.begin_refresh()
-        return self._contexts.current
+        """Returns the context for a new connection. Looks at the files every ten seconds."""
+        return self._contexts.value
 
-    def _report(self, error: TlsFileError | None) -> None:
+    def _report(self, error: ValueError | None) -> None:
         if error is None:
             self._logger.info("certificate files have changed and were read")
         else:

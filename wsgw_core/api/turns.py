@@ -1,4 +1,4 @@
-"""Callbacks that share each turn of the event loop with everything else."""
+"""Shares each turn of the event loop between connections that have much to read."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .backend import Clock
 
-# Of one turn of the event loop, for all callbacks together:
-_LONGEST = 0.001  # seconds; the last one may exceed it
-_LONG_READS = 16  # of 256 KiB at most; fewer would have a few busy connections pause in vain
+# The share of all callbacks together in one turn of the event loop:
+_LONGEST = 0.001  # seconds; the last callback may exceed it
+_LONG_READS = 16  # of 256 KiB at most; with fewer, a few busy connections would pause in vain
 
 
 class Turns:
-    """A queue of callbacks, which take about a millisecond of each turn of the event loop.
+    """A queue of callbacks that take about a millisecond of each turn of the event loop.
 
-    However many connections ask for a turn, everything else is served in between.
+    The event loop serves everything else in between, however many connections ask for a turn.
 
-    A connection whose read was long asks `may_read_on`. While few connections have long reads, they
-    read on; once they are many, they ask for turns. So long reads bring a few mebibytes in one turn
-    of the event loop, however many connections have more to give.
+    A connection asks `may_read_on` after a long read. While only few connections have long reads,
+    they read on; when there are many, they ask for turns. So all long reads together bring at most
+    a few mebibytes in one turn of the event loop.
     """
 
     __slots__ = ("_is_scheduled", "_long_reads", "_turns")
@@ -35,12 +35,12 @@ class Turns:
     def call_in_turn(
         self, clock: Clock, turn: Callable[[], object], *, first: bool = False
     ) -> None:
-        """Have `turn` called in a later turn of the event loop, behind those that wait already.
+        """Calls `turn` in a later turn of the event loop, after the callbacks that wait already.
 
         Args:
-            clock: of the event loop.
-            turn: returns whether its connection reads on then.
-            first: before those that wait.
+            clock: the event loop's clock.
+            turn: the callback; returns whether its connection then reads on.
+            first: whether to call it before those that wait.
         """
         if first:
             self._turns.appendleft(turn)
@@ -49,22 +49,22 @@ class Turns:
         self._schedule(clock)
 
     def may_begin(self, clock: Clock) -> bool:
-        """Count a connection that begins to read; return whether it may do so at once.
+        """Counts a connection that begins to read; returns whether it may read at once.
 
-        Else it asks for a turn, before those that have read already. Its first read may be long.
+        If not, the connection asks for a turn, with `first`. Its first read may be long.
 
         Args:
-            clock: of the event loop.
+            clock: the event loop's clock.
         """
         self._long_reads += 1
         self._schedule(clock)
         return self._long_reads <= _LONG_READS
 
     def may_read_on(self, clock: Clock) -> bool:
-        """Count a long read; return whether its connection may read on without a turn.
+        """Counts a long read; returns whether the connection may read on without a turn.
 
         Args:
-            clock: of the event loop.
+            clock: the event loop's clock.
         """
         return self.may_begin(clock) and not self._turns
 
@@ -78,7 +78,7 @@ class Turns:
         self._is_scheduled = False
         self._long_reads = 0
         try:
-            for _ in range(len(turns)):  # those that wait now: others are to be read in between
+            for _ in range(len(turns)):  # those that wait now; the loop reads others in between
                 self._long_reads += bool(turns.popleft()())
                 if self._long_reads >= _LONG_READS or time.monotonic() >= until:
                     break

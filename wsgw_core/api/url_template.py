@@ -1,4 +1,4 @@
-"""URLs that are made from a client's handshake."""
+"""URLs made from a client's handshake."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _FORBIDDEN = re.compile(rb"[\x00-\x1f\x7f/\\]")
 class UrlTemplate(Template):
     """A URL made from a client's handshake, such as `https://app/rooms/{query.room}`.
 
-    Each value is percent-encoded for its place. No value adds a segment to the path: one that is
-    empty, `.` or `..`, or that has a slash or a backslash, is not allowed. Only `{path}` may have
-    several segments; it is taken as the client has sent it. In the host a value may have letters,
-    digits, dots and hyphens. The scheme has no fields.
+    Each value is percent-encoded for its place. No value can add a segment to the path: a value
+    that is empty, `.` or `..`, or contains a slash or a backslash, is not allowed. Only `{path}`
+    may have several segments; it is used as the client sent it. In the host a value may have
+    letters, digits, dots and hyphens. The scheme has no fields.
 
-    A host that clients choose can be any machine: look at `constant_host`, and bound the addresses
-    that are connected to.
+    If clients choose the host, it can be any machine: check `constant_host`, and limit the
+    addresses to which the plugin connects.
     """
 
     max_bytes: ClassVar[int] = 8000
@@ -71,7 +71,7 @@ class UrlTemplate(Template):
 
     @property
     def constant_host(self) -> str | None:
-        """The host where no field decides about it, else None."""
+        """The host if no field is part of it, else None."""
         before, brace, field = str(self).partition("{")
         ends = re.search(r"://.*[/?]", before) or field.startswith("path}") or not brace
         return urlsplit(before).hostname if ends else None

@@ -46,7 +46,7 @@ class Valve(Protocol):
     """
 
     def for_session(self, session: Session) -> MessageValve:
-        """Return the object that sees the messages of one session; may be the same for all.
+        """Returns the object that sees the messages of one session; may be the same for all.
 
         After an exception the client gets 500.
         """
@@ -60,7 +60,7 @@ class PluginLife(Protocol):
     """
 
     async def open(self) -> None:
-        """Acquire resources; called once, before the first session. May take a minute.
+        """Acquires resources; called once, before the first session. May take a minute.
 
         Raises:
             ConfigurationError: the gateway does not start, or the reload changes nothing.
@@ -68,7 +68,7 @@ class PluginLife(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release resources; called once, also after a failed `open`.
+        """Releases resources; called once, also after a failed `open`.
 
         It is called when no session uses the object: at the gateway's end, or when a reload has
         changed or removed the entry and the sessions that began before have ended.
@@ -89,11 +89,11 @@ class MessageValve(Protocol):
     """
 
     def before_transmit(self, message: Message) -> Message | None | Awaitable[Message | None]:
-        """Return what goes on to the backend, in the order of configuration; None: nothing."""
+        """Returns what goes on to the backend, in the order of configuration; None: nothing."""
         ...
 
     def after_receive(self, message: Message) -> Message | None | Awaitable[Message | None]:
-        """Return what goes on to the client, in reverse order; None: nothing."""
+        """Returns what goes on to the client, in reverse order; None: nothing."""
         ...
 
 
@@ -101,7 +101,7 @@ class HydratingValve(MessageValve, Protocol):
     """A valve that prepares each new backend."""
 
     def hydrate(self) -> Sequence[Hydration]:
-        """Return the steps that prepare the new backend.
+        """Returns the steps that prepare the new backend.
 
         Called once at each change of backend, for a loss and for a move, when everything that the
         old one said has passed the valves. What `after_receive` sees from then on comes from the
@@ -113,7 +113,7 @@ class HydratingValve(MessageValve, Protocol):
 def per_session(
     make: Callable[[_OptionsT, Session], MessageValve],
 ) -> Callable[[_OptionsT, Any], Valve]:
-    """Return the factory of a valve whose sessions share nothing.
+    """Returns the factory of a valve whose sessions share nothing.
 
     So `registry.add("heartbeat", HeartbeatSettings, per_session(HeartbeatValve))` needs one class.
 

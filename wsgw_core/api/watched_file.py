@@ -1,10 +1,10 @@
-"""A small file that is read again when it has changed."""
+"""Files that are read again when they have changed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +18,8 @@ T = TypeVar("T")
 _MOST = 64 * 1024
 _LOOK_EVERY = 10.0  # seconds
 
+_Seen = list[tuple[int, int, int] | None]
+
 
 class _Context(Protocol):
     """What a BackendContext and a PluginContext have."""
@@ -30,15 +32,15 @@ class _Context(Protocol):
 
 
 def read_parsed(file: str, parse: Callable[[str], T], most: int = _MOST) -> T:
-    """Return what a file holds.
+    """Returns what `parse` makes of a file's text.
 
     Args:
-        file: its name.
-        parse: makes the value of the file's text; raises ValueError.
-        most: bytes that it may have.
+        file: the file's name.
+        parse: returns the value of a text; raises ValueError.
+        most: maximum bytes of the file.
 
     Raises:
-        ValueError: it cannot be used, in one line that names it.
+        ValueError: the file cannot be used; one line that names the file.
     """
     try:
         found = read_bytes(file, most)
@@ -51,20 +53,105 @@ def read_parsed(file: str, parse: Callable[[str], T], most: int = _MOST) -> T:
         raise ValueError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 
-class WatchedFile(Generic[T]):
-    """Holds what was read from a file, and looks every ten seconds of use whether it has changed.
+class WatchedFiles(Generic[T]):
+    """Holds what was made of some files, and makes it again when they have changed.
 
-    A file that cannot be used any more changes nothing: the old content stays, with a warning.
-    Made off the event loop, since it reads: see `run_in_thread`.
+    While the files cannot be used, for example because only one of a pair has been written, the old
+    value stays, and each look tries again. The constructor reads files, so call it in a thread.
 
     Args:
-        file: its name.
-        parse: makes the value of the file's text, in a thread; raises ValueError.
-        context: of the backend, valve or gate.
-        most: bytes that the file may have.
+        make: reads the files and returns the value, in a thread; raises ValueError.
+        files: the names of the files.
+        report: called after a look: with None when the files were read again, with the error when
+            they cannot be used.
+        clock: if given, `value` and `current` begin a look when the last one is ten seconds old.
 
     Attributes:
-        is_usable: whether the file could be used when it was looked at last.
+        is_usable: whether the files could be used at the last look.
+
+    Raises:
+        ValueError: the files cannot be used.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], T],
+        files: Iterable[str],
+        report: Callable[[ValueError | None], object],
+        clock: Clock | None = None,
+    ) -> None:
+        self._make = make
+        self._files = tuple(files)
+        self._report = report
+        self._clock = clock
+        self._seen = self._look()
+        self._value = make()
+        self._task: asyncio.Task[None] | None = None
+        self._look_at = clock.time() + _LOOK_EVERY if clock is not None else 0.0
+        self.is_usable = True
+
+    @property
+    def value(self) -> T:
+        """What was made at the last look. Does not wait for the look that it may begin."""
+        self._look_if_due()
+        return self._value
+
+    async def current(self) -> T:
+        """Returns what was made at most ten seconds ago; waits for a look if one is due."""
+        self._look_if_due()
+        if self._task is not None:
+            await asyncio.shield(self._task)
+        return self._value
+
+    def begin_refresh(self) -> None:
+        """Begins a look at the files in the background, unless one is under way."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self.refresh())
+
+    def _look_if_due(self) -> None:
+        if self._clock is not None and (now := self._clock.time()) >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            self.begin_refresh()
+
+    async def refresh(self) -> None:
+        """Looks at the files, and reads them if they have changed or could not be used before."""
+        try:
+            found = await run_in_thread(self._read_if_changed)
+        except ValueError as error:
+            self.is_usable = False
+            self._report(error)
+        except RuntimeError:  # no thread left; the next look comes soon
+            pass
+        else:
+            self.is_usable = True
+            if found is not None:
+                self._seen, self._value = found
+                self._report(None)
+        finally:
+            self._task = None
+
+    def _read_if_changed(self) -> tuple[_Seen, T] | None:
+        seen = self._look()  # before the reading: a change in between is seen the next time
+        return None if seen == self._seen else (seen, self._make())
+
+    def _look(self) -> _Seen:
+        return list(map(_identity, self._files))
+
+
+class WatchedFile(WatchedFiles[T]):
+    """A small file that wsgw reads again when it has changed; looked at every ten seconds of use.
+
+    If the file cannot be used any more, the old value stays, with a warning. The constructor reads
+    the file, so call it with `run_in_thread`.
+
+    Args:
+        file: the file's name.
+        parse: returns the value of the file's text, in a thread; raises ValueError.
+        context: the context of the backend, valve or gate.
+        most: maximum bytes of the file.
+
+    Attributes:
+        is_usable: whether the file could be used at the last look.
 
     Raises:
         ValueError: the file cannot be used.
@@ -73,62 +160,20 @@ class WatchedFile(Generic[T]):
     def __init__(
         self, file: str, parse: Callable[[str], T], context: _Context, *, most: int = _MOST
     ) -> None:
-        self._file = file
-        self._parse = parse
-        self._most = most
-        self._clock = context.clock
-        self._logger = context.logger
-        self._warn = RareWarning(context.logger)
-        self._seen = self._look()
-        self._value = self._read()
-        self._look_at = context.clock.time() + _LOOK_EVERY
-        self._task: asyncio.Task[None] | None = None
-        self.is_usable = True
+        warn = RareWarning(context.logger)
 
-    @property
-    def value(self) -> T:
-        """What the file held when it was looked at last; if that is long ago, a look begins."""
-        self._look_if_due()
-        return self._value
+        def report(error: ValueError | None) -> None:
+            if error is None:
+                context.logger.info("%s has changed and was read", file)
+            else:
+                warn("what was read from a file before stays in use: %s", error)
 
-    async def current(self) -> T:
-        """Return what the file holds, as of ten seconds ago at most; waits for a look if due."""
-        self._look_if_due()
-        if self._task is not None:
-            await asyncio.shield(self._task)
-        return self._value
+        super().__init__(lambda: read_parsed(file, parse, most), (file,), report, context.clock)
 
-    def _look_if_due(self) -> None:
-        if self._task is None and self._clock.time() >= self._look_at:
-            self._look_at = self._clock.time() + _LOOK_EVERY
-            self._task = asyncio.get_running_loop().create_task(self._refresh())
 
-    async def _refresh(self) -> None:
-        try:
-            found = await run_in_thread(self._read_if_changed)
-        except ValueError as error:
-            self.is_usable = False
-            self._warn("what was read from a file before stays in use: %s", error)
-        except RuntimeError:  # no thread left; the next look comes soon
-            pass
-        else:
-            self.is_usable = True
-            if found is not None:
-                self._seen, self._value = found
-                self._logger.info("%s has changed and was read", self._file)
-        finally:
-            self._task = None
-
-    def _read_if_changed(self) -> tuple[object, T] | None:
-        seen = self._look()
-        return None if seen == self._seen else (seen, self._read())
-
-    def _read(self) -> T:
-        return read_parsed(self._file, self._parse, self._most)
-
-    def _look(self) -> object:
-        try:
-            found = Path(self._file).stat()  # follows the links by which files are exchanged
-        except OSError as error:
-            raise ValueError(f"{self._file}: {error.strerror}") from error
-        return found.st_mtime_ns, found.st_ino, found.st_size
+def _identity(file: str) -> tuple[int, int, int] | None:
+    try:
+        found = Path(file).stat()  # follows the links by which files are exchanged
+    except (OSError, ValueError):  # no such file, or no name that a file can have
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,4 +1,4 @@
-"""A connection for brokers: many messages under way, acknowledged in their order."""
+"""A connection for brokers: many messages in flight, acknowledged in order."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from .reply_buffers import ReplyBuffers
 
 
 class WindowedConnection(ABC):
-    """Has up to `window` messages of one session under way, without a task for the session.
+    """A connection with up to `window` messages in flight, without a task for each session.
 
     A subclass implements `write`, which gives one message to the client library and returns at
-    once. When the broker has acknowledged messages, call `acknowledged` with the number of the
-    last; `confirmed` where each is acknowledged on its own, in any order. `refused` says that the
-    broker does not want a message. Replies come in by `receive`. `fail` and `end` report the end of
-    the connection; SharedLink calls `fail` when the broker is lost.
+    once. When the broker has acknowledged messages, call `acknowledged` with the number of the last
+    one, or `confirmed` for each if the broker acknowledges them one by one, in any order. Call
+    `refused` if the broker refuses a message, `receive` for each reply, and `end` or `fail` when
+    the connection ends. SharedLink calls `fail` when the broker is lost.
 
-    All of these are plain calls, from the loop's thread, that never call the Sink before they
-    return: what they say reaches the session in the next turn of the loop, all at once.
+    All of these are plain calls on the loop's thread. They do not call the Sink before they return;
+    the session gets all reports together in the next turn of the loop.
 
-    What is beyond the window waits here, and in the session's ledger anyway, which bounds it:
-    `limits.ledger_bytes`. The client is not read while more than `limits.write_high_water` bytes
-    wait.
+    Messages beyond the window wait here. They are in the session's ledger too, whose limit
+    `limits.ledger_bytes` applies. While more than `limits.write_high_water` bytes wait, wsgw does
+    not read the client.
 
     Args:
-        session_id: of the request.
-        sink: the session, as given to `Backend.connect`.
-        context: the backend's.
-        replies: shared by all connections of the backend; keeps what comes while this one is
-            paused.
-        window: messages under way at most.
+        session_id: the session's id, from the request.
+        sink: the sink that `Backend.connect` got.
+        context: the backend's context.
+        replies: buffers the replies that come while the connection is paused; all connections of
+            the backend share it.
+        window: the maximum number of messages in flight.
 
     Attributes:
         session_id: see above.
-        cause: why the core has closed it; None: it has not.
+        cause: why the core closed the connection; None: it has not.
         on_over: called once with the connection when it has ended; SharedLink sets it.
     """
 
@@ -70,11 +70,11 @@ class WindowedConnection(ABC):
         self._limits = context.limits
         self._replies = replies
         self._window = window
-        self._under_way: deque[int] = deque()  # numbers, as they were written
+        self._in_flight: deque[int] = deque()  # numbers, in the order of `write`
         self._waiting: deque[tuple[int, Message]] = deque()
         self._waiting_bytes = 0
-        self._verdicts: dict[int, Close | None] = {}  # on messages whose turn has not come
-        self._not_sent: set[int] = set()  # of those under way
+        self._verdicts: dict[int, Close | None] = {}  # on messages that are not the oldest
+        self._not_sent: set[int] = set()  # of those in flight
         self._unsent = 0
         self._done = 0  # delivered, and not reported yet
         self._report_is_due = False
@@ -82,86 +82,85 @@ class WindowedConnection(ABC):
         self._blocked = False
         self._started = False
         self._flowing = False  # replies may be passed on
-        self._closing: Close | None = None  # as the core wants it
-        self._end: Close | None = None  # why it is over
+        self._closing: Close | None = None  # the core's close
+        self._end: Close | None = None  # how it ended
         self._ended = False  # the session knows
-        self._is_over = False  # nothing is held any more
+        self._is_over = False  # all resources are released
         self._timer: TimerHandle | None = None
 
     @abstractmethod
     def write(self, number: int, message: Message) -> None:
-        """Give one message to the broker, or to the library's buffer; called once for each.
+        """Gives one message to the broker, or to the library's buffer; called once for each.
 
         Args:
-            number: of the message in its session: greater than all before. 0 for a hydration: it
-                has none, and comes before all others.
+            number: the message's number in its session, greater than all before. 0 for a hydration,
+                which has no number and comes before all other messages.
             message: the message.
 
         Raises:
-            BackendError: the broker is lost; the session moves, this message included. Anything
-                else is logged as a fault, and the session moves too.
+            BackendError: the broker is lost; the session moves and sends this message again. Any
+                other exception is logged as a fault, and the session moves too.
         """
 
     def release(self) -> None:  # noqa: B027 - optional to implement
-        """Let go of what belongs to the connection; called once when it is over."""
+        """Releases what belongs to the connection; called once when it is over."""
 
     # What the subclass and the link call
 
     def acknowledged(self, up_to: int) -> None:
-        """Note that the broker has all messages up to this number.
+        """Records that the broker has all messages up to this number.
 
-        Call it as often as you like, for each message or for many; what was acknowledged before is
-        passed over.
+        Call it for each message or for many at once. Repeated calls have no effect.
         """
-        under_way = self._under_way
-        if not under_way or under_way[0] > up_to:
+        in_flight = self._in_flight
+        if not in_flight or in_flight[0] > up_to:
             return
         if self._verdicts:
-            for number in takewhile(up_to.__ge__, under_way):
+            for number in takewhile(up_to.__ge__, in_flight):
                 self._verdicts.setdefault(number, None)
             self._apply_verdicts()
         else:
-            before = len(under_way)
-            while under_way and under_way[0] <= up_to:
-                under_way.popleft()
-            self._done += before - len(under_way)
+            before = len(in_flight)
+            while in_flight and in_flight[0] <= up_to:
+                in_flight.popleft()
+            self._done += before - len(in_flight)
         self._report_soon()
 
     def confirmed(self, number: int) -> None:
-        """Note that the broker has this message; those before it may still be under way."""
+        """Records that the broker has this message; earlier ones may still be in flight."""
         self._judge(number, None)
 
     def refused(self, number: int, close: Close | None = None) -> None:
-        """Note that the broker does not want this message.
+        """Records that the broker refuses this message.
 
-        It takes effect when all messages before it are acknowledged.
+        This takes effect when all messages before it are acknowledged.
 
         Args:
-            number: of the message.
-            close: ends the connection. `Close(1011, reason)`: the session is over;
-                `Close(1013, reason, abnormal=True)`: it moves, and another backend gets the
-                message. None: the message is discarded, which counts as delivered.
+            number: the message's number.
+            close: how to end the connection. `Close(1011, reason)`: the session ends.
+                `Close(1013, reason, abnormal=True)`: the session moves, and another backend gets
+                the message. None: the message is discarded and counts as delivered.
         """
         self._judge(number, close)
 
     def not_sent(self, number: int) -> None:
-        """Note that the broker cannot have seen a message, though it was written.
+        """Records that the broker cannot have seen a message that was written.
 
-        Call it before the connection ends, and never for one that may have been sent.
+        Call it before the connection ends, and never for a message that may have been sent.
         """
         self._not_sent.add(number)
 
     def receive(self, message: Message, receipt: Any = None) -> ReplyOutcome:
-        """Pass on a reply, or keep it while the session takes none.
+        """Passes a reply on to the session, or buffers it while the session takes none.
 
         Args:
             message: the reply.
             receipt: see ReplyBuffers.
 
         Returns:
-            TAKEN; HELD: ReplyBuffers tells later what became of it; SLOW_CLIENT: there is no room,
-            and the session is closed; UNKNOWN_SESSION: the client is gone, or the connection has
-            ended, and the session may be served elsewhere: see BackendContext.deliver; TOO_LARGE.
+            TAKEN; HELD: ReplyBuffers reports the outcome later; SLOW_CLIENT: there is no room, and
+            the session is closed; UNKNOWN_SESSION: the client is gone, or the connection has ended
+            and another backend may serve the session, see BackendContext.deliver; TOO_LARGE.
         """
         if message.size > self._limits.max_message_size:
             return ReplyOutcome.TOO_LARGE
@@ -173,33 +172,36 @@ class WindowedConnection(ABC):
         return self._replies.hold(self, message, receipt)
 
     def end(self, close: Close) -> None:
-        """Report the end of the connection; without effect after the end.
+        """Reports the end of the connection; without effect after the end.
 
-        Replies that wait are passed on first, and what was acknowledged is delivered. An end that
-        crosses the core's `close` is abnormal while messages are under way.
+        The session first gets the replies that wait and the reports of delivery. If the end crosses
+        the core's `close` while messages are in flight, it is abnormal.
+
+        Args:
+            close: how the connection ended.
         """
         if self._end is not None:
             return
-        if self._closing is not None and (self._under_way or self._waiting):
+        if self._closing is not None and (self._in_flight or self._waiting):
             close = replace(close, abnormal=True)  # see Sink.closed
         self._end = close
         self._flowing = False
         self._unsent = self._count_unsent()
         self._waiting.clear()
-        self._under_way.clear()
+        self._in_flight.clear()
         self._verdicts.clear()
         self._waiting_bytes = 0
         if self._started or self._closing is not None:
             self._clock.call_soon(self._finish)
         else:
-            self._let_go()  # nobody may ever start it
+            self._let_go()  # the core may never start it
 
     def fail(self, reason: str) -> None:
-        """Report that the broker is lost; the session moves, and no message is suspected."""
+        """Reports that the broker is lost: the session moves, and no message is suspected."""
         self.end(Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True))
 
     def block(self, blocked: bool) -> None:
-        """Write nothing for now, or go on; see SharedLink.writable."""
+        """Stops or resumes writing; SharedLink calls it, see `SharedLink.writable`."""
         self._blocked = blocked
         if not blocked and self._waiting:
             self._report_soon()
@@ -211,12 +213,12 @@ class WindowedConnection(ABC):
 
     @property
     def held_bytes(self) -> int:
-        """See HoldingConnection; what waits to be written is in the ledger, and counted there."""
+        """See HoldingConnection; the ledger counts the messages that wait to be written."""
         return self._replies.held_bytes(self)
 
     @property
     def is_in_a_message(self) -> bool:
-        """See HoldingConnection; messages come whole."""
+        """See HoldingConnection; always false, since messages come whole."""
         return False
 
     # What the core calls
@@ -237,16 +239,16 @@ class WindowedConnection(ABC):
         """See NumberedConnection."""
         if self._end is not None or self._closing is not None:
             return
-        if self._waiting or self._blocked or len(self._under_way) >= self._window:
+        if self._waiting or self._blocked or len(self._in_flight) >= self._window:
             self._waiting.append((number, message))
             self._waiting_bytes += message.size
             if self._writable and self._waiting_bytes > self._limits.write_high_water:
                 self._report_soon()
             return
-        self._under_way.append(number)
+        self._in_flight.append(number)
         try:
             self.write(number, message)
-        except Exception as error:  # noqa: BLE001 - an author's fault must not lose the session
+        except Exception as error:  # noqa: BLE001 - a fault of the plugin must not lose the session
             self._fail_because_of(error)
 
     def pause(self) -> None:
@@ -270,7 +272,7 @@ class WindowedConnection(ABC):
         self.cause = cause
         if self._end is not None:  # before the start
             self._clock.call_soon(self._finish)
-        elif not (self._started and (self._under_way or self._waiting)):
+        elif not (self._started and (self._in_flight or self._waiting)):
             self.end(self._closing)
         else:
             self._timer = self._clock.call_later(self._limits.close_timeout, self._is_overdue)
@@ -278,24 +280,24 @@ class WindowedConnection(ABC):
     # Steps
 
     def _judge(self, number: int, close: Close | None) -> None:
-        under_way = self._under_way
-        if not under_way or not under_way[0] <= number <= under_way[-1]:
+        in_flight = self._in_flight
+        if not in_flight or not in_flight[0] <= number <= in_flight[-1]:
             return
         self._verdicts.setdefault(number, close)
         self._apply_verdicts()
         self._report_soon()
 
     def _apply_verdicts(self) -> None:
-        """Act on the verdicts on the oldest messages under way."""
-        under_way, verdicts = self._under_way, self._verdicts
-        while under_way and under_way[0] in verdicts:
-            close = verdicts.pop(under_way[0])
+        """Applies the verdicts on the oldest messages in flight."""
+        in_flight, verdicts = self._in_flight, self._verdicts
+        while in_flight and in_flight[0] in verdicts:
+            close = verdicts.pop(in_flight[0])
             if close is not None:
                 self.end(close)
                 return
-            under_way.popleft()
+            in_flight.popleft()
             self._done += 1
-        if not under_way:
+        if not in_flight:
             verdicts.clear()
 
     def _report_soon(self) -> None:
@@ -304,7 +306,7 @@ class WindowedConnection(ABC):
             self._clock.call_soon(self._report)
 
     def _report(self) -> None:
-        """Tell the session what has happened in this turn, and write what there is room for."""
+        """Reports this turn's events to the session, and writes what the window has room for."""
         self._report_is_due = False
         if self._ended or not self._started:
             return
@@ -315,7 +317,7 @@ class WindowedConnection(ABC):
             self._write_on()
         if self._end is None:
             self._report_writable()
-        if self._closing is not None and not (self._under_way or self._waiting):
+        if self._closing is not None and not (self._in_flight or self._waiting):
             self.end(self._closing)
 
     def _report_writable(self) -> None:
@@ -326,12 +328,12 @@ class WindowedConnection(ABC):
             self._sink.writable(self._writable)
 
     def _write_on(self) -> None:
-        waiting, under_way = self._waiting, self._under_way
+        waiting, in_flight = self._waiting, self._in_flight
         try:
-            while waiting and not self._blocked and len(under_way) < self._window:
+            while waiting and not self._blocked and len(in_flight) < self._window:
                 number, message = waiting.popleft()
                 self._waiting_bytes -= message.size
-                under_way.append(number)
+                in_flight.append(number)
                 self.write(number, message)
         except Exception as error:  # noqa: BLE001 - as in `send_numbered`
             self._fail_because_of(error)
@@ -344,10 +346,10 @@ class WindowedConnection(ABC):
             self.end(Close(CloseCode.LOST, f"{type(error).__name__}: {error}", abnormal=True))
 
     def _count_unsent(self) -> int:
-        """Return how many of the last messages the broker cannot have seen."""
-        last = takewhile(self._not_sent.__contains__, reversed(self._under_way))
+        """Returns how many of the last messages the broker cannot have seen."""
+        last = takewhile(self._not_sent.__contains__, reversed(self._in_flight))
         numbers = (*last, *(number for number, _ in self._waiting))
-        return sum(number > 0 for number in numbers)  # hydrations are not in the ledger
+        return sum(number > 0 for number in numbers)  # the ledger has no hydrations
 
     def _is_overdue(self) -> None:
         self.end(Close(CloseCode.LOST, "closing took too long", abnormal=True))
@@ -356,7 +358,7 @@ class WindowedConnection(ABC):
         self._replies.pass_on(self, lambda: self._flowing, self._sink.message)
 
     def _finish(self) -> None:
-        """Tell the session; the last thing that a connection does."""
+        """Reports the end to the session; the last step of a connection."""
         if self._ended:
             return
         if self._started:

@@ -76,7 +76,7 @@ class Acceptor:
         return () if self._closed else self._sockets
 
     def start(self, backlog: int) -> None:
-        """Listen; raises OSError.
+        """Listens; raises OSError.
 
         Args:
             backlog: how many connections may wait in each socket's queue.
@@ -87,7 +87,7 @@ class Acceptor:
         self._go_on()
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Listens no more."""
         if self._closed:
             return
         if self._timer is not None:
@@ -98,7 +98,7 @@ class Acceptor:
             listening.close()
 
     async def settle(self) -> None:
-        """Return when the protocol of each connection accepted so far has its transport."""
+        """Returns when the protocol of each connection accepted so far has its transport."""
         while self._attaching:
             await asyncio.wait(self._attaching)
 
@@ -147,7 +147,7 @@ class Acceptor:
             raise
 
     def _wait(self, reason: str) -> None:
-        """Leave clients in the queue for a while; longer each time, until one was accepted."""
+        """Leaves clients in the queue for a while; longer each time, until one was accepted."""
         self._pauses.value += 1
         self._warn("accepting pauses: %s", reason)
         self._suspend()

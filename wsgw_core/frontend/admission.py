@@ -39,7 +39,7 @@ class Ticket:
         self.dropped = False
 
     def of_client(self, address: str) -> Refusal | None:
-        """Note who the client behind a trusted proxy is; without effect for other clients.
+        """Notes who the client behind a trusted proxy is; without effect for other clients.
 
         Args:
             address: as the proxies tell.
@@ -50,12 +50,12 @@ class Ticket:
         return self._admission.of_client(self, address)
 
     def hold(self, size: int) -> None:
-        """Note how many bytes of memory its handshake takes now."""
+        """Notes how many bytes of memory its handshake takes now."""
         self._admission.opening_bytes += size - self._held
         self._held = size
 
     def give_back(self) -> None:
-        """Make room: the connection is gone. To be called once."""
+        """Makes room: the connection is gone. To be called once."""
         self._admission.leave(self)
 
 
@@ -105,7 +105,7 @@ class Admission:
         self._refused_from: dict[str, int] = {}
 
     def trust(self, proxies: TrustedProxies) -> None:
-        """Have other peers count as proxies from now on."""
+        """Has other peers count as proxies from now on."""
         self._proxies = proxies
 
     @property
@@ -114,7 +114,7 @@ class Admission:
         return self._max_sessions + REFUSED_AT_ONCE - self._admitted - self._refused
 
     def arrive(self, host: str) -> Ticket:
-        """Decide on a new connection.
+        """Decides on a new connection.
 
         Args:
             host: the peer's address, as its socket names it.
@@ -192,7 +192,7 @@ class TokenBucket:
         self._filled_at = clock.time()
 
     def take(self) -> bool:
-        """Count an event; False: it is one too many."""
+        """Counts an event; False: it is one too many."""
         now = self._clock.time()
         self._tokens = min(self._rate, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
@@ -225,7 +225,7 @@ def _network(host: str) -> str:
 
 
 def _add(counts: dict[str, int], network: str, number: int) -> None:
-    """Change a count; what is zero is forgotten, or every address ever seen would be kept."""
+    """Changes a count; what is zero is forgotten, or every address ever seen would be kept."""
     count = counts.get(network, 0) + number
     if count:
         counts[network] = count

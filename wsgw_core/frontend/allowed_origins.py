@@ -21,7 +21,7 @@ class AllowedOrigins:
         self._below = frozenset(pattern for pattern in patterns if pattern.subdomains)
 
     def allow(self, origin: str | None) -> bool:
-        """Tell whether a client may connect.
+        """Returns whether a client may connect.
 
         Args:
             origin: the header's value. None, when it sent none, is allowed: every browser tells the

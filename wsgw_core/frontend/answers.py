@@ -11,7 +11,7 @@ from .. import api
 
 
 def refusal(answer: api.Refusal) -> bytes:
-    """Serialise an answer other than 101; the connection closes after it."""
+    """Serialises an answer other than 101; the connection closes after it."""
     headers = Headers()
     for name, value in answer.headers:
         if name.lower() not in ("connection", "content-length", "transfer-encoding"):
@@ -30,7 +30,7 @@ def switching_protocols(
     backend_headers: api.Headers,
     extensions: str | None = None,
 ) -> bytes:
-    """Serialise the answer that opens the websocket."""
+    """Serialises the answer that opens the websocket."""
     headers = Headers()
     headers["Upgrade"] = "websocket"
     headers["Connection"] = "Upgrade"

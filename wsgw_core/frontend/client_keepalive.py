@@ -32,7 +32,7 @@ class ClientKeepalive:
         self._backlog: Backlog | None = None
 
     def is_gone(self, now: float, *, heard: bool) -> bool:
-        """Ping if it is time; called every now and then.
+        """Pings if it is time; called every now and then.
 
         Args:
             now: the clock's time.

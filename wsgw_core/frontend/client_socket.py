@@ -63,7 +63,7 @@ class ClientSocket:
         self.endpoint = Endpoint(self, limits, clock, read_batch)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Start the session, then read, beginning with bytes that came behind the handshake."""
+        """Starts the session, then reads, beginning with bytes that came behind the handshake."""
         self._session.start(self.endpoint)
         self.endpoint.deliver = self._session.client_message
         if self._end_to_end:
@@ -73,11 +73,11 @@ class ClientSocket:
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
-        """Begin the closing handshake; what the client still says goes on to its backend."""
+        """Begins the closing handshake; what the client still says goes on to its backend."""
         self._session.close_client(code, reason, cause)
 
     def abort(self) -> None:
-        """Drop the connection."""
+        """Drops the connection."""
         self.endpoint.abort()
 
     # What the timeouts looks at
@@ -115,32 +115,32 @@ class ClientSocket:
         return self.endpoint.taken()
 
     def ping(self) -> Backlog:
-        """Ask for a sign of life; return what tells whether it gets through."""
+        """Asks for a sign of life; returns what tells whether it gets through."""
         self.endpoint.ping(b"")
         return self.endpoint.backlog()
 
     # What the endpoint calls
 
     def ended(self, close: Close, *, violation: bool) -> None:
-        """Tell the session that the client has gone."""
+        """Tells the session that the client has gone."""
         self._session.client_closed(close, violation=violation)
 
     def disconnected(self) -> None:
-        """Let go."""
+        """Lets go."""
         self._ticket.give_back()
         self._on_gone(self)
 
     def writable(self, writable: bool, /) -> None:
-        """Tell the session whether the client keeps up."""
+        """Tells the session whether the client keeps up."""
         self.blocked_since = None if writable else self._clock.time()
         self._session.client_writable(writable)
 
     def heard(self) -> None:
-        """Count a frame that is not a whole message."""
+        """Counts a frame that is not a whole message."""
         self._others += 1
 
     def pong_received(self, _payload: bytes, /) -> None:
-        """Note a sign of life; `heard` was called for it too."""
+        """Notes a sign of life; `heard` was called for it too."""
         self._others -= 1
         self.pongs += 1
         self.ponged_at = self._clock.time()

@@ -66,7 +66,7 @@ class ClientTimeouts:
         self._next: asyncio.Handle | None = None
 
     def watch(self, client: ClientSocket) -> None:
-        """Look at a client until it is forgotten."""
+        """Looks at a client until it is forgotten."""
         if self._wait is None:
             return
         now = self._clock.time()
@@ -80,7 +80,7 @@ class ClientTimeouts:
             self._next = self._clock.call_later(self._wait, self._begin_round)
 
     def forget(self, client: ClientSocket) -> None:
-        """Look at a client no more; it may be unknown."""
+        """Looks at a client no more; it may be unknown."""
         self._watched.pop(client, None)
         if not self._watched and self._next is not None:
             self._next.cancel()

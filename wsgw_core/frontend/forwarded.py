@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def tells_of_the_client(name: str) -> bool:
-    """Tell whether a header, its name in small letters, is one that proxies set."""
+    """Returns whether a header, its name in small letters, is one that proxies set."""
     return name.startswith("x-forwarded-") or name in (_FORWARDED, "x-real-ip")
 
 
@@ -34,7 +34,7 @@ class Forwarding:
     forwarded: bool
 
     def headers(self, received: Iterable[tuple[str, str]], peer: Peer) -> Headers:
-        """Return what the backend is told.
+        """Returns what the backend is told.
 
         Args:
             received: those of the request's headers that `tells_of_the_client`.
@@ -85,12 +85,12 @@ class Peer:
 
 
 def _element(address: str, peer: Peer) -> str:
-    """Write one element of `Forwarded`; an IPv6 address has brackets (RFC 7239 section 6)."""
+    """Writes one element of `Forwarded`; an IPv6 address has brackets (RFC 7239 section 6)."""
     node = f"[{address}]" if ":" in address else address
     pairs = (("for", node), ("host", peer.asked_for), ("proto", peer.scheme))
     return ";".join(f"{name}={_quoted(value)}" for name, value in pairs)
 
 
 def _quoted(value: str) -> str:
-    """Quote what is no token; neither addresses nor valid hosts have anything to escape."""
+    """Quotes what is no token; neither addresses nor valid hosts have anything to escape."""
     return value if _TOKEN.fullmatch(value) else f'"{value}"'

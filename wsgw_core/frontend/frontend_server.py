@@ -50,7 +50,7 @@ class FrontendServer:
         self._empty.set()
 
     def bind(self) -> None:
-        """Reserve the address; raises OSError."""
+        """Reserves the address; raises OSError."""
         if self._address is None:
             return
         settings = self._settings
@@ -63,7 +63,7 @@ class FrontendServer:
         )
 
     def accept(self) -> None:
-        """Listen, once it is bound; raises OSError."""
+        """Listens, once it is bound; raises OSError."""
         if self._address is None:
             return
         assert self._acceptor is not None, "not bound"  # noqa: S101 - the caller's fault
@@ -74,7 +74,7 @@ class FrontendServer:
             raise
 
     def take_over(self, transport: asyncio.Transport, received: bytes) -> None:
-        """Serve a client that somebody else has accepted.
+        """Serves a client that somebody else has accepted.
 
         Args:
             transport: whose protocol is replaced.
@@ -88,7 +88,7 @@ class FrontendServer:
         handshake.data_received(received)
 
     def serve_by(self, settings: HandshakeSettings, tls: ServerTls | None) -> None:
-        """Have the next clients served by other settings; whoever is there already stays.
+        """Has the next clients served by other settings; whoever is there already stays.
 
         Args:
             settings: with the same admission and counters as before.
@@ -104,12 +104,12 @@ class FrontendServer:
         return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
 
     def stop_accepting(self) -> None:
-        """Listen no more; clients stay."""
+        """Listens no more; clients stay."""
         if self._acceptor is not None:
             self._acceptor.stop()
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - of a part, not of the call
-        """Close what is left, then wait until all have gone, at most `timeout` seconds."""
+        """Closes what is left, then waits until all have gone, at most `timeout` seconds."""
         self.stop_accepting()
         if self._acceptor is not None:
             await self._acceptor.settle()
@@ -146,7 +146,7 @@ class FrontendServer:
 
 
 def bind(address: Address) -> list[socket.socket]:
-    """Bind a socket for each of the address's families; all have the same port.
+    """Binds a socket for each of the address's families; all have the same port.
 
     A name is looked up here and now rather than by the event loop, since that would start threads,
     and a process with threads pays for locks in every system call.

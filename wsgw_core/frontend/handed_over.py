@@ -22,14 +22,14 @@ class HandedOver(web.StreamResponse):
         self.force_close()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write nothing."""
+        """Writes nothing."""
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Write nothing."""
+        """Writes nothing."""
 
 
 def take_over(request: web.Request, frontend: FrontendServer) -> web.StreamResponse:
-    """Have a gateway serve the client of a request; aiohttp knows it no more.
+    """Has a gateway serve the client of a request; aiohttp knows it no more.
 
     The head goes through the gateway's own handshake, as if the client had connected to it.
 
@@ -70,7 +70,7 @@ class _BehindTheHead:
 
 
 def _head(request: web.Request) -> bytes:
-    """Write the head again, as it came but for spaces around values."""
+    """Writes the head again, as it came but for spaces around values."""
     version = request.version
     first = f"{request.method} {request.raw_path} HTTP/{version.major}.{version.minor}"
     lines = [first.encode("utf-8", "surrogateescape")]

@@ -93,7 +93,7 @@ class ClientHandshake(asyncio.Protocol):
     # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the head, not for ever."""
+        """Waits for the head, not for ever."""
         self._transport = cast("asyncio.Transport", transport)
         self._peer = (transport.get_extra_info("peername") or self._peer)[:2]
         self._ticket = self._settings.admission.arrive(self._peer[0])
@@ -108,7 +108,7 @@ class ClientHandshake(asyncio.Protocol):
                 self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Collect the head."""
+        """Collects the head."""
         if self._answered:
             return  # what follows a refusal is not read
         if self._ticket.refusal is not None:
@@ -135,7 +135,7 @@ class ClientHandshake(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give up."""
+        """Gives up."""
         self._timer.cancel()
         if not (self._answered or self._ticket.dropped):
             self._settings.counters.handshakes_abandoned.value += 1
@@ -148,18 +148,18 @@ class ClientHandshake(asyncio.Protocol):
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
     ) -> None:
-        """Answer 503: the gateway is stopping. The arguments are those of a websocket's close."""
+        """Answers 503: the gateway is stopping. The arguments are those of a websocket's close."""
         if not self._answered:
             self._refuse(503, reason, (("Retry-After", "1"),))
 
     def abort(self) -> None:
-        """Drop the connection."""
+        """Drops the connection."""
         self._transport.abort()
 
     # Steps
 
     def _take_head(self) -> None:
-        """Deal with the head, unless the client has gone meanwhile or was answered."""
+        """Deals with the head, unless the client has gone meanwhile or was answered."""
         head = self._head.head
         if head is not None and not (self._answered or self._transport.is_closing()):
             self._head_complete(head)
@@ -209,7 +209,7 @@ class ClientHandshake(asyncio.Protocol):
         return self._settings.request_headers.for_backend(request.headers.raw_items(), peer)
 
     def _client(self, address: str) -> str:
-        """Return the peer as `host:port`, or the address that a trusted proxy tells."""
+        """Returns the peer as `host:port`, or the address that a trusted proxy tells."""
         host, port = self._peer
         if address != self._settings.proxies.client_address(host, ()):
             return address
@@ -235,7 +235,7 @@ class ClientHandshake(asyncio.Protocol):
                 self._refuse(500, "internal error")
 
     def _accept(self, session: Session, headers: Headers, asked: WebSocketRequest) -> None:
-        """Answer 101, and let the websocket take over the transport."""
+        """Answers 101, and lets the websocket take over the transport."""
         self._task = None
         transport, settings = self._transport, self._settings
         if self._answered or transport.is_closing():
@@ -283,7 +283,7 @@ class ClientHandshake(asyncio.Protocol):
         self._answer(Refusal(status, headers, f"{text}\n".encode() if text else b""))
 
     def _answer(self, refusal: Refusal) -> None:
-        """Answer and close; what the client still sends is dropped for a while before.
+        """Answers and closes; what the client still sends is dropped for a while before.
 
         Closing with unread bytes would reset the connection, and the answer might be lost.
         """

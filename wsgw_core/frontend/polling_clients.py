@@ -23,7 +23,7 @@ class PollingClients:
         self._log = RareWarning(logger)
 
     def note(self, head: bytes, peer: str) -> None:
-        """Look at a request that is no opening handshake.
+        """Looks at a request that is no opening handshake.
 
         Args:
             head: of the request.

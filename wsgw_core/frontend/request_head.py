@@ -49,7 +49,7 @@ class RequestHead:
 
     @classmethod
     def parse(cls, head: bytes, max_headers: int) -> RequestHead:
-        """Read a head, its empty line included. One empty line before it is passed over.
+        """Reads a head, its empty line included. One empty line before it is passed over.
 
         Raises:
             BadRequest: not HTTP/1.1, not well-formed, or framed in a way that hides requests.
@@ -99,7 +99,7 @@ class WebSocketRequest:
     def check(
         cls, request: RequestHead, accepted: Sequence[ServerExtensionFactory] | None
     ) -> WebSocketRequest:
-        """Read what a request asks for.
+        """Reads what a request asks for.
 
         Args:
             request: well-formed.
@@ -132,7 +132,7 @@ class WebSocketRequest:
 
 
 def _check_framing(headers: Headers) -> None:
-    """Refuse what could make two parties disagree about where the request ends."""
+    """Refuses what could make two parties disagree about where the request ends."""
     if "Transfer-Encoding" in headers:
         raise BadRequest(400, "Transfer-Encoding is not understood here")
     lengths = headers.get_all("Content-Length")
@@ -156,7 +156,7 @@ def _values(headers: Headers, name: str) -> Sequence[str]:
 
 
 def _options(headers: Headers, name: str) -> list[str]:
-    """Return the elements of a list, in small letters; empty ones do not count."""
+    """Returns the elements of a list, in small letters; empty ones do not count."""
     options = [
         stripped.lower()
         for value in _values(headers, name)

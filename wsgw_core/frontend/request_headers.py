@@ -62,7 +62,7 @@ class RequestHeaders:
         self._meant_subject = (subject_header or "").lower().replace("_", "-")
 
     def for_backend(self, received: Iterable[tuple[str, str]], peer: Peer) -> Headers:
-        """Return the headers for the backend: those kept in their order, then those made.
+        """Returns the headers for the backend: those kept in their order, then those made.
 
         Args:
             received: all headers of the client's request.

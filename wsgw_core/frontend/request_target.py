@@ -15,12 +15,12 @@ _LONGEST_PATH = 8192  # characters, without the query
 
 
 def is_host(value: str) -> bool:
-    """Tell whether a value is one that `Host` may have."""
+    """Returns whether a value is one that `Host` may have."""
     return _HOST.fullmatch(value) is not None
 
 
 def path_of(target: str, host: str) -> str:
-    """Return the path and the query that a target asks for, as they came.
+    """Returns the path and the query that a target asks for, as they came.
 
     An absolute URI is taken for what it says of the path. As others may go by its host or by the
     one in `Host`, both must be the same.

@@ -73,10 +73,10 @@ class ServerTls:
     @property
     def context(self) -> ssl.SSLContext:
         """The context for new connections."""
-        return self._contexts.current
+        return self._contexts.value
 
     def over(self, make_protocol: Callable[[], asyncio.Protocol]) -> Callable[[], TlsTransport]:
-        """Return a factory of protocols that speak TLS and pass on to those of a plain factory."""
+        """Returns a factory of protocols that speak TLS and pass on to those of a plain factory."""
         return lambda: TlsTransport(
             make_protocol(),
             self.context,
@@ -87,12 +87,12 @@ class ServerTls:
         )
 
     def start(self) -> None:
-        """Look at the files from time to time."""
+        """Looks at the files from time to time."""
         if self._interval:
             self._timer = self._clock.call_later(self._interval, self._look)
 
     def close(self) -> None:
-        """Look at the files no more."""
+        """Looks at the files no more."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -100,7 +100,7 @@ class ServerTls:
         self.start()
         self._contexts.begin_refresh()
 
-    def _report(self, error: TlsFileError | None) -> None:
+    def _report(self, error: ValueError | None) -> None:
         if error is None:
             self._logger.info("%s: certificate files have changed and were read", self._key)
         else:
@@ -112,7 +112,7 @@ class ServerTls:
 
 
 def client_subject(transport: asyncio.BaseTransport) -> str | None:
-    r"""Return the subject of the verified certificate that a client has shown, else None.
+    r"""Returns the subject of the verified certificate that a client has shown, else None.
 
     As RFC 4514 has it: the most specific part first, such as `CN=meter-7,OU=Field,O=Example`. It is
     printable ASCII: all else is escaped by `\` and two hexadecimal digits for each byte of UTF-8,
@@ -129,7 +129,7 @@ def client_subject(transport: asyncio.BaseTransport) -> str | None:
 
 
 def distinguished_name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
-    """Write a name as RFC 4514 has it.
+    """Writes a name as RFC 4514 has it.
 
     Args:
         parts: as `SSLSocket.getpeercert` gives them, the most general one first.

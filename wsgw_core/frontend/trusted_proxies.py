@@ -27,11 +27,11 @@ class TrustedProxies:
         self._trusts = lru_cache(maxsize=1024)(self._is_inside)
 
     def trusts(self, host: str) -> bool:
-        """Tell whether a host, as the socket names it, is one of the proxies."""
+        """Returns whether a host, as the socket names it, is one of the proxies."""
         return bool(self._networks) and self._trusts(host)
 
     def client_address(self, peer_host: str, forwarded_for: Sequence[str]) -> str:
-        """Return the address of the client behind the proxies, without a port.
+        """Returns the address of the client behind the proxies, without a port.
 
         The chain is walked from its end as long as the hop that reported an entry is trusted: what
         a client itself wrote in front is never reached. An entry that is no address ends the walk,
@@ -62,7 +62,7 @@ class TrustedProxies:
 
 
 def _last_entries(values: Sequence[str]) -> Sequence[str]:
-    """Return the entries of all values that are walked, the last one first."""
+    """Returns the entries of all values that are walked, the last one first."""
     most = _MOST_HOPS + _MOST_EMPTY
     elements = ",".join(values).rsplit(",", most)[-most:]
     return [entry for entry in reversed(elements) if entry.strip(" \t")][:_MOST_HOPS]
@@ -85,6 +85,6 @@ def _parse(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _without_port(entry: str) -> str:
-    """Take the port off `192.0.2.7:4711` and `[2001:db8::1]:4711`, which some proxies write."""
+    """Takes the port off `192.0.2.7:4711` and `[2001:db8::1]:4711`, which some proxies write."""
     match = _WITH_PORT.match(entry)
     return (match[1] or match[2] or "") if match else entry

@@ -32,7 +32,7 @@ class BackendContract(DialContract, MessageContract, ReplyContract, EndContract,
     """Subclass this in a test module and give it a fixture `harness`; see the module's text."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a subclass that silently replaces or removes a test."""
+        """Refuses a subclass that silently replaces or removes a test."""
         super().__init_subclass__(**kwargs)
         for name in dir(BackendContract):
             if not name.startswith("test_"):

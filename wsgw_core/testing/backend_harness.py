@@ -75,32 +75,32 @@ class BackendHarness(ABC):
     """
 
     async def start(self) -> None:  # noqa: B027 - optional to implement
-        """Start the counterpart, on a free port that the system chooses."""
+        """Starts the counterpart, on a free port that the system chooses."""
 
     async def stop(self) -> None:  # noqa: B027 - optional to implement
-        """Stop it and wait until it is gone."""
+        """Stops it and waits until it is gone."""
 
     @abstractmethod
     def make_backend(self, context: BackendContext) -> Backend:
-        """Return a new backend on this counterpart, not yet opened; several may be asked for."""
+        """Returns a new backend on this counterpart, not yet opened; several may be asked for."""
 
     @abstractmethod
     async def receive(self, session_id: str) -> Message:
-        """Return the next message that the application got from this session; wait for it."""
+        """Returns the next message that the application got from this session; waits for it."""
 
     def make_request(self, session_id: str) -> DialRequest:
-        """Return how the session is dialled; override where a path or subprotocol is needed.
+        """Returns how the session is dialled; override where a path or subprotocol is needed.
 
         The suite changes the path's query and adds headers.
         """
         return DialRequest(session_id, "/contract?a=1", (("X-Wsgw-Session", session_id),))
 
     def make_unreachable_backend(self, context: BackendContext) -> Backend:
-        """Return a backend whose counterpart does not exist (`unreachable`)."""
+        """Returns a backend whose counterpart does not exist (`unreachable`)."""
         raise NotImplementedError
 
     async def request(self, session_id: str) -> tuple[str, Headers]:
-        """Return the path and the headers of a session, as the application got them.
+        """Returns the path and the headers of a session, as the application got them.
 
         For `path` and `headers`; what is not declared may be empty. The case of headers' names does
         not matter, and there may be others.
@@ -108,7 +108,7 @@ class BackendHarness(ABC):
         raise NotImplementedError
 
     async def reply(self, session_id: str, message: Message) -> None:
-        """Have the application send a message to a session (`replies`).
+        """Has the application send a message to a session (`replies`).
 
         May wait while the session does not read. With a shared link it is also called for a session
         that is over. With `invalid_utf8`, a TEXT message may be any bytes.
@@ -116,11 +116,11 @@ class BackendHarness(ABC):
         raise NotImplementedError
 
     async def end(self, session_id: str, code: int, reason: str) -> None:
-        """Have the application end a session in the orderly way (`ends`)."""
+        """Has the application end a session in the orderly way (`ends`)."""
         raise NotImplementedError
 
     async def break_off(self, session_id: str) -> None:
-        """Lose this session's counterpart: reset, power cut, killed process (`breaks`).
+        """Loses this session's counterpart: reset, power cut, killed process (`breaks`).
 
         With a shared link, that of all sessions. When this returns, nothing that was sent can
         arrive any more unless it has arrived already, and the counterpart can be dialled again.
@@ -128,19 +128,19 @@ class BackendHarness(ABC):
         raise NotImplementedError
 
     async def freeze(self) -> None:
-        """Have the counterpart take and acknowledge nothing until `thaw` (`freezes`)."""
+        """Has the counterpart take and acknowledge nothing until `thaw` (`freezes`)."""
         raise NotImplementedError
 
     async def thaw(self) -> None:
-        """Undo `freeze`; what was sent meanwhile arrives, unless it was lost (`freezes`)."""
+        """Undoes `freeze`; what was sent meanwhile arrives, unless it was lost (`freezes`)."""
         raise NotImplementedError
 
     async def refuse(self) -> None:
-        """Have the counterpart refuse to store messages until `accept` (`refuses`)."""
+        """Has the counterpart refuse to store messages until `accept` (`refuses`)."""
         raise NotImplementedError
 
     async def accept(self) -> None:
-        """Undo `refuse`; what was refused is not stored later (`refuses`)."""
+        """Undoes `refuse`; what was refused is not stored later (`refuses`)."""
         raise NotImplementedError
 
 
@@ -151,9 +151,9 @@ class Inbox:
         self._queues: defaultdict[str, asyncio.Queue[Message]] = defaultdict(asyncio.Queue)
 
     def put(self, session_id: str, message: Message) -> None:
-        """Add a message that the application got."""
+        """Adds a message that the application got."""
         self._queues[session_id].put_nowait(message)
 
     async def get(self, session_id: str) -> Message:
-        """Return the session's next message; wait for it."""
+        """Returns the session's next message; waits for it."""
         return await self._queues[session_id].get()

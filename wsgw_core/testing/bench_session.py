@@ -17,7 +17,7 @@ class Patiently(Protocol):
     """Awaits what could take for ever; see Bench."""
 
     async def __call__(self, waiting: Awaitable[T], what: str) -> T:
-        """Return what was awaited."""
+        """Returns what was awaited."""
         ...
 
 
@@ -47,17 +47,17 @@ class BenchSession:
         self._harness = harness
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send towards the backend."""
+        """Sends towards the backend."""
         for message in messages:
             self.connection.send(message)
 
     async def reply(self, messages: Sequence[Message]) -> None:
-        """Have the application send to the session."""
+        """Has the application send to the session."""
         for message in messages:
             await self._patiently(self._harness.reply(self.id, message), "the application to send")
 
     async def expect_at_backend(self, messages: Sequence[Message]) -> None:
-        """Wait until the application got just these messages, after those expected before."""
+        """Waits until the application got just these messages, after those expected before."""
         for number, message in enumerate(messages, start=1):
             got = await self._patiently(
                 self._harness.receive(self.id),
@@ -66,7 +66,7 @@ class BenchSession:
             assert got == message, f"message {number} should be {message!r}, but is {got!r}"
 
     async def receive_until(self, last: Message) -> list[Message]:
-        """Return what the application got, after what was expected before, up to this message."""
+        """Returns what the application got, after what was expected before, up to this message."""
         got: list[Message] = []
         while last not in got[-1:]:
             got.append(
@@ -77,7 +77,7 @@ class BenchSession:
         return got
 
     async def expect_replies(self, messages: Sequence[Message]) -> None:
-        """Wait until the session has heard just these messages since its beginning."""
+        """Waits until the session has heard just these messages since its beginning."""
         heard = self.sink.messages
 
         def complete_or_wrong() -> bool:
@@ -90,7 +90,7 @@ class BenchSession:
         assert len(heard) <= len(messages), f"an unexpected reply: {heard[len(messages)]!r}"
 
     def expect_to_have_heard(self, messages: Sequence[Message]) -> None:
-        """Check that the session, whose connection has ended, has heard just these messages."""
+        """Checks that the session, whose connection has ended, has heard just these messages."""
         heard = self.sink.messages
         assert heard == list(messages), (
             f"the end came with {len(heard)} of {len(messages)} replies, which had waited"
@@ -99,6 +99,6 @@ class BenchSession:
     async def close(
         self, code: int = 1000, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> Close:
-        """Close from the session's side, wait for the end and return it."""
+        """Closes from the session's side, waits for the end and returns it."""
         self.connection.close(code, reason, cause)
         return await self.sink.until_closed()

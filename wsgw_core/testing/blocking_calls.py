@@ -31,7 +31,7 @@ _OF_THE_LIBRARY = {
 
 @contextmanager
 def watching_for_blocking_calls(report: Callable[[str], None]) -> Iterator[None]:
-    """Report what blocks this thread until the end of the block: the call, and where it stands.
+    """Reports what blocks this thread until the end of the block: the call, and where it stands.
 
     Found are `time.sleep`, waiting for another thread (`Event.wait`, `Queue.get`, `Future.result`)
     or for a process, the resolving of names, connecting with a socket that blocks, HTTP requests of
@@ -62,7 +62,7 @@ def watching_for_blocking_calls(report: Callable[[str], None]) -> Iterator[None]
 
 
 def _patch(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
-    """Have a function report that it is called, in the words of `describe`, if it gives some."""
+    """Has a function report that it is called, in the words of `describe`, if it gives some."""
     real = getattr(owner, name)
 
     def reporting(*args: Any, **options: Any) -> Any:

@@ -30,7 +30,7 @@ class BrokerProxy:
         self._flowing.set()
 
     async def start(self) -> None:
-        """Listen on a free port of 127.0.0.1."""
+        """Listens on a free port of 127.0.0.1."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     @property
@@ -45,22 +45,22 @@ class BrokerProxy:
         return len(self._connections)
 
     def freeze(self) -> None:
-        """Forward nothing in either direction until `thaw`; what arrives waits."""
+        """Forwards nothing in either direction until `thaw`; what arrives waits."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Forward what has waited, and go on."""
+        """Forwards what has waited, and goes on."""
         self._flowing.set()
 
     async def cut(self) -> None:
-        """Break all connections off; what waits in them is lost. New ones are served."""
+        """Breaks all connections off; what waits in them is lost. New ones are served."""
         for connection in self._connections:
             connection.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
 
     async def stop(self) -> None:
-        """Break all connections off and listen no more."""
+        """Breaks all connections off and listens no more."""
         if self._server is not None:
             self._server.close()
             await self.cut()

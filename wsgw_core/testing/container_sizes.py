@@ -30,7 +30,7 @@ _SETS_AND_LISTS = (list, tuple, set, frozenset, deque)
 
 
 def container_sizes(root: object, *, without: tuple[object, ...] = ()) -> Counter[str]:
-    """Return how many items the containers in an object have, by the attributes that lead there.
+    """Returns how many items the containers in an object have, by the attributes that lead there.
 
     Containers that are items of others count together, as `Backend._sessions[]._replies`.
 

@@ -31,7 +31,7 @@ def make_context(
     busy_timeout: float = 600.0,
     control: BackendControl | None = None,
 ) -> BackendContext:
-    """Return a context for a backend's factory.
+    """Returns a context for a backend's factory.
 
     Args:
         backend_id: the id under which the backend is known.
@@ -58,7 +58,7 @@ def make_context(
 
 
 def make_plugin_context(kind: str = "tested", *, clock: Clock | None = None) -> PluginContext:
-    """Return a context for the factory of a valve, listener, gate or policy.
+    """Returns a context for the factory of a valve, listener, gate or policy.
 
     Args:
         kind: with which the names of its metrics begin.

@@ -59,7 +59,7 @@ class Bench:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Bench]:
-        """Start the counterpart and a backend; afterwards end all and look for what is left."""
+        """Starts the counterpart and a backend; afterwards ends all and looks for what is left."""
         asyncio.get_running_loop().set_exception_handler(self._note_unhandled)
         own_tasks = asyncio.all_tasks()
         await self.harness.start()
@@ -78,48 +78,48 @@ class Bench:
 
     @asynccontextmanager
     async def another_backend(self) -> AsyncIterator[Backend]:
-        """Open a backend on the counterpart and close it afterwards."""
+        """Opens a backend on the counterpart and closes it afterwards."""
         backend = self.make_backend()
         async with self._afterwards(lambda: self.close(backend)):
             await backend.open()
             yield backend
 
     def make_backend(self) -> Backend:
-        """Return a backend on the counterpart, which the test opens and closes."""
+        """Returns a backend on the counterpart, which the test opens and closes."""
         control = FakeControl()
         backend = self.harness.make_backend(make_context(limits=self._limits, control=control))
         self._controls[backend] = control
         return backend
 
     async def close(self, backend: Backend) -> None:
-        """Close a backend, all of whose connections are closed or closing."""
+        """Closes a backend, all of whose connections are closed or closing."""
         self._closed.append(backend)
         await self.patiently(backend.close(), "Backend.close() to return")
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
-        """Have the counterpart take nothing meanwhile."""
+        """Has the counterpart take nothing meanwhile."""
         await self.harness.freeze()
         async with self._afterwards(self.harness.thaw):
             yield
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        """Have the counterpart refuse meanwhile to store anything."""
+        """Has the counterpart refuse meanwhile to store anything."""
         await self.harness.refuse()
         async with self._afterwards(self.harness.accept):
             yield
 
     def make_request(self) -> DialRequest:
-        """Return the request of a new session."""
+        """Returns the request of a new session."""
         return self.harness.make_request(uuid.uuid4().hex)
 
     async def connect(self, backend: Backend | None = None) -> BenchSession:
-        """Dial; the connection is not yet started."""
+        """Dials; the connection is not yet started."""
         return await self.dial(self.make_request(), backend)
 
     async def move(self, session: BenchSession) -> BenchSession:
-        """Dial anew for a session, whose connection may be lost or still be open, and start."""
+        """Dials anew for a session, whose connection may be lost or still be open, and starts."""
         request = dataclasses.replace(
             self.harness.make_request(session.id),
             reconnect=True,
@@ -131,7 +131,7 @@ class Bench:
         return moved
 
     async def dial(self, request: DialRequest, backend: Backend | None = None) -> BenchSession:
-        """Dial with a request of the test's own; the connection is not yet started."""
+        """Dials with a request of the test's own; the connection is not yet started."""
         backend = backend or self.backend
         sink = RecordingSink(patience=self.patience, max_message_size=self._limits.max_message_size)
         connection = await self.patiently(backend.connect(request, sink), "connect() to return")
@@ -143,13 +143,13 @@ class Bench:
         return session
 
     async def session(self, backend: Backend | None = None) -> BenchSession:
-        """Dial and start."""
+        """Dials and starts."""
         session = await self.connect(backend)
         session.connection.start()
         return session
 
     async def end(self, session: BenchSession, code: int = 1000, reason: str = "") -> Close:
-        """End a session for good: close its connection, and tell a backend that tracks sessions."""
+        """Ends a session: closes its connection, and reports it to a SessionTrackingBackend."""
         connection, sink = session.connection, session.sink
         if not connection.close_called and sink.end is None:
             connection.close(code, reason)
@@ -161,13 +161,13 @@ class Bench:
         return close
 
     async def break_off(self, session: BenchSession) -> None:
-        """Lose the session's counterpart, and have the loss noticed."""
+        """Loses the session's counterpart, and has the loss noticed."""
         await self.patiently(self.harness.break_off(session.id), "the counterpart to break")
         if not self.capabilities.breaks_when_idle:
             session.send([Message.from_text("to notice the loss")])
 
     async def patiently(self, waiting: Awaitable[T], what: str) -> T:
-        """Await something of the plugin or the harness that could take for ever.
+        """Awaits something of the plugin or the harness that could take for ever.
 
         Raises:
             AssertionError: it did.
@@ -181,23 +181,23 @@ class Bench:
             raise AssertionError(f"waited {self.patience:g} s for {what}") from None
 
     async def until_tasks_are(self, before: set[asyncio.Task[Any]]) -> None:
-        """Wait until no other tasks than these run."""
+        """Waits until no other tasks than these run."""
         await asyncio.sleep(0)  # whoever is just being cancelled, or fails in a callback, does so
         await self._until_gone(lambda: asyncio.all_tasks() - before)
 
     async def until_descriptors_are(self, before: frozenset[str] | None) -> None:
-        """Wait until no other file descriptors than these are open."""
+        """Waits until no other file descriptors than these are open."""
         if before is not None:
             await self._until_gone(lambda: (open_descriptors() or frozenset()) - before)
 
     def container_sizes(self) -> Counter[str]:
-        """Return how much the containers of the backend hold."""
+        """Returns how much the containers of the backend hold."""
         return container_sizes(
             self.backend, without=(self, self.harness, self._controls[self.backend])
         )
 
     async def until_containers_have_grown_less_than(self, count: int, before: Counter[str]) -> None:
-        """Wait until nothing in the backend holds so many items more than before."""
+        """Waits until nothing in the backend holds so many items more than before."""
         await self._until_gone(
             lambda: [
                 f"{path}: {size} items, {size - before[path]} more than before"
@@ -234,7 +234,7 @@ class Bench:
 
     @asynccontextmanager
     async def _afterwards(self, clean_up: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Clean up in any case; when something has failed already, that is what is raised."""
+        """Cleans up in any case; when something has failed already, that is what is raised."""
         try:
             yield
         except BaseException as first:

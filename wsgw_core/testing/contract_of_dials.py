@@ -141,7 +141,7 @@ class DialContract(ContractSuite):
     # Inside
 
     async def _say_something(self, bench: Bench, request: DialRequest) -> None:
-        """Dial with a request, and return once the application knows of the session."""
+        """Dials with a request, and returns once the application knows of the session."""
         session = await bench.dial(request)
         session.connection.start()
         messages = self._numbered(1)
@@ -149,7 +149,7 @@ class DialContract(ContractSuite):
         await session.expect_at_backend(messages)
 
     async def _serve_and_end(self, bench: Bench) -> None:
-        """Have sessions send and get replies, and end them."""
+        """Has sessions send and get replies, and ends them."""
         sessions = [await bench.session() for _ in range(_SESSIONS)]
         messages = self._numbered(3)
 

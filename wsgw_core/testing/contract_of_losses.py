@@ -163,7 +163,7 @@ class LossContract(ContractSuite):
     # Inside
 
     async def _exchange(self, session: BenchSession, text: str) -> None:
-        """Send a message, and get a reply where there are any."""
+        """Sends a message, and gets a reply where there are any."""
         sink = session.sink
         messages = self._numbered(1, text)
         delivered, heard = sink.delivered_count, len(sink.messages)

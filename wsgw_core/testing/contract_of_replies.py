@@ -169,7 +169,7 @@ class ReplyContract(ContractSuite):
     # Inside
 
     async def _reply_with(self, bench: Bench, wrong: Message) -> BenchSession:
-        """Send a session something that it must not get, and something good; return the session.
+        """Sends a session something that it must not get, and something good; returns the session.
 
         It may be over by then. Other sessions have nothing to do with it.
         """

@@ -41,7 +41,7 @@ class ContractSuite:
         return [self._message(f"{prefix} {number}".encode()) for number in range(count)]
 
     def _pressing(self) -> list[Message]:
-        """Return more than a socket's buffers hold, or what a reply buffer does."""
+        """Returns more than a socket's buffers hold, or what a reply buffer does."""
         if self.capabilities.shared_link:
             return [self._message(f"{number:08}".encode() * 128) for number in range(64)]
         return [self._large(number) for number in range(256)]
@@ -58,7 +58,7 @@ Test = Callable[[Any, BackendHarness], None]
 
 
 def contract_test(*needs: str, limits: Limits | None = None) -> Callable[[Scenario], Test]:
-    """Make a test of a coroutine that is given a running Bench.
+    """Makes a test of a coroutine that is given a running Bench.
 
     Args:
         needs: capabilities without which the test is skipped.

@@ -9,7 +9,7 @@ _FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
 
 def open_descriptors() -> frozenset[str] | None:
-    """Return a line for each open descriptor, or None where the system does not tell."""
+    """Returns a line for each open descriptor, or None where the system does not tell."""
     for folder in _FOLDERS:
         if folder.is_dir():
             return frozenset(filter(None, map(_describe, folder.iterdir())))

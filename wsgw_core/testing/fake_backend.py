@@ -168,23 +168,23 @@ class FakeBackend:
     # What the test calls
 
     def will(self, *answers: Answer) -> None:
-        """Answer the next dials so, one after the other; later ones get `otherwise`."""
+        """Answers the next dials so, one after the other; later ones get `otherwise`."""
         self._script.extend(answers)
 
     def go_down(self, reason: str = "connection lost") -> None:
-        """Die: every connection breaks and dials find nobody until `come_up`."""
+        """Dies: every connection breaks and dials find nobody until `come_up`."""
         self.otherwise = Unavailable(reason, error=BackendUnreachable)
         self.healthy = False
         for connection in self.connections:
             connection.drop(reason)
 
     def come_up(self) -> None:
-        """Accept dials again."""
+        """Accepts dials again."""
         self.otherwise = Accept()
         self.healthy = True
 
     async def connection(self, number: int = 0) -> FakeConnection:
-        """Wait until that many dials and one were accepted and the last of them is started."""
+        """Waits until that many dials and one were accepted and the last of them is started."""
         await self._watch.until(
             lambda: len(self.connections) > number,
             lambda: f"connection {number} of {self.backend_id}; it has {len(self.connections)}",
@@ -193,7 +193,7 @@ class FakeBackend:
         return self.connections[number]
 
     async def until_dialled(self, count: int) -> DialRequest:
-        """Wait for that many dials in total, whatever their answer; return the last of these."""
+        """Waits for that many dials in total, whatever their answer; returns the last of these."""
         await self._watch.until(
             lambda: len(self.requests) >= count,
             lambda: f"{count} dials of {self.backend_id}, which had {len(self.requests)}",

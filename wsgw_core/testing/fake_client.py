@@ -47,28 +47,28 @@ class FakeClient:
         return sum(message.size for message in (*self.received, *self.received_late))
 
     def send(self, message: Message) -> None:
-        """Record one message."""
+        """Records one message."""
         (self.received_late if self.closes else self.received).append(message)
         self._watch.changed()
 
     def pong(self, payload: bytes) -> None:
-        """Record the answer to a ping."""
+        """Records the answer to a ping."""
         self.pongs.append(payload)
         self._watch.changed()
 
     def close(self, code: int, reason: str = "") -> None:
-        """Record a close."""
+        """Records a close."""
         self.closes.append(Close(code, reason))
         self._watch.changed()
 
     def pause_reading(self) -> None:
-        """Record that the session wants no more messages for now."""
+        """Records that the session wants no more messages for now."""
         self.pauses += self.reading
         self.reading = False
         self._watch.changed()
 
     def resume_reading(self) -> None:
-        """Record that the session wants messages again."""
+        """Records that the session wants messages again."""
         self.reading = True
         self._watch.changed()
 
@@ -90,7 +90,7 @@ class FakeClient:
         return self.closes[0] if self.closes else None
 
     async def until_received(self, count: int) -> list[Message]:
-        """Wait for that many messages in total and return them all."""
+        """Waits for that many messages in total and returns them all."""
         await self._watch.until(
             lambda: len(self.received) >= count,
             lambda: f"{count} messages at the client, which has {len(self.received)}",
@@ -98,12 +98,12 @@ class FakeClient:
         return self.received
 
     async def until_closed(self) -> Close:
-        """Wait for the close."""
+        """Waits for the close."""
         await self._watch.until(lambda: bool(self.closes), lambda: "the client's close")
         return self.closes[0]
 
     async def until_reading(self, reading: bool) -> None:
-        """Wait until reading goes on (True) or is paused (False)."""
+        """Waits until reading goes on (True) or is paused (False)."""
         await self._watch.until(
             lambda: self.reading == reading, lambda: f"the client's reading={reading}"
         )

@@ -13,7 +13,7 @@ from .watch import FAKE_PATIENCE, Watch
 
 
 def as_message(content: Message | str | bytes) -> Message:
-    """Make a TEXT message of a string and a BINARY one of bytes."""
+    """Makes a TEXT message of a string and a BINARY one of bytes."""
     if isinstance(content, Message):
         return content
     if isinstance(content, str):
@@ -147,7 +147,7 @@ class FakeConnection:
         return len(self.received) - self.acknowledged
 
     def reply(self, content: Message | str | bytes) -> bool:
-        """Have the backend send a message; before `start` and while paused it waits.
+        """Has the backend send a message; before `start` and while paused it waits.
 
         Returns:
             What the session answered; True for a message that waits; False after the end.
@@ -161,7 +161,7 @@ class FakeConnection:
         return self.sink.message(message)
 
     def acknowledge(self, count: int | None = None) -> None:
-        """Report the next `count` messages as delivered; None: all that were received.
+        """Reports the next `count` messages as delivered; None: all that were received.
 
         Raises:
             AssertionError: fewer messages are outstanding, or the connection is over.
@@ -174,19 +174,19 @@ class FakeConnection:
             self.sink.delivered(count)
 
     def drop(self, reason: str = "connection lost") -> None:
-        """Break the connection: an abnormal end, after which the session goes on elsewhere."""
+        """Breaks the connection: an abnormal end, after which the session goes on elsewhere."""
         self._finish(Close(1006, reason, abnormal=True))
 
     def hang_up(self, code: int = 1000, reason: str = "", *, abnormal: bool = False) -> None:
-        """Have the backend close the connection."""
+        """Has the backend close the connection."""
         self.end(Close(code, reason, abnormal))
 
     def end(self, close: Close) -> None:
-        """End the connection in any way."""
+        """Ends the connection in any way."""
         self._finish(close)
 
     def confirm_close(self) -> None:
-        """Answer the session's close: everything before it arrived, then the end."""
+        """Answers the session's close: everything before it arrived, then the end."""
         if self.ended is None:
             assert self.close_request is not None, "the session has not closed"
             if self.started:
@@ -194,13 +194,13 @@ class FakeConnection:
             self._finish(self.close_request)
 
     def set_writable(self, writable: bool) -> None:
-        """Tell the session whether the backend takes more for now."""
+        """Tells the session whether the backend takes more for now."""
         assert self.started, "the connection is not started"
         assert self.ended is None, "the connection is over"
         self.sink.writable(writable)
 
     async def until_received(self, count: int) -> list[Message]:
-        """Wait for that many messages in total and return them all."""
+        """Waits for that many messages in total and returns them all."""
         await self._watch.until(
             lambda: len(self.received) >= count,
             lambda: f"{count} messages at the backend, which has {len(self.received)}",
@@ -208,11 +208,11 @@ class FakeConnection:
         return self.received
 
     async def until_started(self) -> None:
-        """Wait for `start`."""
+        """Waits for `start`."""
         await self._watch.until(lambda: self.started, lambda: "the connection's start")
 
     async def until_close_requested(self) -> Close:
-        """Wait for the session's `close`."""
+        """Waits for the session's `close`."""
         await self._watch.until(
             lambda: self.close_request is not None, lambda: "the session to close the connection"
         )
@@ -220,7 +220,7 @@ class FakeConnection:
         return self.close_request
 
     async def until_paused(self, paused: bool) -> None:
-        """Wait for `pause` (True) or `resume` (False)."""
+        """Waits for `pause` (True) or `resume` (False)."""
         await self._watch.until(
             lambda: self.paused == paused, lambda: f"the connection's paused={paused}"
         )

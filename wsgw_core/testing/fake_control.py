@@ -37,14 +37,14 @@ class FakeControl:
     # What the test calls
 
     def attach(self, session_id: str, sink: RecordingSink) -> None:
-        """Act for a session too; once its `connect` has returned."""
+        """Acts for a session too; once its `connect` has returned."""
         self._acts = True
         self._sinks[session_id].append(sink)
         sink.hold(not self.is_writable)
         self.is_down = False
 
     def detach(self, session_id: str) -> bool:
-        """Forget a session, which is over; return whether it was known."""
+        """Forgets a session, which is over; returns whether it was known."""
         return self._sinks.pop(session_id, None) is not None
 
     # What the backend calls

@@ -40,23 +40,23 @@ class FakeSession:
     failovers: int = 0
 
     def send_to_client(self, message: Message) -> None:
-        """Record a message."""
+        """Records a message."""
         self.sent_to_client.append(message)
 
     def send_to_backend(self, message: Message) -> None:
-        """Record a message."""
+        """Records a message."""
         self.sent_to_backend.append(message)
 
     def answered(self, handle: Hashable) -> None:
-        """Record the handle."""
+        """Records the handle."""
         self.answers.append(handle)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Record the close."""
+        """Records the close."""
         self.closes.append(Close(code, reason))
 
     def fail_over(self) -> None:
-        """Count it."""
+        """Counts it."""
         self.failovers += 1
 
 

@@ -20,7 +20,7 @@ except ImportError:
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run each asynchronous test on both event loops that a gateway may have, one after the other.
+    """Runs each asynchronous test on both event loops that a gateway may have, one after the other.
 
     `pytest.mark.asyncio(loop_factories=["uvloop"])` chooses one.
     """
@@ -33,14 +33,14 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture(autouse=True)
 def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test in which an event loop reports an exception that nobody caught."""
+    """Fails a test in which an event loop reports an exception that nobody caught."""
     yield
     assert not _errors(caplog, "asyncio")
 
 
 @pytest.fixture(autouse=True)
 def no_fault_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test in which the gateway or an event loop logs an error."""
+    """Fails a test in which the gateway or an event loop logs an error."""
     yield
     assert not _errors(caplog, "asyncio", "wsgw")
 

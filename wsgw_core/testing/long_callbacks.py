@@ -16,7 +16,7 @@ MOST_SECONDS = 0.25
 
 @contextmanager
 def watching_for_long_callbacks(report: Callable[[str], None]) -> Iterator[None]:
-    """Report each callback in this thread that takes more than MOST_SECONDS of the processor.
+    """Reports each callback in this thread that takes more than MOST_SECONDS of the processor.
 
     The time of the garbage collector does not count, and neither does time in which other processes
     have the processor. Callbacks of loops that are not asyncio's own are not seen.

@@ -18,7 +18,7 @@ _pattern = random.Random(0).randbytes(LARGEST // 2 + _STRIDE).hex().encode()  # 
 
 
 def compose(client: str, number: int, size: int) -> bytes:
-    """Return a message with `size` bytes of padding, ASCII all of it."""
+    """Returns a message with `size` bytes of padding, ASCII all of it."""
     start = number % _STRIDE
     return b"%s %d %d " % (client.encode(), number, size) + _pattern[start : start + size]
 
@@ -29,7 +29,7 @@ def is_text(number: int) -> bool:
 
 
 def head_of(message: str | bytes | bytearray | memoryview) -> tuple[str, int]:
-    """Return client and number.
+    """Returns client and number.
 
     Raises:
         ValueError: it is no such message.

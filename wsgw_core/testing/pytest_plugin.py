@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture
 def run_virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
-    """Run a coroutine on a new VirtualClockLoop: `run_virtual(scenario())`.
+    """Runs a coroutine on a new VirtualClockLoop: `run_virtual(scenario())`.
 
     For whole tests the decorator `wsgw_core.testing.virtual_clock.on_virtual_clock` is shorter.
     """
@@ -25,7 +25,7 @@ def run_virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
 
 @pytest.fixture
 def running_gateway() -> Callable[..., Any]:
-    """Run a gateway in the event loop of the test.
+    """Runs a gateway in the event loop of the test.
 
     As in `async with running_gateway({...}) as gateway:`.
 

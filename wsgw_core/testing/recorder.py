@@ -21,7 +21,7 @@ class Recorder:
         self._log = Log(log)
 
     def opened(self, session: str, replayed: int = -1) -> None:
-        """Note that a session begins here.
+        """Records that a session begins here.
 
         Args:
             session: its id.
@@ -31,11 +31,11 @@ class Recorder:
         self._log.write("open", _connection(session), number=replayed)
 
     def closed(self, session: str) -> None:
-        """Note that a session is over."""
+        """Records that a session is over."""
         self._log.write("close", _connection(session))
 
     def read(self, session: str, message: str | bytes, *, again: bool = False) -> str | None:
-        """Note that the application has read a message; call it once for each reading.
+        """Records that the application has read a message; call it once for each reading.
 
         Args:
             session: whose it is.

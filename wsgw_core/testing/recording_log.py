@@ -28,6 +28,6 @@ class Log:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def write(self, kind: str, connection: str, client: str = "-", number: int = 0) -> None:
-        """Write one line."""
+        """Writes one line."""
         line = f"{time.monotonic_ns()} {kind} {connection} {client} {number}\n"
         os.write(self._file, line.encode())

@@ -65,7 +65,7 @@ class RecordingSink:
         self._watch = Watch(patience)
 
     def watch(self, connection: BackendConnection) -> WatchedConnection:
-        """Return the connection with its calls noted in this sink."""
+        """Returns the connection with its calls noted in this sink."""
         if self._connection is not None:
             raise RuntimeError("a sink belongs to one connection")
         self._connection = WatchedConnection(connection, self)
@@ -126,7 +126,7 @@ class RecordingSink:
     # What the test calls
 
     def lose(self, close: Close) -> None:
-        """End as the core does after `BackendContext.down`; what is called later is not heard."""
+        """Ends as the core does after `BackendContext.down`; what is called later is not heard."""
         if self.end is None:
             self._deaf = True
             self._note_end(close)
@@ -142,7 +142,7 @@ class RecordingSink:
         return not self._held and (self.writability[-1] if self.writability else True)
 
     def check(self) -> None:
-        """Raise what was done against the contract so far.
+        """Raises what was done against the contract so far.
 
         Raises:
             AssertionError: there was something.
@@ -151,7 +151,7 @@ class RecordingSink:
             raise AssertionError("the contract was broken:\n  " + "\n  ".join(self.faults))
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition over this sink.
+        """Waits for a condition over this sink.
 
         Raises:
             AssertionError: it did not come true in time, or the contract was broken.
@@ -162,20 +162,20 @@ class RecordingSink:
         self.check()
 
     async def until_messages(self, count: int) -> list[Message]:
-        """Wait for that many messages in total and return them all."""
+        """Waits for that many messages in total and returns them all."""
         await self.until(lambda: len(self.messages) >= count, f"{count} messages")
         return self.messages
 
     async def until_delivered(self, count: int) -> None:
-        """Wait until that many messages in total are reported as delivered."""
+        """Waits until that many messages in total are reported as delivered."""
         await self.until(lambda: self.delivered_count >= count, f"{count} deliveries")
 
     async def until_writable(self, writable: bool) -> None:
-        """Wait until that is what was last reported."""
+        """Waits until that is what was last reported."""
         await self.until(lambda: self.is_writable == writable, f"writable({writable})")
 
     async def until_closed(self, what: str = "the end of the connection") -> Close:
-        """Wait for the end and return it."""
+        """Waits for the end and returns it."""
         await self.until(lambda: self.end is not None, what)
         assert self.end is not None
         return self.end
@@ -189,7 +189,7 @@ class RecordingSink:
     # Inside
 
     def report(self, fault: str) -> None:
-        """Note a breach that was seen at the connection."""
+        """Notes a breach that was seen at the connection."""
         self._fault(fault)
 
     def _note_end(self, close: Close) -> None:

@@ -45,7 +45,7 @@ class RegisteredPlugin:
         self._plugins.register(module, getattr(module, "__name__", repr(module)))
 
     def backend(self, kind: str, options: Mapping[str, Any], context: BackendContext) -> Backend:
-        """Return a backend, not yet opened.
+        """Returns a backend, not yet opened.
 
         Raises:
             ConfigurationError: the options are wrong, as it says in the operator's words.
@@ -55,12 +55,12 @@ class RegisteredPlugin:
         return found.registration.factory(found.options, context)
 
     def valve(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> Valve:
-        """Return a valve; raises ConfigurationError as `backend` does. See also ValveBench.of."""
+        """Returns a valve; raises ConfigurationError as `backend` does. See also ValveBench.of."""
         found = self.configured_valve(kind, options)
         return found.registration.factory(found.options, context)
 
     def gate(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> HandshakeGate:
-        """Return a gate; raises ConfigurationError as `backend` does."""
+        """Returns a gate; raises ConfigurationError as `backend` does."""
         entry = ComponentEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), gates=[(("gates", 0), entry)])).gates[0]
         return found.registration.factory(found.options, context)
@@ -68,20 +68,20 @@ class RegisteredPlugin:
     def listener(
         self, kind: str, options: Mapping[str, Any], context: PluginContext
     ) -> SessionListener:
-        """Return a listener; raises ConfigurationError as `backend` does."""
+        """Returns a listener; raises ConfigurationError as `backend` does."""
         entry = ComponentEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), listeners=[(("listeners", 0), entry)])).listeners[0]
         return found.registration.factory(found.options, context)
 
     def policy(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> Policy:
-        """Return a policy; raises ConfigurationError as `backend` does."""
+        """Returns a policy; raises ConfigurationError as `backend` does."""
         entry = PolicyEntry.model_validate({"kind": kind, **options})
         path = ("upstream", "policy")
         found = self._resolve(Entries((), policies=[(path, entry)])).policies[0]
         return found.registration.factory(found.options, context)
 
     def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveComponent:
-        """Return what a valve is made of; for ValveBench."""
+        """Returns what a valve is made of; for ValveBench."""
         entry = ValveEntry.model_validate({"kind": kind, **options})
         return self._resolve(Entries((), valves=[(("valves", 0), entry)])).valves[0]
 

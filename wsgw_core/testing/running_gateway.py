@@ -49,14 +49,14 @@ class RunningGateway:
         return f"ws://{host}:{self.port}"
 
     async def reload(self, data: Mapping[str, Any]) -> ReloadReport:
-        """Go on with another configuration, as a file holds it; see Gateway.reload."""
+        """Goes on with another configuration, as a file holds it; see Gateway.reload."""
         config = _config(data)
         components = resolve_components(config, _loaded(config, self._plugins))
         return await self.gateway.reload(config, components)
 
     @asynccontextmanager
     async def admin_api(self) -> AsyncIterator[str]:
-        """Serve the admin API until the end of the block; yields its URL, without a path."""
+        """Serves the admin API until the end of the block; yields its URL, without a path."""
         gateway, options = self.gateway, AdminOptions.model_validate({"address": "127.0.0.1:0"})
         server = AdminServer(LocalControl(gateway), options, gateway.metrics, gateway.counters)
         await server.start()
@@ -66,7 +66,7 @@ class RunningGateway:
             await server.stop()
 
     def count(self, name: str) -> int:
-        """Return the value of a counter; of all its labels together; 0: there is none.
+        """Returns the value of a counter; of all its labels together; 0: there is none.
 
         Args:
             name: without `wsgw_` and `_total`.
@@ -78,7 +78,7 @@ class RunningGateway:
 async def running_gateway(
     data: Mapping[str, Any], plugins: Iterable[object] = (), host: str = "127.0.0.1"
 ) -> AsyncIterator[RunningGateway]:
-    """Run a gateway until the end of the block.
+    """Runs a gateway until the end of the block.
 
     It listens on a free port of this machine and closes its clients at once when it stops, unless
     the configuration says otherwise.

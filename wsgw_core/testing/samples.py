@@ -10,7 +10,7 @@ __all__ = ["samples"]
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
-    """Return the numbers that Prometheus would read, by name and labels.
+    """Returns the numbers that Prometheus would read, by name and labels.
 
     Such as `{'wsgw_mask_masked_total{brand="visa"}': 2.0}`.
 

@@ -23,7 +23,7 @@ from wsgw_core.relay.delivery.poison import PoisonLock
 
 
 def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> SessionContext:
-    """Return the context of a session, on the running event loop.
+    """Returns the context of a session, on the running event loop.
 
     Args:
         backends: in the order of configuration.
@@ -54,5 +54,5 @@ def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> Ses
 
 
 def pooled(backend_id: str, backend: Backend) -> PooledBackend:
-    """Return a backend as a pool has it, without a breaker."""
+    """Returns a backend as a pool has it, without a breaker."""
     return PooledBackend(backend_id, backend, -1)

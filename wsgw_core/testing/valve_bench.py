@@ -88,7 +88,7 @@ class ValveBench:
         handshake: Handshake | None = None,
         patience: float = 30.0,
     ) -> Self:
-        """Return a bench for a valve of a plugin.
+        """Returns a bench for a valve of a plugin.
 
         Args:
             module: with the hooks, to which the entry point leads.
@@ -112,7 +112,7 @@ class ValveBench:
         )
 
     async def __aenter__(self) -> Self:
-        """Open the valve, and a session with it."""
+        """Opens the valve, and a session with it."""
         if hasattr(self.valve, "open"):
             await self.valve.open()
         context = make_session_context(
@@ -132,14 +132,14 @@ class ValveBench:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the session, and close the valve."""
+        """Ends the session, and closes the valve."""
         self.session.close(1000)
         await asyncio.sleep(0)
         if hasattr(self.valve, "close"):
             await self.valve.close()
 
     async def to_backend(self, *contents: Content | Message) -> list[Content]:
-        """Have the client send messages; return what the backend is sent meanwhile."""
+        """Has the client send messages; returns what the backend is sent meanwhile."""
         connection = self._connection
         before = len(connection.received)
         for content in contents:
@@ -148,7 +148,7 @@ class ValveBench:
         return _contents(connection.received[before:])
 
     async def to_client(self, *contents: Content | Message) -> list[Content]:
-        """Have the backend send messages; return what the client is sent meanwhile."""
+        """Has the backend send messages; returns what the client is sent meanwhile."""
         before = len(self.client.received)
         for content in contents:
             self._connection.reply(as_message(content))
@@ -156,7 +156,7 @@ class ValveBench:
         return _contents(self.client.received[before:])
 
     async def fail_over(self, *replies: Content | Message) -> list[Content]:
-        """Lose the backend; return what the next one hears first.
+        """Loses the backend; returns what the next one hears first.
 
         Args:
             *replies: what the next one says meanwhile, such as its answers to what the valve
@@ -197,7 +197,7 @@ class ValveBench:
         return serving.connections[-1]
 
     async def _settle(self) -> None:
-        """Return when all messages are through, and what they have led to has happened."""
+        """Returns when all messages are through, and what they have led to has happened."""
         valves = self.session.valves
         for when in (valves.when_transmitted, valves.when_delivered):
             through = asyncio.Event()

@@ -53,11 +53,11 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
-        """Return the virtual time in seconds."""
+        """Returns the virtual time in seconds."""
         return self._now
 
     async def idle(self) -> None:
-        """Return when all that can happen at this instant has happened; no time passes.
+        """Returns when all that can happen at this instant has happened; no time passes.
 
         What follows in a test may therefore assert that something did *not* happen.
         """
@@ -68,11 +68,11 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Refuse: a thread does not follow the virtual clock."""
+        """Refuses: a thread does not follow the virtual clock."""
         raise RuntimeError("no threads on a virtual clock")
 
     def count_turn(self) -> None:
-        """Count a turn of the loop at this instant; called by the loop's selector.
+        """Counts a turn of the loop at this instant; called by the loop's selector.
 
         Raises:
             SpinError: there are too many.
@@ -86,7 +86,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
             raise SpinError(self._describe_spin())
 
     def wait(self, seconds: float | None) -> None:
-        """Spend the time until the next timer; called by the loop's selector."""
+        """Spends the time until the next timer; called by the loop's selector."""
         if self._idle_waiters:
             waiters, self._idle_waiters = self._idle_waiters, []
             for waiter in waiters:
@@ -129,13 +129,13 @@ class _JumpingSelector(selectors.SelectSelector):
         self._loop = loop
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Accept the loop's own wake-up pipe, which comes first, and nothing else."""
+        """Accepts the loop's own wake-up pipe, which comes first, and nothing else."""
         if self.get_map():
             raise RuntimeError("no sockets on a virtual clock")
         return super().register(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready now; spend `timeout` when that is nothing."""
+        """Returns what is ready now; spends `timeout` when that is nothing."""
         self._loop.count_turn()
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
@@ -144,7 +144,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on a new VirtualClockLoop and return its result.
+    """Runs a coroutine to its end on a new VirtualClockLoop and returns its result.
 
     Raises:
         DeadlockError: the coroutine waits for something that cannot happen.
@@ -154,7 +154,7 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
 
 
 def on_virtual_clock(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Make a plain function of an `async def` test; it runs on a new VirtualClockLoop.
+    """Makes a plain function of an `async def` test; it runs on a new VirtualClockLoop.
 
     Needs no plugin of the test runner; fixtures are passed as usual.
     """
@@ -167,7 +167,7 @@ def on_virtual_clock(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T
 
 
 async def idle() -> None:
-    """Await `VirtualClockLoop.idle()` of the running loop."""
+    """Awaits `VirtualClockLoop.idle()` of the running loop."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, VirtualClockLoop):
         raise RuntimeError("idle() needs a VirtualClockLoop")

@@ -21,12 +21,12 @@ class Watch:
         self._waiters: set[asyncio.Event] = set()
 
     def changed(self) -> None:
-        """Have the conditions looked at again."""
+        """Has the conditions looked at again."""
         for waiter in self._waiters:
             waiter.set()
 
     async def until(self, condition: Callable[[], bool], describe: Callable[[], str]) -> None:
-        """Return once `condition()` is true.
+        """Returns once `condition()` is true.
 
         Raises:
             AssertionError: it did not become true; the text is `describe()`.

@@ -8,7 +8,7 @@ _MAX_REASON = 123  # a control frame's 125 bytes less the code
 
 
 def sendable(code: int) -> int:
-    """Return `code` if it may be sent, else 1011.
+    """Returns `code` if it may be sent, else 1011.
 
     1005, 1006 and 1015 never travel.
     """
@@ -16,7 +16,7 @@ def sendable(code: int) -> int:
 
 
 def reason_bytes(reason: str) -> bytes:
-    """Encode a reason, cut at a character's boundary so that it fits a control frame."""
+    """Encodes a reason, cut at a character's boundary so that it fits a control frame."""
     data = reason.encode(errors="replace")
     if len(data) <= _MAX_REASON:
         return data

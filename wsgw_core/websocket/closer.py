@@ -55,7 +55,7 @@ class Closer(TurnTaker):
     # Our close
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`.
+        """Begins the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`.
 
         A client that still takes what it was sent before has as long again, and again.
 
@@ -70,7 +70,7 @@ class Closer(TurnTaker):
         self._limit_closing()
 
     def abort(self, reason: str = "connection aborted") -> None:
-        """Drop the connection without a word; it counts as lost."""
+        """Drops the connection without a word; it counts as lost."""
         self._end(Close(CloseCode.LOST, reason))
         if self._lost:
             self._disconnect()
@@ -84,7 +84,7 @@ class Closer(TurnTaker):
             )
 
     def _closing_overdue(self, taken: int) -> None:
-        """Drop the connection, unless a client has taken enough since it had taken so much."""
+        """Drops the connection, unless a client has taken enough since it had taken so much."""
         now_taken, seconds = self.taken(), self._limits.close_timeout
         if self._server_side and not self._ended and now_taken - taken >= LEAST_RATE * seconds:
             self._close_timer = self._clock.call_later(seconds, self._closing_overdue, now_taken)
@@ -110,14 +110,14 @@ class Closer(TurnTaker):
             self._end(Close(error.code, str(error)), violation=True)
 
     def _failed(self) -> None:
-        """Take note that something of ours has raised while a frame was delivered."""
+        """Takes note that something of ours has raised while a frame was delivered."""
         _logger.exception("fault in the relay")  # noqa: LOG004 - called in an exception's handler
         if not self._ended:
             self._give_up(CloseCode.INTERNAL_ERROR, "internal error")
             self._end(Close(CloseCode.INTERNAL_ERROR, "internal error"))
 
     def _give_up(self, code: int, reason: str) -> None:
-        """Tell the peer why, and read nothing more but its end."""
+        """Tells the peer why, and reads nothing more but its end."""
         self._send_close(code, reason)
         if self._transport.can_write_eof() and not self._transport.is_closing():
             with contextlib.suppress(OSError):  # the peer has gone already
@@ -129,7 +129,7 @@ class Closer(TurnTaker):
     # The end
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note that the transport is gone; called by it."""
+        """Takes note that the transport is gone; called by it."""
         if not self._kept:
             self._disconnect()
             return
@@ -138,7 +138,7 @@ class Closer(TurnTaker):
         self.resume_writing()  # or the two sides of a session might wait for each other
 
     def _disconnect(self) -> None:
-        """Let go of everything: the transport is gone, and what it brought is taken."""
+        """Lets go of everything: the transport is gone, and what it brought is taken."""
         for timer in (self._close_timer, self._unread_timer):
             if timer is not None:
                 timer.cancel()
@@ -148,7 +148,7 @@ class Closer(TurnTaker):
         del self._events  # which refers to us in a circle: nothing shall wait for the collector
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
-        """Tell the user once that it is over; nothing is taken or sent any more."""
+        """Tells the user once that it is over; nothing is taken or sent any more."""
         if not self._ended:
             self._ended = True
             self._whole = NOTHING
@@ -160,5 +160,5 @@ class Closer(TurnTaker):
             self._events.ended(close, violation=violation)
 
     def taken(self) -> int:
-        """Return a number that grows by each byte that the peer takes; see `taken_from`."""
+        """Returns a number that grows by each byte that the peer takes; see `taken_from`."""
         return taken_from(self._transport)

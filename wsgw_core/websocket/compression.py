@@ -54,7 +54,7 @@ class CompressionOptions(Options):
         return value if isinstance(value, (Mapping, cls)) else {"enabled": value}
 
     def accepted_offers(self) -> Sequence[ServerExtensionFactory] | None:
-        """Return what a server's handshake agrees to; None: nothing."""
+        """Returns what a server's handshake agrees to; None: nothing."""
         if not self.enabled:
             return None
         return (
@@ -68,7 +68,7 @@ class CompressionOptions(Options):
         )
 
     def offers(self) -> Sequence[ClientExtensionFactory] | None:
-        """Return what a client's handshake offers; None: nothing.
+        """Returns what a client's handshake offers; None: nothing.
 
         Behind what is wanted stands a fallback (RFC 7692 section 7.1.3) for servers that cannot
         bound their window, or want one of their own.
@@ -85,7 +85,7 @@ class CompressionOptions(Options):
         return wanted, _FallbackOffer(self.window_bits, self.no_context_takeover, self._settings)
 
     def agreed(self, extensions: Sequence[Extension]) -> Deflate | None:
-        """Return what the handshake's outcome means for the messages; None: no compression.
+        """Returns what the handshake's outcome means for the messages; None: no compression.
 
         Args:
             extensions: those of the `websockets` protocol object that made the handshake.
@@ -171,7 +171,7 @@ class Deflate:
         self.decompress = inflater.decompress
 
     def compress(self, data: bytes) -> bytes | bytearray | memoryview:
-        """Return the payload of a frame that says so by its RSV1 bit."""
+        """Returns the payload of a frame that says so by its RSV1 bit."""
         return self._extension.encode(Frame(Opcode.BINARY, data)).data
 
 
@@ -196,7 +196,7 @@ class Inflater:
         self._rest = b""  # behind the end of a stream, of a message that goes on
 
     def decompress(self, data: bytes, *, first: bool, final: bool, room: int) -> bytes:
-        """Return what one frame of a compressed message stands for.
+        """Returns what one frame of a compressed message stands for.
 
         Args:
             data: the frame's payload.

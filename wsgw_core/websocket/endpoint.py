@@ -54,7 +54,7 @@ class Endpoint(Closer):
     def attach(
         self, transport: asyncio.Transport, *, client_side: bool, deflate: Deflate | None = None
     ) -> None:
-        """Take over a transport whose reading is paused; `begin` starts the reading.
+        """Takes over a transport whose reading is paused; `begin` starts the reading.
 
         Args:
             transport: connected, its opening handshake made.
@@ -84,7 +84,7 @@ class Endpoint(Closer):
         transport.set_protocol(self)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Read from now on, beginning with bytes that came behind the handshake."""
+        """Reads from now on, beginning with bytes that came behind the handshake."""
         if self._transport.is_closing():
             return
         self._begun = True
@@ -98,7 +98,7 @@ class Endpoint(Closer):
     # Receiving
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 - a call costs too much here
-        """Take what was read; called by the transport.
+        """Takes what was read; called by the transport.
 
         Whole messages in one frame of less than 64 KiB are taken in place, all else by `_take`.
         After so many frames the rest waits for another turn. After a long read the next one may
@@ -153,7 +153,7 @@ class Endpoint(Closer):
             self._end_long_read()
 
     def _add_to(self, unfinished: UnfinishedFrame, data: bytes) -> bytes:
-        """Return all that came since the frame began, once it is whole; nothing before."""
+        """Returns all that came since the frame began, once it is whole; nothing before."""
         whole = unfinished.add(data)
         if whole:
             self._unfinished = None
@@ -166,7 +166,7 @@ class Endpoint(Closer):
         return payload.isascii() or is_utf8(payload)
 
     def _take(self, data: bytes, position: int) -> int:
-        """Take the frame at `position`, whatever it is; return where the next one begins."""
+        """Takes the frame at `position`, whatever it is; returns where the next one begins."""
         if self._ended or not data:
             return len(data)
         if self._paused or self._waits:
@@ -190,7 +190,7 @@ class Endpoint(Closer):
         return end
 
     def _take_other(self, first: int, payload: bytes) -> None:
-        """Take whatever is not a plain message in one frame (RFC 6455 sections 5.4 and 5.5)."""
+        """Takes whatever is not a plain message in one frame (RFC 6455 sections 5.4 and 5.5)."""
         opcode = first & frames.OPCODE
         self._events.heard()
         reserved = first & frames.RESERVED
@@ -214,7 +214,7 @@ class Endpoint(Closer):
         return self._deflate is not None and opcode in (frames.TEXT, frames.BINARY)
 
     def _take_fragment(self, first: int, payload: bytes) -> None:
-        """Take one frame of a message that is fragmented, or may be compressed."""
+        """Takes one frame of a message that is fragmented, or may be compressed."""
         fragments = self._fragments
         if (first & frames.OPCODE == frames.CONTINUATION) is (fragments is None):
             raise FrameError(CloseCode.PROTOCOL_ERROR, "fragments out of order")
@@ -234,14 +234,14 @@ class Endpoint(Closer):
     # What is known of it
 
     def silence(self) -> float | None:
-        """Return how many seconds ago the last byte came, those of unfinished frames included.
+        """Returns how many seconds ago the last byte came, those of unfinished frames included.
 
         0 while some of what came is not taken yet. None: the system cannot tell.
         """
         return 0.0 if self._kept else silence_of(self._transport)
 
     def unacknowledged_for(self) -> float:
-        """Return for how many seconds the peer's system has acknowledged nothing; see `silence`."""
+        """Returns for how many seconds the peer's system has acknowledged nothing."""
         return unacknowledged_for(self._transport)
 
     @property
@@ -275,5 +275,5 @@ class Endpoint(Closer):
         return not (self._transport.is_closing() or self._transport.get_write_buffer_size())
 
     def backlog(self) -> Backlog:
-        """Return what tells whether the peer takes what waits for it."""
+        """Returns what tells whether the peer takes what waits for it."""
         return Backlog(self._transport)

@@ -30,7 +30,7 @@ class Fragments:
         self.size = 0
 
     def add(self, payload: bytes, *, final: bool) -> Message | None:
-        """Add what a frame brought; return the message if that was the last of its frames.
+        """Adds what a frame brought; returns the message if that was the last of its frames.
 
         Raises:
             FrameError: it breaks a bound, or is not what it says it is.

@@ -41,13 +41,13 @@ class FrameError(Exception):
 
 
 def head_size(size: int, *, masked: bool) -> int:
-    """Return how many bytes come before a payload of `size` bytes."""
+    """Returns how many bytes come before a payload of `size` bytes."""
     length = 2 if size < _SHORT else 4 if size < _MEDIUM else 10
     return length + _KEY if masked else length
 
 
 def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> tuple[int, int]:
-    """Return the size of a frame's payload, and where the frame ends.
+    """Returns the size of a frame's payload, and where the frame ends.
 
     Args:
         data: bytes in which a frame begins at `position`. If they end before the size is known,
@@ -81,7 +81,7 @@ def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> t
 
 
 def check_first_byte(first: int) -> None:
-    """Check the opcode, and that a control frame is whole; not the reserved bits.
+    """Checks the opcode, and that a control frame is whole; not the reserved bits.
 
     Raises:
         FrameError: the frame breaks a rule.
@@ -94,7 +94,7 @@ def check_first_byte(first: int) -> None:
 
 
 def read_payload(frame: bytes, size: int, *, masked: bool) -> bytes:
-    """Return the payload of a whole frame, without its mask."""
+    """Returns the payload of a whole frame, without its mask."""
     start = len(frame) - size
     if not masked:
         return frame[start:]
@@ -103,7 +103,7 @@ def read_payload(frame: bytes, size: int, *, masked: bool) -> bytes:
 
 
 def is_utf8(payload: bytes) -> bool:
-    """Return whether a payload may be text."""
+    """Returns whether a payload may be text."""
     try:
         payload.decode()
     except UnicodeDecodeError:
@@ -112,7 +112,7 @@ def is_utf8(payload: bytes) -> bool:
 
 
 def read_close(payload: bytes) -> tuple[int, str]:
-    """Return the code and the reason of a close frame (section 5.5.1); 1005 if it has none.
+    """Returns the code and the reason of a close frame (section 5.5.1); 1005 if it has none.
 
     Raises:
         FrameError: the code may not be sent, or the reason is no text.
@@ -129,7 +129,7 @@ def read_close(payload: bytes) -> tuple[int, str]:
 
 
 def write_frame(first: int, payload: bytes | bytearray | memoryview, *, masked: bool) -> bytes:
-    """Make a frame.
+    """Makes a frame.
 
     Args:
         first: its first byte: FIN, reserved bits and opcode.
@@ -170,7 +170,7 @@ class UnfinishedFrame:
         return self._whole - self._missing
 
     def add(self, data: bytes) -> bytes:
-        """Add what was read; return all of it once it is long enough, nothing before."""
+        """Adds what was read; returns all of it once it is long enough, nothing before."""
         # many small reads shall not leave many small objects
         if len(self._pieces[-1]) < _PIECE:
             self._pieces[-1] += data

@@ -35,7 +35,7 @@ class HeadReader:
         self.head: bytes | None = None
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take bytes; return the head, its empty line included, once it is complete.
+        """Takes bytes; returns the head, its empty line included, once it is complete.
 
         Bytes behind the head, from this call and later ones, are in `rest`.
 

@@ -70,7 +70,7 @@ class Sender(asyncio.Protocol):
         self._close_sent = False
 
     def send(self, message: Message) -> None:
-        """Send one message; without effect after a close."""
+        """Sends one message; without effect after a close."""
         self.sent_messages += 1
         if (
             message.__class__ is not FramedMessage
@@ -97,15 +97,15 @@ class Sender(asyncio.Protocol):
         return self.sent_weight - self.sent_messages * self._share
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping; a peer that does not read gets the newest answer only."""
+        """Answers a ping; a peer that does not read gets the newest answer only."""
         self._send_control(frames.PONG, payload)
 
     def ping(self, payload: bytes) -> None:
-        """Send a ping; a peer that does not read gets the newest one only."""
+        """Sends a ping; a peer that does not read gets the newest one only."""
         self._send_control(frames.PING, payload)
 
     def flush(self) -> None:
-        """Write what was gathered during a read; called by the ReadBatch."""
+        """Writes what was gathered during a read; called by the ReadBatch."""
         pending = self._pending
         if sum(map(len, pending)) <= _LARGE:
             self._write(b"".join(pending))

@@ -35,7 +35,7 @@ class End:
     backend_sees: str = "{}"
 
     def row(self) -> tuple[str, str, str]:
-        """Return the event and what each side sees, as the documentation says it."""
+        """Returns the event and what each side sees, as the documentation says it."""
         client, backend = self.client or "", self.backend or ""
         return self.event, self.client_sees.format(client), self.backend_sees.format(backend)
 

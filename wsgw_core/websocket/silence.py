@@ -17,7 +17,7 @@ _NOT_SENT = slice(144, 148)  # tcpi_notsent_bytes
 
 
 def silence_of(transport: asyncio.BaseTransport) -> float | None:
-    """Return how many seconds ago the last byte came; None where the system cannot tell.
+    """Returns how many seconds ago the last byte came; None where the system cannot tell.
 
     A long message may take its time to come in; we see it only when it is whole. Linux knows to a
     few milliseconds, others do not.
@@ -29,7 +29,7 @@ def silence_of(transport: asyncio.BaseTransport) -> float | None:
 
 
 def taken_from(transport: asyncio.Transport) -> int:
-    """Return a number that grows by each byte that the peer's system acknowledges.
+    """Returns a number that grows by each byte that the peer's system acknowledges.
 
     Where our system cannot tell, it grows as the transport's buffer falls.
     """
@@ -40,7 +40,7 @@ def taken_from(transport: asyncio.Transport) -> int:
 
 
 def unacknowledged_for(transport: asyncio.BaseTransport) -> float:
-    """Return for how many seconds the peer's system has acknowledged nothing of what it was sent.
+    """Returns for how many seconds the peer's system has acknowledged nothing of what it was sent.
 
     0: nothing is under way, or the system cannot tell. A system acknowledges at once, whatever its
     processes do; one that does not is gone, or the network loses what is sent to it.
@@ -80,7 +80,7 @@ class Backlog:
 
 
 def _tcp_info(transport: asyncio.BaseTransport, size: int) -> bytes | None:
-    """Return the beginning of the socket's `tcp_info`; None where there is none."""
+    """Returns the beginning of the socket's `tcp_info`; None where there is none."""
     if sys.platform != "linux":
         return None
     own = transport.get_extra_info("socket")

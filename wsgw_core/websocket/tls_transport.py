@@ -32,7 +32,7 @@ _NOBODY = asyncio.Protocol()
 
 
 def make_scratch() -> memoryview:
-    """Return the buffer that all TLS connections of one event loop read their sockets into."""
+    """Returns the buffer that all TLS connections of one event loop read their sockets into."""
     return memoryview(bytearray(_READ_SIZE))
 
 
@@ -120,7 +120,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     # Called by the TCP transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake."""
+        """Begins the handshake."""
         self._tcp = cast("asyncio.Transport", transport)
         self._tls = self._context.wrap_bio(
             self._incoming,
@@ -137,7 +137,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         return self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take ciphertext."""
+        """Takes ciphertext."""
         if self._deaf:
             return
         self._incoming.write(self._scratch[:nbytes])
@@ -152,12 +152,12 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
                 self._defer(self._reads)
 
     def eof_received(self) -> None:
-        """Have the TCP transport close itself: nothing that came before is undelivered."""
+        """Has the TCP transport close itself: nothing that came before is undelivered."""
         if not self._established and not self._deaf:
             self._handshake_failed(ConnectionResetError("closed in the TLS handshake"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass it on, and let go of whatever refers to us in a circle."""
+        """Passes it on, and lets go of whatever refers to us in a circle."""
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         if exc is not None and not self._established and self._error is None:
@@ -178,11 +178,11 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         protocol.connection_lost(error)
 
     def pause_writing(self) -> None:
-        """Pass it on."""
+        """Passes it on."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
+        """Passes it on."""
         self._protocol.resume_writing()
 
     # Handshake
@@ -205,7 +205,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._say_goodbye()
 
     def _handshake_failed(self, error: Exception) -> None:
-        """Send the alert; a client may not have read it when the socket is closed on it."""
+        """Sends the alert; a client may not have read it when the socket is closed on it."""
         self._on_failure(error)
         self._broken(error)
         if self._server_name is None and not self._tcp.is_closing():
@@ -223,7 +223,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     # Receiving
 
     def _deliver(self) -> None:
-        """Deliver what has come, until the protocol pauses."""
+        """Delivers what has come, until the protocol pauses."""
         incoming, tls = self._incoming, self._tls
         try:
             for _ in _TURN:
@@ -251,14 +251,14 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self.close()
 
     def _defer(self, turns: Turns) -> None:
-        """Read nothing and deliver nothing until it has its turn."""
+        """Reads nothing and delivers nothing until it has its turn."""
         self._tcp.pause_reading()
         if not self._deferred:
             self._deferred = True
             turns.call_in_turn(self._loop, self._resume)
 
     def _resume(self) -> bool:
-        """Go on; return whether the socket is read."""
+        """Goes on; returns whether the socket is read."""
         self._deferred = False
         if not self._established and not self._deaf:
             self._shake_hands()
@@ -339,7 +339,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         return True
 
     def write_eof(self) -> None:
-        """Say close_notify and half-close the connection; what still comes is dropped."""
+        """Says close_notify and half-closes the connection; what still comes is dropped."""
         if not self._write_ended and not self._closing:
             self._write_ended = True
             if self._established:
@@ -383,7 +383,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._end_if_lost()
 
     def _end_if_lost(self) -> None:
-        """Have the protocol told soon: it does not want what has come any more."""
+        """Has the protocol told soon: it does not want what has come any more."""
         if self._lost:
             self._paused = False
             self._defer(self._reads)

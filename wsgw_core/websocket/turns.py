@@ -63,12 +63,12 @@ class TurnTaker(Sender):
     # Reading on
 
     def pause_reading(self) -> None:
-        """Take no more frames: what was read and not taken is kept."""
+        """Takes no more frames: what was read and not taken is kept."""
         self._paused = True
         self._stop()
 
     def resume_reading(self) -> None:
-        """Go on reading, in a later turn of the event loop if more is to be expected.
+        """Goes on reading, in a later turn of the event loop if more is to be expected.
 
         What is kept comes first.
         """
@@ -81,19 +81,19 @@ class TurnTaker(Sender):
             self._go_on()
 
     def _end_long_read(self) -> None:
-        """Wait for a turn before the next read, if others wait or have brought as much."""
+        """Waits for a turn before the next read, if others wait or have brought as much."""
         if not self._batch.may_read_on(self._clock):
             self._end_turn()
 
     def _end_turn(self, *, first: bool = False) -> None:
-        """Read and take no more until others have had their turn; the rest has to be kept."""
+        """Reads and takes no more until others have had their turn; the rest has to be kept."""
         self._stop()
         if not self._waits:
             self._waits = True
             self._batch.call_in_turn(self._clock, self._next_turn, first=first)
 
     def _wait_for_reading(self) -> None:
-        """Take no more frames until the peer has read what waits for it, or for a while."""
+        """Takes no more frames until the peer has read what waits for it, or for a while."""
         self._stop()
         self._waits = True
         self._unread_timer = self._clock.call_later(_UNREAD_DELAY, self._waited_for_reading)
@@ -105,7 +105,7 @@ class TurnTaker(Sender):
             self._batch.call_in_turn(self._clock, self._next_turn)
 
     def _next_turn(self) -> bool:
-        """Go on; return whether the next read follows."""
+        """Goes on; returns whether the next read follows."""
         self._waits = False
         if self._paused:
             return False
@@ -126,7 +126,7 @@ class TurnTaker(Sender):
         self._transport.pause_reading()
 
     def _go_on(self) -> None:
-        """Read on if everything that was read is taken; or end, if there is nothing to read."""
+        """Reads on if everything that was read is taken; or ends, if there is nothing to read."""
         if self._lost:
             if not self._kept:
                 self._disconnect()
@@ -142,7 +142,7 @@ class TurnTaker(Sender):
         return _WHOLE
 
     def _disconnect(self) -> None:
-        """Let go of everything: the transport is gone, and what it brought is taken."""
+        """Lets go of everything: the transport is gone, and what it brought is taken."""
         raise NotImplementedError
 
     # What the transport can take

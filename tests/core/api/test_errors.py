@@ -34,7 +34,7 @@ def os_error(name: str) -> OSError:
 
 
 def joined(*names: str) -> OSError:
-    """Return what asyncio raises when the addresses of a name fail for different reasons."""
+    """Returns what asyncio raises when the addresses of a name fail for different reasons."""
     texts = ", ".join(str(os_error(name)) for name in names)
     return OSError(f"Multiple exceptions: {texts}")
 

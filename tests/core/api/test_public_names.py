@@ -160,7 +160,7 @@ HOOKS = [
 
 
 def kit() -> dict[str, list[str]]:
-    """Return the public names of the testing kit: those of the modules that say which are."""
+    """Returns the public names of the testing kit: those of the modules that say which are."""
     found = {}
     for module in pkgutil.iter_modules(testing.__path__):
         names = getattr(importlib.import_module(f"wsgw_core.testing.{module.name}"), "__all__", [])
@@ -170,7 +170,7 @@ def kit() -> dict[str, list[str]]:
 
 
 def public_things() -> Iterator[tuple[str, object]]:
-    """Yield all that has a docstring of its own: classes and functions, and the hooks."""
+    """Yields all that has a docstring of its own: classes and functions, and the hooks."""
     for name in api.__all__:
         yield name, getattr(api, name)
     for module, names in kit().items():

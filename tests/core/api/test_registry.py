@@ -9,7 +9,7 @@ from wsgw_core.api.registry import Registry
 
 
 def factory(options: Options, context: object) -> Any:
-    """Make nothing: no test here calls it."""
+    """Makes nothing: no test here calls it."""
 
 
 def new() -> Registry[Any]:

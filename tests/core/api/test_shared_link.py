@@ -57,7 +57,7 @@ class Dialler:
         wire.is_open = False
 
     async def session(self, session_id: str = "s1", *, start: bool = True) -> BrokerSession:
-        """Connect a session as a backend does."""
+        """Connects a session as a backend does."""
         wire = await self.link.get()
         connection = self.broker.connection(session_id)
         self.link.add(wire, connection)

@@ -33,7 +33,7 @@ def dial(path: str = "/", **more: Any) -> DialRequest:
 
 
 def refused(template: Template, request: DialRequest, **own: str) -> str:
-    """Return what a client is told that is declined."""
+    """Returns what a client is told that is declined."""
     with pytest.raises(BackendDeclined) as caught:
         template.expand(request, **own)
     assert caught.value.status == 400

@@ -28,7 +28,7 @@ OTHER = AUTHORITY.issue_cert("other.test")
 
 
 async def at_once(call: Callable[[], object]) -> object:
-    """Stand in for `run_in_thread` where there are no threads."""
+    """Stands in for `run_in_thread` where there are no threads."""
     return call()
 
 
@@ -228,19 +228,19 @@ class TestReloading:
 
     async def test_nothing_is_read_while_nothing_changes(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
-        first = reloaded.current
+        first = reloaded.value
         await reloaded.refresh()
-        assert reloaded.current is first
+        assert reloaded.value is first
         assert reports == []
         assert [counter.value for counter in reload_counters(metrics)] == [0, 0]
 
     async def test_a_change_makes_a_new_context(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
-        first = reloaded.current
+        first = reloaded.value
         files.certificate(OTHER)
         files.key(OTHER)
         await reloaded.refresh()
-        assert reloaded.current is not first
+        assert reloaded.value is not first
         assert reports == [None]
         await reloaded.refresh()
         assert [counter.value for counter in reload_counters(metrics)] == [1, 0]
@@ -256,37 +256,37 @@ class TestReloading:
         reloaded = ReloadedContext(
             lambda: client_context(made), [made.certificate], lambda _error: None, Metrics()
         )
-        first = reloaded.current
+        first = reloaded.value
         (files.folder / "next").symlink_to("new")
         (files.folder / "next").replace(link)
         await reloaded.refresh()
-        assert reloaded.current is not first
+        assert reloaded.value is not first
 
     async def test_half_of_a_change_leaves_the_old_one_and_is_told_once(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
-        first = reloaded.current
+        first = reloaded.value
         files.certificate(OTHER)
         await reloaded.refresh()
         await reloaded.refresh()
-        assert reloaded.current is first
+        assert reloaded.value is first
         assert len(reports) == 1
         assert "is not the key" in str(reports[0])
         assert [counter.value for counter in reload_counters(metrics)] == [0, 2]
         files.key(OTHER)
         await reloaded.refresh()
-        assert reloaded.current is not first
+        assert reloaded.value is not first
         assert reports[1:] == [None]
 
     async def test_a_file_that_vanishes_and_comes_back_is_no_change(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
-        first = reloaded.current
+        first = reloaded.value
         key = files.folder / "key.pem"
         key.rename(files.folder / "away")
         await reloaded.refresh()
         assert "cannot be read" in str(reports[0])
         (files.folder / "away").rename(key)
         await reloaded.refresh()
-        assert reloaded.current is first
+        assert reloaded.value is first
         assert [counter.value for counter in reload_counters(metrics)] == [0, 1]
 
     def test_the_first_reading_must_succeed(self, files: Files) -> None:
@@ -318,7 +318,7 @@ class TestOfOneBackend:
         self, files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         caplog.set_level(logging.INFO)
-        monkeypatch.setattr("wsgw_core.api.tls.run_in_thread", at_once)
+        monkeypatch.setattr("wsgw_core.api.watched_file.run_in_thread", at_once)
         context = make_context()
         tls = ClientTls(options(ca=files.ca), "blue.test", context)
         first = tls.context()

@@ -18,7 +18,7 @@ class Queue:
         self.taken: list[int] = []
 
     def add(self, number: int, seconds: float = 0.0, again: int = 0) -> None:
-        """Queue a turn.
+        """Queues a turn.
 
         Args:
             number: its own.
@@ -36,7 +36,7 @@ class Queue:
         self.turns.call_in_turn(asyncio.get_running_loop(), turn)
 
     async def is_empty(self) -> None:
-        """Wait until all turns were taken, and those that they ask for."""
+        """Waits until all turns were taken, and those that they ask for."""
         for _ in range(2):
             done = asyncio.Event()
             self.turns.call_in_turn(asyncio.get_running_loop(), done.set)

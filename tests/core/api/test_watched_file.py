@@ -43,7 +43,7 @@ def number(text: str) -> int:
 
 
 def put(file: Path, text: str | None) -> None:
-    """Write a file, or remove it."""
+    """Writes a file, or removes it."""
     if text is None:
         file.unlink()
     else:

@@ -85,12 +85,12 @@ class BrokerSession:
             self.watched.send(Message.from_text(text))
 
     def reply(self, *texts: str) -> list[str]:
-        """Have replies come in, whose texts are their receipts; return what becomes of them."""
+        """Has replies come in, whose texts are their receipts; returns what becomes of them."""
         connection = self.connection
         return [connection.receive(Message.from_text(text), text).value for text in texts]
 
     def end(self) -> Close | None:
-        """Return how the connection has ended; a method, since the type checker would remember."""
+        """Returns how the connection has ended; a method, since the type checker would remember."""
         return self.sink.end
 
     @property

@@ -42,7 +42,7 @@ USUAL = (
 
 
 def request(*lines: str, line: str = "GET /chat HTTP/1.1", without: str = "") -> bytes:
-    """Return an opening handshake with some lines more, and without the one that begins so."""
+    """Returns an opening handshake with some lines more, and without the one that begins so."""
     usual = [each for each in USUAL if not (without and each.lower().startswith(without.lower()))]
     return "\r\n".join([line, *usual, *lines, "", ""]).encode("latin-1")
 
@@ -58,7 +58,7 @@ class RawClient:
         self.writer.write(data)
 
     async def read_head(self) -> tuple[int, Headers]:
-        """Return status and headers of the answer."""
+        """Returns status and headers of the answer."""
         async with asyncio.timeout(PATIENCE):
             head = await self.reader.readuntil(b"\r\n\r\n")
         stream = StreamReader()
@@ -72,12 +72,12 @@ class RawClient:
         raise AssertionError(f"an incomplete head: {head!r}")
 
     async def read_to_end(self) -> bytes:
-        """Return what comes until the end of the connection."""
+        """Returns what comes until the end of the connection."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
     async def read_refusal(self) -> tuple[int, Headers, bytes]:
-        """Return the whole answer; the connection must end with it."""
+        """Returns the whole answer; the connection must end with it."""
         status, headers = await self.read_head()
         body = await self.read_to_end()
         assert "close" in dict(headers)["Connection"].split(", ")
@@ -159,7 +159,7 @@ class FrontendBench:
         assert len(self.relay.table) == 0
 
     async def connect(self, data: bytes = b"") -> RawClient:
-        """Connect a client and send `data`."""
+        """Connects a client and sends `data`."""
         address = self.frontend.addresses[0]
         client = RawClient(*await asyncio.open_connection(address.host, address.port))
         self._clients.append(client)
@@ -167,5 +167,5 @@ class FrontendBench:
         return client
 
     async def refusal(self, data: bytes) -> tuple[int, Headers, bytes]:
-        """Return the answer to what should be refused."""
+        """Returns the answer to what should be refused."""
         return await (await self.connect(data)).read_refusal()

@@ -76,7 +76,7 @@ class Bench:
         self.when_made: Callable[[], object] = lambda: None  # called with each protocol made
 
     def connect(self, count: int = 1, to: int = 0) -> list[socket.socket]:
-        """Connect before the loop runs again: all of them wait in the system's queue."""
+        """Connects before the loop runs again: all of them wait in the system's queue."""
         where = self.listening[to].getsockname()
         clients = [socket.create_connection(where, PATIENCE) for _ in range(count)]
         for client in clients:
@@ -204,7 +204,7 @@ class TestWithoutDescriptors:
 
 
 def watch_timers() -> list[float]:
-    """Have the loop's timers not wait, and return the list that they are noted in."""
+    """Has the loop's timers not wait, and returns the list that they are noted in."""
     loop: Any = asyncio.get_running_loop()
     timers = []
     call_later = loop.call_later

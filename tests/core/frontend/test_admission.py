@@ -57,7 +57,7 @@ class Bench:
 
 
 def answer(refusal: Refusal | None) -> tuple[int, int]:
-    """Return a refusal's status and the seconds after which to come again."""
+    """Returns a refusal's status and the seconds after which to come again."""
     assert refusal is not None
     assert refusal.body.endswith(b"\n")
     ((name, seconds),) = refusal.headers

@@ -255,7 +255,7 @@ class TestTimers:
 
 
 def timers() -> int:
-    """Return how many timers are set; that of this test is not among them."""
+    """Returns how many timers are set; that of this test is not among them."""
     loop: Any = asyncio.get_running_loop()
     return sum(not timer.cancelled() for timer in loop._scheduled)  # noqa: SLF001 - nothing else tells
 

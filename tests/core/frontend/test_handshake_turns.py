@@ -12,13 +12,13 @@ SLOW = 0.002  # seconds, so that there is one of them in each turn of the loop
 
 
 def crowd(bench: FrontendBench, count: int) -> None:
-    """Have so many slow handshakes wait for their turns before any other."""
+    """Has so many slow handshakes wait for their turns before any other."""
     for _ in range(count):
         bench.settings.turns.call_in_turn(asyncio.get_running_loop(), lambda: time.sleep(SLOW))
 
 
 async def ask_behind(bench: FrontendBench, count: int) -> RawClient:
-    """Connect a client whose head waits behind a crowd."""
+    """Connects a client whose head waits behind a crowd."""
     client = await bench.connect()
     crowd(bench, count)
     client.write(request())
@@ -28,7 +28,7 @@ async def ask_behind(bench: FrontendBench, count: int) -> RawClient:
 
 
 def dialled(bench: FrontendBench) -> list[str]:
-    """Return the paths for which a backend was asked."""
+    """Returns the paths for which a backend was asked."""
     asked = (*bench.relay.blue.requests, *bench.relay.green.requests)
     return [each.path for each in asked]
 

@@ -25,7 +25,7 @@ def authority() -> trustme.CA:
 async def encrypted_client(
     authority: trustme.CA, bench: FrontendBench, gone: asyncio.Event
 ) -> AsyncIterator[RawClient]:
-    """Connect to the handshake of a bench by TLS; `gone` is set when it lets the client go."""
+    """Connects to the handshake of a bench by TLS; `gone` is set when it lets the client go."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server_side)
     client_side = ssl.create_default_context()

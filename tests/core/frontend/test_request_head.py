@@ -14,7 +14,7 @@ from .frontend_bench import ACCEPT, KEY, USUAL, request
 
 
 def status_of(head: bytes, max_headers: int = 100) -> int:
-    """Return the status that a head is answered; 101 when nothing is wrong with it."""
+    """Returns the status that a head is answered; 101 when nothing is wrong with it."""
     refused = None
     try:
         checked(head, max_headers)
@@ -387,7 +387,7 @@ class TestBad:
 
 
 def padded(name: str, unit: str, size: int) -> bytes:
-    """Return a handshake with a header that is `size` long and ends as no header should."""
+    """Returns a handshake with a header that is `size` long and ends as no header should."""
     usual = " websocket," if name == "Upgrade" else " Upgrade," if name == "Connection" else ""
     return request(f"{name}:{usual}{unit * (size // len(unit))}\x80", without=f"{name}:")
 

@@ -51,7 +51,7 @@ async def at_once(call: Callable[[], object]) -> object:
 @pytest.fixture(autouse=True)
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are none on a virtual clock."""
-    monkeypatch.setattr("wsgw_core.api.tls.run_in_thread", at_once)
+    monkeypatch.setattr("wsgw_core.api.watched_file.run_in_thread", at_once)
 
 
 class Bench:

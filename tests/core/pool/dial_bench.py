@@ -61,7 +61,7 @@ class Bench:
         )
 
     async def hang(self, count: int) -> list[asyncio.Task[Dialled[RecordingSink]]]:
-        """Dial the first backend so many times, which answers none that its script does not."""
+        """Dials the first backend so many times, which answers none that its script does not."""
         self.backends[0].otherwise = Hang()
         before = len(self.backends[0].requests)
         dials = [asyncio.create_task(self.dial(last=self.pooled[-1])) for _ in range(count)]
@@ -70,7 +70,7 @@ class Bench:
 
 
 def trip(backend: PooledBackend) -> None:
-    """Have its breaker open: no connection can be made."""
+    """Has its breaker open: no connection can be made."""
     while not backend.breaker.tripped:
         backend.failed(now(), "down", unreachable=True)
 

@@ -42,11 +42,11 @@ class Wire:
         self._loop = asyncio.get_running_loop()
 
     def publish(self, session_id: str, message: Message, acknowledge: Acknowledge) -> None:
-        """Have a message stored; `acknowledge` is called with whether it was."""
+        """Has a message stored; `acknowledge` is called with whether it was."""
         self._soon(self._broker.store, self, session_id, message, acknowledge)
 
     def ping(self, on_pong: Callable[[], object]) -> None:
-        """Ask for a sign of life, which comes after the answers to what was published before."""
+        """Asks for a sign of life, which comes after the answers to what was published before."""
         self._soon(self._broker.answer, self, on_pong)
 
     def _soon(self, call: Callable[..., object], *arguments: object) -> None:
@@ -70,7 +70,7 @@ class Broker:
         self._held: list[tuple[Wire, Callable[[], object]]] = []
 
     async def dial(self) -> Wire:
-        """Return a wire after a few turns of the loop, in each of which it may be cancelled."""
+        """Returns a wire after a few turns of the loop, in each of which it may be cancelled."""
         for _ in range(5):
             await asyncio.sleep(0)
         if not self.alive:
@@ -80,7 +80,7 @@ class Broker:
         return wire
 
     def store(self, wire: Wire, session_id: str, message: Message, tell: Acknowledge) -> None:
-        """Store a message, or refuse it."""
+        """Stores a message, or refuses it."""
         if self.frozen:
             self._held.append((wire, partial(self.store, wire, session_id, message, tell)))
             return
@@ -89,14 +89,14 @@ class Broker:
         tell(not self.refusing)
 
     def answer(self, wire: Wire, on_pong: Callable[[], object]) -> None:
-        """Answer a ping, whatever is stored."""
+        """Answers a ping, whatever is stored."""
         if self.frozen:
             self._held.append((wire, on_pong))
         else:
             on_pong()
 
     def thaw(self) -> None:
-        """Do what was held, unless its wire is cut."""
+        """Does what was held, unless its wire is cut."""
         self.frozen = False
         held, self._held = self._held, []
         for wire, go_on in held:
@@ -104,7 +104,7 @@ class Broker:
                 go_on()
 
     def cut(self) -> None:
-        """Lose all wires."""
+        """Loses all wires."""
         wires, self.wires = self.wires, []
         for wire in wires:
             wire.is_open = False
@@ -120,7 +120,7 @@ class BrokerConnection(WindowedConnection):
         self.wire.publish(self.session_id, message, partial(self.settle, number))
 
     def settle(self, number: int, stored: bool) -> None:
-        """Take the broker's answer."""
+        """Takes the broker's answer."""
         if stored:
             self.confirmed(number)
         else:
@@ -162,11 +162,11 @@ class BrokerBackend:
     # What the wrong ones do wrong
 
     def introduce(self, request: DialRequest) -> None:
-        """Tell the application of a session."""
+        """Tells the application of a session."""
         self.broker.requests[request.session_id] = request
 
     def take_reply(self, session_id: str, message: Message) -> None:
-        """Pass on a reply, or have it passed on where the session is now."""
+        """Passes on a reply, or has it passed on where the session is now."""
         if message.kind is TEXT and not is_utf8(message.data):
             message = Message(BINARY, message.data)
         connection = self.link.find(session_id)
@@ -177,7 +177,7 @@ class BrokerBackend:
             connection.end(Close(1011, "the application's message is too long"))
 
     def lose(self, wire: Wire) -> None:
-        """Tell all sessions that the wire is lost."""
+        """Tells all sessions that the wire is lost."""
         self.link.lost(wire, "the broker is lost")
 
     # Inside

@@ -38,7 +38,7 @@ class Link:
         self._session_id = request.session_id
 
     async def write(self, message: Message) -> None:
-        """Return when the counterpart has the message."""
+        """Returns when the counterpart has the message."""
         await asyncio.sleep(0)
         await self._counterpart.thawed.wait()
         if not self.is_open:
@@ -46,7 +46,7 @@ class Link:
         self._counterpart.inbox.put(self._session_id, message)
 
     def arrive(self, message: Message) -> None:
-        """Take what the counterpart sends, and end with what no session may get."""
+        """Takes what the counterpart sends, and ends with what no session may get."""
         if message.size > self.max_message_size:
             self.on_close(Close(1011, "the counterpart's message is too long"))
         elif message.kind is TEXT and not is_utf8(message.data):
@@ -55,7 +55,7 @@ class Link:
             self.on_message(message)
 
     def hang_up(self) -> None:
-        """Close from the backend plugin's side."""
+        """Closes from the backend plugin's side."""
         self.is_open = False
         if self._counterpart.links.get(self._session_id) is self:
             del self._counterpart.links[self._session_id]
@@ -72,7 +72,7 @@ class Counterpart:
         self.thawed.set()
 
     async def dial(self, request: DialRequest) -> Link:
-        """Return a link after a few turns of the loop, in each of which it may be cancelled."""
+        """Returns a link after a few turns of the loop, in each of which it may be cancelled."""
         for _ in range(5):
             await asyncio.sleep(0)
         if not self.alive:
@@ -143,14 +143,14 @@ class DirectMemoryConnection:
     # From the counterpart
 
     def hear(self, message: Message) -> None:
-        """Take a reply."""
+        """Takes a reply."""
         if self._flowing and not self._incoming:
             self.sink.message(message)
         else:
             self._incoming.append(message)
 
     def finish(self, close: Close) -> None:
-        """End, or remember to once the session listens."""
+        """Ends, or remembers to once the session listens."""
         self._end = self._end or self.judge(close)
         if self.ended or not (self.started or self._closing):
             return
@@ -197,21 +197,21 @@ class DirectMemoryConnection:
     # What the wrong ones do wrong
 
     async def transmit(self, message: Message) -> None:
-        """Give the counterpart one message and report it."""
+        """Gives the counterpart one message and reports it."""
         await self.link.write(message)
         self.tell_delivered(1)
 
     def tell_delivered(self, count: int) -> None:
-        """Report deliveries."""
+        """Reports deliveries."""
         self.sink.delivered(count)
 
     def judge(self, close: Close) -> Close:
-        """Return an end as the session is to see it: it may cross a close, and cut messages off."""
+        """Returns an end as the session is to see it; may cross a close and cut off messages."""
         crosses = self._closing is not None and close is not self._closing
         return replace(close, abnormal=True) if crosses and self._outgoing_bytes else close
 
     def tell_end(self, close: Close) -> None:
-        """Report the end."""
+        """Reports the end."""
         self.sink.closed(close)
 
     # Inside
@@ -247,7 +247,7 @@ class DirectMemoryConnection:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Return whether a text may have this payload."""
+    """Returns whether a text may have this payload."""
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -283,7 +283,7 @@ class MemoryBackend:
             raise BackendUnavailable("nobody is there")
 
     async def close(self) -> None:
-        """Wait for the connections, all of which are closing."""
+        """Waits for the connections, all of which are closing."""
         await asyncio.gather(*(connection.over.wait() for connection in self.connections))
 
 

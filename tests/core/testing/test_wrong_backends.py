@@ -21,7 +21,7 @@ class Suite(BackendContract):
 
 @pytest.fixture(autouse=True)
 def leaks() -> Iterator[None]:
-    """Undo what some of them leave behind."""
+    """Undos what some of them leave behind."""
     yield
     while wrong.LeaksADescriptor.leaked:
         os.close(wrong.LeaksADescriptor.leaked.pop())

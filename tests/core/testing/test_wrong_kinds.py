@@ -28,7 +28,7 @@ class SharedLinks(BackendContract):
 
 
 def failures(suite: BackendContract, make_harness: Callable[[], BackendHarness]) -> dict[str, str]:
-    """Run all tests of a suite; return the texts of those that fail."""
+    """Runs all tests of a suite; returns the texts of those that fail."""
     found = {}
     for name in dir(suite):
         if not name.startswith("test_"):
@@ -43,7 +43,7 @@ def failures(suite: BackendContract, make_harness: Callable[[], BackendHarness])
 
 
 def failures_of(fault: Faulty) -> dict[str, str]:
-    """Run all tests of the suite that fits a faulty class."""
+    """Runs all tests of the suite that fits a faulty class."""
     if issubclass(fault, BrokerBackend):
         broker_class = fault
         return failures(SharedLinks(), lambda: BrokerHarness(broker_class))

@@ -248,7 +248,7 @@ class LeaksATask(DirectMemoryConnection):
 
 
 def backend_of(connection_class: type[DirectMemoryConnection]) -> type[MemoryBackend]:
-    """Return a backend whose only fault is in its connections."""
+    """Returns a backend whose only fault is in its connections."""
     return type(connection_class.__name__, (MemoryBackend,), {"connection_class": connection_class})
 
 

@@ -68,7 +68,7 @@ class Events:
         return self.messages
 
     async def until_ended(self) -> tuple[Close, bool]:
-        """Return how it ended, and whether by a violation; the transport is gone then."""
+        """Returns how it ended, and whether by a violation; the transport is gone then."""
         await self.until(lambda: bool(self.disconnects), "the end")
         assert len(self.ends) == self.disconnects == 1
         return self.ends[0]
@@ -129,18 +129,18 @@ class Bench:
         return frame
 
     async def read_to_end(self) -> bytes:
-        """Return what comes until the endpoint's side is closed."""
+        """Returns what comes until the endpoint's side is closed."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
     def reset(self) -> None:
-        """Break the connection as a killed process with unread bytes would."""
+        """Breaks the connection as a killed process with unread bytes would."""
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
 async def connected_pair(send_buffer: int | None = None) -> tuple[socket.socket, socket.socket]:
-    """Connect two sockets over the loopback interface; the first has the small send buffer."""
+    """Connects two sockets over the loopback interface; the first has the small send buffer."""
     loop = asyncio.get_running_loop()
     ours = socket.socket()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -166,7 +166,7 @@ async def endpoint_bench(
     deflate: Deflate | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Bench]:
-    """Connect an endpoint and have it read, unless `first_bytes` is None."""
+    """Connects an endpoint and has it read, unless `first_bytes` is None."""
     bench = Bench(limits or Limits(), batch or ReadBatch(), deflate, clock, client_side=client_side)
     await bench.connect(send_buffer)
     if first_bytes is not None:

@@ -24,7 +24,7 @@ class RawFrame:
 def frame(
     opcode: int, payload: bytes = b"", *, fin: bool = True, masked: bool = True, reserved: int = 0
 ) -> bytes:
-    """Write a frame; `reserved` are the three bits, 4 being RSV1."""
+    """Writes a frame; `reserved` are the three bits, 4 being RSV1."""
     first = (fin << 7) | (reserved << 4) | opcode
     size, mask_bit = len(payload), masked << 7
     if size < 126:
@@ -37,13 +37,13 @@ def frame(
 
 
 def close_frame(code: int | None = None, reason: str = "", *, masked: bool = True) -> bytes:
-    """Write a close frame; without a code it is empty."""
+    """Writes a close frame; without a code it is empty."""
     body = b"" if code is None else struct.pack("!H", code) + reason.encode()
     return frame(CLOSE, body, masked=masked)
 
 
 async def read_frame(reader: asyncio.StreamReader) -> RawFrame:
-    """Read a frame.
+    """Reads a frame.
 
     Raises:
         asyncio.IncompleteReadError: the stream ended before or in it.

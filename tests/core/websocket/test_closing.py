@@ -46,7 +46,7 @@ class HandTurnedClock:
         return timer
 
     def fire(self) -> None:
-        """Have all timers fire that were not cancelled."""
+        """Has all timers fire that were not cancelled."""
         timers, self._timers = self._timers, []
         for timer, action in timers:
             if not timer.cancelled():
@@ -55,7 +55,7 @@ class HandTurnedClock:
 
 
 def close_much(bench: Bench) -> None:
-    """Close behind 1 MiB, of which the peer takes nothing by itself."""
+    """Closes behind 1 MiB, of which the peer takes nothing by itself."""
     bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads, too
     for _ in range(16):
         bench.endpoint.send(as_message("x" * 64 * KIB))
@@ -63,7 +63,7 @@ def close_much(bench: Bench) -> None:
 
 
 async def take(bench: Bench, count: int) -> bytes:
-    """Return so many bytes of what the peer was sent."""
+    """Returns so many bytes of what the peer was sent."""
     taken = b""
     async with asyncio.timeout(PATIENCE):
         while len(taken) < count:

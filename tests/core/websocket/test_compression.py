@@ -30,7 +30,7 @@ LIMITS = Limits(max_message_size=1000, max_fragments=8)
 
 
 def agree(offer: str = "permessage-deflate; client_max_window_bits", **options: Any) -> Deflate:
-    """Make the server's side of a handshake."""
+    """Makes the server's side of a handshake."""
     compression = CompressionOptions(enabled=True, **options)
     server = ServerProtocol(extensions=compression.accepted_offers())
     _, extensions = server.process_extensions(Headers({"Sec-WebSocket-Extensions": offer}))
@@ -40,7 +40,7 @@ def agree(offer: str = "permessage-deflate; client_max_window_bits", **options: 
 
 
 def agreed_as_client(answer: str, **options: Any) -> Deflate:
-    """Make the client's side of a handshake."""
+    """Makes the client's side of a handshake."""
     compression = CompressionOptions(enabled=True, **options)
     client = ClientProtocol(parse_uri("ws://a.test"), extensions=compression.offers())
     headers = Headers({"Sec-WebSocket-Extensions": f"permessage-deflate{answer}"})
@@ -102,7 +102,7 @@ class Peer:
 
 
 async def closed_with(bench: Bench) -> int:
-    """Return the code that the peer is closed with."""
+    """Returns the code that the peer is closed with."""
     close = await bench.read_frame()
     assert close.opcode == raw.CLOSE
     bench.writer.close()

@@ -18,7 +18,7 @@ SIZES = (10, 9 * 1024, 64 * 1024)
 
 
 def numbered(number: int, size: int) -> Message:
-    """Make a message whose content tells which one it is, throughout."""
+    """Makes a message whose content tells which one it is, throughout."""
     mark = b"%08d" % number
     return Message(BINARY, (mark * (size // 8 + 1))[:size])
 

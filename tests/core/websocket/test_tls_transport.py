@@ -20,7 +20,7 @@ PATIENCE = 60.0
 
 
 async def turn() -> None:
-    """Let what was put off to the next turn of the loop happen."""
+    """Lets what was put off to the next turn of the loop happen."""
     await asyncio.sleep(0)
 
 

@@ -30,7 +30,7 @@ def texts(messages: list[Message]) -> list[str]:
 
 
 def small_frames(kind: str, *, masked: bool) -> bytes:
-    """Return frames of two to a few bytes; as many as FRAMES."""
+    """Returns frames of two to a few bytes; as many as FRAMES."""
     one = {
         "messages": frame(raw.BINARY, masked=masked),
         "pings": frame(raw.PING, masked=masked),
@@ -43,7 +43,7 @@ def small_frames(kind: str, *, masked: bool) -> bytes:
 
 
 def taken(bench: Bench) -> int:
-    """Return how many frames were taken so far."""
+    """Returns how many frames were taken so far."""
     whole = len(bench.events.messages)
     return bench.events.signs_of_life or whole
 

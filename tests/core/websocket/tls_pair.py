@@ -127,7 +127,7 @@ class End:
         self.tls.connection_made(self.tcp)
 
     def receive(self, data: bytes) -> None:
-        """Hand over bytes as a socket would."""
+        """Hands over bytes as a socket would."""
         while data and not self.tcp.is_closing():
             buffer = memoryview(self.tls.get_buffer(-1))
             part = data[: len(buffer)]
@@ -136,12 +136,12 @@ class End:
             data = data[len(part) :]
 
     def end(self) -> None:
-        """Hand over the end of the stream; the socket closes itself on it."""
+        """Hands over the end of the stream; the socket closes itself on it."""
         self.tls.eof_received()
         self.lose()
 
     def lose(self, error: Exception | None = None) -> None:
-        """Have the socket be gone."""
+        """Has the socket be gone."""
         if not self._ended:
             self._ended = True
             self.tcp.closed = True
@@ -171,7 +171,7 @@ class Pair:
         return self
 
     def carry(self) -> None:
-        """Carry bytes to and fro until there are none; those for a paused end stay."""
+        """Carries bytes to and fro until there are none; those for a paused end stay."""
         moved = True
         while moved:
             moved = False

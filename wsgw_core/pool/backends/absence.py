@@ -29,7 +29,7 @@ class Absence:
         self._looked_at = _AT_ONCE
 
     def begin(self, now: float = _AT_ONCE) -> None:
-        """Note that the backend is away.
+        """Records that the backend is away.
 
         Args:
             now: when a dial has failed; by default, no dial has yet: a scout may begin at once.
@@ -39,12 +39,12 @@ class Absence:
             self._looked_at = now
 
     def end(self) -> bool:
-        """Note that a dial was answered; return whether that is news."""
+        """Records that a dial was answered; returns whether that is news."""
         was_away, self.is_away = self.is_away, False
         return was_away
 
     def allows(self, now: float, every: float) -> bool:
-        """Return whether a session that can wait may dial, as the scout if the backend is away.
+        """Returns whether a session that can wait may dial, as the scout if the backend is away.
 
         Args:
             now: the time.
@@ -54,7 +54,7 @@ class Absence:
 
     @contextmanager
     def dial(self, *, as_scout: bool) -> Iterator[bool]:
-        """Dial meanwhile, as the scout if the backend is away and the session may be it.
+        """Dials meanwhile, as the scout if the backend is away and the session may be it.
 
         Yields whether it is the scout.
         """

@@ -162,7 +162,7 @@ class PooledBackend:
         return None if self._healthy else "was found unhealthy"
 
     def is_for_newcomers(self, now: float) -> bool:
-        """Return whether nothing speaks for sending new clients elsewhere; it may still be dead.
+        """Returns whether nothing speaks for sending new clients elsewhere; it may still be dead.
 
         Args:
             now: the clock's time in seconds.
@@ -170,7 +170,7 @@ class PooledBackend:
         return self._enabled and self._healthy and not self.outage.rest(now)
 
     def note_change(self) -> None:
-        """Tell whom it concerns if it has become usable, or has ceased to be."""
+        """Tells whom it concerns if it has become usable, or has ceased to be."""
         if self.usable != self._was_usable:
             self._was_usable = not self._was_usable
             if self.on_change is not None:
@@ -192,12 +192,12 @@ class PooledBackend:
         return self.active + self.dialling
 
     def connected(self, now: float) -> None:
-        """Count a connection, made at the clock's time `now`."""
+        """Counts a connection, made at the clock's time `now`."""
         self.total += 1
         self.answered(now)
 
     def answered(self, now: float) -> None:
-        """Note that it is there, whether or not it takes this client."""
+        """Records that it is there, whether or not it takes this client."""
         self.answered_at = now
         self.come_up()
         is_back = self.absence.end()
@@ -207,7 +207,7 @@ class PooledBackend:
             self.on_change(self)
 
     def proves(self) -> None:
-        """Note that one of its connections works."""
+        """Records that one of its connections works."""
         self.proved += 1
         if self.breaker.on_probation:
             self.events.publish(BackendProved(self.id))
@@ -215,26 +215,26 @@ class PooledBackend:
         self.outage.proved()
 
     def reset(self) -> None:
-        """Forget all failures: it may be dialled again at once."""
+        """Forgets all failures: it may be dialled again at once."""
         self.come_up()
         self.absence.end()
         self.breaker.reset()
         self.note_change()
 
     def go_down(self, now: float, reason: str, rest: float = 0.0) -> None:
-        """Note that it is down by its own account; see Outage.begin."""
+        """Records that it is down by its own account; see Outage.begin."""
         if self.outage.begin(now, reason, rest):
             self.events.publish(BackendDown(self.id, reason))
             self.note_change()
 
     def come_up(self) -> None:
-        """Note that it is not down, or not any more."""
+        """Records that it is not down, or not any more."""
         if self.outage.end():
             self.events.publish(BackendUp(self.id))
             self.note_change()
 
     async def close(self) -> None:
-        """Close the plugin's object; nothing is told to it any more."""
+        """Closes the plugin's object; nothing is told to it any more."""
         self._closed = True
         await self.backend.close()
 
@@ -244,7 +244,7 @@ class PooledBackend:
         return not self._closed and hasattr(self.backend, "session_ended")
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Tell it that a session is over, if it wants to hear of it."""
+        """Tells it that a session is over, if it wants to hear of it."""
         if not self.hears_ends:
             return
         try:
@@ -255,7 +255,7 @@ class PooledBackend:
     def failed(
         self, now: float, reason: str, *, counts: bool = True, unreachable: bool = False
     ) -> None:
-        """Count a failed dial, or a connection that was lost before it had proved itself.
+        """Counts a failed dial, or a connection that was lost before it had proved itself.
 
         The breaker hears nothing of it while the backend is down by its own account.
 
@@ -301,11 +301,11 @@ class BackendPool:
         return tuple(self._backends.values())
 
     def find(self, backend_id: str) -> PooledBackend | None:
-        """Return the backend of an id."""
+        """Returns the backend of an id."""
         return self._backends.get(backend_id)
 
     def of_group(self, group: str) -> list[PooledBackend]:
-        """Return the backends of a group; where it is gone, those that stay for its sessions."""
+        """Returns the backends of a group; where it is gone, those that stay for its sessions."""
         offered = [each for each in self.backends if each.group == group]
         return offered or [each for each in self.staying if each.group == group]
 
@@ -315,7 +315,7 @@ class BackendPool:
         return tuple(each for each in self._leaving if not each.removed)
 
     def loads(self, backends: Iterable[PooledBackend]) -> dict[PooledBackend, int]:
-        """Return the load of each, with what those of its address still have that are leaving.
+        """Returns the load of each, with what those of its address still have that are leaving.
 
         A reload that changes a backend leaves its sessions where they are.
         """
@@ -328,11 +328,11 @@ class BackendPool:
         }
 
     def is_usable(self, group: str) -> bool:
-        """Tell whether a group has a backend that takes part as it should."""
+        """Returns whether a group has a backend that takes part as it should."""
         return any(each.usable for each in self.of_group(group))
 
     def add(self, backend: PooledBackend) -> None:
-        """Offer a backend from now on.
+        """Offers a backend from now on.
 
         Raises:
             ValueError: there is one of this id.
@@ -346,7 +346,7 @@ class BackendPool:
         self._tell(backend)
 
     def remove(self, backend: PooledBackend, *, staying: bool = False) -> None:
-        """Offer a backend no more; its connections are somebody else's business.
+        """Offers a backend no more; its connections are somebody else's business.
 
         `forget` is to be called when they are over.
 
@@ -360,15 +360,15 @@ class BackendPool:
         del self._backends[backend.id]
 
     def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Call a function with each backend that becomes usable or ceases to be, is back or new."""
+        """Calls `watcher` with each backend that becomes usable or unusable, is back, or is new."""
         self._watchers[watcher] = None
 
     def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Call it no more."""
+        """Calls it no more."""
         self._watchers.pop(watcher, None)
 
     def take_turn(self, backend: PooledBackend, among: Collection[PooledBackend]) -> Turn:
-        """Give a backend its turn.
+        """Gives a backend its turn.
 
         Args:
             backend: of equal ones, it waits for the next turn longer than all others.
@@ -379,13 +379,13 @@ class BackendPool:
         return turn
 
     def forget(self, backend: PooledBackend) -> None:
-        """Keep nothing of a removed backend but the number of its messages."""
+        """Keeps nothing of a removed backend but the number of its messages."""
         if backend in self._leaving:
             self._leaving.remove(backend)
             self._departed.add(backend.traffic)
 
     def traffic(self) -> Traffic:
-        """Return the messages of all backends that there ever were."""
+        """Returns the messages of all backends that there ever were."""
         total = Traffic()
         total.add(self._departed)
         for backend in (*self.backends, *self._leaving):

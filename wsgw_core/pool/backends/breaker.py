@@ -58,11 +58,11 @@ class Breaker:
         self.failed_at = float("-inf")
 
     def allows(self, now: float) -> bool:
-        """Return whether a dial may be made although there are other backends."""
+        """Returns whether a dial may be made although there are other backends."""
         return not self.tripped or (not self._trying and now >= self._next_trial)
 
     def allows_retry(self, now: float) -> bool:
-        """Return whether a session that has time may try it although it is tripped.
+        """Returns whether a session that has time may try it although it is tripped.
 
         That is one every half second; who is told so has the turn.
         """
@@ -72,13 +72,13 @@ class Breaker:
         return True
 
     def begin(self) -> bool:
-        """Note that a dial begins; return whether it is the trial: there is one at a time."""
+        """Records that a dial begins; returns whether it is the trial: there is one at a time."""
         is_trial = self.tripped and not self._trying
         self._trying = self._trying or is_trial
         return is_trial
 
     def end_trial(self) -> None:
-        """Note that a trial is over, whatever came of it."""
+        """Records that a trial is over, whatever came of it."""
         self._trying = False
 
     @property
@@ -87,7 +87,7 @@ class Breaker:
         return self.tripped and self._unreachable
 
     def failed(self, now: float, *, unreachable: bool = False) -> bool:
-        """Count a failure of the backend; tell whether that has tripped the breaker.
+        """Counts a failure of the backend; returns whether that has tripped the breaker.
 
         Args:
             now: the time.
@@ -108,7 +108,7 @@ class Breaker:
         return False
 
     def connected(self) -> bool:
-        """Note a connection, which must still prove itself; tell whether it was tripped."""
+        """Notes a connection, which must still prove itself; returns whether it was tripped."""
         was_tripped, self.tripped = self.tripped, False
         self.on_probation = self.on_probation or was_tripped
         if self._threshold >= 0:
@@ -116,14 +116,14 @@ class Breaker:
         return was_tripped
 
     def proved(self) -> None:
-        """Note that a connection works: what was before is forgotten."""
+        """Records that a connection works: what was before is forgotten."""
         if not self.tripped:
             self._failures = 0
             self.on_probation = False
             self._pause = _FIRST_PAUSE
 
     def reset(self) -> None:
-        """Forget all failures."""
+        """Forgets all failures."""
         self.tripped = False
         self.proved()
 

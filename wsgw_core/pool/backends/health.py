@@ -18,7 +18,7 @@ async def probe_of(
     timeout: float,  # noqa: ASYNC109 - becomes part of the answer
     logger: logging.Logger,
 ) -> str | None:
-    """Probe a backend once; return why it did not pass, None: it did.
+    """Probes a backend once; returns why it did not pass, None: it did.
 
     Args:
         pooled: the backend.
@@ -67,13 +67,13 @@ class HealthChecks:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Probe until `stop`; without an interval, never."""
+        """Probes until `stop`; without an interval, never."""
         if self._options.interval is not None:
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(self._options.interval))
 
     async def stop(self) -> None:
-        """Probe no more."""
+        """Probes no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -116,7 +116,7 @@ class _Row:
         self.length = 0
 
     def add(self, *, good: bool) -> int:
-        """Note one answer; return how many like it there were in a row."""
+        """Notes one answer; returns how many like it there were in a row."""
         self.length = self.length + 1 if good == self.good else 1
         self.good = good
         return self.length

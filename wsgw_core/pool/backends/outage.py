@@ -32,7 +32,7 @@ class Outage:
         self._flapping = False  # it was down before, and has not proved itself since
 
     def begin(self, now: float, reason: str, rest: float = 0.0) -> bool:
-        """Note that the backend is down.
+        """Records that the backend is down.
 
         Args:
             now: the clock's time in seconds.
@@ -56,24 +56,24 @@ class Outage:
         return was_up
 
     def rest(self, now: float) -> float:
-        """Return the seconds for which it still does not want to be probed."""
+        """Returns the seconds for which it still does not want to be probed."""
         return max(0.0, self._rests_until - now) if self.reason else 0.0
 
     def end(self) -> bool:
-        """Note that the backend is up; return whether it was down before."""
+        """Records that the backend is up; returns whether it was down before."""
         was_down = bool(self.reason)
         self.reason = ""
         self._answer()
         return was_down
 
     def proved(self) -> None:
-        """Note that the backend works: the next outage has nothing to do with the last one."""
+        """Records that the backend works: the next outage has nothing to do with the last one."""
         if not self.reason:
             self._flapping = False
             self._pause = _FIRST_PAUSE
 
     def allows(self, now: float) -> bool:
-        """Return whether a dial may begin: as any other, as the probe, or to wait for the probe."""
+        """Returns whether a dial may begin: normally, as the probe, or to wait for the probe."""
         return not self.reason or self._probe is not None or now >= self._next_probe
 
     @property
@@ -82,19 +82,19 @@ class Outage:
         return self._probe is not None
 
     async def until_probed(self) -> None:
-        """Wait for the end of the probe that is under way."""
+        """Waits for the end of the probe that is under way."""
         if self._probe is not None:
             await asyncio.wait([self._probe])  # which does not cancel it with whoever waits
 
     def begin_dial(self) -> bool:
-        """Note that a dial begins that was allowed; return whether it is the probe."""
+        """Records that a dial begins that was allowed; returns whether it is the probe."""
         if not self.reason or self._probe is not None:
             return False
         self._probe = asyncio.get_running_loop().create_future()
         return True
 
     def end_probe(self, now: float, *, failed: bool) -> None:
-        """Note that the probe is over; unless it has `failed`, the next one may begin at once."""
+        """Records that the probe is over; unless it `failed`, the next one may begin at once."""
         if self.reason and failed:
             self._wait(now, _PROBE_PAUSE)
         self._answer()

@@ -36,7 +36,7 @@ class Turn:
             each.credit += each.weight
 
     def give_back(self) -> None:
-        """Undo it: the backend was not dialled."""
+        """Undos it: the backend was not dialled."""
         self.backend.last_turn = self._before
         for each, before in self._credits:
             owed = each.credit - each.weight

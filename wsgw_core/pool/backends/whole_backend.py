@@ -19,11 +19,11 @@ class ServedSession(Protocol):
         ...
 
     def lose_backend(self, close: Close, /) -> None:
-        """End the connection as if the backend had, unless it was dialled after the loss."""
+        """Ends the connection as if the backend had, unless it was dialled after the loss."""
         ...
 
     def backend_blocked(self, blocked: bool, /) -> None:
-        """Stop or resume the reading of the client, since its backend takes nothing."""
+        """Stops or resumes the reading of the client, since its backend takes nothing."""
         ...
 
 
@@ -31,11 +31,11 @@ class Sessions(Protocol):
     """All sessions of a gateway."""
 
     def __iter__(self) -> Iterator[ServedSession]:
-        """Iterate over those there are now; they may end meanwhile."""
+        """Iterates over those there are now; they may end meanwhile."""
         ...
 
     def deliver(self, session_id: str, message: Message, /) -> ReplyOutcome:
-        """Send the client of a session a message, as if its backend had."""
+        """Sends the client of a session a message, as if its backend had."""
         ...
 
 
@@ -54,7 +54,7 @@ class WholeBackend:
         self._pooled: PooledBackend | None = None
 
     def serve(self, pooled: PooledBackend) -> None:
-        """Act for a backend from now on."""
+        """Acts for a backend from now on."""
         self._pooled = pooled
 
     def down(self, reason: str) -> None:

@@ -84,7 +84,7 @@ class BackendSearch(Generic[SinkT]):
         self._timed_out = False  # a dial was not begun for want of time
 
     async def run(self) -> Dialled[SinkT]:
-        """Return what the first successful dial brings. When cancelled, nothing is left behind.
+        """Returns what the first successful dial brings. When cancelled, nothing is left behind.
 
         Raises:
             NoBackend: all have failed.
@@ -174,7 +174,7 @@ class BackendSearch(Generic[SinkT]):
         self._under_way[task] = dial
 
     def _note_return(self, backend: PooledBackend) -> None:
-        """Try a backend again that is usable once more; not each time, it may come and go."""
+        """Tries a backend again that is usable once more; not each time, it may come and go."""
         if backend not in self._tried or backend in self._returned:
             return
         if all(dial.backend is not backend for dial in self._under_way.values()):
@@ -182,7 +182,7 @@ class BackendSearch(Generic[SinkT]):
             self._tried.discard(backend)
 
     def _hedge_due(self) -> float | None:
-        """Return when another backend is dialled as well; None: not before a dial is over."""
+        """Returns when another backend is dialled as well; None: not before a dial is over."""
         if self._timed_out or not self._wish.hedge_after or len(self._under_way) != 1:
             return None
         (dial,) = self._under_way.values()

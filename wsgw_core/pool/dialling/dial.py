@@ -80,7 +80,7 @@ class Dialled(Generic[SinkT]):
     losses: int
 
     def discard(self) -> None:
-        """Close the connection, which was never started."""
+        """Closes the connection, which was never started."""
         self.connection.close(
             session_ends.NOT_NEEDED.backend, "is not needed any more", CloseCause.SESSION_MOVES
         )
@@ -175,7 +175,7 @@ class Dial(Generic[SinkT]):
         self.backend.dialling += 1
 
     async def run(self) -> Dialled[SinkT] | None:
-        """Make the dial; None: it has failed.
+        """Makes the dial; None: it has failed.
 
         Raises:
             BackendDeclined: the backend does not want this client.
@@ -215,12 +215,12 @@ class Dial(Generic[SinkT]):
         return max(self._begun, self.backend.answered_at)
 
     def was_silent(self, seconds: float) -> bool:
-        """Return whether the backend has answered no dial for so many seconds; 0: it never is."""
+        """Returns whether the backend has answered no dial for so many seconds; 0: it never is."""
         now = asyncio.get_running_loop().time()
         return seconds > 0 and now >= self.silent_since + seconds
 
     def outrun(self, *, was_silent: bool) -> None:
-        """Give the dial up, since another one was faster.
+        """Gives the dial up, since another one was faster.
 
         Args:
             was_silent: whether its backend had time enough.
@@ -230,7 +230,7 @@ class Dial(Generic[SinkT]):
         self._give_up("another backend answered")
 
     def ended(self, task: asyncio.Task[Any]) -> None:
-        """Count it no more; unless it was tried, the backend keeps its turn."""
+        """Counts it no more; unless it was tried, the backend keeps its turn."""
         self.backend.dialling -= 1
         if not (self._was_tried or task.cancelled()):
             self._turn.give_back()
@@ -238,7 +238,7 @@ class Dial(Generic[SinkT]):
     # Its steps
 
     async def _in_turn(self) -> Dialled[SinkT]:
-        """Dial when it is this dial's turn, until it is given up or takes too long."""
+        """Dials when it is this dial's turn, until it is given up or takes too long."""
         bound, limiter = self._bound, self._settings.limiters.of(self.backend)
         assert bound is not None, "runs twice"  # noqa: S101 - the caller's fault
         has_turn = answered = False
@@ -274,7 +274,7 @@ class Dial(Generic[SinkT]):
             del bound  # it holds the task, and the error of a cancelled task this frame
 
     async def _when_probed(self) -> Dialled[SinkT]:
-        """Wait for a probe that is under way, then dial."""
+        """Waits for a probe that is under way, then dials."""
         backend, counters = self.backend, self._settings.counters
         while backend.outage.is_probed:
             self._reconsider()
@@ -285,7 +285,7 @@ class Dial(Generic[SinkT]):
             return await self._attempt()
 
     def _cut_short(self, *, has_turn: bool) -> NotDialled | BackendUnavailable:
-        """Return what became of a dial that was given up or took too long.
+        """Returns what became of a dial that was given up or took too long.
 
         Args:
             has_turn: whether the backend was asked.
@@ -306,7 +306,7 @@ class Dial(Generic[SinkT]):
         return UnusableAnswer(reason) if others_were_answered else BackendUnreachable(reason)
 
     def _check(self, *, is_first_look: bool = False) -> None:
-        """Raise NotDialled if the dial is not to be made after all.
+        """Raises NotDialled if the dial is not to be made after all.
 
         Args:
             is_first_look: whether it has not waited for its turn yet.
@@ -328,7 +328,7 @@ class Dial(Generic[SinkT]):
             raise NotDialled("has tripped")
 
     async def _attempt(self) -> Dialled[SinkT]:
-        """Dial one backend; raises BackendDeclined or BackendUnavailable."""
+        """Dials one backend; raises BackendDeclined or BackendUnavailable."""
         pooled, request, sink = self.backend, self._wish.request, self._wish.make_sink()
         settings = self._settings
         is_trial, is_probe = pooled.breaker.begin(), pooled.outage.begin_dial()
@@ -394,7 +394,7 @@ class Dial(Generic[SinkT]):
         return reason if reason and self._group.has_another(without=self._tried) else None
 
     def _reconsider(self) -> None:
-        """Give the dial up if there is a better choice; not a trial that has begun."""
+        """Gives the dial up if there is a better choice; not a trial that has begun."""
         if not self._is_trial and (reason := self._better_choice):
             self._give_up(reason)
 

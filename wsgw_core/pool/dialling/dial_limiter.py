@@ -89,7 +89,7 @@ class DialLimiter:
         return bool(self._queue) or self._pause > 0
 
     async def enter(self) -> int:
-        """Wait for a turn, and return it; whoever gets it must `leave`.
+        """Waits for a turn, and returns it; whoever gets it must `leave`.
 
         Raises:
             NotDialled: see `turn_away`.
@@ -115,7 +115,7 @@ class DialLimiter:
         return outcome
 
     def leave(self, turn: int, *, answered: bool = False) -> None:
-        """End a turn.
+        """Ends a turn.
 
         Args:
             turn: as returned by `enter`.
@@ -138,14 +138,14 @@ class DialLimiter:
             self._pass_on()
 
     def turn_away(self, reason: str) -> None:
-        """Let nobody in of those that wait: another dial has found what theirs would find."""
+        """Lets nobody in of those that wait: another dial has found what theirs would find."""
         while self._queue:
             place, _ = self._queue.popitem(last=False)
             if not place.done():
                 place.set_result(reason)
 
     def change(self, slots: int, spacing: float, slow_after: float = math.inf) -> None:
-        """Go on with other values; where there are fewer slots, as soon as enough were left."""
+        """Goes on with other values; where there are fewer slots, as soon as enough were left."""
         self._slots, self._spacing, self._slow_after = slots, spacing, slow_after
         self._let_in()
 
@@ -228,14 +228,14 @@ class DialLimiters:
         return sum(limiter.waiting for limiter in self._limiters.values())
 
     def of(self, backend: PooledBackend) -> DialLimiter:
-        """Return the limiter of a backend."""
+        """Returns the limiter of a backend."""
         limiter = self._limiters.get(backend)
         if limiter is None:
             limiter = self._limiters[backend] = DialLimiter(backend.breaker, *self._bounds)
         return limiter
 
     def change(self, slots: int, spacing: float, slow_after: float = math.inf) -> None:
-        """Go on with other bounds, for those too that wait already; see DialLimiter.change."""
+        """Goes on with other bounds, for those too that wait already; see DialLimiter.change."""
         self._bounds = slots, spacing, slow_after
         for limiter in self._limiters.values():
             limiter.change(*self._bounds)

@@ -61,11 +61,11 @@ class Dialler:
         return self._group.name
 
     def has_another(self, backend: PooledBackend) -> bool:
-        """Tell whether the group has another backend that takes part as it should."""
+        """Returns whether the group has another backend that takes part as it should."""
         return self._group.has_another(without=(backend,))
 
     async def until_worth_while(self, seconds: float) -> bool:
-        """Wait while all backends are away; see Lookout.wait."""
+        """Waits while all backends are away; see Lookout.wait."""
         return await self._lookout.wait(seconds)
 
     async def dial(  # noqa: PLR0913 - what one search must know
@@ -81,7 +81,7 @@ class Dialler:
         accepted: Callable[[PooledBackend], object] = _nobody_listens,
         fit: Callable[[PooledBackend], bool] | None = None,
     ) -> Dialled[SinkT]:
-        """Try the backends that the group offers; see BackendSearch and Dial.
+        """Tries the backends that the group offers; see BackendSearch and Dial.
 
         Args:
             request: what the session wants; when it is a reconnect, the backend must choose the

@@ -36,7 +36,7 @@ class Lookout:
         return self._every / 2
 
     async def wait(self, seconds: float) -> bool:
-        """Wait until it is worth while to dial.
+        """Waits until it is worth while to dial.
 
         Args:
             seconds: for which to wait at most.

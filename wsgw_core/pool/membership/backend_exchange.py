@@ -46,7 +46,7 @@ class BackendExchange:
         make_context: Callable[[BackendComponent], BackendContext],
         make_discovery: Callable[[BackendComponent], Discovery],
     ) -> None:
-        """Open the new ones, those of names at all their addresses; nothing is offered yet.
+        """Opens the new ones, those of names at all their addresses; nothing is offered yet.
 
         Args:
             make_context: makes what a backend's factory is given.
@@ -71,7 +71,7 @@ class BackendExchange:
     async def _prepare_named(
         self, make_context: Callable[[BackendComponent], BackendContext]
     ) -> None:
-        """Look the names up side by side: each may take as long as `upstream.resolve-interval`."""
+        """Looks the names up side by side: each may take as long as `upstream.resolve-interval`."""
         outcomes = await asyncio.gather(
             *(
                 discovery.prepare(make_context, self._known_addresses(discovery.component))
@@ -86,7 +86,7 @@ class BackendExchange:
     def carry_out(
         self, drain: Callable[[PooledBackend], object], groups: Collection[str] | None = None
     ) -> None:
-        """Offer the new ones instead of those that are gone; to be called right after `prepare`.
+        """Offers the new ones instead of those that are gone; to be called right after `prepare`.
 
         Args:
             drain: has the sessions of a backend that nothing replaces move to others.
@@ -125,7 +125,7 @@ class BackendExchange:
                 self._discoveries.add(discovery)
 
     def discard(self) -> None:
-        """Close what was prepared."""
+        """Closes what was prepared."""
         for pooled in self._prepared:
             self._backends.discard(pooled)
         for discovery in self._named:
@@ -134,7 +134,7 @@ class BackendExchange:
     def _change_groups(
         self, groups: Collection[str], drain: Callable[[PooledBackend], object]
     ) -> None:
-        """Take out groups that are gone, with what operators have added to them.
+        """Takes out groups that are gone, with what operators have added to them.
 
         Their sessions cannot move, and keep their backends; until the group is back, which has
         others for them.
@@ -164,7 +164,7 @@ class BackendExchange:
                 raise ConfigurationError(f"there is a backend {component.id!r} already")
 
     def _known_addresses(self, component: BackendComponent) -> list[str]:
-        """Return the addresses that the name of an entry has in those that it replaces."""
+        """Returns the addresses that the name of an entry has in those that it replaces."""
         host, _ = component.entry.name_to_resolve
         return [
             address
@@ -174,12 +174,12 @@ class BackendExchange:
         ]
 
     def _gone_backends(self) -> list[PooledBackend]:
-        """Return those that are to go; an operator may have removed some before."""
+        """Returns those that are to go; an operator may have removed some before."""
         plain = [self._pool.find(each.id) for each in self._gone if not each.entry.discovered]
         found = [pooled for discovery in self._gone_discoveries() for pooled in discovery.backends]
         return [*(pooled for pooled in plain if pooled is not None), *found]
 
     def _gone_discoveries(self) -> list[Discovery]:
-        """Return those that are to end; an operator may have ended some before."""
+        """Returns those that are to end; an operator may have ended some before."""
         found = [self._discoveries.find(each.id) for each in self._gone if each.entry.discovered]
         return [discovery for discovery in found if discovery is not None]

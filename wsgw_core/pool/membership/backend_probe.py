@@ -38,7 +38,7 @@ class _NoSessions:
 
 
 def probe_backends(config: GatewayConfig, components: Components) -> dict[str, str]:
-    """Open, probe and close all backends at once.
+    """Opens, probes and closes all backends at once.
 
     Each of the three may take as long as a dial (`failover.dial-timeout`).
 

@@ -19,20 +19,20 @@ class Deletions:
         self._deleted: set[str] = set()
 
     def follow(self, components: Iterable[BackendComponent]) -> None:
-        """Take note of the entries of the configuration that is in effect from now on."""
+        """Takes note of the entries of the configuration that is in effect from now on."""
         components = tuple(components)
         self._deleted = {each.id for each in components if self.hold(each)}
         self._urls = {each.id: each.entry.url for each in components}
 
     def add(self, backend_id: str) -> None:
-        """Note that an operator has deleted a backend; without effect if no entry has its id."""
+        """Records that an operator has deleted a backend; without effect if no entry has its id."""
         if backend_id in self._urls:
             self._deleted.add(backend_id)
 
     def lift(self, backend_id: str) -> None:
-        """Note that an operator adds a backend."""
+        """Records that an operator adds a backend."""
         self._deleted.discard(backend_id)
 
     def hold(self, component: BackendComponent) -> bool:
-        """Tell whether an entry of a configuration is not to be offered."""
+        """Returns whether an entry of a configuration is not to be offered."""
         return component.id in self._deleted and self._urls[component.id] == component.entry.url

@@ -23,7 +23,7 @@ class Names(Protocol):
     hold: float
 
     async def look_up(self, host: str) -> Collection[str]:
-        """Return the addresses of a name; raises BackendUnavailable."""
+        """Returns the addresses of a name; raises BackendUnavailable."""
         ...
 
 
@@ -35,23 +35,23 @@ class Backends(Protocol):
         ...
 
     async def add(self, component: BackendComponent) -> PooledBackend:
-        """Make a backend, open it, and offer it."""
+        """Makes a backend, opens it, and offers it."""
         ...
 
     async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
-        """Make a backend and open it, to be offered or discarded later."""
+        """Makes a backend and opens it, to be offered or discarded later."""
         ...
 
     def offer(self, pooled: PooledBackend) -> None:
-        """Offer a backend that was prepared."""
+        """Offers a backend that was prepared."""
         ...
 
     def discard(self, pooled: PooledBackend) -> None:
-        """Close a backend that was prepared and not offered."""
+        """Closes a backend that was prepared and not offered."""
         ...
 
     def remove(self, pooled: PooledBackend) -> None:
-        """Offer a backend no more, and close it."""
+        """Offers a backend no more, and closes it."""
         ...
 
 
@@ -137,7 +137,7 @@ class Discovery:
         make_context: Callable[[BackendComponent], BackendContext],
         known: Collection[str] = (),
     ) -> None:
-        """Resolve the name and open a backend for each address, to `join` or be discarded.
+        """Resolves the name and opens a backend for each address, to `join` or be discarded.
 
         Args:
             make_context: makes what a backend's factory is given.
@@ -157,7 +157,7 @@ class Discovery:
             self._prepared[address] = await self._backends.prepare(component, context)
 
     def join(self, disabled: Collection[str] = (), deleted: Collection[str] = ()) -> None:
-        """Offer what was prepared.
+        """Offers what was prepared.
 
         Args:
             disabled: ids of backends that operators have disabled.
@@ -179,13 +179,13 @@ class Discovery:
         self._prepared.clear()
 
     def discard(self) -> None:
-        """Close what was prepared."""
+        """Closes what was prepared."""
         for backend in self._prepared.values():
             self._backends.discard(backend)
         self._prepared.clear()
 
     async def look(self) -> None:
-        """Resolve the name once, and follow."""
+        """Resolves the name once, and follows."""
         addresses = await self._addresses()
         if addresses is None:
             return
@@ -271,17 +271,17 @@ class Discoveries:
         self._running: dict[str, tuple[Discovery, asyncio.Task[None]]] = {}
 
     async def start(self, discoveries: Sequence[Discovery]) -> None:
-        """Look at all names once, and from then on again and again."""
+        """Looks at all names once, and from then on again and again."""
         await asyncio.gather(*(discovery.look() for discovery in discoveries))
         for discovery in discoveries:
             self._begin(discovery)
 
     def add(self, discovery: Discovery) -> None:
-        """Look at one more name, which has joined already, again and again."""
+        """Looks at one more name, which has joined already, again and again."""
         self._begin(discovery)
 
     def find(self, backend_id: str) -> Discovery | None:
-        """Return the discovery whose entry has an id."""
+        """Returns the discovery whose entry has an id."""
         return self._running[backend_id][0] if backend_id in self._running else None
 
     def __iter__(self) -> Iterator[Discovery]:
@@ -293,12 +293,12 @@ class Discoveries:
         return frozenset(backend for discovery in self for backend in discovery.leaving)
 
     def remove(self, discovery: Discovery) -> None:
-        """Look at a name no more; its backends stay as they are."""
+        """Looks at a name no more; its backends stay as they are."""
         _, task = self._running.pop(discovery.id)
         task.cancel()
 
     async def close(self) -> None:
-        """Look no more."""
+        """Looks no more."""
         tasks = [task for _, task in self._running.values()]
         for task in tasks:
             task.cancel()

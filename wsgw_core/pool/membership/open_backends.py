@@ -49,7 +49,7 @@ class OpenBackends:
         self._stopping = asyncio.Event()
 
     async def add(self, component: BackendComponent) -> PooledBackend:
-        """Make a backend, open it, and offer it.
+        """Makes a backend, opens it, and offers it.
 
         Raises:
             ConfigurationError: it cannot work as configured.
@@ -64,7 +64,7 @@ class OpenBackends:
         return pooled
 
     async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
-        """Make a backend and open it, to be offered or discarded later.
+        """Makes a backend and opens it, to be offered or discarded later.
 
         Raises:
             ConfigurationError: it cannot work as configured.
@@ -102,7 +102,7 @@ class OpenBackends:
         return pooled
 
     def offer(self, pooled: PooledBackend) -> None:
-        """Offer a backend that was prepared.
+        """Offers a backend that was prepared.
 
         Raises:
             ValueError: there is one of its id.
@@ -114,15 +114,15 @@ class OpenBackends:
         return self.pool.find(backend_id) is not None
 
     def discard(self, pooled: PooledBackend) -> None:
-        """Close a backend that was prepared and not offered, in the background."""
+        """Closes a backend that was prepared and not offered, in the background."""
         self._close_in_background(pooled, None)
 
     def component_of(self, pooled: PooledBackend) -> BackendComponent:
-        """Return what a backend was made of."""
+        """Returns what a backend was made of."""
         return self._components[pooled]
 
     def remove(self, pooled: PooledBackend, leave: Awaitable[None] | None = None) -> None:
-        """Offer a backend no more, and close it in the background.
+        """Offers a backend no more, and closes it in the background.
 
         Args:
             pooled: the backend.
@@ -133,12 +133,12 @@ class OpenBackends:
         self._close_in_background(pooled, leave)
 
     def retire(self, pooled: PooledBackend) -> None:
-        """Offer a backend no more, and close it when its last connection has ended."""
+        """Offers a backend no more, and closes it when its last connection has ended."""
         self._retired[pooled] = None
         self.remove(pooled, self._until_idle(pooled))
 
     def keep_for_sessions(self, pooled: PooledBackend) -> None:
-        """Offer a backend whose group is gone no more, but to the sessions that the group has.
+        """Offers a backend whose group is gone no more, but to the sessions that the group has.
 
         Closed when there are none left.
         """
@@ -146,14 +146,14 @@ class OpenBackends:
         self._close_in_background(pooled, self._until_idle(pooled))
 
     def earlier(self, pooled: PooledBackend) -> list[PooledBackend]:
-        """Return the retired backends with the id and the group of one, that serve somebody."""
+        """Returns the retired backends with the id and the group of one, that serve somebody."""
         ours = pooled.id, pooled.group
         return [
             each for each in self._retired if each is not pooled and (each.id, each.group) == ours
         ]
 
     async def close(self) -> None:
-        """Close all that are left, and wait for those that were removed."""
+        """Closes all that are left, and waits for those that were removed."""
         self._stopping.set()
         for pooled in self.pool.backends:
             self.remove(pooled)
@@ -185,7 +185,7 @@ class OpenBackends:
         await self._close(pooled)
 
     async def _linger(self, pooled: PooledBackend) -> None:
-        """Let a backend get what is still to come for sessions that have moved away."""
+        """Lets a backend get what is still to come for sessions that have moved away."""
         if not isinstance(pooled.backend, LingeringBackend):
             return
         loop = asyncio.get_running_loop()

@@ -93,7 +93,7 @@ class SystemResolver:
             raise
 
     async def look_up(self, host: str) -> Collection[str]:
-        """Return all addresses of a name by a new answer; wait for it as long as it takes.
+        """Returns all addresses of a name by a new answer; waits for it as long as it takes.
 
         Raises:
             BackendUnavailable: there is no such name, or it could not be looked up.
@@ -109,7 +109,7 @@ class SystemResolver:
         return dict.fromkeys(str(each[4][0]) for each in name.addresses)
 
     async def close(self) -> None:
-        """Wait for no lookup any more; threads that hang are left behind."""
+        """Waits for no lookup any more; threads that hang are left behind."""
         lookups = [name.lookup for name in self._names.values() if name.lookup is not None]
         for lookup in lookups:
             lookup.cancel()
@@ -130,7 +130,7 @@ class SystemResolver:
         del self._names[min(idle, key=lambda name: name.ended_at).host]
 
     def _lookup(self, name: _Name, now: float) -> asyncio.Task[None] | None:
-        """Return the lookup that is under way; begin one unless the last one has just ended."""
+        """Returns the lookup that is under way; begins one unless the last one has just ended."""
         if name.lookup is None and now - name.ended_at >= _REST:
             name.begun_at = now
             name.lookup = asyncio.get_running_loop().create_task(self._look_up(name))
@@ -154,7 +154,7 @@ class SystemResolver:
             name.lookup = None
 
     def _last_known(self, name: _Name) -> tuple[AddressInfo, ...]:
-        """Return the addresses as far as they are known, or raise why there are none."""
+        """Returns the addresses as far as they are known, or raises why there are none."""
         if name.lookup is None and name.failure is None:
             return name.addresses
         if name.age(asyncio.get_running_loop().time()) < _DAY:
@@ -199,17 +199,17 @@ class _Name:
         self.reason = f"{host}: was not looked up"
 
     def age(self, now: float) -> float:
-        """Return the seconds since the answer that gave the addresses."""
+        """Returns the seconds since the answer that gave the addresses."""
         return now - self._answered_at
 
     def answered(self, addresses: Iterable[AddressInfo], now: float) -> None:
-        """Note an answer with addresses."""
+        """Notes an answer with addresses."""
         self.addresses = tuple(addresses)
         self._answered_at = now
         self._missing_since = self.failure = None
 
     def failed(self, failure: BackendUnavailable, now: float, hold: float) -> None:
-        """Note a failure; forget the addresses of a name that has not been known for `hold`."""
+        """Notes a failure; forgets the addresses of a name that has not been known for `hold`."""
         self.failure, self.reason = type(failure), failure.reason
         if isinstance(failure, OutOfResources):
             return

@@ -48,7 +48,7 @@ class BackendGroup:
         return self._name
 
     def limited_to(self, fit: Callable[[PooledBackend], bool]) -> BackendGroup:
-        """Return the group without the backends that do not fit."""
+        """Returns the group without the backends that do not fit."""
         return BackendGroup(self._pool, self._name, self._policy, fit=fit)
 
     def _members(self) -> Iterator[PooledBackend]:
@@ -56,7 +56,7 @@ class BackendGroup:
         return iter(members) if self._fit is None else filter(self._fit, members)
 
     def has_another(self, *, without: Collection[PooledBackend]) -> bool:
-        """Tell whether there is a backend that takes part as it should and is none of these."""
+        """Returns whether there is a backend that takes part as it should and is none of these."""
         return any(each.usable and each not in without for each in self._members())
 
     @property
@@ -65,7 +65,7 @@ class BackendGroup:
         return any(each.is_there for each in self._members())
 
     def to_look_for(self, now: float, apart: float) -> int:
-        """Return how many are away or down, and may be looked for now; see Lookout."""
+        """Returns how many are away or down, and may be looked for now; see Lookout."""
         return sum(
             each.enabled
             and not each.is_there
@@ -76,16 +76,16 @@ class BackendGroup:
         )
 
     def rest(self, now: float) -> float:
-        """Return the seconds after which the first backend wants to be dialled; 0: none says."""
+        """Returns the seconds after which the first backend wants to be dialled; 0: none says."""
         rests = [each.outage.rest(now) for each in self._members()]
         return min((rest for rest in rests if rest), default=0.0)
 
     def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Have a function called with each backend that changes; see BackendPool.watch."""
+        """Has a function called with each backend that changes; see BackendPool.watch."""
         self._pool.watch(watcher)
 
     def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Have it called no more."""
+        """Has it called no more."""
         self._pool.unwatch(watcher)
 
     def choose(
@@ -97,7 +97,7 @@ class BackendGroup:
         without: Collection[PooledBackend] = (),
         looks_apart: float | None = None,
     ) -> Turn | None:
-        """Give the backend its turn that is to be tried next; None: there is none.
+        """Gives the backend its turn that is to be tried next; None: there is none.
 
         Disabled ones and those that are down are not tried, nor those whose breaker allows no
         dial. When all that are left have tripped, they are: the one whose failure is longest ago

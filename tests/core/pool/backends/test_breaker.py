@@ -14,7 +14,7 @@ def tripped(threshold: int = 3, now: float = 100.0) -> Breaker:
 
 
 def next_trial(breaker: Breaker, now: float) -> float:
-    """Return the first time, in steps of 10 ms, at which a dial is allowed."""
+    """Returns the first time, in steps of 10 ms, at which a dial is allowed."""
     for step in range(1000):
         if breaker.allows(now + step / 100):
             return now + step / 100

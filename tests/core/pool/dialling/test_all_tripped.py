@@ -17,7 +17,7 @@ _REFUSED = Unavailable("refused", error=BackendUnreachable)
 
 
 def tripped_bench(*names: str) -> Bench:
-    """Return one whose backends have tripped and whose dials begin a second apart."""
+    """Returns one whose backends have tripped and whose dials begin a second apart."""
     bench = Bench(*names)
     bench.limiters.change(100, 1)
     for each in bench.pooled:

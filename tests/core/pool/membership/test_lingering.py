@@ -40,7 +40,7 @@ class Lingering(FakeBackend):
 
 
 async def removed(linger: Linger) -> tuple[OpenBackends, Lingering]:
-    """Return a backend that was removed just now, when it served nobody."""
+    """Returns a backend that was removed just now, when it served nobody."""
     backend = Lingering(linger)
 
     def make(_options: Options, _context: BackendContext) -> Any:

@@ -34,7 +34,7 @@ class System:
         self.events: list[threading.Event] = []
 
     def hang(self, host: str) -> threading.Event:
-        """Have a name hang until the event is set; then it is 127.0.0.1."""
+        """Has a name hang until the event is set; then it is 127.0.0.1."""
         event = threading.Event()
         self.events.append(event)
         self.answers[host] = event
@@ -72,7 +72,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
 
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each dial begin a lookup, however soon after the last."""
+    """Has each dial begin a lookup, however soon after the last."""
     monkeypatch.setattr("wsgw_core.pool.membership.system_resolver._REST", 0.0)
 
 
@@ -320,7 +320,7 @@ async def listening() -> AsyncIterator[int]:
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have connections to 10.0.0.1 neither succeed nor fail."""
+    """Has connections to 10.0.0.1 neither succeed nor fail."""
     connect = asyncio.SelectorEventLoop.sock_connect
 
     async def sock_connect(

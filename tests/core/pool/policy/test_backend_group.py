@@ -23,13 +23,13 @@ def pool_of(*names: str) -> BackendPool:
 
 
 def order(pool: BackendPool, last: str | None = None, policy: Policy | None = None) -> list[str]:
-    """Return the backends in the order in which one client tries them; the first has its turn."""
+    """Returns the backends in the order in which one client tries them; the first has its turn."""
     lost = pool.find(last) if last else None
     return order_of(BackendGroup(pool, policy=policy), last=lost)
 
 
 def first(pool: BackendPool, last: str | None = None, policy: Policy | None = None) -> str:
-    """Return the backend that one client tries."""
+    """Returns the backend that one client tries."""
     lost = pool.find(last) if last else None
     turn = BackendGroup(pool, policy=policy).choose(0, last=lost)
     assert turn is not None
