@@ -94,9 +94,11 @@ def p99(times: list[float]) -> float:
     return sorted(times)[len(times) * 99 // 100]
 
 
-async def repeat(once: Callable[[], Awaitable[object]], times: list[float], until: float) -> None:
-    """Do it again and again, and note how long each time took."""
-    while (began := time.monotonic()) < until:
+async def repeat(
+    once: Callable[[], Awaitable[object]], times: list[float], until: float, rounds: int
+) -> None:
+    """Do it until a time and at least so many times, and note how long each time took."""
+    while (began := time.monotonic()) < until or len(times) < rounds:
         with contextlib.suppress(OSError, TimeoutError, ClientError, WebSocketException):
             await asyncio.wait_for(once(), PATIENCE)
             times.append(time.monotonic() - began)
@@ -154,11 +156,12 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
             yield DrilledGateway(url, process.pid, process), f"http://{admin}/healthz"
 
 
-async def measure(name: str, seconds: float) -> Measured:
-    """Attack a fresh gateway."""
+async def measure(name: str, seconds: float, rounds: int = 0) -> Measured:
+    """Attack a fresh gateway for so long, and until each measured peer had so many rounds."""
     measured = Measured(ATTACKS[name])
+    at_most = seconds + rounds * PATIENCE  # of the attack, which ends when all is measured
     async with (
-        attacked_gateway(name, seconds) as (gateway, health),
+        attacked_gateway(name, at_most) as (gateway, health),
         ClientSession(timeout=ClientTimeout(total=PATIENCE)) as http,
         contextlib.AsyncExitStack() as sessions,
     ):
@@ -181,16 +184,16 @@ async def measure(name: str, seconds: float) -> Measured:
         gateway.forget_peak()
         before = gateway.footprint()
         attacker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.chaos.attacker", "client", name, str(seconds)),
+            *(sys.executable, "-m", "tests.chaos.attacker", "client", name, str(at_most)),
             str(gateway.process.port),
         )
         try:
             await asyncio.sleep(_BEGINS)
             until = time.monotonic() + seconds - 2 * _BEGINS
             await asyncio.gather(
-                repeat(connect_and_echo, measured.newcomer, until),
-                repeat(call_health, measured.healthz, until),
-                *(repeat(one, measured.established, until) for one in established),
+                repeat(connect_and_echo, measured.newcomer, until, rounds),
+                repeat(call_health, measured.healthz, until, rounds),
+                *(repeat(one, measured.established, until, rounds) for one in established),
             )
         finally:
             with contextlib.suppress(ProcessLookupError):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from .attacks import ATTACKS
-from .hostile import ESTABLISHED, PATIENCE, measure
+from .hostile import PATIENCE, measure
 
 SECONDS = 3.0
-ROUNDS = 5  # many times as many on a machine that has nothing else to do
+ROUNDS = 5  # of each measured peer at least, however busy the machine is
 GROWTH = 24 * 1024 * 1024  # four full ledgers, write buffers and reads, and as much again
 
 _BOUNDED = [name for name, attack in ATTACKS.items() if attack.memory is not None]
@@ -25,10 +25,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", _ORDINARY)
 async def test_others_are_served_and_memory_does_not_grow(name: str) -> None:
-    measured = await measure(name, SECONDS)
-    assert len(measured.newcomer) > ROUNDS
-    assert len(measured.healthz) > ROUNDS
-    assert len(measured.established) > ROUNDS * ESTABLISHED
+    measured = await measure(name, SECONDS, ROUNDS)
     times = (*measured.newcomer, *measured.healthz, *measured.established)
     assert max(times) < PATIENCE
     assert statistics.median(times) < SECONDS / 2
@@ -39,9 +36,7 @@ async def test_others_are_served_and_memory_does_not_grow(name: str) -> None:
 async def test_many_attackers_together_stay_near_the_bound_and_sessions_are_served(
     name: str,
 ) -> None:
-    measured = await measure(name, SECONDS)
-    assert len(measured.healthz) > ROUNDS
-    assert len(measured.established) > ROUNDS * ESTABLISHED
+    measured = await measure(name, SECONDS, ROUNDS)
     assert max(*measured.healthz, *measured.established) < PATIENCE
     # The bound, and what 400 connections bring before they are held; unbounded 363 MiB at least.
     assert measured.peak - measured.resident < (64 + 200) * 1024 * 1024
