@@ -127,7 +127,7 @@ class Exposition:
         yield families.LEDGER_BYTES, [((), now.bytes)]
         yield families.MEMORY, [((), self._memory.used)]
         yield families.MEMORY_LIMIT, [((), self._memory.bound or 0)]
-        yield families.MEMORY_HELD, [((), self._memory.held)]
+        yield families.MEMORY_HELD, [((), self._memory.paused)]
         yield families.UNREAD, [((), now.unread)]
         statuses = {**counters.refusals, 101: counters.sessions.value}
         yield families.HANDSHAKES, [((str(each),), n) for each, n in sorted(statuses.items())]

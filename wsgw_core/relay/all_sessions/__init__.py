@@ -1,11 +1,11 @@
 """What sessions share, and what concerns all of them.
 
-routes                which clients are served by what
+routes                which route serves a client
 session_context       what all sessions of one route share
 session_table         all sessions of a gateway
-closing_connections   what ended sessions have left
+closing_connections   connections of ended sessions that still close
 session_reporter      reports session events to the log and to listeners
-memory_watch          bounds what all sessions hold together: holds the clients that have the most
+memory_watch          bounds the memory of all sessions: pauses reading those that hold the most
 close_all             closes all clients when the gateway stops
-last_answers          which of them are owed answers before
+close_after_answers   closes each of them when it has the answers to its messages
 """

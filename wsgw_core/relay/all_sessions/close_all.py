@@ -1,11 +1,11 @@
-"""Closes the clients of a gateway that stops, spread over some time."""
+"""Closes all clients when the gateway stops, spread over some time."""
 
 from __future__ import annotations
 
 import asyncio
 
 from ...api import Clock
-from .last_answers import LastAnswers
+from .close_after_answers import CloseAfterAnswers
 from .session_table import SessionTable
 
 
@@ -18,22 +18,23 @@ async def close_all_sessions(
     over: float,
     answer_timeout: float,
 ) -> int:
-    """Close each client, spread over some time, so that they do not all come back at once.
+    """Close each client, spread over some time so that they do not all come back at once.
 
     Return when the last close was sent, or no session is left.
 
     Args:
         table: the sessions; no new ones may be added.
         clock: the event loop's time.
-        code: of the clients' close.
-        reason: of it.
+        code: the close code for the clients.
+        reason: the reason for the clients.
         over: approximate seconds between the first and the last close.
-        answer_timeout: seconds to wait for answers that a client is owed, if that is known.
+        answer_timeout: seconds to wait for the answers to a client's messages, where it is known
+            that the backend answers them.
 
     Returns:
-        The number of clients that were closed without these answers.
+        The number of clients that were closed without their answers.
     """
-    answers = LastAnswers(clock, answer_timeout, lambda session: session.close_client(code, reason))
+    answers = CloseAfterAnswers(clock, answer_timeout, code, reason)
     sessions = tuple(table)
     begin = clock.time()
     try:

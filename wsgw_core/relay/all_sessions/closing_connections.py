@@ -1,4 +1,4 @@
-"""Connections that no session has any more, and that are still closing."""
+"""Connections of ended sessions that are still closing."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from weakref import WeakSet
 
 
 class ClosingConnections:
-    """Remembers those that still hold something: what was written and not read yet, for example.
+    """Remembers connections that sessions have left and that still hold bytes in buffers.
 
-    A session is over at once, but not its connections: each is gone when its peer has answered the
-    close, or after its time. Nothing is kept alive by being remembered here.
+    A session ends at once. Its connections end when their peers have answered the close, or after
+    a timeout. This keeps only weak references to them.
     """
 
     def __init__(self) -> None:
         self._connections: WeakSet[object] = WeakSet()
 
     def add(self, connection: object) -> None:
-        """Remember a connection that was closed, if it tells that it holds anything.
+        """Remember a connection that was closed, if it says that it holds bytes.
 
         Args:
-            connection: a client's end, or a BackendConnection; see HoldingConnection.
+            connection: a ClientEnd or a BackendConnection; see HoldingConnection.
         """
         if _held_by(connection):
-            with contextlib.suppress(TypeError):  # it cannot be referred to weakly
+            with contextlib.suppress(TypeError):  # its class has no weak references
                 self._connections.add(connection)
 
     @property
     def held_bytes(self) -> int:
-        """What they hold together; those that hold nothing any more are forgotten."""
+        """The bytes that they hold together; forgets those that hold nothing any more."""
         total = 0
         for connection in tuple(self._connections):
             held = _held_by(connection)

@@ -1,64 +1,91 @@
-"""Keeps what all sessions hold together within one bound."""
+"""Bounds the memory that all sessions hold together."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...api import Clock
 from ...available_memory import resident_memory
 
 if TYPE_CHECKING:
     from ...metrics.counters import GatewayCounters
-    from ..session.session import Session
     from .closing_connections import ClosingConnections
-    from .session_table import SessionTable
 
-_INTERVAL = 0.02  # seconds between two looks at whether a round is due
-_SLICE = 0.001  # seconds that a round takes of one turn of the loop
-# The same when the process grows: in each turn that it waits, clients can bring more.
+_INTERVAL = 0.02  # seconds after which the watch checks whether a round is due
+_SLICE = 0.001  # seconds that a round may take of one turn of the loop
+# The same when memory is short: between two turns the clients can send more.
 _URGENT_SLICE = 0.005
-_SESSIONS = 16  # looked at between two looks at the time
-_REST = 99  # times its own time that passes after a round, when nothing grows
-_URGENT_REST = 9  # the same when the sum is large, or the process has grown
-_TURN = 1.0  # seconds for which a session that is in the middle of a message is read on
+_SESSIONS = 16  # how many sessions a round visits before it checks the time
+_REST = 99  # pause after a round, as a multiple of its duration
+_URGENT_REST = 9  # the same when the sum is large or the process has grown
+_TURN = 1.0  # seconds for which a session with an incomplete message is read
 _BUCKETS = 64
 
 
+class MeasuredSession(Protocol):
+    """What this module needs of a session."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that a read pause can free in time."""
+        ...
+
+    @property
+    def lasting_bytes(self) -> int:
+        """Bytes that the session needs until it ends."""
+        ...
+
+    @property
+    def is_in_a_message(self) -> bool:
+        """Whether a message has arrived only in part."""
+        ...
+
+    @property
+    def is_paused_for_memory(self) -> bool:
+        """Whether reading is paused by `pause_for_memory`."""
+        ...
+
+    def pause_for_memory(self, pause: bool, /) -> None:
+        """Pause or resume reading."""
+        ...
+
+
 class MemoryWatch:
-    """Adds up what the sessions hold, in rounds, and stops the reading of those with the most.
+    """Adds up what sessions hold, in rounds, and pauses reading those that hold the most.
 
-    Nothing is counted for each message: every session can tell what it holds. A round looks at all
-    sessions, a few in each turn of the loop. Rounds cost one percent of a processor, and up to ten
-    when the sum is large or the process has grown.
+    Messages cost nothing here, because each session can say what it holds. A round visits all
+    sessions, a few in each turn of the loop. Rounds take one percent of a processor, and up to ten
+    percent when the sum is large or the process has grown.
 
-    From three quarters of the bound on, clients that hold more than a *level* are not read. The
-    higher the sum, the lower the level. It never falls so low that those below it could not hold a
-    sixteenth of the bound together: clients that hold little do not wait for those that hold much.
-    Below five eighths all are read again. Sessions in which a message has come in part, from either
-    side, hold what only the rest of the message can free: a few of them, one after the other, are
-    read all the same for a second each.
+    From three quarters of the bound on, the watch pauses reading sessions that hold more than a
+    *level*. The higher the sum, the lower the level; but sessions below the level may always hold
+    a sixteenth of the bound together, so that clients that hold little need not wait for those that
+    hold much. Below five eighths of the bound it resumes reading all sessions.
+
+    A session in which a message has arrived only in part can free its bytes only when the rest
+    comes. So a few of these sessions, one after the other, are read for a second each.
 
     Args:
-        sessions: all that there are.
-        bound: bytes; None: there is none, and nothing is watched.
-        max_message_size: bytes of one message.
+        sessions: all sessions.
+        bound: in bytes; None: nothing is watched.
+        max_message_size: maximum bytes of a message.
         opening: returns the bytes of clients that are not answered yet.
-        closing: what sessions have left that are over.
-        counters: of the gateway.
+        closing: connections of ended sessions.
+        counters: the gateway's.
 
     Attributes:
         bound: see above.
         used: the sum when the last round ended.
-        held: how many clients were not read then for the memory's sake.
+        paused: how many sessions were paused then.
     """
 
     def __init__(
         self,
-        sessions: SessionTable,
+        sessions: Iterable[MeasuredSession],
         bound: int | None,
         max_message_size: int,
         opening: Callable[[], int],
@@ -73,19 +100,20 @@ class MemoryWatch:
         self._clock: Clock
         self._counters = counters
         self.used = 0
-        self.held = 0
-        self._level: int | None = None  # None: all are read
-        self._is_near = False
-        self._turns: dict[Session, float] = {}  # those in the middle of a message, and until when
-        self._stuck = 0  # how many there were that had no turn
-        self._resident = 0
-        self._cost = 0.0  # seconds of the last round
-        self._ended = float("-inf")
+        self.paused = 0
+        self._level: int | None = None  # None: all sessions are read
+        self._is_near = False  # the sum is at three quarters of the bound or above
+        # Sessions with an incomplete message that are read, each with the end of its turn
+        self._turns: dict[MeasuredSession, float] = {}
+        self._stuck = 0  # sessions with an incomplete message that had no turn
+        self._resident = 0  # the process's memory at the last round
+        self._cost = 0.0  # seconds that the last round took
+        self._ended = float("-inf")  # the clock's time of its end
         self._timer: asyncio.Handle | None = None
 
     @property
     def is_full(self) -> bool:
-        """Whether no new client is let in."""
+        """Whether new clients must be refused."""
         return self.bound is not None and self.used + self._opening() >= self.bound
 
     def start(self, clock: Clock) -> None:
@@ -96,13 +124,13 @@ class MemoryWatch:
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
     def stop(self) -> None:
-        """Watch no more; who is held stays held."""
+        """End; sessions that are paused stay paused."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _look(self) -> None:
-        """Begin a round if it is time for one."""
+        """Begin a round if one is due."""
         assert self.bound is not None  # noqa: S101 - for the type checker
         resident = resident_memory()
         grown = resident - self._resident > self.bound // 64
@@ -115,7 +143,7 @@ class MemoryWatch:
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
     def _go_on(self, current: _Round) -> None:
-        """Look at some sessions."""
+        """Visit some more sessions of a round."""
         begun = perf_counter()
         now = self._clock.time()
         is_over = False
@@ -128,7 +156,7 @@ class MemoryWatch:
                 if held:
                     current.add(held)
                 if self._level is not None or session.is_paused_for_memory:
-                    current.held += self._pause_or_resume(session, held, now, current)
+                    current.paused += self._pause_or_resume(session, held, now, current)
         current.cost += perf_counter() - begun
         if is_over:
             was_near = self._is_near
@@ -136,11 +164,13 @@ class MemoryWatch:
             if was_near or not self._is_near:
                 self._timer = self._clock.call_later(_INTERVAL, self._look)
                 return
-            self._go_on(_Round(iter(self._sessions), _URGENT_SLICE))  # which acts on it at once
+            self._go_on(_Round(iter(self._sessions), _URGENT_SLICE))  # applies the level at once
             return
         self._timer = self._clock.call_soon(self._go_on, current)
 
-    def _pause_or_resume(self, session: Session, held: int, now: float, current: _Round) -> bool:
+    def _pause_or_resume(
+        self, session: MeasuredSession, held: int, now: float, current: _Round
+    ) -> bool:
         """Pause or resume reading a session; return whether it is paused."""
         level = self._level
         pause = level is not None and (
@@ -154,22 +184,22 @@ class MemoryWatch:
             session.pause_for_memory(pause)
         return pause
 
-    def _has_turn(self, session: Session, now: float) -> bool:
+    def _has_turn(self, session: MeasuredSession, now: float) -> bool:
         until = self._turns.get(session)
         if until is not None:
             return now < until
-        chance = 1 / max(1, self._stuck)  # about one a round, wherever it stands in the table
+        chance = 1 / max(1, self._stuck)  # about one session in each round, at random
         if len(self._turns) < self._max_turns and random.random() < chance:  # noqa: S311 - no secret
             self._turns[session] = now + _TURN
             return True
         return False
 
     def _end(self, current: _Round) -> None:
-        """Draw the conclusions, for the next round to act on."""
+        """Set the level that the next round applies."""
         assert self.bound is not None  # noqa: S101 - for the type checker
         now = self._clock.time()
         self.used = current.total + self._closing.held_bytes
-        self.held = current.held
+        self.paused = current.paused
         self._stuck = current.stuck
         self._turns = {each: until for each, until in self._turns.items() if now < until}
         self._cost = current.cost
@@ -185,35 +215,35 @@ class MemoryWatch:
 
 
 class _Round:
-    """What was seen of the sessions so far.
+    """One round: what it has found so far.
 
     Args:
-        sessions: those that are still to be looked at.
+        sessions: the sessions that it has not visited yet.
         slice_: seconds that it may take of one turn of the loop.
     """
 
-    def __init__(self, sessions: Iterator[Session], slice_: float) -> None:
+    def __init__(self, sessions: Iterator[MeasuredSession], slice_: float) -> None:
         self.sessions = sessions
         self.slice = slice_
         self.total = 0
-        self.held = 0
+        self.paused = 0
         self.stuck = 0
         self.cost = 0.0
-        # by the number of bits of what they hold: how many, and in sum
+        # By the number of bits of what a session holds: how many sessions, and their sum
         self._counts = [0] * _BUCKETS
         self._sums = [0] * _BUCKETS
 
     def add(self, held: int) -> None:
-        """Note what a session holds, if it holds anything."""
+        """Note that a session holds some bytes, more than none."""
         bits = held.bit_length()
         self._counts[bits] += 1
         self._sums[bits] += held
 
     def level(self, room: int) -> int:
-        """Return how much of each fits, if none may hold more.
+        """Return the level: if no session holds more than that, all together fit into the room.
 
         Args:
-            room: bytes for all of them.
+            room: bytes for all sessions together.
         """
         more = sum(self._counts)
         below = 0

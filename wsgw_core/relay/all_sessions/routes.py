@@ -1,4 +1,4 @@
-"""By which route a client is served."""
+"""The routes of one configuration, and which one serves a client."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .session_context import SessionContext
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What the sessions of some clients are opened with.
+    """The gates and the context for some clients.
 
     Attributes:
-        options: say which clients are meant; None: all, where the gateway has no routes.
-        gates: asked in this order.
-        context: for the sessions.
+        options: say which clients; None: all clients, if no routes are configured.
+        gates: in the order in which they decide.
+        context: for the route's sessions.
     """
 
     options: RouteOptions | None
@@ -30,36 +30,36 @@ class Route:
 
     @property
     def id(self) -> str:
-        """For operators; empty where the gateway has no routes."""
+        """The route's name for operators; empty if no routes are configured."""
         return self.context.route
 
     @property
     def group(self) -> str:
-        """The name of the group of its backends."""
+        """The name of the group of the route's backends."""
         return self.options.group if self.options is not None else ""
 
 
 class Routes:
-    """The routes of one configuration, in their order; without any, one that is for all."""
+    """The routes of one configuration, in their order; at least one."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = tuple(routes)
 
     @property
     def plugins(self) -> PluginSet:
-        """The plugins' objects that their sessions use."""
+        """The plugins' objects that the routes' sessions use."""
         return self._routes[0].context.plugins
 
     def __iter__(self) -> Iterator[Route]:
-        """Iterate over all."""
+        """Iterate over the routes, in their order."""
         return iter(self._routes)
 
     def choose(self, target: str, headers: Headers) -> Route | None:
-        """Return the first route that a request is for; None: there is none.
+        """Return the first route that matches a request; None: no route does.
 
         Args:
             target: path and query, as the client has sent them.
-            headers: of the request, as it came; one of them is `Host`.
+            headers: the request's, as they came; one of them is `Host`.
         """
         first = self._routes[0]
         if first.options is None:
@@ -71,7 +71,7 @@ class Routes:
         return None
 
     def may_fail_over(self, group: str) -> bool:
-        """Tell whether sessions of any route may move within a group of backends."""
+        """Return whether sessions of any route may move within a group of backends."""
         return any(
             route.group == group and route.context.failover.enabled for route in self._routes
         )

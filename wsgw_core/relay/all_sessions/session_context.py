@@ -24,8 +24,8 @@ class ConfiguredValve:
 
     Attributes:
         kind: for the log.
-        valve: makes what sees the messages of a session.
-        on_error: what happens when it fails.
+        valve: makes the valve of each session.
+        on_error: what a fault of the valve ends: the session, or only the message.
     """
 
     kind: str
@@ -35,21 +35,23 @@ class ConfiguredValve:
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """Made once for each configuration, and given to each session for its whole life.
+    """What all sessions of one route and one configuration share for their whole life.
 
     Attributes:
         clock: time and timers.
-        route: the id of the route; empty where the gateway has none.
-        failover, limits, drain: of the configuration, the first one with what the route changes.
-        reconnect_header: what tells a backend that it is not the session's first.
-        dialler: gives connections to the route's backends.
-        valves: of each session, in the order of configuration.
-        listeners: told of each session's life, by the reporter.
-        plugins: of the configuration; they are not closed while a session has them.
+        route: the id of the route; empty if no routes are configured.
+        failover: the options, with those that the route changes.
+        limits, drain: the options of the configuration.
+        reconnect_header: name of the header that says a backend is not the session's first.
+        dialler: dials the route's backends.
+        valves: the valves of each session, in the order of configuration.
+        listeners: called by the reporter.
+        plugins: the plugins' objects; they stay open while a session uses them.
         table: all sessions of the gateway.
         poison_lock: keeps suspicious messages apart.
-        read_batch: gathers what a replay writes.
-        counters, logger: of the gateway.
+        read_batch: gathers the writes of a replay.
+        counters, logger: the gateway's.
+        reporter: reports the events of these sessions.
     """
 
     clock: Clock

@@ -1,12 +1,12 @@
-"""Session events for the log and for listeners."""
+"""Reports session events to the log and to listeners."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ...api import BackendDeclined, Close, Message, SessionListener
+from ...api import BackendDeclined, Close, Message, Session, SessionListener
 from ...api.rare_warning import RareWarning
 from ...control import events
 from ...pool.dialling.backend_search import NoBackend
@@ -14,16 +14,41 @@ from ...pool.dialling.backend_search import NoBackend
 if TYPE_CHECKING:
     from ...control.event_stream import EventStream
     from ...metrics.counters import GatewayCounters
-    from ..session.session import Session
+
+
+class ReportedSession(Protocol):
+    """What this module needs of a session."""
+
+    id: str
+    peer: str
+
+    @property
+    def route(self) -> str:
+        """The id of its route."""
+        ...
+
+    @property
+    def backend_id(self) -> str | None:
+        """The id of the backend that serves it."""
+        ...
+
+    @property
+    def undelivered(self) -> int:
+        """How many of the client's messages are lost if the session ends now."""
+        ...
+
+    def view(self) -> Session:
+        """The session for listeners."""
+        ...
 
 
 class SessionReporter:
-    """Reports the sessions of one gateway; logs and counts faults in listeners.
+    """Reports the sessions of one route; logs and counts faults in listeners.
 
     Args:
         listeners: called in this order.
-        stream: told as well, in plain data; it writes the log.
-        counters, logger: of the gateway.
+        stream: where the events are published as plain data; it writes the log.
+        counters, logger: the gateway's.
     """
 
     def __init__(
@@ -39,44 +64,46 @@ class SessionReporter:
         self._logger = logger
         self._valve_faults: dict[str, RareWarning] = {}
 
-    def opened(self, session: Session) -> None:
-        """A client was answered."""
+    def opened(self, session: ReportedSession) -> None:
+        """Report that a session has begun: its client was answered."""
         self._publish(events.SessionOpened, session, client=session.peer)
-        self._tell_listeners(session, "session_created")
+        self._notify_listeners(session, "session_created")
 
-    def client_violated(self, session: Session, close: Close) -> None:
-        """A client was closed for breaking the protocol or a limit."""
+    def client_violated(self, session: ReportedSession, close: Close) -> None:
+        """Report that wsgw has closed a client that broke the protocol or a limit."""
         self._publish(events.ProtocolBroken, session, reason=str(close))
 
-    def backend_closed(self, session: Session, backend_id: str, close: Close) -> None:
-        """A backend has ended its connection, or was lost."""
+    def backend_closed(self, session: ReportedSession, backend_id: str, close: Close) -> None:
+        """Report that a backend's connection has ended."""
         self._publish(events.ConnectionClosed, session, backend_id, reason=str(close))
 
-    def held(self, session: Session, backend_id: str) -> None:
-        """A session is without a backend, after this one."""
+    def held(self, session: ReportedSession, backend_id: str) -> None:
+        """Report that a session has left or lost this backend and has no other yet."""
         self._publish(events.SessionHeld, session, backend_id)
 
-    def failed_over(self, session: Session, old_id: str, new_id: str, replayed: int) -> None:
-        """Another backend serves, and was sent that many messages again."""
+    def failed_over(
+        self, session: ReportedSession, old_id: str, new_id: str, replayed: int
+    ) -> None:
+        """Report that another backend serves, and gets that many messages again."""
         self._publish(events.SessionMoved, session, new_id, old=old_id, replayed=replayed)
-        self._tell_listeners(session, "session_failed_over", old_id, new_id)
+        self._notify_listeners(session, "session_failed_over", old_id, new_id)
 
-    def not_found(self, session: Session, error: Exception) -> None:
-        """No other backend was found in time, one has declined, or there is a fault in here."""
+    def not_found(self, session: ReportedSession, error: Exception) -> None:
+        """Report why a session ends after a loss: no backend, a decline, or a fault in wsgw."""
         if isinstance(error, NoBackend):
             self._publish(events.NoBackendFound, session, reason=str(error))
         elif not isinstance(error, BackendDeclined):
             self._logger.error("session %s: fault in the failover", session.id, exc_info=error)
 
-    def stayed(self, session: Session, error: Exception) -> None:
-        """A planned move was called off: no other backend takes the session."""
+    def stayed(self, session: ReportedSession, error: Exception) -> None:
+        """Report why a planned move was called off."""
         if isinstance(error, (NoBackend, BackendDeclined)):
             self._publish(events.SessionStayed, session, reason=str(error))
         else:
             self._logger.error("session %s: fault in a move", session.id, exc_info=error)
 
     def valve_failed(self, session_id: str, kind: str, error: BaseException) -> None:
-        """A valve has a fault; told once a minute for each kind, since clients may cause it."""
+        """Count a fault of a valve; log it once a minute per kind, because clients may cause it."""
         self._counters.valve_errors.value += 1
         warn = self._valve_faults.setdefault(kind, RareWarning(self._logger))
         warn(
@@ -88,8 +115,8 @@ class SessionReporter:
             exc_info=error,
         )
 
-    def poisoned(self, session: Session, message: Message | None) -> None:
-        """A message has ended one backend after the other; None: a hydration has."""
+    def poisoned(self, session: ReportedSession, message: Message | None) -> None:
+        """Log that several backends have died of a message; None: of a hydration."""
         suspect = "hydration"
         if message is not None:
             suspect = f"message ({message.kind.name.lower()}, {message.size} bytes)"
@@ -100,15 +127,15 @@ class SessionReporter:
             suspect,
         )
 
-    def ended(self, session: Session, close: Close, *, was_opened: bool) -> None:
-        """A session has ended; listeners hear of it if they knew it."""
+    def ended(self, session: ReportedSession, close: Close, *, was_opened: bool) -> None:
+        """Report that a session has ended; call listeners only if `opened` was reported."""
         self._publish(
             events.SessionEnded, session, reason=str(close), undelivered=session.undelivered
         )
         if was_opened:
-            self._tell_listeners(session, "session_terminated", close)
+            self._notify_listeners(session, "session_terminated", close)
 
-    def _tell_listeners(self, session: Session, method: str, *arguments: Any) -> None:
+    def _notify_listeners(self, session: ReportedSession, method: str, *arguments: Any) -> None:
         for listener in self._listeners:
             try:
                 getattr(listener, method)(session.view(), *arguments)
@@ -119,7 +146,7 @@ class SessionReporter:
     def _publish(
         self,
         kind: type[events.SessionEvent],
-        session: Session,
+        session: ReportedSession,
         backend_id: str | None = None,
         **facts: Any,
     ) -> None:

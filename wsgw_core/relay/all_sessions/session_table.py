@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class SessionTable:
-    """Sessions by id, from the opening of the client's connection to their end.
+    """The sessions of one gateway by id, from the answer to their client until their end.
 
     Args:
-        events: told of what happens to them.
+        events: where the sessions' events are published.
 
     Attributes:
         events: see above.
-        closing: the connections that ended sessions have left.
+        closing: connections of ended sessions that are still closing.
     """
 
     def __init__(self, events: EventStream | None = None) -> None:
@@ -34,29 +34,29 @@ class SessionTable:
         self._empty.set()
 
     def add(self, session: Session) -> None:
-        """Take a session whose client has been answered."""
+        """Add a session whose client was answered."""
         self._sessions[session.id] = session
         self._empty.clear()
 
     def remove(self, session: Session) -> None:
-        """Forget a session."""
+        """Remove a session that has ended."""
         self._sessions.pop(session.id, None)
         if not self._sessions:
             self._empty.set()
 
     def get(self, session_id: str) -> Session | None:
-        """Return the session of an id."""
+        """Return the session of an id; None: there is none."""
         return self._sessions.get(session_id)
 
     def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
-        """Send the client of a session a message, as if its backend had."""
+        """Send a message to the client of a session, as if its backend had sent it."""
         session = self._sessions.get(session_id)
         if session is None:
             return ReplyOutcome.UNKNOWN_SESSION
         return session.send_to_client(message)
 
     async def until_empty(self, timeout: float) -> None:  # noqa: ASYNC109 - plain enough
-        """Wait until there is none, at most `timeout` seconds."""
+        """Wait until no session is left, at most `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._empty.wait()
@@ -65,5 +65,5 @@ class SessionTable:
         return len(self._sessions)
 
     def __iter__(self) -> Iterator[Session]:
-        """Iterate over those there are now; they may end meanwhile."""
+        """Iterate over the present sessions; some may end meanwhile."""
         return iter(tuple(self._sessions.values()))

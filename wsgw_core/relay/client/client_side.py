@@ -1,4 +1,4 @@
-"""What a session says to its client."""
+"""Sends a session's messages to its client."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...api import Message, ReplyOutcome
 from ..delivery.read_pauses import Readable, ReadPauses
+from ..delivery.traffic_account import SentCounts
 from .forwarded_pings import ForwardedPings
 
 if TYPE_CHECKING:
@@ -14,37 +15,27 @@ if TYPE_CHECKING:
     from ..delivery.traffic_account import TrafficAccount
 
 
-class ClientEnd(Readable, Protocol):
-    """The client's side as a session sees it: a socket, or something in its place."""
-
-    @property
-    def sent_messages(self) -> int:
-        """Messages sent so far."""
-        ...
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes of these messages."""
-        ...
+class ClientEnd(Readable, SentCounts, Protocol):
+    """The client as a session uses it: a socket, or what tests put in its place."""
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait, to be read by the client or for the rest of its message."""
+        """Bytes that wait: for the client to read them, or for the rest of its message."""
         ...
 
     @property
     def lasting_bytes(self) -> int:
-        """Bytes that it takes as long as it lasts, beside objects."""
+        """Bytes that it needs as long as it lasts, for compression for example."""
         ...
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing waits to be read by the client."""
+        """Whether the system has taken everything that was sent."""
         ...
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message of the client's has come in part."""
+        """Whether a message of the client has arrived only in part."""
         ...
 
     def send(self, message: Message, /) -> None:
@@ -52,23 +43,23 @@ class ClientEnd(Readable, Protocol):
         ...
 
     def pong(self, payload: bytes, /) -> None:
-        """Answer a ping that was passed on."""
+        """Answer a ping of the client."""
         ...
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake; any code is taken; 1005: without a code."""
+        """Begin the closing handshake with any code; 1005 means without a code."""
         ...
 
 
 class ClientSide:
-    """Sends the client what comes from its backend, until it is closed or has gone.
+    """Sends the backend's messages to the client, until the client is closed or has gone.
 
     Args:
         account: counts the messages that came through valves; the sink counts the others.
 
     Attributes:
-        end: as long as it can be sent to; None before the client is answered, too.
-        closing_reason: the reason for which the gateway closes it; None: it does not.
+        end: the client; None before it is answered and after it has gone.
+        closing_reason: the reason with which the gateway closes the client; None: it does not.
         backend_pauses: why the backend is not read.
     """
 
@@ -85,21 +76,21 @@ class ClientSide:
     def receiver(
         self, valves: Callable[[Message], object] | None
     ) -> Callable[[Message], object] | None:
-        """Return what takes the backend's messages; None: the client hears nothing any more.
+        """Return the function for the backend's messages; None: the client gets no more.
 
         Args:
-            valves: what takes them first; None: there are no valves.
+            valves: takes them first; None: there are no valves.
         """
         if self.end is None or self.closing_reason is not None:
             return None
         return valves or self.end.send
 
     def outcome(self, message: Message, limit: int) -> ReplyOutcome:
-        """Return what becomes of a message that does not come from the session's backend.
+        """Return whether the client can be sent a message that its backend has not sent.
 
         Args:
             message: not sent yet.
-            limit: bytes that a message may have.
+            limit: maximum bytes of a message.
         """
         if message.size > limit:
             return ReplyOutcome.TOO_LARGE
@@ -108,7 +99,7 @@ class ClientSide:
         return ReplyOutcome.SLOW_CLIENT if self.backend_pauses else ReplyOutcome.TAKEN
 
     def deliver(self, message: Message) -> None:
-        """Send a message that came through the valves."""
+        """Send a message that has passed the valves."""
         if self.end is not None and self.closing_reason is None:
             self.end.send(message)
             size = message.size
@@ -124,7 +115,7 @@ class ClientSide:
         self._pings.received(payload, self._sink.connection if self._sink is not None else None)
 
     def close(self, code: int, reason: str) -> bool:
-        """Close the client; False: it has gone, or is being closed."""
+        """Close the client; False: it has gone already, or is being closed."""
         if self.end is None or self.closing_reason is not None:
             return False
         self.end.close(code, reason)
@@ -137,18 +128,18 @@ class ClientSide:
     # The backend's connection
 
     def attach(self, sink: SessionSink) -> None:
-        """Hear a backend: its connection is about to be started."""
+        """Use a backend's connection, which is about to be started."""
         self._sink = sink
         self.backend_pauses.attach(sink)
 
     def begin(self) -> None:
-        """Note that the connection was started: it reads, and is asked what the client asks."""
+        """Note that the connection was started: now it can be paused and pinged."""
         self.backend_pauses.enforce()
         if self._pings is not None and self._sink is not None:
             self._pings.pass_on(self._sink.connection)
 
     def detach(self) -> None:
-        """Hear the backend no more."""
+        """Use the backend's connection no longer."""
         self._sink = None
         self.backend_pauses.attach(None)
         if self._pings is not None:

@@ -1,4 +1,4 @@
-"""The pings of a client whose answers are to come from its backend."""
+"""Passes a client's pings on to its backend."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ...api import BackendConnection
 
 
 class ForwardedPings:
-    """Passes the client's latest ping on to whichever backend serves, until it is answered.
+    """Passes the client's latest ping on to the backend that serves, until it is answered.
 
-    RFC 6455 (section 5.5.3) lets whoever is pinged again before answering answer the last ping
-    only. While there is no backend nothing is answered; the next one is asked.
+    An endpoint that gets several pings may answer the last one only (RFC 6455, section 5.5.3).
+    While there is no backend, no ping is answered; the next backend gets the latest one.
 
     Args:
         pong: answers the client.
@@ -26,12 +26,15 @@ class ForwardedPings:
         self._asked: BackendConnection | None = None
 
     def received(self, payload: bytes, connection: BackendConnection | None) -> None:
-        """Take a ping; None: there is no backend now."""
+        """Take a ping of the client; without a connection it waits."""
         self._latest = payload
         self.pass_on(connection)
 
     def pass_on(self, connection: BackendConnection | None) -> None:
-        """Ask a backend, if there is anything to ask; one of a kind without pings is trusted."""
+        """Ping a backend for the client, if the client waits for an answer.
+
+        If the backend's kind has no pings, the client is answered at once.
+        """
         self._asked = connection
         payload = self._latest
         if payload is None or connection is None:

@@ -1,4 +1,4 @@
-"""Messages that the backend has acknowledged and the application must still answer."""
+"""Keeps messages that the backend has acknowledged and the application must still answer."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from heapq import heapify, heappop, heappush
 
 from ...api import ReplyExpected
 
-_SPARE = 64  # stale deadlines that are always tolerated
+_SPARE = 64  # stale deadlines that may always stay
 
 
 class AwaitedReplies:
-    """Finds messages by handle and by deadline; each call takes constant or logarithmic time.
+    """Finds messages by handle and by deadline, in constant or logarithmic time.
 
-    Iterates over the messages in the order in which they were added.
+    Iteration yields the messages in the order in which they were added.
     """
 
     __slots__ = ("_deadlines", "_messages")
 
     def __init__(self) -> None:
         self._messages: dict[Hashable, tuple[int, float, ReplyExpected]] = {}
-        # A heap of (expires, number, handle). Those of answered messages stay until they reach the
-        # top or are more than half of all.
+        # A heap of (expires, number, handle). Deadlines of answered messages stay until they reach
+        # the top or outnumber the others.
         self._deadlines: list[tuple[float, int, Hashable]] = []
 
     def __len__(self) -> int:
@@ -35,12 +35,15 @@ class AwaitedReplies:
         return ((message, number) for number, _, message in self._messages.values())
 
     def add(self, message: ReplyExpected, number: int, expires: float) -> ReplyExpected | None:
-        """Add a message; return the one whose handle it takes over, against the rule.
+        """Add a message.
 
         Args:
-            message: the one that was delivered last.
-            number: of the message.
+            message: the message that was delivered last.
+            number: its number.
             expires: the clock's time at which its reply is overdue.
+
+        Returns:
+            The older message with the same handle, which it replaces; a valve should not do that.
         """
         older = self.pop(message.handle)
         self._messages[message.handle] = (number, expires, message)
@@ -61,7 +64,7 @@ class AwaitedReplies:
 
     @property
     def next_expiry(self) -> float | None:
-        """When the first of the replies is overdue; None while none is awaited."""
+        """When the next reply is overdue; None: no reply is awaited."""
         deadlines = self._deadlines
         while deadlines:
             expires, number, handle = deadlines[0]
@@ -71,6 +74,6 @@ class AwaitedReplies:
         return None
 
     def pop_overdue(self, now: float) -> ReplyExpected | None:
-        """Remove and return the message whose reply is overdue for longest, if there is one."""
+        """Remove and return the message whose reply is overdue longest, if there is one."""
         expires = self.next_expiry
         return None if expires is None or expires > now else self.pop(self._deadlines[0][2])

@@ -1,4 +1,4 @@
-"""Answers that come before the backend's connection has reported their messages delivered."""
+"""Remembers answers that come before the connection has reported their messages delivered."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from ...api import Message, ReplyExpected
 
 
 class EarlyAnswers:
-    """Finds the message of an answer by its handle, among the entries of a ledger.
+    """Finds the ledger's entry for an answer by its handle.
 
-    A message's number is how many messages there were before it. It must stay the same: after a
-    rewind of the ledger begin with a new object.
+    Here an entry's number is how many messages there were before it. The numbers must not change,
+    so use a new object after each rewind of the ledger.
     """
 
     __slots__ = ("_answered", "_end", "_open")
 
     def __init__(self) -> None:
-        self._end = 0  # all entries below this number are indexed
+        self._end = 0  # the entries below this number are indexed
         self._open: dict[Hashable, int] = {}
         self._answered: set[int] = set()
 
     def index(self, entries: deque[Message], end: int) -> None:
-        """Take note of the entries that were added since the last time.
+        """Index the entries that were added since the last call.
 
         Args:
-            entries: of the ledger.
-            end: the number of the next message that will be added.
+            entries: the ledger's.
+            end: the number that the next message will get.
         """
         number = end
-        # From the end: the middle of a deque is far from both.
+        # From the end, because access to the middle of a deque is slow.
         for message in islice(reversed(entries), min(end - self._end, len(entries))):
             number -= 1
             if isinstance(message, ReplyExpected):
@@ -39,14 +39,14 @@ class EarlyAnswers:
         self._end = end
 
     def add(self, handle: Hashable, given: int) -> None:
-        """Note an answer; without effect if no indexed message below the number `given` has it."""
+        """Note an answer; no effect unless an indexed message below `given` has the handle."""
         number = self._open.get(handle)
         if number is not None and number < given:
             del self._open[handle]
             self._answered.add(number)
 
     def take(self, handle: Hashable, number: int) -> bool:
-        """Forget a message that was delivered; tell whether it was answered before."""
+        """Forget a message, because it was delivered; return whether it was answered before."""
         if number in self._answered:
             self._answered.remove(number)
             return True

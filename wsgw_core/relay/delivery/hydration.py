@@ -44,7 +44,7 @@ class InwardChain(Protocol):
         """Call `action` when the message in hand is through; False if there is none."""
         ...
 
-    def when_drained(self, action: Callable[[], None]) -> None:
+    def after_waiting(self, action: Callable[[], None]) -> None:
         """Call `action` once all messages that wait now are through."""
         ...
 
@@ -126,7 +126,7 @@ class HydrationRun:
         if not self.is_over:
             self.is_over = True
             self._stop_timer()
-            self._inward.when_drained(self._look_away)
+            self._inward.after_waiting(self._look_away)
 
     # What the sink calls
 

@@ -1,4 +1,4 @@
-"""What a session still owes its backend."""
+"""The client's messages that no backend has acknowledged yet."""
 
 from __future__ import annotations
 
@@ -11,30 +11,37 @@ from ...api import Goodbye, Message, ReplyExpected, SentOnce
 from .awaited_replies import AwaitedReplies
 from .early_answers import EarlyAnswers
 
-_OBJECTS = 160  # bytes that a message takes besides its payload
+_OBJECTS = 160  # bytes that a message needs besides its payload
 
 
 class Ledger:
-    """Keeps each message until it is delivered, in order; so it can be sent again.
+    """Keeps each message in order until it is delivered, so that it can be sent again.
 
-    The connection that serves has been given all `entries`, unless some are held back: those from
-    `ungiven` on. Messages that it has acknowledged but the application must still answer are kept
-    aside; they are older than all others.
+    A message is in one of three places:
 
-    Messages have numbers: 1, 2, 3 and so on, in the order in which they were added. The youngest
-    entry has that of all messages ever, and those before it follow without a gap; unless answers
-    have come in another order, or some are sent once: that is noted when the connection is lost.
+    - not given: the last of the `entries`, those that `ungiven` returns. The outbox keeps them
+      while it sends nothing.
+    - given: the other `entries`. The connection has them and has not acknowledged them.
+    - awaiting its reply: acknowledged, but the application must still answer it. These messages
+      are older than all entries.
 
-    A message weighs its payload and a share for its bookkeeping; so one bound on the weight bounds
-    bytes and messages.
+    A message is *settled*, and forgotten, when it is acknowledged; one that expects a reply, when
+    it is answered or its reply is overdue.
+
+    Messages are numbered 1, 2, 3 and so on, in the order in which they were added. The entries'
+    numbers have no gaps before the first failover. Then there are gaps where answers have come in
+    another order, or where messages were to be sent once; `rewind` notes them.
+
+    A message weighs its payload and a share for its bookkeeping, so one bound on the weight bounds
+    both bytes and messages.
 
     Args:
-        capacity: the weight from which on the ledger is full, and the client is not read.
+        capacity: at this weight the ledger is full, and reading the client is paused.
         share: the weight of a message without payload.
 
     Attributes:
-        entries, weight: the relay adds to both itself, for each message: see Outbox.transmit.
-        settled_messages, settled_weight: all that was delivered so far.
+        entries, weight: `Outbox.transmit` adds each message to both, to save a call.
+        settled_messages, settled_weight: of all messages that were settled.
     """
 
     __slots__ = (
@@ -59,31 +66,30 @@ class Ledger:
         self.weight = 0
         self.settled_messages = 0
         self.settled_weight = 0
-        # Of all messages ever, how many this connection was given; None: all that there are
+        # How many of all messages so far this connection was given; None: every one
         self._given: int | None = None
-        self._seen = 0  # the same for connections before it; the number of the last one, too
-        self._numbers: list[int] | None = None  # of the oldest entries, where they have gaps
-        # None while no valve waits for replies
-        self._awaiting_reply: AwaitedReplies | None = None
-        self._early_answers: EarlyAnswers | None = None  # None while no answer was early
-        self._ends_with_goodbye = False  # what was delivered
+        self._seen = 0  # the number of the last message that an earlier connection was given
+        self._numbers: list[int] | None = None  # of the oldest entries, if they have gaps
+        self._awaiting_reply: AwaitedReplies | None = None  # None: no message awaits a reply
+        self._early_answers: EarlyAnswers | None = None  # None: no answer was early
+        self._ends_with_goodbye = False  # the last message that was settled is a Goodbye
 
     def __len__(self) -> int:
         return len(self.entries) + len(self._awaiting_reply or ())
 
     @property
     def bytes(self) -> int:
-        """Payload of the messages that are kept."""
+        """Payload of all messages in the ledger."""
         return self.weight - self.share * len(self)
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the messages take, about: their payload, and objects for each."""
+        """Approximate memory of the messages: payload and objects."""
         return self.weight + (_OBJECTS - self.share) * len(self)
 
     @property
     def bytes_ever(self) -> int:
-        """Payload of all messages that there ever were."""
+        """Payload of all messages that were ever added."""
         messages = self.settled_messages + len(self)
         return self.settled_weight + self.weight - self.share * messages
 
@@ -94,29 +100,29 @@ class Ledger:
 
     @property
     def seen_up_to(self) -> int:
-        """The number up to which an earlier backend may have seen messages."""
+        """The number of the last message that an earlier backend may have seen."""
         return self._seen
 
     @property
-    def roomy(self) -> bool:
-        """Whether a client that was not read can be read again."""
+    def has_room(self) -> bool:
+        """Whether a ledger that was full has room enough to read the client again."""
         return self.weight <= self.capacity // 2
 
     @property
     def replayable(self) -> int:
-        """How many of the oldest entries an earlier backend may have seen."""
+        """How many entries, the oldest ones, an earlier backend may have seen."""
         noted = self._numbers or ()
         before_others = self.latest - len(self.entries) + len(noted)
         return bisect_right(noted, self._seen) + max(0, self._seen - before_others)
 
     @property
     def given(self) -> int:
-        """How many messages ever were given to this connection, or settled before it came."""
+        """How many messages were given to this connection, or settled before it came."""
         return self.settled_messages + len(self) if self._given is None else self._given
 
     @property
-    def under_way(self) -> int:
-        """How many messages this connection was given that are not settled."""
+    def in_flight(self) -> int:
+        """How many messages this connection was given and has not settled."""
         return self.given - self.settled_messages
 
     def ungiven(self) -> Iterator[Message]:
@@ -134,14 +140,14 @@ class Ledger:
 
     @property
     def _given_entries(self) -> int:
-        return self.under_way - len(self._awaiting_reply or ())
+        return self.in_flight - len(self._awaiting_reply or ())
 
     def delivered(self, count: int, now: float) -> None:
-        """Forget the oldest `count` messages.
+        """Forget the oldest `count` entries; those that expect a reply await it from now on.
 
         Args:
-            count: as reported by the connection that was given them.
-            now: the clock's time, for the expiry of replies.
+            count: as the connection has reported it.
+            now: the clock's time, from which replies have `expires` seconds.
         """
         popleft = self.entries.popleft
         share = self.share
@@ -155,7 +161,7 @@ class Ledger:
                 older = self._awaiting_reply.add(message, number, now + message.expires)
                 if older is None:
                     continue
-                message = older  # against the rule; it cannot be answered any more
+                message = older  # has lost its handle, so it cannot be answered any more
             weight += message.size + share
             settled += 1
         if self._numbers:
@@ -167,7 +173,7 @@ class Ledger:
         self.settled_messages += settled
 
     def answered(self, handle: Hashable) -> None:
-        """Forget the message that the application has answered."""
+        """Forget the message of this handle: the application has answered it."""
         message = self._awaiting_reply.pop(handle) if self._awaiting_reply else None
         if message is not None:
             self._settle(message)
@@ -179,14 +185,14 @@ class Ledger:
 
     @property
     def expects_replies(self) -> bool:
-        """Whether a message is kept that the application must answer."""
+        """Whether the ledger holds a message that the application must answer."""
         return bool(self._awaiting_reply) or any(
             isinstance(message, ReplyExpected) for message in self.entries
         )
 
     @property
     def is_complete(self) -> bool:
-        """Whether the connection was given the client's last message, and owes no answer."""
+        """Whether the connection was given the client's Goodbye, and no reply is awaited."""
         entries, early = self.entries, self._early_answers or ()
         if not (isinstance(entries[-1], Goodbye) if entries else self._ends_with_goodbye):
             return False
@@ -199,11 +205,11 @@ class Ledger:
 
     @property
     def next_expiry(self) -> float | None:
-        """When the first of the awaited replies is overdue; None while none is awaited."""
+        """When the next awaited reply is overdue; None: no reply is awaited."""
         return self._awaiting_reply.next_expiry if self._awaiting_reply else None
 
     def expire(self, now: float) -> int:
-        """Forget messages whose reply is overdue; return how many there were."""
+        """Forget the messages whose reply is overdue; return their number."""
         expired = 0
         awaiting = self._awaiting_reply
         while awaiting and (message := awaiting.pop_overdue(now)) is not None:
@@ -211,29 +217,29 @@ class Ledger:
             expired += 1
         return expired
 
-    def hold_back(self) -> None:
-        """Note that the connection is not given what comes from now on."""
+    def stop_giving(self) -> None:
+        """Note that the connection is given no message from now on."""
         self._given = self.given
 
     def gave_one(self) -> None:
-        """Note that the connection was given the oldest of those held back."""
+        """Note that the connection was given the next message."""
         self._given = self.given + 1
 
     def take_back(self, count: int) -> None:
-        """Note that the connection, which has ended, has not sent the last of what it was given."""
+        """Note that the ended connection has not sent the last `count` messages it was given."""
         if count:
             self._given = self.given - min(count, self._given_entries)
 
     def gave_all(self) -> None:
-        """Note that the connection was given what was held back, and is given whatever comes."""
+        """Note that the connection was given all messages, and is given each new one."""
         self._given = None
 
     def delivered_all(self, now: float) -> None:
-        """Forget what the connection was given, but for what the application must answer."""
+        """Note that the connection has delivered everything it was given."""
         self.delivered(self._given_entries, now)
 
     def forget_given(self) -> int:
-        """Forget what the connection was given; return how many messages there were."""
+        """Forget everything that the connection was given; return the number of messages."""
         settled = self.settled_messages
         self.delivered_all(0.0)
         for message in self._awaiting_reply or ():
@@ -242,7 +248,7 @@ class Ledger:
         return self.settled_messages - settled
 
     def rewind(self) -> None:
-        """Note that the connection is gone: what it was given is owed again."""
+        """Note that the connection is gone: the next one must be given its messages again."""
         self._seen = max(self._seen, next(self.ungiven_numbers(), self.latest + 1) - 1)
         has_sent_once = any(isinstance(message, SentOnce) for message in self.entries)
         if self._awaiting_reply or self._early_answers or has_sent_once:
@@ -251,14 +257,18 @@ class Ledger:
         self._given = self.settled_messages
 
     def forget_answered(self) -> None:
-        """Owe no more what was answered since the connection was lost; nothing was given since."""
+        """Forget what was answered after `rewind`, before another connection is given anything."""
         if self._early_answers:
             self._put_back(keep_sent_once=True)
             self._early_answers = None
             self._given = self.settled_messages
 
     def _put_back(self, *, keep_sent_once: bool = False) -> None:
-        """Owe again what was not answered, no more what was or is sent once; note the numbers."""
+        """Make entries of all unanswered messages, and note their numbers.
+
+        Args:
+            keep_sent_once: False: forget entries that are to be sent once, too.
+        """
         early = self._early_answers or ()
         owed: list[tuple[Message, int]] = []
         if self._awaiting_reply is not None:
@@ -275,7 +285,7 @@ class Ledger:
         self._awaiting_reply = None
 
     def close(self) -> None:
-        """Forget everything, and whatever is still added."""
+        """Forget everything, and every message that is still added."""
         self.settled_messages += len(self)
         self.settled_weight += self.weight
         self.weight = 0
@@ -283,22 +293,22 @@ class Ledger:
         self._numbers = self._awaiting_reply = self._early_answers = None
 
     def _number_of(self, index: int, settled: int) -> int:
-        """Return the number of a message.
+        """Return the number of a message that `delivered` has just taken from the entries.
 
         Args:
-            index: which one it is of those that are being taken from the entries; it was taken.
-            settled: how many of those before it are not counted in `settled_messages` yet.
+            index: how many it has taken before.
+            settled: how many of these are not yet counted in `settled_messages`.
         """
         if self._numbers and index < len(self._numbers):
             return self._numbers[index]
         return self.settled_messages + settled + len(self._awaiting_reply or ()) + 1
 
     def _was_answered(self, message: ReplyExpected, settled: int) -> bool:
-        """Tell whether a message was answered before its delivery.
+        """Return whether a message was answered before its delivery.
 
         Args:
-            message: just taken from the entries.
-            settled: how many of those before it are not counted in `settled_messages` yet.
+            message: `delivered` has just taken it from the entries.
+            settled: as in `_number_of`.
         """
         if self._early_answers is None:
             return False

@@ -1,4 +1,4 @@
-"""What a client says, on its way to whichever backend serves."""
+"""Sends the client's messages to the backend that serves."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Outbox:
-    """Owes the backend each message until it is delivered, and sends it as soon as it can.
+    """Puts each message into the ledger and sends it to the backend that serves.
 
-    What comes while there is no backend, or while one is given nothing new, waits in the ledger.
-    The client is not read while that is full.
+    Without a backend, or after `stop_sending`, messages wait in the ledger. While the ledger is
+    full, reading the client is paused.
 
     Args:
         ledger: empty.
@@ -39,13 +39,13 @@ class Outbox:
         "_cautious",
         "_context",
         "_deaths",
+        "_delivered_is_answered",
         "_expiry_timer",
         "_ledger",
         "_on_progress",
         "_on_shrunk",
         "_send",
         "_sink",
-        "_sink_answers",
         "client_pauses",
     )
 
@@ -57,15 +57,15 @@ class Outbox:
         self._deaths = Deaths(ledger, context.failover.max_replays)
         self._cautious: CautiousReplay | None = None
         self._sink: SessionSink | None = None
-        self._sink_answers = False
+        self._delivered_is_answered = False
         self._send: Callable[[Message], None] | None = None
         self._on_progress: Callable[[], None] | None = None
         self._on_shrunk: Callable[[], None] | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
-        ledger.hold_back()  # until there is a connection
+        ledger.stop_giving()  # until there is a connection
 
     def transmit(self, message: Message) -> None:
-        """Owe the backend a message, and send it; called for each one, so all is done in place."""
+        """Put a message into the ledger and send it; on the hot path, so all is done in place."""
         ledger = self._ledger
         ledger.entries.append(message)
         size = message.size
@@ -84,27 +84,27 @@ class Outbox:
 
     @property
     def is_flowing(self) -> bool:
-        """Whether a message is sent as soon as it comes."""
+        """Whether each message is sent as soon as it comes."""
         return self._send is not None
 
     @property
     def delivered_is_answered(self) -> bool:
-        """Whether what the ledger still holds is owed an answer, of the backend that served last.
+        """Whether the messages in the ledger still have to be answered.
 
-        That is so where its kind says so, or a valve.
+        The kind of the backend that served last says so, or a valve; otherwise it is unknown.
         """
-        return self._sink_answers or self._ledger.expects_replies
+        return self._delivered_is_answered or self._ledger.expects_replies
 
-    def give_to(self, sink: SessionSink, on_progress: Callable[[], None]) -> None:
-        """Send a new backend what it is owed, and what comes from now on.
+    def send_to(self, sink: SessionSink, on_progress: Callable[[], None]) -> None:
+        """Send a new backend what is in the ledger, and what comes from now on.
 
         Args:
-            sink: its connection was started.
-            on_progress: called when the backend has acknowledged something for the first time.
+            sink: the sink of its connection, which was started.
+            on_progress: called when the backend acknowledges something for the first time.
         """
         self._ledger.forget_answered()
         self._sink = sink
-        self._sink_answers = sink.delivered_is_answered
+        self._delivered_is_answered = sink.delivered_is_answered
         self._on_progress = on_progress
         self.client_pauses.switch(PauseReason.BACKEND_BLOCKED, not sink.backend.writable)
         if self._deaths.is_suspicious:
@@ -112,16 +112,16 @@ class Outbox:
                 self._ledger,
                 self._deaths,
                 sink.give,
-                self.give_rest,
+                self.send_rest,
                 self._context.poison_lock,
                 sink.backend,
                 self._context.failover.stable,
             )
         else:
-            self.give_rest()
+            self.send_rest()
 
-    def give_rest(self) -> None:
-        """Send what the connection was not given yet, in few writes, and then whatever comes."""
+    def send_rest(self) -> None:
+        """Send what the connection was not given yet, in few writes, and then each new message."""
         assert self._sink is not None  # noqa: S101 - for the type checker
         self._cautious = None
         give, ledger = self._sink.give, self._ledger
@@ -133,18 +133,18 @@ class Outbox:
         ledger.gave_all()
         self._send = self._sink.sender(ledger)
 
-    def hold_back(self) -> None:
-        """Give the backend nothing new."""
+    def stop_sending(self) -> None:
+        """Send nothing new, until `send_rest`; new messages wait in the ledger."""
         self._send = None
-        self._ledger.hold_back()
+        self._ledger.stop_giving()
 
     def trust(self) -> None:
-        """Note that the connection lasts: it may be given what others have died of."""
+        """Note that the connection lasts, so that a cautious replay may begin."""
         if self._cautious is not None:
             self._cautious.begin()
 
     def delivered(self, count: int) -> None:
-        """Forget messages that the backend has; called by the sink."""
+        """Forget messages that the backend has acknowledged; called by the sink."""
         if not count:
             return
         ledger, now = self._ledger, self._context.clock.time()
@@ -160,33 +160,37 @@ class Outbox:
         self.client_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
 
     def answered(self, handle: Any) -> None:
-        """Forget the message whose reply was seen."""
+        """Forget the message of this handle: a valve has seen its reply."""
         self._ledger.answered(handle)
         self._shrank()
 
     def ended(self, close: Close, *, as_asked: bool) -> None:
-        """Note how the backend has ended; to be called before `let_go`.
+        """Note how the connection has ended; call it before `let_go`.
 
         Args:
             close: the end.
-            as_asked: it was told that the session leaves; a normal end acknowledges everything.
+            as_asked: the session had closed the connection to move, so a normal end acknowledges
+                everything.
         """
         self._deaths.note(close, alone=self._cautious is not None)
         if as_asked and not close.abnormal:
             self._ledger.delivered_all(self._context.clock.time())
 
     def let_go(self) -> None:
-        """Send the backend nothing more."""
+        """Forget the connection: it has ended, or the session leaves it."""
         self._sink = self._send = self._on_progress = None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.stop()
         self.client_pauses.remove(PauseReason.OTHER_SIDE_SLOW | PauseReason.BACKEND_BLOCKED)
 
-    # Between two of them
+    # Between two backends
 
     def rewind(self) -> None:
-        """Owe the next backend what the last one has not acknowledged."""
+        """Prepare to send the next backend what the last one has not acknowledged.
+
+        With `failover.delivery: at-most-once`, forget instead what the last one was given.
+        """
         context, ledger = self._context, self._ledger
         context.counters.replies_expired.value += ledger.expire(context.clock.time())
         if context.failover.delivery == "at-most-once":
@@ -196,20 +200,20 @@ class Outbox:
 
     @property
     def poison(self) -> Message | None:
-        """The message that has ended one backend after the other, if there is one."""
+        """The message that several backends have died of, if there is one."""
         return self._ledger.entries[0] if self._deaths.is_poison else None
 
-    # When the client has gone
+    # When the client has left
 
-    def drain(self, on_shrunk: Callable[[], None]) -> None:
-        """Have `on_shrunk` called whenever less is owed than before."""
+    def watch(self, on_shrunk: Callable[[], None]) -> None:
+        """Call `on_shrunk` whenever messages have left the ledger."""
         self._on_shrunk = on_shrunk
 
     def close(self, *, count_late: bool) -> None:
-        """Forget everything, and whatever is still added.
+        """Forget everything, and every message that still comes.
 
         Args:
-            count_late: the latter was to be delivered, so it counts as undelivered.
+            count_late: count messages that still come as undelivered.
         """
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
@@ -217,7 +221,7 @@ class Outbox:
         self._on_shrunk = None
         self._ledger.close()
         if count_late:
-            self._send = partial(_lose, self._context.counters.undelivered)
+            self._send = partial(_count_undelivered, self._context.counters.undelivered)
 
     def _shrank(self) -> None:
         if self._cautious is not None:
@@ -226,13 +230,13 @@ class Outbox:
             self._on_shrunk()
         elif not self.client_pauses:
             return
-        if self._ledger.roomy:
+        if self._ledger.has_room:
             self.client_pauses.remove(PauseReason.LEDGER_FULL)
         if not (self.client_pauses or self._on_shrunk):
             return
         if self._expiry_timer is None and (due := self._ledger.next_expiry) is not None:
-            # A client that is not read, or has left, sends nothing whose delivery would have
-            # replies expire.
+            # Replies expire when messages are delivered; a client that is not read, or has left,
+            # sends none.
             delay = max(0.0, due - self._context.clock.time())
             self._expiry_timer = self._context.clock.call_later(delay, self._expire, due)
 
@@ -242,5 +246,5 @@ class Outbox:
         self._shrank()
 
 
-def _lose(lost: Counter, _message: Message) -> None:
-    lost.value += 1
+def _count_undelivered(undelivered: Counter, _message: Message) -> None:
+    undelivered.value += 1

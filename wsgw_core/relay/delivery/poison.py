@@ -1,4 +1,4 @@
-"""Finds the message of which backends die: what is suspected is replayed alone, one at a time."""
+"""Finds the message that backends die of: suspicious messages are replayed one at a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .ledger import Ledger
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
 
-_SUSPICIOUS = 2  # deaths during a replay, from which on a message is replayed alone
+_SUSPICIOUS = 2  # after this many deaths during replays, a message is replayed alone
 
 
 class Deaths:
-    """The deaths that the oldest message of a ledger was under way at.
+    """Counts the deaths of backends while the oldest message of a ledger was in flight.
 
-    Messages are delivered in order; so no younger one has been under way at more of them.
+    Messages are delivered in order, so no younger message was in flight at more deaths.
 
     Args:
         ledger: the session's.
-        max_replays: deaths at which a message was alone under way that make it poison.
+        max_replays: a message is poison after this many deaths while it alone was in flight.
     """
 
     __slots__ = ("_alone", "_ledger", "_max_replays", "_oldest", "_reached")
@@ -31,18 +31,18 @@ class Deaths:
     def __init__(self, ledger: Ledger, max_replays: int) -> None:
         self._ledger = ledger
         self._max_replays = max_replays
-        self._reached: list[int] = []  # for each death, how many messages ever had been given
-        self._alone = 0  # deaths at which this message was alone under way:
-        self._oldest = -1  # how many had been settled before it
+        self._reached: list[int] = []  # at each death: how many messages had been given so far
+        self._alone = 0  # deaths while one message alone was in flight
+        self._oldest = -1  # which one that is: how many messages were settled before it
 
     def note(self, close: Close, *, alone: bool) -> None:
-        """Count the end of a backend, if it was one; call it before the ledger is rewound.
+        """Count the end of a connection if it is a death; call it before `Ledger.rewind`.
 
         Args:
             close: the end.
             alone: whether messages were sent one at a time.
         """
-        if close.meaning is not EndMeaning.DEATH or not self._ledger.under_way:
+        if close.meaning is not EndMeaning.DEATH or not self._ledger.in_flight:
             return
         self._reached = [*self._reached[-_SUSPICIOUS:], self._ledger.given]
         if alone:
@@ -51,19 +51,19 @@ class Deaths:
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether the oldest message is to be replayed alone."""
+        """Whether the oldest message must be replayed alone."""
         settled = self._ledger.settled_messages
         during_replays = sum(reached > settled for reached in self._reached) - 1
         return during_replays >= _SUSPICIOUS
 
     @property
     def is_prime_suspect(self) -> bool:
-        """Whether no other session's suspicious message may be under way beside it."""
+        """Whether the oldest message must be the only suspicious one in flight at its backend."""
         return self._deaths_alone >= min(1, self._max_replays - 1)
 
     @property
     def is_poison(self) -> bool:
-        """Whether the oldest message is not to be sent again."""
+        """Whether the oldest message must not be sent again."""
         return self._deaths_alone >= self._max_replays
 
     @property
@@ -72,19 +72,19 @@ class Deaths:
 
 
 class CautiousReplay:
-    """Sends the next message when nothing is under way, as long as the next one is suspicious.
+    """Replays one message at a time, until the next message is not suspicious.
 
-    Nothing is sent before the connection has lasted for a while: a backend that accepts and drops
-    has not died of a message.
+    It sends nothing before the connection has lasted for a while, because a backend that accepts
+    and drops connections does not die of a message.
 
     Args:
-        ledger: what to send.
-        deaths: which messages are suspicious.
+        ledger: the messages.
+        deaths: says whether the next message is suspicious.
         give: gives the connection a message with its number.
-        proceed: called once, when the rest can go as usual.
-        turns: shared by all sessions.
-        backend: which one it is.
-        pause: seconds for which others wait when the connection is lost; see PoisonLock.
+        proceed: called once, when the rest can be sent as usual.
+        lock: shared by all sessions.
+        backend: the backend that serves.
+        pause: seconds for which the lock stays closed when the connection is lost; see PoisonLock.
     """
 
     __slots__ = (
@@ -92,10 +92,10 @@ class CautiousReplay:
         "_deaths",
         "_give",
         "_ledger",
+        "_lock",
         "_pause",
         "_proceed",
         "_trusted",
-        "_turns",
     )
 
     def __init__(
@@ -104,7 +104,7 @@ class CautiousReplay:
         deaths: Deaths,
         give: Callable[[Message, int], None],
         proceed: Callable[[], None],
-        turns: PoisonLock,
+        lock: PoisonLock,
         backend: PooledBackend,
         pause: float,
     ) -> None:
@@ -112,64 +112,64 @@ class CautiousReplay:
         self._deaths = deaths
         self._give = give
         self._proceed = proceed
-        self._turns = turns
+        self._lock = lock
         self._backend = backend
         self._pause = pause
         self._trusted = False
 
     def begin(self) -> None:
-        """Note that the connection lasts."""
+        """Begin: the connection has lasted for a while."""
         self._trusted = True
         self.go_on()
 
     def go_on(self) -> None:
-        """Send the next, if nothing is under way; called whenever something was settled."""
-        if not self._trusted or self._ledger.under_way:
+        """Send the next message if none is in flight; called whenever a message was settled."""
+        if not self._trusted or self._ledger.in_flight:
             return
         message = next(self._ledger.ungiven(), None)
         if message is None or not self._deaths.is_suspicious:
-            self._turns.give_back(self._backend, self)
+            self._lock.give_back(self._backend, self)
             self._proceed()
             return
         if not self._deaths.is_prime_suspect:
-            self._turns.give_back(self._backend, self)
-        elif not self._turns.take(self._backend, self):
+            self._lock.give_back(self._backend, self)
+        elif not self._lock.take(self._backend, self):
             return
         number = next(self._ledger.ungiven_numbers())
         self._ledger.gave_one()
         self._give(message, number)
 
     def stop(self) -> None:
-        """Note that the connection is lost, or left."""
+        """Stop: the connection is lost, or the session leaves it."""
         self._trusted = False
-        self._turns.give_back(self._backend, self, pause=self._pause)
+        self._lock.give_back(self._backend, self, pause=self._pause)
 
 
 class Suspect(Protocol):
-    """What waits for the lock."""
+    """A replay or a hydration that waits for the lock."""
 
     def go_on(self) -> None:
-        """Try again to take it; called when the turn has come."""
+        """Try again to take the lock; called when it is free."""
         ...
 
 
 class PoisonLock:
-    """Lets one suspicious message be under way at a backend, whichever session's it is.
+    """Lets only one session at a time send a suspicious message to a backend.
 
-    All sessions of a backend lose it together. If the messages of several were under way, nobody
-    could tell which of them it has died of.
+    When a backend dies, all its sessions lose it. If suspicious messages of several sessions were
+    in flight, it would be unknown which one has killed the backend.
     """
 
     def __init__(self) -> None:
-        self._now: dict[PooledBackend, Suspect] = {}
-        # In the order of their arrival; a deque would take long to find one of thousands.
+        self._holders: dict[PooledBackend, Suspect] = {}
+        # In the order of their arrival; to find one of thousands in a deque would take long.
         self._waiting: defaultdict[PooledBackend, OrderedDict[Suspect, None]] = defaultdict(
             OrderedDict
         )
 
     def take(self, backend: PooledBackend, suspect: Suspect) -> bool:
-        """Take the turn; False: it is another's, and `suspect.go_on` is called when it comes."""
-        if self._now.setdefault(backend, suspect) is suspect:
+        """Take the lock; False: it is taken, and `suspect.go_on` is called when it is free."""
+        if self._holders.setdefault(backend, suspect) is suspect:
             return True
         self._waiting[backend].setdefault(suspect)
         return False
@@ -177,27 +177,27 @@ class PoisonLock:
     def give_back(
         self, backend: PooledBackend, suspect: Suspect, *, pause: float | None = None
     ) -> None:
-        """Pass the turn on, or wait for it no longer; without effect for whoever does neither.
+        """Give the lock back, or wait for it no longer; else without effect.
 
         Args:
-            backend: where it is.
-            suspect: whose turn it is.
-            pause: seconds for which nobody gets the turn, when the backend was lost: the others are
-                about to lose theirs.
+            backend: the backend for which the suspect has the lock or waits.
+            suspect: as in `take`.
+            pause: seconds before another suspect gets the lock. If the backend was lost, the others
+                are about to lose their connections too.
         """
         waiting = self._waiting.get(backend)
         if waiting is not None:
             waiting.pop(suspect, None)
-        if self._now.get(backend) is suspect:
+        if self._holders.get(backend) is suspect:
             if pause is None:
                 self._pass_on(backend)
             else:
                 asyncio.get_running_loop().call_later(pause, self._pass_on, backend)
 
     def _pass_on(self, backend: PooledBackend) -> None:
-        del self._now[backend]
+        del self._holders[backend]
         waiting = self._waiting.get(backend)
-        while waiting and backend not in self._now:
+        while waiting and backend not in self._holders:
             waiting.popitem(last=False)[0].go_on()
         if not waiting:
             self._waiting.pop(backend, None)

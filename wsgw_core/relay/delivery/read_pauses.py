@@ -1,4 +1,4 @@
-"""Pauses of reading: why one side of a session is not read for a while."""
+"""Read pauses: why wsgw does not read one side of a session for a while."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Readable(Protocol):
 
 
 class ReadPauses:
-    """The present reasons for not reading one side; reading resumes when the last one is gone.
+    """The present reasons for not reading one side; reading resumes when the last one is removed.
 
     Args:
         pauses: counts the pauses.
@@ -46,7 +46,7 @@ class ReadPauses:
         self._side: Readable | None = None
 
     def attach(self, side: Readable | None) -> None:
-        """Set the side to pause and resume from now on; None: there is none.
+        """Pause and resume another side from now on; None: there is none.
 
         Call `enforce` as soon as the side can be paused.
         """
@@ -80,7 +80,7 @@ class ReadPauses:
             self.remove(reason)
 
     def enforce(self) -> None:
-        """Pause the side again if there is a reason; it may have been resumed by others."""
+        """Pause the side if there is a reason; it may be new, or something else has resumed it."""
         if self._reasons and self._side is not None:
             if self._pauses is not None:
                 self._pauses.value += 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .outbox import Outbox
 
 
-_NOWHERE = Sizes().counts  # what is not counted here
+_NOWHERE = Sizes().counts  # for messages that are not counted here
 
 
 class SessionSink:
@@ -90,14 +90,14 @@ class SessionSink:
         return self._losses != self.backend.losses
 
     def give(self, message: Message, number: int) -> None:
-        """Give the connection a message of the ledger."""
+        """Send a message of the ledger to the backend."""
         if self._numbered is None:
             self.connection.send(message)
         else:
             self._numbered(message, number)
 
     def sender(self, ledger: Ledger) -> Callable[[Message], None]:
-        """Return what gives it the message that the ledger was given last, for each one."""
+        """Return the function that sends the backend each message just added to the ledger."""
         numbered = self._numbered
         if numbered is None:
             return self.connection.send
@@ -108,87 +108,87 @@ class SessionSink:
         receive: Callable[[Message], object] | None,
         unheard: Callable[[Message], object] | None = None,
     ) -> None:
-        """Set where the backend's messages go.
+        """Set which function receives the backend's messages.
 
         Args:
-            receive: for the client; None: it is gone.
-            unheard: sees what comes when it is gone.
+            receive: passes them on to the client; None: the client has gone.
+            unheard: called instead when the client has gone; None: messages are dropped.
         """
         self._receive = receive
         self._unheard = unheard
 
     def count(self) -> None:
-        """Count what comes: nothing will change it or drop it on its way to the client."""
+        """Count the backend's messages; without valves all of them reach the client unchanged."""
         self._sizes = self.backend.traffic.to_client.counts
 
     def sever(self) -> None:
-        """Let nothing through any more."""
+        """Pass nothing on any more, and forget the connection."""
         self.stop_hydration()
         if self._outbox is not None:
             self._on_closed = self._outbox = self._receive = self._unheard = self._numbered = None
             self.backend.active -= 1
-            del self.connection  # which refers to us as its sink
+            del self.connection  # the connection refers to this sink: no reference circle stays
 
     def take_hydration(self, run: HydrationRun) -> None:
-        """Have the backend prepared, as soon as `begin_hydration` was called."""
+        """Set the hydration; it starts once `begin_hydration` was called."""
         self.hydration = run
         if self._is_started:
             run.start()
 
     def begin_hydration(self) -> None:
-        """Begin to prepare the backend: the connection was started."""
+        """Start the hydration: the connection was started."""
         self._is_started = True
         if self.hydration is not None:
             self.hydration.start()
 
     def hydrate(self, message: Message) -> None:
-        """Give the connection what prepares its backend."""
+        """Send a hydration message to the backend."""
         self.was_hydrated = True
         self._hydrating += 1
         self.connection.send(message)
 
     def stop_hydration(self) -> None:
-        """Prepare the backend no further, nor begin to."""
+        """Stop the hydration, or do not start it."""
         self._is_started = False
         if self.hydration is not None:
             self.hydration.stop()
             self.hydration = None
 
     def pause_reading(self) -> None:
-        """Have the connection read nothing for a while."""
+        """Pause reading the backend; the time limit of a hydration pauses too."""
         if self.hydration is not None:
             self.hydration.pause(paused=True)
         self.connection.pause()
 
     def resume_reading(self) -> None:
-        """Have it read again."""
+        """Read the backend again."""
         if self.hydration is not None:
             self.hydration.pause(paused=False)
         self.connection.resume()
 
     @property
     def unsent(self) -> int:
-        """Of the last messages given, those that no backend has seen; see NumberedConnection."""
+        """How many messages, the last ones given, were not sent; see NumberedConnection."""
         return getattr(self.connection, "unsent", 0)
 
     @property
     def delivered_is_answered(self) -> bool:
-        """Whether what the connection delivers is answered; see BackendConnection."""
+        """Whether a message counts as delivered only when it is answered; see BackendConnection."""
         return getattr(self.connection, "delivered_is_answered", False)
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait in the connection, as far as it tells; see HoldingConnection."""
+        """Bytes that wait in the connection, if its plugin says so; see HoldingConnection."""
         return getattr(self.connection, "held_bytes", 0)
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message of its has come in part, as far as it tells; see HoldingConnection."""
+        """Whether a message has arrived only in part; see HoldingConnection."""
         return getattr(self.connection, "is_in_a_message", False)
 
     @property
     def lasting_bytes(self) -> int:
-        """Bytes that the connection takes as long as it lasts, as far as it tells; see there."""
+        """Bytes that the connection needs as long as it lasts; see HoldingConnection."""
         return getattr(self.connection, "lasting_bytes", 0)
 
     # What the connection calls

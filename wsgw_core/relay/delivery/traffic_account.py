@@ -1,74 +1,88 @@
-"""Counts a session's messages for the backend that serves it."""
+"""Counts a session's messages for the backend that serves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...metrics.traffic import Traffic
 
 if TYPE_CHECKING:
-    from ..client.client_side import ClientEnd
     from .ledger import Ledger
 
 
-class TrafficAccount:
-    """Where the messages of one session are counted; another place after each failover.
+class SentCounts(Protocol):
+    """The counts that a client keeps of what it was sent."""
 
-    The numbers of messages are counted one by one, in `outward` and `inward`. Their bytes follow
-    from what ledger and client have counted anyway, and are added by `settle`.
+    @property
+    def sent_messages(self) -> int:
+        """Messages sent so far."""
+        ...
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of these messages."""
+        ...
+
+
+class TrafficAccount:
+    """Counts a session's messages in the metrics of the backend that serves.
+
+    Each message is counted in `outward` or `inward`. Ledger and client count the bytes anyway;
+    `settle` adds these to the metrics.
 
     Args:
-        ledger: of the session.
-        nobodys: counts what comes while there is no backend.
+        ledger: the session's.
+        unassigned: counts messages while there is no backend.
 
     Attributes:
-        outward, inward: see `Sizes.counts`.
+        outward: counts messages to the backend; see `Sizes.counts`.
+        inward: counts messages to the client.
     """
 
     __slots__ = (
         "_client",
         "_ledger",
-        "_nobodys",
         "_received",
         "_sent",
         "_sent_messages",
         "_traffic",
+        "_unassigned",
         "inward",
         "outward",
     )
 
-    def __init__(self, ledger: Ledger, nobodys: Traffic) -> None:
+    def __init__(self, ledger: Ledger, unassigned: Traffic) -> None:
         self._ledger = ledger
-        self._client: ClientEnd | None = None
-        self._sent_messages = 0  # when the client's count is not asked any more
-        self._nobodys = nobodys
-        self._received = 0  # bytes that were added
+        self._client: SentCounts | None = None
+        self._sent_messages = 0  # the client's last count, once the account is closed
+        self._unassigned = unassigned
+        self._received = 0  # bytes that `settle` has added
         self._sent = 0
-        self._traffic = nobodys
-        self.outward = nobodys.to_backend.counts
-        self.inward = nobodys.to_client.counts
+        self._traffic = unassigned
+        self.outward = unassigned.to_backend.counts
+        self.inward = unassigned.to_client.counts
 
-    def open(self, client: ClientEnd) -> None:
-        """Begin to ask the client what it was sent."""
+    def open(self, client: SentCounts) -> None:
+        """Begin to read the client's counts."""
         self._client = client
 
     def close(self) -> None:
-        """Settle, and let go of the client."""
+        """Add the last bytes, and forget the client."""
         self.settle()
         self._sent_messages, self._client = self.messages_sent, None
 
     @property
     def messages_received(self) -> int:
-        """Messages from the client that went on to the backend, ever."""
+        """Messages of the client that went on to a backend, in the session's whole life."""
         return self._ledger.settled_messages + len(self._ledger)
 
     @property
     def messages_sent(self) -> int:
-        """Messages that the client was sent, ever."""
+        """Messages sent to the client, in the session's whole life."""
         return self._client.sent_messages if self._client is not None else self._sent_messages
 
     def settle(self) -> None:
-        """Add the bytes since the last time."""
+        """Add the bytes relayed since the last call to the metrics."""
         if self._client is None:
             return
         received, sent = self._ledger.bytes_ever, self._client.sent_bytes
@@ -77,16 +91,16 @@ class TrafficAccount:
         self._received, self._sent = received, sent
 
     def move(self, traffic: Traffic | None) -> None:
-        """Settle, and count for another backend, or for none, from now on."""
+        """Count for another backend, or for none, from now on."""
         self.settle()
-        self._traffic = self._nobodys if traffic is None else traffic
+        self._traffic = self._unassigned if traffic is None else traffic
         self.outward = self._traffic.to_backend.counts
         self.inward = self._traffic.to_client.counts
 
     def outward_large(self, size: int) -> None:
-        """Count a message that `outward` has no room for."""
+        """Count a message that is too large for `outward`."""
         self._traffic.to_backend.add_large(size)
 
     def inward_large(self, size: int) -> None:
-        """Count a message that `inward` has no room for."""
+        """Count a message that is too large for `inward`."""
         self._traffic.to_client.add_large(size)

@@ -1,4 +1,4 @@
-"""The backends that hear of a session's end."""
+"""Remembers which backends to call when a session ends."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Acceptances:
-    """Remembers which backends have accepted a session and want to hear of its end.
+    """Calls `session_ended` of each backend that has accepted a session, if the backend has it.
 
-    Each hears of it once: those that have accepted it before, and those that do so afterwards,
-    because a dial was over too late.
+    Each such backend gets one call: at the session's end, or later if it accepts only then, because
+    a dial ended too late.
 
     Args:
-        session_id: what they are told.
+        session_id: the session's.
     """
 
     __slots__ = ("_backends", "_end", "_session_id")
@@ -32,14 +32,14 @@ class Acceptances:
         """Note that a backend has given the session a connection."""
         if backend in self._backends or not backend.hears_ends:
             return
-        if self._end is not None:  # later: its connection is dropped first
+        if self._end is not None:  # two turns later, because the dialler first drops its connection
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, backend.session_ended, self._session_id, *self._end)
-        # closed ones hear nothing; a session may outlive many
+        # Forgets closed backends; a session may outlive many of them.
         self._backends = (*(each for each in self._backends if each.hears_ends), backend)
 
     def end(self, close: Close, cause: CloseCause) -> None:
-        """Tell all that the session is over."""
+        """Call the backends: the session is over; only the first call counts."""
         if self._end is not None:
             return
         self._end = close, cause

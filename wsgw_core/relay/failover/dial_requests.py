@@ -1,4 +1,4 @@
-"""What backends are asked for, and told, on behalf of one client."""
+"""Makes the requests with which a session's backends are dialled."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _REPLAYED = "X-Wsgw-Replayed"
 
 
 class DialRequests:
-    """Makes the requests of one session, for its first backend and those that follow.
+    """Makes the dial requests of one session, for its first backend and those that follow.
 
     Args:
-        session_id: told to each backend.
-        handshake: what the client asked for.
+        session_id: every backend receives it.
+        handshake: the client's request, as the gates left it.
 
     Attributes:
-        acceptances: the backends that have accepted one.
-        header_bytes: of names and values of the client's headers.
+        acceptances: the backends that have accepted a request.
+        header_bytes: size of the client's headers, names and values.
     """
 
     __slots__ = ("_handshake", "_session_id", "acceptances", "header_bytes")
@@ -35,7 +35,7 @@ class DialRequests:
         return self._handshake.headers
 
     def first(self) -> DialRequest:
-        """Return the request for a session that begins."""
+        """Return the request for the session's first backend."""
         asked = self._handshake
         kept = without_headers(asked.headers, (_SESSION, _REPLAYED))  # a gate may have set them
         headers = (*kept, (_SESSION, self._session_id))
@@ -52,13 +52,13 @@ class DialRequests:
     def again(
         self, subprotocol: str | None, replayed: int, *, seen_up_to: int, reconnect_header: str
     ) -> DialRequest:
-        """Return the request for a session that goes on elsewhere.
+        """Return the request for a later backend.
 
         Args:
-            subprotocol: the session's; the only one that is offered.
-            replayed: messages that come first and that an earlier backend may have seen.
-            seen_up_to: the greatest number among these, or of one that was delivered.
-            reconnect_header: tells a backend that it is not the first.
+            subprotocol: the session's; the request offers no other.
+            replayed: how many of the first messages an earlier backend may have seen.
+            seen_up_to: the greatest number of a message that an earlier backend may have seen.
+            reconnect_header: name of the header that says the backend is not the first.
         """
         first = self.first()
         headers = (

@@ -1,4 +1,4 @@
-"""How long and how often another backend is looked for."""
+"""Hold and backoff: how long and how often a session dials other backends."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 
 
 class Failover:
-    """From the loss of a backend until another has proved that it lasts.
+    """The clock of one failover: from the loss of a backend until a connection lasts.
 
-    A backend that accepts and drops does not end a failover: hold and back-off go on counting. One
-    that has taken messages before it drops has the hold begin anew, but not the back-off.
+    A backend that accepts and drops connections does not end a failover, so neither hold nor
+    backoff begins anew. If the backend has acknowledged messages before it drops, the hold begins
+    anew, but the backoff goes on growing.
 
     Args:
-        options: hold and back-off.
+        options: hold and backoff.
         now: the clock's time.
-        lost: the backend that was lost.
+        lost: the lost backend.
+
+    Attributes:
+        last: the backend that was lost last.
+        lost_at: the clock's time of that loss.
     """
 
     __slots__ = (
@@ -38,17 +43,17 @@ class Failover:
         self._deadline = now + options.hold
         self.lost_at = now
         self._backoff = 0.0
-        self._tried = False  # a round, in vain
-        self._progressed = False  # since the last one
+        self._tried = False  # a round of dials has failed
+        self._progressed = False  # since the last loss
         self.last = lost
 
     def progressed(self, now: float) -> None:
-        """Note that the replacement has taken messages."""
+        """Note that the new backend has acknowledged messages: the hold begins anew."""
         self._deadline = now + self._options.hold
         self._progressed = True
 
     def lost_again(self, lost: PooledBackend, now: float) -> None:
-        """Note that the replacement did not last."""
+        """Note that the new backend was lost too."""
         self.last = lost
         self.lost_at = now
         self._tried = not self._progressed
@@ -56,7 +61,7 @@ class Failover:
         self._wait_longer()
 
     def failed(self) -> None:
-        """Note a round of dials without success: the next one waits longer."""
+        """Note that a round of dials has failed: the next round waits longer."""
         self._tried = True
         self._wait_longer()
 
@@ -65,21 +70,21 @@ class Failover:
         self._backoff = min(longer, self._options.max_backoff)
 
     def pause(self, now: float) -> float:
-        """Return how long to wait before the next round, jittered, within the hold if any."""
+        """Return the seconds to wait before the next round: jittered, within the hold if any."""
         if self.over(now):
             return 0.0
         jittered = self._backoff * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
         return min(jittered, self._deadline - now) if self._options.hold else jittered
 
     def left(self, now: float) -> float:
-        """Return the seconds that are left of the hold."""
+        """Return how many seconds of the hold are left."""
         return self._deadline - now
 
     @property
     def deadline(self) -> float | None:
-        """When the hold is over; None: there is none, just one round of dials."""
+        """The clock's time when the hold is over; None: no hold, only one round of dials."""
         return self._deadline if self._options.hold else None
 
     def over(self, now: float) -> bool:
-        """Whether the hold is over; without one there is a single round of dials."""
+        """Return whether the hold is over; without a hold, whether the one round has failed."""
         return now >= self._deadline and (self._tried or self._options.hold > 0)

@@ -1,4 +1,4 @@
-"""How a session comes from a lost backend to one that lasts."""
+"""Takes a session from a lost backend to one that lasts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class Recovery:
-    """Looks for another backend, and watches whether the one that was found is worth its trust.
+    """Looks for another backend, and watches whether its connection lasts.
 
-    A backend has proved itself when it has acknowledged or sent something, or its connection has
-    lasted for `failover.stable`. Only the latter ends the failover: see there.
+    A backend has *proved itself* when it has acknowledged or sent something, or when its connection
+    has lasted for `failover.stable`. Only a connection that lasts ends the failover: see Failover.
 
     Args:
         dials: dials the next backend.
-        ledger: tells how much is replayed.
+        ledger: says how much is replayed, for the metrics.
         context: what all sessions share.
 
     Attributes:
-        is_proved: whether the backend has proved itself since it was dialled.
+        is_proved: whether the backend that serves has proved itself.
     """
 
     __slots__ = (
@@ -53,8 +53,8 @@ class Recovery:
         self._context = context
         self.is_proved = False
         self._backend: PooledBackend | None = None
-        self._breach: tuple[PooledBackend, str] | None = None  # the last one
-        self._blamed: tuple[PooledBackend, ...] = ()  # since a connection has lasted
+        self._breach: tuple[PooledBackend, str] | None = None  # the last breach of the protocol
+        self._blamed: tuple[PooledBackend, ...] = ()  # since the last connection that lasted
         self._on_lasting: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failover: Failover | None = None
@@ -72,12 +72,12 @@ class Recovery:
         """Look for another backend, in a task of its own.
 
         Args:
-            lost: the one that was lost; it is tried last.
+            lost: the backend that was lost or left; it is tried last.
             subprotocol: the session's.
             found: called with the lost backend and the new connection.
-            not_found: called with a NoBackend, a BackendDeclined, or what `found` has raised.
-            by_choice: the session has left the backend, which may be as good as ever: that counts
-                for nothing when the next one is lost.
+            not_found: called with NoBackend, BackendDeclined, or what `found` has raised.
+            by_choice: the session has left the backend, which may be in order. The search has a
+                hold and backoff of its own, which do not count when the next backend is lost.
         """
         context = self._context
         now = context.clock.time()
@@ -94,18 +94,18 @@ class Recovery:
 
     @property
     def must_still_prove(self) -> bool:
-        """Whether the backend follows one that was lost, and has not proved itself."""
+        """Whether the backend has followed a lost one and not proved itself yet."""
         return self._failover is not None and not self.is_proved
 
     def prepare(self) -> None:
-        """Note that another backend serves, which cannot prove itself before it is watched."""
+        """Note that another backend serves; it cannot prove itself before `watch`."""
         self.is_proved = False
 
     def watch(self, backend: PooledBackend, on_lasting: Callable[[], None]) -> None:
-        """Wait until a backend proves itself.
+        """Watch whether a backend proves itself and its connection lasts.
 
         Args:
-            backend: the one that serves now.
+            backend: the backend that serves now.
             on_lasting: called when its connection has lasted.
         """
         self._backend = backend
@@ -113,30 +113,33 @@ class Recovery:
         self._timer = self._context.clock.call_later(self._context.failover.stable, self._lasts)
 
     def prove(self) -> None:
-        """Trust the backend: it has acknowledged or sent something, or its connection lasts."""
+        """Note that the backend has proved itself."""
         if self.is_proved or self._backend is None:
             return
         self.is_proved = True
         self._backend.proves()
 
     def progress(self) -> None:
-        """Note that the backend has acknowledged something."""
+        """Note that the backend has acknowledged something: it has proved itself."""
         self.prove()
         if self._failover is not None:
             self._failover.progressed(self._context.clock.time())
 
     def was_broken_so(self, lost: PooledBackend, breach: str) -> bool:
-        """Note a breach of the protocol; return whether another backend's last one was the same."""
+        """Note a breach of the protocol; return whether another backend's was the same before."""
         before, self._breach = self._breach, (lost, breach)
         return before is not None and before[0] is not lost and before[1] == breach
 
     def blame(self, lost: PooledBackend, reason: str, *, provoked: bool) -> None:
-        """Count the loss of a backend before it had proved itself.
+        """Report a failure of a backend that was lost before it had proved itself.
+
+        The failure counts for its breaker once for each session, and not if the session may have
+        provoked it: one client must not close a backend to others.
 
         Args:
-            lost: the backend, of which `let_go` was called.
+            lost: the backend, after `let_go`.
             reason: for the log.
-            provoked: whether the loss may be its answer to what the session gave it.
+            provoked: the loss may be the backend's answer to a message of the session.
         """
         is_news = lost not in self._blamed or lost.breaker.on_probation
         counts = is_news and not (provoked or lost.proved)
@@ -145,7 +148,7 @@ class Recovery:
         lost.failed(self._context.clock.time(), reason, counts=counts)
 
     def let_go(self) -> None:
-        """Watch the backend no longer."""
+        """Stop watching the backend: it is lost, or the session has left it."""
         if self._backend is not None and self.is_proved:
             self._backend.proved -= 1
         self._backend = self._on_lasting = None
@@ -154,7 +157,7 @@ class Recovery:
             self._timer = None
 
     def stop(self) -> None:
-        """Watch and look no further: none of the functions is called any more."""
+        """Stop watching and searching; none of the callbacks is called any more."""
         self.let_go()
         if self._task is not None:
             self._task.cancel()
@@ -170,21 +173,21 @@ class Recovery:
         context = self._context
         try:
             dialled = await self._find(failover, subprotocol)
-            self._task = None  # which must not be cancelled by what follows
+            self._task = None  # so that `found` cannot cancel it
             duration = context.clock.time() - failover.lost_at
             context.counters.failover_durations.observe(duration)
             context.counters.replayed.value += self._ledger.replayable
             found(failover.last, dialled)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the session has to end
+        except Exception as error:  # noqa: BLE001 - any error must end the session
             self._task = None
             not_found(error)
 
     async def _find(self, failover: Failover, subprotocol: str | None) -> Dialled[SessionSink]:
-        """Dial, in rounds, until a backend is found.
+        """Dial, in rounds, until a backend gives a connection.
 
         Raises:
             NoBackend: the hold is over.
-            BackendDeclined: a backend does not want this client.
+            BackendDeclined: a backend has declined the client.
         """
         time, dialler = self._context.clock.time, self._context.dialler
         reason = "none in the time that was left"
@@ -199,7 +202,7 @@ class Recovery:
                 return await self._dials.next(subprotocol, failover.last, failover.deadline)
             except NoBackend as error:
                 reason = str(error)
-                # Where a backend is there, the wait is over at once: then it is for us to wait.
+                # If a backend is there, this wait ends at once, and the backoff applies.
                 left = failover.left(time())
                 has_waited = left > 0 and not error.local and await dialler.until_worth_while(left)
                 if not has_waited:

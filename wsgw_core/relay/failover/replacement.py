@@ -1,4 +1,4 @@
-"""A connection that was dialled for a session while its backend still serves."""
+"""A connection that was dialled for a session while another backend still serves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Not started yet.
+    """The next connection of a session, not started yet.
 
     Attributes:
         dialled: the connection and its backend.
-        replayed, seen_up_to: what the backend was told at the dial; see DialRequests.again.
+        replayed, seen_up_to: as in the dial's request; see DialRequests.again.
     """
 
     dialled: Dialled[SessionSink]
@@ -26,7 +26,7 @@ class Replacement:
     seen_up_to: int
 
     def suits(self, ledger: Ledger) -> bool:
-        """Return whether it lasts, and what it was told holds for what it will be sent.
+        """Return whether the connection is alive and its request is still true.
 
         Args:
             ledger: the session's, after `rewind`.
@@ -39,5 +39,5 @@ class Replacement:
         return ledger.seen_up_to == self.seen_up_to and ledger.replayable <= self.replayed
 
     def discard(self) -> None:
-        """Drop it: it is not needed any more."""
+        """Close the connection: the session does not need it any more."""
         self.dialled.discard()

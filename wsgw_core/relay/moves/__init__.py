@@ -1,10 +1,10 @@
-"""From a backend that lives to another.
+"""Planned moves: a session leaves a live backend for another one.
 
-session_moves   takes a session from one to another
-planned_move    when each step of that is taken
-stillness       tells the good moment: nobody is in the middle of something
-move_retries    when a move that has failed is tried again
+session_moves   plans a session's moves and takes their steps
+planned_move    decides when each step is taken
+quiet_check     finds the good moment: nothing is in flight, and nothing has come for a while
+move_retries    says when a session may try again after a move that failed
 drain           has all sessions of a backend move
 failback        has sessions return to backends of a lower priority number
-move_pace       how many sessions begin to move in which time
+move_pace       spreads the moves of many sessions over time
 """

@@ -1,9 +1,8 @@
-"""Moves the sessions of one backend to the others, so that it can be taken out of service."""
+"""Drains backends: has their sessions move to others, so that a backend can be stopped."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -18,23 +17,22 @@ if TYPE_CHECKING:
     from ...pool.backends.backend_pool import BackendPool, PooledBackend
     from ..session.session import Session
 
-_PAUSE = 1.0  # before those that could not move are asked again
+_PAUSE = 1.0  # seconds after which sessions that could not move are tried again
 
 
 class Drain:
-    """Has one session after the other begin its planned move, at a steady rate.
+    """Has one session of a backend after the other begin its planned move, at a steady rate.
 
-    Goes on until it is stopped, the backend is enabled again, or it was removed and serves nobody
-    any more: a client whose dial was under way may still come. While no other backend could take
-    the sessions, none moves.
+    The drain lasts until it is stopped, the backend is enabled again, or the backend is removed and
+    has no session left. Until then clients may still come whose dial was under way. No session
+    moves while no other backend is usable.
 
     Args:
         backend: disabled already.
         table: all sessions.
         clock: time and timers.
-        rate: sessions each second.
-        others_usable: whether another backend could take a session now.
-        logger: told when the backend serves nobody any more.
+        rate: sessions per second.
+        others_usable: returns whether another backend could take a session now.
     """
 
     def __init__(
@@ -45,27 +43,25 @@ class Drain:
         rate: float,
         *,
         others_usable: Callable[[], bool],
-        logger: logging.Logger,
     ) -> None:
         self._backend = backend
         self._table = table
         self._clock = clock
         self._pace = MovePace(rate)
         self._others_usable = others_usable
-        self._logger = logger
         self._round: deque[Session] = deque()
-        self._told = False
+        self._has_reported = False  # that the backend serves no session any more
         self._timer: asyncio.Handle | None = clock.call_soon(self._go_on)
 
     @property
     def is_over(self) -> bool:
-        """Whether it was stopped, or the backend was enabled again."""
+        """Whether the drain was stopped, or the backend was enabled again."""
         if self._backend.enabled:
-            self.stop()  # before it is disabled again
+            self.stop()  # so that it does not go on if the backend is disabled again
         return self._timer is None
 
     def stop(self) -> None:
-        """Let those that have not begun to move stay."""
+        """Let the sessions stay that have not begun to move."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -74,8 +70,8 @@ class Drain:
         if self._backend.enabled or (self._backend.removed and not self._backend.active):
             self._timer = None
             return
-        if not self._backend.active and not self._told:
-            self._told = True
+        if not self._backend.active and not self._has_reported:
+            self._has_reported = True
             self._backend.events.publish(BackendDrained(self._backend.id))
         wait = _PAUSE
         if self._backend.active and self._others_usable():
@@ -85,21 +81,21 @@ class Drain:
         self._timer = self._clock.call_later(wait, self._go_on)
 
     def _move_some(self) -> None:
-        """Go on with the round; the last step of one leaves it empty."""
+        """Go on with a round of all sessions, or begin one."""
         if not self._round:
             self._round.extend(each for each in self._table if each.backend is self._backend)
         self._pace.begin_some(self._round, lambda session: session.move())
 
 
 class Drains:
-    """The backends of one gateway that are being drained.
+    """The drains of one gateway.
 
     Args:
         pool: all backends.
         table: all sessions.
-        rate: returns how many sessions begin to move each second.
-        earlier: returns what a backend was before reloads have changed it, and still has sessions.
-        logger: see Drain.
+        rate: returns how many sessions begin to move per second.
+        earlier: returns a backend's earlier versions, from before a reload, that still have
+            sessions.
     """
 
     def __init__(
@@ -108,26 +104,25 @@ class Drains:
         table: SessionTable,
         rate: Callable[[], float],
         earlier: Callable[[PooledBackend], Iterable[PooledBackend]],
-        logger: logging.Logger,
     ) -> None:
         self._pool = pool
         self._table = table
         self._rate = rate
         self._earlier = earlier
-        self._logger = logger
         self._running: dict[PooledBackend, Drain] = {}
 
     def begin(self, backend: PooledBackend) -> bool:
-        """Send no new session to a backend, and have its sessions move to others one by one.
+        """Disable a backend and have its sessions move to others; `call_off` undoes it.
 
-        Undone by `call_off`. False: that is under way already.
+        Returns:
+            False if that is under way already.
         """
         self._running = {each: drain for each, drain in self._running.items() if not drain.is_over}
         begun = [self._begin(each) for each in (backend, *self._earlier(backend))]
         return any(begun)
 
     def call_off(self, backend: PooledBackend) -> None:
-        """Enable a backend again, and let its sessions stay, those too that wait to move."""
+        """Enable a backend again, and let its sessions stay, even those that wait to move."""
         staying = (backend, *self._earlier(backend))
         for each in staying:
             each.enabled = True
@@ -145,11 +140,10 @@ class Drains:
             asyncio.get_running_loop(),
             self._rate(),
             others_usable=lambda: self._pool.is_usable(backend.group),
-            logger=self._logger,
         )
         return True
 
     def stop(self) -> None:
-        """Let all sessions stay that have not begun to move."""
+        """Let the sessions of all backends stay that have not begun to move."""
         for drain in self._running.values():
             drain.stop()

@@ -1,4 +1,4 @@
-"""Sends sessions back to backends of a lower priority number when these are healthy again."""
+"""Has sessions return to backends of a lower priority number when these are healthy again."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
     from ...pool.backends.backend_pool import BackendPool, PooledBackend
     from ..session.session import Session
 
-_LONGEST_PAUSE = 5.0  # seconds from one look to the next
+_LONGEST_PAUSE = 5.0  # seconds from one probe of a backend to the next
 _SHORTEST_PAUSE = 0.05
-_LOOKS = 4  # while a backend must stay healthy, when that is short
-_JITTER = 0.1  # so that many gateways do not ask in step
+_PROBES = 4  # at least so many while a backend must stay healthy
+_JITTER = 0.1  # so that many gateways do not probe at the same time
 
 
 @dataclass(slots=True)
-class _Standing:
-    """Since when nothing speaks against a backend.
+class _HealthyTime:
+    """How long a backend has been healthy.
 
     Attributes:
         since: the clock's time.
-        losses: the backend's, then.
-        is_doubtful: it passes probes, but no dial has been answered since it was lost.
-        is_told: the log says that sessions return.
+        losses: the backend's number of losses then.
+        is_doubtful: the backend passes probes, but no dial has been answered since its loss.
+        is_logged: the log says that sessions return to it.
     """
 
     since: float
     losses: int
     is_doubtful: bool
-    is_told: bool = False
+    is_logged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Parking:
-    """Since when a session was seen at its backend.
+    """How long a session has been at its present backend.
 
     Attributes:
-        reconnects: the session's, then; another number means another connection.
+        reconnects: the session's number then; another number means another connection.
         since: the clock's time.
     """
 
@@ -59,21 +59,21 @@ class _Parking:
 
 
 class Failback:
-    """Has sessions leave backends of a higher priority number as planned moves, at a steady rate.
+    """Moves sessions back to preferred backends, those of a lower priority number.
 
-    A backend is ready for them when it was healthy without a break for the configured time: it is
-    enabled, passes a probe at every look, and no dial to it has failed. Probes are needed since it
-    may be that nobody dials it. If it was tripped or away, the first session is a trial, and the
-    others wait until the backend has proved itself. A session stays where it is if no such backend
-    takes it, and is asked again later; see MoveRetries.
+    A preferred backend is ready when it has been healthy without a break for `failback-after`: it
+    is enabled, passes every probe, and no dial to it has failed. The probes are needed because
+    possibly no session dials it. If its breaker had tripped, or it was away, one session moves
+    first as a trial; the others wait until the backend has proved itself. If no preferred backend
+    takes a session, it stays, and tries again later; see MoveRetries.
 
-    Nothing is probed while no session could return, and nothing is done for a message.
+    While no session could return, nothing is probed. Messages cost nothing here.
 
     Args:
         pool: all backends.
         table: all sessions.
-        rate: returns how many sessions begin to move each second.
-        logger: told when sessions begin to return to a backend.
+        rate: returns how many sessions begin to move per second.
+        logger: says when sessions begin to return to a backend.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class Failback:
         self._logger = logger
         self._after = 0.0
         self._timeout = 0.0
-        self._standings: dict[PooledBackend, _Standing] = {}
+        self._healthy: dict[PooledBackend, _HealthyTime] = {}
         self._parked: dict[Session, _Parking] = {}
         self._trials: dict[str, Session] = {}  # the last one of each group
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, options: UpstreamOptions) -> None:
-        """Do as a configuration says, from now on; moves that have begun go on."""
+        """Take over the options of a configuration; moves that have begun go on."""
         self._after, self._timeout = options.failback_after, options.health.timeout
         if not options.failback:
             self._end()
@@ -104,7 +104,7 @@ class Failback:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Let all sessions stay that have not begun to move."""
+        """End; sessions that have not begun to move stay."""
         if (task := self._end()) is not None:
             await asyncio.wait([task])
 
@@ -112,7 +112,7 @@ class Failback:
         task, self._task = self._task, None
         if task is not None:
             self._pool.unwatch(self._changed)
-            self._standings.clear()
+            self._healthy.clear()
             self._parked.clear()
             self._trials.clear()
             task.cancel()
@@ -120,21 +120,21 @@ class Failback:
 
     async def _run(self) -> None:
         while True:
-            pause = max(min(self._after / _LOOKS, _LONGEST_PAUSE), _SHORTEST_PAUSE)
+            pause = max(min(self._after / _PROBES, _LONGEST_PAUSE), _SHORTEST_PAUSE)
             pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-            self._look_for_parked()
+            self._find_parked()
             wanted = self._wanted()
-            self._standings = {
-                each: standing for each, standing in self._standings.items() if each in wanted
+            self._healthy = {
+                each: healthy for each, healthy in self._healthy.items() if each in wanted
             }
             async with asyncio.TaskGroup() as probes:
                 for backend in wanted:
                     probes.create_task(self._probe(backend))
-                await self._send_back(pause)
+                await self._move_some(pause)
 
-    # Who could return, and where to
+    # Which sessions could return, and where to
 
-    def _look_for_parked(self) -> None:
+    def _find_parked(self) -> None:
         lowest: dict[str, int] = {}
         for each in self._pool.backends:
             lowest[each.group] = min(lowest.get(each.group, each.priority), each.priority)
@@ -152,14 +152,14 @@ class Failback:
             self._parked[session] = parking
 
     def _priority(self, backend: PooledBackend) -> int:
-        """Return the number of a backend; a reload that changed it has left its sessions there."""
+        """Return a backend's priority number, the current one if a reload has replaced it."""
         current = self._pool.find(backend.id)
         if current is not None and current.group == backend.group:
             return current.priority
         return backend.priority
 
     def _wanted(self) -> set[PooledBackend]:
-        """Return the backends that sessions would rather have."""
+        """Return the backends that are preferred to those of some session."""
         highest: dict[str, int] = {}
         for session in self._parked:
             if (backend := session.backend) is not None:
@@ -170,55 +170,55 @@ class Failback:
     # Whether a backend is healthy
 
     async def _probe(self, backend: PooledBackend) -> None:
-        """Probe a backend, unless something else speaks against it, and note its standing."""
+        """Probe a backend if it is eligible, and note since when it is healthy."""
         if not self._is_eligible(backend):
-            self._standings.pop(backend, None)
+            self._healthy.pop(backend, None)
             return
         try:
             reason = await probe_of(backend, self._timeout, self._logger)
-        except OutOfResources:  # says nothing of the backend
+        except OutOfResources:  # says nothing about the backend
             return
         if reason is not None or not self._is_eligible(backend):
-            self._standings.pop(backend, None)
-        elif not self._still_stands(backend):
+            self._healthy.pop(backend, None)
+        elif not self._is_still_healthy(backend):
             now = asyncio.get_running_loop().time()
             doubtful = backend.absence.is_away or not backend.usable
-            self._standings[backend] = _Standing(now, backend.losses, doubtful)
+            self._healthy[backend] = _HealthyTime(now, backend.losses, doubtful)
 
     def _is_eligible(self, backend: PooledBackend) -> bool:
         now = asyncio.get_running_loop().time()
         return backend.is_for_newcomers(now) and backend.writable and not backend.removed
 
-    def _still_stands(self, backend: PooledBackend) -> bool:
-        """Tell whether there was no break since the beginning of a backend's standing."""
-        standing = self._standings.get(backend)
-        if standing is None or standing.losses != backend.losses:
+    def _is_still_healthy(self, backend: PooledBackend) -> bool:
+        """Return whether a backend has been healthy without a break."""
+        healthy = self._healthy.get(backend)
+        if healthy is None or healthy.losses != backend.losses:
             return False
         is_good = backend.usable and not backend.absence.is_away
-        return (is_good or standing.is_doubtful) and backend.breaker.failed_at <= standing.since
+        return (is_good or healthy.is_doubtful) and backend.breaker.failed_at <= healthy.since
 
     def _changed(self, backend: PooledBackend) -> None:
-        """Begin anew with a backend that is lost or was away; the end of a doubt is no break."""
-        standing = self._standings.get(backend)
-        if standing is not None and standing.is_doubtful and backend.usable:
-            standing.is_doubtful = False
+        """Restart the time of a backend that was lost or away; the end of a doubt is no break."""
+        healthy = self._healthy.get(backend)
+        if healthy is not None and healthy.is_doubtful and backend.usable:
+            healthy.is_doubtful = False
         else:
-            self._standings.pop(backend, None)
+            self._healthy.pop(backend, None)
 
     def _is_ready(self, backend: PooledBackend) -> bool:
-        if not (self._is_eligible(backend) and self._still_stands(backend)):
+        if not (self._is_eligible(backend) and self._is_still_healthy(backend)):
             return False
         now = asyncio.get_running_loop().time()
-        return now - self._standings[backend].since >= self._after
+        return now - self._healthy[backend].since >= self._after
 
     # Moves
 
-    async def _send_back(self, seconds: float) -> None:
-        """Have sessions return for a while; those that are left have to wait for the next look."""
+    async def _move_some(self, seconds: float) -> None:
+        """Have sessions return for some seconds; the rest waits for the next round."""
         clock = asyncio.get_running_loop()
         until = clock.time() + seconds
         oldest = clock.time() - self._after
-        ready = any(map(self._is_ready, self._standings))
+        ready = any(map(self._is_ready, self._healthy))
         waiting = deque(
             session for session, parking in self._parked.items() if parking.since <= oldest
         )
@@ -235,22 +235,22 @@ class Failback:
         priority = self._priority(backend)
         ready = [
             each
-            for each in self._standings
+            for each in self._healthy
             if each.group == backend.group and each.priority < priority and self._is_ready(each)
         ]
         sure = [each for each in ready if self._is_sure(each)]
-        if not ready or (not sure and self._is_tried(backend.group)):
+        if not ready or (not sure and self._is_on_trial(backend.group)):
             return False
         if not session.move(partial(self._is_better, backend.group, priority)):
             return False
         if not sure:
             self._trials[backend.group] = session
         for each in ready:
-            self._tell(each)
+            self._log_return(each)
         return True
 
-    def _is_tried(self, group: str) -> bool:
-        """Tell whether a session is on its way, or has come and found nothing out yet."""
+    def _is_on_trial(self, group: str) -> bool:
+        """Return whether a trial session is moving, or its backend has not proved itself yet."""
         trial = self._trials.get(group)
         if trial is None or trial.state is State.ENDED:
             return False
@@ -260,12 +260,12 @@ class Failback:
         return backend.group == group and backend.priority < priority and self._is_ready(backend)
 
     def _is_sure(self, backend: PooledBackend) -> bool:
-        return not (self._standings[backend].is_doubtful or backend.breaker.on_probation)
+        return not (self._healthy[backend].is_doubtful or backend.breaker.on_probation)
 
-    def _tell(self, backend: PooledBackend) -> None:
-        standing = self._standings[backend]
-        if not standing.is_told:
-            standing.is_told = True
+    def _log_return(self, backend: PooledBackend) -> None:
+        healthy = self._healthy[backend]
+        if not healthy.is_logged:
+            healthy.is_logged = True
             self._logger.info(
                 "backend %s: healthy for %g s, sessions return to it",
                 backend.id,

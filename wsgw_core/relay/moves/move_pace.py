@@ -1,23 +1,21 @@
-"""How many sessions begin their planned moves in which time."""
+"""Spreads the planned moves of many sessions over time."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from ..session.session import Session
-
+SessionT = TypeVar("SessionT")
 _SHORTEST_STEP = 0.02  # seconds
 
 
 class MovePace:
-    """Spreads moves evenly: some of them in each step.
+    """Lets a few sessions begin to move in each step, so that moves keep to a rate.
 
     Args:
-        rate: sessions each second.
+        rate: sessions per second.
 
     Attributes:
         step: seconds from one call of `begin_some` to the next.
@@ -29,12 +27,12 @@ class MovePace:
         self.step = max(1 / rate, _SHORTEST_STEP)
         self._at_once = math.ceil(rate * self.step)
 
-    def begin_some(self, waiting: deque[Session], move: Callable[[Session], bool]) -> None:
-        """Have the first sessions move, as many as one step allows.
+    def begin_some(self, waiting: deque[SessionT], move: Callable[[SessionT], bool]) -> None:
+        """Have sessions move, as many as one step allows.
 
         Args:
-            waiting: those that are asked are taken out, whether they move or not.
-            move: returns whether a session has begun to move; those that have not do not count.
+            waiting: the sessions; each one tried is removed from the left, whether it moves or not.
+            move: makes a session move; returns whether it has begun. Only these count.
         """
         begun = 0
         while waiting and begun < self._at_once:

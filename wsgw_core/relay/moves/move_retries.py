@@ -1,16 +1,16 @@
-"""When a session may try again to move that had to stay."""
+"""Says when a session may try again to move after a move that failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_FIRST_PAUSE = 1.0  # seconds; doubled by each attempt in vain
+_FIRST_PAUSE = 1.0  # seconds; doubled by each failed move
 _LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class MoveRetries:
-    """The attempts in vain since a session has come to its backend.
+    """The failed moves of a session since it came to its backend.
 
     Attributes:
         count: how many there were.
@@ -21,18 +21,18 @@ class MoveRetries:
     last: float
 
     def may_try(self, now: float) -> bool:
-        """Return whether it is time for a move that can wait."""
+        """Return whether a move that can wait may begin; the pause grows with each failure."""
         pause = min(_FIRST_PAUSE * (1 << min(self.count, 10)), _LONGEST_PAUSE)
         return now >= self.last + pause
 
     def may_hurry(self, now: float) -> bool:
-        """Return whether it is time for one that an operator or a plugin wants now."""
+        """Return whether a move may begin that an operator or a plugin wants now."""
         return now >= self.last + _FIRST_PAUSE
 
     def failed(self, now: float) -> MoveRetries:
-        """Return this with one attempt more, in vain."""
+        """Return the retries after one more failed move."""
         return MoveRetries(self.count + 1, now)
 
 
 NEVER_FAILED = MoveRetries(0, float("-inf"))
-"""Nothing speaks against a move."""
+"""No move has failed."""

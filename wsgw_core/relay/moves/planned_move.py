@@ -1,4 +1,4 @@
-"""Takes a session from a backend that lives to another one, and nobody misses anything."""
+"""Decides when a session takes each step of its move from a live backend to another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from .stillness import Stillness
+from .quiet_check import QuietCheck
 
 if TYPE_CHECKING:
     from ...api import Clock
@@ -14,62 +14,64 @@ if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
     from ..failover.replacement import Replacement
 
-_READY_FOR = 5.0  # seconds that a new connection waits; one that nobody reads answers no pings
-_LOOKS = 20  # in the last step
+_READY_FOR = 5.0  # seconds that a new connection may wait; until its start it answers no pings
+_LOOKS = 20  # at the quiet check, in the last step
 
 
 class MoveSteps(Protocol):
     """What the session does for its move, in this order."""
 
     async def dial(self) -> Replacement:
-        """Dial the backend that is to be next; again when the connection got too old."""
+        """Dial the next backend; called again if that connection has waited for too long."""
         ...
 
-    def hold_back(self) -> None:
-        """Give the old backend nothing new."""
+    def stop_sending(self) -> None:
+        """Send the old backend nothing new; the ledger keeps it."""
         ...
 
-    def relay_on(self) -> None:
-        """Undo that."""
+    def send_rest(self) -> None:
+        """Undo `stop_sending`: send what has come meanwhile, and what comes."""
         ...
 
     def leave(self) -> None:
-        """Tell the old backend that the session moves."""
+        """Close the old connection; the backend may still send what it has."""
         ...
 
     def arrive(self) -> None:
-        """Go on with the new connection, since the old one has had its time."""
+        """Go on with the new connection; the old one has ended, or its time is over."""
         ...
 
     def stay(self, error: Exception, /) -> None:
-        """Give the move up: there is no other backend, or it does not want this client."""
+        """Call the move off: no other backend was found, or one has declined the client."""
         ...
 
 
 class PlannedMove:
-    """From the plan to move until the old backend has ended, or has had the time for it.
+    """One move, from its plan until the old backend has ended or its time is over.
 
-    Both ways are relayed as always while a good moment is waited for, and while the next backend is
-    dialled. Only then, for the last step, what the client says is held back: the old backend gets
-    up to half of `drain.step` to answer what it has, is told, and has the rest to end.
+    1. Wait until the session is quiet, at most `drain.patience`.
+    2. Dial the next backend. Until then wsgw relays as always, in both directions.
+    3. Stop sending to the old backend. It gets up to half of `drain.step` to answer what it has.
+    4. Close the old connection. The backend gets the rest of `drain.step` to end.
+    5. Go on with the new backend.
 
-    A client that is slow has not been sent everything: it is waited for, however long that takes;
-    what bounds it is the timeout for slow clients.
+    If the client is slow, wsgw still holds replies for it. The move then waits until the client has
+    read them; only `limits.slow-client-timeout` bounds that.
 
     Args:
         steps: the session's; see SessionMoves.
-        stillness: of the session.
-        options: how long to wait for what.
+        quiet_check: the session's.
+        options: the times to wait.
         clock: time and timers.
-        client_is_slow: returns whether the backend is not read for the client's sake.
+        client_is_slow: returns whether reading the backend is paused because the client is slow.
 
     Attributes:
-        at_once: no good moment is waited for, in the last step only until everything is delivered;
-            what the client says is held back during the dial too, for up to half of `drain.step`.
-        must_leave: the session does not stay when no other backend is found.
-        fit: tells which backends are worth the move; None: all others. A move that is `at_once`
-            leads to any.
-        when_arrived: called behind `arrive`, if anything.
+        at_once: skip step 1, and in step 3 wait only until the backend has acknowledged everything;
+            stop sending already during the dial, for up to half of `drain.step`.
+        must_leave: leave the backend even if no other one is found.
+        fit: returns whether a backend is worth the move; None: every other backend is. A move
+            `at_once` goes to any backend.
+        when_arrived: called after `arrive`.
     """
 
     __slots__ = (
@@ -77,11 +79,11 @@ class PlannedMove:
         "_clock",
         "_latest",
         "_options",
+        "_quiet_check",
         "_ready",
         "_ready_until",
         "_step_ends",
         "_steps",
-        "_stillness",
         "_task",
         "_timer",
         "at_once",
@@ -93,14 +95,14 @@ class PlannedMove:
     def __init__(
         self,
         steps: MoveSteps,
-        stillness: Stillness,
+        quiet_check: QuietCheck,
         options: DrainOptions,
         clock: Clock,
         *,
         client_is_slow: Callable[[], bool],
     ) -> None:
         self._steps = steps
-        self._stillness = stillness
+        self._quiet_check = quiet_check
         self._options = options
         self._clock = clock
         self._client_is_slow = client_is_slow
@@ -115,35 +117,35 @@ class PlannedMove:
         self._timer: asyncio.Handle | None = None
 
     def begin(self) -> None:
-        """Begin to wait for a good moment, or to dial at once."""
+        """Begin to wait until the session is quiet, or dial at once."""
         if self.at_once:
-            self._hold_and_dial()
+            self._stop_sending_and_dial()
         else:
             self._look_in(self._options.quiet / 2)
 
     def hurry(self) -> None:
-        """Wait no longer for a good moment."""
+        """Wait no longer until the session is quiet."""
         if not self.at_once:
             self.at_once = True
             if self._timer is not None and self._step_ends is None:
                 self._timer.cancel()
                 if self._ready is None:
-                    self._hold_and_dial()
+                    self._stop_sending_and_dial()
                 else:
                     self._begin_last_step(self._clock.time())
 
     @property
-    def is_holding_back(self) -> bool:
-        """Whether what the client says is held back."""
+    def has_stopped_sending(self) -> bool:
+        """Whether the old backend is sent nothing new."""
         return self._step_ends is not None
 
     def take_replacement(self) -> Replacement | None:
-        """Return the new connection, which is the caller's from now on."""
+        """Return the new connection, if there is one; the caller must use or discard it."""
         ready, self._ready = self._ready, None
         return ready
 
     def stop(self) -> None:
-        """Do nothing more, and drop the new connection."""
+        """Take no further step, and discard the new connection."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -161,7 +163,7 @@ class PlannedMove:
 
     def _look(self) -> None:
         now = self._clock.time()
-        is_still = self._stillness.look(now)
+        is_still = self._quiet_check.look(now)
         is_due = self.at_once or is_still or now >= self._latest
         if self._ready is not None and now >= self._ready_until and not self._is_good(is_due):
             self._drop()
@@ -178,15 +180,15 @@ class PlannedMove:
     def _is_good(self, is_due: bool) -> bool:
         return is_due and (self.at_once or not self._client_is_slow())
 
-    def _hold_and_dial(self) -> None:
-        """Hold back what comes behind the wish to move, unless the dial takes too long for that."""
-        self._begin_to_hold(self._clock.time())
-        self._timer = self._clock.call_later(self._options.step / 2, self._relay_on)
+    def _stop_sending_and_dial(self) -> None:
+        """Dial, and send nothing new meanwhile, unless the dial takes long."""
+        self._stop_sending(self._clock.time())
+        self._timer = self._clock.call_later(self._options.step / 2, self._send_rest)
         self._begin_dial()
 
-    def _relay_on(self) -> None:
+    def _send_rest(self) -> None:
         self._timer = self._step_ends = None
-        self._steps.relay_on()
+        self._steps.send_rest()
 
     def _begin_dial(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._dial())
@@ -217,19 +219,19 @@ class PlannedMove:
         if self._timer is not None:
             self._timer.cancel()
         if self._step_ends is None:
-            self._begin_to_hold(now)
+            self._stop_sending(now)
         self._look_at_last()
 
-    def _begin_to_hold(self, now: float) -> None:
+    def _stop_sending(self, now: float) -> None:
         self._step_ends = now + self._options.step
-        self._steps.hold_back()
+        self._steps.stop_sending()
 
     def _look_at_last(self) -> None:
         assert self._step_ends is not None  # noqa: S101 - for the type checker
         now, step = self._clock.time(), self._options.step
-        # An application that cannot answer any more may read no more of what its library has.
-        stillness = self._stillness
-        is_good = stillness.all_is_delivered if self.at_once else stillness.look(now)
+        # After the close the application cannot answer, and may not read what its library has.
+        quiet_check = self._quiet_check
+        is_good = quiet_check.all_is_delivered if self.at_once else quiet_check.look(now)
         if is_good or now >= self._step_ends - step / 2:
             left = max(0.0, self._step_ends - now)
             self._timer = self._clock.call_later(left, self._steps.arrive)

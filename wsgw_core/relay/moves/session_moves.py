@@ -1,4 +1,4 @@
-"""A session's moves from a backend that lives to another."""
+"""Plans the moves of one session from a live backend to another, and takes their steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...websocket.session_ends import SESSION_MOVED
 from ..session.session_state import Event, State
 from .move_retries import NEVER_FAILED
 from .planned_move import MoveSteps, PlannedMove
-from .stillness import Stillness
+from .quiet_check import QuietCheck
 
 if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
@@ -22,10 +22,10 @@ _MOVED = "moved to another backend"
 
 
 class SessionMoves:
-    """Plans moves, and takes their steps when PlannedMove says so.
+    """Plans the moves of a session; PlannedMove decides when each step is taken.
 
     Args:
-        session: moves.
+        session: the session that moves.
     """
 
     __slots__ = ("_context", "_planned", "_retries", "_session")
@@ -36,10 +36,10 @@ class SessionMoves:
         self._planned: PlannedMove | None = None
         self._retries = NEVER_FAILED
 
-    # What is asked for
+    # What operators and plugins want
 
     def begin(self, fit: Callable[[PooledBackend], bool] | None) -> bool:
-        """Leave the backend as soon as nobody can miss anything; see Session.move."""
+        """Move as soon as the session is quiet; see Session.move."""
         session, now = self._session, self._context.clock.time()
         movable = session.state is State.RELAYING and session.outbox.is_flowing
         if not movable or session.client is None or not session.may_fail_over:
@@ -50,7 +50,7 @@ class SessionMoves:
         return True
 
     def hurry(self, *, must_leave: bool) -> bool:
-        """Leave the backend at once; see Session.fail_over."""
+        """Move at once; see Session.fail_over."""
         session, planned = self._session, self._planned
         if planned is not None:
             was_under_way = planned.at_once
@@ -59,7 +59,7 @@ class SessionMoves:
             return not was_under_way
         if session.state is not State.RELAYING or session.backend is None:
             return False
-        if not session.outbox.is_flowing:  # a replay with suspects, of a backend not trusted yet
+        if not session.outbox.is_flowing:  # a cautious replay is under way
             self._abandon()
         elif not (must_leave or self._retries.may_hurry(self._context.clock.time())):
             return False
@@ -68,34 +68,34 @@ class SessionMoves:
         return True
 
     def call_off(self) -> None:
-        """Let the session stay, if it waits for a good moment to go wherever there is room."""
+        """Let the session stay, if it still waits until it is quiet and does not fail back."""
         planned = self._planned
-        if planned is None or planned.at_once or planned.fit or planned.is_holding_back:
+        if planned is None or planned.at_once or planned.fit or planned.has_stopped_sending:
             return
         self.drop()
         self._session.advance(Event.MOVE_CALLED_OFF)
         self._context.counters.moves_called_off.value += 1
 
     def drop(self) -> None:
-        """Forget the move that is planned, if any; the backend serves as ever."""
+        """Forget the planned move, if any, and relay as before."""
         planned, self._planned = self._planned, None
         if planned is not None:
             planned.stop()
-            if planned.is_holding_back:
-                self._session.outbox.give_rest()
+            if planned.has_stopped_sending:
+                self._session.outbox.send_rest()
 
     def stop(self) -> None:
-        """Forget it, since the backend is gone."""
+        """Forget the planned move, if any, because the session has left its backend."""
         if self._planned is not None:
             self._planned.stop()
             self._planned = None
 
     def arrived(self) -> None:
-        """Note that the session has come to another backend: nothing speaks against a move."""
+        """Note that another backend serves: moves that failed before do not count for it."""
         self._retries = NEVER_FAILED
 
     def when_arrived(self, action: Callable[[], None]) -> None:
-        """Call `action` when the old backend has ended, or has had the time for it."""
+        """Call `action` when the old backend has ended or its time is over."""
         if self._planned is not None:
             self._planned.when_arrived = action
 
@@ -111,7 +111,7 @@ class SessionMoves:
         now, quiet = context.clock.time(), context.drain.quiet
         self._planned = PlannedMove(
             self,
-            Stillness(session.ledger, session.account, quiet, now),
+            QuietCheck(session.ledger, session.account, quiet, now),
             context.drain,
             context.clock,
             client_is_slow=lambda: bool(session.client_side.backend_pauses),
@@ -123,7 +123,7 @@ class SessionMoves:
     # The steps, in their order; see MoveSteps
 
     async def dial(self) -> Replacement:
-        """One that is not urgent leads to another backend."""
+        """See MoveSteps; a move that is not `at_once` never comes back to the same backend."""
         session, planned = self._session, self._under_way
         backend, any_will_do = session.backend_side.serving.backend, planned.at_once
         fit = None if any_will_do else planned.fit
@@ -135,16 +135,16 @@ class SessionMoves:
             raise NoBackend("no other can be had")
         return replacement
 
-    def hold_back(self) -> None:
+    def stop_sending(self) -> None:
         """See MoveSteps."""
-        self._session.outbox.hold_back()
+        self._session.outbox.stop_sending()
 
-    def relay_on(self) -> None:
+    def send_rest(self) -> None:
         """See MoveSteps."""
-        self._session.outbox.give_rest()
+        self._session.outbox.send_rest()
 
     def leave(self) -> None:
-        """The old backend's end is waited for."""
+        """See MoveSteps."""
         session, planned = self._session, self._under_way
         session.advance(Event.SETTLED)
         counters = self._context.counters
@@ -154,7 +154,7 @@ class SessionMoves:
         connection.close(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
 
     def arrive(self) -> None:
-        """The old backend has ended, or has had its time."""
+        """See MoveSteps."""
         session, planned = self._session, self._under_way
         replacement, when_arrived = planned.take_replacement(), planned.when_arrived
         self.stop()
@@ -166,7 +166,7 @@ class SessionMoves:
             self._context.counters.replayed.value += session.ledger.replayable
             try:
                 session.resume(lost, replacement.dialled)
-            except Exception as error:  # noqa: BLE001 - a valve's, which has been told
+            except Exception as error:  # noqa: BLE001 - a fault of a valve
                 session.not_found(error)
         else:
             if replacement is not None:
@@ -176,7 +176,7 @@ class SessionMoves:
             when_arrived()
 
     def stay(self, error: Exception) -> None:
-        """No other backend takes the session."""
+        """See MoveSteps."""
         must_leave = self._under_way.must_leave
         self.drop()
         if must_leave:
@@ -193,7 +193,7 @@ class SessionMoves:
         return self._planned
 
     def _abandon(self) -> None:
-        """Leave the backend now, whatever it has acknowledged, and look for another."""
+        """Leave the backend now and look for another, which gets what is not acknowledged."""
         session = self._session
         lost = session.backend_side.leave(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
         self._context.counters.failovers.value += 1

@@ -137,7 +137,7 @@ class BackendSide:
         if not (hydrate and valves.can_hydrate):
             self._begin_to_trust(valves.receive)
             sink.connection.start()
-            self._outbox.give_to(sink, self._recovery.progress)
+            self._outbox.send_to(sink, self._recovery.progress)
             self._client.begin()
             return True
         # Before the start: what the backend says first may be an answer.
@@ -187,7 +187,7 @@ class BackendSide:
             cautious, self._cautious = self._cautious, None
             cautious.done()
         self._begin_to_trust(valves)
-        self._outbox.give_to(sink, self._recovery.progress)
+        self._outbox.send_to(sink, self._recovery.progress)
 
     def _not_hydrated(self, sink: SessionSink, session: Session, close: Close) -> None:
         if self.sink is sink:
@@ -215,7 +215,7 @@ class BackendSide:
         if receive is not None:
             receive(message)
 
-    def hear_no_more(self, unheard: Callable[[Message], object] | None) -> None:
+    def stop_forwarding(self, unheard: Callable[[Message], object] | None) -> None:
         """Have the backend read, though the client hears nothing of it any more.
 
         Args:

@@ -9,7 +9,7 @@ from ...pool.dialling.backend_search import NoBackend
 from ...websocket import session_ends
 
 
-def told_to_backend(close: Close, *, violation: bool) -> Close:
+def close_for_backend(close: Close, *, violation: bool) -> Close:
     """Return what a backend hears of the way in which a client has left.
 
     Args:
@@ -23,7 +23,7 @@ def told_to_backend(close: Close, *, violation: bool) -> Close:
     return close
 
 
-def told_of_loss(close: Close, code: int, *, all_are_lost: bool) -> Close:
+def close_after_loss(close: Close, code: int, *, all_are_lost: bool) -> Close:
     """Return what a client hears of its backend's end, where no other is looked for.
 
     Args:
@@ -37,7 +37,7 @@ def told_of_loss(close: Close, code: int, *, all_are_lost: bool) -> Close:
     return close
 
 
-def told_without_backend(error: Exception) -> Close:
+def close_without_backend(error: Exception) -> Close:
     """Return what a client hears when no other backend serves it.
 
     Args:

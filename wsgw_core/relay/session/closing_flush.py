@@ -41,8 +41,8 @@ class ClosingFlush:
     def begin(self) -> None:
         """Give the backend what is left; some of it may still be in the valves."""
         session = self._session
-        session.outbox.drain(self._pass_on)
-        session.backend_side.hear_no_more(session.valves.receive)
+        session.outbox.watch(self._pass_on)
+        session.backend_side.stop_forwarding(session.valves.receive)
         session.valves.when_transmitted(self._client_left)
 
     def begin_anew(self) -> None:
@@ -78,7 +78,7 @@ class ClosingFlush:
         if not self._passed_on:
             self._passed_on = True
             sink.stop_hydration()
-            session.outbox.hold_back()  # a plugin may still have something for the next backend
+            session.outbox.stop_sending()  # a plugin may still have something for the next backend
             sink.connection.close(self.close.code, self.close.reason, self.cause)
 
     def _give_up(self) -> None:

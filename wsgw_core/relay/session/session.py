@@ -15,7 +15,7 @@ from ..delivery.read_pauses import PauseReason
 from ..moves.session_moves import SessionMoves
 from ..valves.session_valves import SessionValves
 from ..valves.session_view import SessionView
-from .close_rules import told_of_loss, told_to_backend, told_without_backend
+from .close_rules import close_after_loss, close_for_backend, close_without_backend
 from .closing_flush import ClosingFlush
 from .session_parts import SessionParts
 from .session_state import Event, State, after
@@ -92,7 +92,7 @@ class Session(SessionParts):
         try:
             dialled = await self.dials.first()
         except Exception as error:
-            self.requests.acceptances.end(told_without_backend(error), CloseCause.SESSION_ENDED)
+            self.requests.acceptances.end(close_without_backend(error), CloseCause.SESSION_ENDED)
             raise
         except BaseException:  # cancelled
             self.requests.acceptances.end(_CLIENT_LEFT, CloseCause.CLIENT_LEFT)
@@ -146,7 +146,7 @@ class Session(SessionParts):
         if violation:
             context.counters.count_violation(close.code)
             context.reporter.client_violated(self, close)
-        told = told_to_backend(close, violation=violation)
+        told = close_for_backend(close, violation=violation)
         cause = CloseCause.SESSION_ENDED if violation else CloseCause.CLIENT_LEFT
         if closing_reason is not None:
             told = Close(session_ends.GATEWAY_STOPPED.backend, closing_reason)
@@ -203,7 +203,7 @@ class Session(SessionParts):
                 context.counters.slow_clients_closed.value += 1
             self.advance(Event.BACKEND_CLOSED)
             code = context.failover.loss_code
-            told = told_of_loss(close, code, all_are_lost=all_are_lost)
+            told = close_after_loss(close, code, all_are_lost=all_are_lost)
             self.valves.when_delivered(partial(self._pass_close_on, told))
 
     def _fails_over(self, close: Close) -> bool:
@@ -223,7 +223,7 @@ class Session(SessionParts):
     def _may_have_provoked(self, close: Close) -> bool:
         """Return whether an end may be the backend's answer to what the session gave it."""
         was_hydrated = self.backend_side.serving.was_hydrated
-        was_given_something = was_hydrated or self.ledger.under_way > 0
+        was_given_something = was_hydrated or self.ledger.in_flight > 0
         return self._flush is not None or (was_given_something and close.code != CloseCode.LOST)
 
     # One backend after the other
@@ -297,7 +297,7 @@ class Session(SessionParts):
         if isinstance(error, NoBackend):
             self.context.counters.holds_expired.value += 1
         self.context.reporter.not_found(self, error)
-        close = told_without_backend(error)
+        close = close_without_backend(error)
         self.close(close.code, close.reason)
 
     def _begin_with_backend(self) -> None:
@@ -345,7 +345,7 @@ class Session(SessionParts):
         self.client_side.closing_reason = reason
         self._closing_cause = cause
         self.context.counters.count_close("gateway", code)
-        self.backend_side.hear_no_more(self.valves.receive)
+        self.backend_side.stop_forwarding(self.valves.receive)
         client.close(code, reason)
         self.outbox.client_pauses.remove(PauseReason.ANSWERS_OWED)
         self.outbox.client_pauses.enforce()

@@ -1,8 +1,8 @@
-"""The plugins that see and change messages.
+"""Runs the plugins that see and change messages.
 
 valve_chain      the valves of one direction
 session_valves   both directions of one session
-valve_worker     goes on with asynchronous valves that have to wait
-made_messages    checks what plugins have made
-session_view     what plugins see of a session
+valve_worker     runs asynchronous valves that have to wait
+made_messages    checks messages that plugins have made
+session_view     a session as plugins see it
 """

@@ -1,4 +1,4 @@
-"""Checks messages that plugins have made: the relay takes for granted what their types say."""
+"""Checks messages that plugins have made, because the relay relies on their types."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from ...api import Message, MessageKind, ReplyExpected
 
 
 def check_made(message: object) -> None:
-    """Find what would otherwise fail far from the plugin that has made the message.
+    """Raise an error here that would otherwise come far from the plugin that made the message.
 
     Raises:
-        TypeError: it is no message, or what it holds is not of the type that it should be.
+        TypeError: it is no Message, or one of its fields has a wrong type.
     """
     if not isinstance(message, Message):
         raise TypeError(f"{type(message).__name__} is not a Message")
-    # Their annotations say what they should be, not what a plugin has put there.
+    # As objects, because a plugin may have put anything there, whatever the annotations say.
     data: object = message.data
     kind: object = message.kind
     if not isinstance(data, bytes):

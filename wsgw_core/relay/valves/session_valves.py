@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 
 
 class SessionValves:
-    """Makes the valves and connects their chains to the session.
+    """Makes a session's valves, and connects their chains to the session.
 
     Args:
-        session: whose valves they are.
-        client: takes what the backend says.
-        outbox: takes what the client says.
+        session: the session.
+        client: takes the backend's messages from the valves.
+        outbox: takes the client's messages from the valves.
         context: which valves, and their limits.
 
     Attributes:
-        inward: the chain that messages of the backend pass.
-        transmit, receive: take a message of the client's, of the backend's.
-        can_hydrate: whether any of them prepares new backends.
+        inward: the chain for messages of the backend.
+        transmit: takes each message of the client.
+        receive: takes each message of the backend.
+        can_hydrate: whether a valve prepares new backends.
 
     Raises:
-        Exception: whatever the factory of a valve raises.
+        Exception: what the factory of a valve raises.
     """
 
     def __init__(
@@ -79,10 +80,10 @@ class SessionValves:
         self.can_hydrate = any(hasattr(valve, "hydrate") for _, valve in self._valves)
 
     def hydrations(self) -> list[HydrationStep]:
-        """Return what the valves want a new backend to hear first.
+        """Return the valves' messages for a new backend.
 
         Raises:
-            Exception: whatever a valve raises whose faults end the session; it has been told.
+            Exception: what a valve has raised whose faults end the session; it is logged already.
         """
         count = len(self._valves)
         return [
@@ -136,29 +137,29 @@ class SessionValves:
         self._context.reporter.valve_failed(self._session.id, configured.kind, error)
 
     def inject(self, message: Message, *, to_client: bool, start: int) -> None:
-        """Let a message enter one of the chains at position `start`."""
+        """Put a message into one of the chains at position `start`."""
         (self.inward if to_client else self._outward).feed(message, start)
 
     def when_transmitted(self, action: Callable[[], None]) -> None:
-        """Call `action` once all the client's messages are through."""
-        self._outward.when_drained(action)
+        """Call `action` when all the client's messages are through."""
+        self._outward.after_waiting(action)
 
     def when_delivered(self, action: Callable[[], None]) -> None:
-        """Call `action` once all the backend's messages are through."""
-        self.inward.when_drained(action)
+        """Call `action` when all the backend's messages are through."""
+        self.inward.after_waiting(action)
 
     def after_current(self, action: Callable[[], object]) -> bool:
-        """Call `action` when the message in hand is through; False if there is none."""
+        """Call `action` when the message in hand is through; False: there is none."""
         return self._outward.after_current(action) or self.inward.after_current(action)
 
     @property
     def waiting(self) -> int:
-        """How many of the client's messages are not through."""
+        """How many of the client's messages are not through yet."""
         return self._outward.waiting
 
     @property
     def replies_wait(self) -> bool:
-        """Whether messages of the backend are not through."""
+        """Whether messages of the backend are not through yet."""
         return self.inward.waiting > 0
 
     @property
@@ -167,24 +168,24 @@ class SessionValves:
         return self._outward.waiting_bytes + self.inward.waiting_bytes
 
     def stop(self) -> None:
-        """Drop what waits."""
+        """Drop all messages that wait."""
         self._outward.stop()
         self.inward.stop()
 
     def _close(self, code: int, reason: str) -> None:
-        """End the session as a valve wants it; client and backend see the same."""
+        """End the session because a valve wants it; client and backend get the same code."""
         self._session.close(code, reason, backend_code=code)
 
 
 class NoValves:
-    """Stands in for the valves of a session that has none: everything goes straight on.
+    """Takes the place of SessionValves in a session without valves: passes everything on.
 
     Args:
-        client: takes what the backend says.
-        outbox: takes what the client says.
+        client: takes the backend's messages.
+        outbox: takes the client's messages.
 
     Attributes:
-        receive: see SessionValves; None: the sink may call the client directly.
+        receive: see SessionValves; None: the sink calls the client directly.
         can_hydrate, waiting, replies_wait, held_bytes: see SessionValves.
     """
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class SessionView:
-    """What valves and listeners may know and do.
+    """The api.Session that valves and listeners get.
 
     Args:
-        session: whose view it is.
-        outward_start, inward_start: where injected messages enter the chains: behind the valve
-            that has this view; for a listener at the beginning.
+        session: the session that it shows.
+        outward_start, inward_start: the positions at which injected messages enter the chains:
+            behind the valve that has this view, for a listener at the beginning.
     """
 
     __slots__ = ("_inward_start", "_outward_start", "_session")

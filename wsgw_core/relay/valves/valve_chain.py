@@ -19,7 +19,7 @@ Outcome = Message | None
 
 
 class _Swallowed(Exception):
-    """Raised in place of an answer for a message that ends here, though no valve says so."""
+    """Raised when the function of `look_in` has taken a message out of the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class ValveStep:
     """One valve's method for one direction.
 
     Attributes:
-        kind: the valve's, for the log.
+        kind: the valve's kind, for the log.
         call: `before_transmit` or `after_receive`.
-        on_error: what a fault of the valve leads to.
+        on_error: what a fault of the valve ends: the session, or only the message.
     """
 
     kind: str
@@ -39,33 +39,33 @@ class ValveStep:
 
 @dataclass(frozen=True, slots=True)
 class ChainEnds:
-    """What a chain is connected to.
+    """The functions that a chain calls.
 
     Attributes:
-        target: where messages go that came through.
+        target: takes the messages that have passed all valves.
         close_session: called with code and reason when a valve ends the session.
-        hold_source: called with True when too many messages wait, False when few do.
+        pause_source: called with True when too many messages wait, with False when few do.
     """
 
     target: Callable[[Message], object]
     close_session: Callable[[int, str], None]
-    hold_source: Callable[[bool], None]
+    pause_source: Callable[[bool], None]
 
 
 class ValveChain:
-    """The valves of one direction, in their order.
+    """Passes messages through the valves of one direction, in order.
 
-    Each valve is called from where the message came, an asynchronous one as well. Only when it has
-    to wait for something does a task take over; what comes meanwhile waits in a queue.
+    `feed` calls the valves directly, asynchronous ones too. Only when a valve has to wait does a
+    task take over; messages that come meanwhile wait in a queue.
 
     Args:
         session_id: for the log.
         steps: at least one.
-        ends: what the chain is connected to.
+        ends: the functions that the chain calls.
         context: limits, counters, logger.
 
     Attributes:
-        waiting_bytes: bytes of the messages that wait for an asynchronous valve, or are in one.
+        waiting_bytes: bytes of the messages that are in an asynchronous valve or wait for it.
     """
 
     __slots__ = (
@@ -73,9 +73,9 @@ class ValveChain:
         "_context",
         "_deferred",
         "_ends",
-        "_holding",
         "_in_hand",
         "_in_step",
+        "_is_source_paused",
         "_queue",
         "_session_id",
         "_steps",
@@ -96,24 +96,24 @@ class ValveChain:
     ) -> None:
         self._session_id = session_id
         self._valves = tuple(steps)
-        self._steps = self._valves  # unless somebody looks in
+        self._steps = self._valves  # with the function of `look_in`, if there is one
         self._ends = ends
         self._target = ends.target
         self._context = context
         self._in_hand = False  # a message is in the valves
-        # until it is through: injected messages, and what is to be done
+        # For when it is through: injected messages, and actions
         self._deferred: deque[tuple[Message, int] | Callable[[], object]] = deque()
         self._worker: ValveWorker | None = None
-        self._busy = False  # the worker has what is in hand, and the queue
-        self._in_step = False  # the worker calls a valve
+        self._busy = False  # the worker has the message in hand, and the queue
+        self._in_step = False  # the worker is calling a valve
         self._queue: deque[tuple[Message, int] | Callable[[], object]] = deque()
         self.waiting_bytes = 0
-        self._unfinished = 0  # messages that the worker has in the valves
-        self._holding = False
+        self._unfinished = 0  # messages that the worker has in the valves: 0 or 1
+        self._is_source_paused = False
         self._stopped = False
 
     def feed(self, message: Message, start: int = 0) -> None:
-        """Take a message through the valves from position `start` on; called for each message."""
+        """Pass a message through the valves from position `start` on; called for each message."""
         if self._in_hand:
             self._put_behind(message, start)
             return
@@ -141,11 +141,12 @@ class ValveChain:
             self._act_deferred()
 
     def look_in(self, position: int, swallow: Callable[[Message], bool] | None) -> None:
-        """Have `swallow` look at each message that reaches a position, until another call of this.
+        """Call `swallow` with each message that reaches a position, until the next call of this.
 
         Args:
-            position: before the valve that has it; behind all valves, where it is their number.
-            swallow: what it returns True for ends there. None: nobody looks.
+            position: of the valve before which the messages are; the number of valves stands for
+                the end of the chain.
+            swallow: returns whether it takes the message out of the chain. None: call nothing.
         """
         if self._stopped:
             return
@@ -155,14 +156,14 @@ class ValveChain:
         self._steps = tuple(steps)
 
     def after_current(self, action: Callable[[], object]) -> bool:
-        """Have `action` called when the message in hand is through; False if there is none."""
+        """Call `action` when the message in hand is through; False: there is none."""
         if not self._in_hand:
             return False
         self._deferred.append(action)
         return True
 
-    def when_drained(self, action: Callable[[], None]) -> None:
-        """Call `action` once all messages that wait now are through."""
+    def after_waiting(self, action: Callable[[], None]) -> None:
+        """Call `action` when all messages that wait now are through."""
         if self._busy:
             self._queue.append(action)
         else:
@@ -170,15 +171,15 @@ class ValveChain:
 
     @property
     def waiting(self) -> int:
-        """How many messages have come and are not through."""
+        """How many messages have come and are not through yet."""
         in_hand = self._unfinished if self._busy else int(self._in_hand)
         return sum(not callable(item) for item in self._queue) + in_hand
 
     def stop(self) -> None:
-        """Drop what waits; whatever still comes goes to the end of the chain at once."""
+        """Drop all messages that wait; messages that still come go to the target at once."""
         self._stopped = True
         self._steps = ()
-        if self._in_hand:  # it waits, too
+        if self._in_hand:  # dropped too, like those that wait
             self._target = self._drop
         self._queue.clear()
         self.waiting_bytes = 0
@@ -187,14 +188,14 @@ class ValveChain:
             self._worker.stop()
 
     def _drop(self, _message: Message) -> None:
-        """Take what was in hand when the chain was stopped."""
+        """Take the message that was in hand when the chain was stopped."""
         self._target = self._ends.target
 
     def _put_behind(self, message: Message, start: int) -> None:
-        """Keep a message until the one in hand is through: it was injected, or came meanwhile.
+        """Keep a message until the one in hand is through.
 
-        What a valve injects while it is called comes next, before all that waits: it is often the
-        rest of the message in hand.
+        A message that a valve injects while it is called comes before those that wait, because it
+        is often the rest of the message in hand.
         """
         if self._stopped:
             self._ends.target(message)
@@ -207,9 +208,9 @@ class ValveChain:
 
     def _note_waiting(self, message: Message) -> None:
         self.waiting_bytes += message.size
-        if not self._holding and self._has_reached(1):
-            self._holding = True
-            self._ends.hold_source(True)
+        if not self._is_source_paused and self._has_reached(1):
+            self._is_source_paused = True
+            self._ends.pause_source(True)
 
     def _act_deferred(self) -> None:
         while self._deferred:
@@ -220,7 +221,7 @@ class ValveChain:
                 self.feed(*item)
 
     def _queue_deferred(self) -> None:
-        """Have the worker take what was deferred, before all that waits."""
+        """Put the deferred messages and actions at the head of the queue."""
         deferred, self._deferred = self._deferred, deque()
         self._queue.extendleft(reversed(deferred))
         for item in deferred:
@@ -230,7 +231,7 @@ class ValveChain:
     # Asynchronous valves
 
     def _resolved(self, outcome: object, step: ValveStep, message: Message) -> Message | None:
-        """Return what a valve's answer to a message stands for; None: nothing goes on now."""
+        """Return the message that a valve's answer stands for; None: none goes on now."""
         if outcome is not None:
             if self._worker is None or self._worker.is_over:
                 self._worker = ValveWorker()
@@ -245,7 +246,7 @@ class ValveChain:
         return self._checked(outcome, message)
 
     def _checked(self, outcome: object, given: object) -> Message | None:
-        """Return what a valve has made of a message, which is often that message itself."""
+        """Check and return a valve's answer, which is often the message that it was given."""
         if outcome is None:
             self._context.counters.valve_discards.value += 1
             return None
@@ -256,7 +257,7 @@ class ValveChain:
         return outcome
 
     async def _work(self, begun: Begun, position: int, size: int) -> None:
-        """Take the message in hand through, and then all that wait behind it."""
+        """Pass the message in hand through the valves, and then those that wait."""
         try:
             await self._take_through(begun, position, size)
             while self._queue:
@@ -265,21 +266,27 @@ class ValveChain:
                     item()
                 else:
                     await self._take_through(*item, item[0].size)
-                if self._holding and not self._has_reached(0.5):
-                    self._holding = False
-                    self._ends.hold_source(False)
+                if self._is_source_paused and not self._has_reached(0.5):
+                    self._is_source_paused = False
+                    self._ends.pause_source(False)
         except asyncio.CancelledError:
-            if not self._stopped:  # a valve has done it
+            if not self._stopped:  # a valve has cancelled the task
                 self._ends.close_session(VALVE_FAILED.client, "internal error")
             raise
-        except Exception:  # in what the chain is connected to: nobody else would hear of it
+        except Exception:  # in a function of ChainEnds; the task would swallow it
             self._context.logger.exception("session %s: fault in the relay", self._session_id)
             self._ends.close_session(VALVE_FAILED.client, "internal error")
         finally:
             self._busy = self._in_hand = False
 
     async def _take_through(self, first: Message | Begun, start: int, size: int) -> None:
-        """Take a message, or what the valve at `start` has begun to make of it, to the end."""
+        """Pass a message through the valves from `start` on.
+
+        Args:
+            first: the message, or the coroutine that the valve at `start` has begun for it.
+            start: position of the first valve.
+            size: the message's bytes when it came.
+        """
         answer: object = first
         self._unfinished = 1
         for step in self._steps[start:]:
@@ -310,7 +317,7 @@ class ValveChain:
             self._in_step = False
 
     async def _settled(self, answer: object, given: Message | None) -> Message | None:
-        """Return the message that a valve's answer stands for; None: it was discarded."""
+        """Wait for a valve's answer, and return the message; None: the valve discards it."""
         if answer is not None and not isinstance(answer, (Message, Begun)):
             answer = begin(answer)
         if isinstance(answer, Begun):
@@ -319,7 +326,7 @@ class ValveChain:
         return self._checked(answer, given)
 
     def _has_reached(self, part: float) -> bool:
-        """Tell whether so much of what may wait does."""
+        """Return whether the messages that wait have reached this part of a limit."""
         limits = self._context.limits
         return (
             len(self._queue) + self._unfinished >= limits.valve_queue * part
@@ -329,7 +336,7 @@ class ValveChain:
     # Faults
 
     def _failed(self, error: BaseException, step: ValveStep) -> None:
-        """Act on what a valve raised; the message is discarded."""
+        """Act on what a valve has raised; the message is discarded."""
         if isinstance(error, _Swallowed):
             return
         if isinstance(error, CloseSession):
@@ -344,7 +351,7 @@ class ValveChain:
 
 
 def _looked_at(swallow: Callable[[Message], bool], step: ValveStep | None = None) -> ValveStep:
-    """Return a step that shows each message to `swallow` before it goes on to `step`, if any."""
+    """Return a step that calls `swallow` with each message before `step`, if there is one."""
 
     def call(message: Message) -> Outcome | Awaitable[Outcome]:
         if swallow(message):
@@ -355,6 +362,6 @@ def _looked_at(swallow: Callable[[Message], bool], step: ValveStep | None = None
 
 
 def _is_cancelled() -> bool:
-    """Tell whether the task is to end, not only what a valve waits for."""
+    """Return whether the task itself was cancelled, not only what a valve waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""Runs the coroutines of asynchronous valves: at once as far as they go, the rest in a task."""
+"""Runs the coroutines of asynchronous valves: at once until they wait, then in a task."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import contextvars
 import inspect
 import types
-from asyncio.tasks import _enter_task, _leave_task  # for authors of tasks: asyncio-extending
+from asyncio.tasks import _enter_task, _leave_task  # see "Extending" in asyncio's documentation
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 
 class Begun:
-    """A coroutine that has been run until it had to wait.
+    """A coroutine that has run until it had to wait.
 
     Args:
-        coroutine: begun elsewhere.
+        coroutine: the coroutine.
         waited: what it has yielded.
     """
 
@@ -27,13 +27,13 @@ class Begun:
 
     @types.coroutine
     def rest(self) -> Generator[object, Any, object]:
-        """Run it to its end, and return what it returns."""
+        """Run the coroutine to its end, and return its result."""
         waited, coroutine = self._waited, self._coroutine
         try:
             while True:
                 try:
                     sent = yield waited
-                except BaseException as error:  # noqa: BLE001 - it is the coroutine's
+                except BaseException as error:  # noqa: BLE001 - is for the coroutine
                     waited = coroutine.throw(error)
                 else:
                     waited = coroutine.send(sent)
@@ -42,11 +42,14 @@ class Begun:
 
 
 def begin(answer: object) -> object:
-    """Run what a valve has returned as far as it goes; return its result, or what is Begun.
+    """Run an awaitable that a valve has returned until it waits.
+
+    Returns:
+        Its result, or a Begun if it waits.
 
     Raises:
         TypeError: it is no awaitable.
-        Exception: what it raises.
+        Exception: what the awaitable raises.
     """
     coroutine = _as_coroutine(answer)
     try:
@@ -56,11 +59,10 @@ def begin(answer: object) -> object:
 
 
 class ValveWorker:
-    """The task of one chain of valves. To be made on the event loop.
+    """The task of one chain of valves; make it on the event loop.
 
-    A coroutine that never waits costs no turn of the loop: `begin` runs it from where it is called.
-    It finds the task and the context there in which its rest would run, so that timeouts and
-    context variables work.
+    A coroutine that never waits costs no turn of the loop, because `begin` runs it at once. It runs
+    there as if in the task, with its context, so that timeouts and context variables work.
     """
 
     __slots__ = ("_context", "_job", "_loop", "_stopped", "_task", "_wake")
@@ -75,11 +77,11 @@ class ValveWorker:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has been stopped, or cancelled by somebody else."""
+        """Whether the task has ended: it was stopped, or a valve has cancelled it."""
         return self._task.done()
 
     def begin(self, answer: object) -> object:
-        """Do as the function `begin`; not to be called while the worker has something to do."""
+        """Call the function `begin`, as if in the task; only while the worker has no job."""
         loop = self._loop
         outer = asyncio.current_task(loop)
         if outer is not None:
@@ -93,12 +95,12 @@ class ValveWorker:
                 _enter_task(loop, outer)
 
     def take(self, job: Callable[[], Awaitable[None]]) -> None:
-        """Have the task do something; it must have nothing to do."""
+        """Run a job in the task; only while the worker has no job."""
         self._job = job
         self._wake.set_result(None)
 
     def stop(self) -> None:
-        """End the task: at once, or when the job that calls this is done."""
+        """End the task: at once, or after the job if the job itself calls this."""
         self._stopped = True
         if self._job is None:
             if not self._wake.done():

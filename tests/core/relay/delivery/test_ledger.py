@@ -92,11 +92,11 @@ class TestBounds:
 
     def test_it_is_roomy_at_half(self) -> None:
         ledger = filled(*["" for _ in range(100)])
-        assert not ledger.roomy
+        assert not ledger.has_room
         ledger.delivered(49, now=0)
-        assert not ledger.roomy
+        assert not ledger.has_room
         ledger.delivered(1, now=0)
-        assert ledger.roomy
+        assert ledger.has_room
 
 
 class TestReplies:
@@ -174,7 +174,7 @@ class TestReplies:
 
     def test_no_answer_counts_for_a_message_that_was_never_given(self) -> None:
         ledger = filled()
-        ledger.hold_back()
+        ledger.stop_giving()
         add(ledger, expecting("a"))
         ledger.answered("a")
         ledger.gave_all()
@@ -207,7 +207,7 @@ class TestReplies:
 def test_what_is_sent_once_is_not_replayed() -> None:
     ledger = filled("A")
     add(ledger, SentOnce(BINARY, b"given"))
-    ledger.hold_back()
+    ledger.stop_giving()
     add(ledger, SentOnce(BINARY, b"held back"))
     add(ledger, as_message("B"))
     ledger.rewind()
@@ -236,12 +236,12 @@ def test_what_was_given_can_be_forgotten_and_the_rest_stays() -> None:
     add(ledger, expecting("early"))
     ledger.delivered(2, now=0)
     ledger.answered("early")
-    ledger.hold_back()
+    ledger.stop_giving()
     add(ledger, as_message("B"))
     assert ledger.forget_given() == 2
     assert [message.text for message in ledger.entries] == ["B"]
     assert ledger.weight == 1 + ledger.share
-    assert ledger.under_way == 0
+    assert ledger.in_flight == 0
 
 
 def test_a_closed_ledger_takes_nothing_in() -> None:
@@ -319,7 +319,7 @@ OPERATIONS = st.lists(
         st.tuples(st.just("answer"), st.integers(0, 20)),
         st.tuples(st.just("pass_time"), st.integers(0, 8)),
         st.tuples(st.just("rewind"), st.just(0)),
-        st.tuples(st.just("hold_back"), st.just(0)),
+        st.tuples(st.just("stop_giving"), st.just(0)),
         st.tuples(st.just("give_one"), st.just(0)),
         st.tuples(st.just("give_all"), st.just(0)),
     ),
@@ -383,8 +383,8 @@ class Pair:
             for entry in self.model.entries
         )
 
-    def hold_back(self, _number: int) -> None:
-        self.ledger.hold_back()
+    def stop_giving(self, _number: int) -> None:
+        self.ledger.stop_giving()
         self.model.holding = True
 
     def give_one(self, _number: int) -> None:
@@ -404,7 +404,7 @@ class Pair:
         ungiven = [each.number + 1 for each in entries if not each.given]
         assert list(ledger.ungiven_numbers()) == ungiven
         assert ledger.latest == self.count
-        assert ledger.under_way == sum(each.given for each in entries)
+        assert ledger.in_flight == sum(each.given for each in entries)
         assert len(ledger) == len(entries)
         assert ledger.weight == sum(entry.size + ledger.share for entry in entries)
         assert ledger.settled_messages == self.model.settled

@@ -31,18 +31,18 @@ class WatchedBackend(FakeBackend):
 
     def __init__(self, backend_id: str) -> None:
         super().__init__(backend_id)
-        self.under_way = self.most = 0
+        self.in_flight = self.most = 0
         self.begun: list[float] = []
         self.accepted: list[float] = []
 
     async def connect(self, request: DialRequest, sink: Sink) -> FakeConnection:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         self.begun.append(now())
         try:
             connection = await super().connect(request, sink)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
         self.accepted.append(now())
         return connection
 
@@ -50,7 +50,7 @@ class WatchedBackend(FakeBackend):
         """Break all connections; dials are refused, which takes a moment."""
         self.go_down()
         self.otherwise = Unavailable("refused", after=0.03, error=BackendUnreachable)
-        self.most = self.under_way
+        self.most = self.in_flight
 
 
 def now() -> float:

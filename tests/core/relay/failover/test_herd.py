@@ -21,16 +21,16 @@ class CrowdedBackend(FakeBackend):
 
     def __init__(self, backend_id: str) -> None:
         super().__init__(backend_id, acknowledge=True)
-        self.under_way = 0
+        self.in_flight = 0
         self.most = 0
 
     async def connect(self, request: DialRequest, sink: Sink) -> FakeConnection:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         try:
             return await super().connect(request, sink)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
 
 @on_virtual_clock
@@ -49,7 +49,7 @@ async def test_the_sessions_of_a_killed_backend_all_move_and_no_faster_than_allo
     green.otherwise = Accept(after=0.02)
     blue.go_down()
     await asyncio.sleep(0.01)
-    assert green.under_way <= AT_ONCE
+    assert green.in_flight <= AT_ONCE
     assert bench.dial_limiters.waiting == SESSIONS - AT_ONCE
     begun = asyncio.get_running_loop().time()
     while bench.pooled[1].active < SESSIONS:

@@ -48,7 +48,6 @@ class DrainBench(RelayBench):
             asyncio.get_running_loop(),
             rate,
             others_usable=lambda: self.pooled[1].enabled,
-            logger=logging.getLogger("wsgw.test"),
         )
 
     @property
@@ -132,9 +131,7 @@ async def test_it_can_be_called_off(how: str) -> None:
 
 
 def drains_of(bench: DrainBench) -> Drains:
-    return Drains(
-        bench.pool, bench.table, lambda: RATE, lambda _: (), logging.getLogger("wsgw.test")
-    )
+    return Drains(bench.pool, bench.table, lambda: RATE, lambda _: ())
 
 
 @on_virtual_clock

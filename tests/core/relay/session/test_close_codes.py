@@ -7,7 +7,11 @@ import pytest
 from wsgw_core.api import BackendDeclined, Close
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.pool.dialling.backend_search import NoBackend
-from wsgw_core.relay.session.close_rules import told_of_loss, told_to_backend, told_without_backend
+from wsgw_core.relay.session.close_rules import (
+    close_after_loss,
+    close_for_backend,
+    close_without_backend,
+)
 from wsgw_core.testing.fakes import Decline, Fault
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
@@ -52,20 +56,20 @@ WITHOUT_BACKEND = [
 
 @pytest.mark.parametrize(("close", "violation", "told"), TO_BACKEND)
 def test_a_backend_hears_how_its_client_went(close: Close, told: Close, *, violation: bool) -> None:
-    assert told_to_backend(close, violation=violation) == told
+    assert close_for_backend(close, violation=violation) == told
 
 
 @pytest.mark.parametrize(("close", "all_are_lost", "code"), OF_LOSS)
 def test_a_client_hears_how_its_backend_went(
     close: Close, code: int, *, all_are_lost: bool
 ) -> None:
-    told = told_of_loss(close, 1012, all_are_lost=all_are_lost)
+    told = close_after_loss(close, 1012, all_are_lost=all_are_lost)
     assert (told.code, told.reason) == (code, close.reason)
 
 
 @pytest.mark.parametrize(("error", "told"), WITHOUT_BACKEND)
 def test_a_client_hears_why_no_other_backend_serves_it(error: Exception, told: Close) -> None:
-    assert told_without_backend(error) == told
+    assert close_without_backend(error) == told
 
 
 @pytest.mark.parametrize(

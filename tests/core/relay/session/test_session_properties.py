@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -138,9 +137,7 @@ class World:
         )
         self.kind = kind
         self.client = self.bench.client
-        self.drains = Drains(
-            self.bench.pool, self.bench.table, lambda: 10.0, lambda _: (), logging.getLogger("test")
-        )
+        self.drains = Drains(self.bench.pool, self.bench.table, lambda: 10.0, lambda _: ())
         self.said = 0
         self.replies = 0
         self.legs: list[Leg] = []

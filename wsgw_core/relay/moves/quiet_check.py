@@ -1,4 +1,4 @@
-"""When a session says nothing that its backend had still to answer."""
+"""Finds the moment when nothing is in flight between a client and its backend."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 _ANSWERS_FOR = 10  # times the quiet time
 
 
-class Stillness:
-    """Looks every now and then at counts that are kept anyway: no message is looked at.
+class QuietCheck:
+    """Tells when a session is quiet, from counts that the ledger and the account keep anyway.
 
-    What the backend says may be an answer to the client, which is waited for, or something that the
-    backend pushes by itself, which is not: it may never stop. So it counts only until the client
-    has been silent for ten times as long.
+    A session is quiet when the backend has acknowledged everything and no message has come from
+    either side for `quiet` seconds. A message of the backend may be an answer, which the move must
+    wait for, or pushed, which may never stop. So messages of the backend no longer matter once the
+    client has been silent for ten times `quiet`.
 
     Args:
         ledger, account: the session's.
-        quiet: seconds without anything that counts, after which the session is still.
+        quiet: in seconds.
         now: the clock's time.
     """
 
@@ -35,11 +36,11 @@ class Stillness:
 
     @property
     def all_is_delivered(self) -> bool:
-        """Whether the backend has everything that it was given."""
-        return not self._ledger.under_way
+        """Whether the backend has acknowledged everything that it was sent."""
+        return not self._ledger.in_flight
 
     def look(self, now: float) -> bool:
-        """Return whether everything is delivered, and nothing that counts has come of late."""
+        """Return whether the session is quiet; call it again and again, some time apart."""
         before, self._seen = self._seen, self._counts()
         if self._seen[0] != before[0]:
             self._spoke_at = now
@@ -53,6 +54,6 @@ class Stillness:
         return now - self._said_at >= quiet or now - self._spoke_at >= _ANSWERS_FOR * quiet
 
     def _counts(self) -> tuple[int, int, int]:
-        """Return how many messages the backend was given, has delivered, and has sent."""
+        """Return how many messages the backend was sent, has acknowledged, and has sent itself."""
         ledger = self._ledger
         return ledger.given, ledger.settled_messages, self._account.messages_sent
