@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..api import Clock, Close, CloseCause, Limits, ReadBatch
-from ..relay.client.client_side import ClientEnd
 from ..relay.session.session import Session
-from ..websocket import Backlog, Endpoint, EndpointEvents
+from ..websocket import Backlog, Endpoint
 from .admission import Ticket
 
 
@@ -147,11 +146,3 @@ class ClientSocket:
 
     def woken(self) -> None:
         """See EndpointEvents; of no use here."""
-
-
-def _is_endpoint_events(socket: ClientSocket) -> EndpointEvents:
-    return socket  # checked by the type checker
-
-
-def _is_client_end(endpoint: Endpoint) -> ClientEnd:
-    return endpoint  # checked by the type checker

@@ -194,7 +194,7 @@ class Upstream:
     def deleted(self) -> list[str]:
         """Return the ids of what the configuration or a name has, and operators have deleted."""
         components = self._generations.current.components.all_backends
-        entries = [each.id for each in components if self._deletions.hold(each)]
+        entries = [each.id for each in components if self._deletions.has(each)]
         return entries + [each for one in self._discoveries for each in sorted(one.deleted)]
 
     async def stop_moves(self) -> None:

@@ -1,7 +1,7 @@
-"""The backends, which of them next, and dialling it.
+"""The backends of one gateway: keeps them, chooses the next one, and dials it.
 
-backends     the backends of one gateway, and how each of them fares
-policy       which backend of a group next
-dialling     gives a session a connection to one of them
-membership   which backends there are: the configuration's, the operators' and those of a DNS name
+backends     the backends, each with its health and its breaker
+policy       chooses the next backend of a group
+dialling     gives a session a connection to a backend
+membership   adds and removes backends: from the configuration, by operators, by DNS
 """

@@ -8,7 +8,7 @@ import logging
 from wsgw_core.api import DialRequest, Metrics, Policy
 from wsgw_core.metrics.counters import GatewayCounters
 from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
-from wsgw_core.pool.dialling.dial import Dialled
+from wsgw_core.pool.dialling.dial import Dialled, DialTerms
 from wsgw_core.pool.dialling.dial_limiter import DialLimiters
 from wsgw_core.pool.dialling.dialler import Dialler
 from wsgw_core.pool.policy.backend_group import BackendGroup
@@ -50,7 +50,7 @@ class Bench:
         last: PooledBackend | None = None,
         hedge_after: float = 0,
     ) -> Dialled[RecordingSink]:
-        return await self.dialler.dial(
+        terms = DialTerms(
             request,
             self._make_sink,
             timeout=timeout,
@@ -59,9 +59,10 @@ class Bench:
             last=last,
             hedge_after=hedge_after,
         )
+        return await self.dialler.dial(terms)
 
     async def hang(self, count: int) -> list[asyncio.Task[Dialled[RecordingSink]]]:
-        """Dials the first backend so many times, which answers none that its script does not."""
+        """Starts `count` dials of the first backend, which then answers only by its script."""
         self.backends[0].otherwise = Hang()
         before = len(self.backends[0].requests)
         dials = [asyncio.create_task(self.dial(last=self.pooled[-1])) for _ in range(count)]
@@ -70,7 +71,7 @@ class Bench:
 
 
 def trip(backend: PooledBackend) -> None:
-    """Has its breaker open: no connection can be made."""
+    """Trips a backend's breaker with failures to connect."""
     while not backend.breaker.tripped:
         backend.failed(now(), "down", unreachable=True)
 

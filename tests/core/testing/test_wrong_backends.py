@@ -21,7 +21,7 @@ class Suite(BackendContract):
 
 @pytest.fixture(autouse=True)
 def leaks() -> Iterator[None]:
-    """Undos what some of them leave behind."""
+    """Undoes what some of them leave behind."""
     yield
     while wrong.LeaksADescriptor.leaked:
         os.close(wrong.LeaksADescriptor.leaked.pop())

@@ -1,10 +1,10 @@
-"""The backends of one gateway, and how each of them fares.
+"""The backends of one gateway, each with its state.
 
 backend_pool    the backends; each knows its group
-turn            a backend's turn to be dialled, given back if it was passed over
-health          asks backends whether they are there, without a session
-breaker         keeps sessions away from a backend that fails again and again
-outage          refuses dials of a backend that is down by its own account, but for probes
-absence         has one dial at a time look for a backend that dials do not reach
-whole_backend   carries out what a plugin says of its backend as a whole
+turn            a backend's turn to be dialled; it returns the turn if it was not dialled
+health          probes backends without a session
+breaker         keeps sessions away from a backend that fails repeatedly
+outage          refuses dials of a backend that its plugin reports as down, except for probes
+absence         lets one dial at a time look for a backend that dials do not reach
+whole_backend   carries out what a plugin reports about its whole backend
 """

@@ -1,4 +1,4 @@
-"""A backend that is away: the last dial has failed, and through no fault of its client."""
+"""A backend that is away: its last dial has failed, and not because of the client."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ _AT_ONCE = float("-inf")
 
 
 class Absence:
-    """Has one dial at a time find out whether the backend is back: the scout.
+    """Lets one dial at a time, the scout, find out whether the backend is back.
 
-    That is for sessions that wait for a backend; all others are spared the dial. New clients, which
-    cannot wait, dial as if it were there, and what is answered to one of them is news for all.
+    A waiting session is the scout; the other waiting sessions do not dial. New clients cannot wait
+    and dial as if the backend were there; an answer to one of them ends the absence for all.
 
     All times are the event loop's, in seconds.
 
     Attributes:
-        is_away: whether nobody was answered since a dial has failed, or a connection was lost.
+        is_away: whether a dial failed or a connection was lost, and no dial was answered since.
     """
-
-    __slots__ = ("_has_scout", "_looked_at", "is_away")
 
     def __init__(self) -> None:
         self.is_away = False
@@ -32,14 +30,14 @@ class Absence:
         """Records that the backend is away.
 
         Args:
-            now: when a dial has failed; by default, no dial has yet: a scout may begin at once.
+            now: when a dial failed. By default none has, and a scout may begin at once.
         """
         if not self.is_away:
             self.is_away = True
             self._looked_at = now
 
     def end(self) -> bool:
-        """Records that a dial was answered; returns whether that is news."""
+        """Records that a dial was answered; returns whether the backend was away."""
         was_away, self.is_away = self.is_away, False
         return was_away
 
@@ -48,15 +46,16 @@ class Absence:
 
         Args:
             now: the time.
-            every: seconds that must be over since the last scout.
+            every: the minimum seconds since the last scout.
         """
         return not self.is_away or (not self._has_scout and now >= self._looked_at + every)
 
     @contextmanager
     def dial(self, *, as_scout: bool) -> Iterator[bool]:
-        """Dials meanwhile, as the scout if the backend is away and the session may be it.
+        """Covers one dial, and yields whether it is the scout.
 
-        Yields whether it is the scout.
+        Args:
+            as_scout: whether the session may be the scout.
         """
         if not as_scout or not self.is_away or self._has_scout:
             yield False

@@ -20,7 +20,7 @@ from .turn import Turn
 
 
 class _Fact:
-    """An attribute of a PooledBackend on which it depends whether it is usable."""
+    """An attribute of a PooledBackend that decides, among others, whether it is usable."""
 
     def __set_name__(self, owner: type[PooledBackend], name: str) -> None:
         self._slot = f"_{name}"
@@ -34,71 +34,39 @@ class _Fact:
 
 
 class PooledBackend:
-    """One backend and what is known of it.
+    """One backend and its state.
 
     Args:
-        backend_id: for operators, unique in the gateway.
+        backend_id: the backend's id, unique in the gateway.
         backend: the plugin's object, opened.
-        breaker_threshold: failures in a row after which it is left alone; negative: never.
-        logger: for faults of its plugin; and for its events until a pool has it.
-        group: the name of the backends that it can stand in for.
-        priority: those of a higher number are for when none of a lower one can be had.
-        weight: its share of the sessions among others; at least 1.
-        address: where it is; the same as that of another one where both stand for one server. By
-            default its id.
+        breaker_threshold: failures in a row that trip the breaker; negative: never.
+        logger: logs faults of its plugin, and its events until a pool has it.
+        group: the name of its group; backends of a group can replace each other.
+        priority: a backend is used only if none with a lower number can be had.
+        weight: its share of the sessions; at least 1.
+        address: the address of its server; two backends with the same address stand for one server.
+            By default its id.
 
     Attributes:
         id, backend, breaker, group, priority, weight, address: see above.
-        events: told of what happens to it.
-        outage: whether it is down by its own account.
+        events: receives its events.
+        outage: whether its plugin reports it as down.
         absence: whether dials do not reach it.
-        losses: how often all of its connections were lost at once.
-        writable: whether it takes messages now, by its own account.
-        enabled: whether new connections may be made to it.
-        healthy: what the last health checks have found.
-        removed: nobody gets it any more.
-        active, total, failures: connections now, connections ever; failed dials and connections
-            lost before they had proved themselves.
-        proved: connections now that have proved themselves.
-        dialling: dials under way, those included that wait for others.
+        losses: how often it has lost all its connections at once.
+        writable: whether it takes messages now; its plugin reports this.
+        enabled: whether operators allow new connections to it.
+        healthy: the result of the last health checks.
+        removed: whether no session gets it any more.
+        active, total, failures: its present connections; all its connections; its failed dials and
+            the connections that it lost before they had proved themselves.
+        proved: its present connections that have proved themselves.
+        dialling: its dials in progress, including those that wait for others.
         answered_at: the clock's time of its last answer to a dial.
-        on_change: called with the backend when it becomes usable, or ceases to be, or is back.
-        credit: what it is still owed of the turns that there were; see BackendGroup.
-        last_turn: the greater, the later it had one.
+        on_change: called with the backend when it becomes usable or unusable, or is back.
+        credit: its share of the past turns that it has not had yet; see BackendGroup.
+        last_turn: a number that is greater for a later turn.
         traffic: the messages of its sessions.
     """
-
-    __slots__ = (
-        "__weakref__",
-        "_closed",
-        "_enabled",
-        "_healthy",
-        "_logger",
-        "_removed",
-        "_was_usable",
-        "absence",
-        "active",
-        "address",
-        "answered_at",
-        "backend",
-        "breaker",
-        "credit",
-        "dialling",
-        "events",
-        "failures",
-        "group",
-        "id",
-        "last_turn",
-        "losses",
-        "on_change",
-        "outage",
-        "priority",
-        "proved",
-        "total",
-        "traffic",
-        "weight",
-        "writable",
-    )
 
     enabled = _Fact()
     healthy = _Fact()
@@ -145,12 +113,12 @@ class PooledBackend:
 
     @property
     def usable(self) -> bool:
-        """Whether it takes part as it should: offered, enabled, healthy, not tripped, not down."""
+        """Whether it is offered, enabled and healthy, and neither tripped nor down."""
         return self.fault is None
 
     @property
     def fault(self) -> str | None:
-        """Why it does not take part as it should; None: it does."""
+        """Why it is not usable; None: it is."""
         if self._removed:
             return "was removed"
         if not self._enabled:
@@ -162,7 +130,7 @@ class PooledBackend:
         return None if self._healthy else "was found unhealthy"
 
     def is_for_newcomers(self, now: float) -> bool:
-        """Returns whether nothing speaks for sending new clients elsewhere; it may still be dead.
+        """Returns whether it may get new clients, as far as known; it may still be dead.
 
         Args:
             now: the clock's time in seconds.
@@ -170,7 +138,7 @@ class PooledBackend:
         return self._enabled and self._healthy and not self.outage.rest(now)
 
     def note_change(self) -> None:
-        """Tells whom it concerns if it has become usable, or has ceased to be."""
+        """Calls `on_change` if it has become usable or unusable."""
         if self.usable != self._was_usable:
             self._was_usable = not self._was_usable
             if self.on_change is not None:
@@ -178,26 +146,26 @@ class PooledBackend:
 
     @property
     def is_there(self) -> bool:
-        """Whether it can be dialled, and nothing says that this would be in vain."""
+        """Whether it can be dialled, and is neither away nor down."""
         return self._enabled and not (self._removed or self.absence.is_away or self.outage.reason)
 
     @property
     def is_on_trial(self) -> bool:
-        """Whether it has failed again and again, and a client is about to show if it works now."""
+        """Whether it has failed repeatedly, and a new connection is about to prove itself."""
         return self.breaker.on_probation and self.load > self.proved
 
     @property
     def load(self) -> int:
-        """Its connections, dials under way included."""
+        """Its connections, including dials in progress."""
         return self.active + self.dialling
 
     def connected(self, now: float) -> None:
-        """Counts a connection, made at the clock's time `now`."""
+        """Counts a new connection; `now` is the clock's time."""
         self.total += 1
         self.answered(now)
 
     def answered(self, now: float) -> None:
-        """Records that it is there, whether or not it takes this client."""
+        """Records that it has answered a dial, whether or not it takes this client."""
         self.answered_at = now
         self.come_up()
         is_back = self.absence.end()
@@ -207,7 +175,7 @@ class PooledBackend:
             self.on_change(self)
 
     def proves(self) -> None:
-        """Records that one of its connections works."""
+        """Records that one of its connections has proved itself."""
         self.proved += 1
         if self.breaker.on_probation:
             self.events.publish(BackendProved(self.id))
@@ -215,37 +183,37 @@ class PooledBackend:
         self.outage.proved()
 
     def reset(self) -> None:
-        """Forgets all failures: it may be dialled again at once."""
+        """Forgets all failures, so that it may be dialled at once."""
         self.come_up()
         self.absence.end()
         self.breaker.reset()
         self.note_change()
 
     def go_down(self, now: float, reason: str, rest: float = 0.0) -> None:
-        """Records that it is down by its own account; see Outage.begin."""
+        """Records that its plugin reports it as down; see Outage.begin."""
         if self.outage.begin(now, reason, rest):
             self.events.publish(BackendDown(self.id, reason))
             self.note_change()
 
     def come_up(self) -> None:
-        """Records that it is not down, or not any more."""
+        """Records that it is not down."""
         if self.outage.end():
             self.events.publish(BackendUp(self.id))
             self.note_change()
 
     async def close(self) -> None:
-        """Closes the plugin's object; nothing is told to it any more."""
+        """Closes the plugin's object, and reports no more ends of sessions to it."""
         self._closed = True
         await self.backend.close()
 
     @property
-    def hears_ends(self) -> bool:
-        """Whether it is to be told of the ends of its sessions."""
+    def tracks_sessions(self) -> bool:
+        """Whether the ends of its sessions are reported to it; see SessionTrackingBackend."""
         return not self._closed and hasattr(self.backend, "session_ended")
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Tells it that a session is over, if it wants to hear of it."""
-        if not self.hears_ends:
+        """Reports the end of a session to it, if it tracks sessions."""
+        if not self.tracks_sessions:
             return
         try:
             cast("SessionTrackingBackend", self.backend).session_ended(session_id, close, cause)
@@ -257,30 +225,30 @@ class PooledBackend:
     ) -> None:
         """Counts a failed dial, or a connection that was lost before it had proved itself.
 
-        The breaker hears nothing of it while the backend is down by its own account.
+        While the backend is down, this does not count for the breaker.
 
         Args:
             now: the clock's time in seconds.
             reason: for the log.
-            counts: whether it counts for the breaker: no client can have provoked it.
+            counts: whether it counts for the breaker, because no client can have provoked it.
             unreachable: whether no connection could be made.
         """
         self.failures += 1
-        was_told = self.breaker.on_probation  # clients could have it come and go at will
+        was_published = self.breaker.on_probation  # clients could make it trip again and again
         if not counts or self.outage.reason:
             return
         if self.breaker.failed(now, unreachable=unreachable):
-            if not was_told:
+            if not was_published:
                 self.events.publish(BackendTripped(self.id, reason))
             self.note_change()
 
 
 class BackendPool:
-    """All that are offered, and what is left of others; they come and go at any time.
+    """All offered backends, and removed ones that still have connections.
 
     Args:
-        backends: the first ones.
-        events: told of what happens to them.
+        backends: the backends to begin with.
+        events: receives their events.
     """
 
     def __init__(
@@ -297,27 +265,27 @@ class BackendPool:
 
     @property
     def backends(self) -> tuple[PooledBackend, ...]:
-        """All of them, in the order in which they were added."""
+        """All offered backends, in the order in which they were added."""
         return tuple(self._backends.values())
 
     def find(self, backend_id: str) -> PooledBackend | None:
-        """Returns the backend of an id."""
+        """Returns the offered backend of an id, or None."""
         return self._backends.get(backend_id)
 
     def of_group(self, group: str) -> list[PooledBackend]:
-        """Returns the backends of a group; where it is gone, those that stay for its sessions."""
+        """Returns the backends of a group; if it is gone, those that stay for its sessions."""
         offered = [each for each in self.backends if each.group == group]
         return offered or [each for each in self.staying if each.group == group]
 
     @property
     def staying(self) -> tuple[PooledBackend, ...]:
-        """Those of groups that are gone; see `remove`."""
+        """The backends that stay for the sessions of groups that are gone; see `remove`."""
         return tuple(each for each in self._leaving if not each.removed)
 
     def loads(self, backends: Iterable[PooledBackend]) -> dict[PooledBackend, int]:
-        """Returns the load of each, with what those of its address still have that are leaving.
+        """Returns each backend's load, plus that of removed backends with the same address.
 
-        A reload that changes a backend leaves its sessions where they are.
+        A reload that changes a backend leaves its sessions at the old one.
         """
         leaving: Counter[str] = Counter()
         for each in self._leaving:
@@ -328,14 +296,14 @@ class BackendPool:
         }
 
     def is_usable(self, group: str) -> bool:
-        """Returns whether a group has a backend that takes part as it should."""
+        """Returns whether a group has a usable backend."""
         return any(each.usable for each in self.of_group(group))
 
     def add(self, backend: PooledBackend) -> None:
         """Offers a backend from now on.
 
         Raises:
-            ValueError: there is one of this id.
+            ValueError: another backend has this id.
         """
         if backend.id in self._backends:
             raise ValueError(f"backend {backend.id!r} exists already")
@@ -346,14 +314,12 @@ class BackendPool:
         self._tell(backend)
 
     def remove(self, backend: PooledBackend, *, staying: bool = False) -> None:
-        """Offers a backend no more; its connections are somebody else's business.
-
-        `forget` is to be called when they are over.
+        """Stops offering a backend; its connections stay. Call `forget` when they are over.
 
         Args:
-            backend: of this pool.
-            staying: its whole group is gone. Sessions of the group, which get no other, can come
-                back to it until it is `removed`.
+            backend: a backend of this pool.
+            staying: whether its whole group is gone. Sessions of the group get no other backend,
+                and can come back to it until it is `removed`.
         """
         backend.removed = not staying
         self._leaving.add(backend)
@@ -364,28 +330,28 @@ class BackendPool:
         self._watchers[watcher] = None
 
     def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Calls it no more."""
+        """Stops calling a watcher."""
         self._watchers.pop(watcher, None)
 
     def take_turn(self, backend: PooledBackend, among: Collection[PooledBackend]) -> Turn:
-        """Gives a backend its turn.
+        """Returns a backend's turn, and puts the backend behind its equals for the next one.
 
         Args:
-            backend: of equal ones, it waits for the next turn longer than all others.
-            among: those that could have had it, this one included.
+            backend: the backend.
+            among: the candidates for the turn, including this one.
         """
         turn = Turn(backend, among)
         backend.last_turn = next(self._turns)
         return turn
 
     def forget(self, backend: PooledBackend) -> None:
-        """Keeps nothing of a removed backend but the number of its messages."""
+        """Removes all state of a removed backend, except for its counts of messages."""
         if backend in self._leaving:
             self._leaving.remove(backend)
             self._departed.add(backend.traffic)
 
     def traffic(self) -> Traffic:
-        """Returns the messages of all backends that there ever were."""
+        """Returns the counts of messages of all present and former backends."""
         total = Traffic()
         total.add(self._departed)
         for backend in (*self.backends, *self._leaving):

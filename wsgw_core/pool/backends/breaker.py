@@ -1,48 +1,35 @@
-"""Keeps sessions away from a backend that fails again and again."""
+"""Keeps sessions away from a backend that fails repeatedly."""
 
 from __future__ import annotations
 
 import random
 
 _FIRST_PAUSE = 0.5  # seconds from a trip to the first trial
-_LONGEST_PAUSE = 2.0  # clients that are held must soon see a backend come back
+_LONGEST_PAUSE = 2.0  # held clients must get a returning backend soon
 _JITTER = 0.25
 
 
 class Breaker:
-    """Trips after several failures in a row, and then lets one dial try every now and then.
+    """Trips after several failures in a row, and then allows one trial at a time.
 
-    That dial is a trial, made while other backends serve. What becomes of clients that have no
-    other backend, BackendGroup and DialLimiter say.
+    A trial is a dial that is made while other backends serve. BackendGroup and DialLimiter decide
+    about clients that have no other backend.
 
-    A connection closes it again, but on probation: until the connection has proved itself, a single
-    failure trips it anew. So a backend that accepts and drops is no better than one that refuses.
+    A new connection closes the breaker on probation: until a connection has proved itself, a single
+    failure trips the breaker again. So a backend that accepts and drops connections is treated like
+    one that refuses them.
 
     All times are those of one monotonic clock, in seconds.
 
     Args:
-        threshold: failures in a row that trip it; negative: it never trips.
+        threshold: failures in a row that trip the breaker; negative: it never trips.
 
     Attributes:
-        tripped: whether the backend is to be skipped, but for trials.
-        on_probation: whether a connection has closed it, and none has proved itself yet.
-        trips: how often it has tripped.
+        tripped: whether to skip the backend, except for trials.
+        on_probation: whether a connection has closed the breaker and none has proved itself since.
+        trips: how often the breaker has tripped.
         failed_at: the time of the last failure.
     """
-
-    __slots__ = (
-        "_failures",
-        "_next_retry",
-        "_next_trial",
-        "_pause",
-        "_threshold",
-        "_trying",
-        "_unreachable",
-        "failed_at",
-        "on_probation",
-        "tripped",
-        "trips",
-    )
 
     def __init__(self, threshold: int) -> None:
         self._threshold = threshold
@@ -58,13 +45,13 @@ class Breaker:
         self.failed_at = float("-inf")
 
     def allows(self, now: float) -> bool:
-        """Returns whether a dial may be made although there are other backends."""
+        """Returns whether a dial is allowed while there are other backends."""
         return not self.tripped or (not self._trying and now >= self._next_trial)
 
     def allows_retry(self, now: float) -> bool:
-        """Returns whether a session that has time may try it although it is tripped.
+        """Returns whether a waiting session may dial although the breaker is tripped.
 
-        That is one every half second; who is told so has the turn.
+        It allows one dial every half second; true uses up this turn.
         """
         if now < self._next_retry:
             return False
@@ -72,22 +59,22 @@ class Breaker:
         return True
 
     def begin(self) -> bool:
-        """Records that a dial begins; returns whether it is the trial: there is one at a time."""
+        """Records the beginning of a dial; returns whether it is the trial."""
         is_trial = self.tripped and not self._trying
         self._trying = self._trying or is_trial
         return is_trial
 
     def end_trial(self) -> None:
-        """Records that a trial is over, whatever came of it."""
+        """Records the end of a trial, whatever its outcome."""
         self._trying = False
 
     @property
     def is_unreachable(self) -> bool:
-        """Whether it is tripped, and no connection could be made the last time."""
+        """Whether it is tripped and the last failure was that no connection could be made."""
         return self.tripped and self._unreachable
 
     def failed(self, now: float, *, unreachable: bool = False) -> bool:
-        """Counts a failure of the backend; returns whether that has tripped the breaker.
+        """Counts a failure of the backend; returns whether it trips the breaker.
 
         Args:
             now: the time.
@@ -108,7 +95,7 @@ class Breaker:
         return False
 
     def connected(self) -> bool:
-        """Notes a connection, which must still prove itself; returns whether it was tripped."""
+        """Records a new connection; returns whether the breaker was tripped."""
         was_tripped, self.tripped = self.tripped, False
         self.on_probation = self.on_probation or was_tripped
         if self._threshold >= 0:
@@ -116,7 +103,7 @@ class Breaker:
         return was_tripped
 
     def proved(self) -> None:
-        """Records that a connection works: what was before is forgotten."""
+        """Records that a connection has proved itself, and forgets earlier failures."""
         if not self.tripped:
             self._failures = 0
             self.on_probation = False

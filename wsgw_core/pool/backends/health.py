@@ -1,4 +1,4 @@
-"""Asks backends every now and then whether they are there, without a session."""
+"""Probes backends at an interval, without a session."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ async def probe_of(
     timeout: float,  # noqa: ASYNC109 - becomes part of the answer
     logger: logging.Logger,
 ) -> str | None:
-    """Probes a backend once; returns why it did not pass, None: it did.
+    """Probes a backend once; returns why it did not pass, or None if it did.
 
     Args:
         pooled: the backend.
-        timeout: bound in seconds.
-        logger: for faults of its plugin.
+        timeout: the maximum seconds.
+        logger: logs faults of the plugin.
 
     Raises:
-        OutOfResources: the gateway could not ask.
+        OutOfResources: the gateway could not probe.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -44,13 +44,13 @@ async def probe_of(
 
 
 class HealthChecks:
-    """Probes each backend of a pool at an interval, those that are added later too.
+    """Probes all backends of a pool at an interval and sets their `healthy`.
 
     Args:
-        pool: its backends' `healthy` is kept up to date.
-        options: how often, and how many answers in a row decide.
-        counters: of the gateway.
-        logger: for faults of plugins.
+        pool: the backends.
+        options: the interval, and how many results in a row decide.
+        counters: the gateway's counters.
+        logger: logs faults of plugins.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class HealthChecks:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Probes until `stop`; without an interval, never."""
+        """Starts the probes; without an interval in the options there are none."""
         if self._options.interval is not None:
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(self._options.interval))
 
     async def stop(self) -> None:
-        """Probes no more."""
+        """Stops the probes."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -86,13 +86,13 @@ class HealthChecks:
             async with asyncio.TaskGroup() as probes:
                 for backend in backends:
                     probes.create_task(self._probe(backend, rows[backend]))
-            # so that many gateways do not ask in step
+            # spread, so that many gateways do not probe in step
             await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
     async def _probe(self, pooled: PooledBackend, row: _Row) -> None:
         try:
             reason = await probe_of(pooled, self._options.timeout, self._logger)
-        except OutOfResources:  # says nothing of the backend
+        except OutOfResources:  # says nothing about the backend
             return
         if reason is not None:
             self._counters.probes_failed.value += 1
@@ -107,16 +107,14 @@ class HealthChecks:
 
 
 class _Row:
-    """How often in a row a backend has answered, or has not."""
-
-    __slots__ = ("good", "length")
+    """How many probes in a row a backend has passed, or failed."""
 
     def __init__(self) -> None:
         self.good = True
         self.length = 0
 
     def add(self, *, good: bool) -> int:
-        """Notes one answer; returns how many like it there were in a row."""
+        """Records one result; returns how many equal results there were in a row."""
         self.length = self.length + 1 if good == self.good else 1
         self.good = good
         return self.length

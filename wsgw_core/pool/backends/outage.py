@@ -1,27 +1,25 @@
-"""A backend that is down by its own account."""
+"""A backend that its plugin reports as down."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 
-_PROBE_PAUSE = 0.15  # seconds between two probes: who waits must soon see it back
-_FIRST_PAUSE = 0.25  # seconds before a backend that has not worked since is probed once more
+_PROBE_PAUSE = 0.15  # seconds between two probes; short for the clients that wait
+_FIRST_PAUSE = 0.25  # seconds before the first probe of a backend that has not worked since
 _LONGEST_PAUSE = 1.0
 _JITTER = 0.25
-_LONGEST_REST = 60.0  # seconds for which a backend can ask to be left alone
+_LONGEST_REST = 60.0  # the maximum seconds for which a backend can refuse probes
 
 
 class Outage:
-    """Refuses dials, but for one at a time: a probe, which finds out whether the backend is back.
+    """Refuses dials except for one at a time, the probe, which finds out if the backend is back.
 
-    Dials that come while a probe is under way wait for its outcome.
+    Dials that come during a probe wait for its outcome.
 
     Attributes:
         reason: why the backend is down; empty while it is not.
     """
-
-    __slots__ = ("_flapping", "_next_probe", "_pause", "_probe", "_rests_until", "reason")
 
     def __init__(self) -> None:
         self.reason = ""
@@ -29,7 +27,7 @@ class Outage:
         self._rests_until = 0.0
         self._pause = _FIRST_PAUSE
         self._probe: asyncio.Future[None] | None = None
-        self._flapping = False  # it was down before, and has not proved itself since
+        self._flapping = False  # it was down before, and no connection has proved itself since
 
     def begin(self, now: float, reason: str, rest: float = 0.0) -> bool:
         """Records that the backend is down.
@@ -37,7 +35,7 @@ class Outage:
         Args:
             now: the clock's time in seconds.
             reason: one line.
-            rest: seconds for which the backend does not want to be probed; 60 at most.
+            rest: seconds without probes, at most 60.
 
         Returns:
             Whether it was up before.
@@ -56,7 +54,7 @@ class Outage:
         return was_up
 
     def rest(self, now: float) -> float:
-        """Returns the seconds for which it still does not want to be probed."""
+        """Returns the seconds left without probes."""
         return max(0.0, self._rests_until - now) if self.reason else 0.0
 
     def end(self) -> bool:
@@ -67,7 +65,7 @@ class Outage:
         return was_down
 
     def proved(self) -> None:
-        """Records that the backend works: the next outage has nothing to do with the last one."""
+        """Records that the backend works: the next outage is independent of the last one."""
         if not self.reason:
             self._flapping = False
             self._pause = _FIRST_PAUSE
@@ -84,10 +82,10 @@ class Outage:
     async def until_probed(self) -> None:
         """Waits for the end of the probe that is under way."""
         if self._probe is not None:
-            await asyncio.wait([self._probe])  # which does not cancel it with whoever waits
+            await asyncio.wait([self._probe])  # does not cancel the probe together with its waiter
 
     def begin_dial(self) -> bool:
-        """Records that a dial begins that was allowed; returns whether it is the probe."""
+        """Records the beginning of an allowed dial; returns whether it is the probe."""
         if not self.reason or self._probe is not None:
             return False
         self._probe = asyncio.get_running_loop().create_future()

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class Turn:
-    """Paid for to those that could have had it as well, until it is given back.
+    """One backend's turn: it pays credit to the other candidates, until the turn is given back.
 
-    By turns that are given back, nobody comes to owe or to be owed more than a round of all of
-    them. So a backend that was passed over for many clients at once, since it had tripped, does
-    not get the next ones all alone.
+    However many turns are given back, no backend's credit or debt exceeds one round of all
+    candidates. So a backend that was passed over for many clients at once, because it had tripped,
+    does not get all the next clients.
 
     Args:
-        backend: has the turn.
-        among: those that could have had it, the backend included; empty: nobody else could.
+        backend: the backend that has the turn.
+        among: the candidates for the turn, including the backend; empty: there were no others.
 
     Attributes:
         backend: see above.
@@ -36,7 +36,7 @@ class Turn:
             each.credit += each.weight
 
     def give_back(self) -> None:
-        """Undos it: the backend was not dialled."""
+        """Undoes the turn, because the backend was not dialled."""
         self.backend.last_turn = self._before
         for each, before in self._credits:
             owed = each.credit - each.weight

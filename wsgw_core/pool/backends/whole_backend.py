@@ -1,4 +1,4 @@
-"""What a plugin says of its backend as a whole, carried out."""
+"""Carries out what a plugin reports about its whole backend."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Protocol
 
-from ...api import BackendControl, Close, CloseCode, Message, ReplyOutcome
+from ...api import Close, CloseCode, Message, ReplyOutcome
 from .backend_pool import PooledBackend
 
 
 class ServedSession(Protocol):
-    """A session, as its backend sees it."""
+    """A session as its backend sees it."""
 
     @property
     def backend(self) -> PooledBackend | None:
@@ -19,11 +19,11 @@ class ServedSession(Protocol):
         ...
 
     def lose_backend(self, close: Close, /) -> None:
-        """Ends the connection as if the backend had, unless it was dialled after the loss."""
+        """Ends the connection as if the backend had; not one that was dialled after the loss."""
         ...
 
     def backend_blocked(self, blocked: bool, /) -> None:
-        """Stops or resumes the reading of the client, since its backend takes nothing."""
+        """Stops or resumes reading the client, because its backend takes no messages."""
         ...
 
 
@@ -31,22 +31,22 @@ class Sessions(Protocol):
     """All sessions of a gateway."""
 
     def __iter__(self) -> Iterator[ServedSession]:
-        """Iterates over those there are now; they may end meanwhile."""
+        """Iterates over the present sessions; they may end meanwhile."""
         ...
 
     def deliver(self, session_id: str, message: Message, /) -> ReplyOutcome:
-        """Sends the client of a session a message, as if its backend had."""
+        """Sends a session's client a message, as if its backend had."""
         ...
 
 
 class WholeBackend:
-    """The core's side of one BackendContext; without effect until `serve`.
+    """Implements BackendControl for one backend; without effect until `serve`.
 
-    What concerns many sessions happens in the next turn of the loop: a plugin may call from inside
-    of `send`.
+    What concerns many sessions happens in the next turn of the loop, because a plugin may call
+    these methods from inside `send`.
 
     Args:
-        sessions: all of the gateway.
+        sessions: all sessions of the gateway.
     """
 
     def __init__(self, sessions: Sessions) -> None:
@@ -54,7 +54,7 @@ class WholeBackend:
         self._pooled: PooledBackend | None = None
 
     def serve(self, pooled: PooledBackend) -> None:
-        """Acts for a backend from now on."""
+        """Sets the backend for which it acts."""
         self._pooled = pooled
 
     def down(self, reason: str) -> None:
@@ -78,7 +78,7 @@ class WholeBackend:
         """See BackendContext."""
         if self._pooled is not None and self._pooled.writable != writable:
             self._pooled.writable = writable
-            asyncio.get_running_loop().call_soon(self._hold_clients, self._pooled)
+            asyncio.get_running_loop().call_soon(self._block_clients, self._pooled)
 
     def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
         """See BackendContext."""
@@ -89,11 +89,7 @@ class WholeBackend:
             if session.backend is pooled:
                 session.lose_backend(close)
 
-    def _hold_clients(self, pooled: PooledBackend) -> None:
+    def _block_clients(self, pooled: PooledBackend) -> None:
         for session in self._sessions:
             if session.backend is pooled:
                 session.backend_blocked(not pooled.writable)
-
-
-def _is_backend_control(control: WholeBackend) -> BackendControl:
-    return control  # checked by the type checker

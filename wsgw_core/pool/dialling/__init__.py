@@ -1,8 +1,8 @@
-"""Gives a session a connection.
+"""Gives a session a connection to a backend.
 
-dialler          the settings of all dials of a group; starts a search for each session
-backend_search   who is dialled next: one backend after the other, two at once where one is silent
-dial             one of these dials, from the wait for its turn to the outcome
-dial_limiter     how many dials of one backend are under way at once, for each backend
-lookout          where sessions wait while all backends of their group are away
+dialler          starts a search for each session; has the settings of all dials of a group
+backend_search   dials one backend after another, and a second one in parallel to a silent one
+dial             one dial, from the wait for its turn to its outcome
+dial_limiter     limits how many dials of one backend are in progress
+lookout          lets sessions wait while all backends of their group are away
 """

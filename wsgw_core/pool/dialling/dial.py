@@ -1,4 +1,4 @@
-"""One dial of one backend: the wait for its turn, the attempt, and what became of it."""
+"""One dial of one backend: the wait for its turn, the attempt, and the outcome."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ from ..backends.turn import Turn
 from ..policy.backend_group import BackendGroup
 from .dial_limiter import DialLimiters, NotDialled
 
-# A proxy before the backend wants to know us: nothing that a client could answer.
-_OF_A_PROXY = 407
+_PROXY_AUTHENTICATION = 407  # a client cannot answer this: it asks the gateway, not the client
 
 SinkT = TypeVar("SinkT", bound=Sink)
 
 
 @dataclass(frozen=True, slots=True)
 class DialSettings:
-    """What all dials of a dialler share.
+    """The settings of all dials of a dialler.
 
     Attributes:
-        limiters: shared by all that dial these backends.
-        retry_statuses: declining answers that count as unavailable during a failover.
-        counters: of the gateway.
-        logger: for failed dials.
-        warn: the same, for what happens often.
+        limiters: shared by all diallers of these backends.
+        retry_statuses: declining statuses that count as unavailable during a failover.
+        counters: the gateway's counters.
+        logger: logs failed dials.
+        warn: logs what happens often.
         scouts_apart: see Lookout.apart.
     """
 
@@ -55,23 +54,46 @@ class DialSettings:
     scouts_apart: float
 
 
+def _ignore(_backend: PooledBackend) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
-class Wish(Generic[SinkT]):
-    """What a session wants of each backend that is dialled for it; see Dialler.dial."""
+class DialTerms(Generic[SinkT]):
+    """The terms of all dials of one search.
+
+    Attributes:
+        request: the session's request. During a failover, the backend must choose the one
+            subprotocol in it, or none if it has none.
+        make_sink: called for each dial.
+        timeout: maximum seconds of each dial.
+        deadline: the loop's time at which even the last dial must be over.
+        can_wait: whether the session tries again later if no backend is found. It then leaves the
+            dials of backends that are away to one scout; see Absence.
+        last: the backend that the session has just lost or wants to leave; tried after all others.
+        hedge_after: dial another backend in parallel after so many seconds without an answer; 0:
+            never.
+        accepted: called with each backend that returns a connection, used or not; perhaps after
+            the end of the search.
+    """
 
     request: DialRequest
     make_sink: Callable[[], SinkT]
-    accepted: Callable[[PooledBackend], object]
-    can_wait: bool
-    hedge_after: float
+    timeout: float
+    deadline: float | None = None
+    can_wait: bool = False
+    last: PooledBackend | None = None
+    hedge_after: float = 0.0
+    accepted: Callable[[PooledBackend], object] = _ignore
 
 
 @dataclass(frozen=True, slots=True)
 class Dialled(Generic[SinkT]):
-    """A backend's connection and the sink it was made with.
+    """A new connection to a backend, with its sink.
 
     Attributes:
-        losses: the backend's, when the dial succeeded: if it has changed, this connection is lost.
+        losses: the backend's `losses` when the dial succeeded. If they have changed since, this
+            connection is lost.
     """
 
     backend: PooledBackend
@@ -80,7 +102,7 @@ class Dialled(Generic[SinkT]):
     losses: int
 
     def discard(self) -> None:
-        """Closes the connection, which was never started."""
+        """Closes the connection without starting it."""
         self.connection.close(
             session_ends.NOT_NEEDED.backend, "is not needed any more", CloseCause.SESSION_MOVES
         )
@@ -88,7 +110,7 @@ class Dialled(Generic[SinkT]):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a dial has failed, and whether for want of something of our own."""
+    """Why a dial has failed, and whether the gateway's machine is the cause."""
 
     reason: str
     local: bool = False
@@ -97,52 +119,30 @@ class Failure:
 class Dial(Generic[SinkT]):
     """One dial of one backend.
 
-    It is given up when its backend is usable no more, or is the one that the client has just lost,
-    while the group has another that is usable and was not tried. A trial is not: nobody else finds
-    out whether the backend is back. Any dial is given up when another one was faster.
+    It stops early if the group has another usable backend that was not tried, and this backend
+    becomes unusable or is the one that the client has just lost. A trial does not stop, because
+    only the trial finds out whether the backend is back. Any dial stops when a parallel one was
+    faster.
 
     Args:
-        wish: of the session.
-        settings: of the dialler.
-        turn: of the backend that is dialled.
-        group: of the backend.
-        tried: the backends that are not tried again for this client, `backend` included.
-        note_return: called with a backend that becomes usable meanwhile; takes it out of `tried`
+        terms: the terms of the search.
+        settings: the settings of the dialler.
+        turn: the turn of the backend to dial.
+        group: the backend's group.
+        tried: the backends that are not tried again for this client, including this one.
+        note_return: called with each backend that becomes usable meanwhile; removes it from `tried`
             if it is to be tried again.
-        seconds: how long the dial may take.
-        just_lost: whether the client has just lost this backend, which may be frozen.
-        is_hedge: whether it was begun beside another dial of the same client.
-        is_cut: whether it has less time than a dial may take, since the client's is almost over.
+        seconds: maximum seconds of the dial.
+        is_hedge: whether it runs in parallel to another dial of the same client.
 
     Attributes:
-        backend: is dialled.
-        failure: why it has failed; None: it has not, yet.
+        backend: the backend that is dialled.
+        failure: why the dial has failed; None: it has not.
     """
-
-    __slots__ = (
-        "_begun",
-        "_bound",
-        "_given_up",
-        "_group",
-        "_is_cut",
-        "_is_failure",
-        "_is_hedge",
-        "_is_trial",
-        "_just_lost",
-        "_note_return",
-        "_seconds",
-        "_settings",
-        "_tried",
-        "_turn",
-        "_was_tried",
-        "_wish",
-        "backend",
-        "failure",
-    )
 
     def __init__(  # noqa: PLR0913 - what one dial must know
         self,
-        wish: Wish[SinkT],
+        terms: DialTerms[SinkT],
         settings: DialSettings,
         turn: Turn,
         group: BackendGroup,
@@ -150,35 +150,31 @@ class Dial(Generic[SinkT]):
         note_return: Callable[[PooledBackend], object],
         seconds: float,
         *,
-        just_lost: bool,
         is_hedge: bool,
-        is_cut: bool,
     ) -> None:
-        self._wish = wish
+        self._terms = terms
         self._settings = settings
         self.backend = turn.backend
         self._turn = turn
         self._group = group
         self._tried = tried
         self._note_return = note_return
-        self._just_lost = just_lost
         self._bound: asyncio.Timeout | None = asyncio.timeout(seconds)
         self._seconds = seconds
         self._is_hedge = is_hedge
-        self._is_cut = is_cut
-        self._is_trial = False  # decides if others may follow
+        self._is_trial = False  # its outcome decides whether other dials may follow
         self._given_up: str | None = None  # why
-        self._is_failure = False  # of the backend, that it was given up
-        self._was_tried = False  # the backend was asked, or waited for in vain
+        self._is_failure = False  # giving it up counts as a failure of the backend
+        self._was_tried = False  # the backend was dialled, or waited for in vain
         self._begun = asyncio.get_running_loop().time()
         self.failure: Failure | None = None
         self.backend.dialling += 1
 
     async def run(self) -> Dialled[SinkT] | None:
-        """Makes the dial; None: it has failed.
+        """Dials; returns the connection, or None if the dial has failed.
 
         Raises:
-            BackendDeclined: the backend does not want this client.
+            BackendDeclined: the backend refuses this client.
         """
         counters, name = self._settings.counters, self.backend.id
         counters.dials_hedged.value += self._is_hedge
@@ -200,7 +196,7 @@ class Dial(Generic[SinkT]):
             counters.dials_failed.value += 1
             _hold_against(self.backend, unavailable)
             drop_tracebacks(unavailable)
-        session_id, reason = self._wish.request.session_id, self.failure.reason
+        session_id, reason = self._terms.request.session_id, self.failure.reason
         self._settings.logger.info(
             "session %s: dial failed: %s",
             session_id,
@@ -211,26 +207,26 @@ class Dial(Generic[SinkT]):
 
     @property
     def silent_since(self) -> float:
-        """The loop's time since which the backend has answered no dial, this one or another."""
+        """The loop's time since which the backend has answered no dial of any session."""
         return max(self._begun, self.backend.answered_at)
 
     def was_silent(self, seconds: float) -> bool:
-        """Returns whether the backend has answered no dial for so many seconds; 0: it never is."""
+        """Returns whether the backend has answered no dial for `seconds`; false if they are 0."""
         now = asyncio.get_running_loop().time()
         return seconds > 0 and now >= self.silent_since + seconds
 
     def outrun(self, *, was_silent: bool) -> None:
-        """Gives the dial up, since another one was faster.
+        """Stops the dial, because a parallel one was faster.
 
         Args:
-            was_silent: whether its backend had time enough.
+            was_silent: whether the backend was silent for long, which counts as its failure.
         """
         self._is_failure = was_silent
-        self._was_tried = True  # else all would wait for one that lets nobody in
+        self._was_tried = True  # else every client would get this backend first
         self._give_up("another backend answered")
 
     def ended(self, task: asyncio.Task[Any]) -> None:
-        """Counts it no more; unless it was tried, the backend keeps its turn."""
+        """Removes the dial from the backend's load; without an attempt, the turn is given back."""
         self.backend.dialling -= 1
         if not (self._was_tried or task.cancelled()):
             self._turn.give_back()
@@ -238,7 +234,7 @@ class Dial(Generic[SinkT]):
     # Its steps
 
     async def _in_turn(self) -> Dialled[SinkT]:
-        """Dials when it is this dial's turn, until it is given up or takes too long."""
+        """Waits for the dial's turn and dials, until the dial is given up or times out."""
         bound, limiter = self._bound, self._settings.limiters.of(self.backend)
         assert bound is not None, "runs twice"  # noqa: S101 - the caller's fault
         has_turn = answered = False
@@ -246,7 +242,7 @@ class Dial(Generic[SinkT]):
             async with bound:
                 self._group.watch(self._changed)
                 try:
-                    if limiter.is_full:  # a trial that cannot begin now is not worth the wait
+                    if limiter.is_full:  # do not wait for the turn of a trial
                         self._reconsider()
                     self._check(is_first_look=True)
                     turn = await limiter.enter()
@@ -271,24 +267,24 @@ class Dial(Generic[SinkT]):
         except TimeoutError as error:
             raise self._cut_short(has_turn=has_turn) from error
         finally:
-            del bound  # it holds the task, and the error of a cancelled task this frame
+            del bound  # it refers to the task, whose error refers to this frame
 
     async def _when_probed(self) -> Dialled[SinkT]:
-        """Waits for a probe that is under way, then dials."""
+        """Waits for the backend's probe if there is one, then dials."""
         backend, counters = self.backend, self._settings.counters
         while backend.outage.is_probed:
             self._reconsider()
             await backend.outage.until_probed()
         self._check()
-        with backend.absence.dial(as_scout=self._wish.can_wait) as is_scout:
+        with backend.absence.dial(as_scout=self._terms.can_wait) as is_scout:
             counters.dials_scouting.value += is_scout
             return await self._attempt()
 
     def _cut_short(self, *, has_turn: bool) -> NotDialled | BackendUnavailable:
-        """Returns what became of a dial that was given up or took too long.
+        """Returns the error of a dial that was given up or timed out.
 
         Args:
-            has_turn: whether the backend was asked.
+            has_turn: whether the backend was dialled.
         """
         if self._given_up:
             if self._is_failure and has_turn:
@@ -299,20 +295,21 @@ class Dial(Generic[SinkT]):
             self._was_tried = True
             return NotDialled(f"other dials left no room for {self._seconds:g} s")
         reason = f"dial took longer than {self._seconds:g} s"
-        if self._is_cut and not self.was_silent(self._wish.hedge_after):
+        is_cut = self._seconds < self._terms.timeout  # the client's time was almost over
+        if is_cut and not self.was_silent(self._terms.hedge_after):
             return NotDialled(f"{reason}, which were left")
-        # where others were answered, it is this request that takes so long
+        # if the backend answered others meanwhile, this request is the slow one
         others_were_answered = self.backend.answered_at > self._begun
         return UnusableAnswer(reason) if others_were_answered else BackendUnreachable(reason)
 
     def _check(self, *, is_first_look: bool = False) -> None:
-        """Raises NotDialled if the dial is not to be made after all.
+        """Raises NotDialled if the backend is not to be dialled any more.
 
         Args:
-            is_first_look: whether it has not waited for its turn yet.
+            is_first_look: whether the dial has not waited for its turn yet.
         """
         backend, now = self.backend, asyncio.get_running_loop().time()
-        can_wait = self._wish.can_wait
+        can_wait = self._terms.can_wait
         if not backend.enabled or backend.removed:
             raise NotDialled("was taken out while others were dialling")
         if not backend.outage.allows(now):
@@ -329,7 +326,7 @@ class Dial(Generic[SinkT]):
 
     async def _attempt(self) -> Dialled[SinkT]:
         """Dials one backend; raises BackendDeclined or BackendUnavailable."""
-        pooled, request, sink = self.backend, self._wish.request, self._wish.make_sink()
+        pooled, request, sink = self.backend, self._terms.request, self._terms.make_sink()
         settings = self._settings
         is_trial, is_probe = pooled.breaker.begin(), pooled.outage.begin_dial()
         self._is_trial = is_trial or is_probe
@@ -339,12 +336,12 @@ class Dial(Generic[SinkT]):
         begun = clock.time()
         try:
             connection = await pooled.backend.connect(request, sink)
-            self._wish.accepted(pooled)
+            self._terms.accepted(pooled)
             pooled.come_up()
-            chosen = connection.subprotocol  # here, since what is no connection is a fault too
+            chosen = connection.subprotocol  # in here: an object without it is a plugin's fault too
         except BackendDeclined as declined:
             pooled.answered(clock.time())
-            unusable = declined.status == _OF_A_PROXY
+            unusable = declined.status == _PROXY_AUTHENTICATION
             if not unusable and not (
                 request.reconnect and declined.status in settings.retry_statuses
             ):
@@ -389,12 +386,13 @@ class Dial(Generic[SinkT]):
 
     @property
     def _better_choice(self) -> str | None:
-        """Why another backend, which is usable and was not tried, is the better choice, if so."""
-        reason = self.backend.fault or ("another was usable again" if self._just_lost else None)
+        """Why to stop for another usable backend that was not tried; None: no reason to."""
+        just_lost = self.backend is self._terms.last  # it may be frozen
+        reason = self.backend.fault or ("another was usable again" if just_lost else None)
         return reason if reason and self._group.has_another(without=self._tried) else None
 
     def _reconsider(self) -> None:
-        """Gives the dial up if there is a better choice; not a trial that has begun."""
+        """Gives the dial up if there is a better choice, unless it is a trial that has begun."""
         if not self._is_trial and (reason := self._better_choice):
             self._give_up(reason)
 

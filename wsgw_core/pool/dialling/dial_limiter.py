@@ -1,4 +1,4 @@
-"""Bounds how many dials of one backend are under way at once."""
+"""Limits how many dials of one backend are in progress."""
 
 from __future__ import annotations
 
@@ -13,53 +13,36 @@ from ..backends.breaker import Breaker
 
 _MUCH_LONGER = 8  # times as long
 _LEAST_SILENCE = 0.1  # seconds
-_RISE = 1.1  # by one answer, of what the quickest one took: a busy backend is known after some
+_RISE = 1.1  # factor by which one slow answer raises `_quickest`: some of them mean a busy backend
 
 
 class NotDialled(Exception):
-    """A backend was passed over, through no fault of its own."""
+    """A backend was not dialled, through no fault of its own."""
 
 
 class DialLimiter:
-    """Bounds the dials of one backend: the rest wait, each for its turn.
+    """Limits the dials of one backend: each needs a slot, the others wait.
 
-    When a dial ends and another one waits, its slot rests for a short random time before it is
-    passed on. So a backend that comes back, or replaces another one, gets the sessions at a bounded
-    rate and not all at once.
+    When a dial ends and another one waits, its slot rests for a short random time. So a backend
+    that comes back, or replaces another one, gets its sessions at a bounded rate.
 
-    Requests that a backend answers slowly or never do not block the others. A dial that has waited
-    much longer than others do loses its slot when a later dial is answered. To find that out, a
-    full limiter lets one more dial begin whenever none has begun for that long: the one that came
-    last, because those before it may all be of the same kind. If all answers are slow, the backend
-    is busy, and "much longer" grows.
+    Requests that a backend answers slowly or never do not block the others. A dial that takes much
+    longer than others loses its slot when a later dial is answered. To find that out, a full
+    limiter starts one more dial when none has begun for that long. It takes the newest one, because
+    the oldest may all be of the same slow kind. If all answers are slow, the backend is busy, and
+    "much longer" grows.
 
-    While the backend's breaker is tripped and no connection can be made, dials begin at least that
-    long apart too. Waiting dials then share the outcome of earlier ones: they go on when the
-    breaker closes, and are turned away when the backend cannot be reached.
+    While the backend's breaker is tripped and no connection can be made, dials begin at least
+    `spacing` apart. Waiting dials share the outcome of earlier ones: they go on when the breaker
+    closes, and fail when the backend cannot be reached.
 
     Args:
-        breaker: the backend's.
-        slots: maximum number of dials at once.
-        spacing: average seconds for which a slot rests before it is passed on.
-        slow_after: seconds that count as "much longer" until there are answers to compare with;
+        breaker: the backend's breaker.
+        slots: the maximum number of dials in progress.
+        spacing: the average seconds for which a slot rests.
+        slow_after: the seconds that count as "much longer" until there are answers to compare with;
             infinite: there are never more dials than slots.
     """
-
-    __slots__ = (
-        "_began_at",
-        "_breaker",
-        "_holders",
-        "_latest",
-        "_looks_at",
-        "_loop",
-        "_queue",
-        "_quickest",
-        "_slots",
-        "_slow_after",
-        "_spacing",
-        "_taken",
-        "_timer",
-    )
 
     def __init__(
         self, breaker: Breaker, slots: int, spacing: float, slow_after: float = math.inf
@@ -69,27 +52,27 @@ class DialLimiter:
         self._spacing = spacing
         self._slow_after = slow_after
         self._loop = asyncio.get_running_loop()
-        self._taken = 0  # slots, those included that rest
+        self._taken = 0  # slots, including those that rest
         self._latest = 0  # turn
         self._holders: OrderedDict[int, float] = OrderedDict()  # turns, and when they began
         self._began_at = -math.inf  # the latest of them
-        self._quickest = slow_after / _MUCH_LONGER  # seconds that an answer took of late
+        self._quickest = slow_after / _MUCH_LONGER  # seconds of the quickest recent answer
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = 0.0  # when the timer fires
         self._queue: OrderedDict[asyncio.Future[int | str], None] = OrderedDict()
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """How many dials wait."""
         return len(self._queue)
 
     @property
     def is_full(self) -> bool:
-        """Whether the next one has to wait."""
+        """Whether the next dial has to wait."""
         return bool(self._queue) or self._pause > 0
 
     async def enter(self) -> int:
-        """Waits for a turn, and returns it; whoever gets it must `leave`.
+        """Waits for a turn and returns it; the caller must `leave` with it.
 
         Raises:
             NotDialled: see `turn_away`.
@@ -102,7 +85,7 @@ class DialLimiter:
         try:
             outcome = await place
         except asyncio.CancelledError:
-            # both in the same turn of the loop
+            # cancelled in the same turn of the loop in which it got its turn
             if place.done() and not place.cancelled():
                 outcome = place.result()
                 if isinstance(outcome, int):
@@ -118,8 +101,8 @@ class DialLimiter:
         """Ends a turn.
 
         Args:
-            turn: as returned by `enter`.
-            answered: whether the backend has answered.
+            turn: the turn that `enter` returned.
+            answered: whether the backend answered the dial.
         """
         began_at = self._holders.pop(turn, None)
         if began_at is not None:
@@ -138,27 +121,27 @@ class DialLimiter:
             self._pass_on()
 
     def turn_away(self, reason: str) -> None:
-        """Lets nobody in of those that wait: another dial has found what theirs would find."""
+        """Makes all waiting dials fail: another one has found the outcome that they would have."""
         while self._queue:
             place, _ = self._queue.popitem(last=False)
             if not place.done():
                 place.set_result(reason)
 
     def change(self, slots: int, spacing: float, slow_after: float = math.inf) -> None:
-        """Goes on with other values; where there are fewer slots, as soon as enough were left."""
+        """Changes the values; fewer slots take effect when enough dials have ended."""
         self._slots, self._spacing, self._slow_after = slots, spacing, slow_after
         self._let_in()
 
     @property
     def _silence(self) -> float:
-        """Seconds for which a dial can wait until it waits for much longer than others do."""
+        """Seconds after which a dial takes much longer than others."""
         if self._slow_after == math.inf:
             return math.inf
         return max(_LEAST_SILENCE, _MUCH_LONGER * self._quickest)
 
     @property
     def _pause(self) -> float:
-        """Seconds until the next one may begin; infinite: not before a slot is free."""
+        """Seconds until the next dial may begin; infinite: not before a slot is free."""
         if self._taken >= self._slots:
             apart = self._silence
         elif self._breaker.is_unreachable:
@@ -209,22 +192,21 @@ class DialLimiter:
 
 
 class DialLimiters:
-    """One limiter for each backend, whichever session dials it.
+    """The limiters of all backends, shared by all sessions.
 
     Args:
-        slots, spacing, slow_after: of each limiter; see DialLimiter.
+        slots, spacing, slow_after: for each limiter; see DialLimiter.
     """
 
     def __init__(
         self, slots: int = 100, spacing: float = 0.01, slow_after: float = math.inf
     ) -> None:
         self._bounds = slots, spacing, slow_after
-        # nothing is kept of backends that are gone
         self._limiters: WeakKeyDictionary[PooledBackend, DialLimiter] = WeakKeyDictionary()
 
     @property
     def waiting(self) -> int:
-        """How many dials wait for others to end."""
+        """How many dials wait at all limiters."""
         return sum(limiter.waiting for limiter in self._limiters.values())
 
     def of(self, backend: PooledBackend) -> DialLimiter:
@@ -235,7 +217,7 @@ class DialLimiters:
         return limiter
 
     def change(self, slots: int, spacing: float, slow_after: float = math.inf) -> None:
-        """Goes on with other bounds, for those too that wait already; see DialLimiter.change."""
+        """Changes the values of all limiters; see DialLimiter.change."""
         self._bounds = slots, spacing, slow_after
         for limiter in self._limiters.values():
             limiter.change(*self._bounds)

@@ -1,4 +1,4 @@
-"""Where sessions wait while all backends of their group are away."""
+"""Lets sessions wait while all backends of their group are away."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ _JITTER = 0.25
 
 
 class Lookout:
-    """Sends one session at a time to look for each backend; when one is back, all go on.
+    """Releases one waiting session at a time as a scout for each backend; all when one is back.
 
-    How many of them dial at once, the DialLimiter says.
+    The DialLimiter limits how many of them then dial at once.
 
     Args:
         group: the backends.
-        every: seconds between two looks at one backend.
+        every: seconds between two scouts for one backend.
     """
-
-    __slots__ = ("_every", "_group", "_queue", "_timer")
 
     def __init__(self, group: BackendGroup, every: float) -> None:
         self._group = group
@@ -32,17 +30,17 @@ class Lookout:
 
     @property
     def apart(self) -> float:
-        """Seconds that two looks at one backend are apart at least, whoever sends to look."""
+        """The minimum seconds between two scouts for one backend, across all lookouts."""
         return self._every / 2
 
     async def wait(self, seconds: float) -> bool:
-        """Waits until it is worth while to dial.
+        """Waits until the session should dial.
 
         Args:
-            seconds: for which to wait at most.
+            seconds: the maximum wait.
 
         Returns:
-            False, at once: a backend is there, whatever it has against this session.
+            False without waiting if a backend is there, even one that refused this session.
         """
         if self._group.is_there:
             return False
@@ -65,7 +63,7 @@ class Lookout:
 
     def _tick(self) -> None:
         self._look_again()
-        if self._group.is_there:  # an operator may have said so
+        if self._group.is_there:  # an operator may have reset it
             self._let_go(len(self._queue))
             return
         now = asyncio.get_running_loop().time()

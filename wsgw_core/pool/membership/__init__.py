@@ -1,9 +1,9 @@
-"""Which backends there are.
+"""Adds and removes backends.
 
 open_backends      makes, opens and closes backends, at the start and while the gateway runs
-backend_exchange   puts those of a new configuration in the place of others, all or none
-deletions          what operators have deleted of the configuration
+backend_exchange   replaces backends by those of a new configuration, all or none
+deletions          the configured backends that operators have deleted
 discovery          keeps the backends of a DNS name in step with its addresses
-system_resolver    looks names up, each for all that dial it
-backend_probe      asks backends when there is no gateway, for `wsgw check --connect`
+system_resolver    looks up names, once for all dials
+backend_probe      probes backends without a gateway, for `wsgw check --connect`
 """

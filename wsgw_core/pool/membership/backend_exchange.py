@@ -1,4 +1,4 @@
-"""Puts the backends of a new configuration in the place of others, all or none of them."""
+"""Replaces backends by those of a new configuration, all or none."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .open_backends import OpenBackends
 
 
 class BackendExchange:
-    """One exchange: prepared first, and then carried out or discarded.
+    """One exchange: call `prepare`, and then `carry_out` or `discard`.
 
     Args:
-        backends: opens and closes them.
-        discoveries: looks names up.
-        deletions: by operators; nothing of them is offered.
-        new: to be offered.
-        gone: to be offered no more; those with id and group of a new one are replaced by it.
+        backends: opens and closes the backends.
+        discoveries: look up the names.
+        deletions: the entries that operators have deleted; they are not offered.
+        new: the entries to offer.
+        gone: the entries to stop offering; a new one with the same id and group replaces one.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class BackendExchange:
         make_context: Callable[[BackendComponent], BackendContext],
         make_discovery: Callable[[BackendComponent], Discovery],
     ) -> None:
-        """Opens the new ones, those of names at all their addresses; nothing is offered yet.
+        """Opens the new backends, for a name one at each address. Does not offer them yet.
 
         Args:
-            make_context: makes what a backend's factory is given.
-            make_discovery: for an entry that has a name.
+            make_context: returns the context for a backend's factory.
+            make_discovery: returns the discovery for an entry with a name.
 
         Raises:
-            ConfigurationError: one cannot work; nothing is left of the others.
+            ConfigurationError: a backend cannot work; all others are closed.
         """
         try:
             names = [each for each in self._new if each.entry.discovered]
@@ -71,13 +71,13 @@ class BackendExchange:
     async def _prepare_named(
         self, make_context: Callable[[BackendComponent], BackendContext]
     ) -> None:
-        """Looks the names up side by side: each may take as long as `upstream.resolve-interval`."""
+        """Looks up the names in parallel; each may take `upstream.resolve-interval`."""
         outcomes = await asyncio.gather(
             *(
                 discovery.prepare(make_context, self._known_addresses(discovery.component))
                 for discovery in self._named
             ),
-            return_exceptions=True,  # so that all are over when there is something to discard
+            return_exceptions=True,  # all must have ended before `discard`
         )
         for outcome in outcomes:
             if outcome is not None:
@@ -86,16 +86,16 @@ class BackendExchange:
     def carry_out(
         self, drain: Callable[[PooledBackend], object], groups: Collection[str] | None = None
     ) -> None:
-        """Offers the new ones instead of those that are gone; to be called right after `prepare`.
+        """Offers the new backends instead of those that are gone. Call it right after `prepare`.
 
         Args:
-            drain: has the sessions of a backend that nothing replaces move to others.
-            groups: the names of those that there are from now on; None: the same as before.
+            drain: drains a backend that nothing replaces.
+            groups: the names of the groups from now on; None: the same as before.
         """
         prepared = [*self._prepared, *(each for one in self._named for each in one.prepared)]
         replaced = {(pooled.id, pooled.group) for pooled in prepared}
         leaving = self._discoveries.leaving
-        disabled = {  # by operators, and what they want goes on
+        disabled = {  # by operators; a reload changes nothing about that
             pooled.id
             for pooled in self._pool.backends
             if not pooled.enabled and pooled not in leaving
@@ -112,20 +112,20 @@ class BackendExchange:
         for discovery in self._gone_discoveries():
             self._discoveries.remove(discovery)
         for pooled in self._prepared:
-            if self._deletions.hold(self._backends.component_of(pooled)):
+            if self._deletions.has(self._backends.component_of(pooled)):
                 self._backends.discard(pooled)
             else:
                 pooled.enabled = pooled.id not in disabled
                 self._backends.offer(pooled)
         for discovery in self._named:
-            if self._deletions.hold(discovery.component):
+            if self._deletions.has(discovery.component):
                 discovery.discard()
             else:
                 discovery.join(disabled, deleted)
                 self._discoveries.add(discovery)
 
     def discard(self) -> None:
-        """Closes what was prepared."""
+        """Closes the prepared backends."""
         for pooled in self._prepared:
             self._backends.discard(pooled)
         for discovery in self._named:
@@ -134,10 +134,10 @@ class BackendExchange:
     def _change_groups(
         self, groups: Collection[str], drain: Callable[[PooledBackend], object]
     ) -> None:
-        """Takes out groups that are gone, with what operators have added to them.
+        """Removes groups that are gone, including the backends that operators have added to them.
 
-        Their sessions cannot move, and keep their backends; until the group is back, which has
-        others for them.
+        Their sessions cannot move and keep their backends, until a group of this name is back with
+        other backends.
         """
         for pooled in self._pool.staying:
             if pooled.group in groups:
@@ -151,9 +151,9 @@ class BackendExchange:
                 self._backends.keep_for_sessions(pooled)
 
     def _check_ids(self) -> None:
-        """See whether others have ids of new entries: operators add, and discoveries find some.
+        """Checks that no other backend, added by an operator or a discovery, has a new entry's id.
 
-        A discovery that joins sees for itself which of its addresses it can use.
+        A discovery checks the ids of its addresses when it joins.
         """
         gone = {pooled.id for pooled in self._gone_backends()}
         taken = {pooled.id for pooled in self._pool.backends} - gone
@@ -164,7 +164,7 @@ class BackendExchange:
                 raise ConfigurationError(f"there is a backend {component.id!r} already")
 
     def _known_addresses(self, component: BackendComponent) -> list[str]:
-        """Returns the addresses that the name of an entry has in those that it replaces."""
+        """Returns the known addresses of an entry's name, from the discoveries that are gone."""
         host, _ = component.entry.name_to_resolve
         return [
             address
@@ -174,12 +174,12 @@ class BackendExchange:
         ]
 
     def _gone_backends(self) -> list[PooledBackend]:
-        """Returns those that are to go; an operator may have removed some before."""
+        """Returns the backends to remove, except for those that an operator has removed."""
         plain = [self._pool.find(each.id) for each in self._gone if not each.entry.discovered]
         found = [pooled for discovery in self._gone_discoveries() for pooled in discovery.backends]
         return [*(pooled for pooled in plain if pooled is not None), *found]
 
     def _gone_discoveries(self) -> list[Discovery]:
-        """Returns those that are to end; an operator may have ended some before."""
+        """Returns the discoveries to end, except for those that an operator has ended."""
         found = [self._discoveries.find(each.id) for each in self._gone if each.entry.discovered]
         return [discovery for discovery in found if discovery is not None]

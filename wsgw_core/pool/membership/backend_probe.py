@@ -1,4 +1,4 @@
-"""Asks each configured backend whether it can be reached, without starting a gateway."""
+"""Probes each configured backend without starting a gateway."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("wsgw")
 
 
 class _NoSessions:
-    """Nobody is served."""
+    """The sessions of a gateway that has none."""
 
     def __iter__(self) -> Iterator[ServedSession]:
         return iter(())
@@ -38,12 +38,12 @@ class _NoSessions:
 
 
 def probe_backends(config: GatewayConfig, components: Components) -> dict[str, str]:
-    """Opens, probes and closes all backends at once.
+    """Opens, probes and closes all backends in parallel.
 
-    Each of the three may take as long as a dial (`failover.dial-timeout`).
+    `failover.dial-timeout` limits each of the three steps.
 
     Returns:
-        By the backend's id, why it cannot be reached; an empty text: it can.
+        Why each backend cannot be reached, by its id; an empty text if it can.
     """
     return asyncio.run(_probe_all(config, components))
 
@@ -104,6 +104,6 @@ async def _probe(
         reason = unavailable.reason
     except ConfigurationError as error:
         reason = "; ".join(error.problems)
-    except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong
+    except Exception as error:  # noqa: BLE001 - any fault of a plugin
         reason = f"fault in its plugin: {type(error).__name__}: {error}"
     return masked_text(" ".join(reason.split()))

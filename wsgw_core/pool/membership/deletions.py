@@ -1,4 +1,4 @@
-"""What operators have deleted, and a reload must not bring back."""
+"""The configured backends that operators have deleted, so that no reload brings them back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ...plugins.components import BackendComponent
 
 
 class Deletions:
-    """The entries of the configuration that operators have deleted while it was in effect.
+    """The entries of the configuration that operators have deleted.
 
-    An entry stays deleted until an operator adds one of its id, or a configuration is read that has
-    no such entry, or has it with another URL. What else changes in it changes nothing.
+    An entry stays deleted until an operator adds a backend with its id, or a reload brings a
+    configuration without the entry or with another URL for it. Other changes have no effect.
     """
 
     def __init__(self) -> None:
@@ -19,13 +19,13 @@ class Deletions:
         self._deleted: set[str] = set()
 
     def follow(self, components: Iterable[BackendComponent]) -> None:
-        """Takes note of the entries of the configuration that is in effect from now on."""
+        """Records the entries of the configuration that takes effect now."""
         components = tuple(components)
-        self._deleted = {each.id for each in components if self.hold(each)}
+        self._deleted = {each.id for each in components if self.has(each)}
         self._urls = {each.id: each.entry.url for each in components}
 
     def add(self, backend_id: str) -> None:
-        """Records that an operator has deleted a backend; without effect if no entry has its id."""
+        """Records that an operator deletes a backend; without effect if no entry has its id."""
         if backend_id in self._urls:
             self._deleted.add(backend_id)
 
@@ -33,6 +33,6 @@ class Deletions:
         """Records that an operator adds a backend."""
         self._deleted.discard(backend_id)
 
-    def hold(self, component: BackendComponent) -> bool:
-        """Returns whether an entry of a configuration is not to be offered."""
+    def has(self, component: BackendComponent) -> bool:
+        """Returns whether an entry of a configuration is deleted."""
         return component.id in self._deleted and self._urls[component.id] == component.entry.url

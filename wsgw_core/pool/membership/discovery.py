@@ -5,71 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Protocol
 
 from ...api import BackendContext, BackendUnavailable, ConfigurationError, Counter
 from ...api.rare_warning import RareWarning
 from ...plugins.components import BackendComponent
 from ..backends.backend_pool import PooledBackend
-
-
-class Names(Protocol):
-    """Where names are looked up; SystemResolver is one.
-
-    Attributes:
-        hold: seconds for which an address may be missing from the answers for its name.
-    """
-
-    hold: float
-
-    async def look_up(self, host: str) -> Collection[str]:
-        """Returns the addresses of a name; raises BackendUnavailable."""
-        ...
-
-
-class Backends(Protocol):
-    """Where backends are added and removed; OpenBackends is one."""
-
-    def has(self, backend_id: str) -> bool:
-        """Whether a backend of this id is offered."""
-        ...
-
-    async def add(self, component: BackendComponent) -> PooledBackend:
-        """Makes a backend, opens it, and offers it."""
-        ...
-
-    async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
-        """Makes a backend and opens it, to be offered or discarded later."""
-        ...
-
-    def offer(self, pooled: PooledBackend) -> None:
-        """Offers a backend that was prepared."""
-        ...
-
-    def discard(self, pooled: PooledBackend) -> None:
-        """Closes a backend that was prepared and not offered."""
-        ...
-
-    def remove(self, pooled: PooledBackend) -> None:
-        """Offers a backend no more, and closes it."""
-        ...
+from .open_backends import OpenBackends
+from .system_resolver import SystemResolver
 
 
 class Discovery:
-    """Adds a backend for each address of a name, and takes out those whose address is gone.
+    """Adds a backend for each address of a name, and removes it when its address is gone.
 
-    An address is gone when it has been missing from all answers for a while. Its backend then gets
-    no new sessions, its own move to others, and it is removed once it has none left. A name that
-    cannot be resolved changes nothing. An address whose id another backend has waits for it.
+    An address is gone when it has been missing from all answers for `names.hold` seconds. wsgw then
+    drains its backend, and removes it once it has no connection left. A name that cannot be
+    resolved changes nothing. If another backend has the id for an address, the address waits.
 
     Args:
-        component: its entry has the name; the backends are made of it, one for each address.
-        backends: where they are added and removed.
-        names: where the name is looked up.
-        drain: disables a backend, given its id, and has its sessions move to others.
-        timeout: bound of one lookup, in seconds.
-        failures: counts resolutions that failed.
-        logger: for changes and failures.
+        component: the configuration entry with the name.
+        backends: adds and removes the backends.
+        names: looks up the name.
+        drain: disables a backend, by its id, and moves its sessions to others.
+        timeout: maximum seconds of one lookup.
+        failures: counts failed lookups.
+        logger: logs changes and failures.
 
     Attributes:
         component: see above.
@@ -78,8 +37,8 @@ class Discovery:
     def __init__(
         self,
         component: BackendComponent,
-        backends: Backends,
-        names: Names,
+        backends: OpenBackends,
+        names: SystemResolver,
         drain: Callable[[str], object],
         *,
         timeout: float,
@@ -96,40 +55,40 @@ class Discovery:
         self._warn = RareWarning(logger)
         self._known: dict[str, PooledBackend] = {}
         self._prepared: dict[str, PooledBackend] = {}
-        self._missing: dict[str, float] = {}  # and since when
-        self._gone: dict[str, bool] = {}  # and whether its backend was enabled until then
-        self._waiting: set[str] = set()  # for their ids
+        self._missing: dict[str, float] = {}  # since when, by address
+        self._gone: dict[str, bool] = {}  # whether the backend was enabled until then, by address
+        self._waiting: set[str] = set()  # addresses whose ids other backends have
 
     @property
     def id(self) -> str:
-        """The id of the entry that has the name."""
+        """The id of the configuration entry."""
         return self.component.id
 
     @property
     def backends(self) -> tuple[PooledBackend, ...]:
-        """Those that are offered."""
+        """The offered backends."""
         return tuple(backend for backend in self._known.values() if not backend.removed)
 
     @property
     def leaving(self) -> frozenset[PooledBackend]:
-        """Those that are disabled for the only reason that their address is gone."""
+        """The backends that are disabled only because their addresses are gone."""
         return frozenset(self._known[each] for each, enabled in self._gone.items() if enabled)
 
     @property
     def deleted(self) -> frozenset[str]:
-        """The ids of backends that operators have deleted, and whose address is still there."""
+        """The ids of backends that operators have deleted while their addresses are present."""
         return frozenset(
             self._known[address].id for address in self.addresses if self._known[address].removed
         )
 
     @property
     def prepared(self) -> tuple[PooledBackend, ...]:
-        """Those that are to be offered."""
+        """The prepared backends."""
         return tuple(self._prepared.values())
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Those that the name has, or had a short while ago."""
+        """The addresses that the name has, or had until recently."""
         return tuple(address for address in self._known if address not in self._gone)
 
     async def prepare(
@@ -137,14 +96,14 @@ class Discovery:
         make_context: Callable[[BackendComponent], BackendContext],
         known: Collection[str] = (),
     ) -> None:
-        """Resolves the name and opens a backend for each address, to `join` or be discarded.
+        """Looks up the name and opens a backend for each address. Then call `join` or `discard`.
 
         Args:
-            make_context: makes what a backend's factory is given.
-            known: addresses that the name had a short while ago.
+            make_context: returns the context for a backend's factory.
+            known: the addresses that the name had until recently.
 
         Raises:
-            ConfigurationError: one cannot work as configured.
+            ConfigurationError: a backend cannot work as configured.
         """
         resolved = await self._addresses()
         if resolved is None:
@@ -157,16 +116,16 @@ class Discovery:
             self._prepared[address] = await self._backends.prepare(component, context)
 
     def join(self, disabled: Collection[str] = (), deleted: Collection[str] = ()) -> None:
-        """Offers what was prepared.
+        """Offers the prepared backends.
 
         Args:
-            disabled: ids of backends that operators have disabled.
-            deleted: of those that they have deleted.
+            disabled: the ids of backends that operators have disabled.
+            deleted: the ids of backends that operators have deleted.
         """
         for address, backend in self._prepared.items():
             if backend.id in deleted:
                 backend.removed = True
-                self._known[address] = backend  # so that no look adds it
+                self._known[address] = backend  # so that `look` does not add it
                 self._backends.discard(backend)
                 continue
             if self._backends.has(backend.id):
@@ -179,13 +138,13 @@ class Discovery:
         self._prepared.clear()
 
     def discard(self) -> None:
-        """Closes what was prepared."""
+        """Closes the prepared backends."""
         for backend in self._prepared.values():
             self._backends.discard(backend)
         self._prepared.clear()
 
     async def look(self) -> None:
-        """Resolves the name once, and follows."""
+        """Looks up the name once; adds and removes backends accordingly."""
         addresses = await self._addresses()
         if addresses is None:
             return
@@ -261,8 +220,8 @@ class Discoveries:
     """All discoveries of one gateway.
 
     Args:
-        interval: seconds between two looks at a name.
-        logger: for faults.
+        interval: seconds between two lookups of a name.
+        logger: logs faults.
     """
 
     def __init__(self, interval: float, logger: logging.Logger) -> None:
@@ -271,17 +230,18 @@ class Discoveries:
         self._running: dict[str, tuple[Discovery, asyncio.Task[None]]] = {}
 
     async def start(self, discoveries: Sequence[Discovery]) -> None:
-        """Looks at all names once, and from then on again and again."""
+        """Looks up all names once, and then at the interval."""
         await asyncio.gather(*(discovery.look() for discovery in discoveries))
         for discovery in discoveries:
-            self._begin(discovery)
+            self.add(discovery)
 
     def add(self, discovery: Discovery) -> None:
-        """Looks at one more name, which has joined already, again and again."""
-        self._begin(discovery)
+        """Looks up one more name at the interval, after its discovery has joined."""
+        task = asyncio.get_running_loop().create_task(self._go_on(discovery))
+        self._running[discovery.id] = discovery, task
 
     def find(self, backend_id: str) -> Discovery | None:
-        """Returns the discovery whose entry has an id."""
+        """Returns the discovery for the entry of an id, or None."""
         return self._running[backend_id][0] if backend_id in self._running else None
 
     def __iter__(self) -> Iterator[Discovery]:
@@ -289,24 +249,20 @@ class Discoveries:
 
     @property
     def leaving(self) -> frozenset[PooledBackend]:
-        """The backends that are disabled for the only reason that their address is gone."""
+        """The backends that are disabled only because their addresses are gone."""
         return frozenset(backend for discovery in self for backend in discovery.leaving)
 
     def remove(self, discovery: Discovery) -> None:
-        """Looks at a name no more; its backends stay as they are."""
+        """Stops looking up a name; its backends stay as they are."""
         _, task = self._running.pop(discovery.id)
         task.cancel()
 
     async def close(self) -> None:
-        """Looks no more."""
+        """Stops all lookups."""
         tasks = [task for _, task in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _begin(self, discovery: Discovery) -> None:
-        task = asyncio.get_running_loop().create_task(self._go_on(discovery))
-        self._running[discovery.id] = discovery, task
 
     async def _go_on(self, discovery: Discovery) -> None:
         while True:

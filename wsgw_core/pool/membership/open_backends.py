@@ -14,21 +14,21 @@ from ...plugins.factories import make_backend
 from ..backends.backend_pool import BackendPool, PooledBackend
 from ..backends.whole_backend import WholeBackend
 
-_OPEN_TIMEOUT = 60.0  # seconds; a reload waits for it, and so does the start
-# A plugin may wait for its connections, for what they have left, and for its own connection to a
-# broker, each as long as `limits.close-timeout`.
+_OPEN_TIMEOUT = 60.0  # seconds; the start and a reload wait so long
+# A plugin may wait for its connections, for their unsent data, and for its own connection to a
+# broker, each for `limits.close-timeout`.
 _CLOSING_STEPS = 3
-_LOOK_EVERY = 1.0  # seconds between two looks at whether a retired backend is idle
+_LOOK_EVERY = 1.0  # seconds between two checks whether a retired backend is idle
 
 
 class OpenBackends:
-    """Puts backends into a pool and takes them out again.
+    """Adds backends to a pool and removes them.
 
     Args:
         pool: the pool.
-        make_context: makes what a backend's factory is given.
-        has_sessions: tells whether there are sessions of a group of backends.
-        logger: for faults of plugins.
+        make_context: returns the context for a backend's factory.
+        has_sessions: returns whether a group has sessions.
+        logger: logs faults of plugins.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class OpenBackends:
         """Makes a backend, opens it, and offers it.
 
         Raises:
-            ConfigurationError: it cannot work as configured.
-            ValueError: there is one of this id.
+            ConfigurationError: the backend cannot work as configured.
+            ValueError: another backend has this id.
         """
         pooled = await self.prepare(component, self._make_context(component))
         try:
@@ -64,10 +64,10 @@ class OpenBackends:
         return pooled
 
     async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
-        """Makes a backend and opens it, to be offered or discarded later.
+        """Makes a backend and opens it; `offer` or `discard` it later.
 
         Raises:
-            ConfigurationError: it cannot work as configured.
+            ConfigurationError: the backend cannot work as configured.
         """
         try:
             backend = make_backend(component, context)
@@ -102,58 +102,58 @@ class OpenBackends:
         return pooled
 
     def offer(self, pooled: PooledBackend) -> None:
-        """Offers a backend that was prepared.
+        """Offers a prepared backend.
 
         Raises:
-            ValueError: there is one of its id.
+            ValueError: another backend has its id.
         """
         self.pool.add(pooled)
 
     def has(self, backend_id: str) -> bool:
-        """Whether a backend of this id is offered."""
+        """Returns whether a backend of this id is offered."""
         return self.pool.find(backend_id) is not None
 
     def discard(self, pooled: PooledBackend) -> None:
-        """Closes a backend that was prepared and not offered, in the background."""
+        """Closes a prepared backend in the background instead of offering it."""
         self._close_in_background(pooled, None)
 
     def component_of(self, pooled: PooledBackend) -> BackendComponent:
-        """Returns what a backend was made of."""
+        """Returns the configuration entry of a backend."""
         return self._components[pooled]
 
     def remove(self, pooled: PooledBackend, leave: Awaitable[None] | None = None) -> None:
-        """Offers a backend no more, and closes it in the background.
+        """Stops offering a backend, and closes it in the background.
 
         Args:
             pooled: the backend.
-            leave: has its sessions leave, and is awaited before: a backend that is closed has all
-                connections closed that it still has, as if the sessions were over.
+            leave: awaited before the close; moves the backend's sessions to others. Closing a
+                backend closes its remaining connections as if the sessions were over.
         """
         self.pool.remove(pooled)
         self._close_in_background(pooled, leave)
 
     def retire(self, pooled: PooledBackend) -> None:
-        """Offers a backend no more, and closes it when its last connection has ended."""
+        """Stops offering a backend, and closes it when its last connection has ended."""
         self._retired[pooled] = None
         self.remove(pooled, self._until_idle(pooled))
 
     def keep_for_sessions(self, pooled: PooledBackend) -> None:
-        """Offers a backend whose group is gone no more, but to the sessions that the group has.
+        """Offers a backend whose group is gone only to the sessions of the group.
 
-        Closed when there are none left.
+        It closes the backend when they have all ended.
         """
         self.pool.remove(pooled, staying=True)
         self._close_in_background(pooled, self._until_idle(pooled))
 
     def earlier(self, pooled: PooledBackend) -> list[PooledBackend]:
-        """Returns the retired backends with the id and the group of one, that serve somebody."""
+        """Returns the retired backends with the same id and group, which still have sessions."""
         ours = pooled.id, pooled.group
         return [
             each for each in self._retired if each is not pooled and (each.id, each.group) == ours
         ]
 
     async def close(self) -> None:
-        """Closes all that are left, and waits for those that were removed."""
+        """Closes all backends, and waits for them and for those that were removed before."""
         self._stopping.set()
         for pooled in self.pool.backends:
             self.remove(pooled)
@@ -185,7 +185,7 @@ class OpenBackends:
         await self._close(pooled)
 
     async def _linger(self, pooled: PooledBackend) -> None:
-        """Lets a backend get what is still to come for sessions that have moved away."""
+        """Lets a backend receive what still comes for sessions that have moved away."""
         if not isinstance(pooled.backend, LingeringBackend):
             return
         loop = asyncio.get_running_loop()
@@ -194,7 +194,7 @@ class OpenBackends:
         await asyncio.wait([lingering, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (lingering, stopping):
             task.cancel()
-        # A plugin that does not heed the cancellation keeps no gateway from stopping.
+        # The gateway stops even if a plugin ignores the cancellation.
         timeout = self._contexts[pooled].limits.close_timeout
         done, _ = await asyncio.wait([lingering, stopping], timeout=timeout)
         if lingering in done and not lingering.cancelled() and (error := lingering.exception()):

@@ -1,4 +1,4 @@
-"""Looks names up with the system's resolver, so that one that hangs harms no other."""
+"""Looks up names with the system's resolver; a lookup that hangs delays no other."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from ...api import (
     unavailable,
 )
 from ...api.rare_warning import RareWarning
-from ...api.resolver import AddressInfo, ProtocolT, Resolver
+from ...api.resolver import AddressInfo, ProtocolT
 from ...metrics.counters import GatewayCounters
 
-_REST = 1.0  # seconds that an answer, or a failure, is taken for the present state
-_GRACE = 0.5  # seconds that a new answer is waited for while there is an old one
-_DAY = 86400.0  # RFC 8767 recommends one to three for answers that cannot be renewed
-_MOST_LOOKUPS = 64  # at a time, each with a thread
+_REST = 1.0  # seconds for which an answer or a failure stays valid
+_GRACE = 0.5  # seconds to wait for a new answer while there is an old one
+_DAY = 86400.0  # RFC 8767 recommends one to three days for answers that cannot be renewed
+_MOST_LOOKUPS = 64  # in progress, each in a thread
 _MOST_NAMES = 4096
-_NEXT_ADDRESS = 0.25  # seconds until the next address is tried; RFC 8305 recommends it
+_NEXT_ADDRESS = 0.25  # seconds until it tries the next address, as RFC 8305 recommends
 
 
 class SystemResolver:
-    """Answers by `/etc/hosts`, DNS or whatever else the system is set up for.
+    """Looks up names as the system is configured: in `/etc/hosts`, by DNS or otherwise.
 
-    A lookup cannot be cancelled: it has a daemon thread of its own, which ends with it. Each name
-    has one lookup at a time. After `timeout` nobody waits for it any more, until it ends.
+    A lookup cannot be cancelled, so each runs in a daemon thread of its own. Each name has one
+    lookup at a time. Dials wait for it until `timeout`; after that they fail at once until it ends.
 
     Args:
-        counters: of the gateway.
-        logger: for lookups that fail.
-        timeout: how long a dial waits for the first addresses of a name, in seconds.
-        hold: seconds for which the last known addresses are used of a name that is not known any
-            more. While a name cannot be looked up, they are used for a day.
+        counters: the gateway's counters.
+        logger: logs failed lookups.
+        timeout: maximum seconds for which a dial waits for the first addresses of a name.
+        hold: seconds for which the last known addresses of a name stay in use after the name is
+            gone. While the lookup itself fails, they stay in use for a day.
 
     Attributes:
         timeout, hold: see above; may be changed.
@@ -93,10 +93,10 @@ class SystemResolver:
             raise
 
     async def look_up(self, host: str) -> Collection[str]:
-        """Returns all addresses of a name by a new answer; waits for it as long as it takes.
+        """Returns all addresses of a name from a new answer; waits for it without a timeout.
 
         Raises:
-            BackendUnavailable: there is no such name, or it could not be looked up.
+            BackendUnavailable: there is no such name, or the lookup failed.
         """
         if _is_numeric(host):
             return (host,)
@@ -109,7 +109,7 @@ class SystemResolver:
         return dict.fromkeys(str(each[4][0]) for each in name.addresses)
 
     async def close(self) -> None:
-        """Waits for no lookup any more; threads that hang are left behind."""
+        """Cancels the waiting for all lookups; threads that hang stay behind."""
         lookups = [name.lookup for name in self._names.values() if name.lookup is not None]
         for lookup in lookups:
             lookup.cancel()
@@ -130,7 +130,7 @@ class SystemResolver:
         del self._names[min(idle, key=lambda name: name.ended_at).host]
 
     def _lookup(self, name: _Name, now: float) -> asyncio.Task[None] | None:
-        """Returns the lookup that is under way; begins one unless the last one has just ended."""
+        """Returns the lookup in progress; begins one unless the last one has just ended."""
         if name.lookup is None and now - name.ended_at >= _REST:
             name.begun_at = now
             name.lookup = asyncio.get_running_loop().create_task(self._look_up(name))
@@ -142,7 +142,7 @@ class SystemResolver:
         try:
             async with self._room:
                 found = cast("list[AddressInfo]", await run_in_thread(call))
-        except Exception as error:  # noqa: BLE001 - each is a failure, and told
+        except Exception as error:  # noqa: BLE001 - each is a failure, and is reported
             name.failed(_failure(name.host, error), loop.time(), self.hold)
             self._counters.name_lookups_failed.value += 1
             self._warn("name %s", name.reason)
@@ -154,7 +154,7 @@ class SystemResolver:
             name.lookup = None
 
     def _last_known(self, name: _Name) -> tuple[AddressInfo, ...]:
-        """Returns the addresses as far as they are known, or raises why there are none."""
+        """Returns the last known addresses; raises the reason if there are none."""
         if name.lookup is None and name.failure is None:
             return name.addresses
         if name.age(asyncio.get_running_loop().time()) < _DAY:
@@ -168,26 +168,14 @@ class SystemResolver:
 
 
 class _Name:
-    """What is known of one name.
+    """The known addresses of one name, and its lookups.
 
     Attributes:
-        addresses: of the last answer that had any.
-        lookup: under way.
+        addresses: the addresses of the last successful lookup.
+        lookup: the lookup in progress.
         begun_at, ended_at: when the last lookup began, and ended.
-        failure, reason: of the last lookup; an exception of its own is raised for each dial.
+        failure, reason: the error of the last lookup; each dial raises an exception of its own.
     """
-
-    __slots__ = (
-        "_answered_at",
-        "_missing_since",
-        "addresses",
-        "begun_at",
-        "ended_at",
-        "failure",
-        "host",
-        "lookup",
-        "reason",
-    )
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -209,7 +197,7 @@ class _Name:
         self._missing_since = self.failure = None
 
     def failed(self, failure: BackendUnavailable, now: float, hold: float) -> None:
-        """Notes a failure; forgets the addresses of a name that has not been known for `hold`."""
+        """Records a failure; removes the addresses of a name that has been gone for `hold`."""
         self.failure, self.reason = type(failure), failure.reason
         if isinstance(failure, OutOfResources):
             return
@@ -233,7 +221,7 @@ def _is_numeric(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         return False
-    return "%" not in host  # the name of an interface is for the system to know
+    return "%" not in host  # only the system knows the name of an interface
 
 
 def _at_port(address: AddressInfo, port: int) -> AddressInfo:
@@ -244,9 +232,5 @@ def _at_port(address: AddressInfo, port: int) -> AddressInfo:
 async def _connect(addresses: tuple[AddressInfo, ...]) -> socket.socket:
     try:
         return await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
-    except RuntimeError as error:  # uvloop's word for an address that is none
+    except RuntimeError as error:  # uvloop raises this for an invalid address
         raise OSError(errno.EINVAL, str(error)) from error
-
-
-def _is_resolver(resolver: SystemResolver) -> Resolver:
-    return resolver  # checked by the type checker

@@ -1,5 +1,5 @@
-"""Which backend next.
+"""Chooses the next backend of a group.
 
-backend_group    ranks the backends of a group, and has the policy choose among the best
-checked_policy   a policy whose faults cost no client its backend
+backend_group    ranks the backends of a group; the policy chooses among the best
+checked_policy   lets backends take turns when the policy of a plugin fails
 """

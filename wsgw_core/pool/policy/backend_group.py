@@ -1,4 +1,4 @@
-"""Which backend of a group next."""
+"""Chooses the next backend of a group."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from ...policies import RoundRobin
 from ..backends.backend_pool import BackendPool, PooledBackend
 from ..backends.turn import Turn
 
-_SELDOM = 2.0  # seconds between two scouts that come before those who are there
+_SELDOM = 2.0  # seconds between two scouts of a backend that is away while another is there
 _ANY_CLIENT = DialRequest("", "/")
 
 
 class BackendGroup:
-    """The backends of one group: they can stand in for each other, and no others can.
+    """The backends of one group; they can replace each other.
 
-    Backends of a higher priority number are for when none of a lower one can be had. Among those of
-    one number the policy decides. Those of equal cost take turns: each has as many as its weight
-    says, spread evenly. With each turn those that could have it are credited their weights, and the
-    one with the most gets it and pays for all. So those that are left share fairly whatever is
-    disabled or has failed. One that is passed over gives its turn back.
+    A backend is used only if none with a lower priority number can be had. Among those with the
+    same number the policy decides. Backends with equal costs take turns in proportion to their
+    weights, spread evenly: with each turn every candidate gets its weight as credit, and the one
+    with the most credit gets the turn and pays the sum. So the remaining backends share fairly,
+    whichever others are disabled or have failed. A backend that was not dialled gives its turn
+    back.
 
     Args:
         pool: the backends of all groups.
-        name: of the group; see `RouteOptions.group`.
-        policy: weighs them; must not raise. None: all take turns.
-        fit: tells which of them are meant; None: all.
+        name: the group's name; see `RouteOptions.group`.
+        policy: ranks the backends; must not raise. None: all take turns.
+        fit: returns whether a backend belongs to the group; None: all do.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class BackendGroup:
 
     @property
     def name(self) -> str:
-        """See above."""
+        """The group's name."""
         return self._name
 
     def limited_to(self, fit: Callable[[PooledBackend], bool]) -> BackendGroup:
-        """Returns the group without the backends that do not fit."""
+        """Returns this group without the backends that do not fit."""
         return BackendGroup(self._pool, self._name, self._policy, fit=fit)
 
     def _members(self) -> Iterator[PooledBackend]:
@@ -56,16 +57,16 @@ class BackendGroup:
         return iter(members) if self._fit is None else filter(self._fit, members)
 
     def has_another(self, *, without: Collection[PooledBackend]) -> bool:
-        """Returns whether there is a backend that takes part as it should and is none of these."""
+        """Returns whether there is a usable backend other than these."""
         return any(each.usable and each not in without for each in self._members())
 
     @property
     def is_there(self) -> bool:
-        """Whether one of them is neither disabled nor away nor down."""
+        """Whether a backend is neither disabled nor away nor down."""
         return any(each.is_there for each in self._members())
 
     def to_look_for(self, now: float, apart: float) -> int:
-        """Returns how many are away or down, and may be looked for now; see Lookout."""
+        """Returns how many absent or down backends a scout may dial now; see Lookout."""
         return sum(
             each.enabled
             and not each.is_there
@@ -76,16 +77,16 @@ class BackendGroup:
         )
 
     def rest(self, now: float) -> float:
-        """Returns the seconds after which the first backend wants to be dialled; 0: none says."""
+        """Returns the seconds until the first backend accepts dials again; 0: unknown."""
         rests = [each.outage.rest(now) for each in self._members()]
         return min((rest for rest in rests if rest), default=0.0)
 
     def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Has a function called with each backend that changes; see BackendPool.watch."""
+        """Calls a function with each backend that changes; see BackendPool.watch."""
         self._pool.watch(watcher)
 
     def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Has it called no more."""
+        """Stops calling the function."""
         self._pool.unwatch(watcher)
 
     def choose(
@@ -97,23 +98,23 @@ class BackendGroup:
         without: Collection[PooledBackend] = (),
         looks_apart: float | None = None,
     ) -> Turn | None:
-        """Gives the backend its turn that is to be tried next; None: there is none.
+        """Returns the turn of the backend to try next; None: there is no backend to try.
 
-        Disabled ones and those that are down are not tried, nor those whose breaker allows no
-        dial. When all that are left have tripped, they are: the one whose failure is longest ago
-        comes first. Those that a health check has found wanting come behind all others: the check
-        may be wrong, and a client that has no other backend is better off with a doubtful one. One
-        that is on trial comes behind those that are not: it may listen for a moment only, again
-        and again, and not all clients shall be there each time.
+        Backends that are disabled or down, or whose breaker allows no dial, are not tried. If all
+        that are left have tripped, they are tried; the one whose failure is longest ago comes
+        first. Unhealthy backends come after all others: the health check may be wrong, and a client
+        without another backend is better off with a doubtful one. A backend on trial comes after
+        those that are not, because it may listen only for moments, and not all clients should try
+        it each time.
 
         Args:
             now: the clock's time in seconds, for the breakers.
-            client: for whom one is dialled.
-            last: the one that has just failed; tried after all others.
-            without: those that have been tried.
-            looks_apart: for a session that can wait, seconds between two scouts of a backend that
-                is away: others leave it alone. Where another is there, it comes behind that one,
-                but for a scout every now and then.
+            client: the request of the session that is to be dialled.
+            last: the backend that has just failed; tried after all others.
+            without: the backends that were tried already.
+            looks_apart: for a session that can wait, the seconds between two scouts of a backend
+                that is away; other sessions do not dial it. While another backend is there, the
+                absent one comes after it, except for a scout every two seconds.
         """
         left = [
             each

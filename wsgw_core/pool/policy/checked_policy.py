@@ -1,4 +1,4 @@
-"""A policy whose faults cost no client its backend."""
+"""Lets backends take turns when the policy of a plugin fails."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...api.rare_warning import RareWarning
 
 
 class CheckedPolicy:
-    """Lets all backends take turns where the policy fails to weigh them.
+    """A policy that returns equal costs whenever the plugin's policy fails.
 
     Args:
-        policy: of a plugin.
-        kind: for the log.
+        policy: the plugin's policy.
+        kind: the policy's kind, for the log.
         faults: counts its failures.
-        logger: told of them.
+        logger: logs its failures.
     """
 
     def __init__(self, policy: Policy, kind: str, faults: Counter, logger: logging.Logger) -> None:
@@ -30,7 +30,7 @@ class CheckedPolicy:
     def costs(self, client: DialRequest, backends: Sequence[Candidate]) -> Sequence[float]:
         """See Policy."""
         try:
-            answer = self._policy.costs(client, backends)  # which may have no end
+            answer = self._policy.costs(client, backends)  # may be an endless iterator
             costs = [float(cost) for cost in islice(answer, len(backends) + 1)]
             _check(costs, backends)
         except Exception as error:  # noqa: BLE001 - the code of a plugin
@@ -52,7 +52,3 @@ def _check(costs: list[float], backends: Sequence[Candidate]) -> None:
         raise ValueError(f"returned {found} costs for {len(backends)} backends")
     if any(map(math.isnan, costs)):
         raise ValueError("returned a cost that is no number")
-
-
-def _is_policy(policy: CheckedPolicy) -> Policy:
-    return policy  # checked by the type checker

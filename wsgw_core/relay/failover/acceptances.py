@@ -30,13 +30,13 @@ class Acceptances:
 
     def note(self, backend: PooledBackend) -> None:
         """Note that a backend has given the session a connection."""
-        if backend in self._backends or not backend.hears_ends:
+        if backend in self._backends or not backend.tracks_sessions:
             return
         if self._end is not None:  # two turns later, because the dialler first drops its connection
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, backend.session_ended, self._session_id, *self._end)
         # Forgets closed backends; a session may outlive many of them.
-        self._backends = (*(each for each in self._backends if each.hears_ends), backend)
+        self._backends = (*(each for each in self._backends if each.tracks_sessions), backend)
 
     def end(self, close: Close, cause: CloseCause) -> None:
         """Call the backends: the session is over; only the first call counts."""

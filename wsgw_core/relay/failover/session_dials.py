@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...api import DialRequest
-from ...pool.dialling.dial import Dialled
+from ...pool.dialling.dial import Dialled, DialTerms
 from ..delivery.session_sink import SessionSink
 from .replacement import Replacement
 
@@ -94,14 +94,14 @@ class SessionDials:
         can_wait = deadline is not None
         if deadline is None:
             deadline = context.clock.time() + options.search_timeout
-        return await context.dialler.dial(
+        terms = DialTerms(
             request,
             SessionSink,
             timeout=options.dial_timeout if can_wait else options.search_dial_timeout,
-            hedge_after=options.hedge_after,
             deadline=deadline,
             can_wait=can_wait,
             last=last,
+            hedge_after=options.hedge_after,
             accepted=self._requests.acceptances.note,
-            fit=fit,
         )
+        return await context.dialler.dial(terms, fit)

@@ -20,6 +20,7 @@ from wsgw_core.api import (
 from wsgw_core.policies import LeastConnections, RoundRobin
 from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.pool.dialling.backend_search import NoBackend
+from wsgw_core.pool.dialling.dial import DialTerms
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 from wsgw_core.testing.recording_sink import RecordingSink
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
@@ -433,7 +434,7 @@ async def test_nor_by_several_diallers_together() -> None:
     bench.backends[0].otherwise = Accept(after=1)
     diallers = [bench.dialler, bench.another_dialler(), bench.another_dialler()]
     dials = [
-        asyncio.create_task(each.dial(FIRST, RecordingSink, timeout=100))
+        asyncio.create_task(each.dial(DialTerms(FIRST, RecordingSink, timeout=100)))
         for each in diallers
         for _ in range(3)
     ]

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -28,6 +28,7 @@ from wsgw_core.pool.membership.backend_exchange import BackendExchange
 from wsgw_core.pool.membership.deletions import Deletions
 from wsgw_core.pool.membership.discovery import Discoveries, Discovery
 from wsgw_core.pool.membership.open_backends import OpenBackends
+from wsgw_core.pool.membership.system_resolver import SystemResolver
 from wsgw_core.testing.context import make_context
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
@@ -117,7 +118,7 @@ class Scene:
         return Discovery(
             component,
             self.backends,
-            self,
+            cast("SystemResolver", self),
             lambda backend_id: self.drain(self.at(backend_id)),
             timeout=1,
             failures=Counter("failures", ""),

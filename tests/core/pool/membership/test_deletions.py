@@ -29,36 +29,36 @@ def test_an_entry_is_held_whatever_else_changes_in_it() -> None:
     deletions = after_deletion("blue", "mailbox")
     for number in range(2, 4):
         changed = entry("blue", priority=number)
-        assert deletions.hold(changed)
-        assert deletions.hold(entry("mailbox", None))
-        assert not deletions.hold(entry("green"))
+        assert deletions.has(changed)
+        assert deletions.has(entry("mailbox", None))
+        assert not deletions.has(entry("green"))
         deletions.follow([changed, entry("mailbox", None), entry("green")])
 
 
 def test_until_it_is_added_again() -> None:
     deletions = after_deletion("blue")
     deletions.lift("blue")
-    assert not deletions.hold(entry("blue"))
+    assert not deletions.has(entry("blue"))
     deletions.add("blue")
-    assert deletions.hold(entry("blue"))
+    assert deletions.has(entry("blue"))
 
 
 def test_until_the_configuration_has_it_no_longer() -> None:
     deletions = after_deletion("blue")
     deletions.follow([entry("green")])
-    assert not deletions.hold(entry("blue"))
+    assert not deletions.has(entry("blue"))
     deletions.follow([entry("blue")])
-    assert not deletions.hold(entry("blue"))
+    assert not deletions.has(entry("blue"))
 
 
 def test_until_it_is_another_server() -> None:
     deletions = after_deletion("blue")
     moved = entry("blue", "ws://b:1")
-    assert not deletions.hold(moved)
+    assert not deletions.has(moved)
     deletions.follow([moved])
-    assert not deletions.hold(moved)
+    assert not deletions.has(moved)
 
 
 def test_what_no_entry_stands_for_can_be_written_into_the_file_later() -> None:
     deletions = after_deletion("green")
-    assert not deletions.hold(entry("green"))
+    assert not deletions.has(entry("green"))

@@ -25,6 +25,8 @@ from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.plugins.components import BackendComponent
 from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.pool.membership.discovery import Discoveries, Discovery
+from wsgw_core.pool.membership.open_backends import OpenBackends
+from wsgw_core.pool.membership.system_resolver import SystemResolver
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
@@ -41,7 +43,7 @@ def component(url: str = "dns+pigeon://loft:7/base", **options: Any) -> BackendC
 
 
 class RecordedBackends:
-    """Stands for the pool: notes what is added and removed."""
+    """Plays OpenBackends, and records what is added and removed."""
 
     def __init__(self) -> None:
         self.present: dict[str, PooledBackend] = {}
@@ -86,7 +88,7 @@ class RecordedBackends:
 
 
 class Names:
-    """The resolver: tells what it is told to tell."""
+    """Plays the resolver, with answers by the test."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses: Collection[str] | Exception = addresses
@@ -111,8 +113,8 @@ class Scene:
         self.failures = Counter("failures", "")
         self.discovery = Discovery(
             component(),
-            self.backends,
-            self.names,
+            cast("OpenBackends", self.backends),
+            cast("SystemResolver", self.names),
             self.backends.drain,
             timeout=0.01,
             failures=self.failures,
