@@ -24,12 +24,12 @@ async def end_within(seconds: float, close: Callable[[], Coroutine[Any, Any, Non
             task.cancel()
             await asyncio.wait([task], timeout=_GRACE)
             task.add_done_callback(_look_at)
-            raise TimeoutError(f"takes longer than {seconds:g} s")
+            raise TimeoutError(f"took longer than {seconds:g} s")
     except asyncio.CancelledError:
         task.cancel()
         raise
     if task.cancelled():
-        raise RuntimeError("has cancelled itself")
+        raise RuntimeError("cancelled itself")
     task.result()
 
 
@@ -37,7 +37,7 @@ async def _without_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         await close()
     except SystemExit as error:  # which would end the event loop, and with it all that still closes
-        raise RuntimeError(f"wants the process to exit with {error.code!r}") from error
+        raise RuntimeError(f"tried to exit the process with {error.code!r}") from error
 
 
 def _look_at(task: asyncio.Task[None]) -> None:

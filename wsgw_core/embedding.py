@@ -119,7 +119,7 @@ class Gateway(gateway.Gateway):
         handshakes are answered with 426, and all of them with 503 while the gateway does not run.
         """
         if self._frontend is None or not self.ready:
-            return web.Response(status=503, text="the gateway does not run\n")
+            return web.Response(status=503, text="the gateway is not running\n")
         return take_over(request, self._frontend)
 
     def collector(self) -> HostCollector:

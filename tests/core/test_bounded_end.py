@@ -43,7 +43,7 @@ async def test_what_is_done_in_time_may_take_it() -> None:
 
 @on_virtual_clock
 async def test_what_hangs_is_cancelled() -> None:
-    with pytest.raises(TimeoutError, match="takes longer than 10 s"):
+    with pytest.raises(TimeoutError, match="took longer than 10 s"):
         await end_within(10, partial(closing, 1000))
     assert asyncio.get_running_loop().time() == 10
     assert len(asyncio.all_tasks()) == 1
@@ -57,7 +57,7 @@ async def test_what_heeds_no_cancellation_is_left_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "told"), [(exiting, "wants the process to exit"), (cancelling, "has cancelled itself")]
+    ("end", "told"), [(exiting, "tried to exit the process"), (cancelling, "cancelled itself")]
 )
 @on_virtual_clock
 async def test_an_end_that_would_end_more_is_an_ordinary_error(

@@ -37,7 +37,7 @@ def test_an_added_command_is_listed_and_runs(shop: Shop) -> None:
         (BROKEN, "cannot be imported: RuntimeError: out of fingers"),
         (GONE, "cannot be imported: SystemExit: 7"),
         ("", "cannot be imported: AttributeError: "),
-        (NO_COMMAND, "is no command of click"),
+        (NO_COMMAND, "is not a click command"),
     ],
 )
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("--by", "2", "more")])
@@ -62,7 +62,7 @@ def test_a_broken_command_harms_no_other(shop: Shop) -> None:
 
     shown = shop.run("--help")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "count    Cannot be used: call it to see why.\n" in shown.stdout
+    assert "count    Unusable: run it to see why.\n" in shown.stdout
     assert shop.run("check", BE_URLS="fake://a:1").returncode == 0
     assert "acme-count 9.9\n" in shop.run("version").stdout
     imported = shop.run("run", "--help", PYTHONPROFILEIMPORTTIME="1").stderr
@@ -78,7 +78,7 @@ def test_of_several_distributions_none_is_preferred(shop: Shop) -> None:
 
     assert result.returncode == 2
     assert only_line(result.stderr) == (
-        "wsgw: the command 'count' is added by several: acme-count 9.9, other-count 9.9;"
+        "wsgw: several distributions add the command 'count': acme-count 9.9, other-count 9.9;"
         " uninstall all but one"
     )
 

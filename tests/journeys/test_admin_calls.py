@@ -117,8 +117,8 @@ class TestBackends:
             ("{", "body is not JSON"),
             (b"\xff\xfe", "body is not JSON"),
             ("[" * 5000, "body is not JSON"),
-            ("[]", "not an object with the keys of a backend"),
-            ("null", "not an object with the keys of a backend"),
+            ("[]", "must be an object with the keys of a backend"),
+            ("null", "must be an object with the keys of a backend"),
             ("{}", "no url"),
             ('{"url": ""}', "no url"),
             ('{"url": "pigeon://a:1"}', "pigeon"),
@@ -443,7 +443,7 @@ class TestSending:
             sent = 0
             while (answer := await operator.post(path, data=b"x" * 60_000)) == SUCCESS:
                 sent += 1
-            assert answer["reason"] == "the client does not keep up"
+            assert answer["reason"] == "the client reads too slowly"
             for _ in range(sent):
                 assert len(await client.recv()) == 60_000
             session = gateway.gateway.sessions.get(row["id"])
@@ -496,8 +496,8 @@ class TestHealth:
         assert answer.json == {
             "status": "not ready",
             "reasons": [
-                "every frontend is paused",
-                "no backend is enabled, healthy and not asking for a rest",
+                "all frontends are paused",
+                "no backend is enabled, healthy and ready for new clients",
             ],
             "unservedRoutes": [],
         }

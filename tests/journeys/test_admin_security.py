@@ -104,8 +104,8 @@ class TestTokens:
         operator = await start_admin(gateway, tokens=TOKENS)
         wrong = await operator.call("GET", "/backend/list", headers=bearer("x" * 20))
         missing = await operator.call("GET", "/backend/list")
-        assert wrong.json["reason"] == "this token is not known"
-        assert missing.json["reason"] == "needs a token: Authorization: Bearer TOKEN"
+        assert wrong.json["reason"] == "unknown token"
+        assert missing.json["reason"] == "token missing: send Authorization: Bearer TOKEN"
 
     async def test_a_token_in_the_query_is_none(
         self, gateway: RunningGateway, start_admin: StartAdmin
@@ -156,7 +156,7 @@ class TestAddress:
         self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
     ) -> None:
         operator = await start_admin(gateway, address="0.0.0.0:0")
-        assert "can be reached from other machines" in caplog.text
+        assert "other machines can reach" in caplog.text
         for call in CALLS:
             answer = await operator.call(call.method, path_of(call))
             assert answer.status == (200 if call.path in OPEN else 403), call
@@ -322,7 +322,9 @@ class TestAudit:
         await operator.call(method, "/session/list/" + "x" * 5000)
         [line] = [each.getMessage() for each in caplog.records if each.name == "wsgw.audit"]
         assert line.startswith(f"{method} /session/list/xxx")
-        assert line.endswith("from 127.0.0.1 denied: needs a token: Authorization: Bearer TOKEN")
+        assert line.endswith(
+            "from 127.0.0.1 denied: token missing: send Authorization: Bearer TOKEN"
+        )
         assert len(line) < 1000
 
     async def test_denied_reading_hides_no_denied_action(

@@ -178,7 +178,7 @@ def test_check_probes_the_backends_when_it_is_asked_to(fake: Shop) -> None:
         "wsgw: backend refusing cannot be reached: no pigeon at fake://u:***@b:1",
         "wsgw: backend silent cannot be reached: no answer within 0.1 s",
         "wsgw: backend closed cannot be reached: speed: too fast; speed: too slow",
-        "wsgw: backend faulty cannot be reached: fault in its plugin: LookupError: out of pigeons",
+        "wsgw: backend faulty cannot be reached: its plugin raised LookupError: out of pigeons",
     ]
     assert result.stderr.count("closing") == 5
 

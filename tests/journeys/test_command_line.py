@@ -117,7 +117,7 @@ def test_a_url_of_wsbalancers_kind_is_warned_of(fake: Shop) -> None:
 
     assert result.returncode == 0
     assert "WARNING" in only_line(result.stderr)
-    assert "'fake:localhost:9090' is taken for 'fake://localhost:9090'" in result.stderr
+    assert "'fake:localhost:9090' as 'fake://localhost:9090'" in result.stderr
 
 
 def test_an_unknown_option_is_a_usage_error(shop: Shop) -> None:
@@ -132,7 +132,7 @@ def test_who_forgets_the_option_of_a_file_is_told_it(shop: Shop, command: str) -
     result = shop.run(command, "wsgw.yaml")
 
     assert result.returncode == 2
-    assert "a file is given by -c FILE" in result.stderr
+    assert "name the file with -c FILE" in result.stderr
 
 
 SHOW: list[Callable[[Shop], subprocess.CompletedProcess[str]]] = [

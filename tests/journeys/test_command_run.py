@@ -160,7 +160,7 @@ def test_run_allows_itself_as_many_open_files_as_it_may_have(fake: Shop) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    match = wait_for(process, r"room for about (\d+) sessions: (\d+) open files are allowed$")
+    match = wait_for(process, r"room for about (\d+) sessions with (\d+) open files$")
 
     assert int(match[2]) == hard
     assert 0 < int(match[1]) <= hard // 2

@@ -67,7 +67,7 @@ def test_problems_are_told_as_the_command_tells_them_and_all_at_once() -> None:
     assert sorted(caught.value.problems) == [
         "failover.hold: found 'soon': not a duration such as 10s, 1m30s or 250ms",
         "failovr: unknown key 'failovr'; did you mean 'failover'?",
-        "found 7 as key, allowed: text",
+        "found the key 7, allowed: text",
         next(each for each in caught.value.problems if "'wws'" in each),
     ]
     with pytest.raises(ConfigurationError, match="no backend"):

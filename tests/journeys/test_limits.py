@@ -281,7 +281,7 @@ class TestTime:
                 await asyncio.sleep(0.05)
             assert (silent.close_code, silent.close_reason) == (
                 1001,
-                "nothing was received for too long",
+                "client was silent for too long",
             )
             await third.wait_closed()
             assert third.close_code == 1001
@@ -302,7 +302,7 @@ class TestTime:
                 await client.recv()
             assert (client.close_code, client.close_reason) == (
                 1001,
-                "session has lasted long enough",
+                "maximum session time reached",
             )
             await served.wait_closed()
             assert served.close_code == 1001

@@ -148,7 +148,7 @@ async def test_policy_of_a_plugin_decides_until_a_reload_and_its_fault_costs_no_
     assert accepted(one, other) == [2, 5]
     assert gateway.count("policy_faults") == 4
     [error] = [each for each in caplog.records if each.levelno >= logging.ERROR]
-    assert error.getMessage().startswith("policy of kind 'only': fault in its plugin")
+    assert error.getMessage().startswith("policy 'only' raised an error")
     caplog.clear()  # that one was wanted
     [before] = OnlyPolicy.opened
 

@@ -531,10 +531,10 @@ async def test_the_process_reloads_at_a_signal_by_the_command_and_when_its_file_
         asked = subprocess.run(  # noqa: ASYNC221 - nothing else is to be done meanwhile
             [WSGW, "reload", "-c", other, str(process.pid)], check=False, capture_output=True
         )
-        await until(lambda: times_told(process, "there is no such file") == 1)
+        await until(lambda: times_told(process, "file not found") == 1)
         assert asked.returncode == 1
         if sys.platform == "linux":
-            assert b"there is no such file" in asked.stderr
+            assert b"file not found" in asked.stderr
             assert b"reload: nothing was changed" in asked.stderr
         await client.send("and here")
         assert await moved.recv() == "and here"
@@ -579,7 +579,7 @@ async def test_the_command_fails_when_another_process_listens_in_its_place(
             text=True,
         )
     assert asked.returncode == 1
-    assert f"was asked, but process {os.getpid()} of user {os.geteuid()} listens" in asked.stderr
+    assert f"signalled, but process {os.getpid()} of user {os.geteuid()} receives" in asked.stderr
     await until(lambda: times_told(process, "reload: done") == 1)
 
 

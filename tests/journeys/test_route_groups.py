@@ -222,9 +222,9 @@ class TestOperators:
         for route in ("b", "nobody"):
             answer = await add(url=green.url, id="x", route=route)
             assert answer["reason"] == (
-                f"no route '{route}' has backends of its own; these have: own"
+                f"no route '{route}' with its own backends; routes with their own backends: own"
             )
-        assert (await add(url=green.url, route=5))["reason"] == "route: not the id of a route"
+        assert (await add(url=green.url, route=5))["reason"] == "route: must be the id of a route"
         assert await add(url=green.url, id="top") == SUCCESS
         async with connect(gateway.url + "/own"), connect(gateway.url + "/own"):
             await blue.connection()
@@ -265,7 +265,7 @@ class TestOperators:
         answer = await operator.post("/backend/add", data='{"url": "ws://127.0.0.1:1"}')
         assert answer == {
             "result": "failed",
-            "reason": "each route has backends of its own: give a route of own",
+            "reason": "every route has its own backends; set 'route' to one of own",
         }
 
     async def test_a_route_without_a_usable_backend_is_named_and_others_are_served(

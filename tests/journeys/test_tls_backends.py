@@ -35,8 +35,8 @@ class TestBackendsThatAreNotTrusted:
             ),
             # The last three servers close the connection without an alert that would say why.
             (lambda: server_context(clients=True), {}, "connection lost in the handshake"),
-            (old_server, {"minimum_version": "1.3"}, "closed in the TLS handshake"),
-            (lambda: None, {}, "closed in the TLS handshake"),
+            (old_server, {"minimum_version": "1.3"}, "connection closed during the TLS handshake"),
+            (lambda: None, {}, "connection closed during the TLS handshake"),
         ],
     )
     async def test_they_are_unavailable_and_the_log_says_why(

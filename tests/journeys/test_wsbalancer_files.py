@@ -90,7 +90,7 @@ def test_its_files_start_the_gateway(tmp_path: Path, text: str) -> None:
 
     assert "wsgw: listening on 127.0.0.1:" in said
     assert ", 2 backends" in said
-    assert said.count("is taken for") == text.count("ws:localhost")
+    assert said.count(".url: read 'ws:localhost") == text.count("ws:localhost")
 
 
 def test_its_variables_start_the_gateway_without_a_file() -> None:

@@ -112,7 +112,7 @@ class _Front:
             failure = failed("BadRequest", 400)
         except Exception as error:
             if not isinstance(error, ConnectionError) or request.transport is not None:
-                self._logger.exception("%s: fault in the admin API", _described(request))
+                self._logger.exception("%s: internal error in the admin API", _described(request))
                 return failed("InternalError", 500)
             failure = failed("BadRequest", 400)  # the caller has gone
         failure.force_close()

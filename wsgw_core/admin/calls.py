@@ -44,20 +44,20 @@ NO_ACTION = "NoActionRequired"
 _FAILED = "failed"
 
 CALLS = (
-    Call("backends.list", "GET", "/backend/list", "read", "all backends", "backends"),
+    Call("backends.list", "GET", "/backend/list", "read", "lists the backends", "backends"),
     Call(
         "backends.add",
         "POST",
         "/backend/add",
         "operate",
-        "open a backend and offer it, or all that are found by a name",
+        "adds a backend, or all backends found by a DNS name",
     ),
     Call(
         "backends.config",
         "GET",
         "/backend/config/{id}",
         "read",
-        "the configuration of a backend, or of those that are found by a name",
+        "shows the configuration of a backend, or of the backends found by a DNS name",
         "config",
         "an empty object",
     ),
@@ -66,7 +66,7 @@ CALLS = (
         "POST",
         "/backend/disable/{id}",
         "operate",
-        "no new sessions for a backend; those it has stay",
+        "gives a backend no new sessions; its sessions stay",
         unknown=NO_ACTION,
     ),
     Call(
@@ -74,7 +74,7 @@ CALLS = (
         "POST",
         "/backend/enable/{id}",
         "operate",
-        "new sessions for a backend again",
+        "gives a backend new sessions again; ends its drain",
         unknown=_FAILED,
     ),
     Call(
@@ -82,7 +82,7 @@ CALLS = (
         "POST",
         "/backend/failover/{id}",
         "operate",
-        "move each session of a backend to another now",
+        "moves the sessions of a backend to others at once",
         unknown=NO_ACTION,
     ),
     Call(
@@ -90,8 +90,8 @@ CALLS = (
         "POST",
         "/backend/drain/{id}",
         "operate",
-        "no new sessions for a backend, and move those it has when they are quiet;"
-        " enable it to call that off",
+        "gives a backend no new sessions and moves each of its sessions when it is quiet; enabling"
+        " the backend stops the drain",
         unknown=_FAILED,
     ),
     Call(
@@ -99,7 +99,7 @@ CALLS = (
         "POST",
         "/backend/reset/{id}",
         "operate",
-        "reset the breaker of a backend",
+        "resets the breaker of a backend",
         unknown=_FAILED,
     ),
     Call(
@@ -107,16 +107,16 @@ CALLS = (
         "POST",
         "/backend/delete/{id}",
         "operate",
-        "remove a backend, or all that are found by a name, and move their sessions to others",
+        "removes a backend, or all backends found by a DNS name, and moves their sessions",
         unknown=NO_ACTION,
     ),
-    Call("sessions.list", "GET", "/session/list", "read", "all sessions", "sessions"),
+    Call("sessions.list", "GET", "/session/list", "read", "lists the sessions", "sessions"),
     Call(
         "sessions.abort",
         "POST",
         "/session/abort/{id}",
         "operate",
-        "close a session: its client sees 1000, its backend 1001",
+        "closes a session: its client sees 1000, its backend 1001",
         unknown=NO_ACTION,
     ),
     Call(
@@ -124,7 +124,7 @@ CALLS = (
         "POST",
         "/session/failover/{id}",
         "operate",
-        "move a session to another backend now",
+        "moves a session to another backend at once",
         unknown=_FAILED,
     ),
     Call(
@@ -132,16 +132,16 @@ CALLS = (
         "POST",
         "/session/send/{id}",
         "send",
-        "send a message to a session's client",
+        "sends a message to the client of a session",
         unknown=_FAILED,
     ),
-    Call("frontends.list", "GET", "/frontend/list", "read", "all frontends", "frontends"),
+    Call("frontends.list", "GET", "/frontend/list", "read", "lists the frontends", "frontends"),
     Call(
         "frontends.pause",
         "POST",
         "/frontend/pause/{id}",
         "operate",
-        "new clients get 503; sessions stay",
+        "refuses new clients with 503; sessions stay",
         unknown=_FAILED,
     ),
     Call(
@@ -149,7 +149,7 @@ CALLS = (
         "POST",
         "/frontend/resume/{id}",
         "operate",
-        "let new clients in again",
+        "accepts new clients again",
         unknown=_FAILED,
     ),
     Call(
@@ -157,21 +157,37 @@ CALLS = (
         "POST",
         "/reload",
         "operate",
-        "read the configuration anew, and tell what has changed; a failure tells why, and nothing"
-        " was changed",
+        "reloads the configuration and reports what has changed; if it fails, it reports why and"
+        " changes nothing",
         "reload",
     ),
-    Call("health.alive", "GET", "/healthz", None, "200 while the process lives", "health"),
+    Call(
+        "health.alive", "GET", "/healthz", None, "answers 200 while the process is alive", "health"
+    ),
     Call(
         "health.ready",
         "GET",
         "/readyz",
         None,
-        "200 when clients should be sent here, else 503 and why not",
+        "answers 200 if clients can be sent here, else 503 and the reasons",
         "health",
     ),
-    Call("metrics.show", "GET", "/metrics", None, "metrics, as Prometheus reads them", "text"),
-    Call("openapi.show", "GET", "/openapi.json", "read", "these calls, for programs", "openapi"),
+    Call(
+        "metrics.show",
+        "GET",
+        "/metrics",
+        None,
+        "shows the metrics in Prometheus' text format",
+        "text",
+    ),
+    Call(
+        "openapi.show",
+        "GET",
+        "/openapi.json",
+        "read",
+        "describes these calls as OpenAPI",
+        "openapi",
+    ),
 )
 
 BY_PATH = {call.path: call for call in CALLS}

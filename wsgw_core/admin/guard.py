@@ -65,14 +65,14 @@ class Guard:
         if self._tokens:
             token = self._token(request)
             if not any(role in _INCLUDED[granted] for granted in token.roles):
-                raise Denied(403, f"this token has not the role {role!r}, which the call needs")
+                raise Denied(403, f"this token lacks the role {role!r}")
             return token.name
         if not self.is_open:
             raise Denied(
                 403,
-                "this address can be reached from other machines and no tokens are configured:"
-                " give server.admin.tokens, demand certificates of clients by server.admin.tls,"
-                " listen on 127.0.0.1, or set server.admin.allow-unauthenticated: true",
+                "other machines can reach this address and no tokens are configured: set"
+                " server.admin.tokens, require client certificates in server.admin.tls, listen on"
+                " 127.0.0.1, or set server.admin.allow-unauthenticated: true",
             )
         self._check_host(request)
         transport = request.transport
@@ -86,14 +86,10 @@ class Guard:
             if hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), expected):
                 found = token
         if found is None or scheme.lower() != "bearer":
-            why = "needs a token: Authorization: Bearer TOKEN"
+            why = "token missing: send Authorization: Bearer TOKEN"
             if scheme.lower() == "bearer" and shown:
-                why = "this token is not known"
-            raise Denied(
-                401,
-                why,
-                {"WWW-Authenticate": 'Bearer realm="wsgw"'},
-            )
+                why = "unknown token"
+            raise Denied(401, why, {"WWW-Authenticate": 'Bearer realm="wsgw"'})
         return found
 
     def _check_site(self, request: web.Request) -> None:
@@ -101,7 +97,9 @@ class Guard:
         origin = request.headers.get("Origin")
         if origin is None:
             if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-                raise Denied(403, "not for pages of other sites")
+                raise Denied(
+                    403, "pages of other sites may not call; see server.admin.allowed-origins"
+                )
             return
         if self._origins is not None and self._origins.allow(origin):
             return
@@ -111,7 +109,7 @@ class Guard:
         except ValueError:
             same = False
         if not same:
-            raise Denied(403, "not for pages of this origin; see server.admin.allowed-origins")
+            raise Denied(403, "origin not allowed; see server.admin.allowed-origins")
 
     def _check_host(self, request: web.Request) -> None:
         """Refuse a name that somebody else may have pointed at us (DNS rebinding)."""
@@ -119,7 +117,7 @@ class Guard:
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         if name in self._hosts or _is_address(name.strip("[]")):
             return
-        raise Denied(403, "not known by this Host; see server.admin.allowed-hosts")
+        raise Denied(403, "Host header not allowed; see server.admin.allowed-hosts")
 
 
 def is_loopback(host: str) -> bool:

@@ -90,8 +90,8 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
 }
 _BACKEND: dict[str, Any] = {
     "type": "object",
-    "description": "as an entry of `upstream.backends` in the configuration; `route`: the id of a"
-    " route that has backends of its own, to which it is added",
+    "description": "an entry as in `upstream.backends` of the configuration; `route` is the id of"
+    " the route that gets the backend, if that route has its own backends",
     "properties": {
         "url": _STRING,
         "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
@@ -134,11 +134,13 @@ def _operation(call: Call) -> dict[str, Any]:
     responses = operation["responses"]
     if call.role is not None:
         responses["401"] = _response("the token is missing or wrong")
-        responses["403"] = _response("the caller may not do that, or not from there")
+        responses["403"] = _response(
+            "the caller lacks the role, or its origin or Host header is not allowed"
+        )
     if call.method == "POST":
-        responses["400"] = _response("the request or its body is broken")
+        responses["400"] = _response("the request or its body is malformed")
         responses["413"] = _response("the body is too large")
-        responses["501"] = _response("this gateway, as it is configured, cannot do that")
+        responses["501"] = _response("the configuration of this gateway does not allow that")
     if call.answer == "health":
         responses["503"] = _response("not ready", "health")
     if "{id}" in call.path:

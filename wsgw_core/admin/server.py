@@ -183,12 +183,13 @@ class AdminServer:
         options = self._options
         if options.allow_unauthenticated and not options.tokens:
             self._logger.warning(
-                "whoever reaches %s can steer this gateway: allow-unauthenticated is set",
+                "everyone who can reach %s controls this gateway:"
+                " server.admin.allow-unauthenticated is true",
                 options.address,
             )
         elif not options.tokens and not Guard(options).is_open:
             self._logger.warning(
-                "%s can be reached from other machines and no server.admin.tokens are configured:"
+                "other machines can reach %s and no server.admin.tokens are configured:"
                 " only health and metrics are served",
                 options.address,
             )

@@ -240,7 +240,7 @@ class OrderedConnection(ABC):
 
     def _fail_because_of(self, error: Exception) -> None:
         if isinstance(error, TimeoutError) and self._close is not None:
-            self.fail("closing took too long")  # or the end has interrupted `transmit`
+            self.fail("close timed out")  # or the end has interrupted `transmit`
         elif isinstance(error, BackendError):
             self.fail(str(error))
         else:

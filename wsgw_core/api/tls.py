@@ -310,6 +310,6 @@ class ClientTls:
 
     def _report(self, error: ValueError | None) -> None:
         if error is None:
-            self._logger.info("certificate files have changed and were read")
+            self._logger.info("reloaded the changed certificate files")
         else:
-            self._logger.warning("the old certificates stay: tls.%s", error)
+            self._logger.warning("cannot reload certificates, the old ones stay: tls.%s", error)

@@ -352,7 +352,7 @@ class WindowedConnection(ABC):
         return sum(number > 0 for number in numbers)  # the ledger has no hydrations
 
     def _is_overdue(self) -> None:
-        self.end(Close(CloseCode.LOST, "closing took too long", abnormal=True))
+        self.end(Close(CloseCode.LOST, "close timed out", abnormal=True))
 
     def _pass_replies_on(self) -> None:
         self._replies.pass_on(self, lambda: self._flowing, self._sink.message)

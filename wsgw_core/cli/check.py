@@ -12,16 +12,16 @@ from .config_option import CommandWithFile, config_option, load
 
 @click.command(cls=CommandWithFile)
 @config_option()
-@click.option("--connect", is_flag=True, help="Probe each backend too.")
+@click.option("--connect", is_flag=True, help="Also probe each backend.")
 def check(file: Path | None, *, connect: bool) -> None:
-    """Check the configuration and print what is in effect.
+    """Check the configuration and print the effective one.
 
-    What is printed is a configuration file itself, with the source of each value behind it and with
-    passwords masked. Keys that have no effect, or hardly the one that was meant, are told on
-    stderr. Each valve, listener and gate is made once, but not opened. Without --connect the
-    network is not touched.
+    The output is itself a configuration file: it names the source of each value and masks
+    passwords. Warnings about keys without effect and about doubtful values go to stderr. The
+    command creates each valve, listener and gate once, but does not open it. Without --connect it
+    does not touch the network.
 
-    Exit status: 0 good, 1 a backend cannot be reached, 2 not usable; stderr has a line for each
+    Exit status: 0 valid, 1 a backend cannot be reached, 2 invalid; stderr has a line for each
     problem.
     """
     loaded = load(file)

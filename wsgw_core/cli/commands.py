@@ -55,7 +55,7 @@ def _load(name: str, found: list[EntryPoint]) -> click.Command:
     if len(found) > 1:
         whose = ", ".join(sorted(" ".join(distribution_of(each)) for each in found))
         return _unusable(
-            name, f"the command {name!r} is added by several: {whose}; uninstall all but one"
+            name, f"several distributions add the command {name!r}: {whose}; uninstall all but one"
         )
     source = f"the command {name!r} ({found[0].value}) of {' '.join(distribution_of(found[0]))}"
     try:
@@ -63,7 +63,7 @@ def _load(name: str, found: list[EntryPoint]) -> click.Command:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do anything
         return _unusable(name, f"{source}: cannot be imported: {error_text(error)}", error)
     if not isinstance(command, click.Command):
-        return _unusable(name, f"{source}: is no command of click")
+        return _unusable(name, f"{source}: is not a click command")
     return command
 
 
@@ -76,7 +76,7 @@ def _unusable(name: str, problem: str, cause: BaseException | None = None) -> cl
     return click.Command(
         name,
         callback=tell,
-        short_help="Cannot be used: call it to see why.",
+        short_help="Unusable: run it to see why.",
         context_settings=dict(_WHATEVER_COMES_BEHIND),
         add_help_option=False,
     )

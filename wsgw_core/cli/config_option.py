@@ -14,7 +14,7 @@ from wsgw_core.masking import masked_url
 if TYPE_CHECKING:
     from wsgw_core.loading.configuration import Configuration
 
-_WHOLE = "YAML or TOML file. Without one the environment (WSGW_..., BE_URLS, ...) has to do."
+_WHOLE = "YAML or TOML file. Default: only the environment (WSGW_..., BE_URLS, ...)."
 _CommandT = TypeVar("_CommandT", bound=Callable[..., Any])
 
 
@@ -47,7 +47,7 @@ class CommandWithFile(click.Command):
         """Refuse arguments; called by click."""
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            ctx.fail(f"unexpected argument {masked_url(rest[0])!r}; a file is given by -c FILE")
+            ctx.fail(f"unexpected argument {masked_url(rest[0])!r}; name the file with -c FILE")
         return rest
 
 

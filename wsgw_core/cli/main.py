@@ -24,7 +24,7 @@ from .version import version
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wsgw", message="%(prog)s %(version)s")
 def wsgw() -> None:
-    """A websocket gateway that keeps its clients connected when a backend goes away."""
+    """A websocket gateway that keeps its clients connected when a backend fails."""
 
 
 for _command in (run, reload, check, schema, plugins, new, version):

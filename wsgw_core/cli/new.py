@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
     metavar="FOLDER",
-    help="Where the new folder is made. Default: the current folder.",
+    help="Parent of the new folder. Default: the current folder.",
 )
 def new(role: PluginRole, name: str, parent: Path) -> None:
     """Write a new plugin that works.
 
-    The first argument is its role. NAME is its kind in the configuration, and of a backend the
-    scheme of its URLs. The folder wsgw-NAME gets a complete distribution: entry point, options, a
-    small plugin to change, and its tests. It passes these, ruff and mypy as it is.
+    The first argument is the role of the plugin. NAME is its kind in the configuration; for a
+    backend it is also the scheme of its URLs. The folder wsgw-NAME gets a complete distribution:
+    entry point, options, a small plugin to change, and tests. It passes its tests, ruff and mypy.
 
     Exit status: 0 written, 2 the name or the folder cannot be used.
     """
@@ -43,8 +43,8 @@ def new(role: PluginRole, name: str, parent: Path) -> None:
     for one in installed_plugins():
         if plugin_name.kind in one.names:
             tell(
-                f"wsgw: WARNING: {one.distribution} {one.version} provides {plugin_name.kind!r}"
-                " already: a gateway cannot use it while both are installed"
+                f"wsgw: WARNING: {one.distribution} {one.version} already provides"
+                f" {plugin_name.kind!r}: a gateway cannot use it while both are installed"
             )
     folder = shlex.quote(click.format_filename(parent / plugin_name.distribution))
     tell(f"Next: cd {folder} && pip install -e '.[dev]' && pytest")

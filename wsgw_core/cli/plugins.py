@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def plugins() -> None:
-    """List the installed plugins, without importing them."""
+    """List the installed plugins; imports none of them."""
     from wsgw_core.plugins.loader import installed_plugins  # noqa: PLC0415 - slow
 
     found = installed_plugins()

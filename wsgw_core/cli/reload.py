@@ -18,50 +18,50 @@ from .values import DURATION, WholeNumber
 @config_option()
 @click.option(
     "--wait",
-    "patience",
+    "timeout",
     type=DURATION,
     metavar="DURATION",
     default="30s",
     show_default=True,
-    help="How long to wait for what comes of it; 0: not at all.",
+    help="Maximum wait for the result; 0: do not wait.",
 )
 @click.argument("pid", type=WholeNumber(min=1))
-def reload(file: Path | None, pid: int, patience: float) -> None:
-    """Have the running gateway PID read its configuration anew.
+def reload(file: Path | None, pid: int, timeout: float) -> None:
+    """Make the running gateway with process id PID reload its configuration.
 
-    The configuration is checked first, from FILE and this environment: if it cannot be used, the
-    gateway is not asked to, and the exit status is 2. What came of it is printed, as in the
-    gateway's log. The exit status is 1 if nothing was changed, or if that cannot be known: the
-    gateway has not told it in time, or another process listens in place of this command.
+    The command first checks the configuration from FILE and this environment. If it is invalid,
+    the command leaves the gateway alone and exits with status 2. Otherwise it prints the result
+    that the gateway also logs. The exit status is 1 if the reload has failed, or if the result is
+    unknown: the gateway did not report it in time, or another process received it.
     """
     if not hasattr(signal, "SIGHUP"):
-        raise click.UsageError("this system has no signal for it")
+        raise click.UsageError("this system has no SIGHUP, which triggers a reload")
     load(file)
     if not _handles_hangup(pid):
-        raise click.ClickException(f"process {pid}: is not a gateway, it does not handle SIGHUP")
+        raise click.ClickException(f"process {pid}: not a gateway, it does not handle SIGHUP")
     with expected_answer(pid) as expectation:
         try:
             os.kill(pid, signal.SIGHUP)
         except OSError as error:
             raise click.ClickException(f"process {pid}: {error.strerror}") from error
-        answer = expectation.wait(patience)
+        answer = expectation.wait(timeout)
     if answer is not None:
         for line in answer.lines:
             click.echo(f"reload: {line}", err=not answer.done)
         if not answer.done:
             raise click.exceptions.Exit(1)
-    elif not patience:
+    elif not timeout:
         return
     elif expectation.obstacle:
         raise click.ClickException(
-            f"process {pid}: was asked, but {expectation.obstacle} listens for its answer in place"
-            " of this command; see its log"
+            f"process {pid}: signalled, but {expectation.obstacle} receives the result instead of"
+            " this command; see the log of the gateway"
         )
     elif not expectation.is_possible:
-        click.echo(f"process {pid}: was asked; its log tells what comes of it", err=True)
+        click.echo(f"process {pid}: signalled; see its log for the result", err=True)
     else:
         raise click.ClickException(
-            f"process {pid}: was asked, and has not told what came of it; see its log"
+            f"process {pid}: signalled, but it has reported no result in time; see its log"
         )
 
 

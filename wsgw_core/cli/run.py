@@ -30,21 +30,21 @@ class _WithVariables(CommandWithFile):
             )
         formatter.write_paragraph()
         formatter.write_text(
-            "They win over the file, and over them the variables WSGW_..., which every key of the"
-            " file has: failover.ping-timeout is WSGW_FAILOVER__PING_TIMEOUT, the first backend's"
-            " url WSGW_UPSTREAM__BACKENDS__0__URL."
+            "They override the file. The variables WSGW_... override both; every key of the file"
+            " has one: failover.ping-timeout is WSGW_FAILOVER__PING_TIMEOUT, the url of the first"
+            " backend is WSGW_UPSTREAM__BACKENDS__0__URL."
         )
 
 
 @click.command(cls=_WithVariables)
 @config_option()
-@click.option("--watch", is_flag=True, help="Reload when FILE has changed.")
+@click.option("--watch", is_flag=True, help="Reload when FILE changes.")
 def run(file: Path | None, *, watch: bool) -> None:
-    """Run the gateway until it is told to stop.
+    """Run the gateway until a signal stops it.
 
-    SIGINT or SIGTERM stop it, a second one ends it at once. SIGHUP has it read its configuration
-    anew, without closing a client. Exit status: 0 stopped, 1 failed, 2 the configuration cannot be
-    used.
+    SIGINT or SIGTERM stops it; a second one ends it at once. SIGHUP makes it reload its
+    configuration without closing a client. Exit status: 0 stopped, 1 failed, 2 the configuration
+    is invalid.
     """
     if watch and file is None:
         raise click.UsageError("--watch needs a FILE")

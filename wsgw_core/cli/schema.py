@@ -11,8 +11,9 @@ import click
 def schema() -> None:
     """Print the JSON schema of the configuration.
 
-    It has the options of all installed plugins, which are imported for it; one that cannot be is
-    told on stderr and left out. Editors check and complete a file by it.
+    It contains the options of all installed plugins. The command imports them for that; it reports
+    a plugin that cannot be imported on stderr and leaves it out. Editors use the schema to check
+    and complete a file.
     """
     from wsgw_core.loading.schema import config_schema  # noqa: PLC0415 - slow
     from wsgw_core.plugins.loader import (  # noqa: PLC0415 - slow

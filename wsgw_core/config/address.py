@@ -66,8 +66,8 @@ def parse_network(value: Any) -> Any:
         return ip_network(value.strip() if isinstance(value, str) else "")
     except ValueError:
         raise ValueError(
-            "not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set behind the prefix),"
-            " nor an address such as 192.0.2.7"
+            "not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set after the prefix),"
+            " and not an address such as 192.0.2.7"
         ) from None
 
 

@@ -104,7 +104,7 @@ class FailoverOptions(Options):
     @classmethod
     def _can_be_sent(cls, code: int) -> int:
         if sendable(code) != code:
-            raise ValueError("no endpoint may send this close code; see RFC 6455, section 7.4")
+            raise ValueError("this close code must not be sent; see RFC 6455, section 7.4")
         return code
 
     @property

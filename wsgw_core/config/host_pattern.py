@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 _NAME = re.compile(r"(?P<any>\*\.)?(?P<host>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)\.?")
 _NO_HOST = (
     "not a host such as chat.example.com, *.example.com, 192.0.2.1 or [2001:db8::1]"
-    " (no scheme, no port; letters beyond ASCII as xn--...)"
+    " (no scheme, no port; write non-ASCII letters as xn--...)"
 )
 
 

@@ -203,7 +203,7 @@ class _FileLayer:
                 self._problem(here, (*path, raw), unknown_key_text(raw, known))
                 continue
             if key in spelt:
-                self._problem(here, (*path, key), f"is written as {spelt[key]!r} too")
+                self._problem(here, (*path, key), f"is also written as {spelt[key]!r}")
                 continue
             spelt[key] = raw
             field_name = known.get(key)

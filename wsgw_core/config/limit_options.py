@@ -86,8 +86,8 @@ class LimitOptions(Options):
         yield from super().warnings(limits)
         if self.memory is not None and self.memory < 2 * self.session_memory:
             why = "`ledger-bytes`, `max-message-size` and `write-high-water`"
-            each = f"up to {self.session_memory} bytes each, by {why}"
-            yield "memory", f"two sessions can need as much: {each}"
+            each = f"up to {self.session_memory} bytes each, because of {why}"
+            yield "memory", f"less than two sessions can need: {each}"
 
     def for_plugins(self) -> Limits:
         """Return the part that plugins work within."""

@@ -297,7 +297,7 @@ def _describe(
     kind, location, value = details["type"], details["loc"], details["input"]
     key = str(location[-1]) if location else ""
     file = origins.file(prefix + location)
-    found = f"what {file} holds" if file is not None else found_text(value, location)
+    found = f"the content of {file}" if file is not None else found_text(value, location)
     if kind == "extra_forbidden":
         owner = model_at(model, location[:-1])
         known = known_keys(owner) if owner else {}

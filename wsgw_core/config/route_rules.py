@@ -30,12 +30,15 @@ def _equal_ids(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
     for path, backend in config.backend_entries():
         first = backends.setdefault(backend.effective_id, path)
         if first is not path:
-            text = f"the id {backend.effective_id!r} is also that of {key_path_text(first)}"
+            text = f"duplicate id {backend.effective_id!r}, also the id of {key_path_text(first)}"
             yield (*path, "id" if backend.id else "url"), text
     routes: dict[str, int] = {}
     for number, route in enumerate(config.routes):
         if (before := routes.setdefault(route.id, number)) != number:
-            yield ("routes", number, "id"), f"{route.id!r} is also the id of routes[{before}]"
+            yield (
+                ("routes", number, "id"),
+                f"duplicate id {route.id!r}, also the id of routes[{before}]",
+            )
 
 
 def _unreachable(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
@@ -51,7 +54,7 @@ def _unreachable(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         if catch_all is not None:
             yield (
                 ("routes", number),
-                f"is never reached: routes[{catch_all}] before it takes every request",
+                f"is never reached: routes[{catch_all}] matches every request",
             )
         elif before != number:
             yield ("routes", number), f"is never reached: routes[{before}] has the same conditions"
@@ -67,7 +70,7 @@ def _without_effect(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         own = route.failover.model_fields_set if route.failover is not None else ()
         given += [("failover", key) for key in OF_A_GROUP if key.replace("-", "_") in own]
         for path in given:
-            text = "belongs to a group of backends, but this route has no 'backends' of its own"
+            text = "applies to the backends of a route, but this route has no 'backends' of its own"
             yield ("routes", number, *path), text
 
 
@@ -79,7 +82,7 @@ def _contradicting_timeouts(config: GatewayConfig) -> Iterator[tuple[KeyPath, st
             key = "busy-timeout" if "busy_timeout" in own else "ping-timeout"
             text = (
                 f"busy-timeout ({failover.busy_timeout:g} s) is shorter than ping-timeout"
-                f" ({failover.ping_timeout:g} s); use 0 for the same time"
+                f" ({failover.ping_timeout:g} s); write 0 for the same time"
             )
             yield (*path, "failover", key), text
 
@@ -103,7 +106,7 @@ def _without_backends(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
         unused = bool(config.routes) and not lacking
         for number, backend in enumerate(config.upstream.backends if unused else ()):
             path: KeyPath = (*_TOP, number, "url" if backend.url else "id")
-            yield path, "no route uses this backend: each route has its own 'backends'"
+            yield path, "no route uses this backend: every route has its own 'backends'"
     elif lacking:
         yield _TOP, f"needs at least 1, found 0: {', '.join(lacking)} use them"
     elif not config.routes:

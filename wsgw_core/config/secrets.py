@@ -53,7 +53,7 @@ def with_secrets(
             elif not names_secret_file(model, dashed):
                 result[key] = value
             elif secret in data or secret.replace("-", "_") in data:
-                problems.append(origins.problem((*path, dashed), f"is given as {secret!r} too"))
+                problems.append(origins.problem((*path, dashed), f"is also given as {secret!r}"))
             else:
                 try:
                     result[secret] = _read(value)

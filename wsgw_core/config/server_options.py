@@ -156,9 +156,9 @@ class AdminOptions(Options):
         names = [token.name for token in self.tokens]
         secrets = [token.token.get_secret_value() for token in self.tokens]
         if len(set(names)) < len(names):
-            raise ValueError("two of the 'tokens' have the same name")
+            raise ValueError("two 'tokens' have the same name")
         if len(set(secrets)) < len(secrets):
-            raise ValueError("two of the 'tokens' are the same")
+            raise ValueError("two 'tokens' have the same secret")
         return self
 
     @property

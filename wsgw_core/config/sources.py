@@ -33,9 +33,9 @@ _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\
 _DEEPEST = 50  # levels of what a program gives
 MAX_FILE = 1024 * 1024  # bytes
 _WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
-_NO_BACKEND = "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
+_NO_BACKEND = "no backend: set upstream.backends in a file (option -c), or set BE_URLS"
 _NO_BACKEND_FOR_ROUTES = (
-    "needs at least 1, found 0; leave it out where each route has 'backends' of its own"
+    "needs at least 1, found 0; remove this key if every route has its own 'backends'"
 )
 
 
@@ -97,7 +97,7 @@ def _plain(value: Any, path: KeyPath, problems: list[str]) -> Any:
         for key in value:
             if not isinstance(key, str):
                 place = key_path_text(path)
-                text = f"found {found_text(key)} as key, allowed: text"
+                text = f"found the key {found_text(key)}, allowed: text"
                 problems.append(f"{place}: {text}" if place else text)
         texts = {key: each for key, each in value.items() if isinstance(key, str)}
         return {key: _plain(each, (*path, key), problems) for key, each in texts.items()}
@@ -113,7 +113,7 @@ def _merged(content: FileContent, source: str, environment: Mapping[str, str]) -
     layers.lay(layer_from_wsbalancers_variables(environment, layers.tree))
     layers.lay(layer_from_variables(environment, layers.tree))
     for name, meant in misspelt_variables(environment):
-        _log.warning("%s: is not a variable of wsgw; did you mean %r?", name, meant)
+        _log.warning("%s: unknown variable; did you mean %r?", name, meant)
     merged, origins = layers.result()
     data, unreadable = with_secrets(merged, GatewayConfig, origins)
     repair_urls(data, origins)
@@ -140,7 +140,7 @@ def _read_file(file: Path) -> FileContent:
     try:
         raw = read_bytes(file, MAX_FILE, pipes=True)
     except FileNotFoundError:
-        return FileContent(problems=[f"{name}: there is no such file"])
+        return FileContent(problems=[f"{name}: file not found"])
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return FileContent(problems=[f"{name}: cannot be read: {reason}"])
@@ -170,7 +170,7 @@ def repair_urls(data: dict[str, Any], origins: Origins) -> None:
             continue
         if match := _URL_WITHOUT_SLASHES.match(url):
             backend["url"] = f"{match[1]}://{match[2]}"
-            taken = f"{found_text(url)} is taken for {found_text(backend['url'])}"
+            taken = f"read {found_text(url)} as {found_text(backend['url'])}"
             _log.warning("%s", origins.problem(path, taken))
 
 

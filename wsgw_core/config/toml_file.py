@@ -21,7 +21,7 @@ def read_toml(text: str, name: str) -> FileContent:
         text: the file's text.
         name: how the problem names the file.
     """
-    too_deep = FileContent(problems=[f"{name}: not usable: nested more than {MAX_DEPTH} deep"])
+    too_deep = FileContent(problems=[f"{name}: nested more than {MAX_DEPTH} levels deep"])
     if _MANY_DOTS.search(text):
         return too_deep
     try:

@@ -98,7 +98,7 @@ class BackendEntry(Entry):
         if url is not None and not url.isprintable():
             raise ValueError("a URL has no control characters or other invisible characters")
         if url is not None and _HOST_AND_PORT.match(url):
-            raise ValueError("the scheme is missing, as in ws://host:port")
+            raise ValueError("the scheme is missing; write for example ws://host:port")
         if url is not None:
             _check_host_and_port(url)
         return url
@@ -107,14 +107,14 @@ class BackendEntry(Entry):
     @classmethod
     def _not_zero(cls, threshold: int) -> int:
         if threshold == 0:
-            raise ValueError("use a number above 0, or a negative one for no breaker")
+            raise ValueError("use a number above 0, or a negative number for no breaker")
         return threshold
 
     @model_validator(mode="after")
     def _identify(self) -> BackendEntry:
         if self.url is not None and not self.scheme:
             # Without the URL, which may hold a password.
-            raise ValueError("'url' needs a scheme, as in ws://host:port")
+            raise ValueError("'url' needs a scheme; write for example ws://host:port")
         if not self.kind and not self.scheme:
             found = sorted({*self.model_fields_set, *self.options})
             has = f"has only {', '.join(map(repr, found))}" if found else "is empty"
@@ -123,7 +123,7 @@ class BackendEntry(Entry):
             why = "'url' names no host" if self.url else "there is no 'url'"
             raise ValueError(f"needs an 'id', because {why} to make one from")
         if self.discovered and None in self.name_to_resolve:
-            raise ValueError("'url' needs a name and a port, as in dns+ws://name:port")
+            raise ValueError("'url' needs a name and a port; write for example dns+ws://name:port")
         return self
 
     @property

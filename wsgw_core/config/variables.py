@@ -36,7 +36,7 @@ _SERVICE_LINK = re.compile(
     r"WSGW_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
     r"|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)\Z"
 )
-_LEVELS = "between levels stand two underscores, as in WSGW_FAILOVER__HOLD"
+_LEVELS = "separate levels with two underscores, as in WSGW_FAILOVER__HOLD"
 _NUMBER = re.compile(r"\d{1,4}\Z")
 
 
@@ -160,10 +160,10 @@ def _changed(value: Any, parts: list[str], text: str) -> tuple[Any, KeyPath]:
 
 def _index(part: str, count: int) -> int:
     if not _NUMBER.match(part):
-        raise _Misnamed(f"found {part!r}, allowed: the number of an item, from 0 on")
+        raise _Misnamed(f"found {part!r}, allowed: the number of an item, counted from 0")
     number = int(part)
     if number > count:
-        raise _Misnamed(f"there is no item {number}: the next one is {count}")
+        raise _Misnamed(f"there is no item {number}; the next free number is {count}")
     return number
 
 

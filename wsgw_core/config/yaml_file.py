@@ -27,11 +27,11 @@ _MAX_DIGITS = 100
 # For what the parser says, where ours is clearer to an operator.
 _CLEARER = {
     "'\\t'": "a tab: indent with spaces",
-    "<block end>": "indented otherwise than the lines that it belongs to",
-    "mapping values are not allowed": "a colon too many, or indented further than the line before",
+    "<block end>": "indentation differs from the lines that it belongs to",
+    "mapping values are not allowed": "a colon too many, or more indentation than the line before",
     "could not find expected ':'": "a key without a colon",
     "found unexpected end of stream": "a quote that is not closed",
-    "cannot start any token": "a value that begins with such a character needs quotes",
+    "cannot start any token": "a value that begins with this character needs quotes",
     # Without what was found: a password may begin so.
     "found undefined alias": "an alias without its anchor; text that begins with '*' needs quotes",
     "found duplicate anchor": "an anchor used twice; text that begins with '&' needs quotes",
@@ -96,7 +96,7 @@ def read_yaml(text: str, name: str) -> FileContent:
         line = text.count("\n", 0, error.position) + 1
         content.problems.append(f"{name}:{line}: not YAML: {_one_line(error.reason)}")
     except RecursionError:
-        content.problems.append(f"{name}: not usable: nested too deeply")
+        content.problems.append(f"{name}: nested too deeply")
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The parser lets such errors through, for instance for an escape beyond Unicode.
         content.problems.append(f"{name}: not YAML: {_one_line(str(error))}")
@@ -128,7 +128,7 @@ class _Reader:
         # A node that refers to itself is endless and ends up here too.
         if self._nodes > _MAX_NODES or len(path) > MAX_DEPTH:
             raise _TooLarge(
-                f"not usable: nested more than {MAX_DEPTH} deep or more than {_MAX_NODES} values"
+                f"nested more than {MAX_DEPTH} levels deep, or more than {_MAX_NODES} values"
             )
         self._content.lines.setdefault(path, _line(node))
         if isinstance(node, yaml.MappingNode):
@@ -152,10 +152,12 @@ class _Reader:
             key = self._scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a collection"
-                self._problem(line, f"found {found_text(shown)} as key, allowed: text")
+                self._problem(line, f"found the key {found_text(shown)}, allowed: text")
                 continue
             if key in own:
-                self._problem(line, f"key {found_text(key)} stands in line {own[key]} already")
+                self._problem(
+                    line, f"duplicate key {found_text(key)}; the first one is in line {own[key]}"
+                )
                 continue
             own[key] = line
             self._content.lines[*path, key] = line
@@ -169,7 +171,7 @@ class _Reader:
         for source in reversed(sources):
             self._nodes += 1
             if self._nodes > _MAX_NODES:
-                raise _TooLarge(f"not usable: more than {_MAX_NODES} values")
+                raise _TooLarge(f"more than {_MAX_NODES} values")
             if isinstance(source, yaml.MappingNode):
                 merged.update(self._mapping(source, path))
             else:

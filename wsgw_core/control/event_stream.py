@@ -30,7 +30,7 @@ class EventStream:
             try:
                 tell(event)
             except Exception:
-                self._logger.exception("fault in what follows events")
+                self._logger.exception("an event follower raised an error")
 
     def follow(self, tell: Callable[[Event], object]) -> Callable[[], None]:
         """See Control."""

@@ -145,7 +145,7 @@ class BackendTripped(_OfBackend):
 class BackendProved(_OfBackend):
     """One that had tripped serves a session."""
 
-    _text: ClassVar = "breaker closed, a session is served"
+    _text: ClassVar = "breaker closed: it serves a session again"
 
 
 @dataclass(frozen=True, slots=True)

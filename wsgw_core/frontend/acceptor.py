@@ -117,9 +117,11 @@ class Acceptor:
         room = self._room()
         descriptors = room_for_clients(listening.fileno())
         if room <= 0:
-            self._wait("there is no room for more clients, nor for telling more of them so")
+            self._wait("the session limit is reached, and too many clients wait for their refusal")
         elif descriptors <= 0:
-            self._wait("open files are short; the last ones are kept for sessions")
+            self._wait(
+                "too few free file descriptors; the last ones are reserved for open sessions"
+            )
         # Those that have no transport yet, which takes a turn or two of the loop, have not been
         # counted by whoever knows the room.
         for _ in range(min(_AT_ONCE, room - len(self._attaching), descriptors)):
@@ -149,7 +151,7 @@ class Acceptor:
     def _wait(self, reason: str) -> None:
         """Leaves clients in the queue for a while; longer each time, until one was accepted."""
         self._pauses.value += 1
-        self._warn("accepting pauses: %s", reason)
+        self._warn("accepting is paused: %s", reason)
         self._suspend()
         self._timer = self._loop.call_later(self._pause, self._go_on)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -128,11 +128,11 @@ class Admission:
             text = "too many clients"
             self._refuse(ticket, counters.refused_max_sessions, _busy(text, 5, 15))
         elif self._memory_is_full():
-            self._refuse(ticket, counters.refused_memory, _busy("too little memory", 5, 15))
+            self._refuse(ticket, counters.refused_memory, _busy("not enough memory", 5, 15))
         elif network is not None and self._is_full(network):
             self._refuse(ticket, counters.refused_max_sessions_per_address, _too_many())
         elif self._rate is not None and not self._rate.take():
-            text = "too many clients at once"
+            text = "too many new clients"
             self._refuse(ticket, counters.refused_max_handshakes_per_second, _busy(text, 1, 5))
         else:
             self._admitted += 1

@@ -117,14 +117,14 @@ class ClientTimeouts:
         blocked = client.blocked_since
         if now >= watched.ends_at:
             self._counters.old_sessions_closed.value += 1
-            self._close(client, session_ends.SESSION_OLD, "session has lasted long enough")
+            self._close(client, session_ends.SESSION_OLD, "maximum session time reached")
         elif blocked is not None and self._is_too_slow(client, watched, blocked, now):
             self._counters.slow_clients_closed.value += 1
             self._counters.mutual_blocks.value += held
-            self._close(client, session_ends.CLIENT_SLOW, "too little was read for too long")
+            self._close(client, session_ends.CLIENT_SLOW, "client reads too slowly")
         elif self._is_idle(client, watched, now):
             self._counters.idle_clients_closed.value += 1
-            self._close(client, session_ends.CLIENT_IDLE, "nothing was received for too long")
+            self._close(client, session_ends.CLIENT_IDLE, "client was silent for too long")
         elif watched.keepalive is not None and watched.keepalive.is_gone(
             now, heard=alive or blocked is not None
         ):

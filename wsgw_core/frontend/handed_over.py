@@ -41,11 +41,11 @@ def take_over(request: web.Request, frontend: FrontendServer) -> web.StreamRespo
         What the handler returns.
     """
     if request.headers.get("Upgrade", "").strip().lower() != "websocket":
-        text = "only websocket handshakes are served here\n"
+        text = "only websocket handshakes are accepted\n"
         return web.Response(status=426, text=text, headers=_UPGRADE)
     protocol, transport = request.protocol, request.transport
     if transport is None or transport.is_closing():
-        return web.Response(status=400, text="the client has gone\n")  # for the access log
+        return web.Response(status=400, text="the client disconnected\n")  # for the access log
     behind = _BehindTheHead()
     protocol.set_parser(cast("Any", behind))
     # What aiohttp forgets it would close: the transport is not its own any more.

@@ -186,7 +186,7 @@ class ClientHandshake(asyncio.Protocol):
             return
         if not settings.origins.allow(request.headers.get("Origin")):
             settings.counters.origins_refused.value += 1
-            self._refuse(403, "not allowed from this origin")
+            self._refuse(403, "origin not allowed")
             return
         handshake = Handshake(
             path=asked.path,
@@ -228,7 +228,9 @@ class ClientHandshake(asyncio.Protocol):
         except Refused as refused:
             self._answer(refused.refusal)
         except Exception:
-            self._settings.logger.exception("client %s: fault in the handshake", handshake.peer)
+            self._settings.logger.exception(
+                "client %s: internal error in the handshake", handshake.peer
+            )
             if self._answered:
                 self._transport.abort()
             else:

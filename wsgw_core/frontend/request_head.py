@@ -60,9 +60,9 @@ class RequestHead:
         if match is None:
             raise BadRequest(400, "not an HTTP/1.1 request line")
         if match[3] == b"1.0":  # its clients, health checks mostly, know no upgrade
-            raise BadRequest(426, "only HTTP/1.1 is spoken here", _UPGRADE)
+            raise BadRequest(426, "only HTTP/1.1 is supported", _UPGRADE)
         if match[3] != b"1.1":
-            raise BadRequest(505, "only HTTP/1.1 is spoken here")
+            raise BadRequest(505, "only HTTP/1.1 is supported")
         if len(lines) > max_headers:
             raise TooManyHeaders(max_headers)
         headers = Headers()
@@ -110,22 +110,24 @@ class WebSocketRequest:
         """
         headers = request.headers
         if request.method != "GET":
-            text = "" if request.method == "HEAD" else "only GET is served here"
+            text = "" if request.method == "HEAD" else "only GET is supported"
             raise BadRequest(405, text, (("Allow", "GET"),))
         if headers.get_all("Content-Length") not in ([], ["0"]):
             raise BadRequest(413, "a handshake has no body")
         path = path_of(request.target, headers["Host"])
         if _options(headers, "Upgrade") != ["websocket"]:
-            raise BadRequest(426, "only websocket handshakes are served here", _UPGRADE)
+            raise BadRequest(426, "only websocket handshakes are accepted", _UPGRADE)
         if "upgrade" not in _options(headers, "Connection"):
-            raise BadRequest(400, "Connection must name Upgrade")
+            raise BadRequest(400, "the Connection header must contain Upgrade")
         if headers.get_all("Sec-WebSocket-Version") != ["13"]:
-            raise BadRequest(426, "only websocket version 13 is spoken here", _UPGRADE)
+            raise BadRequest(426, "only websocket version 13 is supported", _UPGRADE)
         keys = headers.get_all("Sec-WebSocket-Key")
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
-            raise BadRequest(400, "there must be one Sec-WebSocket-Key, of 16 bytes in base64")
+            raise BadRequest(
+                400, "exactly one Sec-WebSocket-Key with 16 bytes in base64 is required"
+            )
         if len(headers.get_all("Origin")) > 1:
-            raise BadRequest(400, "more than one Origin")
+            raise BadRequest(400, "more than one Origin header")
         extensions_header, extensions = _extensions(headers, accepted)
         subprotocols = _subprotocols(headers)
         return cls(path, accept_key(keys[0]), subprotocols, extensions, extensions_header)
@@ -134,10 +136,10 @@ class WebSocketRequest:
 def _check_framing(headers: Headers) -> None:
     """Refuses what could make two parties disagree about where the request ends."""
     if "Transfer-Encoding" in headers:
-        raise BadRequest(400, "Transfer-Encoding is not understood here")
+        raise BadRequest(400, "Transfer-Encoding is not supported")
     lengths = headers.get_all("Content-Length")
     if len(lengths) > 1:
-        raise BadRequest(400, "more than one Content-Length")
+        raise BadRequest(400, "more than one Content-Length header")
     if lengths and not _DIGITS.fullmatch(lengths[0]):
         raise BadRequest(400, "malformed Content-Length")
 
@@ -145,7 +147,7 @@ def _check_framing(headers: Headers) -> None:
 def _check_host(hosts: Sequence[str]) -> None:
     """See RFC 9112 section 3.2."""
     if len(hosts) != 1 or not is_host(hosts[0]):
-        raise BadRequest(400, "there must be one valid Host")
+        raise BadRequest(400, "exactly one valid Host header is required")
 
 
 def _values(headers: Headers, name: str) -> Sequence[str]:

@@ -102,9 +102,11 @@ class ServerTls:
 
     def _report(self, error: ValueError | None) -> None:
         if error is None:
-            self._logger.info("%s: certificate files have changed and were read", self._key)
+            self._logger.info("%s: reloaded the changed certificate files", self._key)
         else:
-            self._logger.warning("the old certificates stay: %s.%s", self._key, error)
+            self._logger.warning(
+                "cannot reload certificates, the old ones stay: %s.%s", self._key, error
+            )
 
     def _failed(self, error: Exception) -> None:
         self._counters.tls_handshakes_failed.value += 1

@@ -152,7 +152,7 @@ class Exposition:
 
     def _gauge_failed(self, family: MetricFamily, error: Exception) -> None:
         self._counters.unread_gauges.value += 1
-        self._warn("the gauge wsgw_%s cannot be read: %r", family.name, error)
+        self._warn("cannot read gauge wsgw_%s: %r", family.name, error)
 
     def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
         routes = [route for route in self._routes() if route.id]

@@ -91,8 +91,8 @@ def make_admission(
     limits, capacity = config.limits, session_capacity()
     if limits.max_sessions and capacity is not None and limits.max_sessions > capacity:
         logger.warning(
-            "limits.max-sessions is %d, but the limit of open files leaves room for %d sessions"
-            " whose backend takes a connection for each",
+            "limits.max-sessions is %d, but the open-file limit allows %d sessions with a backend"
+            " connection each; raise that limit or lower limits.max-sessions",
             limits.max_sessions,
             capacity,
         )

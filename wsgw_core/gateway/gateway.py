@@ -213,7 +213,7 @@ class Gateway:
                 self._opener.accepting = False
                 await self._close_clients(self._frontend)
             if (lost := self.counters.undelivered.value - before) > 0:
-                self._logger.warning("stopped with %d messages of clients undelivered", lost)
+                self._logger.warning("stopped with %d client messages undelivered", lost)
         finally:
             self._running = False
             await self._resources.aclose()
@@ -226,7 +226,7 @@ class Gateway:
             self.sessions, clock, GATEWAY_STOPPED.client, reason, over=over, answer_timeout=timeout
         )
         if owed:
-            self._logger.warning("%d clients were closed that are owed answers", owed)
+            self._logger.warning("closed %d clients whose answers are still pending", owed)
         await frontend.close(timeout)
         await self.sessions.until_empty(timeout)
         for session in self.sessions:
@@ -239,7 +239,7 @@ class Gateway:
 
     @property
     def waiting_dials(self) -> int:
-        """Dials that wait for others of the same backend to end."""
+        """Dials that wait for other dials to the same backend."""
         return self._settings.waiting_dials
 
     def drain(self, backend_id: str) -> bool:

@@ -37,9 +37,9 @@ Reload = Callable[[], Awaitable[ReloadReport]]
 _T = TypeVar("_T")
 
 _WHY_NOT = {
-    ReplyOutcome.TOO_LARGE: "larger than limits.max-message-size, {limit} bytes",
+    ReplyOutcome.TOO_LARGE: "the message is larger than limits.max-message-size ({limit} bytes)",
     ReplyOutcome.UNKNOWN_SESSION: "the client is being closed",
-    ReplyOutcome.SLOW_CLIENT: "the client does not keep up",
+    ReplyOutcome.SLOW_CLIENT: "the client reads too slowly",
 }
 _AT_ONCE = 500  # sessions that are described in one turn of the loop
 
@@ -99,9 +99,9 @@ class LocalControl:
         if not self._gateway.opener.accepting:
             obstacles.append("the gateway is stopping")
         if all(frontend.paused for frontend in self._gateway.frontends.values()):
-            obstacles.append("every frontend is paused")
+            obstacles.append("all frontends are paused")
         if not any(backend.is_for_newcomers(now) for backend in self._gateway.pool.backends):
-            obstacles.append("no backend is enabled, healthy and not asking for a rest")
+            obstacles.append("no backend is enabled, healthy and ready for new clients")
         return GatewayStatus(
             version=__version__,
             obstacles=tuple(obstacles),
@@ -184,7 +184,7 @@ class LocalControl:
         def check_again() -> None:
             self._check_running()
             if command.group not in self._gateway.generation.config.groups:
-                raise ConfigurationError("its route is gone")
+                raise ConfigurationError("a reload has removed its route")
 
         await self._gateway.upstream.add(replace(component, group=command.group), check_again)
         return True
@@ -273,9 +273,12 @@ class LocalControl:
             return
         own = ", ".join(sorted(groups - {""}))
         if not group:
-            raise ConfigurationError(f"each route has backends of its own: give a route of {own}")
+            raise ConfigurationError(
+                f"every route has its own backends; set 'route' to one of {own}"
+            )
         raise ConfigurationError(
-            f"no route {group!r} has backends of its own" + (f"; these have: {own}" if own else "")
+            f"no route {group!r} with its own backends"
+            + (f"; routes with their own backends: {own}" if own else "")
         )
 
     def _check_failover(self, backend: PooledBackend) -> None:

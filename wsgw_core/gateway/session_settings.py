@@ -52,7 +52,7 @@ class SessionSettings:
 
     @property
     def waiting_dials(self) -> int:
-        """Dials that wait for others of the same backend to end."""
+        """Dials that wait for other dials to the same backend."""
         return sum(limiters.waiting for limiters in self._dial_limiters.values())
 
     def apply(self, config: GatewayConfig) -> None:

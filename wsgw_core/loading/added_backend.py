@@ -40,7 +40,7 @@ async def resolve_backend(
         FilesNotAllowed: the entry names files; none was touched.
     """
     if not isinstance(entry, dict):
-        raise ConfigurationError("not an object with the keys of a backend")
+        raise ConfigurationError("must be an object with the keys of a backend")
     if not (entry.get("url") or entry.get("kind")):
         raise ConfigurationError("no url")
     data = {"upstream": {"backends": [dict(entry)]}}
@@ -76,7 +76,7 @@ def _check_files(entry: BackendEntry, plugins: Plugins) -> None:
     kind = plugins.backends.find(entry.kind_or_scheme)
     named = list(named_files(entry.options, kind.options)) if kind is not None else ()
     if named:
-        why = "names a file, which calls may not (server.admin.allow-file-paths)"
+        why = "must not name a file unless server.admin.allow-file-paths is true"
         raise FilesNotAllowed([f"{key_path_text(path)}: {why}" for path in named])
 
 

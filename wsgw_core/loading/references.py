@@ -70,7 +70,7 @@ def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterato
             and value >= _LONG
             and origins.is_without_unit((*path, key))
         ):
-            text = f"a number without a unit counts seconds: this is {duration_text(value)}"
+            text = f"a number without a unit is in seconds: this is {duration_text(value)}"
             yield key, f"{text}; for milliseconds write {value:g}ms"
 
 

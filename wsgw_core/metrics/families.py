@@ -21,61 +21,68 @@ class Family(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-BUILD = Family("wsgw_build_info", "gauge", "What runs; always 1.", ("version", "python"))
+BUILD = Family(
+    "wsgw_build_info",
+    "gauge",
+    "Versions of wsgw and Python; the value is always 1.",
+    ("version", "python"),
+)
 SESSIONS = Family("wsgw_open_sessions", "gauge", "Sessions by their state.", ("state",))
 LEDGER_MESSAGES = Family(
     "wsgw_ledger_messages", "gauge", "Messages that no backend has acknowledged yet."
 )
 LEDGER_BYTES = Family("wsgw_ledger_bytes", "gauge", "Bytes of these messages.")
-MEMORY = Family("wsgw_memory_bytes", "gauge", "Bytes that `limits.memory` bounds.")
-MEMORY_LIMIT = Family("wsgw_memory_limit_bytes", "gauge", "The bound, `limits.memory`.")
-MEMORY_HELD = Family(
-    "wsgw_memory_held_clients", "gauge", "Clients that are not read for `limits.memory`."
+MEMORY = Family(
+    "wsgw_memory_bytes", "gauge", "Bytes that sessions hold and that `limits.memory` limits."
 )
-UNREAD = Family("wsgw_unread_clients", "gauge", "Clients that are not read for now.")
+MEMORY_LIMIT = Family("wsgw_memory_limit_bytes", "gauge", "The effective `limits.memory`.")
+MEMORY_HELD = Family(
+    "wsgw_memory_held_clients", "gauge", "Clients whose input is paused because of `limits.memory`."
+)
+UNREAD = Family("wsgw_unread_clients", "gauge", "Clients whose input is paused.")
 HANDSHAKES = Family(
-    "wsgw_handshakes", "counter", "Opening handshakes by the status that was answered.", ("status",)
+    "wsgw_handshakes", "counter", "Opening handshakes by the status of the answer.", ("status",)
 )
 ROUTE_SESSIONS = Family("wsgw_route_sessions", "gauge", "Sessions by their route.", ("route",))
 ROUTE_HANDSHAKES = Family(
     "wsgw_route_handshakes",
     "counter",
-    "Opening handshakes that a route was for, whatever was answered.",
+    "Opening handshakes that matched a route, whatever the answer.",
     ("route",),
 )
 ROUTE_SERVED = Family(
     "wsgw_route_served",
     "gauge",
-    "Whether it has a backend that is enabled, healthy, not tripped and not down.",
+    "1 if the route has a backend that is enabled, healthy, not tripped and not down.",
     ("route",),
 )
-DIALS = Family(
-    "wsgw_dial_duration_seconds", "histogram", "Time until a backend's connection was there."
-)
+DIALS = Family("wsgw_dial_duration_seconds", "histogram", "Time of successful dials.")
 WAITING_DIALS = Family(
-    "wsgw_waiting_dials", "gauge", "Dials that wait for others of the same backend to end."
+    "wsgw_waiting_dials", "gauge", "Dials that wait for other dials to the same backend."
 )
 FAILOVERS = Family(
     "wsgw_failover_duration_seconds",
     "histogram",
-    "Time from the loss of a backend until another one served.",
+    "Time from the loss of a backend until another backend served the session.",
 )
 LOOP_DELAY = Family(
-    "wsgw_event_loop_delay_seconds", "histogram", "How late the event loop was for a timer."
+    "wsgw_event_loop_delay_seconds", "histogram", "Delay of a timer on the event loop."
 )
 MESSAGES = Family("wsgw_messages", "counter", "Messages relayed.", ("direction",))
-MESSAGE_BYTES = Family("wsgw_message_bytes", "counter", "Bytes of these.", ("direction",))
+MESSAGE_BYTES = Family(
+    "wsgw_message_bytes", "counter", "Bytes of the messages relayed.", ("direction",)
+)
 MESSAGE_SIZES = Family(
     "wsgw_message_size_bytes", "histogram", "Size of messages relayed.", ("direction",)
 )
 CLOSES = Family(
     "wsgw_closes",
     "counter",
-    "Websockets closed, by who began it and the close code.",
+    "Websockets closed, by the side that closed and the close code.",
     ("side", "code"),
 )
 CONNECTIONS = Family(
-    "wsgw_backend_connections", "gauge", "Connections that sessions have now.", ("backend",)
+    "wsgw_backend_connections", "gauge", "Open connections of sessions.", ("backend",)
 )
 CONNECTED = Family(
     "wsgw_backend_connections_opened", "counter", "Connections opened.", ("backend",)
@@ -83,43 +90,52 @@ CONNECTED = Family(
 FAILURES = Family(
     "wsgw_backend_failures",
     "counter",
-    "Dials that failed and connections lost at once.",
+    "Dials that failed and connections lost immediately.",
     ("backend",),
 )
-ENABLED = Family("wsgw_backend_enabled", "gauge", "Whether it gets new sessions.", ("backend",))
-HEALTHY = Family("wsgw_backend_healthy", "gauge", "What the last probes have found.", ("backend",))
-TRIPPED = Family("wsgw_backend_breaker_tripped", "gauge", "Whether it is skipped.", ("backend",))
+ENABLED = Family(
+    "wsgw_backend_enabled", "gauge", "1 if the backend gets new sessions.", ("backend",)
+)
+HEALTHY = Family("wsgw_backend_healthy", "gauge", "1 if the last probes succeeded.", ("backend",))
+TRIPPED = Family(
+    "wsgw_backend_breaker_tripped",
+    "gauge",
+    "1 while the breaker keeps sessions away.",
+    ("backend",),
+)
 TRIPS = Family(
-    "wsgw_backend_breaker_trips", "counter", "How often its breaker has tripped.", ("backend",)
+    "wsgw_backend_breaker_trips", "counter", "Times the breaker has tripped.", ("backend",)
 )
 DOWN = Family(
     "wsgw_backend_down",
     "gauge",
-    "Whether it says that it is down: it is skipped, but for a probe now and then.",
+    "1 while the backend reports itself down; wsgw dials it only for occasional probes.",
     ("backend",),
 )
 BLOCKED = Family(
     "wsgw_backend_blocked",
     "gauge",
-    "Whether it says that it takes nothing: its clients are not read.",
+    "1 while the backend reports that it accepts nothing; wsgw does not read from its clients.",
     ("backend",),
 )
 LOSSES = Family(
     "wsgw_backend_losses",
     "counter",
-    "How often it has lost all of its connections at once.",
+    "Times the backend has lost all of its connections at once.",
     ("backend",),
 )
-PAUSED = Family("wsgw_frontend_paused", "gauge", "Whether it sends clients away.", ("frontend",))
+PAUSED = Family(
+    "wsgw_frontend_paused", "gauge", "1 while the frontend refuses new clients.", ("frontend",)
+)
 
 FAMILIES = tuple(value for value in dict(globals()).values() if isinstance(value, Family))
 
 # Under their names in wsbalancer, shown when `server.enable-instrumentation` is set.
 NEW_SESSION = Family(
-    "wsbalancer_new_session", "counter", "Sessions begun.", ("frontend", "backend")
+    "wsbalancer_new_session", "counter", "Sessions opened.", ("frontend", "backend")
 )
 ACTIVE_SESSIONS = Family(
-    "wsbalancer_active_sessions", "gauge", "Sessions now.", ("frontend", "backend")
+    "wsbalancer_active_sessions", "gauge", "Open sessions.", ("frontend", "backend")
 )
 MESSAGE_SIZE = Family(
     "wsbalancer_message_size",

@@ -116,7 +116,7 @@ class Plugins:
             PluginError: the plugin breaks the contract; the registries are as they were before.
         """
         if plugin in self:
-            raise PluginError(f"{source}: is registered already")
+            raise PluginError(f"{source}: already registered")
         before = {name: registry.kinds() for name, registry in self._registries.items()}
         try:
             _check_api_version(plugin)
@@ -171,7 +171,7 @@ class Plugins:
         missing = [name for name in promised if name not in added]
         if missing:
             raise _ContractError(
-                f"its entry points promise {_quoted(missing)}, it registers {_quoted(added)}"
+                f"its entry points promise {_quoted(missing)}, but it registers {_quoted(added)}"
             )
 
     def _roll_back(self, plugin: object, before: dict[str, tuple[str, ...]]) -> None:
@@ -321,7 +321,7 @@ def _check_api_version(plugin: object) -> None:
     major, minor = int(match[1]), int(match[2])
     if major != API_VERSION[0] or minor > API_VERSION[1]:
         raise _ContractError(
-            f"is written for version {stated} of the plugin contract, this wsgw has {_API_TEXT}"
+            f"is written for version {stated} of the plugin contract; this wsgw has {_API_TEXT}"
         )
 
 
@@ -365,7 +365,7 @@ def _check_registration(role: str, registration: Registration[Callable[..., Any]
         )
     if not callable(registration.factory):
         raise _ContractError(
-            f"{role} kind {kind!r}: its factory {registration.factory!r} cannot be called"
+            f"{role} kind {kind!r}: its factory {registration.factory!r} is not callable"
         )
 
 

@@ -165,7 +165,7 @@ class OpenPlugins:
         except BaseException as error:
             self._close_in_background([plugin])
             if bound.expired():
-                text = f"{placed}: its open takes longer than {_OPEN_TIMEOUT:g} s"
+                text = f"{placed}: its open() took longer than {_OPEN_TIMEOUT:g} s"
                 raise ConfigurationError(text) from error
             error.add_note(str(placed))
             raise
@@ -197,7 +197,7 @@ class OpenPlugins:
             if hasattr(plugin.made, "close"):
                 await end_within(self.close_timeout, plugin.made.close)
         except Exception:
-            self._logger.exception("%s: its close has failed, or takes too long", plugin.placed)
+            self._logger.exception("%s: its close() failed or took too long", plugin.placed)
         finally:
             plugin.metrics.close()
 

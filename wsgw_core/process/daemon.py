@@ -174,7 +174,7 @@ def _tell_start(
     for backend in components.all_backends:
         whose = f" of route {backend.group}" if backend.group else ""
         _log.info("backend %s%s of kind %s", backend.id, whose, backend.registration.kind)
-    _log.info("admin API on %s", ", ".join(map(str, admin)) or "no address: it is switched off")
+    _log.info("admin API %s", f"on {', '.join(map(str, admin))}" if admin else "disabled")
 
 
 def _tell(*lines: str) -> None:
@@ -201,12 +201,12 @@ def _raise_file_limit() -> None:
     try:
         raise_file_limit()
     except (OSError, ValueError) as error:
-        _log.warning("the limit of %s open files stays: %s", file_limit(), error)
+        _log.warning("cannot raise the limit of %s open files: %s", file_limit(), error)
     capacity = session_capacity()
     if capacity is None:
-        _log.info("open files are not limited")
+        _log.info("the number of open files is not limited")
     else:
-        _log.info("room for about %d sessions: %d open files are allowed", capacity, file_limit())
+        _log.info("room for about %d sessions with %d open files", capacity, file_limit())
 
 
 def _settle_garbage_collector() -> None:

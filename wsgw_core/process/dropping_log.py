@@ -137,7 +137,7 @@ class DroppingLog(logging.Handler):
 
     def _note_dropped(self) -> None:
         """Have the next line tell how many were dropped."""
-        text = "%d log lines were dropped: stderr did not take them"
+        text = "dropped %d log lines: stderr could not be written"
         record = logging.LogRecord("wsgw.log", logging.WARNING, "", 0, text, (self._untold,), None)
         self._full = False
         self._noted, self._untold = self._untold, 0

@@ -63,7 +63,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _subject(record: logging.LogRecord, field: str) -> object:
-    """Return what a record such as `backend %s: has joined` is about, None if something else."""
+    """Return what a record such as `backend %s: removed: drained` is about, else None."""
     if isinstance(record.args, tuple) and record.args and record.msg.startswith(f"{field} %s"):
         return record.args[0]
     return None

@@ -39,7 +39,7 @@ class LogSampler(logging.Filter):
             seen = self._seen[kind] = _Seen(now)
         if now - seen.since >= _INTERVAL:
             if seen.count > _MOST:
-                record.msg = f"{record.msg} (and {seen.count - _MOST} more that were not logged)"
+                record.msg = f"{record.msg} (and {seen.count - _MOST} more not logged)"
             seen.since, seen.count = now, 0
         seen.count += 1
         if seen.count <= _MOST:

@@ -146,7 +146,7 @@ class Reloading:
 
 
 def _waits(key: str) -> str:
-    return f"{key}: the new value waits for the next start"
+    return f"{key}: the new value takes effect at the next start"
 
 
 def _look_at(file: Path) -> _Look:

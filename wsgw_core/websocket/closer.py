@@ -89,7 +89,7 @@ class Closer(TurnTaker):
         if self._server_side and not self._ended and now_taken - taken >= LEAST_RATE * seconds:
             self._close_timer = self._clock.call_later(seconds, self._closing_overdue, now_taken)
         else:
-            self.abort("closing took too long")
+            self.abort("close timed out")
 
     # The peer's close
 
@@ -111,7 +111,7 @@ class Closer(TurnTaker):
 
     def _failed(self) -> None:
         """Takes note that something of ours has raised while a frame was delivered."""
-        _logger.exception("fault in the relay")  # noqa: LOG004 - called in an exception's handler
+        _logger.exception("internal error in the relay")  # noqa: LOG004 - in an exception handler
         if not self._ended:
             self._give_up(CloseCode.INTERNAL_ERROR, "internal error")
             self._end(Close(CloseCode.INTERNAL_ERROR, "internal error"))

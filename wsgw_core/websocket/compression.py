@@ -218,13 +218,13 @@ class Inflater:
         try:
             inflated = inflate.decompress(data + _TAIL if final else data, room + 1)
         except zlib.error as error:
-            raise FrameError(CloseCode.INVALID_PAYLOAD, "not valid deflate data") from error
+            raise FrameError(CloseCode.INVALID_PAYLOAD, "invalid deflate data") from error
         if len(inflated) > room:
             raise FrameError(CloseCode.TOO_BIG, "message too long after decompression")
         if inflate.eof:
             rest = inflate.unused_data.removesuffix(_TAIL) if final else inflate.unused_data
             if rest not in _OCTETS:
-                raise FrameError(CloseCode.INVALID_PAYLOAD, "deflate data behind a final block")
+                raise FrameError(CloseCode.INVALID_PAYLOAD, "data after the final deflate block")
             self._decompressor = None
             self._rest = b"" if final else rest
         elif final and not self._keep:

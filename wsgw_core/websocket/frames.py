@@ -74,7 +74,7 @@ def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> t
             return 0, len(data) + 1
         size = int.from_bytes(data[position + 2 : position + 2 + width], "big")
         if not (_SHORT <= size < _MEDIUM if width == 2 else _MEDIUM <= size < _LONG):
-            raise FrameError(CloseCode.PROTOCOL_ERROR, "length of a frame not in its shortest form")
+            raise FrameError(CloseCode.PROTOCOL_ERROR, "frame length is not in its shortest form")
     if size > max_size and not data[position] & CLOSE:
         raise FrameError(CloseCode.TOO_BIG, f"frame longer than {max_size} bytes")
     return size, position + head_size(size, masked=masked) + size

@@ -52,7 +52,7 @@ CLIENT_SILENT = End(
     backend=CLIENT_LOST.backend,
 )
 CLIENT_SLOW = End(
-    "the client takes almost nothing for `limits.slow-client-timeout`",
+    "the client reads almost nothing for `limits.slow-client-timeout`",
     client=CloseCode.POLICY_VIOLATION,
     client_sees="{}, if it reads that",
     backend=CloseCode.GOING_AWAY,
@@ -78,7 +78,7 @@ CLIENT_MESSAGE_IN_TOO_MANY_FRAGMENTS = End(
     backend=CLIENT_BROKE_PROTOCOL.backend,
 )
 CLIENT_IDLE = End(
-    "nothing comes from the client for `limits.client-idle-timeout`",
+    "the client sends nothing for `limits.client-idle-timeout`",
     client=CloseCode.GOING_AWAY,
     backend=CloseCode.GOING_AWAY,
 )
@@ -106,7 +106,7 @@ BACKEND_SENT_INVALID_TEXT = End(
 SECOND_BACKEND_BROKE_PROTOCOL = End(
     "a second backend breaks the protocol in the same way for the same session",
     client=CloseCode.INTERNAL_ERROR,
-    client_sees="{} with the breach in the reason",
+    client_sees="{} with the violation in the reason",
     backend_sees=f"{CloseCode.PROTOCOL_ERROR}, {CloseCode.INVALID_PAYLOAD}",
 )
 BACKEND_LOST_WITHOUT_FAILOVER = End(
@@ -162,7 +162,9 @@ SESSION_MOVED = End(
     client_sees=_MOVES,
     backend=CloseCode.GOING_AWAY,
 )
-POISONED = End("a message has ended several backends", client=CloseCode.INTERNAL_ERROR)
+POISONED = End(
+    "several backends died with the same message in flight", client=CloseCode.INTERNAL_ERROR
+)
 OPERATOR_CLOSED = End(
     "an operator closes the session",
     client=CloseCode.NORMAL,
@@ -184,7 +186,7 @@ GATEWAY_STOPPED = End(
     backend_sees="{}, after all the client's messages",
 )
 INTERNAL_ERROR = End(
-    "wsgw itself has a fault",
+    "wsgw has an internal error",
     client=CloseCode.INTERNAL_ERROR,
     backend=CloseCode.GOING_AWAY,
 )

@@ -154,7 +154,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """Has the TCP transport close itself: nothing that came before is undelivered."""
         if not self._established and not self._deaf:
-            self._handshake_failed(ConnectionResetError("closed in the TLS handshake"))
+            self._handshake_failed(
+                ConnectionResetError("connection closed during the TLS handshake")
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Passes it on, and lets go of whatever refers to us in a circle."""

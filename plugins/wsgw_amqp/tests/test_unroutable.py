@@ -34,7 +34,7 @@ async def test_a_stop_tells_how_many_messages_found_no_queue(
             await gateway.gateway.stop()
 
     assert [line for line in caplog.messages if "undelivered" in line and "stopped" in line] == [
-        "stopped with 3 messages of clients undelivered"
+        "stopped with 3 client messages undelivered"
     ]
 
 

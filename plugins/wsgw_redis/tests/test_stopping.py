@@ -47,7 +47,7 @@ async def test_a_gateway_stops_before_a_frozen_redis(
     assert [client.close_code for client in clients] == [1012] * 3
     told = [each.getMessage() for each in caplog.records if "confirmed" in each.getMessage()]
     assert told == ["closed with 3 disconnect events that Redis has not confirmed"]
-    assert ("with 3 messages of clients undelivered" in caplog.text) == has_said_something
+    assert ("with 3 client messages undelivered" in caplog.text) == has_said_something
     gc.collect()  # warns of what is open
 
 

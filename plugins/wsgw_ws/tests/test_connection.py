@@ -304,7 +304,7 @@ class TestLife:
             begun = time.monotonic()
             close = await sink.until_closed()
             assert time.monotonic() - begun > 1.4
-            assert close.reason == "closing took too long"
+            assert close.reason == "close timed out"
             await backend.close()
 
     @pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO tells")

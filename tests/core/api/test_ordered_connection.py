@@ -386,7 +386,7 @@ async def test_a_close_is_bounded_though_a_message_never_gets_through() -> None:
     watched.close(1000, "bye")
     close = await sink.until_closed()
     assert now() == pytest.approx(10)
-    assert close == Close(1006, "closing took too long", abnormal=True)
+    assert close == Close(1006, "close timed out", abnormal=True)
     await idle()
     assert connection.finished == [close]
 

@@ -328,12 +328,12 @@ class TestOfOneBackend:
         assert tls.context() is first  # a dial does not wait for the files
         await idle()
         assert tls.context() is not first
-        assert caplog.messages == ["certificate files have changed and were read"]
+        assert caplog.messages == ["reloaded the changed certificate files"]
         files.put("ca.pem", b"")
         await asyncio.sleep(60)
         tls.context()
         await idle()
-        assert "the old certificates stay: tls.ca: " in caplog.messages[1]
+        assert "cannot reload certificates, the old ones stay: tls.ca: " in caplog.messages[1]
 
     @on_virtual_clock
     async def test_not_to_verify_is_warned_about(self, caplog: pytest.LogCaptureFixture) -> None:

@@ -351,7 +351,7 @@ class TestTheEnd:
         await asyncio.sleep(4.9)
         assert session.end() is None
         await asyncio.sleep(0.2)
-        assert session.end() == Close(1006, "closing took too long", abnormal=True)
+        assert session.end() == Close(1006, "close timed out", abnormal=True)
         assert session.sink.delivered_count == 0
         session.connection.acknowledged(1)
         await session.settle()

@@ -108,7 +108,7 @@ def test_toml_that_is_nested_without_end_takes_little_memory(text: str) -> None:
     finally:
         tracemalloc.stop()
 
-    assert content.problems == ["wsgw.toml: not usable: nested more than 50 deep"]
+    assert content.problems == ["wsgw.toml: nested more than 50 levels deep"]
     assert most < 32 * MAX_FILE
 
 

@@ -134,7 +134,7 @@ class TestRules:
         )
 
     def test_backends_that_no_route_uses_are_told(self) -> None:
-        why = "no route uses this backend: each route has its own 'backends'"
+        why = "no route uses this backend: every route has its own 'backends'"
         top = {"upstream": {"backends": [A, {"kind": "ws", "id": "x"}]}}
         assert problems({"id": "a", "backends": [B]}, **top) == [
             f"upstream.backends[0].url: {why}",
@@ -148,19 +148,19 @@ class TestRules:
             {"id": "c"},
         )
         assert problems(*routes) == [
-            "routes[0].backends[1].id: the id 'a-1' is also that of upstream.backends[0]",
-            "routes[1].backends[0].url: the id 'b-1' is also that of routes[0].backends[0]",
+            "routes[0].backends[1].id: duplicate id 'a-1', also the id of upstream.backends[0]",
+            "routes[1].backends[0].url: duplicate id 'b-1', also the id of routes[0].backends[0]",
         ]
 
     def test_ids_of_routes_are_unique(self) -> None:
         assert problems({"id": "a", "paths": ["/a"]}, {"id": "a"}) == [
-            "routes[1].id: 'a' is also the id of routes[0]"
+            "routes[1].id: duplicate id 'a', also the id of routes[0]"
         ]
 
     @pytest.mark.parametrize("everything", [{}, {"paths": ["/x", "/**"]}, {"valves": []}])
     def test_a_route_behind_one_for_everything_is_an_error(self, everything: Any) -> None:
         routes = {"id": "a", "paths": ["/a"]}, {"id": "b", **everything}, {"id": "c"}, {"id": "d"}
-        why = "is never reached: routes[1] before it takes every request"
+        why = "is never reached: routes[1] matches every request"
         assert problems(*routes) == [f"routes[2]: {why}", f"routes[3]: {why}"]
 
     @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ class TestRules:
                 "hold": 1,
             },
         }
-        why = "belongs to a group of backends, but this route has no 'backends' of its own"
+        why = "applies to the backends of a route, but this route has no 'backends' of its own"
         assert problems(route) == [
             f"routes[0].policy: {why}",
             f"routes[0].failover.ping-timeout: {why}",
@@ -246,7 +246,9 @@ class TestRules:
     def test_a_shorter_one_is_told_where_it_is_made_so(
         self, common: dict[str, Any], own: dict[str, Any], problem: str
     ) -> None:
-        text = problem.replace("|", " is shorter than ping-timeout ") + "; use 0 for the same time"
+        text = (
+            problem.replace("|", " is shorter than ping-timeout ") + "; write 0 for the same time"
+        )
 
         assert problems({"id": "a", "backends": [B], "failover": own}, failover=common) == [text]
 

@@ -105,7 +105,7 @@ def test_what_names_no_file_is_a_problem(name: Any) -> None:
 def test_a_secret_given_twice_is_a_problem(secret: str) -> None:
     _, [problem] = with_secrets({"password": "x", "password_file": secret}, Outer, Origins())
 
-    assert problem == "password-file: is given as 'password' too"
+    assert problem == "password-file: is also given as 'password'"
 
 
 def test_the_url_of_a_backend_may_stand_in_a_file(tmp_path: Path) -> None:
@@ -159,6 +159,6 @@ def test_what_a_file_holds_is_not_shown_when_it_is_wrong(tmp_path: Path) -> None
         load_config(file, {})
 
     told = str(caught.value)
-    assert f"url: found what {tmp_path}/url holds: a URL has no spaces" in told
+    assert f"url: found the content of {tmp_path}/url: a URL has no spaces" in told
     assert "root:x" not in told
     assert "short" not in told

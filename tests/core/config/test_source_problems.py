@@ -127,13 +127,16 @@ def problems_of(file: Path | None, environment: dict[str, str] | None = None) ->
         ("valves: [5]", "wsgw.yaml:2: valves[0]: found 5, allowed: a mapping (keys and values)"),
         ("gates: [{kind: 5}]", "wsgw.yaml:2: gates[0].kind: found 5, allowed: text"),
         ("limits: {ledger-messages: 1.5}", "wsgw.yaml:2: limits.ledger-messages: found 1.5"),
-        ("failover: {}\n\nfailover: {}", "wsgw.yaml:4: key 'failover' stands in line 2 already"),
+        (
+            "failover: {}\n\nfailover: {}",
+            "wsgw.yaml:4: duplicate key 'failover'; the first one is in line 2",
+        ),
         (
             "failover: {ping-timeout: 1s, ping_timeout: 2s}",
-            "wsgw.yaml:2: failover.ping-timeout: is written as 'ping-timeout' too",
+            "wsgw.yaml:2: failover.ping-timeout: is also written as 'ping-timeout'",
         ),
-        ("7: x", "wsgw.yaml:2: found '7' as key, allowed: text"),
-        ("? [a]\n: x", "wsgw.yaml:2: found 'a collection' as key, allowed: text"),
+        ("7: x", "wsgw.yaml:2: found the key '7', allowed: text"),
+        ("? [a]\n: x", "wsgw.yaml:2: found the key 'a collection', allowed: text"),
         ("x: !!python/name:os.system ''", "wsgw.yaml:2: found '': tags are not supported"),
         (
             "server: !odd {}",
@@ -174,11 +177,11 @@ def test_problems_come_in_the_order_of_the_lines_and_variables_behind_them(write
     [
         ("a: [\nb: }", "wsgw.yaml:2: not YAML: "),
         ("a: 'x\nb: 1", "wsgw.yaml:1: not YAML: a quote that is not closed"),
-        ("a:\n  b: 1\n c: 2", "wsgw.yaml:3: not YAML: indented otherwise than"),
-        ("a:\n  b: 1\n  - c", "wsgw.yaml:3: not YAML: indented otherwise than"),
-        ("a: 1\n  b: 2", "wsgw.yaml:2: not YAML: a colon too many, or indented further"),
+        ("a:\n  b: 1\n c: 2", "wsgw.yaml:3: not YAML: indentation differs from"),
+        ("a:\n  b: 1\n  - c", "wsgw.yaml:3: not YAML: indentation differs from"),
+        ("a: 1\n  b: 2", "wsgw.yaml:2: not YAML: a colon too many, or more indentation"),
         ("a: 1\nb\n", "wsgw.yaml:2: not YAML: a key without a colon"),
-        ("a: @b", "wsgw.yaml:1: not YAML: a value that begins with such a character needs quotes"),
+        ("a: @b", "wsgw.yaml:1: not YAML: a value that begins with this character needs quotes"),
         ("\ta: 1", "wsgw.yaml:1: not YAML: a tab: indent with spaces"),
         ("a: *nobody", "wsgw.yaml:1: not YAML: "),
         ("--- {}\n--- {}", "wsgw.yaml:2: not YAML: "),
@@ -189,17 +192,17 @@ def test_problems_come_in_the_order_of_the_lines_and_variables_behind_them(write
         ("- a\n- b", "wsgw.yaml: found a list, allowed: a mapping"),
         ("text", "wsgw.yaml: found a single value, allowed: a mapping"),
         ("!!binary aaaa", "wsgw.yaml:1: found 'aaaa': tags are not supported"),
-        ("[" * 5000, "wsgw.yaml: not usable: nested too deeply"),
-        ("a: " + "[" * 60 + "]" * 60, "wsgw.yaml: not usable: nested more than 50"),
-        ("a: &a [*a]", "wsgw.yaml: not usable: "),
-        ("a: &a {<<: *a}", "wsgw.yaml: not usable: "),
+        ("[" * 5000, "wsgw.yaml: nested too deeply"),
+        ("a: " + "[" * 60 + "]" * 60, "wsgw.yaml: nested more than 50"),
+        ("a: &a [*a]", "wsgw.yaml: nested more than 50"),
+        ("a: &a {<<: *a}", "wsgw.yaml: nested more than 50"),
         (
             "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
             + "\n".join(
                 f"{key}: &{key} [{', '.join([f'*{of}'] * 10)}]"
                 for of, key in zip("abcdefgh", "bcdefghi", strict=True)
             ),
-            "wsgw.yaml: not usable: ",
+            "wsgw.yaml: nested more than 50",
         ),
     ],
 )
@@ -213,7 +216,10 @@ def test_a_file_that_cannot_be_understood_is_one_problem(
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("a = [1,\n= 2", "wsgw.toml: not TOML: "), ("a = " + "[" * 5000, "wsgw.toml: not usable: ")],
+    [
+        ("a = [1,\n= 2", "wsgw.toml: not TOML: "),
+        ("a = " + "[" * 5000, "wsgw.toml: nested more than 50"),
+    ],
 )
 def test_broken_toml_is_one_problem(write: Write, content: str, expected: str) -> None:
     [problem] = problems_of(write(content, "wsgw.toml"))
@@ -222,7 +228,7 @@ def test_broken_toml_is_one_problem(write: Write, content: str, expected: str) -
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    assert problems_of(tmp_path / "no.yaml") == ["no.yaml: there is no such file"]
+    assert problems_of(tmp_path / "no.yaml") == ["no.yaml: file not found"]
 
 
 def test_a_directory_is_told(tmp_path: Path) -> None:
@@ -268,7 +274,7 @@ def test_a_configuration_without_backends_says_how_to_give_one(write: Write, tex
     [problem] = problems_of(write(text))
 
     assert problem.endswith(
-        "no backend: give one in upstream.backends of a file (option -c) or in BE_URLS"
+        "no backend: set upstream.backends in a file (option -c), or set BE_URLS"
     )
 
 
@@ -280,7 +286,7 @@ def test_where_routes_have_the_backends_none_is_asked_for(write: Write) -> None:
 
     assert problem.endswith(
         "upstream.backends: needs at least 1, found 0;"
-        " leave it out where each route has 'backends' of its own"
+        " remove this key if every route has its own 'backends'"
     )
 
 
@@ -325,8 +331,8 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
         (
             {"BE_URLS": "localhost:9090"},
             (
-                "BE_URLS: upstream.backends[1].url: found 'localhost:9090': the scheme is missing,"
-                " as in ws://host:port"
+                "BE_URLS: upstream.backends[1].url: found 'localhost:9090': the scheme is missing;"
+                " write for example ws://host:port"
             ),
         ),
         (
@@ -335,7 +341,7 @@ def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path)
         ),
         (
             {"BE_URLS": "ws://a:1"},
-            "BE_URLS: upstream.backends[1].url: the id 'a-1' is also that of",
+            "BE_URLS: upstream.backends[1].url: duplicate id 'a-1', also the id of",
         ),
     ],
 )

@@ -170,7 +170,7 @@ def test_a_url_of_wsbalancers_kind_is_completed_with_a_warning(
 
     assert config.upstream.backends[0].url == odd.replace(":", "://", 1)
     assert config.upstream.backends[0].effective_id == "localhost-9090"
-    assert f"BE_URLS: upstream.backends[0].url: '{odd}' is taken for" in caplog.text
+    assert f"BE_URLS: upstream.backends[0].url: read '{odd}' as " in caplog.text
 
 
 def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -160,8 +160,8 @@ def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
             "SERVER_FRONTEND_ADDRESS",
             (
                 "server-frontend-address: unknown key 'server-frontend-address'; allowed: drain,"
-                " failover, gates, limits, listeners, routes, server, upstream, valves (between"
-                " levels stand two underscores, as in WSGW_FAILOVER__HOLD)"
+                " failover, gates, limits, listeners, routes, server, upstream, valves (separate"
+                " levels with two underscores, as in WSGW_FAILOVER__HOLD)"
             ),
         ),
         ("FAILOVR__HOLD", "failovr: unknown key 'failovr'; did you mean 'failover'?"),
@@ -178,10 +178,16 @@ def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
         ),
         (
             "UPSTREAM__BACKENDS__BLUE__URL",
-            "upstream.backends: found 'blue', allowed: the number of an item, from 0 on",
+            "upstream.backends: found 'blue', allowed: the number of an item, counted from 0",
         ),
-        ("UPSTREAM__BACKENDS__7__URL", "upstream.backends: there is no item 7: the next one is 2"),
-        ("SERVER__BLOCK_HEADERS__3", "server.block-headers: there is no item 3: the next one is 2"),
+        (
+            "UPSTREAM__BACKENDS__7__URL",
+            "upstream.backends: there is no item 7; the next free number is 2",
+        ),
+        (
+            "SERVER__BLOCK_HEADERS__3",
+            "server.block-headers: there is no item 3; the next free number is 2",
+        ),
         ("UPSTREAM__BACKENDS__0__CODES__A", "upstream.backends[0].codes: found 'a', allowed: the"),
         ("UPSTREAM__BACKENDS__0__URL__A", "upstream.backends[0].url: has no keys below it, such"),
     ],

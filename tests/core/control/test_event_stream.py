@@ -54,4 +54,4 @@ def test_a_fault_of_one_is_not_that_of_others(caplog: pytest.LogCaptureFixture) 
     stream.publish(BackendUp("blue"))
 
     assert heard == [BackendUp("blue")]
-    assert "fault in what follows events" in caplog.text
+    assert "an event follower raised an error" in caplog.text

@@ -32,7 +32,7 @@ SAMPLES = [
     outcome.Outcome("refused", ("no url", "no kind")),
     outcome.Outcome("done", report=reload_report.ReloadReport(added=["blue"])),
     reload_report.ReloadReport(["a"], ["b"], ["c"], ["d"], ["e"], ["f"]),
-    status.GatewayStatus("1.0", ("every frontend is paused",), ("own",), 7),
+    status.GatewayStatus("1.0", ("all frontends are paused",), ("own",), 7),
     status.BackendStatus(
         "blue", "ws", "ws://u:***@blue", "own", "all", 1, 2, True, False, True, "why", 3, 4, 5
     ),

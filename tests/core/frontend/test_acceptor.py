@@ -180,7 +180,7 @@ class TestWithoutRoom:
             bench.connect()
             await bench.until(lambda: bench.pauses.value >= 2)
         (line,) = caplog.messages
-        assert line.startswith("accepting pauses: there is no room for more clients")
+        assert line.startswith("accepting is paused: the session limit is reached")
 
 
 class TestWithoutDescriptors:
@@ -192,7 +192,7 @@ class TestWithoutDescriptors:
         async with Bench(failures=(code, code)) as bench:
             await bench.greeted(*bench.connect(3))
             assert bench.pauses.value == 2
-        assert caplog.messages == [f"accepting pauses: {os.strerror(code).lower()}"]
+        assert caplog.messages == [f"accepting is paused: {os.strerror(code).lower()}"]
 
     async def test_the_pause_is_short_again_after_one_was_accepted(self) -> None:
         async with Bench(failures=(errno.EMFILE,) * 2) as bench:

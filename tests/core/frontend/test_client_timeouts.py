@@ -93,7 +93,7 @@ class TestSilent:
         await asyncio.sleep(bound * 2 + 1)
         ((when, code, reason),) = bench.clients[0].closed
         assert bound <= when <= bound + min(bound / 4, 10) + 1e-6
-        assert (code, reason) == (1001, "nothing was received for too long")
+        assert (code, reason) == (1001, "client was silent for too long")
         assert bench.closed == (1, 0)
 
     @on_virtual_clock
@@ -180,7 +180,7 @@ class TestOld:
             await asyncio.sleep(1)
         ((when, code, reason),) = bench.clients[0].closed
         assert 90 <= when <= 105
-        assert (code, reason) == (1001, "session has lasted long enough")
+        assert (code, reason) == (1001, "maximum session time reached")
         assert bench.closed == (0, 1)
 
     @on_virtual_clock
@@ -269,7 +269,7 @@ class TestSlow:
         await asyncio.sleep(20)
         ((when, code, reason),) = client.closed
         assert 8 <= when <= 10
-        assert (code, reason) == (1008, "too little was read for too long")
+        assert (code, reason) == (1008, "client reads too slowly")
         assert bench.counters.slow_clients_closed.value == 1
         assert bench.counters.mutual_blocks.value == 0
 

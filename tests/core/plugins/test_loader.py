@@ -239,7 +239,7 @@ def test_an_entry_point_to_a_missing_attribute_is_told(install: Install) -> None
 def test_a_plugin_must_register_what_its_entry_points_promise(install: Install) -> None:
     install("acme", {"carrier": "acme_plugin", "owl": "acme_plugin"}, GOOD)
 
-    with pytest.raises(PluginError, match="promise 'owl', it registers 'carrier', 'pigeon'"):
+    with pytest.raises(PluginError, match="promise 'owl', but it registers 'carrier', 'pigeon'"):
         load_plugins(["owl"])
 
 
@@ -247,7 +247,7 @@ def test_a_plugin_must_register_what_its_entry_points_promise(install: Install) 
     ("api", "said"),
     [
         (None, "does not state WSGW_API"),
-        ("2.0", "is written for version 2.0 of the plugin contract, this wsgw has 1.0"),
+        ("2.0", "is written for version 2.0 of the plugin contract; this wsgw has 1.0"),
         ("0.9", "is written for version 0.9"),
         ("1.1", "is written for version 1.1"),
         ("1", "WSGW_API = '1' is not a version"),
@@ -325,7 +325,7 @@ def test_a_plugin_that_registers_nothing_is_refused() -> None:
         (lambda registry: registry.add("", Fast, make), "kind is ''"),
         (lambda registry: registry.add("a", dict, make), "'a': its options must be a subclass"),
         (lambda registry: registry.add("a", Fast(), make), "'a': its options must be a subclass"),
-        (lambda registry: registry.add("a", Fast, "make"), "'a': its factory 'make' cannot be"),
+        (lambda registry: registry.add("a", Fast, "make"), "'a': its factory 'make' is not"),
         (lambda registry: registry.add("a"), "registration failed: TypeError"),
     ],
 )
@@ -401,7 +401,7 @@ def test_one_plugin_cannot_be_registered_twice() -> None:
     once = plugin(lambda registry: registry.add("a", Fast, make))
     plugins.register(once, "acme 3")
 
-    assert "is registered already" in problem_of(plugins, once)
+    assert "already registered" in problem_of(plugins, once)
     assert plugins.backends.kinds() == ("a",)
 
 

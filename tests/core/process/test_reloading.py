@@ -83,7 +83,7 @@ async def test_a_reload_is_told_with_what_waits(caplog: pytest.LogCaptureFixture
 
     assert scene.gateway.reloads == 1
     lines = (
-        "server.frontend.address: the new value waits for the next start",
+        "server.frontend.address: the new value takes effect at the next start",
         "done, 4 backends: 1 added (red), 0 removed, 1 changed (blue), 2 unchanged",
     )
     assert told(caplog) == [f"reload: {line}" for line in lines]

@@ -427,7 +427,7 @@ class TestFailure:
         pair.server.end()
         assert pair.server.protocol.events == ["made", "lost"]
         (failure,) = pair.server.failures
-        assert "closed in the TLS handshake" in str(failure)
+        assert "connection closed during the TLS handshake" in str(failure)
 
     async def test_one_that_resets_it_too(self) -> None:
         pair = Pair()

@@ -69,7 +69,7 @@ class Actions:
             raise _Unusable("body is not JSON") from None
         route = entry.pop("route", "") if isinstance(entry, dict) else ""
         if not isinstance(route, str):
-            raise _Unusable("route: not the id of a route")
+            raise _Unusable("route: must be the id of a route")
         return commands.AddBackend(entry, route, self._may_name_files)
 
 
@@ -81,7 +81,7 @@ async def _message(request: web.Request) -> commands.SendToClient:
     try:
         return commands.SendToClient(session_id, body.decode())
     except UnicodeDecodeError:
-        why = f"body is not UTF-8; a binary message has Content-Type: {_BINARY}"
+        why = f"body is not UTF-8; for a binary message send Content-Type: {_BINARY}"
         raise _Unusable(why) from None
 
 

@@ -127,7 +127,7 @@ class PooledBackend:
             return "is down"
         if self.breaker.tripped:
             return "tripped"
-        return None if self._healthy else "was found unhealthy"
+        return None if self._healthy else "became unhealthy"
 
     def is_for_newcomers(self, now: float) -> bool:
         """Returns whether it may get new clients, as far as known; it may still be dead.
@@ -218,7 +218,9 @@ class PooledBackend:
         try:
             cast("SessionTrackingBackend", self.backend).session_ended(session_id, close, cause)
         except Exception:
-            self._logger.exception("backend %s: fault in its plugin at a session's end", self.id)
+            self._logger.exception(
+                "backend %s: its plugin raised an error when a session ended", self.id
+            )
 
     def failed(
         self, now: float, reason: str, *, counts: bool = True, unreachable: bool = False

@@ -36,10 +36,10 @@ async def probe_of(
     except BackendUnavailable as error:
         return error.reason
     except TimeoutError:
-        return f"took longer than {timeout:g} s"
+        return f"no answer within {timeout:g} s"
     except Exception as error:
-        logger.exception("backend %s: fault in its plugin", pooled.id)
-        return f"fault in its plugin: {type(error).__name__}"
+        logger.exception("backend %s: its plugin raised an error", pooled.id)
+        return f"its plugin raised {type(error).__name__}"
     return None
 
 

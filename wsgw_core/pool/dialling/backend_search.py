@@ -184,7 +184,7 @@ class BackendSearch(Generic[SinkT]):
     def _no_backend(self) -> NoBackend:
         reasons = "; ".join(failure.reason for failure in self._failures)
         return NoBackend(
-            reasons or ("no time left" if self._timed_out else "no backend is enabled"),
+            reasons or ("search timed out" if self._timed_out else "no backend is enabled"),
             local=bool(self._failures) and all(failure.local for failure in self._failures),
             retry_after=self._group.rest(asyncio.get_running_loop().time()),
             timed_out=self._timed_out,

@@ -104,7 +104,9 @@ class Dialled(Generic[SinkT]):
     def discard(self) -> None:
         """Closes the connection without starting it."""
         self.connection.close(
-            session_ends.NOT_NEEDED.backend, "is not needed any more", CloseCause.SESSION_MOVES
+            session_ends.NOT_NEEDED.backend,
+            "connection is no longer needed",
+            CloseCause.SESSION_MOVES,
         )
 
 
@@ -189,7 +191,7 @@ class Dial(Generic[SinkT]):
         except OutOfResources as lack:
             self.failure = Failure(f"{name}: {lack.reason}", local=True)
             counters.local_dial_errors.value += 1
-            self._settings.warn("the gateway itself could not dial: %s", self.failure.reason)
+            self._settings.warn("the gateway cannot dial: %s", self.failure.reason)
             drop_tracebacks(lack)
         except BackendUnavailable as unavailable:
             self.failure = Failure(f"{name}: {unavailable.reason}")
@@ -223,7 +225,7 @@ class Dial(Generic[SinkT]):
         """
         self._is_failure = was_silent
         self._was_tried = True  # else every client would get this backend first
-        self._give_up("another backend answered")
+        self._give_up("another backend answered first")
 
     def ended(self, task: asyncio.Task[Any]) -> None:
         """Removes the dial from the backend's load; without an attempt, the turn is given back."""
@@ -293,11 +295,11 @@ class Dial(Generic[SinkT]):
             return NotDialled(self._given_up)
         if not has_turn:
             self._was_tried = True
-            return NotDialled(f"other dials left no room for {self._seconds:g} s")
+            return NotDialled(f"no free dial slot for {self._seconds:g} s")
         reason = f"dial took longer than {self._seconds:g} s"
         is_cut = self._seconds < self._terms.timeout  # the client's time was almost over
         if is_cut and not self.was_silent(self._terms.hedge_after):
-            return NotDialled(f"{reason}, which were left")
+            return NotDialled(f"dial took longer than the remaining {self._seconds:g} s")
         # if the backend answered others meanwhile, this request is the slow one
         others_were_answered = self.backend.answered_at > self._begun
         return UnusableAnswer(reason) if others_were_answered else BackendUnreachable(reason)
@@ -311,18 +313,18 @@ class Dial(Generic[SinkT]):
         backend, now = self.backend, asyncio.get_running_loop().time()
         can_wait = self._terms.can_wait
         if not backend.enabled or backend.removed:
-            raise NotDialled("was taken out while others were dialling")
+            raise NotDialled("was disabled or removed while the dial waited")
         if not backend.outage.allows(now):
             raise NotDialled(f"is down: {backend.outage.reason}")
         if can_wait and not backend.absence.allows(now, self._settings.scouts_apart):
-            raise NotDialled("is away, and another session looks for it")
+            raise NotDialled("is away; another session checks whether it is back")
         if backend.breaker.allows(now):
             return
         if self._better_choice:
-            raise NotDialled("has tripped while others were dialling")
+            raise NotDialled("its breaker tripped while the dial waited")
         waits = is_first_look and can_wait and not backend.absence.is_away
         if waits and not backend.breaker.allows_retry(now):
-            raise NotDialled("has tripped")
+            raise NotDialled("its breaker has tripped")
 
     async def _attempt(self) -> Dialled[SinkT]:
         """Dials one backend; raises BackendDeclined or BackendUnavailable."""
@@ -355,8 +357,8 @@ class Dial(Generic[SinkT]):
             raise
         except Exception as error:
             has_failed = True
-            settings.logger.exception("backend %s: fault in its plugin", pooled.id)
-            reason = f"fault in its plugin: {type(error).__name__}"
+            settings.logger.exception("backend %s: its plugin raised an error", pooled.id)
+            reason = f"its plugin raised {type(error).__name__}"
             raise BackendUnavailable(reason) from error
         finally:
             if is_trial:
@@ -368,7 +370,7 @@ class Dial(Generic[SinkT]):
             pooled.answered(clock.time())
             connection.close(
                 session_ends.OTHER_SUBPROTOCOL.backend,
-                "not the session's subprotocol",
+                "subprotocol differs from the session's",
                 CloseCause.SESSION_MOVES,
             )
             raise UnusableAnswer(f"chose subprotocol {chosen!r} instead of {expected!r}")
@@ -376,7 +378,7 @@ class Dial(Generic[SinkT]):
             connection.close(
                 session_ends.NOT_NEEDED.backend, "backend was removed", CloseCause.SESSION_MOVES
             )
-            raise UnusableAnswer("was removed while it was dialled")
+            raise UnusableAnswer("was removed during the dial")
         pooled.connected(clock.time())
         settings.counters.dials_succeeded.value += 1
         settings.counters.dial_durations.observe(clock.time() - begun)
@@ -388,7 +390,7 @@ class Dial(Generic[SinkT]):
     def _better_choice(self) -> str | None:
         """Why to stop for another usable backend that was not tried; None: no reason to."""
         just_lost = self.backend is self._terms.last  # it may be frozen
-        reason = self.backend.fault or ("another was usable again" if just_lost else None)
+        reason = self.backend.fault or ("another backend became usable" if just_lost else None)
         return reason if reason and self._group.has_another(without=self._tried) else None
 
     def _reconsider(self) -> None:
@@ -404,7 +406,7 @@ class Dial(Generic[SinkT]):
     def _give_up(self, reason: str) -> None:
         bound = self._bound
         if self._given_up is None and bound is not None and not bound.expired():
-            self._given_up = f"{reason} while it was dialled"
+            self._given_up = f"{reason} during the dial"
             bound.reschedule(asyncio.get_running_loop().time())
 
 

@@ -61,7 +61,7 @@ async def _probe_all(config: GatewayConfig, components: Components) -> dict[str,
             async with asyncio.timeout(config.groups[component.group].dial_timeout):
                 addresses = await resolver.look_up(component.entry.name_to_resolve[0] or "")
         except (BackendUnavailable, TimeoutError) as error:
-            answers[component.id] = str(error) or "its name was not resolved in time"
+            answers[component.id] = str(error) or "name lookup timed out"
         else:
             backends += map(component.at_address, addresses)
     reasons = await asyncio.gather(*(_probe(config, one, resolver) for one in backends))
@@ -105,5 +105,5 @@ async def _probe(
     except ConfigurationError as error:
         reason = "; ".join(error.problems)
     except Exception as error:  # noqa: BLE001 - any fault of a plugin
-        reason = f"fault in its plugin: {type(error).__name__}: {error}"
+        reason = f"its plugin raised {type(error).__name__}: {error}"
     return masked_text(" ".join(reason.split()))

@@ -170,7 +170,7 @@ class Discovery:
         except (BackendUnavailable, TimeoutError) as error:
             self._failures.value += 1
             why = str(error) or f"no answer within {self._timeout:g} s"
-            self._warn("backend %s: cannot be resolved: %s", self.component.id, why)
+            self._warn("backend %s: cannot resolve its name: %s", self.component.id, why)
             return None
 
     async def _add(self, address: str) -> None:
@@ -185,7 +185,7 @@ class Discovery:
             self._warn("backend %s: cannot be added: %s", component.id, error)
         else:
             self._waiting.discard(address)
-            self._logger.info("backend %s: has joined", component.id)
+            self._logger.info("backend %s: added: new address of its name", component.id)
 
     def _wait(self, address: str, backend_id: str) -> None:
         if address not in self._waiting:
@@ -200,12 +200,14 @@ class Discovery:
         self._gone[address] = backend.enabled
         if not backend.removed:  # by an operator
             self._begin_drain(backend.id)
-            self._logger.info("backend %s: its address is gone, it is drained", backend.id)
+            self._logger.info(
+                "backend %s: draining: its name no longer has this address", backend.id
+            )
 
     def _come_back(self, address: str) -> None:
         backend = self._known[address]
         backend.enabled = self._gone.pop(address) or backend.enabled
-        self._logger.info("backend %s: its address is back", backend.id)
+        self._logger.info("backend %s: its name has this address again", backend.id)
 
     def _remove_drained(self) -> None:
         for address in [each for each in self._gone if not self._known[each].active]:
@@ -213,7 +215,7 @@ class Discovery:
             del self._gone[address]
             if not backend.removed:  # by an operator
                 self._backends.remove(backend)
-                self._logger.info("backend %s: has left", backend.id)
+                self._logger.info("backend %s: removed: drained", backend.id)
 
 
 class Discoveries:
@@ -270,4 +272,4 @@ class Discoveries:
             try:
                 await discovery.look()
             except Exception:
-                self._logger.exception("fault while backends were being looked for")
+                self._logger.exception("internal error in backend discovery")

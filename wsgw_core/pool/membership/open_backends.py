@@ -94,7 +94,7 @@ class OpenBackends:
             name = f"backend {component.id}, kind {component.registration.kind!r}"
             await self._close(pooled)
             if bound.expired():
-                text = f"{name}: its open takes longer than {_OPEN_TIMEOUT:g} s"
+                text = f"{name}: its open() took longer than {_OPEN_TIMEOUT:g} s"
                 raise ConfigurationError(text) from error
             error.add_note(name)
             raise
@@ -198,14 +198,16 @@ class OpenBackends:
         timeout = self._contexts[pooled].limits.close_timeout
         done, _ = await asyncio.wait([lingering, stopping], timeout=timeout)
         if lingering in done and not lingering.cancelled() and (error := lingering.exception()):
-            self._logger.error("backend %s: fault in its plugin", pooled.id, exc_info=error)
+            self._logger.error("backend %s: its plugin raised an error", pooled.id, exc_info=error)
 
     async def _close(self, pooled: PooledBackend) -> None:
         context = self._contexts.pop(pooled)
         try:
             await end_within(_CLOSING_STEPS * context.limits.close_timeout, pooled.close)
         except Exception:
-            self._logger.exception("backend %s: fault in its plugin at its close", pooled.id)
+            self._logger.exception(
+                "backend %s: its plugin raised an error while closing", pooled.id
+            )
         finally:
             self._retired.pop(pooled, None)
             context.metrics.close()

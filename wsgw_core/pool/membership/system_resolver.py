@@ -126,7 +126,7 @@ class SystemResolver:
     def _forget_one(self) -> None:
         idle = [name for name in self._names.values() if name.lookup is None]
         if not idle:
-            raise OutOfResources(f"{_MOST_NAMES} names are being looked up")
+            raise OutOfResources(f"too many name lookups: {_MOST_NAMES} are running")
         del self._names[min(idle, key=lambda name: name.ended_at).host]
 
     def _lookup(self, name: _Name, now: float) -> asyncio.Task[None] | None:
@@ -145,7 +145,7 @@ class SystemResolver:
         except Exception as error:  # noqa: BLE001 - each is a failure, and is reported
             name.failed(_failure(name.host, error), loop.time(), self.hold)
             self._counters.name_lookups_failed.value += 1
-            self._warn("name %s", name.reason)
+            self._warn("name lookup failed: %s", name.reason)
         else:
             name.answered(found, loop.time())
             self._counters.name_lookups.value += 1
@@ -162,7 +162,7 @@ class SystemResolver:
             return name.addresses
         if name.lookup is not None:
             self._counters.name_lookups_late.value += 1
-            raise OutOfResources(f"{name.host}: the lookup of this name takes too long")
+            raise OutOfResources(f"{name.host}: name lookup takes too long")
         assert name.failure is not None  # noqa: S101 - for the type checker
         raise name.failure(name.reason)
 
@@ -184,7 +184,7 @@ class _Name:
         self.begun_at = self.ended_at = self._answered_at = float("-inf")
         self._missing_since: float | None = None
         self.failure: type[BackendUnavailable] | None = OutOfResources
-        self.reason = f"{host}: was not looked up"
+        self.reason = f"{host}: not looked up yet"
 
     def age(self, now: float) -> float:
         """Returns the seconds since the answer that gave the addresses."""
@@ -209,7 +209,7 @@ class _Name:
 
 def _failure(host: str, error: Exception) -> BackendUnavailable:
     if isinstance(error, UnicodeError):
-        return BackendUnreachable(f"{host}: not a name of a host")
+        return BackendUnreachable(f"{host}: not a host name")
     reason = f"{host}: {getattr(error, 'strerror', None) or error}"
     if isinstance(error, OSError):
         return unavailable(reason, error)

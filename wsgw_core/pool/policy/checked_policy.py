@@ -36,7 +36,7 @@ class CheckedPolicy:
         except Exception as error:  # noqa: BLE001 - the code of a plugin
             self._faults.value += 1
             self._warn(
-                "policy of kind %r: fault in its plugin, backends take turns: %r",
+                "policy %r raised an error, so backends take turns: %r",
                 self._kind,
                 error,
                 level=logging.ERROR,
@@ -51,4 +51,4 @@ def _check(costs: list[float], backends: Sequence[Candidate]) -> None:
         found = len(costs) if len(costs) < len(backends) else "more"
         raise ValueError(f"returned {found} costs for {len(backends)} backends")
     if any(map(math.isnan, costs)):
-        raise ValueError("returned a cost that is no number")
+        raise ValueError("returned a cost that is not a number")

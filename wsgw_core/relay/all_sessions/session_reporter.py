@@ -93,21 +93,23 @@ class SessionReporter:
         if isinstance(error, NoBackend):
             self._publish(events.NoBackendFound, session, reason=str(error))
         elif not isinstance(error, BackendDeclined):
-            self._logger.error("session %s: fault in the failover", session.id, exc_info=error)
+            self._logger.error(
+                "session %s: internal error in a failover", session.id, exc_info=error
+            )
 
     def stayed(self, session: ReportedSession, error: Exception) -> None:
         """Report why a planned move was called off."""
         if isinstance(error, (NoBackend, BackendDeclined)):
             self._publish(events.SessionStayed, session, reason=str(error))
         else:
-            self._logger.error("session %s: fault in a move", session.id, exc_info=error)
+            self._logger.error("session %s: internal error in a move", session.id, exc_info=error)
 
     def valve_failed(self, session_id: str, kind: str, error: BaseException) -> None:
         """Count a fault of a valve; log it once a minute per kind, because clients may cause it."""
         self._counters.valve_errors.value += 1
         warn = self._valve_faults.setdefault(kind, RareWarning(self._logger))
         warn(
-            "session %s: fault in valve %s: %r",
+            "session %s: valve %s raised %r",
             session_id,
             kind,
             error,
@@ -121,8 +123,7 @@ class SessionReporter:
         if message is not None:
             suspect = f"message ({message.kind.name.lower()}, {message.size} bytes)"
         self._logger.warning(
-            "session %s: backends were lost again and again with the same %s under way: the session"
-            " is ended",
+            "session %s: closed: several backends died with the same %s in flight",
             session.id,
             suspect,
         )
@@ -141,7 +142,7 @@ class SessionReporter:
                 getattr(listener, method)(session.view(), *arguments)
             except Exception:
                 self._counters.listener_errors.value += 1
-                self._logger.exception("session %s: fault in a listener", session.id)
+                self._logger.exception("session %s: a listener raised an error", session.id)
 
     def _publish(
         self,

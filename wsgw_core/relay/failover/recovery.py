@@ -190,7 +190,7 @@ class Recovery:
             BackendDeclined: a backend has declined the client.
         """
         time, dialler = self._context.clock.time, self._context.dialler
-        reason = "none in the time that was left"
+        reason = "none found in time"
         has_waited = False
         while True:
             pause = 0.0 if has_waited else failover.pause(time())

@@ -128,11 +128,11 @@ class SessionMoves:
         backend, any_will_do = session.backend_side.serving.backend, planned.at_once
         fit = None if any_will_do else planned.fit
         if not (any_will_do or fit or self._context.dialler.has_another(backend)):
-            raise NoBackend("there is no other")
+            raise NoBackend("no other backend")
         replacement = await session.dials.beside(session.subprotocol, backend, fit)
         if replacement.dialled.backend is backend and not any_will_do:
             replacement.discard()
-            raise NoBackend("no other can be had")
+            raise NoBackend("no other backend is available")
         return replacement
 
     def stop_sending(self) -> None:

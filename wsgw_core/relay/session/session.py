@@ -183,7 +183,7 @@ class Session(SessionParts):
         lost = self._let_go()
         context.reporter.backend_closed(self, lost.id, close)
         if close.abnormal and not self.recovery.is_proved and not all_are_lost:
-            self.recovery.blame(lost, f"connection lost at once: {close}", provoked=provoked)
+            self.recovery.blame(lost, f"connection lost immediately: {close}", provoked=provoked)
         if close.breach and self.recovery.was_broken_so(lost, close.reason):
             close = replace(close, abnormal=False)  # every backend would do so: see Close
         flushing = self._state is State.FLUSHING
@@ -389,7 +389,10 @@ class Session(SessionParts):
         if message is not None or self.backend_side.has_poisonous_hydration:
             self.context.counters.poisoned.value += 1
             self.context.reporter.poisoned(self, message)
-            self.close(session_ends.POISONED.client, "a message has ended several backends")
+            self.close(
+                session_ends.POISONED.client,
+                "several backends died with the same message in flight",
+            )
 
     def _forget_client(self) -> None:
         if self.client is not None:

@@ -122,7 +122,7 @@ class SessionOpener:
         except NoBackend as error:
             drop_tracebacks(error)
             if error.local:  # the dialler has warned, but not for each client
-                text = b"too busy to reach a backend\n"
+                text = b"gateway is out of resources\n"
                 raise Refused(Refusal(503, (("Retry-After", "5"),), text)) from error
             self._warn(
                 "client %s: no backend: %s",
@@ -146,9 +146,9 @@ async def _ask_gates(route: Route, handshake: Handshake) -> None:
                 verdict = gate.admit(handshake)
                 refusal = await verdict if inspect.isawaitable(verdict) else verdict
         except TimeoutError as error:
-            raise Refused(Refusal(503, (), b"could not decide in time\n")) from error
+            raise Refused(Refusal(503, (), b"access check timed out\n")) from error
         except Exception as error:
-            route.context.logger.exception("client %s: fault in a gate", handshake.peer)
+            route.context.logger.exception("client %s: a gate raised an error", handshake.peer)
             raise Refused(Refusal(500, (), b"internal error\n")) from error
         if refusal is not None:
             raise Refused(refusal)

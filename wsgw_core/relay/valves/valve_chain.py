@@ -274,7 +274,9 @@ class ValveChain:
                 self._ends.close_session(VALVE_FAILED.client, "internal error")
             raise
         except Exception:  # in a function of ChainEnds; the task would swallow it
-            self._context.logger.exception("session %s: fault in the relay", self._session_id)
+            self._context.logger.exception(
+                "session %s: internal error in the relay", self._session_id
+            )
             self._ends.close_session(VALVE_FAILED.client, "internal error")
         finally:
             self._busy = self._in_hand = False

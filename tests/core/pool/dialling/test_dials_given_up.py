@@ -23,7 +23,7 @@ class TestGivenUp:
         ("happens", "told"),
         [
             (lambda bench: trip(bench.pooled[0]), "tripped"),
-            (lambda bench: set_(bench.pooled[0], healthy=False), "was found unhealthy"),
+            (lambda bench: set_(bench.pooled[0], healthy=False), "became unhealthy"),
             (lambda bench: set_(bench.pooled[0], enabled=False), "was disabled"),
             (lambda bench: bench.pool.remove(bench.pooled[0]), "was removed"),
         ],
@@ -48,7 +48,7 @@ class TestGivenUp:
         assert bench.counters.dials_failed.value == 0
         assert bench.counters.dials_given_up.value == 4
         assert [each.dialling for each in bench.pooled] == [0, 0]
-        assert caplog.text.count(f"dial failed: a: {told} while it was dialled") == 4
+        assert caplog.text.count(f"dial failed: a: {told} during the dial") == 4
 
     @on_virtual_clock
     async def test_by_a_backend_that_fails_until_it_trips(self) -> None:

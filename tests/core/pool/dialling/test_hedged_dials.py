@@ -33,7 +33,7 @@ class TestHedged:
         assert [each.dialling for each in bench.pooled] == [0, 0, 0]
         assert bench.counters.dials_hedged.value == bench.counters.dials_failed.value == 1
         assert bench.counters.dials_given_up.value == 0
-        assert "dial failed: a: another backend answered while it was dialled" in caplog.text
+        assert "dial failed: a: another backend answered first during the dial" in caplog.text
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     @on_virtual_clock

@@ -261,7 +261,7 @@ async def test_a_name_that_cannot_be_resolved_changes_nothing(
 
     assert scene.backends.at("10.0.0.1").enabled
     assert scene.failures.value == 2
-    assert len([one for one in caplog.records if "cannot be resolved" in one.message]) == 1
+    assert len([one for one in caplog.records if "cannot resolve its name" in one.message]) == 1
 
 
 async def test_what_an_operator_has_removed_stays_away_while_its_address_stays() -> None:

@@ -111,6 +111,6 @@ async def test_a_fault_is_logged_and_it_is_closed(caplog: pytest.LogCaptureFixtu
     await asyncio.sleep(1)
     assert backend.closed_at == pytest.approx(0, abs=0.1)
     [record] = caplog.records
-    assert record.getMessage() == "backend a: fault in its plugin"
+    assert record.getMessage() == "backend a: its plugin raised an error"
     assert record.exc_info is not None
     assert record.exc_info[0] is LookupError

@@ -370,7 +370,7 @@ class TestBreaker:
         backend.proves()
         assert [record.getMessage() for record in caplog.records] == [
             "backend a: breaker tripped: no route",
-            "backend a: breaker closed, a session is served",
+            "backend a: breaker closed: it serves a session again",
         ]
 
 

@@ -69,7 +69,7 @@ async def test_backends_take_turns_where_a_policy_is_at_fault(
     assert firsts == ["a", "b", "a"]
     assert faults.value == 3
     [record] = caplog.records  # once a minute
-    assert "policy of kind 'zone': fault in its plugin" in record.getMessage()
+    assert "policy 'zone' raised an error" in record.getMessage()
 
 
 def test_backends_of_one_priority_are_weighed_apart_from_others() -> None:

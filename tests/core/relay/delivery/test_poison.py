@@ -71,7 +71,9 @@ async def test_the_message_alone_under_way_at_the_last_death_ends_the_session(
     assert len(bench.blue.connections) == 6
     assert bench.blue.connections[3].texts == ["good", "poison"]
     assert bench.blue.connections[-1].texts == ["poison"]
-    assert bench.client.closed == Close(1011, "a message has ended several backends")
+    assert bench.client.closed == Close(
+        1011, "several backends died with the same message in flight"
+    )
     assert bench.counters.poisoned.value == 1
     assert bench.counters.undelivered.value == 2
     [record] = [each for each in caplog.records if each.levelno == logging.WARNING]
@@ -193,7 +195,7 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
     read_before: dict[FakeConnection, int] = {}
     async with asyncio.timeout(600):
         await read()
-    assert clients[7].closed == Close(1011, "a message has ended several backends")
+    assert clients[7].closed == Close(1011, "several backends died with the same message in flight")
     assert bench.counters.poisoned.value == 1
     assert not any(client.closes for client in clients if client is not clients[7])
 

@@ -364,7 +364,7 @@ class World:
         if any(close.code == 1013 for close in (*self.client.closes, *self.terminated)):
             self.excuses.add("no backend")
         if self.ended_at - self.left_at > CLOSE_TIMEOUT - 0.001:
-            self.excuses.add("closing took too long")
+            self.excuses.add("close timed out")
         last = self.legs[-1]
         assert undelivered == self.said - self.acknowledged
         if self.bench.counters.poisoned.value:

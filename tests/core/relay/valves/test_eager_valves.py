@@ -186,7 +186,7 @@ async def test_message_that_is_ill_made_is_the_fault_of_its_valve(
     bench.say("A", "B", "C")
     await asyncio.sleep(2)
     [fault] = [each for each in caplog.records if each.levelno >= logging.ERROR]
-    assert "fault in valve guilty: TypeError" in fault.message
+    assert "valve guilty raised TypeError" in fault.message
     assert told in fault.message
     assert bench.counters.valve_errors.value == 1
     closed = on_error == "close"
@@ -209,7 +209,7 @@ async def test_ill_made_message_is_refused_where_a_valve_injects_it(
     bench.say("A")
     await idle()
     [fault] = [each for each in caplog.records if each.levelno >= logging.ERROR]
-    assert "fault in valve guilty: TypeError" in fault.message
+    assert "valve guilty raised TypeError" in fault.message
     assert bench.client.closed is None
     assert bench.client.texts == bench.blue.connections[0].texts == []
 
@@ -239,7 +239,7 @@ async def test_answer_that_is_no_message_is_the_fault_of_its_valve(
     await asyncio.sleep(2)
     faults = [each for each in caplog.records if each.levelno >= logging.ERROR]
     assert len(faults) == 1
-    assert "fault in valve guilty: TypeError" in faults[0].message
+    assert "valve guilty raised TypeError" in faults[0].message
     assert "not a Message or None" in faults[0].message
     assert bench.counters.valve_errors.value == 1
     closed = Close(1011, "internal error") if on_error == "close" else None
@@ -255,7 +255,7 @@ async def test_faults_that_a_client_causes_at_will_are_told_once_a_minute(
     bench = await RelayBench(valves=valves).open()
     bench.say(*"ABC" * 100)
     assert bench.counters.valve_errors.value == 300
-    assert len([each for each in caplog.records if "fault in valve" in each.message]) == 1
+    assert len([each for each in caplog.records if "valve one raised" in each.message]) == 1
     await asyncio.sleep(61)
     bench.say("D")
     assert caplog.messages[-1].endswith("(and 299 more since the last one)")

@@ -261,7 +261,7 @@ async def test_a_fault_in_it_is_told_with_its_valve_and_ends_the_session_only_wh
         assert bench.counters.undelivered.value == 1
         assert bench.green.connections[0].close_request is not None
         assert len(asyncio.all_tasks()) == 1
-    assert [each.message for each in caplog.records if "fault in valve guilty" in each.message]
+    assert [each.message for each in caplog.records if "valve guilty raised" in each.message]
     assert bench.counters.valve_errors.value == 1
 
 
@@ -277,7 +277,7 @@ async def test_a_fault_in_the_recognition_of_an_answer_leaves_the_message_to_the
     connection = await bench.green.connection()
     connection.reply("no JSON")
     await idle()
-    assert [each.message for each in caplog.records if "fault in valve guilty" in each.message]
+    assert [each.message for each in caplog.records if "valve guilty raised" in each.message]
     assert bench.client.texts == ["no JSON"]
     closed = Close(1011, "internal error") if on_error == "close" else None
     assert bench.client.closed == closed

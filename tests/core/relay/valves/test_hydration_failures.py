@@ -402,9 +402,11 @@ async def test_a_hydration_that_kills_backends_ends_its_session(
         if bench.ended:
             break
     assert len(only.connections) == 1 + 2 + max_replays
-    assert bench.client.closed == Close(1011, "a message has ended several backends")
+    assert bench.client.closed == Close(
+        1011, "several backends died with the same message in flight"
+    )
     assert bench.counters.poisoned.value == 1
-    assert "with the same hydration under way" in caplog.text
+    assert "with the same hydration in flight" in caplog.text
 
 
 @on_virtual_clock
@@ -468,6 +470,6 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
                     answered.add(connection)
                     connection.reply("welcome")
             served = [each for each in answered if each.ended is None]
-    assert clients[3].closed == Close(1011, "a message has ended several backends")
+    assert clients[3].closed == Close(1011, "several backends died with the same message in flight")
     assert bench.counters.poisoned.value == 1
     assert not any(client.closes for client in clients if client is not clients[3])
