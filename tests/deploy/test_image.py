@@ -182,7 +182,7 @@ def test_the_entry_command_tells_what_is_missing(
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 2
-    assert said.startswith("wsgw: upstream.backends: no backend: give one in upstream.backends")
+    assert said.startswith("wsgw: upstream.backends: no backend: set upstream.backends")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="has such a switch")

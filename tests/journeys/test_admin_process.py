@@ -117,7 +117,7 @@ async def test_an_address_in_use_is_told(run_gateway: Run) -> None:
 @one_loop
 async def test_it_can_be_switched_off(run_gateway: Run) -> None:
     process = await run_gateway("server: {admin: false}")
-    await until(lambda: any("it is switched off" in line for line in process.lines))
+    await until(lambda: any("admin API disabled" in line for line in process.lines))
 
 
 @one_loop

@@ -142,7 +142,7 @@ class TestTokens:
             ([{"name": "a", "token": READ, "roles": []}], "at least 1 item"),
             ([{"name": "a", "token": READ, "roles": ["admin"]}], "'read', 'operate' or 'send'"),
             ([TOKENS[0], {**TOKENS[1], "name": "dashboard"}], "same name"),
-            ([TOKENS[0], {**TOKENS[1], "token": READ}], "are the same"),
+            ([TOKENS[0], {**TOKENS[1], "token": READ}], "have the same secret"),
         ],
     )
     def test_what_is_no_token(self, tokens: list[dict[str, Any]], problem: str) -> None:
@@ -168,7 +168,7 @@ class TestAddress:
     ) -> None:
         operator = await start_admin(gateway, address=":0", allow_unauthenticated=True)
         assert await operator.post("/backend/delete/nobody") == NO_ACTION
-        assert "allow-unauthenticated is set" in caplog.text
+        assert "allow-unauthenticated is true" in caplog.text
 
 
 class TestBrowsers:

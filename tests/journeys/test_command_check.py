@@ -246,8 +246,8 @@ def test_what_is_doubtful_is_told_in_the_order_of_the_lines(fake: Shop) -> None:
 
     first, *others = result.stderr.splitlines()
     assert result.returncode == 0
-    assert first.endswith("BE_URL: is not a variable of wsgw; did you mean 'BE_URLS'?")
-    counts = "a number without a unit counts seconds: this is"
+    assert first.endswith("BE_URL: unknown variable; did you mean 'BE_URLS'?")
+    counts = "a number without a unit is in seconds: this is"
     assert others == [
         f"wsgw: {file}:{line}: {key}: {counts} {length}; for milliseconds write {meant}"
         for line, key, length, meant in (

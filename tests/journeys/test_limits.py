@@ -414,4 +414,4 @@ async def test_a_limit_above_the_descriptors_is_warned_of(
 ) -> None:
     await start_gateway(backend, limits={"max-sessions": 1_000_000_000})
     (warning,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert warning.startswith("limits.max-sessions is 1000000000, but the limit of open files")
+    assert warning.startswith("limits.max-sessions is 1000000000, but the open-file limit")

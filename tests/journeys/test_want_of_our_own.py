@@ -195,7 +195,7 @@ async def test_while_descriptors_are_short_clients_wait_and_sessions_move(
     assert counters["handshakes_refused"] == refusals
     assert counters["local_dial_errors"] >= refusals
     told = "\n".join(gateway.lines)
-    assert told.count("accepting is paused: open files are short") == 1
+    assert told.count("accepting is paused: too few free file descriptors") == 1
     assert "Traceback" not in told
 
 
