@@ -1,13 +1,19 @@
-"""Websocket connections, either side: bytes to messages and back (RFC 6455).
+"""Websocket connections for both sides: bytes to messages and back (RFC 6455).
 
-`Endpoint` (`endpoint`) is one connection after its opening handshake: it checks what arrives and
-answers pings. Its base classes do the rest: `sender` writes frames, `turns` shares the event loop
-with other connections, `closer` closes. `endpoint_events` lists the events of a connection.
-`frames` reads and writes frames; a `FramedMessage` (`framed_message`) is sent on in the frame in
-which it came; `fragments` joins what comes in several; `compression` is permessage-deflate;
-`close_codes` says which codes may be sent, `session_ends` which code each side sees at which
-event; `silence` whether a peer still reads; `head` reads HTTP heads within bounds;
-`tls_transport` puts TLS between.
+endpoint          `Endpoint`: one connection after its opening handshake; checks what arrives
+sender            its first base class: writes frames
+turns             its second: shares the event loop with other connections
+closer            its third: closes the connection
+endpoint_events   the events of a connection
+frames            reads and writes frames
+framed_message    `FramedMessage`: a message that is sent on in the frame in which it came
+fragments         joins the frames of one message
+compression       permessage-deflate
+close_codes       which close codes and reasons may be sent
+session_ends      which close code each side sees for which event
+silence           how long a peer has been silent, and whether it still reads
+head              reads HTTP heads within limits
+tls_transport     TLS between a TCP transport and the protocol above
 """
 
 from .close_codes import reason_bytes, sendable

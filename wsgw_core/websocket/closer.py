@@ -22,16 +22,16 @@ class Closer(TurnTaker):
     """Completes the closing handshake within `close_timeout`, or drops the connection.
 
     Args:
-        events: receives the events of the connection.
-        limits: size of a message, write buffer, time of the closing handshake.
-        clock: for turns and for the closing handshake's timeout.
+        events: handles the events of the connection.
+        limits: the limits for messages, the write buffer and the closing handshake.
+        clock: schedules turns and the closing handshake's timeout.
         read_batch: shared by all connections that relay to each other.
-        share: what each message adds to `sent_weight` besides its payload.
+        share: how much each message adds to `sent_weight` besides its payload.
 
     Attributes:
         deliver: called with each message received; set it before `begin`.
-        on_ping: called with the payload of each ping, to be answered by `pong`; None: each is
-            answered at once.
+        on_ping: called with the payload of each ping, which `pong` answers; None: the connection
+            answers each ping at once.
     """
 
     __slots__ = ("_close_timer", "_limits", "_server_side", "deliver", "on_ping")
@@ -55,22 +55,22 @@ class Closer(TurnTaker):
     # Our close
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begins the closing handshake (RFC 6455 section 7.1.2); ends within `close_timeout`.
+        """Begins the closing handshake (RFC 6455 section 7.1.2), limited by `close_timeout`.
 
-        A client that still takes what it was sent before has as long again, and again.
+        The timeout starts again while a client still takes earlier messages.
 
         Args:
-            code: any; 1005 for a close frame without code and reason.
-            reason: cut to what fits.
+            code: any code; 1005 sends a close frame without code and reason.
+            reason: cut to the length that fits.
         """
         if self._close_sent or self._ended:
             return
         self._send_close(code, reason)
-        self.resume_reading()  # or the answer would never be seen
+        self.resume_reading()  # to read the peer's answer
         self._limit_closing()
 
     def abort(self, reason: str = "connection aborted") -> None:
-        """Drops the connection without a word; it counts as lost."""
+        """Drops the connection without a close frame; it counts as lost."""
         self._end(Close(CloseCode.LOST, reason))
         if self._lost:
             self._disconnect()
@@ -84,7 +84,7 @@ class Closer(TurnTaker):
             )
 
     def _closing_overdue(self, taken: int) -> None:
-        """Drops the connection, unless a client has taken enough since it had taken so much."""
+        """Drops the connection, unless a client has taken enough bytes since `taken`."""
         now_taken, seconds = self.taken(), self._limits.close_timeout
         if self._server_side and not self._ended and now_taken - taken >= LEAST_RATE * seconds:
             self._close_timer = self._clock.call_later(seconds, self._closing_overdue, now_taken)
@@ -110,45 +110,45 @@ class Closer(TurnTaker):
             self._end(Close(error.code, str(error)), violation=True)
 
     def _failed(self) -> None:
-        """Takes note that something of ours has raised while a frame was delivered."""
+        """Closes the connection after an exception in the gateway's own code."""
         _logger.exception("internal error in the relay")  # noqa: LOG004 - in an exception handler
         if not self._ended:
             self._give_up(CloseCode.INTERNAL_ERROR, "internal error")
             self._end(Close(CloseCode.INTERNAL_ERROR, "internal error"))
 
     def _give_up(self, code: int, reason: str) -> None:
-        """Tells the peer why, and reads nothing more but its end."""
+        """Sends a close frame, and reads on only for the end of the connection."""
         self._send_close(code, reason)
         if self._transport.can_write_eof() and not self._transport.is_closing():
-            with contextlib.suppress(OSError):  # the peer has gone already
+            with contextlib.suppress(OSError):  # the peer is gone already
                 self._transport.write_eof()
-        # Closing with unread bytes would reset the connection, and the peer might never see why.
+        # Closing with unread bytes would reset the connection, and the peer might miss the reason.
         self.resume_reading()
         self._limit_closing()
 
     # The end
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Takes note that the transport is gone; called by it."""
+        """Handles the loss of the transport; the transport calls it."""
         if not self._kept:
             self._disconnect()
             return
-        self._lost = True  # what came before is taken first
+        self._lost = True  # first take what came before
         self._write = ignore
-        self.resume_writing()  # or the two sides of a session might wait for each other
+        self.resume_writing()  # else the two sides of a session might wait for each other
 
     def _disconnect(self) -> None:
-        """Lets go of everything: the transport is gone, and what it brought is taken."""
+        """Releases everything: the transport is gone, and all its bytes are taken."""
         for timer in (self._close_timer, self._unread_timer):
             if timer is not None:
                 timer.cancel()
         self._lost = False
         self._end(Close(CloseCode.LOST, "connection lost"))
         self._events.disconnected()
-        del self._events  # which refers to us in a circle: nothing shall wait for the collector
+        del self._events  # it refers to this object: a cycle would wait for the garbage collector
 
     def _end(self, close: Close, *, violation: bool = False) -> None:
-        """Tells the user once that it is over; nothing is taken or sent any more."""
+        """Reports the end once; from now on nothing is received or sent."""
         if not self._ended:
             self._ended = True
             self._whole = NOTHING
@@ -160,5 +160,5 @@ class Closer(TurnTaker):
             self._events.ended(close, violation=violation)
 
     def taken(self) -> int:
-        """Returns a number that grows by each byte that the peer takes; see `taken_from`."""
+        """Returns a number that grows with each byte that the peer takes; see `taken_from`."""
         return taken_from(self._transport)

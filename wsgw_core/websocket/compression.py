@@ -1,4 +1,4 @@
-"""Compression of messages, permessage-deflate (RFC 7692), negotiated for each leg by itself."""
+"""Compression of messages: permessage-deflate (RFC 7692), negotiated separately on each leg."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .frames import FrameError
 
 _TAIL = b"\x00\x00\xff\xff"  # left out at the end of each message: RFC 7692 section 7.2.1
 _MEMORY_LEVEL = 8  # zlib's default
-_INFLATER = 7 * 1024  # bytes that zlib takes for a decompressor beside its window
-# An octet that begins an empty block makes a stream's end look like that of any message.
+_INFLATER = 7 * 1024  # bytes that zlib needs for a decompressor besides its window
+# An octet that begins an empty block makes the end of a stream look like the end of any message.
 _OCTETS = (b"", b"\x00")
 
 
@@ -54,7 +54,7 @@ class CompressionOptions(Options):
         return value if isinstance(value, (Mapping, cls)) else {"enabled": value}
 
     def accepted_offers(self) -> Sequence[ServerExtensionFactory] | None:
-        """Returns what a server's handshake agrees to; None: nothing."""
+        """Returns the offers that a server's handshake accepts; None: no compression."""
         if not self.enabled:
             return None
         return (
@@ -68,10 +68,10 @@ class CompressionOptions(Options):
         )
 
     def offers(self) -> Sequence[ClientExtensionFactory] | None:
-        """Returns what a client's handshake offers; None: nothing.
+        """Returns the offers of a client's handshake; None: no compression.
 
-        Behind what is wanted stands a fallback (RFC 7692 section 7.1.3) for servers that cannot
-        bound their window, or want one of their own.
+        The second offer is a fallback (RFC 7692 section 7.1.3) for servers that cannot limit their
+        window, or choose one themselves.
         """
         if not self.enabled:
             return None
@@ -85,10 +85,10 @@ class CompressionOptions(Options):
         return wanted, _FallbackOffer(self.window_bits, self.no_context_takeover, self._settings)
 
     def agreed(self, extensions: Sequence[Extension]) -> Deflate | None:
-        """Returns what the handshake's outcome means for the messages; None: no compression.
+        """Returns the compression that a handshake has agreed on; None: no compression.
 
         Args:
-            extensions: those of the `websockets` protocol object that made the handshake.
+            extensions: the extensions of the `websockets` protocol object that made the handshake.
         """
         for extension in extensions:
             if isinstance(extension, PerMessageDeflate):
@@ -102,15 +102,15 @@ class CompressionOptions(Options):
 
 
 class _DecompressOnly(PerMessageDeflate):
-    """What the peer's decompressor has too small a window for is sent as it is."""
+    """Only decompresses, because the peer's decompressor has too small a window."""
 
 
 class _FallbackOffer(ClientPerMessageDeflateFactory):
-    """Offers compression without conditions, and takes whatever a server makes of it.
+    """Offers compression without conditions, and accepts any parameters from the server.
 
-    What the server does not limit about our own compressor stays as it is configured: it may always
-    have a smaller window than allowed, and forget one message before the next (sections 7.1.1.2 and
-    7.1.2.2).
+    The gateway's compressor keeps its configured window and context unless the server limits them:
+    a compressor may always have a smaller window than allowed, and forget one message before the
+    next (RFC 7692 sections 7.1.1.2 and 7.1.2.2).
     """
 
     def __init__(
@@ -171,20 +171,20 @@ class Deflate:
         self.decompress = inflater.decompress
 
     def compress(self, data: bytes) -> bytes | bytearray | memoryview:
-        """Returns the payload of a frame that says so by its RSV1 bit."""
+        """Returns a compressed payload, for a frame with the RSV1 bit."""
         return self._extension.encode(Frame(Opcode.BINARY, data)).data
 
 
 class Inflater:
     """Decompresses the messages of one connection (RFC 7692 section 7.2.2).
 
-    A peer may end its DEFLATE stream with any message (section 7.2.3.4) and begin another with the
-    next one. For a decompressor all that follows such an end is nothing: without a new one the
-    messages to come would all be empty.
+    A peer may end its DEFLATE stream with any message (section 7.2.3.4) and begin another stream
+    with the next one. A decompressor ignores all bytes behind the end of its stream, so the next
+    message needs a new one.
 
     Args:
-        window_bits: of the peer's compressor.
-        keep: whether one message may refer to those before it.
+        window_bits: the window of the peer's compressor, as a power of two.
+        keep: whether a message may refer to earlier ones (context takeover).
     """
 
     __slots__ = ("_decompressor", "_keep", "_rest", "_window_bits")
@@ -193,19 +193,19 @@ class Inflater:
         self._window_bits = window_bits
         self._keep = keep
         self._decompressor: zlib._Decompress | None = None
-        self._rest = b""  # behind the end of a stream, of a message that goes on
+        self._rest = b""  # behind the end of a stream, of an incomplete message
 
     def decompress(self, data: bytes, *, first: bool, final: bool, room: int) -> bytes:
-        """Returns what one frame of a compressed message stands for.
+        """Returns the decompressed payload of one frame.
 
         Args:
             data: the frame's payload.
             first: whether it is the first frame of its message.
-            final: whether it is the last.
-            room: bytes that the message may still grow by; no more are ever made, but for one.
+            final: whether it is the last frame of its message.
+            room: maximum bytes of the result; at most one more is ever produced.
 
         Raises:
-            FrameError: not deflated data, or more than there is room for.
+            FrameError: the data is invalid, or exceeds `room`.
         """
         if first and not self._keep:
             self._decompressor = None
@@ -213,7 +213,7 @@ class Inflater:
         inflate = self._decompressor
         if inflate is None:
             if final and not first and not data:
-                return b""  # the stream has ended with an earlier frame
+                return b""  # the stream ended with an earlier frame
             inflate = self._decompressor = zlib.decompressobj(wbits=-self._window_bits)
         try:
             inflated = inflate.decompress(data + _TAIL if final else data, room + 1)
@@ -228,5 +228,5 @@ class Inflater:
             self._decompressor = None
             self._rest = b"" if final else rest
         elif final and not self._keep:
-            self._decompressor = None  # nobody needs its memory
+            self._decompressor = None  # frees its memory
         return inflated

@@ -19,11 +19,11 @@ from .turns import NOTHING
 _new_message = FramedMessage.__new__
 _read_head = Struct("!BBH").unpack_from
 
-# What one connection takes in one turn of the event loop, before others have theirs.
+# The share of one connection in one turn of the event loop:
 _TURN = range(128)  # frames
-_INFLATED = 64 * 1024  # bytes that compressed messages may become; the last one may exceed it
-_LONG_READ = 128 * 1024  # bytes: with so many at once there is more, and others may wait
-_UNREAD_PINGS = 8  # of a peer that does not read its pongs; then it has to wait a while
+_INFLATED = 64 * 1024  # bytes after decompression; the last message may exceed it
+_LONG_READ = 128 * 1024  # bytes; after such a read there may be more, and others may wait
+_UNREAD_PINGS = 8  # after so many pings, a peer that does not read its pongs waits for a while
 
 
 @final
@@ -31,9 +31,9 @@ class Endpoint(Closer):
     """Receives and sends whole messages.
 
     The socket's read callback passes every message to `deliver`, a plain function. This class has
-    no subclasses: both sides of a relay run the same code on the same type, which the interpreter
-    runs fastest. Its base classes only divide its code: separate objects would cost every message
-    further attribute lookups.
+    no subclasses: the interpreter is fastest if both sides of a relay run the same code on the same
+    type. Its base classes only divide its code; separate objects would cost further attribute
+    lookups for every message.
 
     Args:
         events, limits, clock, read_batch, share: see Closer.
@@ -54,11 +54,11 @@ class Endpoint(Closer):
     def attach(
         self, transport: asyncio.Transport, *, client_side: bool, deflate: Deflate | None = None
     ) -> None:
-        """Takes over a transport whose reading is paused; `begin` starts the reading.
+        """Takes over a transport whose reading is paused; `begin` resumes it.
 
         Args:
-            transport: connected, its opening handshake made.
-            client_side: whether we are the client of this connection.
+            transport: a connection after its opening handshake.
+            client_side: whether the gateway is the client of this connection.
             deflate: the compression that the handshake has agreed on.
         """
         self._transport = transport
@@ -72,9 +72,9 @@ class Endpoint(Closer):
             self._deflate = deflate
             self._whole = NOTHING
             self._passes_masked = None
-            # what cannot be compressed grows a little
+            # incompressible data grows a little
             self._max_frame_size += self._max_frame_size // 8 + 64
-        # what is read in place: frames of the two shorter forms, unless the bound forbids them
+        # for `data_received`: frames of the two shorter forms, unless the limit forbids them
         self._short_head = frames.head_size(0, masked=self._server_side)
         self._short_max = min(125, self._max_frame_size)
         self._medium_head = frames.head_size(126, masked=self._server_side)
@@ -84,25 +84,25 @@ class Endpoint(Closer):
         transport.set_protocol(self)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Reads from now on, beginning with bytes that came behind the handshake."""
+        """Starts reading, beginning with the bytes that came behind the handshake."""
         if self._transport.is_closing():
             return
         self._begun = True
         if not self._batch.may_begin(self._clock):
             self._end_turn(first=True)
         elif not self._paused:
-            self.resume_reading()  # first: what is fed may have it paused
+            self.resume_reading()  # first: the first bytes may pause it again
         if first_bytes:
             self.data_received(first_bytes)
 
     # Receiving
 
     def data_received(self, data: bytes) -> None:  # noqa: C901, PLR0912 - a call costs too much here
-        """Takes what was read; called by the transport.
+        """Takes bytes that were read; the transport calls it.
 
-        Whole messages in one frame of less than 64 KiB are taken in place, all else by `_take`.
-        After so many frames the rest waits for another turn. After a long read the next one may
-        have to.
+        It takes whole messages in one frame of less than 64 KiB in place, everything else with
+        `_take`. After _TURN frames the rest waits for another turn, and after a long read the next
+        read may wait for one.
         """
         position, size = 0, len(data)
         if self._unfinished is not None:
@@ -127,7 +127,7 @@ class Endpoint(Closer):
                     break
                 if end < size:
                     self._batch.is_open = True
-                frame = data[position:end]  # of all of it: no copy
+                frame = data[position:end]  # no copy if it is all of `data`
                 position = end
                 if kind is TEXT and not self._is_text(frame, length):
                     raise FrameError(CloseCode.INVALID_PAYLOAD, "text is not valid UTF-8")  # noqa: TRY301 - one place for all
@@ -136,7 +136,7 @@ class Endpoint(Closer):
                 message.size = length
                 message.masked = self._server_side
                 message.frame = frame
-                deliver = self.deliver  # calling a slot in one step is slower
+                deliver = self.deliver  # faster than calling the slot in one step
                 deliver(message)
                 if position == size:
                     break
@@ -145,7 +145,7 @@ class Endpoint(Closer):
                 self._end_turn()
         except FrameError as error:
             self._violated(error)
-        except Exception:  # noqa: BLE001 - it is logged there
+        except Exception:  # noqa: BLE001 - `_failed` logs it
             self._failed()
         if self._batch.is_open:
             self._batch.close()
@@ -153,7 +153,7 @@ class Endpoint(Closer):
             self._end_long_read()
 
     def _add_to(self, unfinished: UnfinishedFrame, data: bytes) -> bytes:
-        """Returns all that came since the frame began, once it is whole; nothing before."""
+        """Returns all bytes since the frame began once it is complete; nothing before."""
         whole = unfinished.add(data)
         if whole:
             self._unfinished = None
@@ -166,7 +166,7 @@ class Endpoint(Closer):
         return payload.isascii() or is_utf8(payload)
 
     def _take(self, data: bytes, position: int) -> int:
-        """Takes the frame at `position`, whatever it is; returns where the next one begins."""
+        """Takes a frame of any type at `position`; returns the position of the next one."""
         if self._ended or not data:
             return len(data)
         if self._paused or self._waits:
@@ -190,7 +190,7 @@ class Endpoint(Closer):
         return end
 
     def _take_other(self, first: int, payload: bytes) -> None:
-        """Takes whatever is not a plain message in one frame (RFC 6455 sections 5.4 and 5.5)."""
+        """Takes a frame that is not a plain message (RFC 6455 sections 5.4 and 5.5)."""
         opcode = first & frames.OPCODE
         self._events.heard()
         reserved = first & frames.RESERVED
@@ -214,7 +214,7 @@ class Endpoint(Closer):
         return self._deflate is not None and opcode in (frames.TEXT, frames.BINARY)
 
     def _take_fragment(self, first: int, payload: bytes) -> None:
-        """Takes one frame of a message that is fragmented, or may be compressed."""
+        """Takes a frame of a message that is fragmented or may be compressed."""
         fragments = self._fragments
         if (first & frames.OPCODE == frames.CONTINUATION) is (fragments is None):
             raise FrameError(CloseCode.PROTOCOL_ERROR, "fragments out of order")
@@ -231,12 +231,12 @@ class Endpoint(Closer):
                 if self._inflated >= _INFLATED:
                     self._end_turn()
 
-    # What is known of it
+    # The state of the connection
 
     def silence(self) -> float | None:
-        """Returns how many seconds ago the last byte came, those of unfinished frames included.
+        """Returns the seconds since the last byte came, including bytes of unfinished frames.
 
-        0 while some of what came is not taken yet. None: the system cannot tell.
+        0 while some bytes are not taken yet. None if the system does not know.
         """
         return 0.0 if self._kept else silence_of(self._transport)
 
@@ -246,7 +246,7 @@ class Endpoint(Closer):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait: written and not taken by the system, and read but no whole message."""
+        """Bytes written but not taken by the system, and bytes read of incomplete messages."""
         held = self._transport.get_write_buffer_size() + len(self._kept)
         if self._unfinished is not None:
             held += self._unfinished.size
@@ -256,24 +256,24 @@ class Endpoint(Closer):
 
     @property
     def lasting_bytes(self) -> int:
-        """Bytes that compression takes as long as the connection lasts."""
+        """Bytes that compression needs as long as the connection lasts."""
         return self._deflate.context_bytes if self._deflate is not None else 0
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message has come in part."""
+        """Whether a message is incomplete."""
         return self._unfinished is not None or self._fragments is not None
 
     @property
     def is_in_a_frame(self) -> bool:
-        """Whether the last byte that came belongs to a frame whose rest has not come yet."""
+        """Whether a frame is incomplete."""
         return self._unfinished is not None
 
     @property
     def is_drained(self) -> bool:
-        """Whether the system has taken all that was sent."""
+        """Whether the connection is open and the system has taken all bytes sent."""
         return not (self._transport.is_closing() or self._transport.get_write_buffer_size())
 
     def backlog(self) -> Backlog:
-        """Returns what tells whether the peer takes what waits for it."""
+        """Returns a Backlog, which finds out whether the peer reads."""
         return Backlog(self._transport)

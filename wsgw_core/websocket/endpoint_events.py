@@ -8,37 +8,37 @@ from ..api import Close
 
 
 class EndpointEvents(Protocol):
-    """Receives the events of a connection, in the transport's callbacks."""
+    """Handles the events of a connection; called in the transport's callbacks."""
 
     def ended(self, close: Close, *, violation: bool) -> None:
-        """The connection is over for its user. Once, as soon as it is known.
+        """Handles the end of the connection; called once, as early as possible.
 
-        That is when the peer's close frame is read, when the peer breaks the protocol, when the
-        closing handshake takes too long, or when the transport is lost.
+        The connection ends when the peer's close frame is read, when the peer breaks the protocol,
+        when the closing handshake takes too long, or when the transport is lost.
 
         Args:
             close: the peer's code and reason; 1006 for a lost connection; for a violation the code
-                that the peer was sent.
-            violation: the peer broke the protocol or a limit.
+                that the peer got.
+            violation: whether the peer broke the protocol or a limit.
         """
         ...
 
     def disconnected(self) -> None:
-        """The transport is gone. Once, after `ended`."""
+        """Handles the loss of the transport; called once, after `ended`."""
         ...
 
     def writable(self, writable: bool, /) -> None:
-        """Too much waits in the write buffer (False), or it has drained (True)."""
+        """Handles a write buffer that is too full (False) or has room again (True)."""
         ...
 
     def heard(self) -> None:
-        """A frame came that is not a whole message."""
+        """Handles a frame that is not a whole message."""
         ...
 
     def pong_received(self, payload: bytes, /) -> None:
-        """A pong came."""
+        """Handles a pong; `heard` is called for it, too."""
         ...
 
     def woken(self) -> None:
-        """A message was sent with which `wake_at` was reached."""
+        """Handles the sending of the message with which `sent_weight` reaches `wake_at`."""
         ...

@@ -1,4 +1,4 @@
-"""A message that comes in several frames, or compressed (RFC 6455 section 5.4, RFC 7692)."""
+"""Joins a message that comes in several frames, or compressed (RFC 6455 section 5.4, RFC 7692)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .frames import FrameError, is_utf8
 
 
 class Fragments:
-    """What has come of one message, within the bounds of its size and of its number of frames.
+    """The frames of one incomplete message.
 
     Args:
-        first_byte: of the message's first frame.
-        limits: both bounds; that of the size is for what has been decompressed.
+        first_byte: the first byte of the message's first frame.
+        limits: limits the number of frames, and the size after decompression.
         deflate: the compression that the handshake has agreed on.
 
     Attributes:
-        size: bytes that have come, decompressed.
+        size: bytes received, after decompression.
     """
 
     __slots__ = ("_deflate", "_kind", "_limits", "_parts", "size")
@@ -30,10 +30,10 @@ class Fragments:
         self.size = 0
 
     def add(self, payload: bytes, *, final: bool) -> Message | None:
-        """Adds what a frame brought; returns the message if that was the last of its frames.
+        """Adds a frame's payload; returns the message if this was its last frame.
 
         Raises:
-            FrameError: it breaks a bound, or is not what it says it is.
+            FrameError: the message exceeds a limit, is not valid UTF-8, or cannot be decompressed.
         """
         limit = self._limits.max_fragments
         if len(self._parts) == limit:

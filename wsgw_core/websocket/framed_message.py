@@ -1,4 +1,4 @@
-"""A message that is still in the frame in which it came."""
+"""A message in the frame in which it came."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from .frames import read_payload
 
 @final
 class FramedMessage(Message):
-    """Keeps the frame, which can be sent on as it is; the payload is made when it is asked for.
+    """A message that keeps its frame, which can be sent on unchanged.
 
-    It keeps one of the two, never both, so that a ledger needs no more memory than it counts.
+    The first use of `data` replaces the frame by the payload. It keeps one of the two, never both,
+    so that a ledger needs no more memory than it counts.
 
     Attributes:
         size: bytes of the payload.
-        frame: the whole frame; None once the payload was asked for.
-        masked: whether the frame is masked, and so can go to a server; else to a client.
+        frame: the whole frame; None after the first use of `data`.
+        masked: whether the frame is masked. A masked frame can go to a server, an unmasked one to a
+            client.
     """
 
     __slots__ = ("_payload", "frame", "masked", "size")
@@ -35,7 +37,7 @@ class FramedMessage(Message):
         self.masked = masked
 
     @property
-    def data(self) -> bytes:  # type: ignore[override]  # messages are values: nobody assigns it
+    def data(self) -> bytes:  # type: ignore[override]  # messages are immutable
         """The payload."""
         frame = self.frame
         if frame is not None:

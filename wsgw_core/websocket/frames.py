@@ -1,4 +1,4 @@
-"""Frames as bytes (RFC 6455 section 5.2)."""
+"""Reads and writes frames (RFC 6455 section 5.2)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SHORT, _MEDIUM, _LONG = 126, 1 << 16, 1 << 63
 _MEDIUM_HEAD = Struct("!BBH")
 _LONG_HEAD = Struct("!BBQ")
 _KEY = 4
-_PIECE = 4096  # from here on a view is cheaper than a copy
+_PIECE = 4096  # bytes; above, a view is cheaper than a copy
 
 
 class FrameError(Exception):
     """The peer breaks the protocol or a limit.
 
     Attributes:
-        code: the close code for it.
+        code: the close code to answer with.
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -41,23 +41,23 @@ class FrameError(Exception):
 
 
 def head_size(size: int, *, masked: bool) -> int:
-    """Returns how many bytes come before a payload of `size` bytes."""
+    """Returns how many bytes a frame has before a payload of `size` bytes."""
     length = 2 if size < _SHORT else 4 if size < _MEDIUM else 10
     return length + _KEY if masked else length
 
 
 def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> tuple[int, int]:
-    """Returns the size of a frame's payload, and where the frame ends.
+    """Returns the size of a frame's payload, and the position of the frame's end.
 
     Args:
-        data: bytes in which a frame begins at `position`. If they end before the size is known,
-            the frame's end is some place behind theirs.
-        position: see there.
-        masked: whether it must be; else it must not.
-        max_size: bound of the payload; control frames have one of their own.
+        data: bytes with a frame that begins at `position`. If they do not contain the whole length
+            field, the returned end is behind the end of `data`.
+        position: the position of the frame.
+        masked: whether the frame must be masked; if not, it must not be.
+        max_size: maximum bytes of the payload; control frames have a limit of their own.
 
     Raises:
-        FrameError: the frame breaks a rule or the bound.
+        FrameError: the frame breaks a rule or the limit.
     """
     available = len(data) - position
     if available < 2:
@@ -81,7 +81,7 @@ def read_length(data: bytes, position: int, *, masked: bool, max_size: int) -> t
 
 
 def check_first_byte(first: int) -> None:
-    """Checks the opcode, and that a control frame is whole; not the reserved bits.
+    """Checks the opcode, and that a control frame is not fragmented; ignores the reserved bits.
 
     Raises:
         FrameError: the frame breaks a rule.
@@ -94,7 +94,7 @@ def check_first_byte(first: int) -> None:
 
 
 def read_payload(frame: bytes, size: int, *, masked: bool) -> bytes:
-    """Returns the payload of a whole frame, without its mask."""
+    """Returns the unmasked payload of a whole frame."""
     start = len(frame) - size
     if not masked:
         return frame[start:]
@@ -115,7 +115,7 @@ def read_close(payload: bytes) -> tuple[int, str]:
     """Returns the code and the reason of a close frame (section 5.5.1); 1005 if it has none.
 
     Raises:
-        FrameError: the code may not be sent, or the reason is no text.
+        FrameError: the code may not be sent, or the reason is not valid UTF-8.
     """
     if not payload:
         return CloseCode.NO_CODE, ""
@@ -129,12 +129,12 @@ def read_close(payload: bytes) -> tuple[int, str]:
 
 
 def write_frame(first: int, payload: bytes | bytearray | memoryview, *, masked: bool) -> bytes:
-    """Makes a frame.
+    """Returns a frame.
 
     Args:
-        first: its first byte: FIN, reserved bits and opcode.
-        payload: not masked.
-        masked: whether to mask it, as clients do; with a fresh and unpredictable key.
+        first: the first byte: FIN, reserved bits and opcode.
+        payload: the payload, not masked.
+        masked: whether to mask it, as clients must, with a fresh random key.
     """
     size, mask = len(payload), MASK if masked else 0
     if size < _SHORT:
@@ -153,8 +153,8 @@ class UnfinishedFrame:
     """A frame whose end has not been read yet.
 
     Args:
-        beginning: what has been read.
-        size: how long it must become before it is worth another look.
+        beginning: the bytes read.
+        size: the number of bytes that complete the frame or its length field.
     """
 
     __slots__ = ("_missing", "_pieces", "_whole")
@@ -166,12 +166,12 @@ class UnfinishedFrame:
 
     @property
     def size(self) -> int:
-        """Bytes that have been read."""
+        """The number of bytes read."""
         return self._whole - self._missing
 
     def add(self, data: bytes) -> bytes:
-        """Adds what was read; returns all of it once it is long enough, nothing before."""
-        # many small reads shall not leave many small objects
+        """Adds bytes; returns all bytes once there are `size` of them, nothing before."""
+        # join small reads, so that they leave no small objects
         if len(self._pieces[-1]) < _PIECE:
             self._pieces[-1] += data
         else:

@@ -1,12 +1,12 @@
-"""Reads the head of an HTTP message (RFC 9112 section 2) from a stream, within bounds."""
+"""Reads the head of an HTTP message (RFC 9112 section 2) from a stream, up to a maximum size."""
 
 from __future__ import annotations
 
 import re
 
 _END = b"\r\n\r\n"
-# CR and LF only as the pair that ends a line; of the other controls the tab alone.
-# The search skips to the first control character, and looks around only there.
+# CR and LF may only occur as the pair that ends a line; of the other controls only the tab may.
+# The search skips to the first control character, and checks its neighbours only there.
 _STRAY = re.compile(rb"[\0-\x08\n-\x1f\x7f](?:(?<=\r)(?=[^\n])|(?<=\n)(?<!\r\n)|(?<![\r\n]))")
 
 
@@ -15,15 +15,15 @@ class HeadTooLarge(ValueError):
 
 
 class StrayByte(ValueError):
-    """A bare CR or LF, NUL or another control character stands in the head."""
+    """The head contains a bare CR or LF, NUL or another control character."""
 
 
 class HeadReader:
-    """Collects bytes until a head is complete; costs no more when they come one by one.
+    """Collects bytes until a head is complete; the cost does not depend on their portions.
 
     Args:
-        max_size: bytes that the head may have.
-        strict: whether a stray control character ends the reading, rather than the parser's.
+        max_size: maximum bytes of the head.
+        strict: whether a stray control character raises StrayByte; else the parser deals with it.
     """
 
     __slots__ = ("_data", "_max_size", "_strict", "head")
@@ -35,13 +35,13 @@ class HeadReader:
         self.head: bytes | None = None
 
     def feed(self, data: bytes) -> bytes | None:
-        """Takes bytes; returns the head, its empty line included, once it is complete.
+        """Takes bytes; returns the head with its empty line once it is complete.
 
-        Bytes behind the head, from this call and later ones, are in `rest`.
+        `rest` has the bytes behind the head, from this call and later ones.
 
         Raises:
-            HeadTooLarge: the bound is passed.
-            StrayByte: there is one, and the reader is strict.
+            HeadTooLarge: the head exceeds the maximum size.
+            StrayByte: the head has a stray character, and the reader is strict.
         """
         searched = max(0, len(self._data) - len(_END) + 1)
         self._data += data
@@ -60,15 +60,15 @@ class HeadReader:
 
     @property
     def so_far(self) -> bytes:
-        """The head, or what has come of it within the bound."""
+        """The head, or the part of it that has come, within the maximum size."""
         return self.head if self.head is not None else bytes(self._data[: self._max_size])
 
     @property
     def rest_size(self) -> int:
-        """How many bytes came behind the head."""
+        """The number of bytes behind the head."""
         return len(self._data) if self.head is not None else 0
 
     @property
     def rest(self) -> bytes:
-        """What came behind the head."""
+        """The bytes behind the head."""
         return bytes(self._data) if self.head is not None else b""

@@ -14,23 +14,22 @@ from .compression import Deflate
 from .endpoint_events import EndpointEvents
 from .framed_message import FramedMessage
 
-_LARGE = 16 * 1024  # from here on copying costs more than a vectored write
+_LARGE = 16 * 1024  # bytes; above, a copy costs more than a vectored write
 
 NEVER = sys.maxsize
 
 
 class Sender(asyncio.Protocol):
-    """Writes frames; those that belong to one read leave in one write.
+    """Writes frames; those that follow from one read leave in one write.
 
     Args:
-        events: receives the events of the connection.
+        events: handles the events of the connection.
         read_batch: shared by all connections that relay to each other.
-        share: what each message adds to `sent_weight` besides its payload.
+        share: how much each message adds to `sent_weight` besides its payload.
 
     Attributes:
-        sent_messages, sent_weight: all that was ever sent.
-        wake_at: `events.woken` is called by the message with which `sent_weight` reaches it, and it
-            becomes NEVER.
+        sent_messages, sent_weight: the number and the weight of all messages sent.
+        wake_at: when `sent_weight` reaches this, `events.woken` is called, and this becomes NEVER.
     """
 
     __slots__ = (
@@ -52,7 +51,7 @@ class Sender(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _client_side: bool
-    # which frames can be sent on as they came: those that are masked as ours would be
+    # frames with this `masked` can be sent on unchanged
     _passes_masked: bool | None
 
     def __init__(self, events: EndpointEvents, read_batch: ReadBatch, share: int) -> None:
@@ -63,9 +62,9 @@ class Sender(asyncio.Protocol):
         self._share = share
         self.wake_at = NEVER
         self._write: Callable[[bytes], object] = ignore
-        self._pending: list[bytes] = []  # what the batch will have us write
+        self._pending: list[bytes] = []  # frames to write when the batch closes
         self._deflate: Deflate | None = None
-        # While the peer does not read: the newest ping and pong, for when it does.
+        # while the peer does not read: the newest ping and pong, to be sent when it does
         self._owed: dict[int, bytes] | None = None
         self._close_sent = False
 
@@ -93,19 +92,19 @@ class Sender(asyncio.Protocol):
 
     @property
     def sent_bytes(self) -> int:
-        """Payload of all that was ever sent."""
+        """Bytes of the payloads of all messages sent."""
         return self.sent_weight - self.sent_messages * self._share
 
     def pong(self, payload: bytes) -> None:
-        """Answers a ping; a peer that does not read gets the newest answer only."""
+        """Sends a pong; a peer that does not read gets only the newest one."""
         self._send_control(frames.PONG, payload)
 
     def ping(self, payload: bytes) -> None:
-        """Sends a ping; a peer that does not read gets the newest one only."""
+        """Sends a ping; a peer that does not read gets only the newest one."""
         self._send_control(frames.PING, payload)
 
     def flush(self) -> None:
-        """Writes what was gathered during a read; called by the ReadBatch."""
+        """Writes the frames gathered during a read; called by the ReadBatch."""
         pending = self._pending
         if sum(map(len, pending)) <= _LARGE:
             self._write(b"".join(pending))
@@ -151,4 +150,4 @@ class Sender(asyncio.Protocol):
 
 
 def ignore(_message: Any) -> None:
-    """Does nothing; replaces `write` and `deliver` before the beginning and after the end."""
+    """Does nothing; stands in for `write` and `deliver` before the start and after the end."""

@@ -1,7 +1,7 @@
 """The close codes that each side of a session sees, for every event that closes a connection.
 
-This is the only place that chooses these codes. docs/reference/statuses-and-close-codes.md is drawn
-from it. A code that a backend's plugin reports is the plugin's choice.
+Only this module chooses these codes; docs/reference/statuses-and-close-codes.md is drawn from it.
+A backend's plugin chooses the codes that it reports.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ _ITS_OWN: Final = "its own code"
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One event.
+    """One event that closes a connection.
 
     Attributes:
-        event: when it happens.
-        client: the code that wsgw sends to the client, if nothing else is configured; 0: none, or
-            not always the same.
-        backend: the code that wsgw sends to the backend; 0: likewise.
-        client_sees, backend_sees: for the documentation, where the code does not say it all; `{}`
-            stands for the code.
+        event: the event, for the documentation.
+        client: the code that wsgw sends to the client by default; 0: no code, or various codes.
+        backend: the code that wsgw sends to the backend; 0: no code, or various codes.
+        client_sees, backend_sees: for the documentation, if the code is not enough; `{}` stands for
+            the code.
     """
 
     event: str
@@ -35,7 +34,7 @@ class End:
     backend_sees: str = "{}"
 
     def row(self) -> tuple[str, str, str]:
-        """Returns the event and what each side sees, as the documentation says it."""
+        """Returns a row of the documentation: the event, and what each side sees."""
         client, backend = self.client or "", self.backend or ""
         return self.event, self.client_sees.format(client), self.backend_sees.format(backend)
 

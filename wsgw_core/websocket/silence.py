@@ -1,4 +1,4 @@
-"""How long a connection has been silent, and whether its peer still reads, as the kernel knows."""
+"""Asks the kernel how long a connection has been silent, and whether its peer still reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 
-LEAST_RATE = 256  # bytes a second; a client that takes less, on average, is given up as too slow
+LEAST_RATE = 256  # bytes a second; a client that takes less on average is closed as too slow
 
 # struct tcp_info of linux/tcp.h
 _UNACKNOWLEDGED = slice(24, 28)  # tcpi_unacked, in segments
@@ -17,10 +17,10 @@ _NOT_SENT = slice(144, 148)  # tcpi_notsent_bytes
 
 
 def silence_of(transport: asyncio.BaseTransport) -> float | None:
-    """Returns how many seconds ago the last byte came; None where the system cannot tell.
+    """Returns the seconds since the last byte came; None if the system does not know.
 
-    A long message may take its time to come in; we see it only when it is whole. Linux knows to a
-    few milliseconds, others do not.
+    This includes bytes of a long message, which the gateway sees only when it is complete. Linux
+    knows the time to a few milliseconds, other systems do not know it.
     """
     info = _tcp_info(transport, _LAST_DATA_RECEIVED.stop)
     if info is None:
@@ -29,9 +29,9 @@ def silence_of(transport: asyncio.BaseTransport) -> float | None:
 
 
 def taken_from(transport: asyncio.Transport) -> int:
-    """Returns a number that grows by each byte that the peer's system acknowledges.
+    """Returns a number that grows by one for each byte that the peer's system acknowledges.
 
-    Where our system cannot tell, it grows as the transport's buffer falls.
+    If the gateway's system does not know it, the number grows as the transport's buffer shrinks.
     """
     info = _tcp_info(transport, _BYTES_ACKED.stop)
     if info is None or len(info) < _BYTES_ACKED.stop:
@@ -40,10 +40,10 @@ def taken_from(transport: asyncio.Transport) -> int:
 
 
 def unacknowledged_for(transport: asyncio.BaseTransport) -> float:
-    """Returns for how many seconds the peer's system has acknowledged nothing of what it was sent.
+    """Returns for how many seconds the peer's system has not acknowledged the bytes sent to it.
 
-    0: nothing is under way, or the system cannot tell. A system acknowledges at once, whatever its
-    processes do; one that does not is gone, or the network loses what is sent to it.
+    0: all bytes are acknowledged, or the gateway's system does not know. A system acknowledges at
+    once, whatever its processes do. If it does not, it is gone or the network loses the bytes.
     """
     info = _tcp_info(transport, _LAST_ACK_RECEIVED.stop)
     if info is None or not any(info[_UNACKNOWLEDGED]):
@@ -52,13 +52,13 @@ def unacknowledged_for(transport: asyncio.BaseTransport) -> float:
 
 
 class Backlog:
-    """Tells a peer that reads slowly from one that does not read.
+    """Distinguishes a peer that reads slowly from one that does not read.
 
-    What its kernel takes says nothing of the peer: the kernel of a frozen process goes on taking
-    until it is full. But if bytes had to wait for room, and then left, somebody has made room.
+    Bytes that the peer's kernel takes prove nothing: the kernel of a frozen process takes bytes
+    until its buffer is full. But if bytes had to wait for room and then left, the peer has read.
 
     Args:
-        transport: to the peer.
+        transport: the transport to the peer.
     """
 
     __slots__ = ("_acknowledged", "_transport")
@@ -68,7 +68,7 @@ class Backlog:
         self._acknowledged: int | None = None  # when bytes were last seen waiting
 
     def has_moved(self) -> bool:
-        """Whether bytes that waited at the last call have left; False where nobody can tell."""
+        """Returns whether bytes that waited at the last call have left; False if unknown."""
         info = _tcp_info(self._transport, _NOT_SENT.stop)
         if info is None or len(info) < _NOT_SENT.stop:
             return False
@@ -80,11 +80,11 @@ class Backlog:
 
 
 def _tcp_info(transport: asyncio.BaseTransport, size: int) -> bytes | None:
-    """Returns the beginning of the socket's `tcp_info`; None where there is none."""
+    """Returns the first `size` bytes of the socket's `tcp_info`; None if there is none."""
     if sys.platform != "linux":
         return None
     own = transport.get_extra_info("socket")
     try:
         return bytes(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)) if own else None
-    except (OSError, ValueError):  # it is closed, as asyncio and uvloop say it
+    except (OSError, ValueError):  # the socket is closed, in asyncio and in uvloop
         return None

@@ -1,10 +1,9 @@
 """TLS between a TCP transport and the protocol above it.
 
-The event loops' own TLS closes a connection as soon as the peer's FIN is seen, although what came
-before it may not have been delivered yet: it waits because reading is paused, or because the
-protocol's buffer was full. A peer that sends and leaves would lose its last messages. Here the
-socket is read only when all that it gave before has been delivered, so that a connection over TLS
-begins, pauses, drains and ends in the order in which one over TCP does.
+The event loops' own TLS closes a connection at the peer's FIN, even if earlier bytes have not been
+delivered because reading is paused. A peer that sends and leaves would lose its last messages.
+TlsTransport reads the socket only when it has delivered everything read before, so that TLS keeps
+the order of TCP: data, pauses, end.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from typing import Any, cast
 from ..api import Turns
 
 _READ_SIZE = 64 * 1024  # of ciphertext; no connection keeps more than this unread
-_WRITE_SIZE = 64 * 1024  # of plain text, before its ciphertext is handed on
-_RECORD = 16 * 1024  # what one record can hold (RFC 8446 section 5.1)
-_TURN = range(32)  # records delivered in one turn of the event loop: 2,000 fit into one read
-_LINGER = 1.0  # seconds in which a client whose TLS handshake failed can read the alert
+_WRITE_SIZE = 64 * 1024  # of plain text, before its ciphertext is passed on
+_RECORD = 16 * 1024  # maximum of one record (RFC 8446 section 5.1)
+_TURN = range(32)  # records delivered in one turn of the event loop; one read can bring 2,000
+_LINGER = 1.0  # seconds for a client whose TLS handshake failed to read the alert
 
 
 def _ignore(_error: Exception) -> None:
@@ -32,26 +31,26 @@ _NOBODY = asyncio.Protocol()
 
 
 def make_scratch() -> memoryview:
-    """Returns the buffer that all TLS connections of one event loop read their sockets into."""
+    """Returns the read buffer that all TLS connections of one event loop share."""
     return memoryview(bytearray(_READ_SIZE))
 
 
 class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
-    """A protocol to the TCP transport beneath, a transport to the protocol above.
+    """A protocol for the TCP transport below and a transport for the protocol above.
 
-    Differences from the loops' own: the protocol's `connection_made` comes before the TLS
-    handshake, so that whoever bounds its time bounds both, and what is written until then waits. A
-    handshake that fails, or a broken record, is the exception given to `connection_lost`.
-    `write_eof` says close_notify and drops what still comes. An end of the stream without
-    close_notify may be an attacker's: there is no `eof_received` for it.
+    It differs from the loops' own TLS in this: It calls the protocol's `connection_made` before the
+    TLS handshake, so that one timeout limits both, and writes wait until then. A failed handshake
+    or a broken record is the exception of `connection_lost`. `write_eof` sends close_notify and
+    drops what still comes. An end of the stream without close_notify may be an attack, so it does
+    not call `eof_received`.
 
     Args:
-        protocol: what to connect; not a buffered one.
-        context: of the right side.
+        protocol: the protocol above; not a buffered one.
+        context: the TLS context for this side.
         scratch: see `make_scratch`.
-        reads: in which those of many connections take turns that have more to give.
-        server_name: asked for and verified, as the client; None: we are the server.
-        handshakes: in which TLS handshakes take turns; None: each goes on at once.
+        reads: the turns of connections that have more to read.
+        server_name: on the client's side, the name to send and verify; None: the server's side.
+        handshakes: the turns of TLS handshakes; None: each goes on at once.
         on_failure: called when the TLS handshake fails.
     """
 
@@ -113,9 +112,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._paused = False
         self._write_ended = False
         self._closing = False
-        self._deaf = False  # what still comes is dropped
-        self._deferred = False  # more records are there, and delivered in the next turn
-        self._lost = False  # the socket is; the protocol is told when it has what came before
+        self._deaf = False  # drops what still comes
+        self._deferred = False  # waits for a turn, with undelivered records
+        self._lost = False  # the socket is gone, and the protocol gets what came before first
 
     # Called by the TCP transport
 
@@ -152,14 +151,14 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
                 self._defer(self._reads)
 
     def eof_received(self) -> None:
-        """Has the TCP transport close itself: nothing that came before is undelivered."""
+        """Lets the TCP transport close itself; everything that came before is delivered."""
         if not self._established and not self._deaf:
             self._handshake_failed(
                 ConnectionResetError("connection closed during the TLS handshake")
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Passes it on, and lets go of whatever refers to us in a circle."""
+        """Passes the loss on when everything is delivered, and releases circular references."""
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         if exc is not None and not self._established and self._error is None:
@@ -176,15 +175,15 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._backlog.clear()
         protocol, self._protocol = self._protocol, _NOBODY
         self._on_failure = _ignore
-        error, self._error = self._error, None  # whose traceback refers to us
+        error, self._error = self._error, None  # its traceback refers to this object
         protocol.connection_lost(error)
 
     def pause_writing(self) -> None:
-        """Passes it on."""
+        """Passes the call on."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Passes it on."""
+        """Passes the call on."""
         self._protocol.resume_writing()
 
     # Handshake
@@ -207,12 +206,12 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._say_goodbye()
 
     def _handshake_failed(self, error: Exception) -> None:
-        """Sends the alert; a client may not have read it when the socket is closed on it."""
+        """Sends the alert, and gives a client time to read it before closing the socket."""
         self._on_failure(error)
         self._broken(error)
         if self._server_name is None and not self._tcp.is_closing():
             self._linger_timer = self._loop.call_later(_LINGER, self._tcp.abort)
-            with contextlib.suppress(OSError):  # the client has gone already
+            with contextlib.suppress(OSError):  # the client is gone already
                 self._tcp.write_eof()
         else:
             self._tcp.close()
@@ -225,7 +224,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     # Receiving
 
     def _deliver(self) -> None:
-        """Delivers what has come, until the protocol pauses."""
+        """Delivers records until the protocol pauses."""
         incoming, tls = self._incoming, self._tls
         try:
             for _ in _TURN:
@@ -247,31 +246,31 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._flush()  # the answer to a change of keys
 
     def _end_received(self) -> None:
-        """The peer said close_notify: nothing that follows is looked at."""
+        """Handles the peer's close_notify, and ignores everything after it."""
         self._deaf = True
         self._protocol.eof_received()
         self.close()
 
     def _defer(self, turns: Turns) -> None:
-        """Reads nothing and delivers nothing until it has its turn."""
+        """Stops reading and delivering until its turn."""
         self._tcp.pause_reading()
         if not self._deferred:
             self._deferred = True
             turns.call_in_turn(self._loop, self._resume)
 
     def _resume(self) -> bool:
-        """Goes on; returns whether the socket is read."""
+        """Takes its turn; returns whether it reads the socket again."""
         self._deferred = False
         if not self._established and not self._deaf:
             self._shake_hands()
         if self._established:
             self._deliver()
-        # Only now: the end of the stream must not overtake what has come before it.
+        # not earlier: the end of the stream must not overtake the data before it
         if self._paused or self._deferred:
             return False
         if self._lost:
             self._lose()
-        elif not self._tcp.is_closing():  # after a handshake that failed it is read, too
+        elif not self._tcp.is_closing():  # also after a failed handshake
             self._tcp.resume_reading()
             return True
         return False
@@ -285,7 +284,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._tcp.pause_reading()
 
     def resume_reading(self) -> None:
-        """See asyncio.ReadTransport; what waits is delivered in the next turn of the loop."""
+        """See asyncio.ReadTransport; delivers waiting records in the next turn of the loop."""
         if self._paused:
             self._paused = False
             self._loop.call_soon(self._resume)
@@ -295,7 +294,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         return not self._paused and not self.is_closing()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """See asyncio.WriteTransport; what counts are bytes on the wire."""
+        """See asyncio.WriteTransport; the limits count ciphertext."""
         self._tcp.set_write_buffer_limits(high, low)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
@@ -325,7 +324,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             if size <= _WRITE_SIZE:
                 sent = tls.write(data)
                 tcp.write(outgoing.read())
-            while sent < size:  # in parts: TLS never gives back the memory that it once had
+            while sent < size:  # in parts, because OpenSSL never frees a large buffer
                 sent += tls.write(memoryview(data)[sent : sent + _WRITE_SIZE])
                 tcp.write(outgoing.read())
         except ssl.SSLError as error:
@@ -333,7 +332,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             tcp.abort()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """See asyncio.WriteTransport; a record costs more than a copy."""
+        """See asyncio.WriteTransport; joins the data, since a record costs more than a copy."""
         self.write(b"".join(list_of_data))
 
     def can_write_eof(self) -> bool:
@@ -341,7 +340,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         return True
 
     def write_eof(self) -> None:
-        """Says close_notify and half-closes the connection; what still comes is dropped."""
+        """Sends close_notify and half-closes the connection; drops what still comes."""
         if not self._write_ended and not self._closing:
             self._write_ended = True
             if self._established:
@@ -350,11 +349,11 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
     def _say_goodbye(self) -> None:
         self._deaf = True
         self._close_notify()
-        with contextlib.suppress(OSError):  # the peer has gone already
+        with contextlib.suppress(OSError):  # the peer is gone already
             self._tcp.write_eof()
 
     def _close_notify(self) -> None:
-        # Whether the peer has said so too, or never will: we do not wait for it.
+        # does not wait for the peer's close_notify
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         self._flush()
@@ -385,7 +384,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._end_if_lost()
 
     def _end_if_lost(self) -> None:
-        """Has the protocol told soon: it does not want what has come any more."""
+        """Reports the loss soon: the protocol does not want the undelivered data."""
         if self._lost:
             self._paused = False
             self._defer(self._reads)

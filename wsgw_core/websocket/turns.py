@@ -1,4 +1,4 @@
-"""Shares the event loop: one connection reads while the others wait, in turn."""
+"""Shares the event loop between connections: each takes frames in its turns."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .fragments import Fragments
 from .frames import UnfinishedFrame
 from .sender import Sender
 
-# by the first byte: messages in one frame. Nothing while one is under way in fragments, while all
-# may be compressed, while no frame is to be taken, and after the end.
+# The kind of a message in one frame, by the frame's first byte. NOTHING applies while a fragmented
+# message is incomplete, with compression, while no frame is to be taken, and after the end.
 NOTHING: tuple[MessageKind | None, ...] = (None,) * 256
 _WHOLE = (*NOTHING[:129], TEXT, BINARY, *NOTHING[131:])
 
-_UNREAD_DELAY = 0.25  # seconds; never stopped for good: a peer may have to write before it reads
+_UNREAD_DELAY = 0.25  # seconds; reading never stops for good: a peer may write before it reads
 
 
 class TurnTaker(Sender):
-    """Stops taking frames while other connections read, reading is paused, or the peer is slow.
+    """Stops taking frames while other connections read, while paused, or while the peer is slow.
 
     Args:
         events, read_batch, share: see Sender.
@@ -51,27 +51,24 @@ class TurnTaker(Sender):
         self._paused = False
         self._unfinished: UnfinishedFrame | None = None
         self._kept = b""  # read, but not taken yet
-        self._waits = False  # for its next turn; until then no frame is taken
-        self._inflated = 0  # bytes in this turn, about
+        self._waits = False  # for its next turn; until then it takes no frame
+        self._inflated = 0  # bytes decompressed in this turn
         self._unread_pings = 0
         self._unread_timer: asyncio.TimerHandle | None = None  # until then it asks for no turn
-        self._lost = False  # the transport is, but not everything that came was taken
+        self._lost = False  # the transport is gone, but some of its bytes are not taken yet
         self._whole = _WHOLE
-        self._fragments: Fragments | None = None  # of the message that is under way
+        self._fragments: Fragments | None = None  # of an incomplete message
         self._ended = False
 
     # Reading on
 
     def pause_reading(self) -> None:
-        """Takes no more frames: what was read and not taken is kept."""
+        """Stops taking frames, and keeps the bytes that were read and not taken."""
         self._paused = True
         self._stop()
 
     def resume_reading(self) -> None:
-        """Goes on reading, in a later turn of the event loop if more is to be expected.
-
-        What is kept comes first.
-        """
+        """Resumes reading, beginning with the kept bytes; with a turn if there may be many."""
         self._paused = False
         if self._waits or not self._begun:
             return
@@ -81,19 +78,19 @@ class TurnTaker(Sender):
             self._go_on()
 
     def _end_long_read(self) -> None:
-        """Waits for a turn before the next read, if others wait or have brought as much."""
+        """Waits for a turn before the next read if others wait, or many reads were long."""
         if not self._batch.may_read_on(self._clock):
             self._end_turn()
 
     def _end_turn(self, *, first: bool = False) -> None:
-        """Reads and takes no more until others have had their turn; the rest has to be kept."""
+        """Stops reading and taking frames until its next turn; the caller keeps the rest."""
         self._stop()
         if not self._waits:
             self._waits = True
             self._batch.call_in_turn(self._clock, self._next_turn, first=first)
 
     def _wait_for_reading(self) -> None:
-        """Takes no more frames until the peer has read what waits for it, or for a while."""
+        """Stops taking frames until the peer reads what waits for it, at most for a while."""
         self._stop()
         self._waits = True
         self._unread_timer = self._clock.call_later(_UNREAD_DELAY, self._waited_for_reading)
@@ -105,7 +102,7 @@ class TurnTaker(Sender):
             self._batch.call_in_turn(self._clock, self._next_turn)
 
     def _next_turn(self) -> bool:
-        """Goes on; returns whether the next read follows."""
+        """Takes its turn; returns whether it reads on."""
         self._waits = False
         if self._paused:
             return False
@@ -126,7 +123,7 @@ class TurnTaker(Sender):
         self._transport.pause_reading()
 
     def _go_on(self) -> None:
-        """Reads on if everything that was read is taken; or ends, if there is nothing to read."""
+        """Reads on if all bytes read are taken; or ends if the transport is gone."""
         if self._lost:
             if not self._kept:
                 self._disconnect()
@@ -136,26 +133,26 @@ class TurnTaker(Sender):
 
     @property
     def _wholes(self) -> tuple[MessageKind | None, ...]:
-        """What `_whole` is while frames are taken."""
+        """The value of `_whole` while frames are taken."""
         if self._deflate is not None or self._fragments is not None or self._ended:
             return NOTHING
         return _WHOLE
 
     def _disconnect(self) -> None:
-        """Lets go of everything: the transport is gone, and what it brought is taken."""
+        """Releases everything: the transport is gone, and all its bytes are taken."""
         raise NotImplementedError
 
-    # What the transport can take
+    # Called by the transport
 
     def pause_writing(self) -> None:
-        """Called by the transport."""
+        """Reports a full write buffer, and keeps pings and pongs until it has room."""
         if not self._ended:
             self._owed = {}
             self._unread_pings = 0
             self._events.writable(False)
 
     def resume_writing(self) -> None:
-        """Called by the transport."""
+        """Reports that the write buffer has room, and sends the newest ping and pong."""
         owed, self._owed = self._owed, None
         if self._ended or owed is None:
             return
