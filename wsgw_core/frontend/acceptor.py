@@ -1,4 +1,4 @@
-"""Takes connections from listening sockets."""
+"""Accepts connections from listening sockets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _AT_ONCE = 64  # connections of one socket in one turn of the loop
 _SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 1.0
 
-# What was wrong with one connection and says nothing of the next; Linux passes pending errors of
-# the network on (see accept(2)).
+# Errors of one connection, which say nothing about the next; Linux passes pending errors of the
+# network on (see accept(2)).
 _OF_THE_CONNECTION = frozenset(
     getattr(errno, name)
     for name in (
@@ -39,16 +39,16 @@ _OF_THE_CONNECTION = frozenset(
 
 
 class Acceptor:
-    """Accepts while there is room; clients for whom there is none wait in the system's queue.
+    """Accepts clients while there is room; the others wait in the system's queue.
 
     The event loops' own servers drop such clients (libuv), or log an error for each try (asyncio).
 
     Args:
-        sockets: bound; from now on they belong to the acceptor.
+        sockets: bound sockets; the acceptor owns them from now on.
         make_protocol: called for each connection.
-        room: how many more connections there may be.
-        pauses: counts how often accepting was suspended.
-        logger: for the reasons, a line a minute at most.
+        room: returns how many more connections are allowed.
+        pauses: counts the pauses of accepting.
+        logger: logs the reasons for pauses, at most once a minute.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Acceptor:
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
-        """Those that are listened on; none after `stop`."""
+        """The listening sockets; none after `stop`."""
         return () if self._closed else self._sockets
 
     def start(self, backlog: int) -> None:
-        """Listens; raises OSError.
+        """Starts to listen; raises OSError.
 
         Args:
-            backlog: how many connections may wait in each socket's queue.
+            backlog: the maximum number of connections in each socket's queue.
         """
         for listening in self._sockets:
             listening.setblocking(False)
@@ -87,7 +87,7 @@ class Acceptor:
         self._go_on()
 
     def stop(self) -> None:
-        """Listens no more."""
+        """Closes the sockets."""
         if self._closed:
             return
         if self._timer is not None:
@@ -98,7 +98,7 @@ class Acceptor:
             listening.close()
 
     async def settle(self) -> None:
-        """Returns when the protocol of each connection accepted so far has its transport."""
+        """Waits until the protocol of each accepted connection has its transport."""
         while self._attaching:
             await asyncio.wait(self._attaching)
 
@@ -113,7 +113,7 @@ class Acceptor:
 
     def _accept(self, listening: socket.socket) -> None:
         if self._timer is not None or self._closed:
-            return  # another socket's turn, in the same turn of the loop, has found no room
+            return  # another socket has found no room in the same turn of the loop
         room = self._room()
         descriptors = room_for_clients(listening.fileno())
         if room <= 0:
@@ -122,8 +122,8 @@ class Acceptor:
             self._wait(
                 "too few free file descriptors; the last ones are reserved for open sessions"
             )
-        # Those that have no transport yet, which takes a turn or two of the loop, have not been
-        # counted by whoever knows the room.
+        # A connection gets its transport a turn or two of the loop later; `room` does not count it
+        # before.
         for _ in range(min(_AT_ONCE, room - len(self._attaching), descriptors)):
             try:
                 accepted, _ = listening.accept()
@@ -142,14 +142,14 @@ class Acceptor:
     async def _attach(self, accepted: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make_protocol, accepted)
-        except OSError:  # it is gone already
+        except OSError:  # the client is gone already
             accepted.close()
         except BaseException:
             accepted.close()
             raise
 
     def _wait(self, reason: str) -> None:
-        """Leaves clients in the queue for a while; longer each time, until one was accepted."""
+        """Leaves clients in the queue for a pause, which grows until one is accepted."""
         self._pauses.value += 1
         self._warn("accepting is paused: %s", reason)
         self._suspend()

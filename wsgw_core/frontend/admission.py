@@ -1,4 +1,4 @@
-"""How many clients are let in, and what those beyond are told."""
+"""Limits the number of clients, and answers those beyond."""
 
 from __future__ import annotations
 
@@ -16,69 +16,70 @@ if TYPE_CHECKING:
     from ..metrics.counters import GatewayCounters
     from .trusted_proxies import TrustedProxies
 
-# Refused connections of one network that may wait for their answer; those beyond get none, so that
-# nobody fills the room in which others are told why they are refused.
+# The maximum number of refused connections of one network that wait for their answer. Further ones
+# get no answer, so that one network cannot use up the room for the answers to others.
 _REFUSED_PER_NETWORK = 16
 
 
 class Ticket:
-    """One connection's place among all others, from its beginning to its end.
+    """One connection's place in the counts, from its beginning to its end.
 
     Attributes:
-        refusal: the answer, if it was not let in.
-        dropped: it gets no answer, but is to be broken off at once.
+        network: the client's network if the clients of each address are limited; None: not known.
+        refusal: the answer if the connection is refused, else None.
+        dropped: whether to abort the refused connection without an answer.
     """
 
-    __slots__ = ("_admission", "_held", "dropped", "network", "refusal")
+    __slots__ = ("_admission", "_bytes", "dropped", "network", "refusal")
 
     def __init__(self, admission: Admission, network: str | None) -> None:
         self._admission = admission
-        self._held = 0
-        self.network = network  # None: not known yet, or of no interest
+        self._bytes = 0
+        self.network = network
         self.refusal: Refusal | None = None
         self.dropped = False
 
     def of_client(self, address: str) -> Refusal | None:
-        """Notes who the client behind a trusted proxy is; without effect for other clients.
+        """Sets the client behind a trusted proxy; without effect for other clients.
 
         Args:
-            address: as the proxies tell.
+            address: the client's address that the proxies report.
 
         Returns:
-            The answer, if it is not let in any more.
+            The answer if the client is refused now, else None.
         """
         return self._admission.of_client(self, address)
 
-    def hold(self, size: int) -> None:
-        """Notes how many bytes of memory its handshake takes now."""
-        self._admission.opening_bytes += size - self._held
-        self._held = size
+    def take_memory(self, size: int) -> None:
+        """Sets how many bytes of memory the client's handshake needs now."""
+        self._admission.opening_bytes += size - self._bytes
+        self._bytes = size
 
     def give_back(self) -> None:
-        """Makes room: the connection is gone. To be called once."""
+        """Removes the connection from the counts. Call it once, when the connection is gone."""
         self._admission.leave(self)
 
 
 class Admission:
-    """Counts a gateway's connections, those in their handshake and sessions alike, and bounds them.
+    """Counts and limits a gateway's connections, including those in their handshake.
 
-    A connection that is refused is not counted, but takes some of the room that there is beyond all
-    sessions. When that is full too, nothing more is accepted for a while (see `room`): the system
-    lets clients wait meanwhile.
+    Refused connections do not count as clients; they use extra room beyond the maximum. When that
+    is full too, the gateway accepts nothing for a while (see `room`), and clients wait in the
+    system's queue.
 
     Args:
-        proxies: peers that do not count themselves: their clients do, see `Ticket.of_client`.
-        counters: of the gateway.
-        clock: for the rate.
-        max_sessions: connections at a time; None: not bounded.
-        max_per_address: of them from one address; None: not bounded. The hosts of an IPv6 network
-            of 64 bits count as one, since a single host may use all its addresses.
-        max_per_second: new ones, in the mean; as many may come at once after a quiet second. None:
-            not bounded.
-        memory_is_full: returns whether there is too little memory for one more.
+        proxies: peers that do not count themselves; see `Ticket.of_client` for their clients.
+        counters: the gateway's counters.
+        clock: the time for the rate.
+        max_sessions: maximum number of connections; None: no limit.
+        max_per_address: maximum number of connections from one address; None: no limit. The hosts
+            of an IPv6 network of 64 bits count as one, since one host may use all its addresses.
+        max_per_second: maximum average number of new connections a second, which may all come at
+            once after a quiet second; None: no limit.
+        memory_is_full: returns whether there is too little memory for one more connection.
 
     Attributes:
-        opening_bytes: what the clients take that are not answered yet.
+        opening_bytes: bytes of memory of all handshakes that are not answered yet.
     """
 
     def __init__(
@@ -101,23 +102,23 @@ class Admission:
         self._rate = None if max_per_second is None else TokenBucket(max_per_second, clock)
         self._admitted = 0
         self._refused = 0
-        self._admitted_from: dict[str, int] = {}  # by network; empty while that is not bounded
+        self._admitted_from: dict[str, int] = {}  # by network; empty without a limit for these
         self._refused_from: dict[str, int] = {}
 
     def trust(self, proxies: TrustedProxies) -> None:
-        """Has other peers count as proxies from now on."""
+        """Sets the proxies for future connections."""
         self._proxies = proxies
 
     @property
     def room(self) -> int:
-        """How many more connections may be accepted, those included that will be refused."""
+        """How many more connections may be accepted, including those that will be refused."""
         return self._max_sessions + REFUSED_AT_ONCE - self._admitted - self._refused
 
     def arrive(self, host: str) -> Ticket:
-        """Decides on a new connection.
+        """Returns the ticket of a new connection, which is counted or refused.
 
         Args:
-            host: the peer's address, as its socket names it.
+            host: the peer's address from its socket.
         """
         network = None
         if self._max_per_address is not None and not self._proxies.trusts(host):
@@ -154,7 +155,7 @@ class Admission:
 
     def leave(self, ticket: Ticket) -> None:
         """See Ticket."""
-        ticket.hold(0)
+        ticket.take_memory(0)
         if ticket.refusal is None:
             self._admitted -= 1
             by_network = self._admitted_from
@@ -178,10 +179,10 @@ class Admission:
 
 
 class TokenBucket:
-    """Allows a number of events a second, after a quiet second all of them at once.
+    """Allows a number of events a second; after a quiet second, all of them at once.
 
     Args:
-        rate: events a second.
+        rate: the number of events a second.
         clock: the time.
     """
 
@@ -192,7 +193,7 @@ class TokenBucket:
         self._filled_at = clock.time()
 
     def take(self) -> bool:
-        """Counts an event; False: it is one too many."""
+        """Counts an event if it is allowed; returns whether it is."""
         now = self._clock.time()
         self._tokens = min(self._rate, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
@@ -203,7 +204,7 @@ class TokenBucket:
 
 
 def _busy(text: str, earliest: int, latest: int) -> Refusal:
-    # spread, or all who are refused together come again together
+    # spread, so that clients refused together do not come again together
     seconds = random.randint(earliest, latest)  # noqa: S311 - not for secrets
     return Refusal(503, (("Retry-After", str(seconds)),), f"{text}\n".encode())
 
@@ -215,7 +216,7 @@ def _too_many() -> Refusal:
 def _network(host: str) -> str:
     try:
         address = ip_address(host.partition("%")[0])
-    except ValueError:  # the peer had gone before it was asked for
+    except ValueError:  # the peer was gone before the socket could name it
         return host
     if not isinstance(address, IPv6Address):
         return str(address)
@@ -225,7 +226,7 @@ def _network(host: str) -> str:
 
 
 def _add(counts: dict[str, int], network: str, number: int) -> None:
-    """Changes a count; what is zero is forgotten, or every address ever seen would be kept."""
+    """Changes a count, and removes it at zero, so that not every address ever seen is kept."""
     count = counts.get(network, 0) + number
     if count:
         counts[network] = count

@@ -8,10 +8,10 @@ from ..config.origin_pattern import OriginPattern
 
 
 class AllowedOrigins:
-    """The allow-list.
+    """The list of allowed origins.
 
     Args:
-        patterns: empty allows all.
+        patterns: the patterns; without any, all origins are allowed.
     """
 
     def __init__(self, patterns: Iterable[OriginPattern] = ()) -> None:
@@ -24,8 +24,8 @@ class AllowedOrigins:
         """Returns whether a client may connect.
 
         Args:
-            origin: the header's value. None, when it sent none, is allowed: every browser tells the
-                origin, and what is no browser can neither be lured nor kept from making one up.
+            origin: the value of `Origin`. None, for a client that sent none, is allowed: every
+                browser sends it, and other programs can send any value they like.
         """
         if self._all or origin is None:
             return True

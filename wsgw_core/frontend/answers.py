@@ -11,13 +11,13 @@ from .. import api
 
 
 def refusal(answer: api.Refusal) -> bytes:
-    """Serialises an answer other than 101; the connection closes after it."""
+    """Returns the bytes of an answer other than 101; the connection closes after it."""
     headers = Headers()
     for name, value in answer.headers:
         if name.lower() not in ("connection", "content-length", "transfer-encoding"):
             headers[name] = value
     headers["Content-Length"] = str(len(answer.body))
-    # Whoever sends Upgrade names it in Connection too (RFC 9110 section 7.8).
+    # a sender of Upgrade names it in Connection, too (RFC 9110 section 7.8)
     headers["Connection"] = "upgrade, close" if "Upgrade" in headers else "close"
     if answer.body and "Content-Type" not in headers:
         headers["Content-Type"] = "text/plain; charset=utf-8"
@@ -30,7 +30,14 @@ def switching_protocols(
     backend_headers: api.Headers,
     extensions: str | None = None,
 ) -> bytes:
-    """Serialises the answer that opens the websocket."""
+    """Returns the bytes of the answer that opens the websocket.
+
+    Args:
+        accept: the value of `Sec-WebSocket-Accept`.
+        subprotocol: the subprotocol, if any.
+        backend_headers: the headers of the backend's answer; the gateway's own are ignored.
+        extensions: the value of `Sec-WebSocket-Extensions`, if any.
+    """
     headers = Headers()
     headers["Upgrade"] = "websocket"
     headers["Connection"] = "Upgrade"

@@ -1,4 +1,4 @@
-"""Why a request is refused before anybody is asked."""
+"""Why a request is refused before a gate or a backend is asked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ class BadRequest(Exception):
     """The request is refused.
 
     Args:
-        status: of the answer.
-        text: for the client; says what is wrong without repeating what it sent. May be empty.
-        headers: that the status wants.
+        status: the status of the answer.
+        text: the text for the client. It says what is wrong and does not repeat what the client
+            sent. May be empty.
+        headers: the headers that the status requires.
     """
 
     def __init__(self, status: int, text: str, headers: api.Headers = ()) -> None:

@@ -1,4 +1,4 @@
-"""Finds clients that are gone without a word."""
+"""Finds clients that are gone without a close."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ClientKeepalive:
     """Pings one client when it has been silent, and waits for any sign of life.
 
     Args:
-        client: whose life is doubted.
+        client: the client.
         ping_time: seconds of silence before the ping.
-        ping_timeout: seconds of silence behind it that mean that the client is gone.
+        ping_timeout: seconds of silence after the ping; then the client is gone.
         now: the clock's time.
     """
 
@@ -32,11 +32,11 @@ class ClientKeepalive:
         self._backlog: Backlog | None = None
 
     def is_gone(self, now: float, *, heard: bool) -> bool:
-        """Pings if it is time; called every now and then.
+        """Returns whether the client is gone; pings it if necessary. ClientTimeouts calls this.
 
         Args:
             now: the clock's time.
-            heard: whether the client was heard since the last call, or could not be.
+            heard: whether bytes came from the client since the last call, or none could come.
         """
         if heard:
             self._heard_at = now
@@ -45,7 +45,7 @@ class ClientKeepalive:
             if now - self._heard_at >= self._ping_time:
                 self._pinged_at = now
                 self._backlog = self._client.ping()
-                self._backlog.has_moved()  # note what waits in front of the ping
+                self._backlog.has_moved()  # records the bytes that wait before the ping
         elif now - self._pinged_at >= self._ping_timeout and self._backlog is not None:
             if self._client.silent_for(self._ping_timeout) and not self._backlog.has_moved():
                 return True

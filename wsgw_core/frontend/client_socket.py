@@ -1,4 +1,4 @@
-"""A client's websocket, after its handshake."""
+"""A client's websocket after its handshake."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from .admission import Ticket
 
 
 class ClientSocket:
-    """Connects a session to its client: the endpoint relays, this tells what becomes of it.
+    """Connects a session to its client's endpoint, and handles the endpoint's events.
 
     Args:
-        session: what the client's messages are for.
+        session: the session that receives the client's messages.
         on_gone: called once, when the transport is gone.
-        ticket: given back then.
+        ticket: the client's ticket; given back when the transport is gone.
         limits, clock, read_batch: see Endpoint.
-        end_to_end: whether pings are passed on to the backend.
+        end_to_end: whether the session passes pings on to the backend.
 
     Attributes:
         endpoint: the connection.
-        blocked_since: when too much waited for the client to read it, if it still does.
-        pongs, ponged_at: how often the client has sent a pong, and when last.
+        blocked_since: since when the write buffer is full because the client is slow; None: it is
+            not.
+        pongs, ponged_at: how many pongs the client has sent, and when the last one came.
     """
 
     __slots__ = (
@@ -62,7 +63,7 @@ class ClientSocket:
         self.endpoint = Endpoint(self, limits, clock, read_batch)
 
     def begin(self, first_bytes: bytes) -> None:
-        """Starts the session, then reads, beginning with bytes that came behind the handshake."""
+        """Starts the session, then reads, beginning with the bytes behind the handshake."""
         self._session.start(self.endpoint)
         self.endpoint.deliver = self._session.client_message
         if self._end_to_end:
@@ -72,26 +73,26 @@ class ClientSocket:
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
-        """Begins the closing handshake; what the client still says goes on to its backend."""
+        """Begins the closing handshake; later messages of the client still go to its backend."""
         self._session.close_client(code, reason, cause)
 
     def abort(self) -> None:
         """Drops the connection."""
         self.endpoint.abort()
 
-    # What the timeouts looks at
+    # For ClientTimeouts and ClientKeepalive
 
     @property
     def activity(self) -> int:
-        """A number that changes with whatever frame is received, pongs excepted.
+        """A number that changes with each frame received, except for pongs.
 
-        But for a message that a valve has discarded: `silent_for` knows of it.
+        It does not count a message that a valve discards; `silent_for` knows of that.
         """
         return self._session.messages_received + self._others
 
     @property
     def is_open(self) -> bool:
-        """Whether the session still sends to its client: neither side has closed."""
+        """Whether the session still sends to its client, because neither side has closed."""
         return self._session.client is not None
 
     @property
@@ -105,7 +106,7 @@ class ClientSocket:
         return self.endpoint.is_in_a_frame
 
     def silent_for(self, seconds: float) -> bool:
-        """See Endpoint."""
+        """Returns whether no byte has come for so many seconds, as far as the system knows."""
         silence = self.endpoint.silence()
         return silence is None or silence >= seconds
 
@@ -114,23 +115,23 @@ class ClientSocket:
         return self.endpoint.taken()
 
     def ping(self) -> Backlog:
-        """Asks for a sign of life; returns what tells whether it gets through."""
+        """Sends a ping; returns a Backlog, which finds out whether the client reads it."""
         self.endpoint.ping(b"")
         return self.endpoint.backlog()
 
-    # What the endpoint calls
+    # Called by the endpoint; see EndpointEvents
 
     def ended(self, close: Close, *, violation: bool) -> None:
-        """Tells the session that the client has gone."""
+        """Reports to the session that the client is gone."""
         self._session.client_closed(close, violation=violation)
 
     def disconnected(self) -> None:
-        """Lets go."""
+        """Gives the ticket back and calls `on_gone`."""
         self._ticket.give_back()
         self._on_gone(self)
 
     def writable(self, writable: bool, /) -> None:
-        """Tells the session whether the client keeps up."""
+        """Reports to the session whether the client keeps up."""
         self.blocked_since = None if writable else self._clock.time()
         self._session.client_writable(writable)
 
@@ -139,10 +140,10 @@ class ClientSocket:
         self._others += 1
 
     def pong_received(self, _payload: bytes, /) -> None:
-        """Notes a sign of life; `heard` was called for it too."""
+        """Counts a pong; `heard` was called for it, too."""
         self._others -= 1
         self.pongs += 1
         self.ponged_at = self._clock.time()
 
     def woken(self) -> None:
-        """See EndpointEvents; of no use here."""
+        """Does nothing; not used here."""

@@ -1,4 +1,4 @@
-"""Closes clients that are gone, or have been silent, slow or there for too long."""
+"""Closes clients that are gone, silent or slow, or have been connected for too long."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from ..metrics.counters import GatewayCounters
     from .client_socket import ClientSocket
 
-_PONG_ARRIVES = 0.1  # seconds at most between its last byte and its being read
-_ROUNDS = 8  # in the shorter of the two times
+_PONG_ARRIVES = 0.1  # maximum seconds between the arrival of a pong and its reading
+_ROUNDS = 8  # rounds in the shortest of the configured times
 _LONGEST_WAIT = 5.0  # seconds between two rounds
-_AT_ONCE = 500  # clients looked at in one turn of the loop
+_AT_ONCE = 500  # clients checked in one turn of the loop
 
 
 class ClientTimeouts:
-    """Looks at all clients every now and then; that costs messages nothing.
+    """Checks all clients in rounds, without cost for each message.
 
-    So a client is closed somewhat late: by a quarter of the time, or ten seconds, at most. Silent
-    is a client of which nothing comes, no ping and no part of a message either; answers to our own
-    pings are no news. While it is not read it cannot be heard; that does not count.
+    So it closes a client somewhat late, by at most a quarter of the time or ten seconds. A client
+    is silent when no bytes arrive, not even a ping or a part of a message. Pongs do not count, and
+    neither does the time in which wsgw does not read the client.
 
     Args:
         clock: time and timers.
-        counters: of the gateway.
-        idle_timeout: seconds of silence; None: not bounded.
-        max_life: seconds from the opening of the websocket; None: not bounded. Each client is given
-            up to a tenth less, so that those who have come together do not come again together.
-        slow_timeout: seconds for which a client may take less than 256 bytes a second of what
-            waits for it; None: not bounded.
-        ping_time: seconds of silence after which a client is pinged; None: never.
-        ping_timeout: seconds for which that may stay unanswered.
+        counters: the gateway's counters.
+        idle_timeout: maximum seconds of silence; None: no limit.
+        max_life: maximum seconds since the opening of the websocket; None: no limit. Each client
+            gets up to a tenth less, so that clients that came together do not reconnect together.
+        slow_timeout: maximum seconds for which a client may take less than 256 bytes a second of
+            what waits for it; None: no limit.
+        ping_time: ping a client after so many seconds of silence; None: never.
+        ping_timeout: maximum seconds for the answer to a ping.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ClientTimeouts:
         self._next: asyncio.Handle | None = None
 
     def watch(self, client: ClientSocket) -> None:
-        """Looks at a client until it is forgotten."""
+        """Begins to check a client."""
         if self._wait is None:
             return
         now = self._clock.time()
@@ -80,7 +80,7 @@ class ClientTimeouts:
             self._next = self._clock.call_later(self._wait, self._begin_round)
 
     def forget(self, client: ClientSocket) -> None:
-        """Looks at a client no more; it may be unknown."""
+        """Stops checking a client, which may be unknown."""
         self._watched.pop(client, None)
         if not self._watched and self._next is not None:
             self._next.cancel()
@@ -107,9 +107,9 @@ class ClientTimeouts:
         if not client.is_open:
             del self._watched[client]
             return
-        held = client.is_paused
+        is_paused = client.is_paused
         activity, pongs = client.activity, client.pongs
-        active = activity != watched.activity or held
+        active = activity != watched.activity or is_paused
         alive = active or pongs != watched.pongs
         watched.activity, watched.pongs = activity, pongs
         if active:
@@ -120,7 +120,7 @@ class ClientTimeouts:
             self._close(client, session_ends.SESSION_OLD, "maximum session time reached")
         elif blocked is not None and self._is_too_slow(client, watched, blocked, now):
             self._counters.slow_clients_closed.value += 1
-            self._counters.mutual_blocks.value += held
+            self._counters.mutual_blocks.value += is_paused
             self._close(client, session_ends.CLIENT_SLOW, "client reads too slowly")
         elif self._is_idle(client, watched, now):
             self._counters.idle_clients_closed.value += 1
@@ -154,14 +154,14 @@ class ClientTimeouts:
         if self._idle_timeout is None or now - watched.heard_at < self._idle_timeout:
             return False
         silence = self._idle_timeout
-        # what came last may have been a pong, unless it belongs to a frame that is not whole
+        # the last bytes may have been a pong, unless they belong to an incomplete frame
         if client.ponged_at is not None and not client.is_in_a_frame:
             silence = min(silence, now - client.ponged_at - _PONG_ARRIVES)
         return silence > 0 and client.silent_for(silence)
 
 
 class _Watched:
-    """What was seen of a client in the last round."""
+    """A client's state in the last round."""
 
     __slots__ = (
         "activity",
@@ -182,6 +182,6 @@ class _Watched:
         self.ends_at = ends_at
         self.keepalive = keepalive
         self.pongs = 0
-        self.blocked_since: float | None = None  # when the client was last seen blocked
-        self.slow_since = 0.0  # when it had last taken enough
-        self.taken = 0  # what it had taken then
+        self.blocked_since: float | None = None  # the client's, in the last round
+        self.slow_since = 0.0  # when the client had last taken enough
+        self.taken = 0  # how much it had taken then

@@ -1,4 +1,4 @@
-"""What a backend is told about the client's own connection."""
+"""The headers that tell a backend about the client's connection."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _FORWARDED = "forwarded"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-def tells_of_the_client(name: str) -> bool:
-    """Returns whether a header, its name in small letters, is one that proxies set."""
+def is_forwarding_header(name: str) -> bool:
+    """Returns whether proxies set a header to describe the client; `name` is in lower case."""
     return name.startswith("x-forwarded-") or name in (_FORWARDED, "x-real-ip")
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """Makes the headers by which proxies tell for whom they speak.
+    """Makes the forwarding headers for a backend.
 
     Attributes:
-        proxies: whose word is passed on.
-        believe_all: whether the `X-Forwarded-For` of every peer is continued.
-        forwarded: whether `Forwarded` (RFC 7239) is sent too.
+        proxies: the peers whose forwarding headers are passed on.
+        believe_all: whether to extend the `X-Forwarded-For` of every peer.
+        forwarded: whether to send `Forwarded` (RFC 7239) too.
     """
 
     proxies: TrustedProxies
@@ -34,11 +34,11 @@ class Forwarding:
     forwarded: bool
 
     def headers(self, received: Iterable[tuple[str, str]], peer: Peer) -> Headers:
-        """Returns what the backend is told.
+        """Returns the forwarding headers for the backend.
 
         Args:
-            received: those of the request's headers that `tells_of_the_client`.
-            peer: who sent it.
+            received: the forwarding headers of the request; see `is_forwarding_header`.
+            peer: the peer that sent the request.
         """
         trusted = self.proxies.trusts(peer.host)
         address = self.proxies.client_address(peer.host, ())
@@ -51,7 +51,7 @@ class Forwarding:
                 if trusted or self.believe_all:
                     chain += filter(None, (entry.strip(" \t") for entry in value.split(",")))
             elif not trusted or not value.strip(" \t,"):
-                continue  # an empty one tells nothing
+                continue  # not believed, or empty
             elif lower == _FORWARDED and self.forwarded:
                 elements.append(value.strip(" \t,"))
             else:
@@ -75,7 +75,7 @@ class Peer:
         host: its address, without the port.
         scheme: `https` when the connection has TLS, else `http`.
         asked_for: the `Host` of its request.
-        subject: of the certificate that it has shown, see `client_subject`.
+        subject: the subject of its certificate; see `client_subject`.
     """
 
     host: str
@@ -85,12 +85,12 @@ class Peer:
 
 
 def _element(address: str, peer: Peer) -> str:
-    """Writes one element of `Forwarded`; an IPv6 address has brackets (RFC 7239 section 6)."""
+    """Returns one element of `Forwarded`; an IPv6 address has brackets (RFC 7239 section 6)."""
     node = f"[{address}]" if ":" in address else address
     pairs = (("for", node), ("host", peer.asked_for), ("proto", peer.scheme))
     return ";".join(f"{name}={_quoted(value)}" for name, value in pairs)
 
 
 def _quoted(value: str) -> str:
-    """Quotes what is no token; neither addresses nor valid hosts have anything to escape."""
+    """Returns a value in quotes unless it is a token; addresses and hosts need no escapes."""
     return value if _TOKEN.fullmatch(value) else f'"{value}"'

@@ -1,4 +1,4 @@
-"""Accepts clients on one address."""
+"""Listens on one address, and keeps its clients."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FAMILY_IS_MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class FrontendServer:
-    """A listening socket, or one for each address family, and its clients.
+    """The listening sockets of one address, one for each address family, and its clients.
 
     Args:
-        address: where to listen; None: nowhere, clients are handed over.
-        settings: for the handshakes.
-        tls: put before the handshakes; None: clients speak plain TCP.
-        timeouts: told of each websocket; None: none is closed for its silence or age.
+        address: the address to listen on; None: clients are handed over.
+        settings: the settings of the handshakes.
+        tls: the clients' TLS; None: clients use plain TCP.
+        timeouts: checks each websocket; None: no timeouts.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class FrontendServer:
         self._empty.set()
 
     def bind(self) -> None:
-        """Reserves the address; raises OSError."""
+        """Binds the sockets; raises OSError."""
         if self._address is None:
             return
         settings = self._settings
@@ -63,7 +63,7 @@ class FrontendServer:
         )
 
     def accept(self) -> None:
-        """Listens, once it is bound; raises OSError."""
+        """Starts to listen, after `bind`; raises OSError."""
         if self._address is None:
             return
         assert self._acceptor is not None, "not bound"  # noqa: S101 - the caller's fault
@@ -74,11 +74,11 @@ class FrontendServer:
             raise
 
     def take_over(self, transport: asyncio.Transport, received: bytes) -> None:
-        """Serves a client that somebody else has accepted.
+        """Serves a client that another server has accepted.
 
         Args:
-            transport: whose protocol is replaced.
-            received: what the client has sent so far.
+            transport: the client's transport; gets a new protocol.
+            received: the bytes that the client has sent so far.
         """
         handshake = self._make_handshake()
         transport.set_protocol(handshake)
@@ -88,28 +88,28 @@ class FrontendServer:
         handshake.data_received(received)
 
     def serve_by(self, settings: HandshakeSettings, tls: ServerTls | None) -> None:
-        """Has the next clients served by other settings; whoever is there already stays.
+        """Sets the settings for future clients; present clients keep theirs.
 
         Args:
-            settings: with the same admission and counters as before.
-            tls: only None if it was None before.
+            settings: the new settings, with the same admission and counters.
+            tls: the new TLS; None only if it was None before.
         """
         self._settings = settings
         self._tls = tls
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where it listens, with the port that the system chose."""
+        """The addresses it listens on, with the port that the system chose."""
         sockets = self._acceptor.sockets if self._acceptor is not None else ()
         return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
 
     def stop_accepting(self) -> None:
-        """Listens no more; clients stay."""
+        """Stops listening; clients stay."""
         if self._acceptor is not None:
             self._acceptor.stop()
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - of a part, not of the call
-        """Closes what is left, then waits until all have gone, at most `timeout` seconds."""
+        """Closes all clients; drops those that are not gone after `timeout` seconds."""
         self.stop_accepting()
         if self._acceptor is not None:
             await self._acceptor.settle()
@@ -146,13 +146,13 @@ class FrontendServer:
 
 
 def bind(address: Address) -> list[socket.socket]:
-    """Binds a socket for each of the address's families; all have the same port.
+    """Binds a socket for each of the address's families, all with the same port.
 
-    A name is looked up here and now rather than by the event loop, since that would start threads,
-    and a process with threads pays for locks in every system call.
+    It looks up a name with a blocking call. The event loop would start threads, and a process with
+    threads pays for locks in every system call.
 
     Raises:
-        OSError: it cannot be bound; a wildcard address needs one family at least.
+        OSError: the address cannot be bound; for a wildcard address, in no family.
     """
     found = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -15,7 +15,7 @@ _UPGRADE = {"Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Vers
 
 
 class HandedOver(web.StreamResponse):
-    """Stands for the answer that a client gets from the gateway: aiohttp writes none."""
+    """An answer that writes nothing, because the gateway answers the client."""
 
     def __init__(self) -> None:
         super().__init__(status=101)
@@ -29,16 +29,16 @@ class HandedOver(web.StreamResponse):
 
 
 def take_over(request: web.Request, frontend: FrontendServer) -> web.StreamResponse:
-    """Has a gateway serve the client of a request; aiohttp knows it no more.
+    """Passes the client of a request to a gateway; aiohttp forgets the connection.
 
-    The head goes through the gateway's own handshake, as if the client had connected to it.
+    The gateway does its own handshake, as if the client had connected to it.
 
     Args:
-        request: whose handler has neither read from it nor answered it.
-        frontend: of a gateway that is started.
+        request: a request that its handler has neither read nor answered.
+        frontend: the frontend of a started gateway.
 
     Returns:
-        What the handler returns.
+        The response for the handler to return.
     """
     if request.headers.get("Upgrade", "").strip().lower() != "websocket":
         text = "only websocket handshakes are accepted\n"
@@ -48,7 +48,7 @@ def take_over(request: web.Request, frontend: FrontendServer) -> web.StreamRespo
         return web.Response(status=400, text="the client disconnected\n")  # for the access log
     behind = _BehindTheHead()
     protocol.set_parser(cast("Any", behind))
-    # What aiohttp forgets it would close: the transport is not its own any more.
+    # aiohttp closes the transport of a connection that it forgets, so take the transport away
     protocol.transport = None
     protocol.connection_lost(None)
     frontend.take_over(transport, _head(request) + behind.data)
@@ -56,7 +56,7 @@ def take_over(request: web.Request, frontend: FrontendServer) -> web.StreamRespo
 
 
 class _BehindTheHead:
-    """Is given what came behind the head, as the parser of a websocket would be."""
+    """Collects the bytes behind the head, in place of a websocket's parser."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -66,11 +66,11 @@ class _BehindTheHead:
         return False, b""
 
     def feed_eof(self) -> None:
-        """Called when aiohttp forgets the connection."""
+        """Does nothing; aiohttp calls it when it forgets the connection."""
 
 
 def _head(request: web.Request) -> bytes:
-    """Writes the head again, as it came but for spaces around values."""
+    """Returns the head as the client sent it, except for spaces around values."""
     version = request.version
     first = f"{request.method} {request.raw_path} HTTP/{version.major}.{version.minor}"
     lines = [first.encode("utf-8", "surrogateescape")]

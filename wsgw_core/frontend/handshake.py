@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from .request_headers import RequestHeaders
     from .trusted_proxies import TrustedProxies
 
-_EARLY_BYTES = 64 * 1024  # that a client may send before it is answered
-_COPIES = 4  # of a head, until the client is answered: as bytes, as text, for the backend
-_LINGER = 1.0  # seconds in which a refused client can read its answer
+_EARLY_BYTES = 64 * 1024  # maximum from a client before it is answered
+_COPIES = 4  # of a head until the client is answered: as bytes, as text, for the backend
+_LINGER = 1.0  # seconds for a refused client to read its answer
 
 
 @dataclass(frozen=True, slots=True)
 class HandshakeSettings:
-    """What all handshakes of a gateway share.
+    """The settings of all handshakes of a gateway.
 
     Attributes:
-        turns: in which heads are dealt with: however many come at once, others are served.
+        turns: the turns in which heads are processed, so that many at once do not delay others.
     """
 
     opener: SessionOpener
@@ -62,14 +62,15 @@ class HandshakeSettings:
 
 
 class ClientHandshake(asyncio.Protocol):
-    """Reads the head, has a session opened, and answers; then the websocket takes over.
+    """Reads the head, opens a session, and answers; then the websocket takes over.
 
-    The client's answer waits for the backend's. Meanwhile the connection is watched: a client that
-    leaves takes its dial with it.
+    The client's answer waits for the backend's. If the client leaves meanwhile, its dial is
+    cancelled.
 
     Args:
-        settings: see there.
-        register: called with this object or the websocket when it begins, `forget` at its end.
+        settings: the settings of all handshakes.
+        register: called with this object, and with the websocket, at their beginnings.
+        forget: called with each of them at its end.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ClientHandshake(asyncio.Protocol):
     # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Waits for the head, not for ever."""
+        """Waits for the head, up to the handshake timeout."""
         self._transport = cast("asyncio.Transport", transport)
         self._peer = (transport.get_extra_info("peername") or self._peer)[:2]
         self._ticket = self._settings.admission.arrive(self._peer[0])
@@ -102,7 +103,7 @@ class ClientHandshake(asyncio.Protocol):
         if refusal is None:
             self._timer = self._loop.call_later(self._settings.timeout, self._too_slow)
         else:
-            # Many a client would not see an answer that comes before it has asked.
+            # some clients ignore an answer that comes before their request
             self._timer = self._loop.call_later(_LINGER, self._not_admitted, refusal)
             if self._ticket.dropped:
                 self._transport.abort()
@@ -110,12 +111,12 @@ class ClientHandshake(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collects the head."""
         if self._answered:
-            return  # what follows a refusal is not read
+            return  # ignore what follows a refusal
         if self._ticket.refusal is not None:
             self._not_admitted(self._ticket.refusal)
             return
         self._received += len(data)
-        self._ticket.hold(_COPIES * self._received)
+        self._ticket.take_memory(_COPIES * self._received)
         try:
             head = self._head.feed(data)
         except HeadTooLarge as error:
@@ -135,20 +136,20 @@ class ClientHandshake(asyncio.Protocol):
             self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives up."""
+        """Ends the handshake, and cancels its dial."""
         self._timer.cancel()
         if not (self._answered or self._ticket.dropped):
             self._settings.counters.handshakes_abandoned.value += 1
         self._ticket.give_back()
         self._forget(self)
         if self._task is not None:
-            task, self._task = self._task, None  # whose end keeps what it came through: this too
+            task, self._task = self._task, None  # the traceback of its end refers to this object
             task.cancel()
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
     ) -> None:
-        """Answers 503: the gateway is stopping. The arguments are those of a websocket's close."""
+        """Answers 503, because the gateway stops. The arguments are those of ClientSocket.close."""
         if not self._answered:
             self._refuse(503, reason, (("Retry-After", "1"),))
 
@@ -159,7 +160,7 @@ class ClientHandshake(asyncio.Protocol):
     # Steps
 
     def _take_head(self) -> None:
-        """Deals with the head, unless the client has gone meanwhile or was answered."""
+        """Processes the head, unless the client is gone or was answered meanwhile."""
         head = self._head.head
         if head is not None and not (self._answered or self._transport.is_closing()):
             self._head_complete(head)
@@ -209,7 +210,7 @@ class ClientHandshake(asyncio.Protocol):
         return self._settings.request_headers.for_backend(request.headers.raw_items(), peer)
 
     def _client(self, address: str) -> str:
-        """Returns the peer as `host:port`, or the address that a trusted proxy tells."""
+        """Returns the peer as `host:port`, or the address that a trusted proxy reports."""
         host, port = self._peer
         if address != self._settings.proxies.client_address(host, ()):
             return address
@@ -237,7 +238,7 @@ class ClientHandshake(asyncio.Protocol):
                 self._refuse(500, "internal error")
 
     def _accept(self, session: Session, headers: Headers, asked: WebSocketRequest) -> None:
-        """Answers 101, and lets the websocket take over the transport."""
+        """Answers 101, and passes the transport to the websocket."""
         self._task = None
         transport, settings = self._transport, self._settings
         if self._answered or transport.is_closing():
@@ -246,7 +247,7 @@ class ClientHandshake(asyncio.Protocol):
             )
             return
         self._answered = True
-        self._ticket.hold(0)
+        self._ticket.take_memory(0)
         self._forget(self)
         transport.pause_reading()
         transport.write(
@@ -285,12 +286,13 @@ class ClientHandshake(asyncio.Protocol):
         self._answer(Refusal(status, headers, f"{text}\n".encode() if text else b""))
 
     def _answer(self, refusal: Refusal) -> None:
-        """Answers and closes; what the client still sends is dropped for a while before.
+        """Answers, and closes after a while, in which it drops what the client sends.
 
-        Closing with unread bytes would reset the connection, and the answer might be lost.
+        Closing at once, with unread bytes, would reset the connection, and the client might lose
+        the answer.
         """
         if self._answered:
-            return  # the gateway stopped while the dial was under way
+            return  # the gateway stopped during the dial
         self._answered = True
         self._timer.cancel()
         self._settings.counters.handshakes_refused.value += 1
@@ -302,8 +304,8 @@ class ClientHandshake(asyncio.Protocol):
         if not transport.is_reading():
             transport.resume_reading()
         if transport.can_write_eof():
-            with contextlib.suppress(OSError):  # the client has gone already
+            with contextlib.suppress(OSError):  # the client is gone already
                 transport.write_eof()
-        else:  # TLS of an event loop, under a client that was handed over
+        else:  # the event loop's own TLS, of a client that was handed over
             transport.close()
         self._timer = self._loop.call_later(_LINGER, transport.abort)

@@ -1,4 +1,4 @@
-"""Tells the log of clients that ask for long polling, which looks like nothing at all to them."""
+"""Logs clients that ask for long polling, because they do not show why it fails."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class PollingClients:
         self._log = RareWarning(logger)
 
     def note(self, head: bytes, peer: str) -> None:
-        """Looks at a request that is no opening handshake.
+        """Logs a request if it begins long polling.
 
         Args:
-            head: of the request.
-            peer: who has sent it.
+            head: the head of a request that is no opening handshake.
+            peer: the client's address.
         """
         match = _POLLING.match(head.removeprefix(b"\r\n"))
         if match is not None:

@@ -1,6 +1,6 @@
 """Reads the head of a client's request (RFC 9112), and checks that it asks for a websocket.
 
-What more than one party could read in more than one way is refused rather than repaired.
+It refuses a request that programs could read in different ways, and repairs nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
 _DIGITS = re.compile(r"[0-9]+")
 _OPTION = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
 _KEY = re.compile(r"[0-9A-Za-z+/]{22}==")  # 16 bytes in base64
-# No client needs more, and looking at them costs time.
+# no client needs more, and reading them costs time
 _MOST_SEPARATORS = 100  # in one list
 _LONGEST_EXTENSIONS = 4096  # characters
 
@@ -35,12 +35,12 @@ _UPGRADE = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request without its body.
+    """The head of a request.
 
     Attributes:
-        method: as sent; case counts.
-        target: as sent; visible ASCII.
-        headers: with their values as ISO-8859-1.
+        method: the method as sent; case counts.
+        target: the target as sent; visible ASCII.
+        headers: the headers; their values are decoded as ISO-8859-1.
     """
 
     method: str
@@ -49,17 +49,21 @@ class RequestHead:
 
     @classmethod
     def parse(cls, head: bytes, max_headers: int) -> RequestHead:
-        """Reads a head, its empty line included. One empty line before it is passed over.
+        """Returns the parsed head; ignores one empty line before it.
+
+        Args:
+            head: the head with its final empty line.
+            max_headers: the maximum number of headers.
 
         Raises:
-            BadRequest: not HTTP/1.1, not well-formed, or framed in a way that hides requests.
-            TooManyHeaders: one of these.
+            BadRequest: the head is not HTTP/1.1, malformed, or framed so that it can hide requests.
+            TooManyHeaders: there are more headers than allowed.
         """
         first, *lines = head.removeprefix(b"\r\n").removesuffix(b"\r\n\r\n").split(b"\r\n")
         match = _REQUEST_LINE.fullmatch(first)
         if match is None:
             raise BadRequest(400, "not an HTTP/1.1 request line")
-        if match[3] == b"1.0":  # its clients, health checks mostly, know no upgrade
+        if match[3] == b"1.0":  # mostly health checks, which know no upgrade
             raise BadRequest(426, "only HTTP/1.1 is supported", _UPGRADE)
         if match[3] != b"1.1":
             raise BadRequest(505, "only HTTP/1.1 is supported")
@@ -79,14 +83,14 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketRequest:
-    """What a client asks for with its opening handshake (RFC 6455 section 4.2.1).
+    """A client's opening handshake (RFC 6455 section 4.2.1).
 
     Attributes:
-        path: what is asked for, in origin form; see `path_of`.
-        accept: the value of `Sec-WebSocket-Accept` that answers its key.
-        subprotocols: its offers, in its order.
-        extensions: those agreed to.
-        extensions_header: the value that tells the client of them, None: none.
+        path: the request target in origin form; see `path_of`.
+        accept: the value of `Sec-WebSocket-Accept` for the client's key.
+        subprotocols: the client's offers, in its order.
+        extensions: the accepted extensions.
+        extensions_header: the value of `Sec-WebSocket-Extensions` for the answer, if any.
     """
 
     path: str
@@ -99,14 +103,14 @@ class WebSocketRequest:
     def check(
         cls, request: RequestHead, accepted: Sequence[ServerExtensionFactory] | None
     ) -> WebSocketRequest:
-        """Reads what a request asks for.
+        """Returns the opening handshake in a request.
 
         Args:
-            request: well-formed.
-            accepted: extensions that may be agreed to.
+            request: the request.
+            accepted: the extensions that the gateway accepts.
 
         Raises:
-            BadRequest: it is not an opening handshake of websocket version 13.
+            BadRequest: the request is not an opening handshake of websocket version 13.
         """
         headers = request.headers
         if request.method != "GET":
@@ -134,7 +138,7 @@ class WebSocketRequest:
 
 
 def _check_framing(headers: Headers) -> None:
-    """Refuses what could make two parties disagree about where the request ends."""
+    """Raises BadRequest for headers that could make programs disagree where the request ends."""
     if "Transfer-Encoding" in headers:
         raise BadRequest(400, "Transfer-Encoding is not supported")
     lengths = headers.get_all("Content-Length")
@@ -145,7 +149,7 @@ def _check_framing(headers: Headers) -> None:
 
 
 def _check_host(hosts: Sequence[str]) -> None:
-    """See RFC 9112 section 3.2."""
+    """Raises BadRequest unless there is one valid Host (RFC 9112 section 3.2)."""
     if len(hosts) != 1 or not is_host(hosts[0]):
         raise BadRequest(400, "exactly one valid Host header is required")
 
@@ -158,7 +162,7 @@ def _values(headers: Headers, name: str) -> Sequence[str]:
 
 
 def _options(headers: Headers, name: str) -> list[str]:
-    """Returns the elements of a list, in small letters; empty ones do not count."""
+    """Returns the elements of a list in lower case, without empty ones."""
     options = [
         stripped.lower()
         for value in _values(headers, name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api import Headers
-from .forwarded import Forwarding, Peer, tells_of_the_client
+from .forwarded import Forwarding, Peer, is_forwarding_header
 
-# RFC 9110 section 7.6.1, and what belongs to one leg's own handshake
+# RFC 9110 section 7.6.1, and the headers of one leg's own handshake
 _HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -34,19 +34,19 @@ _OURS = "x-wsgw-"
 
 
 class RequestHeaders:
-    """Picks and adds headers by the configuration.
+    """Selects and adds headers as configured.
 
-    Many backends take `X_User` for `X-User`: a header is dropped whose name is such a spelling of
-    one that would be, or of one that the gateway or a proxy sets.
+    Many backends take `X_User` for `X-User`. So wsgw also drops a header whose name is such a
+    spelling of a dropped header, or of one that the gateway or a proxy sets.
 
-    `Connection` names headers that are for one leg only. Those of RFC 9110 section 7.6.1 are always
-    dropped; others are, unless the peer is a trusted proxy.
+    `Connection` names headers for one leg only. wsgw always drops those of RFC 9110 section 7.6.1,
+    and others unless the peer is a trusted proxy.
 
     Args:
-        block: names that no backend gets.
-        reconnect_header: dropped, so that no client can pose as a failover.
-        forwarding: makes those headers that tell of the client.
-        subject_header: tells the subject of the client's certificate, if it has shown one.
+        block: the names of headers that no backend gets.
+        reconnect_header: dropped, so that no client can pretend a failover.
+        forwarding: makes the forwarding headers.
+        subject_header: the header for the subject of the client's certificate; None: not sent.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class RequestHeaders:
         self._meant_subject = (subject_header or "").lower().replace("_", "-")
 
     def for_backend(self, received: Iterable[tuple[str, str]], peer: Peer) -> Headers:
-        """Returns the headers for the backend: those kept in their order, then those made.
+        """Returns the headers for the backend: those kept, in their order, then those made.
 
         Args:
             received: all headers of the client's request.
-            peer: who sent it.
+            peer: the peer that sent the request.
         """
         received = tuple(received)
-        # What passes through a proxy may be the client's, and the header that it names the proxy's.
+        # A proxy may pass on the client's Connection, which could name a header of the proxy.
         trusted = self._forwarding.proxies.trusts(peer.host)
         named = set() if trusted else _named_in_connection(received)
         kept, told = [], []
@@ -77,8 +77,8 @@ class RequestHeaders:
             lower = name.lower()
             meant = lower.replace("_", "-")
             if meant == self._meant_subject:
-                continue  # also from a proxy: it is we who have seen the certificate
-            if tells_of_the_client(meant):
+                continue  # also from a proxy: only the gateway has verified the certificate
+            if is_forwarding_header(meant):
                 if meant == lower:  # whatever Connection names
                     told.append((name, value))
             elif not (

@@ -1,4 +1,4 @@
-"""Reads the target of a request (RFC 9112 section 3.2): which path is asked for, of which host."""
+"""Reads the path and the host of a request's target (RFC 9112 section 3.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from .bad_request import BadRequest
 
-# A name or an address, and perhaps a port; narrower than RFC 3986, which allows "," and ";" too.
+# A name or an address, with an optional port; narrower than RFC 3986, which also allows "," and ";"
 _HOST = re.compile(r"((?:[0-9A-Za-z._~%\-]+|\[[0-9A-Fa-f:.]+\]))(?::([0-9]{0,5}))?")
 _ABSOLUTE = re.compile(r"(ws|http)(s?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _SEPARATOR = re.compile(rb"[/\\]")
@@ -15,23 +15,22 @@ _LONGEST_PATH = 8192  # characters, without the query
 
 
 def is_host(value: str) -> bool:
-    """Returns whether a value is one that `Host` may have."""
+    """Returns whether `Host` may have this value."""
     return _HOST.fullmatch(value) is not None
 
 
 def path_of(target: str, host: str) -> str:
-    """Returns the path and the query that a target asks for, as they came.
+    """Returns the path and the query of a target, as the client sent them.
 
-    An absolute URI is taken for what it says of the path. As others may go by its host or by the
-    one in `Host`, both must be the same.
+    The host of an absolute URI must equal `Host`, because other programs may use either.
 
     Args:
-        target: in origin form or in absolute form.
-        host: the value of `Host`, valid.
+        target: the target, in origin form or in absolute form.
+        host: the value of `Host`, which is valid.
 
     Raises:
-        BadRequest: the target is none of these, names another host, or has a path that not
-            everybody reads in the same way, before and after decoding.
+        BadRequest: the target has another form, names another host, or has a path that programs
+            read in different ways, before or after decoding.
     """
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
@@ -58,5 +57,5 @@ def path_of(target: str, host: str) -> str:
 
 def _normal(authority: str, default_port: str) -> tuple[str, str]:
     match = _HOST.fullmatch(authority)
-    assert match is not None  # noqa: S101 - callers have checked it
+    assert match is not None  # noqa: S101 - the callers have checked it
     return match[1].lower(), match[2] or default_port

@@ -1,4 +1,4 @@
-"""The clients' TLS: certificates that are re-read, and who a client's certificate says it is."""
+"""The clients' TLS: certificates that are read again, and the subject of a client's certificate."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _ESCAPED = frozenset('"+,;<>\\')
 
 
 class ServerTls:
-    """Puts TLS before the handshakes of clients.
+    """Adds TLS to the connections of clients.
 
-    Made by `await run_in_thread(partial(ServerTls, ...))`, since it reads files.
+    The constructor reads files: call `await run_in_thread(partial(ServerTls, ...))`.
 
     Args:
-        options: files and what is demanded of clients.
-        metrics: for the counters of reloads.
-        counters: of the gateway.
-        clock: for the looks at the files.
-        logger: of the gateway.
-        key: where the options stand in the configuration.
+        options: the TLS options.
+        metrics: gets the counters of reloads.
+        counters: the gateway's counters.
+        clock: schedules the looks at the files.
+        logger: the gateway's logger.
+        key: the key of the options in the configuration.
 
     Raises:
         ConfigurationError: a file cannot be used.
@@ -76,7 +76,7 @@ class ServerTls:
         return self._contexts.value
 
     def over(self, make_protocol: Callable[[], asyncio.Protocol]) -> Callable[[], TlsTransport]:
-        """Returns a factory of protocols that speak TLS and pass on to those of a plain factory."""
+        """Returns a factory of TLS transports over the protocols of a plain factory."""
         return lambda: TlsTransport(
             make_protocol(),
             self.context,
@@ -87,12 +87,12 @@ class ServerTls:
         )
 
     def start(self) -> None:
-        """Looks at the files from time to time."""
+        """Looks at the files at the configured interval."""
         if self._interval:
             self._timer = self._clock.call_later(self._interval, self._look)
 
     def close(self) -> None:
-        """Looks at the files no more."""
+        """Stops looking at the files."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -114,27 +114,27 @@ class ServerTls:
 
 
 def client_subject(transport: asyncio.BaseTransport) -> str | None:
-    r"""Returns the subject of the verified certificate that a client has shown, else None.
+    r"""Returns the subject of a client's verified certificate; None: it has shown none.
 
-    As RFC 4514 has it: the most specific part first, such as `CN=meter-7,OU=Field,O=Example`. It is
-    printable ASCII: all else is escaped by `\` and two hexadecimal digits for each byte of UTF-8,
-    so that nothing in a certificate can end a header or begin another.
+    The form is that of RFC 4514, most specific part first: `CN=meter-7,OU=Field,O=Example`. Other
+    characters than printable ASCII are escaped by `\` and two hexadecimal digits for each byte of
+    UTF-8, so that a certificate cannot end a header or begin another one.
     """
     tls = transport.get_extra_info("ssl_object")
     if tls is None:
         return None
     try:
         certificate = tls.getpeercert() or {}
-    except ValueError:  # names that are no text
+    except ValueError:  # a name is not text
         return None
     return distinguished_name(certificate.get("subject", ())) or None
 
 
 def distinguished_name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
-    """Writes a name as RFC 4514 has it.
+    """Returns a name in the form of RFC 4514.
 
     Args:
-        parts: as `SSLSocket.getpeercert` gives them, the most general one first.
+        parts: the parts as `SSLSocket.getpeercert` returns them, the most general one first.
     """
     return ",".join(
         "+".join(_attribute(name, value) for name, value in part) for part in reversed(parts)
@@ -142,7 +142,7 @@ def distinguished_name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 
 def _attribute(name: str, value: str) -> str:
-    if name[:1].isdigit():  # an identifier without a name: BER in hexadecimal, section 2.4
+    if name[:1].isdigit():  # an object identifier without a name: BER in hexadecimal, section 2.4
         return f"{name}=#{_utf8_string(value.encode()).hex()}"
     last = len(value) - 1
     text = "".join(

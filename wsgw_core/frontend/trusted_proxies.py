@@ -1,4 +1,4 @@
-"""Which peers are our own proxies, and the client that they speak for."""
+"""Which peers are trusted proxies, and the clients behind them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-_MOST_HOPS = 32  # that are walked: no real chain of proxies is as long
-_MOST_EMPTY = 96  # elements that are passed over (RFC 9110 section 5.6.1.2)
-_LONGEST_ENTRY = 100  # characters: an IPv6 address with scope and port has fewer
+_MOST_HOPS = 32  # longer than any real chain of proxies
+_MOST_EMPTY = 96  # ignored elements (RFC 9110 section 5.6.1.2)
+_LONGEST_ENTRY = 100  # characters; an IPv6 address with scope and port has fewer
 _WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([0-9.]+))(?::\d{1,5})?\Z")
 
 
 class TrustedProxies:
-    """The networks whose hosts are believed when they tell for whom they speak.
+    """The networks of the proxies whose forwarding headers wsgw believes.
 
     An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`) counts as the IPv4 address.
 
     Args:
-        networks: of the proxies; empty trusts nobody.
+        networks: the networks of the proxies; without any, no peer is trusted.
     """
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network] = ()) -> None:
@@ -27,19 +27,19 @@ class TrustedProxies:
         self._trusts = lru_cache(maxsize=1024)(self._is_inside)
 
     def trusts(self, host: str) -> bool:
-        """Returns whether a host, as the socket names it, is one of the proxies."""
+        """Returns whether a host is one of the proxies, given its address from the socket."""
         return bool(self._networks) and self._trusts(host)
 
     def client_address(self, peer_host: str, forwarded_for: Sequence[str]) -> str:
         """Returns the address of the client behind the proxies, without a port.
 
-        The chain is walked from its end as long as the hop that reported an entry is trusted: what
-        a client itself wrote in front is never reached. An entry that is no address ends the walk,
-        and so does a chain of more than 32 entries: the last hop that was reached is the client.
-        Empty elements are passed over, up to 96 of them.
+        It walks the chain from its end as long as the hop that reported an entry is trusted, so it
+        never reaches entries that a client wrote. An entry that is not an address ends the walk,
+        and so does the 32nd entry; the last hop reached is the client. It ignores up to 96 empty
+        elements.
 
         Args:
-            peer_host: the peer of the TCP connection.
+            peer_host: the address of the TCP connection's peer.
             forwarded_for: the values of all `X-Forwarded-For` headers, in order.
         """
         address = _parse(peer_host)
@@ -62,7 +62,7 @@ class TrustedProxies:
 
 
 def _last_entries(values: Sequence[str]) -> Sequence[str]:
-    """Returns the entries of all values that are walked, the last one first."""
+    """Returns the entries to walk, the last one first."""
     most = _MOST_HOPS + _MOST_EMPTY
     elements = ",".join(values).rsplit(",", most)[-most:]
     return [entry for entry in reversed(elements) if entry.strip(" \t")][:_MOST_HOPS]
@@ -76,7 +76,7 @@ def _hop(entry: str) -> IPv4Address | IPv6Address | None:
 
 def _parse(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        # A scope (fe80::1%eth0) says on which link, not who.
+        # a scope (fe80::1%eth0) names the link, not the host
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return None
@@ -85,6 +85,6 @@ def _parse(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _without_port(entry: str) -> str:
-    """Takes the port off `192.0.2.7:4711` and `[2001:db8::1]:4711`, which some proxies write."""
+    """Returns an entry without its port; some proxies write `192.0.2.7:4711` or `[::1]:4711`."""
     match = _WITH_PORT.match(entry)
     return (match[1] or match[2] or "") if match else entry

@@ -89,11 +89,11 @@ class TestMemory:
     def test_what_handshakes_take_is_counted_until_they_are_over(self) -> None:
         bench = Bench()
         one, two = bench.arrive(A, B)
-        one.hold(1000)
-        one.hold(3000)
-        two.hold(500)
+        one.take_memory(1000)
+        one.take_memory(3000)
+        two.take_memory(500)
         assert bench.admission.opening_bytes == 3500
-        one.hold(0)
+        one.take_memory(0)
         two.give_back()
         assert bench.admission.opening_bytes == 0
 
