@@ -70,7 +70,7 @@ async def echoes(url: str) -> bool:
 
 
 async def test_names_that_hang_cost_no_client_of_another_backend(
-    start_gateway: StartGateway, hanging: threading.Event, port: int
+    port: int, start_gateway: StartGateway, hanging: threading.Event
 ) -> None:
     names = [f"ws://hanging-{number}.example:{port}" for number in range(8)]
     backends = [{"url": each} for each in [*names, f"ws://localhost:{port}"]]
@@ -88,7 +88,7 @@ async def test_names_that_hang_cost_no_client_of_another_backend(
 
 
 async def test_when_only_names_that_hang_are_left_the_gateway_is_to_blame(
-    start_gateway: StartGateway, hanging: threading.Event, port: int
+    port: int, start_gateway: StartGateway, hanging: threading.Event
 ) -> None:
     gateway = await start_gateway(
         upstream={"backends": [{"url": f"ws://hanging.example:{port}"}], "resolve-timeout": "50ms"}

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -48,7 +49,14 @@ async def backend() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def site(backend: Server) -> AsyncIterator[str]:
+async def later() -> AsyncIterator[AsyncExitStack]:
+    """Keep further servers until the gateway has stopped, which delivers what is left."""
+    async with AsyncExitStack() as servers:
+        yield servers
+
+
+@pytest.fixture
+async def site(backend: Server, later: AsyncExitStack) -> AsyncIterator[str]:  # noqa: ARG001 - to stop before
     """Run the application; yield its address."""
     app = load("in_an_application").make_application(f"ws://127.0.0.1:{port_of(backend)}")
     runner = web.AppRunner(app)
@@ -79,7 +87,7 @@ async def test_an_application_hands_a_path_over_and_goes_on_with_the_others(site
 
 
 async def test_a_client_handed_over_stays_when_its_backend_is_replaced(
-    site: str, backend: Server
+    site: str, backend: Server, later: AsyncExitStack
 ) -> None:
     async with connect(f"ws://{site}/ocpp/CP1") as client:
         await client.send("1")
@@ -87,10 +95,10 @@ async def test_a_client_handed_over_stays_when_its_backend_is_replaced(
         port = port_of(backend)
         backend.close(code=1012)
         await backend.wait_closed()
-        async with serve(echo, "127.0.0.1", port, reuse_port=True):
-            await client.send("2")
-            while (answer := await client.recv()) != "/ocpp/CP1 2":
-                assert answer == "/ocpp/CP1 1"  # sent again
+        await later.enter_async_context(serve(echo, "127.0.0.1", port, reuse_port=True))
+        await client.send("2")
+        while (answer := await client.recv()) != "/ocpp/CP1 2":
+            assert answer == "/ocpp/CP1 1"  # sent again
 
 
 async def test_what_comes_with_the_head_is_relayed_too(site: str) -> None:

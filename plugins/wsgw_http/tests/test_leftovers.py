@@ -16,6 +16,8 @@ from wsgw_http.delivery import Outgoing
 from wsgw_http.event_streams import EventStream
 from wsgw_http.piece_turns import PieceTurns
 
+from wsgw_core.testing.running_gateway import running_gateway
+
 from .application import Application, Recorded
 from .conftest import StartGateway, StartRaw
 from .raw_application import flood
@@ -78,15 +80,19 @@ async def test_messages_whose_answers_cannot_be_used(
 
 
 async def test_messages_of_a_session_that_ends_while_they_are_under_way(
-    application: Application, start_gateway: StartGateway
+    application: Application,
 ) -> None:
     async def never(_: Recorded) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()
 
     application.on_message = never
-    gateway = await start_gateway(application, concurrency=4)
-    async with connect(gateway.url) as client:
+    data = {
+        "upstream": {"backends": [{"url": application.url, "concurrency": 4}]},
+        # Three times, for three things that do not come.
+        "limits": {"close-timeout": "300ms"},
+    }
+    async with running_gateway(data) as gateway, connect(gateway.url) as client:
         for _ in range(4):
             await client.send("x")
         await application.until_messages(4)
