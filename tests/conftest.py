@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from . import hangs, slow_first
+from . import first_collection, hangs, slow_first
 from .chaos.drill_property import DRILL
 
 # A shell has what it runs in the background ignore SIGINT, and so would all that tests start.
@@ -39,7 +39,14 @@ settings.load_profile("tests")
 def pytest_configure(config: pytest.Config) -> None:
     """See where a test hangs; collect tests without looking for garbage, of which there is none."""
     hangs.configure(config)
+    first_collection.configure(config)
     gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let one process of a run compile for all."""
+    first_collection.wait_for_it(session.config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
