@@ -229,7 +229,8 @@ async def test_sessions_whose_backends_are_lost_one_after_the_other(
         assert client.close_code in (1011, 1013)
 
     entries = [(await start_raw(die, "/die")).entry(breaker_threshold=-1) for _ in range(2)]
-    gateway = await start_gateway(*entries, failover={"hold": "200ms", "max-replays": 2})
+    failover = {"hold": "200ms", "stable": "100ms", "max-replays": 2}
+    gateway = await start_gateway(*entries, failover=failover)
     await leaves_nothing(gateway, be_lost)
     assert gateway.count("failovers") > TIMES
 
