@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -70,6 +71,20 @@ def pytest_collection_finish() -> None:
     """
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def log_set_up_anew() -> Iterator[None]:
+    """Give the log back after a test that sets it up as the command does.
+
+    Its handler would write to what pytest has for the standard error of this one test.
+    """
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest -p no:xdist works

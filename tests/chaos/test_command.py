@@ -70,7 +70,11 @@ async def drill(
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
+def called(
+    log_set_up_anew: None,  # noqa: ARG001 - the command sets the log up
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Called:
     """Return what runs the command in this process, for what ends before it breaks anything."""
 
     def call(*arguments: str) -> tuple[object, str, str]:

@@ -133,15 +133,9 @@ class TestJson:
         assert shown["reason"] == "GET /?token=*** refused"
 
 
+@pytest.mark.usefixtures("log_set_up_anew")
 def test_the_audit_log_is_written_whatever_the_level() -> None:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        set_up_logging("ERROR", "json")
-        assert logging.getLogger("wsgw.audit").isEnabledFor(logging.INFO)
-        assert not logging.getLogger("wsgw").isEnabledFor(logging.WARNING)
-        assert isinstance(root.handlers[0].formatter, JsonFormatter)
-    finally:
-        logging.captureWarnings(capture=False)
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    set_up_logging("ERROR", "json")
+    assert logging.getLogger("wsgw.audit").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("wsgw").isEnabledFor(logging.WARNING)
+    assert isinstance(logging.getLogger().handlers[0].formatter, JsonFormatter)
