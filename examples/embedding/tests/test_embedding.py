@@ -95,7 +95,7 @@ async def test_a_client_handed_over_stays_when_its_backend_is_replaced(
         port = port_of(backend)
         backend.close(code=1012)
         await backend.wait_closed()
-        await later.enter_async_context(serve(echo, "127.0.0.1", port, reuse_port=True))
+        _ = await later.enter_async_context(serve(echo, "127.0.0.1", port, reuse_port=True))
         await client.send("2")
         while (answer := await client.recv()) != "/ocpp/CP1 2":
             assert answer == "/ocpp/CP1 1"  # sent again
