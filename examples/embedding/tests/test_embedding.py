@@ -216,7 +216,7 @@ async def test_a_client_over_tls_that_the_gateway_refuses_sees_the_answer_and_th
     async with asyncio.timeout(30):
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 426 ")
-    assert answer.endswith(b"spoken here\n")
+    assert answer.endswith(b"version 13 is supported\n")
     writer.close()
 
 
