@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -55,15 +56,23 @@ def module_of(block: Block) -> ModuleType:
     return module
 
 
-def plugins_for(document: Path, blocks: list[Block]) -> Plugins:
-    """Return the installed plugins, the examples, and those that a document itself shows."""
+def plugins_in(document: Path, blocks: list[Block]) -> tuple[Block, ...]:
+    """Return the plugins that a document itself shows."""
+    return tuple(
+        block
+        for block in blocks
+        if block.document == document and block.language == "python" and not block.comment
+        if "WSGW_API = " in block.text
+    )
+
+
+def plugins_with(shown: tuple[Block, ...]) -> Plugins:
+    """Return the installed plugins, the examples, and those that a document shows."""
     plugins = load_plugins(["amqp", "http", "redis", "ws", *VALVES])
     for name in EXAMPLES:
         plugins.register(importlib.import_module(name), name)
-    for block in blocks:
-        shows_plugin = block.language == "python" and "WSGW_API = " in block.text
-        if block.document == document and shows_plugin and not block.comment:
-            plugins.register(module_of(block), str(block))
+    for block in shown:
+        plugins.register(module_of(block), str(block))
     return plugins
 
 
@@ -72,7 +81,7 @@ def components_of(block: Block, blocks: list[Block], folder: Path) -> Components
     file = folder / "block.yaml"
     file.write_text(text, "utf-8")
     config = load_config(file, {})
-    return resolve_components(config, plugins_for(block.document, blocks))
+    return resolve_components(config, plugins_with(plugins_in(block.document, blocks)))
 
 
 @pytest.mark.usefixtures("example_sources")
@@ -85,10 +94,13 @@ def test_configurations_load_and_their_kinds_exist(blocks: list[Block], tmp_path
 
 @pytest.mark.usefixtures("example_sources")
 def test_configurations_follow_the_schema(blocks: list[Block]) -> None:
+    @cache
+    def validator(shown: tuple[Block, ...]) -> Draft202012Validator:
+        return Draft202012Validator(config_schema(plugins_with(shown)))
+
     for block in blocks:
         if block.language == "yaml":
-            schema = config_schema(plugins_for(block.document, blocks))
-            Draft202012Validator(schema).validate(yaml.safe_load(block.text))
+            validator(plugins_in(block.document, blocks)).validate(yaml.safe_load(block.text))
 
 
 @pytest.mark.usefixtures("example_sources")
@@ -96,7 +108,7 @@ def test_plugins_in_documents_register(blocks: list[Block]) -> None:
     documents = {block.document for block in blocks if "WSGW_API" in block.text}
     assert len(documents) >= 4
     for document in documents:
-        plugins_for(document, blocks)
+        plugins_with(plugins_in(document, blocks))
 
 
 def test_toml_parses(blocks: list[Block]) -> None:
