@@ -75,6 +75,7 @@ class ValveChain:
         "_ends",
         "_in_hand",
         "_in_step",
+        "_is_acting",
         "_is_source_paused",
         "_queue",
         "_session_id",
@@ -103,6 +104,7 @@ class ValveChain:
         self._in_hand = False  # a message is in the valves
         # For when it is through: injected messages, and actions
         self._deferred: deque[tuple[Message, int] | Callable[[], object]] = deque()
+        self._is_acting = False  # takes the deferred ones in turn
         self._worker: ValveWorker | None = None
         self._busy = False  # the worker has the message in hand, and the queue
         self._in_step = False  # the worker is calling a valve
@@ -137,7 +139,7 @@ class ValveChain:
                 self._target(through)
         finally:
             self._in_hand = self._busy
-        if self._deferred and not self._busy:
+        if self._deferred and not self._busy and not self._is_acting:
             self._act_deferred()
 
     def look_in(self, position: int, swallow: Callable[[Message], bool] | None) -> None:
@@ -213,12 +215,16 @@ class ValveChain:
             self._ends.pause_source(True)
 
     def _act_deferred(self) -> None:
-        while self._deferred:
-            item = self._deferred.popleft()
-            if callable(item):
-                item()
-            else:
-                self.feed(*item)
+        self._is_acting = True  # so that each does not call the next one: there may be thousands
+        try:
+            while self._deferred:
+                item = self._deferred.popleft()
+                if callable(item):
+                    item()
+                else:
+                    self.feed(*item)
+        finally:
+            self._is_acting = False
 
     def _queue_deferred(self) -> None:
         """Put the deferred messages and actions at the head of the queue."""

@@ -332,6 +332,20 @@ class TestInjecting:
         assert bench.client.received_late == []
 
     @on_virtual_clock
+    async def test_thousands_at_once_arrive_in_order(self, acting: MakeActing) -> None:
+        def split(view: Session, message: Message) -> Message | None:
+            first, *others = message.text.split()
+            for other in others:
+                view.send_to_backend(as_message(other))
+            return as_message(first)
+
+        bench = await RelayBench(valves=(acting(split), plain())).open()
+        parts = [str(number) for number in range(4000)]
+        bench.say(" ".join(parts))
+        await settle()
+        assert bench.blue.connections[0].texts == parts
+
+    @on_virtual_clock
     async def test_they_may_go_the_other_way(self, acting: MakeActing) -> None:
         def answer(view: Session, message: Message) -> Message | None:
             view.send_to_client(as_message(f"got {message.text}"))
