@@ -7,10 +7,11 @@ import resource
 import signal
 import socket
 import subprocess
+import textwrap
 
 import pytest
 
-from .command_shop import Shop
+from .command_shop import FAKE_PLUGIN, Shop
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
@@ -39,6 +40,11 @@ def can_connect(port: int) -> bool:
     return True
 
 
+TELLS_WHETHER_GARBAGE_IS_COLLECTED = """
+import atexit, gc, sys
+
+atexit.register(lambda: print("collects:", gc.isenabled(), file=sys.stderr))
+"""
 RUN = {"BE_URLS": "fake://nowhere.invalid:1", "FE_ADDR": "127.0.0.1:0"}
 
 
@@ -55,6 +61,17 @@ def test_run_tells_where_it_listens_and_stops_cleanly_at_a_signal(
     assert rest_of(process) == "closing\n"
     assert process.returncode == 0
     assert not can_connect(port)
+
+
+def test_garbage_is_collected_once_it_listens(shop: Shop) -> None:
+    source = textwrap.dedent(FAKE_PLUGIN) + TELLS_WHETHER_GARBAGE_IS_COLLECTED
+    shop.install("acme", "fake", source)
+    process = shop.start("run", **RUN)
+    wait_for(process, r"^wsgw: listening on ")
+
+    process.terminate()
+
+    assert "collects: True\n" in rest_of(process)
 
 
 def test_run_takes_everything_from_a_file_too(fake: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def check(file: Path | None, *, connect: bool) -> None:
     Exit status: 0 valid, 1 a backend cannot be reached, 2 invalid; stderr has a line for each
     problem.
     """
+    gc.disable()  # nothing here becomes garbage that would have to be found
     loaded = load(file)
 
     from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - slow

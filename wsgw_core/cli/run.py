@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def run(file: Path | None, *, watch: bool) -> None:
     from wsgw_core.process.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help
 
     signals = StopSignals()
+    gc.disable()  # a start leaves no garbage; `run_gateway` enables it
     try:
         signals.install()
         loaded = load(file)

@@ -210,7 +210,7 @@ def _raise_file_limit() -> None:
 
 
 def _settle_garbage_collector() -> None:
-    """Keep the garbage collector from walking over what never becomes garbage.
+    """Enable the garbage collector, and keep it from walking over what never becomes garbage.
 
     Modules, classes and configuration live as long as the process: frozen, they are passed over.
     Sessions are many long-lived objects with few cycles, most of which reference counting frees
@@ -220,3 +220,4 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(7_000, 20, 20)
+    gc.enable()
