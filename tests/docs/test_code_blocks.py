@@ -123,6 +123,7 @@ def test_python_compiles(blocks: list[Block]) -> None:
             compile(block.text, str(block), "exec")
 
 
+@pytest.mark.slow
 def test_python_that_is_marked_runs(blocks: list[Block], tmp_path: Path) -> None:
     marked = [block for block in blocks if block.comment == "run"]
     assert marked

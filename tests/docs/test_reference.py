@@ -69,6 +69,7 @@ def part(text: str, name: str) -> str:
 # Generated parts
 
 
+@pytest.mark.slow
 def test_generated_parts_are_up_to_date(make_reference: ModuleType, root: Path) -> None:
     for path in (root / "docs").rglob("*.md"):
         text = path.read_text("utf-8")

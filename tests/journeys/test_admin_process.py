@@ -106,6 +106,7 @@ async def test_json_lines(run_gateway: Run, backend: ScriptedBackend) -> None:
     assert "s3cret" not in "".join(process.lines)
 
 
+@pytest.mark.slow
 @one_loop
 async def test_an_address_in_use_is_told(run_gateway: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -89,6 +89,7 @@ async def attackers(count: int, attack: Callable[[], Awaitable[object]]) -> Asyn
     assert all(isinstance(each, asyncio.CancelledError) for each in found), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", ["raise", "abort"])
 async def test_clients_that_make_the_application_fail_close_it_to_nobody(
     start_gateway: StartGateway, start_backend: StartBackend, message: str
@@ -125,6 +126,7 @@ async def test_clients_that_make_the_application_fail_close_it_to_nobody(
         await asyncio.gather(*(each.close() for each in established))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", ["raise", "abort"])
 async def test_nor_while_no_other_session_shows_that_it_works(
     start_gateway: StartGateway, start_backend: StartBackend, message: str

@@ -75,6 +75,7 @@ def test_nothing_is_lost_and_the_client_notices_nothing() -> None:
     assert (lost, disconnects) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_demo(
     running: subprocess.Popen[str], number: signal.Signals

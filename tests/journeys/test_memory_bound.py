@@ -135,6 +135,7 @@ async def test_newcomers_get_503_while_the_memory_is_used_up(
         thawed.set()
 
 
+@pytest.mark.slow
 async def test_messages_of_which_each_client_has_sent_a_part_are_all_finished(
     start_gateway: StartGateway, start_server: StartServer
 ) -> None:

@@ -103,6 +103,7 @@ async def test_when_only_names_that_hang_are_left_the_gateway_is_to_blame(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # the process has a loop of its own
 async def test_a_gateway_ends_while_names_hang(tmp_path: Path, port: int) -> None:
     (tmp_path / "sitecustomize.py").write_text(HANGING_NAMES)
     file = tmp_path / "wsgw.yaml"

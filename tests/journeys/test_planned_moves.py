@@ -75,6 +75,7 @@ class Asking:
         self._stopped = True
 
 
+@pytest.mark.slow
 async def test_a_drained_backend_loses_its_sessions_and_they_miss_nothing(
     start_gateway: StartGateway, start_backend: StartBackend
 ) -> None:

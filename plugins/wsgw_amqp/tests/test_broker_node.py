@@ -11,6 +11,8 @@ from wsgw_amqp.broker_node import BrokerNode, NodeError
 PATIENCE = 120.0  # seconds; less than a node gets that may still come
 
 
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # a thread waits
 async def test_a_node_that_ends_while_it_starts_is_an_error_at_once(tmp_path: Path) -> None:
     node = BrokerNode(tmp_path / "node", settings="no.such.setting = 1\n")
 

@@ -231,6 +231,7 @@ async def test_in_a_memory_alarm_clients_wait_and_replies_still_arrive(node: Bro
         assert numbers == [1, 2]
 
 
+@pytest.mark.slow
 async def test_a_blocked_broker_does_not_keep_a_backend_from_closing(
     node: BrokerNode, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,6 +273,7 @@ async def test_connections_that_an_operator_closes_are_a_loss_with_his_reason(
         await goes_on(stand)
 
 
+@pytest.mark.slow
 async def test_a_killed_node_is_a_loss_and_dials_fail_until_it_is_back(node: BrokerNode) -> None:
     async with standing(node.url) as stand:
         _, sink, _ = await stand.session()

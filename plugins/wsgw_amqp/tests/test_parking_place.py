@@ -87,6 +87,7 @@ async def move_back(client: ClientConnection, number: int, csms: CentralSystem) 
     return number
 
 
+@pytest.mark.slow
 async def test_chargers_keep_their_connection_while_the_central_system_is_away(
     broker_url: str, tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ async def test_what_comes_from_channels_is_text_or_binary(
         assert [await client.recv() for _ in range(2)] == expected
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_its_room_is_closed_alone(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

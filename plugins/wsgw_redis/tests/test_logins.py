@@ -188,6 +188,7 @@ async def test_replicas_must_have_what_is_delivered(start_redis: Start) -> None:
             assert [*dict.fromkeys(seen)] == [b"2", b"3"]
 
 
+@pytest.mark.slow
 async def test_a_failover_by_sentinels_loses_nothing(start_redis: Start, tmp_path: Path) -> None:
     master = await start_redis()
     replica = await start_redis("--replicaof", "127.0.0.1", str(master.port))
