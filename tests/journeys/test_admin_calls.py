@@ -330,6 +330,7 @@ class TestSessions:
                 "reconnects": 0,
                 "msgsReceived": 1,
                 "msgsSent": 2,
+                "hydrating": False,
                 "state": "relaying",
                 "route": "",
             }

@@ -70,6 +70,7 @@ _ANSWERS: dict[Answer, dict[str, Any]] = {
             msgsReceived=_COUNT,
             msgsSent=_COUNT,
             state=_STRING,
+            hydrating=_FLAG,
             route=_STRING,
         )
     ),

@@ -96,7 +96,11 @@ class Session(Protocol):
         ...
 
     def fail_over(self) -> None:
-        """Moves to another backend if there is one, after the message that is being processed."""
+        """Moves to another backend if there is one, after the message that is being processed.
+
+        If the backend closes the connection normally before the session has left it, the session
+        goes on elsewhere all the same.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .close import Close
 from .message import Message
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ class Hydration:
 
     wsgw takes steps in order, those of the first configured valve first. A step is over when it is
     answered. After the last one come the replay and what the client says, which waits until then.
-    If a step takes longer than `failover.hydration-timeout`, or the connection is lost, this counts
-    as the backend's failure, and wsgw looks for another backend.
+    If a step takes longer than `failover.hydration-timeout`, or the connection is lost or closed,
+    this counts as the backend's failure, and wsgw looks for another backend.
 
     Attributes:
         message: goes to the backend without passing `before_transmit`; it is not part of the replay
@@ -32,10 +33,14 @@ class Hydration:
             client does not get the message for which it returns true, but all others.
             It may keep state, and may raise HydrationRefused, or CloseSession to end the session.
             None: there is no answer, and the next step follows at once.
+        is_refusal: called when the backend closes the connection normally while this step is the
+            next one or waits for its answer. True: the backend refuses, as with HydrationRefused.
+            False: the session ends, and the client gets this close. None: every close refuses.
     """
 
     message: Message | None
     is_answer: Callable[[Message], bool] | None = None
+    is_refusal: Callable[[Close], bool] | None = None
 
 
 class Valve(Protocol):

@@ -94,6 +94,7 @@ class SessionStatus:
         route: the id of its route; empty where the gateway has none.
         backend: the id of the backend that serves it; empty while there is none.
         state: as in the table of states.
+        hydrating: whether valves prepare its new backend, which gets nothing else meanwhile.
         reconnects: how often it has changed its backend.
         messages_received, messages_sent: from its client, and to it.
     """
@@ -104,6 +105,7 @@ class SessionStatus:
     route: str
     backend: str
     state: str
+    hydrating: bool
     reconnects: int
     messages_received: int
     messages_sent: int

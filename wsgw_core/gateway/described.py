@@ -63,6 +63,7 @@ def session_status(session: Session) -> SessionStatus:
         route=session.route,
         backend=session.backend_id or "",
         state=session.state.value,
+        hydrating=session.is_hydrating,
         reconnects=session.reconnects,
         messages_received=session.messages_received,
         messages_sent=session.messages_sent,

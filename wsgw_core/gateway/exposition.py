@@ -135,6 +135,8 @@ class Exposition:
         yield families.DIALS, [((), counters.dial_durations)]
         yield families.WAITING_DIALS, [((), self._waiting_dials())]
         yield families.FAILOVERS, [((), counters.failover_durations)]
+        yield families.HYDRATIONS, [((), counters.hydration_durations)]
+        yield families.HYDRATING, [((), now.hydrating)]
         yield families.LOOP_DELAY, [((), counters.loop_delays)]
         yield from self._traffic()
         yield families.CLOSES, sorted(counters.closes.items())
@@ -202,6 +204,7 @@ class _Sessions:
         self.messages = 0
         self.bytes = 0
         self.unread = 0
+        self.hydrating = 0
 
     def add(self, session: Session) -> None:
         session.count_traffic()
@@ -210,6 +213,7 @@ class _Sessions:
         self.messages += session.unacknowledged
         self.bytes += session.unacknowledged_bytes
         self.unread += session.client_is_paused
+        self.hydrating += session.is_hydrating
 
 
 class _Collected(Collector):

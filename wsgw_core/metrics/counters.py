@@ -22,6 +22,7 @@ class GatewayCounters:
         self.unassigned = Traffic()  # messages while their session has no backend
         self.dial_durations = Histogram()
         self.failover_durations = Histogram()
+        self.hydration_durations = Histogram()
         self.loop_delays = Histogram()
         counter = metrics.counter
         self.sessions = counter("sessions", "Sessions opened.")
@@ -168,6 +169,9 @@ class GatewayCounters:
             "hydrations_failed",
             "Hydrations that failed: the backend refused, did not answer within"
             " `failover.hydration-timeout`, or closed the connection.",
+        )
+        self.hydrations_refused = counter(
+            "hydrations_refused", "Of the failed hydrations, those that the backend refused."
         )
         self.poisoned = counter(
             "poisoned_sessions",

@@ -65,6 +65,14 @@ FAILOVERS = Family(
     "histogram",
     "Time from the loss of a backend until another backend served the session.",
 )
+HYDRATIONS = Family(
+    "wsgw_hydration_duration_seconds",
+    "histogram",
+    "Time from the connection to a new backend until valves had prepared it.",
+)
+HYDRATING = Family(
+    "wsgw_hydrating_sessions", "gauge", "Sessions whose new backend valves prepare now."
+)
 LOOP_DELAY = Family(
     "wsgw_event_loop_delay_seconds", "histogram", "Delay of a timer on the event loop."
 )

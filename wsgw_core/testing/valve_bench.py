@@ -155,22 +155,23 @@ class ValveBench:
         await self._settle()
         return _contents(self.client.received[before:])
 
-    async def fail_over(self, *replies: Content | Message) -> list[Content]:
+    async def fail_over(self, *replies: Content | Message | Close) -> list[Content]:
         """Loses the backend; returns what the next one hears first.
 
         Args:
             *replies: what the next one says meanwhile, such as its answers to what the valve
-                prepares it with; each when all that came before is through.
+                prepares it with; each when all that came before is through. With a Close it ends
+                its connection, and the others are of the backend that follows, if any does.
         """
         self._connection.drop()
-        async with asyncio.timeout(self._patience):
-            while self.session.backend_id is None:  # noqa: ASYNC110 - either may be the next
-                await asyncio.sleep(0.001)
-        await self._settle()
-        connection = self._connection
+        connection = await self._next_connection()
         for reply in replies:
-            connection.reply(as_message(reply))
-            await self._settle()
+            if isinstance(reply, Close):
+                connection.hang_up(reply.code, reply.reason)
+                connection = await self._next_connection()
+            else:
+                connection.reply(as_message(reply))
+                await self._settle()
         return _contents(connection.received)
 
     @property
@@ -195,6 +196,13 @@ class ValveBench:
             self.backends[0],
         )
         return serving.connections[-1]
+
+    async def _next_connection(self) -> Any:
+        async with asyncio.timeout(self._patience):
+            while self.session.backend_id is None and not self.closed:  # noqa: ASYNC110 - either may be the next
+                await asyncio.sleep(0.001)
+        await self._settle()
+        return self._connection
 
     async def _settle(self) -> None:
         """Returns when all messages are through, and what they have led to has happened."""

@@ -134,6 +134,12 @@ HYDRATION_FAILED = End(
     client_sees=_MOVES,
     backend=CloseCode.GOING_AWAY,
 )
+HYDRATION_CLOSED = End(
+    "during a failover, a backend closes normally before it has answered what a valve asks it"
+    " first",
+    client_sees=f"{_MOVES}; the backend's code and reason where the valve wants that",
+    backend_sees=_ITS_OWN,
+)
 NO_BACKEND = End("no backend is found within `failover.hold`", client=CloseCode.TRY_AGAIN_LATER)
 BACKEND_DECLINED = End(
     "a backend declines a failover",

@@ -4,6 +4,7 @@ usage: actioncable_server.py PORT FILE
 
 What a client performs with `{"action": "write", "text": ...}` is appended to the file, as a line.
 Whoever has subscribed is told how many different lines there are. The channel `Secret` is rejected.
+With the command `restart` all clients are asked to connect again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 PATH = Path(sys.argv[2])
+SERVED: set[Served] = set()
 
 
 class Served:
@@ -34,6 +36,7 @@ class Served:
 
     async def serve(self) -> None:
         """Serve it until it leaves."""
+        SERVED.add(self)
         with contextlib.suppress(ConnectionClosed):
             await asyncio.sleep(0.03)  # who is it?
             await self._send(type="welcome")
@@ -43,10 +46,19 @@ class Served:
                 await self._hear(json.loads(message))
             beating.cancel()
             telling.cancel()
+        SERVED.discard(self)
+
+    async def restart(self) -> None:
+        """Have the client connect again, as Rails does."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._send(type="disconnect", reason="server_restart", reconnect=True)
+            await self._connection.close()
 
     async def _hear(self, message: dict[str, Any]) -> None:
         identifier = message["identifier"]
         match message["command"]:
+            case "restart":
+                await asyncio.gather(*(each.restart() for each in SERVED))
             case "subscribe" if json.loads(identifier)["channel"] == "Secret":
                 await self._send(identifier=identifier, type="reject_subscription")
             case "subscribe" if identifier not in self._identifiers:

@@ -3,7 +3,8 @@
 usage: graphql_server.py PORT FILE
 
 A mutation appends its text to the file, as a line. A subscription counts lines: it has a result for
-each, beginning with the first.
+each, beginning with the first. FILE.denials has the close codes with which the next logins are
+answered, one after the other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import strawberry
 import uvicorn
@@ -20,6 +22,19 @@ from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 PATH = Path(sys.argv[2])
+
+
+DENIALS = PATH.with_name(f"{PATH.name}.denials")
+
+
+class Server(GraphQL[object, object]):
+    async def on_ws_connect(self, context: Any) -> Any:
+        codes = DENIALS.read_text().split() if DENIALS.exists() else []
+        if codes:
+            DENIALS.write_text(" ".join(codes[1:]))
+            await context["request"].close(int(codes[0]))
+            await asyncio.Event().wait()  # else an answer is sent
+        return await super().on_ws_connect(context)
 
 
 def count() -> int:
@@ -58,7 +73,7 @@ class Subscription:
 if __name__ == "__main__":
     schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
     uvicorn.run(
-        GraphQL(schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL]),
+        Server(schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL]),
         host="127.0.0.1",
         port=int(sys.argv[1]),
         ws="websockets-sansio",

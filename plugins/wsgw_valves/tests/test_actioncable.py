@@ -16,9 +16,10 @@ from websockets.typing import Subprotocol
 from wsgw_valves import plugin
 from wsgw_valves.actioncable.reading import read_answer, read_command
 
+from wsgw_core.api import Close
 from wsgw_core.testing.valve_bench import ValveBench
 
-from .breaks import ServerProcess, broken_servers
+from .breaks import ServerProcess, broken_servers, until
 
 SERVER = Path(__file__).parent / "actioncable_server.py"
 WELCOME, PING = '{"type":"welcome"}', '{"type":"ping","message":1}'
@@ -75,6 +76,55 @@ async def test_confirmed_subscriptions_are_hydrated_one_after_the_other() -> Non
         assert received(bench, before) == ["ping", "ping", answer("confirm", "B")] * 2
 
 
+RESTART = '{"type":"disconnect","reason":"server_restart","reconnect":true}'
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_server_that_restarts_is_left_and_the_client_stays(*, closes: bool) -> None:
+    async with bench_of() as bench:
+        await subscribed(bench, "A")
+        assert await bench.to_client(RESTART) == []
+        old = bench.backends[0].connections[0]
+        if closes and old.ended is None:
+            old.hang_up(1000)
+        await until(lambda: bench.session.backend_id == "green", "the other one serves")
+        await bench.to_client(WELCOME, answer("confirm", "A"))
+        assert bench.heard == [subscribe("A")]
+        assert await bench.to_backend("{}") == ["{}"]
+        assert bench.closed is None
+
+
+async def test_one_that_restarts_instead_of_letting_the_client_in_has_refused() -> None:
+    async with bench_of() as bench:
+        await subscribed(bench, "A")
+        before = len(bench.client.received)
+        replies = RESTART, Close(1000)
+        assert await bench.fail_over(*replies, WELCOME, *replies, WELCOME) == [subscribe("A")]
+        await bench.to_client(answer("confirm", "A"))
+        assert bench.failed_hydrations == 2
+        assert received(bench, before) == ["ping", "ping"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"type":"disconnect","reason":"server_restart","reconnect":false}',
+        '{"type":"disconnect","reason":"remote","reconnect":true}',
+        '{"type":"disconnect","reason":"unauthorized","reconnect":false}',
+        '{"type":"message","reason":"server_restart","reconnect":true}',
+        '["server_restart"]',
+        '"server_restart"}',
+    ],
+)
+async def test_every_other_disconnect_is_the_clients(said: str) -> None:
+    async with bench_of() as bench:
+        await subscribed(bench, "A")
+        assert await bench.to_client(said) == [said]
+        assert bench.session.backend_id == "blue"
+        await bench.fail_over()
+        assert await bench.to_client(said) == [said]
+
+
 async def test_unconfirmed_subscription_is_replayed_and_its_answer_passes() -> None:
     async with bench_of() as bench:
         await bench.to_client(WELCOME)
@@ -129,18 +179,6 @@ async def test_rejection_by_the_next_server_reaches_the_client() -> None:
         assert received(bench, before) == ["ping", answer("reject", "A")]
         assert bench.failed_hydrations == 0
         assert await bench.fail_over(WELCOME, answers[1]) == [subscribe("B")]
-
-
-async def test_disconnect_passes() -> None:
-    texts = [
-        json.dumps({"type": "disconnect", "reason": "server_restart", "reconnect": reconnect})
-        for reconnect in (True, False)
-    ]
-    async with bench_of() as bench:
-        await subscribed(bench, "A")
-        assert await bench.to_client(*texts) == texts
-        await bench.fail_over()
-        assert await bench.to_client(*texts) == texts
 
 
 MALFORMED: list[str | bytes] = [
@@ -222,7 +260,12 @@ async def test_client_notices_no_break(tmp_path: Path) -> None:
             for channel in seen:
                 await client.send(subscribe(channel))
             await breaks.all(progress)
+            assert breaks.serving is not None
+            port = breaks.servers[breaks.serving].port
+            async with connect(f"ws://127.0.0.1:{port}", subprotocols=protocols) as operator:
+                await operator.send('{"command":"restart","identifier":""}')
+                await progress()
         await listening
         assert answers == 3  # the welcome, and a confirmation of each
-        assert (breaks.failovers, breaks.moves) == (2, 1)
+        assert (breaks.failovers, breaks.moves) == (3, 1)
         assert breaks.gateway.count("sessions") == 1

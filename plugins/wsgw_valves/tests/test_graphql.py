@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from gql import Client, gql
+from gql.transport.exceptions import TransportConnectionFailed
 from gql.transport.websockets import WebsocketsTransport
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
 from wsgw_valves import plugin
 from wsgw_valves.graphql.frame import read_frame
 from wsgw_valves.graphql.operation_type import operation_type
@@ -22,7 +24,7 @@ from wsgw_valves.graphql.operations import Operations
 from wsgw_valves.graphql.settings import GraphqlSettings
 from wsgw_valves.session_memory import SessionMemory
 
-from wsgw_core.api import Message
+from wsgw_core.api import Close, Message
 from wsgw_core.testing.fake_session import FakeSession
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.valve_bench import ValveBench
@@ -68,6 +70,31 @@ async def test_answered_login_is_hydrated_and_its_second_answer_swallowed() -> N
         for _ in range(2):
             assert await bench.fail_over() == [INIT]
             assert await bench.to_client(PING, ACK) == [PING]
+
+
+@on_virtual_clock
+async def test_server_that_closes_at_the_login_is_left_and_the_client_notices_nothing() -> None:
+    closes = [Close(code) for code in (4401, 4403, 1000, 4500)]
+    async with bench_of() as bench:
+        await log_in(bench)
+        assert await bench.fail_over(*closes, ACK) == [INIT]
+        assert bench.failed_hydrations == len(closes)
+        assert bench.closed is None
+        assert bench.client.texts == [ACK]
+
+
+@on_virtual_clock
+async def test_login_that_two_servers_deny_ends_the_session_so_that_the_client_comes_again() -> (
+    None
+):
+    denied = Close(4403, "Forbidden")
+    async with bench_of() as bench:
+        await log_in(bench)
+        await bench.fail_over(denied, ACK)
+        await bench.fail_over(denied, ACK)
+        assert bench.closed is None
+        await bench.fail_over(denied, denied)
+        assert bench.closed == denied
 
 
 async def test_running_subscriptions_are_hydrated_and_new_ones_replayed() -> None:
@@ -375,3 +402,34 @@ async def test_client_notices_no_break(tmp_path: Path) -> None:
         assert breaks.gateway.count("sessions") == 1
     lines = (tmp_path / "lines").read_text().split()
     assert list(dict.fromkeys(map(int, lines))) == list(range(1, number + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+@pytest.mark.parametrize("codes", ["4401 4403 1000", "4403 4403"])
+async def test_client_notices_no_server_that_denies_its_login_unless_two_do(
+    tmp_path: Path, codes: str
+) -> None:
+    lines, denials = tmp_path / "lines", tmp_path / "lines.denials"
+    command = (sys.executable, str(SERVER), "{port}", str(lines))
+    servers = [ServerProcess(*command), ServerProcess(*command)]
+    async with broken_servers(servers, {"kind": "graphql"}) as breaks:
+        protocols = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
+        transport = WebsocketsTransport(url=breaks.url, subprotocols=protocols)
+        async with Client(transport=transport) as client:
+            write = gql('mutation { write(text: "1") }')
+            await client.execute(write)
+            denials.write_text(codes)
+            async with breaks.kill():
+                if codes == "4403 4403":
+                    with pytest.raises(TransportConnectionFailed) as failed:
+                        await client.execute(write)
+                    cause = failed.value.__cause__
+                    assert isinstance(cause, ConnectionClosed)
+                    assert cause.rcvd is not None
+                    assert cause.rcvd.code == 4403
+                else:
+                    assert await client.execute(write) == {"write": "1"}
+        assert breaks.gateway.count("sessions") == 1
+        assert breaks.gateway.count("hydrations_refused") == (1 if codes == "4403 4403" else 3)
+    assert denials.read_text() == ""

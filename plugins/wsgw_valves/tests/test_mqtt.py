@@ -401,11 +401,14 @@ class TestVersion5:
             assert bench.closed.code == 1012
             assert not second.connections[0].received
 
-    async def test_a_broker_that_goes_is_left(self) -> None:
+    @pytest.mark.parametrize("closes", [True, False])
+    async def test_a_broker_that_goes_is_left(self, *, closes: bool) -> None:
         async with bench_of() as bench:
             await connected(bench, connect(5), CONNACK_5)
             served = bench.session.backend_id
             assert await bench.to_client(packet(0xE0, b"\x8b\0")) == []
+            if closes and bench.session.backend_id == served:
+                bench.backends[0].connections[0].hang_up(1000)
             while bench.session.backend_id in (served, None):  # noqa: ASYNC110 - tells nobody
                 await asyncio.sleep(0.01)
             assert bench.closed is None
@@ -437,6 +440,28 @@ class TestEnd:
             await connected(bench)
             await bench.to_backend(last, DISCONNECT)
             assert await bench.fail_over(CONNACK) == [CONNECT, last]
+
+    @pytest.mark.parametrize("version", [4, 5])
+    async def test_a_goodbye_ends_the_will_at_every_broker(self, version: int) -> None:
+        last = packet(0x32, text(b"a"), number(1), b"\0" if version == 5 else b"", b"x")
+        will = b"\0" * (version == 5) + text(b"will/topic") + text(b"gone")
+        willing = connect(version, flags=0xF6, payload=will + text(b"user") + text(b"password"))
+        without = connect(version, flags=0xC2, payload=text(b"user") + text(b"password"))
+        connack = CONNACK_5 if version == 5 else CONNACK
+        async with bench_of() as bench:
+            await connected(bench, willing, connack)
+            await bench.to_backend(last)
+            assert await bench.fail_over(connack) == [willing, last]
+            await bench.to_backend(DISCONNECT)
+            assert await bench.fail_over(connack) == [without, last]
+
+    async def test_unless_it_asks_for_the_will(self) -> None:
+        last = packet(0x32, text(b"a"), number(1), b"\0x")
+        willing = connect(5, flags=0x06, payload=b"\0" + text(b"will/topic") + text(b"gone"))
+        async with bench_of() as bench:
+            await connected(bench, willing, CONNACK_5)
+            await bench.to_backend(last, packet(0xE0, b"\4\0"))
+            assert await bench.fail_over(CONNACK_5) == [willing, last]
 
     async def test_a_client_that_was_refused_is_closed(self) -> None:
         refused = packet(0x20, b"\0\5")

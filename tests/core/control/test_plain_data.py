@@ -39,7 +39,7 @@ SAMPLES = [
     status.BackendSettings(
         "blue", "ws", "ws://blue", "", 1, 2, -1, {"tls": {"t": 1.5}, "b": 2}, (("tls", "t"),)
     ),
-    status.SessionStatus("s-1", "192.0.2.1", "/?a=b", "own", "", "holding", 1, 2, 3),
+    status.SessionStatus("s-1", "192.0.2.1", "/?a=b", "own", "", "relaying", True, 1, 2, 3),
     status.FrontendStatus("door", ("127.0.0.1:80", "[::1]:80"), True),
     status.RouteStatus("own", "own", False),
     status.PluginStatus("backend", "ws", ("ws", "wss")),

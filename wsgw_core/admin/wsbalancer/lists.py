@@ -76,5 +76,6 @@ def _session(status: SessionStatus) -> dict[str, Any]:
         "msgsReceived": status.messages_received,
         "msgsSent": status.messages_sent,
         "state": status.state,
+        "hydrating": status.hydrating,
         "route": status.route,
     }

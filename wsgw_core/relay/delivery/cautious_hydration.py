@@ -85,7 +85,8 @@ class CautiousHydration:
             self._begin()
 
     def done(self) -> None:
-        """Let others have their turn: the backend is prepared."""
+        """Let others have their turn: the backend is prepared, or will not be told anything."""
+        self._timer.cancel()
         self._lock.give_back(self._backend, self)
 
     def stop(self) -> None:

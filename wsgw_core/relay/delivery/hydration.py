@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LONGEST_REASON = 200  # characters; a valve may quote what a backend says
 
 Swallow = Callable[[Message], bool]
+Refusal = Callable[[Close], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class HydrationStep:
         message: is sent; None: the backend says something first by itself.
         is_answer: recognises the answer; None: none comes, and the next step follows at once.
         position: in the inward chain, where messages are as the step's valve has returned them.
+        is_refusal: whether a normal end refuses the step; None: each does.
     """
 
     message: Message | None
     is_answer: Swallow | None
     position: int
+    is_refusal: Refusal | None = None
 
 
 class InwardChain(Protocol):
@@ -66,6 +69,7 @@ class HydrationRun:
 
     Attributes:
         is_over: whether nothing more is sent: all steps were taken, or it was stopped.
+        refusal: the end of a connection whose backend has refused a step; None: it has not.
     """
 
     __slots__ = (
@@ -86,6 +90,7 @@ class HydrationRun:
         "_timeout",
         "_timer",
         "is_over",
+        "refusal",
     )
 
     def __init__(
@@ -109,6 +114,7 @@ class HydrationRun:
         self._is_sent = False  # the message of the first step that is left
         self._is_answered = False
         self._is_started = self._is_going = self.is_over = False
+        self.refusal: Close | None = None
         self._is_paused = False  # the backend is not read
         self._is_writable = True
         self._left: float | None = None  # of this step's time; None: nothing is waited for
@@ -127,6 +133,16 @@ class HydrationRun:
             self.is_over = True
             self._stop_timer()
             self._inward.after_waiting(self._look_away)
+
+    def judged(self, close: Close) -> Close:
+        """Returns an end of the connection, or the refusal for which it stands."""
+        if close.abnormal:
+            return close
+        if not self.is_over and self._steps:
+            is_refusal = self._steps[0].is_refusal
+            if is_refusal is None or is_refusal(close):
+                return self._refused(f"closed with {close}")
+        return self.refusal or close
 
     # What the sink calls
 
@@ -200,14 +216,18 @@ class HydrationRun:
             self._is_answered = True  # what follows it is not asked about
             if not self.is_over:
                 self.stop()
-                reason = f"hydration refused: {refusal}"[:_LONGEST_REASON]
-                close = Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)
+                close = self._refused(str(refusal))
                 self._inward.after_current(lambda: self._failed(close))
             return True
         if not self._is_answered:
             return False
         self._go_on()
         return True
+
+    def _refused(self, why: str) -> Close:
+        reason = f"hydration refused: {why}"[:_LONGEST_REASON]
+        self.refusal = Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)
+        return self.refusal
 
     # The time
 

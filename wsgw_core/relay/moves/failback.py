@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_PAUSE = 5.0  # seconds from one probe of a backend to the next
 _SHORTEST_PAUSE = 0.05
 _PROBES = 4  # at least so many while a backend must stay healthy
+_MOST_DOUBLINGS = 6  # of the time after which a session returns
 _JITTER = 0.1  # so that many gateways do not probe at the same time
 
 
@@ -52,10 +53,18 @@ class _Parking:
     Attributes:
         reconnects: the session's number then; another number means another connection.
         since: the clock's time.
+        failed_hydrations: how many the session had had then.
+        returns: how many in a row have failed because a backend could not be prepared.
     """
 
     reconnects: int
     since: float
+    failed_hydrations: int
+    returns: int = 0
+
+    def due(self, after: float) -> float:
+        """The clock's time from which on the session may return."""
+        return self.since + after * (1 << min(self.returns, _MOST_DOUBLINGS))
 
 
 class Failback:
@@ -65,7 +74,8 @@ class Failback:
     is enabled, passes every probe, and no dial to it has failed. The probes are needed because
     possibly no session dials it. If its breaker had tripped, or it was away, one session moves
     first as a trial; the others wait until the backend has proved itself. If no preferred backend
-    takes a session, it stays, and tries again later; see MoveRetries.
+    takes a session, it stays, and tries again later; see MoveRetries. After a return to a backend
+    that could not be prepared, it stays twice as long as before.
 
     While no session could return, nothing is probed. Messages cost nothing here.
 
@@ -143,13 +153,11 @@ class Failback:
         if all(each.priority == lowest[each.group] for each in self._pool.backends):
             return
         for session in self._table:
-            backend = session.backend
-            if backend is None or self._priority(backend) <= lowest.get(backend.group, 0):
-                continue
-            parking = before.get(session)
-            if parking is None or parking.reconnects != session.reconnects:
-                parking = _Parking(session.reconnects, now)
-            self._parked[session] = parking
+            backend, parking = session.backend, before.get(session)
+            if parking is not None and (backend is None or session.is_hydrating):
+                self._parked[session] = parking  # until it is known how its return ends
+            elif backend is not None and self._priority(backend) > lowest.get(backend.group, 0):
+                self._parked[session] = _parked_at(session, parking, now)
 
     def _priority(self, backend: PooledBackend) -> int:
         """Return a backend's priority number, the current one if a reload has replaced it."""
@@ -217,10 +225,10 @@ class Failback:
         """Have sessions return for some seconds; the rest waits for the next round."""
         clock = asyncio.get_running_loop()
         until = clock.time() + seconds
-        oldest = clock.time() - self._after
+        now = clock.time()
         ready = any(map(self._is_ready, self._healthy))
         waiting = deque(
-            session for session, parking in self._parked.items() if parking.since <= oldest
+            session for session, parking in self._parked.items() if parking.due(self._after) <= now
         )
         pace = MovePace(self._rate())
         while ready and waiting and clock.time() < until:
@@ -272,3 +280,14 @@ class Failback:
                 self._after,
                 extra={"backend": backend.id},
             )
+
+
+def _parked_at(session: Session, before: _Parking | None, now: float) -> _Parking:
+    """Return the parking of a session, which is that of before if it has not moved."""
+    failed = session.backend_side.failed_hydrations
+    if before is None:
+        return _Parking(session.reconnects, now, failed)
+    if before.reconnects == session.reconnects:
+        return before
+    returns = before.returns + 1 if failed > before.failed_hydrations else 0
+    return _Parking(session.reconnects, now, failed, returns)

@@ -67,6 +67,11 @@ class SessionMoves:
             self._plan(at_once=True, must_leave=must_leave)
         return True
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the session leaves its backend at once."""
+        return self._planned is not None and self._planned.at_once
+
     def call_off(self) -> None:
         """Let the session stay, if it still waits until it is quiet and does not fail back."""
         planned = self._planned

@@ -46,6 +46,7 @@ class BackendSide:
         "_ledger",
         "_outbox",
         "_recovery",
+        "failed_hydrations",
         "sink",
     )
 
@@ -67,6 +68,7 @@ class BackendSide:
         self.sink: SessionSink | None = None
         self._deaths: HydrationDeaths | None = None  # since a backend died while it was prepared
         self._cautious: CautiousHydration | None = None
+        self.failed_hydrations = 0
 
     @property
     def serving(self) -> SessionSink:
@@ -90,6 +92,17 @@ class BackendSide:
         return self.sink is not None and self.sink.hydration is not None
 
     @property
+    def has_refused(self) -> bool:
+        """Whether the backend refuses to be prepared."""
+        hydration = None if self.sink is None else self.sink.hydration
+        return hydration is not None and hydration.refusal is not None
+
+    def judged(self, close: Close) -> Close:
+        """Returns an end of the backend, or the refusal to be prepared for which it stands."""
+        hydration = self.serving.hydration
+        return close if hydration is None else hydration.judged(close)
+
+    @property
     def has_poisonous_hydration(self) -> bool:
         """Whether one backend after the other has died while it alone was prepared."""
         return self._deaths is not None and self._deaths.is_poison
@@ -97,7 +110,12 @@ class BackendSide:
     def ended(self, close: Close) -> None:
         """Note how the backend has ended by itself; to be called before `let_go`."""
         sink = self.serving
-        if sink.hydration is None or not sink.was_hydrated or sink.hydration.is_over:
+        if sink.hydration is None:
+            return
+        self.failed_hydrations += 1
+        self._context.counters.hydrations_failed.value += 1
+        self._context.counters.hydrations_refused.value += self.has_refused
+        if not sink.was_hydrated or sink.hydration.is_over:
             return
         if self._deaths is None:
             self._deaths = HydrationDeaths(self._context.failover.max_replays)
@@ -169,19 +187,25 @@ class BackendSide:
             session.not_found(error)
             return
         self._context.counters.hydrations.value += bool(steps)
+        begin = self._context.clock.time() if steps else None
         run = HydrationRun(
             steps,
             sink,
             valves.inward,
             self._context.clock,
             self._context.failover.hydration_timeout,
-            done=partial(self._hydrated, sink, valves.receive),
+            done=partial(self._hydrated, sink, valves.receive, begin),
             failed=partial(self._not_hydrated, sink, session),
         )
         run.pause(paused=bool(self._client.backend_pauses))
         sink.take_hydration(run)
 
-    def _hydrated(self, sink: SessionSink, valves: Callable[[Message], object]) -> None:
+    def _hydrated(
+        self, sink: SessionSink, valves: Callable[[Message], object], begin: float | None
+    ) -> None:
+        if begin is not None:
+            duration = self._context.clock.time() - begin
+            self._context.counters.hydration_durations.observe(duration)
         sink.hydration = self._deaths = None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
@@ -225,6 +249,17 @@ class BackendSide:
             self.sink.receive_with(None, unheard)
         self._client.backend_pauses.remove(PauseReason.OTHER_SIDE_SLOW | PauseReason.MEMORY_SHORT)
 
+    def stop_hydration(self) -> None:
+        """Prepare the backend no further."""
+        self.serving.stop_hydration()
+        self._pass_unused_turn_on()
+
+    def _pass_unused_turn_on(self) -> None:
+        """Let others have their turn at once, if this backend cannot die of what it was told."""
+        if self._cautious is not None and not self.serving.was_hydrated:
+            cautious, self._cautious = self._cautious, None
+            cautious.done()
+
     def let_go(self) -> PooledBackend:
         """Sever the sink; the connection's end is somebody else's business."""
         sink, self.sink = self.serving, None
@@ -242,6 +277,7 @@ class BackendSide:
     def leave(self, code: int, reason: str, cause: CloseCause) -> PooledBackend:
         """Let go of the backend and close its connection, whatever it has acknowledged."""
         connection = self.serving.connection
+        self._pass_unused_turn_on()
         backend = self.let_go()
         connection.close(code, reason, cause)
         self._context.table.closing.add(connection)

@@ -70,14 +70,18 @@ class ClosingFlush:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Close the connection, once nothing is owed any more."""
+        """Close the connection, or look for none any more, once nothing is owed."""
         session = self._session
+        if session.ledger:
+            return
+        if session.state is State.FLUSH_HOLDING:
+            self._give_up()
         sink = session.backend_side.sink
-        if session.state is not State.FLUSHING or session.ledger or sink is None:
+        if session.state is not State.FLUSHING or sink is None:
             return
         if not self._passed_on:
             self._passed_on = True
-            sink.stop_hydration()
+            session.backend_side.stop_hydration()
             session.outbox.stop_sending()  # a plugin may still have something for the next backend
             sink.connection.close(self.close.code, self.close.reason, self.cause)
 

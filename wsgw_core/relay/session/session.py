@@ -166,8 +166,9 @@ class Session(SessionParts):
             self.backend_closed(close)
 
     def backend_closed(self, close: Close) -> None:
-        """Pass a normal end on; look for another backend after an abnormal one."""
+        """Pass a normal end on; look for another backend after an abnormal one, or a refusal."""
         context = self.context
+        close = self._judged(close)
         provoked = self._may_have_provoked(close)
         if self.ledger.is_complete:
             self.ledger.delivered_all(context.clock.time())
@@ -179,7 +180,6 @@ class Session(SessionParts):
             self.moves.arrive()
             return
         all_are_lost = self.backend_side.is_lost
-        context.counters.hydrations_failed.value += self.backend_side.is_hydrating
         lost = self._let_go()
         context.reporter.backend_closed(self, lost.id, close)
         if close.abnormal and not self.recovery.is_proved and not all_are_lost:
@@ -206,6 +206,13 @@ class Session(SessionParts):
             told = close_after_loss(close, code, all_are_lost=all_are_lost)
             self.valves.when_delivered(partial(self._pass_close_on, told))
 
+    def _judged(self, close: Close) -> Close:
+        """Return an end of the backend, or what it stands for."""
+        if self._state is State.SETTLING and self.moves.is_urgent and not close.abnormal:
+            # Operator or plugin has said before that the session goes on elsewhere.
+            return Close(CloseCode.GOING_AWAY, f"closed with {close}", abnormal=True)
+        return self.backend_side.judged(close)
+
     def _fails_over(self, close: Close) -> bool:
         """Return whether the session needs another backend after this end."""
         owing = bool(self.ledger) or self._state is not State.FLUSHING
@@ -222,9 +229,11 @@ class Session(SessionParts):
 
     def _may_have_provoked(self, close: Close) -> bool:
         """Return whether an end may be the backend's answer to what the session gave it."""
+        if self._flush is not None or self.backend_side.has_refused:
+            return True
         was_hydrated = self.backend_side.serving.was_hydrated
         was_given_something = was_hydrated or self.ledger.in_flight > 0
-        return self._flush is not None or (was_given_something and close.code != CloseCode.LOST)
+        return was_given_something and close.code != CloseCode.LOST
 
     # One backend after the other
 
@@ -274,7 +283,8 @@ class Session(SessionParts):
         self.advance(Event.BACKEND_LOST)
         self.context.reporter.held(self, lost.id)
         self.outbox.rewind()
-        self.search(lost, by_choice=by_choice)
+        if self._state is not State.ENDED:  # as it is when a flush owes nothing any more
+            self.search(lost, by_choice=by_choice)
 
     def search(self, lost: PooledBackend, *, by_choice: bool) -> None:
         """Go on with another backend when one is found, or end."""
@@ -385,6 +395,8 @@ class Session(SessionParts):
 
     def _end_if_poisoned(self) -> None:
         """End the session if its oldest message, or its hydration, has ended several backends."""
+        if self._state is State.ENDED:
+            return
         message = self.outbox.poison
         if message is not None or self.backend_side.has_poisonous_hydration:
             self.context.counters.poisoned.value += 1

@@ -116,6 +116,11 @@ class SessionParts:
         return backend.id if backend is not None else None
 
     @property
+    def is_hydrating(self) -> bool:
+        """Whether valves prepare its new backend."""
+        return self.backend_side.is_hydrating
+
+    @property
     def route(self) -> str:
         """The id of its route; empty where the gateway has none."""
         return self.context.route

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...api import CloseSession, HydrationRefused, Message, MessageValve
+from ...api import Close, CloseSession, HydrationRefused, Message, MessageValve
 from ...websocket.session_ends import VALVE_FAILED
 from ..all_sessions.session_context import ConfiguredValve, SessionContext
 from ..delivery.hydration import HydrationStep
@@ -112,6 +112,7 @@ class SessionValves:
                 each.message,
                 each.is_answer and partial(self._is_answer, configured, each.is_answer),
                 position,
+                each.is_refusal and partial(self._is_refusal, configured, each.is_refusal),
             )
             for each in hydrations
         ]
@@ -127,11 +128,23 @@ class SessionValves:
         except (HydrationRefused, CloseSession):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of the valve
-            self._announce(configured, error)
-            if configured.on_error == "close":
-                # Not at once: a message of the backend is on its way.
-                self._context.clock.call_soon(self._close, VALVE_FAILED.client, "internal error")
+            self._failed(configured, error)
             return False
+
+    def _is_refusal(
+        self, configured: ConfiguredValve, is_refusal: Callable[[Close], bool], close: Close
+    ) -> bool:
+        try:
+            return is_refusal(close)
+        except Exception as error:  # noqa: BLE001 - a fault of the valve
+            self._failed(configured, error)
+            return True
+
+    def _failed(self, configured: ConfiguredValve, error: Exception) -> None:
+        self._announce(configured, error)
+        if configured.on_error == "close":
+            # Not at once: a message of the backend is on its way.
+            self._context.clock.call_soon(self._close, VALVE_FAILED.client, "internal error")
 
     def _announce(self, configured: ConfiguredValve, error: Exception) -> None:
         self._context.reporter.valve_failed(self._session.id, configured.kind, error)

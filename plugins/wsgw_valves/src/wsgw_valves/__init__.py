@@ -2,6 +2,7 @@
 
 plugin       registers the kinds
 asked        a handshake, as templates and fields read it
+broker_settings  what can be configured for valves of brokers
 session_memory   how much is remembered of a session
 json_path    values of JSON documents, named by paths
 safe_pattern regular expressions of operators

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +13,7 @@ from wsgw_core.config.drain_options import DrainOptions
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.upstream_options import UpstreamOptions
 from wsgw_core.pool.backends.backend_pool import PooledBackend
+from wsgw_core.relay.all_sessions.session_context import ConfiguredValve
 from wsgw_core.relay.moves.failback import Failback
 from wsgw_core.relay.session.session import Session
 from wsgw_core.relay.session.session_state import State
@@ -25,6 +28,7 @@ from wsgw_core.testing.fakes import (
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 from ..relay_bench import RelayBench
+from ..valves.hydrating_valve import LOGIN, hydrating
 
 AFTER = 30.0
 LOOK = 6.0  # at most so long from one look to the next
@@ -40,13 +44,20 @@ def options(*, failback: bool = True, after: float = AFTER) -> UpstreamOptions:
 class FailbackBench(RelayBench):
     """Sessions at the first of several backends, each with a higher number than the one before."""
 
-    def __init__(self, *priorities: int, breaker_threshold: int = -1, stable: float = 1) -> None:
+    def __init__(
+        self,
+        *priorities: int,
+        breaker_threshold: int = -1,
+        stable: float = 1,
+        valves: Sequence[ConfiguredValve] = (),
+    ) -> None:
         priorities = priorities or (1, 2)
         super().__init__(
             *(FakeBackend(f"b{number}", acknowledge=True) for number in range(len(priorities))),
             failover=FailoverOptions(stable=stable),
             drain=DrainOptions(quiet=0.1, patience=5),
             breaker_threshold=breaker_threshold,
+            valves=valves,
         )
         for pooled, priority in zip(self.pooled, priorities, strict=True):
             pooled.priority = priority
@@ -327,6 +338,52 @@ async def test_a_session_that_the_backend_always_closes_comes_again_once_in_the_
         assert bench.at(1) == 1
         await asyncio.sleep(3 * LOOK)
     assert bench.counters.failbacks.value == 5
+    await bench.end()
+
+
+@on_virtual_clock
+async def test_a_session_returns_ever_more_rarely_to_a_backend_that_cannot_be_prepared() -> None:
+    bench = FailbackBench(valves=(hydrating(LOGIN),))
+    bench.failback.follow(options())
+    await bench.fill(1)
+    await asyncio.sleep(5)
+    (session,) = bench.sessions
+    bench.drop()
+
+    async def serve(backend: FakeBackend, first: int, *, accepts: bool) -> None:
+        for number in range(first, 1000):
+            connection = await backend.connection(number)
+            if accepts:
+                connection.reply("welcome")
+            else:
+                returns.append(asyncio.get_running_loop().time())
+                connection.hang_up(4403)
+
+    returns: list[float] = []
+    serving = [
+        asyncio.create_task(serve(bench.blue, 1, accepts=False)),
+        asyncio.create_task(serve(bench.green, 0, accepts=True)),
+    ]
+    await asyncio.sleep(10 * AFTER * 64)
+    assert session.backend_id == "b1"
+    pauses = [later - earlier for earlier, later in itertools.pairwise(returns)]
+    expected = [AFTER * 2**number for number in range(1, 7)]
+    assert pauses[:6] == pytest.approx(expected, abs=3 * LOOK)
+    assert len(pauses) > 6
+    assert pauses[6:] == pytest.approx([AFTER * 64] * len(pauses[6:]), abs=3 * LOOK)
+    serving[0].cancel()
+    async with asyncio.timeout(AFTER * 65):
+        while session.backend_id != "b0" or session.is_hydrating:
+            if bench.blue.connections[-1].ended is None:
+                bench.blue.connections[-1].reply("welcome")
+            await asyncio.sleep(1)
+    # The return has succeeded, so that the next one comes as soon as the first one did.
+    await asyncio.sleep(LOOK + 5)
+    parked = asyncio.get_running_loop().time()
+    bench.drop()
+    await bench.blue.connection(len(bench.blue.connections))
+    assert asyncio.get_running_loop().time() - parked == pytest.approx(AFTER, abs=3 * LOOK)
+    serving[1].cancel()
     await bench.end()
 
 

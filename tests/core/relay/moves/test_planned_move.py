@@ -330,6 +330,21 @@ async def test_a_backend_that_ends_the_session_meanwhile_ends_it() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+@pytest.mark.parametrize("must_leave", [True, False])
+@on_virtual_clock
+async def test_unless_the_session_leaves_it_at_once(*, must_leave: bool) -> None:
+    bench = await bench_of().open()
+    bench.green.will(Accept(after=1))
+    bench.say("A")
+    bench.session.fail_over(must_leave=must_leave)
+    bench.say("B")
+    bench.blue.connections[0].hang_up(1000, "restarting")
+    connection = await bench.green.connection()
+    assert connection.texts == ["A", "B"]
+    assert bench.client.closed is None
+    assert bench.counters.failovers.value == 1
+
+
 @on_virtual_clock
 async def test_a_client_that_leaves_before_stays_with_its_backend() -> None:
     bench = await bench_of().open()

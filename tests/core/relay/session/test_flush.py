@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from wsgw_core.api import Close
+from wsgw_core.api import TEXT, Close, SentOnce
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.limit_options import LimitOptions
 from wsgw_core.relay.session.session_state import State
@@ -221,3 +221,25 @@ class TestWithADeadBackend:
         await bench.until_ended()
         assert bench.counters.undelivered.value == 1
         assert bench.client.closes == []
+
+    @on_virtual_clock
+    async def test_where_the_loss_leaves_nothing_owed_no_other_is_looked_for(self) -> None:
+        bench = await RelayBench().open()
+        bench.say(SentOnce(TEXT, b"A"))
+        bench.leave()
+        assert bench.session.state is State.FLUSHING
+        bench.drop()
+        assert bench.ended
+        await idle()
+        assert not bench.green.requests
+
+    @on_virtual_clock
+    async def test_nor_where_nothing_is_sent_twice(self) -> None:
+        bench = await RelayBench(failover=FailoverOptions(delivery="at-most-once")).open()
+        bench.say("A")
+        bench.leave()
+        bench.drop()
+        assert bench.ended
+        await idle()
+        assert not bench.green.requests
+        assert bench.counters.undelivered.value == 1

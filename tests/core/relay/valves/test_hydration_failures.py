@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -22,7 +22,7 @@ from wsgw_core.relay.session.session import Session as RelaySession
 from wsgw_core.testing.fakes import FakeBackend, FakeClient, FakeConnection, as_message
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
-from ..relay_bench import RelayBench, valve
+from ..relay_bench import PassingValve, RelayBench, valve
 from .hydrating_valve import CHOOSE, LOGIN, NOTE, Hydrating, answered_by, hydrating
 
 TIMEOUT = FailoverOptions().hydration_timeout
@@ -49,7 +49,11 @@ async def drop(connection: FakeConnection) -> None:
     connection.drop()
 
 
-FAILURES = (refuse, say_nothing, drop)
+async def close(connection: FakeConnection) -> None:
+    connection.hang_up(4401, "not logged in")
+
+
+FAILURES = (refuse, say_nothing, drop, close)
 
 
 def time() -> float:
@@ -76,19 +80,134 @@ async def test_the_next_backend_is_prepared_instead_and_gets_all(fail: Any) -> N
     assert bench.counters.failovers.value == 2
     assert bench.counters.hydrations.value == 2
     assert bench.counters.hydrations_failed.value == 1
-    if fail is not drop:
+    assert bench.counters.hydrations_refused.value == (fail in (refuse, close))
+    if fail in (refuse, say_nothing):
         assert connection.close_request == Close(1001, "hydration failed")
         assert connection.close_cause is CloseCause.SESSION_MOVES
 
 
+def is_no_denial(end: Close) -> bool:
+    return end.code != 4403
+
+
 @on_virtual_clock
-async def test_a_backend_that_closes_as_it_should_has_the_last_word() -> None:
+async def test_a_close_that_is_no_refusal_is_the_clients() -> None:
+    strict = Hydration(as_message("login"), answered_by("welcome"), is_no_denial)
+    bench = await RelayBench(valves=(hydrating(strict),)).open()
+    bench.drop()
+    (await bench.green.connection()).hang_up(4401, "not logged in")
+    (await bench.blue.connection(1)).hang_up(4403, "denied")
+    assert bench.client.closed == Close(4403, "denied")
+    assert bench.ended
+    assert bench.counters.hydrations_failed.value == 2
+    assert bench.counters.hydrations_refused.value == 1
+
+
+@on_virtual_clock
+async def test_each_step_says_what_refuses_it_and_the_one_that_waits_is_asked() -> None:
+    asked: list[str] = []
+
+    def step(name: str) -> Hydration:
+        def is_refusal(end: Close) -> bool:
+            asked.append(f"{name} {end.code}")
+            return name == "1"
+
+        return Hydration(as_message(name), answered_by("yes"), is_refusal)
+
+    bench = await RelayBench(valves=(hydrating(step("1"), step("2")),)).open()
+    bench.drop()
+    (await bench.green.connection()).hang_up(4001)
+    connection = await bench.blue.connection(1)
+    connection.reply("yes")
+    connection.hang_up(4002)
+    assert asked == ["1 4001", "2 4002"]
+    assert bench.client.closed == Close(4002)
+
+
+@on_virtual_clock
+async def test_behind_the_last_step_a_close_is_the_clients() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.drop()
-    (await bench.green.connection()).hang_up(4401, "token expired")
+    connection = await bench.green.connection()
+    connection.reply("welcome")
+    connection.hang_up(4401, "token expired")
     assert bench.client.closed == Close(4401, "token expired")
+    assert bench.counters.hydrations_failed.value == 0
+
+
+@pytest.mark.parametrize("on_error", ["close", "discard"])
+@on_virtual_clock
+async def test_a_fault_in_the_judgement_is_a_fault_of_the_valve(
+    on_error: Literal["close", "discard"],
+) -> None:
+    def fault(_: Close) -> bool:
+        raise ZeroDivisionError
+
+    def make(view: Session) -> MessageValve:
+        return Hydrating(view, lambda: [Hydration(as_message("login"), welcomed, fault)])
+
+    bench = await RelayBench(valves=(valve(make, on_error),)).open()
+    bench.drop()
+    (await bench.green.connection()).hang_up(4401)
+    await idle()
+    assert bench.counters.valve_errors.value == 1
+    assert bench.counters.hydrations_refused.value == 1
+    if on_error == "close":
+        assert bench.client.closed == Close(1011, "internal error")
+    else:
+        await bench.blue.connection(1)
+
+
+@on_virtual_clock
+async def test_a_backend_that_closes_behind_its_refusal_has_refused() -> None:
+    """An asynchronous valve has not let the refusal through yet when the close comes."""
+    through = asyncio.Event()
+
+    class Slow(Hydrating):
+        async def after_receive(self, message: Message) -> Message:  # type: ignore[override]  # both are allowed
+            await through.wait()
+            return message
+
+    def make(view: Session) -> MessageValve:
+        return Slow(view, lambda: [STRICT])
+
+    bench = await RelayBench(valves=(valve(make), valve(PassingValve))).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    connection.reply("refused")
+    connection.hang_up(4401)
+    through.set()
+    other = await bench.blue.connection(1)
+    assert other.texts == ["login"]
+    assert bench.client.closed is None
+
+
+@pytest.mark.parametrize("first", ["refused", "close"])
+@on_virtual_clock
+async def test_the_breaker_counts_no_refusal_of_what_was_not_said(first: str) -> None:
+    greeted = Hydration(None, welcomed)
+    bench = await RelayBench(valves=(hydrating(greeted),), breaker_threshold=1).open()
+    bench.blue.connections[0].reply("1")  # so that it is not blamed
+    bench.drop()
+    connection = await bench.green.connection()
+    if first == "close":
+        await close(connection)
+    else:
+        connection.reply(first)
+    await bench.blue.connection(1)
+    assert bench.pooled[1].usable
+
+
+@on_virtual_clock
+async def test_a_flush_ends_at_a_close_if_nothing_is_owed() -> None:
+    bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
+    bench.drop()
+    connection = await bench.green.connection()
+    bench.leave()
+    assert connection.close_request == Close(1000)
+    connection.confirm_close()
     assert bench.ended
-    assert bench.counters.hydrations_failed.value == 1
+    assert len(bench.blue.connections) == 1
 
 
 @on_virtual_clock
@@ -188,7 +307,9 @@ async def test_what_a_backend_does_behind_it_proves_it_at_once(proof: str) -> No
     assert bench.pooled[1].proved == 1
 
 
-@pytest.mark.parametrize(("fail", "trips"), [(refuse, False), (say_nothing, True), (drop, True)])
+@pytest.mark.parametrize(
+    ("fail", "trips"), [(refuse, False), (close, False), (say_nothing, True), (drop, True)]
+)
 @on_virtual_clock
 async def test_the_breaker_counts_what_a_client_cannot_provoke(fail: Any, trips: bool) -> None:
     bench = await RelayBench(valves=(hydrating(STRICT),), breaker_threshold=1).open()
@@ -473,3 +594,70 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
     assert clients[3].closed == Close(1011, "several backends died with the same message in flight")
     assert bench.counters.poisoned.value == 1
     assert not any(client.closes for client in clients if client is not clients[3])
+
+
+class TwoSuspects:
+    """Two sessions whose hydrations are suspected, since two backends have died of each.
+
+    Args:
+        last: what is offered from then on.
+
+    Attributes:
+        first, second: in the order in which they may be prepared.
+        told, waiting: their connections.
+    """
+
+    def __init__(self, last: Hydration) -> None:
+        self._steps = [LOGIN]
+        self._last = last
+        self._bench = RelayBench(
+            FakeBackend("only"),
+            valves=(valve(lambda view: Hydrating(view, lambda: list(self._steps))),),
+            failover=FailoverOptions(hold=300),
+        )
+
+    async def open(self) -> TwoSuspects:
+        bench, sessions = self._bench, dict[str, RelaySession]()
+        for id_ in "ab":
+            sessions[id_] = RelaySession(id_, bench.handshake, bench.context)
+            await sessions[id_].open()
+            sessions[id_].start(FakeClient())
+        for number in range(3):
+            if number == 2:
+                self._steps = [self._last]
+            for connection in bench.blue.connections[-2:]:
+                connection.drop()
+            await bench.blue.connection(2 * number + 3)
+            await idle()
+        self.told, self.waiting = bench.blue.connections[-2:]
+        self.first = sessions[self.told.request.session_id]
+        self.second = sessions[self.waiting.request.session_id]
+        return self
+
+
+@pytest.mark.parametrize("end", ["close", "flush"])
+@on_virtual_clock
+async def test_a_session_that_ends_before_it_has_told_anything_leaves_its_turn_at_once(
+    end: str,
+) -> None:
+    suspects = await TwoSuspects(Hydration(as_message("late"), answered_by("welcome"))).open()
+    suspects.told.set_writable(False)  # its turn comes, and nothing can be sent
+    await asyncio.sleep(4)
+    assert (suspects.told.texts, suspects.waiting.texts) == ([], [])
+    if end == "close":
+        suspects.first.close(1000)
+    else:
+        suspects.first.client_closed(Close(1000))
+    assert suspects.waiting.texts == ["late"]
+    suspects.second.close(1000)
+
+
+@on_virtual_clock
+async def test_one_that_has_leaves_it_when_the_backend_has_had_the_time_to_die() -> None:
+    suspects = await TwoSuspects(LOGIN).open()
+    await suspects.told.until_received(1)
+    started = time()
+    suspects.first.close(1000)
+    await suspects.waiting.until_received(1)
+    assert time() - started == pytest.approx(FailoverOptions().stable, abs=0.1)
+    suspects.second.close(1000)

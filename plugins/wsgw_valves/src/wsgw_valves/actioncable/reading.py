@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic_core import from_json
 
 _OF_CLIENT = b'subscribe"'  # of `unsubscribe`, too
+_RESTART = b'"server_restart"'
 _OF_SERVER = (b'_subscription"', b'"welcome"')
 
 
@@ -32,17 +33,38 @@ def read_answer(data: bytes, max_size: int) -> tuple[str, str]:
     return _texts(data, "type", max_size)
 
 
+def is_restart(data: bytes, max_size: int) -> bool:
+    """Return whether a server says that it restarts, and that its clients should connect again.
+
+    Args:
+        data: of the server.
+        max_size: a larger message is not read.
+    """
+    if _RESTART not in data:
+        return False
+    message = _read(data, max_size)
+    return (
+        message.get("type") == "disconnect"
+        and message.get("reason") == "server_restart"
+        and message.get("reconnect") is True
+    )
+
+
 def _texts(data: bytes, name: str, max_size: int) -> tuple[str, str]:
-    if len(data) > max_size:
-        return "", ""
-    try:
-        message = from_json(data)
-    except ValueError:
-        return "", ""
-    if not isinstance(message, dict):
-        return "", ""
+    message = _read(data, max_size)
     kind, identifier = message.get(name), message.get("identifier")
     return (
         kind if isinstance(kind, str) else "",
         identifier if isinstance(identifier, str) else "",
     )
+
+
+def _read(data: bytes, max_size: int) -> dict[str, object]:
+    """Return the members of a message; none if it has none."""
+    if len(data) > max_size:
+        return {}
+    try:
+        message = from_json(data)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

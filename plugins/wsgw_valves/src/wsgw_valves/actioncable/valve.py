@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from wsgw_core.api import (
@@ -13,12 +13,13 @@ from wsgw_core.api import (
     CloseSession,
     HydratingValve,
     Hydration,
+    HydrationRefused,
     Message,
     Session,
 )
 
 from ..session_memory import MemoryExceeded, SessionMemory
-from .reading import read_answer, read_command
+from .reading import is_restart, read_answer, read_command
 from .settings import ActioncableSettings
 from .subscriptions import Subscriptions
 
@@ -31,7 +32,7 @@ class ActioncableValve:
         session: whose messages they are.
     """
 
-    __slots__ = ("_is_welcomed", "_max_size", "_session", "_subscriptions")
+    __slots__ = ("_is_welcomed", "_max_size", "_session", "_subscriptions", "_to_come")
 
     def __init__(self, settings: ActioncableSettings, session: Session) -> None:
         self._session = session
@@ -39,6 +40,7 @@ class ActioncableValve:
         memory = SessionMemory(settings.max_remembered_bytes)
         self._subscriptions = Subscriptions(session, memory, settings.expires)
         self._is_welcomed = False
+        self._to_come = 0  # answers of a new server before it serves
 
     def before_transmit(self, message: Message) -> Message | None:
         """See MessageValve."""
@@ -56,10 +58,13 @@ class ActioncableValve:
             return self._subscriptions.end(identifier, message)
         return message
 
-    def after_receive(self, message: Message) -> Message:
+    def after_receive(self, message: Message) -> Message | None:
         """See MessageValve."""
         if message.kind is BINARY:
             return message
+        if self._to_come == 0 and is_restart(message.data, self._max_size):
+            self._session.fail_over()  # the client stays
+            return None
         answer, identifier = read_answer(message.data, self._max_size)
         if answer == "welcome":
             if self._is_welcomed:
@@ -76,15 +81,30 @@ class ActioncableValve:
 
     def hydrate(self) -> Sequence[Hydration]:
         """See HydratingValve."""
+        self._to_come = 0
         if not self._is_welcomed:
             return []
         return [
-            Hydration(None, self._is_welcome),
+            self._step(None, self._is_welcome),
             *(
-                Hydration(message, partial(self._is_answer, identifier))
+                self._step(message, partial(self._is_answer, identifier))
                 for identifier, message in self._subscriptions.change_server()
             ),
         ]
+
+    def _step(self, message: Message | None, is_answer: Callable[[Message], bool]) -> Hydration:
+        """Return a step whose answer is waited for."""
+        self._to_come += 1
+
+        def heard(message: Message) -> bool:
+            if message.kind is TEXT and is_restart(message.data, self._max_size):
+                raise HydrationRefused("the server restarts")
+            if not is_answer(message):
+                return False
+            self._to_come -= 1
+            return True
+
+        return Hydration(message, heard)
 
     def _is_welcome(self, message: Message) -> bool:
         return self._answer(message)[0] == "welcome"

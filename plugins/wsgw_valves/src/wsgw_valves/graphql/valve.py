@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wsgw_core.api import (
     BINARY,
     Clock,
+    Close,
     CloseSession,
     Counter,
     HydratingValve,
@@ -31,6 +32,8 @@ _INTERRUPTED = [{"message": "interrupted: another server serves this connection 
 # Handles; those of operations are bytes.
 _LOGIN = "connection_init"
 _PING = "ping"
+_FORBIDDEN = 4403  # the login is denied
+_MOST_DENIALS = 2
 
 
 class GraphqlValve:
@@ -78,6 +81,7 @@ class GraphqlSession:
         self._login: Message | None = None
         self._is_logged_in = False
         self._has_pinged = False
+        self._denials = 0  # by servers that were looked for, one after the other
 
     def before_transmit(self, message: Message) -> Message | None:
         """See MessageValve."""
@@ -121,7 +125,7 @@ class GraphqlSession:
         if self._login is None or not self._is_logged_in:
             return []
         running = self._operations.with_fate("hydrated")
-        login = Hydration(self._login, self._has_let_in)
+        login = Hydration(self._login, self._has_let_in, self._is_refusal)
         return [login, *(Hydration(operation.message) for _, operation in running)]
 
     def _log_in(self, message: Message) -> Message:
@@ -140,8 +144,17 @@ class GraphqlSession:
             return False
         if read_frame(message.data, self._settings.max_size)[0] != b"connection_ack":
             return False
+        self._denials = 0
         self._end_interrupted()
         return True
+
+    def _is_refusal(self, close: Close) -> bool:
+        """Return whether another server may let the client in.
+
+        Where two deny the login, it may have expired. Clients come again then, with a new one.
+        """
+        self._denials += close.code == _FORBIDDEN
+        return self._denials < _MOST_DENIALS
 
     def _end_interrupted(self) -> None:
         """End queries and mutations that have had a result: they must not run twice."""

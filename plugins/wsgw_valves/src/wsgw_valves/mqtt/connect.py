@@ -13,6 +13,7 @@ MQTT_5 = 5
 _NAMES = {3: b"MQIsdp", 4: b"MQTT", MQTT_5: b"MQTT"}
 _CLEAN, _WILL, _PASSWORD, _USER = 0x02, 0x04, 0x40, 0x80
 _RESERVED = 0x01
+_ALL_OF_WILL = 0x3C  # with its quality of service, and whether it is retained
 
 
 class Connect:
@@ -31,6 +32,7 @@ class Connect:
 
     __slots__ = (
         "_behind_identifier",
+        "_behind_will",
         "_flags",
         "_identifier",
         "_keep_alive",
@@ -56,7 +58,7 @@ class Connect:
             and self._properties.text(properties.AUTHENTICATION_METHOD) is not None
         )
         self._identifier = reader.text()
-        self._behind_identifier = reader.at
+        self._behind_identifier = self._behind_will = reader.at
         self._skip_payload(reader)
         if not reader.is_at_end:
             raise MalformedPacket("a CONNECT that is longer than its fields")
@@ -67,6 +69,7 @@ class Connect:
                 Properties(reader)
             reader.text()
             reader.text()
+            self._behind_will = reader.at
         for flag in (_USER, _PASSWORD):
             if self._flags & flag:
                 reader.text()
@@ -75,6 +78,11 @@ class Connect:
     def size(self) -> int:
         """Bytes of the packet."""
         return len(self._packet)
+
+    def forget_will(self) -> None:
+        """Have no other broker publish the client's will."""
+        self._flags &= ~_ALL_OF_WILL
+        self._behind_identifier = self._behind_will
 
     def again(self, accepted: Accepted) -> bytes:
         """Return what another broker is told.

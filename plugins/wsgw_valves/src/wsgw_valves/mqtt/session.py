@@ -32,6 +32,7 @@ from .subscriptions import Request, Subscriptions
 
 _CONNECT_HANDLE = 0  # those of others are packet identifiers; of PUBREL below 0
 _MOST_JOINED = 64 * 1024  # bytes of packets that go on as one message
+_WITH_WILL = 0x04  # the reason of a DISCONNECT behind which the will is published
 # What a broker says that goes, or that has no room: others may have.
 _GOES = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))
 
@@ -298,6 +299,9 @@ class MqttSession:
 
     def _says_goodbye(self, packet: bytes) -> _Outcome:
         self._is_gone = True
+        assert self._connect is not None  # noqa: S101 - see _act
+        if reason_of(packet, body_of(packet)) != _WITH_WILL:
+            self._connect.forget_will()
         return Goodbye(BINARY, packet)
 
     # Packets of the broker

@@ -6,33 +6,18 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from wsgw_core.api import Duration, Limits, Options, Size
+from wsgw_core.api import Limits, Size
+
+from ..broker_settings import BrokerSettings
 
 
-class MqttSettings(Options):
+class MqttSettings(BrokerSettings):
     """Bounds."""
 
     max_packet_size: Size = Field(
         default=1024 * 1024,
         ge=16,
         description="bytes of a packet, in either direction; a larger one ends the session",
-    )
-    max_subscriptions: int = Field(
-        default=1000,
-        ge=1,
-        description="subscriptions of a session; one more ends it with 1008",
-    )
-    max_remembered_bytes: Size = Field(
-        default=256 * 1024,
-        ge=1024,
-        description="what is remembered of a session: CONNECT, subscriptions, topic aliases, and"
-        " messages of QoS 2 that are under way; more ends it with 1008",
-    )
-    answer_timeout: Duration = Field(
-        default=60.0,
-        gt=0,
-        description="how long the broker may take for an answer, such as PUBACK; what is answered"
-        " later is not sent to another broker",
     )
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
