@@ -10,8 +10,8 @@ The author of a kind writes a harness (see BackendHarness) and subclasses the su
             return ParrotHarness()
 
 Each inherited test starts the harness in an event loop of its own, opens a backend on it, and
-checks at its end that the contract was kept and no task is left. A test may be overridden only
-to mark it with `pytest.mark.xfail(reason=...)`; what a kind cannot do belongs in `capabilities`.
+checks at its end that the contract was kept and no task is left. Override a test only to mark it
+with `pytest.mark.xfail(reason=...)`; declare in `capabilities` what a kind cannot do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BackendContract(DialContract, MessageContract, ReplyContract, EndContract,
     """Subclass this in a test module and give it a fixture `harness`; see the module's text."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuses a subclass that silently replaces or removes a test."""
+        """Raises TypeError for a subclass that replaces or removes a test without a reason."""
         super().__init_subclass__(**kwargs)
         for name in dir(BackendContract):
             if not name.startswith("test_"):

@@ -1,4 +1,4 @@
-"""What the author of a backend kind provides for BackendContract."""
+"""The part of BackendContract that the author of a backend kind implements."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ __all__ = ["BackendHarness", "Capabilities", "Inbox"]
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a kind and its harness can do. What they cannot is skipped, and the report says so.
+    """What a kind and its harness can do. The suite skips the tests of the rest and reports that.
 
     Attributes:
         text: text messages arrive as text.
-        binary: binary messages arrive as binary ones.
-        empty: a message without content arrives.
+        binary: binary messages arrive as binary.
+        empty: an empty message arrives.
         path: the application learns the path of a session's request, with its query.
         headers: the application learns the headers of a session's request.
         replies: the application can send messages to a session.
-        invalid_utf8: the application can send a message that it calls text and that is not UTF-8.
+        invalid_utf8: the application can send a text message that is not valid UTF-8.
         ends: the application can end a session, and its code and reason arrive.
         breaks: a session's backend can be lost.
-        breaks_when_idle: such a loss is noticed at once; otherwise, with the next message.
-        unreachable: `connect` and `probe` notice that nobody is there.
-        moves: a session may be dialled anew while its earlier connection is still open; what the
-            application sends goes to the newest.
-        silent_while_paused: a paused connection passes on nothing, however much the application
+        breaks_when_idle: such a loss is noticed at once, and not only with the next message.
+        unreachable: `connect` and `probe` notice that the counterpart does not exist.
+        moves: a session can be dialled again while its earlier connection is still open; the
+            application's messages go to the newest connection.
+        silent_while_paused: a paused connection passes nothing on, however much the application
             sends.
-        keeps_while_paused: what the application sends to a paused connection is passed on later.
-            With a shared link, as much as the reply buffers hold; the suite sends 64 KiB.
-        freezes: the counterpart can be made to take nothing for a while, without being lost.
-        refuses: the counterpart can be made to refuse for a while to store what it is sent. It
-            says so and answers everything else, as a broker whose queue is full.
-        shared_link: all sessions of a backend share one link to the counterpart, which is lost for
-            all at once.
+        keeps_while_paused: a paused connection passes the application's messages on later. With a
+            shared link, as many as the reply buffers hold; the suite sends 64 KiB.
+        freezes: the counterpart can stop taking messages for a while without being lost.
+        refuses: the counterpart can refuse to store messages for a while. It reports the refusal
+            and answers everything else, like a broker with a full queue.
+        shared_link: all sessions of a backend share one link to the counterpart; its loss ends them
+            all.
     """
 
     text: bool = True
@@ -61,35 +61,36 @@ class Capabilities:
 
 
 class BackendHarness(ABC):
-    """A live counterpart for one kind of backend, with an application behind it that obeys.
+    """A live counterpart for one kind of backend, with an application that the test controls.
 
-    The counterpart is what the backend talks to (a server, a broker); the application is who reads
-    the messages there. `start` runs in the test's event loop before everything else and `stop`
-    after everything else; after `stop` no task of the harness may be left. Sessions are told apart
-    by their id, which is also in the request's `X-Wsgw-Session` header. A session is named only
-    after its `connect` has returned, but perhaps before the counterpart has noticed: then wait.
-    Methods without a body belong to a capability; leave them out where it is declared False.
+    The counterpart is the server or broker to which the backend connects; the application reads the
+    messages there. The suite calls `start` in the test's event loop before everything else and
+    `stop` after everything else; after `stop` no task of the harness may be left. It identifies
+    sessions by their id, which is also in the request's `X-Wsgw-Session` header. It names a session
+    only after its `connect` has returned, but maybe before the counterpart knows it; wait in this
+    case. Methods that raise NotImplementedError belong to a capability; leave them out if you
+    declare it False.
 
-    A broker that others use at the same time can be neither killed nor stopped. Have the backend
-    connect through a BrokerProxy, which can be frozen and cut.
+    A test must neither kill nor stop a broker that others use at the same time. Connect the backend
+    through a BrokerProxy, which you can freeze and cut.
     """
 
     async def start(self) -> None:  # noqa: B027 - optional to implement
         """Starts the counterpart, on a free port that the system chooses."""
 
     async def stop(self) -> None:  # noqa: B027 - optional to implement
-        """Stops it and waits until it is gone."""
+        """Stops the counterpart and waits until it is gone."""
 
     @abstractmethod
     def make_backend(self, context: BackendContext) -> Backend:
-        """Returns a new backend on this counterpart, not yet opened; several may be asked for."""
+        """Returns a new backend on this counterpart, not yet opened; may be called repeatedly."""
 
     @abstractmethod
     async def receive(self, session_id: str) -> Message:
-        """Returns the next message that the application got from this session; waits for it."""
+        """Waits for the application's next message from this session and returns it."""
 
     def make_request(self, session_id: str) -> DialRequest:
-        """Returns how the session is dialled; override where a path or subprotocol is needed.
+        """Returns the request for a dial; override it if the kind needs a path or a subprotocol.
 
         The suite changes the path's query and adds headers.
         """
@@ -100,52 +101,52 @@ class BackendHarness(ABC):
         raise NotImplementedError
 
     async def request(self, session_id: str) -> tuple[str, Headers]:
-        """Returns the path and the headers of a session, as the application got them.
+        """Returns the path and the headers of a session that the application got.
 
-        For `path` and `headers`; what is not declared may be empty. The case of headers' names does
-        not matter, and there may be others.
+        For the capabilities `path` and `headers`; the other value may be empty. The case of
+        headers' names does not matter, and there may be further headers.
         """
         raise NotImplementedError
 
     async def reply(self, session_id: str, message: Message) -> None:
-        """Has the application send a message to a session (`replies`).
+        """Makes the application send a message to a session (`replies`).
 
-        May wait while the session does not read. With a shared link it is also called for a session
-        that is over. With `invalid_utf8`, a TEXT message may be any bytes.
+        It may wait while the session does not read. With a shared link the suite also calls it for
+        a session that is over. With `invalid_utf8`, a TEXT message may have any bytes.
         """
         raise NotImplementedError
 
     async def end(self, session_id: str, code: int, reason: str) -> None:
-        """Has the application end a session in the orderly way (`ends`)."""
+        """Makes the application end a session normally (`ends`)."""
         raise NotImplementedError
 
     async def break_off(self, session_id: str) -> None:
-        """Loses this session's counterpart: reset, power cut, killed process (`breaks`).
+        """Breaks the session's connection to the counterpart, like a killed process (`breaks`).
 
-        With a shared link, that of all sessions. When this returns, nothing that was sent can
-        arrive any more unless it has arrived already, and the counterpart can be dialled again.
+        With a shared link, it breaks that of all sessions. When this returns, no more of the
+        messages sent can arrive, and the counterpart can be dialled again.
         """
         raise NotImplementedError
 
     async def freeze(self) -> None:
-        """Has the counterpart take and acknowledge nothing until `thaw` (`freezes`)."""
+        """Stops the counterpart from taking or acknowledging anything until `thaw` (`freezes`)."""
         raise NotImplementedError
 
     async def thaw(self) -> None:
-        """Undoes `freeze`; what was sent meanwhile arrives, unless it was lost (`freezes`)."""
+        """Undoes `freeze`; messages sent meanwhile arrive, unless they were lost (`freezes`)."""
         raise NotImplementedError
 
     async def refuse(self) -> None:
-        """Has the counterpart refuse to store messages until `accept` (`refuses`)."""
+        """Makes the counterpart refuse to store messages until `accept` (`refuses`)."""
         raise NotImplementedError
 
     async def accept(self) -> None:
-        """Undoes `refuse`; what was refused is not stored later (`refuses`)."""
+        """Undoes `refuse`; refused messages are not stored later (`refuses`)."""
         raise NotImplementedError
 
 
 class Inbox:
-    """Messages by session, for a harness whose application puts them in as they come."""
+    """Received messages by session, for the application of a harness."""
 
     def __init__(self) -> None:
         self._queues: defaultdict[str, asyncio.Queue[Message]] = defaultdict(asyncio.Queue)
@@ -155,5 +156,5 @@ class Inbox:
         self._queues[session_id].put_nowait(message)
 
     async def get(self, session_id: str) -> Message:
-        """Returns the session's next message; waits for it."""
+        """Waits for the session's next message and returns it."""
         return await self._queues[session_id].get()

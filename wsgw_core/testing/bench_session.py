@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Patiently(Protocol):
-    """Awaits what could take for ever; see Bench."""
+    """Awaits with a timeout; see Bench."""
 
     async def __call__(self, waiting: Awaitable[T], what: str) -> T:
-        """Returns what was awaited."""
+        """Returns the result of `waiting`."""
         ...
 
 
@@ -25,8 +25,8 @@ class BenchSession:
     """One session of a test: its connection, its sink, and its side of the counterpart.
 
     Attributes:
-        id: the session's.
-        backend: that serves it.
+        id: the session's id.
+        backend: the backend that serves it.
         sink, connection: see RecordingSink.
     """
 
@@ -47,17 +47,17 @@ class BenchSession:
         self._harness = harness
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Sends towards the backend."""
+        """Sends messages to the backend."""
         for message in messages:
             self.connection.send(message)
 
     async def reply(self, messages: Sequence[Message]) -> None:
-        """Has the application send to the session."""
+        """Makes the application send messages to the session."""
         for message in messages:
             await self._patiently(self._harness.reply(self.id, message), "the application to send")
 
     async def expect_at_backend(self, messages: Sequence[Message]) -> None:
-        """Waits until the application got just these messages, after those expected before."""
+        """Waits until the application got exactly these messages, after those expected before."""
         for number, message in enumerate(messages, start=1):
             got = await self._patiently(
                 self._harness.receive(self.id),
@@ -66,7 +66,7 @@ class BenchSession:
             assert got == message, f"message {number} should be {message!r}, but is {got!r}"
 
     async def receive_until(self, last: Message) -> list[Message]:
-        """Returns what the application got, after what was expected before, up to this message."""
+        """Returns the messages that the application gets from now on, up to `last`."""
         got: list[Message] = []
         while last not in got[-1:]:
             got.append(
@@ -77,7 +77,7 @@ class BenchSession:
         return got
 
     async def expect_replies(self, messages: Sequence[Message]) -> None:
-        """Waits until the session has heard just these messages since its beginning."""
+        """Waits until the session got exactly these messages since its beginning."""
         heard = self.sink.messages
 
         def complete_or_wrong() -> bool:
@@ -90,15 +90,15 @@ class BenchSession:
         assert len(heard) <= len(messages), f"an unexpected reply: {heard[len(messages)]!r}"
 
     def expect_to_have_heard(self, messages: Sequence[Message]) -> None:
-        """Checks that the session, whose connection has ended, has heard just these messages."""
+        """Checks that a session whose connection has ended got exactly these messages."""
         heard = self.sink.messages
         assert heard == list(messages), (
-            f"the end came with {len(heard)} of {len(messages)} replies, which had waited"
+            f"the end came after only {len(heard)} of {len(messages)} replies that had waited"
         )
 
     async def close(
         self, code: int = 1000, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> Close:
-        """Closes from the session's side, waits for the end and returns it."""
+        """Closes the connection from the session's side; returns the end that it reports."""
         self.connection.close(code, reason, cause)
         return await self.sink.until_closed()

@@ -1,4 +1,4 @@
-"""Notices calls that make the event loop wait for something else than its own work."""
+"""Finds calls that block the event loop."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ _OF_THE_LIBRARY = {
 
 @contextmanager
 def watching_for_blocking_calls(report: Callable[[str], None]) -> Iterator[None]:
-    """Reports what blocks this thread until the end of the block: the call, and where it stands.
+    """Reports each blocking call of this thread within the `with` block, with its place.
 
-    Found are `time.sleep`, waiting for another thread (`Event.wait`, `Queue.get`, `Future.result`)
-    or for a process, the resolving of names, connecting with a socket that blocks, HTTP requests of
-    the standard library and `os.system`; and callbacks of asyncio's own loops that compute for
-    long. Not found is what waits inside of C code in another way. `time.sleep` is found only if it
-    is looked up in its module.
+    It finds `time.sleep`, waits for another thread (`Event.wait`, `Queue.get`, `Future.result`) or
+    for a process, lookups of names, connects with a blocking socket, HTTP requests of the standard
+    library and `os.system`; and callbacks of asyncio's own loops that compute for long. It does not
+    find other waits in C code, and finds `time.sleep` only if the caller looks it up in its module.
 
     Args:
-        report: called for each, from inside the call; for a long callback, after it.
+        report: called for each blocking call from inside it; for a long callback, after it.
     """
-    global _hook_is_there  # noqa: PLW0603 - a hook cannot be taken away again
+    global _hook_is_there  # noqa: PLW0603 - an audit hook cannot be removed
     if not _hook_is_there:
         _hook_is_there = True
         sys.addaudithook(_on_event)
@@ -62,7 +61,7 @@ def watching_for_blocking_calls(report: Callable[[str], None]) -> Iterator[None]
 
 
 def _patch(owner: Any, name: str, describe: Callable[..., str | None]) -> None:
-    """Has a function report that it is called, in the words of `describe`, if it gives some."""
+    """Makes a function report its calls with the text of `describe`, unless that is empty."""
     real = getattr(owner, name)
 
     def reporting(*args: Any, **options: Any) -> Any:

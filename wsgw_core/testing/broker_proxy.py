@@ -1,4 +1,4 @@
-"""A TCP proxy before a broker that others use too, so that a test can take it away."""
+"""A TCP proxy in front of a shared broker, so that a test can freeze and cut its connections."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _CHUNK = 64 * 1024
 
 
 class BrokerProxy:
-    """Stands between the backend under test and a server, and can be frozen and cut.
+    """Forwards between the backend under test and a server; a test can freeze and cut it.
 
         proxy = BrokerProxy("127.0.0.1", 4222)
         await proxy.start()
         backend = make_backend(f"nats://127.0.0.1:{proxy.port}")
 
     Args:
-        host: of the server.
-        port: of the server.
+        host: the server's host.
+        port: the server's port.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -35,32 +35,32 @@ class BrokerProxy:
 
     @property
     def port(self) -> int:
-        """Where it listens; after `start`."""
+        """The port it listens on, after `start`."""
         if self._server is None:
             raise RuntimeError("the proxy is not started")
         return int(self._server.sockets[0].getsockname()[1])
 
     def __len__(self) -> int:
-        """How many connections there are now."""
+        """The number of present connections."""
         return len(self._connections)
 
     def freeze(self) -> None:
-        """Forwards nothing in either direction until `thaw`; what arrives waits."""
+        """Stops forwarding in both directions until `thaw`; bytes that arrive wait."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Forwards what has waited, and goes on."""
+        """Resumes forwarding, beginning with the bytes that waited."""
         self._flowing.set()
 
     async def cut(self) -> None:
-        """Breaks all connections off; what waits in them is lost. New ones are served."""
+        """Aborts all connections with the bytes that wait in them; accepts new connections."""
         for connection in self._connections:
             connection.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
 
     async def stop(self) -> None:
-        """Breaks all connections off and listens no more."""
+        """Aborts all connections and stops listening."""
         if self._server is not None:
             self._server.close()
             await self.cut()

@@ -1,4 +1,4 @@
-"""How much the containers of an object hold, to find what grows."""
+"""Counts the items in the containers of an object, to find those that grow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-# Not looked into: what belongs to the process rather than to the object, and what keeps nothing.
+# Not searched: these belong to the process rather than to the object, or keep nothing alive.
 _ELSEWHERE = (
     type,
     ModuleType,
@@ -30,13 +30,13 @@ _SETS_AND_LISTS = (list, tuple, set, frozenset, deque)
 
 
 def container_sizes(root: object, *, without: tuple[object, ...] = ()) -> Counter[str]:
-    """Returns how many items the containers in an object have, by the attributes that lead there.
+    """Returns the number of items of each container in an object, by its path of attributes.
 
-    Containers that are items of others count together, as `Backend._sessions[]._replies`.
+    Containers in the items of another container count together: `Backend._sessions[]._replies`.
 
     Args:
         root: the object.
-        without: objects that are not looked into, and neither is what they lead to.
+        without: objects that are not searched, together with everything they refer to.
     """
     seen = {id(root)}
     for other in without:

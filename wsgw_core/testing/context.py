@@ -1,4 +1,4 @@
-"""The contexts of plugins as a gateway would make them."""
+"""Makes contexts for plugins, as a gateway does."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def make_context(
     """Returns a context for a backend's factory.
 
     Args:
-        backend_id: the id under which the backend is known.
+        backend_id: the backend's id.
         clock: time and timers; the running event loop by default.
-        limits: the gateway's defaults unless given.
-        ping_timeout: so long by default that a busy machine does not end a test.
+        limits: the limits; a gateway's defaults by default.
+        ping_timeout: by default so long that no test fails on a busy machine.
         busy_timeout: see BackendContext.
-        control: carries out what is said of all sessions; a FakeControl by default.
+        control: carries out what the backend reports about all sessions; a FakeControl by default.
     """
     logger = logging.getLogger(f"wsgw.test.{backend_id}")
     counters = GatewayCounters(Metrics())
@@ -61,7 +61,7 @@ def make_plugin_context(kind: str = "tested", *, clock: Clock | None = None) -> 
     """Returns a context for the factory of a valve, listener, gate or policy.
 
     Args:
-        kind: with which the names of its metrics begin.
+        kind: the kind; the names of the metrics begin with it.
         clock: time and timers; the running event loop by default.
     """
     return PluginContext(

@@ -1,4 +1,4 @@
-"""What one test of BackendContract works with: a backend, its sessions, and who cleans up."""
+"""The fixture of one test of BackendContract: makes backends and sessions, and cleans up."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Bench:
 
     Attributes:
         harness: the counterpart.
-        capabilities: what the kind declares.
-        backend: the backend under test, open.
-        patience: seconds after which waiting fails.
+        capabilities: the capabilities that the kind declares.
+        backend: the backend under test, opened.
+        patience: the timeout in seconds.
     """
 
     backend: Backend
@@ -59,7 +59,7 @@ class Bench:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Bench]:
-        """Starts the counterpart and a backend; afterwards ends all and looks for what is left."""
+        """Starts the counterpart and a backend; afterwards ends them and checks what is left."""
         asyncio.get_running_loop().set_exception_handler(self._note_unhandled)
         own_tasks = asyncio.all_tasks()
         await self.harness.start()
@@ -85,27 +85,27 @@ class Bench:
             yield backend
 
     def make_backend(self) -> Backend:
-        """Returns a backend on the counterpart, which the test opens and closes."""
+        """Returns a backend on the counterpart; the test opens and closes it."""
         control = FakeControl()
         backend = self.harness.make_backend(make_context(limits=self._limits, control=control))
         self._controls[backend] = control
         return backend
 
     async def close(self, backend: Backend) -> None:
-        """Closes a backend, all of whose connections are closed or closing."""
+        """Closes a backend whose connections are all closed or closing."""
         self._closed.append(backend)
         await self.patiently(backend.close(), "Backend.close() to return")
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
-        """Has the counterpart take nothing meanwhile."""
+        """Freezes the counterpart within the `with` block."""
         await self.harness.freeze()
         async with self._afterwards(self.harness.thaw):
             yield
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        """Has the counterpart refuse meanwhile to store anything."""
+        """Makes the counterpart refuse to store messages within the `with` block."""
         await self.harness.refuse()
         async with self._afterwards(self.harness.accept):
             yield
@@ -115,11 +115,11 @@ class Bench:
         return self.harness.make_request(uuid.uuid4().hex)
 
     async def connect(self, backend: Backend | None = None) -> BenchSession:
-        """Dials; the connection is not yet started."""
+        """Dials a new session; its connection is not yet started."""
         return await self.dial(self.make_request(), backend)
 
     async def move(self, session: BenchSession) -> BenchSession:
-        """Dials anew for a session, whose connection may be lost or still be open, and starts."""
+        """Dials again for a session, whose connection may be lost or open; starts the new one."""
         request = dataclasses.replace(
             self.harness.make_request(session.id),
             reconnect=True,
@@ -131,7 +131,7 @@ class Bench:
         return moved
 
     async def dial(self, request: DialRequest, backend: Backend | None = None) -> BenchSession:
-        """Dials with a request of the test's own; the connection is not yet started."""
+        """Dials with a given request; the connection is not yet started."""
         backend = backend or self.backend
         sink = RecordingSink(patience=self.patience, max_message_size=self._limits.max_message_size)
         connection = await self.patiently(backend.connect(request, sink), "connect() to return")
@@ -143,7 +143,7 @@ class Bench:
         return session
 
     async def session(self, backend: Backend | None = None) -> BenchSession:
-        """Dials and starts."""
+        """Dials a new session and starts its connection."""
         session = await self.connect(backend)
         session.connection.start()
         return session
@@ -161,16 +161,16 @@ class Bench:
         return close
 
     async def break_off(self, session: BenchSession) -> None:
-        """Loses the session's counterpart, and has the loss noticed."""
+        """Breaks the session's connection, and makes sure that the loss is noticed."""
         await self.patiently(self.harness.break_off(session.id), "the counterpart to break")
         if not self.capabilities.breaks_when_idle:
             session.send([Message.from_text("to notice the loss")])
 
     async def patiently(self, waiting: Awaitable[T], what: str) -> T:
-        """Awaits something of the plugin or the harness that could take for ever.
+        """Awaits a call of the plugin or the harness, with a timeout.
 
         Raises:
-            AssertionError: it did.
+            AssertionError: the timeout was reached; the text names `what`.
         """
         try:
             async with asyncio.timeout(self.patience) as bound:
@@ -182,7 +182,7 @@ class Bench:
 
     async def until_tasks_are(self, before: set[asyncio.Task[Any]]) -> None:
         """Waits until no other tasks than these run."""
-        await asyncio.sleep(0)  # whoever is just being cancelled, or fails in a callback, does so
+        await asyncio.sleep(0)  # lets cancelled tasks end and callbacks fail
         await self._until_gone(lambda: asyncio.all_tasks() - before)
 
     async def until_descriptors_are(self, before: frozenset[str] | None) -> None:
@@ -191,13 +191,13 @@ class Bench:
             await self._until_gone(lambda: (open_descriptors() or frozenset()) - before)
 
     def container_sizes(self) -> Counter[str]:
-        """Returns how much the containers of the backend hold."""
+        """Returns the sizes of the containers in the backend."""
         return container_sizes(
             self.backend, without=(self, self.harness, self._controls[self.backend])
         )
 
     async def until_containers_have_grown_less_than(self, count: int, before: Counter[str]) -> None:
-        """Waits until nothing in the backend holds so many items more than before."""
+        """Waits until no container in the backend has `count` more items than before."""
         await self._until_gone(
             lambda: [
                 f"{path}: {size} items, {size - before[path]} more than before"
@@ -210,7 +210,7 @@ class Bench:
         try:
             async with asyncio.timeout(self.patience):
                 pause = 0.01
-                while find():  # nothing tells when one goes
+                while find():  # there is no event for the end of a task
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, 1.0)
         except TimeoutError:
@@ -234,15 +234,15 @@ class Bench:
 
     @asynccontextmanager
     async def _afterwards(self, clean_up: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Cleans up in any case; when something has failed already, that is what is raised."""
+        """Cleans up in any case; if the block has failed, raises that error."""
         try:
             yield
         except BaseException as first:
             try:
                 await self.patiently(clean_up(), "the test to clean up")
-            except Exception as second:  # noqa: BLE001 - a consequence of the first, as a rule
+            except Exception as second:  # noqa: BLE001 - usually a consequence of the first
                 if str(second) != str(first):
-                    first.add_note(f"After this had failed, cleaning up failed too: {second}")
+                    first.add_note(f"Cleaning up after this error failed too: {second}")
             raise
         await clean_up()
 

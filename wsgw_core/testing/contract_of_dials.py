@@ -1,4 +1,4 @@
-"""What the contract says of opening, dialling and closing a backend."""
+"""Tests of the contract: opening, dialling and closing a backend."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DialContract(ContractSuite):
 
     @contract_test()
     async def test_a_dial_without_offers_chooses_no_subprotocol(self, bench: Bench) -> None:
-        """`subprotocol` and `headers` can be read before `start`."""
+        """The core reads `subprotocol` and `headers` before `start`."""
         session = await bench.connect()
         if not bench.harness.make_request(session.id).subprotocols:
             chosen = session.connection.subprotocol
@@ -46,7 +46,7 @@ class DialContract(ContractSuite):
 
     @contract_test("unreachable")
     async def test_an_unreachable_backend_is_unavailable(self, bench: Bench) -> None:
-        """`connect` and `probe` raise BackendUnavailable, and the Sink hears nothing."""
+        """`connect` and `probe` raise BackendUnavailable and do not call the Sink."""
         backend = bench.harness.make_unreachable_backend(make_context())
         sink = RecordingSink()
         await backend.open()
@@ -63,14 +63,14 @@ class DialContract(ContractSuite):
 
     @contract_test()
     async def test_a_backend_that_was_never_opened_can_be_closed(self, bench: Bench) -> None:
-        """As after a failed `open`."""
+        """The core also calls `close` after a failed `open`."""
         backend = bench.harness.make_backend(make_context())
         await bench.patiently(backend.close(), "Backend.close() to return")
 
     @contract_test()
     async def test_a_cancelled_dial_leaves_nothing(self, bench: Bench) -> None:
-        """Wherever `connect` was when it was cancelled: no task, no descriptor, no Sink call."""
-        await self._dial_and_cancel(bench)  # what is made once and for all is made here
+        """No task, descriptor or Sink call remains, at whatever point `connect` was cancelled."""
+        await self._dial_and_cancel(bench)  # makes what is made only once
         tasks, descriptors = asyncio.all_tasks(), open_descriptors()
         await self._dial_and_cancel(bench)
         await bench.until_tasks_are(tasks)
@@ -78,8 +78,8 @@ class DialContract(ContractSuite):
 
     @contract_test()
     async def test_nothing_is_left_of_a_closed_backend(self, bench: Bench) -> None:
-        """Whichever side ended its connections: no task, no descriptor."""
-        await self._live_and_close(bench)  # what is made once and for all is made here
+        """No task or descriptor remains, whichever side ended its connections."""
+        await self._live_and_close(bench)  # makes what is made only once
         tasks, descriptors = asyncio.all_tasks(), open_descriptors()
         await self._live_and_close(bench)
         await bench.until_tasks_are(tasks)
@@ -115,18 +115,18 @@ class DialContract(ContractSuite):
 
     @contract_test("path")
     async def test_the_application_learns_the_path(self, bench: Bench) -> None:
-        """With its query, as the client has sent it."""
+        """It gets the path with its query as the client sent it."""
         request = bench.make_request()
         path = request.path.partition("?")[0] + f"?a=1&b=%2Fx%20y&session={request.session_id}"
         await self._say_something(bench, replace(request, path=path))
         told, _ = await bench.patiently(
             bench.harness.request(request.session_id), "the application to learn the path"
         )
-        assert told == path, f"the path is {path!r}, and the application was told {told!r}"
+        assert told == path, f"the path is {path!r}, but the application got {told!r}"
 
     @contract_test("headers")
     async def test_the_application_learns_the_headers(self, bench: Bench) -> None:
-        """All of them, those that come twice included, in their order."""
+        """It gets all of them in their order, including repeated ones."""
         request = bench.make_request()
         sent = (("X-Contract", "one"), ("Cookie", "a=b; c=d"), ("X-Contract", "two"))
         await self._say_something(bench, replace(request, headers=(*request.headers, *sent)))
@@ -136,12 +136,12 @@ class DialContract(ContractSuite):
         for name in ("x-contract", "cookie"):
             values = [value for key, value in sent if key.lower() == name]
             got = [value for key, value in told if key.lower() == name]
-            assert got == values, f"header {name} is {values!r}, and the application was told {got}"
+            assert got == values, f"header {name} is {values!r}, but the application got {got}"
 
     # Inside
 
     async def _say_something(self, bench: Bench, request: DialRequest) -> None:
-        """Dials with a request, and returns once the application knows of the session."""
+        """Dials with a request, and returns when the application knows the session."""
         session = await bench.dial(request)
         session.connection.start()
         messages = self._numbered(1)
@@ -149,7 +149,7 @@ class DialContract(ContractSuite):
         await session.expect_at_backend(messages)
 
     async def _serve_and_end(self, bench: Bench) -> None:
-        """Has sessions send and get replies, and ends them."""
+        """Exchanges messages and replies on several sessions, and ends them."""
         sessions = [await bench.session() for _ in range(_SESSIONS)]
         messages = self._numbered(3)
 

@@ -1,4 +1,4 @@
-"""What the contract says of the end of a connection."""
+"""Tests of the contract: the end of a connection."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ class EndContract(ContractSuite):
 
     @contract_test("freezes", limits=Limits(close_timeout=0.3))
     async def test_closing_ends_even_if_the_backend_takes_nothing(self, bench: Bench) -> None:
-        """The time that a close takes is bounded, and out of time is an abnormal end."""
+        """`limits.close_timeout` limits the close; a timeout is an abnormal end."""
         session = await bench.session()
         async with bench.frozen():
             session.send(self._numbered(3))
             close = await session.close(1000, "done")
             assert close.abnormal, (
-                f"out of time, the end was reported as {close}, which says that the backend has"
+                f"the timeout of the close was reported as {close}, which says that the backend has"
                 " all messages"
             )
 
     @contract_test()
     async def test_a_connection_can_be_closed_without_a_start(self, bench: Bench) -> None:
-        """As when the client is gone before the dial is over; nothing is left of it."""
+        """The client may leave before the dial is over; nothing is left of the connection."""
         session = await bench.connect()
         session.connection.close(1001, "the client is gone")
         session.connection.close(1001, "again")
 
     @contract_test()
     async def test_messages_after_the_end_are_ignored(self, bench: Bench) -> None:
-        """Without an exception and without a Sink call."""
+        """They cause neither an exception nor a Sink call."""
         session = await bench.session()
         await session.close()
         session.send(self._numbered(3))
@@ -56,7 +56,7 @@ class EndContract(ContractSuite):
 
     @contract_test("ends")
     async def test_the_backends_close_arrives_with_code_and_reason(self, bench: Bench) -> None:
-        """And is not abnormal; the replies before it come first."""
+        """The end is not abnormal, and comes after earlier replies."""
         session = await bench.session()
         messages = self._numbered(3) if bench.capabilities.replies else []
         await session.reply(messages)
@@ -70,7 +70,7 @@ class EndContract(ContractSuite):
 
     @contract_test("ends")
     async def test_both_sides_may_close_at_once(self, bench: Bench) -> None:
-        """That is one end, and an orderly one."""
+        """The connection then ends once, and not abnormally."""
         session = await bench.session()
         session.connection.close(1000, "done")
         await bench.patiently(bench.harness.end(session.id, 4001, "enough"), "the backend to end")
@@ -82,7 +82,7 @@ class EndContract(ContractSuite):
     async def test_an_end_that_crosses_a_close_is_orderly_only_if_all_has_arrived(
         self, bench: Bench
     ) -> None:
-        """What the session hears decides whether its messages are sent again elsewhere."""
+        """The report decides whether the session sends its messages again elsewhere."""
         session = await bench.session()
         messages = self._numbered(20)
         ending = asyncio.create_task(bench.harness.end(session.id, 1001, "restarting"))

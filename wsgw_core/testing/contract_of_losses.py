@@ -1,4 +1,4 @@
-"""What the contract says of lost backends, and of sessions that move."""
+"""Tests of the contract: lost backends, and sessions that move."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LossContract(ContractSuite):
 
     @contract_test("breaks")
     async def test_a_lost_backend_is_abnormal_and_ends_once(self, bench: Bench) -> None:
-        """The session must go on elsewhere, so it must hear of the loss."""
+        """The session must get a report of the loss, so that it can go on elsewhere."""
         session = await bench.session()
         session.send(self._numbered(1))
         await session.sink.until_delivered(1)
@@ -33,7 +33,7 @@ class LossContract(ContractSuite):
 
     @contract_test("breaks")
     async def test_what_is_sent_to_a_lost_backend_is_not_delivered(self, bench: Bench) -> None:
-        """Otherwise nobody would send it again."""
+        """If it counted as delivered, it would not be sent again."""
         session = await bench.session()
         await bench.patiently(bench.harness.break_off(session.id), "the counterpart to break")
         session.send(self._numbered(3))
@@ -44,7 +44,7 @@ class LossContract(ContractSuite):
     async def test_what_was_not_delivered_is_sent_again_by_the_session_alone(
         self, bench: Bench
     ) -> None:
-        """On a new connection with the same session id, behind what the application had got."""
+        """The session sends it on a new connection with the same session id."""
         session = await bench.session()
         messages, new = self._numbered(10), self._numbered(3, "new")
         session.send(messages[:5])
@@ -68,11 +68,11 @@ class LossContract(ContractSuite):
         )
         if bench.capabilities.freezes:
             twice = before[delivered:]
-            assert not twice, f"{twice!r} were lost, and the connection has sent them again itself"
+            assert not twice, f"the connection itself has sent {twice!r} again"
 
     @contract_test("breaks")
     async def test_a_loss_before_the_start_is_told_afterwards(self, bench: Bench) -> None:
-        """`closed` waits for `start` like everything else."""
+        """Like all Sink calls, `closed` waits for `start`."""
         session = await bench.connect()
         await bench.patiently(bench.harness.break_off(session.id), "the counterpart to break")
         await asyncio.sleep(0.05)  # room for a Sink call, which the sink would report
@@ -84,7 +84,7 @@ class LossContract(ContractSuite):
 
     @contract_test("breaks", "shared_link")
     async def test_all_sessions_hear_of_a_shared_loss_in_one_turn(self, bench: Bench) -> None:
-        """Of the event loop; as a loss that no message has caused. All of them can move."""
+        """No message is suspected of the loss, and all sessions can move."""
         sessions = [await bench.session() for _ in range(5)]
         for session in sessions:
             session.send(self._numbered(1))
@@ -110,14 +110,14 @@ class LossContract(ContractSuite):
 
     @contract_test("refuses")
     async def test_what_the_counterpart_refuses_is_not_delivered(self, bench: Bench) -> None:
-        """The session waits, or moves with what it is owed; nobody is blamed."""
+        """The session waits, or moves with its messages; no message is suspected."""
         session, other = await bench.session(), await bench.session()
         messages = self._numbered(1)
         async with bench.refusing():
             session.send(messages)
-            await asyncio.sleep(0.3)  # room for what must not happen; no event tells that
+            await asyncio.sleep(0.3)  # room for a report that must not come
             assert session.sink.delivered_count == 0, (
-                "reported delivered, but the counterpart has refused to store it"
+                "a message was reported delivered that the counterpart has refused to store"
             )
         for each in (session, other):
             end = each.sink.end
@@ -137,7 +137,7 @@ class LossContract(ContractSuite):
 
     @contract_test("moves")
     async def test_the_newest_connection_of_a_session_wins(self, bench: Bench) -> None:
-        """The earlier one is still open when it comes, and its end takes nothing away."""
+        """The earlier connection is still open, and its end does not affect the new one."""
         old = await bench.session()
         await self._exchange(old, "old")
         new = await bench.move(old)
@@ -163,7 +163,7 @@ class LossContract(ContractSuite):
     # Inside
 
     async def _exchange(self, session: BenchSession, text: str) -> None:
-        """Sends a message, and gets a reply where there are any."""
+        """Sends a message, and gets a reply if the kind has replies."""
         sink = session.sink
         messages = self._numbered(1, text)
         delivered, heard = sink.delivered_count, len(sink.messages)
@@ -184,7 +184,7 @@ class _Turns:
         self._is_noted = False
 
     def note(self) -> None:
-        """It happens now."""
+        """Counts this turn, once."""
         if not self._is_noted:
             self._is_noted = True
             self.count += 1

@@ -1,4 +1,4 @@
-"""What the contract says of messages towards the backend."""
+"""Tests of the contract: messages to the backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MessageContract(ContractSuite):
 
     @contract_test()
     async def test_messages_arrive_as_they_were_in_order(self, bench: Bench) -> None:
-        """Text and binary, without content and large."""
+        """The messages are text and binary, empty and large."""
         messages = self._samples() + self._numbered(200)
         session = await bench.session()
         session.send(messages)
@@ -24,7 +24,7 @@ class MessageContract(ContractSuite):
 
     @contract_test()
     async def test_every_message_is_reported_delivered(self, bench: Bench) -> None:
-        """In the end, and each only once."""
+        """Each is reported exactly once."""
         messages = self._samples() + self._numbered(200)
         session = await bench.session()
         session.send(messages)
@@ -33,7 +33,7 @@ class MessageContract(ContractSuite):
 
     @contract_test()
     async def test_the_greatest_message_arrives_or_ends_its_session(self, bench: Bench) -> None:
-        """One of `limits.max_message_size`; it is reported delivered only if it arrives."""
+        """A message of `limits.max_message_size` counts as delivered only if it arrives."""
         session = await bench.session()
         greatest = self._message(b"0123456789abcdef" * (Limits().max_message_size // 16))
         messages = [greatest, *self._numbered(1, "behind it")]
@@ -49,13 +49,13 @@ class MessageContract(ContractSuite):
             f"a message of {greatest.size} bytes was reported delivered, and ended its session"
         )
         assert session.sink.end.meaning is EndMeaning.OVER, (
-            f"a message that is too long was reported as {session.sink.end}, which sends it to all"
-            " other backends"
+            f"a message that is too long was reported as {session.sink.end}, so that the session"
+            " sends it to all other backends"
         )
 
     @contract_test()
     async def test_a_single_message_is_reported_delivered(self, bench: Bench) -> None:
-        """Without another one that pushes it."""
+        """No later message is needed for the report."""
         session = await bench.session()
         for count, message in enumerate(self._numbered(3), start=1):
             session.send([message])
@@ -64,19 +64,21 @@ class MessageContract(ContractSuite):
 
     @contract_test("freezes")
     async def test_nothing_is_delivered_before_the_backend_has_it(self, bench: Bench) -> None:
-        """A counterpart that takes nothing gets no message reported as delivered."""
+        """While the counterpart takes nothing, no message is reported as delivered."""
         session = await bench.session()
         messages = self._numbered(3)
         async with bench.frozen():
             session.send(messages)
-            await asyncio.sleep(0.3)  # room for what must not happen; no event tells that
-            assert session.sink.delivered_count == 0, "reported delivered, but nobody has it"
+            await asyncio.sleep(0.3)  # room for a report that must not come
+            assert session.sink.delivered_count == 0, (
+                "a message was reported delivered before the backend had it"
+            )
         await session.sink.until_delivered(len(messages))
         await session.expect_at_backend(messages)
 
     @contract_test("freezes")
     async def test_a_slow_backend_makes_the_connection_unwritable(self, bench: Bench) -> None:
-        """And writable again when it goes on; nothing is lost."""
+        """It becomes writable again when the backend goes on, and no message is lost."""
         session = await bench.session()
         messages: list[Message] = []
         async with bench.frozen():
@@ -91,7 +93,7 @@ class MessageContract(ContractSuite):
 
     @contract_test()
     async def test_a_hundred_sessions_do_not_mix(self, bench: Bench) -> None:
-        """Each has its own messages, in order, in both directions, and hears of each delivery."""
+        """Each gets its own messages, in order, in both directions, and its reports of delivery."""
         sessions = await asyncio.gather(*(bench.session() for _ in range(100)))
         sent = {session.id: self._numbered(20, session.id) for session in sessions}
         for turn in range(20):

@@ -1,4 +1,4 @@
-"""What the contract says of messages from the backend."""
+"""Tests of the contract: messages from the backend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies")
     async def test_nothing_is_heard_before_the_start(self, bench: Bench) -> None:
-        """What arrives before `start` waits, and comes then in order."""
+        """Messages that arrive before `start` wait, and then come in order."""
         early, other = await bench.connect(), await bench.session()
         messages = self._numbered(3)
         await early.reply(messages)
@@ -36,7 +36,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies")
     async def test_replies_arrive_as_they_were_in_order(self, bench: Bench) -> None:
-        """Text and binary, without content and large."""
+        """The messages are text and binary, empty and large."""
         messages = self._samples() + self._numbered(200)
         session = await bench.session()
         await session.reply(messages)
@@ -44,7 +44,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies", "silent_while_paused")
     async def test_a_paused_connection_is_silent_soon(self, bench: Bench) -> None:
-        """However much the application sends, and as long as another session gets all of it."""
+        """It is silent however much the application sends, while another session gets all of it."""
         paused, other = await bench.session(), await bench.session()
         messages = self._pressing()
         paused.connection.pause()
@@ -52,7 +52,7 @@ class ReplyContract(ContractSuite):
         try:
             await other.sink.until_messages(len(messages))
             heard = len(paused.sink.messages)
-            assert heard < len(messages) // 2, f"{heard} messages came in spite of pause()"
+            assert heard < len(messages) // 2, f"{heard} messages came after pause()"
             paused.connection.resume()
             await sending
         finally:
@@ -60,7 +60,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies", "keeps_while_paused")
     async def test_nothing_is_lost_while_paused(self, bench: Bench) -> None:
-        """What the application has sent meanwhile comes after `resume`, in order."""
+        """The application's messages come after `resume`, in order."""
         paused, other = await bench.session(), await bench.session()
         messages = self._pressing()
         paused.connection.pause()
@@ -89,7 +89,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies", "keeps_while_paused", "shared_link")
     async def test_what_has_waited_comes_before_the_end_of_a_move(self, bench: Bench) -> None:
-        """The session closes its connection, since it moves, while it is paused."""
+        """The session closes its paused connection because it moves."""
         session, other = await bench.session(), await bench.session()
         messages = self._numbered(5)
         session.connection.pause()
@@ -101,7 +101,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies")
     async def test_replies_around_the_end_come_before_it_or_not_at_all(self, bench: Bench) -> None:
-        """The application goes on to send while the session closes."""
+        """The application continues to send while the session closes."""
         session = await bench.session()
 
         async def talk() -> None:
@@ -117,7 +117,7 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies", "shared_link")
     async def test_late_replies_find_no_session_that_is_over(self, bench: Bench) -> None:
-        """They may be given to `BackendContext.deliver`, but not to the Sink."""
+        """The backend may pass them to `BackendContext.deliver`, but not to the Sink."""
         gone, other = await bench.session(), await bench.session()
         await bench.end(gone, 1000, "done")
         late = self._numbered(3, "late")
@@ -128,38 +128,39 @@ class ReplyContract(ContractSuite):
 
     @contract_test("replies", "text", "invalid_utf8")
     async def test_text_that_is_not_utf8_is_not_passed_on_as_text(self, bench: Bench) -> None:
-        """What becomes of it is up to the kind: it ends its session or is dropped, say."""
+        """The kind may drop it or end the session, for example."""
         invalid = Message(TEXT, b"caf\xe9 \xff\xfe")
         await self._reply_with(bench, invalid)
 
     @contract_test("replies", limits=Limits(max_message_size=4096))
     async def test_a_reply_that_is_too_long_is_not_passed_on(self, bench: Bench) -> None:
-        """It is dropped, or ends its session for good: any other backend would send it too."""
+        """It is dropped, or the session ends: another backend would send it too."""
         session = await self._reply_with(bench, self._message(b"x" * 4097))
         end = session.sink.end
         assert end is None or end.meaning is EndMeaning.OVER, (
-            f"a reply that is too long was reported as {end}, which asks the next backend for it"
+            f"a reply that is too long was reported as {end}, so that the session asks the next"
+            " backend for it"
         )
 
     @contract_test("replies", "keeps_while_paused")
     async def test_pausing_while_a_message_is_passed_on(self, bench: Bench) -> None:
-        """`pause` and `resume` may be called from inside `Sink.message`; nothing is lost."""
+        """The session may call `pause` and `resume` inside `Sink.message`; nothing is lost."""
         session = await bench.session()
         messages = self._numbered(100)
         loop = asyncio.get_running_loop()
 
-        def hold_for_a_moment(message: Message) -> None:
+        def pause_for_a_moment(message: Message) -> None:
             if message in messages[::5]:
                 session.connection.pause()
                 loop.call_later(0.001, session.connection.resume)
 
-        session.sink.on_message = hold_for_a_moment
+        session.sink.on_message = pause_for_a_moment
         await session.reply(messages)
         await session.expect_replies(messages)
 
     @contract_test("replies")
     async def test_a_client_that_is_gone_is_no_fault(self, bench: Bench) -> None:
-        """`Sink.message` answers False, and the connection can still be closed."""
+        """`Sink.message` returns False, and the session can still close the connection."""
         session = await bench.session()
         session.sink.client_is_there = False
         await session.reply(self._numbered(3))
@@ -169,9 +170,9 @@ class ReplyContract(ContractSuite):
     # Inside
 
     async def _reply_with(self, bench: Bench, wrong: Message) -> BenchSession:
-        """Sends a session something that it must not get, and something good; returns the session.
+        """Sends a session a wrong message and then a good one; returns the session.
 
-        It may be over by then. Other sessions have nothing to do with it.
+        The session may be over by then. Another session must not be affected.
         """
         session, other = await bench.session(), await bench.session()
         good = self._numbered(1, "good")

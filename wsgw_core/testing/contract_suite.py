@@ -1,4 +1,4 @@
-"""Turns the coroutines of a contract suite into tests that need no plugin of the test runner."""
+"""Makes tests of the coroutines of a contract suite; they need no plugin of pytest."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .contract_bench import Bench
 
 
 class ContractSuite:
-    """What a suite's tests have in common: what they are made with, and messages to send.
+    """The settings of a suite's tests, and messages for them.
 
     Attributes:
         capabilities: what the kind and its harness can do.
-        loop_factory: makes the event loop of each test, `uvloop.new_event_loop` for example.
-        patience: seconds after which waiting fails; generous, since it ends only failing tests.
+        loop_factory: makes the event loop of each test, for example `uvloop.new_event_loop`.
+        patience: the timeout in seconds; generous, since only failing tests reach it.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -41,7 +41,7 @@ class ContractSuite:
         return [self._message(f"{prefix} {number}".encode()) for number in range(count)]
 
     def _pressing(self) -> list[Message]:
-        """Returns more than a socket's buffers hold, or what a reply buffer does."""
+        """Returns more messages than socket buffers hold, or as many as a reply buffer holds."""
         if self.capabilities.shared_link:
             return [self._message(f"{number:08}".encode() * 128) for number in range(64)]
         return [self._large(number) for number in range(256)]
@@ -58,11 +58,11 @@ Test = Callable[[Any, BackendHarness], None]
 
 
 def contract_test(*needs: str, limits: Limits | None = None) -> Callable[[Scenario], Test]:
-    """Makes a test of a coroutine that is given a running Bench.
+    """Makes a test of a coroutine whose argument is a running Bench.
 
     Args:
-        needs: capabilities without which the test is skipped.
-        limits: what the backend is made with.
+        needs: the capabilities without which the test is skipped.
+        limits: the limits in the backend's context.
     """
 
     def decorate(scenario: Scenario) -> Test:

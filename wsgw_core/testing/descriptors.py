@@ -1,4 +1,4 @@
-"""Which file descriptors this process has open."""
+"""Lists the open file descriptors of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
 
 def open_descriptors() -> frozenset[str] | None:
-    """Returns a line for each open descriptor, or None where the system does not tell."""
+    """Returns a line for each open descriptor, or None if the system does not list them."""
     for folder in _FOLDERS:
         if folder.is_dir():
             return frozenset(filter(None, map(_describe, folder.iterdir())))
@@ -18,7 +18,7 @@ def open_descriptors() -> frozenset[str] | None:
 
 def _describe(descriptor: Path) -> str | None:
     try:
-        # Includes the socket's inode where there is one, so a number used anew is noticed.
+        # includes a socket's inode, so that a reused number is noticed
         target = os.readlink(descriptor)  # noqa: PTH115 - a Path would mangle "socket:[1]"
     except FileNotFoundError:
         return None  # the descriptor that listed the folder

@@ -23,7 +23,7 @@ from .watch import FAKE_PATIENCE, Watch
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """The dial succeeds, `after` so many seconds."""
+    """The dial succeeds, after `after` seconds."""
 
     subprotocol: str | None = None
     headers: Headers = ()
@@ -32,7 +32,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """The dial raises BackendDeclined, `after` so many seconds."""
+    """The dial raises BackendDeclined, after `after` seconds."""
 
     status: int = 403
     headers: Headers = ()
@@ -42,7 +42,7 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The dial raises BackendUnavailable, or a subclass, `after` so many seconds."""
+    """The dial raises BackendUnavailable or a subclass, after `after` seconds."""
 
     reason: str = "scripted"
     after: float = 0.0
@@ -52,12 +52,12 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """The dial takes for ever; somebody must cancel it."""
+    """The dial takes for ever, until it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The dial raises an exception that the contract does not allow: the plugin has a fault."""
+    """The dial raises an exception that the contract does not allow."""
 
     error: Exception
 
@@ -66,21 +66,22 @@ Answer = Accept | Decline | Unavailable | Hang | Fault
 
 
 class FakeBackend:
-    """A Backend that answers dials as the test wants.
+    """A Backend that answers dials by a script.
 
     Args:
-        backend_id: only for messages.
-        acknowledge: its connections report each message as delivered at once.
-        answer_close: its connections answer a close at once.
-        numbered: its connections are FakeNumberedConnections.
+        backend_id: the backend's id, for error texts.
+        acknowledge: whether its connections report each message as delivered at once.
+        answer_close: whether its connections answer a close at once.
+        numbered: whether its connections are FakeNumberedConnections.
+        patience: the timeout in seconds for waiting.
 
     Attributes:
-        otherwise: the answer to dials for which `will` prepared nothing.
-        requests: every dial, in order.
-        connections: those that were accepted, in order.
+        otherwise: the answer to dials beyond the script; see `will`.
+        requests: the requests of all dials, in order.
+        connections: the accepted connections, in order.
         cancelled: how many dials were cancelled.
-        session_ends: what it was told of the ends of sessions: id, end and cause, in order.
-        probes, opened, closed: how often these were called.
+        session_ends: the reported ends of sessions, in order: id, close and cause.
+        probes, opened, closed: how often `probe`, `open` and `close` were called.
         healthy: whether `probe` succeeds.
     """
 
@@ -168,11 +169,11 @@ class FakeBackend:
     # What the test calls
 
     def will(self, *answers: Answer) -> None:
-        """Answers the next dials so, one after the other; later ones get `otherwise`."""
+        """Sets the answers to the next dials, in order; later dials get `otherwise`."""
         self._script.extend(answers)
 
     def go_down(self, reason: str = "connection lost") -> None:
-        """Dies: every connection breaks and dials find nobody until `come_up`."""
+        """Breaks every connection, and refuses dials until `come_up`."""
         self.otherwise = Unavailable(reason, error=BackendUnreachable)
         self.healthy = False
         for connection in self.connections:
@@ -184,7 +185,7 @@ class FakeBackend:
         self.healthy = True
 
     async def connection(self, number: int = 0) -> FakeConnection:
-        """Waits until that many dials and one were accepted and the last of them is started."""
+        """Waits for accepted connection `number`, counted from 0, to be started; returns it."""
         await self._watch.until(
             lambda: len(self.connections) > number,
             lambda: f"connection {number} of {self.backend_id}; it has {len(self.connections)}",
@@ -193,7 +194,7 @@ class FakeBackend:
         return self.connections[number]
 
     async def until_dialled(self, count: int) -> DialRequest:
-        """Waits for that many dials in total, whatever their answer; returns the last of these."""
+        """Waits for `count` dials in total, whatever their answers; returns the last request."""
         await self._watch.until(
             lambda: len(self.requests) >= count,
             lambda: f"{count} dials of {self.backend_id}, which had {len(self.requests)}",

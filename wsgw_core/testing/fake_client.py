@@ -1,4 +1,4 @@
-"""A client end that records what a session does to it."""
+"""A client that records the calls of its session."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from .watch import FAKE_PATIENCE, Watch
 
 
 class FakeClient:
-    """A session's client end: everything that a session asks of one.
+    """The client's side of a session.
 
     Attributes:
         received: the messages sent to the client before it was closed.
-        received_late: those sent after that; a real client would not see them.
+        received_late: the messages sent after that; a real client would not get them.
         pongs: the payloads of the pings that were answered.
         closes: every close, in order; a correct session closes once.
-        reading: False while the session does not want to hear from the client.
+        reading: False while the session pauses reading the client.
         pauses: how often reading was paused.
-        held_bytes, lasting_bytes, is_drained, is_in_a_message: what the session is told; set by the
-            test.
+        held_bytes, lasting_bytes, is_drained, is_in_a_message: values for the session, which a test
+            sets.
     """
 
     def __init__(self, *, patience: float = FAKE_PATIENCE) -> None:
@@ -38,12 +38,12 @@ class FakeClient:
 
     @property
     def sent_messages(self) -> int:
-        """Messages sent so far, whatever became of them."""
+        """The number of messages sent, including late ones."""
         return len(self.received) + len(self.received_late)
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes of these messages."""
+        """The bytes of these messages."""
         return sum(message.size for message in (*self.received, *self.received_late))
 
     def send(self, message: Message) -> None:
@@ -62,13 +62,13 @@ class FakeClient:
         self._watch.changed()
 
     def pause_reading(self) -> None:
-        """Records that the session wants no more messages for now."""
+        """Records that the session pauses reading."""
         self.pauses += self.reading
         self.reading = False
         self._watch.changed()
 
     def resume_reading(self) -> None:
-        """Records that the session wants messages again."""
+        """Records that the session resumes reading."""
         self.reading = True
         self._watch.changed()
 
@@ -81,16 +81,16 @@ class FakeClient:
 
     @property
     def closed(self) -> Close | None:
-        """How the client was closed, if it was.
+        """The close of the client, or None.
 
         Raises:
-            AssertionError: it was closed more than once.
+            AssertionError: the client was closed more than once.
         """
         assert len(self.closes) <= 1, f"the client was closed more than once: {self.closes}"
         return self.closes[0] if self.closes else None
 
     async def until_received(self, count: int) -> list[Message]:
-        """Waits for that many messages in total and returns them all."""
+        """Waits for `count` messages in total; returns all messages."""
         await self._watch.until(
             lambda: len(self.received) >= count,
             lambda: f"{count} messages at the client, which has {len(self.received)}",
@@ -103,7 +103,7 @@ class FakeClient:
         return self.closes[0]
 
     async def until_reading(self, reading: bool) -> None:
-        """Waits until reading goes on (True) or is paused (False)."""
+        """Waits until reading is resumed (True) or paused (False)."""
         await self._watch.until(
             lambda: self.reading == reading, lambda: f"the client's reading={reading}"
         )

@@ -1,4 +1,4 @@
-"""A connection whose backend is played by the test."""
+"""A connection to a backend that the test plays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .watch import FAKE_PATIENCE, Watch
 
 
 def as_message(content: Message | str | bytes) -> Message:
-    """Makes a TEXT message of a string and a BINARY one of bytes."""
+    """Returns a TEXT message for a string and a BINARY one for bytes."""
     if isinstance(content, Message):
         return content
     if isinstance(content, str):
@@ -22,26 +22,27 @@ def as_message(content: Message | str | bytes) -> Message:
 
 
 class FakeConnection:
-    """One accepted dial. Implements BackendConnection; the test plays the backend.
+    """The BackendConnection of one accepted dial; the test plays the backend.
 
     Args:
-        request: the dial.
-        sink: the session.
-        subprotocol, headers: of its answer.
-        acknowledge: report each message as delivered in the loop's next turn.
-        answer_close: answer the session's close in the next turn, as a sound backend would.
+        request: the request of the dial.
+        sink: the session's sink.
+        subprotocol, headers: the backend's answer.
+        acknowledge: whether to report each message as delivered in the loop's next turn.
+        answer_close: whether to answer the session's close in the loop's next turn.
+        patience: the timeout in seconds for waiting.
 
     Attributes:
-        received: the messages sent, until the end or the session's close.
+        received: the messages sent before the end or the session's close.
         ignored: the messages sent after that.
-        acknowledged: how many were reported as delivered.
-        started, paused: what the session wants.
-        close_request: the session's close, once it came; its first, if it closes again.
+        acknowledged: how many messages were reported as delivered.
+        started, paused: whether the session has started, and has paused, the connection.
+        close_request: the session's first close, or None.
         close_cause: the cause of that close.
-        pings: what the session wants to be called when its pings are answered.
-        ended: what was reported as the end.
-        faults: what the session did against the contract, each also raised as AssertionError.
-        is_in_a_message: what the session is told; set by the test.
+        pings: the callbacks for the answers to the session's pings.
+        ended: the reported end, or None.
+        faults: the session's breaches of the contract, each also raised as AssertionError.
+        is_in_a_message: a value for the session, which a test sets.
     """
 
     def __init__(
@@ -118,14 +119,14 @@ class FakeConnection:
         self._watch.changed()
 
     def ping(self, on_answer: Callable[[], object], /) -> None:
-        """See PingableConnection; the test calls what is in `pings`, as the answer."""
+        """See PingableConnection; the test answers by calling an item of `pings`."""
         self.pings.append(on_answer)
         self._watch.changed()
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
-        """See BackendConnection; the test's own way to close is `hang_up`."""
+        """See BackendConnection; the test itself closes with `hang_up`."""
         if self.close_request is not None or self.ended is not None:
             return
         self.close_request = Close(code, reason)
@@ -143,14 +144,14 @@ class FakeConnection:
 
     @property
     def outstanding(self) -> int:
-        """How many of the received messages were not yet acknowledged."""
+        """How many received messages are not acknowledged."""
         return len(self.received) - self.acknowledged
 
     def reply(self, content: Message | str | bytes) -> bool:
-        """Has the backend send a message; before `start` and while paused it waits.
+        """Sends a message from the backend; before `start` and while paused it waits.
 
         Returns:
-            What the session answered; True for a message that waits; False after the end.
+            The result of `Sink.message`; True for a message that waits; False after the end.
         """
         if self.ended is not None:
             return False
@@ -161,7 +162,7 @@ class FakeConnection:
         return self.sink.message(message)
 
     def acknowledge(self, count: int | None = None) -> None:
-        """Reports the next `count` messages as delivered; None: all that were received.
+        """Reports the next `count` messages as delivered; None: all received messages.
 
         Raises:
             AssertionError: fewer messages are outstanding, or the connection is over.
@@ -174,19 +175,19 @@ class FakeConnection:
             self.sink.delivered(count)
 
     def drop(self, reason: str = "connection lost") -> None:
-        """Breaks the connection: an abnormal end, after which the session goes on elsewhere."""
+        """Breaks the connection with an abnormal end, so that the session goes on elsewhere."""
         self._finish(Close(1006, reason, abnormal=True))
 
     def hang_up(self, code: int = 1000, reason: str = "", *, abnormal: bool = False) -> None:
-        """Has the backend close the connection."""
+        """Closes the connection from the backend's side."""
         self.end(Close(code, reason, abnormal))
 
     def end(self, close: Close) -> None:
-        """Ends the connection in any way."""
+        """Ends the connection with any Close."""
         self._finish(close)
 
     def confirm_close(self) -> None:
-        """Answers the session's close: everything before it arrived, then the end."""
+        """Answers the session's close: acknowledges all messages, then reports the end."""
         if self.ended is None:
             assert self.close_request is not None, "the session has not closed"
             if self.started:
@@ -194,13 +195,13 @@ class FakeConnection:
             self._finish(self.close_request)
 
     def set_writable(self, writable: bool) -> None:
-        """Tells the session whether the backend takes more for now."""
+        """Reports to the session whether the backend takes messages for now."""
         assert self.started, "the connection is not started"
         assert self.ended is None, "the connection is over"
         self.sink.writable(writable)
 
     async def until_received(self, count: int) -> list[Message]:
-        """Waits for that many messages in total and returns them all."""
+        """Waits for `count` messages in total; returns all messages."""
         await self._watch.until(
             lambda: len(self.received) >= count,
             lambda: f"{count} messages at the backend, which has {len(self.received)}",
@@ -250,7 +251,7 @@ class FakeConnection:
         if self.ended is not None:
             return
         if not self.started and self.close_request is None:
-            self._end = close  # the session must not hear of it before it calls start()
+            self._end = close  # to be reported after start()
             return
         while self._waiting and self.started:
             self.sink.message(self._waiting.popleft())
@@ -260,15 +261,11 @@ class FakeConnection:
 
 
 class FakeNumberedConnection(FakeConnection):
-    """A FakeConnection that is given each message with its number.
-
-    Attributes:
-        numbers: those of `received`; 0 for a hydration.
-    """
+    """A FakeConnection that gets each message with its number."""
 
     @property
     def numbers(self) -> list[int]:
-        """See above."""
+        """The numbers of `received`; 0 for a hydration."""
         return self._numbers[: len(self.received)]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The core's side of a BackendContext, recorded."""
+"""Records the calls of a BackendContext."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .recording_sink import RecordingSink
 
 
 class FakeControl:
-    """Records what a backend says of itself as a whole, and does it to the sinks it knows.
+    """Records what a backend reports about all its sessions, and applies it to attached sinks.
 
-    Before the first `attach` it only records, and `deliver` answers TAKEN.
+    Before the first `attach` it only records, and `deliver` returns TAKEN.
 
     Attributes:
         losses: the reason of each `down`, in order.
-        is_down, is_writable: what was said last.
+        is_down, is_writable: the last reports.
         replies: the session's id and the message of each `deliver`, in order.
-        outcome: what `deliver` answers; None: TAKEN for the sessions that are attached, and
-            UNKNOWN_SESSION for others.
+        outcome: what `deliver` returns; None: TAKEN for attached sessions, UNKNOWN_SESSION for
+            others.
     """
 
     def __init__(self) -> None:
@@ -37,14 +37,14 @@ class FakeControl:
     # What the test calls
 
     def attach(self, session_id: str, sink: RecordingSink) -> None:
-        """Acts for a session too; once its `connect` has returned."""
+        """Applies later reports to a session's sink; call it when its `connect` has returned."""
         self._acts = True
         self._sinks[session_id].append(sink)
-        sink.hold(not self.is_writable)
+        sink.block(not self.is_writable)
         self.is_down = False
 
     def detach(self, session_id: str) -> bool:
-        """Forgets a session, which is over; returns whether it was known."""
+        """Removes a session that is over; returns whether it was attached."""
         return self._sinks.pop(session_id, None) is not None
 
     # What the backend calls
@@ -67,7 +67,7 @@ class FakeControl:
         if self.is_writable != writable:
             self.is_writable = writable
             for sink in self._all():
-                sink.hold(not writable)
+                sink.block(not writable)
 
     def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
         """See BackendContext."""

@@ -13,13 +13,13 @@ __all__ = ["FakeSession"]
 
 @dataclass
 class FakeSession:
-    """Records what it is asked to do; what it tells can be set.
+    """Records the calls of a plugin; a test sets the attributes that the plugin reads.
 
     Attributes:
-        sent_to_client, sent_to_backend: injected messages, in order.
+        sent_to_client, sent_to_backend: the injected messages, in order.
         answers: the handles of the messages that were reported as answered.
-        closes: how it was asked to close, each time.
-        failovers: how often it was asked to move.
+        closes: the code and reason of each call of `close`.
+        failovers: the number of calls of `fail_over`.
     """
 
     id: str = "session-1"
@@ -56,9 +56,9 @@ class FakeSession:
         self.closes.append(Close(code, reason))
 
     def fail_over(self) -> None:
-        """Counts it."""
+        """Counts the call."""
         self.failovers += 1
 
 
 def _is_session(session: FakeSession) -> Session:
-    return session  # checked by the type checker
+    return session  # for the type checker

@@ -1,13 +1,13 @@
-"""Scripted ends for tests of what lies between them: a client, and backends in memory.
+"""Scripted ends in memory: a client, and backends.
 
-A test reads like a transcript: the client says A, the backend gets A, the backend drops, the next
+A test reads like a transcript: the client sends A, the backend gets A, the backend drops, the next
 backend gets A again.
 
-FakeClient      the methods that a session calls at its client; records them
+FakeClient      records the calls of a session to its client
 FakeBackend     answers dials by a script; has the connections that it accepted
-FakeConnection  records what a session does; the test acts as the backend's application
-FakeControl     records what a backend says of itself as a whole
-Accept, Decline, Unavailable, Hang, Fault   what a dial is answered
+FakeConnection  records the calls of a session; the test plays the backend's application
+FakeControl     records what a backend reports about all its sessions
+Accept, Decline, Unavailable, Hang, Fault   the answers to a dial
 
 Waiting fails after an hour by default, since these are meant for a VirtualClockLoop.
 """

@@ -1,4 +1,4 @@
-"""What the conftest.py of a plugin's tests can import; pytest finds it by its names.
+"""Fixtures and hooks for the conftest.py of a plugin's tests; pytest finds them by their names.
 
     from wsgw_core.testing.for_conftest import no_fault_is_logged, pytest_asyncio_loop_factories
 
@@ -20,7 +20,7 @@ except ImportError:
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Runs each asynchronous test on both event loops that a gateway may have, one after the other.
+    """Returns the event loops that a gateway may have; each asynchronous test runs on both.
 
     `pytest.mark.asyncio(loop_factories=["uvloop"])` chooses one.
     """
@@ -33,7 +33,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture(autouse=True)
 def nothing_unhandled(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fails a test in which an event loop reports an exception that nobody caught."""
+    """Fails a test in which an event loop reports an unhandled exception."""
     yield
     assert not _errors(caplog, "asyncio")
 

@@ -1,4 +1,4 @@
-"""Notices callbacks of an event loop that compute for so long that all sessions wait."""
+"""Finds callbacks of an event loop that compute for so long that all sessions wait."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MOST_SECONDS = 0.25
 
 @contextmanager
 def watching_for_long_callbacks(report: Callable[[str], None]) -> Iterator[None]:
-    """Reports each callback in this thread that takes more than MOST_SECONDS of the processor.
+    """Reports each callback in this thread that takes more than MOST_SECONDS of processor time.
 
-    The time of the garbage collector does not count, and neither does time in which other processes
-    have the processor. Callbacks of loops that are not asyncio's own are not seen.
+    Time of the garbage collector and of other processes does not count. It finds only callbacks of
+    asyncio's own loops.
 
     Args:
-        report: called after each, with the callback and its time.
+        report: called after each such callback, with a text about the callback and its time.
     """
-    thread, run = threading.get_ident(), asyncio.Handle._run  # noqa: SLF001 - has no public way
+    thread, run = threading.get_ident(), asyncio.Handle._run  # noqa: SLF001 - no public way
     collecting = _Collecting()
 
     def timed(handle: asyncio.Handle) -> None:

@@ -1,7 +1,7 @@
-"""What clients of the drill send: `CLIENT NUMBER SIZE PADDING`, which tells if it is whole.
+"""The messages of the drill's clients: `CLIENT NUMBER SIZE PADDING`.
 
-The padding is a part of one long pattern that clients and backends both have. Messages with an odd
-number are text, the others are binary.
+The padding is a part of one long pattern that clients and backends both know, so that a backend can
+check the message. Messages with an odd number are text, the others are binary.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 
 LARGEST = 1 << 20
 PUSHED = "pushed"
-"""What a backend says that was asked nothing."""
+"""The text of a message that a backend sends unasked."""
 
 _STRIDE = 251  # so that neighbours differ
 _HEAD = 60
@@ -18,21 +18,21 @@ _pattern = random.Random(0).randbytes(LARGEST // 2 + _STRIDE).hex().encode()  # 
 
 
 def compose(client: str, number: int, size: int) -> bytes:
-    """Returns a message with `size` bytes of padding, ASCII all of it."""
+    """Returns a message in ASCII with `size` bytes of padding."""
     start = number % _STRIDE
     return b"%s %d %d " % (client.encode(), number, size) + _pattern[start : start + size]
 
 
 def is_text(number: int) -> bool:
-    """Whether the message is sent as text."""
+    """Returns whether the message is sent as text."""
     return number % 2 == 1
 
 
 def head_of(message: str | bytes | bytearray | memoryview) -> tuple[str, int]:
-    """Returns client and number.
+    """Returns the client and the number of a message.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: it is not a message of the drill.
     """
     head = message[:_HEAD]
     text = head if isinstance(head, str) else bytes(head).decode()
@@ -41,7 +41,7 @@ def head_of(message: str | bytes | bytearray | memoryview) -> tuple[str, int]:
 
 
 def is_whole(message: str | bytes) -> bool:
-    """Whether it is what was composed, and of the same kind."""
+    """Returns whether a message equals the composed one, in content and kind."""
     data = message.encode() if isinstance(message, str) else message
     try:
         client, number, size, _ = data[:_HEAD].decode().split(" ", 3)

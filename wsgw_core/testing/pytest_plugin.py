@@ -1,7 +1,7 @@
-"""Fixtures for pytest, found by it wherever wsgw-core is installed; needs no other plugin.
+"""Fixtures that pytest finds wherever wsgw-core is installed; they need no other plugin.
 
-Imports nothing of the gateway before a fixture is asked for, so that other people's tests start
-as fast as without it.
+This module imports the gateway only when a test uses a fixture, so that other tests start as fast
+as without it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import pytest
 
 @pytest.fixture
 def run_virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
-    """Runs a coroutine on a new VirtualClockLoop: `run_virtual(scenario())`.
+    """Returns a function that runs a coroutine on a new VirtualClockLoop.
+
+    Call it as `run_virtual(scenario())`.
 
     For whole tests the decorator `wsgw_core.testing.virtual_clock.on_virtual_clock` is shorter.
     """
@@ -25,12 +27,11 @@ def run_virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
 
 @pytest.fixture
 def running_gateway() -> Callable[..., Any]:
-    """Runs a gateway in the event loop of the test.
+    """Returns a context manager that runs a gateway in the event loop of the test.
 
-    As in `async with running_gateway({...}) as gateway:`.
-
-    The arguments are those of `wsgw_core.testing.running_gateway.running_gateway`: a configuration
-    as a file holds it, and plugins that are not installed.
+    Use it as `async with running_gateway({...}) as gateway:`. The arguments are those of
+    `wsgw_core.testing.running_gateway.running_gateway`: a configuration as in a file, and plugins
+    that are not installed.
     """
     from .running_gateway import running_gateway  # noqa: PLC0415 - see the module's docstring
 

@@ -1,4 +1,4 @@
-"""What the process of a played backend calls to write down what it reads; see PlayedBackend."""
+"""Writes the log of a backend that the drill plays; see PlayedBackend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Recorder:
         """Records that a session begins here.
 
         Args:
-            session: its id.
+            session: the session's id.
             replayed: how many of its first messages an earlier backend may have had; -1: the
                 session does not come from another backend.
         """
@@ -38,12 +38,12 @@ class Recorder:
         """Records that the application has read a message; call it once for each reading.
 
         Args:
-            session: whose it is.
-            message: text as str, binary as bytes.
+            session: the session's id.
+            message: the message, text as str and binary as bytes.
             again: whether the message says that an earlier attempt or backend may have had it.
 
         Returns:
-            The answer, to be sent to the client as text; None: no client has sent this message.
+            The answer to send to the client as text; None: no client has sent this message.
         """
         connection = _connection(session)
         if not is_whole(message):

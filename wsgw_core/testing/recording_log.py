@@ -1,17 +1,16 @@
 """The log of a backend of the drill.
 
-Every line is written by one call before anything follows from what it says, so that a SIGKILL
-costs none:
+One call writes each line, before the backend acts on the event, so that a SIGKILL loses none:
 
     TIME open CONNECTION - REPLAYED        a connection was made; -1: not by a failover
     TIME stack CONNECTION CLIENT NUMBER    the backend has the message
     TIME read CONNECTION CLIENT NUMBER     the application has read it
     TIME again CONNECTION CLIENT NUMBER    the same, and the message says that an earlier attempt or
                                            backend may have had it
-    TIME corrupt CONNECTION - 0            it has read what no client had sent
+    TIME corrupt CONNECTION - 0            it has read a message that no client had sent
     TIME close CONNECTION - 0              the backend has the close
 
-TIME is the machine's monotonic clock in nanoseconds, the same for all processes; CONNECTION is
+TIME is the machine's monotonic clock in nanoseconds, the same for all processes. CONNECTION is
 PROCESS-NAME.
 """
 
@@ -22,7 +21,7 @@ import time
 
 
 class Log:
-    """The file; open for appending, as several lives of a backend write to it."""
+    """The log file, open for appending, since several lives of a backend write to it."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -1,4 +1,4 @@
-"""The session's side of a connection, for tests of plugins: records, and checks the contract."""
+"""The session's side of a connection, which records all calls and checks the contract."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ PATIENCE = 20.0
 
 
 class RecordingSink:
-    """A Sink that writes down every call and every breach of the contract.
+    """A Sink that records every call and every breach of the contract.
 
-    A breach is not raised where it happens, since the plugin might swallow it: `check` raises it,
-    and so does everything that waits. Give the connection to `watch` and use what that returns;
-    only so can the sink know what was started, sent and closed.
+    It does not raise a breach in the plugin's call, because the plugin might swallow it; `check`
+    and all methods that wait raise it. Pass the connection to `watch` and use the result, so that
+    the sink knows what was started, sent and closed:
 
         sink = RecordingSink()
         connection = sink.watch(await backend.connect(request, sink))
 
     Args:
-        patience: seconds after which waiting fails.
-        max_message_size: of the backend's limits; a longer message is a breach.
+        patience: the timeout in seconds for waiting.
+        max_message_size: the limit of the backend; a longer message is a breach.
 
     Attributes:
-        messages: what the backend sent.
+        messages: the messages from the backend.
         delivered_count: how many messages were reported as delivered.
-        writability: everything that was reported, in order.
+        writability: all reports of `writable`, in order.
         end: how the connection ended; None while it lasts.
         faults: the breaches, one line each.
-        client_is_there: what `message` answers.
-        on_message: called for each message, as a session would act while it gets one.
+        client_is_there: the result of `message`.
+        on_message: called for each message, inside `message`.
         on_closed: called at the end.
     """
 
@@ -61,11 +61,11 @@ class RecordingSink:
         self._thread = threading.get_ident()
         self._max_message_size = max_message_size
         self._deaf = False
-        self._held = False
+        self._blocked = False
         self._watch = Watch(patience)
 
     def watch(self, connection: BackendConnection) -> WatchedConnection:
-        """Returns the connection with its calls noted in this sink."""
+        """Returns the connection wrapped, so that this sink knows its calls."""
         if self._connection is not None:
             raise RuntimeError("a sink belongs to one connection")
         self._connection = WatchedConnection(connection, self)
@@ -126,26 +126,26 @@ class RecordingSink:
     # What the test calls
 
     def lose(self, close: Close) -> None:
-        """Ends as the core does after `BackendContext.down`; what is called later is not heard."""
+        """Ends like the core after `BackendContext.down`; ignores later calls of the plugin."""
         if self.end is None:
             self._deaf = True
             self._note_end(close)
 
-    def hold(self, held: bool, /) -> None:
-        """Be as good as not writable, as the core does after `BackendContext.writable(False)`."""
-        self._held = held
+    def block(self, blocked: bool, /) -> None:
+        """Acts as unwritable, like the core after `BackendContext.writable(False)`."""
+        self._blocked = blocked
         self._watch.changed()
 
     @property
     def is_writable(self) -> bool:
-        """What was last reported, True at first; False while the whole backend is not writable."""
-        return not self._held and (self.writability[-1] if self.writability else True)
+        """The last report of `writable`, True at first; False while the backend is blocked."""
+        return not self._blocked and (self.writability[-1] if self.writability else True)
 
     def check(self) -> None:
-        """Raises what was done against the contract so far.
+        """Raises an error if the contract was broken.
 
         Raises:
-            AssertionError: there was something.
+            AssertionError: the contract was broken; the text lists all breaches.
         """
         if self.faults:
             raise AssertionError("the contract was broken:\n  " + "\n  ".join(self.faults))
@@ -154,7 +154,7 @@ class RecordingSink:
         """Waits for a condition over this sink.
 
         Raises:
-            AssertionError: it did not come true in time, or the contract was broken.
+            AssertionError: the timeout was reached, or the contract was broken.
         """
         await self._watch.until(
             lambda: bool(self.faults) or condition(), lambda: f"{what}; so far {self!r}"
@@ -162,16 +162,16 @@ class RecordingSink:
         self.check()
 
     async def until_messages(self, count: int) -> list[Message]:
-        """Waits for that many messages in total and returns them all."""
+        """Waits for `count` messages in total; returns all messages."""
         await self.until(lambda: len(self.messages) >= count, f"{count} messages")
         return self.messages
 
     async def until_delivered(self, count: int) -> None:
-        """Waits until that many messages in total are reported as delivered."""
+        """Waits until `count` messages in total are reported as delivered."""
         await self.until(lambda: self.delivered_count >= count, f"{count} deliveries")
 
     async def until_writable(self, writable: bool) -> None:
-        """Waits until that is what was last reported."""
+        """Waits until `is_writable` has this value."""
         await self.until(lambda: self.is_writable == writable, f"writable({writable})")
 
     async def until_closed(self, what: str = "the end of the connection") -> Close:
@@ -189,7 +189,7 @@ class RecordingSink:
     # Inside
 
     def report(self, fault: str) -> None:
-        """Notes a breach that was seen at the connection."""
+        """Records a breach that the watched connection found."""
         self._fault(fault)
 
     def _note_end(self, close: Close) -> None:
@@ -205,7 +205,7 @@ class RecordingSink:
         if self.end is not None:
             self._fault(f"{name}() was called after closed()")
         if connection is None or not connection.started:
-            # A connection that is closed without ever being started may say that it is over.
+            # a connection that is closed without a start may report its end
             if not (name == "closed" and connection is not None and connection.close_called):
                 self._fault(f"{name}() was called before start()")
         elif connection.inside is not None:
@@ -221,15 +221,15 @@ class RecordingSink:
 
 
 class WatchedConnection:
-    """A BackendConnection as it was, with its calls noted.
+    """A BackendConnection whose calls are recorded.
 
-    One that wants numbers is given them: those that follow `number`.
+    It passes numbers to a NumberedConnection, counted from `number`.
 
     Attributes:
         sent_count: how many messages were sent.
-        number: of the last message that was sent.
-        started, close_called: what was called.
-        inside: the method that is running now.
+        number: the number of the last message sent.
+        started, close_called: whether `start` and `close` were called.
+        inside: the method that is running now, or None.
     """
 
     def __init__(self, connection: BackendConnection, sink: RecordingSink) -> None:

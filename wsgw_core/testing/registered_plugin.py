@@ -1,4 +1,4 @@
-"""A plugin as a gateway has it: registered by its module, and configured as a file says."""
+"""Registers a plugin from its module and makes its objects, as a gateway does."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["RegisteredPlugin"]
 
 
 class RegisteredPlugin:
-    """Makes the objects of a plugin from what an operator writes.
+    """Makes the objects of a plugin from the options that an operator writes.
 
-    So a test covers the hooks and the checks of the options too:
+    So a test also covers the hooks and the checks of the options:
 
         gate = RegisteredPlugin(plugin).gate("token", {"header": "X-Token"}, make_plugin_context())
 
     Options are those of one entry of the configuration: keys with dashes, values as in a file.
 
     Args:
-        module: with the hooks, to which the entry point leads.
+        module: the module with the hooks, which the entry point names.
 
     Raises:
         PluginError: the module breaks the contract.
@@ -48,7 +48,7 @@ class RegisteredPlugin:
         """Returns a backend, not yet opened.
 
         Raises:
-            ConfigurationError: the options are wrong, as it says in the operator's words.
+            ConfigurationError: the options are wrong.
         """
         entry = BackendEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries([(("upstream", "backends", 0), entry)])).backends[0]
@@ -81,7 +81,7 @@ class RegisteredPlugin:
         return found.registration.factory(found.options, context)
 
     def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveComponent:
-        """Returns what a valve is made of; for ValveBench."""
+        """Returns the registration and the options of a valve; for ValveBench."""
         entry = ValveEntry.model_validate({"kind": kind, **options})
         return self._resolve(Entries((), valves=[(("valves", 0), entry)])).valves[0]
 

@@ -1,4 +1,4 @@
-"""A gateway in the test's process, as a program that embeds one starts it."""
+"""Runs a gateway in the test's process."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["RunningGateway", "running_gateway"]
 
 
 class RunningGateway:
-    """A started gateway and where it is.
+    """A started gateway and its address.
 
     Args:
-        gateway: started.
-        host: where its clients connect to.
-        plugins: what it was given beside the installed plugins.
+        gateway: the started gateway.
+        host: the host to which its clients connect.
+        plugins: its plugins besides the installed ones.
     """
 
     def __init__(self, gateway: Gateway, host: str, plugins: Iterable[object] = ()) -> None:
@@ -44,19 +44,19 @@ class RunningGateway:
 
     @property
     def url(self) -> str:
-        """Where clients connect, without a path."""
+        """The URL for clients, without a path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ws://{host}:{self.port}"
 
     async def reload(self, data: Mapping[str, Any]) -> ReloadReport:
-        """Goes on with another configuration, as a file holds it; see Gateway.reload."""
+        """Reloads the gateway with a configuration given as in a file; see Gateway.reload."""
         config = _config(data)
         components = resolve_components(config, _loaded(config, self._plugins))
         return await self.gateway.reload(config, components)
 
     @asynccontextmanager
     async def admin_api(self) -> AsyncIterator[str]:
-        """Serves the admin API until the end of the block; yields its URL, without a path."""
+        """Serves the admin API within the `with` block; yields its URL, without a path."""
         gateway, options = self.gateway, AdminOptions.model_validate({"address": "127.0.0.1:0"})
         server = AdminServer(LocalControl(gateway), options, gateway.metrics, gateway.counters)
         await server.start()
@@ -66,10 +66,10 @@ class RunningGateway:
             await server.stop()
 
     def count(self, name: str) -> int:
-        """Returns the value of a counter; of all its labels together; 0: there is none.
+        """Returns the value of a counter over all labels; 0 if there is no such counter.
 
         Args:
-            name: without `wsgw_` and `_total`.
+            name: the counter's name without `wsgw_` and `_total`.
         """
         return sum(each.total for each in self.gateway.metrics if each.name == name)
 
@@ -78,10 +78,10 @@ class RunningGateway:
 async def running_gateway(
     data: Mapping[str, Any], plugins: Iterable[object] = (), host: str = "127.0.0.1"
 ) -> AsyncIterator[RunningGateway]:
-    """Runs a gateway until the end of the block.
+    """Runs a gateway within the `with` block.
 
-    It listens on a free port of this machine and closes its clients at once when it stops, unless
-    the configuration says otherwise.
+    By default it listens on a free port of this machine, and closes its clients at once when it
+    stops.
 
     Args:
         data: all sections, as a file holds them.

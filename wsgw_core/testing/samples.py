@@ -1,4 +1,4 @@
-"""What a plugin's metrics show, for tests."""
+"""The numbers that a plugin's metrics show."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["samples"]
 def samples(metrics: Metrics) -> dict[str, float]:
     """Returns the numbers that Prometheus would read, by name and labels.
 
-    Such as `{'wsgw_mask_masked_total{brand="visa"}': 2.0}`.
+    For example `{'wsgw_mask_masked_total{brand="visa"}': 2.0}`.
 
     Args:
-        metrics: those of a context.
+        metrics: the metrics of a context.
 
     Raises:
-        Exception: whatever the reader of a gauge raises.
+        Exception: any exception that the reader of a gauge raises.
     """
     return {
         f"{sample.name}{_labels(sample.labels)}": sample.value

@@ -1,4 +1,4 @@
-"""What a session needs of its gateway, with backends in memory."""
+"""Makes the context of a session, with backends in memory."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> Ses
     """Returns the context of a session, on the running event loop.
 
     Args:
-        backends: in the order of configuration.
-        **parts: fields of SessionContext, where they differ from a gateway's defaults.
+        backends: the backends, in the order of configuration.
+        **parts: the fields of SessionContext that differ from a gateway's defaults.
     """
     logger = logging.getLogger("wsgw.test")
     failover: FailoverOptions = parts.setdefault("failover", FailoverOptions())
@@ -54,5 +54,5 @@ def make_session_context(backends: Sequence[PooledBackend], **parts: Any) -> Ses
 
 
 def pooled(backend_id: str, backend: Backend) -> PooledBackend:
-    """Returns a backend as a pool has it, without a breaker."""
+    """Returns a backend for a pool; its breaker never trips."""
     return PooledBackend(backend_id, backend, -1)

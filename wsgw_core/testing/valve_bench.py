@@ -1,4 +1,4 @@
-"""One valve in a session whose ends are in memory."""
+"""Runs one valve in a session whose ends are in memory."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ Content = str | bytes
 
 
 class ValveBench:
-    """Runs a valve as a gateway does: with its queue, its faults, and failover.
+    """Runs a valve as a gateway does, with its queue, its faults, and failover.
 
     Both ends are in memory. Contents are texts or bytes, as the client and the backend see them:
 
         async with ValveBench(MaskValve, MaskOptions(keep=4)) as bench:
             assert await bench.to_backend("4111111111111111") == ["************1111"]
 
-    `of` makes one from a plugin's module, and so covers the hook and the options too.
+    `of` makes a bench from a plugin's module, and so also covers the hook and the options.
 
     Args:
-        factory: as the plugin registers it.
-        options: of the valve.
-        handshake: what the client asks for; a plain path by default.
-        kind: as the plugin registers it; the names of the metrics begin with it.
-        on_error: as the configuration has it.
-        patience: seconds for which the valve may take over one call of the test.
+        factory: the factory that the plugin registers.
+        options: the valve's options.
+        handshake: the client's handshake; a plain path by default.
+        kind: the kind that the plugin registers; the names of the metrics begin with it.
+        on_error: the entry's `on-error`.
+        patience: the timeout in seconds of each call of the test.
 
     Attributes:
-        context: what the factory was given; `samples(bench.context.metrics)` shows the metrics.
-        valve: what it has made.
-        client: the session's client, which records what it is sent.
-        backends: two, which record what they are sent; the first one serves first.
-        session: the session; there once the block has begun.
+        context: the factory's context; `samples(bench.context.metrics)` shows the metrics.
+        valve: the valve that the factory made.
+        client: the session's client, which records its messages.
+        backends: two backends, which record their messages; the first one serves first.
+        session: the session; set when the `with` block begins.
     """
 
     session: Session
@@ -91,9 +91,9 @@ class ValveBench:
         """Returns a bench for a valve of a plugin.
 
         Args:
-            module: with the hooks, to which the entry point leads.
-            kind: as the plugin registers it.
-            options: of one entry of `valves`, as a file holds them; `on-error` among them.
+            module: the module with the hooks, which the entry point names.
+            kind: the kind that the plugin registers.
+            options: the options of an entry of `valves` as in a file, including `on-error`.
             handshake: see the class.
             patience: see the class.
 
@@ -139,7 +139,7 @@ class ValveBench:
             await self.valve.close()
 
     async def to_backend(self, *contents: Content | Message) -> list[Content]:
-        """Has the client send messages; returns what the backend is sent meanwhile."""
+        """Sends messages from the client; returns what the backend gets meanwhile."""
         connection = self._connection
         before = len(connection.received)
         for content in contents:
@@ -148,7 +148,7 @@ class ValveBench:
         return _contents(connection.received[before:])
 
     async def to_client(self, *contents: Content | Message) -> list[Content]:
-        """Has the backend send messages; returns what the client is sent meanwhile."""
+        """Sends messages from the backend; returns what the client gets meanwhile."""
         before = len(self.client.received)
         for content in contents:
             self._connection.reply(as_message(content))
@@ -156,12 +156,12 @@ class ValveBench:
         return _contents(self.client.received[before:])
 
     async def fail_over(self, *replies: Content | Message | Close) -> list[Content]:
-        """Loses the backend; returns what the next one hears first.
+        """Breaks the backend's connection; returns what the next backend gets first.
 
         Args:
-            *replies: what the next one says meanwhile, such as its answers to what the valve
-                prepares it with; each when all that came before is through. With a Close it ends
-                its connection, and the others are of the backend that follows, if any does.
+            *replies: what the next backend sends meanwhile, for example its answers to the valve's
+                hydration; each is sent when all earlier messages have passed. With a Close it ends
+                its connection, and the backend after it, if any, sends the rest.
         """
         self._connection.drop()
         connection = await self._next_connection()
@@ -176,17 +176,17 @@ class ValveBench:
 
     @property
     def failed_hydrations(self) -> int:
-        """How many new backends could not be prepared: they refused, or were lost meanwhile."""
+        """How many hydrations of new backends failed: they refused, or were lost meanwhile."""
         return self.session.context.counters.hydrations_failed.value
 
     @property
     def heard(self) -> list[Content]:
-        """What the backend that serves was sent so far."""
+        """What the serving backend got so far."""
         return _contents(self._connection.received)
 
     @property
     def closed(self) -> Close | None:
-        """How the client was closed, if it was."""
+        """The close of the client, or None."""
         return self.client.closed
 
     @property
@@ -205,7 +205,7 @@ class ValveBench:
         return self._connection
 
     async def _settle(self) -> None:
-        """Returns when all messages are through, and what they have led to has happened."""
+        """Waits until all messages, and those that follow from them, have passed the valves."""
         valves = self.session.valves
         for when in (valves.when_transmitted, valves.when_delivered):
             through = asyncio.Event()

@@ -1,4 +1,4 @@
-"""An event loop whose time is virtual: hours pass at once, and always in the same order."""
+"""An event loop with a virtual clock: hours pass at once, and always in the same order."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = [
     "run_virtual",
 ]
 
-_MOST_TURNS = 100_000  # of the loop while time stands still; a second or two of the processor
-_STANDSTILL = 1e-3  # seconds: who sleeps for less at a time keeps the loop busy all the same
+_MOST_TURNS = 100_000  # of the loop at one instant; a second or two of processor time
+_STANDSTILL = 1e-3  # seconds; a task that repeats shorter sleeps still spins
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,19 +27,20 @@ Ts = TypeVarTuple("Ts")
 
 
 class DeadlockError(RuntimeError):
-    """Nothing is ready and no timer is set: the test would wait for ever."""
+    """Nothing is ready and no timer is set, so the test would wait for ever."""
 
 
 class SpinError(DeadlockError):
-    """Something is always ready, and so no time passes: the test would run for ever."""
+    """Something is always ready, so no time passes and the test would run for ever."""
 
 
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """Runs what is ready, then jumps to the next timer; `time()` starts at 0.
 
-    For tests whose ends are all in memory. Sockets and threads have a time of their own, so both
-    are refused. A loop that would wait for ever raises DeadlockError, which lists what waits; one
-    that would never come to its next timer raises SpinError, which lists what is ready as well.
+    It serves tests whose ends are all in memory. It refuses sockets and threads, because they
+    depend on real time. A loop that would wait for ever raises DeadlockError, which lists the
+    waiting tasks. A loop that would never reach its next timer raises SpinError, which also lists
+    what is ready.
     """
 
     def __init__(self) -> None:
@@ -57,9 +58,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return self._now
 
     async def idle(self) -> None:
-        """Returns when all that can happen at this instant has happened; no time passes.
+        """Waits until everything that can happen at this instant has happened; no time passes.
 
-        What follows in a test may therefore assert that something did *not* happen.
+        So a test can then assert that something did *not* happen.
         """
         waiter = self.create_future()
         self._idle_waiters.append(waiter)
@@ -68,7 +69,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Refuses: a thread does not follow the virtual clock."""
+        """Raises RuntimeError, because a thread does not follow the virtual clock."""
         raise RuntimeError("no threads on a virtual clock")
 
     def count_turn(self) -> None:
@@ -82,11 +83,11 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
             self._turns = 0
         self._turns += 1
         if self._turns > _MOST_TURNS:
-            self._turns = 0  # what cleans up has as many
+            self._turns = 0  # the clean-up may take as many turns
             raise SpinError(self._describe_spin())
 
     def wait(self, seconds: float | None) -> None:
-        """Spends the time until the next timer; called by the loop's selector."""
+        """Moves the clock to the next timer; called by the loop's selector."""
         if self._idle_waiters:
             waiters, self._idle_waiters = self._idle_waiters, []
             for waiter in waiters:
@@ -105,7 +106,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         # The loop's own list, which has no public name: a callback that calls itself is no task.
         ready = [f"  {handle!r}" for handle in getattr(self, "_ready", ())]
         headline = (
-            f"{_MOST_TURNS} turns of the loop at {self._now:.6f} s, and still there is ready:"
+            f"{_MOST_TURNS} turns of the loop at {self._now:.6f} s, and these are still ready:"
         )
         return "\n".join([headline, *ready, "among these tasks:", *self._describe_tasks()])
 
@@ -122,20 +123,20 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Never waits: whoever would have to wait has the loop's time moved instead."""
+    """A selector that moves the loop's clock instead of waiting."""
 
     def __init__(self, loop: VirtualClockLoop) -> None:
         super().__init__()
         self._loop = loop
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Accepts the loop's own wake-up pipe, which comes first, and nothing else."""
+        """Registers the loop's own wake-up pipe, which comes first; refuses anything else."""
         if self.get_map():
             raise RuntimeError("no sockets on a virtual clock")
         return super().register(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Returns what is ready now; spends `timeout` when that is nothing."""
+        """Returns what is ready now; if nothing is, moves the clock by `timeout`."""
         self._loop.count_turn()
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
@@ -154,9 +155,9 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
 
 
 def on_virtual_clock(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Makes a plain function of an `async def` test; it runs on a new VirtualClockLoop.
+    """Returns a plain function that runs an `async def` test on a new VirtualClockLoop.
 
-    Needs no plugin of the test runner; fixtures are passed as usual.
+    It needs no plugin of pytest; fixtures work as usual.
     """
 
     @functools.wraps(test)

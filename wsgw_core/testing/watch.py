@@ -1,4 +1,4 @@
-"""Waiting for conditions over recorded events."""
+"""Waits for conditions over recorded events."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable
 
 FAKE_PATIENCE = 3600.0
-"""Seconds for the ends in memory: on a virtual clock they cost nothing."""
+"""The timeout in seconds of the ends in memory: on a virtual clock it costs nothing."""
 
 
 class Watch:
-    """Wakes those who wait for a condition whenever something was recorded.
+    """Checks the conditions of all waiters whenever something was recorded.
 
     Args:
-        patience: seconds after which waiting fails; generous, since it ends only failing tests.
+        patience: the timeout in seconds; generous, since only failing tests reach it.
     """
 
     def __init__(self, patience: float) -> None:
@@ -21,15 +21,15 @@ class Watch:
         self._waiters: set[asyncio.Event] = set()
 
     def changed(self) -> None:
-        """Has the conditions looked at again."""
+        """Checks the conditions again."""
         for waiter in self._waiters:
             waiter.set()
 
     async def until(self, condition: Callable[[], bool], describe: Callable[[], str]) -> None:
-        """Returns once `condition()` is true.
+        """Waits until `condition()` is true.
 
         Raises:
-            AssertionError: it did not become true; the text is `describe()`.
+            AssertionError: the timeout was reached; the text is `describe()`.
         """
         waiter = asyncio.Event()
         self._waiters.add(waiter)

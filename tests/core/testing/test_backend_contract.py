@@ -139,7 +139,7 @@ def test_what_has_failed_first_is_shown_and_sessions_are_closed_all_the_same() -
         Suite().test_messages_arrive_as_they_were_in_order(MemoryHarness(LosesAndFailsToClose))
 
     assert LosesAndFailsToClose.closes == [0]
-    assert caught.value.__notes__ == ["After this had failed, cleaning up failed too: bug 13"]
+    assert caught.value.__notes__ == ["Cleaning up after this error failed too: bug 13"]
 
 
 def test_a_counterpart_that_is_frozen_thaws_when_a_test_fails() -> None:
@@ -147,7 +147,7 @@ def test_a_counterpart_that_is_frozen_thaws_when_a_test_fails() -> None:
         loop_factory = VirtualClockLoop
 
     harness = MemoryHarness(backend_of(ReportsDeliveryEarly))
-    with pytest.raises(AssertionError, match="nobody has it"):
+    with pytest.raises(AssertionError, match="before the backend had it"):
         Suite().test_nothing_is_delivered_before_the_backend_has_it(harness)
     assert harness.is_thawed
 

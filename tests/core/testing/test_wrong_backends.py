@@ -63,7 +63,7 @@ def leaks() -> Iterator[None]:
         (
             wrong.ReportsDeliveryEarly,
             "nothing_is_delivered_before_the_backend_has_it",
-            "nobody has it",
+            "before the backend had it",
         ),
         (
             wrong.ReportsDeliveryEarly,
@@ -111,7 +111,7 @@ def leaks() -> Iterator[None]:
             "closing_ends_even_if_the_backend_takes_nothing",
             "the end of the connection",
         ),
-        (wrong.IgnoresPause, "a_paused_connection_is_silent_soon", "in spite of pause"),
+        (wrong.IgnoresPause, "a_paused_connection_is_silent_soon", "after pause"),
         (
             wrong.LosesRepliesWhilePaused,
             "pausing_while_a_message_is_passed_on",

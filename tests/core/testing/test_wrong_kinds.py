@@ -65,12 +65,12 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
             (
                 wrong.ClosesNormallyWhenItIsOutOfTime,
                 ["closing_ends_even_if_the_backend_takes_nothing"],
-                "out of time, the end was reported as 1000, which says that the backend has all",
+                "the timeout of the close was reported as 1000, which says that the backend has",
             ),
             (
                 broker.TakesAPongForDelivery,
                 ["what_the_counterpart_refuses_is_not_delivered"],
-                "reported delivered, but the counterpart has refused to store it",
+                "a message was reported delivered that the counterpart has refused to store",
             ),
             (
                 broker.TakesARefusalForADeath,
@@ -80,7 +80,7 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
             (
                 broker.SendsAgainItself,
                 ["what_was_not_delivered_is_sent_again_by_the_session_alone"],
-                "message 9.* were lost, and the connection has sent them again itself",
+                "the connection itself has sent .*message 9.* again",
             ),
             (
                 broker.CallsTheSinkAfterTheEnd,
@@ -124,7 +124,7 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
             (
                 wrong.IgnoresPause,
                 ["a_paused_connection_is_silent_soon"],
-                r"messages came in spite of pause\(\)",
+                r"messages came after pause\(\)",
             ),
             (
                 wrong.LosesRepliesWhilePaused,
@@ -141,7 +141,7 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
                     "what_has_waited_comes_before_the_backends_end",
                     "what_has_waited_comes_before_the_end_of_a_move",
                 ],
-                "the end came with 0 of 5 replies, which had waited",
+                "the end came after only 0 of 5 replies that had waited",
             ),
             (
                 broker.PassesOnBytesAsText,
@@ -156,7 +156,7 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
             (
                 broker.TakesALongReplyForALoss,
                 ["a_reply_that_is_too_long_is_not_passed_on"],
-                "a reply that is too long was reported as 1006 too long, which asks the next",
+                "a reply that is too long was reported as 1006 too long, so that the session",
             ),
             (
                 wrong.DoesNotWaitForItsConnections,
@@ -171,7 +171,7 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
             (
                 wrong.TakesALongMessageForALoss,
                 ["the_greatest_message_arrives_or_ends_its_session"],
-                "reported as 1006 too long, which sends it to all other backends",
+                "reported as 1006 too long, so that the session sends it to all other backends",
             ),
             (
                 broker.KeepsAnEntryOfEachSession,
@@ -181,7 +181,7 @@ LONG = ("every_message_is_reported_delivered", "messages_arrive_as_they_were_in_
             (
                 broker.IgnoresPathAndHeaders,
                 ["the_application_learns_the_headers", "the_application_learns_the_path"],
-                "and the application was told",
+                "but the application got",
             ),
         )
     ],
