@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ...api import Message, ReplyOutcome
+from ...api import CloseCause, Message, ReplyOutcome
 from ..delivery.read_pauses import Readable, ReadPauses
 from ..delivery.traffic_account import SentCounts
 from .forwarded_pings import ForwardedPings
@@ -51,6 +52,19 @@ class ClientEnd(Readable, SentCounts, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ClosingByGateway:
+    """Why the gateway closes a client whose last messages still go on to the backend.
+
+    Attributes:
+        reason: of the client's close; the backend gets it too.
+        cause: for the backend's plugin.
+    """
+
+    reason: str
+    cause: CloseCause
+
+
 class ClientSide:
     """Sends the backend's messages to the client, until the client is closed or has gone.
 
@@ -59,18 +73,18 @@ class ClientSide:
 
     Attributes:
         end: the client; None before it is answered and after it has gone.
-        closing_reason: the reason with which the gateway closes the client; None: it does not.
+        closing: set while the gateway closes the client, which may still send messages.
         backend_pauses: why the backend is not read.
     """
 
-    __slots__ = ("_account", "_pings", "_sink", "backend_pauses", "closing_reason", "end")
+    __slots__ = ("_account", "_pings", "_sink", "backend_pauses", "closing", "end")
 
     def __init__(self, account: TrafficAccount) -> None:
         self._account = account
         self._sink: SessionSink | None = None
         self._pings: ForwardedPings | None = None
         self.backend_pauses = ReadPauses()
-        self.closing_reason: str | None = None
+        self.closing: ClosingByGateway | None = None
         self.end: ClientEnd | None = None
 
     def receiver(
@@ -81,7 +95,7 @@ class ClientSide:
         Args:
             valves: takes them first; None: there are no valves.
         """
-        if self.end is None or self.closing_reason is not None:
+        if self.end is None or self.closing is not None:
             return None
         return valves or self.end.send
 
@@ -94,13 +108,13 @@ class ClientSide:
         """
         if message.size > limit:
             return ReplyOutcome.TOO_LARGE
-        if self.end is None or self.closing_reason is not None:
+        if self.end is None or self.closing is not None:
             return ReplyOutcome.UNKNOWN_SESSION
         return ReplyOutcome.SLOW_CLIENT if self.backend_pauses else ReplyOutcome.TAKEN
 
     def deliver(self, message: Message) -> None:
         """Send a message that has passed the valves."""
-        if self.end is not None and self.closing_reason is None:
+        if self.end is not None and self.closing is None:
             self.end.send(message)
             size = message.size
             try:
@@ -116,7 +130,7 @@ class ClientSide:
 
     def close(self, code: int, reason: str) -> bool:
         """Close the client; False: it has gone already, or is being closed."""
-        if self.end is None or self.closing_reason is not None:
+        if self.end is None or self.closing is not None:
             return False
         self.end.close(code, reason)
         return True
@@ -146,5 +160,5 @@ class ClientSide:
             self._pings.pass_on(None)
 
     def _pong(self, payload: bytes) -> None:
-        if self.end is not None and self.closing_reason is None:
+        if self.end is not None and self.closing is None:
             self.end.pong(payload)

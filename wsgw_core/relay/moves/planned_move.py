@@ -71,7 +71,6 @@ class PlannedMove:
         must_leave: leave the backend even if no other one is found.
         fit: returns whether a backend is worth the move; None: every other backend is. A move
             `at_once` goes to any backend.
-        when_arrived: called after `arrive`.
     """
 
     __slots__ = (
@@ -89,7 +88,6 @@ class PlannedMove:
         "at_once",
         "fit",
         "must_leave",
-        "when_arrived",
     )
 
     def __init__(
@@ -108,7 +106,7 @@ class PlannedMove:
         self._client_is_slow = client_is_slow
         self.at_once = self.must_leave = False
         self.fit: Callable[[PooledBackend], bool] | None = None
-        self.when_arrived: Callable[[], None] | None = None
+
         self._latest = clock.time() + options.patience
         self._ready: Replacement | None = None
         self._ready_until = 0.0

@@ -99,11 +99,6 @@ class SessionMoves:
         """Note that another backend serves: moves that failed before do not count for it."""
         self._retries = NEVER_FAILED
 
-    def when_arrived(self, action: Callable[[], None]) -> None:
-        """Call `action` when the old backend has ended or its time is over."""
-        if self._planned is not None:
-            self._planned.when_arrived = action
-
     def _plan(
         self,
         fit: Callable[[PooledBackend], bool] | None = None,
@@ -161,13 +156,16 @@ class SessionMoves:
     def arrive(self) -> None:
         """See MoveSteps."""
         session, planned = self._session, self._under_way
-        replacement, when_arrived = planned.take_replacement(), planned.when_arrived
+        replacement = planned.take_replacement()
         self.stop()
         self._context.table.closing.add(session.backend_side.serving.connection)
         lost = session.backend_side.let_go()
         session.advance(Event.BACKEND_LOST)
         session.outbox.rewind()
-        if replacement is not None and replacement.suits(session.ledger):
+        if session.state is State.ENDED:  # as it is when a flush has nothing left to deliver
+            if replacement is not None:
+                replacement.discard()
+        elif replacement is not None and replacement.suits(session.ledger):
             self._context.counters.replayed.value += session.ledger.replayable
             try:
                 session.resume(lost, replacement.dialled)
@@ -177,8 +175,6 @@ class SessionMoves:
             if replacement is not None:
                 replacement.discard()
             session.search(lost, by_choice=True)
-        if when_arrived is not None:
-            when_arrived()
 
     def stay(self, error: Exception) -> None:
         """See MoveSteps."""

@@ -1,4 +1,4 @@
-"""What a client that has left still has under way."""
+"""Delivers what a client has left behind, then its close."""
 
 from __future__ import annotations
 
@@ -12,75 +12,65 @@ if TYPE_CHECKING:
 
 
 class ClosingFlush:
-    """Passes the client's close on, but not before all its messages are delivered.
+    """Passes the close of a client that has left on to the backend, after all its messages.
 
-    A backend's library may answer a close that its application has not read up to. If the backend
-    died then, what was queued would be lost; so the close waits until nothing is owed. Where the
-    backend dies, another one gets what is left; all that is bounded by `limits.close-timeout`.
+    A backend's library may answer a close before its application has read the messages. If the
+    backend died then, those messages would be lost. So the close waits until the backend has
+    acknowledged everything. If the backend is lost before, another one gets the rest. Without a
+    backend and with nothing left to deliver the session ends. `limits.close-timeout` bounds it all.
 
     Args:
-        session: of the client.
-        close: what the backend is told.
+        session: the client's.
+        close: the close for the backend.
         cause: why the client has left.
 
     Attributes:
         close, cause: see above.
     """
 
-    __slots__ = ("_passed_on", "_session", "_timer", "cause", "close")
+    __slots__ = ("_is_passed_on", "_is_through", "_session", "_timer", "cause", "close")
 
     def __init__(self, session: Session, close: Close, cause: CloseCause) -> None:
         self.close = close
         self.cause = cause
         self._session = session
-        self._passed_on = False  # to the backend that serves now
+        self._is_through = False  # all messages have passed the valves
+        self._is_passed_on = False  # the close, to the backend that serves now
         context = session.context
         timeout = context.limits.close_timeout
         self._timer = context.clock.call_later(timeout, self._give_up)
 
     def begin(self) -> None:
-        """Give the backend what is left; some of it may still be in the valves."""
+        """Begin; some messages may still be in the valves."""
         session = self._session
-        session.outbox.watch(self._pass_on)
+        session.outbox.watch(self._go_on)
         session.backend_side.stop_forwarding(session.valves.receive)
-        session.valves.when_transmitted(self._client_left)
+        session.valves.when_transmitted(self._all_are_through)
 
     def begin_anew(self) -> None:
-        """Do the same with another backend, which serves from now on."""
-        self._passed_on = False
-        self._pass_on()
+        """Go on with another backend, which serves from now on."""
+        self._is_passed_on = False
+        self._go_on()
 
     def stop(self) -> None:
-        """Forget the bound."""
+        """Cancel the time limit."""
         self._timer.cancel()
 
-    def _client_left(self) -> None:
-        """The client has gone, and all its messages are in the ledger."""
-        session = self._session
-        if session.state is State.ENDED:
-            return
-        if session.state is State.LEAVING and session.ledger:
-            session.moves.when_arrived(self._client_left)  # in a moment
-            return
-        is_between = session.state in (State.LEAVING, State.HOLDING)
-        if session.state is State.CLOSING or (is_between and not session.ledger):
-            self._give_up()  # there is nobody to tell
-            return
-        session.client_left()
-        self._pass_on()
+    def _all_are_through(self) -> None:
+        self._is_through = True
+        self._go_on()
 
-    def _pass_on(self) -> None:
-        """Close the connection, or look for none any more, once nothing is owed."""
+    def _go_on(self) -> None:
+        """If nothing is left to deliver, close the connection, or end without one."""
         session = self._session
-        if session.ledger:
+        if not self._is_through or session.ledger:
             return
-        if session.state is State.FLUSH_HOLDING:
+        if session.state in (State.FLUSH_HOLDING, State.FLUSH_LEAVING):
             self._give_up()
-        sink = session.backend_side.sink
-        if session.state is not State.FLUSHING or sink is None:
             return
-        if not self._passed_on:
-            self._passed_on = True
+        sink = session.backend_side.sink
+        if session.state is State.FLUSHING and sink is not None and not self._is_passed_on:
+            self._is_passed_on = True
             session.backend_side.stop_hydration()
             session.outbox.stop_sending()  # a plugin may still have something for the next backend
             sink.connection.close(self.close.code, self.close.reason, self.cause)

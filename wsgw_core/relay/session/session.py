@@ -1,4 +1,4 @@
-"""One client's websocket, whichever backend serves it."""
+"""One client's websocket, from its opening to its end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ...api import Close, CloseCause, CloseCode, Handshake, Headers, Message, Re
 from ...pool.dialling.backend_search import NoBackend
 from ...websocket import session_ends
 from ..all_sessions.session_context import SessionContext
+from ..client.client_side import ClosingByGateway
 from ..delivery.read_pauses import PauseReason
 from ..moves.session_moves import SessionMoves
 from ..valves.session_valves import SessionValves
@@ -30,27 +31,26 @@ _CLIENT_LEFT = Close(session_ends.CLIENT_LOST.backend, "client left")
 
 
 class ClosedWhileOpening(Exception):
-    """A valve has closed the session before its client was answered."""
+    """A valve has closed the session before the client was answered."""
 
 
 class Session(SessionParts):
-    """Relays between a client and one backend after the other.
+    """Relays between a client and one backend after the other; decides what each event leads to.
 
-    The frontend calls `open`, then `start` or `close`, and from then on `client_message` and the
-    other `client_*` methods; the sink to the backend calls the others. Both do so from the
-    callbacks of their sockets.
+    The frontend calls `open`, then `start` or `close`, and after `start` the methods and attributes
+    whose names begin with `client_`. The sink calls `backend_closed`, the whole backend
+    `backend_blocked` and `lose_backend`. They call from the callbacks of their sockets.
 
-    What happens is decided here; the longer stories have owners: SessionMoves, Recovery and, when
-    the client has left, ClosingFlush.
+    Three classes carry out what takes time: Recovery finds a backend after a loss, SessionMoves
+    moves to another one as planned, ClosingFlush delivers the rest when the client has left.
 
     Args:
         session_id: unguessable.
-        handshake: what the client asked for, as the gates left it.
+        handshake: the client's request, as the gates left it.
         context: what all sessions share.
     """
 
     __slots__ = (
-        "_closing_cause",
         "_flush",
         "_moves",
         "_started",
@@ -61,19 +61,18 @@ class Session(SessionParts):
     def __init__(self, session_id: str, handshake: Handshake, context: SessionContext) -> None:
         super().__init__(session_id, handshake, context)
         self._state = State.DIALLING
-        self._started = False  # the listeners know it
-        self._closing_cause = CloseCause.GATEWAY_STOPS
-        self._moves: SessionMoves | None = None  # since it was first to move
+        self._started = False
+        self._moves: SessionMoves | None = None  # made at the first move
         self._view: SessionView | None = None
-        self._flush: ClosingFlush | None = None  # once the client has left
+        self._flush: ClosingFlush | None = None  # made when the client has left
 
     @property
     def state(self) -> State:
-        """Where the session is in its life."""
+        """The state of the session."""
         return self._state
 
     def advance(self, event: Event) -> None:
-        """Note what happens; only those that act for the session do so."""
+        """Enter the state that follows an event; only for classes that act for the session."""
         self._state = after(self._state, event)
 
     # Beginning
@@ -83,8 +82,8 @@ class Session(SessionParts):
 
         Raises:
             NoBackend, BackendDeclined: see Dialler.
-            ClosedWhileOpening: a valve does not want the client.
-            Exception: whatever the factory of a valve raises.
+            ClosedWhileOpening: a valve has closed the session.
+            Exception: what the factory of a valve raises.
         """
         if self.context.valves:
             self.valves = SessionValves(self, self.client_side, self.outbox, self.context)
@@ -105,7 +104,7 @@ class Session(SessionParts):
         return dialled.connection.headers
 
     def start(self, client: ClientEnd) -> None:
-        """Begin to relay: the client has been answered."""
+        """Begin to relay: the client was answered."""
         self.advance(Event.BACKEND_READY)
         self.client_side.end = client
         self.account.open(client)
@@ -122,25 +121,25 @@ class Session(SessionParts):
     # What the client's socket calls
 
     def client_writable(self, writable: bool) -> None:
-        """Stop or resume the reading of the backend."""
+        """Pause or resume reading the backend."""
         self.client_side.backend_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
 
     def client_pinged(self, payload: bytes) -> None:
-        """Have the backend answer a ping."""
+        """Pass a ping of the client on to the backend."""
         self.client_side.pinged(payload)
 
     def client_closed(self, close: Close, *, violation: bool = False) -> None:
-        """Give the backend what is left, then the client's close.
+        """Deliver what the client has left behind, then its close.
 
         Args:
-            close: what the client sent; 1006 when it was lost.
-            violation: the client was closed for breaking the protocol or a limit.
+            close: what the client sent; 1006 if it was lost.
+            violation: wsgw has closed the client because it broke the protocol or a limit.
         """
         if self._state is State.ENDED:
             return
-        context, closing_reason = self.context, self.client_side.closing_reason
+        context, closing = self.context, self.client_side.closing
         self._forget_client()
-        if closing_reason is None:
+        if closing is None:
             side = "gateway" if violation else "client"
             context.counters.count_close(side, close.code)
         if violation:
@@ -148,34 +147,40 @@ class Session(SessionParts):
             context.reporter.client_violated(self, close)
         told = close_for_backend(close, violation=violation)
         cause = CloseCause.SESSION_ENDED if violation else CloseCause.CLIENT_LEFT
-        if closing_reason is not None:
-            told = Close(session_ends.GATEWAY_STOPPED.backend, closing_reason)
-            cause = self._closing_cause
+        if closing is not None:
+            told = Close(session_ends.GATEWAY_STOPPED.backend, closing.reason)
+            cause = closing.cause
+        if self._state is State.CLOSING:
+            self.give_up(told, cause)
+            return
+        if self._state is State.SETTLING:
+            self.moves.drop()
+        self.advance(Event.CLIENT_CLOSED)
         self._flush = ClosingFlush(self, told, cause)
         self._flush.begin()
 
-    # What the backend reports, beside what the outbox hears
+    # What the backend calls
 
     def backend_blocked(self, blocked: bool) -> None:
-        """Stop or resume the reading of the client, since its backend takes nothing as a whole."""
+        """Pause or resume reading the client: the backend takes nothing from any session."""
         self.outbox.client_pauses.switch(PauseReason.BACKEND_BLOCKED, blocked)
 
     def lose_backend(self, close: Close) -> None:
-        """End the connection as if the backend had, unless it was dialled after the loss."""
+        """Act as if the backend had ended the connection, unless it was dialled after the loss."""
         if self.backend_side.is_lost:
             self.backend_closed(close)
 
     def backend_closed(self, close: Close) -> None:
-        """Pass a normal end on; look for another backend after an abnormal one, or a refusal."""
+        """Decide what follows when the connection has ended: a failover, or the session's end."""
         context = self.context
         close = self._judged(close)
         provoked = self._may_have_provoked(close)
         if self.ledger.is_complete:
             self.ledger.delivered_all(context.clock.time())
             close = Close(CloseCode.NORMAL, "") if close.abnormal else close
-        self.outbox.ended(close, as_asked=self._state is State.LEAVING)
+        self.outbox.ended(close, as_asked=self._state.is_leaving)
         self.backend_side.ended(close)
-        if self._state is State.LEAVING and self.backend is not None:
+        if self._state.is_leaving and self.backend is not None:
             context.reporter.backend_closed(self, self.backend.id, close)
             self.moves.arrive()
             return
@@ -185,13 +190,13 @@ class Session(SessionParts):
         if close.abnormal and not self.recovery.is_proved and not all_are_lost:
             self.recovery.blame(lost, f"connection lost immediately: {close}", provoked=provoked)
         if close.breach and self.recovery.was_broken_so(lost, close.reason):
-            close = replace(close, abnormal=False)  # every backend would do so: see Close
+            close = replace(close, abnormal=False)  # no backend is to blame; see Close
         flushing = self._state is State.FLUSHING
-        if close.abnormal or not flushing:  # else it has answered ours
+        if close.abnormal or not flushing:  # else the backend has answered the client's close
             context.counters.count_close("backend", close.code)
         if self._fails_over(close):
             context.counters.failovers.value += 1
-            if close.code == CloseCode.LOST and not close.breach:  # it may be dead, or frozen
+            if close.code == CloseCode.LOST and not close.breach:  # it may be dead or frozen
                 lost.absence.begin()
             self.look_for_another(lost)
             self._end_if_poisoned()
@@ -214,12 +219,12 @@ class Session(SessionParts):
         return self.backend_side.judged(close)
 
     def _fails_over(self, close: Close) -> bool:
-        """Return whether the session needs another backend after this end."""
-        owing = bool(self.ledger) or self._state is not State.FLUSHING
-        return close.abnormal and owing and self.may_fail_over
+        """Return whether the session fails over after this end of its connection."""
+        is_needed = self.undelivered > 0 or self._state is not State.FLUSHING
+        return close.abnormal and is_needed and self.may_fail_over
 
     def backend_failed(self, close: Close) -> None:
-        """End the connection as if the backend had: it cannot be prepared for the session."""
+        """Act as if the backend had ended the connection, because its hydration has failed."""
         connection = self.backend_side.serving.connection
         self.backend_closed(close)
         connection.close(
@@ -228,72 +233,71 @@ class Session(SessionParts):
         self.context.table.closing.add(connection)
 
     def _may_have_provoked(self, close: Close) -> bool:
-        """Return whether an end may be the backend's answer to what the session gave it."""
-        if self._flush is not None or self.backend_side.has_refused:
+        """Return whether the backend may have ended because of what the session has sent."""
+        if self._state.client_has_left or self.backend_side.has_refused:
             return True
         was_hydrated = self.backend_side.serving.was_hydrated
         was_given_something = was_hydrated or self.ledger.in_flight > 0
         return was_given_something and close.code != CloseCode.LOST
 
-    # One backend after the other
+    # From one backend to another
 
     @property
     def moves(self) -> SessionMoves:
-        """From a backend that lives to another."""
+        """The planned moves of the session."""
         if self._moves is None:
             self._moves = SessionMoves(self)
         return self._moves
 
     def fail_over(self, *, must_leave: bool = False) -> bool:
-        """Move to another backend at once, or to another connection of the same one.
+        """Move at once, to another backend or to a new connection of the same one.
 
-        That one is dialled first. Then this one is told, and has a moment to end; only what it has
-        not acknowledged by then is sent again.
+        wsgw first dials, then closes the old connection. The old backend has a moment to end; the
+        next one gets what it has not acknowledged by then.
 
         Args:
-            must_leave: the session does not stay if no backend is found: it waits for one, as after
-                a loss.
+            must_leave: leave the backend even if no other one is found; the session is then held,
+                as after a loss.
 
         Returns:
-            False: the session has no backend to leave, does so already, or has just tried in vain.
+            False: the session has no backend, moves already, or has just failed to.
         """
         return self._state is not State.ENDED and self.moves.hurry(must_leave=must_leave)
 
     def move(self, fit: Callable[[PooledBackend], bool] | None = None) -> bool:
-        """Leave the backend for another as soon as nobody can miss anything.
+        """Move to another backend as soon as the session is quiet.
 
         Args:
-            fit: tells at the dial which backends are worth it: the session returns to one of them.
-                None: any other.
+            fit: returns whether a backend is worth the move, which is then a failback. None: every
+                other backend is.
 
         Returns:
-            False when that is not possible now: while the session has no backend, opens or ends,
-            while its backend must still prove itself after a loss, for a while after the others did
-            not want the session, or without failover.
+            False if the session cannot move now: it has no backend, opens or ends; its backend must
+            still prove itself after a loss; a move has just failed; or failover is disabled.
         """
         return self._state is State.RELAYING and self.moves.begin(fit)
 
     def look_for_another(self, lost: PooledBackend, *, by_choice: bool = False) -> None:
-        """Owe the next backend what this one has not acknowledged, and look for it.
+        """Look for the next backend, which gets what this one has not acknowledged.
 
         Args:
-            lost: was let go of.
+            lost: the backend that was lost or left, after `let_go`.
             by_choice: the session has left it.
         """
         self.advance(Event.BACKEND_LOST)
         self.context.reporter.held(self, lost.id)
         self.outbox.rewind()
-        if self._state is not State.ENDED:  # as it is when a flush owes nothing any more
+        if self._state is not State.ENDED:  # as it is when a flush has nothing left to deliver
             self.search(lost, by_choice=by_choice)
 
     def search(self, lost: PooledBackend, *, by_choice: bool) -> None:
-        """Go on with another backend when one is found, or end."""
+        """Search for another backend; `resume` goes on with it, or `not_found` ends the session."""
         self.recovery.search(
             lost, self.subprotocol, self.resume, self.not_found, by_choice=by_choice
         )
 
     def resume(self, lost: PooledBackend, dialled: Dialled[SessionSink]) -> None:
-        """Go on with another backend."""
+        """Go on with another backend, which was dialled."""
         self.advance(Event.BACKEND_READY)
         self.reconnects += 1
         if self._moves is not None:
@@ -303,7 +307,7 @@ class Session(SessionParts):
         self._begin_with_backend()
 
     def not_found(self, error: Exception) -> None:
-        """End the session: no other backend serves it."""
+        """End the session, because no other backend serves it."""
         if isinstance(error, NoBackend):
             self.context.counters.holds_expired.value += 1
         self.context.reporter.not_found(self, error)
@@ -330,7 +334,14 @@ class Session(SessionParts):
         backend_code: int = session_ends.PLUGIN_CLOSED.backend,
         cause: CloseCause = CloseCause.SESSION_ENDED,
     ) -> None:
-        """End the session now, whatever its state; client and backend see these codes."""
+        """End the session now, in any state; see api.Session.close.
+
+        Args:
+            code: for the client; the session ends with it for plugins.
+            reason: likewise.
+            backend_code: the code for the backend.
+            cause: why the backend's connection is closed.
+        """
         if self._state is State.ENDED:
             return
         if self.client_side.close(code, reason):
@@ -340,45 +351,28 @@ class Session(SessionParts):
     def close_client(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
     ) -> None:
-        """Close the client; what it still says until it answers goes on to the backend.
+        """Close the client, and deliver the messages that it sends until it answers the close.
 
-        So nothing is lost that the client believes to be sent. Bounded by `limits.close-timeout`,
-        for the client's answer and for the backend each.
+        So no message is lost that the client takes for sent. `limits.close-timeout` bounds the wait
+        for the client's answer, and then the delivery.
         """
         client = self.client
-        if (
-            self._state is State.ENDED
-            or client is None
-            or self.client_side.closing_reason is not None
-        ):
+        if self._state is State.ENDED or client is None or self.client_side.closing is not None:
             return
-        self.client_side.closing_reason = reason
-        self._closing_cause = cause
+        self.client_side.closing = ClosingByGateway(reason, cause)
         self.context.counters.count_close("gateway", code)
         self.backend_side.stop_forwarding(self.valves.receive)
         client.close(code, reason)
         self.outbox.client_pauses.remove(PauseReason.ANSWERS_OWED)
         self.outbox.client_pauses.enforce()
 
-    def pause_for_answers(self) -> bool:
-        """Stop reading a client that is owed answers until it is closed; return whether it is."""
-        owing = self.client_side.closing_reason is None and self.owes_answers
-        self.outbox.client_pauses.switch(PauseReason.ANSWERS_OWED, owing)
-        return owing
-
-    def client_left(self) -> None:
-        """Only flush from now on: all that the client has left is in the ledger."""
-        if self._state is State.SETTLING:
-            self.moves.drop()
-        self.advance(Event.CLIENT_CLOSED)
-
     def give_up(self, close: Close, cause: CloseCause, backend_code: int | None = None) -> None:
-        """End the session with what is still owed.
+        """End the session, whatever is still undelivered.
 
         Args:
-            close: its end.
-            cause: why the backend is closed.
-            backend_code: what it hears; by default the code of the end.
+            close: the session's end.
+            cause: why the backend's connection is closed.
+            backend_code: the code for the backend; by default that of the end.
         """
         if self._moves is not None:
             self._moves.stop()
@@ -388,13 +382,13 @@ class Session(SessionParts):
         self._finish(Event.GIVEN_UP, close, cause)
 
     def _pass_close_on(self, close: Close) -> None:
-        """Close the client as the backend has closed us."""
+        """Close the client with the backend's close."""
         if self._state is State.CLOSING:
             self.client_side.close(close.code, close.reason)
             self._finish(Event.REPLIES_DELIVERED, close, CloseCause.BACKEND_ENDED)
 
     def _end_if_poisoned(self) -> None:
-        """End the session if its oldest message, or its hydration, has ended several backends."""
+        """End the session if several backends have died of a message or of its hydration."""
         if self._state is State.ENDED:
             return
         message = self.outbox.poison
@@ -413,12 +407,12 @@ class Session(SessionParts):
         self.outbox.client_pauses.attach(None)
 
     def _finish(self, event: Event, close: Close, cause: CloseCause) -> None:
-        """Let go of everything; the last thing that a session does."""
+        """Report the end and release everything; the last thing that a session does."""
         context = self.context
         self.advance(event)
         self.recovery.stop()
         end = close, cause
-        if self._flush is not None:  # the client has left, however the backend takes it
+        if self._flush is not None:  # the client's close counts, not what the backend made of it
             end = self._flush.close, self._flush.cause
             self._flush.stop()
         self.account.close()
@@ -428,39 +422,34 @@ class Session(SessionParts):
         context.reporter.ended(self, close, was_opened=self._started)
         self.requests.acceptances.end(*end)
         self.valves.stop()
-        self.outbox.close(count_late=self.client_side.closing_reason is not None)
-        # Whoever still calls is not heard; and no circle keeps the session from being freed.
+        self.outbox.close(count_late=self.client_side.closing is not None)
+        # Late calls have no effect, and no reference circle keeps the session in memory.
         self._moves = self._flush = None
         self.client_message = _ignore
 
     # What plugins do
 
     def view(self) -> SessionView:
-        """The session as listeners see it; always the same object."""
+        """Return the session for listeners, always the same object."""
         if self._view is None:
             self._view = SessionView(self)
         return self._view
 
     def inject(self, message: Message, *, to_client: bool, start: int) -> None:
-        """Let a plugin's message enter the chain of a direction at position `start`."""
+        """Put a plugin's message into the valves of a direction, at position `start`."""
         if self._state is not State.ENDED:
             self.valves.inject(message, to_client=to_client, start=start)
 
     def send_to_client(self, message: Message) -> ReplyOutcome:
-        """Send the client a message of somebody else's, through the valves as if the backend had.
+        """Send the client a message that its backend has not sent, through the valves.
 
         Returns:
-            What becomes of it; unless that is TAKEN, it was not sent.
+            TAKEN; or why the message was not sent.
         """
         outcome = self.client_side.outcome(message, self.max_message_size)
         if outcome is ReplyOutcome.TAKEN:
             self.inject(message, to_client=True, start=0)
         return outcome
-
-    def after_current_message(self, action: Callable[[], object]) -> None:
-        """Call `action` when the message that is in the valves is through, else soon."""
-        if not self.valves.after_current(action):
-            self.context.clock.call_soon(action)
 
 
 def _ignore(_message: Message) -> None:

@@ -1,4 +1,4 @@
-"""What one session consists of, and what can be read of it."""
+"""The parts of one session, and what others can read of it."""
 
 from __future__ import annotations
 
@@ -26,27 +26,30 @@ if TYPE_CHECKING:
 
 
 class SessionParts:
-    """The parts are for the session and those that act for it; all others read what they tell.
+    """Makes the parts of a session; properties show its figures.
+
+    Only the session, and the classes that act for it, use the parts. All others use the properties.
 
     Args:
         session_id: unguessable.
-        handshake: what the client asked for, as the gates left it.
+        handshake: the client's request, as the gates left it.
         context: what all sessions share.
 
     Attributes:
-        client_message: takes each message of the client's; final once `Session.open` has returned.
-        subprotocol: as the first backend has chosen.
-        reconnects: how many backends, or connections, have followed the first one.
-        is_paused_for_memory: whether reading the client is paused to save memory.
+        client_message: takes each message of the client; does not change between `Session.open` and
+            the end.
+        subprotocol: the subprotocol that the first backend has chosen.
+        reconnects: how many connections have followed the first one.
+        is_paused_for_memory: whether reading is paused to save memory.
         plugin_state: what plugins keep with the session; None: nothing.
         context: see above.
-        requests: what backends are asked for.
-        dials: dials them.
-        ledger, outbox: what the client says, on its way.
+        requests: makes the requests for dials.
+        dials: dials backends.
+        ledger, outbox: keep and send the client's messages.
         account: counts the messages.
-        client_side, backend_side: the two ends.
+        client_side, backend_side: the two sides.
         recovery: looks for another backend.
-        valves: what messages pass.
+        valves: the plugins' valves.
     """
 
     __slots__ = (
@@ -96,7 +99,7 @@ class SessionParts:
 
     @property
     def client(self) -> ClientEnd | None:
-        """The client, as long as it can be sent to."""
+        """The client; None before it is answered and after it has gone."""
         return self.client_side.end
 
     @property
@@ -106,12 +109,12 @@ class SessionParts:
 
     @property
     def backend(self) -> PooledBackend | None:
-        """The backend that serves it now."""
+        """The backend that serves now."""
         return self.backend_side.backend
 
     @property
     def backend_id(self) -> str | None:
-        """The id of this backend."""
+        """The id of the backend that serves now."""
         backend = self.backend_side.backend
         return backend.id if backend is not None else None
 
@@ -122,27 +125,27 @@ class SessionParts:
 
     @property
     def route(self) -> str:
-        """The id of its route; empty where the gateway has none."""
+        """The id of the session's route; empty if no routes are configured."""
         return self.context.route
 
     @property
     def plugins(self) -> PluginSet:
-        """The plugins' objects that it uses."""
+        """The plugins' objects that the session uses."""
         return self.context.plugins
 
     @property
     def group(self) -> str:
-        """The name of the group of backends by which it can be served."""
+        """The name of the group of backends that can serve the session."""
         return self.context.dialler.group
 
     @property
     def may_fail_over(self) -> bool:
-        """Whether it may leave a backend for another."""
+        """Whether the session may have another backend after its first one."""
         return self.context.failover.enabled
 
     @property
     def max_message_size(self) -> int:
-        """Bytes that one of its messages may have."""
+        """Maximum bytes of a message."""
         return self.context.limits.max_message_size
 
     # Messages
@@ -159,7 +162,7 @@ class SessionParts:
 
     @property
     def unacknowledged(self) -> int:
-        """Messages that the ledger holds."""
+        """How many of the client's messages no backend has acknowledged."""
         return len(self.ledger)
 
     @property
@@ -169,12 +172,12 @@ class SessionParts:
 
     @property
     def undelivered(self) -> int:
-        """How many of the client's messages are lost if it ends now."""
+        """How many of the client's messages are lost if the session ends now."""
         return len(self.ledger) + self.valves.waiting
 
     @property
     def owes_answers(self) -> bool:
-        """Whether answers are to come to what the client has said, as far as that is known."""
+        """Whether the backend still has to answer the client's messages; False: perhaps unknown."""
         if self.client is None or not self.outbox.delivered_is_answered:
             return False
         sink = self.backend_side.sink
@@ -183,23 +186,33 @@ class SessionParts:
 
     @property
     def messages_received(self) -> int:
-        """Messages from the client that went on to the backend."""
+        """Messages of the client that went on to a backend."""
         return self.account.messages_received
 
     @property
     def messages_sent(self) -> int:
-        """Messages that the client was sent."""
+        """Messages sent to the client."""
         return self.account.messages_sent
 
     def count_traffic(self) -> None:
-        """Add the bytes relayed since the last time to the metrics; called before they are read."""
+        """Add the bytes relayed since the last call to the metrics; call it before reading them."""
         self.account.settle()
+
+    def pause_for_answers(self) -> bool:
+        """Pause reading the client until it is closed, if it waits for answers.
+
+        Returns:
+            Whether it waits for answers.
+        """
+        owing = self.client_side.closing is None and self.owes_answers
+        self.outbox.client_pauses.switch(PauseReason.ANSWERS_OWED, owing)
+        return owing
 
     # Memory
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait in it, on either side, for a valve or for an acknowledgement."""
+        """Bytes that wait on both sides: for a peer, a valve or an acknowledgement."""
         held = self.valves.held_bytes
         if self.ledger.weight:
             held += self.ledger.held_bytes
@@ -207,7 +220,7 @@ class SessionParts:
 
     @property
     def lasting_bytes(self) -> int:
-        """Bytes that it takes until it ends: the client's headers, and for compression."""
+        """Bytes that the session needs until it ends: the client's headers, and for compression."""
         return self.requests.header_bytes + sum(end.lasting_bytes for end in self._ends())
 
     def _ends(self) -> list[ClientEnd | SessionSink]:
@@ -216,7 +229,7 @@ class SessionParts:
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message has come in part, whose rest would go on to the other side."""
+        """Whether a message has arrived in part, and its rest would go on to the other side."""
         client, sink = self.client, self.backend_side.sink
         if client is None:
             return False
@@ -225,12 +238,13 @@ class SessionParts:
         )
 
     def pause_for_memory(self, pause: bool) -> None:
-        """Pause or resume reading the client, and its backend while that brings more.
+        """Pause or resume reading the client.
 
-        The backend brings more while replies wait to be read, or one of them is incomplete.
+        Reading the backend is paused too if replies already wait for the client or one of them is
+        incomplete.
         """
         client, sink = self.client, self.backend_side.sink
-        pause = pause and client is not None and self.client_side.closing_reason is None
+        pause = pause and client is not None and self.client_side.closing is None
         self.is_paused_for_memory = pause
         self.outbox.client_pauses.switch(PauseReason.MEMORY_SHORT, pause)
         full = client is not None and not client.is_drained

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from ... import api
@@ -101,11 +101,16 @@ class SessionView:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """See api.Session."""
-        self._session.after_current_message(lambda: self._session.close(code, reason))
+        self._after_current_message(lambda: self._session.close(code, reason))
 
     def fail_over(self) -> None:
         """See api.Session."""
-        self._session.after_current_message(self._session.fail_over)
+        self._after_current_message(self._session.fail_over)
+
+    def _after_current_message(self, action: Callable[[], object]) -> None:
+        """Call `action` when the message that is in the valves is through, else soon."""
+        if not self._session.valves.after_current(action):
+            self._session.context.clock.call_soon(action)
 
 
 def _is_session(view: SessionView) -> api.Session:

@@ -45,7 +45,7 @@ def stop(bench: RelayBench, answer_timeout: float = 5) -> asyncio.Task[int]:
 
 
 @on_virtual_clock
-async def test_the_close_comes_behind_the_answer_and_nothing_is_read_meanwhile() -> None:
+async def test_the_client_is_not_read_and_is_closed_after_its_answer() -> None:
     bench = await answering()
     bench.say("A")
     connection = bench.blue.connections[0]
@@ -63,7 +63,7 @@ async def test_the_close_comes_behind_the_answer_and_nothing_is_read_meanwhile()
 
 
 @on_virtual_clock
-async def test_a_backend_that_is_lost_meanwhile_leaves_it_to_the_next_one() -> None:
+async def test_after_a_loss_the_next_backend_answers() -> None:
     bench = await answering()
     bench.say("A")
     told = stop(bench)
@@ -79,7 +79,7 @@ async def test_a_backend_that_is_lost_meanwhile_leaves_it_to_the_next_one() -> N
 
 
 @on_virtual_clock
-async def test_patience_has_an_end_and_what_came_without_an_answer_is_counted() -> None:
+async def test_clients_closed_at_the_timeout_without_answers_are_counted() -> None:
     bench = await answering()
     bench.say("A")
     begin = asyncio.get_running_loop().time()
@@ -91,7 +91,7 @@ async def test_patience_has_an_end_and_what_came_without_an_answer_is_counted() 
 
 @pytest.mark.parametrize("why", ["nothing is owed", "unknown"])
 @on_virtual_clock
-async def test_others_are_closed_at_once(why: str) -> None:
+async def test_clients_that_wait_for_no_answer_are_closed_at_once(why: str) -> None:
     if why == "unknown":
         bench = await RelayBench().open()
         bench.say("A")
@@ -104,7 +104,7 @@ async def test_others_are_closed_at_once(why: str) -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_leaves_meanwhile_is_waited_for_no_longer() -> None:
+async def test_a_client_that_leaves_ends_the_wait() -> None:
     bench = await answering()
     bench.say("A")
     told = stop(bench, answer_timeout=1000)
@@ -127,7 +127,7 @@ class Asking(PassingValve):
 
 
 @on_virtual_clock
-async def test_answers_that_a_valve_waits_for_are_owed_too() -> None:
+async def test_replies_that_a_valve_expects_are_waited_for() -> None:
     bench = await RelayBench(valves=(valve(Asking),)).open()
     bench.say("answer")
     bench.blue.connections[0].acknowledge()

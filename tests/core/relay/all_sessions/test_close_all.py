@@ -14,7 +14,7 @@ from ..relay_bench import PassingValve, RelayBench, valve
 
 
 @on_virtual_clock
-async def test_what_the_client_says_until_it_answers_reaches_the_backend() -> None:
+async def test_messages_before_the_clients_answer_reach_the_backend() -> None:
     bench = await RelayBench().open()
     connection = bench.blue.connections[0]
     bench.session.close_client(1012, "gateway is stopping")
@@ -30,7 +30,7 @@ async def test_what_the_client_says_until_it_answers_reaches_the_backend() -> No
 
 
 @on_virtual_clock
-async def test_a_client_that_does_not_answer_is_lost_like_any_other() -> None:
+async def test_a_client_that_does_not_answer_the_close_is_lost() -> None:
     bench = await RelayBench().open()
     bench.session.close_client(1012, "gateway is stopping")
     bench.leave(1006)  # as its socket does when closing takes too long
@@ -39,7 +39,7 @@ async def test_a_client_that_does_not_answer_is_lost_like_any_other() -> None:
 
 
 @on_virtual_clock
-async def test_it_is_sent_nothing_behind_its_close() -> None:
+async def test_a_client_gets_nothing_after_its_close() -> None:
     bench = await RelayBench().open()
     bench.session.close_client(1012)
     assert not bench.blue.connections[0].reply("too late")
@@ -54,7 +54,7 @@ async def test_it_is_sent_nothing_behind_its_close() -> None:
 
 
 @on_virtual_clock
-async def test_while_no_backend_is_there_its_messages_wait_for_one() -> None:
+async def test_messages_of_a_closed_client_wait_for_a_backend() -> None:
     bench = await RelayBench().open()
     bench.blue.go_down()
     bench.green.go_down()
@@ -67,7 +67,7 @@ async def test_while_no_backend_is_there_its_messages_wait_for_one() -> None:
 
 
 @on_virtual_clock
-async def test_a_full_ledger_stops_it_as_ever() -> None:
+async def test_a_full_ledger_pauses_a_closed_client_too() -> None:
     bench = await RelayBench(limits=LimitOptions(ledger_messages=4)).open()
     bench.say(*"ABCD")
     bench.session.close_client(1012)
@@ -78,7 +78,7 @@ async def test_a_full_ledger_stops_it_as_ever() -> None:
 
 @pytest.mark.parametrize("state", ["left", "ended", "dismissed"])
 @on_virtual_clock
-async def test_who_is_gone_is_not_dismissed(state: str) -> None:
+async def test_a_client_that_has_left_or_is_being_closed_is_not_closed_again(state: str) -> None:
     bench = await RelayBench().open()
     if state == "left":
         bench.leave()
@@ -94,7 +94,7 @@ async def test_who_is_gone_is_not_dismissed(state: str) -> None:
 
 @pytest.mark.parametrize("with_valve", [False, True])
 @on_virtual_clock
-async def test_what_it_says_when_its_backend_has_ended_is_lost_and_counted(
+async def test_messages_after_the_backends_end_count_as_undelivered(
     with_valve: bool,
 ) -> None:
     bench = await RelayBench(valves=(valve(PassingValve),) if with_valve else ()).open()

@@ -15,7 +15,7 @@ from ..relay_bench import RelayBench
 
 @pytest.mark.parametrize("end", ["backend", "client", "gateway"])
 @on_virtual_clock
-async def test_what_waits_for_the_client(end: str) -> None:
+async def test_bytes_that_wait_for_the_client_count_after_the_session(end: str) -> None:
     bench = await RelayBench().open()
     bench.client.held_bytes = 5000
     if end == "backend":
@@ -30,7 +30,7 @@ async def test_what_waits_for_the_client(end: str) -> None:
 
 @pytest.mark.parametrize("end", ["gateway", "failover"])
 @on_virtual_clock
-async def test_what_waits_for_the_backend(end: str) -> None:
+async def test_bytes_that_wait_for_the_backend_count_after_the_session(end: str) -> None:
     bench = await RelayBench().open()
     connection: Any = bench.blue.connections[0]
     connection.held_bytes = 700
@@ -52,7 +52,7 @@ async def test_connections_that_hold_nothing_are_not_remembered() -> None:
 
 
 @on_virtual_clock
-async def test_a_session_takes_what_its_ends_do_and_its_headers() -> None:
+async def test_lasting_bytes_are_those_of_both_ends_and_the_headers() -> None:
     bench = await RelayBench(headers=(("Cookie", "x" * 94),)).open()
     connection: Any = bench.blue.connections[0]
     bench.client.lasting_bytes, connection.lasting_bytes = 3000, 500

@@ -23,7 +23,7 @@ class Faulty(RecordingListener):
 
 
 @on_virtual_clock
-async def test_they_are_told_of_a_whole_life_in_their_order() -> None:
+async def test_listeners_are_called_at_each_event_of_a_session_in_their_order() -> None:
     log: list[str] = []
     bench = await RelayBench(
         listeners=(RecordingListener("first", log), RecordingListener("second", log))
@@ -43,7 +43,7 @@ async def test_they_are_told_of_a_whole_life_in_their_order() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_could_not_be_had_is_not_told() -> None:
+async def test_a_failed_dial_is_no_event() -> None:
     listener = RecordingListener()
     bench = await RelayBench(listeners=(listener,)).open()
     bench.green.will(Unavailable())
@@ -53,7 +53,7 @@ async def test_a_backend_that_could_not_be_had_is_not_told() -> None:
 
 
 @on_virtual_clock
-async def test_several_failovers_name_the_backend_that_was_lost() -> None:
+async def test_each_failover_names_the_backend_that_was_lost() -> None:
     listener = RecordingListener()
     bench = await RelayBench(listeners=(listener,)).open()
     bench.drop()
@@ -66,7 +66,7 @@ async def test_several_failovers_name_the_backend_that_was_lost() -> None:
 
 
 @on_virtual_clock
-async def test_their_faults_change_nothing() -> None:
+async def test_faults_of_listeners_are_logged_and_change_nothing() -> None:
     sound = RecordingListener()
     bench = await RelayBench(listeners=(Faulty(), sound)).open()
     bench.say("A")
@@ -82,7 +82,7 @@ async def test_their_faults_change_nothing() -> None:
 
 
 @on_virtual_clock
-async def test_they_see_the_same_session_all_the_time() -> None:
+async def test_listeners_get_the_same_session_object_each_time() -> None:
     seen: list[Session] = []
 
     class Keeper(RecordingListener):
@@ -101,7 +101,7 @@ async def test_they_see_the_same_session_all_the_time() -> None:
 
 
 @on_virtual_clock
-async def test_they_can_inject_messages() -> None:
+async def test_listeners_can_inject_messages() -> None:
     class Greeter(RecordingListener):
         def session_created(self, session: Session) -> None:
             session.send_to_client(hello)
@@ -129,7 +129,7 @@ async def test_they_can_inject_messages() -> None:
 
 
 @on_virtual_clock
-async def test_one_may_end_the_session_or_move_it() -> None:
+async def test_a_listener_can_close_or_move_the_session() -> None:
     class Mover(RecordingListener):
         def session_created(self, session: Session) -> None:
             session.fail_over()

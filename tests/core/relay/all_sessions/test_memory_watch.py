@@ -53,7 +53,7 @@ class Bench:
 
 
 @on_virtual_clock
-async def test_far_below_the_bound_nobody_is_held() -> None:
+async def test_far_below_the_bound_no_session_is_paused() -> None:
     bench = Bench(*[MIB] * 30)
     await asyncio.sleep(ROUNDS)
     assert not any(bench.held)
@@ -62,7 +62,7 @@ async def test_far_below_the_bound_nobody_is_held() -> None:
 
 
 @on_virtual_clock
-async def test_near_the_bound_those_with_the_most_are_held() -> None:
+async def test_near_the_bound_sessions_that_hold_the_most_are_paused() -> None:
     bench = Bench(20 * MIB, 20 * MIB, 9 * MIB, 1000, 0)
     await asyncio.sleep(ROUNDS)
     assert bench.held == [True, True, False, False, False]
@@ -72,7 +72,7 @@ async def test_near_the_bound_those_with_the_most_are_held() -> None:
 
 
 @on_virtual_clock
-async def test_at_the_bound_those_with_little_are_read_and_no_client_is_let_in() -> None:
+async def test_at_the_bound_sessions_that_hold_little_are_read_and_new_clients_refused() -> None:
     bench = Bench(30 * MIB, 33 * MIB, 3 * MIB, 1000, 0)
     await asyncio.sleep(ROUNDS)
     assert bench.held == [True, True, True, False, False]
@@ -80,7 +80,7 @@ async def test_at_the_bound_those_with_little_are_read_and_no_client_is_let_in()
 
 
 @on_virtual_clock
-async def test_at_the_bound_many_with_little_do_not_go_far_beyond_it() -> None:
+async def test_at_the_bound_many_sessions_that_hold_little_hold_at_most_a_sixteenth() -> None:
     bench = Bench(BOUND, *[100_000] * 64)
     await asyncio.sleep(ROUNDS)
     unheld = [each for each in bench.sessions if not each.is_paused_for_memory]
@@ -88,7 +88,7 @@ async def test_at_the_bound_many_with_little_do_not_go_far_beyond_it() -> None:
 
 
 @on_virtual_clock
-async def test_they_are_read_again_when_it_is_over_and_not_before() -> None:
+async def test_paused_sessions_are_read_again_below_five_eighths_and_not_before() -> None:
     bench = Bench(20 * MIB, 20 * MIB, 9 * MIB)
     await asyncio.sleep(ROUNDS)
     bench.sessions[2].held_bytes = 2 * MIB  # between five eighths and three quarters
@@ -102,7 +102,7 @@ async def test_they_are_read_again_when_it_is_over_and_not_before() -> None:
 
 
 @on_virtual_clock
-async def test_one_whose_buffers_have_emptied_is_read_while_others_are_held() -> None:
+async def test_a_session_that_holds_nothing_any_more_is_read_while_others_are_paused() -> None:
     bench = Bench(20 * MIB, 20 * MIB, 20 * MIB)
     await asyncio.sleep(ROUNDS)
     assert all(bench.held)
@@ -126,7 +126,7 @@ async def test_handshakes_and_headers_count() -> None:
 
 
 @on_virtual_clock
-async def test_what_ended_sessions_have_left_counts_until_it_is_gone() -> None:
+async def test_connections_of_ended_sessions_count_until_they_are_gone() -> None:
     bench = Bench()
     left = FakeSession(2000)
     bench.closing.add(left)
@@ -143,7 +143,7 @@ async def test_what_ended_sessions_have_left_counts_until_it_is_gone() -> None:
 
 
 @on_virtual_clock
-async def test_messages_that_came_in_part_get_their_rest_one_after_the_other() -> None:
+async def test_sessions_with_an_incomplete_message_are_read_one_after_the_other() -> None:
     """If all were held for good, none could be finished, and the memory never be freed."""
     bench = Bench(*[MIB - 1000] * 64)
     for session in bench.sessions:
@@ -163,7 +163,7 @@ async def test_messages_that_came_in_part_get_their_rest_one_after_the_other() -
 
 
 @on_virtual_clock
-async def test_a_client_that_does_not_finish_its_message_has_no_turn_for_ever() -> None:
+async def test_a_client_that_does_not_finish_its_message_loses_its_turn() -> None:
     bench = Bench(*[MIB] * 64)
     for session in bench.sessions:
         session.is_in_a_message = True
@@ -195,7 +195,7 @@ async def test_no_timer_is_left_when_it_stops() -> None:
 
 @pytest.mark.parametrize("count", [5000])
 @on_virtual_clock
-async def test_a_turn_of_the_loop_looks_at_a_few_of_many_sessions(count: int) -> None:
+async def test_one_turn_of_the_loop_visits_only_a_few_of_many_sessions(count: int) -> None:
     bench = Bench(*[0] * count, bound=1024 * BOUND)  # so large that nothing is urgent
     seen = 0
 

@@ -16,7 +16,7 @@ from ..relay_bench import RelayBench
     ("close", "said"), [(Close(1000), "1000"), (Close(4000, "good night"), "4000 good night")]
 )
 @on_virtual_clock
-async def test_a_reason_is_told_where_there_is_one(
+async def test_the_log_gives_the_reason_if_there_is_one(
     close: Close, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "wsgw")
@@ -34,7 +34,9 @@ async def test_a_reason_is_told_where_there_is_one(
 
 
 @on_virtual_clock
-async def test_what_a_client_has_broken_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_names_the_rule_that_a_client_has_broken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "wsgw")
     bench = await RelayBench().open()
 

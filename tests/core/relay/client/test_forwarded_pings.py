@@ -12,7 +12,7 @@ from ..relay_bench import RelayBench
 
 
 @on_virtual_clock
-async def test_the_backends_answer_is_the_clients() -> None:
+async def test_the_backends_pong_answers_the_client() -> None:
     bench = await RelayBench().open()
     bench.session.client_pinged(b"one")
     [answer] = bench.blue.connections[0].pings
@@ -24,7 +24,7 @@ async def test_the_backends_answer_is_the_clients() -> None:
 
 
 @on_virtual_clock
-async def test_only_the_last_of_several_is_answered() -> None:
+async def test_only_the_last_of_several_pings_is_answered() -> None:
     bench = await RelayBench().open()
     bench.session.client_pinged(b"one")
     bench.session.client_pinged(b"two")
@@ -36,7 +36,7 @@ async def test_only_the_last_of_several_is_answered() -> None:
 
 
 @on_virtual_clock
-async def test_what_is_unanswered_is_asked_of_the_next_backend() -> None:
+async def test_an_unanswered_ping_goes_to_the_next_backend() -> None:
     bench = await RelayBench().open()
     bench.session.client_pinged(b"one")
     bench.drop()
@@ -50,7 +50,7 @@ async def test_what_is_unanswered_is_asked_of_the_next_backend() -> None:
 
 
 @on_virtual_clock
-async def test_while_there_is_no_backend_nothing_is_answered() -> None:
+async def test_no_ping_is_answered_without_a_backend() -> None:
     bench = await RelayBench().open()
     bench.blue.go_down()
     bench.green.go_down()
@@ -64,7 +64,7 @@ async def test_while_there_is_no_backend_nothing_is_answered() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_is_told_to_go_or_has_gone_is_not_answered() -> None:
+async def test_a_client_that_is_closed_or_gone_gets_no_pong() -> None:
     bench = await RelayBench().open()
     bench.session.client_pinged(b"one")
     bench.session.close_client(1012)
@@ -77,7 +77,7 @@ async def test_a_client_that_is_told_to_go_or_has_gone_is_not_answered() -> None
     assert bench.client.received_late == []
 
 
-def test_a_kind_without_pings_is_trusted() -> None:
+def test_a_connection_without_ping_answers_at_once() -> None:
     pongs: list[bytes] = []
     without: Any = object()
     ForwardedPings(pongs.append).received(b"one", without)

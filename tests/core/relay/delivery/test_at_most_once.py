@@ -45,7 +45,7 @@ async def test_what_came_while_there_was_no_backend_is_sent_once() -> None:
 
 
 @on_virtual_clock
-async def test_a_leaving_client_is_over_when_its_backend_is_lost() -> None:
+async def test_the_session_of_a_client_that_has_left_ends_when_its_backend_is_lost() -> None:
     bench = await RelayBench(failover=AT_MOST_ONCE).open()
     bench.say("A", "B")
     bench.leave()

@@ -33,7 +33,7 @@ class TestSlowClient:
         assert not connection.paused
 
     @on_virtual_clock
-    async def test_its_own_messages_go_on(self) -> None:
+    async def test_the_slow_clients_own_messages_are_still_sent(self) -> None:
         bench = await RelayBench().open()
         bench.session.client_writable(False)
         bench.say("A")
@@ -54,7 +54,9 @@ class TestSlowClient:
         await bench.client.until_received(1)
 
     @on_virtual_clock
-    async def test_a_client_that_catches_up_during_a_failover_is_noted(self) -> None:
+    async def test_a_client_that_catches_up_during_a_failover_lets_the_next_backend_be_read(
+        self,
+    ) -> None:
         bench = await RelayBench().open()
         bench.session.client_writable(False)
         bench.blue.go_down()
@@ -79,7 +81,7 @@ class TestSlowBackend:
         assert bench.counters.read_pauses.value == 1
 
     @on_virtual_clock
-    async def test_its_replies_go_on(self) -> None:
+    async def test_the_slow_backends_replies_are_still_sent(self) -> None:
         bench = await RelayBench().open()
         connection = bench.blue.connections[0]
         connection.set_writable(False)
@@ -88,7 +90,7 @@ class TestSlowBackend:
         assert not connection.paused
 
     @on_virtual_clock
-    async def test_its_loss_lets_the_client_be_read(self) -> None:
+    async def test_the_loss_of_the_slow_backend_resumes_reading_the_client(self) -> None:
         bench = await RelayBench().open()
         bench.blue.connections[0].set_writable(False)
         bench.say("A")
@@ -123,13 +125,13 @@ class TestFullLedger:
         assert bench.client.pauses == 1
 
     @on_virtual_clock
-    async def test_messages_without_content_fill_it_too(self) -> None:
+    async def test_empty_messages_fill_the_ledger_too(self) -> None:
         bench = await RelayBench(limits=LimitOptions(ledger_messages=10)).open()
         bench.say(*[b""] * 10)
         assert not bench.is_reading()
 
     @on_virtual_clock
-    async def test_what_was_read_already_is_kept(self) -> None:
+    async def test_messages_already_read_are_kept(self) -> None:
         bench = await RelayBench(limits=LimitOptions(ledger_messages=2)).open()
         bench.say(*"ABCDE")
         assert bench.blue.connections[0].texts == list("ABCDE")
@@ -137,7 +139,9 @@ class TestFullLedger:
         assert (await bench.green.connection()).texts == list("ABCDE")
 
     @on_virtual_clock
-    async def test_it_stays_full_across_a_failover_until_the_next_backend_has_it(self) -> None:
+    async def test_the_ledger_stays_full_across_a_failover_until_the_next_backend_acknowledges(
+        self,
+    ) -> None:
         bench = await RelayBench(limits=LimitOptions(ledger_messages=4)).open()
         bench.say(*"ABCD")
         bench.blue.go_down()
@@ -151,7 +155,7 @@ class TestFullLedger:
         assert bench.is_reading()
 
     @on_virtual_clock
-    async def test_a_hold_fills_it_and_its_end_empties_it(self) -> None:
+    async def test_a_hold_fills_the_ledger_and_the_next_backend_empties_it(self) -> None:
         bench = await RelayBench(limits=LimitOptions(ledger_messages=4)).open()
         bench.blue.go_down()
         bench.green.go_down()
@@ -165,7 +169,7 @@ class TestFullLedger:
         assert bench.is_reading()
 
     @on_virtual_clock
-    async def test_a_slow_backend_and_a_full_ledger_must_both_be_over(self) -> None:
+    async def test_reading_resumes_when_neither_backend_nor_ledger_pauses_it(self) -> None:
         bench = await RelayBench(limits=LimitOptions(ledger_messages=4)).open()
         connection = bench.blue.connections[0]
         bench.say(*"ABCD")
@@ -184,7 +188,7 @@ class TestFullLedger:
 
 class TestBeforeTheClientIsAnswered:
     @on_virtual_clock
-    async def test_a_ledger_that_valves_have_filled_holds_the_client_from_the_start(self) -> None:
+    async def test_a_ledger_that_valves_have_filled_pauses_the_client_from_the_start(self) -> None:
         def greet(view: SessionInView) -> PassingValve:
             for text in "ABCD":
                 view.send_to_backend(Message.from_text(text))
@@ -199,7 +203,9 @@ class TestBeforeTheClientIsAnswered:
         assert bench.is_reading()
 
     @on_virtual_clock
-    async def test_what_is_over_by_then_does_not(self) -> None:
+    async def test_a_backend_writable_again_before_the_start_does_not_pause_the_client(
+        self,
+    ) -> None:
         bench = RelayBench()
         session = await bench.dial()
         session.outbox.backend_writable(False)
@@ -223,9 +229,9 @@ async def test_a_client_that_left_is_neither_paused_nor_resumed() -> None:
     assert bench.session.state is State.FLUSHING
 
 
-class TestHeldForMemory:
+class TestPausedForMemory:
     @on_virtual_clock
-    async def test_the_backend_is_read_while_the_client_takes_all(self) -> None:
+    async def test_the_backend_is_read_while_the_client_takes_all_replies(self) -> None:
         bench = await RelayBench().open()
         bench.session.pause_for_memory(True)
         assert not bench.is_reading()
@@ -233,7 +239,9 @@ class TestHeldForMemory:
 
     @pytest.mark.parametrize("why", ["replies wait", "one has come in part"])
     @on_virtual_clock
-    async def test_the_backend_is_not_read_while_it_brings_more(self, why: str) -> None:
+    async def test_the_backend_is_not_read_while_replies_wait_or_are_incomplete(
+        self, why: str
+    ) -> None:
         bench = await RelayBench().open()
         connection = bench.blue.connections[0]
         bench.client.is_drained = why != "replies wait"
@@ -247,7 +255,7 @@ class TestHeldForMemory:
         assert not bench.is_reading()
 
     @on_virtual_clock
-    async def test_a_part_of_a_message_counts_while_its_rest_can_go_on(self) -> None:
+    async def test_an_incomplete_message_counts_only_while_its_rest_can_go_on(self) -> None:
         bench = await RelayBench().open()
         client, connection = bench.client, bench.blue.connections[0]
         counts = [bench.session.is_in_a_message]

@@ -43,13 +43,13 @@ def test_an_answer_counts_once(early: EarlyAnswers) -> None:
     assert not early.take("a", 5)
 
 
-def test_an_answer_to_what_was_not_given_yet_does_not_count(early: EarlyAnswers) -> None:
+def test_an_answer_to_a_message_not_given_yet_does_not_count(early: EarlyAnswers) -> None:
     early.add("b", 7)
     assert not early
     assert not early.take("b", 7)
 
 
-def test_an_answer_to_what_was_delivered_is_not_early(early: EarlyAnswers) -> None:
+def test_an_answer_to_a_delivered_message_is_not_early(early: EarlyAnswers) -> None:
     assert not early.take("a", 5)
     early.add("a", 8)
     assert not early
@@ -60,7 +60,7 @@ def test_an_unknown_handle_changes_nothing(early: EarlyAnswers) -> None:
     assert not early
 
 
-def test_a_handle_that_comes_again_stands_for_the_youngest_message(early: EarlyAnswers) -> None:
+def test_a_repeated_handle_stands_for_the_youngest_message(early: EarlyAnswers) -> None:
     again: deque[Message] = deque([ReplyExpected(BINARY, b"", "a", 10)])
     early.index(again, 9)
     early.add("a", 9)

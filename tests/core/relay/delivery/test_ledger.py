@@ -53,13 +53,13 @@ class TestDelivery:
         assert len(ledger) == 1
         assert ledger.settled_messages == 2
 
-    def test_more_than_there_are_is_harmless(self) -> None:
+    def test_delivery_of_more_messages_than_there_are_is_harmless(self) -> None:
         ledger = filled("A")
         ledger.delivered(5, now=0)
         assert len(ledger) == ledger.weight == 0
         assert ledger.settled_messages == 1
 
-    def test_the_weight_is_that_of_what_is_left(self) -> None:
+    def test_the_weight_is_that_of_the_messages_left(self) -> None:
         ledger = filled("A", "BBB")
         ledger.delivered(1, now=0)
         assert ledger.weight == 3 + ledger.share
@@ -69,7 +69,7 @@ class TestDelivery:
 
 class TestBounds:
     @pytest.mark.parametrize(("messages", "size"), [(10, 0), (3, 0), (7, 0), (4096, 0)])
-    def test_it_is_full_at_its_number_of_messages(self, messages: int, size: int) -> None:
+    def test_a_ledger_is_full_at_its_number_of_messages(self, messages: int, size: int) -> None:
         ledger = bounded(messages, 2 * 1024 * 1024)
         for _ in range(messages - 1):
             add(ledger, Message(BINARY, b"x" * size))
@@ -77,20 +77,20 @@ class TestBounds:
         add(ledger, Message(BINARY, b""))
         assert ledger.weight >= ledger.capacity
 
-    def test_it_is_full_at_its_number_of_bytes(self) -> None:
+    def test_a_ledger_is_full_at_its_number_of_bytes(self) -> None:
         ledger = bounded(1000, 1000)
         add(ledger, Message(BINARY, b"x" * 998))
         assert ledger.weight < ledger.capacity
         add(ledger, Message(BINARY, b""))
         assert ledger.weight >= ledger.capacity
 
-    def test_more_messages_than_bytes_are_a_bound_too(self) -> None:
+    def test_empty_messages_fill_the_ledger_too(self) -> None:
         ledger = bounded(1000, 10)
         for _ in range(10):
             add(ledger, Message(BINARY, b""))
         assert ledger.weight >= ledger.capacity
 
-    def test_it_is_roomy_at_half(self) -> None:
+    def test_a_ledger_has_room_at_half_its_capacity(self) -> None:
         ledger = filled(*["" for _ in range(100)])
         assert not ledger.has_room
         ledger.delivered(49, now=0)
@@ -110,7 +110,7 @@ class TestReplies:
         assert len(ledger) == ledger.weight == 0
         assert ledger.settled_messages == 1
 
-    def test_an_answer_before_the_delivery_counts(self) -> None:
+    def test_an_answer_before_the_delivery_settles_the_message(self) -> None:
         ledger = filled()
         add(ledger, expecting("a"))
         ledger.answered("a")
@@ -118,7 +118,7 @@ class TestReplies:
         ledger.delivered(1, now=0)
         assert len(ledger) == ledger.weight == 0
 
-    def test_replies_expire_by_their_own_time(self) -> None:
+    def test_each_reply_expires_at_its_own_time(self) -> None:
         ledger = filled()
         add(ledger, expecting("a", expires=10))
         add(ledger, expecting("b", expires=5))
@@ -184,7 +184,7 @@ class TestReplies:
         assert len(ledger) == 0
 
     @pytest.mark.parametrize("handle", [None, 0, "", ()])
-    def test_any_handle_expires(self, handle: Hashable) -> None:
+    def test_replies_with_any_handle_expire(self, handle: Hashable) -> None:
         ledger = filled()
         add(ledger, ReplyExpected(BINARY, b"", handle, 5))
         ledger.delivered(1, now=0)
@@ -204,7 +204,7 @@ class TestReplies:
         assert ledger.next_expiry is None  # they wait for their acknowledgement again
 
 
-def test_what_is_sent_once_is_not_replayed() -> None:
+def test_messages_to_be_sent_once_are_not_replayed() -> None:
     ledger = filled("A")
     add(ledger, SentOnce(BINARY, b"given"))
     ledger.stop_giving()
@@ -217,7 +217,7 @@ def test_what_is_sent_once_is_not_replayed() -> None:
     assert list(ledger.ungiven_numbers()) == [1, 4]
 
 
-def test_only_what_a_backend_was_given_is_replayable() -> None:
+def test_only_messages_given_to_a_backend_are_replayable() -> None:
     ledger = filled("A", "B")
     assert ledger.replayable == 0
     ledger.rewind()
@@ -230,7 +230,7 @@ def test_only_what_a_backend_was_given_is_replayable() -> None:
     assert ledger.replayable == 3
 
 
-def test_what_was_given_can_be_forgotten_and_the_rest_stays() -> None:
+def test_forget_given_keeps_messages_that_were_not_given() -> None:
     ledger = filled("A")
     add(ledger, expecting("answered"))
     add(ledger, expecting("early"))
@@ -244,7 +244,7 @@ def test_what_was_given_can_be_forgotten_and_the_rest_stays() -> None:
     assert ledger.in_flight == 0
 
 
-def test_a_closed_ledger_takes_nothing_in() -> None:
+def test_a_closed_ledger_keeps_nothing() -> None:
     ledger = filled("A", "B")
     ledger.delivered(1, now=0)
     ledger.close()
@@ -465,7 +465,7 @@ def numbers(messages: Iterable[Message]) -> list[int]:
 
 @settings(max_examples=500, derandomize=True, deadline=None)
 @given(OPERATIONS)
-def test_it_behaves_like_a_simple_model(operations: list[tuple[str, int]]) -> None:
+def test_a_ledger_behaves_like_a_simple_model(operations: list[tuple[str, int]]) -> None:
     pair = Pair()
     for operation, number in operations:
         getattr(pair, operation)(number)

@@ -62,7 +62,7 @@ async def test_a_backend_without_numbers_does_not_stop_the_counting() -> None:
 
 
 @on_virtual_clock
-async def test_what_no_backend_has_seen_is_new_to_all_of_them() -> None:
+async def test_messages_that_no_backend_has_seen_are_not_in_seen_up_to() -> None:
     bench = await RelayBench(*numbered("blue", "green")).open()
     bench.say("A")
     bench.green.will()
@@ -88,7 +88,7 @@ async def test_injected_messages_have_numbers() -> None:
 
 
 @on_virtual_clock
-async def test_hydrations_have_none() -> None:
+async def test_hydration_messages_have_no_number() -> None:
     bench = await RelayBench(
         *numbered("blue", "green"), valves=(hydrating(Hydration(as_message("login"))),)
     ).open()
@@ -139,7 +139,7 @@ async def test_a_replay_one_by_one_has_the_numbers_too() -> None:
 
 
 @on_virtual_clock
-async def test_what_is_given_up_keeps_its_number() -> None:
+async def test_a_forgotten_message_keeps_its_number() -> None:
     bench = await RelayBench(
         *numbered("blue", "green"), failover=FailoverOptions(delivery="at-most-once")
     ).open()
@@ -167,7 +167,7 @@ async def test_a_planned_move_goes_on_with_the_next_number() -> None:
 
 
 @on_virtual_clock
-async def test_what_a_connection_has_not_sent_is_new_to_the_next_backend() -> None:
+async def test_messages_a_connection_has_not_sent_are_not_replayed() -> None:
     bench = await RelayBench(*numbered("blue", "green")).open()
     bench.say("A", "B", "C", "D")
     connection = bench.blue.connections[0]
@@ -180,7 +180,7 @@ async def test_what_a_connection_has_not_sent_is_new_to_the_next_backend() -> No
 
 
 @on_virtual_clock
-async def test_at_most_once_loses_nothing_that_a_connection_has_not_sent() -> None:
+async def test_at_most_once_keeps_messages_that_a_connection_has_not_sent() -> None:
     failover = FailoverOptions(delivery="at-most-once")
     bench = await RelayBench(*numbered("blue", "green"), failover=failover).open()
     bench.say("A", "B", "C")

@@ -21,7 +21,7 @@ def small(messages: int = 4) -> LimitOptions:
 
 
 @on_virtual_clock
-async def test_a_full_ledger_stops_the_reading_and_half_an_empty_one_lets_it_go_on() -> None:
+async def test_a_full_ledger_pauses_the_client_until_half_is_empty() -> None:
     bench = await RelayBench(limits=small()).open()
     read = []
     for _ in range(4):
@@ -38,7 +38,7 @@ async def test_a_full_ledger_stops_the_reading_and_half_an_empty_one_lets_it_go_
 
 
 @on_virtual_clock
-async def test_what_comes_without_a_backend_is_owed_in_order() -> None:
+async def test_messages_without_a_backend_wait_in_order() -> None:
     bench = await RelayBench(limits=small(100)).open()
     bench.say("A", "B", "C")
     bench.blue.connections[0].acknowledge(1)
@@ -56,7 +56,7 @@ async def test_what_comes_without_a_backend_is_owed_in_order() -> None:
 
 
 @on_virtual_clock
-async def test_the_client_is_not_read_while_the_backend_takes_nothing() -> None:
+async def test_an_unwritable_backend_pauses_the_client() -> None:
     bench = await RelayBench().open()
     connection = bench.blue.connections[0]
     connection.set_writable(False)
@@ -70,7 +70,7 @@ async def test_the_client_is_not_read_while_the_backend_takes_nothing() -> None:
 
 
 @on_virtual_clock
-async def test_at_most_once_owes_nothing_that_was_given_once() -> None:
+async def test_at_most_once_forgets_what_the_lost_connection_was_given() -> None:
     options = FailoverOptions(delivery="at-most-once")
     bench = await RelayBench(failover=options).open()
     bench.say("A", "B")
@@ -86,7 +86,7 @@ async def test_at_most_once_owes_nothing_that_was_given_once() -> None:
     ("end", "replayed"), [(Close(1000), []), (Close(1006, abnormal=True), ["A", "B"])]
 )
 @on_virtual_clock
-async def test_a_normal_end_that_was_asked_for_acknowledges_all(
+async def test_a_normal_end_after_the_sessions_close_acknowledges_all(
     end: Close, replayed: list[str]
 ) -> None:
     bench = await RelayBench(
@@ -108,7 +108,7 @@ async def test_a_normal_end_that_was_asked_for_acknowledges_all(
 
 
 @on_virtual_clock
-async def test_what_is_added_after_the_end_is_owed_to_nobody() -> None:
+async def test_messages_after_the_end_are_not_kept() -> None:
     bench = await RelayBench().open()
     view = bench.session.view()
     bench.leave()

@@ -31,7 +31,7 @@ def one(**options: object) -> RelayBench:
 
 
 @on_virtual_clock
-async def test_after_two_deaths_in_a_replay_messages_go_one_at_a_time() -> None:
+async def test_after_two_deaths_in_a_replay_messages_are_sent_one_at_a_time() -> None:
     bench = await one(stable=1).open()
     bench.say("A", "B", "C")
     for number in range(3):
@@ -54,7 +54,7 @@ async def test_after_two_deaths_in_a_replay_messages_go_one_at_a_time() -> None:
 
 
 @on_virtual_clock
-async def test_the_message_alone_under_way_at_the_last_death_ends_the_session(
+async def test_a_message_alone_in_flight_at_the_last_death_ends_the_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = await one(max_replays=3).open()
@@ -83,7 +83,7 @@ async def test_the_message_alone_under_way_at_the_last_death_ends_the_session(
 
 @pytest.mark.parametrize("max_replays", [1, 2, 5])
 @on_virtual_clock
-async def test_how_many_deaths_it_takes_can_be_configured(max_replays: int) -> None:
+async def test_the_number_of_deaths_is_configurable(max_replays: int) -> None:
     bench = await one(max_replays=max_replays).open()
     bench.say("poison", "behind it")
     async for connection in lives(bench):
@@ -121,7 +121,7 @@ async def test_a_backend_that_drops_before_it_has_the_message_has_not_died_of_it
 
 
 @on_virtual_clock
-async def test_a_delivered_message_takes_its_deaths_with_it() -> None:
+async def test_the_deaths_of_a_delivered_message_no_longer_count() -> None:
     bench = await one().open()
     bench.say("A")
     for number in range(3):
@@ -136,7 +136,7 @@ async def test_a_delivered_message_takes_its_deaths_with_it() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_has_left_is_no_reason_to_go_on() -> None:
+async def test_a_poisonous_message_ends_the_flush_of_a_client_that_has_left() -> None:
     bench = await one().open()
     bench.say("poison")
     bench.leave()
@@ -151,7 +151,7 @@ async def test_a_client_that_has_left_is_no_reason_to_go_on() -> None:
 
 
 @on_virtual_clock
-async def test_a_move_of_the_operators_is_no_death() -> None:
+async def test_a_move_by_an_operator_is_no_death() -> None:
     bench = await RelayBench(FakeBackend("only", answer_close=False)).open()
     bench.say("A", "B")
     for number in range(10):
@@ -163,7 +163,7 @@ async def test_a_move_of_the_operators_is_no_death() -> None:
 
 
 @on_virtual_clock
-async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None:
+async def test_of_sessions_that_lose_a_backend_together_only_the_poisonous_one_ends() -> None:
     """Whoever reads the poison takes all others with it; they hear of it one by one."""
     bench = RelayBench(FakeBackend("only"), failover=FailoverOptions(hold=300))
     sessions, clients = [], []
@@ -201,7 +201,7 @@ async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None
 
 
 @on_virtual_clock
-async def test_those_of_before_and_after_a_reload_wait_for_each_other() -> None:
+async def test_sessions_from_before_and_after_a_reload_share_the_lock() -> None:
     bench = one(stable=1)
     reloaded = dataclasses.replace(bench.context, failover=FailoverOptions(stable=0.5))
     for context in (bench.context, reloaded):

@@ -85,7 +85,7 @@ def say_everything(sink: SessionSink) -> bool:
     return heard
 
 
-def test_nothing_gets_through_before_it_is_open_and_everything_after() -> None:
+def test_a_sink_passes_nothing_on_before_open_and_everything_after() -> None:
     bench = Bench(is_open=False)
     assert not say_everything(bench.sink)
     assert bench.outbox.reports == bench.received == []
@@ -95,7 +95,7 @@ def test_nothing_gets_through_before_it_is_open_and_everything_after() -> None:
     assert bench.received == ["reply"]
 
 
-def test_nothing_gets_through_when_it_is_severed_which_counts_once() -> None:
+def test_a_severed_sink_passes_nothing_on_and_is_counted_once() -> None:
     bench = Bench()
     assert bench.backend.active == 1
     bench.sink.sever()
@@ -105,7 +105,7 @@ def test_nothing_gets_through_when_it_is_severed_which_counts_once() -> None:
     assert bench.backend.active == 0
 
 
-def test_what_comes_when_the_client_has_gone_is_seen_and_not_heard() -> None:
+def test_messages_after_the_client_has_gone_reach_only_unheard() -> None:
     bench, seen = Bench(), list[str]()
     bench.sink.receive_with(None, lambda message: seen.append(message.text))
     assert not bench.sink.message(as_message("reply"))
@@ -115,7 +115,7 @@ def test_what_comes_when_the_client_has_gone_is_seen_and_not_heard() -> None:
     assert seen == ["reply"]
 
 
-def test_what_prepares_a_backend_is_not_of_the_sessions_deliveries() -> None:
+def test_hydration_messages_do_not_count_as_the_sessions_deliveries() -> None:
     bench = Bench()
     was_hydrated = [bench.sink.was_hydrated]
     bench.sink.hydrate(as_message("boot"))
@@ -137,7 +137,7 @@ def test_what_prepares_a_backend_is_not_of_the_sessions_deliveries() -> None:
         (NumberedConnection, ["7 A", "8 B"], (3, 4, 5, True, True)),
     ],
 )
-def test_what_a_connection_may_do_beside_is_asked_of_those_that_can(
+def test_optional_features_are_used_only_of_connections_that_have_them(
     kind: type[Connection], sent: list[str], facts: tuple[object, ...]
 ) -> None:
     bench = Bench(kind())
@@ -157,14 +157,14 @@ def test_what_a_connection_may_do_beside_is_asked_of_those_that_can(
     assert bench.connection.calls == ["pause", "resume"]
 
 
-def test_a_link_is_lost_with_all_of_its_backend() -> None:
+def test_a_sink_is_lost_when_its_backend_loses_all_connections() -> None:
     bench = Bench()
     assert not bench.sink.is_lost
     bench.backend.losses += 1
     assert bench.sink.is_lost
 
 
-def test_messages_are_counted_by_their_size_where_nothing_changes_them() -> None:
+def test_messages_are_counted_by_size_after_count() -> None:
     bench = Bench()
     counts = bench.backend.traffic.to_client
     bench.sink.message(as_message("before"))

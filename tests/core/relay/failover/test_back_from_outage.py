@@ -70,7 +70,7 @@ async def crowd(bench: RelayBench) -> list[FakeClient]:
 @pytest.mark.parametrize("names", [("blue",), ("blue", "green", "red")])
 @pytest.mark.parametrize("threshold", [-1, 10])
 @on_virtual_clock
-async def test_held_clients_are_served_soon_after_a_backend_listens_again(
+async def test_held_sessions_get_a_backend_soon_after_it_listens_again(
     names: tuple[str, ...], threshold: int
 ) -> None:
     backends = [WatchedBackend(name) for name in names]
@@ -92,7 +92,7 @@ async def test_held_clients_are_served_soon_after_a_backend_listens_again(
 
 
 @on_virtual_clock
-async def test_a_lone_client_looks_as_often_as_many() -> None:
+async def test_one_held_session_dials_as_often_as_many() -> None:
     blue = WatchedBackend("blue")
     bench = await RelayBench(blue).open()
     blue.vanish()
@@ -199,9 +199,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind() -> No
 
 
 @on_virtual_clock
-async def test_a_backend_that_comes_and_drops_is_looked_for_by_one_at_a_time_and_ever_less() -> (
-    None
-):
+async def test_a_backend_that_accepts_and_drops_gets_one_dial_at_a_time_and_ever_fewer() -> None:
     blue = WatchedBackend("blue")
     bench = RelayBench(blue)
     await crowd(bench)

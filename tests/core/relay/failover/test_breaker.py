@@ -101,7 +101,7 @@ async def test_a_loss_does_not_count_while_another_session_is_proved() -> None:
 
 
 @on_virtual_clock
-async def test_a_message_of_the_backend_proves_it() -> None:
+async def test_a_message_of_the_backend_proves_the_backend() -> None:
     bench = bench_of_one()
     for _ in range(8):
         bench.client = FakeClient()
@@ -117,7 +117,7 @@ async def test_a_message_of_the_backend_proves_it() -> None:
 
 
 @on_virtual_clock
-async def test_but_does_not_make_a_hold_begin_anew() -> None:
+async def test_a_message_of_the_backend_does_not_restart_the_hold() -> None:
     bench = await bench_of_one().open()
 
     async def greet_and_drop() -> None:
@@ -144,7 +144,7 @@ async def test_a_connection_that_lasts_proves_itself() -> None:
 
 
 @on_virtual_clock
-async def test_a_delivered_message_proves_it_too() -> None:
+async def test_a_delivered_message_proves_the_backend() -> None:
     bench = await bench_of_one(acknowledge=True).open()
     for number in range(10):
         connection = await bench.blue.connection(number)
@@ -163,9 +163,7 @@ async def test_a_close_of_the_applications_own_does_not_count() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_listens_for_a_moment_each_time_is_met_by_one_client_at_a_time() -> (
-    None
-):
+async def test_a_backend_that_listens_for_moments_is_dialled_by_one_session_at_a_time() -> None:
     bench = RelayBench(FakeBackend("blue"), FakeBackend("green"), breaker_threshold=3)
 
     async def flap() -> None:

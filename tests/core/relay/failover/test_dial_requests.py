@@ -6,7 +6,7 @@ from wsgw_core.api import Handshake
 from wsgw_core.relay.failover.dial_requests import DialRequests
 
 
-def test_each_dial_tells_the_route_of_the_session() -> None:
+def test_each_dial_request_names_the_route() -> None:
     handshake = Handshake("/chat", (), ("a", "b"), "192.0.2.1:5555", route="eu")
     requests = DialRequests("S-1", handshake)
 

@@ -33,7 +33,7 @@ def now() -> float:
 
 class TestReplay:
     @on_virtual_clock
-    async def test_just_what_is_unacknowledged_is_sent_again_before_what_is_new(self) -> None:
+    async def test_only_unacknowledged_messages_are_sent_again_and_before_new_ones(self) -> None:
         bench = await RelayBench().open()
         bench.say("A", "B", "C", b"D")
         bench.blue.connections[0].acknowledge(2)
@@ -57,7 +57,7 @@ class TestReplay:
         assert (await bench.blue.connection(1)).texts == ["B", "C"]
 
     @on_virtual_clock
-    async def test_the_reconnect_tells_what_it_is(self) -> None:
+    async def test_the_second_dial_has_reconnect_and_replay_headers(self) -> None:
         bench = RelayBench(headers=(("X-A", "1"),), subprotocols=("chat", "soap"))
         bench.blue.will(Accept("soap"))
         bench.green.will(Accept("soap"))
@@ -86,7 +86,7 @@ class TestReplay:
         assert (await bench.green.until_dialled(1)).subprotocols == ()
 
     @on_virtual_clock
-    async def test_messages_of_the_hold_are_not_called_replayed(self) -> None:
+    async def test_messages_sent_during_the_hold_do_not_count_as_replayed(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         bench.blue.go_down()
@@ -114,7 +114,7 @@ class TestReplay:
 
 class TestWhichBackend:
     @on_virtual_clock
-    async def test_the_failed_one_comes_last(self) -> None:
+    async def test_the_lost_backend_is_dialled_last(self) -> None:
         bench = await RelayBench(*(FakeBackend(name) for name in "abcd")).open()
         for backend in bench.backends[1:]:
             backend.will(Unavailable())
@@ -124,7 +124,7 @@ class TestWhichBackend:
         assert bench.session.backend_id == "a"
 
     @on_virtual_clock
-    async def test_whichever_turn_it_is_the_failed_one_comes_last(self) -> None:
+    async def test_the_lost_backend_is_dialled_last_in_every_round_robin_order(self) -> None:
         bench = await RelayBench().open()
         for loser, heir in ((0, 1), (1, 0), (0, 1), (1, 0)):
             before = len(bench.backends[loser].requests)
@@ -134,14 +134,14 @@ class TestWhichBackend:
             assert bench.session.backend_id == bench.backends[heir].backend_id
 
     @on_virtual_clock
-    async def test_a_single_backend_is_tried_again(self) -> None:
+    async def test_a_lost_only_backend_is_dialled_again(self) -> None:
         bench = await RelayBench(FakeBackend("only")).open()
         bench.say("A")
         bench.drop()
         assert (await bench.blue.connection(1)).texts == ["A"]
 
     @on_virtual_clock
-    async def test_a_disabled_backend_is_not_tried(self) -> None:
+    async def test_a_disabled_backend_is_not_dialled(self) -> None:
         bench = await RelayBench().open()
         bench.pooled[1].enabled = False
         bench.drop()
@@ -149,7 +149,7 @@ class TestWhichBackend:
         assert bench.green.requests == []
 
     @on_virtual_clock
-    async def test_what_a_disabled_backend_serves_goes_on(self) -> None:
+    async def test_a_disabled_backend_keeps_its_sessions(self) -> None:
         bench = await RelayBench().open()
         bench.pooled[0].enabled = False
         bench.say("A")
@@ -184,7 +184,7 @@ class TestHold:
         assert len({round(pause, 6) for pause in late}) > len(late) // 2  # jittered
 
     @on_virtual_clock
-    async def test_it_ends_in_1013(self) -> None:
+    async def test_the_end_of_the_hold_closes_the_client_with_1013(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(hold=30)).open()
         bench.say("A", "B")
         started = now()
@@ -200,7 +200,7 @@ class TestHold:
         assert len(bench.blue.requests) == dials
 
     @on_virtual_clock
-    async def test_it_may_be_of_no_length(self) -> None:
+    async def test_without_a_hold_the_session_ends_at_once_when_all_backends_are_down(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(hold=0)).open()
         bench.drop()
         await bench.green.connection()
@@ -211,7 +211,7 @@ class TestHold:
 
     @pytest.mark.parametrize("backends", [1, 2, 4])
     @on_virtual_clock
-    async def test_dials_that_hang_do_not_prolong_it(self, backends: int) -> None:
+    async def test_hanging_dials_do_not_prolong_the_hold(self, backends: int) -> None:
         options = FailoverOptions(hold=30, dial_timeout=8)
         names = [f"backend-{number}" for number in range(backends)]
         bench = await RelayBench(*map(FakeBackend, names), failover=options).open()
@@ -227,7 +227,7 @@ class TestHold:
         )
 
     @on_virtual_clock
-    async def test_a_backend_that_comes_back_in_time_ends_it(self) -> None:
+    async def test_a_backend_that_comes_back_in_time_ends_the_hold(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(hold=30)).open()
         bench.say("A")
         bench.blue.go_down()
@@ -240,7 +240,9 @@ class TestHold:
         assert bench.client.closed is None
 
     @on_virtual_clock
-    async def test_so_does_one_that_is_back_while_the_lost_one_is_dialled_and_frozen(self) -> None:
+    async def test_a_backend_that_comes_back_during_the_dial_of_a_frozen_one_ends_the_hold(
+        self,
+    ) -> None:
         bench = await RelayBench(failover=FailoverOptions(hedge_after=2)).open()
         bench.say("A")
         bench.blue.otherwise = Hang()
@@ -264,7 +266,7 @@ class TestHold:
 
 class TestFailoverDuringFailover:
     @on_virtual_clock
-    async def test_the_next_dies_as_soon_as_it_is_started(self) -> None:
+    async def test_a_backend_that_dies_at_its_start_is_replaced(self) -> None:
         bench = await RelayBench(listeners=(DropsTheNew(),)).open()
         DropsTheNew.backend = bench.green
         bench.say("A", "B")
@@ -274,7 +276,7 @@ class TestFailoverDuringFailover:
         assert replayed(connection.request) == 2
 
     @on_virtual_clock
-    async def test_the_next_dies_in_the_replay(self) -> None:
+    async def test_a_backend_that_dies_in_the_replay_is_replaced(self) -> None:
         bench = await RelayBench().open()
         bench.say("A", "B", "C", "D")
         bench.blue.connections[0].acknowledge(1)
@@ -289,7 +291,7 @@ class TestFailoverDuringFailover:
         assert replayed(second.request) == 1
 
     @on_virtual_clock
-    async def test_the_next_dies_after_the_replay(self) -> None:
+    async def test_a_backend_that_dies_after_the_replay_is_replaced(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         bench.drop()
@@ -303,7 +305,7 @@ class TestFailoverDuringFailover:
         assert bench.session.view().reconnects == 2
 
     @on_virtual_clock
-    async def test_a_backend_that_accepts_and_drops_does_not_make_it_spin(self) -> None:
+    async def test_a_backend_that_accepts_and_drops_is_dialled_with_backoff(self) -> None:
         bench = await RelayBench(FakeBackend("only"), failover=FailoverOptions(hold=30)).open()
         bench.say("A")
 
@@ -320,7 +322,7 @@ class TestFailoverDuringFailover:
         assert [each.texts for each in bench.blue.connections[:5]] == [["A"]] * 3 + [[]] * 2
 
     @on_virtual_clock
-    async def test_without_a_hold_one_round_of_dials_is_all_such_a_backend_gets(self) -> None:
+    async def test_without_a_hold_a_backend_that_accepts_and_drops_gets_one_more_dial(self) -> None:
         bench = await RelayBench(FakeBackend("only"), failover=FailoverOptions(hold=0)).open()
         bench.drop()
         (await bench.blue.connection(1)).drop()
@@ -328,7 +330,7 @@ class TestFailoverDuringFailover:
         assert len(bench.blue.connections) == 2
 
     @on_virtual_clock
-    async def test_lasting_for_a_while_ends_it(self) -> None:
+    async def test_a_connection_that_lasts_ends_the_failover(self) -> None:
         options = FailoverOptions(hold=3, stable=1, backoff=0.5, max_backoff=8)
         bench = await RelayBench(FakeBackend("only"), failover=options).open()
         for number in range(10):
@@ -342,7 +344,7 @@ class TestFailoverDuringFailover:
         assert bench.client.closed is None
 
     @on_virtual_clock
-    async def test_an_acknowledgement_begins_the_hold_anew_but_not_the_back_off(self) -> None:
+    async def test_an_acknowledgement_restarts_the_hold_but_not_the_backoff(self) -> None:
         """Or a backend that acknowledges and drops would spin."""
         options = FailoverOptions(hold=3, stable=1, backoff=0.5, max_backoff=2)
         bench = await RelayBench(FakeBackend("only"), failover=options).open()
@@ -389,7 +391,7 @@ class TestFailoverDuringFailover:
 
 class TestDeclined:
     @on_virtual_clock
-    async def test_it_ends_the_session_with_1008(self) -> None:
+    async def test_a_decline_ends_the_session_with_1008(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         bench.green.will(Decline(403))
@@ -403,7 +405,7 @@ class TestDeclined:
 
     @pytest.mark.parametrize("status", [408, 421, 425, 429])
     @on_virtual_clock
-    async def test_some_statuses_make_the_next_be_tried(self, status: int) -> None:
+    async def test_a_retry_status_dials_the_next_backend(self, status: int) -> None:
         bench = await RelayBench().open()
         bench.green.will(Decline(status))
         bench.say("A")
@@ -411,7 +413,7 @@ class TestDeclined:
         assert (await bench.blue.connection(1)).texts == ["A"]
 
     @on_virtual_clock
-    async def test_which_statuses_do_can_be_configured(self) -> None:
+    async def test_the_retry_statuses_are_configurable(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(retry_statuses=(404,))).open()
         bench.green.will(Decline(404))
         bench.drop()
@@ -423,7 +425,7 @@ class TestDeclined:
 
 class TestSubprotocol:
     @on_virtual_clock
-    async def test_another_one_counts_as_unavailable(self) -> None:
+    async def test_a_backend_that_chooses_another_subprotocol_counts_as_unavailable(self) -> None:
         bench = RelayBench(*(FakeBackend(name) for name in "abc"), subprotocols=("chat", "soap"))
         bench.backends[0].will(Accept("chat"))
         bench.backends[1].will(Accept("soap"))
@@ -444,7 +446,7 @@ class TestSubprotocol:
         assert connection.texts == ["A", "B"]
 
     @on_virtual_clock
-    async def test_none_where_there_was_one_counts_as_unavailable(self) -> None:
+    async def test_a_backend_that_chooses_no_subprotocol_counts_as_unavailable(self) -> None:
         bench = RelayBench(subprotocols=("chat",))
         bench.blue.otherwise = Accept("chat")
         await bench.open()
@@ -456,7 +458,9 @@ class TestSubprotocol:
         assert bench.session.backend_id == "blue"
 
     @on_virtual_clock
-    async def test_one_where_there_was_none_counts_as_unavailable(self) -> None:
+    async def test_a_backend_that_chooses_an_unoffered_subprotocol_counts_as_unavailable(
+        self,
+    ) -> None:
         bench = await RelayBench(subprotocols=("chat",)).open()
         bench.green.will(Accept("chat"))
         bench.drop()
@@ -467,7 +471,7 @@ class TestSubprotocol:
 
 class TestDisabled:
     @on_virtual_clock
-    async def test_the_backends_loss_is_the_clients(self) -> None:
+    async def test_without_failover_an_abnormal_close_reaches_the_client(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(enabled=False)).open()
         bench.say("A")
         bench.blue.connections[0].reply("1")
@@ -480,35 +484,39 @@ class TestDisabled:
         assert bench.counters.undelivered.value == 1
 
     @on_virtual_clock
-    async def test_a_backend_that_is_lost_says_nothing_and_its_client_may_come_again(self) -> None:
+    async def test_without_failover_a_silent_loss_closes_the_client_with_1012(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(enabled=False)).open()
         bench.blue.connections[0].drop()
         assert bench.client.closed is not None
         assert bench.client.closed.code == 1012
 
     @on_virtual_clock
-    async def test_which_code_tells_of_a_loss_can_be_configured(self) -> None:
+    async def test_the_close_code_of_a_loss_is_configurable(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(enabled=False, loss_code=4500)).open()
         bench.blue.connections[0].drop()
         assert bench.client.closed is not None
         assert bench.client.closed.code == 4500
 
     @on_virtual_clock
-    async def test_the_loss_of_a_broker_is_told_so_whatever_the_core_calls_it(self) -> None:
+    async def test_the_loss_of_a_whole_backend_closes_the_client_with_the_loss_code(self) -> None:
         bench = await RelayBench(failover=FailoverOptions(enabled=False, loss_code=1014)).open()
         bench.pooled[0].losses += 1
         bench.session.lose_backend(Close(1013, "link lost", abnormal=True))
         assert bench.client.closed == Close(1014, "link lost")
 
     @on_virtual_clock
-    async def test_a_breach_of_the_protocol_is_no_reason_to_come_again(self) -> None:
+    async def test_without_failover_a_breach_does_not_close_the_client_with_the_loss_code(
+        self,
+    ) -> None:
         bench = await RelayBench(failover=FailoverOptions(enabled=False)).open()
         bench.blue.connections[0].end(Close(1006, "bad frame", abnormal=True, breach=True))
         assert bench.client.closed is not None
         assert bench.client.closed.code == 1006  # 1011 on the wire
 
     @on_virtual_clock
-    async def test_what_a_leaving_client_left_is_counted(self) -> None:
+    async def test_without_failover_messages_of_a_client_that_left_count_as_undelivered(
+        self,
+    ) -> None:
         bench = await RelayBench(
             FakeBackend(answer_close=False), failover=FailoverOptions(enabled=False)
         ).open()
@@ -521,7 +529,7 @@ class TestDisabled:
 
 class TestOldConnection:
     @on_virtual_clock
-    async def test_its_sink_is_dead(self) -> None:
+    async def test_reports_of_the_old_connection_have_no_effect(self) -> None:
         bench = await RelayBench(
             FakeBackend("blue", answer_close=False), FakeBackend("green")
         ).open()
@@ -545,7 +553,7 @@ class TestOldConnection:
         assert bench.green.connections[0].close_request is not None
 
     @on_virtual_clock
-    async def test_it_is_not_counted_as_active(self) -> None:
+    async def test_the_old_connection_does_not_count_as_active(self) -> None:
         bench = await RelayBench().open()
         bench.drop()
         assert [each.active for each in bench.pooled] == [0, 0]
@@ -556,7 +564,7 @@ class TestOldConnection:
 
 class TestByOperator:
     @on_virtual_clock
-    async def test_the_session_moves_and_the_old_backend_is_told(self) -> None:
+    async def test_fail_over_moves_the_session_and_closes_the_old_connection(self) -> None:
         bench = await RelayBench().open()
         bench.say("A", "B")
         bench.blue.connections[0].acknowledge(1)
@@ -574,7 +582,7 @@ class TestByOperator:
         assert bench.client.closed is None
 
     @on_virtual_clock
-    async def test_it_has_no_effect_while_there_is_no_backend(self) -> None:
+    async def test_fail_over_has_no_effect_without_a_backend(self) -> None:
         bench = await RelayBench().open()
         bench.blue.go_down()
         bench.green.go_down()

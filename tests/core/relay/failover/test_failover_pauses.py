@@ -35,13 +35,13 @@ def test_pauses_are_jittered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failover.pause(0.0) == 0.1
 
 
-def test_a_first_pause_longer_than_the_longest_is_cut() -> None:
+def test_a_backoff_above_the_maximum_is_cut_to_it() -> None:
     failover = Failover(FailoverOptions(backoff=5, max_backoff=1), 0.0, BLUE)
     failover.failed()
     assert failover.pause(0.0) <= 1
 
 
-def test_a_replacement_that_did_not_last_makes_the_pause_longer() -> None:
+def test_a_backend_that_does_not_last_makes_the_next_pause_longer() -> None:
     failover = Failover(OPTIONS, 0.0, BLUE)
     failover.lost_again(GREEN, 0.0)
     assert failover.last is GREEN

@@ -34,7 +34,7 @@ class CrowdedBackend(FakeBackend):
 
 
 @on_virtual_clock
-async def test_the_sessions_of_a_killed_backend_all_move_and_no_faster_than_allowed() -> None:
+async def test_all_sessions_of_a_killed_backend_move_within_the_dial_limits() -> None:
     blue, green = CrowdedBackend("blue"), CrowdedBackend("green")
     bench = RelayBench(blue, green, failover=FailoverOptions(max_concurrent_dials=AT_ONCE))
     bench.pooled[1].enabled = False

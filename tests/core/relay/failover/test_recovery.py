@@ -28,7 +28,7 @@ async def test_the_duration_of_a_failover_is_the_time_without_a_backend() -> Non
 
 
 @on_virtual_clock
-async def test_a_second_loss_is_timed_from_itself() -> None:
+async def test_the_duration_after_a_second_loss_begins_with_that_loss() -> None:
     bench = await RelayBench().open()
     bench.drop()
     await bench.green.connection()
@@ -45,7 +45,7 @@ async def test_a_second_loss_is_timed_from_itself() -> None:
 
 
 @on_virtual_clock
-async def test_a_session_proves_its_backend_once_and_takes_that_back_at_its_end() -> None:
+async def test_a_session_counts_as_proof_of_its_backend_until_it_ends() -> None:
     bench = await RelayBench().open()
     (connection,) = bench.blue.connections
     assert bench.pooled[0].proved == 0

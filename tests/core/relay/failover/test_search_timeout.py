@@ -63,7 +63,7 @@ async def test_a_new_client_of_many_silent_backends_is_answered_504_in_time(
 
 
 @on_virtual_clock
-async def test_dials_that_fail_slowly_are_bounded_too() -> None:
+async def test_slowly_failing_dials_are_bounded_too() -> None:
     backends = [SlowToRefuse(f"backend-{number}") for number in range(MANY)]
     for backend in backends:
         backend.otherwise = Unavailable("refused")
@@ -92,7 +92,7 @@ async def test_one_silent_backend_and_a_search_shorter_than_a_dial_is_answered_5
 
 
 @on_virtual_clock
-async def test_a_backend_that_had_little_time_left_is_not_blamed() -> None:
+async def test_a_dial_cut_short_by_the_search_timeout_is_no_failure() -> None:
     backends = silent(2)
     late = FakeBackend("late")
     late.otherwise = Accept(after=1.5)
@@ -119,7 +119,7 @@ async def test_a_failover_without_hold_is_bounded_too() -> None:
 
 
 @on_virtual_clock
-async def test_looks_for_a_backend_that_is_away_are_counted() -> None:
+async def test_dials_of_scouts_are_counted() -> None:
     blue = FakeBackend("blue")
     bench = await RelayBench(blue).open()
     blue.go_down()

@@ -68,7 +68,7 @@ class TestDown:
 
     @staticmethod
     @on_virtual_clock
-    async def test_nothing_is_called_on_its_connections_and_nothing_heard_of_them() -> None:
+    async def test_connections_of_a_lost_backend_are_neither_called_nor_heard() -> None:
         bench = await RelayBench(FakeBackend("blue"), FakeBackend("green")).open()
         bench.say("A")
         lost = bench.blue.connections[0]
@@ -110,7 +110,7 @@ class TestDown:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_handful_of_dials_in_a_second_and_all_are_back_soon() -> None:
+    async def test_few_dials_per_second_find_the_backend_and_all_sessions_return_soon() -> None:
         bench = await RelayBench(FakeBackend("only")).open()
         others = await many(bench, 99)
         bench.blue.otherwise = Unavailable("no broker")
@@ -175,7 +175,7 @@ class TestDown:
 
     @staticmethod
     @on_virtual_clock
-    async def test_it_is_no_failure_of_its_connections() -> None:
+    async def test_a_backend_going_down_is_no_failure_of_its_connections() -> None:
         bench = await RelayBench(breaker_threshold=1).open()
         control_of(bench).down("broker lost")  # before the connection has proved itself
         await bench.green.connection()
@@ -184,7 +184,7 @@ class TestDown:
 
     @staticmethod
     @on_virtual_clock
-    async def test_it_may_be_said_from_inside_of_send() -> None:
+    async def test_a_backend_may_go_down_inside_send() -> None:
         bench = await RelayBench().open()
         control = control_of(bench)
         connection = bench.blue.connections[0]
@@ -232,7 +232,7 @@ class TestDown:
 class TestWritable:
     @staticmethod
     @on_virtual_clock
-    async def test_the_clients_of_all_its_sessions_are_not_read_meanwhile() -> None:
+    async def test_an_unwritable_backend_pauses_reading_the_clients_of_all_its_sessions() -> None:
         bench = await RelayBench(FakeBackend("only")).open()
         ((_, client),) = await many(bench, 1)
         control = control_of(bench)
@@ -249,7 +249,7 @@ class TestWritable:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_connection_that_takes_nothing_either_is_still_waited_for() -> None:
+    async def test_reading_resumes_only_when_backend_and_connection_are_writable() -> None:
         bench = await RelayBench().open()
         control = control_of(bench)
         bench.blue.connections[0].set_writable(False)
@@ -285,7 +285,7 @@ class TestWritable:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_session_that_ends_meanwhile_is_no_fault() -> None:
+    async def test_a_session_that_ends_while_the_backend_is_unwritable_is_no_fault() -> None:
         bench = await RelayBench().open()
         control = control_of(bench)
         control.writable(False)
@@ -313,7 +313,7 @@ class TestDeliver:
 
     @staticmethod
     @on_virtual_clock
-    async def test_an_unknown_session_is_told() -> None:
+    async def test_delivery_to_an_unknown_session_returns_unknown_session() -> None:
         bench = await RelayBench().open()
         control = control_of(bench)
         assert control.deliver("nobody", as_message("late")) is ReplyOutcome.UNKNOWN_SESSION
@@ -322,7 +322,7 @@ class TestDeliver:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_slow_client_is_told_and_gets_nothing() -> None:
+    async def test_delivery_to_a_slow_client_returns_slow_client_and_sends_nothing() -> None:
         bench = await RelayBench().open()
         bench.session.client_writable(False)
         outcome = control_of(bench).deliver("session-1", as_message("late"))
@@ -332,14 +332,14 @@ class TestDeliver:
 
     @staticmethod
     @on_virtual_clock
-    async def test_one_that_is_too_large_is_told() -> None:
+    async def test_delivery_of_a_too_large_message_returns_too_large() -> None:
         bench = await RelayBench(limits=LimitOptions(max_message_size=5)).open()
         outcome = control_of(bench).deliver("session-1", as_message("larger"))
         assert outcome is ReplyOutcome.TOO_LARGE
 
 
 @on_virtual_clock
-async def test_what_is_said_before_there_is_a_backend_has_no_effect() -> None:
+async def test_reports_before_the_backend_is_pooled_have_no_effect() -> None:
     bench = await RelayBench().open()
     control = WholeBackend(bench.table)
     control.down("too early")

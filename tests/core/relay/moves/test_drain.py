@@ -56,7 +56,7 @@ class DrainBench(RelayBench):
 
 
 @on_virtual_clock
-async def test_they_move_at_the_rate(caplog: pytest.LogCaptureFixture) -> None:
+async def test_sessions_move_at_the_rate(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench = await DrainBench().fill(40)
     assert bench.left == 20
@@ -74,7 +74,7 @@ async def test_they_move_at_the_rate(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("rate", [0.5, 1000])
 @on_virtual_clock
-async def test_any_rate_will_do(rate: float) -> None:
+async def test_each_rate_is_kept(rate: float) -> None:
     bench = await DrainBench().fill(20)
     bench.drain(rate=rate)
     await asyncio.sleep(10 / rate + 0.3)
@@ -82,7 +82,7 @@ async def test_any_rate_will_do(rate: float) -> None:
 
 
 @on_virtual_clock
-async def test_who_cannot_move_yet_is_asked_again() -> None:
+async def test_a_session_that_cannot_move_yet_is_tried_again() -> None:
     bench = await DrainBench().fill(2)
     bench.blue.connections[0].drop()  # on the way to the other one
     bench.green.otherwise = bench.blue.otherwise
@@ -92,7 +92,7 @@ async def test_who_cannot_move_yet_is_asked_again() -> None:
 
 
 @on_virtual_clock
-async def test_while_nobody_else_is_there_they_stay() -> None:
+async def test_sessions_stay_while_no_other_backend_is_usable() -> None:
     bench = await DrainBench().fill(10)
     bench.pooled[1].enabled = False
     bench.drain()
@@ -104,7 +104,7 @@ async def test_while_nobody_else_is_there_they_stay() -> None:
 
 
 @on_virtual_clock
-async def test_it_is_over_when_a_backend_that_was_removed_serves_nobody() -> None:
+async def test_a_drain_is_over_when_a_removed_backend_has_no_session() -> None:
     bench = await DrainBench().fill(4)
     drain = bench.drain()
     bench.pooled[0].removed = True
@@ -117,7 +117,7 @@ async def test_it_is_over_when_a_backend_that_was_removed_serves_nobody() -> Non
 
 @pytest.mark.parametrize("how", ["stopped", "enabled"])
 @on_virtual_clock
-async def test_it_can_be_called_off(how: str) -> None:
+async def test_stopping_a_drain_or_enabling_its_backend_ends_the_drain(how: str) -> None:
     bench = await DrainBench().fill(40)
     drain = bench.drain()
     await asyncio.sleep(1)
@@ -135,7 +135,7 @@ def drains_of(bench: DrainBench) -> Drains:
 
 
 @on_virtual_clock
-async def test_enabling_the_backend_lets_those_stay_that_wait_for_a_good_moment() -> None:
+async def test_enabling_the_backend_keeps_sessions_that_wait_until_they_are_quiet() -> None:
     bench = await DrainBench().fill(20)
     drains = drains_of(bench)
     for session in bench.sessions:
@@ -197,7 +197,7 @@ async def test_enabling_the_backend_calls_off_neither_last_steps_nor_other_moves
     assert staying.backend_id == "green"
 
 
-class TestDismissal:
+class TestCloseAll:
     @on_virtual_clock
     async def test_clients_are_closed_evenly(self) -> None:
         bench = await DrainBench().fill(10)
@@ -214,7 +214,7 @@ class TestDismissal:
         assert all(client.closed == Close(1012, "stopping") for client in bench.clients)
 
     @on_virtual_clock
-    async def test_one_alone_is_not_kept_waiting(self) -> None:
+    async def test_a_single_client_is_closed_at_once(self) -> None:
         bench = await DrainBench().fill(1)
         await close_all_sessions(
             bench.table, asyncio.get_running_loop(), 1012, "stopping", over=10, answer_timeout=5
@@ -222,7 +222,7 @@ class TestDismissal:
         assert asyncio.get_running_loop().time() == 0
 
     @on_virtual_clock
-    async def test_it_is_over_when_all_have_left_by_themselves(self) -> None:
+    async def test_closing_ends_when_all_clients_have_left_by_themselves(self) -> None:
         bench = await DrainBench().fill(10)
         told = asyncio.create_task(
             close_all_sessions(
@@ -243,7 +243,7 @@ class TestDismissal:
         assert asyncio.get_running_loop().time() < 21
 
     @on_virtual_clock
-    async def test_who_comes_late_is_told_too(self) -> None:
+    async def test_a_session_added_meanwhile_is_closed_too(self) -> None:
         bench = await DrainBench().fill(2)
         told = asyncio.create_task(
             close_all_sessions(

@@ -94,7 +94,7 @@ class FailbackBench(RelayBench):
 
 
 @on_virtual_clock
-async def test_sessions_return_when_the_backend_was_healthy_for_the_time(
+async def test_sessions_return_when_the_backend_has_been_healthy_for_the_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -121,7 +121,7 @@ async def test_sessions_return_when_the_backend_was_healthy_for_the_time(
 
 
 @on_virtual_clock
-async def test_without_failback_they_stay() -> None:
+async def test_without_failback_sessions_stay() -> None:
     bench = FailbackBench()
     bench.failback.follow(options(failback=False))
     await bench.park(3)
@@ -133,7 +133,7 @@ async def test_without_failback_they_stay() -> None:
 
 
 @on_virtual_clock
-async def test_they_return_at_the_rate() -> None:
+async def test_sessions_return_at_the_rate() -> None:
     bench = FailbackBench()
     await bench.park(100)
     bench.blue.come_up()
@@ -151,7 +151,7 @@ async def test_they_return_at_the_rate() -> None:
 
 @pytest.mark.parametrize("how", ["probe", "loss", "disabled", "unhealthy", "tripped", "dial"])
 @on_virtual_clock
-async def test_a_backend_that_flaps_starts_the_time_anew(how: str) -> None:
+async def test_a_flapping_backend_restarts_the_time(how: str) -> None:
     bench = FailbackBench(breaker_threshold=2 if how == "tripped" else -1)
     await bench.park(4)
     bench.blue.come_up()
@@ -230,7 +230,9 @@ async def test_one_session_at_a_time_tries_a_tripped_backend() -> None:
 
 @pytest.mark.parametrize("is_over", ["declined", "ended"])
 @on_virtual_clock
-async def test_the_next_session_tries_it_when_a_trial_is_over(is_over: str) -> None:
+async def test_the_next_session_tries_a_tripped_backend_when_a_trial_has_ended(
+    is_over: str,
+) -> None:
     bench = FailbackBench(breaker_threshold=2)
     await bench.park(2)
     for _ in range(2):
@@ -250,9 +252,7 @@ async def test_the_next_session_tries_it_when_a_trial_is_over(is_over: str) -> N
 
 
 @on_virtual_clock
-async def test_sessions_that_the_backend_declines_stay_and_are_asked_again_ever_more_rarely() -> (
-    None
-):
+async def test_declined_sessions_stay_and_try_again_ever_more_rarely() -> None:
     bench = FailbackBench()
     await bench.park(2)
     bench.blue.come_up()
@@ -271,9 +271,7 @@ async def test_sessions_that_the_backend_declines_stay_and_are_asked_again_ever_
 
 
 @on_virtual_clock
-async def test_a_session_goes_to_no_other_backend_of_its_number_and_to_none_of_a_higher_one() -> (
-    None
-):
+async def test_a_session_returns_only_to_a_backend_of_a_lower_number() -> None:
     bench = FailbackBench(1, 2, 2, 3)
     await bench.park(1)
     bench.blue.come_up()
@@ -287,7 +285,7 @@ async def test_a_session_goes_to_no_other_backend_of_its_number_and_to_none_of_a
 
 
 @on_virtual_clock
-async def test_a_backend_that_has_just_returned_is_passed_over_for_one_that_is_ready() -> None:
+async def test_a_ready_backend_is_chosen_before_one_that_has_just_come_back() -> None:
     bench = FailbackBench(1, 2, 3)
     await bench.fill(1)
     await asyncio.sleep(5)
@@ -326,7 +324,7 @@ async def test_a_session_stays_for_a_while_where_a_failover_has_brought_it() -> 
 
 
 @on_virtual_clock
-async def test_a_session_that_the_backend_always_closes_comes_again_once_in_the_time() -> None:
+async def test_a_session_that_the_backend_always_drops_returns_once_per_time() -> None:
     bench = FailbackBench()
     bench.failback.follow(options())
     await bench.fill(1)
@@ -389,7 +387,7 @@ async def test_a_session_returns_ever_more_rarely_to_a_backend_that_cannot_be_pr
 
 @pytest.mark.parametrize("reload", [True, False])
 @on_virtual_clock
-async def test_a_reload_or_a_stop_ends_it(*, reload: bool) -> None:
+async def test_a_reload_or_a_stop_ends_failback(*, reload: bool) -> None:
     bench = FailbackBench()
     await bench.park(100)
     bench.blue.come_up()
@@ -425,7 +423,7 @@ async def test_sessions_of_a_backend_that_a_reload_has_given_a_higher_number_ret
 
 
 @on_virtual_clock
-async def test_a_probe_that_hangs_is_bounded_and_keeps_nobody_from_a_ready_backend() -> None:
+async def test_a_hanging_probe_times_out_and_does_not_delay_a_return_to_a_ready_backend() -> None:
     bench = FailbackBench(1, 1, 2)
     await bench.fill(2)
     await asyncio.sleep(5)

@@ -31,7 +31,7 @@ def now() -> float:
 
 
 @on_virtual_clock
-async def test_a_session_with_nothing_under_way_moves_when_it_was_quiet() -> None:
+async def test_a_session_with_nothing_in_flight_moves_after_a_quiet_time() -> None:
     bench = await bench_of().open()
     assert bench.session.move()
     connection = await bench.green.connection()
@@ -45,7 +45,7 @@ async def test_a_session_with_nothing_under_way_moves_when_it_was_quiet() -> Non
 
 
 @on_virtual_clock
-async def test_both_ways_are_relayed_while_a_good_moment_is_waited_for() -> None:
+async def test_both_directions_are_relayed_until_the_session_is_quiet() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
     bench.session.move()
@@ -64,7 +64,7 @@ async def test_both_ways_are_relayed_while_a_good_moment_is_waited_for() -> None
 
 
 @on_virtual_clock
-async def test_what_comes_in_the_last_step_waits_and_is_new_to_the_next() -> None:
+async def test_messages_of_the_last_step_go_to_the_next_backend_and_are_not_replayed() -> None:
     bench = await bench_of(answer_close=False).open()
     old = bench.blue.connections[0]
     bench.session.move()
@@ -79,7 +79,7 @@ async def test_what_comes_in_the_last_step_waits_and_is_new_to_the_next() -> Non
 
 
 @on_virtual_clock
-async def test_the_next_backend_is_dialled_before_this_one_is_told() -> None:
+async def test_the_next_backend_is_dialled_before_the_old_connection_is_closed() -> None:
     bench = await bench_of().open()
     bench.green.otherwise = Accept(after=0.5)
     old = bench.blue.connections[0]
@@ -99,7 +99,7 @@ async def test_the_next_backend_is_dialled_before_this_one_is_told() -> None:
 
 
 @on_virtual_clock
-async def test_a_connection_that_waited_too_long_for_a_good_moment_is_dialled_anew() -> None:
+async def test_a_connection_that_waited_too_long_is_replaced_by_a_new_dial() -> None:
     bench = await bench_of().open()
     bench.green.otherwise = Accept(after=0.1)
     old = bench.blue.connections[0]
@@ -119,7 +119,7 @@ async def test_a_connection_that_waited_too_long_for_a_good_moment_is_dialled_an
 
 
 @on_virtual_clock
-async def test_what_the_backend_pushes_by_itself_is_no_reason_to_wait() -> None:
+async def test_pushed_messages_do_not_delay_the_move_of_a_silent_client() -> None:
     bench = await bench_of().open()
     bench.session.move()
     while bench.session.backend_id == "blue":
@@ -130,7 +130,7 @@ async def test_what_the_backend_pushes_by_itself_is_no_reason_to_wait() -> None:
 
 @pytest.mark.parametrize("answer", [Decline(404), Unavailable()])
 @on_virtual_clock
-async def test_it_is_called_off_when_no_other_backend_takes_the_session(answer: Answer) -> None:
+async def test_a_move_is_called_off_when_no_other_backend_takes_the_session(answer: Answer) -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
     bench.green.otherwise = answer
@@ -155,7 +155,7 @@ async def test_it_is_called_off_when_no_other_backend_takes_the_session(answer: 
 
 
 @on_virtual_clock
-async def test_attempts_in_vain_become_rarer() -> None:
+async def test_failed_moves_are_repeated_ever_more_rarely() -> None:
     bench = await bench_of().open()
     bench.green.otherwise = Decline(404)
     while now() < 600:
@@ -174,7 +174,7 @@ async def test_attempts_in_vain_become_rarer() -> None:
 
 @pytest.mark.parametrize("urgent", [True, False])
 @on_virtual_clock
-async def test_moves_do_not_feed_the_clock_of_losses(*, urgent: bool) -> None:
+async def test_moves_change_neither_hold_nor_backoff_of_the_next_loss(*, urgent: bool) -> None:
     bench = await RelayBench(failover=FailoverOptions(hold=0), drain=DRAIN_FAST).open()
     for number in range(6):
         here, there = bench.backends[number % 2], bench.backends[1 - number % 2]
@@ -189,7 +189,7 @@ async def test_moves_do_not_feed_the_clock_of_losses(*, urgent: bool) -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_after_a_loss_must_prove_itself_first() -> None:
+async def test_a_session_does_not_move_before_its_backend_has_proved_itself_after_a_loss() -> None:
     bench = await bench_of().open()
     bench.drop()
     connection = await bench.green.connection()
@@ -199,7 +199,7 @@ async def test_a_backend_after_a_loss_must_prove_itself_first() -> None:
 
 
 @on_virtual_clock
-async def test_replies_and_acknowledgements_are_waited_for() -> None:
+async def test_a_move_waits_for_replies_and_acknowledgements() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
     bench.say("A")
@@ -219,7 +219,7 @@ async def test_replies_and_acknowledgements_are_waited_for() -> None:
 
 
 @on_virtual_clock
-async def test_what_the_old_one_says_until_its_end_reaches_the_client_first() -> None:
+async def test_the_old_backends_last_messages_reach_the_client_first() -> None:
     bench = await bench_of(answer_close=False).open()
     old = bench.blue.connections[0]
     bench.session.move()
@@ -235,7 +235,7 @@ async def test_what_the_old_one_says_until_its_end_reaches_the_client_first() ->
 
 
 @on_virtual_clock
-async def test_patience_has_an_end_and_the_client_is_held_for_the_last_step_alone() -> None:
+async def test_a_busy_session_moves_after_the_patience_and_waits_in_the_last_step_alone() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
     bench.session.move()
@@ -259,9 +259,7 @@ async def test_patience_has_an_end_and_the_client_is_held_for_the_last_step_alon
 
 @pytest.mark.parametrize("answered", [True, False])
 @on_virtual_clock
-async def test_what_is_not_acknowledged_by_then_is_by_the_answer_to_the_close(
-    *, answered: bool
-) -> None:
+async def test_the_answer_to_the_close_acknowledges_the_rest(*, answered: bool) -> None:
     bench = await bench_of(answer_close=False).open()
     old = bench.blue.connections[0]
     bench.say("A")
@@ -279,7 +277,7 @@ async def test_what_is_not_acknowledged_by_then_is_by_the_answer_to_the_close(
 
 
 @on_virtual_clock
-async def test_an_old_backend_that_does_not_end_has_the_last_step_for_it() -> None:
+async def test_an_old_backend_that_does_not_end_is_left_after_the_last_step() -> None:
     bench = await bench_of(answer_close=False).open()
     old = bench.blue.connections[0]
     bench.session.move()
@@ -293,7 +291,7 @@ async def test_an_old_backend_that_does_not_end_has_the_last_step_for_it() -> No
 
 
 @on_virtual_clock
-async def test_a_slow_client_is_waited_for_beyond_all_patience() -> None:
+async def test_a_move_waits_for_a_slow_client_beyond_the_patience() -> None:
     bench = await bench_of().open()
     bench.session.client_writable(False)
     bench.session.move()
@@ -304,7 +302,7 @@ async def test_a_slow_client_is_waited_for_beyond_all_patience() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_is_lost_meanwhile_is_left_at_once() -> None:
+async def test_a_backend_lost_during_the_move_is_left_at_once() -> None:
     bench = await bench_of().open()
     bench.say("A")
     bench.session.move()
@@ -320,7 +318,7 @@ async def test_a_backend_that_is_lost_meanwhile_is_left_at_once() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_ends_the_session_meanwhile_ends_it() -> None:
+async def test_a_backend_that_closes_during_the_move_ends_the_session() -> None:
     bench = await bench_of().open()
     bench.session.move()
     bench.blue.connections[0].hang_up(4000, "done")
@@ -346,7 +344,7 @@ async def test_unless_the_session_leaves_it_at_once(*, must_leave: bool) -> None
 
 
 @on_virtual_clock
-async def test_a_client_that_leaves_before_stays_with_its_backend() -> None:
+async def test_a_client_that_leaves_before_the_move_stays_with_its_backend() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
     bench.say("A")
@@ -363,7 +361,9 @@ async def test_a_client_that_leaves_before_stays_with_its_backend() -> None:
 
 @pytest.mark.parametrize("owing", [True, False])
 @on_virtual_clock
-async def test_a_client_that_leaves_behind_it_moves_on_if_anything_is_left(*, owing: bool) -> None:
+async def test_a_client_that_leaves_in_the_last_step_moves_only_if_anything_is_undelivered(
+    *, owing: bool
+) -> None:
     bench = await bench_of(answer_close=False).open()
     bench.session.move()
     await bench.blue.connections[0].until_close_requested()
@@ -382,7 +382,7 @@ async def test_a_client_that_leaves_behind_it_moves_on_if_anything_is_left(*, ow
 
 
 @on_virtual_clock
-async def test_an_operator_may_have_less_patience() -> None:
+async def test_an_operators_move_does_not_wait_until_the_session_is_quiet() -> None:
     bench = await bench_of().open()
     bench.say("A")
     bench.session.move()
@@ -394,7 +394,7 @@ async def test_an_operator_may_have_less_patience() -> None:
 
 
 @on_virtual_clock
-async def test_an_operators_move_waits_until_all_is_delivered_but_for_no_answers() -> None:
+async def test_an_operators_move_waits_for_acknowledgements_but_not_for_answers() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]
     bench.say("A")
@@ -408,7 +408,7 @@ async def test_an_operators_move_waits_until_all_is_delivered_but_for_no_answers
 
 @pytest.mark.parametrize("takes", [0.3, 1.5])
 @on_virtual_clock
-async def test_while_an_operators_move_dials_the_client_is_held_back_for_a_moment_alone(
+async def test_an_operators_move_stops_sending_during_its_dial_for_half_a_step_only(
     takes: float,
 ) -> None:
     bench = await bench_of().open()
@@ -428,7 +428,7 @@ async def test_while_an_operators_move_dials_the_client_is_held_back_for_a_momen
 
 
 @on_virtual_clock
-async def test_what_was_held_back_for_a_move_that_is_called_off_is_sent() -> None:
+async def test_a_move_that_is_called_off_sends_what_waited() -> None:
     bench = await bench_of().open()
     bench.green.otherwise = bench.blue.otherwise = Decline(404, after=0.1)
     bench.session.fail_over()
@@ -440,7 +440,7 @@ async def test_what_was_held_back_for_a_move_that_is_called_off_is_sent() -> Non
 
 
 @on_virtual_clock
-async def test_a_session_that_must_leave_does_not_stay() -> None:
+async def test_a_session_that_must_leave_is_held_when_no_other_backend_is_found() -> None:
     bench = await bench_of().open()
     bench.say("A")
     bench.green.otherwise = bench.blue.otherwise = Unavailable()
@@ -452,7 +452,7 @@ async def test_a_session_that_must_leave_does_not_stay() -> None:
 
 
 @on_virtual_clock
-async def test_who_cannot_move_does_not() -> None:
+async def test_a_session_without_failover_backend_or_client_does_not_move() -> None:
     without_failover = await RelayBench(failover=FailoverOptions(enabled=False)).open()
     assert not without_failover.session.move()
     bench = await bench_of().open()
@@ -464,7 +464,7 @@ async def test_who_cannot_move_does_not() -> None:
 
 
 @on_virtual_clock
-async def test_a_full_ledger_stops_the_client_as_ever() -> None:
+async def test_a_full_ledger_pauses_the_client_during_a_move() -> None:
     bench = await bench_of().open()
     bench.session.move()
     bench.say(b"x" * 1_500_000, b"x" * 1_500_000)

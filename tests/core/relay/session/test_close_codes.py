@@ -55,12 +55,14 @@ WITHOUT_BACKEND = [
 
 
 @pytest.mark.parametrize(("close", "violation", "told"), TO_BACKEND)
-def test_a_backend_hears_how_its_client_went(close: Close, told: Close, *, violation: bool) -> None:
+def test_each_end_of_a_client_has_its_close_for_the_backend(
+    close: Close, told: Close, *, violation: bool
+) -> None:
     assert close_for_backend(close, violation=violation) == told
 
 
 @pytest.mark.parametrize(("close", "all_are_lost", "code"), OF_LOSS)
-def test_a_client_hears_how_its_backend_went(
+def test_each_end_of_a_backend_has_its_close_for_the_client(
     close: Close, code: int, *, all_are_lost: bool
 ) -> None:
     told = close_after_loss(close, 1012, all_are_lost=all_are_lost)
@@ -68,7 +70,7 @@ def test_a_client_hears_how_its_backend_went(
 
 
 @pytest.mark.parametrize(("error", "told"), WITHOUT_BACKEND)
-def test_a_client_hears_why_no_other_backend_serves_it(error: Exception, told: Close) -> None:
+def test_each_failed_search_has_its_close_for_the_client(error: Exception, told: Close) -> None:
     assert close_without_backend(error) == told
 
 
@@ -80,7 +82,7 @@ def test_a_client_hears_why_no_other_backend_serves_it(error: Exception, told: C
     ],
 )
 @on_virtual_clock
-async def test_so_a_session_ends_whose_move_comes_to_nothing(
+async def test_a_failed_search_closes_the_client_with_that_code(
     answer: Decline | Fault, told: Close
 ) -> None:
     bench = await RelayBench(failover=FailoverOptions(hold=5)).open()
@@ -90,7 +92,7 @@ async def test_so_a_session_ends_whose_move_comes_to_nothing(
 
 
 @on_virtual_clock
-async def test_without_failover_a_client_hears_the_configured_code() -> None:
+async def test_without_failover_a_loss_closes_the_client_with_the_configured_code() -> None:
     options = FailoverOptions(enabled=False, loss_code=4321)
     bench = await RelayBench(failover=options).open()
     bench.drop()

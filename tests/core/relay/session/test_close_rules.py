@@ -36,7 +36,7 @@ async def test_a_clients_close_is_passed_on(client: Close, backend: Close) -> No
 
 @pytest.mark.parametrize("code", [1002, 1007, 1009])
 @on_virtual_clock
-async def test_a_clients_violation_is_a_leaving_client_to_the_backend(code: int) -> None:
+async def test_a_clients_violation_closes_the_backend_with_1001(code: int) -> None:
     bench = await RelayBench().open()
     bench.say("A")
     bench.leave(code, "fault", violation=True)
@@ -64,7 +64,7 @@ async def test_a_backends_close_is_passed_on(code: int) -> None:
 
 @pytest.mark.parametrize("code", [1001, 1006, 1011, 1012, 1013, 1014])
 @on_virtual_clock
-async def test_an_abnormal_close_is_not_seen_by_the_client(code: int) -> None:
+async def test_an_abnormal_close_of_the_backend_does_not_reach_the_client(code: int) -> None:
     bench = await RelayBench().open()
     bench.say("A")
     bench.blue.connections[0].hang_up(code, "reason", abnormal=True)
@@ -86,7 +86,7 @@ async def test_the_same_breach_by_a_second_backend_ends_the_session() -> None:
 
 
 @on_virtual_clock
-async def test_another_breach_or_one_by_the_same_backend_moves_it() -> None:
+async def test_another_breach_or_one_by_the_same_backend_moves_the_session() -> None:
     bench = await RelayBench().open()
     for number, backend in enumerate([bench.blue, bench.green, bench.blue, bench.green]):
         connection = await backend.connection(number // 2)

@@ -40,7 +40,7 @@ class TestWithALiveBackend:
         assert bench.client.closed is None  # the client's socket answers by itself
 
     @on_virtual_clock
-    async def test_with_nothing_owed_the_close_is_passed_on_at_once(self) -> None:
+    async def test_with_nothing_undelivered_the_close_is_passed_on_at_once(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         connection = bench.blue.connections[0]
@@ -66,7 +66,7 @@ class TestWithALiveBackend:
         assert bench.client.sent_messages == 0
 
     @on_virtual_clock
-    async def test_a_close_that_is_not_answered_is_waited_for_only_so_long(self) -> None:
+    async def test_the_wait_for_the_backends_answer_ends_at_the_close_timeout(self) -> None:
         bench = await RelayBench(
             FakeBackend(answer_close=False), limits=LimitOptions(close_timeout=10)
         ).open()
@@ -76,7 +76,7 @@ class TestWithALiveBackend:
         assert now() - started == pytest.approx(10, abs=0.02)
 
     @on_virtual_clock
-    async def test_messages_that_are_not_delivered_hold_it_back_only_so_long(self) -> None:
+    async def test_the_wait_for_acknowledgements_ends_at_the_close_timeout(self) -> None:
         bench = await RelayBench(
             FakeBackend(answer_close=False), limits=LimitOptions(close_timeout=10)
         ).open()
@@ -90,7 +90,7 @@ class TestWithALiveBackend:
         assert bench.blue.connections[0].close_request == Close(1000)
 
     @on_virtual_clock
-    async def test_a_backend_that_was_paused_for_the_client_ends_too(self) -> None:
+    async def test_a_backend_paused_for_its_slow_client_is_read_again(self) -> None:
         bench = await RelayBench().open()
         connection = bench.blue.connections[0]
         bench.session.client_writable(False)
@@ -105,7 +105,7 @@ class TestWithALiveBackend:
 
 class TestWithADeadBackend:
     @on_virtual_clock
-    async def test_messages_and_close_reach_the_next_one(self) -> None:
+    async def test_messages_and_close_reach_the_next_backend(self) -> None:
         bench = await RelayBench().open()
         messages = [f"message {number}" for number in range(500)]
         bench.say(*messages)
@@ -119,7 +119,7 @@ class TestWithADeadBackend:
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock
-    async def test_also_when_the_failover_is_under_way_already(self) -> None:
+    async def test_messages_and_close_reach_the_next_backend_of_a_failover_under_way(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         bench.blue.go_down()
@@ -138,7 +138,7 @@ class TestWithADeadBackend:
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock
-    async def test_with_nothing_owed_the_session_ends_at_once(self) -> None:
+    async def test_with_nothing_undelivered_the_session_ends_at_once(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         bench.blue.connections[0].acknowledge()
@@ -152,7 +152,7 @@ class TestWithADeadBackend:
         assert len(asyncio.all_tasks()) == 1
 
     @on_virtual_clock
-    async def test_with_nothing_owed_a_loss_while_closing_is_the_end(self) -> None:
+    async def test_with_nothing_undelivered_a_loss_while_closing_ends_the_session(self) -> None:
         bench = await RelayBench(FakeBackend(answer_close=False)).open()
         bench.say("A")
         bench.blue.connections[0].acknowledge()
@@ -162,7 +162,7 @@ class TestWithADeadBackend:
         assert bench.counters.failovers.value == 0
 
     @on_virtual_clock
-    async def test_it_survives_several_deaths(self) -> None:
+    async def test_messages_survive_several_deaths(self) -> None:
         backends = [FakeBackend(name, answer_close=False) for name in ("blue", "green")]
         bench = await RelayBench(*backends).open()
         bench.say("A", "B")
@@ -179,7 +179,7 @@ class TestWithADeadBackend:
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock
-    async def test_the_close_timeout_bounds_it_and_the_rest_is_counted(self) -> None:
+    async def test_the_close_timeout_ends_the_session_and_counts_the_rest(self) -> None:
         bench = await RelayBench(limits=LimitOptions(close_timeout=10)).open()
         bench.say("A", "B", "C")
         bench.blue.connections[0].acknowledge(1)
@@ -198,7 +198,7 @@ class TestWithADeadBackend:
         assert len(bench.blue.requests) == dials
 
     @on_virtual_clock
-    async def test_the_hold_bounds_it_too(self) -> None:
+    async def test_the_end_of_the_hold_ends_the_session_and_counts_the_rest(self) -> None:
         bench = await RelayBench(
             failover=FailoverOptions(hold=3), limits=LimitOptions(close_timeout=10)
         ).open()
@@ -212,7 +212,7 @@ class TestWithADeadBackend:
         assert bench.client.closes == []
 
     @on_virtual_clock
-    async def test_a_decline_counts_what_is_left(self) -> None:
+    async def test_a_decline_ends_the_session_and_counts_the_rest(self) -> None:
         bench = await RelayBench().open()
         bench.say("A")
         bench.green.will(Decline(403, after=1))

@@ -28,7 +28,9 @@ class Parting(PassingValve):
 @pytest.mark.parametrize("acknowledged", [0, 3])
 @pytest.mark.parametrize("leaves", [False, True])
 @on_virtual_clock
-async def test_its_end_is_the_sessions(leaves: bool, acknowledged: int) -> None:
+async def test_a_backend_that_has_the_goodbye_ends_the_session_with_any_close(
+    leaves: bool, acknowledged: int
+) -> None:
     bench = await RelayBench(valves=(valve(Parting),)).open()
     connection = bench.blue.connections[0]
     bench.say("?a", "b", "bye")
@@ -56,7 +58,7 @@ async def test_a_normal_end_leaves_nothing_undelivered_either() -> None:
 
 @pytest.mark.parametrize("said", [["?a", "bye"], ["bye", "b"], ["b"]])
 @on_virtual_clock
-async def test_unless_something_is_owed(said: list[str]) -> None:
+async def test_a_reply_that_is_still_awaited_makes_a_loss_a_failover(said: list[str]) -> None:
     bench = await RelayBench(valves=(valve(Parting),)).open()
     bench.say(*said)
     bench.blue.connections[0].drop()

@@ -71,7 +71,7 @@ class TestRelaying:
         assert (view.messages_received, view.messages_sent) == (3, 1)
 
     @on_virtual_clock
-    async def test_the_view_tells_what_the_client_asked_for(self) -> None:
+    async def test_the_view_shows_the_clients_request(self) -> None:
         bench = RelayBench(headers=(("X-A", "1"), ("X-A", "2")), subprotocols=("chat", "soap"))
         bench.blue.will(Accept("soap"))
         await bench.open()
@@ -83,7 +83,7 @@ class TestRelaying:
         assert bench.session.view().state == {"of a plugin": 1}
 
     @on_virtual_clock
-    async def test_the_first_dial_is_what_the_client_asked_for(self) -> None:
+    async def test_the_first_dial_carries_the_clients_request(self) -> None:
         bench = RelayBench(headers=(("X-A", "1"),), subprotocols=("chat", "soap"))
         await bench.open()
         request = bench.blue.requests[0]
@@ -135,7 +135,9 @@ class TestOpening:
         assert bench.green.requests == []
 
     @on_virtual_clock
-    async def test_an_abandoned_session_closes_its_backend_and_nobody_hears_of_it(self) -> None:
+    async def test_a_session_closed_before_its_start_closes_its_backend_and_calls_no_listener(
+        self,
+    ) -> None:
         listener = RecordingListener()
         bench = RelayBench(listeners=(listener,))
         session = await bench.dial()
@@ -170,7 +172,7 @@ class TestOpening:
 
 class TestBackendsClose:
     @on_virtual_clock
-    async def test_what_the_backend_said_before_its_close_comes_first(self) -> None:
+    async def test_the_backends_last_messages_come_before_its_close(self) -> None:
         bench = await RelayBench().open()
         backend = bench.blue.connections[0]
         backend.reply("last words")

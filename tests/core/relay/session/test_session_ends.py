@@ -71,7 +71,7 @@ class Stubborn(FakeBackend):
 
 
 @on_virtual_clock
-async def test_a_client_that_leaves() -> None:
+async def test_a_client_that_leaves_ends_the_session_with_its_close() -> None:
     bench = await RelayBench().open()
     bench.leave(4001, "bye")
     await bench.until_ended()
@@ -80,7 +80,7 @@ async def test_a_client_that_leaves() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_is_lost() -> None:
+async def test_a_lost_client_ends_the_session_with_1001() -> None:
     bench = await RelayBench().open()
     bench.leave(1006)
     await bench.until_ended()
@@ -89,7 +89,7 @@ async def test_a_client_that_is_lost() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_breaks_the_protocol() -> None:
+async def test_a_client_that_breaks_the_protocol_ends_the_session_with_1001() -> None:
     bench = await RelayBench().open()
     bench.leave(1009, "too big", violation=True)
     await bench.until_ended()
@@ -98,7 +98,7 @@ async def test_a_client_that_breaks_the_protocol() -> None:
 
 
 @on_virtual_clock
-async def test_a_gateway_that_stops() -> None:
+async def test_a_stopping_gateway_is_the_cause_of_the_end() -> None:
     bench = await RelayBench().open()
     bench.session.close_client(1012, "gateway is stopping")
     bench.leave(1012)
@@ -108,7 +108,7 @@ async def test_a_gateway_that_stops() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_was_closed_for_a_limit() -> None:
+async def test_a_client_closed_for_a_limit_ends_the_session() -> None:
     bench = await RelayBench().open()
     bench.session.close_client(1008, "nothing was read for too long", ENDED)
     bench.leave(1008)
@@ -118,7 +118,7 @@ async def test_a_client_that_was_closed_for_a_limit() -> None:
 
 
 @on_virtual_clock
-async def test_an_operator_who_ends_the_session() -> None:
+async def test_an_operator_closes_the_backend_with_1001() -> None:
     bench = await RelayBench().open()
     bench.session.close(1000, "closed by the operator")
     assert closing(bench.blue.connections[0]) == (1001, "closed by the operator", ENDED)
@@ -126,7 +126,7 @@ async def test_an_operator_who_ends_the_session() -> None:
 
 
 @on_virtual_clock
-async def test_a_valve_that_ends_the_session() -> None:
+async def test_a_valve_ends_the_session_with_its_code() -> None:
     class Ending(PassingValve):
         def before_transmit(self, message: Message) -> Message | None:
             raise CloseSession(4000, "enough")
@@ -138,7 +138,7 @@ async def test_a_valve_that_ends_the_session() -> None:
 
 
 @on_virtual_clock
-async def test_a_session_that_moves_is_not_over() -> None:
+async def test_a_move_closes_the_connection_and_is_no_end_of_the_session() -> None:
     bench = await RelayBench().open()
     bench.session.fail_over()
     await bench.green.connection()
@@ -150,7 +150,7 @@ async def test_a_session_that_moves_is_not_over() -> None:
 
 
 @on_virtual_clock
-async def test_a_slow_client_whose_backend_keeps_no_more_for_it_is_counted() -> None:
+async def test_a_slow_client_that_its_backend_closes_is_counted() -> None:
     bench = await RelayBench().open()
     bench.session.client_writable(False)
     bench.blue.connections[0].hang_up(1008, "too many replies wait for this client")
@@ -166,14 +166,14 @@ async def test_a_slow_client_whose_backend_keeps_no_more_for_it_is_counted() -> 
 
 
 @on_virtual_clock
-async def test_a_backend_that_closes_normally_hears_of_it_too() -> None:
+async def test_a_backend_that_closes_normally_gets_the_end_too() -> None:
     bench = await RelayBench().open()
     bench.blue.connections[0].hang_up(4002, "done")
     assert ends(bench.blue) == [(4002, "done", BACKEND)]
 
 
 @on_virtual_clock
-async def test_each_that_has_ever_accepted_hears_once_wherever_it_was_served_last() -> None:
+async def test_each_backend_that_ever_accepted_gets_the_end_once() -> None:
     bench = await RelayBench(*(FakeBackend(name) for name in ("a", "b", "c"))).open()
     while not all(backend.connections for backend in bench.backends):
         await lose(bench)
@@ -184,7 +184,7 @@ async def test_each_that_has_ever_accepted_hears_once_wherever_it_was_served_las
 
 
 @on_virtual_clock
-async def test_one_that_was_never_asked_or_did_not_accept_hears_nothing() -> None:
+async def test_a_backend_that_never_accepted_gets_no_end() -> None:
     bench = RelayBench(*(FakeBackend(name) for name in ("a", "b", "c")))
     bench.blue.will(Unavailable())
     await bench.open()
@@ -196,7 +196,7 @@ async def test_one_that_was_never_asked_or_did_not_accept_hears_nothing() -> Non
 
 
 @on_virtual_clock
-async def test_it_is_heard_when_no_connection_is_open() -> None:
+async def test_backends_get_the_end_of_a_held_session() -> None:
     bench = await RelayBench().open()
     for backend in bench.backends:
         backend.go_down()
@@ -208,7 +208,7 @@ async def test_it_is_heard_when_no_connection_is_open() -> None:
 
 
 @on_virtual_clock
-async def test_it_is_heard_when_no_backend_is_found_in_time() -> None:
+async def test_backends_get_the_end_when_the_hold_is_over() -> None:
     bench = await RelayBench().open()
     for backend in bench.backends:
         backend.go_down()
@@ -217,7 +217,7 @@ async def test_it_is_heard_when_no_backend_is_found_in_time() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_left_has_left_even_if_its_messages_are_not_taken() -> None:
+async def test_a_client_that_left_is_the_cause_even_if_its_messages_are_not_delivered() -> None:
     bench = await RelayBench().open()
     bench.say("A")
     bench.leave(4001, "bye")
@@ -228,7 +228,7 @@ async def test_a_client_that_left_has_left_even_if_its_messages_are_not_taken() 
 
 
 @on_virtual_clock
-async def test_one_that_is_closed_hears_no_more() -> None:
+async def test_a_closed_backend_gets_no_end() -> None:
     bench = await RelayBench().open()
     bench.drop()
     await bench.green.connection()
@@ -297,7 +297,7 @@ def test_backends_that_do_not_want_to_hear_are_not_remembered() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_has_accepted_and_was_not_taken_hears_too() -> None:
+async def test_a_backend_that_accepted_too_late_gets_the_end_too() -> None:
     """It was dialled beside another one, which was faster."""
     bench = await RelayBench(Stubborn("blue"), FakeBackend("green")).open()
     await idle()
@@ -310,7 +310,7 @@ async def test_a_backend_that_has_accepted_and_was_not_taken_hears_too() -> None
 
 
 @on_virtual_clock
-async def test_a_client_that_leaves_while_it_is_dialled_for() -> None:
+async def test_a_client_that_leaves_during_the_dial_ends_the_session() -> None:
     """The backend accepts in the moment in which the dial is cancelled."""
     bench = RelayBench(Stubborn("blue"))
     dial = asyncio.create_task(bench.dial())
@@ -324,7 +324,7 @@ async def test_a_client_that_leaves_while_it_is_dialled_for() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_is_declined_after_another_backend_has_accepted() -> None:
+async def test_a_decline_after_another_backend_accepted_ends_the_session() -> None:
     bench = RelayBench()
     bench.blue.will(Accept(subprotocol="never offered"))
     bench.green.will(Decline(403))
@@ -336,7 +336,7 @@ async def test_a_client_that_is_declined_after_another_backend_has_accepted() ->
 
 
 @on_virtual_clock
-async def test_a_session_that_no_backend_takes_is_nobodys() -> None:
+async def test_no_backend_gets_the_end_of_a_session_that_none_accepted() -> None:
     bench = RelayBench()
     for backend in bench.backends:
         backend.will(Unavailable())
@@ -346,7 +346,7 @@ async def test_a_session_that_no_backend_takes_is_nobodys() -> None:
 
 
 @on_virtual_clock
-async def test_a_valve_that_closes_the_session_before_its_client_is_answered() -> None:
+async def test_a_valve_that_closes_an_unanswered_client_ends_the_session() -> None:
     views: list[Session] = []
 
     def make(view: Session) -> PassingValve:

@@ -40,6 +40,12 @@ def test_every_event_leads_somewhere() -> None:
     assert {event for _, event in TRANSITIONS} == set(Event)
 
 
+def test_groups_of_states_have_their_members() -> None:
+    flushing = {State.FLUSHING, State.FLUSH_LEAVING, State.FLUSH_HOLDING}
+    assert {state for state in State if state.client_has_left} == flushing
+    assert {state for state in State if state.is_leaving} == {State.LEAVING, State.FLUSH_LEAVING}
+
+
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
 def test_what_the_table_does_not_name_cannot_happen(state: State, event: Event) -> None:
     if (state, event) in TRANSITIONS:
@@ -60,9 +66,14 @@ def test_what_the_table_does_not_name_cannot_happen(state: State, event: Event) 
         ([Event.BACKEND_READY, Event.CLIENT_CLOSED, Event.BACKEND_LOST], State.FLUSH_HOLDING),
         ([Event.BACKEND_READY, Event.BACKEND_LOST, Event.CLIENT_CLOSED], State.FLUSH_HOLDING),
         ([Event.BACKEND_READY, Event.CLIENT_CLOSED, Event.BACKEND_CLOSED], State.ENDED),
+        ([Event.BACKEND_READY, Event.MOVE_PLANNED, Event.SETTLED], State.LEAVING),
+        (
+            [Event.BACKEND_READY, Event.MOVE_PLANNED, Event.SETTLED, Event.CLIENT_CLOSED],
+            State.FLUSH_LEAVING,
+        ),
     ],
 )
-def test_some_lives(events: list[Event], state: State) -> None:
+def test_events_of_a_life_lead_to_its_state(events: list[Event], state: State) -> None:
     now = State.DIALLING
     for event in events:
         now = after(now, event)

@@ -32,7 +32,7 @@ class TestAsynchronous:
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock
-    async def test_what_has_not_come_through_in_time_is_counted(
+    async def test_messages_not_through_at_the_close_timeout_count_as_undelivered(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -62,7 +62,7 @@ class TestAsynchronous:
         assert bench.client.closed == Close(4000, "bye")
 
     @on_virtual_clock
-    async def test_a_client_that_leaves_meanwhile_ends_the_session(self) -> None:
+    async def test_a_client_that_leaves_during_a_backends_close_ends_the_session(self) -> None:
         bench = await RelayBench(valves=(slow(),)).open()
         connection = bench.blue.connections[0]
         connection.reply("1")
@@ -74,7 +74,7 @@ class TestAsynchronous:
         assert len(asyncio.all_tasks()) == 1
 
     @on_virtual_clock
-    async def test_so_does_one_whose_session_was_about_to_move(self) -> None:
+    async def test_a_client_that_leaves_during_a_move_ends_the_session(self) -> None:
         bench = await RelayBench(valves=(slow(),)).open()
         assert bench.session.move()
         connection = bench.blue.connections[0]
@@ -87,7 +87,7 @@ class TestAsynchronous:
         assert len(asyncio.all_tasks()) == 1
 
     @on_virtual_clock
-    async def test_what_was_read_before_a_loss_comes_before_the_next_backends(self) -> None:
+    async def test_replies_read_before_a_loss_come_before_those_of_the_next_backend(self) -> None:
         bench = await RelayBench(valves=(slow(),)).open()
         first = bench.blue.connections[0]
         first.reply("1")
@@ -98,7 +98,7 @@ class TestAsynchronous:
         assert bench.client.texts == ["1", "2", "3"]
 
     @on_virtual_clock
-    async def test_messages_of_a_hold_are_sent_when_they_are_through(self) -> None:
+    async def test_messages_of_a_hold_are_sent_when_the_valve_returns_them(self) -> None:
         bench = await RelayBench(valves=(slow(),)).open()
         bench.blue.go_down()
         bench.green.go_down()
@@ -109,7 +109,7 @@ class TestAsynchronous:
         assert (await bench.green.connection()).texts == ["A", "B"]
 
     @on_virtual_clock
-    async def test_a_full_queue_stops_the_client(self) -> None:
+    async def test_a_full_queue_pauses_the_client(self) -> None:
         bench = await RelayBench(valves=(slow(),), limits=LimitOptions(valve_queue=4)).open()
         bench.say(*"ABC")
         assert bench.is_reading()
@@ -124,7 +124,7 @@ class TestAsynchronous:
         assert bench.blue.connections[0].texts == list("ABCDE")
 
     @on_virtual_clock
-    async def test_a_queue_that_is_full_again_stops_the_client_again(self) -> None:
+    async def test_a_queue_that_is_full_again_pauses_the_client_again(self) -> None:
         bench = await RelayBench(valves=(slow(),), limits=LimitOptions(valve_queue=4)).open()
         for _ in range(3):
             bench.say(*"ABCD")
@@ -135,7 +135,7 @@ class TestAsynchronous:
         assert bench.blue.connections[0].texts == list("ABCD" * 3)
 
     @on_virtual_clock
-    async def test_a_queue_of_many_bytes_stops_the_client(self) -> None:
+    async def test_a_queue_of_many_bytes_pauses_the_client(self) -> None:
         limits = LimitOptions(valve_queue_bytes=1000)
         bench = await RelayBench(valves=(slow(),), limits=limits).open()
         bench.say("A" * 900)
@@ -147,7 +147,7 @@ class TestAsynchronous:
         assert bench.blue.connections[0].texts == ["A" * 900, "B" * 100]
 
     @on_virtual_clock
-    async def test_a_full_queue_stops_the_backend(self) -> None:
+    async def test_a_full_queue_pauses_the_backend(self) -> None:
         bench = await RelayBench(valves=(slow(),), limits=LimitOptions(valve_queue=4)).open()
         connection = bench.blue.connections[0]
         for reply in "12345678":
@@ -158,7 +158,7 @@ class TestAsynchronous:
         assert bench.client.texts == list("12345678")
 
     @on_virtual_clock
-    async def test_a_full_queue_stops_the_next_backend_too(self) -> None:
+    async def test_a_full_queue_pauses_the_next_backend_too(self) -> None:
         bench = await RelayBench(valves=(slow(),), limits=LimitOptions(valve_queue=4)).open()
         connection = bench.blue.connections[0]
         for reply in "1234":
@@ -169,7 +169,7 @@ class TestAsynchronous:
         await following.until_paused(False)
 
     @on_virtual_clock
-    async def test_a_valve_that_hangs_is_at_fault(self) -> None:
+    async def test_a_valve_that_exceeds_the_timeout_is_at_fault(self) -> None:
         class Hanging(PassingValve):
             async def before_transmit(  # type: ignore[override]  # asynchronous on purpose
                 self, message: Message
@@ -225,7 +225,9 @@ class TestAsynchronous:
         assert bench.counters.undelivered.value == 0
 
     @on_virtual_clock
-    async def test_a_valve_that_hangs_does_not_keep_a_session_whose_client_has_left(self) -> None:
+    async def test_a_hanging_valve_does_not_keep_the_session_of_a_client_that_has_left(
+        self,
+    ) -> None:
         class Hanging(PassingValve):
             async def before_transmit(  # type: ignore[override]  # asynchronous on purpose
                 self, message: Message

@@ -40,7 +40,7 @@ async def texts_of(bench: RelayBench) -> list[str]:
 
 
 @on_virtual_clock
-async def test_message_for_which_nothing_is_waited_goes_on_at_once() -> None:
+async def test_message_whose_valve_does_not_wait_goes_on_at_once() -> None:
     bench = await RelayBench(valves=(acting(passing), acting(passing))).open()
     bench.say("A", "B")
     assert bench.blue.connections[0].texts == ["A", "B"]
@@ -175,7 +175,7 @@ def that_cannot_be_recognised(message: Message) -> Message:
 )
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
-async def test_message_that_is_ill_made_is_the_fault_of_its_valve(
+async def test_ill_made_message_is_a_fault_of_its_valve(
     wrong: Transmit, told: str, on_error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def only_b(message: Message) -> Any:
@@ -226,7 +226,7 @@ async def told_a_number_late(_message: Message) -> Any:
 )
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
-async def test_answer_that_is_no_message_is_the_fault_of_its_valve(
+async def test_answer_that_is_no_message_is_a_fault_of_its_valve(
     wrong: Transmit, on_error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     valves = (
@@ -248,7 +248,7 @@ async def test_answer_that_is_no_message_is_the_fault_of_its_valve(
 
 
 @on_virtual_clock
-async def test_faults_that_a_client_causes_at_will_are_told_once_a_minute(
+async def test_faults_of_a_valve_are_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     valves = (acting(told_a_number, "discard", "one"), acting(told_a_number, "discard", "other"))
@@ -263,7 +263,7 @@ async def test_faults_that_a_client_causes_at_will_are_told_once_a_minute(
 
 @pytest.mark.parametrize("late", [False, True])
 @on_virtual_clock
-async def test_cancellation_that_nobody_asked_for_is_a_fault(
+async def test_cancelled_awaitable_is_a_fault_of_the_valve(
     late: bool,
 ) -> None:
     async def cancelled(message: Message) -> Message:

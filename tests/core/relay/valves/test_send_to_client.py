@@ -36,7 +36,7 @@ class SlowlySigning(Signing):
 
 
 @on_virtual_clock
-async def test_they_come_between_those_of_the_backend_and_are_counted() -> None:
+async def test_messages_come_between_those_of_the_backend_and_are_counted() -> None:
     bench = await RelayBench().open()
     connection = await bench.blue.connection(0)
     connection.reply("one")
@@ -50,7 +50,7 @@ async def test_they_come_between_those_of_the_backend_and_are_counted() -> None:
 
 
 @on_virtual_clock
-async def test_they_need_no_backend() -> None:
+async def test_messages_are_sent_without_a_backend() -> None:
     bench = await RelayBench().open()
     for backend in bench.backends:
         backend.go_down()
@@ -63,7 +63,7 @@ async def test_they_need_no_backend() -> None:
 
 
 @on_virtual_clock
-async def test_they_pass_all_valves() -> None:
+async def test_messages_pass_all_valves() -> None:
     bench = await RelayBench(valves=[valve(Signing), valve(Signing)]).open()
 
     bench.session.send_to_client(HELLO)
@@ -72,7 +72,7 @@ async def test_they_pass_all_valves() -> None:
 
 
 @on_virtual_clock
-async def test_one_that_is_too_large_is_refused() -> None:
+async def test_a_too_large_message_is_refused() -> None:
     bench = await RelayBench(limits=LimitOptions(max_message_size=5)).open()
     assert bench.session.send_to_client(HELLO) is ReplyOutcome.TAKEN
 
@@ -84,7 +84,7 @@ async def test_one_that_is_too_large_is_refused() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_does_not_keep_up_is_sent_no_more() -> None:
+async def test_a_slow_client_gets_no_more_messages() -> None:
     bench = await RelayBench().open()
     bench.session.client_writable(False)
 
@@ -96,7 +96,7 @@ async def test_a_client_that_does_not_keep_up_is_sent_no_more() -> None:
 
 
 @on_virtual_clock
-async def test_valves_that_do_not_keep_up_are_given_no_more() -> None:
+async def test_slow_valves_get_no_more_messages() -> None:
     bench = await RelayBench(
         valves=[valve(SlowlySigning)], limits=LimitOptions(valve_queue=4)
     ).open()

@@ -40,7 +40,7 @@ def acting(request: pytest.FixtureRequest) -> MakeActing:
 
 class TestPassing:
     @on_virtual_clock
-    async def test_towards_the_backend_in_order_of_configuration_and_back_reversed(
+    async def test_messages_pass_valves_in_configured_order_and_replies_in_reverse(
         self, acting: MakeActing
     ) -> None:
         valves = (acting(signing(">1"), signing("<1")), acting(signing(">2"), signing("<2")))
@@ -64,7 +64,7 @@ class TestPassing:
         assert bench.client.texts == ["1", "2", "3"]
 
     @on_virtual_clock
-    async def test_a_plain_valve_beside_an_asynchronous_one(self) -> None:
+    async def test_plain_and_asynchronous_valves_work_together(self) -> None:
         bench = await RelayBench(valves=(plain(signing("p")), slow(signing("s")))).open()
         bench.say("A", "B")
         await settle()
@@ -96,7 +96,7 @@ class TestPassing:
         assert bench.session.unacknowledged == 2
 
     @on_virtual_clock
-    async def test_a_replay_does_not_pass_them_again(self, acting: MakeActing) -> None:
+    async def test_a_replay_does_not_pass_the_valves_again(self, acting: MakeActing) -> None:
         bench = await RelayBench(valves=(acting(signing(">"), signing("<")),)).open()
         bench.say("A", "B")
         await settle()
@@ -108,7 +108,7 @@ class TestPassing:
         assert bench.client.texts == ["1<"]
 
     @on_virtual_clock
-    async def test_each_session_has_its_own(self) -> None:
+    async def test_each_session_has_its_own_valve(self) -> None:
         made: list[Session] = []
 
         def make(view: Session) -> MessageValve:
@@ -121,7 +121,7 @@ class TestPassing:
         assert len(made) == 2
 
     @on_virtual_clock
-    async def test_a_factory_that_fails_is_told_before_the_dial(self) -> None:
+    async def test_a_factory_that_fails_raises_before_the_dial(self) -> None:
         def make(_view: Session) -> MessageValve:
             raise LookupError("no such table")
 
@@ -163,7 +163,9 @@ class TestFaults:
         ]
 
     @on_virtual_clock
-    async def test_or_loses_the_message_where_that_is_preferred(self, acting: MakeActing) -> None:
+    async def test_a_fault_discards_the_message_with_on_error_discard(
+        self, acting: MakeActing
+    ) -> None:
         bench = await RelayBench(
             valves=(acting(self.failing, self.failing, on_error="discard"),)
         ).open()
@@ -181,7 +183,7 @@ class TestFaults:
     @pytest.mark.parametrize("on_error", ["close", "discard"])
     @pytest.mark.parametrize("direction", ["outward", "inward"])
     @on_virtual_clock
-    async def test_a_wish_to_close_is_no_fault(
+    async def test_close_session_closes_and_is_no_fault(
         self, acting: MakeActing, direction: str, on_error: Literal["close", "discard"]
     ) -> None:
         def enough(_view: Session, message: Message) -> Message | None:
@@ -204,7 +206,7 @@ class TestFaults:
         assert listener.log[-1] == "listener: terminated 4000 enough"
 
     @on_virtual_clock
-    async def test_an_ended_session_asks_them_nothing(self, acting: MakeActing) -> None:
+    async def test_an_ended_session_calls_no_valve(self, acting: MakeActing) -> None:
         seen: list[str] = []
 
         def note(_view: Session, message: Message) -> Message | None:
@@ -238,7 +240,7 @@ class TestActions:
         assert connection.close_request.code == 1001
 
     @on_virtual_clock
-    async def test_so_does_moving(self, acting: MakeActing) -> None:
+    async def test_moving_takes_effect_after_the_message_in_hand(self, acting: MakeActing) -> None:
         def move_at_b(view: Session, message: Message) -> Message | None:
             if message.text == "B":
                 view.fail_over()
@@ -253,7 +255,7 @@ class TestActions:
         assert len(bench.blue.requests) == 1
 
     @on_virtual_clock
-    async def test_closing_at_a_reply_lets_the_client_have_it(self, acting: MakeActing) -> None:
+    async def test_closing_at_a_reply_sends_the_reply_first(self, acting: MakeActing) -> None:
         def close(view: Session, message: Message) -> Message | None:
             view.close(4000, "enough")
             return message
@@ -298,7 +300,9 @@ class TestInjecting:
         assert bench.client.texts == ["extra<1"]
 
     @on_virtual_clock
-    async def test_they_come_behind_the_message_in_hand(self, acting: MakeActing) -> None:
+    async def test_injected_messages_come_after_the_message_in_hand(
+        self, acting: MakeActing
+    ) -> None:
         def echo_outward(view: Session, message: Message) -> Message | None:
             view.send_to_backend(as_message(f"after {message.text}"))
             return message
@@ -316,7 +320,9 @@ class TestInjecting:
         assert bench.client.texts == ["1", "after 1"]
 
     @on_virtual_clock
-    async def test_several_keep_their_order_before_a_close(self, acting: MakeActing) -> None:
+    async def test_several_injected_messages_keep_their_order_before_a_close(
+        self, acting: MakeActing
+    ) -> None:
         def say_goodbye(view: Session, message: Message) -> Message | None:
             view.send_to_client(as_message("one"))
             view.send_to_client(as_message("two"))
@@ -332,7 +338,7 @@ class TestInjecting:
         assert bench.client.received_late == []
 
     @on_virtual_clock
-    async def test_thousands_at_once_arrive_in_order(self, acting: MakeActing) -> None:
+    async def test_thousands_of_injected_messages_arrive_in_order(self, acting: MakeActing) -> None:
         def split(view: Session, message: Message) -> Message | None:
             first, *others = message.text.split()
             for other in others:
@@ -346,7 +352,9 @@ class TestInjecting:
         assert bench.blue.connections[0].texts == parts
 
     @on_virtual_clock
-    async def test_they_may_go_the_other_way(self, acting: MakeActing) -> None:
+    async def test_messages_can_be_injected_in_the_other_direction(
+        self, acting: MakeActing
+    ) -> None:
         def answer(view: Session, message: Message) -> Message | None:
             view.send_to_client(as_message(f"got {message.text}"))
             return None
@@ -358,7 +366,7 @@ class TestInjecting:
         assert bench.client.texts == ["got A<1", "got B<1"]
 
     @on_virtual_clock
-    async def test_they_are_kept_and_replayed(self, acting: MakeActing) -> None:
+    async def test_injected_messages_are_kept_and_replayed(self, acting: MakeActing) -> None:
         def add(view: Session, message: Message) -> Message | None:
             view.send_to_backend(as_message("extra"))
             return message
