@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...pool.dialling.backend_search import NoBackend
 from .failover import Failover
 
 if TYPE_CHECKING:
+    from ...api import Close
     from ...pool.backends.backend_pool import PooledBackend
     from ...pool.dialling.dial import Dialled
     from ..all_sessions.session_context import SessionContext
@@ -35,9 +37,9 @@ class Recovery:
 
     __slots__ = (
         "_backend",
-        "_blamed",
         "_breach",
         "_context",
+        "_counted",
         "_dials",
         "_failover",
         "_ledger",
@@ -54,7 +56,8 @@ class Recovery:
         self.is_proved = False
         self._backend: PooledBackend | None = None
         self._breach: tuple[PooledBackend, str] | None = None  # the last breach of the protocol
-        self._blamed: tuple[PooledBackend, ...] = ()  # since the last connection that lasted
+        # Backends whose failure was counted since the last connection that lasted
+        self._counted: tuple[PooledBackend, ...] = ()
         self._on_lasting: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failover: Failover | None = None
@@ -125,27 +128,38 @@ class Recovery:
         if self._failover is not None:
             self._failover.progressed(self._context.clock.time())
 
-    def was_broken_so(self, lost: PooledBackend, breach: str) -> bool:
-        """Note a breach of the protocol; return whether another backend's was the same before."""
-        before, self._breach = self._breach, (lost, breach)
-        return before is not None and before[0] is not lost and before[1] == breach
+    def judged(
+        self, lost: PooledBackend, close: Close, *, provoked: bool, all_are_lost: bool
+    ) -> Close:
+        """Count a failure of the backend, if the end is one; return how the end counts.
 
-    def blame(self, lost: PooledBackend, reason: str, *, provoked: bool) -> None:
-        """Report a failure of a backend that was lost before it had proved itself.
-
-        The failure counts for its breaker once for each session, and not if the session may have
-        provoked it: one client must not close a backend to others.
+        If two backends in turn break the protocol in the same way, the next one would do so too. So
+        the second breach is returned as not abnormal.
 
         Args:
             lost: the backend, after `let_go`.
-            reason: for the log.
-            provoked: the loss may be the backend's answer to a message of the session.
+            close: the end of its connection.
+            provoked: the end may be the backend's answer to a message of the session.
+            all_are_lost: the backend has lost all its connections, which is counted elsewhere.
         """
-        is_news = lost not in self._blamed or lost.breaker.on_probation
+        if close.abnormal and not (self.is_proved or all_are_lost):
+            self._count_failure(lost, f"connection lost immediately: {close}", provoked=provoked)
+        if close.breach and self._repeats_breach(lost, close.reason):
+            return replace(close, abnormal=False)
+        return close
+
+    def _count_failure(self, lost: PooledBackend, reason: str, *, provoked: bool) -> None:
+        """Count a failure: once in each session, and no failure that a client can provoke."""
+        is_news = lost not in self._counted or lost.breaker.on_probation
         counts = is_news and not (provoked or lost.proved)
-        if counts and lost not in self._blamed:
-            self._blamed += (lost,)
+        if counts and lost not in self._counted:
+            self._counted += (lost,)
         lost.failed(self._context.clock.time(), reason, counts=counts)
+
+    def _repeats_breach(self, lost: PooledBackend, breach: str) -> bool:
+        """Note a breach of the protocol; return whether another backend's was the same before."""
+        before, self._breach = self._breach, (lost, breach)
+        return before is not None and before[0] is not lost and before[1] == breach
 
     def let_go(self) -> None:
         """Stop watching the backend: it is lost, or the session has left it."""
@@ -210,7 +224,7 @@ class Recovery:
 
     def _lasts(self) -> None:
         self._failover = self._timer = None
-        self._blamed = ()
+        self._counted = ()
         self.prove()
         if self._on_lasting is not None:
             self._on_lasting()

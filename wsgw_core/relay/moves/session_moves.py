@@ -39,7 +39,16 @@ class SessionMoves:
     # What operators and plugins want
 
     def begin(self, fit: Callable[[PooledBackend], bool] | None) -> bool:
-        """Move as soon as the session is quiet; see Session.move."""
+        """Move to another backend as soon as the session is quiet.
+
+        Args:
+            fit: returns whether a backend is worth the move, which is then a failback. None: every
+                other backend is.
+
+        Returns:
+            False if the session cannot move now: it has no backend, opens or ends; its backend must
+            still prove itself after a loss; a move has just failed; or failover is disabled.
+        """
         session, now = self._session, self._context.clock.time()
         movable = session.state is State.RELAYING and session.outbox.is_flowing
         if not movable or session.client is None or not session.may_fail_over:
@@ -50,7 +59,18 @@ class SessionMoves:
         return True
 
     def hurry(self, *, must_leave: bool) -> bool:
-        """Move at once; see Session.fail_over."""
+        """Move at once, to another backend or to a new connection of the same one.
+
+        wsgw first dials, then closes the old connection. The old backend has a moment to end; the
+        next one gets what it has not acknowledged by then.
+
+        Args:
+            must_leave: leave the backend even if no other one is found; the session is then held,
+                as after a loss.
+
+        Returns:
+            False: the session has no backend, moves already, or has just failed to.
+        """
         session, planned = self._session, self._planned
         if planned is not None:
             was_under_way = planned.at_once

@@ -1,4 +1,4 @@
-"""What a session has to do with the backend that serves it now."""
+"""Connects a session to the backend that serves, and releases it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 
 class BackendSide:
-    """Joins the client, what it says and its account to one backend after the other.
+    """Connects client, outbox and account to one backend after the other.
 
     Args:
         client, outbox, ledger, account: the session's.
-        recovery: watches whether the backend lasts.
+        recovery: watches whether the backend's connection lasts.
         context: what all sessions share.
 
     Attributes:
-        sink: to the backend that serves; None: there is none now.
+        sink: the sink of the connection to the backend that serves; None: there is no backend.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class BackendSide:
 
     @property
     def serving(self) -> SessionSink:
-        """The sink, where there must be one."""
+        """The sink, when there must be one."""
         assert self.sink is not None  # noqa: S101 - for the type checker
         return self.sink
 
@@ -88,7 +88,7 @@ class BackendSide:
 
     @property
     def is_hydrating(self) -> bool:
-        """Whether the backend is being prepared."""
+        """Whether the backend is being hydrated."""
         return self.sink is not None and self.sink.hydration is not None
 
     @property
@@ -102,13 +102,20 @@ class BackendSide:
         hydration = self.serving.hydration
         return close if hydration is None else hydration.judged(close)
 
+    def may_have_provoked(self, close: Close) -> bool:
+        """Return whether the backend may have ended because of what the session has sent."""
+        if self.has_refused:
+            return True
+        was_given_something = self.serving.was_hydrated or self._ledger.in_flight > 0
+        return was_given_something and close.code != CloseCode.LOST
+
     @property
     def has_poisonous_hydration(self) -> bool:
-        """Whether one backend after the other has died while it alone was prepared."""
+        """Whether several backends have died of the session's hydration."""
         return self._deaths is not None and self._deaths.is_poison
 
     def ended(self, close: Close) -> None:
-        """Note how the backend has ended by itself; to be called before `let_go`."""
+        """Note how the backend's connection has ended; call it before `let_go`."""
         sink = self.serving
         if sink.hydration is None:
             return
@@ -122,11 +129,11 @@ class BackendSide:
         self._deaths.note(close, alone=self._cautious is not None)
 
     def take(self, session: Session, dialled: Dialled[SessionSink]) -> None:
-        """Have a connection that is not started yet.
+        """Take over a connection that is not started yet.
 
         Args:
-            session: hears of its end.
-            dialled: what the dial gave.
+            session: its `backend_closed` is called with the connection's end.
+            dialled: the connection and its backend.
         """
         self.sink = dialled.sink
         self.sink.open(dialled, self._outbox, session.backend_closed)
@@ -136,18 +143,19 @@ class BackendSide:
             self.sink.count()
 
     def begin(self, session: Session, *, hydrate: bool) -> bool:
-        """Start the connection, prepare the backend, and give it what it is owed.
+        """Start the connection, hydrate the backend, and send it what is in the ledger.
 
         Args:
-            session: hears when the backend cannot be prepared.
-            hydrate: whether it is not the session's first.
+            session: its `backend_failed` is called if the hydration fails.
+            hydrate: whether to hydrate: it is not the session's first backend.
 
         Returns:
-            False: it was lost before, or a valve has a fault; the session hears of that.
+            False: the connection was lost before, or a valve has a fault; the session learns that
+            by another call.
         """
         sink, valves = self.serving, session.valves
         self._recovery.prepare()
-        self._hear(valves.receive, valves.receive)
+        self._route_messages(valves.receive, valves.receive)
         if sink.is_lost:
             lost = Close(CloseCode.TRY_AGAIN_LATER, "lost before it was used", abnormal=True)
             self._context.clock.call_soon(sink.closed, lost)
@@ -158,7 +166,7 @@ class BackendSide:
             self._outbox.send_to(sink, self._recovery.progress)
             self._client.begin()
             return True
-        # Before the start: what the backend says first may be an answer.
+        # Before the start, because the backend's first message may be an answer.
         valves.when_delivered(lambda: self._hydrate(sink, session))
         if self.sink is not sink:
             return False
@@ -177,13 +185,13 @@ class BackendSide:
         return True
 
     def _hydrate(self, sink: SessionSink, session: Session) -> None:
-        """Prepare the backend, now that all is through which another one has said."""
+        """Make the hydration; the last backend's messages have passed the valves."""
         valves = session.valves
         if self.sink is not sink or isinstance(valves, NoValves):
             return
         try:
             steps = valves.hydrations()
-        except Exception as error:  # noqa: BLE001 - a valve's, which has been told
+        except Exception as error:  # noqa: BLE001 - a fault of a valve
             session.not_found(error)
             return
         self._context.counters.hydrations.value += bool(steps)
@@ -218,21 +226,21 @@ class BackendSide:
             session.backend_failed(close)
 
     def _begin_to_trust(self, valves: Callable[[Message], object] | None) -> None:
-        """Have the backend prove itself: by its first message, if not before."""
+        """Let the backend prove itself, for example by its first message."""
         self._recovery.watch(self.serving.backend, self._outbox.trust)
-        self._hear(partial(self._first_message, valves), valves)
+        self._route_messages(partial(self._first_message, valves), valves)
 
-    def _hear(
+    def _route_messages(
         self,
         receive: Callable[[Message], object] | None,
         valves: Callable[[Message], object] | None,
     ) -> None:
-        """Have messages of the backend go to `receive`, if the client is to hear anything."""
+        """Pass the backend's messages to `receive`, if the client still gets messages."""
         is_heard = self._client.receiver(valves) is not None
         self.serving.receive_with(receive if is_heard else None, valves)
 
     def _first_message(self, valves: Callable[[Message], object] | None, message: Message) -> None:
-        """Trust a backend that says something; what follows goes to the client directly."""
+        """Note that the backend has proved itself; pass this message and all others on directly."""
         self._recovery.prove()
         receive = self._client.receiver(valves)
         self.serving.receive_with(receive, valves)
@@ -240,10 +248,10 @@ class BackendSide:
             receive(message)
 
     def stop_forwarding(self, unheard: Callable[[Message], object] | None) -> None:
-        """Have the backend read, though the client hears nothing of it any more.
+        """Pass no message to the client any more, but go on reading the backend.
 
         Args:
-            unheard: a valve may wait for an answer to what the client has left.
+            unheard: called with the messages instead: a valve may wait for an answer.
         """
         if self.sink is not None:
             self.sink.receive_with(None, unheard)
@@ -261,7 +269,7 @@ class BackendSide:
             cautious.done()
 
     def let_go(self) -> PooledBackend:
-        """Sever the sink; the connection's end is somebody else's business."""
+        """Release the backend; the caller closes the connection if it has not ended."""
         sink, self.sink = self.serving, None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
@@ -275,7 +283,7 @@ class BackendSide:
         return sink.backend
 
     def leave(self, code: int, reason: str, cause: CloseCause) -> PooledBackend:
-        """Let go of the backend and close its connection, whatever it has acknowledged."""
+        """Release the backend and close its connection."""
         connection = self.serving.connection
         self._pass_unused_turn_on()
         backend = self.let_go()

@@ -1,4 +1,7 @@
-"""What one side hears of the other's end."""
+"""Chooses the close for one side when the other side has ended.
+
+The codes are those of `wsgw_core.websocket.session_ends`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from ...websocket import session_ends
 
 
 def close_for_backend(close: Close, *, violation: bool) -> Close:
-    """Return what a backend hears of the way in which a client has left.
+    """Return the close for the backend of a client that has left.
 
     Args:
-        close: what the client sent; 1006 when it was lost.
-        violation: the client was closed for breaking the protocol or a limit.
+        close: what the client sent; 1006 if it was lost.
+        violation: wsgw has closed the client because it broke the protocol or a limit.
     """
     if violation:
         return Close(session_ends.CLIENT_BROKE_PROTOCOL.backend, close.reason)
@@ -24,24 +27,24 @@ def close_for_backend(close: Close, *, violation: bool) -> Close:
 
 
 def close_after_loss(close: Close, code: int, *, all_are_lost: bool) -> Close:
-    """Return what a client hears of its backend's end, where no other is looked for.
+    """Return the close for a client whose backend's connection has ended, without a failover.
 
     Args:
-        close: the end.
-        code: says that the backend was lost; what the backend says by itself comes before it.
+        close: the end; the client gets its code if it has one.
+        code: the code for the client of a lost backend.
         all_are_lost: whether the backend has lost all its connections.
     """
-    nothing_was_said = close.code == CloseCode.LOST and not close.breach
-    if close.abnormal and (nothing_was_said or all_are_lost):
+    has_no_code = close.code == CloseCode.LOST and not close.breach
+    if close.abnormal and (has_no_code or all_are_lost):
         return replace(close, code=code)
     return close
 
 
 def close_without_backend(error: Exception) -> Close:
-    """Return what a client hears when no other backend serves it.
+    """Return the close for a client when no other backend serves it.
 
     Args:
-        error: what the search for one has raised.
+        error: what the search for a backend has raised.
     """
     if isinstance(error, BackendDeclined):
         return Close(

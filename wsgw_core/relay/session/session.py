@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -174,7 +173,7 @@ class Session(SessionParts):
         """Decide what follows when the connection has ended: a failover, or the session's end."""
         context = self.context
         close = self._judged(close)
-        provoked = self._may_have_provoked(close)
+        provoked = self._state.client_has_left or self.backend_side.may_have_provoked(close)
         if self.ledger.is_complete:
             self.ledger.delivered_all(context.clock.time())
             close = Close(CloseCode.NORMAL, "") if close.abnormal else close
@@ -187,10 +186,7 @@ class Session(SessionParts):
         all_are_lost = self.backend_side.is_lost
         lost = self._let_go()
         context.reporter.backend_closed(self, lost.id, close)
-        if close.abnormal and not self.recovery.is_proved and not all_are_lost:
-            self.recovery.blame(lost, f"connection lost immediately: {close}", provoked=provoked)
-        if close.breach and self.recovery.was_broken_so(lost, close.reason):
-            close = replace(close, abnormal=False)  # no backend is to blame; see Close
+        close = self.recovery.judged(lost, close, provoked=provoked, all_are_lost=all_are_lost)
         flushing = self._state is State.FLUSHING
         if close.abnormal or not flushing:  # else the backend has answered the client's close
             context.counters.count_close("backend", close.code)
@@ -212,9 +208,9 @@ class Session(SessionParts):
             self.valves.when_delivered(partial(self._pass_close_on, told))
 
     def _judged(self, close: Close) -> Close:
-        """Return an end of the backend, or what it stands for."""
+        """Return how the end of a connection counts."""
         if self._state is State.SETTLING and self.moves.is_urgent and not close.abnormal:
-            # Operator or plugin has said before that the session goes on elsewhere.
+            # The operator or plugin wants the session to go on elsewhere.
             return Close(CloseCode.GOING_AWAY, f"closed with {close}", abnormal=True)
         return self.backend_side.judged(close)
 
@@ -232,14 +228,6 @@ class Session(SessionParts):
         )
         self.context.table.closing.add(connection)
 
-    def _may_have_provoked(self, close: Close) -> bool:
-        """Return whether the backend may have ended because of what the session has sent."""
-        if self._state.client_has_left or self.backend_side.has_refused:
-            return True
-        was_hydrated = self.backend_side.serving.was_hydrated
-        was_given_something = was_hydrated or self.ledger.in_flight > 0
-        return was_given_something and close.code != CloseCode.LOST
-
     # From one backend to another
 
     @property
@@ -250,31 +238,11 @@ class Session(SessionParts):
         return self._moves
 
     def fail_over(self, *, must_leave: bool = False) -> bool:
-        """Move at once, to another backend or to a new connection of the same one.
-
-        wsgw first dials, then closes the old connection. The old backend has a moment to end; the
-        next one gets what it has not acknowledged by then.
-
-        Args:
-            must_leave: leave the backend even if no other one is found; the session is then held,
-                as after a loss.
-
-        Returns:
-            False: the session has no backend, moves already, or has just failed to.
-        """
+        """Move at once; see SessionMoves.hurry."""
         return self._state is not State.ENDED and self.moves.hurry(must_leave=must_leave)
 
     def move(self, fit: Callable[[PooledBackend], bool] | None = None) -> bool:
-        """Move to another backend as soon as the session is quiet.
-
-        Args:
-            fit: returns whether a backend is worth the move, which is then a failback. None: every
-                other backend is.
-
-        Returns:
-            False if the session cannot move now: it has no backend, opens or ends; its backend must
-            still prove itself after a loss; a move has just failed; or failover is disabled.
-        """
+        """Move as soon as the session is quiet; see SessionMoves.begin."""
         return self._state is State.RELAYING and self.moves.begin(fit)
 
     def look_for_another(self, lost: PooledBackend, *, by_choice: bool = False) -> None:

@@ -20,7 +20,7 @@ from ...tracebacks import drop_tracebacks
 from ..all_sessions.routes import Route, Routes
 from .session import ClosedWhileOpening, Session
 
-# What the answer of a backend that declines means nothing without (RFC 9110 section 15)
+# Headers without which a backend's declining answer has no meaning (RFC 9110 section 15)
 _PASSED_ON = frozenset(
     {
         "allow",
@@ -36,7 +36,7 @@ _PASSED_ON = frozenset(
 
 
 class Refused(Exception):
-    """The client gets an answer other than 101."""
+    """The client gets another answer than 101."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -44,16 +44,16 @@ class Refused(Exception):
 
 
 class SessionOpener:
-    """What a frontend asks for sessions.
+    """Opens sessions for the frontend.
 
     Args:
-        routes: say which clients get what.
-        counters, logger: of the gateway.
+        routes: choose the gates and settings for a client.
+        counters, logger: the gateway's.
 
     Attributes:
         routes: see above.
-        accepting: False when the gateway stops.
-        paused: an operator wants no new clients for now.
+        accepting: False once the gateway stops.
+        paused: whether an operator wants no new clients for now.
     """
 
     def __init__(self, routes: Routes, counters: GatewayCounters, logger: logging.Logger) -> None:
@@ -65,29 +65,29 @@ class SessionOpener:
         self.paused = False
 
     def serve_by(self, routes: Routes) -> None:
-        """Open the next sessions by the routes of another configuration."""
+        """Use the routes of another configuration for the next sessions."""
         self.routes = routes
         for gone in self._counters.route_handshakes.keys() - {route.id for route in routes}:
             del self._counters.route_handshakes[gone]
 
     def is_opening(self, plugins: PluginSet) -> bool:
-        """Tell whether a session is being opened that uses the plugins' objects of a configuration.
+        """Return whether a session is being opened that uses these objects of plugins.
 
-        It is among the sessions as soon as it was opened.
+        Once it is open, it is in the session table.
         """
         return self._opening[plugins] > 0
 
     async def open(self, handshake: Handshake, as_sent: RequestHeaders) -> tuple[Session, Headers]:
         """Return a session that waits for `start`, and headers for the client's answer.
 
-        When cancelled, nothing is left behind.
+        Cancel it at any time; it leaves nothing behind.
 
         Args:
-            handshake: what the gates and the backend are asked; it is told its route.
-            as_sent: the headers of the request, for the choice of a route.
+            handshake: the request for the gates and the backend; this sets its route.
+            as_sent: the headers as the client sent them, to choose a route.
 
         Raises:
-            Refused: no route, a gate, the backend or the state of the gateway says no.
+            Refused: no route matches, or a gate, the backend or the gateway refuses the client.
         """
         if self.paused or not self.accepting:
             raise Refused(Refusal(503, (("Retry-After", "1"),), b"not accepting clients now\n"))
