@@ -14,7 +14,7 @@ class AnsweredSession(Protocol):
     """What this module needs of a session."""
 
     @property
-    def owes_answers(self) -> bool:
+    def awaits_answers(self) -> bool:
         """Whether the client still waits for answers."""
         ...
 
@@ -77,10 +77,10 @@ class CloseAfterAnswers:
         self._timer = None
         now = self._clock.time()
         for session, deadline in tuple(self._waiting.items()):
-            owing = session.owes_answers
-            if now >= deadline or not owing:
+            waits = session.awaits_answers
+            if now >= deadline or not waits:
                 del self._waiting[session]
-                self.missed += owing
+                self.missed += waits
                 session.close_client(self._code, self._reason)
         if self._waiting:
             self._timer = self._clock.call_later(_INTERVAL, self._look)

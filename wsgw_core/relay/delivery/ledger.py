@@ -270,18 +270,20 @@ class Ledger:
             keep_sent_once: False: forget entries that are to be sent once, too.
         """
         early = self._early_answers or ()
-        owed: list[tuple[Message, int]] = []
+        unanswered: list[tuple[Message, int]] = []
         if self._awaiting_reply is not None:
-            owed += self._awaiting_reply.numbered()
+            unanswered += self._awaiting_reply.numbered()
         numbered = zip(self.entries, self._entry_numbers(), strict=True)
-        for place, (message, number) in enumerate(numbered, self.settled_messages + len(owed)):
+        for place, (message, number) in enumerate(
+            numbered, self.settled_messages + len(unanswered)
+        ):
             was_sent = isinstance(message, SentOnce) and not keep_sent_once
             if place in early or was_sent:
                 self._settle(message)
             else:
-                owed.append((message, number))
-        self.entries = deque(message for message, _ in owed)
-        self._numbers = [number for _, number in owed]
+                unanswered.append((message, number))
+        self.entries = deque(message for message, _ in unanswered)
+        self._numbers = [number for _, number in unanswered]
         self._awaiting_reply = None
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ class PauseReason(IntFlag):
     VALVES_BUSY = 4
     MEMORY_SHORT = 8
     BACKEND_BLOCKED = 16
-    ANSWERS_OWED = 32
+    ANSWERS_AWAITED = 32
 
 
 class Readable(Protocol):

@@ -36,17 +36,17 @@ class DialRequests:
 
     def first(self) -> DialRequest:
         """Return the request for the session's first backend."""
-        asked = self._handshake
-        kept = without_headers(asked.headers, (_SESSION, _REPLAYED))  # a gate may have set them
+        handshake = self._handshake
+        kept = without_headers(handshake.headers, (_SESSION, _REPLAYED))  # a gate may have set them
         headers = (*kept, (_SESSION, self._session_id))
         return DialRequest(
             self._session_id,
-            asked.path,
+            handshake.path,
             headers,
-            asked.subprotocols,
-            asked.peer,
-            route=asked.route,
-            host=asked.host,
+            handshake.subprotocols,
+            handshake.peer,
+            route=handshake.route,
+            host=handshake.host,
         )
 
     def again(

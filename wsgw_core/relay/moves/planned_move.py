@@ -152,7 +152,7 @@ class PlannedMove:
             self._task = None
         self._drop()
 
-    # The good moment
+    # Until the session is quiet
 
     def _look_in(self, seconds: float) -> None:
         if self._timer is not None:

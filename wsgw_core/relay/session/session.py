@@ -144,18 +144,18 @@ class Session(SessionParts):
         if violation:
             context.counters.count_violation(close.code)
             context.reporter.client_violated(self, close)
-        told = close_for_backend(close, violation=violation)
+        for_backend = close_for_backend(close, violation=violation)
         cause = CloseCause.SESSION_ENDED if violation else CloseCause.CLIENT_LEFT
         if closing is not None:
-            told = Close(session_ends.GATEWAY_STOPPED.backend, closing.reason)
+            for_backend = Close(session_ends.GATEWAY_STOPPED.backend, closing.reason)
             cause = closing.cause
         if self._state is State.CLOSING:
-            self.give_up(told, cause)
+            self.give_up(for_backend, cause)
             return
         if self._state is State.SETTLING:
             self.moves.drop()
         self.advance(Event.CLIENT_CLOSED)
-        self._flush = ClosingFlush(self, told, cause)
+        self._flush = ClosingFlush(self, for_backend, cause)
         self._flush.begin()
 
     # What the backend calls
@@ -204,8 +204,8 @@ class Session(SessionParts):
                 context.counters.slow_clients_closed.value += 1
             self.advance(Event.BACKEND_CLOSED)
             code = context.failover.loss_code
-            told = close_after_loss(close, code, all_are_lost=all_are_lost)
-            self.valves.when_delivered(partial(self._pass_close_on, told))
+            for_client = close_after_loss(close, code, all_are_lost=all_are_lost)
+            self.valves.when_delivered(partial(self._pass_close_on, for_client))
 
     def _judged(self, close: Close) -> Close:
         """Return how the end of a connection counts."""
@@ -331,7 +331,7 @@ class Session(SessionParts):
         self.context.counters.count_close("gateway", code)
         self.backend_side.stop_forwarding(self.valves.receive)
         client.close(code, reason)
-        self.outbox.client_pauses.remove(PauseReason.ANSWERS_OWED)
+        self.outbox.client_pauses.remove(PauseReason.ANSWERS_AWAITED)
         self.outbox.client_pauses.enforce()
 
     def give_up(self, close: Close, cause: CloseCause, backend_code: int | None = None) -> None:

@@ -176,7 +176,7 @@ class SessionParts:
         return len(self.ledger) + self.valves.waiting
 
     @property
-    def owes_answers(self) -> bool:
+    def awaits_answers(self) -> bool:
         """Whether the backend still has to answer the client's messages; False: perhaps unknown."""
         if self.client is None or not self.outbox.delivered_is_answered:
             return False
@@ -204,9 +204,9 @@ class SessionParts:
         Returns:
             Whether it waits for answers.
         """
-        owing = self.client_side.closing is None and self.owes_answers
-        self.outbox.client_pauses.switch(PauseReason.ANSWERS_OWED, owing)
-        return owing
+        waits = self.client_side.closing is None and self.awaits_answers
+        self.outbox.client_pauses.switch(PauseReason.ANSWERS_AWAITED, waits)
+        return waits
 
     # Memory
 

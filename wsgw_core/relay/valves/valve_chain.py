@@ -131,7 +131,7 @@ class ValveChain:
                 elif outcome is not through:
                     check_made(outcome)
                     through = outcome
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - told apart below
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - _failed tells them apart
             self._failed(error, step)
             through = None
         try:
