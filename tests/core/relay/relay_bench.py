@@ -52,7 +52,7 @@ def valve(
 
 
 def replayed(request: DialRequest) -> int:
-    """Return how many messages a websocket backend is told to know."""
+    """Return how many replayed messages a dial request announces."""
     return int(dict(request.headers).get("X-Wsgw-Replayed", "0"))
 
 
@@ -168,7 +168,7 @@ class RelayBench:
         (backend or self.blue).connections[-1].drop()
 
     def is_reading(self) -> bool:
-        """Tell whether the client is read; a method, so that the type checker expects a change."""
+        """Return whether the client is read; as a method, which the type checker does not cache."""
         return self.client.reading
 
     @property
@@ -183,7 +183,7 @@ class RelayBench:
 
 
 class RecordingListener:
-    """Writes down what it is told."""
+    """Records the events of a session."""
 
     def __init__(self, name: str = "listener", log: list[str] | None = None) -> None:
         self.log: list[str] = [] if log is None else log

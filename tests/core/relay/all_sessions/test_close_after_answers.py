@@ -1,4 +1,4 @@
-"""A gateway that stops closes a client behind the answers that it is owed."""
+"""A stopping gateway closes each client after the answers to its messages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ STOPPING = Close(1012, "stopping")
 
 
 class AnsweringConnection(FakeConnection):
-    """What it acknowledges is answered."""
+    """A connection that acknowledges a message when it is answered."""
 
     delivered_is_answered = True
 
 
 class AnsweringBackend(FakeBackend):
-    """Its connections are AnsweringConnections."""
+    """A backend with AnsweringConnections."""
 
     def __init__(self, backend_id: str) -> None:
         super().__init__(backend_id)
@@ -31,7 +31,7 @@ class AnsweringBackend(FakeBackend):
 
 
 async def answering() -> RelayBench:
-    """Open a session whose backends deliver by answering."""
+    """Open a session whose backends acknowledge by answering."""
     return await RelayBench(AnsweringBackend("blue"), AnsweringBackend("green")).open()
 
 
@@ -116,7 +116,7 @@ async def test_a_client_that_leaves_ends_the_wait() -> None:
 
 
 class Asking(PassingValve):
-    """Each message is to be answered by one with the same text."""
+    """Expects for each message a reply with the same text."""
 
     def before_transmit(self, message: Message) -> Message | None:
         return ReplyExpected(message.kind, message.data, message.text, expires=100)

@@ -1,4 +1,4 @@
-"""The gateway closes a client; what it believes to be sent is not lost."""
+"""When the gateway closes a client, no message is lost that the client takes for sent."""
 
 from __future__ import annotations
 

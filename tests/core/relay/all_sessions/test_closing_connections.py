@@ -1,4 +1,4 @@
-"""What connections hold when their session is over counts until they are gone."""
+"""Bytes that connections hold after their session count until the connections are gone."""
 
 from __future__ import annotations
 

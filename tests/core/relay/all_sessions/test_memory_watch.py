@@ -1,4 +1,4 @@
-"""Sessions that hold the most are held when memory is short, and read again when it is not."""
+"""Sessions that hold the most are paused when memory is short, and read again afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDS = 1.0  # seconds in which there are several rounds
 
 
 class FakeSession:
-    """What the watch sees of a session, and does to it."""
+    """What the watch needs of a session."""
 
     def __init__(self, held: int = 0) -> None:
         self.held_bytes = held
@@ -130,8 +130,8 @@ async def test_connections_of_ended_sessions_count_until_they_are_gone() -> None
     bench = Bench()
     left = FakeSession(2000)
     bench.closing.add(left)
-    bench.closing.add(FakeSession(3000))  # which nobody keeps
-    bench.closing.add(object())  # which does not tell what it holds
+    bench.closing.add(FakeSession(3000))  # to which there is no other reference
+    bench.closing.add(object())  # which has no `held_bytes`
     await asyncio.sleep(ROUNDS)
     assert bench.watch.used == 2000
     left.held_bytes = 0
@@ -144,7 +144,7 @@ async def test_connections_of_ended_sessions_count_until_they_are_gone() -> None
 
 @on_virtual_clock
 async def test_sessions_with_an_incomplete_message_are_read_one_after_the_other() -> None:
-    """If all were held for good, none could be finished, and the memory never be freed."""
+    """If all stayed paused, no message could be completed, and no memory be freed."""
     bench = Bench(*[MIB - 1000] * 64)
     for session in bench.sessions:
         session.is_in_a_message = True

@@ -1,4 +1,4 @@
-"""What the log says of a session's ends."""
+"""What the log says about the end of a session."""
 
 from __future__ import annotations
 

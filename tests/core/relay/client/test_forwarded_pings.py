@@ -1,4 +1,4 @@
-"""A client's ping is answered when its backend has answered, whichever that is by then."""
+"""A client's ping is answered when the backend that serves has answered it."""
 
 from __future__ import annotations
 

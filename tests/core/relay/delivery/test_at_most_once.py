@@ -1,4 +1,4 @@
-"""What a backend may have seen is not sent again where that is not wanted."""
+"""With `delivery: at-most-once`, messages that a backend may have seen are not sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slow side stops the reading of the other side; nothing is dropped and nothing grows."""
+"""A slow side pauses reading the other side; nothing is dropped, and no buffer grows."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class TestPausedForMemory:
         bench.client.is_drained = why != "replies wait"
         connection.is_in_a_message = why == "one has come in part"
         paused = []
-        for _ in range(2):  # looks of the memory watch
+        for _ in range(2):  # rounds of the memory watch
             bench.session.pause_for_memory(True)
             paused.append(connection.paused)
             bench.client.is_drained, connection.is_in_a_message = True, False

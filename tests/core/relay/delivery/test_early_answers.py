@@ -1,4 +1,4 @@
-"""Answers before their messages are delivered: each counts for one message, once."""
+"""An answer that comes before its message is delivered counts once, for one message."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def add(ledger: Ledger, message: Message) -> None:
 
 
 def bounded(max_messages: int, max_bytes: int) -> Ledger:
-    """Make a ledger as a session of a gateway with these limits does."""
+    """Make the ledger of a session with these limits."""
     limits = Limits(ledger_messages=max_messages, ledger_bytes=max_bytes)
     return Ledger(limits.ledger_bytes, limits.message_share)
 
@@ -271,7 +271,7 @@ class Entry:
 
 
 class Model:
-    """A ledger as simple as can be: a list in which messages are marked."""
+    """The simplest ledger: a list in which messages are marked."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -328,7 +328,7 @@ OPERATIONS = st.lists(
 
 
 class Pair:
-    """A ledger and its model, to both of which the same is done; the methods are OPERATIONS."""
+    """A ledger and its model; each method, one of OPERATIONS, does the same to both."""
 
     def __init__(self) -> None:
         self.ledger = bounded(50, 1000)

@@ -1,4 +1,4 @@
-"""Messages keep their numbers for the session's whole life, whichever backend serves."""
+"""Messages keep their numbers for the session's whole life, at every backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def numbered(*names: str) -> tuple[FakeBackend, ...]:
 
 
 async def seen_at(backend: FakeBackend, number: int = 0) -> list[tuple[str, int]]:
-    """Return what a connection of a backend was sent, with the numbers."""
+    """Return the messages that a backend's connection was sent, with their numbers."""
     connection = await backend.connection(number)
     assert isinstance(connection, FakeNumberedConnection)
     await idle()

@@ -1,4 +1,4 @@
-"""What the outbox owes, and when the client is not read."""
+"""The outbox keeps messages until they are delivered, and pauses reading the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message of which backends die is found, and ends its own session only."""
+"""A message that backends die of is found, and ends only its own session."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_a_move_by_an_operator_is_no_death() -> None:
 
 @on_virtual_clock
 async def test_of_sessions_that_lose_a_backend_together_only_the_poisonous_one_ends() -> None:
-    """Whoever reads the poison takes all others with it; they hear of it one by one."""
+    """The backend that reads the poison drops all sessions; they learn it one by one."""
     bench = RelayBench(FakeBackend("only"), failover=FailoverOptions(hold=300))
     sessions, clients = [], []
     for number in range(30):
@@ -177,7 +177,7 @@ async def test_of_sessions_that_lose_a_backend_together_only_the_poisonous_one_e
         sessions.append(session)
 
     async def read() -> None:
-        """Be the backend: acknowledge what was read one look ago, die of poison."""
+        """Act as the backend: acknowledge what was read in the last round, die of poison."""
         while not clients[7].closes:
             await asyncio.sleep(0.1)
             live = [each for each in bench.blue.connections if each.ended is None]

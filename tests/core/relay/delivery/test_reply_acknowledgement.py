@@ -13,7 +13,7 @@ from ..relay_bench import PassingValve, RelayBench, replayed, valve
 
 
 class Correlating(PassingValve):
-    """Messages that begin with ? wait for a reply that begins with ! and goes on alike."""
+    """A message `?x` expects the reply `!x`."""
 
     def before_transmit(self, message: Message) -> Message | None:
         if message.text.startswith("?"):
@@ -174,7 +174,7 @@ async def test_a_clients_close_waits_for_its_replies_which_nobody_gets() -> None
     connection.acknowledge()
     await idle()
     assert connection.close_request != Close(1000)
-    assert not connection.reply("!a")  # the client is gone; the valve has seen it all the same
+    assert not connection.reply("!a")  # the client is gone, but the valve has seen it
     assert bench.client.texts == []
     await bench.until_ended()
     assert connection.close_request == Close(1000)
@@ -217,7 +217,7 @@ async def test_what_is_answered_while_no_backend_serves_is_not_replayed() -> Non
     await idle()
     bench.say("?d")
     bench.session.send_to_client(as_message("!b"))
-    bench.session.send_to_client(as_message("!d"))  # nobody has seen it yet
+    bench.session.send_to_client(as_message("!d"))  # no backend has seen it yet
     connection = await bench.green.connection()
     bench.say("?e")
     assert connection.texts == ["?a", "?c", "?d", "?e"]

@@ -1,4 +1,4 @@
-"""What gets through a session's end of a backend connection, and for how long."""
+"""A sink passes reports on between `open` and `sever`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outbox:
 
 
 class Connection:
-    """Writes down what it is given."""
+    """Records what it is sent."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -44,7 +44,7 @@ class Connection:
 
 
 class NumberedConnection(Connection):
-    """Is told the number of each message."""
+    """Gets the number of each message."""
 
     unsent = 3
     held_bytes = 4
@@ -57,7 +57,7 @@ class NumberedConnection(Connection):
 
 
 class Bench:
-    """A sink, open unless told otherwise."""
+    """A sink, open by default."""
 
     def __init__(self, connection: Connection | None = None, *, is_open: bool = True) -> None:
         self.outbox = Outbox()

@@ -1,4 +1,4 @@
-"""All backends are away: one dial at a time looks for each, and all go on when one is back."""
+"""While all backends are away, one scout dials each; when one is back, all sessions go on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SESSIONS = 100
 
 
 class WatchedBackend(FakeBackend):
-    """Counts the dials that are under way at once, and notes when each one began."""
+    """Counts simultaneous dials, and notes when each one began."""
 
     def __init__(self, backend_id: str) -> None:
         super().__init__(backend_id)
@@ -213,8 +213,8 @@ async def test_a_backend_that_accepts_and_drops_gets_one_dial_at_a_time_and_ever
         before = len(blue.begun)
         blue.come_up()
         await asyncio.sleep(0.5)
-        assert len(blue.begun) - before <= SESSIONS  # nobody meets it twice
+        assert len(blue.begun) - before <= SESSIONS  # no session is connected to it twice
         blue.vanish()
     assert max(looks) <= 0.5 / 0.075 + 1
     assert looks[0] >= 3
-    assert looks[10:] == [0] * 10  # those that met it in vain back off
+    assert looks[10:] == [0] * 10  # sessions that it has dropped back off

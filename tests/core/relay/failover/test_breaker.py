@@ -1,4 +1,4 @@
-"""What the breaker learns from sessions: connections that do not last count, others prove."""
+"""Connections that do not last trip the breaker of their backend; others prove the backend."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_a_backend_that_accepts_and_drops_trips() -> None:
         await lose_a_session(bench)
     assert bench.pooled[0].breaker.trips == 1
     assert bench.pooled[0].failures == 4
-    await bench.blue.connection(4)  # the last session is served all the same
+    await bench.blue.connection(4)  # the last session is served nevertheless
     assert bench.client.closed is None
 
 

@@ -1,4 +1,4 @@
-"""What backends are asked for each of a session's backends."""
+"""The request of each dial of a session."""
 
 from __future__ import annotations
 

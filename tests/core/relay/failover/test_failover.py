@@ -1,4 +1,4 @@
-"""A lost backend is replaced, and the next one gets what the lost one has not acknowledged."""
+"""When a backend is lost, another one gets what it has not acknowledged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..relay_bench import RecordingListener, RelayBench, replayed
 
 
 class DropsTheNew(RecordingListener):
-    """Lets a connection die after it was dialled and before it is started."""
+    """Drops each new connection before it is started."""
 
     backend: ClassVar[FakeBackend]
 
@@ -345,7 +345,7 @@ class TestFailoverDuringFailover:
 
     @on_virtual_clock
     async def test_an_acknowledgement_restarts_the_hold_but_not_the_backoff(self) -> None:
-        """Or a backend that acknowledges and drops would spin."""
+        """Otherwise a backend that acknowledges and drops would be dialled without a pause."""
         options = FailoverOptions(hold=3, stable=1, backoff=0.5, max_backoff=2)
         bench = await RelayBench(FakeBackend("only"), failover=options).open()
         paused = 0.0
@@ -536,7 +536,7 @@ class TestOldConnection:
         bench.say("A", "B")
         old = bench.blue.connections[0]
         bench.session.fail_over()
-        new = await bench.green.connection(1)  # the first was told that nothing is replayed
+        new = await bench.green.connection(1)  # the first dial's request announced no replay
         assert asyncio.get_running_loop().time() == pytest.approx(1)  # the old one had its time
         assert not old.reply("too late")
         old.acknowledge()

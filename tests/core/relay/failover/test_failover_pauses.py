@@ -1,4 +1,4 @@
-"""How long and how often a backend is looked for."""
+"""The pauses between rounds of dials, and the end of the hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Very many sessions lose their backend at once: all move, the next one is not overrun."""
+"""When very many sessions lose their backend at once, all move, and the next one is not overrun."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SESSIONS, AT_ONCE = 4000, 50
 
 
 class CrowdedBackend(FakeBackend):
-    """Counts the dials that are under way at once."""
+    """Counts simultaneous dials."""
 
     def __init__(self, backend_id: str) -> None:
         super().__init__(backend_id, acknowledge=True)

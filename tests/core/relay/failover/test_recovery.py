@@ -1,4 +1,4 @@
-"""What a recovery counts: how long clients were without a backend, and who has proved itself."""
+"""Recovery measures how long a session was without a backend, and counts proofs of backends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for a backend is bounded as a whole where the client does not wait in a hold."""
+"""`failover.search-timeout` bounds the whole search for a backend if there is no hold."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_one_silent_backend_and_a_search_shorter_than_a_dial_is_answered_5
     begun = now()
     assert (await refused(bench)).refusal.status == 504
     assert now() - begun == pytest.approx(3)
-    assert bench.pooled[0].failures == 1  # it had all the time that there is
+    assert bench.pooled[0].failures == 1  # it had all of the search's time
 
 
 @on_virtual_clock

@@ -1,4 +1,4 @@
-"""What a plugin says of its backend as a whole, and replies to sessions served elsewhere."""
+"""A plugin's reports on its whole backend, and its replies to sessions that have moved."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class TestDown:
         control_of(bench).down("broker lost")
         before = len(bench.blue.requests)
         await asyncio.sleep(12)
-        # Five a second: probes are some 150 ms apart, and whoever waits looks every 100 ms or so.
+        # Five a second: probes come about every 150 ms, dials of waiting sessions every 100 ms.
         assert len(bench.blue.requests) - before <= 12 * 5.5
         bench.blue.come_up()
         await asyncio.sleep(0.5)

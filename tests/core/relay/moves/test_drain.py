@@ -1,4 +1,4 @@
-"""The sessions of one backend move, at a steady rate, while others stay."""
+"""A drain moves the sessions of its backend at a steady rate, and no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RATE = 10
 
 
 class DrainBench(RelayBench):
-    """Many sessions, in turn on two backends."""
+    """Many sessions, alternately on two backends."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -181,7 +181,7 @@ async def test_enabling_the_backend_calls_off_neither_last_steps_nor_other_moves
 
     bench.blue.otherwise = Accept(after=2)
     assert hurried.fail_over()
-    await asyncio.sleep(1)  # its client is not held back any more
+    await asyncio.sleep(1)  # messages are sent again
     assert returning.move(lambda backend: backend is blue)
     drains.call_off(green)
     assert hurried.state is returning.state is State.SETTLING

@@ -31,7 +31,7 @@ from ..relay_bench import RelayBench
 from ..valves.hydrating_valve import LOGIN, hydrating
 
 AFTER = 30.0
-LOOK = 6.0  # at most so long from one look to the next
+LOOK = 6.0  # at most so long from one round of probes to the next
 RATE = 10.0
 
 
@@ -81,7 +81,7 @@ class FailbackBench(RelayBench):
         return sum(session.backend_id == f"b{number}" for session in self.sessions)
 
     async def park(self, count: int) -> None:
-        """Have sessions, and the first backend die."""
+        """Open sessions, then stop the first backend."""
         await self.fill(count)
         await asyncio.sleep(5)  # the connections have lasted
         self.blue.go_down()
@@ -116,7 +116,7 @@ async def test_sessions_return_when_the_backend_has_been_healthy_for_the_time(
     assert told == ["backend b0: healthy for 30 s, sessions return to it"]
     probes = bench.blue.probes
     await asyncio.sleep(10 * LOOK)
-    assert bench.blue.probes == probes  # nobody is parked
+    assert bench.blue.probes == probes  # no session could return
     await bench.end()
 
 
@@ -219,8 +219,8 @@ async def test_one_session_at_a_time_tries_a_tripped_backend() -> None:
     bench.failback.follow(options())
     dials = len(bench.blue.requests)
     await bench.blue.until_dialled(dials + 1)
-    await asyncio.sleep(7)  # there was another look meanwhile
-    assert bench.counters.moves_called_off.value == 0  # the others were not asked in vain
+    await asyncio.sleep(7)  # there was another round meanwhile
+    assert bench.counters.moves_called_off.value == 0  # the others have not tried to move
     await asyncio.sleep(9)  # and another one, before it has proved itself
     assert bench.at(0) == len(bench.blue.requests) - dials == 1
     await asyncio.sleep(10 * AFTER)
@@ -315,7 +315,7 @@ async def test_a_session_stays_for_a_while_where_a_failover_has_brought_it() -> 
     bench.failback.follow(options())
     await asyncio.sleep(2 * AFTER)
     bench.blue.connections[-1].hang_up(1012, abnormal=True)
-    bench.blue.come_up()  # it has been ready for long, and takes whoever comes
+    bench.blue.come_up()  # it has been ready for long, and takes every session
     await asyncio.sleep(AFTER - 1)
     assert (parked.backend_id, lost.backend_id) == ("b0", "b1")
     await asyncio.sleep(3 * LOOK)

@@ -1,4 +1,4 @@
-"""A session leaves its backend in such a way that nobody misses anything."""
+"""A planned move loses no message and no reply."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_the_next_backend_is_dialled_before_the_old_connection_is_closed()
     await asyncio.sleep(0.6)
     assert len(bench.green.connections) == 1
     assert not bench.green.connections[0].started
-    assert old.close_request is None  # the client has spoken meanwhile
+    assert old.close_request is None  # the client has sent a message meanwhile
     connection = await bench.green.connection()
     assert now() == pytest.approx(2.5, abs=0.51)
     assert connection is bench.green.connections[0]

@@ -1,4 +1,4 @@
-"""Which close code which side hears of the gateway; the tables are written by hand."""
+"""The close code for each side in each case; the tables are written by hand."""
 
 from __future__ import annotations
 

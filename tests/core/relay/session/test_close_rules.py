@@ -1,4 +1,4 @@
-"""Who closed, and what the other side sees."""
+"""When one side closes, the other side gets the right close."""
 
 from __future__ import annotations
 

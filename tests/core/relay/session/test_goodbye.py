@@ -11,7 +11,7 @@ from ..relay_bench import PassingValve, RelayBench, valve
 
 
 class Parting(PassingValve):
-    """`bye` is the last message; those that begin with ? wait for a reply alike with !."""
+    """Makes `bye` a Goodbye; a message `?x` expects the reply `!x`."""
 
     def before_transmit(self, message: Message) -> Message:
         if message.text == "bye":

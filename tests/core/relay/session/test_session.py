@@ -1,4 +1,4 @@
-"""Relaying while nothing fails: both ways, in order, kept until delivered."""
+"""Without faults, messages pass in both directions, in order, and are kept until delivered."""
 
 from __future__ import annotations
 

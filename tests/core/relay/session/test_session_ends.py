@@ -1,4 +1,4 @@
-"""Why connections are closed, and which backends hear that a session is over."""
+"""The causes of closes, and which backends get the end of a session."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def remembered(bench: RelayBench) -> set[PooledBackend]:
 
 
 class Stubborn(FakeBackend):
-    """Accepts each dial after ten seconds, also one that is cancelled before."""
+    """Accepts each dial after ten seconds, even one that was cancelled."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> FakeConnection:
         with contextlib.suppress(asyncio.CancelledError):
@@ -67,7 +67,7 @@ class Stubborn(FakeBackend):
         return await super().connect(request, sink)
 
 
-# Why a connection is closed
+# The cause of a close
 
 
 @on_virtual_clock
@@ -162,7 +162,7 @@ async def test_a_slow_client_that_its_backend_closes_is_counted() -> None:
     assert other.counters.slow_clients_closed.value == 0
 
 
-# Who hears of the end, and when
+# Which backends get the end, and when
 
 
 @on_virtual_clock
@@ -298,7 +298,7 @@ def test_backends_that_do_not_want_to_hear_are_not_remembered() -> None:
 
 @on_virtual_clock
 async def test_a_backend_that_accepted_too_late_gets_the_end_too() -> None:
-    """It was dialled beside another one, which was faster."""
+    """Another backend was dialled in parallel and was faster."""
     bench = await RelayBench(Stubborn("blue"), FakeBackend("green")).open()
     await idle()
     assert bench.session.backend_id == "green"
@@ -311,7 +311,7 @@ async def test_a_backend_that_accepted_too_late_gets_the_end_too() -> None:
 
 @on_virtual_clock
 async def test_a_client_that_leaves_during_the_dial_ends_the_session() -> None:
-    """The backend accepts in the moment in which the dial is cancelled."""
+    """The backend accepts at the moment at which the dial is cancelled."""
     bench = RelayBench(Stubborn("blue"))
     dial = asyncio.create_task(bench.dial())
     await asyncio.sleep(1)
@@ -378,7 +378,7 @@ async def test_connect_may_come_while_an_earlier_connection_is_ending() -> None:
     assert first.close_cause is refused.close_cause is MOVES
     assert first.ended is None
     assert second.texts == ["A"]
-    first.confirm_close()  # and what it says is not the session's any more
+    first.confirm_close()  # its reports no longer belong to the session
     assert bench.session.unacknowledged == 1
     assert bench.session.backend is bench.pooled[0]
     second.acknowledge()

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: nothing is lost, and everything ends."""
+"""In any order of events no message is lost, and every session ends."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a world is like, whatever happens in it."""
+    """The settings of a World."""
 
     answer_close: bool = False
     with_valve: bool = False
@@ -157,7 +157,7 @@ class World:
         self.dismissed = False
         self.terminated: list[Close] = []
 
-    # As a listener
+    # Methods of a listener
 
     def session_created(self, session: Session) -> None:
         self._take(session.backend_id)
@@ -177,7 +177,7 @@ class World:
             leg.over = True
         self.legs.append(Leg(backend.connections[-1], self.settled))
 
-    # What there is
+    # Facts
 
     @property
     def acknowledged(self) -> int:
@@ -185,7 +185,7 @@ class World:
 
     @property
     def settled(self) -> int:
-        """How many messages nobody will be sent any more."""
+        """How many messages no backend will be sent any more."""
         if not self.kind.at_most_once:
             return self.acknowledged
         return sum(
@@ -197,7 +197,7 @@ class World:
         serving = self.bench.session.state in SERVING
         return self.legs[-1] if serving else None
 
-    # What can happen
+    # Steps
 
     def say(self, count: int) -> None:
         for _ in range(count):
@@ -250,7 +250,7 @@ class World:
         self.bench.session.move()
 
     def drain(self, number: int) -> None:
-        """Take a whole backend out of service, with the one session that it may have."""
+        """Report a whole backend as down, with the session that it may have."""
         self.drains.begin(self.bench.pooled[number])
 
     def enable(self, number: int) -> None:
@@ -274,7 +274,7 @@ class World:
                 self.bench.session.client_pinged(b"%d" % self.pings)
 
     def pong(self, _number: int) -> None:
-        """Have every connection answer all its pings, those that are over too."""
+        """Have every connection answer all its pings, even connections that have ended."""
         for leg in self.legs:
             for answer in leg.connection.pings:
                 answer()
@@ -318,7 +318,7 @@ class World:
             self.live.freeze()
         self.bench.session.close(1000, "operator")
 
-    # What must be true
+    # Checks
 
     def check(self) -> None:
         if self.legs and not self.live:
@@ -354,7 +354,7 @@ class World:
         assert sum(each.active for each in self.bench.pooled) == (self.live is not None)
 
     async def end(self) -> None:
-        """Let the client leave if it has not, and let as much time pass as anything may take."""
+        """Let the client leave if it has not, and let the longest possible time pass."""
         self.drains.stop()
         self.leave(1000)
         await idle()
@@ -383,7 +383,7 @@ class World:
 
 
 async def begin(script: list[Step], kind: Kind) -> World:
-    """Have everything happen that a script says."""
+    """Run a script of steps."""
     world = World(kind)
     await world.bench.open()
     for step in script:
@@ -430,7 +430,7 @@ async def drain_at_last(script: list[Step]) -> None:
         world.client_writable(1)
         world.backend_writable(1)
 
-        await asyncio.sleep(4 * HOLD)  # longer than anybody is waited for
+        await asyncio.sleep(4 * HOLD)  # longer than the longest wait
 
         world.check()
         assert world.bench.session.backend is not drained

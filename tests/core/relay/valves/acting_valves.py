@@ -1,4 +1,4 @@
-"""Valves that act, plain ones and asynchronous ones."""
+"""Plain and asynchronous valves that call functions of the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asynchronous valves: what waits in their queues, for how long, and what ends meanwhile."""
+"""Messages that wait for asynchronous valves: limits, timeouts, and sides that end meanwhile."""
 
 from __future__ import annotations
 

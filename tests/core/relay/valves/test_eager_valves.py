@@ -1,4 +1,4 @@
-"""Asynchronous valves that need not wait are as good as plain ones; others get a task."""
+"""Asynchronous valves run without a task until they wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Transmit = Callable[[Message], Any]
 
 
 def acting(transmit: Transmit, on_error: Any = "close", kind: str = "acting") -> ConfiguredValve:
-    """Configure a valve that does something with what the client says."""
+    """Configure a valve that calls a function with each message of the client."""
 
     class Acting(PassingValve):
         def before_transmit(self, message: Message) -> Any:

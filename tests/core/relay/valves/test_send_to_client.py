@@ -1,4 +1,4 @@
-"""Messages for the client that do not come from its backend."""
+"""`Session.send_to_client`: messages that the client's backend has not sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELLO = as_message("hello")
 
 
 class Signing:
-    """Signs what the client is sent."""
+    """Signs each message for the client."""
 
     def __init__(self, _view: Session) -> None:
         pass
@@ -28,7 +28,7 @@ class Signing:
 
 
 class SlowlySigning(Signing):
-    """Takes a second for each."""
+    """Takes a second for each message."""
 
     async def after_receive(self, message: Message) -> Message | None:  # type: ignore[override]  # may be async
         await asyncio.sleep(1)

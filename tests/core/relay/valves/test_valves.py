@@ -22,7 +22,7 @@ MakeActing = Callable[..., ConfiguredValve]
 
 @pytest.fixture(params=["plain", "asynchronous"])
 def acting(request: pytest.FixtureRequest) -> MakeActing:
-    """Configures a valve of either sort: `acting(outward, inward)`."""
+    """Configures a plain or an asynchronous valve: `acting(outward, inward)`."""
     kind: type[Plain | Slow] = Plain if request.param == "plain" else Slow
 
     def configure(
