@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...api import BackendConnection, Close, Message, Sink
 from ...metrics.traffic import Sizes
@@ -13,10 +13,21 @@ if TYPE_CHECKING:
     from ...pool.dialling.dial import Dialled
     from .hydration import HydrationRun
     from .ledger import Ledger
-    from .outbox import Outbox
 
 
 _NOWHERE = Sizes().counts  # for messages that are not counted here
+
+
+class SinkReports(Protocol):
+    """What receives a sink's reports about delivery: the outbox."""
+
+    def delivered(self, count: int) -> None:
+        """Forget messages that the backend has acknowledged."""
+        ...
+
+    def backend_writable(self, writable: bool) -> None:
+        """Pause or resume reading the client."""
+        ...
 
 
 class SessionSink:
@@ -52,7 +63,7 @@ class SessionSink:
 
     def __init__(self) -> None:
         self._on_closed: Callable[[Close], None] | None = None
-        self._outbox: Outbox | None = None
+        self._outbox: SinkReports | None = None
         self._receive: Callable[[Message], object] | None = None
         self._unheard: Callable[[Message], object] | None = None
         self._sizes = _NOWHERE
@@ -66,14 +77,14 @@ class SessionSink:
     def open(
         self,
         dialled: Dialled[SessionSink],
-        outbox: Outbox,
+        outbox: SinkReports,
         on_closed: Callable[[Close], None],
     ) -> None:
         """Begin to pass on what the connection reports.
 
         Args:
             dialled: the connection and its backend.
-            outbox: receives the reports of delivery and of congestion.
+            outbox: receives the reports about delivery.
             on_closed: called with the connection's end.
         """
         self._outbox = outbox

@@ -72,8 +72,7 @@ class Bench:
         dialled: Any = SimpleNamespace(
             backend=self.backend, connection=self.connection, losses=self.backend.losses
         )
-        outbox: Any = self.outbox
-        self.sink.open(dialled, outbox, self.outbox.reports.append)
+        self.sink.open(dialled, self.outbox, self.outbox.reports.append)
         self.sink.receive_with(lambda message: self.received.append(message.text))
 
 
