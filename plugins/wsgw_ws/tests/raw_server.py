@@ -69,7 +69,7 @@ class RawPeer:
     def switch_protocols(
         self, *lines: str, connection: str = "Upgrade", version: str = "1.1"
     ) -> None:
-        """Answer 101, with some lines more."""
+        """Answers 101, with some lines more."""
         self.write(
             "\r\n".join(
                 [
@@ -85,7 +85,7 @@ class RawPeer:
         )
 
     async def read_frame(self) -> tuple[int, bytes]:
-        """Return opcode and payload of the next frame; all are masked and whole."""
+        """Returns opcode and payload of the next frame; all are masked and whole."""
         first, second = await self.reader.readexactly(2)
         size = second & 127
         if size == 126:
@@ -159,7 +159,7 @@ class RawServer:
         ping_timeout: float = 60.0,
         busy_timeout: float = 600.0,
     ) -> WebSocketBackend:
-        """Make a backend that dials this server."""
+        """Makes a backend that dials this server."""
         settings = WebSocketSettings.model_validate(
             {"url": f"ws://127.0.0.1:{self.port}", **(options or {})}
         )
@@ -168,12 +168,12 @@ class RawServer:
         return WebSocketBackend(settings, dataclasses.replace(context, metrics=self._metrics))
 
     def counted(self, name: str) -> int:
-        """Return what the backends have counted under this name."""
+        """Returns what the backends have counted under this name."""
         return self._metrics.counter(name, "").value
 
 
 def cut_off(peer: RawPeer) -> None:
-    """Have the system drop what comes on a connection, as a network does that has forgotten it."""
+    """Has the system drop what comes on a connection, as a network does that has forgotten it."""
     drop_all = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
     program = struct.pack("HP", 1, ctypes.addressof(drop_all))
     with socket.socket(fileno=os.dup(peer.writer.get_extra_info("socket").fileno())) as same:
@@ -182,7 +182,7 @@ def cut_off(peer: RawPeer) -> None:
 
 @asynccontextmanager
 async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIterator[RawServer]:
-    """Run a server; at the end, what still runs of it is cancelled.
+    """Runs a server; at the end, what still runs of it is cancelled.
 
     Args:
         act: see RawServer.
@@ -217,7 +217,7 @@ async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIte
 async def dial(
     backend: WebSocketBackend, request: DialRequest | None = None, *, start: bool = True
 ) -> tuple[WatchedConnection, RecordingSink]:
-    """Connect, and start unless told otherwise."""
+    """Connects, and starts unless told otherwise."""
     sink = RecordingSink()
     connection = sink.watch(await backend.connect(request or DialRequest("s1", "/chat"), sink))
     if start:

@@ -39,7 +39,7 @@ class Frames:
 async def dial_idle(
     backend: WebSocketBackend, frames: Frames
 ) -> tuple[WebSocketConnection, RecordingSink]:
-    """Connect to a backend that is known to pong, so that there is nothing to ask."""
+    """Connects to a backend that is known to pong, so that there is nothing to ask."""
     first, _ = await dial(backend)
     first.start()
     assert (await frames.next())[0] == PING
@@ -52,7 +52,7 @@ async def dial_idle(
 
 
 async def dial(backend: WebSocketBackend) -> tuple[WebSocketConnection, RecordingSink]:
-    """Connect without starting."""
+    """Connects without starting."""
     sink = RecordingSink()
     connection = await backend.connect(DialRequest("s1", "/chat"), sink)
     assert isinstance(connection, WebSocketConnection)

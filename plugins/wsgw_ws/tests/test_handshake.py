@@ -56,7 +56,7 @@ async def unavailable(
     options: Mapping[str, object] | None = None,
     *kinds: type[BackendUnavailable],
 ) -> str:
-    """Return why a dial of such a server fails, by an exception of one of these very kinds."""
+    """Returns why a dial of such a server fails, by an exception of one of these very kinds."""
     async with raw_server(act) as server:
         backend = server.backend(options)
         with pytest.raises(BackendUnavailable) as failed:

@@ -22,7 +22,7 @@ BUSY = 60.0
 
 
 def about(time: float) -> Any:
-    """Return what is equal to a time and to a few milliseconds later."""
+    """Returns what is equal to a time and to a few milliseconds later."""
     return pytest.approx(time, abs=0.01)
 
 
@@ -87,7 +87,7 @@ class Connection:
         self._answered = False
 
     async def doubt(self) -> None:
-        """Begin to watch it, which looks at it four times a second."""
+        """Begins to watch it, which looks at it four times a second."""
         self._late_pong = LatePong(
             self.account,
             cast("Endpoint", self),
@@ -100,12 +100,12 @@ class Connection:
             self._late_pong.look(now())
 
     async def live(self) -> None:
-        """Doubt it when the time has come, until its end."""
+        """Doubts it when the time has come, until its end."""
         await asyncio.sleep(TIMEOUT / 4)
         await self.doubt()
 
     def answer(self) -> None:
-        """Have it answer."""
+        """Has it answer."""
         assert self._late_pong is not None
         self._late_pong.cancel()
         self._answered = True

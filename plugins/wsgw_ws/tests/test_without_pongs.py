@@ -54,7 +54,7 @@ class Peers:
                 talking.cancel()
 
     def write_late_pong(self, peer: RawPeer) -> None:
-        """Answer a connection's first ping."""
+        """Answers a connection's first ping."""
         peer.write_frame(PONG, FIRST_PING)
 
     @staticmethod
@@ -65,7 +65,7 @@ class Peers:
 
 
 async def chat(connection: WatchedConnection, sink: RecordingSink) -> None:
-    """Send until the end; each message after the answer to the last one."""
+    """Sends until the end; each message after the answer to the last one."""
     answered = -1
     while sink.end is None:
         if len(sink.messages) > answered:

@@ -1,18 +1,18 @@
-"""Backends that speak websocket: the default target of wsgw.
+"""Websocket backends, the default target of wsgw.
 
 plugin           registers the kind
-settings         what can be configured
+settings         the options
 backend          one websocket backend: dials sessions
 handshake        the opening handshake as a client
-answer_head      reads what the backend answers
+answer_head      reads the head of the backend's answer
 connection       one session's websocket
-acknowledgement  which messages the backend has received, as its pongs tell
+acknowledgement  finds out by pongs which messages the backend has received
 pinger           pings all connections of a backend
-late_pong        when a pong that is late means that a connection is given up
-liveness         whether the backend lives, as all its connections and a check tell
+late_pong        decides whether a late pong means a lost connection
+liveness         finds out whether the backend lives, from all its connections and by a check
 plain_request    an HTTP request without upgrade, which every living backend answers
-pong_record      whether a backend answers pings at all
-violations       what it means that a backend broke the protocol or a limit
+pong_record      finds out whether a backend answers pings at all
+violations       decides how a session ends when its backend broke the protocol or a limit
 """
 
 __version__ = "0.1.0"

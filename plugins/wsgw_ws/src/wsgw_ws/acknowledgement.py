@@ -1,14 +1,14 @@
-"""Which messages a backend has received, as its pongs tell.
+"""Finds out by pongs which messages a backend has received.
 
 Pongs come in order (RFC 6455 section 5.5.3): a pong means that the backend's websocket stack has
-every message sent before its ping. Whether the application has read them too it cannot mean; for
-that the replay window is waited for, and then for one pong more: only a backend that lived through
-the window has had the time to read. One that was frozen, or got no processor, has not.
+every message sent before its ping. It does not mean that the application has read them. So wsgw
+waits for the replay window and then for one more pong: only a backend that lived through the window
+had time to read. A backend that was frozen, or got no processor time, had none.
 
-The window is cut short when the ledger is almost full, or the client could not be read on. But
-never below one more round trip, which shows that the backend has been at work since it had the
-message: that is enough for an application that reads whatever has come. It ends with the pong that
-comes when we close the connection: no later one can be had.
+If the ledger is almost full, so that wsgw could not read the client any more, it cuts the window
+short. It always waits for one more round trip, which shows that the backend was at work after it
+got the message; that is enough for an application that reads everything that comes. When wsgw
+closes the connection, the window ends with the last pong, since no later one can come.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from wsgw_core.api import Counter
 
 
 class Acknowledgement:
-    """The account of one connection: what was sent, asked about, acknowledged and released.
+    """The account of one connection: which messages were sent, asked, acknowledged and released.
 
     Args:
-        replay_window: seconds that the backend must have lived on, as a later pong tells, from a
-            message's acknowledgement to its release.
-        capacity: the weight with which the ledger is full. From three quarters on the oldest is
-            released early, until half of it is free.
-        released_early: counts the messages of which this is true.
+        replay_window: seconds from a message's acknowledgement to its release, through which the
+            backend must have lived; a later pong proves it.
+        capacity: the weight of a full ledger. From three quarters on, the oldest messages are
+            released early, until half of the ledger is free.
+        released_early: counts the messages released early.
 
     Attributes:
-        asked, asked_weight: what had been sent at the last ping.
-        is_crowded: the ledger is almost full, and more can be released after the next answer.
+        asked, asked_weight: the number and the weight of the messages sent at the last ping.
+        is_crowded: whether the ledger is almost full, and the next answer can release more.
     """
 
     __slots__ = (
@@ -52,18 +52,18 @@ class Acknowledgement:
     def __init__(self, replay_window: float, capacity: int, released_early: Counter) -> None:
         self._replay_window = replay_window
         self._crowded_from = capacity * 3 // 4
-        self._roomy_to = capacity // 2  # from here on a client that was not read is read again
+        self._roomy_to = capacity // 2  # below, wsgw reads a paused client again
         self._released_early = released_early
         self.asked = 0
         self.asked_weight = 0
         self._sequence = 0
         self._waiting_since: float | None = None
         self._asked_at = 0.0
-        self._lived_at = 0.0  # for sure: when the last ping that was answered went out
-        # (when, messages, weight) acknowledged by each pong of the replay window
+        self._lived_at = 0.0  # for certain: when the last answered ping was sent
+        # (time, messages, weight) acknowledged by each pong of the replay window
         self._checkpoints: list[tuple[float, int, int]] = []
         self.is_crowded = False
-        self._survivors = 0  # the oldest of these: an answer has come to a ping after them
+        self._survivors = 0  # how many of these, the oldest, came before an answered ping
         self._released = 0
         self._released_weight = 0
 
@@ -74,20 +74,20 @@ class Acknowledgement:
 
     @property
     def acknowledged(self) -> int:
-        """How many messages a pong has told of."""
+        """How many messages a pong has acknowledged."""
         return self._checkpoints[-1][1] if self._checkpoints else self._released
 
     def settled(self, sent: int) -> bool:
-        """Whether all of `sent` messages were released and no answer is waited for."""
+        """Returns whether all `sent` messages were released and no ping is outstanding."""
         return self._waiting_since is None and self._released == sent
 
     def ask(self, now: float, sent: int, sent_weight: int) -> bytes:
-        """Note that a ping goes out now; return its payload.
+        """Records that a ping is sent now; returns its payload.
 
         Args:
             now: the clock's time.
-            sent: messages ever given to the connection.
-            sent_weight: what they weigh in the ledger, together.
+            sent: how many messages the connection has sent.
+            sent_weight: their weight in the ledger.
         """
         self._sequence += 1
         self._waiting_since = self._asked_at = now
@@ -96,7 +96,7 @@ class Acknowledgement:
         return self._sequence.to_bytes(8, "big")
 
     def answer(self, payload: bytes, now: float) -> bool:
-        """Take a pong; False when it does not answer the outstanding ping."""
+        """Takes a pong; returns whether it answers the outstanding ping."""
         if self._waiting_since is None or payload != self._sequence.to_bytes(8, "big"):
             return False
         self._waiting_since = None
@@ -107,7 +107,7 @@ class Acknowledgement:
         return True
 
     def acknowledge(self, now: float, sent: int, sent_weight: int) -> None:
-        """Do as if a pong had answered a ping behind everything sent so far."""
+        """Acts as if a pong had acknowledged everything sent so far."""
         self._waiting_since = None
         self._lived_at = now
         self.asked, self.asked_weight = sent, sent_weight
@@ -116,23 +116,23 @@ class Acknowledgement:
         self._survivors = len(self._checkpoints)
 
     def waited(self, now: float) -> float:
-        """Return for how many seconds the ping has been unanswered, since the last excuse."""
+        """Returns the seconds since the ping or the last excuse; 0 without an outstanding ping."""
         return 0.0 if self._waiting_since is None else now - self._waiting_since
 
     def excuse(self, until: float) -> None:
-        """Let the waiting time begin then: the backend lived, or we ourselves did not read."""
+        """Restarts the waiting time at `until`: the backend lived, or wsgw did not read."""
         if self._waiting_since is not None:
             self._waiting_since = max(self._waiting_since, until)
 
     def outlasted(self, now: float) -> bool:
-        """Whether a pong is all that is missing for everything acknowledged to be released."""
+        """Returns whether one pong would release everything acknowledged."""
         return bool(self._checkpoints) and self._checkpoints[-1][0] + self._replay_window <= now
 
     def release(self, sent_weight: int) -> int:
-        """Return how many more messages count as delivered; to be called after an answer.
+        """Returns how many more messages count as delivered. Call it after an answer.
 
         Args:
-            sent_weight: see `ask`; by now.
+            sent_weight: the present weight; see `ask`.
         """
         before = self._released
         self.is_crowded |= sent_weight - self._released_weight >= self._crowded_from
@@ -151,7 +151,7 @@ class Acknowledgement:
         return self._released - before
 
     def release_all(self) -> int:
-        """Return how many more messages count as delivered, since nothing follows the last pong."""
+        """Returns how many more messages count as delivered after the connection's last pong."""
         before = self._released
         if self._checkpoints:
             _, self._released, self._released_weight = self._checkpoints[-1]

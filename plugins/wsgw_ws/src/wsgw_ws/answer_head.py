@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from websockets.datastructures import Headers
 
-# Some leave out the space before an empty phrase.
+# some servers omit the space before an empty phrase
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -15,12 +15,12 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True, slots=True)
 class AnswerHead:
-    """What could be read of a head.
+    """A head, as far as it can be read.
 
     Attributes:
         status: 100 to 599.
-        is_http_1_1: whether it is not of HTTP/1.0.
-        headers: the lines that are well-formed, their values as ISO-8859-1.
+        is_http_1_1: whether the version is HTTP/1.1, not 1.0.
+        headers: the well-formed header lines; their values are decoded as ISO-8859-1.
         fault: what is wrong with the other lines; empty: nothing.
     """
 
@@ -31,10 +31,10 @@ class AnswerHead:
 
     @classmethod
     def read(cls, data: bytes) -> AnswerHead | None:
-        """Read a head, or as much of one as has come; None: its status cannot be told.
+        """Returns a head, or the part of it that has come; None if it has no valid status line.
 
         Args:
-            data: begins with the status line. A line without its end does not count.
+            data: the bytes from the status line on. An incomplete last line does not count.
         """
         first, *lines = data.split(b"\n")
         match = _STATUS_LINE.fullmatch(first.removesuffix(b"\r"))

@@ -9,7 +9,6 @@ from functools import partial
 from websockets.uri import WebSocketURI, parse_uri
 
 from wsgw_core.api import (
-    Backend,
     BackendContext,
     BackendUnavailable,
     BackendUnreachable,
@@ -35,11 +34,11 @@ from .violations import Violations
 
 
 class WebSocketBackend:
-    """Connects each session by a websocket of its own.
+    """Connects each session with a websocket of its own.
 
     Args:
-        settings: this backend's options.
-        context: what the core provides.
+        settings: the backend's options.
+        context: the backend's context.
     """
 
     def __init__(self, settings: WebSocketSettings, context: BackendContext) -> None:
@@ -58,14 +57,14 @@ class WebSocketBackend:
         )
 
     async def open(self) -> None:
-        """Read the certificates; connections are made when clients come."""
+        """Reads the certificates; it connects only when clients come."""
         if self._base.secure:
             options = self._settings.tls or TlsClientOptions()
             make = partial(ClientTls, options, self._base.host, self._context)
             self._tls = await run_in_thread(make)
 
     async def connect(self, request: DialRequest, sink: Sink) -> WebSocketConnection:
-        """Dial; raises BackendUnavailable and BackendDeclined."""
+        """Connects a session; raises BackendUnavailable and BackendDeclined."""
         if self._pongs.refused:
             raise BackendUnavailable("answers no pings")
         handshake, answer = await self._shake_hands(request)
@@ -86,7 +85,7 @@ class WebSocketBackend:
         return connection
 
     async def probe(self) -> None:
-        """Ask for any HTTP answer, without upgrade; raises BackendUnavailable."""
+        """Requests any HTTP answer, without upgrade; raises BackendUnavailable."""
         request = PlainRequest(self._base)
         request.answer.add_done_callback(self._note_answer)
         try:
@@ -101,7 +100,7 @@ class WebSocketBackend:
             request.abort()
 
     async def close(self) -> None:
-        """Wait for connections that are still closing, each within its own bound."""
+        """Closes all connections and waits for them; each limits its own closing."""
         for connection in tuple(self._connections):
             connection.close(GATEWAY_STOPPED.backend, "gateway is stopping")
         while self._connections:
@@ -137,13 +136,13 @@ class WebSocketBackend:
             raise
 
     async def _open(self, protocol: asyncio.Protocol) -> None:
-        """Connect a protocol to the backend."""
+        """Connects a protocol to the backend."""
         await self._context.resolver.create_connection(
             lambda: self._beneath(protocol), self._base.host, self._base.port
         )
 
     def _beneath(self, protocol: asyncio.Protocol) -> asyncio.Protocol | TlsTransport:
-        """Return what to connect to the TCP transport."""
+        """Returns the protocol for the TCP transport: with TLS, a TlsTransport in between."""
         if self._tls is None:
             return protocol
         return TlsTransport(
@@ -155,9 +154,5 @@ class WebSocketBackend:
         )
 
     def _target(self, path: str) -> WebSocketURI:
-        # the client's query stays part of the path: it is passed on as it came
+        # the client's query stays part of the path and is passed on unchanged
         return dataclasses.replace(self._base, path=self._base.path.rstrip("/") + path)
-
-
-def _is_backend(backend: WebSocketBackend) -> Backend:
-    return backend  # checked by the type checker

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wsgw_core.api import (
-    BackendConnection,
     BackendContext,
     Close,
     CloseCause,
@@ -15,7 +14,7 @@ from wsgw_core.api import (
     Message,
     Sink,
 )
-from wsgw_core.websocket import Endpoint, EndpointEvents
+from wsgw_core.websocket import Endpoint
 
 from .acknowledgement import Acknowledgement
 from .handshake import Answer, ClientHandshake
@@ -28,18 +27,18 @@ from .violations import Violations
 
 
 class WebSocketConnection:
-    """Reports delivery by pongs, and tells abnormal ends from normal ones; the endpoint relays.
+    """Reports delivery by pongs, and decides which ends are abnormal; the endpoint relays.
 
     Args:
-        handshake: complete; its transport is paused.
+        handshake: the complete handshake; its transport is paused.
         answer: the backend's 101 answer.
-        sink: the session.
-        settings, context: the backend's.
+        sink: the session's sink.
+        settings, context: the backend's settings and context.
         pinger, pongs, liveness, violations: shared by the backend's connections.
         on_over: called once, when the transport is gone.
 
     Attributes:
-        send: see BackendConnection; the endpoint's own, so that no call lies between.
+        send: see BackendConnection; the endpoint's own method, which saves a call.
         subprotocol, headers: see BackendConnection.
     """
 
@@ -106,7 +105,7 @@ class WebSocketConnection:
         self._liveness = liveness
         self._first_ping: FirstPing | None = None  # while no pong has ever come
         self._on_over = on_over
-        # The client's pings: what the outstanding ping is to answer, and what the next one is.
+        # callbacks for the client's pings: for the outstanding ping, and for the next one
         self._on_answer: Callable[[], object] | None = None
         self._on_answer_later: Callable[[], object] | None = None
         self._account = Acknowledgement(
@@ -115,13 +114,13 @@ class WebSocketConnection:
         self._heard = False
         self._late_pong: LatePong | None = None
         self._over = False
-        self._usable = False  # neither before the start nor when it came too late
+        self._usable = False  # true after a start that came in time
         self._paused = False
         self._asked_to_close: int | None = None
         self._endpoint = Endpoint(
             self, context.limits, context.clock, context.read_batch, context.limits.message_share
         )
-        self._endpoint.wake_at = 0  # by the first message
+        self._endpoint.wake_at = 0  # wakes at the first message
         self._watched = False
         self._hurry_after = context.limits.ledger_bytes // 4
         self.send: Callable[[Message], None] = self._endpoint.send
@@ -149,7 +148,7 @@ class WebSocketConnection:
     def pause(self) -> None:
         """See BackendConnection."""
         if self._asked_to_close is not None:
-            return  # neither the answer nor what comes before it would be read in time
+            return  # it must read the answer, and the messages before it, in time
         self._paused = True
         if self._usable:
             self._endpoint.pause_reading()
@@ -202,7 +201,7 @@ class WebSocketConnection:
     # What the pinger calls
 
     def tick(self, now: float) -> bool:
-        """Ask or give up; False when there is nothing left to do."""
+        """Pings for acknowledgement, or aborts; returns whether to call it again."""
         if self._over:
             return False
         account, endpoint = self._account, self._endpoint
@@ -223,42 +222,42 @@ class WebSocketConnection:
         return self._watched
 
     def keep_alive(self, now: float) -> None:
-        """Ask for a sign of life."""
+        """Pings an idle connection."""
         if self._pongs.acknowledge_on_write:
-            self._endpoint.ping(b"")  # for it may have learned to answer
+            self._endpoint.ping(b"")  # the backend may answer pings by now
         elif not self._watched:
             self._ask(now)
             self._watch()
 
     def fail(self) -> None:
-        """Give up after a fault of ours."""
+        """Aborts the connection after a fault of wsgw."""
         self._endpoint.abort("internal error")
 
     # What the liveness calls
 
     def silence(self) -> float | None:
-        """Return how many seconds ago the last byte came; None: nothing tells."""
+        """Returns the seconds since the last byte came; None if unknown."""
         return self._endpoint.silence() if self._usable and not self._over else None
 
     # What the endpoint calls
 
     def woken(self) -> None:
-        """Have messages acknowledged from now on; soon when there are many."""
+        """Begins to ping for acknowledgement; at once if many messages were sent."""
         if not self._watched:
             self._watch()
         elif self._pongs.acknowledge_on_write:
             self._endpoint.wake_at = self._endpoint.sent_weight + self._hurry_after
-            # later: this is inside of `send`, and what it was given may not be written yet
+            # later: this runs inside `send`, whose message may not be written yet
             self._clock.call_soon(self._acknowledge_soon)
         elif not self._account.waiting:
             self._ask(self._clock.time())
 
     def heard(self) -> None:
-        """Note a sign of life."""
+        """Records a sign of life."""
         self._heard = True
 
     def pong_received(self, payload: bytes, /) -> None:
-        """Take an acknowledgement."""
+        """Takes an acknowledgement."""
         self._heard = True
         self._first_ping = None
         self._pongs.ponged()
@@ -275,11 +274,11 @@ class WebSocketConnection:
                 self._ask(now)
 
     def writable(self, writable: bool, /) -> None:
-        """Pass on whether the backend takes more; later, since we may be inside of `send`."""
+        """Reports in the next turn whether the backend takes more; this may be inside `send`."""
         self._clock.call_soon(self._report_writable, writable)
 
     def ended(self, close: Close, *, violation: bool) -> None:
-        """Tell the session how the backend ended it."""
+        """Reports to the session how the backend ended the connection."""
         self._pinger.remove(self)
         if violation:
             close = self._violations.end(close, closing=self._asked_to_close is not None)
@@ -289,13 +288,13 @@ class WebSocketConnection:
             )
             close = Close(close.code, close.reason, abnormal)
         if self._asked_to_close is not None:
-            # Both sides may begin to close (RFC 6455 section 7.1.4), even with the same code: so
-            # a close tells nothing of what was sent before ours.
+            # Both sides may begin to close (RFC 6455 section 7.1.4), even with the same code, so
+            # the backend's close does not prove that it has the messages before ours.
             close = replace(close, abnormal=not self._has_everything(close.code))
         self._report_end(close)
 
     def disconnected(self) -> None:
-        """See EndpointEvents; the session knows already, but the backend waits for transports."""
+        """See EndpointEvents; the backend waits for this, the session knows the end already."""
         self._on_over(self)
 
     # Steps
@@ -307,21 +306,21 @@ class WebSocketConnection:
             self._endpoint.pause_reading()
 
     def _ask_for_the_last_time(self) -> None:
-        """Have a pong tell what was received: the answer to our close does not, if there is one."""
+        """Pings once more, because the answer to a close acknowledges nothing."""
         account, sent = self._account, self._endpoint.sent_messages
         is_asked = account.waiting and account.asked == sent
         if not (is_asked or account.settled(sent)):
             self._ask(self._clock.time())
 
     def _has_everything(self, end_code: int) -> bool:
-        """Whether the backend has shown that it received all that was sent, before its end."""
+        """Returns whether the backend has proved that it received all messages before its end."""
         answered = end_code != CloseCode.LOST
         if self._account.acknowledged == self._endpoint.sent_messages:
-            return answered or not self._account.waiting  # for the last pong: it may have frozen
+            return answered or not self._account.waiting  # without the last pong it may have frozen
         return answered and self._pongs.acknowledge_on_write and self._endpoint.is_drained
 
     def _never_pongs(self, now: float) -> bool:
-        """Whether to give the backend up since it evidently answers no pings, and is not late."""
+        """Returns whether to abort, because the backend evidently never answers pings."""
         if not self._pongs.is_doubtful:
             return False
         if self._first_ping is None:
@@ -337,16 +336,16 @@ class WebSocketConnection:
         return self._account.waited(now) < self._context.ping_timeout
 
     def _acknowledge_written(self, now: float) -> None:
-        """Take for acknowledged what the kernel has taken."""
+        """Treats messages as acknowledged that the kernel has taken."""
         endpoint = self._endpoint
         if endpoint.is_drained:
             self._account.acknowledge(now, endpoint.sent_messages, endpoint.sent_weight)
             self._release()
 
     def _look(self, now: float) -> None:
-        """See whether the backend lives, while its pong is waited for."""
+        """Checks whether the backend lives while a ping is outstanding."""
         account, endpoint = self._account, self._endpoint
-        if self._paused:  # we do not listen
+        if self._paused:  # a pong could not be read
             account.excuse(now)
         elif self._heard:
             lived = now - (endpoint.silence() or 0.0)
@@ -363,7 +362,7 @@ class WebSocketConnection:
 
     def _pong_is_due(self) -> None:
         now = self._clock.time()
-        if not self._account.waiting:  # what is written counts as acknowledged since then
+        if not self._account.waiting:  # written messages count as acknowledged by now
             self._forget_late_pong()
             return
         self._look(now)
@@ -416,7 +415,7 @@ class WebSocketConnection:
         endpoint.ping(self._account.ask(now, endpoint.sent_messages, endpoint.sent_weight))
 
     def _note_and_deliver(self, message: Message) -> bool:
-        """Deliver a message while a pong is late; every other one goes to the sink directly."""
+        """Delivers one message while a pong is late; all others go directly to the sink."""
         self._heard = True
         if self._first_ping is not None:
             self._first_ping.heard(self._endpoint.sent_messages)
@@ -433,18 +432,10 @@ class WebSocketConnection:
             self._forget_late_pong()
             self._on_answer = self._on_answer_later = None
             self.send = _ignore
-            if not self._usable:  # no transport of ours is left
+            if not self._usable:  # there is no transport whose end would call it
                 self._on_over(self)
             self._sink.closed(close)
 
 
 def _ignore(_message: Message) -> None:
     pass
-
-
-def _is_backend_connection(connection: WebSocketConnection) -> BackendConnection:
-    return connection  # checked by the type checker
-
-
-def _is_endpoint_events(connection: WebSocketConnection) -> EndpointEvents:
-    return connection  # checked by the type checker

@@ -30,25 +30,25 @@ from wsgw_core.websocket import Deflate, HeadReader, HeadTooLarge
 from .answer_head import AnswerHead
 from .settings import WebSocketSettings
 
-# The library would log whole heads, with cookies and tokens, where everything is logged.
+# At level DEBUG the library would log whole heads, with cookies and tokens.
 _silent = logging.getLogger("wsgw.ws.handshake")
 _silent.disabled = True
 
-_MAX_BODY = 64 * 1024  # of an answer that declines
+_MAX_BODY = 64 * 1024  # bytes of a declining answer
 _LISTS = ("Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
-_MOST_SEPARATORS = 100  # in one list: no backend needs as many, and parsing them costs time
+_MOST_SEPARATORS = 100  # in one list; no backend needs more, and parsing them costs time
 _MAX_REASON = 200  # characters; it may repeat what the backend sent
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The backend said 101.
+    """The backend's 101 answer.
 
     Attributes:
-        headers: of its head.
-        subprotocol: its choice among the offers.
-        deflate: the compression agreed on.
-        rest: bytes that came behind the head.
+        headers: the headers of the answer.
+        subprotocol: the backend's choice among the offers, if any.
+        deflate: the compression that both sides have agreed on, if any.
+        rest: the bytes behind the head.
     """
 
     headers: Headers
@@ -58,13 +58,13 @@ class Answer:
 
 
 class ClientHandshake(asyncio.Protocol):
-    """Sends the request and reads the answer; then the transport is paused for its next owner.
+    """Sends the request and reads the answer; then pauses the transport for its next protocol.
 
     Args:
-        uri: where to.
-        request: the session's wish.
-        settings: the backend's. `max-answer-head` bounds the answer's head together with those of
-            interim answers.
+        uri: the backend's URL with the client's path.
+        request: the session's request.
+        settings: the backend's options. `max-answer-head` limits the answer's head together with
+            those of interim answers.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ClientHandshake(asyncio.Protocol):
         )
         self._settings = settings
         self._request = request
-        self._room = settings.max_answer_head  # that interim answers have left
+        self._room = settings.max_answer_head  # left by interim answers
         self._head = HeadReader(self._room)
         self._declining: _DecliningBody | None = None
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -89,15 +89,15 @@ class ClientHandshake(asyncio.Protocol):
 
     @property
     def was_asked(self) -> bool:
-        """Whether the backend has been sent the request, after which anything may be its doing."""
+        """Whether the request was sent; a failure after that may be due to the request."""
         if not self._connected:
             return False
         tls = self.transport.get_extra_info("ssl_object")
         return tls is None or tls.version() is not None  # there is none before its handshake
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the request."""
-        if self.answer.done():  # it was given up meanwhile
+        """Sends the request."""
+        if self.answer.done():  # the dial was given up meanwhile
             cast("asyncio.Transport", transport).abort()
             return
         self.transport = cast("asyncio.Transport", transport)
@@ -106,7 +106,7 @@ class ClientHandshake(asyncio.Protocol):
         self.transport.write(b"".join(self._client.data_to_send()))
 
     def data_received(self, data: bytes) -> None:
-        """Collect the answer."""
+        """Collects the answer."""
         if self.answer.done():
             return
         try:
@@ -122,12 +122,12 @@ class ClientHandshake(asyncio.Protocol):
             self._fail(UnusableAnswer(f"not a valid answer: {error}"[:_MAX_REASON]))
 
     def eof_received(self) -> None:
-        """The answer is complete, or the backend is gone."""
+        """Completes a declining answer whose end is that of the connection."""
         if self._declining is not None and not self.answer.done():
             self._fail(self._declining.at_eof())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note, for whoever is waiting and for whoever takes over."""
+        """Records the loss, and ends the wait for the answer."""
         self.lost = True
         if not self.answer.done():
             why = tls_error_text(exc) if exc is not None else "closed"
@@ -136,7 +136,7 @@ class ClientHandshake(asyncio.Protocol):
             self._fail(self.declined_so_far() or lost)
 
     def declined_so_far(self) -> BackendDeclined | None:
-        """Return the answer, if it declines as far as it has come; its status is what counts."""
+        """Returns the answer if the part that has come declines; only its status is needed."""
         if self._declining is not None:
             return self._declining.at_eof()
         head = AnswerHead.read(self._head.so_far)
@@ -145,16 +145,16 @@ class ClientHandshake(asyncio.Protocol):
         return _DecliningBody(head, self._settings.pass_headers).declined(b"")
 
     def abort(self) -> None:
-        """Drop the connection, if there is one."""
+        """Drops the connection, if there is one."""
         if not self.answer.cancel() and not self.answer.cancelled():
-            self.answer.exception()  # or asyncio complains that nobody has asked for it
+            self.answer.exception()  # else asyncio logs that the exception was never retrieved
         if self._connected:
             self._connected = False
             self.transport.abort()
-            del self.transport  # uvloop keeps us in it, if it was still about to connect
+            del self.transport  # uvloop's refers to this object if it was still connecting
 
     def _asked(self) -> Request:
-        """Return the request: of each header that is ours no other value is sent."""
+        """Returns the request; the client's headers do not repeat those of wsgw."""
         request = self._client.connect()
         if self._settings.pass_host and self._request.host:
             ours = request.headers
@@ -163,11 +163,11 @@ class ClientHandshake(asyncio.Protocol):
                 if name != "Host":
                     request.headers[name] = value
         for name, value in without_headers(self._request.headers, request.headers):
-            request.headers[name] = value  # appends: several values of one name are kept
+            request.headers[name] = value  # appends, so that repeated headers are kept
         return request
 
     def _take_head(self, data: bytes) -> None:
-        """Take bytes of a head, or of several: interim answers come first (RFC 9110, 15.2)."""
+        """Takes bytes of heads; interim answers come first (RFC 9110 section 15.2)."""
         while data_of_head := self._head.feed(data):
             head = AnswerHead.read(data_of_head)
             if head is None:
@@ -218,12 +218,12 @@ class ClientHandshake(asyncio.Protocol):
 
 
 class _DecliningBody:
-    """Reads the body of an answer that declines; a longer one than bounded is left out.
+    """Reads the body of a declining answer.
 
-    So is one behind a head that has faults: where it ends cannot be told.
+    It omits a body that is too long, and one after a head with faults, whose end is unknown.
 
     Args:
-        head: of the answer.
+        head: the head of the answer.
         pass_headers: see BackendDeclined.
     """
 
@@ -244,7 +244,7 @@ class _DecliningBody:
         )
 
     def feed(self, data: bytes) -> BackendDeclined | None:
-        """Take bytes; return the whole answer once it is there."""
+        """Takes bytes; returns the answer once it is complete."""
         self._size += len(data)
         if self._size > _MAX_BODY or self._head.fault:
             return self.declined(b"")
@@ -252,12 +252,12 @@ class _DecliningBody:
         return self._step()
 
     def at_eof(self) -> BackendDeclined:
-        """Return the answer, whose end was the connection's."""
+        """Returns the answer at the end of the connection."""
         self._reader.feed_eof()
         return self._step() or self.declined(b"")
 
     def declined(self, body: bytes) -> BackendDeclined:
-        """Return the answer with this body."""
+        """Returns the answer with this body."""
         headers = tuple(self._head.headers.raw_items())
         return BackendDeclined(self._head.status, headers, body, pass_headers=self._pass_headers)
 
@@ -266,7 +266,7 @@ class _DecliningBody:
             next(self._parser)
         except StopIteration as done:
             return self.declined(bytes(done.value))
-        except Exception:  # noqa: BLE001 - a broken body: the status is what counts
+        except Exception:  # noqa: BLE001 - a broken body; only the status is needed
             return self.declined(b"")
         return None
 

@@ -1,4 +1,4 @@
-"""When a pong that is late means that a connection has to be given up."""
+"""Decides whether a late pong means that a connection is lost."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _READ_FIRST = 0.001  # seconds
 
 
 class Verdict(Enum):
-    """Why a connection is given up.
+    """Why a connection is lost.
 
-    DEAD: nothing comes from the backend at all. CUT_OFF: it lives, and its system acknowledges
-    nothing on this connection. BUSY_TOO_LONG: it lives, and this connection says nothing.
+    DEAD: nothing comes from the backend at all. CUT_OFF: the backend lives, but its system
+    acknowledges nothing on this connection. BUSY_TOO_LONG: the backend lives, but nothing comes on
+    this connection.
     """
 
     DEAD = auto()
@@ -29,16 +30,16 @@ class Verdict(Enum):
 
 
 class LatePong:
-    """Watches a connection that ought to have answered, until it answers or has to be given up.
+    """Watches a connection with a late pong until it answers or counts as lost.
 
-    A frozen backend may look like reading for a while, until its system is full; so what counts
-    then is whether bytes were leaving us of late.
+    A frozen backend seems to read until the buffers of its system are full. So the decision depends
+    on whether waiting bytes have left recently.
 
     Args:
-        account: knows since when the pong is waited for.
-        endpoint: to the backend.
-        liveness: of the backend.
-        context: the backend's.
+        account: the connection's account, which knows how long the ping is outstanding.
+        endpoint: the endpoint to the backend.
+        liveness: the backend's liveness.
+        context: the backend's context.
         on_due: called when it is time to ask for the `verdict`.
     """
 
@@ -72,20 +73,20 @@ class LatePong:
         self._on_due = on_due
         self._moved_at = float("-inf")
         self._backlog = endpoint.backlog()
-        self._backlog.has_moved()  # looked at twice, at least
-        # Not at once, if this is late: what waits has to be looked at again in between.
+        self._backlog.has_moved()  # it needs a second look to find a movement
+        # not at once, even if this is late: there must be a second look in between
         left = self._timeout / 2 - account.waited(self._clock.time())
         self._timer = self._clock.call_later(max(left, self._timeout / 4), self._read_first)
 
     def look(self, now: float) -> None:
-        """See whether the backend reads, and have it asked; to be called every now and then."""
-        if self._backlog.has_moved():  # the ping waits behind what is not read yet
+        """Checks whether the backend reads, and starts a liveness check; called regularly."""
+        if self._backlog.has_moved():  # the ping waits behind unread bytes
             self._moved_at = now
         if self._silence(now) >= self._timeout / 2:
             self._liveness.ask(now)
 
     def verdict(self, now: float) -> Verdict | None:
-        """Return why the connection has to be given up; None: it is watched on."""
+        """Returns why the connection is lost; None: it goes on watching."""
         silence = self._endpoint.silence()
         if silence is not None:
             self._account.excuse(now - silence)
@@ -103,11 +104,11 @@ class LatePong:
         return None
 
     def cancel(self) -> None:
-        """Watch no longer."""
+        """Stops watching."""
         self._timer.cancel()
 
     def _watch_on(self, now: float) -> None:
-        """Come back as soon as something can have changed by time alone."""
+        """Sets the timer for the next time at which the verdict can change."""
         waited, silence = self._account.waited(now), self._silence(now)
         bounds = (
             self._timeout / 2 - silence,
@@ -119,9 +120,9 @@ class LatePong:
         self._timer = self._clock.call_later(left, self._read_first)
 
     def _read_first(self) -> None:
-        """Let the loop read what came while it, or this whole process, was held up."""
+        """Lets the loop first read bytes that came while it, or the process, was delayed."""
         self._timer = self._clock.call_later(_READ_FIRST, self._on_due)
 
     def _silence(self, now: float) -> float:
-        """Return for how long nothing has come from the backend, here or elsewhere."""
+        """Returns the seconds without a byte from the backend on any connection."""
         return min(self._account.waited(now), self._liveness.silent_for(now))

@@ -1,4 +1,4 @@
-"""Whether a backend lives, whatever becomes of one of its connections."""
+"""Finds out whether a backend lives, from all its connections and by a check."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from wsgw_core.api import BackendContext, BackendUnavailable, OutOfResources
 if TYPE_CHECKING:
     from .connection import WebSocketConnection
 
-_CHECK_SHARE = 0.4  # of the ping timeout: a check is over before silence is
-_SHORTEST_PAUSE = 0.25  # of the ping timeout: from one check to the next
+_CHECK_SHARE = 0.4  # of the ping timeout; a check ends before the silence counts
+_SHORTEST_PAUSE = 0.25  # of the ping timeout, between two checks
 
 
 class Liveness:
-    """What all connections of one backend know of its life.
+    """When one backend was last known to live, across all its connections.
 
-    A handler that works answers no pings, and its backend lives. So before a connection is given up
-    for a late pong, the backend is asked beside it. All connections share one check at a time.
+    A busy handler answers no pings while its backend lives. So before a late pong counts as a loss,
+    wsgw checks the backend on another connection. All connections share one check at a time.
 
     Args:
-        check: asks the backend; calls `lived` when it answers, and raises BackendUnavailable when
-            it does not.
-        connections: those of the backend.
-        context: the backend's.
+        check: checks the backend; calls `lived` if it answers, else raises BackendUnavailable.
+        connections: the backend's connections.
+        context: the backend's context.
 
     Attributes:
-        busy_timeouts: counts connections; see its text.
+        busy_timeouts: counts connections; see its help text.
     """
 
     def __init__(
@@ -53,21 +52,21 @@ class Liveness:
             "Connections silent for `failover.busy-timeout` though their backend lived.",
         )
         self._lived_at = float("-inf")
-        self._asked_at: float | None = None  # first, since it was heard last
+        self._asked_at: float | None = None  # the first check since the last sign of life
         self._next = float("-inf")
         self._checking: asyncio.Task[None] | None = None
 
     def lived(self, when: float) -> None:
-        """Note that something came from the backend."""
+        """Records that bytes came from the backend."""
         if when > self._lived_at:
             self._lived_at = when
             if self._asked_at is not None and when > self._asked_at:
                 self._asked_at = None
 
     def silent_for(self, now: float) -> float:
-        """Return for how many seconds nothing has come, as far as that was looked at.
+        """Returns the seconds without bytes from the backend, as far as they are certain.
 
-        Beyond half of the ping timeout only those count in which a check had no answer.
+        Beyond half of the ping timeout, only the seconds of unanswered checks count.
         """
         known = self._timeout / 2
         if self._asked_at is not None:
@@ -75,7 +74,7 @@ class Liveness:
         return min(now - self._lived_at, known)
 
     def ask(self, now: float) -> None:
-        """Have the backend asked, unless it is being asked, or was just now."""
+        """Starts a check, unless one is running or has just ended."""
         if self._checking is None and now >= self._next:
             self._next = now + self._timeout * _SHORTEST_PAUSE
             if self._asked_at is None:
@@ -84,7 +83,7 @@ class Liveness:
             self._checking = asyncio.get_running_loop().create_task(self._ask())
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stops the checks."""
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
@@ -94,7 +93,7 @@ class Liveness:
             async with asyncio.timeout(self._timeout * _CHECK_SHARE):
                 await self._check()
         except OutOfResources:
-            self._asked_at = None  # the fault is ours, and says nothing of the backend
+            self._asked_at = None  # a fault of this machine says nothing about the backend
         except (BackendUnavailable, TimeoutError):
             self._failed.value += 1
             self._listen()
@@ -105,7 +104,7 @@ class Liveness:
             self._checking = None
 
     def _listen(self) -> None:
-        """See whether a connection has heard something meanwhile: a message tells nobody here."""
+        """Asks all connections when bytes last came; they do not report messages here."""
         silences = [connection.silence() for connection in self._connections]
         shortest = min((each for each in silences if each is not None), default=None)
         if shortest is not None:

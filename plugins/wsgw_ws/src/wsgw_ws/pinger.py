@@ -1,4 +1,4 @@
-"""Pings the connections of one backend: the busy for acknowledgement, the idle for life."""
+"""Pings the connections of one backend: busy ones for acknowledgements, idle ones for liveness."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 _TURNS_PER_SECOND = 500  # of all busy connections together
 _LONGEST_INTERVAL = 1.0
-_SWEEPS = 64  # over the idle connections, in one ping time
+_SWEEPS = 64  # rounds over the idle connections in one ping time
 
 
 class Pinger:
     """Two timers for all connections, however many there are.
 
-    The busy ones take turns: at each tick so many of them as keep the rate within bounds. None
-    waits for its turn longer than `_LONGEST_INTERVAL`.
+    Busy connections take turns: each tick gives turns to as many as the maximum rate allows. No
+    connection waits for its turn longer than `_LONGEST_INTERVAL`.
 
     Args:
         clock: time and timers.
-        logger: for faults of ours.
-        ack_interval: seconds between two ticks, and least seconds between two turns.
-        ping_time: seconds between two pings on an idle connection.
+        logger: logs faults of wsgw.
+        ack_interval: seconds between two ticks, and minimum seconds between two turns.
+        ping_time: seconds between two pings of an idle connection.
     """
 
     def __init__(
@@ -48,28 +48,28 @@ class Pinger:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def add(self, connection: WebSocketConnection) -> None:
-        """Keep a connection alive from now on."""
-        # spread, so that sessions that moved together are not pinged together for ever
+        """Begins to ping a connection while it is idle."""
+        # spread, so that sessions that moved together are not always pinged together
         first = random.uniform(0.5, 1) * self._ping_time  # noqa: S311 - not a secret
         self._due[connection] = self._clock.time() + first
         if self._sweeping is None:
             self._sweeping = self._clock.call_later(self._ping_time / _SWEEPS, self._sweep)
 
     def remove(self, connection: WebSocketConnection) -> None:
-        """Keep a connection alive no longer."""
+        """Stops pinging an idle connection."""
         self._due.pop(connection, None)
 
     def watch(self, connection: WebSocketConnection) -> None:
-        """Have `connection.tick(now)` called at each turn until it returns False.
+        """Calls `connection.tick(now)` at each turn until it returns False.
 
-        Not to be called again before that.
+        Do not call it again before that.
         """
         self._busy.append(connection)
         if self._ticking is None:
             self._ticking = self._clock.call_later(self._ack_interval, self._tick)
 
     def close(self) -> None:
-        """Stop both timers."""
+        """Stops both timers."""
         for timer in (self._ticking, self._sweeping):
             if timer is not None:
                 timer.cancel()
@@ -100,7 +100,7 @@ class Pinger:
 
     @contextmanager
     def _fault_of_one(self, connection: WebSocketConnection) -> Iterator[None]:
-        """Keep a fault with one connection from all others."""
+        """Keeps a fault with one connection from all others."""
         try:
             yield
         except Exception:

@@ -38,7 +38,7 @@ class PlainRequest(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the request."""
+        """Sends the request."""
         self._transport = cast("asyncio.Transport", transport)
         uri = self._uri
         headers = Headers(Host=build_host(uri.host, uri.port, uri.secure), Connection="close")
@@ -48,19 +48,19 @@ class PlainRequest(asyncio.Protocol):
         self._transport.write(Request(uri.resource_name, headers).serialize())
 
     def data_received(self, data: bytes) -> None:
-        """Take no more of the answer than is needed."""
+        """Collects the beginning of the answer, as much as is needed."""
         self._head += data[: _ENOUGH - len(self._head)]
         if len(self._head) == _ENOUGH:
             self._end(None if _ANSWER.match(self._head) else "the answer is not one of HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The backend has answered nothing, unless it has."""
+        """Ends the wait for an answer, if none has come."""
         self._end(tls_error_text(exc) if exc is not None else "closed without an answer")
 
     def abort(self) -> None:
-        """Drop the connection, if there is one; the answer is waited for no more."""
+        """Drops the connection, if there is one, and ends the wait for the answer."""
         if not self.answer.cancel() and not self.answer.cancelled():
-            self.answer.exception()  # or asyncio complains that it was never looked at
+            self.answer.exception()  # else asyncio logs that the exception was never retrieved
         if self._transport is not None:
             self._transport.abort()
 

@@ -1,4 +1,4 @@
-"""Whether a backend answers pings at all."""
+"""Finds out whether a backend answers pings at all."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from wsgw_core.api import BackendContext
 
 WithoutPongs = Literal["refuse", "acknowledge-on-write"]
 
-_SILENT_ONES = 2  # connections: the application of one alone may have been at work
-_REFUSAL = 10.0  # seconds until it is tried again
-_ANSWERS = 10  # that show that a backend reads
-_DOUBTS = 3  # times the ping timeout, with so many answers
+_SILENT_ONES = 2  # connections; the application of a single one may have been busy
+_REFUSAL = 10.0  # seconds until the backend is tried again
+_ANSWERS = 10  # so many show that the backend reads
+_DOUBTS = 3  # ping timeouts to wait with so many answers
 
 
 class PongRecord:
-    """What all connections of one backend know of its pongs.
+    """Whether any connection of one backend has ever got a pong.
 
-    A backend that has never sent one breaks RFC 6455 (section 5.5.2), and nothing it receives can
-    be acknowledged. One that is late is something else: its application may be at work and not
-    read. So each connection begins with a ping while no pong has ever come, before there is any
-    work to do; and the backend is judged by what it does behind that ping (see FirstPing).
+    A backend that never sends a pong breaks RFC 6455 (section 5.5.2), and wsgw cannot find out what
+    it receives. A late pong is different: the application may be busy and not read. So while no
+    pong has ever come, each connection begins with a ping, before the application has work to do;
+    what the backend does after that ping decides (see FirstPing).
 
     Args:
-        then: what becomes of such a backend.
-        context: the backend's.
+        then: what to do with a backend that never sends pongs.
+        context: the backend's context.
 
     Attributes:
-        acknowledge_on_write: whether its connections do without pongs for now.
+        acknowledge_on_write: whether the connections do without pongs for now.
         released_early: counts messages; see Acknowledgement.
     """
 
@@ -57,22 +57,22 @@ class PongRecord:
 
     @property
     def refused(self) -> bool:
-        """Whether the backend is not to be used for now."""
+        """Whether the backend is not used for now."""
         return self._clock.time() < self._refused_until
 
     def ponged(self) -> None:
-        """Note a pong."""
+        """Records a pong."""
         self._ponged = True
         self._refused_until = float("-inf")
         self.acknowledge_on_write = False
 
     def is_evident(self, first_ping: FirstPing, now: float, *, talks: bool) -> bool:
-        """Whether a connection shows that the backend answers no pings, rather than late.
+        """Returns whether a connection shows that the backend never answers pings.
 
         Args:
-            first_ping: unanswered.
+            first_ping: the connection's first ping, which is unanswered.
             now: the clock's time.
-            talks: whether something has come of late.
+            talks: whether messages came recently.
         """
         waited = now - first_ping.since
         if first_ping.answers >= _ANSWERS:
@@ -80,10 +80,10 @@ class PongRecord:
         return talks and waited > self._busy_timeout
 
     def missing(self, *, alive: bool) -> bool:
-        """Note a connection whose first ping was not answered; return whether to go on with it.
+        """Records a connection whose first ping was not answered; returns whether to keep it.
 
         Args:
-            alive: whether something else has come on it meanwhile.
+            alive: whether messages came on the connection meanwhile.
         """
         self._silent_ones += not alive
         if not alive and self._silent_ones < _SILENT_ONES:
@@ -102,13 +102,13 @@ class PongRecord:
 class FirstPing:
     """What a backend does on one connection while its first ping is unanswered.
 
-    An answer is a message of the backend behind messages of the client, counted once for each look
-    at the connection. Many of them show that the application reads: one that only talks while it
-    works has read nothing that would make it answer.
+    An answer is a message of the backend after messages of the client, counted once for each look
+    at the connection. Many answers show that the application reads, because a busy application that
+    only sends has read nothing to answer.
 
     Attributes:
-        since: when the ping was sent, or the connection was last not read by us.
-        answers: see above.
+        since: when the ping was sent, or when wsgw last did not read the connection.
+        answers: the number of answers.
     """
 
     __slots__ = ("_sent", "answers", "since")
@@ -119,7 +119,7 @@ class FirstPing:
         self._sent = 0
 
     def heard(self, sent: int) -> None:
-        """Note a message of the backend; `sent` were given to it by then."""
+        """Records a message of the backend; wsgw has sent it `sent` messages by then."""
         if sent != self._sent:
             self._sent = sent
             self.answers += 1

@@ -1,4 +1,4 @@
-"""What can be configured for a websocket backend."""
+"""The options of a websocket backend."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class WebSocketSettings(Options):
         return self
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: is the replay window cut short for ordinary clients?"""
+        """See Options; warns if the replay window would be cut short for ordinary clients."""
         seconds = self.replay_window + 2 * self.ack_interval  # until the pongs before and after it
         share = 0.75 / seconds  # of the ledger; see Acknowledgement
         messages, size = limits.ledger_messages * share, limits.ledger_bytes * share

@@ -1,4 +1,4 @@
-"""What it means for a session that its backend broke the protocol or a limit."""
+"""Decides how a session ends when its backend broke the protocol or a limit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from wsgw_core.websocket.session_ends import (
 
 
 class Violations:
-    """Counts the violations on all connections of a backend.
+    """Counts and reports the violations on all connections of a backend.
 
-    What broke the protocol may be a fault of this backend alone: the session moves, but not when
-    the next one does the same. A message beyond a limit is not: another backend would send it too,
-    for as long as it is asked to.
+    A breach of the protocol may be a fault of this backend alone, so the session moves, unless the
+    next backend does the same. A message beyond a limit would come from another backend too, so it
+    ends the session.
 
     Args:
-        context: the backend's.
+        context: the backend's context.
     """
 
     def __init__(self, context: BackendContext) -> None:
@@ -35,11 +35,11 @@ class Violations:
         )
 
     def end(self, close: Close, *, closing: bool) -> Close:
-        """Return the end that the session is told of.
+        """Returns the end to report to the session.
 
         Args:
-            close: what the backend was told.
-            closing: whether we had asked to close before: then nobody waits for messages.
+            close: the close that the backend got.
+            closing: whether the core had closed the connection before; then no message matters.
         """
         self._all.value += 1
         limit = self._limits.get(close.code)

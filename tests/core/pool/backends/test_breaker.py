@@ -35,7 +35,7 @@ def test_failures_in_a_row_trip_it() -> None:
     assert not breaker.allows(100)
 
 
-def test_what_is_proved_in_between_begins_the_row_anew() -> None:
+def test_a_proved_connection_restarts_the_count_of_failures() -> None:
     breaker = Breaker(3)
     for _ in range(5):
         assert not breaker.failed(0)
@@ -47,7 +47,7 @@ def test_what_is_proved_in_between_begins_the_row_anew() -> None:
 
 
 @pytest.mark.parametrize("threshold", [-1, -10])
-def test_a_negative_threshold_switches_it_off(threshold: int) -> None:
+def test_a_negative_threshold_never_trips(threshold: int) -> None:
     breaker = Breaker(threshold)
     assert not any(breaker.failed(0) for _ in range(1000))
     breaker.connected()
@@ -62,7 +62,7 @@ def test_the_first_trial_comes_after_about_half_a_second() -> None:
     assert max(pauses) - min(pauses) > 0.1  # jitter
 
 
-def test_pauses_grow_up_to_a_bound() -> None:
+def test_pauses_between_trials_grow_up_to_a_limit() -> None:
     breaker = tripped(1)
     now, pauses = 100.0, []
     for _ in range(6):
@@ -75,7 +75,7 @@ def test_pauses_grow_up_to_a_bound() -> None:
     assert breaker.trips == 1
 
 
-def test_one_trial_at_a_time() -> None:
+def test_only_one_trial_is_allowed_at_a_time() -> None:
     breaker = tripped()
     assert breaker.begin()
     assert not breaker.allows(200)
@@ -90,7 +90,7 @@ def test_dials_that_had_begun_before_it_tripped_do_not_lengthen_the_pause() -> N
     assert next_trial(breaker, 100) <= 100.64
 
 
-def test_a_connection_closes_it_on_probation() -> None:
+def test_a_connection_closes_the_breaker_on_probation() -> None:
     breaker = tripped(3)
     assert breaker.connected()
     assert breaker.allows(101)
@@ -116,7 +116,7 @@ def test_the_proof_of_an_older_connection_does_not_close_it() -> None:
     assert breaker.tripped
 
 
-def test_on_probation_is_a_breaker_that_was_closed_and_not_proved_right() -> None:
+def test_probation_lasts_from_a_connection_until_its_proof() -> None:
     breaker = tripped(3)
     seen = [breaker.on_probation]
     for step in (
@@ -131,7 +131,7 @@ def test_on_probation_is_a_breaker_that_was_closed_and_not_proved_right() -> Non
     assert seen == [False, True, True, False, True, False]
 
 
-def test_one_of_many_may_try_it_again_every_half_second() -> None:
+def test_one_of_many_waiting_sessions_may_dial_every_half_second() -> None:
     breaker = tripped(3)
     tried = [step for step in range(200) if breaker.allows_retry(101 + step / 100)]
     assert len(tried) == 4

@@ -30,7 +30,7 @@ class Bench:
 
 
 @on_virtual_clock
-async def test_without_an_interval_nobody_is_probed() -> None:
+async def test_without_an_interval_no_backend_is_probed() -> None:
     bench = Bench(interval=None)
     await asyncio.sleep(1000)
     assert bench.backend.probes == 0
@@ -38,7 +38,9 @@ async def test_without_an_interval_nobody_is_probed() -> None:
 
 
 @on_virtual_clock
-async def test_answers_in_a_row_decide(caplog: pytest.LogCaptureFixture) -> None:
+async def test_results_in_a_row_decide_whether_a_backend_is_healthy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     bench = Bench(unhealthy_after=3, healthy_after=2)
     await asyncio.sleep(1)
@@ -62,7 +64,7 @@ async def test_answers_in_a_row_decide(caplog: pytest.LogCaptureFixture) -> None
 
 
 @on_virtual_clock
-async def test_one_good_answer_begins_the_row_anew() -> None:
+async def test_one_good_result_restarts_the_count() -> None:
     bench = Bench(unhealthy_after=2)
     for _ in range(5):
         bench.backend.healthy = False
@@ -76,7 +78,7 @@ async def test_one_good_answer_begins_the_row_anew() -> None:
 
 
 @on_virtual_clock
-async def test_a_probe_that_hangs_has_failed() -> None:
+async def test_a_probe_that_hangs_fails() -> None:
     bench = Bench(timeout="2s", unhealthy_after=1)
 
     async def hang() -> None:
@@ -89,7 +91,7 @@ async def test_a_probe_that_hangs_has_failed() -> None:
 
 
 @on_virtual_clock
-async def test_a_fault_in_a_plugin_has_failed_too(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_probe_with_a_fault_in_the_plugin_fails(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(unhealthy_after=1)
 
     async def fail() -> None:
@@ -103,7 +105,7 @@ async def test_a_fault_in_a_plugin_has_failed_too(caplog: pytest.LogCaptureFixtu
 
 
 @on_virtual_clock
-async def test_added_ones_are_probed_and_removed_ones_are_not() -> None:
+async def test_added_backends_are_probed_and_removed_ones_are_not() -> None:
     bench = Bench()
     added = FakeBackend("b")
     bench.pool.add(PooledBackend("b", added))
@@ -115,7 +117,7 @@ async def test_added_ones_are_probed_and_removed_ones_are_not() -> None:
 
 
 @on_virtual_clock
-async def test_a_probe_that_the_gateway_itself_could_not_make_says_nothing(
+async def test_a_probe_without_resources_does_not_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def probe(_backend: FakeBackend) -> None:

@@ -30,7 +30,7 @@ async def test_the_first_dial_is_the_probe_and_brings_it_up() -> None:
 
 
 @on_virtual_clock
-async def test_dials_that_come_while_it_is_probed_wait_and_then_go_on() -> None:
+async def test_dials_that_come_during_a_probe_wait_and_then_go_on() -> None:
     bench = Bench("a")
     down(bench)
     bench.backends[0].will(Accept(after=3))
@@ -79,7 +79,7 @@ async def test_between_two_probes_dials_are_refused_at_once() -> None:
 
 
 @on_virtual_clock
-async def test_another_backend_is_not_kept_waiting_by_a_probe() -> None:
+async def test_a_probe_does_not_delay_dials_of_another_backend() -> None:
     bench = Bench("a", "b")
     down(bench)
     bench.backends[0].will(Hang())
@@ -92,7 +92,7 @@ async def test_another_backend_is_not_kept_waiting_by_a_probe() -> None:
 
 
 @on_virtual_clock
-async def test_a_probe_whose_client_leaves_is_made_by_the_next_one_at_once() -> None:
+async def test_after_a_cancelled_probe_the_next_dial_probes_at_once() -> None:
     bench = Bench("a")
     down(bench)
     bench.backends[0].will(Hang())
@@ -119,7 +119,7 @@ async def test_a_fault_in_the_plugin_is_a_failed_probe() -> None:
 
 
 @on_virtual_clock
-async def test_one_that_declines_is_up() -> None:
+async def test_a_backend_that_declines_is_up() -> None:
     bench = Bench("a")
     down(bench)
     bench.backends[0].will(Decline(403))
@@ -129,7 +129,7 @@ async def test_one_that_declines_is_up() -> None:
 
 
 @on_virtual_clock
-async def test_an_operator_who_enables_it_again_has_it_dialled() -> None:
+async def test_enabling_a_backend_ends_its_outage() -> None:
     bench = Bench("a")
     down(bench)
     bench.backends[0].will(Unavailable())
@@ -140,7 +140,7 @@ async def test_an_operator_who_enables_it_again_has_it_dialled() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_without_a_breaker_can_be_down_too() -> None:
+async def test_a_backend_without_a_breaker_can_be_down() -> None:
     bench = Bench("a")
     bench.pooled[0].breaker = type(bench.pooled[0].breaker)(-1)
     down(bench)
@@ -152,7 +152,7 @@ async def test_a_backend_without_a_breaker_can_be_down_too() -> None:
 
 
 @on_virtual_clock
-async def test_one_that_wants_a_rest_is_left_alone_for_so_long() -> None:
+async def test_a_backend_with_retry_after_is_not_dialled_before() -> None:
     bench = Bench("a")
     bench.backends[0].will(Unavailable("too busy", retry_after=5))
     with pytest.raises(NoBackend) as first:
@@ -168,7 +168,7 @@ async def test_one_that_wants_a_rest_is_left_alone_for_so_long() -> None:
 
 
 @on_virtual_clock
-async def test_no_rest_is_longer_than_a_minute() -> None:
+async def test_retry_after_is_limited_to_a_minute() -> None:
     bench = Bench("a")
     bench.backends[0].will(Unavailable("too busy", retry_after=1e9))
     with pytest.raises(NoBackend) as refused:
@@ -179,7 +179,7 @@ async def test_no_rest_is_longer_than_a_minute() -> None:
 
 
 @on_virtual_clock
-async def test_the_shortest_rest_of_several_backends_is_told() -> None:
+async def test_clients_get_the_shortest_retry_after_of_all_backends() -> None:
     bench = Bench("a", "b", "c")
     for backend, seconds in zip(bench.backends, (30, 7, 0), strict=True):
         backend.will(Unavailable("too busy", retry_after=seconds))
@@ -188,7 +188,7 @@ async def test_the_shortest_rest_of_several_backends_is_told() -> None:
     assert refused.value.retry_after == pytest.approx(7)
 
 
-def test_one_that_comes_and_goes_is_probed_more_and_more_rarely() -> None:
+def test_a_flapping_backend_is_probed_less_and_less_often() -> None:
     outage, time, waits = Outage(), 0.0, []
     for _ in range(6):
         assert outage.begin(time, "lost")
@@ -205,7 +205,7 @@ def test_one_that_comes_and_goes_is_probed_more_and_more_rarely() -> None:
     assert outage.allows(time)
 
 
-def test_one_that_is_down_already_is_not_down_anew() -> None:
+def test_a_second_report_of_down_publishes_no_event() -> None:
     outage = Outage()
     assert outage.begin(0, "lost")
     assert not outage.begin(0, "lost once more")

@@ -23,7 +23,7 @@ def next_ids(bench: Bench, count: int) -> list[str]:
 
 
 @on_virtual_clock
-async def test_a_turn_that_was_given_back_is_as_if_it_had_never_been() -> None:
+async def test_giving_a_turn_back_restores_all_credits() -> None:
     bench = Bench("a", "b", "c")
     next_turn(bench).give_back()
     assert next_ids(bench, 4) == ["a", "b", "c", "a"]
@@ -44,7 +44,7 @@ async def test_a_backend_passed_over_by_many_at_once_gets_no_run_of_clients() ->
 
 
 @on_virtual_clock
-async def test_a_backend_that_is_taken_out_before_it_is_dialled_has_its_turn_afterwards() -> None:
+async def test_a_backend_disabled_before_its_dial_keeps_its_turn() -> None:
     bench = Bench("a", "b", "c")
     dials = [asyncio.create_task(bench.dial()) for _ in range(7)]
     await asyncio.sleep(0)  # they have chosen, and begin in the next turn of the loop
@@ -65,7 +65,7 @@ async def test_a_failed_dial_costs_a_turn() -> None:
 
 
 @on_virtual_clock
-async def test_a_gate_that_lets_nobody_in_does_not_make_all_clients_wait() -> None:
+async def test_a_full_limiter_does_not_delay_all_clients() -> None:
     bench = Bench("a", "b")
     hanging = await bench.hang(3)  # as many as dial at once
     waited = 0

@@ -26,7 +26,7 @@ def tripped_bench(*names: str) -> Bench:
 
 
 @on_virtual_clock
-async def test_a_client_is_dialled_to_the_one_whose_failure_is_longest_ago() -> None:
+async def test_the_backend_whose_failure_is_longest_ago_is_dialled_first() -> None:
     bench = Bench("a", "b", "c")
     for each in (bench.pooled[1], bench.pooled[2], bench.pooled[0]):
         trip(each)
@@ -37,7 +37,7 @@ async def test_a_client_is_dialled_to_the_one_whose_failure_is_longest_ago() -> 
 
 
 @on_virtual_clock
-async def test_each_is_tried_before_there_is_none() -> None:
+async def test_each_tripped_backend_is_tried_before_the_search_fails() -> None:
     bench = tripped_bench("a", "b", "c")
     for backend in bench.backends:
         backend.otherwise = _REFUSED
@@ -46,7 +46,7 @@ async def test_each_is_tried_before_there_is_none() -> None:
 
 
 @on_virtual_clock
-async def test_so_is_a_tripped_one_when_the_others_have_failed() -> None:
+async def test_a_tripped_backend_is_tried_when_the_others_have_failed() -> None:
     bench = Bench("a", "b")
     trip(bench.pooled[1])
     bench.backends[0].otherwise = Unavailable()
@@ -54,7 +54,7 @@ async def test_so_is_a_tripped_one_when_the_others_have_failed() -> None:
 
 
 @on_virtual_clock
-async def test_a_disabled_one_is_not_dialled() -> None:
+async def test_a_disabled_backend_is_not_dialled() -> None:
     bench = tripped_bench("a")
     bench.pooled[0].enabled = False
     with pytest.raises(NoBackend):
@@ -63,7 +63,7 @@ async def test_a_disabled_one_is_not_dialled() -> None:
 
 
 @on_virtual_clock
-async def test_the_rate_is_bounded() -> None:
+async def test_the_rate_of_dials_is_limited() -> None:
     bench = tripped_bench("a")
     bench.backends[0].otherwise = Hang()
     crowd = [asyncio.create_task(bench.dial()) for _ in range(50)]
@@ -79,7 +79,7 @@ async def test_the_rate_is_bounded() -> None:
 
 
 @on_virtual_clock
-async def test_who_waits_goes_on_as_soon_as_another_one_has_been_accepted() -> None:
+async def test_waiting_dials_go_on_when_another_dial_succeeds() -> None:
     bench = tripped_bench("a")
     bench.backends[0].otherwise = Accept(after=0.1)
     dials = [asyncio.create_task(bench.dial()) for _ in range(50)]
@@ -89,7 +89,7 @@ async def test_who_waits_goes_on_as_soon_as_another_one_has_been_accepted() -> N
 
 
 @on_virtual_clock
-async def test_who_waits_hears_at_once_that_the_backend_is_still_unreachable() -> None:
+async def test_waiting_dials_fail_at_once_with_an_unreachable_one() -> None:
     bench = tripped_bench("a")
     bench.backends[0].otherwise = Unavailable("refused", after=0.1, error=BackendUnreachable)
     dials = [asyncio.create_task(bench.dial()) for _ in range(50)]
@@ -101,7 +101,7 @@ async def test_who_waits_hears_at_once_that_the_backend_is_still_unreachable() -
 
 @pytest.mark.parametrize(("kind", "paced"), [(BackendUnavailable, False), (OutOfResources, True)])
 @on_virtual_clock
-async def test_what_another_client_may_have_provoked_is_not_held_against_who_comes_behind(
+async def test_a_failure_that_a_client_may_provoke_fails_no_waiting_dial(
     kind: type[BackendUnavailable], paced: bool
 ) -> None:
     bench = tripped_bench("a")
@@ -116,7 +116,7 @@ async def test_what_another_client_may_have_provoked_is_not_held_against_who_com
 
 
 @on_virtual_clock
-async def test_who_waits_goes_to_another_one_that_is_usable_again() -> None:
+async def test_waiting_dials_move_to_a_backend_that_is_usable_again() -> None:
     bench = tripped_bench("a", "b")
     bench.backends[0].otherwise = Hang()
     dials = [asyncio.create_task(bench.dial()) for _ in range(3)]
@@ -128,7 +128,7 @@ async def test_who_waits_goes_to_another_one_that_is_usable_again() -> None:
 
 
 @on_virtual_clock
-async def test_sessions_that_come_again_do_not_wait_and_try_it_every_half_second() -> None:
+async def test_sessions_that_can_wait_dial_a_tripped_backend_every_half_second() -> None:
     bench = tripped_bench("a")
     bench.backends[0].otherwise = Hang()
     trials = [asyncio.create_task(bench.dial(deadline=60))]
@@ -148,7 +148,7 @@ async def test_sessions_that_come_again_do_not_wait_and_try_it_every_half_second
 
 
 @on_virtual_clock
-async def test_who_waits_for_too_long_fails_in_time() -> None:
+async def test_a_dial_that_waits_too_long_times_out() -> None:
     bench = tripped_bench("a")
     bench.backends[0].otherwise = Hang()
     crowd = [asyncio.create_task(bench.dial()) for _ in range(5)]
@@ -159,7 +159,7 @@ async def test_who_waits_for_too_long_fails_in_time() -> None:
 
 
 @on_virtual_clock
-async def test_dials_begin_as_usual_when_the_breaker_is_closed() -> None:
+async def test_a_closed_breaker_does_not_space_dials() -> None:
     bench = Bench("a")
     bench.limiters.change(100, 1)
     bench.backends[0].otherwise = Accept(after=0.1)
@@ -168,7 +168,7 @@ async def test_dials_begin_as_usual_when_the_breaker_is_closed() -> None:
 
 
 @on_virtual_clock
-async def test_more_failures_than_may_begin_otherwise_do_not_keep_others_waiting() -> None:
+async def test_failed_dials_free_their_slots_for_others() -> None:
     bench = Bench("a")  # a dial every 10 ms while it is unreachable
     bench.limiters.change(100, 0.01)
     for _ in range(10):

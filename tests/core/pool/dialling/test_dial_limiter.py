@@ -37,7 +37,7 @@ class Crowd:
 
 
 @on_virtual_clock
-async def test_no_more_than_there_are_slots() -> None:
+async def test_no_more_dials_run_than_there_are_slots() -> None:
     limiter = DialLimiter(Breaker(10), 10, 0.1)
     crowd = Crowd(limiter, 100)
     await idle()
@@ -49,7 +49,7 @@ async def test_no_more_than_there_are_slots() -> None:
 
 
 @on_virtual_clock
-async def test_they_keep_their_order_and_not_their_step() -> None:
+async def test_waiting_dials_begin_in_order_at_random_intervals() -> None:
     crowd = Crowd(DialLimiter(Breaker(10), 1, 0.1), 50)
     await asyncio.gather(*crowd.tasks)
     assert [number for number, _ in crowd.begun] == list(range(50))
@@ -62,7 +62,7 @@ async def test_they_keep_their_order_and_not_their_step() -> None:
 
 
 @on_virtual_clock
-async def test_who_finds_a_slot_free_does_not_wait() -> None:
+async def test_a_dial_with_a_free_slot_does_not_wait() -> None:
     limiter = DialLimiter(Breaker(10), 2, 10)
     for _ in range(20):
         await Crowd(limiter, 1).tasks[0]
@@ -71,7 +71,7 @@ async def test_who_finds_a_slot_free_does_not_wait() -> None:
 
 @pytest.mark.parametrize("at", [0.5, 1.0, 1.05, 2.2])
 @on_virtual_clock
-async def test_who_gives_up_leaves_its_turn_to_the_next(at: float) -> None:
+async def test_a_cancelled_dial_leaves_its_turn_to_the_next(at: float) -> None:
     limiter = DialLimiter(Breaker(10), 1, 0.05)
     crowd = Crowd(limiter, 4)
     await asyncio.sleep(at)
@@ -88,7 +88,7 @@ async def test_who_gives_up_leaves_its_turn_to_the_next(at: float) -> None:
 
 
 @on_virtual_clock
-async def test_a_turn_that_comes_together_with_the_end_is_passed_on() -> None:
+async def test_a_turn_that_comes_with_the_cancellation_is_passed_on() -> None:
     limiter = DialLimiter(Breaker(10), 1, 0.0)
     crowd = Crowd(limiter, 3)
     await asyncio.sleep(1)  # the slot is passed on in this very turn of the loop
@@ -100,7 +100,7 @@ async def test_a_turn_that_comes_together_with_the_end_is_passed_on() -> None:
 
 
 @on_virtual_clock
-async def test_those_that_wait_are_let_in_as_soon_as_there_are_more_slots() -> None:
+async def test_waiting_dials_begin_when_slots_are_added() -> None:
     limiter = DialLimiter(Breaker(10), 2, 10)
     crowd = Crowd(limiter, 10)
     await idle()
@@ -114,7 +114,7 @@ async def test_those_that_wait_are_let_in_as_soon_as_there_are_more_slots() -> N
 
 
 @on_virtual_clock
-async def test_where_there_are_fewer_slots_enough_must_leave_before_the_next_is_let_in() -> None:
+async def test_with_fewer_slots_enough_dials_must_end_first() -> None:
     limiter = DialLimiter(Breaker(10), 5, 0.0)
     crowd = Crowd(limiter, 9)
     await asyncio.sleep(0.5)
@@ -130,7 +130,7 @@ async def test_where_there_are_fewer_slots_enough_must_leave_before_the_next_is_
 
 
 @on_virtual_clock
-async def test_whoever_gives_up_while_the_slots_change_takes_none_with_it() -> None:
+async def test_a_dial_cancelled_while_the_slots_change_keeps_no_slot() -> None:
     limiter = DialLimiter(Breaker(10), 1, 0.05)
     crowd = Crowd(limiter, 4)
     await asyncio.sleep(0.5)
@@ -147,7 +147,7 @@ async def test_whoever_gives_up_while_the_slots_change_takes_none_with_it() -> N
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_pauses_shorter_than_the_event_loop_counts_are_kept(
+def test_pauses_below_the_resolution_of_the_loop_are_kept(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def enter() -> list[int]:
@@ -165,7 +165,7 @@ class TestSilence:
     """Dials that wait for much longer than others."""
 
     @on_virtual_clock
-    async def test_those_that_a_later_one_has_overtaken_give_way(self) -> None:
+    async def test_dials_overtaken_by_a_later_answer_lose_their_slots(self) -> None:
         limiter = DialLimiter(Breaker(10), 3, 0.0, slow_after=2)
         silent = [await limiter.enter() for _ in range(2)]
         await asyncio.sleep(2.1)
@@ -188,7 +188,7 @@ class TestSilence:
         ("seconds", "answered", "slow_after"), [(0.05, True, 2), (9, False, 2), (9, True, math.inf)]
     )
     @on_virtual_clock
-    async def test_not_before_nor_without_an_answer(
+    async def test_dials_keep_their_slots_without_a_later_answer(
         self, seconds: float, answered: bool, slow_after: float
     ) -> None:
         limiter = DialLimiter(Breaker(10), 3, 0.0, slow_after)
@@ -203,7 +203,7 @@ class TestSilence:
         await asyncio.gather(*behind.tasks)
 
     @on_virtual_clock
-    async def test_nor_where_all_answers_take_as_long(self) -> None:
+    async def test_slow_dials_keep_their_slots_if_all_answers_are_slow(self) -> None:
         limiter = DialLimiter(Breaker(10), 2, 0.0, slow_after=2)
         for _ in range(40):
             turn = await limiter.enter()
@@ -222,7 +222,7 @@ class TestSilence:
         await asyncio.gather(*behind.tasks)
 
     @on_virtual_clock
-    async def test_nor_those_that_began_later(self) -> None:
+    async def test_dials_that_began_later_keep_their_slots(self) -> None:
         limiter = DialLimiter(Breaker(10), 2, 0.0, slow_after=2)
         quick, silent = [await limiter.enter() for _ in range(2)]
         await asyncio.sleep(3)
@@ -234,7 +234,7 @@ class TestSilence:
         await asyncio.gather(*behind.tasks)
 
     @on_virtual_clock
-    async def test_a_full_gate_lets_the_last_one_in_after_each_such_while(self) -> None:
+    async def test_a_full_limiter_starts_the_newest_dial_after_each_silence(self) -> None:
         limiter = DialLimiter(Breaker(10), 5, 0.0, slow_after=2)
         silent = [await limiter.enter() for _ in range(5)]
         crowd = Crowd(limiter, 5)

@@ -29,7 +29,7 @@ from ..dial_bench import AGAIN, FIRST, Bench, now, trip
 
 
 @on_virtual_clock
-async def test_backends_that_take_the_place_of_removed_ones_meanwhile_are_tried() -> None:
+async def test_backends_that_replace_removed_ones_meanwhile_are_tried() -> None:
     bench = Bench("a", "b")
     bench.backends[0].otherwise = Hang()
     dialling = asyncio.create_task(bench.dial())
@@ -56,7 +56,7 @@ async def test_the_connection_comes_with_its_backend_and_sink() -> None:
 
 
 @on_virtual_clock
-async def test_what_is_no_connection_is_a_fault_of_the_plugin(
+async def test_a_result_that_is_no_connection_is_a_fault_of_the_plugin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def forget_to_return(_request: DialRequest, _sink: Sink) -> None:
@@ -70,7 +70,7 @@ async def test_what_is_no_connection_is_a_fault_of_the_plugin(
 
 
 @on_virtual_clock
-async def test_each_is_tried_once() -> None:
+async def test_each_backend_is_tried_once() -> None:
     bench = Bench("a", "b", "c")
     bench.backends[0].otherwise = Unavailable("no route")
     bench.backends[1].otherwise = Fault(KeyError("bug"))
@@ -87,7 +87,7 @@ async def test_each_is_tried_once() -> None:
 
 
 @on_virtual_clock
-async def test_the_next_is_tried_when_one_fails() -> None:
+async def test_the_next_backend_is_tried_when_one_fails() -> None:
     bench = Bench("a", "b")
     bench.backends[0].otherwise = Unavailable()
     assert (await bench.dial()).backend.id == "b"
@@ -105,7 +105,7 @@ async def test_a_dial_that_hangs_is_cancelled_in_time() -> None:
 
 
 @on_virtual_clock
-async def test_a_deadline_bounds_all_together() -> None:
+async def test_a_deadline_limits_all_dials_together() -> None:
     bench = Bench("a", "b", "c")
     for backend in bench.backends:
         backend.otherwise = Hang()
@@ -116,13 +116,13 @@ async def test_a_deadline_bounds_all_together() -> None:
 
 
 @on_virtual_clock
-async def test_the_last_one_comes_last() -> None:
+async def test_the_backend_just_lost_is_tried_last() -> None:
     bench = Bench("a", "b")
     assert (await bench.dial(last=bench.pooled[0])).backend.id == "b"
 
 
 @on_virtual_clock
-async def test_without_an_enabled_backend_there_is_none() -> None:
+async def test_without_an_enabled_backend_the_search_fails() -> None:
     bench = Bench("a")
     bench.pooled[0].enabled = False
     with pytest.raises(NoBackend, match="no backend is enabled"):
@@ -141,7 +141,7 @@ async def test_a_fault_in_a_plugin_is_logged(caplog: pytest.LogCaptureFixture) -
 
 class TestWantOfOurOwn:
     @on_virtual_clock
-    async def test_it_does_not_count_against_the_backend(
+    async def test_a_lack_of_resources_does_not_count_against_the_backend(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         bench = Bench("a", "b")
@@ -158,7 +158,7 @@ class TestWantOfOurOwn:
         assert told == "the gateway cannot dial: a: Too many open files"
 
     @on_virtual_clock
-    async def test_the_other_backend_may_have_failed_by_itself(self) -> None:
+    async def test_one_failure_of_a_backend_makes_the_result_not_local(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Fault(OutOfResources("no port"))
         bench.backends[1].otherwise = Unavailable()
@@ -168,7 +168,7 @@ class TestWantOfOurOwn:
         assert [each.failures for each in bench.pooled] == [0, 1]
 
     @on_virtual_clock
-    async def test_that_there_is_no_backend_is_no_want_of_our_own(self) -> None:
+    async def test_having_no_backend_is_not_a_local_failure(self) -> None:
         bench = Bench("a")
         bench.pooled[0].enabled = False
         with pytest.raises(NoBackend) as failed:
@@ -179,7 +179,7 @@ class TestWantOfOurOwn:
 class TestDeclined:
     @pytest.mark.parametrize("status", [302, 403, 429])
     @on_virtual_clock
-    async def test_no_other_is_tried_for_a_new_client(self, status: int) -> None:
+    async def test_a_declined_new_client_gets_no_other_backend(self, status: int) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Decline(status, (("X-A", "1"),), b"no"))
         with pytest.raises(BackendDeclined) as declined:
@@ -192,7 +192,7 @@ class TestDeclined:
 
     @pytest.mark.parametrize("again", [False, True])
     @on_virtual_clock
-    async def test_one_whose_proxy_wants_to_know_us_is_not_usable(self, *, again: bool) -> None:
+    async def test_status_407_is_an_unusable_answer(self, *, again: bool) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Decline(407))
         bench.backends[1].will(Accept("chat"))
@@ -201,7 +201,7 @@ class TestDeclined:
         assert bench.counters.dials_declined.value == 0
 
     @on_virtual_clock
-    async def test_no_other_is_tried_for_a_session_that_is_not_wanted(self) -> None:
+    async def test_a_declined_session_gets_no_other_backend(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Decline(403))
         with pytest.raises(BackendDeclined):
@@ -209,7 +209,7 @@ class TestDeclined:
         assert bench.backends[1].requests == []
 
     @on_virtual_clock
-    async def test_some_statuses_count_as_unavailable_for_a_session(self) -> None:
+    async def test_a_session_gets_another_backend_after_a_retry_status(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Decline(429))
         bench.backends[1].will(Accept("chat"))
@@ -220,13 +220,13 @@ class TestDeclined:
 class TestSubprotocol:
     @pytest.mark.parametrize("chosen", ["chat", "soap", None])
     @on_virtual_clock
-    async def test_the_first_backend_may_choose(self, chosen: str | None) -> None:
+    async def test_the_first_backend_chooses_the_subprotocol(self, chosen: str | None) -> None:
         bench = Bench("a")
         bench.backends[0].will(Accept(chosen))
         assert (await bench.dial()).connection.subprotocol == chosen
 
     @on_virtual_clock
-    async def test_later_ones_must_choose_the_same(self) -> None:
+    async def test_a_later_backend_must_choose_the_same_subprotocol(self) -> None:
         bench = Bench("a", "b", "c")
         bench.backends[0].will(Accept("soap"))
         bench.backends[1].will(Accept(None))
@@ -239,7 +239,7 @@ class TestSubprotocol:
         assert [each.total for each in bench.pooled] == [0, 0, 1]
 
     @on_virtual_clock
-    async def test_or_none_when_there_was_none(self) -> None:
+    async def test_a_later_backend_must_choose_none_if_the_session_has_none(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Accept("chat"))
         request = DialRequest("s1", "/chat", reconnect=True)
@@ -248,7 +248,7 @@ class TestSubprotocol:
 
 @pytest.mark.parametrize("policy", [RoundRobin(), LeastConnections()])
 @on_virtual_clock
-async def test_dials_that_fail_spread_over_the_others_too(policy: Policy) -> None:
+async def test_after_failed_dials_clients_spread_over_the_others(policy: Policy) -> None:
     bench = Bench("a", "b", "c", policy=policy)
     bench.limiters.change(100, 0)
     bench.backends[0].otherwise = Hang()
@@ -259,7 +259,7 @@ async def test_dials_that_fail_spread_over_the_others_too(policy: Policy) -> Non
 
 
 @on_virtual_clock
-async def test_dials_under_way_count_as_connections() -> None:
+async def test_dials_in_progress_count_as_connections() -> None:
     bench = Bench("a", "b", policy=LeastConnections())
     for backend in bench.backends:
         backend.otherwise = Accept(after=1)
@@ -272,7 +272,7 @@ async def test_dials_under_way_count_as_connections() -> None:
 
 
 @on_virtual_clock
-async def test_one_of_a_higher_number_is_dialled_when_the_others_have_failed() -> None:
+async def test_a_higher_priority_number_is_dialled_when_the_others_failed() -> None:
     bench = Bench("a", "b", "c")
     bench.pooled[0].priority = 2
     bench.backends[1].otherwise = bench.backends[2].otherwise = Unavailable()
@@ -328,7 +328,7 @@ class TestBreaker:
         assert not bench.pooled[0].breaker.tripped
 
     @on_virtual_clock
-    async def test_but_they_end_a_trial_well(self) -> None:
+    async def test_a_declined_answer_ends_a_trial_with_success(self) -> None:
         bench = Bench("a")
         for _ in range(10):
             bench.pooled[0].failed(now(), "down")
@@ -340,7 +340,7 @@ class TestBreaker:
         assert bench.pooled[0].total == 0
 
     @on_virtual_clock
-    async def test_what_we_lack_ourselves_does_not_count(self) -> None:
+    async def test_a_lack_of_resources_does_not_trip_the_breaker(self) -> None:
         bench = Bench("a")
         bench.backends[0].otherwise = Fault(OutOfResources("no descriptors"))
         for _ in range(30):
@@ -350,7 +350,7 @@ class TestBreaker:
         assert bench.pooled[0].failures == 0
 
     @on_virtual_clock
-    async def test_it_is_asked_again_before_each_dial(self) -> None:
+    async def test_the_breaker_is_checked_again_before_each_dial(self) -> None:
         """Of three that are offered, the second may trip while the first is dialled."""
         bench = Bench("a", "b", "c")
         bench.backends[0].otherwise = Hang()
@@ -378,7 +378,7 @@ class TestRemoved:
 
     @pytest.mark.parametrize("turns", range(6))
     @on_virtual_clock
-    async def test_nor_one_that_is_removed_in_the_moment_of_its_answer(self, turns: int) -> None:
+    async def test_a_backend_removed_at_its_answer_is_not_used(self, turns: int) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Accept(after=1))
         removed_before = []
@@ -401,7 +401,7 @@ class TestRemoved:
         assert (refused.close_request is None) is (used is bench.pooled[0])
 
     @on_virtual_clock
-    async def test_nor_one_that_is_removed_before(self) -> None:
+    async def test_a_backend_removed_before_its_dial_is_not_used(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Hang()
         dialling = asyncio.create_task(bench.dial())
@@ -413,7 +413,7 @@ class TestRemoved:
 
 
 @on_virtual_clock
-async def test_a_backend_is_not_dialled_by_too_many_at_once() -> None:
+async def test_the_limiter_limits_the_dials_of_one_dialler() -> None:
     bench = Bench("a", "b")
     bench.pooled[1].enabled = False
     bench.backends[0].otherwise = Accept(after=1)
@@ -429,7 +429,7 @@ async def test_a_backend_is_not_dialled_by_too_many_at_once() -> None:
 
 
 @on_virtual_clock
-async def test_nor_by_several_diallers_together() -> None:
+async def test_the_limiter_limits_the_dials_of_several_diallers_together() -> None:
     bench = Bench("a")
     bench.backends[0].otherwise = Accept(after=1)
     diallers = [bench.dialler, bench.another_dialler(), bench.another_dialler()]
@@ -447,7 +447,7 @@ async def test_nor_by_several_diallers_together() -> None:
 
 
 @on_virtual_clock
-async def test_a_changed_bound_is_that_of_new_backends_too() -> None:
+async def test_a_changed_limit_applies_to_new_backends() -> None:
     bench = Bench("a")
     bench.limiters.change(1, 0.0)
     bench.backends[0].otherwise = Accept(after=1)
@@ -458,7 +458,7 @@ async def test_a_changed_bound_is_that_of_new_backends_too() -> None:
 
 
 @on_virtual_clock
-async def test_who_does_not_get_its_turn_in_time_blames_nobody() -> None:
+async def test_a_dial_that_gets_no_turn_in_time_does_not_count() -> None:
     bench = Bench("a")
     bench.backends[0].otherwise = Hang()
     crowd = [asyncio.create_task(bench.dial()) for _ in range(3)]
@@ -471,7 +471,7 @@ async def test_who_does_not_get_its_turn_in_time_blames_nobody() -> None:
 
 
 @on_virtual_clock
-async def test_requests_that_are_never_answered_leave_room_for_others() -> None:
+async def test_unanswered_requests_leave_room_for_others() -> None:
     bench = Bench("a")
     bench.limiters.change(3, 0.0, slow_after=2)
     bench.backends[0].otherwise = Hang()
@@ -486,7 +486,7 @@ async def test_requests_that_are_never_answered_leave_room_for_others() -> None:
 
 
 @on_virtual_clock
-async def test_who_waits_for_a_tripped_backend_that_cannot_be_reached_does_not_dial() -> None:
+async def test_a_dial_waiting_for_an_unreachable_backend_fails_with_it() -> None:
     bench = Bench("a")
     bench.backends[0].otherwise = Unavailable("refused", after=1, error=BackendUnreachable)
     dials = [asyncio.create_task(bench.dial()) for _ in range(30)]
@@ -498,7 +498,7 @@ async def test_who_waits_for_a_tripped_backend_that_cannot_be_reached_does_not_d
 
 
 @on_virtual_clock
-async def test_being_cancelled_leaves_nothing() -> None:
+async def test_a_cancelled_search_leaves_nothing() -> None:
     bench = Bench("a", "b")
     bench.backends[0].otherwise = Hang()
     dialling = asyncio.create_task(bench.dial())
@@ -514,7 +514,7 @@ async def test_being_cancelled_leaves_nothing() -> None:
 
 
 @on_virtual_clock
-async def test_who_waits_while_the_backend_is_disabled_does_not_dial_it() -> None:
+async def test_a_dial_that_waits_while_its_backend_is_disabled_fails() -> None:
     bench = Bench("a", "b")
     bench.pooled[1].enabled = False
     bench.backends[0].otherwise = Accept(after=1)
@@ -529,7 +529,7 @@ async def test_who_waits_while_the_backend_is_disabled_does_not_dial_it() -> Non
 
 
 @on_virtual_clock
-async def test_nothing_is_kept_of_a_backend_that_is_gone() -> None:
+async def test_no_limiter_is_kept_of_a_removed_backend() -> None:
     bench = Bench("a")
     await bench.dial()
     gone = weakref.ref(bench.pooled.pop())

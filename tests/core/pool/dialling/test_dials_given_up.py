@@ -29,7 +29,7 @@ class TestGivenUp:
         ],
     )
     @on_virtual_clock
-    async def test_when_their_backend_is_usable_no_more(
+    async def test_a_dial_is_given_up_when_its_backend_becomes_unusable(
         self, happens: Callable[[Bench], None], told: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -51,7 +51,7 @@ class TestGivenUp:
         assert caplog.text.count(f"dial failed: a: {told} during the dial") == 4
 
     @on_virtual_clock
-    async def test_by_a_backend_that_fails_until_it_trips(self) -> None:
+    async def test_dials_are_given_up_when_their_backend_trips(self) -> None:
         bench = Bench("a", "b")
         bench.limiters.change(20, 0)
         bench.backends[0].will(*(Unavailable(after=1) for _ in range(10)))
@@ -62,7 +62,7 @@ class TestGivenUp:
         assert bench.counters.dials_given_up.value == 5
 
     @on_virtual_clock
-    async def test_not_where_there_is_no_other(self) -> None:
+    async def test_a_dial_without_another_backend_goes_on(self) -> None:
         bench = Bench("a", "b")
         (dial,) = await bench.hang(1)
         bench.pooled[1].healthy = False
@@ -75,7 +75,7 @@ class TestGivenUp:
         assert now() == 5
 
     @on_virtual_clock
-    async def test_nor_where_all_others_were_tried(self) -> None:
+    async def test_a_dial_goes_on_if_all_others_were_tried(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].will(Unavailable())
         bench.backends[1].will(Accept(after=3))
@@ -86,7 +86,7 @@ class TestGivenUp:
         assert now() == 3
 
     @on_virtual_clock
-    async def test_those_that_were_tried_are_tried_again_when_they_are_back(self) -> None:
+    async def test_a_tried_backend_is_tried_again_when_it_is_back(self) -> None:
         bench = Bench("a", "b")
         bench.backends[1].will(Unavailable())
         bench.backends[0].otherwise = Hang()
@@ -100,7 +100,7 @@ class TestGivenUp:
         assert bench.counters.dials_given_up.value == 1
 
     @on_virtual_clock
-    async def test_before_they_wait_for_the_trial_of_a_backend_that_is_still_dialled(self) -> None:
+    async def test_a_dial_is_given_up_before_it_waits_for_a_trial(self) -> None:
         bench = Bench("a", "b")
         tripped, other = bench.pooled
         bench.backends[0].otherwise = Hang()
@@ -117,7 +117,7 @@ class TestGivenUp:
 
     @pytest.mark.parametrize("hedge_after", [0, 2])
     @on_virtual_clock
-    async def test_not_for_ever_where_backends_come_and_go(self, hedge_after: float) -> None:
+    async def test_flapping_backends_are_not_tried_for_ever(self, hedge_after: float) -> None:
         bench = Bench("a", "b")
         for backend in bench.backends:
             backend.otherwise = Hang()
@@ -136,7 +136,7 @@ class TestGivenUp:
         coming_and_going.cancel()
 
     @on_virtual_clock
-    async def test_not_a_trial(self) -> None:
+    async def test_a_trial_is_not_given_up(self) -> None:
         bench = Bench("a", "b")
         trip(bench.pooled[0])
         await asyncio.sleep(1)
@@ -149,7 +149,7 @@ class TestGivenUp:
 
     @pytest.mark.parametrize("seconds", [0.2, 3])
     @on_virtual_clock
-    async def test_those_of_a_backend_that_was_just_lost_when_the_trial_of_another_succeeds(
+    async def test_the_dial_of_a_lost_backend_is_given_up_when_another_is_back(
         self, seconds: float
     ) -> None:
         """It may be frozen: none of its sessions waits for it when there is another again."""
@@ -166,7 +166,7 @@ class TestGivenUp:
         assert frozen.failures == 0
 
     @on_virtual_clock
-    async def test_not_those_of_another_backend_that_may_well_answer(self) -> None:
+    async def test_the_dial_of_a_usable_backend_goes_on_when_another_is_back(self) -> None:
         bench = Bench("a", "b")
         trip(bench.pooled[1])
         bench.backends[0].otherwise = Accept(after=3)
@@ -176,7 +176,7 @@ class TestGivenUp:
         assert (await dialling).backend.id == "a"
 
     @on_virtual_clock
-    async def test_nothing_is_watched_any_more_when_they_are_over(self) -> None:
+    async def test_no_watcher_stays_after_a_dial(self) -> None:
         bench = Bench("a", "b")
         (dial,) = await bench.hang(1)
         dial.cancel()

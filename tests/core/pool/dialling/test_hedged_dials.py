@@ -19,7 +19,9 @@ class TestHedged:
     """A second backend is dialled while the first is silent."""
 
     @on_virtual_clock
-    async def test_who_answers_first_is_taken(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_the_first_of_two_parallel_dials_to_succeed_wins(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level(logging.INFO)
         bench = Bench("a", "b", "c")
         bench.backends[0].otherwise = Hang()
@@ -37,7 +39,7 @@ class TestHedged:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     @on_virtual_clock
-    async def test_also_when_that_is_the_first_that_was_dialled(self) -> None:
+    async def test_the_slow_first_dial_wins_if_it_succeeds_first(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Accept(after=3)
         bench.backends[1].otherwise = Hang()
@@ -49,7 +51,7 @@ class TestHedged:
         assert bench.counters.dials_given_up.value == 1  # it had no time to be slow
 
     @on_virtual_clock
-    async def test_of_two_that_answer_together_one_is_closed(self) -> None:
+    async def test_of_two_simultaneous_connections_one_is_closed(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Accept(after=3)
         bench.backends[1].otherwise = Accept(after=1)
@@ -62,7 +64,7 @@ class TestHedged:
         assert not other.connections[0].started
 
     @on_virtual_clock
-    async def test_two_at_once_at_most(self) -> None:
+    async def test_at_most_two_dials_run_in_parallel(self) -> None:
         bench = Bench("a", "b", "c")
         for backend in bench.backends:
             backend.otherwise = Hang()
@@ -75,7 +77,7 @@ class TestHedged:
         assert now() == 20
 
     @on_virtual_clock
-    async def test_the_first_to_fail_makes_room_for_the_next(self) -> None:
+    async def test_a_failed_dial_makes_room_for_the_next(self) -> None:
         bench = Bench("a", "b", "c")
         bench.backends[0].otherwise = Hang()
         bench.backends[1].otherwise = Unavailable(after=1)
@@ -84,7 +86,7 @@ class TestHedged:
         assert bench.counters.dials_hedged.value == 2
 
     @on_virtual_clock
-    async def test_those_that_have_failed_are_tried_again_meanwhile(self) -> None:
+    async def test_failed_backends_are_tried_again_beside_a_silent_one(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Hang()
         bench.backends[1].will(Unavailable(), Unavailable())
@@ -93,7 +95,7 @@ class TestHedged:
         assert now() == 3  # none is left at 1, tried again at 2 and 3
 
     @on_virtual_clock
-    async def test_but_not_the_one_that_is_dialled(self) -> None:
+    async def test_the_backend_being_dialled_is_not_tried_again(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Hang()
         bench.backends[1].otherwise = Unavailable(after=1)
@@ -107,7 +109,7 @@ class TestHedged:
         await asyncio.gather(dialling, return_exceptions=True)
 
     @on_virtual_clock
-    async def test_but_not_for_ever(self) -> None:
+    async def test_failed_backends_are_tried_again_no_longer_than_one_dial_may_take(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = bench.backends[1].otherwise = Hang()
         with pytest.raises(NoBackend):
@@ -120,7 +122,7 @@ class TestHedged:
         assert now() == 21
 
     @on_virtual_clock
-    async def test_not_beside_one_that_answers_others(self) -> None:
+    async def test_a_backend_that_answers_other_dials_is_not_hedged(self) -> None:
         """It is busy, and twice as many dials would make that worse."""
         bench = Bench("a", "b")
         bench.limiters.change(100, 0)
@@ -142,7 +144,7 @@ class TestHedged:
         assert now() == 27
 
     @on_virtual_clock
-    async def test_who_waits_for_a_turn_at_a_silent_one_does_not_wait_long(self) -> None:
+    async def test_a_dial_waiting_for_its_turn_is_hedged(self) -> None:
         bench = Bench("a", "b")
         await bench.hang(3)
         assert (await bench.dial(last=bench.pooled[1], hedge_after=2)).backend.id == "b"
@@ -152,7 +154,7 @@ class TestHedged:
         assert bench.counters.dials_given_up.value == 1
 
     @on_virtual_clock
-    async def test_the_second_waits_for_its_turn(self) -> None:
+    async def test_the_second_dial_waits_for_its_turn(self) -> None:
         bench = Bench("a", "b")
         bench.limiters.change(1, 0)
         await bench.hang(1)
@@ -166,7 +168,7 @@ class TestHedged:
         assert now() == 10
 
     @on_virtual_clock
-    async def test_a_backend_that_is_always_outrun_trips(self) -> None:
+    async def test_a_backend_that_always_loses_the_hedge_trips(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Hang()
         for _ in range(40):
@@ -177,7 +179,7 @@ class TestHedged:
         assert now() == 20
 
     @on_virtual_clock
-    async def test_a_trial_is_hedged_too_and_has_failed_then(self) -> None:
+    async def test_a_hedged_trial_that_loses_has_failed(self) -> None:
         bench = Bench("a", "b")
         trip(bench.pooled[0])
         await asyncio.sleep(1)
@@ -190,7 +192,7 @@ class TestHedged:
         assert bench.pooled[0].breaker.allows(now() + 3)
 
     @on_virtual_clock
-    async def test_the_second_may_decline(self) -> None:
+    async def test_the_second_dial_may_decline(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Hang()
         bench.backends[1].will(Decline(403))
@@ -200,7 +202,7 @@ class TestHedged:
         assert bench.pooled[0].failures == 0
 
     @on_virtual_clock
-    async def test_both_end_at_the_deadline(self) -> None:
+    async def test_both_dials_end_at_the_deadline(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = bench.backends[1].otherwise = Hang()
         with pytest.raises(NoBackend):
@@ -217,7 +219,7 @@ class TestHedged:
         assert bench.backends[1].requests == []
 
     @on_virtual_clock
-    async def test_being_cancelled_leaves_neither(self) -> None:
+    async def test_a_cancelled_search_cancels_both_dials(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = bench.backends[1].otherwise = Hang()
         dialling = asyncio.create_task(bench.dial(hedge_after=2))
@@ -242,7 +244,7 @@ class TestHedged:
             assert connection.close_request is not None
 
     @on_virtual_clock
-    async def test_without_the_option_there_is_none(self) -> None:
+    async def test_without_hedge_after_there_is_no_second_dial(self) -> None:
         bench = Bench("a", "b")
         bench.backends[0].otherwise = Hang()
         await bench.dial()

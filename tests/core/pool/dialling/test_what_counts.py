@@ -40,7 +40,7 @@ async def test_a_failed_dial(kind: type[BackendUnavailable], proved: int, counts
 
 @pytest.mark.parametrize("proved", [0, 1])
 @on_virtual_clock
-async def test_a_fault_of_the_plugin_counts_while_nobody_is_served(proved: int) -> None:
+async def test_a_fault_of_the_plugin_counts_while_no_session_is_served(proved: int) -> None:
     bench = Bench("a")
     bench.pooled[0].proved = proved
     bench.backends[0].otherwise = Fault(KeyError("path"))
@@ -83,7 +83,7 @@ async def test_a_dial_that_takes_too_long_counts() -> None:
 
 
 @on_virtual_clock
-async def test_but_not_when_others_were_answered_meanwhile() -> None:
+async def test_a_slow_dial_does_not_count_if_others_were_answered() -> None:
     bench = Bench("a")
     bench.limiters.change(100, 0)
     dials = await bench.hang(10)

@@ -151,7 +151,7 @@ class Scene:
         return [backend.id for backend in self.pool.backends]
 
 
-async def test_new_ones_take_the_place_of_those_of_their_id() -> None:
+async def test_new_backends_replace_those_with_the_same_id() -> None:
     scene = Scene()
     old = [plain("blue"), plain("green")]
     await scene.exchange(*old, gone=[])
@@ -164,7 +164,7 @@ async def test_new_ones_take_the_place_of_those_of_their_id() -> None:
     assert scene.drained == ["green"]
 
 
-async def test_what_cannot_open_changes_nothing_and_leaves_nothing_open() -> None:
+async def test_a_backend_that_cannot_open_changes_nothing() -> None:
     scene = Scene()
     old = [plain("blue")]
     await scene.exchange(*old, gone=[])
@@ -180,7 +180,7 @@ async def test_what_cannot_open_changes_nothing_and_leaves_nothing_open() -> Non
 
 
 @pytest.mark.parametrize("make", [plain, named])
-async def test_what_operators_have_disabled_stays_so(make: Any) -> None:
+async def test_disabled_backends_stay_disabled(make: Any) -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
     await scene.exchange(make("loft"), gone=[])
@@ -194,7 +194,7 @@ async def test_what_operators_have_disabled_stays_so(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [plain, named])
-async def test_an_entry_that_operators_have_deleted_stays_so(make: Any) -> None:
+async def test_a_deleted_entry_stays_deleted(make: Any) -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
     old, new = [make("loft"), plain("blue")], [make("loft", "peas"), plain("blue", "peas")]
@@ -209,7 +209,7 @@ async def test_an_entry_that_operators_have_deleted_stays_so(make: Any) -> None:
     await scene.backends.close()
 
 
-async def test_one_that_is_deleted_while_the_new_ones_open_stays_so() -> None:
+async def test_an_entry_deleted_during_the_preparation_stays_deleted() -> None:
     scene = Scene()
     scene.deletions.follow([plain("blue")])
     await scene.exchange(plain("blue"), gone=[])
@@ -223,7 +223,7 @@ async def test_one_that_is_deleted_while_the_new_ones_open_stays_so() -> None:
     await scene.backends.close()
 
 
-async def test_an_address_that_operators_have_deleted_stays_so_until_it_has_been_gone() -> None:
+async def test_a_deleted_address_stays_deleted_until_it_was_gone() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
     await scene.exchange(named("loft"), gone=[])
@@ -248,7 +248,7 @@ async def test_an_address_that_operators_have_deleted_stays_so_until_it_has_been
 
 
 @pytest.mark.parametrize("make", [plain, named])
-async def test_sessions_stay_with_what_has_other_options_only(make: Any) -> None:
+async def test_sessions_stay_at_a_backend_whose_options_change(make: Any) -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
     await scene.exchange(make("loft"), gone=[])
@@ -277,7 +277,7 @@ async def test_a_name_that_cannot_be_resolved_keeps_its_addresses() -> None:
     assert scene.offered == ["loft-10-0-0-1"]
 
 
-async def test_what_was_disabled_since_its_address_was_gone_is_back_with_its_address() -> None:
+async def test_a_backend_disabled_for_its_missing_address_returns_with_it() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
     await scene.exchange(named("loft"), gone=[])
@@ -295,7 +295,7 @@ async def test_what_was_disabled_since_its_address_was_gone_is_back_with_its_add
 
 @pytest.mark.parametrize("new", [plain("loft"), named("loft"), plain("all-10-0-0-1")])
 @pytest.mark.parametrize("present", [plain("loft"), named("loft")])
-async def test_a_new_entry_with_the_id_of_one_that_stays_is_refused(
+async def test_a_new_entry_with_an_id_in_use_is_refused(
     new: BackendComponent, present: BackendComponent
 ) -> None:
     scene = Scene()
@@ -310,7 +310,7 @@ async def test_a_new_entry_with_the_id_of_one_that_stays_is_refused(
     assert len(list(scene.discoveries)) == 1 + present.entry.discovered
 
 
-async def test_a_new_entry_may_have_the_id_of_what_leaves() -> None:
+async def test_a_new_entry_may_have_the_id_of_a_leaving_backend() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
     await scene.exchange(named("loft"), plain("blue"), gone=[])
@@ -322,7 +322,7 @@ async def test_a_new_entry_may_have_the_id_of_what_leaves() -> None:
     assert scene.offered == ["loft-10-0-0-1", "loft", "blue-10-0-0-1"]
 
 
-async def test_an_address_whose_id_another_new_entry_has_waits(
+async def test_an_address_whose_id_a_new_entry_has_waits(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene()
@@ -335,7 +335,7 @@ async def test_an_address_whose_id_another_new_entry_has_waits(
     await scene.backends.close()
 
 
-async def test_an_operator_may_have_removed_before_what_is_gone() -> None:
+async def test_an_entry_removed_before_by_an_operator_is_no_error() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
     await scene.exchange(named("loft"), plain("blue"), gone=[])
@@ -350,7 +350,7 @@ async def test_an_operator_may_have_removed_before_what_is_gone() -> None:
     await scene.backends.close()
 
 
-async def test_one_that_changes_its_group_leaves_its_sessions_to_the_others() -> None:
+async def test_a_backend_that_changes_its_group_drains_its_sessions() -> None:
     scene = Scene()
     old = [plain("blue"), plain("green")]
     await scene.exchange(*old, gone=[])
@@ -364,7 +364,7 @@ async def test_one_that_changes_its_group_leaves_its_sessions_to_the_others() ->
     ]
 
 
-async def test_what_operators_have_added_to_a_group_that_is_gone_goes_too() -> None:
+async def test_added_backends_of_a_removed_group_are_removed() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
     await scene.exchange(plain("blue"), named("lofts"), gone=[])
@@ -381,7 +381,7 @@ async def test_what_operators_have_added_to_a_group_that_is_gone_goes_too() -> N
     await scene.discoveries.close()
 
 
-async def test_a_group_that_is_back_takes_its_sessions_from_what_was_kept_for_them() -> None:
+async def test_a_restored_group_takes_its_sessions_over() -> None:
     scene = Scene()
     await scene.exchange(plain("blue"), in_group("own", plain("green")), gone=[])
     green = scene.at("green")
@@ -396,7 +396,7 @@ async def test_a_group_that_is_back_takes_its_sessions_from_what_was_kept_for_th
 
 
 @on_virtual_clock
-async def test_names_are_looked_up_side_by_side() -> None:
+async def test_names_are_looked_up_in_parallel() -> None:
     scene = Scene()
     scene.addresses = ("192.0.2.1",)
     scene.answers_after = 0.5
@@ -408,7 +408,7 @@ async def test_names_are_looked_up_side_by_side() -> None:
 
 
 @on_virtual_clock
-async def test_when_one_name_has_a_backend_that_cannot_open_nothing_is_left_of_the_others() -> None:
+async def test_one_backend_of_a_name_that_cannot_open_closes_all_others() -> None:
     scene = Scene()
     scene.addresses = ("192.0.2.1",)
     opened.clear()

@@ -25,7 +25,7 @@ def after_deletion(*backend_ids: str) -> Deletions:
     return deletions
 
 
-def test_an_entry_is_held_whatever_else_changes_in_it() -> None:
+def test_a_deleted_entry_with_other_options_stays_deleted() -> None:
     deletions = after_deletion("blue", "mailbox")
     for number in range(2, 4):
         changed = entry("blue", priority=number)
@@ -35,7 +35,7 @@ def test_an_entry_is_held_whatever_else_changes_in_it() -> None:
         deletions.follow([changed, entry("mailbox", None), entry("green")])
 
 
-def test_until_it_is_added_again() -> None:
+def test_an_added_entry_is_not_deleted_any_more() -> None:
     deletions = after_deletion("blue")
     deletions.lift("blue")
     assert not deletions.has(entry("blue"))
@@ -43,7 +43,7 @@ def test_until_it_is_added_again() -> None:
     assert deletions.has(entry("blue"))
 
 
-def test_until_the_configuration_has_it_no_longer() -> None:
+def test_an_entry_missing_from_the_configuration_is_forgotten() -> None:
     deletions = after_deletion("blue")
     deletions.follow([entry("green")])
     assert not deletions.has(entry("blue"))
@@ -51,7 +51,7 @@ def test_until_the_configuration_has_it_no_longer() -> None:
     assert not deletions.has(entry("blue"))
 
 
-def test_until_it_is_another_server() -> None:
+def test_an_entry_with_another_url_is_not_deleted_any_more() -> None:
     deletions = after_deletion("blue")
     moved = entry("blue", "ws://b:1")
     assert not deletions.has(moved)
@@ -59,6 +59,6 @@ def test_until_it_is_another_server() -> None:
     assert not deletions.has(moved)
 
 
-def test_what_no_entry_stands_for_can_be_written_into_the_file_later() -> None:
+def test_deleting_a_backend_without_an_entry_has_no_effect() -> None:
     deletions = after_deletion("green")
     assert not deletions.has(entry("green"))

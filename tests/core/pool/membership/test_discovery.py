@@ -194,7 +194,7 @@ async def test_an_address_that_comes_back_after_its_removal_joins_anew() -> None
 
 
 @on_virtual_clock
-async def test_an_address_drains_only_after_it_was_missing_for_the_hold() -> None:
+async def test_a_missing_address_is_drained_after_the_hold() -> None:
     scene = Scene()
     scene.names.hold = 30.0
     await scene.look("10.0.0.1", "10.0.0.2")
@@ -212,7 +212,7 @@ async def test_an_address_drains_only_after_it_was_missing_for_the_hold() -> Non
 
 
 @on_virtual_clock
-async def test_an_address_that_is_seen_again_is_held_anew() -> None:
+async def test_an_address_seen_again_restarts_the_hold() -> None:
     scene = Scene()
     scene.names.hold = 30.0
     for _ in range(3):
@@ -264,7 +264,7 @@ async def test_a_name_that_cannot_be_resolved_changes_nothing(
     assert len([one for one in caplog.records if "cannot resolve its name" in one.message]) == 1
 
 
-async def test_what_an_operator_has_removed_stays_away_while_its_address_stays() -> None:
+async def test_a_removed_backend_stays_away_while_its_address_stays() -> None:
     scene = Scene()
     await scene.look("10.0.0.1", "10.0.0.2")
     scene.backends.remove(scene.backends.at("10.0.0.2"))
@@ -280,7 +280,7 @@ async def test_what_an_operator_has_removed_stays_away_while_its_address_stays()
     assert scene.backends.at("10.0.0.2").enabled
 
 
-async def test_what_an_operator_has_disabled_stays_so() -> None:
+async def test_a_disabled_backend_stays_disabled() -> None:
     scene = Scene()
     await scene.look("10.0.0.1")
     scene.backends.at("10.0.0.1").enabled = False
@@ -290,7 +290,7 @@ async def test_what_an_operator_has_disabled_stays_so() -> None:
     assert not scene.backends.at("10.0.0.1").enabled
 
 
-async def test_what_an_operator_has_disabled_stays_so_when_its_address_comes_back() -> None:
+async def test_a_disabled_backend_stays_disabled_when_its_address_is_back() -> None:
     scene = Scene()
     await scene.look("10.0.0.1", "10.0.0.2")
     for backend in scene.discovery.backends:
@@ -306,7 +306,7 @@ async def test_what_an_operator_has_disabled_stays_so_when_its_address_comes_bac
     assert not scene.discovery.leaving
 
 
-async def test_an_address_whose_id_is_taken_waits_for_it_and_says_so_once(
+async def test_an_address_whose_id_is_taken_waits_and_logs_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene()
@@ -332,7 +332,7 @@ async def test_an_address_whose_id_is_taken_waits_for_it_and_says_so_once(
     assert scene.backends.at("10.0.0.1").enabled
 
 
-async def test_one_whose_id_was_taken_while_it_was_prepared_waits_too() -> None:
+async def test_an_address_whose_id_is_taken_during_the_preparation_waits() -> None:
     scene = Scene("10.0.0.1", "10.0.0.2")
     await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
     other = PooledBackend("loft-7-10-0-0-1", cast("Backend", None))
@@ -350,7 +350,7 @@ async def test_one_whose_id_was_taken_while_it_was_prepared_waits_too() -> None:
     assert len(scene.discovery.backends) == 2
 
 
-async def test_a_backend_that_cannot_work_is_told_and_tried_again() -> None:
+async def test_a_backend_that_cannot_open_is_logged_and_tried_again() -> None:
     scene = Scene()
     scene.backends.refused = {"loft-7-10-0-0-1"}
     await scene.look("10.0.0.1", "10.0.0.2")
@@ -363,7 +363,7 @@ async def test_a_backend_that_cannot_work_is_told_and_tried_again() -> None:
     assert len(scene.backends.present) == 2
 
 
-async def test_all_names_are_looked_at_again_and_again_whatever_happens(
+async def test_all_names_are_looked_up_repeatedly_despite_faults(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene("10.0.0.1")
@@ -384,7 +384,7 @@ async def test_all_names_are_looked_at_again_and_again_whatever_happens(
     assert len(scene.names.asked) == asked
 
 
-async def test_what_was_prepared_joins_at_once_or_is_discarded() -> None:
+async def test_prepared_backends_join_or_are_discarded() -> None:
     scene = Scene("10.0.0.1", "10.0.0.2")
 
     await scene.discovery.prepare(lambda _id: cast("BackendContext", None))
@@ -410,7 +410,7 @@ async def test_a_name_that_cannot_be_resolved_joins_later() -> None:
     assert len(scene.backends.present) == 1
 
 
-async def test_a_name_that_is_removed_is_not_looked_at_again() -> None:
+async def test_a_removed_name_is_not_looked_up_again() -> None:
     scene = Scene("10.0.0.1")
     discoveries = Discoveries(0.001, logging.getLogger("test"))
     discoveries.add(scene.discovery)
@@ -427,7 +427,7 @@ async def test_a_name_that_is_removed_is_not_looked_at_again() -> None:
     assert list(discoveries) == []
 
 
-def test_a_backend_tells_which_entry_it_was_found_by() -> None:
+def test_a_discovered_backend_names_its_entry() -> None:
     assert component().discovered_by == ""
     assert component().at_address("10.0.0.1").discovered_by == "loft-7"
 

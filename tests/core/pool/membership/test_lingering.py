@@ -78,7 +78,7 @@ async def fail() -> None:
 
 
 @on_virtual_clock
-async def test_it_is_closed_when_it_has_what_it_waited_for(
+async def test_a_lingering_backend_is_closed_when_it_has_finished(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     _, backend = await removed(five_seconds)
@@ -88,7 +88,7 @@ async def test_it_is_closed_when_it_has_what_it_waited_for(
 
 
 @on_virtual_clock
-async def test_a_gateway_that_stops_cuts_it_short(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stopping_gateway_cancels_the_lingering(caplog: pytest.LogCaptureFixture) -> None:
     backends, backend = await removed(for_ever)
     await asyncio.sleep(7)
     await backends.close()
@@ -97,7 +97,7 @@ async def test_a_gateway_that_stops_cuts_it_short(caplog: pytest.LogCaptureFixtu
 
 
 @on_virtual_clock
-async def test_one_that_goes_on_all_the_same_keeps_no_gateway_from_stopping() -> None:
+async def test_a_backend_that_ignores_the_cancellation_does_not_stop_the_stop() -> None:
     backends, backend = await removed(despite_a_cancellation)
     await asyncio.sleep(7)
     await backends.close()
@@ -106,7 +106,9 @@ async def test_one_that_goes_on_all_the_same_keeps_no_gateway_from_stopping() ->
 
 
 @on_virtual_clock
-async def test_a_fault_is_logged_and_it_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_while_lingering_is_logged_and_the_backend_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     _, backend = await removed(fail)
     await asyncio.sleep(1)
     assert backend.closed_at == pytest.approx(0, abs=0.1)

@@ -102,7 +102,7 @@ async def test_a_backend_is_open_before_it_is_offered() -> None:
     assert scene.backends.component_of(pooled).id == "a"
 
 
-async def test_what_is_discarded_is_closed() -> None:
+async def test_a_discarded_backend_is_closed() -> None:
     scene = Scene()
     pooled = await scene.backends.prepare(component(), make_context())
 
@@ -121,7 +121,7 @@ async def test_a_backend_that_cannot_open_is_closed_and_not_offered() -> None:
     assert scene.offered == []
 
 
-async def test_a_second_of_one_id_is_refused_and_closed() -> None:
+async def test_a_second_backend_with_an_id_is_refused_and_closed() -> None:
     scene = Scene()
     first = await scene.backends.add(component())
 
@@ -131,7 +131,7 @@ async def test_a_second_of_one_id_is_refused_and_closed() -> None:
     assert scene.pool.find("a") is first
 
 
-async def test_a_retired_backend_is_closed_when_it_serves_nobody(
+async def test_a_retired_backend_is_closed_when_it_has_no_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
@@ -154,7 +154,7 @@ async def test_a_retired_backend_is_closed_when_it_serves_nobody(
     await scene.backends.close()
 
 
-async def test_one_whose_group_is_gone_stays_for_the_sessions_of_the_group(
+async def test_a_backend_of_a_removed_group_stays_for_its_sessions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
@@ -178,7 +178,7 @@ async def test_one_whose_group_is_gone_stays_for_the_sessions_of_the_group(
     assert scene.pool.of_group("") == []
 
 
-async def test_a_gateway_that_stops_waits_for_no_retired_backend() -> None:
+async def test_a_stopping_gateway_does_not_wait_for_retired_backends() -> None:
     scene = Scene()
     pooled = await scene.backends.add(component())
     pooled.active = 1
@@ -199,7 +199,7 @@ async def test_a_fault_at_the_close_is_logged(caplog: pytest.LogCaptureFixture) 
     assert "its plugin raised an error while closing" in caplog.text
 
 
-async def test_what_a_backend_has_counted_is_shown_until_it_is_closed() -> None:
+async def test_metrics_of_a_backend_are_shown_until_it_is_closed() -> None:
     scene, metrics = Scene(), Metrics()
     context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
     context.metrics.counter("fed", "Pigeons fed.").value += 1
@@ -226,7 +226,7 @@ async def test_a_backend_that_cannot_be_made_leaves_no_metrics() -> None:
 
 
 @on_virtual_clock
-async def test_a_close_that_hangs_or_fails_hinders_neither_the_others_nor_the_end(
+async def test_a_close_that_hangs_or_fails_does_not_delay_the_stop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene()

@@ -125,7 +125,7 @@ async def test_all_dials_of_a_name_share_one_lookup(system: System) -> None:
     assert system.asked == ["name"]
 
 
-async def test_a_name_that_hangs_keeps_no_other_waiting(system: System) -> None:
+async def test_a_lookup_that_hangs_delays_no_other_name(system: System) -> None:
     of = Resolver(timeout=0.05)
     hanging = [f"hanging-{number}" for number in range(40)]
     for host in hanging:
@@ -247,7 +247,7 @@ async def test_a_name_that_is_not_known_any_more_keeps_its_addresses_for_the_hol
     ],
     ids=repr,
 )
-async def test_whose_fault_a_failed_lookup_is(
+async def test_a_failed_lookup_blames_the_backend_only_for_unknown_names(
     system: System, failure: Exception, kind: type[BackendUnavailable]
 ) -> None:
     of = Resolver()
@@ -260,7 +260,7 @@ async def test_whose_fault_a_failed_lookup_is(
 
 
 @pytest.mark.usefixtures("system")
-async def test_without_a_thread_a_lookup_is_our_own_failure(
+async def test_a_lookup_without_a_thread_is_a_lack_of_resources(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
@@ -271,7 +271,7 @@ async def test_without_a_thread_a_lookup_is_our_own_failure(
         await Resolver().resolve("name", 7)
 
 
-async def test_a_dial_that_is_given_up_leaves_the_lookup_to_others(system: System) -> None:
+async def test_a_cancelled_dial_leaves_the_lookup_to_others(system: System) -> None:
     of = Resolver()
     event = system.hang("name")
     given_up, other = (asyncio.create_task(addresses(of, "name")) for _ in range(2))
@@ -282,7 +282,7 @@ async def test_a_dial_that_is_given_up_leaves_the_lookup_to_others(system: Syste
     assert await other == [("127.0.0.1", 7)]
 
 
-async def test_names_without_end_are_forgotten(
+async def test_the_number_of_known_names_is_limited(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wsgw_core.pool.membership.system_resolver._MOST_NAMES", 10)
@@ -348,7 +348,7 @@ async def test_a_first_address_that_is_dead_does_not_cost_the_dial(
     transport.abort()
 
 
-async def test_addresses_that_all_refuse_are_told(system: System, listening: int) -> None:
+async def test_if_all_addresses_refuse_the_error_lists_them(system: System, listening: int) -> None:
     system.answers["name"] = ["127.0.0.2", "127.0.0.3"]
     for connect in (
         Resolver().connect("name", listening),
@@ -358,5 +358,5 @@ async def test_addresses_that_all_refuse_are_told(system: System, listening: int
             await connect
 
 
-async def test_the_system_knows_this_machine() -> None:
+async def test_localhost_resolves() -> None:
     assert "127.0.0.1" in await Resolver().look_up("localhost")

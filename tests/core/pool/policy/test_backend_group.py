@@ -45,7 +45,7 @@ def order_of(group: BackendGroup, now: float = 0, last: PooledBackend | None = N
     return [each.id for each in tried]
 
 
-def test_each_is_offered_once_beginning_with_the_next_in_turn() -> None:
+def test_each_backend_is_offered_once_in_turn() -> None:
     pool = pool_of(A, B, C)
     assert [order(pool) for _ in range(4)] == [[A, B, C], [B, C, A], [C, A, B], [A, B, C]]
 
@@ -55,30 +55,30 @@ def test_turns_are_fair() -> None:
     assert Counter(first(pool) for _ in range(300)) == {A: 100, B: 100, C: 100}
 
 
-def test_the_one_that_failed_comes_last() -> None:
+def test_the_backend_that_failed_comes_last() -> None:
     pool = pool_of(A, B, C)
     assert [order(pool, last=A) for _ in range(3)] == [[B, C, A], [C, B, A], [B, C, A]]
 
 
-def test_alone_it_is_offered_again() -> None:
+def test_a_single_backend_that_failed_is_offered_again() -> None:
     assert order(pool_of(A), last=A) == [A]
 
 
-def test_a_disabled_one_is_not_offered() -> None:
+def test_a_disabled_backend_is_not_offered() -> None:
     pool = pool_of(A, B, C)
     pool.backends[1].enabled = False
     assert [order(pool) for _ in range(3)] == [[A, C], [C, A], [A, C]]
     assert order(pool, last=B) == [C, A]
 
 
-def test_all_may_be_disabled() -> None:
+def test_with_all_backends_disabled_none_is_offered() -> None:
     pool = pool_of(A, B)
     for backend in pool.backends:
         backend.enabled = False
     assert order(pool) == []
 
 
-def test_those_that_remain_share_fairly() -> None:
+def test_the_remaining_backends_share_fairly() -> None:
     pool = pool_of(A, B, C)
     pool.backends[1].enabled = False
     firsts = Counter(first(pool) for _ in range(300))
@@ -92,18 +92,18 @@ def test_the_sessions_of_a_lost_backend_spread_over_the_others() -> None:
 
 
 class TestChanges:
-    def test_an_added_one_is_offered(self) -> None:
+    def test_an_added_backend_is_offered(self) -> None:
         pool = pool_of(A)
         pool.add(PooledBackend(B, FakeBackend(B)))
         assert Counter(first(pool) for _ in range(100)) == {A: 50, B: 50}
         assert [backend.id for backend in pool.backends] == [A, B]
 
-    def test_an_id_is_taken_once(self) -> None:
+    def test_a_second_backend_with_an_id_is_refused(self) -> None:
         pool = pool_of(A)
         with pytest.raises(ValueError, match="backend 'a' exists already"):
             pool.add(PooledBackend(A, FakeBackend(A)))
 
-    def test_a_removed_one_is_offered_no_more(self) -> None:
+    def test_a_removed_backend_is_not_offered(self) -> None:
         pool = pool_of(A, B, C)
         lost = pool.find(B)
         assert lost is not None
@@ -119,7 +119,7 @@ class TestChanges:
         pool.add(PooledBackend(A, FakeBackend(A)))
         assert order(pool) == [A]
 
-    def test_a_disabled_one_can_be_enabled(self) -> None:
+    def test_an_enabled_backend_is_offered_again(self) -> None:
         pool = pool_of(A, B)
         pool.backends[0].enabled = False
         assert order(pool) == [B]
@@ -128,7 +128,7 @@ class TestChanges:
 
 
 class TestLeastConnections:
-    def test_the_one_with_the_fewest_comes_first(self) -> None:
+    def test_the_backend_with_the_fewest_connections_comes_first(self) -> None:
         pool = pool_of(A, B, C)
         for backend, connections in zip(pool.backends, (5, 3, 4), strict=True):
             backend.active = connections
@@ -136,19 +136,19 @@ class TestLeastConnections:
         pool.backends[1].dialling = 3
         assert order(pool, policy=LeastConnections()) == [C, A, B]
 
-    def test_equal_ones_take_turns(self) -> None:
+    def test_equal_backends_take_turns(self) -> None:
         pool = pool_of(A, B, C)
         pool.backends[0].active = 1
         firsts = Counter(first(pool, policy=LeastConnections()) for _ in range(100))
         assert firsts == {B: 50, C: 50}
 
-    def test_the_one_that_failed_and_an_unhealthy_one_come_behind_busier_ones(self) -> None:
+    def test_failed_and_unhealthy_backends_come_after_busier_ones(self) -> None:
         pool = pool_of(A, B, C)
         pool.backends[2].active = 100
         pool.backends[1].healthy = False
         assert order(pool, last=A, policy=LeastConnections()) == [C, A, B]
 
-    def test_sessions_of_before_a_reload_count_for_the_address_that_has_them(self) -> None:
+    def test_sessions_from_before_a_reload_count_for_their_address(self) -> None:
         pool = BackendPool()
         for name in (A, B):
             pool.add(PooledBackend(name, FakeBackend(name), address=f"ws://{name}:1"))
@@ -165,7 +165,7 @@ class TestLeastConnections:
         pool.forget(before)
         assert order(pool, policy=LeastConnections()) == [C, B]
 
-    def test_those_of_a_server_that_the_id_stood_for_do_not_count(self) -> None:
+    def test_sessions_of_an_earlier_server_of_the_id_do_not_count(self) -> None:
         pool = pool_of(B)
         before = PooledBackend(A, FakeBackend(A), address="ws://old:1")
         pool.add(before)
@@ -174,7 +174,7 @@ class TestLeastConnections:
         pool.add(PooledBackend(A, FakeBackend(A), address="ws://new:1"))
         assert order(pool, policy=LeastConnections()) == [A, B]
 
-    def test_those_that_stay_for_a_group_that_is_gone_count_once(self) -> None:
+    def test_sessions_kept_for_a_removed_group_count_once(self) -> None:
         pool = pool_of(A, B)
         one, two = pool.backends
         one.active, two.active = 1, 2
@@ -184,7 +184,7 @@ class TestLeastConnections:
         assert order(pool, policy=LeastConnections()) == [A, B]
 
     @given(st.lists(st.integers(0, 20), min_size=1, max_size=5), st.integers(0, 100))
-    def test_however_they_begin_they_become_even(self, begin: list[int], new: int) -> None:
+    def test_unequal_loads_become_even(self, begin: list[int], new: int) -> None:
         pool = pool_of(*map(str, range(len(begin))))
         for backend, connections in zip(pool.backends, begin, strict=True):
             backend.active = connections
@@ -213,7 +213,7 @@ class TestWeight:
         assert firsts == [A, A, B, A, C, A, A] * 2
 
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
-    def test_each_gets_its_share_and_nobody_waits_for_long(self, weights: list[int]) -> None:
+    def test_each_backend_gets_its_share_in_every_round(self, weights: list[int]) -> None:
         pool = self.pool(**{str(number): weight for number, weight in enumerate(weights)})
         total, taken = sum(weights), Counter[str]()
         for turn in range(1, 3 * total + 1):
@@ -227,7 +227,7 @@ class TestWeight:
         st.lists(st.integers(1, 9), min_size=2, max_size=6),
         st.lists(st.sets(st.integers(0, 5)), max_size=60),
     )
-    def test_whatever_is_disabled_for_a_while_they_share_as_their_weights_say(
+    def test_shares_follow_the_weights_after_a_backend_was_disabled(
         self, weights: list[int], absences: list[set[int]]
     ) -> None:
         pool = self.pool(**{str(number): weight for number, weight in enumerate(weights)})
@@ -242,7 +242,7 @@ class TestWeight:
         for backend in pool.backends:
             assert abs(taken[backend.id] - rounds * backend.weight) <= 2 * sum(weights)
 
-    def test_connections_are_weighed(self) -> None:
+    def test_loads_are_divided_by_weights(self) -> None:
         pool = self.pool(a=1, b=3)
         for backend, connections in zip(pool.backends, (2, 5), strict=True):
             backend.active = connections
@@ -251,7 +251,7 @@ class TestWeight:
         assert order(pool, policy=LeastConnections()) == [A, B]
 
     @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 30))
-    def test_connections_become_as_many_as_the_weights_say(
+    def test_connections_become_proportional_to_the_weights(
         self, weights: list[int], rounds: int
     ) -> None:
         pool = self.pool(**{str(number): weight for number, weight in enumerate(weights)})
@@ -261,7 +261,7 @@ class TestWeight:
             chosen.active += 1
         assert [each.active for each in pool.backends] == [rounds * each for each in weights]
 
-    def test_the_next_number_of_priority_waits_whatever_its_weight(self) -> None:
+    def test_a_higher_priority_number_waits_whatever_its_weight(self) -> None:
         pool = self.pool(a=1, b=100)
         pool.backends[1].priority = 2
         assert [order(pool) for _ in range(3)] == [[A, B]] * 3
@@ -274,7 +274,7 @@ class TestPriority:
             backend.priority = priority
         return pool
 
-    def test_lower_numbers_come_first_and_equal_ones_take_turns(self) -> None:
+    def test_lower_priority_numbers_come_first_and_equal_ones_take_turns(self) -> None:
         pool = self.pool(2, 1, 3, 1)
         assert [order(pool) for _ in range(3)] == [
             ["1", "3", "0", "2"],
@@ -282,19 +282,19 @@ class TestPriority:
             ["1", "3", "0", "2"],
         ]
 
-    def test_it_comes_before_the_policy(self) -> None:
+    def test_priority_comes_before_the_policy(self) -> None:
         pool = self.pool(1, 2)
         pool.backends[0].active = 100
         assert order(pool, policy=LeastConnections()) == ["0", "1"]
 
-    def test_those_that_cannot_be_had_are_replaced(self) -> None:
+    def test_unavailable_backends_are_replaced_by_the_next_priority(self) -> None:
         pool = self.pool(1, 2, 1)
         pool.backends[0].enabled = False
         pool.backends[2].healthy = False
         assert order(pool) == ["1", "2"]
         assert order(pool, last="1") == ["1", "2"]
 
-    def test_the_only_one_of_its_number_is_left_for_the_next_number(self) -> None:
+    def test_a_failed_single_backend_is_left_for_the_next_priority(self) -> None:
         assert order(self.pool(1, 2, 3), last="0") == ["1", "2", "0"]
 
 
@@ -309,7 +309,7 @@ class TestGroups:
         assert [order_of(group) for _ in range(2)] == [[B, C], [C, B]]
         assert BackendGroup(pool, "gone").choose(0) is None
 
-    def test_whether_a_group_can_be_used_is_told(self) -> None:
+    def test_a_group_is_usable_if_one_of_its_backends_is(self) -> None:
         pool = pool_of(A)
         pool.add(PooledBackend(B, FakeBackend(B), group="own"))
         pool.backends[0].enabled = False
@@ -321,7 +321,7 @@ class TestGroups:
 
 
 class TestBreaker:
-    def test_a_tripped_one_is_skipped_until_a_trial_is_due(self) -> None:
+    def test_a_tripped_backend_is_skipped_until_a_trial_is_due(self) -> None:
         pool = pool_of(A, B)
         for _ in range(10):
             pool.backends[0].failed(0, "down")
@@ -331,7 +331,7 @@ class TestBreaker:
         assert not pool.backends[0].usable
         assert pool.backends[0].failures == 10
 
-    def test_one_on_trial_comes_behind_others_until_it_has_proved_itself(self) -> None:
+    def test_a_backend_on_trial_comes_last_until_it_has_proved_itself(self) -> None:
         pool = pool_of(A, B)
         flapping = pool.backends[0]
         for _ in range(10):
@@ -342,14 +342,14 @@ class TestBreaker:
         flapping.proves()
         assert {first(pool) for _ in range(4)} == {A, B}
 
-    def test_when_the_client_on_trial_has_left_another_one_tries(self) -> None:
+    def test_when_the_client_on_trial_leaves_another_one_tries(self) -> None:
         pool = pool_of(A, B)
         for _ in range(10):
             pool.backends[0].failed(0, "down")
         pool.backends[0].connected(1)
         assert {first(pool) for _ in range(4)} == {A, B}
 
-    def test_alone_one_on_trial_is_offered(self) -> None:
+    def test_a_single_backend_on_trial_is_offered(self) -> None:
         pool = pool_of(A)
         for _ in range(10):
             pool.backends[0].failed(0, "down")
@@ -375,13 +375,13 @@ class TestBreaker:
 
 
 class TestHealth:
-    def test_an_unhealthy_one_is_offered_behind_all_others(self) -> None:
+    def test_an_unhealthy_backend_is_offered_last(self) -> None:
         pool = pool_of(A, B, C)
         pool.backends[0].healthy = False
         assert [order(pool) for _ in range(3)] == [[B, C, A], [C, B, A], [B, C, A]]
         assert order(pool, last=B) == [C, B, A]
 
-    def test_when_none_is_healthy_all_are_offered(self) -> None:
+    def test_if_no_backend_is_healthy_all_are_offered(self) -> None:
         pool = pool_of(A, B)
         for backend in pool.backends:
             backend.healthy = False

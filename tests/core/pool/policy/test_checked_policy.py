@@ -59,7 +59,7 @@ def next_of(group: BackendGroup) -> str:
     ],
 )
 @on_virtual_clock
-async def test_backends_take_turns_where_a_policy_is_at_fault(
+async def test_backends_take_turns_when_the_policy_fails(
     answer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     faults = GatewayCounters(Metrics()).policy_faults
@@ -72,7 +72,7 @@ async def test_backends_take_turns_where_a_policy_is_at_fault(
     assert "policy 'zone' raised an error" in record.getMessage()
 
 
-def test_backends_of_one_priority_are_weighed_apart_from_others() -> None:
+def test_the_policy_gets_backends_of_one_priority_only() -> None:
     policy = Scripted([0.0])
     group = group_of(policy, 2, 1, 3)
     tried: list[PooledBackend] = []
