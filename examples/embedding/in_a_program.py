@@ -28,17 +28,17 @@ class ShoutValve:
         pass
 
     def before_transmit(self, message: Message) -> Message:
-        """Return what goes on to the backend."""
+        """Returns what goes on to the backend."""
         return Message(message.kind, message.data.upper())
 
     def after_receive(self, message: Message) -> Message:
-        """Return what goes on to the client."""
+        """Returns what goes on to the client."""
         return message
 
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Register the valve; a module of its own with this function would do as well."""
+    """Registers the valve; a module of its own with this function would do as well."""
     registry.add("shout", Options, per_session(ShoutValve))
 
 
@@ -46,7 +46,7 @@ PLUGIN = types.SimpleNamespace(WSGW_API="1.0", wsgw_register_valves=wsgw_registe
 
 
 async def main(backend: str) -> None:
-    """Relay until the standard input ends."""
+    """Relays until the standard input ends."""
     configuration = {
         "server": {"frontend": {"address": "127.0.0.1:0"}, "admin": False, "drain-time": "0s"},
         "upstream": {"backends": [{"url": backend}]},

@@ -18,24 +18,24 @@ REGISTRY = web.AppKey("registry", CollectorRegistry)
 
 
 async def run_gateway(app: web.Application) -> AsyncIterator[None]:
-    """Run the gateway for as long as the application."""
+    """Runs the gateway for as long as the application."""
     async with app[GATEWAY] as gateway:
         app[REGISTRY].register(gateway.collector())
         yield
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Show the metrics of the application and those of the gateway."""
+    """Shows the metrics of the application and those of the gateway."""
     return web.Response(body=generate_latest(request.app[REGISTRY]), content_type="text/plain")
 
 
 async def index(_request: web.Request) -> web.Response:
-    """Answer like any other application."""
+    """Answers like any other application."""
     return web.Response(text="charge points connect to /ocpp/ID\n")
 
 
 def make_application(backend: str) -> web.Application:
-    """Return the application; its websockets go to a backend."""
+    """Returns the application; its websockets go to a backend."""
     configuration = {
         "upstream": {"backends": [{"url": backend}]},
         "limits": {"max-sessions": 1000},

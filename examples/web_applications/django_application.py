@@ -17,7 +17,7 @@ settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"])  # yours 
 @csrf_exempt
 @require_POST
 def websocket(request: HttpRequest, path: str) -> HttpResponse:
-    """Answer one event of one client."""
+    """Answers one event of one client."""
     event = request.headers["X-Wsgw-Event"]
     if event == "connect":
         name = json.loads(request.body)["query"].get("name", [""])[0]

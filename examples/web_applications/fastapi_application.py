@@ -11,7 +11,7 @@ app = FastAPI()
 
 @app.post("/ws/{path:path}")
 async def websocket(path: str, request: Request) -> Response:
-    """Answer one event of one client."""
+    """Answers one event of one client."""
     event, body = request.headers["X-Wsgw-Event"], await request.body()
     if event == "connect":
         name = json.loads(body)["query"].get("name", [""])[0]

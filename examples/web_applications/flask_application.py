@@ -9,7 +9,7 @@ app = Flask(__name__)
 
 @app.post("/ws/<path:path>")
 def websocket(path: str) -> Response:
-    """Answer one event of one client."""
+    """Answers one event of one client."""
     event, body = request.headers["X-Wsgw-Event"], request.get_data()
     if event == "connect":
         name = request.get_json()["query"].get("name", [""])[0]

@@ -13,7 +13,7 @@ import sys
 async def serve_session(
     name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Serve one session until the gateway closes it."""
+    """Serves one session until the gateway closes it."""
 
     def say(line: dict[str, object]) -> None:
         writer.write(json.dumps(line).encode() + b"\n")
@@ -35,7 +35,7 @@ async def serve_session(
 
 
 async def main() -> None:
-    """Listen until the process is ended."""
+    """Listens until the process is ended."""
     port, name = int(sys.argv[1]), sys.argv[2]
     server = await asyncio.start_server(
         lambda reader, writer: serve_session(name, reader, writer), "127.0.0.1", port

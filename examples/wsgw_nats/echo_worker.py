@@ -15,7 +15,7 @@ from nats.errors import Error
 
 
 async def answer(client: Client, name: str, msg: Msg) -> None:
-    """Answer one message."""
+    """Answers one message."""
     headers = msg.headers or {}
     if headers["Wsgw-Type"] == "text":
         await client.publish(headers["Wsgw-Reply-To"], name.encode() + b" " + msg.data)
@@ -25,12 +25,12 @@ async def answer(client: Client, name: str, msg: Msg) -> None:
 
 
 async def tell(error: Exception) -> None:
-    """Say what has happened to the connection."""
+    """Says what has happened to the connection."""
     print(f"worker: {error!r}", flush=True)
 
 
 async def main() -> None:
-    """Work until the process is ended."""
+    """Works until the process is ended."""
     url, name = sys.argv[1:]
     client = await nats.connect(url, max_reconnect_attempts=-1, error_cb=tell)
     jetstream = client.jetstream()

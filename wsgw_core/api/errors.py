@@ -19,6 +19,7 @@ import errno
 import re
 import socket
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LACKS_PORTS = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
@@ -183,6 +184,16 @@ class BackendDeclined(BackendError):
         self.body = body
         self.pass_headers = frozenset(name.lower() for name in pass_headers)
         super().__init__(f"declined with status {status}")
+
+    @classmethod
+    def with_text(cls, status: int, text: str) -> Self:
+        """Returns a refusal whose body is a line of plain text.
+
+        Args:
+            status: 300 to 499.
+            text: what is wrong with the client's request, without a line end.
+        """
+        return cls(status, (("Content-Type", "text/plain; charset=utf-8"),), f"{text}\n".encode())
 
 
 class CloseSession(Exception):

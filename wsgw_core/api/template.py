@@ -97,8 +97,7 @@ class Template(TextOption):
             values = HandshakeValues(request, subprotocol)
             return self._join({name: values.get(name) for name in self.fields - own.keys()} | own)
         except UnusableValue as error:
-            headers = (("Content-Type", "text/plain; charset=utf-8"),)
-            raise BackendDeclined(400, headers, f"{error}\n".encode()) from error
+            raise BackendDeclined.with_text(400, str(error)) from error
 
     # What a subclass may change
 

@@ -50,14 +50,14 @@ async def backend() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def later() -> AsyncIterator[AsyncExitStack]:
-    """Keep further servers until the gateway has stopped, which delivers what is left."""
+    """Keeps further servers until the gateway has stopped, which delivers what is left."""
     async with AsyncExitStack() as servers:
         yield servers
 
 
 @pytest.fixture
 async def site(backend: Server, later: AsyncExitStack) -> AsyncIterator[str]:  # noqa: ARG001 - to stop before
-    """Run the application; yield its address."""
+    """Runs the application; yields its address."""
     app = load("in_an_application").make_application(f"ws://127.0.0.1:{port_of(backend)}")
     runner = web.AppRunner(app)
     await runner.setup()
@@ -174,7 +174,7 @@ def test_a_program_tells_what_is_wrong_with_its_configuration() -> None:
 
 @pytest.fixture
 async def tls_site(backend: Server) -> AsyncIterator[tuple[str, web.AppRunner, ssl.SSLContext]]:
-    """Run the application over TLS; yield its URL, what runs it, and whom clients trust."""
+    """Runs the application over TLS; yields its URL, what runs it, and whom clients trust."""
     authority = trustme.CA()
     server, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)

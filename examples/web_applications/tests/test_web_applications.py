@@ -38,7 +38,7 @@ waitress.serve(application, sockets=[socket.socket(fileno=int(sys.argv[2]))])
 
 @asynccontextmanager
 async def serving(server: str, *arguments: str) -> AsyncIterator[int]:
-    """Run an application on a socket of ours; return its port."""
+    """Runs an application on a socket of ours; returns its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         start = ("-c", SERVE_WSGI) if server == "wsgi" else ("-m", server)
         given = (argument.format(fd=listening.fileno()) for argument in arguments)

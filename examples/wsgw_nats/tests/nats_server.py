@@ -36,7 +36,7 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Start it, again if it was killed, and return when it serves."""
+        """Starts it, again if it was killed, and returns when it serves."""
         settings = ("-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._folder))
         self._process = subprocess.Popen(  # noqa: ASYNC220 - ends with this thread, see below
             [*_ending_with_us(), _binary(), *settings, "-l", str(self._folder / "log")],
@@ -48,17 +48,17 @@ class NatsServer:
                 await asyncio.sleep(0.01)
 
     def freeze(self) -> None:
-        """Stop it for a while: it neither takes nor says anything."""
+        """Stops it for a while: it neither takes nor says anything."""
         self._signal(signal.SIGSTOP)
         assert self._process is not None
         os.waitpid(self._process.pid, os.WUNTRACED)  # until all of its threads have stopped
 
     def thaw(self) -> None:
-        """Have it go on."""
+        """Has it go on."""
         self._signal(signal.SIGCONT)
 
     async def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Ends it at once, as a crash would."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -82,7 +82,7 @@ class NatsServer:
 
 
 def _ending_with_us() -> tuple[str, ...]:
-    """Return a command that has the one behind it killed when this process ends in any way."""
+    """Returns a command that has the one behind it killed when this process ends in any way."""
     return ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 

@@ -45,7 +45,7 @@ class Scene:
     async def session(
         self, session_id: str = "s1", path: str = "/", *, after: int = 0
     ) -> tuple[WatchedConnection, RecordingSink]:
-        """Dial for a session, and start it; `after` is the number of its last message."""
+        """Dials for a session, and starts it; `after` is the number of its last message."""
         sink = RecordingSink()
         request = DialRequest(session_id, path, reconnect=after > 0, seen_up_to=after)
         connection = sink.watch(await self.backend.connect(request, sink))
@@ -54,20 +54,20 @@ class Scene:
         return connection, sink
 
     def sample(self, name: str, **labels: str) -> float:
-        """Return a metric's value; 0: there is none."""
+        """Returns a metric's value; 0: there is none."""
         inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
         return samples(self.context.metrics).get(
             f"wsgw_{name}{{{inside}}}" if inside else f"wsgw_{name}", 0
         )
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until a condition holds."""
+        """Waits until a condition holds."""
         async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.01)
 
     async def until_reply(self, outcome: str) -> None:
-        """Wait until a reply has met this fate."""
+        """Waits until a reply has met this fate."""
         await self.until(lambda: self.sample("replies_total", outcome=outcome))
 
 
@@ -75,7 +75,7 @@ class Scene:
 async def scene(
     server: NatsServer, limits: Limits | None = None, **options: object
 ) -> AsyncIterator[Scene]:
-    """Open a backend, and close it at the end."""
+    """Opens a backend, and closes it at the end."""
     scene = Scene(server, limits, **options)
     await scene.backend.open()
     try:

@@ -25,7 +25,7 @@ _PATIENCE = 60.0
 
 @asynccontextmanager
 async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[RunningGateway]:
-    """Run a gateway in front of these backends."""
+    """Runs a gateway in front of these backends."""
     data = {"upstream": {"backends": list(backends)}, **sections}
     async with (
         asyncio.timeout(2 * _PATIENCE),
@@ -35,19 +35,19 @@ async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[R
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
+    """Waits until a condition holds."""
     async with asyncio.timeout(_PATIENCE):
         while not condition():  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
 
 
 def stream(server: NatsServer) -> dict[str, Any]:
-    """Return the backend."""
+    """Returns the backend."""
     return {"id": "stream", "url": server.url}
 
 
 def sample(running: RunningGateway, name: str, **labels: str) -> float:
-    """Return the value of a metric of the backend."""
+    """Returns the value of a metric of the backend."""
     pairs = {"backend": "stream", **labels}
     inside = ",".join(f'{label}="{value}"' for label, value in pairs.items())
     return samples(running.gateway.metrics).get(f"wsgw_nats_{name}{{{inside}}}", 0)
@@ -92,7 +92,7 @@ async def test_server_killed_under_load_loses_and_doubles_no_message(
 
 
 async def talk(client: ClientConnection, messages: int) -> None:
-    """Say the numbers."""
+    """Says the numbers."""
     for number in range(messages):
         await client.send(str(number))
         await asyncio.sleep(0.002)

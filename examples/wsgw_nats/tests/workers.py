@@ -43,7 +43,7 @@ class Workers:
 
     @asynccontextmanager
     async def jetstream(self) -> AsyncIterator[JetStreamContext]:
-        """Be connected, and manage streams."""
+        """Is connected, and manage streams."""
         client = await nats.connect(self._url, connect_timeout=60)
         try:
             yield client.jetstream(timeout=_PATIENCE)
@@ -51,29 +51,29 @@ class Workers:
             await client.close()
 
     async def make_stream(self, *subjects: str) -> None:
-        """Make the stream, on disk."""
+        """Makes the stream, on disk."""
         async with self.jetstream() as jetstream:
             config = StreamConfig(STREAM, subjects=list(subjects), storage=StorageType.FILE)
             await jetstream.add_stream(config)
 
     async def change_stream(self, **options: Any) -> None:
-        """Change options of the stream."""
+        """Changes options of the stream."""
         async with self.jetstream() as jetstream:
             info = await jetstream.stream_info(STREAM)
             await jetstream.update_stream(info.config.evolve(**options))
 
     async def refuse(self) -> None:
-        """Have the stream refuse further messages."""
+        """Has the stream refuse further messages."""
         async with self.jetstream() as jetstream:
             held = (await jetstream.stream_info(STREAM)).state.messages
         await self.change_stream(max_msgs=max(1, held), discard=DiscardPolicy.NEW)
 
     async def accept(self) -> None:
-        """Undo `refuse`."""
+        """Undoes `refuse`."""
         await self.change_stream(max_msgs=-1)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Read until a condition over what was read holds."""
+        """Reads until a condition over what was read holds."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 while not condition():
@@ -84,13 +84,13 @@ class Workers:
             raise AssertionError(f"waited {_PATIENCE:g} s for {what}") from None
 
     async def until_numbers(self, session_id: str, count: int) -> list[int]:
-        """Wait for that many messages of a session; return the numbers, as they were stored."""
+        """Waits for that many messages of a session; returns the numbers, as they were stored."""
         found = self.messages[session_id]
         await self.until(lambda: len(found) >= count, f"{count} messages, {len(found)} came")
         return [number for number, _ in found]
 
     async def until_told(self, session_id: str, type_: str) -> dict[str, Any]:
-        """Wait for an event of a session and return it."""
+        """Waits for an event of a session and returns it."""
 
         def found() -> list[dict[str, Any]]:
             return [event for event in self.events[session_id] if event["type"] == type_]
@@ -99,13 +99,13 @@ class Workers:
         return found()[0]
 
     async def reply(self, session_id: str, data: bytes, **headers: str) -> None:
-        """Reply to a session; `type="close", code="4001"` are headers."""
+        """Replies to a session; `type="close", code="4001"` are headers."""
         await self.until(lambda: session_id in self.reply_to, f"the session {session_id}")
         head = "".join(f"Wsgw-{name.title()}: {value}\r\n" for name, value in headers.items())
         await self._publish(self.reply_to[session_id], f"NATS/1.0\r\n{head}\r\n".encode(), data)
 
     async def _publish(self, subject: str, head: bytes, data: bytes) -> None:
-        """Publish, and return when the server has passed it on: the library cannot tell."""
+        """Publishes, and returns when the server has passed it on: the library cannot tell."""
         server = urlsplit(self._url)
         reader, writer = await asyncio.open_connection(server.hostname, server.port)
         try:
@@ -118,7 +118,7 @@ class Workers:
             await writer.wait_closed()
 
     async def read(self) -> None:
-        """Read what the stream has taken since."""
+        """Reads what the stream has taken since."""
         async with self._reading:
             await self._read_on()
 

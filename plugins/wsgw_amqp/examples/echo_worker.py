@@ -16,7 +16,7 @@ from wsgw_amqp.worker import MemoryStore, seen
 
 
 async def answer(channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
-    """Send a message back to its client."""
+    """Sends a message back to its client."""
     reply = aio_pika.Message(
         message.body,
         content_type=message.content_type,
@@ -28,7 +28,7 @@ async def answer(channel: AbstractChannel, message: AbstractIncomingMessage) -> 
 
 
 async def main(url: str, name: str) -> None:
-    """Work until killed, or until the connection is lost."""
+    """Works until killed, or until the connection is lost."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()

@@ -35,7 +35,7 @@ from wsgw_amqp.worker import seen
 
 
 def now() -> str:
-    """Return the time as OCPP has it."""
+    """Returns the time as OCPP has it."""
     return datetime.now(UTC).isoformat()
 
 
@@ -67,7 +67,7 @@ class Answers:
         self._message = message
 
     async def send(self, text: str) -> None:
-        """Answer."""
+        """Answers."""
         reply = aio_pika.Message(
             text.encode(),
             content_type="text/plain",
@@ -92,19 +92,19 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
 
     @on(Action.boot_notification)  # type: ignore[untyped-decorator]  # as above
     def boot(self, **_details: Any) -> Any:
-        """Accept it."""
+        """Accepts it."""
         return call_result.BootNotification(
             current_time=now(), interval=300, status=RegistrationStatus.accepted
         )
 
     @on(Action.heartbeat)  # type: ignore[untyped-decorator]  # as above
     def heartbeat(self) -> Any:
-        """Tell the time."""
+        """Tells the time."""
         return call_result.Heartbeat(current_time=now())
 
     @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
     def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
-        """Keep the value."""
+        """Keeps the value."""
         value = Decimal(meter_value[0]["sampled_value"][0]["value"])  # fails if it is no number
         with self._file.open("a") as file:
             file.write(f"{self.id} {value}\n")
@@ -112,7 +112,7 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
 
 
 async def serve(channel: AbstractChannel, message: AbstractIncomingMessage, file: Path) -> bool:
-    """Answer a message; return False if it is not OCPP."""
+    """Answers a message; returns False if it is not OCPP."""
     try:
         charge_point = str(message.headers["wsgw-path"]).rpartition("/")[2]
         served = ServedChargePoint(charge_point, Answers(channel, message), file)
@@ -123,7 +123,7 @@ async def serve(channel: AbstractChannel, message: AbstractIncomingMessage, file
 
 
 async def main(url: str, name: str, path: str) -> None:
-    """Work until killed, or until the connection is lost."""
+    """Works until killed, or until the connection is lost."""
     file = Path(path)
     connection = await aio_pika.connect(url)
     async with connection:

@@ -16,7 +16,7 @@ _PATIENCE = 60.0
 
 @asynccontextmanager
 async def memory_alarm(node: BrokerNode) -> AsyncIterator[None]:
-    """Have a node lack memory.
+    """Has a node lack memory.
 
     What is published within waits: the node takes its time to raise the alarm, and would store a
     message that comes before without a word of it.

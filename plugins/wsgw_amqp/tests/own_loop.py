@@ -20,11 +20,11 @@ class OwnLoop:
         self._thread.start()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there and return what it returns."""
+        """Runs a coroutine there and returns what it returns."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def close(self) -> None:
-        """End the thread, and what still runs there.
+        """Ends the thread, and what still runs there.
 
         A client library that is interrupted while it connects leaves tasks behind, which close the
         connection; they end by themselves.

@@ -41,7 +41,7 @@ class Stand:
     async def session(
         self, path: str = "/", *, session_id: str = "", **request: Any
     ) -> tuple[str, RecordingSink, WatchedConnection]:
-        """Dial and start; return the session's id and its two sides."""
+        """Dials and starts; returns the session's id and its two sides."""
         session_id = session_id or uuid.uuid4().hex
         sink = RecordingSink(patience=60.0)
         dial = DialRequest(session_id, path, **request)
@@ -55,18 +55,18 @@ class Stand:
         close: Close,
         cause: CloseCause = CloseCause.CLIENT_LEFT,
     ) -> None:
-        """End a session as the core does."""
+        """Ends a session as the core does."""
         session_id, sink, connection = session
         connection.close(close.code, close.reason, cause)
         self.backend.session_ended(session_id, close, cause)
         await sink.until_closed()
 
     def metric(self, name: str) -> float:
-        """Return a metric's value; labels as they are written."""
+        """Returns a metric's value; labels as they are written."""
         return samples(self.context.metrics)[f"wsgw_{name}"]
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait for what nothing tells."""
+        """Waits for what nothing tells."""
         try:
             async with asyncio.timeout(60):
                 while not condition():  # noqa: ASYNC110 - see above
@@ -85,7 +85,7 @@ async def standing(
     works: bool = True,
     **options: Any,
 ) -> AsyncIterator[Stand]:
-    """Open a backend, and workers behind its queue unless `works` is False; remove all at the end.
+    """Opens a backend, with workers behind its queue if `works`; removes all at the end.
 
     Args:
         url: where the backend connects.

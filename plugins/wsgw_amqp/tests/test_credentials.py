@@ -24,7 +24,7 @@ CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networ
 
 @pytest.fixture
 def user(node: BrokerNode) -> Callable[[str], str]:
-    """Return what sets the password of a user of the node, and returns the name."""
+    """Returns what sets the password of a user of the node, and returns the name."""
     name = f"user-{uuid.uuid4().hex[:8]}"
     node.evaluate(f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"first">>, <<"test">>)')
     node.evaluate(

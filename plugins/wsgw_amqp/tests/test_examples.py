@@ -61,7 +61,7 @@ async def gateway_to(url: str, names: Names, **keys: Any) -> AsyncIterator[Runni
 
 
 async def call(client: ClientConnection, number: int, action: str, **payload: Any) -> Any:
-    """Return what a call is answered; an earlier one may have been answered twice."""
+    """Returns what a call is answered; an earlier one may have been answered twice."""
     await client.send(json.dumps([2, str(number), action, payload]))
     answered = -1
     async with asyncio.timeout(PATIENCE):

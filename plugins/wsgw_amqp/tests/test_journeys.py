@@ -54,7 +54,7 @@ async def journey(
     broker: str = "",
     **options: Any,
 ) -> AsyncIterator[tuple[RunningGateway, Workers]]:
-    """Run a gateway with a RabbitMQ backend, others beside it, and workers, maybe later.
+    """Runs a gateway with a RabbitMQ backend, others beside it, and workers, maybe later.
 
     The workers connect to `broker` where it is given, and else to where the gateway does.
     """
@@ -82,7 +82,7 @@ Got = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 
 
 def answer_two(url: str, queue: str) -> list[Got]:
-    """Read a session, answer its messages, the second with a close; return all that came."""
+    """Reads a session, answers its messages, the second with a close; returns all that came."""
     got: list[Got] = []
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
@@ -206,7 +206,7 @@ async def test_a_gateway_whose_exchange_is_wrong_does_not_start(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for what nothing tells."""
+    """Waits for what nothing tells."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.02)
@@ -242,7 +242,7 @@ class Crowd:
         await asyncio.gather(*self._tasks)
 
     async def talk(self, seconds: float, pause: float = 0.05) -> None:
-        """Have each client send a number after each pause, for so long."""
+        """Has each client send a number after each pause, for so long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for number, client in enumerate(self.clients):
@@ -257,7 +257,7 @@ class Crowd:
         return [f"{number} {count}" for count in range(self.sent[number])]
 
     async def until_answered(self) -> None:
-        """Wait until each client has an answer to each of its messages."""
+        """Waits until each client has an answer to each of its messages."""
         for number in range(self._size):
             await until(partial(self._is_answered, number))
 
@@ -273,12 +273,12 @@ class Crowd:
 
 
 def firsts(texts: list[str]) -> list[str]:
-    """Return each text where it comes first."""
+    """Returns each text where it comes first."""
     return list(dict.fromkeys(texts))
 
 
 def check_queue(crowd: Crowd, workers: Workers) -> None:
-    """Check that the queue had all of each client, in order, and doubles only if they say so."""
+    """Checks that the queue had all of each client, in order, and doubles only if they say so."""
     by_client: dict[int, list[str]] = {number: [] for number in range(len(crowd.clients))}
     seen: set[str] = set()
     for messages in workers.messages.values():
@@ -294,7 +294,7 @@ def check_queue(crowd: Crowd, workers: Workers) -> None:
 
 
 async def close_connections(node: BrokerNode) -> None:
-    """Close all connections of a node three times, once as its operators do."""
+    """Closes all connections of a node three times, once as its operators do."""
     for _ in range(2):
         await asyncio.sleep(0.7)
         await asyncio.to_thread(node.evaluate, CLOSE_ALL)
@@ -348,7 +348,7 @@ async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: Broker
 
 
 async def is_read(client: ClientConnection, text: str) -> bool:
-    """Send, and return whether there was room within two seconds."""
+    """Sends, and returns whether there was room within two seconds."""
     try:
         async with asyncio.timeout(2):
             await client.send(text)
@@ -460,12 +460,12 @@ async def test_a_client_that_does_not_read_harms_no_other(broker_url: str) -> No
 
 
 def gauge(gateway: RunningGateway, name: str) -> float:
-    """Return what a gauge of the only backend shows."""
+    """Returns what a gauge of the only backend shows."""
     return samples(gateway.gateway.metrics)[f'wsgw_{name}{{backend="queue"}}']
 
 
 async def flood(url: str, reply_to: str, session_id: str) -> None:
-    """Send a session 5,000 replies, as fast as the broker takes them."""
+    """Sends a session 5,000 replies, as fast as the broker takes them."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel(publisher_confirms=False)
@@ -475,13 +475,13 @@ async def flood(url: str, reply_to: str, session_id: str) -> None:
 
 
 async def read_once_closed(gateway: RunningGateway, client: ClientConnection) -> int | None:
-    """Wait until the gateway has given a client up, and return the code that it gets."""
+    """Waits until the gateway has given a client up, and returns the code that it gets."""
     await until(lambda: gateway.count("amqp_buffer_closes"))
     return await close_code(client)
 
 
 async def close_code(client: ClientConnection) -> int | None:
-    """Read a client to its end and return the code."""
+    """Reads a client to its end and returns the code."""
     try:
         async with asyncio.timeout(PATIENCE):
             async for _ in client:

@@ -21,7 +21,7 @@ CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networ
 
 
 async def goes_on(stand: Stand) -> None:
-    """Check that a session is served, both ways."""
+    """Checks that a session is served, both ways."""
     session_id, sink, connection = await stand.session()
     connection.send(Message.from_text("on"))
     await sink.until_delivered(1)

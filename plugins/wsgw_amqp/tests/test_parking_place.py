@@ -40,7 +40,7 @@ class CentralSystem:
 
     @asynccontextmanager
     async def running(self, port: int) -> AsyncIterator[None]:
-        """Serve; at the end it dies."""
+        """Serves; at the end it dies."""
         async with serve(self._serve, "127.0.0.1", port, subprotocols=[OCPP]) as server:
             yield
             server.close(close_connections=False)
@@ -56,7 +56,7 @@ class CentralSystem:
 
 
 def as_in_the_tutorial(url: str, port: int, names: Names) -> dict[str, Any]:
-    """Return the tutorial's configuration, with the addresses and names of a test."""
+    """Returns the tutorial's configuration, with the addresses and names of a test."""
     data: dict[str, Any] = yaml.safe_load((EXAMPLES / "parking_place.yaml").read_text())
     csms, parked = data["upstream"]["backends"]
     csms["url"] = f"ws://127.0.0.1:{port}"
@@ -66,7 +66,7 @@ def as_in_the_tutorial(url: str, port: int, names: Names) -> dict[str, Any]:
 
 
 async def until_parked(url: str, queue: str, count: int) -> None:
-    """Wait until that many messages are in the queue."""
+    """Waits until that many messages are in the queue."""
     connection = await aio_pika.connect(url)
     async with connection, asyncio.timeout(PATIENCE):
         channel = await connection.channel()
@@ -78,7 +78,7 @@ async def until_parked(url: str, queue: str, count: int) -> None:
 
 
 async def move_back(client: ClientConnection, number: int, csms: CentralSystem) -> int:
-    """Call until the central system answers, and return the number of the next call."""
+    """Calls until the central system answers, and returns the number of the next call."""
     async with asyncio.timeout(PATIENCE):
         while not csms.calls:
             await call(client, number, "Heartbeat")
@@ -147,16 +147,16 @@ class Charger:
         return [self._first + number for number in range(1, self.sent + 1)]
 
     async def call(self) -> None:
-        """Send the next call."""
+        """Sends the next call."""
         self.sent += 1
         await self.client.send(json.dumps([2, str(self._first + self.sent), "Heartbeat", {}]))
 
     async def until_answered(self) -> None:
-        """Wait until all calls are answered."""
+        """Waits until all calls are answered."""
         await until(lambda: set(self.calls) <= set(self.answered))
 
     async def close(self) -> None:
-        """Leave."""
+        """Leaves."""
         await self.client.close()
         await self._listening
 

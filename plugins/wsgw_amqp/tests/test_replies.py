@@ -17,7 +17,7 @@ CONNECT = ["connect", "message", "disconnect"]
 
 
 async def dead_letter(stand: Stand, url: str) -> Any:
-    """Return the next dead letter; wait for it."""
+    """Returns the next dead letter; waits for it."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()

@@ -52,14 +52,14 @@ class SecureNode:
         self.node = BrokerNode(folder / "node", settings=settings, plugins=(_BY_CERTIFICATE,))
 
     def certificate_of(self, name: str) -> str:
-        """Return a file with a certificate for a client, and its key."""
+        """Returns a file with a certificate for a client, and its key."""
         file = self._folder / f"{name}.pem"
         issued = self._authority.issue_cert(f"{name}.example", common_name=name)
         issued.private_key_and_cert_chain_pem.write_to_path(str(file))
         return str(file)
 
     def add_user(self, name: str) -> None:
-        """Let a user without a password in."""
+        """Lets a user without a password in."""
         quoted = f'<<"{name}">>'
         self.node.evaluate(
             f'rabbit_auth_backend_internal:add_user({quoted}, <<"none">>, <<"test">>),'

@@ -46,7 +46,7 @@ async def delete(url: str, *names: str) -> None:
 
 
 async def error_of_start(url: str, names: Names, **options: Any) -> str:
-    """Return what the gateway says when it does not start."""
+    """Returns what the gateway says when it does not start."""
     with pytest.raises(ConfigurationError) as error:
         async with standing(url, names=names, **options):
             pass

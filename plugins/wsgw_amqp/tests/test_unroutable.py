@@ -140,7 +140,7 @@ async def test_a_session_that_is_moved_away_and_back_over_the_admin_api_reports_
 
 
 def stored(workers: Workers) -> Callable[[], set[str]]:
-    """Return what tells which texts the queue had so far."""
+    """Returns what tells which texts the queue had so far."""
     return lambda: {m.body.decode() for ms in workers.messages.values() for m in ms}
 
 

@@ -23,7 +23,7 @@ _CONNECTION_LOST = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
 
 
 async def library_ends() -> None:
-    """Wait for the tasks that still close connections after the library's `close` has returned."""
+    """Waits for the tasks that still close connections after the library's `close` has returned."""
     folder = Path(aiormq.__file__).parent
     left = [
         task
@@ -88,11 +88,11 @@ class Workers:
         self._channel: AbstractChannel | None = None
 
     def start(self) -> None:
-        """Begin to read."""
+        """Begins to read."""
         self._reading = asyncio.create_task(self._read())
 
     async def stop(self) -> None:
-        """Read no more, and remove what was declared."""
+        """Reads no more, and removes what was declared."""
         while self._reading is not None and not self._reading.done():
             # The library may make another error of it while it leaves the queue.
             self._reading.cancel()
@@ -107,7 +107,7 @@ class Workers:
         await library_ends()
 
     async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
-        """Wait for a condition over what was read."""
+        """Waits for a condition over what was read."""
         try:
             async with asyncio.timeout(_PATIENCE), self._changed:
                 await self._changed.wait_for(condition)
@@ -115,7 +115,7 @@ class Workers:
             raise AssertionError(f"waited {_PATIENCE:g} s for {what()}") from None
 
     async def message(self, session_id: str, index: int) -> AbstractIncomingMessage:
-        """Return a message of a session; wait for it."""
+        """Returns a message of a session; waits for it."""
         read = self.messages[session_id]
         await self.until(
             lambda: len(read) > index, lambda: f"message {index}; {len(read)} came so far"
@@ -123,13 +123,13 @@ class Workers:
         return read[index]
 
     async def event(self, session_id: str, index: int = 0) -> dict[str, Any]:
-        """Return an event of a session; wait for it."""
+        """Returns an event of a session; waits for it."""
         events = self.events[session_id]
         await self.until(lambda: len(events) > index, lambda: f"event {index} of {session_id}")
         return events[index]
 
     async def reply(self, session_id: str, body: bytes, **properties: Any) -> None:
-        """Send a reply; the properties are those of aio_pika.Message."""
+        """Sends a reply; the properties are those of aio_pika.Message."""
         await self.until(lambda: session_id in self.reply_to, lambda: f"session {session_id}")
         await self.until(lambda: self._channel is not None, lambda: "the connection")
         assert self._channel is not None
@@ -137,7 +137,7 @@ class Workers:
         await self._channel.default_exchange.publish(message, self.reply_to[session_id])
 
     async def reply_late(self, session_id: str, body: bytes, milliseconds: int) -> None:
-        """Send a reply that the broker itself keeps for a while."""
+        """Sends a reply that the broker itself keeps for a while."""
         await self.until(lambda: self._channel is not None, lambda: "the connection")
         assert self._channel is not None
         arguments: dict[str, Any] = {
@@ -150,11 +150,11 @@ class Workers:
         await self._channel.default_exchange.publish(message, waiting.name)
 
     async def bind(self) -> None:
-        """Bind the queue to the exchange."""
+        """Binds the queue to the exchange."""
         await self._bind(bind=True)
 
     async def unbind(self) -> None:
-        """Have the exchange lead nowhere."""
+        """Has the exchange lead nowhere."""
         await self._bind(bind=False)
 
     async def _bind(self, *, bind: bool) -> None:

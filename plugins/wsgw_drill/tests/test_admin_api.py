@@ -12,7 +12,7 @@ from wsgw_drill.admin_api import AdminApi, NotDone
 
 @asynccontextmanager
 async def answering(answer: str) -> AsyncIterator[tuple[AdminApi, list[str]]]:
-    """Serve this answer to all calls; gives the calls too."""
+    """Serves this answer to all calls; gives the calls too."""
     calls: list[str] = []
 
     async def serve(request: web.Request) -> web.Response:

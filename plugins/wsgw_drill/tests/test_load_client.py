@@ -23,7 +23,7 @@ class Backend:
         self._changed = asyncio.Condition()
 
     async def application(self, connection: ServerConnection) -> None:
-        """Serve one client."""
+        """Serves one client."""
         async for message in connection:
             async with self._changed:
                 self.read += 1
@@ -33,7 +33,7 @@ class Backend:
             await connection.send(f"{client} {number} blue 1")
 
     async def until_read(self, count: int) -> None:
-        """Wait for so many messages."""
+        """Waits for so many messages."""
         async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: self.read >= count)
 

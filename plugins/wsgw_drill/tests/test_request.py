@@ -16,7 +16,7 @@ URL = "ws://127.0.0.1:8080/drill"
 
 
 def config(**conditions: dict[str, Any]) -> GatewayConfig:
-    """Return a configuration with these routes, in this order."""
+    """Returns a configuration with these routes, in this order."""
     routes = [{"id": name, **given} for name, given in conditions.items()]
     return GatewayConfig.model_validate(
         {"upstream": {"backends": [{"url": "ws://127.0.0.1:1"}]}, "routes": routes}

@@ -23,7 +23,7 @@ LOAD = Load(rate=100, smallest=64, largest=64)
 
 
 async def go(stage: Stage) -> None:
-    """Break nothing."""
+    """Breaks nothing."""
 
 
 def way(name: str = "way", /, **expectation: Any) -> Way:

@@ -26,7 +26,7 @@ class Behind:
 
 @asynccontextmanager
 async def pair(behind: Behind, proxy: TcpProxy) -> AsyncIterator[tuple[Streams, Streams]]:
-    """Connect through the proxy; yield both ends."""
+    """Connects through the proxy; yields both ends."""
     server = await asyncio.start_server(behind.accept, "127.0.0.1", 0)
     proxy.target = server.sockets[0].getsockname()
     with socket.create_server(("127.0.0.1", 0)) as unused:

@@ -42,21 +42,21 @@ class Recorded:
         return json.loads(self.body)
 
     def reset(self) -> None:
-        """Drop the connection."""
+        """Drops the connection."""
         assert self.request.transport is not None
         self.request.transport.abort()
 
 
 class Application:
-    """Listens on a free port; without a script it accepts, takes messages and says nothing.
+    """Listens on a free port. Without a script it answers each event with 204.
 
     Args:
-        certificate: speaks TLS with it.
+        certificate: for TLS; None: plain HTTP.
 
     Attributes:
-        requests: all of them, in the order in which they came.
-        on_connect, on_message, on_disconnect: what answers; None: 204.
-        gone: requests that the client has given up.
+        requests: all requests, in order of arrival.
+        on_connect, on_message, on_disconnect: answer the events; None: 204.
+        gone: requests that wsgw cancelled.
     """
 
     def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
@@ -68,10 +68,10 @@ class Application:
         self.on_connect: Answer | None = None
         self.on_message: Answer | None = None
         self.on_disconnect: Answer | None = None
-        self.on_: Answer | None = None  # requests of no event
+        self.on_: Answer | None = None  # answers requests without an event
         self.gone = 0
-        self.under_way = 0
-        self.most_under_way = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
         self.port = 0
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
@@ -81,7 +81,7 @@ class Application:
         return f"http://127.0.0.1:{self.port}/ws{{path}}"
 
     async def start(self) -> None:
-        """Listen, on the same port as before."""
+        """Starts to listen; a second call uses the same port."""
         server = web.Application(client_max_size=64 * 1024 * 1024)
         server.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(server, handler_cancellation=True, shutdown_timeout=0.1)
@@ -93,22 +93,22 @@ class Application:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Drop all connections and listen no more."""
+        """Drops all connections and stops listening."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
     def of(self, event: str) -> list[Recorded]:
-        """Return the requests of one event."""
+        """Returns the requests of one event."""
         return [each for each in self.requests if each.event == event]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until a condition on the requests holds."""
+        """Waits until a condition on the requests holds."""
         async with asyncio.timeout(PATIENCE), self._changed:
             await self._changed.wait_for(condition)
 
     async def until_messages(self, count: int) -> list[Recorded]:
-        """Wait for so many requests with messages."""
+        """Waits until `count` messages have arrived."""
         await self.until(lambda: len(self.of("message")) >= count)
         return self.of("message")
 
@@ -118,8 +118,8 @@ class Application:
         except (ConnectionError, asyncio.IncompleteReadError):
             return web.Response(status=400)
         recorded = Recorded(request, body, asyncio.get_running_loop().time())
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.requests.append(recorded)
         await self._notify()
         try:
@@ -130,7 +130,7 @@ class Application:
             await self._notify()
             raise
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
         return answer if answer is not None else web.Response(status=204)
 
     async def _notify(self) -> None:

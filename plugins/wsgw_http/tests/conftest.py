@@ -1,4 +1,4 @@
-"""For the tests of the plugin: both event loops, a web application by script, and gateways."""
+"""Fixtures: both event loops, scripted web applications, and gateways."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .raw_application import Answer, RawApplication, raw_application
 
 
 class Addressed(Protocol):
-    """An application, however it answers."""
+    """An application with a URL."""
 
     @property
     def url(self) -> str: ...
@@ -35,7 +35,7 @@ class StartGateway(Protocol):
 
 @pytest.fixture
 async def application() -> AsyncIterator[Application]:
-    """A web application that answers as the test says."""
+    """A scripted web application."""
     application = Application()
     await application.start()
     yield application
@@ -43,7 +43,7 @@ async def application() -> AsyncIterator[Application]:
 
 
 class StartRaw(Protocol):
-    """Starts an application that writes bytes; to be asked for before `start_gateway`."""
+    """Starts an application that writes raw bytes; request it before `start_gateway`."""
 
     async def __call__(self, answer: Answer) -> RawApplication: ...
 

@@ -1,4 +1,4 @@
-"""A web application that writes bytes as it likes."""
+"""A web application that writes raw bytes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 class RawApplication:
-    """Answers connect and disconnect events with 204, messages by the test's function.
+    """Answers connect and disconnect events with 204, and messages with the test's function.
 
     Args:
-        answer: is given the body of a message, and where to write.
+        answer: gets the body of a message, and a writer.
 
     Attributes:
         url: template for a backend.
@@ -27,7 +27,7 @@ class RawApplication:
         self.heads: list[bytes] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
+        """Serves one connection."""
         with suppress(ConnectionError, asyncio.IncompleteReadError), closing(writer.transport):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -42,14 +42,14 @@ class RawApplication:
 
 
 def plain(text: bytes) -> bytes:
-    """Return an answer with a text."""
+    """Returns a plain-text answer."""
     return b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s" % (
         *(len(text), text),
     )
 
 
 async def flood(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Write something until the other side has enough."""
+    """Writes the same data until the peer closes the connection."""
     while not writer.is_closing():
         writer.write(data)
         await writer.drain()
@@ -57,7 +57,7 @@ async def flood(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 @asynccontextmanager
 async def raw_application(answer: Answer) -> AsyncIterator[RawApplication]:
-    """Have it listen on a free port."""
+    """Runs the application on a free port."""
     application = RawApplication(answer)
     tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -69,7 +69,7 @@ async def raw_application(answer: Answer) -> AsyncIterator[RawApplication]:
     yield application
     server.close()
     for task, writer in tasks.items():
-        task.cancel()  # which may never have begun
+        task.cancel()  # the task may not have started yet
         writer.transport.abort()
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(0)  # the transports close in the next turn

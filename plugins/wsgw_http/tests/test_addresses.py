@@ -1,4 +1,4 @@
-"""Which addresses may be connected to when clients choose the host."""
+"""The addresses to which wsgw connects when clients choose the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .conftest import StartGateway
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111"])
-def test_such_addresses_are_public(address: str) -> None:
+def test_public_address_is_public(address: str) -> None:
     assert is_public(address)
 
 
@@ -32,7 +32,7 @@ def test_such_addresses_are_public(address: str) -> None:
         "192.168.1.1",
         "169.254.169.254",
         "100.64.0.1",
-        "0.0.0.0",  # noqa: S104 - an address that is asked about
+        "0.0.0.0",  # noqa: S104 - the test connects to nothing
         "224.0.0.1",
         "255.255.255.255",
         "::1",
@@ -47,14 +47,14 @@ def test_such_addresses_are_public(address: str) -> None:
         "2001:db8::1",
     ],
 )
-def test_others_are_not(address: str) -> None:
+def test_reserved_address_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433", "0x7f000001"]
 )
-async def test_a_host_that_a_client_chooses_must_be_public(
+async def test_private_host_from_client_is_declined(
     application: Application, start_gateway: StartGateway, host: str
 ) -> None:
     gateway = await start_gateway(
@@ -66,7 +66,7 @@ async def test_a_host_that_a_client_chooses_must_be_public(
     assert not application.requests
 
 
-async def test_a_name_that_leads_to_a_private_address_is_declined(
+async def test_name_of_private_address_is_declined(
     application: Application, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_up = socket.getaddrinfo
@@ -85,7 +85,7 @@ async def test_a_name_that_leads_to_a_private_address_is_declined(
 
 
 @pytest.mark.parametrize("port", ["its own", "0", "99999", "abc", "80@127.0.0.1", "-1", ""])
-async def test_a_port_that_a_client_chooses_reaches_no_private_host_either(
+async def test_port_from_client_reaches_no_private_host(
     application: Application, start_gateway: StartGateway, port: str
 ) -> None:
     chosen = str(application.port) if port == "its own" else port
@@ -96,7 +96,7 @@ async def test_a_port_that_a_client_chooses_reaches_no_private_host_either(
     assert not application.requests
 
 
-async def test_it_may_be_any_where_that_is_allowed(
+async def test_allow_private_admits_private_host_from_client(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(
@@ -108,7 +108,7 @@ async def test_it_may_be_any_where_that_is_allowed(
         assert application.of("connect")
 
 
-async def test_a_fixed_host_may_be_forbidden_too(
+async def test_allow_private_false_forbids_private_fixed_host(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application, **{"allow-private": False})
@@ -119,7 +119,7 @@ async def test_a_fixed_host_may_be_forbidden_too(
 
 
 class Names:
-    """A resolver that knows one name."""
+    """A resolver with fixed addresses."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
@@ -131,10 +131,10 @@ class Names:
         )
 
 
-async def test_of_a_name_only_public_addresses_are_used() -> None:
+async def test_name_with_mixed_addresses_uses_only_public_ones() -> None:
     resolver = make_context().resolver
     names = Names("10.0.0.1", "1.1.1.1")
-    resolver.resolve = names.resolve  # type: ignore[method-assign]  # stands in for DNS
+    resolver.resolve = names.resolve  # type: ignore[method-assign]  # replaces DNS
     policy = AddressPolicy(resolver, private_is_allowed=False)
     (found,) = await policy.resolve("mixed.example", 443)
     assert (found["host"], found["port"]) == ("1.1.1.1", 443)

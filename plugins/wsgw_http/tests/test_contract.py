@@ -1,4 +1,4 @@
-"""The contract that every kind of backend must keep, against a server of the client library."""
+"""The contract suite of backends, against an aiohttp server."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from wsgw_core.api import BINARY, TEXT, BackendContext, Headers, Message
 from wsgw_core.testing.backend_contract import BackendContract, BackendHarness
 from wsgw_core.testing.backend_harness import Capabilities, Inbox
 
-# An application ends a session in the answer to a message: see test_answers.py.
+# An application closes a session in the answer to a message: see test_messages.py.
 _CAPABILITIES = Capabilities(ends=False, breaks_when_idle=False)
 
 
 class HttpHarness(BackendHarness):
-    """A web application that answers connect events with an event stream, for its replies."""
+    """A web application that sends its replies in the event stream of the connect answer."""
 
     _runner: web.AppRunner
 

@@ -17,7 +17,7 @@ from .conftest import StartGateway
 FAST = {"retry-backoff": "10ms", "max-retry-backoff": "100ms"}
 
 
-async def test_the_end_is_told_once_after_the_last_message(
+async def test_disconnect_event_comes_once_after_last_message(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def slow(_: Recorded) -> None:
@@ -40,10 +40,10 @@ async def test_the_end_is_told_once_after_the_last_message(
     assert described == {"code": 4001, "reason": "bye", "by": "client", "messages": 10}
 
 
-async def test_messages_of_a_client_that_has_left_come_before_its_end(
+async def test_messages_of_departed_client_come_before_disconnect_event(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """Though the application is away when it leaves."""
+    """The application is down when the client leaves."""
     gateway = await start_gateway(application, **FAST)
     async with connect(gateway.url) as client:
         await application.stop()
@@ -61,7 +61,7 @@ async def test_messages_of_a_client_that_has_left_come_before_its_end(
     )
 
 
-async def test_it_is_told_when_the_application_is_back(
+async def test_disconnect_event_is_retried_until_application_is_back(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application, **FAST, **{"disconnect-retries": 100})
@@ -73,7 +73,7 @@ async def test_it_is_told_when_the_application_is_back(
     assert gateway.count("http_disconnects_lost") == 0
 
 
-async def test_it_is_given_up_after_its_retries(
+async def test_disconnect_event_is_lost_after_its_retries(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def fail(_: Recorded) -> web.Response:
@@ -84,7 +84,7 @@ async def test_it_is_given_up_after_its_retries(
     async with connect(gateway.url):
         pass
     async with asyncio.timeout(60):
-        while not gateway.count("http_disconnects_lost"):  # noqa: ASYNC110 - nobody tells
+        while not gateway.count("http_disconnects_lost"):  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
     assert len(application.of("disconnect")) == 3
     assert [each.headers.get("X-Wsgw-Replayed") for each in application.of("disconnect")] == [
@@ -94,7 +94,7 @@ async def test_it_is_given_up_after_its_retries(
     ]
 
 
-async def test_a_herd_is_told_of_at_the_rate(
+async def test_many_disconnect_events_keep_to_the_rate(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application, **{"disconnect-rate": 20})
@@ -105,7 +105,7 @@ async def test_a_herd_is_told_of_at_the_rate(
     assert last.at - first.at >= 0.9 * 9 / 20  # timers are not exact
 
 
-async def test_a_gateway_that_stops_tells_of_all_sessions(
+async def test_stopping_gateway_sends_disconnect_event_for_each_session(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application)
@@ -116,7 +116,7 @@ async def test_a_gateway_that_stops_tells_of_all_sessions(
         await client.close()
 
 
-async def test_a_gateway_that_stops_does_not_wait_for_answers_without_end(
+async def test_stopping_gateway_does_not_wait_forever_for_disconnect_answers(
     application: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def never(_: Recorded) -> None:
@@ -132,12 +132,12 @@ async def test_a_gateway_that_stops_does_not_wait_for_answers_without_end(
         with caplog.at_level(logging.WARNING, "wsgw"):
             await gateway.gateway.stop()
     assert len(application.of("disconnect")) == 3
-    assert "a disconnect event is given up: the gateway stops" in caplog.text
+    assert "a disconnect event is lost: the gateway is stopping" in caplog.text
     for client in clients:
         await client.close()
 
 
-async def test_a_session_that_moves_is_not_over(
+async def test_moved_session_sends_no_disconnect_event(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def take(_: Recorded) -> web.Response:
@@ -156,7 +156,7 @@ async def test_a_session_that_moves_is_not_over(
             gateway.gateway.drain(backend.id)
             await other.until(lambda: other.of("connect"))
             [session] = gateway.gateway.sessions
-            while not session.reconnects:  # noqa: ASYNC110 - nobody tells
+            while not session.reconnects:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
             await client.send("2")
             (moved,) = await other.until_messages(1)
@@ -171,10 +171,10 @@ async def test_a_session_that_moves_is_not_over(
         await other.stop()
 
 
-async def test_an_application_to_which_a_session_did_not_move_after_all_tells_no_end(
+async def test_cancelled_move_sends_no_disconnect_event(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """It has accepted the session, but the client has spoken on with the old one and left."""
+    """The new application accepts the session, but the client stays with the old one and leaves."""
     left, asked, answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def take(recorded: Recorded) -> web.Response:
@@ -202,7 +202,7 @@ async def test_an_application_to_which_a_session_did_not_move_after_all_tells_no
             await client.send("2")
             await application.until_messages(2)
             answered.set()
-            while gateway.count("http_requests") < 3:  # noqa: ASYNC110 - nobody tells
+            while gateway.count("http_requests") < 3:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         left.set()
         await application.until(lambda: application.of("disconnect"))
@@ -214,7 +214,7 @@ async def test_an_application_to_which_a_session_did_not_move_after_all_tells_no
     assert [each.event for each in other.requests] == ["connect"]
 
 
-async def test_an_end_by_the_application_is_its_own(
+async def test_close_by_application_is_reported_as_its_own(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def close(_: Recorded) -> web.Response:

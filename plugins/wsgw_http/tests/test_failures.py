@@ -1,4 +1,4 @@
-"""What becomes of a message that the application does not answer as it should."""
+"""Messages that the application does not answer correctly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAST = {"retry-backoff": "10ms", "max-retry-backoff": "20ms"}
 
 
 async def close_code(client: ClientConnection) -> int:
-    """Return the code with which the gateway closes; what comes before is read."""
+    """Returns the close code of the gateway, after reading all messages."""
     with suppress(ConnectionClosed):
         async for _ in client:
             pass
@@ -29,11 +29,11 @@ async def close_code(client: ClientConnection) -> int:
 
 
 def keys(application: Application) -> Counter[str]:
-    """Return how often each message came."""
+    """Returns how often each message arrived."""
     return Counter(each.headers["Idempotency-Key"] for each in application.of("message"))
 
 
-async def test_retry_after_is_obeyed_and_later_messages_wait(
+async def test_retry_after_is_obeyed_and_delays_later_messages(
     application: Application, start_gateway: StartGateway
 ) -> None:
     busy = [True]
@@ -59,7 +59,7 @@ async def test_retry_after_is_obeyed_and_later_messages_wait(
     assert again.headers["X-Wsgw-Replayed"] == "1"
 
 
-async def test_retry_after_holds_messages_back_that_could_be_sent_beside(
+async def test_retry_after_delays_concurrent_messages(
     application: Application, start_gateway: StartGateway
 ) -> None:
     busy = [True]
@@ -75,17 +75,17 @@ async def test_retry_after_holds_messages_back_that_could_be_sent_beside(
     async with connect(gateway.url) as client:
         await client.send("x")
         await application.until_messages(1)
-        await asyncio.sleep(0.1)  # the answer is there by now, or the test shows less than it could
+        await asyncio.sleep(0.1)  # gives an answer the time to arrive
         await client.send("x")
         assert [await client.recv() for _ in range(2)] == ["1", "2"]
     assert [each.number for each in application.of("message")] == [1, 1, 2]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
-async def test_a_session_moves_on_from_an_application_that_stays_unavailable(
+async def test_session_moves_when_application_stays_unavailable(
     application: Application, start_gateway: StartGateway, status: int
 ) -> None:
-    """The next one may see the message again, with the same key."""
+    """The next application gets the message again with the same key."""
 
     async def answer(recorded: Recorded) -> web.Response:
         if recorded.number == 2:
@@ -120,7 +120,7 @@ async def test_a_session_moves_on_from_an_application_that_stays_unavailable(
 @pytest.mark.parametrize(
     ("status", "code", "attempts"), [(410, 1000, 1), (500, 1011, 3), (501, 1011, 3)]
 )
-async def test_some_statuses_close_the_session_alone(
+async def test_closing_status_closes_only_its_session(
     application: Application, start_gateway: StartGateway, status: int, code: int, attempts: int
 ) -> None:
     async def answer(recorded: Recorded) -> web.Response:
@@ -145,7 +145,7 @@ async def test_some_statuses_close_the_session_alone(
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 422])
-async def test_a_message_that_is_not_wanted_is_discarded(
+async def test_message_with_rejecting_status_is_discarded(
     application: Application, start_gateway: StartGateway, status: int
 ) -> None:
     async def answer(recorded: Recorded) -> web.Response:
@@ -163,7 +163,7 @@ async def test_a_message_that_is_not_wanted_is_discarded(
     assert [each.number for each in application.of("message")] == [1, 2]
 
 
-async def test_a_rule_for_2xx_is_for_answers_that_cannot_be_used(
+async def test_rule_for_2xx_applies_only_to_unusable_answers(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def answer(recorded: Recorded) -> web.Response:
@@ -181,7 +181,9 @@ async def test_a_rule_for_2xx_is_for_answers_that_cannot_be_used(
     assert gateway.count("http_discarded") == 1
 
 
-async def test_rules_say_otherwise(application: Application, start_gateway: StartGateway) -> None:
+async def test_error_rules_override_defaults(
+    application: Application, start_gateway: StartGateway
+) -> None:
     statuses = {1: 422, 2: 500, 3: 404, 4: 418}
 
     async def answer(recorded: Recorded) -> web.Response:
@@ -243,7 +245,7 @@ async def strange_coding(_: Recorded) -> web.Response:
 @pytest.mark.parametrize(
     "rubbish", [half, endless, large, bomb, no_text, several_parts, strange_coding]
 )
-async def test_an_answer_that_cannot_be_used_closes_its_session_alone(
+async def test_unusable_answer_closes_only_its_session(
     application: Application,
     start_gateway: StartGateway,
     rubbish: Callable[[Recorded], Awaitable[web.StreamResponse]],
@@ -263,7 +265,7 @@ async def test_an_answer_that_cannot_be_used_closes_its_session_alone(
     assert Counter(each.body for each in application.of("message")) == {b"good": 1, b"bad": 2}
 
 
-async def test_a_connection_lost_before_the_answer_is_tried_again_at_once(
+async def test_connection_lost_before_answer_is_retried_at_once(
     application: Application, start_gateway: StartGateway
 ) -> None:
     lost = [True]
@@ -284,7 +286,7 @@ async def test_a_connection_lost_before_the_answer_is_tried_again_at_once(
     assert len(application.of("connect")) == 1
 
 
-async def test_an_application_that_is_away_costs_no_client(
+async def test_application_outage_loses_no_client(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def answer(recorded: Recorded) -> web.Response:
@@ -308,10 +310,10 @@ async def test_an_application_that_is_away_costs_no_client(
     assert not [key for key, count in keys(application).items() if count > 1]
 
 
-async def test_only_what_may_have_come_before_is_marked(
+async def test_only_messages_sent_before_are_marked_replayed(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """Not what was waiting, nor what found nobody there."""
+    """Messages that waited or reached no application are not marked."""
     answered = asyncio.Event()
 
     async def answer(recorded: Recorded) -> web.Response:
@@ -326,7 +328,7 @@ async def test_only_what_may_have_come_before_is_marked(
         for _ in range(5):
             await client.send("x")
         await answered.wait()
-        await application.stop()  # with the first under way
+        await application.stop()  # the first message is in flight
         await client.send("x")
         await asyncio.sleep(0.5)
         await application.start()
@@ -340,7 +342,7 @@ async def test_only_what_may_have_come_before_is_marked(
     assert [each.json["replayed"] for each in application.of("connect")] == [0, 1]
 
 
-async def test_a_message_that_ends_every_connection_ends_its_session(
+async def test_message_that_breaks_every_connection_closes_its_session(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def answer(recorded: Recorded) -> web.Response:
@@ -357,7 +359,7 @@ async def test_a_message_that_ends_every_connection_ends_its_session(
         assert await other.recv() == "fine"
 
 
-async def test_an_application_that_does_not_answer_in_time_is_asked_again(
+async def test_request_timeout_is_retried(
     application: Application, start_gateway: StartGateway
 ) -> None:
     slow = [True]
@@ -384,7 +386,7 @@ async def test_an_application_that_does_not_answer_in_time_is_asked_again(
         "soon",
     ],
 )
-async def test_a_retry_after_that_is_no_time_is_ignored(
+async def test_invalid_retry_after_is_ignored(
     application: Application, start_gateway: StartGateway, value: str
 ) -> None:
     busy = [True]

@@ -27,26 +27,26 @@ async def echo_number(recorded: Recorded) -> web.Response:
 
 
 def kill(server: Server) -> None:
-    """End a websocket server as a process that is killed does."""
+    """Ends a websocket server like a killed process."""
     server.close(close_connections=False)
     for connection in tuple(server.all_connections):
         connection.transport.abort()
 
 
 async def say(clients: list[ClientConnection], text: str) -> None:
-    """Send a text by each client, and wait until it comes back."""
+    """Sends a text from each client and waits for its echo."""
     for client in clients:
         await client.send(text)
     for client in clients:
         async with asyncio.timeout(PATIENCE):
             while await client.recv() != text:
-                pass  # of what a replay has answered once more
+                pass  # skips second answers to replayed messages
 
 
-async def test_sessions_go_on_at_the_application_and_come_back(
+async def test_sessions_move_to_application_and_back(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """The numbers go on, and what may come twice says so."""
+    """Numbers continue, and messages that may come twice are marked."""
     application.on_message = echo_number
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serve(echo, "127.0.0.1", 0))
@@ -76,7 +76,7 @@ async def test_sessions_go_on_at_the_application_and_come_back(
         assert backend is not None
         gateway.gateway.drain(backend.id)
         async with asyncio.timeout(PATIENCE):
-            while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - nobody tells
+            while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         asked = len(application.requests)
         await say(clients, "4")
@@ -90,7 +90,7 @@ async def test_sessions_go_on_at_the_application_and_come_back(
 
 
 async def talk(client: ClientConnection, name: int, last: int) -> list[str]:
-    """Send numbers at a steady rate; return the answers."""
+    """Sends numbers at a steady rate; returns the answers."""
 
     async def say() -> None:
         for number in range(1, last + 1):
@@ -107,7 +107,7 @@ async def talk(client: ClientConnection, name: int, last: int) -> list[str]:
 
 
 def numbers_by_session(messages: list[Recorded], seen_elsewhere: set[str]) -> list[list[int]]:
-    """Return the numbers that came, each once; what may have come before must say so."""
+    """Returns each session's numbers once; asserts that repeated ones are marked."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for message in messages:
         body, known = message.body.decode(), numbers[message.headers["X-Wsgw-Session"]]
@@ -119,10 +119,10 @@ def numbers_by_session(messages: list[Recorded], seen_elsewhere: set[str]) -> li
 
 
 @pytest.mark.slow
-async def test_under_load_nothing_is_lost_or_repeated_without_a_mark(
+async def test_move_under_load_loses_nothing_and_marks_repeats(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """The websocket backend dies while all clients speak, and gets them back by a drain."""
+    """The websocket backend dies while all clients send; a drain moves them back later."""
     count, last = 20, 80
     seen: set[str] = set()
 
@@ -141,7 +141,7 @@ async def test_under_load_nothing_is_lost_or_repeated_without_a_mark(
         clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(count)]
         talking = asyncio.gather(*(talk(each, name, last) for name, each in enumerate(clients)))
         async with asyncio.timeout(PATIENCE):
-            while len(seen) < count * last // 8:  # noqa: ASYNC110 - nobody tells
+            while len(seen) < count * last // 8:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         kill(server)
         seen_before = set(seen)
@@ -155,7 +155,7 @@ async def test_under_load_nothing_is_lost_or_repeated_without_a_mark(
             assert list(dict.fromkeys(answers)) == expected
         assert all(each.close_code is None for each in clients)
         async with asyncio.timeout(PATIENCE):
-            while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - nobody tells
+            while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         kill(revived)
     messages = application.of("message")

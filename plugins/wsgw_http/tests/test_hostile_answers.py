@@ -1,4 +1,4 @@
-"""Answers that bring much and say nothing end their session, and nobody else notices."""
+"""Endless answers without a message end their session and harm no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 
 async def close_code(client: ClientConnection) -> int | None:
-    """Return the code with which the gateway closes."""
+    """Returns the close code of the gateway."""
     with suppress(ConnectionClosed):
         async for _ in client:
             pass
@@ -54,7 +54,7 @@ async def close_code(client: ClientConnection) -> int | None:
         (CHUNKS, b"1\r\nx\r\n" * 10_000),
     ],
 )
-async def test_what_has_no_message_without_end_closes_its_session_alone(
+async def test_endless_answer_without_message_closes_only_its_session(
     start_raw: StartRaw, start_gateway: StartGateway, begins: bytes, endless: bytes
 ) -> None:
     async def answer(body: bytes, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ async def test_what_has_no_message_without_end_closes_its_session_alone(
         assert await close_code(victim) == 1011
 
 
-async def test_a_few_hints_before_an_answer_are_passed_over(
+async def test_few_early_hints_before_answer_are_skipped(
     start_raw: StartRaw, start_gateway: StartGateway
 ) -> None:
     async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ async def test_a_few_hints_before_an_answer_are_passed_over(
 
 
 class Transport(asyncio.Transport):
-    """Takes nothing, and can be dropped."""
+    """A transport that writes nothing and can be aborted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,8 +108,8 @@ class Transport(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-async def test_heads_that_nobody_has_asked_for_end_their_connection() -> None:
-    """A connection that waits in the pool is read all the same."""
+async def test_unsolicited_heads_end_idle_connection() -> None:
+    """aiohttp reads idle connections in its pool, too."""
     protocol, transport = AnswerProtocol(asyncio.get_running_loop()), Transport()
     protocol.connection_made(transport)
     protocol.set_response_params(read_until_eof=True, auto_decompress=False)
@@ -121,7 +121,7 @@ async def test_heads_that_nobody_has_asked_for_end_their_connection() -> None:
 
 
 class Connected:
-    """A connection of the library's pool."""
+    """A connection of aiohttp's pool."""
 
     def __init__(self) -> None:
         self.transport = Transport()
@@ -133,9 +133,9 @@ class Connected:
     def close(self) -> None: ...
 
 
-async def test_of_a_body_in_tiny_chunks_few_are_parsed_at_a_time() -> None:
+async def test_body_in_tiny_chunks_is_parsed_few_at_a_time() -> None:
     connection = Connected()
-    asked = asyncio.create_task(exchange(connection, b"", make_context()))  # type: ignore[arg-type]  # does as one
+    asked = asyncio.create_task(exchange(connection, b"", make_context()))  # type: ignore[arg-type]  # has what is used
     await asyncio.sleep(0)
     connection.protocol.data_received(CHUNKS + b"1\r\nx\r\n" * 100_000)
     content = (await asked).content
@@ -144,18 +144,18 @@ async def test_of_a_body_in_tiny_chunks_few_are_parsed_at_a_time() -> None:
     assert content.total_bytes < taken + 1000
 
 
-async def test_the_library_makes_connections_by_what_the_plugin_replaces() -> None:
+async def test_aiohttp_still_has_the_replaced_factory() -> None:
     connector = TCPConnector()
     assert "_factory" in vars(connector), "aiohttp has changed: see AnswerProtocol and Requester"
-    assert type(connector._factory()) is ResponseHandler  # noqa: SLF001 - that is the question
+    assert type(connector._factory()) is ResponseHandler  # noqa: SLF001 - the subject of the test
     await connector.close()
 
 
-async def test_comments_that_keep_a_stream_alive_are_not_counted(
+async def test_keep_alive_comments_do_not_end_stream(
     start_raw: StartRaw,
     start_gateway: StartGateway,
 ) -> None:
-    """More of them than a stream without messages may have in a minute."""
+    """Their bytes exceed the limit of one minute."""
     comments, rounds = b": keep-alive\n" * 5000, 20
 
     async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
@@ -172,7 +172,7 @@ async def test_comments_that_keep_a_stream_alive_are_not_counted(
 
 
 class Content:
-    """A body that has come as a whole, in bits that each need a read."""
+    """A body that has arrived completely, in pieces that each need a read."""
 
     def __init__(self, *bits: bytes) -> None:
         self._left = list(bits)
@@ -181,14 +181,14 @@ class Content:
     def exception(self) -> None: ...
 
     def read_nowait(self) -> bytes:
-        time.sleep(0.002)  # as long as all turns of one loop may take
+        time.sleep(0.002)  # the limit for all turns of one loop
         return self._left.pop(0)
 
     async def readany(self) -> bytes:
         return self._left.pop(0)
 
 
-async def test_between_reads_that_need_not_wait_others_have_their_turn() -> None:
+async def test_reads_of_arrived_body_yield_to_other_sessions() -> None:
     loop, turns = asyncio.get_running_loop(), 0
 
     def note_turn() -> None:
@@ -197,23 +197,23 @@ async def test_between_reads_that_need_not_wait_others_have_their_turn() -> None
         loop.call_soon(note_turn)
 
     async def read_all() -> None:
-        reader = BodyReader(Content(*[b"x"] * 10), context)  # type: ignore[arg-type]  # has all that is read
+        reader = BodyReader(Content(*[b"x"] * 10), context)  # type: ignore[arg-type]  # has what is used
         for _ in range(10):
             assert await reader.read() == b"x"
 
     context = make_context()
     note_turn()
     await asyncio.gather(*(read_all() for _ in range(5)))
-    assert turns >= 5 * 9  # a turn each, however many read
+    assert turns >= 5 * 9  # one turn for each piece
 
 
-def test_content_that_goes_on_after_its_end_is_refused() -> None:
+def test_bytes_after_encoded_content_are_refused() -> None:
     decoder = Decoder("gzip")
     with pytest.raises(BadAnswer, match="goes on after the end"):
         list(decoder.pieces(gzip.compress(b"x") + b"more"))
 
 
-def test_encoded_content_of_nothing_is_bounded() -> None:
+def test_empty_encoded_content_is_bounded() -> None:
     deflate = zlib.compressobj(wbits=-15)
     nothing = deflate.flush(zlib.Z_FULL_FLUSH)  # an empty block
     decoder = Decoder("gzip")

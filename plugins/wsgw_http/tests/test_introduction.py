@@ -1,4 +1,4 @@
-"""The connect event: what the application is told of a client, and what its answer means."""
+"""The connect event: what the application gets about a client, and the effect of its answer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ OFFERS = [Subprotocol("a"), Subprotocol("b")]
 
 
 async def refused(url: str) -> Response:
-    """Return the answer that a client gets instead of a websocket."""
+    """Returns the answer that a client gets instead of a websocket."""
     with pytest.raises(InvalidStatus) as caught:
         await connect(url)
     return caught.value.response
 
 
-async def test_the_application_accepts_with_a_subprotocol_and_a_cookie(
+async def test_accepting_answer_sets_subprotocol_and_cookie(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def accept(_: Recorded) -> web.Response:
@@ -65,10 +65,10 @@ async def test_the_application_accepts_with_a_subprotocol_and_a_cookie(
     assert "X-Wsgw-Number" not in told.headers
 
 
-async def test_a_query_of_very_many_fields_is_a_bad_request(
+async def test_query_with_too_many_fields_is_declined_with_400(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """Parsing it would take the time of all sessions."""
+    """Parsing it would delay all sessions."""
     gateway = await start_gateway(application)
     async with connect(f"{gateway.url}/?{'&'.join(['a'] * 1000)}"):
         (told,) = application.of("connect")
@@ -78,7 +78,7 @@ async def test_a_query_of_very_many_fields_is_a_bad_request(
     assert len(application.of("connect")) == 1
 
 
-async def test_the_query_is_appended_where_that_is_wanted(
+async def test_pass_query_appends_query_to_urls(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(
@@ -90,7 +90,7 @@ async def test_the_query_is_appended_where_that_is_wanted(
 
 
 @pytest.mark.parametrize(("setting", "chosen"), [("first", "a"), ("none", None), (["x", "b"], "b")])
-async def test_without_a_choice_of_the_application_the_setting_counts(
+async def test_subprotocol_setting_applies_when_application_chooses_none(
     application: Application,
     start_gateway: StartGateway,
     setting: str | list[str],
@@ -101,7 +101,7 @@ async def test_without_a_choice_of_the_application_the_setting_counts(
         assert client.subprotocol == chosen
 
 
-async def test_a_refusal_is_the_clients_answer(
+async def test_refusal_is_passed_to_client(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def refuse(_: Recorded) -> web.Response:
@@ -115,7 +115,7 @@ async def test_a_refusal_is_the_clients_answer(
     assert answer.body == b"who?"
 
 
-async def test_a_redirect_is_the_clients_answer_and_is_not_followed(
+async def test_redirect_is_passed_to_client_and_not_followed(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def redirect(_: Recorded) -> web.Response:
@@ -132,7 +132,7 @@ async def test_a_redirect_is_the_clients_answer_and_is_not_followed(
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
-async def test_an_application_that_is_not_available_is_no_answer_for_the_client(
+async def test_unavailable_status_is_not_passed_to_client(
     application: Application, start_gateway: StartGateway, status: int
 ) -> None:
     async def busy(_: Recorded) -> web.Response:
@@ -143,7 +143,7 @@ async def test_an_application_that_is_not_available_is_no_answer_for_the_client(
     assert (await refused(gateway.url)).status_code == 502
 
 
-async def test_the_next_backend_is_asked_when_the_first_is_not_available(
+async def test_unavailable_first_backend_lets_next_one_answer(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def busy(_: Recorded) -> web.Response:
@@ -164,7 +164,7 @@ async def test_the_next_backend_is_asked_when_the_first_is_not_available(
         await other.stop()
 
 
-async def test_a_session_that_is_refused_when_it_comes_from_elsewhere_is_closed(
+async def test_session_refused_after_failover_is_closed(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def accept_new_ones(recorded: Recorded) -> web.Response:
@@ -182,7 +182,7 @@ async def test_a_session_that_is_refused_when_it_comes_from_elsewhere_is_closed(
     assert [each.json["reconnect"] for each in application.of("connect")] == [False, True]
 
 
-async def test_a_subprotocol_that_was_not_offered_is_an_unusable_answer(
+async def test_subprotocol_that_was_not_offered_is_unusable_answer(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def choose(_: Recorded) -> web.Response:
@@ -194,7 +194,7 @@ async def test_a_subprotocol_that_was_not_offered_is_an_unusable_answer(
         await connect(gateway.url, subprotocols=OFFERS)
 
 
-async def test_nobody_there_is_a_bad_gateway(
+async def test_unreachable_application_answers_client_with_502(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application)
@@ -202,7 +202,7 @@ async def test_nobody_there_is_a_bad_gateway(
     assert (await refused(gateway.url)).status_code == 502
 
 
-async def test_the_body_of_the_answer_is_the_first_message(
+async def test_body_of_connect_answer_is_first_message(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def greet(_: Recorded) -> web.Response:
@@ -214,7 +214,7 @@ async def test_the_body_of_the_answer_is_the_first_message(
         assert await client.recv() == '{"hello": 1}'
 
 
-async def test_an_event_stream_of_the_answer_is_passed_on_from_the_beginning(
+async def test_event_stream_of_connect_answer_is_passed_on(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def stream(recorded: Recorded) -> web.StreamResponse:
@@ -231,7 +231,7 @@ async def test_an_event_stream_of_the_answer_is_passed_on_from_the_beginning(
     await application.until(lambda: application.gone)
 
 
-async def test_without_a_connect_event_every_client_is_accepted(
+async def test_connect_false_accepts_every_client(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application, events={"connect": False, "disconnect": False})
@@ -244,7 +244,7 @@ async def test_without_a_connect_event_every_client_is_accepted(
 
 
 @pytest.mark.parametrize("path", ["/..", "/%2e%2e/x", "/a//b"])
-async def test_a_path_that_would_lead_elsewhere_is_a_bad_request(
+async def test_path_that_leaves_the_template_is_declined_with_400(
     application: Application, start_gateway: StartGateway, path: str
 ) -> None:
     gateway = await start_gateway(application)
@@ -252,7 +252,7 @@ async def test_a_path_that_would_lead_elsewhere_is_a_bad_request(
     assert not application.requests
 
 
-async def test_a_declining_answer_has_the_headers_that_are_passed_back(
+async def test_declining_answer_has_pass_answer_headers(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def decline(_: Recorded) -> web.Response:
@@ -268,7 +268,7 @@ async def test_a_declining_answer_has_the_headers_that_are_passed_back(
     assert "X-Own" not in response.headers
 
 
-async def test_of_each_header_the_application_gets_one(
+async def test_application_gets_each_header_once(
     application: Application, start_gateway: StartGateway
 ) -> None:
     names = ["Authorization", "User-Agent", "X-Key", "X_Key"]

@@ -1,6 +1,6 @@
-"""What is over is freed at once.
+"""Objects that are no longer needed are freed at once.
 
-Each may be large, and the collector of cycles counts objects, not bytes: it comes late.
+Each may be large, and Python's cycle collector counts objects, not bytes, so it runs late.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def without_collector() -> Iterator[None]:
 
 
 async def none_left(kind: type, most: int = 0) -> None:
-    """Wait until no more objects of a class are there than that."""
+    """Waits until at most `most` objects of a class are left."""
     async with asyncio.timeout(30):
-        while sum(type(each) is kind for each in gc.get_objects()) > most:  # noqa: ASYNC110 - nobody tells
+        while sum(type(each) is kind for each in gc.get_objects()) > most:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 
 
-async def test_event_streams_that_made_room_for_others(
+async def test_evicted_event_streams_are_freed(
     start_raw: StartRaw, start_gateway: StartGateway
 ) -> None:
     async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +62,7 @@ async def test_event_streams_that_made_room_for_others(
 
 
 @pytest.mark.parametrize("begins", [LINES, TEXT])
-async def test_messages_whose_answers_cannot_be_used(
+async def test_messages_with_unusable_answers_are_freed(
     start_raw: StartRaw, start_gateway: StartGateway, begins: bytes
 ) -> None:
     async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +79,7 @@ async def test_messages_whose_answers_cannot_be_used(
     await none_left(PART)
 
 
-async def test_messages_of_a_session_that_ends_while_they_are_under_way(
+async def test_messages_in_flight_of_ended_session_are_freed(
     application: Application,
 ) -> None:
     async def never(_: Recorded) -> web.Response:

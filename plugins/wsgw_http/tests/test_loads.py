@@ -1,4 +1,4 @@
-"""Loads and times as an operator would try them: many clients, seconds without an application."""
+"""Loads that an operator would try: many clients, outages of seconds, endless answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def connected(url: str, count: int, stack: AsyncExitStack) -> list[ClientC
 
 
 async def talk(client: ClientConnection, count: int, pause: float) -> list[str | bytes]:
-    """Send numbers at a steady rate; return the answers."""
+    """Sends numbers at a steady rate; returns the answers."""
 
     async def say() -> None:
         for number in range(1, count + 1):
@@ -44,7 +44,7 @@ async def talk(client: ClientConnection, count: int, pause: float) -> list[str |
 
 
 @pytest.mark.slow
-async def test_fifty_busy_clients_survive_two_seconds_without_an_application(
+async def test_fifty_busy_clients_survive_two_second_outage(
     application: Application, start_gateway: StartGateway
 ) -> None:
     application.on_message = echo
@@ -76,7 +76,7 @@ async def test_fifty_busy_clients_survive_two_seconds_without_an_application(
 
 
 @pytest.mark.slow
-async def test_a_message_that_always_fails_costs_its_client_alone(
+async def test_message_that_always_fails_closes_only_its_client(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def fail_on_bad(recorded: Recorded) -> web.Response:
@@ -110,7 +110,7 @@ async def test_a_message_that_always_fails_costs_its_client_alone(
 
 
 @pytest.mark.slow
-async def test_lines_come_at_the_applications_pace(
+async def test_lines_arrive_as_application_writes_them(
     application: Application, start_gateway: StartGateway
 ) -> None:
     heard: list[asyncio.Event] = [asyncio.Event() for _ in range(3)]
@@ -120,7 +120,7 @@ async def test_lines_come_at_the_applications_pace(
         await answer.prepare(recorded.request)
         for number in range(3):
             await answer.write(b"%d\n" % number)
-            await heard[number].wait()  # no line waits for the one behind it
+            await heard[number].wait()  # no line waits for the next one
             await asyncio.sleep(0.2)
         return answer
 
@@ -138,7 +138,7 @@ async def test_lines_come_at_the_applications_pace(
 
 
 @pytest.mark.slow
-async def test_a_stream_of_five_seconds_holds_up_no_message(
+async def test_long_stream_delays_no_message(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def stream(recorded: Recorded) -> web.StreamResponse:
@@ -158,11 +158,11 @@ async def test_a_stream_of_five_seconds_holds_up_no_message(
         await client.send("next")
         got = [await client.recv() for _ in range(11)]
     assert [each for each in got if each != "answer"] == [*map(str, range(10))]
-    assert got.index("answer") < 10  # before the stream's end
+    assert got.index("answer") < 10  # before the end of the stream
 
 
 @pytest.mark.slow
-async def test_answers_without_end_leave_memory_and_others_alone(
+async def test_endless_answers_bound_memory_and_spare_other_sessions(
     start_raw: StartRaw, start_gateway: StartGateway
 ) -> None:
     async def answer(body: bytes, writer: asyncio.StreamWriter) -> None:
@@ -191,17 +191,17 @@ async def test_answers_without_end_leave_memory_and_others_alone(
             assert client.close_code == 1011
             most = max(most, resident())
         assert await talking == [[str(each) for each in range(1, 21)]] * 5
-    # Ten at once, of 1 MiB each that is parsed, and as much again on the application's own side.
+    # Ten at once: 1 MiB each that wsgw parses, and as much in the test's application.
     assert most - before < 100 * MIB
 
 
 def resident() -> int:
-    """Return the bytes of memory of this process."""
+    """Returns the resident bytes of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 @pytest.mark.slow
-async def test_ten_messages_and_the_end_come_after_three_seconds_without_an_application(
+async def test_messages_and_disconnect_event_arrive_after_outage(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application)

@@ -25,7 +25,7 @@ SECRETS = ["whsec_" + base64.b64encode(bytes([each]) * 24).decode() for each in 
 def answering(
     *answers: web.Response, then: int = 204
 ) -> Callable[[Recorded], Awaitable[web.Response]]:
-    """Return a script that gives one answer after the other."""
+    """Returns a script with one answer after the other."""
     left = list(answers)
 
     async def answer(_: Recorded) -> web.Response:
@@ -34,7 +34,7 @@ def answering(
     return answer
 
 
-async def test_messages_are_bodies_and_their_headers_say_which(
+async def test_message_is_body_with_headers_of_its_event(
     application: Application, start_gateway: StartGateway
 ) -> None:
     application.on_message = answering(
@@ -63,7 +63,7 @@ async def test_messages_are_bodies_and_their_headers_say_which(
     assert first.headers["traceparent"] != second.headers["traceparent"]
 
 
-async def test_every_event_is_a_cloud_event_and_signed_with_each_secret(
+async def test_each_event_is_cloudevent_signed_with_each_secret(
     application: Application, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(application, **{"signing-secrets": SECRETS})
@@ -84,7 +84,7 @@ async def test_every_event_is_a_cloud_event_and_signed_with_each_secret(
         assert event.get_time() is not None
 
 
-async def test_the_clients_trace_and_chosen_headers_are_passed_on(
+async def test_client_trace_and_pass_headers_are_passed_on(
     application: Application, start_gateway: StartGateway
 ) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -116,7 +116,7 @@ async def test_the_clients_trace_and_chosen_headers_are_passed_on(
     assert not [name for name in headers if name.lower().startswith(("ce-", "webhook-"))]
 
 
-async def test_method_content_types_and_urls_by_event(
+async def test_method_content_types_and_event_urls_are_configurable(
     application: Application, start_gateway: StartGateway
 ) -> None:
     base = f"http://127.0.0.1:{application.port}"
@@ -153,7 +153,7 @@ async def test_method_content_types_and_urls_by_event(
         ("", b"abc", b"abc"),
     ],
 )
-async def test_the_media_type_of_an_answer_decides_about_its_kind(
+async def test_media_type_of_answer_selects_text_or_binary(
     application: Application,
     start_gateway: StartGateway,
     media_type: str,
@@ -171,7 +171,7 @@ async def test_the_media_type_of_an_answer_decides_about_its_kind(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "raw deflate"])
-async def test_a_coding_of_the_content_is_undone(
+async def test_encoded_content_is_decoded(
     application: Application, start_gateway: StartGateway, coding: str
 ) -> None:
     bits = {"gzip": 31, "deflate": 15, "raw deflate": -15}[coding]
@@ -199,13 +199,13 @@ async def test_requests_and_answers_keep_their_order(
             await client.send("x")
         answers = [await client.recv() for _ in range(100)]
     assert answers == [str(number) for number in range(1, 101)]
-    assert application.most_under_way <= concurrency
+    assert application.most_in_flight <= concurrency
     numbers = [each.number for each in application.of("message")]
     assert numbers == sorted(numbers) if concurrency == 1 else sorted(numbers) == [*range(1, 101)]
-    assert application.most_under_way > 1 or concurrency == 1
+    assert application.most_in_flight > 1 or concurrency == 1
 
 
-async def test_state_is_kept_for_the_application_until_it_is_taken_back(
+async def test_state_is_kept_until_application_clears_it(
     application: Application, start_gateway: StartGateway
 ) -> None:
     states = ["two", "x" * 101, None, ""]
@@ -228,10 +228,10 @@ async def test_state_is_kept_for_the_application_until_it_is_taken_back(
     assert gateway.count("http_states_ignored") == 1
 
 
-async def test_of_several_messages_under_way_the_last_one_has_the_state(
+async def test_concurrent_messages_keep_state_of_last_one(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """Though the application answers the first one last."""
+    """The application answers the first message last."""
     others, asked = asyncio.Event(), 0
 
     async def answer(recorded: Recorded) -> web.Response:
@@ -256,7 +256,7 @@ async def test_of_several_messages_under_way_the_last_one_has_the_state(
     assert application.of("message")[-1].headers["X-Wsgw-State"] == "3"
 
 
-async def test_an_answer_can_close_the_session_after_its_message(
+async def test_answer_closes_session_after_its_message(
     application: Application, start_gateway: StartGateway
 ) -> None:
     application.on_message = answering(
@@ -273,7 +273,7 @@ async def test_an_answer_can_close_the_session_after_its_message(
 
 
 @pytest.mark.parametrize("asked", ["1001 x", "999", "5000", "abc", "40000"])
-async def test_other_codes_do_not_close_it(
+async def test_invalid_close_code_does_not_close_session(
     application: Application, start_gateway: StartGateway, asked: str
 ) -> None:
     application.on_message = answering(

@@ -1,4 +1,4 @@
-"""What operators see of the requests to an application."""
+"""The metrics of requests to an application."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FAST = {"retry-backoff": "10ms", "max-retry-backoff": "20ms"}
 
 
 def families(gateway: RunningGateway) -> dict[str, Any]:
-    """Return the plugin's metrics by their names."""
+    """Returns the plugin's metrics by their names."""
     return {each.name: each for each in gateway.gateway.metrics if each.name.startswith("http_")}
 
 
-async def test_requests_are_counted_by_event_and_outcome(
+async def test_requests_count_by_event_and_outcome(
     application: Application, start_gateway: StartGateway
 ) -> None:
     left = [200, 404, 503, 200, 500, 500]
@@ -38,7 +38,7 @@ async def test_requests_are_counted_by_event_and_outcome(
         await client.wait_closed()
         assert client.close_code == 1011
     await application.until(lambda: application.of("disconnect"))
-    while families(gateway)["http_in_flight"].readers[0][1]():  # noqa: ASYNC110 - nobody tells
+    while families(gateway)["http_in_flight"].readers[0][1]():  # noqa: ASYNC110 - no event to await
         await asyncio.sleep(0.01)
     found = families(gateway)
     assert {values: each.value for values, each in found["http_requests"].series.items()} == {
@@ -53,7 +53,7 @@ async def test_requests_are_counted_by_event_and_outcome(
     assert sum(durations.counts) == len(application.requests) == 8
 
 
-async def test_gauges_show_what_is_under_way(
+async def test_gauges_show_requests_connections_and_streams(
     application: Application, start_gateway: StartGateway
 ) -> None:
     go_on = asyncio.Event()
@@ -86,7 +86,7 @@ async def test_gauges_show_what_is_under_way(
         await one.send("x")
         await application.until_messages(2)
         await other.send("x")
-        while gauges() != [1, 1, 1, 2]:  # noqa: ASYNC110 - nobody tells
+        while gauges() != [1, 1, 1, 2]:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
         go_on.set()
         assert [await one.recv(), await other.recv()] == ["done", "done"]

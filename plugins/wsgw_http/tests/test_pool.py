@@ -1,4 +1,4 @@
-"""Connections are bounded, and what lasts holds up nothing."""
+"""Limits of connections and requests; event streams delay no message."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ import trustme
 from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
-from wsgw_http.request_gate import RequestGate
+from wsgw_http.request_limiter import RequestLimiter
 
 from .application import PATIENCE, Application, Recorded
 from .conftest import StartGateway
 
 
-async def until_entered(gate: RequestGate, host: str) -> None:
-    if not gate.has_entered(host):
-        await gate.wait(host)
+async def until_entered(limiter: RequestLimiter, host: str) -> None:
+    if not limiter.has_entered(host):
+        await limiter.wait(host)
 
 
-async def test_places_are_given_in_the_order_of_arrival() -> None:
-    gate, order = RequestGate(1), []
+async def test_waiting_requests_enter_in_order_of_arrival() -> None:
+    limiter, order = RequestLimiter(1), []
 
     async def pass_through(name: str) -> None:
-        await until_entered(gate, "app")
+        await until_entered(limiter, "app")
         order.append(name)
         await asyncio.sleep(0)
-        gate.leave("app")
+        limiter.leave("app")
 
     await asyncio.gather(*map(pass_through, "abcde"))
     assert order == list("abcde")
-    assert (gate.under_way, gate.waiting) == (0, 0)
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
 
 
-async def test_who_gives_up_takes_no_place() -> None:
-    gate = RequestGate(1)
-    await until_entered(gate, "app")
-    first, second = (asyncio.create_task(until_entered(gate, "app")) for _ in range(2))
+async def test_cancelled_wait_takes_no_place() -> None:
+    limiter = RequestLimiter(1)
+    await until_entered(limiter, "app")
+    first, second = (asyncio.create_task(until_entered(limiter, "app")) for _ in range(2))
     await asyncio.sleep(0)
-    assert gate.waiting == 2
-    gate.leave("app")
-    first.cancel()  # it has just been given the place
+    assert limiter.waiting == 2
+    limiter.leave("app")
+    first.cancel()  # it already has the place
     await asyncio.wait_for(second, PATIENCE)
-    assert (gate.under_way, gate.waiting) == (1, 0)
-    gate.leave("app")
-    assert gate.has_entered("app")
+    assert (limiter.in_flight, limiter.waiting) == (1, 0)
+    limiter.leave("app")
+    assert limiter.has_entered("app")
 
 
-async def test_hosts_do_not_wait_for_each_other() -> None:
-    gate = RequestGate(1)
-    assert gate.has_entered("one")
-    assert gate.has_entered("other")
-    assert not gate.has_entered("one")
+async def test_full_host_does_not_delay_other_hosts() -> None:
+    limiter = RequestLimiter(1)
+    assert limiter.has_entered("one")
+    assert limiter.has_entered("other")
+    assert not limiter.has_entered("one")
 
 
-async def test_no_more_requests_are_under_way_than_allowed(
+async def test_requests_in_flight_stay_within_limit(
     application: Application, start_gateway: StartGateway
 ) -> None:
     go_on = asyncio.Event()
@@ -75,13 +75,13 @@ async def test_no_more_requests_are_under_way_than_allowed(
         for client in clients:
             await client.send("x")
         await application.until_messages(2)
-        assert application.under_way == 2
+        assert application.in_flight == 2
         go_on.set()
         assert [await client.recv() for client in clients] == ["done"] * 6
-    assert application.most_under_way == 2
+    assert application.most_in_flight == 2
 
 
-async def test_streams_keep_no_message_waiting_and_one_too_many_ends_the_oldest(
+async def test_streams_delay_no_message_and_excess_ends_oldest(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def answer(recorded: Recorded) -> web.StreamResponse:
@@ -115,7 +115,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-async def test_an_application_is_spoken_to_over_tls(
+async def test_https_application_gets_messages_over_tls(
     start_gateway: StartGateway, authority: trustme.CA, tmp_path: Path
 ) -> None:
     file = tmp_path / "ca.pem"

@@ -16,7 +16,7 @@ from .application import Application, Recorded
 
 
 async def probe(**options: Any) -> None:
-    """Open a backend, probe it and close it."""
+    """Opens a backend, probes it and closes it."""
     backend = HttpBackend(HttpSettings.model_validate(options), make_context())
     await backend.open()
     try:
@@ -25,14 +25,14 @@ async def probe(**options: Any) -> None:
         await backend.close()
 
 
-async def test_any_answer_but_5xx_is_healthy(application: Application) -> None:
+async def test_probe_answer_below_500_is_healthy(application: Application) -> None:
     await probe(url=application.url)
     (asked,) = application.requests
     assert (asked.request.method, asked.request.raw_path) == ("OPTIONS", "/")
     assert asked.event == ""
 
 
-async def test_what_is_asked_for_can_be_chosen(application: Application) -> None:
+async def test_probe_uses_configured_method_and_path(application: Application) -> None:
     health = {"method": "HEAD", "path": "/healthz?x=1", "statuses": 204}
     await probe(url=application.url, health=health, headers={"Authorization": "Bearer x"})
     (asked,) = application.requests
@@ -40,12 +40,12 @@ async def test_what_is_asked_for_can_be_chosen(application: Application) -> None
     assert asked.headers["Authorization"] == "Bearer x"
 
 
-async def test_another_status_is_not_healthy(application: Application) -> None:
+async def test_probe_status_outside_setting_is_unhealthy(application: Application) -> None:
     with pytest.raises(BackendUnavailable, match="status 204"):
         await probe(url=application.url, health={"statuses": [200]})
 
 
-async def test_an_application_that_drops_the_connection_is_not_healthy(
+async def test_probe_with_dropped_connection_is_unhealthy(
     application: Application,
 ) -> None:
     async def drop(recorded: Recorded) -> web.Response:
@@ -57,11 +57,11 @@ async def test_an_application_that_drops_the_connection_is_not_healthy(
         await probe(url=application.url)
 
 
-async def test_nobody_there_is_unreachable(application: Application) -> None:
+async def test_probe_of_unreachable_application_is_unhealthy(application: Application) -> None:
     await application.stop()
     with pytest.raises(BackendUnreachable):
         await probe(url=application.url)
 
 
-async def test_where_clients_choose_the_host_nobody_is_asked() -> None:
+async def test_probe_with_host_from_template_sends_nothing() -> None:
     await probe(url="http://{header.x-host}/")

@@ -1,4 +1,4 @@
-"""What can be configured for a web application."""
+"""The options of a web application."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def settings(**options: Any) -> HttpSettings:
     return HttpSettings.model_validate({"url": URL, **options})
 
 
-def test_the_url_is_enough() -> None:
+def test_url_alone_is_valid_configuration() -> None:
     made = settings()
     assert str(made.url) == URL
     assert made.retry_statuses == {408, 425, 429, 502, 503, 504}
@@ -32,27 +32,27 @@ def test_the_url_is_enough() -> None:
     ("given", "complaint"),
     [
         ({"url": "ws://app"}, "not a URL such as https://host:port/path"),
-        ({"url": "http://user:pass@app/"}, "has a user's name in it"),
+        ({"url": "http://user:pass@app/"}, "has a user name"),
         ({"url": "http://app/{nothing}"}, "unknown field"),
         ({"events": {"connect": "ftp://app"}}, "neither `false` nor a URL such as"),
         ({"events": {"connect": "maybe"}}, "events.connect\n.*neither `false` nor a URL such as"),
         ({"events": {"disconnect": 5}}, "events.disconnect\n.*neither `false` nor a URL such as"),
         ({"events": {"message": False}}, "message"),
-        ({"pass-headers": ["X-Wsgw-State"]}, "set by the gateway"),
+        ({"pass-headers": ["X-Wsgw-State"]}, "the gateway sets"),
         *(
-            ({"pass-headers": [name]}, "set by the gateway")
+            ({"pass-headers": [name]}, "the gateway sets")
             for name in ("Host", "Accept-Encoding", "Traceparent", "X-Forwarded-For", "Forwarded")
         ),
         *(
-            ({"headers": {name: "1"}}, "set by the gateway")
+            ({"headers": {name: "1"}}, "the gateway sets")
             for name in ("Content-Length", "Transfer-Encoding", "Connection", "Proxy-Connection")
         ),
         *(
-            ({"headers": {name: "1"}}, "set by the gateway")
+            ({"headers": {name: "1"}}, "the gateway sets")
             for name in ("tracestate", "ce-id", "webhook-id", "Idempotency-Key", "X-Real-IP")
         ),
         *(
-            ({"pass-answer-headers": [name]}, "not one that the client can be given")
+            ({"pass-answer-headers": [name]}, "cannot be passed on")
             for name in ("Content-Length", "Upgrade", "Sec-WebSocket-Protocol", "X-Wsgw-State")
         ),
         ({"content-type": {"text": "plain"}}, "not a media type"),
@@ -75,16 +75,16 @@ def test_the_url_is_enough() -> None:
         ({"push-url": "http://gateway:99999"}, "not a URL"),
         ({"push-url": "http://gateway/\r\nX-A: b"}, "not a URL"),
         ({"push-url": "http://gäteway/"}, "not a URL"),
-        ({"push-url": "http://me:secret@gateway/"}, "has a user's name in it"),
+        ({"push-url": "http://me:secret@gateway/"}, "has a user name"),
         ({"concurrency": 0}, "concurrency"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(given: dict[str, Any], complaint: str) -> None:
+def test_invalid_options_are_refused(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         settings(**given)
 
 
-def test_where_events_go_is_written_as_it_is_read() -> None:
+def test_event_urls_round_trip() -> None:
     events = {"connect": False, "message": "http://app/m", "disconnect": True}
     made = settings(events=events)
     written = made.model_dump(mode="json", by_alias=True)["events"]
@@ -92,31 +92,31 @@ def test_where_events_go_is_written_as_it_is_read() -> None:
     assert settings(events=written) == made
 
 
-def test_an_error_does_not_quote_a_secret() -> None:
+def test_error_does_not_quote_secret() -> None:
     with pytest.raises(ValueError, match="not base64") as caught:
         signing_key("hunter2!")
     assert "hunter2" not in str(caught.value)
 
 
-def test_statuses_are_numbers_and_ranges() -> None:
+def test_statuses_accept_numbers_and_ranges() -> None:
     made = settings(**{"retry-statuses": "500-502, 429"})
     assert made.retry_statuses == {429, 500, 501, 502}
     assert made.model_dump(mode="json", by_alias=True)["retry-statuses"] == "429, 500-502"
 
 
-def test_a_url_whose_host_clients_choose_allows_public_addresses_only() -> None:
+def test_host_from_template_allows_only_public_addresses() -> None:
     assert not settings(url="http://{header.x-host}/").private_is_allowed
     assert not settings(events={"message": "http://{query.host}/"}).private_is_allowed
     assert settings(url="http://{header.x-host}/", **{"allow-private": True}).private_is_allowed
 
 
-def test_files_are_looked_at_when_the_configuration_is_checked(tmp_path: Path) -> None:
+def test_configuration_check_reads_files(tmp_path: Path) -> None:
     good, bad = tmp_path / "good", tmp_path / "bad"
     good.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n\nMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx\n")
     bad.write_text("X-A: 1\nno header\n")
     made = settings(**{"signing-secrets-file": str(good), "headers-file": str(bad)})
     assert list(made.file_problems()) == [
-        ("headers-file", f"{bad}: line 2 is not of the form Name: value")
+        ("headers-file", f"{bad}: line 2: not of the form 'Name: value'")
     ]
     missing = settings(**{"signing-secrets-file": str(tmp_path / "none")})
     ((key, problem),) = missing.file_problems()
@@ -124,13 +124,13 @@ def test_files_are_looked_at_when_the_configuration_is_checked(tmp_path: Path) -
     assert "No such file" in problem
 
 
-def test_what_is_hardly_meant_is_told() -> None:
+def test_suspicious_options_give_warnings() -> None:
     made = settings(**{"max-response": "2MiB", "signing-secrets": ["YWJj"]})
     assert [key for key, _ in made.warnings(Limits())] == ["max-response", "signing-secrets"]
     assert not list(settings().warnings(Limits()))
 
 
-def test_the_plugin_registers_its_kind_and_schemes() -> None:
+def test_plugin_registers_kind_and_schemes() -> None:
     registry: BackendRegistry = BackendRegistry("backend")
     plugin.wsgw_register_backends(registry)
     assert registry.kinds() == ("http",)

@@ -19,7 +19,7 @@ async def answer_in_a_while(recorded: Recorded) -> web.Response:
 
 
 async def read_to_the_end(client: ClientConnection) -> tuple[list[str | bytes], int | None]:
-    """Return what a client still gets, and the code of its end."""
+    """Returns the remaining messages of a client, and its close code."""
     texts = []
     while True:
         try:
@@ -29,7 +29,7 @@ async def read_to_the_end(client: ClientConnection) -> tuple[list[str | bytes], 
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-async def test_every_client_gets_its_answers_and_then_1012(
+async def test_stopping_gateway_delivers_answers_then_closes_with_1012(
     application: Application, start_gateway: StartGateway, concurrency: int
 ) -> None:
     application.on_message = answer_in_a_while
@@ -38,7 +38,7 @@ async def test_every_client_gets_its_answers_and_then_1012(
     for number, client in enumerate(clients):
         for each in range(3):
             await client.send(f"{number}.{each}")
-    while sum(each.messages_received for each in gateway.gateway.sessions) < 18:  # noqa: ASYNC110 - nobody tells
+    while sum(each.messages_received for each in gateway.gateway.sessions) < 18:  # noqa: ASYNC110 - no event to await
         await asyncio.sleep(0.01)
     ends = asyncio.gather(*map(read_to_the_end, clients))
     await gateway.gateway.stop()
@@ -48,7 +48,7 @@ async def test_every_client_gets_its_answers_and_then_1012(
     assert [each.json["messages"] for each in application.of("disconnect")] == [3] * 6
 
 
-async def test_an_event_stream_keeps_no_gateway_from_stopping(
+async def test_open_event_stream_does_not_delay_stop(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def stream(recorded: Recorded) -> web.StreamResponse:

@@ -20,7 +20,7 @@ Parts = Callable[[Recorded], AsyncIterator[bytes]]
 def streaming(
     media_type: str, parts: Parts, **headers: str
 ) -> Callable[[Recorded], Awaitable[web.StreamResponse]]:
-    """Return a script that writes an answer in parts."""
+    """Returns a script that writes an answer in parts."""
 
     async def answer(recorded: Recorded) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": media_type, **headers})
@@ -32,7 +32,7 @@ def streaming(
     return answer
 
 
-async def test_each_line_is_a_message_as_it_comes(
+async def test_each_line_becomes_message_on_arrival(
     application: Application, start_gateway: StartGateway
 ) -> None:
     go_on = asyncio.Event()
@@ -53,10 +53,10 @@ async def test_each_line_is_a_message_as_it_comes(
 
 
 @pytest.mark.slow
-async def test_time_does_not_count_while_the_client_is_slow(
+async def test_request_timeout_pauses_while_client_is_slow(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """Or the message would be sent again, and its lines with it."""
+    """A timeout would send the message again, and the client would get its lines twice."""
     count = 200
 
     async def lines(_: Recorded) -> AsyncIterator[bytes]:
@@ -76,7 +76,7 @@ async def test_time_does_not_count_while_the_client_is_slow(
     assert [each.number for each in application.of("message")] == [1, 2]
 
 
-async def test_lines_wait_for_the_answers_before_them(
+async def test_lines_wait_for_earlier_answers(
     application: Application, start_gateway: StartGateway
 ) -> None:
     go_on = asyncio.Event()
@@ -102,7 +102,7 @@ async def test_lines_wait_for_the_answers_before_them(
         assert [await client.recv() for _ in range(3)] == ["0", "1", "2"]
 
 
-async def test_an_event_stream_holds_up_nothing_and_ends_with_its_client(
+async def test_event_stream_delays_nothing_and_ends_with_client(
     application: Application, start_gateway: StartGateway
 ) -> None:
     binary = base64.b64encode(b"\x00\xff").decode()
@@ -130,7 +130,7 @@ async def test_an_event_stream_holds_up_nothing_and_ends_with_its_client(
     await application.until(lambda: application.gone == 1)
 
 
-async def test_one_more_stream_than_allowed_ends_the_oldest(
+async def test_stream_above_limit_ends_oldest(
     application: Application, start_gateway: StartGateway
 ) -> None:
     ended: list[int] = []
@@ -153,7 +153,7 @@ async def test_one_more_stream_than_allowed_ends_the_oldest(
     assert gateway.count("http_streams_ended") == 1
 
 
-async def test_a_stream_can_close_the_session_with_its_end(
+async def test_stream_end_closes_session_with_requested_code(
     application: Application, start_gateway: StartGateway
 ) -> None:
     async def events(_: Recorded) -> AsyncIterator[bytes]:
@@ -174,7 +174,7 @@ async def test_a_stream_can_close_the_session_with_its_end(
     "rubbish",
     [b"data: \xff\n\n", b"event: binary\ndata: %%%\n\n", b"data: " + b"x" * 5000 + b"\n\n"],
 )
-async def test_an_event_that_cannot_be_used_closes_the_session(
+async def test_unusable_event_closes_session(
     application: Application, start_gateway: StartGateway, rubbish: bytes
 ) -> None:
     async def events(_: Recorded) -> AsyncIterator[bytes]:
@@ -191,10 +191,10 @@ async def test_an_event_that_cannot_be_used_closes_the_session(
     assert closed.value.rcvd.code == 1011
 
 
-async def test_a_slow_client_slows_a_stream_down(
+async def test_slow_client_slows_stream(
     application: Application, start_gateway: StartGateway
 ) -> None:
-    """The application cannot write more than buffers hold, and nothing is lost."""
+    """The application can only fill the buffers, and nothing is lost."""
     count, written = 400, 0
 
     async def events(_: Recorded) -> AsyncIterator[bytes]:
@@ -209,7 +209,7 @@ async def test_a_slow_client_slows_a_stream_down(
         await client.send("x")
         await application.until_messages(1)
         before = -1
-        while before != written or not written:  # until nothing moves any more
+        while before != written or not written:  # until the application is blocked
             before = written
             await asyncio.sleep(0.5)
         assert written < count

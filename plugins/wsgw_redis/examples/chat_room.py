@@ -21,13 +21,13 @@ from wsgw_redis.worker import Event, consume
 
 
 def spoken(event: Event) -> str:
-    """Return what the room hears of an event."""
+    """Returns what the room hears of an event."""
     said = {"message": event.data.decode(errors="replace"), "connect": "is here"}
     return json.dumps({"who": event.session[:6], "says": said.get(event.type, "has left")})
 
 
 async def main(url: str) -> None:
-    """Work until killed."""
+    """Works until killed."""
     redis = Redis.from_url(url)
     name = f"chat-{os.getpid()}"
     print(f"{name} reads wsgw:events", flush=True)

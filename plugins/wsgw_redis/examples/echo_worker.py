@@ -17,7 +17,7 @@ from wsgw_redis.worker import consume
 
 
 async def main(url: str) -> None:
-    """Work until killed."""
+    """Works until killed."""
     redis = Redis.from_url(url)
     name = f"echo-{os.getpid()}"
     print(f"{name} reads wsgw:events", flush=True)

@@ -31,7 +31,7 @@ from wsgw_redis.worker import Event, consume
 
 
 def now() -> str:
-    """Return the time as OCPP has it."""
+    """Returns the time as OCPP has it."""
     return datetime.now(UTC).isoformat()
 
 
@@ -42,7 +42,7 @@ class Answers:
         self._event = event
 
     async def send(self, text: str) -> None:
-        """Answer."""
+        """Answers."""
         await self._event.reply(text)
 
 
@@ -55,26 +55,26 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
 
     @on(Action.boot_notification)  # type: ignore[untyped-decorator]  # as above
     def boot(self, **_details: Any) -> Any:
-        """Accept it."""
+        """Accepts it."""
         return call_result.BootNotification(
             current_time=now(), interval=300, status=RegistrationStatus.accepted
         )
 
     @on(Action.heartbeat)  # type: ignore[untyped-decorator]  # as above
     def heartbeat(self) -> Any:
-        """Tell the time."""
+        """Tells the time."""
         return call_result.Heartbeat(current_time=now())
 
     @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
     async def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
-        """Keep the values."""
+        """Keeps the values."""
         value = meter_value[0]["sampled_value"][0]["value"]
         await self._redis.rpush(f"meter:{self.id}", value)
         return call_result.MeterValues()
 
 
 async def serve(event: Event, redis: Redis) -> None:
-    """Answer a message; drop it if it is not OCPP."""
+    """Answers a message; drops it if it is not OCPP."""
     try:
         await ServedChargePoint(event, redis).route_message(event.text)
     except (RecursionError, TypeError, ValueError) as error:
@@ -82,7 +82,7 @@ async def serve(event: Event, redis: Redis) -> None:
 
 
 async def main(url: str) -> None:
-    """Work until killed."""
+    """Works until killed."""
     redis = Redis.from_url(url)
     name = f"ocpp-{os.getpid()}"
     print(f"{name} reads wsgw:events", flush=True)

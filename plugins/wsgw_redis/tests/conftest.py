@@ -17,7 +17,7 @@ from .redis_server import RedisServer
 
 @pytest.fixture
 async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[RedisServer]]]:
-    """Start a server, with further options of its command line."""
+    """Starts a server, with further options of its command line."""
     servers: list[RedisServer] = []
 
     async def start(*options: str) -> RedisServer:
@@ -34,5 +34,5 @@ async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[R
 
 @pytest.fixture
 async def redis(start_redis: Callable[..., Awaitable[RedisServer]]) -> RedisServer:
-    """Return a server."""
+    """Returns a server."""
     return await start_redis()

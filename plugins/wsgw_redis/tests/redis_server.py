@@ -56,12 +56,12 @@ class RedisServer:
         return self._client
 
     async def start(self) -> None:
-        """Start it, again after a kill, and return when it answers."""
+        """Starts it, again after a kill, and returns when it answers."""
         await asyncio.to_thread(self._launch)
         await self.until_answering()
 
     async def until_answering(self, **login: Any) -> None:
-        """Wait until it takes commands."""
+        """Waits until it takes commands."""
         async with asyncio.timeout(PATIENCE), Redis(port=self.port, protocol=2, **login) as client:
             while True:
                 try:
@@ -74,7 +74,7 @@ class RedisServer:
                     return
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Ends it at once, as a crash would."""
         shell, self._shell = self._shell, None
         if shell is not None:
             os.kill(self._pid, signal.SIGKILL)
@@ -85,15 +85,15 @@ class RedisServer:
             shell.wait()
 
     def freeze(self) -> None:
-        """Stop it for a while: it neither takes nor says anything."""
+        """Stops it for a while: it neither takes nor says anything."""
         os.kill(self._pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Have it go on."""
+        """Has it go on."""
         os.kill(self._pid, signal.SIGCONT)
 
     async def stop(self) -> None:
-        """End it for good."""
+        """Ends it for good."""
         self.kill()
         if self._client is not None:
             await self._client.aclose()
@@ -126,7 +126,7 @@ class RedisServer:
 
 
 def binary() -> str:
-    """Return the server's program; it is installed if it is missing, and that is possible."""
+    """Returns the server's program; it is installed if it is missing, and that is possible."""
     if shutil.which("redis-server") is None and os.environ.get("WSGW_TEST_SKIP_SERVICES") == "1":
         pytest.skip("redis-server is not installed")
     if shutil.which("redis-server") is None and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -139,7 +139,7 @@ def binary() -> str:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens at."""
+    """Returns a port that nothing listens at."""
     while True:
         port = random.SystemRandom().choice(_PORTS)
         with socket.socket() as probe:

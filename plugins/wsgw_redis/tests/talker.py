@@ -14,7 +14,7 @@ from .worker import Entry, Worker
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what nothing tells."""
+    """Waits for what nothing tells."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
@@ -38,12 +38,12 @@ class Talker:
         return self._client.close_code is not None
 
     async def until_sent(self, more: int) -> None:
-        """Wait until it has sent so many more."""
+        """Waits until it has sent so many more."""
         wanted = self.sent + more
         await until(lambda: self.sent >= wanted)
 
     async def stop(self) -> None:
-        """Have it say no more."""
+        """Has it say no more."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -56,7 +56,7 @@ class Talker:
 
 @asynccontextmanager
 async def talking(url: str) -> AsyncIterator[Talker]:
-    """Run a talker."""
+    """Runs a talker."""
     async with connect(url) as client:
         talker = Talker(client)
         try:
@@ -66,7 +66,7 @@ async def talking(url: str) -> AsyncIterator[Talker]:
 
 
 async def check_history(worker: Worker, *talkers: Talker) -> list[Entry]:
-    """Read until the last message; all came, in order, and only replays came twice."""
+    """Reads until the last message; all came, in order, and only replays came twice."""
     for talker in talkers:
         await talker.stop()
     entries: list[Entry] = []

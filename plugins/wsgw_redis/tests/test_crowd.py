@@ -25,7 +25,7 @@ PARTS = 10  # of what a worker sends each client
 
 @asynccontextmanager
 async def crowd(url: str, count: int, **options: Any) -> AsyncIterator[list[ClientConnection]]:
-    """Connect many clients, and close them at the end."""
+    """Connects many clients, and closes them at the end."""
     clients: list[ClientConnection] = []
     options = {"compression": None, "ping_interval": None, "open_timeout": PATIENCE, **options}
     try:
@@ -40,7 +40,7 @@ async def crowd(url: str, count: int, **options: Any) -> AsyncIterator[list[Clie
 
 
 async def talk(client: ClientConnection, sent: dict[str, int], name: str, rate: float) -> None:
-    """Send numbers until cancelled."""
+    """Sends numbers until cancelled."""
     while True:
         await client.send(f"{name} {sent[name] + 1}")
         sent[name] += 1
@@ -62,7 +62,7 @@ async def until_served_by(gateway: RunningGateway, *backends: str) -> None:
 
 
 async def links(redis: RedisServer) -> list[str]:
-    """Return what each connection of the gateway's has done last."""
+    """Returns what each connection of the gateway's has done last."""
     found = await redis.client.client_list()
     return sorted(each["cmd"] for each in found if each["name"].startswith("wsgw:"))
 

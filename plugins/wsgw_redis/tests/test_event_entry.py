@@ -20,7 +20,7 @@ def entries(seen_up_to: int = 0, **keys: Any) -> EventEntries:
 
 
 def read(packed: bytes) -> tuple[list[bytes], dict[bytes, bytes]]:
-    """Return what stands before the fields, and the fields."""
+    """Returns what stands before the fields, and the fields."""
     reader = hiredis.Reader()
     reader.feed(packed)
     parts = reader.gets()

@@ -28,7 +28,7 @@ def gateway_to(port: int, **keys: Any) -> AbstractAsyncContextManager[RunningGat
 
 @asynccontextmanager
 async def scripted(answer: Answer, opened: set[object] | None = None) -> AsyncIterator[int]:
-    """Run a server that answers commands, by their names; None: nothing.
+    """Runs a server that answers commands, by their names; None: nothing.
 
     Args:
         answer: what it says.

@@ -49,7 +49,7 @@ async def gateway(redis: RedisServer) -> Gateway:
 
 @pytest.fixture
 async def client(redis: RedisServer) -> AsyncIterator[Any]:
-    """Return a client with the settings that an application has which sets none."""
+    """Returns a client with the settings that an application has which sets none."""
     async with Redis(port=redis.port) as made:
         yield made
 

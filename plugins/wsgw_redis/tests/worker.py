@@ -16,7 +16,7 @@ class Entry(dict[str, str]):
 
     @classmethod
     def of(cls, fields: dict[bytes, bytes]) -> Entry:
-        """Read an entry of Redis."""
+        """Reads an entry of Redis."""
         entry = cls({name.decode(): value.decode("latin-1") for name, value in fields.items()})
         entry.data = fields.get(b"data", b"")
         return entry
@@ -48,7 +48,7 @@ class Worker:
         pass
 
     async def entries(self, count: int) -> list[Entry]:
-        """Return the next entries; wait for them."""
+        """Returns the next entries; waits for them."""
         async with asyncio.timeout(PATIENCE):
             while len(self._waiting) < count:
                 answer = await self._client.xread({self._stream: self._last}, block=1000)
@@ -59,13 +59,13 @@ class Worker:
         return found
 
     async def reply(self, entry: Entry, **fields: str | bytes) -> None:
-        """Answer the session of an entry."""
+        """Answers the session of an entry."""
         await self._client.xadd(
             entry["reply"], {"session": entry["session"], **fields}, nomkstream=True
         )
 
     async def dead_letters(self, count: int) -> list[Entry]:
-        """Return all dead letters as soon as there are so many."""
+        """Returns all dead letters as soon as there are so many."""
         async with asyncio.timeout(PATIENCE):
             while await self._client.xlen("wsgw:dead-letters") < count:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.01)

@@ -216,7 +216,7 @@ async def test_a_client_that_floods_is_not_read(start_gateway: StartGateway) -> 
     async with connect(gateway.url) as client:
         flooding = asyncio.create_task(flood(client))
         async with asyncio.timeout(60):
-            while gateway.count("rate_limit_exceeded") == 0:  # noqa: ASYNC110 - nobody tells
+            while gateway.count("rate_limit_exceeded") == 0:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         done, _ = await asyncio.wait([flooding], timeout=1)
         assert not done

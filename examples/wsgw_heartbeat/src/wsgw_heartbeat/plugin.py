@@ -12,5 +12,5 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Register the kind."""
+    """Registers the kind."""
     registry.add("heartbeat", HeartbeatSettings, per_session(HeartbeatValve))

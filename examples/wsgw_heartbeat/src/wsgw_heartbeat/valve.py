@@ -21,14 +21,14 @@ class HeartbeatValve:
         self._answer = Message.from_text(settings.answer)
 
     def before_transmit(self, message: Message) -> Message | None:
-        """Answer a heartbeat; every other message goes on."""
+        """Answers a heartbeat; every other message goes on."""
         if message != self._question:
             return message
         self._session.send_to_client(self._answer)
         return None
 
     def after_receive(self, message: Message) -> Message:
-        """Let every message through."""
+        """Lets every message through."""
         return message
 
 

@@ -38,7 +38,7 @@ class JsonLinesBackend:
         """Nothing to prepare: connections are made when clients come."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> JsonLinesConnection:
-        """Dial; raises BackendUnavailable and BackendDeclined."""
+        """Dials; raises BackendUnavailable and BackendDeclined."""
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 lines = await self._introduce(request)
@@ -49,12 +49,12 @@ class JsonLinesBackend:
         return connection
 
     async def probe(self) -> None:
-        """Connect and leave."""
+        """Connects and leave."""
         lines = await self._open()
         lines.abort()
 
     async def close(self) -> None:
-        """Return when the connections, which are closing by now, are over."""
+        """Returns when the connections, which are closing by now, are over."""
         await asyncio.gather(*(each.over.wait() for each in self._connections))
 
     async def _open(self) -> LineStream:

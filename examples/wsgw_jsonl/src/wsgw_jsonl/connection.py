@@ -52,12 +52,12 @@ class JsonLinesConnection(OrderedConnection):
         self.over = asyncio.Event()
 
     async def transmit(self, message: Message) -> None:
-        """Write one message and wait for its acknowledgement."""
+        """Writes one message and waits for its acknowledgement."""
         await self._lines.write(_encoded(message))
         await self._acknowledged.acquire()
 
     async def finish(self, close: Close) -> None:
-        """Say why, and let go; everything before was acknowledged."""
+        """Says why, and lets go; everything before was acknowledged."""
         if self._reading is not None:
             self._reading.cancel()
         try:
@@ -68,14 +68,14 @@ class JsonLinesConnection(OrderedConnection):
             self.over.set()
 
     def start(self) -> None:
-        """Read from now on."""
+        """Reads from now on."""
         super().start()
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
-        """End; the acknowledgements of what was sent are still read."""
+        """Ends; the acknowledgements of what was sent are still read."""
         super().close(code, reason, cause)
         self._asked_to_close = True
 

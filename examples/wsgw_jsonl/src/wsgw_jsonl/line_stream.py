@@ -27,7 +27,7 @@ class LineStream:
     async def open(
         cls, resolver: Resolver, host: str, port: int, max_message_size: int
     ) -> LineStream:
-        """Connect."""
+        """Connects."""
         limit = _ESCAPED * max_message_size + _ENVELOPE
         try:
             connected = await resolver.connect(host, port)
@@ -36,7 +36,7 @@ class LineStream:
             raise unavailable(str(error), error) from error
 
     async def read(self) -> dict[str, Any]:
-        """Return the next line's object."""
+        """Returns the next line's object."""
         try:
             line = await self._reader.readline()
             if not line.endswith(b"\n"):
@@ -49,7 +49,7 @@ class LineStream:
         return found
 
     async def write(self, line: dict[str, Any]) -> None:
-        """Write a line; wait while too much waits for the socket."""
+        """Writes a line; waits while too much waits for the socket."""
         self._writer.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         try:
             await self._writer.drain()
@@ -57,7 +57,7 @@ class LineStream:
             raise BackendUnavailable(str(error)) from error
 
     async def close(self) -> None:
-        """Close after all that was written has left."""
+        """Closes after all that was written has left."""
         self._writer.close()
         try:
             await self._writer.wait_closed()
@@ -65,5 +65,5 @@ class LineStream:
             raise BackendUnavailable(str(error)) from error
 
     def abort(self) -> None:
-        """Close at once."""
+        """Closes at once."""
         self._writer.transport.abort()

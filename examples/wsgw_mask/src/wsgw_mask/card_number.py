@@ -19,11 +19,11 @@ _NETWORKS = {
 
 
 def is_card_number(digits: str) -> bool:
-    """Tell whether the last digit fits the others (Luhn's algorithm, ISO/IEC 7812)."""
+    """Returns whether the last digit fits the others (Luhn's algorithm, ISO/IEC 7812)."""
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
     return (sum(map(int, digits[-1::-2])) + sum(doubled)) % 10 == 0
 
 
 def network_of(digits: str) -> str:
-    """Return the network of a card, or `other`."""
+    """Returns the network of a card, or `other`."""
     return next((name for name, begin in _NETWORKS.items() if begin.match(digits)), "other")

@@ -27,15 +27,15 @@ class MaskValve:
         self._inward = settings.directions != "to-backend"
 
     def for_session(self, _session: Session) -> MaskValve:
-        """Return what sees the messages of a session: it needs nothing of its own."""
+        """Returns what sees the messages of a session: it needs nothing of its own."""
         return self
 
     def before_transmit(self, message: Message) -> Message:
-        """Mask what the client says."""
+        """Masks what the client says."""
         return self._without_numbers(message) if self._outward else message
 
     def after_receive(self, message: Message) -> Message:
-        """Mask what the backend says."""
+        """Masks what the backend says."""
         return self._without_numbers(message) if self._inward else message
 
     def _without_numbers(self, message: Message) -> Message:

@@ -29,7 +29,7 @@ class Rejection:
 
 
 def read_acknowledgement(msg: Msg, size: int) -> Rejection | bool:
-    """Return why a message is not stored, or whether it is a duplicate of one that is.
+    """Returns why a message is not stored, or whether it is a duplicate of one that is.
 
     Args:
         msg: the answer.

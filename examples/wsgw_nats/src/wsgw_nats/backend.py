@@ -75,7 +75,7 @@ class NatsBackend:
         """Nothing to prepare: the first client's dial connects."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> NatsConnection:
-        """Give a session a connection on the link; raises what `Backend.connect` may raise."""
+        """Gives a session a connection on the link; raises what `Backend.connect` may raise."""
         settings, session_id = self._settings, request.session_id
         subprotocol = settings.subprotocols.choose(request)
         subject = settings.subject.expand(request, subprotocol)
@@ -99,7 +99,7 @@ class NatsBackend:
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Tell workers, behind the session's last message."""
+        """Tells workers, behind the session's last message."""
         subject = self._subjects.pop(session_id, None)
         if subject is None:
             return
@@ -111,11 +111,11 @@ class NatsBackend:
             connection.on_release = partial(self._events.publish, event)
 
     async def probe(self) -> None:
-        """Connect, if there is no link; the link pings the server by itself."""
+        """Connects, if there is no link; the link pings the server by itself."""
         await self._link.get()
 
     async def close(self) -> None:
-        """Return when all connections are over and the link is hung up."""
+        """Returns when all connections are over and the link is hung up."""
         if self._restoring is not None:
             self._restoring.cancel()
         await self._link.close()
@@ -144,7 +144,7 @@ class NatsBackend:
         return link
 
     async def _servers(self) -> list[str]:
-        """Return the URLs of all addresses of the server."""
+        """Returns the URLs of all addresses of the server."""
         server = self._settings.server
         user, at, _ = server.netloc.rpartition("@")
         port = server.port or _PORT
@@ -158,14 +158,14 @@ class NatsBackend:
             self._restoring = asyncio.get_running_loop().create_task(self._restore())
 
     def _not_stored(self, rejection: Rejection) -> None:
-        """End all connections: JetStream takes nothing, from nobody."""
+        """Ends all connections: JetStream takes nothing, from nobody."""
         link = self._link.current
         if link is not None:
             self._refused_size = rejection.size
             link.lose(rejection.reason)
 
     async def _restore(self) -> None:
-        """Connect again for events and for replies that come late, if no client does it before."""
+        """Connects again for events and for replies that come late, if no client does it before."""
         pause = _FIRST_PAUSE
         while self._link.current is None:
             await asyncio.sleep(pause)
@@ -185,7 +185,7 @@ class NatsBackend:
         self._metrics.replies.labels(self._pass_on(session_id, msg)).value += 1
 
     def _pass_on(self, session_id: str, msg: Msg) -> str:
-        """Give a session's client a reply; return what has become of it."""
+        """Gives a session's client a reply; returns what has become of it."""
         try:
             reply = read_reply(msg)
         except ValueError:

@@ -69,7 +69,7 @@ class NatsConnection(WindowedConnection):
         self.on_release: Callable[[], object] | None = None
 
     def write(self, number: int, message: Message) -> None:
-        """Publish; see WindowedConnection."""
+        """Publishes; see WindowedConnection."""
         channel = self._channel
         if message.size > channel.link.largest:  # the server would end the connection of all
             reason = f"NATS takes messages of {channel.link.largest} bytes"

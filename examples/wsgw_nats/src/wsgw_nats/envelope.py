@@ -41,7 +41,7 @@ class Event:
 
 
 def message_headers(session_id: str, number: int, type_: str, reply_to: str) -> Headers:
-    """Return the headers of a client's message; a hydration has no number, and so no id."""
+    """Returns the headers of a client's message; a hydration has no number, and so no id."""
     if not number:
         return {TYPE: type_, REPLY_TO: reply_to}
     return {MESSAGE_ID: f"{session_id}-{number}", TYPE: type_, REPLY_TO: reply_to}
@@ -54,7 +54,7 @@ def connect_event(
     reply_to: str,
     told: Iterable[str],
 ) -> Event:
-    """Return the event of a session that is served here from now on.
+    """Returns the event of a session that is served here from now on.
 
     Args:
         request: the dial.
@@ -81,7 +81,7 @@ def connect_event(
 def disconnect_event(
     session_id: str, subject: str, close: Close, cause: CloseCause, reply_to: str
 ) -> Event:
-    """Return the event of a session that is over."""
+    """Returns the event of a session that is over."""
     facts = {
         "session": session_id,
         "code": close.code,
@@ -97,7 +97,7 @@ def _event(facts: Any, event_id: str, type_: str, reply_to: str) -> tuple[bytes,
 
 
 def read_reply(msg: Msg) -> Message | Close:
-    """Return what a worker has sent: a message, or the end of the session.
+    """Returns what a worker has sent: a message, or the end of the session.
 
     Raises:
         ValueError: it is neither.

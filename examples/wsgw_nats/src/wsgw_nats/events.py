@@ -37,7 +37,7 @@ class EventOutbox:
         return len(self._events)
 
     def publish(self, event: Event) -> None:
-        """Publish an event, behind those before it."""
+        """Publishes an event, behind those before it."""
         number = next(self._numbers)
         self._events[number] = event
         if len(self._events) > _MOST:
@@ -46,7 +46,7 @@ class EventOutbox:
             self._send(self._link, number, event)
 
     def use(self, link: NatsLink) -> None:
-        """Publish what waits on a link, and what comes from now on."""
+        """Publishes what waits on a link, and what comes from now on."""
         self._link = link
         for number, event in tuple(self._events.items()):
             self._send(link, number, event)

@@ -15,7 +15,7 @@ from nats.errors import Error
 async def hang_up(
     nats: Client, subscriptions: Iterable[Subscription], is_cut: asyncio.Event, bound: float
 ) -> None:
-    """Close a connection; takes twice the bound at most.
+    """Closes a connection; takes twice the bound at most.
 
     With something left to write, the library's `close` and `unsubscribe` wait for the server, or
     fail before they have closed the socket and ended all tasks. `force_reconnect` closes the socket
@@ -38,7 +38,7 @@ async def hang_up(
 
 
 async def _bounded(work: Coroutine[Any, Any, object], bound: float) -> None:
-    """Await what may take too long, or fail, or take the end of a future for a cancellation."""
+    """Awaits what may take too long, or fail, or take the end of a future for a cancellation."""
     task = asyncio.get_running_loop().create_task(work)
     await asyncio.wait([task], timeout=bound)
     task.cancel()

@@ -30,11 +30,11 @@ class Publisher(Protocol):
     """Who has published something, and is told what has become of it."""
 
     def confirmed(self, number: int, /) -> None:
-        """Note that it is stored."""
+        """Notes that it is stored."""
         ...
 
     def rejected(self, number: int, rejection: Rejection, /) -> None:
-        """Note that it is not."""
+        """Notes that it is not."""
         ...
 
 
@@ -89,7 +89,7 @@ class NatsLink:
         self._is_cut = asyncio.Event()
 
     async def open(self, servers: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - the library's
-        """Connect and subscribe.
+        """Connects and subscribe.
 
         Args:
             servers: URLs of addresses, which are tried in this order.
@@ -136,7 +136,7 @@ class NatsLink:
     def publish(
         self, publisher: Publisher, number: int, subject: str, data: bytes, headers: Headers
     ) -> None:
-        """Publish, in order; without effect when the link is lost.
+        """Publishes, in order; without effect when the link is lost.
 
         Args:
             publisher: is told what has become of it.
@@ -154,14 +154,14 @@ class NatsLink:
         self._metrics.published.labels(headers[TYPE]).value += 1
 
     def lose(self, reason: str) -> None:
-        """Give the link up, since it is lost or of no use."""
+        """Gives the link up, since it is lost or of no use."""
         if not (self._is_lost or self._is_closing):
             self._is_lost = True
             self._stop()
             self._on_lost(self, reason)
 
     async def ask(self, subject: str, data: bytes) -> Any:
-        """Send a request, and return the answer, which is JSON.
+        """Sends a request, and returns the answer, which is JSON.
 
         The library's own requests have a subscription that it would leave behind; see `hang_up`.
 
@@ -178,7 +178,7 @@ class NatsLink:
             del self._asked[token]
 
     async def close(self) -> None:
-        """Hang up; one that is not lost waits for acknowledgements, half of the close timeout."""
+        """Hangs up; one that is not lost waits for acknowledgements, half of the close timeout."""
         self._is_closing = True
         try:
             if not self._is_lost and self._waiting:
@@ -241,7 +241,7 @@ class NatsLink:
             asked.set_result(msg.data)
 
     def _look_for_overdue(self) -> None:
-        """Act on what has been published too long ago; called every now and then."""
+        """Acts on what has been published too long ago; called every now and then."""
         bound = self._context.clock.time() - self._ack_timeout
         overdue = []
         for token, (_, _, published, _) in self._waiting.items():

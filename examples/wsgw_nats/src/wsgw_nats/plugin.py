@@ -12,5 +12,5 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
-    """Register the kind."""
+    """Registers the kind."""
     registry.add("nats", NatsSettings, NatsBackend)

@@ -16,7 +16,7 @@ Ask = Callable[[str, bytes], Awaitable[Any]]
 
 
 async def check_stream(ask: Ask, subject: str, size: int = 0) -> None:
-    """Return if there is a stream for a subject, and room in it.
+    """Returns if there is a stream for a subject, and room in it.
 
     Args:
         ask: sends a request to a subject, and returns the answer.

@@ -11,5 +11,5 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_policies(registry: PolicyRegistry) -> None:
-    """Register the kind."""
+    """Registers the kind."""
     registry.add("zone", ZoneOptions, ZonePolicy)

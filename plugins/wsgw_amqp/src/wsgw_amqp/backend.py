@@ -70,7 +70,7 @@ class AmqpBackend:
         self._background_dial: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Read the certificates, and see whether the topology is as configured.
+        """Reads the certificates, and see whether the topology is as configured.
 
         A broker that cannot be reached is no error: it may come later.
 
@@ -90,7 +90,7 @@ class AmqpBackend:
             self._dialler.tells = True
 
     async def connect(self, request: DialRequest, sink: Sink) -> AmqpConnection:
-        """Give a session a connection on the link; see Backend."""
+        """Gives a session a connection on the link; see Backend."""
         subprotocol = self._settings.subprotocols.choose(request)
         handshake = read_handshake(self._settings, request, subprotocol)
         link = await self._get_link()
@@ -103,8 +103,9 @@ class AmqpBackend:
             link.publisher.frame_max,
         )
         if not envelope.fits:
-            told = b"The headers of this request are too long for the broker.\n"
-            raise BackendDeclined(431, [("Content-Type", "text/plain; charset=utf-8")], told)
+            raise BackendDeclined.with_text(
+                431, "The headers of this request are too long for the broker."
+            )
         connection = AmqpConnection(
             request, sink, self._context, self._replies, link.publisher, envelope, subprotocol
         )
@@ -118,7 +119,7 @@ class AmqpBackend:
         await self._get_link()
 
     async def close(self) -> None:
-        """Wait for the confirms of all that was published, and hang up."""
+        """Waits for the confirms of all that was published, and hangs up."""
         await self._watch.close()
         await self._link.close()
         self._events.close()
@@ -146,7 +147,7 @@ class AmqpBackend:
     # Making links
 
     async def _get_link(self) -> AmqpLink:
-        """Return the link, made if need be; what waited for it does so no more."""
+        """Returns the link, made if need be; what waited for it does so no more."""
         link = await self._link.get()
         self._events.link_up(link)
         return link

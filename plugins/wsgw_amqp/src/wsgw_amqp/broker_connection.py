@@ -86,7 +86,7 @@ class BrokerConnection(TransportFactory):
             _library_log.setLevel(logging.CRITICAL)
 
     async def open(self, address: BrokerAddress, name: str) -> None:
-        """Connect, and open our channel.
+        """Connects, and opens our channel.
 
         Args:
             address: of one node.
@@ -117,12 +117,12 @@ class BrokerConnection(TransportFactory):
         await self.channel.open(self._splitter.transport.write, frame_max)
 
     async def topology_channel(self) -> aiormq.abc.AbstractChannel:
-        """Return a channel of the library for declarations; only one at a time."""
+        """Returns a channel of the library for declarations; only one at a time."""
         assert self._library is not None  # noqa: S101 - `open` was called
         return await self._library.channel(TOPOLOGY_CHANNEL, publisher_confirms=False)
 
     async def update_secret(self, secret: str) -> None:
-        """Tell the broker a new password."""
+        """Tells the broker a new password."""
         assert self._library is not None  # noqa: S101 - `open` was called
         await self._library.update_secret(secret, reason="rotated")
 
@@ -137,13 +137,13 @@ class BrokerConnection(TransportFactory):
         return self._splitter.read_at if self._splitter is not None else 0.0
 
     def give_up(self, reason: str) -> None:
-        """Treat the connection as lost, whatever the network still says of it."""
+        """Treats the connection as lost, whatever the network still says of it."""
         if self._splitter is not None:
             self._splitter.transport.abort()
         self.disconnected(reason)
 
     async def close(self) -> None:
-        """Close the connection in order, or clear away what is left of a lost one."""
+        """Closes the connection in order, or clear away what is left of a lost one."""
         self._is_closing = True
         self.channel.ended("the connection is closed")
         try:

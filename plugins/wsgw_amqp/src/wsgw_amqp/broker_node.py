@@ -71,7 +71,7 @@ class BrokerNode:
         return f"amqp://guest:guest@127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, again if it was killed, and return when it serves.
+        """Starts it, again if it was killed, and returns when it serves.
 
         Raises:
             NodeError: it does not.
@@ -98,7 +98,7 @@ class BrokerNode:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it at once, as a crash would; without effect when it does not run."""
+        """Ends it at once, as a crash would; without effect when it does not run."""
         shell, self._shell = self._shell, None
         if shell is not None:
             os.killpg(shell.pid, signal.SIGKILL)
@@ -109,15 +109,15 @@ class BrokerNode:
                 time.sleep(0.01)
 
     def freeze(self) -> None:
-        """Stop it for a while: it neither takes nor says anything."""
+        """Stops it for a while: it neither takes nor says anything."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Have it go on."""
+        """Has it go on."""
         self._signal(signal.SIGCONT)
 
     def evaluate(self, expression: str) -> str:
-        """Have the node evaluate an Erlang expression, and return what it is.
+        """Has the node evaluate an Erlang expression, and returns what it is.
 
         As `rabbitmqctl eval` does, which takes seconds.
 
@@ -141,7 +141,7 @@ class BrokerNode:
         return result.stdout
 
     def control(self, *arguments: str) -> str:
-        """Run `rabbitmqctl` with these arguments, which takes seconds, and return what it says.
+        """Runs `rabbitmqctl` with these arguments, which takes seconds, and returns what it says.
 
         Raises:
             NodeError: it fails.
@@ -159,7 +159,7 @@ class BrokerNode:
         return result.stdout
 
     def _keep_name(self) -> None:
-        """Take the name of the data that an earlier life has left."""
+        """Takes the name of the data that an earlier life has left."""
         file = self._folder / "name"
         if file.exists():
             self._name = file.read_text()
@@ -194,7 +194,7 @@ class BrokerNode:
 
 
 def serves_amqp(host: str, port: int) -> bool:
-    """Return whether a broker answers there."""
+    """Returns whether a broker answers there."""
     try:
         with socket.create_connection((host, port), timeout=5) as probe:
             probe.sendall(_PROTOCOL_HEADER)
@@ -204,7 +204,7 @@ def serves_amqp(host: str, port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens; of those that systems give to nobody unasked."""
+    """Returns a port on which nobody listens; of those that systems give to nobody unasked."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe:

@@ -43,7 +43,7 @@ class Credentials:
         return self._file is not None
 
     async def password(self) -> str:
-        """Return the password as it is now.
+        """Returns the password as it is now.
 
         Raises:
             BackendUnavailable: its file cannot be read.
@@ -53,7 +53,7 @@ class Credentials:
         return self._password
 
     async def changed_password(self) -> str | None:
-        """Return the password if its file has changed since it was read last.
+        """Returns the password if its file has changed since it was read last.
 
         Raises:
             BackendUnavailable: the file cannot be read.
@@ -90,7 +90,7 @@ class SecretTaker(Protocol):
     """A link that can be told a new password."""
 
     async def update_secret(self, secret: str, /) -> None:
-        """Tell the broker."""
+        """Tells the broker."""
         ...
 
 
@@ -118,12 +118,12 @@ class PasswordWatch:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Look every ten seconds, if there is a file."""
+        """Looks every ten seconds, if there is a file."""
         if self._credentials.are_in_file:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def close(self) -> None:
-        """Look no more."""
+        """Looks no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

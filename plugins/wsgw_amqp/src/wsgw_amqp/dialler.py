@@ -71,7 +71,7 @@ class Dialler:
         return self._settings.connect_timeout * len(self._settings.nodes) + 1
 
     async def read_certificates(self) -> None:
-        """Read the files that TLS needs.
+        """Reads the files that TLS needs.
 
         Raises:
             ConfigurationError: one of them cannot be used.
@@ -84,7 +84,7 @@ class Dialler:
             ]
 
     async def dial(self) -> AmqpLink:
-        """Return a link.
+        """Returns a link.
 
         Raises:
             BackendUnavailable: there is none.
@@ -131,7 +131,7 @@ class Dialler:
         return link
 
     async def _declare_replies(self, link: AmqpLink) -> str:
-        """Declare the queue for replies and return its name."""
+        """Declares the queue for replies and returns its name."""
         name = self._named(self._settings.replies)
         for each in (name, f"{name}.{secrets.token_hex(_AGAIN_BYTES)}"):
             channel = await link.consuming.topology_channel()

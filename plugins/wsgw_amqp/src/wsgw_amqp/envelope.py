@@ -35,7 +35,7 @@ _FLAGS = commands.Basic.Properties.flags
 
 
 def _long_entry(name: str) -> bytes:
-    """Return a table's entry up to its value, which is a long."""
+    """Returns a table's entry up to its value, which is a long."""
     return encode.short_string(name) + b"l"
 
 
@@ -53,7 +53,7 @@ class _Now:
         self._text = b""
 
     def packed(self) -> tuple[bytes, bytes]:
-        """Return a timestamp, and a table's long string."""
+        """Returns a timestamp, and a table's long string."""
         second = int(time.time())
         if second != self._second:
             self._second = second
@@ -66,7 +66,7 @@ _now = _Now()
 
 
 def text_of_time(second: float) -> str:
-    """Return a time as CloudEvents have it."""
+    """Returns a time as CloudEvents have it."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -140,7 +140,7 @@ class Envelope:
         }
 
     def pack(self, name: str, tag: int, message: Message, number: int, *, replayed: bool) -> bytes:
-        """Return the frames that publish a message.
+        """Returns the frames that publish a message.
 
         Args:
             name: of the message within its session; its number but for hydrations.
@@ -185,7 +185,7 @@ class Envelope:
     def pack_event(
         self, name: str, tag: int, kind: str, key: str, body: bytes, *, replayed: bool
     ) -> bytes:
-        """Return the frames that publish an event of the session.
+        """Returns the frames that publish an event of the session.
 
         Args:
             name: of the event within its session, such as `c0`.
@@ -240,7 +240,7 @@ def _publish_frame(posting: Posting, key: str) -> bytes:
 
 
 def _entry(name: str, value: FieldValue) -> bytes:
-    """Return one entry of a table."""
+    """Returns one entry of a table."""
     return encode.short_string(name) + encode.encode_table_value(value)
 
 
@@ -249,7 +249,7 @@ def _is_given(properties: commands.Basic.Properties, name: str) -> bool:
 
 
 def _packed(properties: commands.Basic.Properties, first: str, last: str) -> bytes:
-    """Return the properties from the first to the last, in the order of the wire."""
+    """Returns the properties from the first to the last, in the order of the wire."""
     names = properties.attributes()
     return b"".join(
         properties.encode_property(name, getattr(properties, name))

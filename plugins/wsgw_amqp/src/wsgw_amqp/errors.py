@@ -36,7 +36,7 @@ class BrokerRefusesError(BackendUnreachable):
 
 
 def as_unavailable(error: Exception) -> BackendUnavailable:
-    """Return what to raise from a dial that has failed."""
+    """Returns what to raise from a dial that has failed."""
     if isinstance(error, BackendUnavailable):
         return error
     if isinstance(error, ChannelClosedError):

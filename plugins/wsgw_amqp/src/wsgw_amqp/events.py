@@ -60,7 +60,7 @@ class SessionEvents:
         connection: AmqpConnection,
         link: AmqpLink,
     ) -> None:
-        """Note a session's connection, which was just made on a link, and publish its event."""
+        """Notes a session's connection, which was just made on a link, and publishes its event."""
         if not handshake.event_keys:
             return
         session = self._sessions.get(handshake.session_id)
@@ -74,7 +74,7 @@ class SessionEvents:
         session.dials += 1
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Publish that a session is over, after its last message."""
+        """Publishes that a session is over, after its last message."""
         session = self._sessions.pop(session_id, None)
         if session is None or "disconnect" not in session.handshake.event_keys:
             return
@@ -96,7 +96,7 @@ class SessionEvents:
             session.connection.when_over = publish
 
     def link_up(self, link: AmqpLink) -> None:
-        """Publish again what an earlier link has not confirmed."""
+        """Publishes again what an earlier link has not confirmed."""
         if link is self._link:
             return
         self._link = link
@@ -105,7 +105,7 @@ class SessionEvents:
             self._send(link, pending)
 
     def link_lost(self) -> None:
-        """Forget the connect events: their sessions have others where they go on."""
+        """Forgets the connect events: their sessions have others where they go on."""
         for number, pending in list(self._unconfirmed.items()):
             if pending.event == "connect":
                 del self._unconfirmed[number]
@@ -115,7 +115,7 @@ class SessionEvents:
             self._retry_later()
 
     def close(self) -> None:
-        """Count what no queue has got."""
+        """Counts what no queue has got."""
         self._stop_retrying()
         self._metrics.events_lost.value += len(self._unconfirmed)
         self._unconfirmed.clear()

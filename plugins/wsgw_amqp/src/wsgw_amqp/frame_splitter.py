@@ -46,23 +46,23 @@ class FrameListener(Protocol):
     """Who uses the connection."""
 
     def frame_received(self, kind: int, data: bytes, start: int, end: int, /) -> None:
-        """Take a frame of our channel; its payload is `data[start:end]`."""
+        """Takes a frame of our channel; its payload is `data[start:end]`."""
         ...
 
     def read_done(self) -> None:
-        """Act on all frames of one read."""
+        """Acts on all frames of one read."""
         ...
 
     def notice_received(self, notice: Frame, /) -> None:
-        """Hear that the broker blocks, unblocks or closes the connection."""
+        """Hears that the broker blocks, unblocks or closes the connection."""
         ...
 
     def flow_changed(self, *, is_paused: bool) -> None:
-        """Hear whether too much waits for the broker to read it."""
+        """Hears whether too much waits for the broker to read it."""
         ...
 
     def disconnected(self, reason: str, /) -> None:
-        """Hear that the connection is lost or closed."""
+        """Hears that the connection is lost or closed."""
         ...
 
 
@@ -131,7 +131,7 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
         self._listener.disconnected(str(exc) if exc else "the broker closed the connection")
 
     def _take_frames(self, data: bytes) -> int:
-        """Pass on all frames that are complete, and return where the rest begins."""
+        """Passes on all frames that are complete, and returns where the rest begins."""
         position, length = 0, len(data)
         while length - position >= _OVERHEAD and not self._is_broken:
             kind, channel, size = FRAME_HEAD.unpack_from(data, position)
@@ -166,7 +166,7 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
     def _break_off(
         self, data: bytes, reason: str = "the other side does not speak AMQP 0-9-1"
     ) -> None:
-        """Let the library say what is wrong with bytes that are no frames, and read no more."""
+        """Lets the library say what is wrong with bytes that are no frames, and reads no more."""
         self._is_broken = True
         self.reader.feed_data(data)
         self.transport.abort()

@@ -20,7 +20,7 @@ _PEER = HandshakeField("peer")
 
 
 def cloudevents_prefix(settings: AmqpSettings) -> str:
-    """Return what stands before the names of CloudEvents' headers; empty: there are none."""
+    """Returns what stands before the names of CloudEvents' headers; empty: there are none."""
     return _PREFIXES[settings.cloudevents]
 
 
@@ -51,7 +51,7 @@ class SessionHandshake:
 def read_handshake(
     settings: AmqpSettings, request: DialRequest, subprotocol: str | None
 ) -> SessionHandshake:
-    """Return what a dial gives.
+    """Returns what a dial gives.
 
     Raises:
         BackendDeclined: with 400; a routing key cannot be made.
@@ -103,7 +103,7 @@ def _header(request: DialRequest, name: str) -> str | None:
 
 
 def _traceparent(request: DialRequest) -> str:
-    """Return the client's, or one that says that nothing was recorded so far."""
+    """Returns the client's, or one that says that nothing was recorded so far."""
     given = _header(request, "traceparent")
     if given is not None and _TRACEPARENT.match(given):
         return given

@@ -32,7 +32,7 @@ class LibraryLoop:
         return task
 
     async def tasks_ended(self) -> None:
-        """Wait, a few seconds at most, until no task is left, nor one that the others begin."""
+        """Waits, a few seconds at most, until no task is left, nor one that the others begin."""
         deadline = self._loop.time() + _LONGEST
         while self._tasks and (left := deadline - self._loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left)

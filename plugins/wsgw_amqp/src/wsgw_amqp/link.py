@@ -22,11 +22,11 @@ class LinkOwner(Protocol):
     """Whom a link tells of itself."""
 
     def link_lost(self, link: AmqpLink, reason: str, /) -> None:
-        """Hear, once, that the link is of no use any more."""
+        """Hears, once, that the link is of no use any more."""
         ...
 
     def link_writable(self, link: AmqpLink, writable: bool, /) -> None:
-        """Hear whether the broker takes messages."""
+        """Hears whether the broker takes messages."""
         ...
 
 
@@ -73,7 +73,7 @@ class AmqpLink:
         self._watching: asyncio.TimerHandle | None = None
 
     async def open(self, address: BrokerAddress, name: str) -> None:
-        """Make both connections.
+        """Makes both connections.
 
         Raises:
             OSError, AMQPError, BackendUnavailable, ChannelClosedError: they cannot be made.
@@ -83,7 +83,7 @@ class AmqpLink:
         self._watch()
 
     async def close(self) -> None:
-        """Hang up; wait for confirms before, at most `confirm-timeout`, unless the link is lost."""
+        """Closes the link after the last confirms, for which it waits `confirm-timeout` at most."""
         if not self.is_lost:
             try:
                 async with asyncio.timeout(self._settings.confirm_timeout):
@@ -94,7 +94,7 @@ class AmqpLink:
         await asyncio.gather(self.publishing.close(), self.consuming.close())
 
     def drop(self) -> None:
-        """Tell the owner nothing any more."""
+        """Tells the owner nothing any more."""
         self.is_lost = True
         if self._watching is not None:
             self._watching.cancel()
@@ -110,13 +110,13 @@ class AmqpLink:
         return self._is_writable
 
     async def update_secret(self, secret: str) -> None:
-        """Tell the broker a new password, on both connections."""
+        """Tells the broker a new password, on both connections."""
         await asyncio.gather(
             self.publishing.update_secret(secret), self.consuming.update_secret(secret)
         )
 
     def check(self) -> None:
-        """Raise BackendUnavailable if the link was lost while it was being made."""
+        """Raises BackendUnavailable if the link was lost while it was being made."""
         loss = self.publishing.loss or self.consuming.loss
         if loss is not None:
             raise BackendUnavailable(f"the link was lost at once: {loss}")
@@ -144,7 +144,7 @@ class AmqpLink:
             self._owner.link_writable(self, writable)
 
     def _watch(self) -> None:
-        """Look for what nobody tells: a cut, a broker that hangs, confirms that do not come."""
+        """Looks for what nobody tells: a cut, a broker that hangs, confirms that do not come."""
         settings, now = self._settings, self._clock.time()
         if self.is_lost:
             return

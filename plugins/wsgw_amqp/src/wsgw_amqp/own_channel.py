@@ -62,7 +62,7 @@ class OwnChannel:
         self._parts: list[bytes] | None = None  # None: it is too long
 
     async def open(self, write: Callable[[bytes], object], frame_max: int) -> None:
-        """Open the channel.
+        """Opens the channel.
 
         Raises:
             ChannelClosedError: the broker does not want it, or is lost.
@@ -72,7 +72,7 @@ class OwnChannel:
         await self.call(commands.Channel.Open())
 
     async def call(self, method: Frame) -> Frame:
-        """Send a method and return the broker's answer; one at a time.
+        """Sends a method and returns the broker's answer; one at a time.
 
         Raises:
             ChannelClosedError: the broker does not like it, or is lost.
@@ -93,12 +93,12 @@ class OwnChannel:
         return self._write is not None
 
     def write(self, frames: bytes) -> None:
-        """Send frames; without effect when the channel is closed."""
+        """Sends frames; without effect when the channel is closed."""
         if self._write is not None:
             self._write(frames)
 
     def ended(self, reason: str, code: int = 0) -> None:
-        """Send nothing more, and end the call that waits."""
+        """Sends nothing more, and ends the call that waits."""
         self._write = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ChannelClosedError(reason, code))
@@ -129,7 +129,7 @@ class OwnChannel:
         """See FrameListener."""
 
     def expect_content(self, take: ContentTaker) -> None:
-        """Have the content that follows taken: its properties, and its body.
+        """Has the content that follows taken: its properties, and its body.
 
         The body is None when it is longer than `max_size`.
         """

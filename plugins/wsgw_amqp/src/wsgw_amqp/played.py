@@ -38,7 +38,7 @@ class Worker:
         self._channel = channel
 
     async def work(self) -> None:
-        """Declare what the gateway will find, and begin."""
+        """Declares what the gateway will find, and begins."""
         channel = self._channel
         await channel.exchange_declare(_EXCHANGE, exchange_type="topic", durable=True)
         # When a node returns, a quorum queue can give a new consumer what is ready before it takes
@@ -50,7 +50,7 @@ class Worker:
         await channel.basic_consume(QUEUE, self.take)
 
     async def take(self, message: DeliveredMessage) -> None:
-        """Take a message, and acknowledge it when its answer is stored."""
+        """Takes a message, and acknowledges it when its answer is stored."""
         # The library has a task for each message. They begin in order, and before it first waits,
         # each has written its message down and is in the row of those that publish.
         properties = message.header.properties
@@ -79,7 +79,7 @@ class Worker:
 
 
 async def main(place: str, host: str, port: str, log: str) -> None:
-    """Serve until killed."""
+    """Serves until killed."""
     node = BrokerNode(Path(f"{log}.data"), int(port), own_group=False)
     await asyncio.to_thread(node.start)
     connection = await aiormq.connect(node.url)

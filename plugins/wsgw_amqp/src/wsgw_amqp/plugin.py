@@ -36,5 +36,5 @@ PLAYED = PlayedBackend(
 
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
-    """Register the kind and its URL schemes."""
+    """Registers the kind and its URL schemes."""
     registry.add("amqp", AmqpSettings, AmqpBackend, schemes=("amqps",), played=PLAYED)

@@ -90,7 +90,7 @@ class Publisher(OwnChannel):
         return self._last_tag + 1
 
     def publish(self, frames: bytes, key: str, receiver: Receiver, number: int) -> None:
-        """Publish one message, at the end of this turn of the loop.
+        """Publishes one message, at the end of this turn of the loop.
 
         Args:
             frames: made with `next_tag`.
@@ -107,7 +107,7 @@ class Publisher(OwnChannel):
             self._clock.call_soon(self._flush)
 
     def block(self, blocked: bool, /) -> None:
-        """Write nothing for now, or go on."""
+        """Writes nothing for now, or go on."""
         self._is_blocked = blocked
         if not blocked:
             self._unblocked_at = self._clock.time()
@@ -118,7 +118,7 @@ class Publisher(OwnChannel):
         return len(self._unconfirmed)
 
     def waiting_since(self) -> float | None:
-        """Return since when the oldest message waits for its confirm, blocked times left out."""
+        """Returns since when the oldest message waits for its confirm, blocked times left out."""
         if not self._unconfirmed or self._is_blocked:
             return None
         while self._oldest not in self._unconfirmed:
@@ -126,7 +126,7 @@ class Publisher(OwnChannel):
         return max(self._unconfirmed[self._oldest][3], self._unblocked_at)
 
     async def all_confirmed(self) -> None:
-        """Wait until nothing is unconfirmed, or the channel is closed."""
+        """Waits until nothing is unconfirmed, or the channel is closed."""
         while self._unconfirmed and self.is_open:
             self._none_left.clear()
             await self._none_left.wait()
@@ -203,7 +203,7 @@ class Publisher(OwnChannel):
         self._keys.refused(self._unconfirmed[tag][2])
 
     def _verdict(self, key: str) -> Close | None:
-        """Return what a message for which there is no queue means for its session."""
+        """Returns what a message for which there is no queue means for its session."""
         reason = f"no queue is bound for the key {key!r}"
         if self._unroutable == "unavailable":
             return Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)

@@ -87,7 +87,7 @@ class ReplyChannel(OwnChannel):
         self._is_reading = False
 
     async def consume(self, queue: str) -> None:
-        """Begin.
+        """Begins.
 
         Raises:
             ChannelClosedError: the broker does not like it, or is lost.
@@ -113,13 +113,13 @@ class ReplyChannel(OwnChannel):
             self._flush()
 
     def passed_on(self, tag: int) -> None:
-        """Note that a client has taken a reply that waited."""
+        """Notes that a client has taken a reply that waited."""
         if self._held.pop(tag, self) is None:
             self._taken.append(tag)
             self._flush_soon()
 
     def not_taken(self, tag: int) -> None:
-        """Note that a client will not take a reply that waited."""
+        """Notes that a client will not take a reply that waited."""
         if self._held.pop(tag, self) is None:
             # While replies are read, they are given back only for want of room.
             self._reject(tag, "slow_client" if self._is_reading else "client_gone")
@@ -171,7 +171,7 @@ class ReplyChannel(OwnChannel):
     def _deliver_last(
         self, tag: int, client: Client | None, message: Message, close: Close
     ) -> None:
-        """Pass a reply on, if it has a body, and end its session."""
+        """Passes a reply on, if it has a body, and ends its session."""
         if client is None:  # another backend's session is not ours to close
             self._reject(tag, "unknown_session")
             return
@@ -204,7 +204,7 @@ class ReplyChannel(OwnChannel):
             self._clock.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Reject and acknowledge; in this order, since one acknowledgement settles many."""
+        """Rejects and acknowledge; in this order, since one acknowledgement settles many."""
         self._flush_is_due = False
         frames, self._rejects = self._rejects, []
         taken, self._taken = self._taken, []
@@ -224,14 +224,14 @@ class ReplyChannel(OwnChannel):
 
 
 def settling_frame(index: int, tag: int, flag: int) -> bytes:
-    """Return the frame that acknowledges or rejects."""
+    """Returns the frame that acknowledges or rejects."""
     return _SETTLE_HEAD + _SETTLE.pack(index, tag, flag, _END)
 
 
 def settle_buffers(
     context: BackendContext, max_bytes: int, max_messages: int, prefetch: int
 ) -> ReplyBuffers[Receipt]:
-    """Return the buffers of one backend, which tell the channel what became of each reply.
+    """Returns the buffers of one backend, which tell the channel what became of each reply.
 
     All that waits takes at most half of the prefetch, so that replies to others go on.
     """

@@ -68,7 +68,7 @@ class ReplyProperties(NamedTuple):
 
 
 def read_properties(packed: bytes) -> ReplyProperties:
-    """Read the properties of a reply, beginning with their flags.
+    """Reads the properties of a reply, beginning with their flags.
 
     Raises:
         InvalidReplyError: they are not as the contract with workers has them.
@@ -80,7 +80,7 @@ def read_properties(packed: bytes) -> ReplyProperties:
 
 
 def to_message(body: bytes, properties: ReplyProperties, *, redelivered: bool) -> Reply:
-    """Return the message for the client.
+    """Returns the message for the client.
 
     Raises:
         InvalidReplyError: it should be text, and is not valid UTF-8.
@@ -119,7 +119,7 @@ def _read(packed: bytes) -> ReplyProperties:
 
 
 def _short_string(packed: bytes, at: int, is_given: int) -> tuple[str, int]:
-    """Return a property, if it is given, and where the next one begins."""
+    """Returns a property, if it is given, and where the next one begins."""
     if not is_given:
         return "", at
     start = at + 1
@@ -147,7 +147,7 @@ def _read_close(table: bytes) -> Close | None:
 
 @lru_cache(maxsize=256)
 def _kind_of(content_type: str) -> MessageKind | None:
-    """Return what a content type says; None: what the body is, the body says."""
+    """Returns what a content type says; None: what the body is, the body says."""
     if not content_type:
         return None
     media_type = content_type.partition(";")[0].strip().lower()

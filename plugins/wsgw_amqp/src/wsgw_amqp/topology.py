@@ -41,7 +41,7 @@ class Topology:
         self._settings = settings
 
     async def prepare(self, channel: AbstractChannel) -> None:
-        """Declare or check what is shared with workers and other gateways.
+        """Declares or check what is shared with workers and other gateways.
 
         Raises:
             TopologyError: it is not as configured.
@@ -62,7 +62,7 @@ class Topology:
             await self._bind(channel, dead, dead, ("",))
 
     async def declare_replies(self, channel: AbstractChannel, name: str) -> bool:
-        """Declare the queue for the replies to this gateway.
+        """Declares the queue for the replies to this gateway.
 
         Returns:
             False: the broker still keeps it for a connection that is lost; take another name.
@@ -121,7 +121,7 @@ class Topology:
 
 
 def _mismatch(what: str, error: Exception) -> str:
-    """Say what was found and what was wanted."""
+    """Says what was found and what was wanted."""
     said = " ".join(str(each) for each in error.args)
     match = _INEQUIVALENT.search(said)
     if match is None:

@@ -31,7 +31,7 @@ class UnroutableKeys:
         return len(self._next_try)
 
     def refused(self, key: str) -> None:
-        """Note that a message with this key is in no queue."""
+        """Notes that a message with this key is in no queue."""
         if not self._is_wanted:
             return
         self._next_try[key] = self._clock.time() + _PAUSE
@@ -39,15 +39,15 @@ class UnroutableKeys:
             del self._next_try[next(iter(self._next_try))]
 
     def routed(self, key: str) -> None:
-        """Note that a message with this key is in a queue."""
+        """Notes that a message with this key is in a queue."""
         self._next_try.pop(key, None)
 
     def forget(self) -> None:
-        """Let all keys be tried."""
+        """Lets all keys be tried."""
         self._next_try.clear()
 
     def check(self, keys: Iterable[str]) -> None:
-        """Let a session try its keys.
+        """Lets a session try its keys.
 
         Raises:
             UnusableAnswer: one of them leads to no queue, and it was tried just now.

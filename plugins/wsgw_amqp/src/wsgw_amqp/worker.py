@@ -30,7 +30,7 @@ class IncomingMessage(Protocol):
         ...
 
     async def ack(self) -> None:
-        """Acknowledge it."""
+        """Acknowledges it."""
         ...
 
 
@@ -38,11 +38,11 @@ class SeenStore(Protocol):
     """Remembers which messages were handled; several workers share one."""
 
     async def contains(self, message_id: str, /) -> bool:
-        """Return whether a message was handled."""
+        """Returns whether a message was handled."""
         ...
 
     async def add(self, message_id: str, /) -> None:
-        """Note that a message was handled."""
+        """Notes that a message was handled."""
         ...
 
 
@@ -73,7 +73,7 @@ Handler = Callable[[MessageT], Awaitable[object]]
 
 
 def seen(store: SeenStore) -> Callable[[Handler[MessageT]], Handler[MessageT]]:
-    """Return a decorator for what handles messages: it gets each of them once.
+    """Returns a decorator for what handles messages: it gets each of them once.
 
     A message that was handled before is acknowledged and goes no further. The store is only asked
     about messages that may come again; it is told of all of them, after the handler has returned.

@@ -32,7 +32,7 @@ class AdminApi:
     token: str = ""
 
     async def undelivered(self) -> int | None:
-        """Return how many messages of ended sessions it has given up; None: it does not tell."""
+        """Returns how many messages of ended sessions it has given up; None: it does not tell."""
         try:
             async with (
                 ClientSession(timeout=_PATIENCE) as session,
@@ -44,7 +44,7 @@ class AdminApi:
         return int(float(found[1])) if found is not None else None
 
     async def give(self, order: Order, backend: str) -> None:
-        """Have a backend drained, enabled again, or left at once; raises NotDone."""
+        """Has a backend drained, enabled again, or left at once; raises NotDone."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             async with (

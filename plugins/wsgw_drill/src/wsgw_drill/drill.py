@@ -75,7 +75,7 @@ class Drill:
     route: str | None = None
 
     async def run(self, audience: Audience) -> Result:
-        """Run all of it.
+        """Runs all of it.
 
         Raises:
             ProcessFailed: the gateway does not start.

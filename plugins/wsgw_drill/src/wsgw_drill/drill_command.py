@@ -374,7 +374,7 @@ def _target(
 
 
 def _played(kind: str) -> PlayedBackend:
-    """Return what plays backends of a kind; raises PluginError, click.UsageError."""
+    """Returns what plays backends of a kind; raises PluginError, click.UsageError."""
     from wsgw_core.plugins.loader import load_plugins  # noqa: PLC0415 - slow
 
     from .target import WEBSOCKET  # noqa: PLC0415 - slow
@@ -388,7 +388,7 @@ def _played(kind: str) -> PlayedBackend:
 
 
 def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
-    """Return the ways that are named, or those of a set that the gateway can be drilled in."""
+    """Returns the ways that are named, or those of a set that the gateway can be drilled in."""
     from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
 
     asked = [_check_way(name) for name in dict.fromkeys(names) if name != "all"]

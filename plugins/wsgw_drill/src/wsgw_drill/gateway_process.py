@@ -42,17 +42,17 @@ class DrilledGateway:
     admin: AdminApi | None = None
 
     async def undelivered(self) -> int | None:
-        """Return how many messages of ended sessions it has given up; None: it does not tell."""
+        """Returns how many messages of ended sessions it has given up; None: it does not tell."""
         return await self.admin.undelivered() if self.admin is not None else None
 
     def forget_peak(self) -> None:
-        """Let the peak of its memory begin anew, where the system can do that."""
+        """Lets the peak of its memory begin anew, where the system can do that."""
         if self.pid is not None:
             with contextlib.suppress(OSError):
                 Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def footprint(self) -> Footprint | None:
-        """Return what the gateway uses; None where that cannot be seen."""
+        """Returns what the gateway uses; None where that cannot be seen."""
         if self.pid is None:
             return None
         folder = Path(f"/proc/{self.pid}")

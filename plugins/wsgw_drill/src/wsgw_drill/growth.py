@@ -23,7 +23,7 @@ class Sample:
 
     @classmethod
     def take(cls, way: str, footprint: Footprint | None) -> Sample:
-        """Return a sample of now."""
+        """Returns a sample of now."""
         return cls(time.time(), way, footprint)
 
 
@@ -35,11 +35,11 @@ class Growth:
     failures: list[str] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
-        """Add one."""
+        """Adds one."""
         self.samples.append(sample)
 
     def judge(self) -> None:
-        """Compare the last quarter of a long drill with the second.
+        """Compares the last quarter of a long drill with the second.
 
         Ways differ in what they need, so both quarters have all ways equally often.
         """
@@ -60,7 +60,7 @@ class Growth:
             self.failures.append(f"the gateway has {files} more files open than before")
 
     def as_data(self) -> list[dict[str, Any]]:
-        """Return what the JSON report holds."""
+        """Returns what the JSON report holds."""
         return [
             {
                 "time": sample.time,

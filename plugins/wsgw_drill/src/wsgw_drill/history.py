@@ -133,7 +133,7 @@ class Verdict:
 
 
 def read_logs(paths: Iterable[Path]) -> list[Reading]:
-    """Return the readings of all backends in the order in which they happened."""
+    """Returns the readings of all backends in the order in which they happened."""
     readings = []
     for path in paths:
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -145,7 +145,7 @@ def read_logs(paths: Iterable[Path]) -> list[Reading]:
 def judge(
     clients: Iterable[Sent], readings: Iterable[Reading], window: float, close_timeout: float
 ) -> Verdict:
-    """Compare what was sent with what was read.
+    """Compares what was sent with what was read.
 
     Args:
         clients: those whose messages must arrive; the order is looked at for all others too.
@@ -249,12 +249,12 @@ class _Backends:
         return any(record.closed < time < given_up for time in self._closes[record.client])
 
     def time_to_read(self, client: str, number: int) -> float:
-        """Return for how many seconds the process that has not read a message had it."""
+        """Returns for how many seconds the process that has not read a message had it."""
         connection, since = self._seen_last[client, number]
         return (self._last_sign_of[_process_of(connection)] - since) / 1e9
 
     def time_until_read(self, client: str, number: int) -> float:
-        """Return for how many seconds a message had waited when it was read first."""
+        """Returns for how many seconds a message had waited when it was read first."""
         return self._lag[client, number] / 1e9
 
     def _see(self, client: str, number: int, time: int) -> None:

@@ -65,7 +65,7 @@ class Load:
     ahead: int | None = None
 
     def size(self) -> int:
-        """Return the size of the next message."""
+        """Returns the size of the next message."""
         low, high = math.log(self.smallest), math.log(self.largest)
         return round(math.exp(random.uniform(low, high)))  # noqa: S311 - not a secret
 
@@ -97,7 +97,7 @@ class LoadClient:
         self._highest = -1
 
     def stop_sending(self) -> None:
-        """Send no more messages; `run` waits for the answers that are still due."""
+        """Sends no more messages; `run` waits for the answers that are still due."""
         self._sending = False
         self._news.set()
 
@@ -106,7 +106,7 @@ class LoadClient:
         return self._highest >= number
 
     async def run(self, url: str) -> None:
-        """Send at a steady pace until told to stop, then wait until all is answered.
+        """Sends at a steady pace until told to stop, then waits until all is answered.
 
         Raises:
             Refused: the gateway does not take such clients, or what they send.
@@ -129,7 +129,7 @@ class LoadClient:
                 )
 
     async def send_and_close(self, url: str, count: int) -> None:
-        """Send this many messages as fast as they go and close at once."""
+        """Sends this many messages as fast as they go and closes at once."""
         async with self._connected(url) as connection:
             receiving = asyncio.create_task(self._receive(connection))
             with contextlib.suppress(ConnectionClosed):
@@ -141,7 +141,7 @@ class LoadClient:
             await receiving
 
     async def send_and_vanish(self, url: str, count: int) -> None:
-        """Send this many messages and break the connection off without a word."""
+        """Sends this many messages and break the connection off without a word."""
         async with self._connected(url) as connection:
             with contextlib.suppress(ConnectionClosed):
                 for _ in range(count):
@@ -149,7 +149,7 @@ class LoadClient:
             connection.transport.abort()
 
     async def send_without_reading(self, url: str, until: asyncio.Event) -> None:
-        """Send as fast as it goes and read no answer, until something happens; then vanish.
+        """Sends as fast as it goes and reads no answer, until something happens; then vanish.
 
         With `Load.ahead`, no more than that.
         """

@@ -28,7 +28,7 @@ class Patience:
         return monotonic() - self._begun
 
     def is_over(self) -> bool:
-        """Return whether it is no use to wait any longer."""
+        """Returns whether it is no use to wait any longer."""
         if self._progress is not None and self.waited < _LONGEST * self._seconds:
             reached = self._progress()
             if reached != self._reached:

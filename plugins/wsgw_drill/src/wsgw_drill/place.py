@@ -73,16 +73,16 @@ class Place:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def begins_to_log(self, much: int = 0) -> Callable[[], bool]:
-        """Return what tells whether its log has grown from now on, by more than so many bytes."""
+        """Returns what tells whether its log has grown from now on, by more than so many bytes."""
         before = self.logged
         return lambda: self.logged > before + much
 
     def close(self) -> None:
-        """Give the port back."""
+        """Gives the port back."""
         self._reserved.close()
 
     async def open(self, *, proxied: bool) -> None:
-        """Begin with an empty log and no data, behind a proxy or not."""
+        """Begins with an empty log and no data, behind a proxy or not."""
         self.log.unlink(missing_ok=True)
         shutil.rmtree(f"{self.log}.data", ignore_errors=True)
         if proxied:
@@ -90,14 +90,14 @@ class Place:
             await self.proxy.listen(self.host, self.port)
 
     async def clear(self) -> None:
-        """End the backend and its proxy."""
+        """Ends the backend and its proxy."""
         await self.kill()
         if self.proxy is not None:
             self.proxy.close()
             self.proxy = None
 
     async def start(self, *options: str) -> None:
-        """Start a life of the backend.
+        """Starts a life of the backend.
 
         Args:
             *options: of the played backend.
@@ -121,40 +121,40 @@ class Place:
             self.proxy.target = ("127.0.0.1", self._process.port)
 
     async def kill(self) -> None:
-        """End the backend with SIGKILL, if it lives."""
+        """Ends the backend with SIGKILL, if it lives."""
         if self._process is not None:
             process, self._process = self._process, None
             await self._processes.kill(process)
 
     async def terminate(self) -> None:
-        """End it with SIGTERM; it closes its connections with 1001."""
+        """Ends it with SIGTERM; it closes its connections with 1001."""
         if self._process is not None:
             process, self._process = self._process, None
             await self._processes.stop(process)
 
     def freeze(self) -> None:
-        """Stop it with SIGSTOP."""
+        """Stops it with SIGSTOP."""
         if self._process is not None:
             self._process.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Lets it go on."""
         if self._process is not None:
             self._process.signal(signal.SIGCONT)
 
     def end_at_a_close(self) -> None:
-        """Have it end as at SIGTERM as soon as one of its connections is closed."""
+        """Has it end as at SIGTERM as soon as one of its connections is closed."""
         if self._process is not None:
             self._process.signal(signal.SIGUSR1)
 
     async def died(self) -> None:
-        """Wait until the backend has ended by itself."""
+        """Waits until the backend has ended by itself."""
         if self._process is not None:
             await self._process.ended()
 
 
 def _reserve(host: str, port: int) -> socket.socket:
-    """Bind a socket that never listens: the port is nobody else's, and connecting is refused."""
+    """Binds a socket that never listens: the port is nobody else's, and connecting is refused."""
     with contextlib.suppress(OSError):
         socket.create_connection((host, port), timeout=1).close()
         raise AddressTaken(f"something listens on {host}:{port} already")

@@ -108,7 +108,7 @@ class Application:
         self._log = log
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer an opening handshake, or do not."""
+        """Answers an opening handshake, or do not."""
         if self._hang:
             await asyncio.Event().wait()
         if self._status is not None:
@@ -116,7 +116,7 @@ class Application:
         return None
 
     async def serve(self, connection: ServerConnection) -> None:
-        """Read and answer messages until the connection ends."""
+        """Reads and answer messages until the connection ends."""
         name = cast("RecordingConnection", connection).name
         request = cast("Request", connection.request)
         self._log.write("open", name, number=int(request.headers.get("X-Wsgw-Replayed", "-1")))
@@ -139,7 +139,7 @@ class Application:
 
     @asynccontextmanager
     async def _pushing(self, connection: ServerConnection) -> AsyncIterator[None]:
-        """Push something now and then, if told to, until the connection ends."""
+        """Pushes something now and then, if told to, until the connection ends."""
         pushing = asyncio.create_task(self._push_on(connection)) if self._push else None
         try:
             with contextlib.suppress(ConnectionClosed):
@@ -156,7 +156,7 @@ class Application:
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    """Serve until SIGTERM, then close every connection with 1001.
+    """Serves until SIGTERM, then closes every connection with 1001.
 
     After SIGUSR1, the first close of a connection is taken for SIGTERM.
     """
@@ -193,7 +193,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run with the process's arguments."""
+    """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(prog="recording_backend")
     parser.add_argument("place", help="its name, which stands in the answers")
     parser.add_argument("host")

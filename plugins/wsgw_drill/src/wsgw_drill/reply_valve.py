@@ -50,5 +50,5 @@ class ReplyValve:
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Register the kind."""
+    """Registers the kind."""
     registry.add(KIND, ReplyOptions, per_session(ReplyValve))

@@ -29,7 +29,7 @@ _COUNTS = (
 
 
 def table_of(rows: list[Row]) -> Table:
-    """Return the table; see docs/how-to/drill.md for its columns."""
+    """Returns the table; see docs/how-to/drill.md for its columns."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("way", no_wrap=True)
     for heading in _COUNTS:
@@ -62,7 +62,7 @@ def _pauses_text(row: Row) -> str:
 
 
 def as_data(drill: Drill, result: Result) -> dict[str, Any]:
-    """Return the JSON report."""
+    """Returns the JSON report."""
     plan, load = drill.plan, drill.plan.load
     return {
         "wsgw": __version__,
@@ -88,5 +88,5 @@ def as_data(drill: Drill, result: Result) -> dict[str, Any]:
 
 
 def write_json(file: Path, drill: Drill, result: Result) -> None:
-    """Write the JSON report; raises OSError."""
+    """Writes the JSON report; raises OSError."""
     file.write_text(json.dumps(as_data(drill, result), indent=2) + "\n")

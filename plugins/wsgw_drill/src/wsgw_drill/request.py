@@ -42,7 +42,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
 
     def uri(self, url: str) -> str:
-        """Return what is asked for at the gateway's URL; it is at that URL's host all the same."""
+        """Returns what is asked for at the gateway's URL; it is at that URL's host all the same."""
         parts = urlsplit(url)
         if self.path:
             path, _, query = self.path.partition("?")
@@ -53,14 +53,14 @@ class Request:
         return urlunsplit(parts)
 
     def as_sent(self, url: str) -> tuple[str, Headers]:
-        """Return the target and all headers of the request to a gateway at a URL."""
+        """Returns the target and all headers of the request to a gateway at a URL."""
         request = ClientProtocol(parse_uri(self.uri(url))).connect()
         request.headers.update(self.headers)
         request.headers.setdefault("User-Agent", USER_AGENT)
         return request.path, request.headers
 
     def shown(self, url: str) -> str:
-        """Return it for people, without what may be a secret."""
+        """Returns it for people, without what may be a secret."""
         path, headers = self.as_sent(url)
         text = f"{masked_text(path)} at host {headers['Host']}"
         names = ", ".join(dict.fromkeys(name for name, _ in self.headers))
@@ -68,7 +68,7 @@ class Request:
 
 
 def chosen_route(config: GatewayConfig, name: str | None) -> RouteOptions | None:
-    """Return the route to drill; None: the gateway has none.
+    """Returns the route to drill; None: the gateway has none.
 
     Args:
         config: of the gateway.
@@ -90,7 +90,7 @@ def chosen_route(config: GatewayConfig, name: str | None) -> RouteOptions | None
 
 
 def request_for(route: RouteOptions, config: GatewayConfig, url: str, given: Request) -> Request:
-    """Return a request that reaches a route.
+    """Returns a request that reaches a route.
 
     Args:
         route: which.

@@ -18,7 +18,7 @@ _COUNTS = tuple(each.name for each in dataclasses.fields(Verdict) if each.name n
 
 
 def percentile(values: list[float], share: float) -> float | None:
-    """Return the smallest of the values that `share` of them do not exceed; None: there is none."""
+    """Returns the smallest value that `share` of the values do not exceed; None: no values."""
     ordered = sorted(values)
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
 
@@ -43,7 +43,7 @@ class Bounds:
     muted: float = math.inf
 
     def of(self, way: Way) -> float | None:
-        """Return a way's bound; None: it has none."""
+        """Returns a way's bound; None: it has none."""
         general = {Bound.NONE: None, Bound.DEATH: self.death, Bound.SILENCE: self.silence}
         return self.by_way.get(way.name, general[way.expectation.pause])
 
@@ -86,7 +86,7 @@ class Row:
         }
 
     def add(self, stage: Stage, verdict: Verdict, footprint: Footprint | None) -> None:
-        """Add a round that came to its end."""
+        """Adds a round that came to its end."""
         self.rounds += 1
         self.breaks += stage.broken
         for name in _COUNTS:
@@ -112,7 +112,7 @@ class Row:
         self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
 
     def _without_given_up(self, stage: Stage, verdict: Verdict) -> Verdict:
-        """Return the verdict without what may be lost, and note that."""
+        """Returns the verdict without what may be lost, and notes that."""
         losses = verdict.lost + verdict.unread + verdict.unread_closed
         why = self._why_given_up(stage, all_overdue=losses <= verdict.overdue)
         if losses and why is not None:
@@ -125,7 +125,7 @@ class Row:
         return verdict
 
     def _why_given_up(self, stage: Stage, *, all_overdue: bool) -> str | None:
-        """Say by what right the gateway can have given messages up; None: by none."""
+        """Says by what right the gateway can have given messages up; None: by none."""
         if stage.settings.at_most_once:
             return "that lost backends had been given: failover.delivery is at-most-once"
         if self.way.expectation.given_up and all_overdue:
@@ -133,7 +133,7 @@ class Row:
         return None
 
     def judge_pauses(self, bounds: Bounds) -> None:
-        """Compare the median pause with its bound, once all rounds are over."""
+        """Compares the median pause with its bound, once all rounds are over."""
         bound, median = bounds.of(self.way), self.pauses["p50"]
         if bound is not None and median is not None and median > bound:
             self.slow = True
@@ -166,7 +166,7 @@ class Row:
             self.failures.append(f"{found}, expected {bounds.muted * 1000:.0f} ms")
 
     def as_data(self) -> dict[str, Any]:
-        """Return what the JSON report holds."""
+        """Returns what the JSON report holds."""
         return {
             "way": self.way.name,
             "rounds": self.rounds,

@@ -28,7 +28,7 @@ def run_drill(
     json_file: Path | None,
     make_display: Callable[[Console, int], LiveDisplay] = LiveDisplay,
 ) -> int:
-    """Run a drill, show it on the terminal, and write its report.
+    """Runs a drill, show it on the terminal, and writes its report.
 
     Args:
         drill: what to do.

@@ -98,11 +98,11 @@ class Stage:
     # Clients
 
     def make_client(self, kind: str, load: Load | None = None) -> LoadClient:
-        """Return a client that is not yet among `clients`."""
+        """Returns a client that is not yet among `clients`."""
         return LoadClient(f"{kind}{self._round}.{next(self._numbers)}", load or self.plan.load)
 
     async def start_clients(self, load: Load | None = None) -> None:
-        """Start clients that send at a steady pace, and wait until all are served.
+        """Starts clients that send at a steady pace, and waits until all are served.
 
         They have the load of the plan, or another one.
         """
@@ -115,12 +115,12 @@ class Stage:
         await self.all_are_served()
 
     def let(self, rude: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Let a client do what it wants, until the end of the round at the latest."""
+        """Lets a client do what it wants, until the end of the round at the latest."""
         self._rude.append(asyncio.create_task(rude))
         return self._rude[-1]
 
     async def all_are_served(self) -> None:
-        """Wait until each client has had an answer to a message that it sends from now on.
+        """Waits until each client has had an answer to a message that it sends from now on.
 
         Raises:
             Stuck: not all had in a long time.
@@ -129,7 +129,7 @@ class Stage:
         await self.until_served(lambda client: client.served_since(marks[client]))
 
     async def until_served(self, is_served: Callable[[LoadClient], bool]) -> None:
-        """Wait until each client that is still connected is served.
+        """Waits until each client that is still connected is served.
 
         What others are told is no reason to wait for a client that is told nothing.
 
@@ -157,12 +157,12 @@ class Stage:
             raise Stuck(f"{stuck}; {len(waiting)} of {len(self.clients)} are not") from None
 
     def busiest(self) -> Place:
-        """Return the place that serves most clients."""
+        """Returns the place that serves most clients."""
         serving = Counter(client.place for client in self.clients)
         return max(self.places, key=lambda place: (serving[place.name], place.alive))
 
     def other(self, place: Place) -> Place:
-        """Return the place that serves most clients beside this one."""
+        """Returns the place that serves most clients beside this one."""
         serving = Counter(client.place for client in self.clients)
         others = [each for each in self.places if each is not place]
         return max(others, key=lambda each: (serving[each.name], each.alive))
@@ -170,13 +170,13 @@ class Stage:
     # Breaks
 
     async def breaks(self) -> AsyncIterator[int]:
-        """Yield the number of each break after some calm."""
+        """Yields the number of each break after some calm."""
         for number in range(self.plan.breaks):
             await asyncio.sleep(self.plan.calm)
             yield number
 
     def breaking(self, *places: Place) -> None:
-        """Note that these are being broken: whom they serve must move."""
+        """Notes that these are being broken: whom they serve must move."""
         names = {place.name for place in places}
         self.broken += 1
         self.moved += sum(client.place in names for client in self.clients)
@@ -188,7 +188,7 @@ class Stage:
         patience: float = PATIENCE,
         progress: Callable[[], int] | None = None,
     ) -> None:
-        """Wait for something.
+        """Waits for something.
 
         Args:
             condition: whether it has happened.
@@ -208,7 +208,7 @@ class Stage:
     # The end
 
     async def finish(self, *, answered: bool) -> Verdict:
-        """Stop the clients, wait for their answers, and judge; raises Refused.
+        """Stops the clients, waits for their answers, and judges; raises Refused.
 
         Args:
             answered: whether every message must be answered.
@@ -223,7 +223,7 @@ class Stage:
         return self.verdict()
 
     async def settled(self, satisfied: Callable[[Verdict], bool]) -> Verdict:
-        """Wait until the logs satisfy, or nothing can come any more; then judge."""
+        """Waits until the logs satisfy, or nothing can come any more; then judge."""
         size, since = -1, time.monotonic()
         judged = -1
         while True:
@@ -240,7 +240,7 @@ class Stage:
             await asyncio.sleep(0.1)
 
     def verdict(self) -> Verdict:
-        """Judge what the records hold now."""
+        """Judges what the records hold now."""
         readings = read_logs(place.log for place in self.places)
         settings = self.settings
         return judge(self.records, readings, settings.replay_window, settings.close_timeout)
@@ -251,14 +251,14 @@ class Stage:
         return [client.record for client in self.clients]
 
     async def clear(self) -> None:
-        """End all clients and backends."""
+        """Ends all clients and backends."""
         await _cancel([*self._running, *self._rude])
         await asyncio.gather(*(place.clear() for place in self.places))
 
     # Inside
 
     def _steady_load(self) -> Load:
-        """Return the plan's load; with a broker, no more than its worker reads in seconds.
+        """Returns the plan's load; with a broker, no more than its worker reads in seconds.
 
         A broker takes what its worker is too slow for, and every client would wait behind it.
         """
@@ -269,7 +269,7 @@ class Stage:
         return dataclasses.replace(load, ahead=min(self.settings.ahead, share))
 
     def _patience(self, seconds: float, progress: Callable[[], int] | None = None) -> Patience:
-        """Return how long to wait from now on: longer while a broker's store is worked off."""
+        """Returns how long to wait from now on: longer while a broker's store is worked off."""
         has_store = self.settings.ahead is not None
         return Patience(seconds, (progress or self._logged) if has_store else None)
 
@@ -277,7 +277,7 @@ class Stage:
         return sum(place.logged for place in self.places)
 
     async def _late(self, *, answered: bool) -> set[asyncio.Task[None]]:
-        """Wait for the clients' answers; return those who do not get all."""
+        """Waits for the clients' answers; returns those who do not get all."""
         if answered and not self.settings.at_most_once:
             late, patience = set(self._running), self._patience(PATIENCE)
             while late and not patience.is_over():
@@ -314,7 +314,7 @@ async def _cancel(tasks: list[asyncio.Task[None]] | set[asyncio.Task[None]]) -> 
 async def open_stage(
     gateway: DrilledGateway, places: list[Place], plan: Plan, settings: Settings, *, proxied: bool
 ) -> AsyncIterator[Stage]:
-    """Prepare a round; its clients and backends are gone at the end of the block."""
+    """Prepares a round; its clients and backends are gone at the end of the block."""
     stage = Stage(gateway, places, plan, settings)
     try:
         for place in places:

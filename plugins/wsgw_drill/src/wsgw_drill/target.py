@@ -70,7 +70,7 @@ class Target(Protocol):
         """What the drill runs in place of its backends."""
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
-        """Return it once it listens; raises ProcessFailed."""
+        """Returns it once it listens; raises ProcessFailed."""
 
 
 @dataclass(frozen=True)

@@ -25,46 +25,46 @@ class TcpProxy:
         self._stalled = False
 
     async def listen(self, host: str, port: int) -> None:
-        """Listen; raises OSError."""
+        """Listens; raises OSError."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _End(_Connection(self)), host, port, backlog=1024, reuse_port=True
         )
 
     def close(self) -> None:
-        """Listen no more and break off all connections."""
+        """Listens no more and break off all connections."""
         if self._server is not None:
             self._server.close()
         self.reset_all()
 
     def stall(self) -> None:
-        """Forward nothing any more, without telling anybody: a black hole."""
+        """Forwards nothing any more, without telling anybody: a black hole."""
         self._stalled = True
         for connection in self._connections:
             connection.hold()
 
     def flow(self) -> None:
-        """Forward what new connections send; those that were stalled are broken off."""
+        """Forwards what new connections send; those that were stalled are broken off."""
         self._stalled = False
         self.reset_all()
 
     def reset_all(self) -> None:
-        """Break off all connections with RST."""
+        """Breaks off all connections with RST."""
         for connection in tuple(self._connections):
             connection.reset()
 
     def reset_in_mid_message(self) -> None:
-        """Break each connection off behind half of what it forwards next."""
+        """Breaks each connection off behind half of what it forwards next."""
         for connection in self._connections:
             connection.armed = True
 
     def opened(self, connection: _Connection) -> None:
-        """Note a connection; called by itself."""
+        """Notes a connection; called by itself."""
         self._connections.add(connection)
         if self._stalled:
             connection.hold()
 
     def closed(self, connection: _Connection) -> None:
-        """Forget a connection; called by itself."""
+        """Forgets a connection; called by itself."""
         self._connections.discard(connection)
 
 
@@ -82,7 +82,7 @@ class _Connection:
         self._connecting: asyncio.Task[None] | None = None
 
     def made(self, transport: asyncio.Transport) -> None:
-        """Take a transport: first the gateway's, then the backend's."""
+        """Takes a transport: first the gateway's, then the backend's."""
         if self._outward is None:
             self._outward = transport
             transport.pause_reading()
@@ -100,7 +100,7 @@ class _Connection:
             self._outward.resume_reading()
 
     def forward(self, source: asyncio.Transport, data: bytes) -> None:
-        """Give the other side what one has received."""
+        """Gives the other side what one has received."""
         if self._held:
             return  # some loops read on for a moment
         target = self._other(source)
@@ -115,7 +115,7 @@ class _Connection:
         asyncio.get_running_loop().call_later(_HALF_A_MESSAGE_AHEAD, self.reset)
 
     def set_reading_beyond(self, full: asyncio.Transport, *, reading: bool) -> None:
-        """Let the side opposite of a transport with full or emptied buffers wait or go on."""
+        """Lets the side opposite of a transport with full or emptied buffers wait or go on."""
         source = self._other(full)
         if source is None or source.is_closing() or self._held:
             return
@@ -125,14 +125,14 @@ class _Connection:
             source.pause_reading()
 
     def hold(self) -> None:
-        """Read nothing any more."""
+        """Reads nothing any more."""
         self._held = True
         for transport in (self._outward, self._inward):
             if transport is not None and not transport.is_closing():
                 transport.pause_reading()
 
     def reset(self) -> None:
-        """Break off both sides with RST."""
+        """Breaks off both sides with RST."""
         for transport in (self._outward, self._inward):
             if transport is None or transport.is_closing():
                 continue
@@ -142,7 +142,7 @@ class _Connection:
         self.lost()
 
     def lost(self) -> None:
-        """End the other side when one has ended."""
+        """Ends the other side when one has ended."""
         if self._over:
             return
         self._over = True

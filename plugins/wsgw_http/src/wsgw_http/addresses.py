@@ -1,4 +1,4 @@
-"""Which addresses may be connected to, and looking names up for the client library."""
+"""Resolves names for aiohttp, and refuses addresses to which wsgw may not connect."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from wsgw_core.api import BackendDeclined, Resolver
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_UNICAST = ipaddress.ip_network("2000::/3")  # all that has been given to anybody in IPv6
-_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
+_UNICAST = ipaddress.ip_network("2000::/3")  # all global unicast addresses, RFC 4291 section 2.4
 
 
 def is_public(host: str) -> bool:
-    """Tell whether an address, as text, is one of the public internet.
+    """Returns whether an address is public.
 
-    Loopback, private, shared, link-local, multicast and reserved ones are not, nor are addresses of
-    IPv6 that stand for such ones of IPv4.
+    Loopback, private, shared, link-local, multicast and reserved addresses are not public, nor are
+    IPv6 addresses that embed such an IPv4 address.
+
+    Args:
+        host: an IP address as text.
     """
     address = ipaddress.ip_address(host.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
@@ -34,14 +36,14 @@ def is_public(host: str) -> bool:
 
 
 class AddressPolicy(AbstractResolver):
-    """Looks names up by the gateway's resolver, and refuses what may not be connected to.
+    """Looks names up with the gateway's resolver, and leaves out the addresses that are forbidden.
 
-    Connections are made to the addresses that are returned here: there is no second look-up whose
+    aiohttp connects to the addresses that `resolve` returns. It makes no second look-up, whose
     answer could differ.
 
     Args:
-        resolver: of the gateway.
-        private_is_allowed: whether addresses that are not public may be connected to.
+        resolver: the gateway's.
+        private_is_allowed: whether wsgw may connect to addresses that are not public.
     """
 
     def __init__(self, resolver: Resolver, *, private_is_allowed: bool) -> None:
@@ -49,10 +51,10 @@ class AddressPolicy(AbstractResolver):
         self._private_is_allowed = private_is_allowed
 
     async def check(self, host: str, port: int) -> None:
-        """Look a host up, unless all addresses are allowed.
+        """Looks a host up, for each connect event. Does nothing if all addresses are allowed.
 
         Raises:
-            BackendDeclined: with 400; it has no address that may be connected to.
+            BackendDeclined: with 400; the host has no allowed address.
             BackendUnavailable: see Resolver.
         """
         if not self._private_is_allowed:
@@ -61,7 +63,7 @@ class AddressPolicy(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses that may be connected to, as the client library has them."""
+        """Returns the allowed addresses of a host; aiohttp calls it for each new connection."""
         found = await self._resolver.resolve(host, port)
         allowed = [
             ResolveResult(
@@ -76,8 +78,8 @@ class AddressPolicy(AbstractResolver):
             if self._private_is_allowed or is_public(address[0])
         ]
         if not allowed:
-            raise BackendDeclined(400, _TEXT, b"the host has no public address\n")
+            raise BackendDeclined.with_text(400, "the host has no public address")
         return allowed
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to close."""

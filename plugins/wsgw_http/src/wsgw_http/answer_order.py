@@ -1,4 +1,4 @@
-"""Brings what is answered in any order into the order of the messages."""
+"""Puts answers, which come in any order, into the order of the messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class AnswerOrder:
-    """Has actions on the messages of one session take place in their order."""
+    """Runs an action for each message of one session, in the order of the messages."""
 
     __slots__ = ("_begun", "_next", "_ready", "_waiting")
 
@@ -18,12 +18,12 @@ class AnswerOrder:
         self._waiting: dict[int, asyncio.Future[None]] = {}
 
     def begin(self) -> int:
-        """Return the turn of a message that is sent."""
+        """Returns the turn of a new message; turns count from 0."""
         self._begun += 1
         return self._begun - 1
 
     def finish(self, turn: int, act: Callable[[], None]) -> None:
-        """Act when all messages before have finished; at once, if they have."""
+        """Calls `act` as soon as all earlier turns have finished; that may be at once."""
         if turn == self._next and not self._ready and not self._waiting:
             self._next += 1
             act()
@@ -37,7 +37,7 @@ class AnswerOrder:
                 waiting.set_result(None)
 
     async def wait_for(self, turn: int) -> None:
-        """Return when all messages before have finished."""
+        """Waits until all earlier turns have finished."""
         if turn != self._next:
             waiting = self._waiting[turn] = asyncio.get_running_loop().create_future()
             await waiting

@@ -1,25 +1,25 @@
-"""The client library's end of a connection, with a bound on what it queues before it is read."""
+"""aiohttp's end of a connection, with a limit on what it queues."""
 
 from __future__ import annotations
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-MAX_HEADS = 32  # of answers: one is the answer, those before it are 1xx
+MAX_HEADS = 32  # of answers: the answer itself and the 1xx answers before it
 
-_MAX_HEAD = 256 * 1024  # bytes, empty lines before it included
-_SLICE = 16 * 1024  # bytes that are parsed before the bound is looked at
+_MAX_HEAD = 256 * 1024  # bytes, including empty lines before the head
+_SLICE = 16 * 1024  # bytes to parse between two looks at the limits
 
 
 class AnswerProtocol(ResponseHandler):
-    """Ends a connection on which heads come faster than they are asked for.
+    """Ends a connection on which the server sends heads without end.
 
-    The library takes any number of heads, also on a connection that nobody uses: a server that
-    sends `103 Early Hints` without end, or answers to requests that there were not, would fill the
-    memory. It also passes over any number of empty lines before a head.
+    aiohttp takes any number of heads, even on an idle connection, and skips any number of empty
+    lines before a head. A server that sends `103 Early Hints` without end, or answers without a
+    request, would fill the memory.
     """
 
-    _headless = 0  # bytes that came since the last head, or the body behind it
+    _headless = 0  # bytes since the last head or the end of its body
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -40,9 +40,9 @@ class AnswerProtocol(ResponseHandler):
         else:
             self._headless += len(data)
         if len(self._buffer) > MAX_HEADS:
-            self._end("more heads than requests")
+            self._end(f"more than {MAX_HEADS} heads for one request")
         elif self._headless > _MAX_HEAD:
-            self._end("a head without end")
+            self._end(f"a head of more than {_MAX_HEAD} bytes")
 
     def _end(self, reason: str) -> None:
         self.set_exception(HttpProcessingError(message=reason))

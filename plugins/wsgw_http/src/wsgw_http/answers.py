@@ -1,4 +1,4 @@
-"""Reads answers: what kind they are of, and their bodies within bounds."""
+"""Reads answers: their kind, and their bodies up to a limit."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class AnswerKind(Enum):
 
     TEXT = "one text message"
     BINARY = "one binary message"
-    LINES = "a text message a line"
+    LINES = "one text message for each line"
     EVENTS = "an event stream"
     UNSUPPORTED = "not supported"
 
 
 @lru_cache(maxsize=256)
 def answer_kind(content_type: str) -> AnswerKind:
-    """Return the kind that a Content-Type stands for."""
+    """Returns the kind of answer for a Content-Type."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "text/event-stream":
         return AnswerKind.EVENTS
@@ -61,30 +61,30 @@ def answer_kind(content_type: str) -> AnswerKind:
 
 @lru_cache(maxsize=256)
 def codec_in(content_type: str) -> str | None:
-    """Return how the text of an answer is decoded; None: it is UTF-8.
+    """Returns Python's name for the charset of a Content-Type; None: UTF-8.
 
     Raises:
-        BadAnswer: not in a way that is known.
+        BadAnswer: the charset is not supported.
     """
     found = _CHARSET.search(content_type)
     if found is None:
         return None
     charset = found[1].lower()
     if charset not in _CODECS:
-        raise BadAnswer("its charset is none of UTF-8, ISO-8859-1, Windows-1252 and UTF-16")
+        raise BadAnswer("its charset is not one of UTF-8, ISO-8859-1, Windows-1252, UTF-16")
     return _CODECS[charset]
 
 
 def is_empty(response: Response) -> bool:
-    """Tell whether an answer has no message, by its status or its length."""
+    """Returns whether an answer has no body, according to its status or its length."""
     return response.status in _EMPTY or response.content_length == 0
 
 
 async def body_of(response: Response, limit: int) -> bytes:
-    """Return the whole body of an answer.
+    """Returns the whole body of an answer, decoded.
 
     Raises:
-        BadAnswer: it is longer than the limit, or cannot be decoded.
+        BadAnswer: the body is longer than `limit` bytes, or cannot be decoded.
     """
     if (response.content_length or 0) > limit:
         raise too_large(limit)
@@ -103,7 +103,7 @@ async def body_of(response: Response, limit: int) -> bytes:
 
 
 async def pieces_of(response: Response) -> AsyncIterator[bytes]:
-    """Yield the body of an answer as it comes, decoded."""
+    """Yields the decoded body of an answer as it arrives."""
     decoder = Decoder(response.headers.get("Content-Encoding", ""))
     reader = BodyReader(response.content, response.context)
     while not response.content.at_eof():
@@ -119,16 +119,16 @@ async def pieces_of(response: Response) -> AsyncIterator[bytes]:
 
 
 def message_of(kind: AnswerKind, body: bytes, codec: str | None, limit: int) -> Message:
-    """Return the message that a body is.
+    """Returns the message for the body of an answer.
 
     Args:
         kind: TEXT or BINARY.
-        body: as it came.
+        body: the decoded content.
         codec: see codec_in.
-        limit: bytes of a message.
+        limit: maximum bytes of a message.
 
     Raises:
-        BadAnswer: it should be text and is not what it says; or it is too long as UTF-8.
+        BadAnswer: a text is not in its charset, or is longer than the limit as UTF-8.
     """
     if kind is not AnswerKind.TEXT:
         return Message(BINARY, body)
@@ -143,10 +143,10 @@ def message_of(kind: AnswerKind, body: bytes, codec: str | None, limit: int) -> 
 
 
 def text_message(body: bytes) -> Message:
-    """Return a text message.
+    """Returns a text message for some UTF-8.
 
     Raises:
-        BadAnswer: it is not UTF-8.
+        BadAnswer: the bytes are not UTF-8.
     """
     try:
         body.decode()
@@ -156,12 +156,12 @@ def text_message(body: bytes) -> Message:
 
 
 def too_large(limit: int) -> BadAnswer:
-    """Return what to raise for more than is allowed."""
+    """Returns the error for a body, line or event above the limit."""
     return BadAnswer(f"it is longer than {limit} bytes")
 
 
 def close_in(response: Response) -> Close | None:
-    """Return the close that an answer asks for, if its code may be sent."""
+    """Returns the close in `X-Wsgw-Close`; None if there is none or its code may not be sent."""
     asked = response.headers.get("X-Wsgw-Close")
     if asked is None:
         return None
@@ -175,7 +175,7 @@ def close_in(response: Response) -> Close | None:
 
 
 def retry_after(response: Response) -> float:
-    """Return for how many seconds an answer asks to wait; 0: it does not."""
+    """Returns the seconds in `Retry-After` (RFC 9110 section 10.2.3); 0 if there are none."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdecimal():
         return float(value[:9])
@@ -189,10 +189,10 @@ def retry_after(response: Response) -> float:
 
 
 class Pausable:
-    """The bound of a request's time, which stands still while the client is slow.
+    """Stops the timeout of a request while the client is slow.
 
     Args:
-        deadline: of the request.
+        deadline: the timeout of the request.
     """
 
     def __init__(self, deadline: asyncio.Timeout) -> None:

@@ -44,7 +44,7 @@ from .session_urls import SessionUrls
 from .settings import HttpSettings
 from .signatures import Signer, keys_in, keys_of
 
-_ANY_HOST = "localhost"  # stands in for one that comes from a template
+_ANY_HOST = "localhost"  # stands in for a host that a template determines
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """A session that the application has accepted, and how that hears of its end."""
+    """A session that the application accepted, and where its disconnect event goes."""
 
     record: SessionRecord
     disconnect_target: Target | None
@@ -70,7 +70,7 @@ class _Accepted:
 
 
 class HttpBackend:
-    """Has all sessions served by requests to one application.
+    """Serves all sessions with requests to one application.
 
     Args:
         settings: this backend's options.
@@ -87,7 +87,7 @@ class HttpBackend:
         self._one_less = asyncio.Event()
 
     async def open(self) -> None:
-        """Read the files; connections are made when there are requests."""
+        """Reads the files. It makes no connection: the first request does."""
         try:
             tls, fixed, keys = await run_in_thread(self._read_files)
         except ValueError as error:
@@ -95,7 +95,12 @@ class HttpBackend:
         self._parts = self._made(tls, fixed, keys)
 
     async def connect(self, request: DialRequest, sink: Sink) -> HttpConnection:
-        """Ask the application; raises BackendUnavailable and BackendDeclined."""
+        """Sends the connect event.
+
+        Raises:
+            BackendDeclined: the application refuses the client, or a URL is not valid.
+            BackendUnavailable: see Introducer.introduce.
+        """
         parts, settings = self._open_parts, self._settings
         subprotocol = settings.subprotocols.choose(request)
         urls = SessionUrls.of(settings, request, subprotocol)
@@ -120,7 +125,7 @@ class HttpBackend:
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """See SessionTrackingBackend: tell the application, after the last message."""
+        """See SessionTrackingBackend. Sends the disconnect event after the last message."""
         accepted = self._sessions.pop(session_id)
         record, target = accepted.record, accepted.disconnect_target
         parts = self._open_parts
@@ -129,7 +134,7 @@ class HttpBackend:
             record.end(partial(add, record, target, accepted.headers, close, cause))
 
     async def probe(self) -> None:
-        """Send the request of a health check; raises BackendUnavailable."""
+        """Sends the request of a health check; see Backend."""
         url, health = self._settings.url, self._settings.health
         if url.constant_host is None:
             return
@@ -145,7 +150,7 @@ class HttpBackend:
             raise BackendUnavailable(error.reason) from error
 
     async def close(self) -> None:
-        """Wait for sessions that are still closing, and for disconnect events; both are bounded."""
+        """Waits for closing sessions and for disconnect events, both for a limited time."""
         for connection in tuple(self._connections):
             connection.close(CloseCode.GOING_AWAY, "gateway is stopping")
         while self._connections:
@@ -163,7 +168,7 @@ class HttpBackend:
         return self._parts
 
     def _urls_of(self, request: DialRequest, introduction: Introduction) -> SessionUrls:
-        """Return the URLs of a session whose subprotocol is known now."""
+        """Returns the URLs again, now that the subprotocol is known."""
         try:
             return SessionUrls.of(self._settings, request, introduction.subprotocol)
         except BackendDeclined:
@@ -184,7 +189,7 @@ class HttpBackend:
     def _read_files(
         self,
     ) -> tuple[ClientTls | None, Callable[[], Pairs], Callable[[], tuple[bytes, ...]]]:
-        """Return TLS, the fixed headers and the keys of signatures; to be called in a thread."""
+        """Returns TLS, the fixed headers and the keys of signatures; runs in a thread."""
         settings, context = self._settings, self._context
         tls = None
         if any(str(url).startswith("https:") for url in settings.urls):

@@ -1,4 +1,4 @@
-"""Reads bodies as they come; what has come already, in turns."""
+"""Reads the bodies of answers as they arrive."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wsgw_core.api import BackendContext
 class BodyReader:
     """Reads the body of one answer.
 
-    A read that would not wait takes its turn among all others of the gateway: behind it, the client
-    library parses what came next, which for bodies in tiny chunks takes milliseconds.
+    If data has already arrived, a read takes its turn among all sessions of the gateway, because
+    aiohttp then parses what came next. For a body in tiny chunks that takes milliseconds.
 
     Args:
-        content: the library's.
+        content: the body, from aiohttp.
         context: of the backend.
     """
 
@@ -27,7 +27,7 @@ class BodyReader:
         self._found = b""
 
     async def read(self) -> bytes:
-        """Return what has come; nothing at the end."""
+        """Returns the bytes that have arrived; empty at the end."""
         content = self._content
         if self._taken and content.total_bytes > self._taken:
             await self._wait_for_turn()

@@ -9,12 +9,12 @@ _UNSAFE = re.compile(r"[^\x21\x23\x24\x26-\x7e]")  # also the quote and %, secti
 
 
 def encoded(value: str) -> str:
-    """Return a value as a header of the HTTP binding has it."""
+    """Returns a value percent-encoded for a header, HTTP binding section 3.1.3.2."""
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
 
 
 def constant_headers(session_id: str, path: str) -> tuple[tuple[str, str], ...]:
-    """Return the attributes that all events of a session share."""
+    """Returns the attributes that all events of a session share."""
     return (
         ("ce-specversion", "1.0"),
         ("ce-source", "/wsgw"),
@@ -24,7 +24,7 @@ def constant_headers(session_id: str, path: str) -> tuple[tuple[str, str], ...]:
 
 
 def event_headers(event: str, event_id: str, now: float) -> tuple[tuple[str, str], ...]:
-    """Return the attributes of one event.
+    """Returns the attributes of one event.
 
     Args:
         event: `connect`, `message` or `disconnect`.

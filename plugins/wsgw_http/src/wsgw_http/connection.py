@@ -1,4 +1,4 @@
-"""One session's messages to its application, and the replies."""
+"""One session's messages to its application, and the replies to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .session_record import SessionRecord
 from .settings import HttpSettings
 from .verdict import Verdict
 
-_LINE_END = re.compile(r"[\r\n\0]")  # no parser should let one through
+_LINE_END = re.compile(r"[\r\n\0]")  # parsers should reject these already
 
 
 class Shared:
@@ -39,13 +39,13 @@ class Shared:
 
     Args:
         settings, context: the backend's.
-        deliveries: has messages answered.
+        deliveries: delivers messages.
         streams: reads event streams.
         metrics: of the backend.
 
     Attributes:
-        replies: what waits for slow clients.
-        cancelled: tasks that have still to end.
+        replies: buffers for slow clients.
+        cancelled: tasks that have not ended yet.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Shared:
         self.max_streams = settings.max_streams
         self.state_bytes = settings.state_bytes
         self.cancelled: set[asyncio.Task[None]] = set()
-        # Above the first, no further message is sent: what is answered meanwhile has room.
+        # Above this no further message is sent; the rest of `most` is for answers in flight.
         self.high_water = context.limits.write_high_water
         most = self.high_water + (settings.concurrency + 1) * deliveries.max_response
         self.replies: ReplyBuffers[HttpConnection] = ReplyBuffers(
@@ -72,13 +72,13 @@ class Shared:
         )
 
     def cancel(self, task: asyncio.Task[None]) -> None:
-        """End a task; the backend waits for its end."""
+        """Cancels a task; the backend's `close` waits for its end."""
         task.cancel()
         self.cancelled.add(task)
         task.add_done_callback(self.cancelled.discard)
 
     def take_over(self, record: SessionRecord, state: str | None) -> None:
-        """Note that this backend serves a session from now on.
+        """Records that this backend serves a session from now on.
 
         Args:
             record: of the session.
@@ -88,7 +88,7 @@ class Shared:
         self.keep_state(record, state)
 
     def keep_state(self, record: SessionRecord, state: str | None) -> None:
-        """Keep what the application wants to be told with the session's next requests."""
+        """Keeps the state that wsgw sends with the session's next requests; None: no change."""
         if state is None or not self.state_bytes:
             return
         fits = len(state.encode(errors="surrogateescape")) <= self.state_bytes
@@ -99,16 +99,16 @@ class Shared:
 
 
 class HttpConnection(WindowedConnection):
-    """Has each message sent by a task of its own, and puts what comes of it into their order.
+    """Delivers each message in its own task, and handles the answers in order.
 
     Args:
         shared: of the backend.
         request: the dial.
         sink: the session.
-        record: of the session.
-        target: where messages go.
-        headers: makes those of the requests.
-        introduction: what the application said to the session.
+        record: the session's.
+        target: the URL for messages.
+        headers: makes the headers of the requests.
+        introduction: the answer to the connect event.
 
     Attributes:
         record: see above.
@@ -138,23 +138,23 @@ class HttpConnection(WindowedConnection):
         self._request_headers = headers
         self._seen_up_to = request.seen_up_to
         self._order = AnswerOrder()
-        self._answered_bytes = 0  # of replies whose turn has not come
+        self._answered_bytes = 0  # bytes of replies whose turn has not come
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._streams: list[EventStream] = []
         self._is_paused = False
         self._is_closing = False
         self._is_ending = False
         self._is_full = False
-        self._holds = 0  # reasons not to send further messages
-        self._room: asyncio.Event | None = None  # while somebody waits for it
-        self._number = record.introductions - 1  # among the session's connect events
+        self._blocks = 0  # how many reasons there are not to send further messages
+        self._room: asyncio.Event | None = None  # set when the client takes more
+        self._number = record.introductions - 1  # of this connection among those of the session
         self._first_state, self._first_stream = introduction.state, introduction.stream
         if introduction.reply is not None:
             self.receive(introduction.reply, self)
 
     def start(self) -> None:
         """See BackendConnection."""
-        # not before: a planned move can be called off after its connect event
+        # not earlier: wsgw can call off a planned move after the connect event
         self._shared.take_over(self.record, self._first_state)
         super().start()
         first, self._first_stream = self._first_stream, None
@@ -199,7 +199,7 @@ class HttpConnection(WindowedConnection):
         """See BackendConnection."""
         super().close(code, reason, cause)
         self._is_closing = True
-        self.block(False)  # what was sent before is delivered, whatever the client takes
+        self.block(False)  # messages sent before are still delivered
         self._look_for_room()
 
     @property
@@ -207,46 +207,44 @@ class HttpConnection(WindowedConnection):
         """See HoldingConnection."""
         return super().held_bytes + self._answered_bytes
 
-    # What deliveries and streams call
+    # Called by deliveries and event streams
 
     @property
     def has_room(self) -> bool:
-        """Whether the client takes more now; one that is to go needs to take nothing."""
+        """Whether the client takes more now; always true while the connection closes."""
         return self._is_closing or not (self._is_paused or super().held_bytes)
 
     async def wait_for_room(self) -> None:
-        """Return when the client takes more."""
+        """Waits until the client takes more."""
         while not self.has_room:
             if self._room is None:
                 self._room = asyncio.Event()
             await self._room.wait()
 
     async def wait_for_turn(self, turn: int) -> None:
-        """Return when all messages before this one are answered."""
+        """Waits until all messages before this one are answered."""
         await self._order.wait_for(turn)
 
     def pass_on(self, message: Message) -> None:
-        """Send the client a reply."""
+        """Sends a reply to the client."""
         outcome = self.receive(message, self)
         if outcome is not ReplyOutcome.HELD or self._is_full:
             return
         if super().held_bytes > self._shared.high_water:
             self._is_full = True
-            self.hold_others(True)
+            self.block_others(True)
 
     def reply_passed_on(self) -> None:
-        """Note that the client has taken a reply that waited."""
+        """See ReplyBuffers: the client has taken a buffered reply."""
         if self._is_full and super().held_bytes <= self._shared.high_water // 4:
             self._is_full = False
-            self.hold_others(False)
+            self.block_others(False)
         self._look_for_room()
 
-    def hold_others(self, hold: bool, /) -> None:
-        """Send no further messages, or go on."""
-        self._holds += 1 if hold else -1
-        self.block(self._holds > 0 and not self._is_closing)
-
-    # Steps
+    def block_others(self, is_blocked: bool, /) -> None:
+        """See Replies."""
+        self._blocks += 1 if is_blocked else -1
+        self.block(self._blocks > 0 and not self._is_closing)
 
     async def _deliver(self, turn: int, number: int, message: Message) -> None:
         record = self.record
@@ -264,7 +262,7 @@ class HttpConnection(WindowedConnection):
         try:
             verdict = await self._shared.deliveries.deliver(outgoing)
         except asyncio.CancelledError:
-            return  # as a cancelled task, it would keep the message and what has come of its answer
+            return  # a cancelled task would keep the message and the answer in memory
         except Exception:
             self._shared.context.logger.exception("a message could not be delivered")
             verdict = Verdict(failure=Close(CloseCode.INTERNAL_ERROR, "internal error"))
@@ -273,7 +271,7 @@ class HttpConnection(WindowedConnection):
         self._order.finish(turn, partial(self._conclude, number, verdict))
 
     def _conclude(self, number: int, verdict: Verdict) -> None:
-        """Act on what has become of a message, now that its turn has come."""
+        """Handles the verdict on a message when its turn has come."""
         if verdict.reply is not None:
             self._answered_bytes -= verdict.reply.size
             self.pass_on(verdict.reply)

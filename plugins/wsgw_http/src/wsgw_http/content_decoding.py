@@ -1,4 +1,4 @@
-"""Undoes the Content-Encoding of answers, a bounded piece at a time."""
+"""Decodes the Content-Encoding of answers in pieces of limited size."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from .failures import BadAnswer
 
 _PIECE = 64 * 1024
-_MOST_BARREN = 64 * 1024  # bytes of which nothing comes
+_MOST_BARREN = 64 * 1024  # encoded bytes in a row that decode to nothing
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class Decoder:
-    """Undoes one coding.
+    """Decodes the body of one answer.
 
     Args:
-        coding: the answer's Content-Encoding; empty and `identity` for none.
+        coding: the answer's Content-Encoding; empty or `identity`: not encoded.
 
     Raises:
-        BadAnswer: it is not known.
+        BadAnswer: the coding is not supported.
     """
 
     def __init__(self, coding: str) -> None:
@@ -29,21 +29,21 @@ class Decoder:
         if self._coding in ("gzip", "x-gzip"):
             self._inflate = zlib.decompressobj(_GZIP)
         elif self._coding not in ("", "identity", "deflate"):
-            raise BadAnswer("its Content-Encoding is not known")
+            raise BadAnswer("its Content-Encoding is not supported; send gzip, deflate or identity")
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to undo."""
+        """Whether the body is encoded."""
         return self._coding not in ("", "identity")
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what some received bytes stand for, in pieces of at most 64 KiB.
+        """Yields the decoded content of some bytes in pieces of at most 64 KiB.
 
         Raises:
-            BadAnswer: they are not encoded as they should be.
+            BadAnswer: the bytes are not valid in this coding.
         """
         if self._inflate is None:
-            # `deflate` is zlib's format; some send it without the head (RFC 9110 section 8.4.1.2)
+            # `deflate` is zlib's format; some servers omit its header (RFC 9110 section 8.4.1.2)
             has_head = data[:1] and data[0] & 0x0F == 8
             self._inflate = zlib.decompressobj(_ZLIB if has_head else _RAW)
         try:
@@ -61,10 +61,10 @@ class Decoder:
             raise BadAnswer(f"it cannot be decoded: {error}") from error
 
     def finish(self) -> None:
-        """Check that nothing is missing.
+        """Checks at the end of the body that the content is complete.
 
         Raises:
-            BadAnswer: the end is.
+            BadAnswer: it is not.
         """
         if self._inflate is None or not self._inflate.eof:
             raise BadAnswer("its encoded content ends too early")

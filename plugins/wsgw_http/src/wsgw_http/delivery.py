@@ -1,4 +1,4 @@
-"""Has one message answered, however many requests that takes."""
+"""Sends one message, with retries, until the application answers it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from .verdict import Verdict
 
 
 class Replies(Protocol):
-    """Where the replies to one message go."""
+    """The connection to which the replies to a message go."""
 
     async def wait_for_turn(self, turn: int) -> None:
-        """Wait until all messages before this one are answered."""
+        """Waits until all messages before this one are answered."""
         ...
 
     async def wait_for_room(self) -> None:
-        """Wait until the client takes more."""
+        """Waits until the client takes more."""
         ...
 
     @property
@@ -60,11 +60,11 @@ class Replies(Protocol):
         ...
 
     def pass_on(self, message: Message) -> None:
-        """Send the client a reply."""
+        """Sends a reply to the client."""
         ...
 
-    def hold_others(self, hold: bool, /) -> None:
-        """Keep the session's other messages back, or go on with them."""
+    def block_others(self, is_blocked: bool, /) -> None:
+        """Stops sending further messages of the session, or starts again; calls nest."""
         ...
 
 
@@ -76,11 +76,11 @@ class Outgoing:
         message: what the client has sent.
         event_id: the same for each attempt.
         number: of the message in its session; 0: it has none.
-        target: where to.
-        headers: makes those of each attempt.
-        replayed: an earlier backend may have had it.
-        turn: of the message among those of its connection.
-        replies: where its replies go.
+        target: the URL to send it to.
+        headers: makes the headers of each attempt.
+        replayed: an earlier backend may have received the message.
+        turn: of the message in its connection; see AnswerOrder.
+        replies: the connection.
     """
 
     message: Message
@@ -98,11 +98,11 @@ class Deliveries:
 
     Args:
         settings, context: the backend's.
-        requester: sends.
+        requester: sends the requests.
         metrics: of the backend.
 
     Attributes:
-        max_response: bytes of an answer, a line or an event.
+        max_response: maximum bytes of an answer, a line or an event.
     """
 
     def __init__(
@@ -129,9 +129,12 @@ class Deliveries:
         self._warn_failed = RareWarning(context.logger)
 
     async def deliver(self, outgoing: Outgoing) -> Verdict:
-        """Send a message until the application has answered it, or there is no sense in it."""
+        """Sends a message until the application answers it or retries are exhausted.
+
+        Each connection calls it once for each message.
+        """
         was_sent, was_silent, retry = False, False, 0
-        may_be_stale = True  # the connection: the application may have closed it while it was idle
+        may_be_stale = True  # the application may have closed the connection while it was idle
         while True:
             try:
                 return await self._attempt(outgoing, outgoing.replayed or was_sent)
@@ -139,7 +142,7 @@ class Deliveries:
                 refusal = Close(CloseCode.POLICY_VIOLATION, "the host has no public address")
                 return Verdict(failure=refusal, was_sent=was_sent)
             except Failure as error:
-                failure = error.with_traceback(None)  # which would keep this call, and it that
+                failure = error.with_traceback(None)  # breaks a cycle with this frame
             was_sent = was_sent or not isinstance(failure, Unreachable)
             was_silent = was_silent or isinstance(failure, NoAnswer)
             if may_be_stale and failure.lost:
@@ -156,12 +159,12 @@ class Deliveries:
     async def _pause(self, seconds: float, failure: Failure, replies: Replies) -> None:
         asked = isinstance(failure, Unavailable) and failure.retry_after > 0
         if asked:
-            replies.hold_others(True)
+            replies.block_others(True)
         try:
             await asyncio.sleep(seconds)
         finally:
             if asked:
-                replies.hold_others(False)
+                replies.block_others(False)
 
     async def _attempt(self, outgoing: Outgoing, replayed: bool) -> Verdict:
         message = outgoing.message
@@ -194,9 +197,9 @@ class Deliveries:
         return verdict
 
     def _judge(self, meaning: Meaning, code: int, response: Response) -> Verdict:
-        """Return what a status means whose body nobody needs."""
+        """Returns the verdict for a status whose body is not needed."""
         reason = f"the application answered with status {response.status}"
-        response.release()  # keeps the connection if the body has come
+        response.release()  # the connection stays open if the body is complete
         if meaning is Meaning.UNAVAILABLE:
             raise Unavailable(reason, retry_after(response))
         if meaning is Meaning.BAD:
@@ -222,10 +225,10 @@ class Deliveries:
             deadline.reschedule(None)
             return Verdict(state=state, close=close, stream=response)
         if kind is AnswerKind.UNSUPPORTED:
-            raise BadAnswer("the answer has several parts")
+            raise BadAnswer("multipart answers are not supported")
         codec = codec_in(response.headers.get("Content-Type", ""))
         if kind is AnswerKind.LINES and codec is not None:
-            raise BadAnswer("lines of JSON that are not UTF-8")
+            raise BadAnswer("NDJSON must be UTF-8")
         if kind is AnswerKind.LINES:
             await self._pass_lines_on(outgoing, response, deadline)
             return Verdict(state=state, close=close)
@@ -254,13 +257,13 @@ class Deliveries:
             replies.pass_on(text_message(last))
 
     def _give_up(self, failure: Failure, was_silent: bool) -> Close:
-        """Return how the session's connection ends after the last attempt."""
+        """Returns the close of the connection after the last attempt."""
         if isinstance(failure, BadAnswer):
             self._metrics.count("message", "bad_answer")
             self._warn_failed("a session is closed with 1011: %s", failure)
-            return Close(CloseCode.INTERNAL_ERROR, "the application fails on a message")
+            return Close(CloseCode.INTERNAL_ERROR, "the application fails on this message")
         self._metrics.count("message", "unavailable")
-        # An application that was given a message and fell silent may have died of it. Reported as a
-        # loss that no message has caused, such a message would be tried without end.
+        # The message may have killed an application that received it and fell silent. Only a loss
+        # that counts against the message ends its retries.
         code = CloseCode.LOST if was_silent else CloseCode.TRY_AGAIN_LATER
         return Close(code, failure.reason, abnormal=True)

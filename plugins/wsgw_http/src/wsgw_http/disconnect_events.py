@@ -1,4 +1,4 @@
-"""Tells the application of the ends of its sessions."""
+"""Sends disconnect events: reports the ends of sessions to the application."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .session_record import SessionRecord
 from .settings import HttpSettings
 
 _JSON = "application/json"
-_MOST = 50_000  # events that wait
-_AT_ONCE = 50  # requests
+_MOST = 50_000  # waiting events
+_AT_ONCE = 50  # requests in flight
 _ENDED_BY = {CloseCause.CLIENT_LEFT: "client", CloseCause.BACKEND_ENDED: "backend"}
 
 
@@ -39,11 +39,11 @@ class _Event:
 
 
 class DisconnectEvents:
-    """Sends disconnect events at a bounded rate, each until it is answered or its time is up.
+    """Sends disconnect events at a limited rate, with retries for a limited time.
 
     Args:
         settings, context: the backend's.
-        requester: sends.
+        requester: sends the requests.
         metrics: of the backend.
     """
 
@@ -79,9 +79,9 @@ class DisconnectEvents:
         close: Close,
         cause: CloseCause,
     ) -> None:
-        """Have the application told how a session has ended."""
+        """Queues the event for a session that has ended; called once for each session."""
         if len(self._waiting) >= _MOST:
-            self._lose("too many of them wait")
+            self._lose(f"{_MOST} others are waiting")
             return
         now = self._clock.time()
         described = {
@@ -108,7 +108,7 @@ class DisconnectEvents:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self, seconds: float) -> None:
-        """Wait until all events are sent, but not for long; the rest is lost."""
+        """Waits until all events are sent, at most for some seconds. Events left then are lost."""
         try:
             async with asyncio.timeout(seconds):
                 while self._waiting or self._sending:
@@ -118,14 +118,14 @@ class DisconnectEvents:
             pass
         tasks = [task for task in (self._task, *self._sending) if task is not None]
         for _ in range(len(self._waiting) + len(self._sending)):
-            self._lose("the gateway stops")
+            self._lose("the gateway is stopping")
         self._waiting.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        """Begin what is due, at the rate."""
+        """Starts the requests that are due, at the configured rate."""
         while True:
             self._changed.clear()
             now = self._clock.time()
@@ -188,4 +188,4 @@ class DisconnectEvents:
 
     def _lose(self, why: str, error: BaseException | None = None) -> None:
         self._metrics.disconnects_lost.value += 1
-        self._warn("a disconnect event is given up: %s", why, exc_info=error)
+        self._warn("a disconnect event is lost: %s", why, exc_info=error)

@@ -1,4 +1,4 @@
-"""What a status means for the message that was answered with it."""
+"""What the status of an answer means for its message."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Meaning(Enum):
     """What becomes of a message."""
 
     OK = "delivered; the body is the reply"
-    DISCARDED = "delivered, since the application does not want it; the body is dropped"
-    UNAVAILABLE = "tried again, then at another backend"
-    CLOSE = "delivered, and the session is closed"
-    BAD = "tried again, then the session is closed"
+    DISCARDED = "delivered: the application does not want the message; the body is dropped"
+    UNAVAILABLE = "not delivered: retry, then move to another backend"
+    CLOSE = "delivered; the session is closed"
+    BAD = "not delivered: retry, then close the session"
 
 
 def _check_close_code(code: int) -> int:
@@ -30,7 +30,7 @@ def _check_close_code(code: int) -> int:
 
 
 class ErrorRule(Options):
-    """What some statuses mean, in place of the default."""
+    """What some statuses mean, instead of the default."""
 
     statuses: Statuses = Field(
         description="statuses that the rule applies to: numbers, and ranges such as `500-599`"
@@ -59,11 +59,11 @@ _ACTIONS = {
 
 
 class ErrorRules:
-    """Finds the meaning of a status: by the rules in their order, then by the defaults.
+    """Finds the meaning of a status: by the first rule that has it, or else by default.
 
     Args:
-        rules: of the configuration.
-        retry_statuses: which mean that the backend is unavailable.
+        rules: the configured rules, in order.
+        retry_statuses: statuses that mean that the application is unavailable.
     """
 
     def __init__(self, rules: Iterable[ErrorRule], retry_statuses: frozenset[int]) -> None:
@@ -74,13 +74,16 @@ class ErrorRules:
                 self._by_status.setdefault(status, (_ACTIONS[rule.do], rule.code))
 
     def meaning(self, status: int) -> tuple[Meaning, int]:
-        """Return what a status means, and the code for a close."""
+        """Returns the meaning of a status, and the close code for it."""
         if 200 <= status < 300:
             return Meaning.OK, CloseCode.NORMAL
         return self.rule(status) or self._default(status)
 
     def rule(self, status: int) -> tuple[Meaning, int] | None:
-        """Return what the configuration says of a status; of 2xx, what to do if it is unusable."""
+        """Returns the configured meaning of a status; None: no rule has it.
+
+        A rule for 2xx applies only to answers that wsgw cannot use.
+        """
         return self._by_status.get(status)
 
     def _default(self, status: int) -> tuple[Meaning, int]:

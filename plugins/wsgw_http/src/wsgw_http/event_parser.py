@@ -1,4 +1,4 @@
-"""Event streams as HTML has them: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+"""Event streams: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from .answers import text_message, too_large
 from .failures import BadAnswer
 from .line_splitter import LineSplitter
 
-_MARK = b"\xef\xbb\xbf"  # of the byte order, which may stand first
+_MARK = b"\xef\xbb\xbf"  # a byte order mark may come first
 
 
 class EventParser:
-    """Makes a message of each event: of its data, or of what that is base64 of, for `binary`.
+    """Makes a message of each event.
+
+    The message is the event's `data` as text. If the event's type is `binary`, the data is base64
+    of a binary message.
 
     Args:
-        limit: bytes of one message.
+        limit: maximum bytes of one message.
 
     Attributes:
-        most: bytes of one line, and of what all of an event have for its data.
+        most: maximum bytes of one line, and of all data of an event.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        # base64 takes four bytes for three, and a field has a name
+        # base64 has four bytes for three; 64 leaves room for the name of the field
         self.most = limit * 4 // 3 + 64
         self._lines = LineSplitter(self.most, any_end=True)
         self._is_first = True
@@ -34,16 +37,16 @@ class EventParser:
         self._event = b""
 
     def feed(self, data: bytes) -> list[Message]:
-        """Return the messages of the events that end in some bytes.
+        """Returns the messages of the events that end within `data`.
 
         Raises:
-            BadAnswer: one cannot be used.
+            BadAnswer: an event is too long, not UTF-8, or not base64.
         """
         messages = []
         for line in self._lines.feed(data):
             if self._is_first:
                 self._is_first = False
-                line = line.removeprefix(_MARK)  # noqa: PLW2901 - it is no part of the line
+                line = line.removeprefix(_MARK)  # noqa: PLW2901 - the mark is not part of the line
             if line:
                 self._take(line)
             elif (message := self._end_of_event()) is not None:
@@ -63,7 +66,7 @@ class EventParser:
     def _end_of_event(self) -> Message | None:
         found, event = self._data, self._event
         self._data, self._event = bytearray(), b""
-        if not found:  # it had no `data`, not even an empty one
+        if not found:  # the event has no `data` field
             return None
         data = bytes(found[:-1])
         message = _binary(data) if event == b"binary" else text_message(data)
@@ -76,4 +79,4 @@ def _binary(data: bytes) -> Message:
     try:
         return Message(BINARY, base64.b64decode(data.replace(b"\n", b""), validate=True))
     except (binascii.Error, ValueError) as error:
-        raise BadAnswer("a binary event is not base64") from error
+        raise BadAnswer("the data of a binary event is not base64") from error

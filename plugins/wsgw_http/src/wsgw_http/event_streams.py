@@ -1,4 +1,4 @@
-"""Event streams: answers that go on after a message is delivered."""
+"""Event streams: answers that continue after their message is delivered."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from .http_metrics import HttpMetrics
 from .piece_turns import PieceTurns, Taker
 
 
-class Listener(Taker, Protocol):
-    """The connection for which a stream is read."""
+class StreamReceiver(Taker, Protocol):
+    """The connection that receives the messages of a stream."""
 
     async def wait_for_room(self) -> None:
-        """Wait until the client takes more."""
+        """Waits until the client takes more."""
         ...
 
     def end(self, close: Close, /) -> None:
-        """End the session."""
+        """Ends the session."""
         ...
 
 
 class EventStream:
-    """Passes the events of one stream on, until it ends or is ended.
+    """Passes on the events of one stream until it ends or wsgw ends it.
 
     Args:
-        response: its headers have been read.
-        listener: gets the messages.
-        close: how the session ends with the stream, if it does.
-        max_response: bytes of one event.
-        turns: of the backend.
-        on_over: called once.
+        response: the answer, of which only the head has been read.
+        receiver: gets the messages.
+        close: how the session ends at the end of the stream; None: it does not.
+        max_response: maximum bytes of one event.
+        turns: the backend's.
+        warn: the backend's.
+        on_over: called once, at the end of the stream.
 
     Attributes:
-        task: reads the stream.
+        task: the task that reads the stream.
     """
 
     __slots__ = (
         "_close",
-        "_listener",
         "_on_over",
         "_parser",
+        "_receiver",
         "_response",
         "_turns",
         "_warn",
@@ -59,7 +60,7 @@ class EventStream:
     def __init__(
         self,
         response: Response,
-        listener: Listener,
+        receiver: StreamReceiver,
         close: Close | None,
         max_response: int,
         turns: PieceTurns,
@@ -67,7 +68,7 @@ class EventStream:
         on_over: Callable[[EventStream], None],
     ) -> None:
         self._response = response
-        self._listener = listener
+        self._receiver = receiver
         self._close = close
         self._parser = EventParser(max_response)
         self._turns = turns
@@ -77,7 +78,7 @@ class EventStream:
         self.task.add_done_callback(self._is_over)
 
     def end(self) -> None:
-        """Close the stream; what has not been read is lost."""
+        """Closes the stream; unread events are lost."""
         self.task.cancel()
 
     async def _run(self) -> None:
@@ -85,37 +86,37 @@ class EventStream:
             await self._turns.pass_on(
                 pieces_of(self._response),
                 self._parser.feed,
-                self._listener,
-                self._listener.wait_for_room,
+                self._receiver,
+                self._receiver.wait_for_room,
                 self._parser.most,
             )
         except asyncio.CancelledError:
-            return  # as a cancelled task, it would keep what it has read
+            return  # a cancelled task would keep its last piece in memory
         except (aiohttp.ClientError, OSError):
-            pass  # the stream breaks off: so it has ended
+            pass  # a stream that breaks off has ended
         except BadAnswer as error:
-            self._warn("a session is closed with 1011, in an event stream: %s", error)
-            self._listener.end(
-                Close(CloseCode.INTERNAL_ERROR, "an event of the application is unusable")
+            self._warn("a session is closed with 1011; its event stream is unusable: %s", error)
+            self._receiver.end(
+                Close(CloseCode.INTERNAL_ERROR, "the application sent an unusable event")
             )
         if self._close is not None:
-            self._listener.end(self._close)
+            self._receiver.end(self._close)
 
     def _is_over(self, task: asyncio.Task[None]) -> None:
         self._response.close()
         self._on_over(self)
         if not task.cancelled() and task.exception() is not None:
             self._warn("an event stream failed", exc_info=task.exception())
-            self._listener.end(Close(CloseCode.INTERNAL_ERROR, "internal error"))
+            self._receiver.end(Close(CloseCode.INTERNAL_ERROR, "internal error"))
 
 
 class EventStreams:
     """The event streams of all sessions of one backend.
 
     Args:
-        most: streams at a time; one more ends the oldest.
+        most: maximum number of open streams; one more ends the oldest.
         context: the backend's.
-        max_response: bytes of one event.
+        max_response: maximum bytes of one event.
         metrics: of the backend.
     """
 
@@ -129,26 +130,29 @@ class EventStreams:
         self._warn = RareWarning(context.logger)
         self._open: dict[EventStream, None] = {}  # the oldest first
         self._tasks: set[asyncio.Task[None]] = set()
-        context.metrics.gauge("streams", "Event streams under way.", lambda: len(self._open))
+        context.metrics.gauge("streams", "Open event streams.", lambda: len(self._open))
 
     def open(
         self,
         response: Response,
-        listener: Listener,
+        receiver: StreamReceiver,
         close: Close | None,
         on_over: Callable[[EventStream], None],
     ) -> EventStream:
-        """Read a stream from now on; see EventStream."""
+        """Starts to read a stream; see EventStream for the arguments."""
         if len(self._open) >= self._most:
             self.evict(next(iter(self._open)))
-            self._warn("an event stream was ended: there are %d, see max-connections", self._most)
+            self._warn(
+                "the oldest event stream was ended because %d are open; see 'max-connections'",
+                self._most,
+            )
 
         def is_over(stream: EventStream) -> None:
             self._open.pop(stream, None)
             on_over(stream)
 
         stream = EventStream(
-            response, listener, close, self._max_response, self._turns, self._warn, is_over
+            response, receiver, close, self._max_response, self._turns, self._warn, is_over
         )
         self._open[stream] = None
         self._tasks.add(stream.task)
@@ -156,11 +160,11 @@ class EventStreams:
         return stream
 
     def evict(self, stream: EventStream) -> None:
-        """End a stream to make room for another."""
+        """Ends a stream to make room for another."""
         self._metrics.streams_ended.value += 1
         self._open.pop(stream, None)
         stream.end()
 
     async def close(self) -> None:
-        """Wait until the streams, which have been ended, are over."""
+        """Waits for the end of streams that are already ending."""
         await asyncio.gather(*self._tasks, return_exceptions=True)

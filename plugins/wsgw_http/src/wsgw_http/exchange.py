@@ -1,7 +1,7 @@
-"""One request and its answer on a connection of the client library.
+"""One request and its answer on a connection of aiohttp.
 
-The library's pool, its protocol and its parser are used; its request and response objects are not,
-since they cost several times as much as the rest of a message's way.
+wsgw uses aiohttp's connection pool, protocol and parser. It does not use its request and response
+objects, which cost several times as much as all other steps of a message.
 """
 
 from __future__ import annotations
@@ -23,23 +23,22 @@ from .failures import BadAnswer, NoAnswer, Unreachable
 
 _TARGET = re.compile(r"[\x21-\x7e]+")
 _READ_AHEAD = 64 * 1024  # bytes of a body
-_MOST_CHUNKS = 256  # of a body that are parsed at a time: each takes long, however small
-_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
+_MOST_CHUNKS = 256  # of a body to parse at a time; even an empty chunk costs time
 
 
 class Target:
-    """Where requests go: what each of them begins with.
+    """The URL of requests, and the parts of a request that follow from it.
 
     Args:
-        url: absolute, and encoded.
+        url: absolute and percent-encoded.
 
     Attributes:
         url: see above.
-        host: of the URL, with its port.
+        host: host and port of the URL.
         line: the request line without the method.
 
     Raises:
-        BackendDeclined: with 400; it cannot stand in a request.
+        BackendDeclined: with 400; the URL cannot be sent in a request line.
     """
 
     __slots__ = ("host", "line", "url")
@@ -48,18 +47,18 @@ class Target:
         self.url = url
         self.host = url.host_port_subcomponent or ""
         if _TARGET.fullmatch(url.raw_path_qs) is None or not self.host.isascii():
-            raise BackendDeclined(400, _TEXT, b"the URL is not valid\n")
+            raise BackendDeclined.with_text(400, "the URL is not valid")
         self.line = f" {url.raw_path_qs} HTTP/1.1\r\n".encode()
 
 
 class Response:
-    """An answer whose head has come.
+    """An answer whose head has arrived.
 
     Args:
         message: the head.
-        content: has the body, as it comes.
+        content: the body, as it arrives.
         connection: in use until the body is complete.
-        context: of the backend.
+        context: the backend's.
 
     Attributes:
         status, headers, raw_headers: of the head.
@@ -80,40 +79,40 @@ class Response:
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
         self.content = content
         self.context = context
-        content.set_read_chunk_size(_READ_AHEAD)  # leaves the bound of chunks
+        content.set_read_chunk_size(_READ_AHEAD)  # does not change the limit of chunks
         self._connection = connection
         content.on_eof(connection.release)
 
     @property
     def content_length(self) -> int | None:
-        """The length that the head tells."""
+        """The bytes of the body according to the head; None: not known."""
         length = self.headers.get("Content-Length")
         return int(length) if length is not None and length.isdecimal() else None
 
     def release(self) -> None:
-        """Give up the body; the connection stays open if that has come as a whole."""
+        """Drops the body; the connection stays open if the body is complete."""
         self._connection.release()
 
     def close(self) -> None:
-        """Give up the body, and the connection if that is in use."""
+        """Drops the body, and closes the connection unless it is already released."""
         self._connection.close()
 
 
 async def exchange(
     connection: Connection, request: bytes, context: BackendContext, *, is_head: bool = False
 ) -> Response:
-    """Send a request and return the head of its answer.
+    """Sends a request and returns the head of its answer.
 
     Args:
-        connection: of the library's pool; given back with the body's end, or closed.
-        request: as it is sent.
-        context: of the backend.
-        is_head: whether its answer has no body.
+        connection: of aiohttp's pool; released at the end of the body, or closed.
+        request: the bytes to send.
+        context: the backend's.
+        is_head: whether the method is HEAD, whose answer has no body.
 
     Raises:
-        Unreachable: the connection was lost before the request was written.
-        NoAnswer: it was lost before the answer.
-        BadAnswer: that is not valid HTTP.
+        Unreachable: the connection was lost before wsgw wrote the request.
+        NoAnswer: the connection was lost before the answer.
+        BadAnswer: the answer is not valid HTTP.
     """
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None:
@@ -124,7 +123,7 @@ async def exchange(
             skip_payload=is_head,
             read_until_eof=True,
             auto_decompress=False,
-            read_bufsize=16 * _MOST_CHUNKS,  # how the library counts them
+            read_bufsize=16 * _MOST_CHUNKS,  # how aiohttp counts chunks
         )
         transport.write(request)
         message, content = await _head(protocol)
@@ -141,8 +140,8 @@ async def _head(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.
             if not 100 <= message.code < 200:
                 return message, content
             if message.code == 101:
-                raise BadAnswer("the application switches protocols")
-        raise BadAnswer("it begins with too many answers of status 1xx")
+                raise BadAnswer("the application answered with 101; it must not switch protocols")
+        raise BadAnswer(f"more than {MAX_HEADS - 1} answers of status 1xx")
     except HttpProcessingError as error:
         raise BadAnswer("the answer is not valid HTTP") from error
     except (aiohttp.ClientConnectionError, OSError) as error:

@@ -1,14 +1,14 @@
-"""How a request can fail, by what it tells of the application."""
+"""How a request can fail, and what that says about the application."""
 
 from __future__ import annotations
 
 
 class Failure(Exception):
-    """A request has no answer that could be used.
+    """A request has no usable answer.
 
     Args:
-        reason: one line, with nothing that the client or the application has sent.
-        lost: the connection was lost; a fresh one may do.
+        reason: one line for the log; quotes nothing from the client or the application.
+        lost: the connection was lost; a retry on a fresh one may succeed.
     """
 
     def __init__(self, reason: str, *, lost: bool = False) -> None:
@@ -18,19 +18,19 @@ class Failure(Exception):
 
 
 class Unreachable(Failure):
-    """Nothing was sent: the application has not seen the request."""
+    """The application has not seen the request, because nothing was sent."""
 
 
 class NoAnswer(Failure):
-    """The application may have the request, but has not answered: connection lost, or time-out."""
+    """The application may have the request but did not answer: lost connection or timeout."""
 
 
 class Unavailable(Failure):
-    """The application, or what is before it, asks to come again later.
+    """The application, or a proxy before it, answered that it is unavailable.
 
     Args:
         reason: see Failure.
-        retry_after: seconds; 0: it has not said when.
+        retry_after: seconds; 0: no `Retry-After`.
     """
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:
@@ -39,8 +39,8 @@ class Unavailable(Failure):
 
 
 class BadAnswer(Failure):
-    """There is an answer, and it cannot be used: half of one, too large, not UTF-8, a 500."""
+    """The answer is unusable: incomplete, too large, not UTF-8, or with a status such as 500."""
 
 
 class Busy(Unreachable):
-    """All connections that may be made to the application are in use."""
+    """The limit of requests or connections to the application is reached."""

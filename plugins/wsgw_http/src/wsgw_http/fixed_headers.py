@@ -1,4 +1,4 @@
-"""Which headers the configuration may name: those of requests, and of answers to handshakes."""
+"""Checks the headers that the configuration names, for requests and for handshake answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OURS = frozenset(
     }
 )
 _PREFIXES = ("x-wsgw-", "ce-", "webhook-", "sec-websocket-", "x-forwarded-")
-# What a client says of its own connection or of answers that it can read, not the gateway
+# These describe the client's own connection, or what the client can decode.
 _NEVER_PASSED = frozenset({"accept-encoding", "host"})
 _NEVER_PASSED_BACK = frozenset(
     {
@@ -46,57 +46,57 @@ _NEVER_PASSED_BACK_PREFIXES = ("sec-websocket-", "x-wsgw-")
 
 
 def check_name(name: str) -> str:
-    """Return the name of a header that may be chosen.
+    """Returns the name of a header that the configuration may set.
 
     Raises:
-        ValueError: it is none, or one that the gateway sets itself.
+        ValueError: it is not a header name, or the gateway sets this header itself.
     """
     lower = name.lower()
     if _NAME.fullmatch(name) is None:
-        raise ValueError(f"not the name of a header: {name!r}")
+        raise ValueError(f"{name!r} is not the name of a header")
     if lower in _OURS or lower.startswith(_PREFIXES):
-        raise ValueError(f"the header {name} is set by the gateway")
+        raise ValueError(f"the gateway sets the header {name} itself; choose another name")
     return name
 
 
 def check_passed_name(name: str) -> str:
-    """Return the name of a header of the client's that requests may have.
+    """Returns the name of a client's header that wsgw may pass on in requests.
 
     Raises:
-        ValueError: see check_name; or it is one that says nothing of these requests.
+        ValueError: see check_name; or the header describes the client's own connection.
     """
     if check_name(name).lower() in _NEVER_PASSED:
-        raise ValueError(f"the header {name} is set by the gateway")
+        raise ValueError(f"the gateway sets the header {name} itself; choose another name")
     return name
 
 
 def check_answer_name(name: str) -> str:
-    """Return the name of a header of the application's that a client's 101 may have.
+    """Returns the name of an application's header that wsgw may pass on in a client's 101 answer.
 
     Raises:
-        ValueError: it is one that the gateway sets itself, or that belongs to the other leg.
+        ValueError: the gateway sets the header itself, or it describes the other connection.
     """
     lower = name.lower()
     if lower in _NEVER_PASSED_BACK or lower.startswith(_NEVER_PASSED_BACK_PREFIXES):
-        raise ValueError(f"the header {name} is not one that the client can be given")
+        raise ValueError(f"the header {name} cannot be passed on to the client")
     return name
 
 
 def check_value(name: str, value: str) -> None:
-    """Check the value of a header, which errors do not quote.
+    """Checks the value of a header, which may be a secret: errors do not quote it.
 
     Raises:
-        ValueError: it cannot be sent.
+        ValueError: the value has control characters.
     """
     if _VALUE.fullmatch(value) is None:
-        raise ValueError(f"the value of the header {name} has control characters")
+        raise ValueError(f"the value of the header {name} has control characters; remove them")
 
 
 def headers_in(text: str) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a file, one on each line.
+    """Returns the headers in a file, one on each line.
 
     Raises:
-        ValueError: a line is no header; it is named by its number.
+        ValueError: a line is not a valid header; the text has the number of the line.
     """
     found = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -104,7 +104,7 @@ def headers_in(text: str) -> tuple[tuple[str, str], ...]:
             continue
         name, colon, value = line.partition(":")
         if not colon:
-            raise ValueError(f"line {number} is not of the form Name: value")
+            raise ValueError(f"line {number}: not of the form 'Name: value'")
         try:
             check_name(name.strip())
             check_value(name.strip(), value.strip())

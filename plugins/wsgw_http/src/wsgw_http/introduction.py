@@ -1,4 +1,4 @@
-"""The connect event: the application learns of a session, and accepts or declines it."""
+"""The connect event: the application accepts or declines a session."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from .settings import HttpSettings
 _JSON = "application/json"
 _BUSY = frozenset({408, 425, 429})
 _MAX_DECLINING_BODY = 64 * 1024
-_MOST_FIELDS = 1000  # of a query
+_MOST_FIELDS = 1000  # of a query string
 _PEER = HandshakeField("peer")
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """The application accepts a session.
+    """What the application answered when it accepted a session.
 
     Attributes:
-        subprotocol: of the session.
+        subprotocol: the session's; None: none.
         headers: for the client's 101 answer.
         state: see Verdict.
         reply: the first message for the client.
@@ -56,13 +56,13 @@ class Introduction:
 
 
 class Introducer:
-    """Tells the application of sessions.
+    """Sends connect events.
 
     Args:
         settings: the backend's.
-        requester: sends.
-        maker: of headers.
-        max_response: bytes of the first message.
+        requester: sends the requests.
+        maker: the backend's.
+        max_response: maximum bytes of the first message.
         metrics: of the backend.
     """
 
@@ -85,11 +85,11 @@ class Introducer:
     async def introduce(
         self, request: DialRequest, target: Target, headers: RequestHeaders, record: SessionRecord
     ) -> Introduction:
-        """Return what the application says to a session.
+        """Returns the application's answer to a connect event; called once for each dial.
 
         Raises:
-            BackendDeclined: it declines.
-            BackendUnavailable: it does not answer, or not in a way that could be used.
+            BackendDeclined: the application declines the session.
+            BackendUnavailable: it does not answer, or its answer is unusable.
         """
         number = max(record.introductions, int(request.reconnect))
         event_id = f"{record.session_id}-c{number}"
@@ -102,7 +102,7 @@ class Introducer:
                 if not error.lost:
                     raise
                 self._metrics.count("connect", "retry")
-                # the connection may have been closed while it was idle
+                # the application may have closed the connection while it was idle
                 return await ask(isinstance(error, NoAnswer))
         except Failure as error:
             raise self._as_backend_error(error) from error
@@ -130,9 +130,9 @@ class Introducer:
         if status >= 500 or status in self._retry_statuses:
             response.release()
             self._metrics.count("connect", "unavailable")
-            raise BackendUnavailable(f"answered with status {status}")
+            raise BackendUnavailable(f"answered the connect event with status {status}")
         if status < 300:
-            raise BadAnswer(f"answered with status {status}")
+            raise BadAnswer(f"answered the connect event with status {status}")
         body = await _declining_body(response)
         self._metrics.count("connect", "verdict")
         raise BackendDeclined(status, _headers(response), body, pass_headers=self._passed_back)
@@ -176,8 +176,7 @@ class Introducer:
             passed[name] = f"{passed[name]}, {value}" if name in passed else value
         told = dict(request.headers).get("X-Wsgw-Replayed", "0")
         if query.count("&") >= _MOST_FIELDS:
-            headers = (("Content-Type", "text/plain; charset=utf-8"),)
-            raise BackendDeclined(400, headers, b"the query has too many fields\n")
+            raise BackendDeclined.with_text(400, "the query has too many fields")
         return {
             "path": path,
             "query": parse_qs(query, keep_blank_values=True, errors="replace"),
@@ -198,7 +197,7 @@ def _headers(response: Response) -> Headers:
 
 
 async def _declining_body(response: Response) -> bytes:
-    """Return the body of an answer that declines; a longer or a broken one is left out."""
+    """Returns the body of a declining answer; empty if it is too long or broken."""
     try:
         return await body_of(response, _MAX_DECLINING_BODY)
     except BadAnswer:

@@ -1,4 +1,4 @@
-"""Splits bytes into lines of a bounded length."""
+"""Splits bytes into lines of limited length."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from .answers import too_large
 
 
 class LineSplitter:
-    """Takes bytes as they come and returns the lines that are complete.
+    """Returns the complete lines of bytes that arrive in pieces.
 
     Args:
-        limit: bytes of one line.
-        any_end: whether a lone CR ends a line too; else LF does, with or without a CR before it.
+        limit: maximum bytes of one line.
+        any_end: whether a lone CR ends a line too; otherwise only LF and CRLF do.
     """
 
     def __init__(self, limit: int, *, any_end: bool) -> None:
         self._limit = limit
         self._any_end = any_end
         self._rest = bytearray()
-        self._searched = 0  # bytes of the rest that have no end of a line
+        self._searched = 0  # bytes at the start of the rest, without an end of line
         self._after_cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that end in some bytes, without their ends.
+        """Returns the lines that end within `data`, without their ends.
 
         Raises:
-            BadAnswer: a line is too long.
+            BadAnswer: a line is longer than the limit.
         """
         if self._any_end:
             data = self._with_plain_ends(data)
@@ -41,12 +41,12 @@ class LineSplitter:
         return [line.removesuffix(b"\r") for line in lines]
 
     def finish(self) -> bytes:
-        """Return what came after the last end of a line."""
+        """Returns the bytes after the last end of line."""
         rest, self._rest = bytes(self._rest), bytearray()
         return rest.removesuffix(b"\r")
 
     def _with_plain_ends(self, data: bytes) -> bytes:
-        """Return data whose lines all end with LF; a CR may be the first half of an end."""
+        """Returns the data with LF for each end; a CR and its LF may come in two pieces."""
         if self._after_cr and data[:1] == b"\n":
             data = data[1:]
         if data:

@@ -1,4 +1,4 @@
-"""Long answers are passed on in turns, so that everything else has its share of the event loop."""
+"""Passes long answers on in short turns, so that other sessions get their share of time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wsgw_core.api import BackendContext, Message
 
 from .failures import BadAnswer
 
-_SLICE = 4 * 1024  # bytes that are parsed before the clock is looked at
+_SLICE = 4 * 1024  # bytes to parse between two looks at the clock
 _LONGEST = 0.0003  # seconds of one turn
-_SMALL = 1024  # bytes of a piece that needs no turn
+_SMALL = 1024  # bytes of a piece that is parsed at once
 _WASTE_PERIOD = 60.0  # seconds
 
 
 class Taker(Protocol):
-    """Takes the messages of an answer."""
+    """Receives the messages of an answer."""
 
     @property
     def has_room(self) -> bool:
@@ -27,18 +27,18 @@ class Taker(Protocol):
         ...
 
     def pass_on(self, message: Message) -> None:
-        """Send the client a message."""
+        """Sends a message to the client."""
         ...
 
 
 class Waste:
-    """Bounds what an answer may bring that is no message: empty lines, comments, nameless fields.
+    """Limits the bytes of an answer that are no message: empty lines, comments, unknown fields.
 
-    A little of it keeps a connection alive, so that it counts for each minute anew.
+    The count starts again each minute, so that comments can keep a connection alive.
 
     Args:
-        context: of the backend.
-        longest: bytes of one message as the answer may have it.
+        context: the backend's.
+        longest: maximum bytes of one message in the answer.
     """
 
     def __init__(self, context: BackendContext, longest: int) -> None:
@@ -48,10 +48,10 @@ class Waste:
         self._since = context.clock.time()
 
     def note(self, count: int, messages: int) -> None:
-        """Note bytes, and how many messages ended in them.
+        """Counts bytes, and the messages that ended in them.
 
         Raises:
-            BadAnswer: there were too many bytes without a message.
+            BadAnswer: too many bytes came without a message.
         """
         if messages:
             self._bytes = 0
@@ -60,15 +60,15 @@ class Waste:
         if self._bytes > self._most:
             now = self._clock.time()
             if now - self._since < _WASTE_PERIOD:
-                raise BadAnswer(f"it has no message in {self._most} bytes")
+                raise BadAnswer(f"more than {self._most} bytes came without a message")
             self._bytes, self._since = 0, now
 
 
 class PieceTurns:
-    """Parses answers of several messages, each for a short time in one turn of the event loop.
+    """Parses answers of several messages, a short time in each turn of the event loop.
 
     Args:
-        context: of the backend.
+        context: the backend's.
     """
 
     def __init__(self, context: BackendContext) -> None:
@@ -82,17 +82,17 @@ class PieceTurns:
         wait_for_room: Callable[[], Awaitable[None]],
         longest: int,
     ) -> None:
-        """Pass the messages of an answer on, as it comes.
+        """Passes the messages of an answer on as they arrive.
 
         Args:
-            pieces: of the answer.
+            pieces: the bytes of the answer.
             parse: returns the messages that end in some bytes; raises BadAnswer.
-            taker: takes them.
-            wait_for_room: returns when it takes more.
-            longest: bytes of one message as the answer may have it.
+            taker: receives the messages.
+            wait_for_room: waits until the taker has room.
+            longest: maximum bytes of one message in the answer.
 
         Raises:
-            BadAnswer: as `parse` does; or there is too much that is no message.
+            BadAnswer: from `parse`; or too many bytes are no message.
         """
         context = self._context
         waste = Waste(context, longest)
@@ -106,7 +106,7 @@ class PieceTurns:
                 try:
                     await turn
                 finally:
-                    del turn  # it and an exception of it would keep each other, and the piece
+                    del turn  # breaks a cycle of the future and its exception
                 if not taker.has_room:
                     await wait_for_room()
             if not taker.has_room:
@@ -114,7 +114,7 @@ class PieceTurns:
 
 
 class _Part:
-    """A piece that is parsed bit by bit."""
+    """A piece of an answer, parsed in several turns."""
 
     __slots__ = ("_batch", "_data", "_parse", "_start", "_taker", "_waste")
 
@@ -152,7 +152,7 @@ class _Part:
                 self._parse_some()
                 if self.is_done or not self._taker.has_room or time.monotonic() >= until:
                     break
-        except Exception as error:  # noqa: BLE001 - raised where the turn is waited for
+        except Exception as error:  # noqa: BLE001 - `await turn` raises it
             turn.set_exception(error.with_traceback(None))
         else:
             turn.set_result(None)

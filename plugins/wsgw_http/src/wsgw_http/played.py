@@ -17,16 +17,16 @@ _MAX_BODY = 64 * 1024 * 1024
 
 
 class Application:
-    """Answers each message with what the recorder says.
+    """Answers each message with the recorder's answer.
 
     Args:
-        arguments: of the process.
+        arguments: the process's.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._recorder = Recorder(arguments.place, arguments.log)
         self._keys: set[str] = set()  # of messages that were read
-        self._stays: dict[str, str] = {}  # a session that comes back has missed what was elsewhere
+        self._stays: dict[str, str] = {}  # by session; a session that comes back has a new stay
         self._poison: str = arguments.poison
         self._delay: float = arguments.delay
         self._drop: bool = arguments.drop
@@ -34,7 +34,7 @@ class Application:
         self._status: int = arguments.status
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer one event."""
+        """Answers one event."""
         event = request.headers.get("X-Wsgw-Event")
         session = request.headers.get("X-Wsgw-Session", "")
         body = await request.read()
@@ -60,7 +60,7 @@ class Application:
             return web.Response(status=204)
         is_text = request.content_type == "text/plain"
         key = request.headers["Idempotency-Key"]
-        # an attempt that was given up can still come, after the one that took its place
+        # an attempt that timed out can still arrive, after the retry
         again = "X-Wsgw-Replayed" in request.headers or key in self._keys
         self._keys.add(key)
         stay = self._stays.get(session, session)
@@ -73,13 +73,13 @@ class Application:
 
 
 def _head(answer: str) -> str:
-    """Return `CLIENT:NUMBER` of a message."""
+    """Returns `CLIENT:NUMBER` of a message."""
     client, number, *_ = answer.split(" ")
     return f"{client}:{number}"
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Serve until killed."""
+    """Serves until the drill kills the process."""
     application = web.Application(client_max_size=_MAX_BODY)
     application.router.add_route("*", "/{path:.*}", Application(arguments).answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -92,7 +92,7 @@ async def serve(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run with the process's arguments."""
+    """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(prog="played")
     parser.add_argument("place", help="its name, which stands in the answers")
     parser.add_argument("host")

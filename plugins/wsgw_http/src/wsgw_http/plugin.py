@@ -31,12 +31,12 @@ _PLAYED = PlayedBackend(
         "client-floods",
         "client-closes",
     ),
-    # so that a loss is as quickly one as of a websocket
+    # so that wsgw notices a loss as fast as with a websocket
     keys={"retries": "0", "request-timeout": "5s"},
 )
 
 
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
-    """Register the kind and its URL schemes."""
+    """Registers the kind and its URL schemes."""
     registry.add("http", HttpSettings, HttpBackend, schemes=("https",), played=_PLAYED)

@@ -22,12 +22,12 @@ _FORWARDED = ("forwarded", "x-real-ip")
 
 
 class HeaderMaker:
-    """What all sessions of a backend share.
+    """What the headers of all sessions of a backend share.
 
     Args:
         settings: the backend's.
-        fixed: returns the headers that the configuration gives.
-        signer: signs requests; None: they are not signed.
+        fixed: returns the configured headers.
+        signer: signs requests; None: wsgw does not sign them.
     """
 
     def __init__(
@@ -41,25 +41,25 @@ class HeaderMaker:
         self._without_client = Beginning(fixed, ())
 
     def passed(self, headers: Iterable[tuple[str, str]]) -> Pairs:
-        """Return those of a client's headers that the configuration names."""
+        """Returns the client's headers that the configuration passes on."""
         return tuple(pair for pair in headers if pair[0].lower() in self._passed)
 
     def beginning(self, passed: Pairs = ()) -> Beginning:
-        """Return what makes the lines with which the head of each request begins.
+        """Returns the first header lines of requests.
 
         Args:
-            passed: those of the client's headers that each has.
+            passed: the client's headers that each request has.
         """
         return Beginning(self._fixed, passed) if passed else self._without_client
 
 
 class Beginning:
-    """The lines with which the head of each request begins.
+    """The first header lines of requests.
 
-    Of each header there is one: that of the configuration, else that of the client, else ours.
+    Each header occurs once: as configured, else as the client sent it, else as wsgw sets it.
 
     Args:
-        fixed: returns the headers that the configuration gives; the same object until they change.
+        fixed: returns the configured headers; the same object until they change.
         passed: headers of the client.
     """
 
@@ -73,14 +73,14 @@ class Beginning:
         self._has_host = False
 
     def to(self, host: str) -> bytes:
-        """Return the lines of a request to a host."""
+        """Returns the lines of a request to a host."""
         fixed = self._fixed()
         if fixed is not self._seen:
             self._seen = fixed
             names = [name for name, _ in fixed]
             passed = without_headers(self._passed, names)
             names += [name for name, _ in passed]
-            # what came is sent on byte for byte
+            # the client's headers are passed on byte for byte
             self._lines = _lines((*without_headers(_OURS, names), *fixed), "utf-8")
             self._lines += _lines(passed, "latin-1")
             self._has_host = any(name.lower() == "host" for name in names)
@@ -91,9 +91,9 @@ class RequestHeaders:
     """Makes the header lines of each request of one session.
 
     Args:
-        maker: of the backend.
+        maker: the backend's.
         request: the dial.
-        record: of the session.
+        record: the session's.
     """
 
     __slots__ = ("_beginning", "_constant", "_maker", "_record", "_trace")
@@ -123,16 +123,16 @@ class RequestHeaders:
         number: int = 0,
         replayed: bool = False,
     ) -> bytes:
-        """Return the header lines of one attempt.
+        """Returns the header lines of one attempt, each with its CRLF.
 
         Args:
-            event: what the request tells.
+            event: the kind of event.
             event_id: the same for each attempt.
             host: of the URL.
             content_type: of the body.
-            body: as it is sent.
-            number: of a message in its session; 0: it has none.
-            replayed: the application may have had this event before.
+            body: the body of the request.
+            number: of the message in its session; 0: none.
+            replayed: the application may have received this event before.
         """
         maker, state = self._maker, self._record.state
         lines = (
@@ -151,7 +151,7 @@ class RequestHeaders:
             if maker.signer is not None:
                 pairs += maker.signer.headers(event_id, int(now), body)
         made = lines.encode() + _lines(pairs, "latin-1")
-        if state:  # as it came
+        if state:  # byte for byte as the application sent it
             made += f"X-Wsgw-State: {state}\r\n".encode(errors="surrogateescape")
         return self._beginning.to(host) + self._constant + made
 

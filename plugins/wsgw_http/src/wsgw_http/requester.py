@@ -1,4 +1,4 @@
-"""Sends requests to one application, by the client library."""
+"""Sends requests to one application with aiohttp."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from .answer_protocol import AnswerProtocol
 from .exchange import Response, Target, exchange
 from .failures import BadAnswer, Busy, NoAnswer, Unreachable
 from .http_metrics import HttpMetrics
-from .request_gate import RequestGate
+from .request_limiter import RequestLimiter
 from .settings import HttpSettings
 
 T = TypeVar("T")
 Read = Callable[[Response, asyncio.Timeout], Awaitable[T]]
 
-_MOST_KEYS = 1000  # hosts that clients choose
+_MOST_KEYS = 1000  # hosts, which clients may choose
 
 
 class Requester:
-    """Has the connections to one application, which all sessions of the backend share.
+    """The connections to one application, which all sessions of the backend share.
 
-    Made on the event loop.
+    Create it on the event loop.
 
     Args:
         settings, context: the backend's.
-        addresses: which may be connected to.
-        tls: for URLs that begin with https.
-        metrics: of the backend.
+        addresses: resolves names to allowed addresses.
+        tls: for https URLs.
+        metrics: the backend's.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Requester:
         self._context = context
         self._clock = context.clock
         self._metrics = metrics
-        self._gate = RequestGate(settings.max_connections_per_host)
+        self._limiter = RequestLimiter(settings.max_connections_per_host)
         self._sockets: WeakSet[socket.socket] = WeakSet()
         self._loop = asyncio.get_running_loop()
         self._keys: dict[tuple[str, ssl.SSLContext | None], aiohttp.ClientRequest] = {}
@@ -76,38 +76,42 @@ class Requester:
             keepalive_timeout=settings.keep_alive,
             socket_factory=self._make_socket,
         )
-        # There is no public way to have the library's connections bounded: it takes any number of
-        # heads before a middleware, a tracer or a parser's limit sees one. A test fails if it makes
-        # its connections by something else.
+        # aiohttp has no public way to limit what its connections queue: it takes any number of
+        # heads before a middleware, a tracer or a parser's limit sees one. A test fails if aiohttp
+        # no longer makes its connections with this factory.
         protocol: type[ResponseHandler] = AnswerProtocol
         self._connector._factory = partial(protocol, loop=self._loop)  # noqa: SLF001 - see above
         gauge = context.metrics.gauge
-        gauge("in_flight", "Requests under way.", lambda: self._gate.under_way)
-        gauge("waiting", "Requests that wait for others to end.", lambda: self._gate.waiting)
+        gauge("in_flight", "Requests in flight.", lambda: self._limiter.in_flight)
+        gauge(
+            "waiting",
+            "Requests that wait for `max-connections-per-host`.",
+            lambda: self._limiter.waiting,
+        )
         gauge("connections", "Connections to the application.", self._count_connections)
 
     async def ask(self, method: str, target: Target, head: bytes, body: bytes, read: Read[T]) -> T:
-        """Send a request and return what `read` makes of its answer.
+        """Sends a request and returns what `read` makes of its answer.
 
         Args:
             method: of the request.
-            target: where it goes.
-            head: its header lines; see RequestHeaders.
+            target: the URL.
+            head: the header lines; see RequestHeaders.
             body: of the request.
-            read: is given the answer when its headers have come, and the bound of its time. What it
-                has not read to its end it must release, unless it raises.
+            read: gets the answer, whose headers have arrived, and the timeout. It must read the
+                answer to its end, release it, or raise.
 
         Raises:
-            Failure: the request has failed.
-            BackendDeclined: the host may not be connected to.
+            Failure: the request failed.
+            BackendDeclined: wsgw may not connect to the host.
         """
         began = self._clock.time()
         host = target.host
         entered, connected = False, False
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                if not self._gate.has_entered(host):
-                    await self._gate.wait(host)
+                if not self._limiter.has_entered(host):
+                    await self._limiter.wait(host)
                 entered = True
                 connection = await self._connect(target)
                 connected = True
@@ -122,19 +126,19 @@ class Requester:
                     raise
         except TimeoutError as error:
             if not entered:
-                raise Busy("no connection became free") from error
+                raise Busy("no connection became free in time; see 'max-connections'") from error
             if not connected:
                 raise Unreachable("connecting took too long") from error
-            raise NoAnswer("the application does not answer in time") from error
+            raise NoAnswer("the application did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BadAnswer(f"the answer breaks off: {type(error).__name__}") from error
         finally:
             if entered:
-                self._gate.leave(host)
+                self._limiter.leave(host)
             self._metrics.durations.observe(self._clock.time() - began)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Closes all connections."""
         await self._connector.close()
 
     async def _connect(self, target: Target) -> Connection:
@@ -144,13 +148,13 @@ class Requester:
             raise Unreachable(tls_error_text(_cause(error))) from error
         except TimeoutError as error:
             raise Unreachable("connecting took too long") from error
-        except BackendUnavailable as error:  # of the resolver
+        except BackendUnavailable as error:  # from the resolver
             raise Unreachable(error.reason) from error
         except aiohttp.ClientError as error:
             raise Unreachable(f"no connection can be made: {type(error).__name__}") from error
 
     def _key(self, target: Target) -> aiohttp.ClientRequest:
-        """Return what the library's pool knows connections by."""
+        """Returns the object that identifies a host in aiohttp's connection pool."""
         context: ssl.SSLContext | None = None
         if self._tls is not None and target.url.scheme == "https":
             context = self._tls.context()
@@ -170,7 +174,7 @@ class Requester:
     def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, _ = address
         made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # an event stream may say little
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # for silent event streams
         self._sockets.add(made)
         return made
 
@@ -179,17 +183,17 @@ class Requester:
 
 
 def _cause(error: aiohttp.ClientConnectorError) -> Exception:
-    """Return what the library has caught."""
+    """Returns the error that aiohttp has wrapped."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return error.certificate_error
     return error.os_error
 
 
 def as_backend_error(error: Unreachable) -> BackendError:
-    """Return what a dial raises that could not reach the application."""
+    """Returns the error of a dial that did not reach the application."""
     cause = error.__cause__
     if isinstance(error, Busy):
-        return BackendUnavailable(error.reason)  # by what other clients have asked for
+        return BackendUnavailable(error.reason)  # not a failure of the backend
     if isinstance(cause, BackendError):
         return cause
     if isinstance(cause, aiohttp.ClientConnectorError):

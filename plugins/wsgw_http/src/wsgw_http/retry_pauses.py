@@ -1,4 +1,4 @@
-"""How long to wait before an attempt is repeated."""
+"""The pauses between the attempts of a request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from .failures import Failure, Unavailable
 
 
 class RetryPauses:
-    """Doubles the pause with each attempt, spread at random, and obeys `Retry-After` within bounds.
+    """Doubles the pause for each retry, with jitter, and obeys `Retry-After` up to a limit.
 
     Args:
         first: seconds before the first retry.
-        most: seconds at most.
-        most_asked: seconds that the application can ask for at most.
+        most: maximum seconds.
+        most_asked: maximum seconds of a `Retry-After`.
     """
 
     def __init__(self, first: float, most: float, most_asked: float) -> None:
@@ -22,7 +22,7 @@ class RetryPauses:
         self._most_asked = most_asked
 
     def before(self, retry: int, failure: Failure) -> float:
-        """Return seconds to wait.
+        """Returns the seconds to wait before a retry.
 
         Args:
             retry: 1 for the first.

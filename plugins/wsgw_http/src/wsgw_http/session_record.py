@@ -1,4 +1,4 @@
-"""What is kept for a session as long as it lives, whichever backend of this kind serves it."""
+"""What this kind of backend keeps for a session while the session lives."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from weakref import WeakValueDictionary
 
 
 class SessionRecord:
-    """One session, shared by all backends that have accepted it.
+    """One session, shared by all HTTP backends that have accepted it.
 
     Args:
         session_id: of the session.
-        now: time by the gateway's clock.
+        now: the time by the gateway's clock, in seconds.
 
     Attributes:
         session_id: see above.
-        since: when it was first seen.
-        state: what the application has had kept for it; empty: nothing.
-        introductions: how often a backend has accepted it.
-        messages: the greatest number of a message that was delivered.
-        served_by: what stands for the backend that did so last, or has accepted it if none did;
+        since: when the first backend saw the session.
+        state: what the application wants kept; empty: nothing.
+        introductions: how often a backend has accepted the session.
+        messages: the greatest number of a delivered message.
+        served_by: identifies the backend that served the session last, or else the first that
+            accepted it. That backend sends the disconnect event.
             that one tells its application of the end.
     """
 
@@ -47,9 +48,9 @@ class SessionRecord:
 
     @staticmethod
     def of(session_id: str, now: float) -> SessionRecord:
-        """Return the record of a session, which lives as long as a backend holds on to it.
+        """Returns the record of a session; it exists while a backend refers to it.
 
-        Ids are unguessable and never used again, so that one table does for the whole process.
+        Session ids are unguessable and unique, so one table serves the whole process.
         """
         record = _records.get(session_id)
         if record is None:
@@ -57,16 +58,16 @@ class SessionRecord:
         return record
 
     def connection_begins(self) -> None:
-        """Note one more connection of the session."""
+        """Counts one more connection of the session."""
         self._connections += 1
 
     def connection_is_over(self) -> None:
-        """Note the end of a connection: nothing is delivered on it any more."""
+        """Counts the end of a connection."""
         self._connections -= 1
         self._tell_at_the_end()
 
     def end(self, tell: Callable[[], object]) -> None:
-        """Note that the session is over; `tell` is called when its connections are too."""
+        """Ends the session; calls `tell` when all its connections have ended."""
         self._tell = tell
         self._tell_at_the_end()
 

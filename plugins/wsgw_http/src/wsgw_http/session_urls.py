@@ -14,7 +14,7 @@ from .settings import HttpSettings
 
 @dataclass(frozen=True, slots=True)
 class SessionUrls:
-    """Where the events of a session go; None: not sent."""
+    """The URLs of a session's events; None: wsgw does not send this kind of event."""
 
     connect: Target | None
     message: Target
@@ -24,10 +24,10 @@ class SessionUrls:
     def of(
         cls, settings: HttpSettings, request: DialRequest, subprotocol: str | None
     ) -> SessionUrls:
-        """Fill the templates.
+        """Returns the URLs of a session, from the templates.
 
         Raises:
-            BackendDeclined: with 400; see Template.
+            BackendDeclined: with 400; see UrlTemplate.
         """
         query = request.path.partition("?")[2] if settings.pass_query else ""
 
@@ -43,7 +43,7 @@ class SessionUrls:
         return cls(target(events.connect), message, target(events.disconnect))
 
     def hosts(self) -> set[tuple[str, int]]:
-        """Return the hosts and ports."""
+        """Returns the host and port of each URL."""
         targets = (self.connect, self.message, self.disconnect)
         urls = (target.url for target in targets if target is not None)
         return {(url.raw_host or "", url.port or 0) for url in urls}
@@ -55,5 +55,4 @@ def _target(text: str, query: str) -> Target:
     try:
         return Target(URL(text, encoded=True))
     except ValueError as error:
-        headers = (("Content-Type", "text/plain; charset=utf-8"),)
-        raise BackendDeclined(400, headers, b"the URL is not valid\n") from error
+        raise BackendDeclined.with_text(400, "the URL is not valid") from error

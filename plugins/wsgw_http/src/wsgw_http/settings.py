@@ -38,7 +38,7 @@ _SCHEME = re.compile(r"https?://")
 _BASE_URL = re.compile(r"[\x21-\x7e]+")
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}( *;[\x20-\x7e]*)?")
-_FEW_BYTES = 24  # of a key; Standard Webhooks asks for as many
+_FEW_BYTES = 24  # of a key: the minimum of Standard Webhooks
 _RETRY = frozenset({408, 425, 429, 502, 503, 504})
 
 
@@ -47,9 +47,9 @@ def _check_url(url: UrlTemplate) -> UrlTemplate:
     if _SCHEME.match(text) is None:
         raise ValueError("not a URL such as https://host:port/path")
     if not text.isascii():
-        raise ValueError("has other characters than ASCII; write %C3%BC and the like, and xn--...")
+        raise ValueError("has non-ASCII characters; write %C3%BC for ü, and xn--... for a host")
     if "@" in text.partition("://")[2].partition("/")[0]:
-        raise ValueError("has a user's name in it; give 'headers' an Authorization instead")
+        raise ValueError("has a user name; set Authorization in 'headers' instead")
     return url
 
 
@@ -67,7 +67,7 @@ def _check_base_url(url: str) -> str:
     if not is_valid or parts.query or parts.fragment or _BASE_URL.fullmatch(url) is None:
         raise ValueError("not a URL such as http://gateway:8081")
     if "@" in parts.netloc:
-        raise ValueError("has a user's name in it; the application knows its token itself")
+        raise ValueError("has a user name; remove it, the application sends its own token")
     return url.rstrip("/")
 
 
@@ -104,7 +104,7 @@ SigningSecret = Annotated[SecretStr, AfterValidator(_check_secret)]
 
 
 class EventOptions(Options):
-    """Where each kind of event goes."""
+    """The URL of each kind of event."""
 
     connect: EventUrl = Field(
         default=None,
@@ -281,7 +281,7 @@ class HttpSettings(Options):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.signing_secrets and self.signing_secrets_file:
-            raise ValueError("'signing-secrets' is given by 'signing-secrets-file' too")
+            raise ValueError("'signing-secrets' and 'signing-secrets-file' are both set")
         for name, value in self.headers.items():
             check_name(name)
             check_value(name, value)
@@ -294,14 +294,14 @@ class HttpSettings(Options):
 
     @property
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """The templates that are in use."""
+        """The URL templates in use."""
         events = (self.events.connect, self.events.message, self.events.disconnect)
         given = tuple(url for url in events if isinstance(url, UrlTemplate))
         return given if len(given) == 3 else (self.url, *given)
 
     @property
     def private_is_allowed(self) -> bool:
-        """Whether addresses that are not public may be connected to."""
+        """Whether wsgw may connect to addresses that are not public."""
         if self.allow_private is not None:
             return self.allow_private
         return all(url.constant_host is not None for url in self.urls)
@@ -327,4 +327,4 @@ class HttpSettings(Options):
             yield "max-response", "has no effect above limits.max-message-size"
         keys = (signing_key(each.get_secret_value()) for each in self.signing_secrets)
         if any(len(key) < _FEW_BYTES for key in keys):
-            yield "signing-secrets", f"a secret is shorter than the {_FEW_BYTES} bytes it should be"
+            yield "signing-secrets", f"a secret is shorter than {_FEW_BYTES} bytes; use more"

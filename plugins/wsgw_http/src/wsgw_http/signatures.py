@@ -1,4 +1,4 @@
-"""Signatures of requests, as https://www.standardwebhooks.com has them."""
+"""Signatures of requests, by https://www.standardwebhooks.com."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PREFIX = "whsec_"
 
 
 def signing_key(secret: str) -> bytes:
-    """Return the key that a secret stands for: base64, with or without `whsec_` before it.
+    """Returns the key of a secret, which is base64 with or without `whsec_` before it.
 
     Raises:
-        ValueError: it is not; the text does not quote it.
+        ValueError: the secret is not base64; the text does not quote it.
     """
     try:
         key = base64.b64decode(secret.strip().removeprefix(_PREFIX), validate=True)
@@ -29,39 +29,39 @@ def signing_key(secret: str) -> bytes:
 
 
 def keys_in(text: str) -> tuple[bytes, ...]:
-    """Return the keys of a file, which has one secret on each line.
+    """Returns the keys in a file, which has one secret on each line.
 
     Raises:
-        ValueError: a line is no secret, or there is none.
+        ValueError: a line is not a secret, or the file has none.
     """
     keys = tuple(signing_key(line) for line in text.splitlines() if line.strip())
     if not keys:
-        raise ValueError("there is no signing secret in the file")
+        raise ValueError("the file has no signing secret")
     return keys
 
 
 def keys_of(secrets: Iterable[SecretStr]) -> tuple[bytes, ...]:
-    """Return the keys that secrets stand for."""
+    """Returns the keys of secrets."""
     return tuple(signing_key(secret.get_secret_value()) for secret in secrets)
 
 
 class Signer:
-    """Signs requests with each key: receivers accept any, so that secrets can be rotated.
+    """Signs requests with each key. Receivers accept any of them, so that you can rotate secrets.
 
     Args:
-        keys: returns those in use now.
+        keys: returns the current keys.
     """
 
     def __init__(self, keys: Callable[[], tuple[bytes, ...]]) -> None:
         self._keys = keys
 
     def headers(self, event_id: str, timestamp: int, body: bytes) -> tuple[tuple[str, str], ...]:
-        """Return the headers that sign one request.
+        """Returns the headers that sign one request.
 
         Args:
             event_id: the same for each attempt.
             timestamp: of this attempt, in seconds of Unix time.
-            body: as it is sent.
+            body: the body of the request.
         """
         signed = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
         return (

@@ -31,7 +31,7 @@ def _parse(value: Any) -> Any:
 
 
 def statuses_text(statuses: frozenset[int]) -> str:
-    """Write statuses as they are read, neighbours as a range."""
+    """Returns statuses as the configuration has them, neighbours as a range."""
     parts: list[list[int]] = []
     for status in sorted(statuses):
         if parts and parts[-1][-1] == status - 1:
@@ -55,4 +55,4 @@ Statuses = Annotated[
         }
     ),
 ]
-"""An options type: a list of statuses and ranges of them, or one text with commas."""
+"""An options type: a list of statuses and ranges, or one text with commas."""

@@ -10,11 +10,11 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 
 
 class TraceContext:
-    """What an application's spans of one session belong to.
+    """The trace to which the requests of one session belong.
 
-    The client's `traceparent` and `tracestate` are passed on as they are. Without a valid one, the
-    session is a trace of its own, each request a span of it, and sampled: whether it is recorded
-    is up to the application.
+    wsgw passes on a valid `traceparent` of the client with its `tracestate`. Otherwise the session
+    is a trace of its own with a span for each request. Its flag is "sampled"; the application
+    decides whether to record it.
 
     Args:
         headers: the client's.
@@ -40,7 +40,7 @@ class TraceContext:
             self._trace_id = f"{_random_bits(128):032x}"
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the headers of one request."""
+        """Returns the headers of one request."""
         if self._given:
             return self._given
         return (("traceparent", f"00-{self._trace_id}-{_random_bits(64):016x}-01"),)

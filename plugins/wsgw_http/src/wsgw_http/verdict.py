@@ -1,4 +1,4 @@
-"""What has become of one message."""
+"""The outcome of one message."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .exchange import Response
 
 @dataclass(slots=True)
 class Verdict:
-    """The application has answered a message, or will not.
+    """The outcome of one message.
 
     Attributes:
         reply: for the client.
-        state: what the application wants to have kept; None: as it was.
-        close: how the session ends, after the reply or the stream.
-        stream: events follow until it ends.
-        failure: the message is not delivered, and the connection ends so.
-        was_sent: the application may have seen the message.
+        state: what the application wants kept; None: no change.
+        close: how the session ends, after the reply or the stream; None: it goes on.
+        stream: an event stream that continues after the message.
+        failure: the message is not delivered, and the connection ends with this close.
+        was_sent: the application may have received the message.
     """
 
     reply: Message | None = None

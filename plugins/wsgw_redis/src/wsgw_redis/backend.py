@@ -108,11 +108,11 @@ class RedisBackend:
         self._one_ended = asyncio.Event()
 
     async def open(self) -> None:
-        """Read the certificates; Redis is connected to when the first client comes."""
+        """Reads the certificates; Redis is connected to when the first client comes."""
         await self._dialler.open()
 
     async def connect(self, request: DialRequest, sink: Sink) -> RedisConnection:
-        """Give a session a place on the link; raises BackendUnavailable and BackendDeclined."""
+        """Gives a session a place on the link; raises BackendUnavailable and BackendDeclined."""
         settings = self._settings
         subprotocol = settings.subprotocols.choose(request)
         name = self._name.expand(request, subprotocol)
@@ -144,7 +144,7 @@ class RedisBackend:
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Have a disconnect event stored, behind what is still under way."""
+        """Has a disconnect event stored, behind what is still under way."""
         self._living.discard(session_id)
         self._one_ended.set()
         record = self._records.pop(session_id, None)
@@ -156,14 +156,14 @@ class RedisBackend:
             self._ending[record.connection] = record.entries, close, cause
 
     async def probe(self) -> None:
-        """Have Redis answer; raises BackendUnavailable."""
+        """Has Redis answer; raises BackendUnavailable."""
         link = await self._link.get()
         (reply,) = await link.publisher.line.ask(("PING",))
         if isinstance(reply, hiredis.ReplyError):
             raise BackendUnavailable(Refusal(str(reply)).reason)
 
     async def linger(self) -> None:
-        """Read replies on while former sessions live elsewhere, for `replies-grace` at most."""
+        """Reads replies on while former sessions live elsewhere, for `replies-grace` at most."""
         if not self._has_stream:
             return
         with suppress(TimeoutError):
@@ -173,7 +173,7 @@ class RedisBackend:
                     await self._one_ended.wait()
 
     async def close(self) -> None:
-        """Store what is owed, and end all connections."""
+        """Stores what is owed, and ends all connections."""
         await self._link.close()
         await self._disconnects.close()
         await self._reader.close()
@@ -202,7 +202,7 @@ class RedisBackend:
         self._disconnects.link_lost()
 
     async def _hang_up(self, link: Link) -> None:
-        """Close a link, after the last disconnect events unless it is lost."""
+        """Closes a link, after the last disconnect events unless it is lost."""
         try:
             await self._disconnects.until_stored(link)
         finally:
@@ -258,7 +258,7 @@ class RedisBackend:
         return not self._settings.require_subscribers
 
     async def _check_subscribers(self, link: Link, channel: str) -> None:
-        """Raise BackendUnavailable if a message could reach nobody."""
+        """Raises BackendUnavailable if a message could reach nobody."""
         counts, patterns = await link.publisher.line.ask(
             ("PUBSUB", "NUMSUB", channel), ("PUBSUB", "NUMPAT")
         )

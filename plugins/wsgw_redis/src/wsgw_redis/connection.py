@@ -24,7 +24,7 @@ class Commands(Protocol):
     """Makes a session's commands, packed as they are sent."""
 
     def message(self, number: int, message: Message, /) -> bytes:
-        """Return what gives Redis one message."""
+        """Returns what gives Redis one message."""
         ...
 
 
@@ -37,15 +37,15 @@ class Owner(Protocol):
         ...
 
     def started(self, connection: RedisConnection, /) -> None:
-        """Note that a session takes replies."""
+        """Notes that a session takes replies."""
         ...
 
     def released(self, connection: RedisConnection, /) -> None:
-        """Note that a connection is over."""
+        """Notes that a connection is over."""
         ...
 
     def may_reach_nobody(self) -> bool:
-        """Note a message that has reached no subscriber; return whether it counts as delivered."""
+        """Counts a message without a subscriber; returns whether it is delivered all the same."""
         ...
 
 

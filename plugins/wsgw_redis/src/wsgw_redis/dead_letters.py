@@ -44,7 +44,7 @@ class DeadLetters:
         self._waiting_bytes = 0
 
     def add(self, entry: Entry, why: str, detail: str = "") -> None:
-        """Note a reply.
+        """Notes a reply.
 
         Args:
             entry: as it was read.
@@ -73,7 +73,7 @@ class DeadLetters:
             self._measures.letters_lost.value += 1
 
     def commands(self) -> list[tuple[Any, ...]]:
-        """Return commands that store the oldest of what waits; these wait until `stored`."""
+        """Returns commands that store the oldest of what waits; these wait until `stored`."""
         commands: list[tuple[Any, ...]] = []
         size = 0
         for letter in self._waiting:
@@ -84,7 +84,7 @@ class DeadLetters:
         return commands
 
     def stored(self, count: int) -> None:
-        """Forget the oldest."""
+        """Forgets the oldest."""
         for _ in range(min(count, len(self._waiting))):
             self._forget_oldest()
 
@@ -98,7 +98,7 @@ class DeadLetters:
         self._waiting_bytes -= self._waiting.popleft().size
 
     def _cut(self, fields: list[bytes]) -> tuple[list[bytes], int]:
-        """Return names and values of `max_size` bytes at most, and how many bytes they are."""
+        """Returns names and values of `max_size` bytes at most, and how many bytes they are."""
         size = sum(map(len, fields))
         if size <= self._max_size:
             return fields, size + _OVERHEAD * len(fields)

@@ -60,14 +60,14 @@ class Dialler:
         self._tls: dict[str, ClientTls] = {}
 
     async def open(self) -> None:
-        """Read the certificates; raises ConfigurationError."""
+        """Reads the certificates; raises ConfigurationError."""
         if self._address.secure:
             options = self._settings.tls or TlsClientOptions()
             for host, _ in self._address.hosts[:1]:
                 await self._tls_for(host, options)
 
     async def dial(self) -> Line:
-        """Connect, authenticate, and choose the database.
+        """Connects, authenticate, and chooses the database.
 
         Raises:
             BackendUnavailable: there is no server, or it refuses.
@@ -130,7 +130,7 @@ class Dialler:
         return BackendUnavailable(f"Redis: {reason}")
 
     async def _ask_sentinels(self) -> Host:
-        """Return the address of the master of now, as the first Sentinel says that knows it."""
+        """Returns the address of the master of now, as the first Sentinel says that knows it."""
         settings, hosts = self._settings, self._address.hosts
         password = await _password(settings.sentinel_password, settings.sentinel_password_file)
         patience = settings.connect_timeout / (len(hosts) + 1)
@@ -185,7 +185,7 @@ class Dialler:
         return await asyncio.open_unix_connection(self._address.path)
 
     async def _tls_for(self, host: str, options: TlsClientOptions) -> ClientTls:
-        """Return what TLS to a host is made with: its certificate must name it."""
+        """Returns what TLS to a host is made with: its certificate must name it."""
         if host not in self._tls:
             self._tls[host] = await run_in_thread(partial(ClientTls, options, host, self._context))
         return self._tls[host]

@@ -49,7 +49,7 @@ class Disconnects:
     def owe(
         self, entries: EventEntries, close: Close, cause: CloseCause, link: Link | None
     ) -> None:
-        """Have the end of a session stored, now if there is a link."""
+        """Has the end of a session stored, now if there is a link."""
         if len(self._owed) >= _MOST:
             self._give_up(f"more than {_MOST} disconnect events wait for Redis")
             return
@@ -61,24 +61,24 @@ class Disconnects:
             self._try_soon()
 
     def link_made(self, link: Link) -> None:
-        """Write all that is owed, what may have been lost with the last link too."""
+        """Writes all that is owed, what may have been lost with the last link too."""
         for number, owed in self._owed.items():
             self._write(link.publisher, number, owed)
 
     def link_lost(self) -> None:
-        """Connect for the sake of what is owed, if nobody else does."""
+        """Connects for the sake of what is owed, if nobody else does."""
         self._news.set()
         if self._owed:
             self._try_soon()
 
     async def until_stored(self, link: Link) -> None:
-        """Wait until nothing is owed, or the link is lost."""
+        """Waits until nothing is owed, or the link is lost."""
         while self._owed and not link.is_lost:
             self._news.clear()
             await self._news.wait()
 
     async def close(self) -> None:
-        """Give up what is owed."""
+        """Gives up what is owed."""
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:

@@ -22,7 +22,7 @@ _Parts = tuple[Any, ...]
 
 
 def _bulks(*parts: Any) -> bytes:
-    """Return parts of a command as they stand in it."""
+    """Returns parts of a command as they stand in it."""
     return pack(parts).partition(b"\r\n")[2]
 
 
@@ -97,7 +97,7 @@ class EventEntries:
         self._id_length = len(self._session) + 1
 
     def message(self, number: int, message: Message) -> bytes:
-        """Return the command for one message; number 0 stands for a hydration."""
+        """Returns the command for one message; number 0 stands for a hydration."""
         if number <= self._seen_up_to or self._max_age is not None:
             return self._unusual_message(number, message)
         counted, data = b"%d" % number, message.data
@@ -137,12 +137,12 @@ class EventEntries:
         return pack(command + self._tail)
 
     def connect(self, count: int, *, replayed: bool) -> bytes:
-        """Return the command for the connect event of this number."""
+        """Returns the command for the connect event of this number."""
         command = self._start(b"connect", b"c%d" % count) + self._connect
         return pack(command + _ONCE_MORE if replayed else command)
 
     def disconnect(self, close: Close, cause: CloseCause, *, replayed: bool) -> bytes:
-        """Return the command for the end of the session."""
+        """Returns the command for the end of the session."""
         command = (
             *self._start(b"disconnect", b"d"),
             *(b"code", close.code, b"reason", close.reason.encode(), b"by", _BY[cause]),
@@ -173,7 +173,7 @@ class EventEntries:
 
 
 def _header(request: DialRequest, name: str) -> bytes:
-    """Return a header's value, several joined as RFC 9110 section 5.3 has it."""
+    """Returns a header's value, several joined as RFC 9110 section 5.3 has it."""
     found = [value for field, value in request.headers if field.lower() == name]
     return ", ".join(found).encode("latin-1")
 

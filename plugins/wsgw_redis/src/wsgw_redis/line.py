@@ -55,7 +55,7 @@ class Together:
         self._replies: list[Reply] = []
 
     def __call__(self, some: list[Reply]) -> None:
-        """Take some of them."""
+        """Takes some of them."""
         self._replies += some
         if len(self._replies) == self._count:
             self._take(self._replies)
@@ -118,7 +118,7 @@ class Line(asyncio.Protocol):
     # Commands
 
     def send(self, packed: bytes, count: int, take: Take, *, patience: float = 0.0) -> None:
-        """Send commands.
+        """Sends commands.
 
         Args:
             packed: the commands.
@@ -135,7 +135,7 @@ class Line(asyncio.Protocol):
         self._transport.write(packed)
 
     async def ask(self, *commands: tuple[Any, ...]) -> list[Reply]:
-        """Send commands and return the replies, errors among them.
+        """Sends commands and returns the replies, errors among them.
 
         Raises:
             LineLost: the connection was lost.
@@ -157,12 +157,12 @@ class Line(asyncio.Protocol):
             self._futures.discard(future)
 
     def close(self) -> None:
-        """Close at once, also before a server that reads no more, and tell nobody."""
+        """Closes at once, also before a server that reads no more, and tells nobody."""
         self.on_lost = None
         self.lose("the connection is closed")
 
     def lose(self, reason: str) -> None:
-        """Give the connection up."""
+        """Gives the connection up."""
         if not self.is_lost:
             self._end(reason)
             self._transport.abort()
@@ -172,7 +172,7 @@ class Line(asyncio.Protocol):
     # What the transport calls
 
     def data_received(self, data: bytes) -> None:
-        """Take what the server says."""
+        """Takes what the server says."""
         self._looks = 0
         self.received += len(data)
         gets, replies = self._reader.gets, []
@@ -188,21 +188,21 @@ class Line(asyncio.Protocol):
         self._hand_over(replies)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note the end."""
+        """Notes the end."""
         self.lose(f"connection lost: {error}" if error else "Redis closed the connection")
 
     def pause_writing(self) -> None:
-        """Note that much waits to be written."""
+        """Notes that much waits to be written."""
         if self.on_writable is not None:
             self.on_writable(False)
 
     def resume_writing(self) -> None:
-        """Note that little waits."""
+        """Notes that little waits."""
         if self.on_writable is not None:
             self.on_writable(True)
 
     def limit_writes(self, high: int) -> None:
-        """Call `on_writable` when more bytes than this wait to be written."""
+        """Calls `on_writable` when more bytes than this wait to be written."""
         self._transport.set_write_buffer_limits(high)
 
     # Inside

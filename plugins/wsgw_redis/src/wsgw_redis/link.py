@@ -54,7 +54,7 @@ class Link:
             line.on_lost = self._lose
 
     def close(self) -> None:
-        """Close both at once."""
+        """Closes both at once."""
         self._forget("the connection is closed")
         for line in self._lines:
             line.close()
@@ -107,7 +107,7 @@ class LinkMaker:
         self._on_writable = on_writable
 
     async def make(self) -> Link:
-        """Connect, and have Redis write something.
+        """Connects, and has Redis write something.
 
         Raises:
             BackendUnavailable: there is no server, or it takes no writes.
@@ -145,7 +145,7 @@ class LinkMaker:
         return Link(publisher, subscriber, self._on_lost)
 
     async def _prove(self, line: Line) -> None:
-        """Raise what Redis refuses now, and would refuse of the sessions."""
+        """Raises what Redis refuses now, and would refuse of the sessions."""
         commands = self._probes()
         for command, reply in zip(commands, await line.ask(*commands), strict=True):
             refusal = None

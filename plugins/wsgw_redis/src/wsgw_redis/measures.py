@@ -70,7 +70,7 @@ class Measures:
         self._gauge = metrics.gauge
 
     def show(self, is_up: Callable[[], bool], subscriptions: Callable[[], int]) -> None:
-        """Show what the backend knows.
+        """Shows what the backend knows.
 
         Args:
             is_up: whether there is a connection that takes messages.

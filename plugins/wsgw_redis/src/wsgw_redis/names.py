@@ -36,5 +36,5 @@ class InstanceTemplate(KeyTemplate):
             raise ValueError("has a field of a client; only {instance} makes sense here")
 
     def of(self, instance: str) -> str:
-        """Return the name of one instance."""
+        """Returns the name of one instance."""
         return self.expand(DialRequest("", "/"), **dict.fromkeys(self.fields, instance))

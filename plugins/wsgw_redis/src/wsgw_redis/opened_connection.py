@@ -42,7 +42,7 @@ class OpenedConnection(AbstractConnection):
         return [("name", self._name)]
 
     def give_up_streams(self) -> asyncio.StreamWriter:
-        """Return the connected stream, which this object no longer uses."""
+        """Returns the connected stream, which this object no longer uses."""
         writer = self._writer
         self._reader = self._writer = None
         assert writer is not None  # noqa: S101 - it is connected

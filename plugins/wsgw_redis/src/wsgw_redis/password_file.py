@@ -8,7 +8,7 @@ _MAX_SECRET = 64 * 1024
 
 
 def read_password(file: str) -> str:
-    """Return the first line of a file; blocks.
+    """Returns the first line of a file; blocks.
 
     Raises:
         ValueError: it cannot be read, or has none; the text names the file.

@@ -40,7 +40,7 @@ class Worker:
         self._recorder = recorder
 
     async def work(self) -> None:
-        """Work until killed; what an earlier life left comes first."""
+        """Works until killed; what an earlier life left comes first."""
         entries = await self._read("0")
         while entries:
             await self._answer(entries, again=True)
@@ -49,7 +49,7 @@ class Worker:
             await self._answer(await self._read(">"), again=False)
 
     async def join(self) -> None:
-        """Become a worker of the group."""
+        """Becomes a worker of the group."""
         try:
             await self._redis.xgroup_create(_STREAM, _GROUP, "0", mkstream=True)
         except ResponseError as error:
@@ -98,7 +98,7 @@ class Door:
         self._port = port
 
     async def open(self, host: str, port: int) -> int:
-        """Return the port at which it listens."""
+        """Returns the port at which it listens."""
         server = await asyncio.start_server(self._serve, host, port, reuse_port=True)
         return int(server.sockets[0].getsockname()[1])
 
@@ -116,7 +116,7 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 def _start_server(folder: Path, port: int) -> None:
-    """Start a server in this process's group, with which it is killed and frozen."""
+    """Starts a server in this process's group, with which it is killed and frozen."""
     folder.mkdir(exist_ok=True)
     binary = shutil.which("redis-server")
     if binary is None:
@@ -148,7 +148,7 @@ def _free_port() -> int:
 
 
 async def main(place: str, host: str, port: str, log: str) -> None:
-    """Serve until killed."""
+    """Serves until killed."""
     own = _free_port()
     await asyncio.to_thread(_start_server, Path(f"{log}.data"), own)
     redis = Redis(port=own, protocol=2, socket_timeout=None)

@@ -13,7 +13,7 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
-    """Register the kind and its URL schemes."""
+    """Registers the kind and its URL schemes."""
     registry.add(
         "redis",
         RedisSettings,

@@ -18,5 +18,5 @@ class PublishedMessages:
         self._channel = channel.encode()
 
     def message(self, _number: int, message: Message) -> bytes:
-        """Return the command for one message, which is published as it is."""
+        """Returns the command for one message, which is published as it is."""
         return pack((b"PUBLISH", self._channel, message.data))

@@ -87,7 +87,7 @@ class Publisher:
         self._unanswered = 0
 
     def add(self, sender: Sender, number: int, packed: bytes) -> None:
-        """Write a command in the next turn of the loop; nothing is heard of it after a loss.
+        """Writes a command in the next turn of the loop; nothing is heard of it after a loss.
 
         Args:
             sender: hears what became of it.
@@ -103,7 +103,7 @@ class Publisher:
             self._write_batch()
 
     def forget(self) -> None:
-        """Count what is under way no longer: the line is lost."""
+        """Counts what is under way no longer: the line is lost."""
         self._measures.in_flight -= self._unanswered
         self._unanswered = 0
         self._packed.clear()
@@ -138,7 +138,7 @@ class Publisher:
         )
 
     def _take_with_wait(self, batch: _Batch, replies: list[Reply]) -> None:
-        """Take the replies to a batch and its WAIT, which is the last."""
+        """Takes the replies to a batch and its WAIT, which is the last."""
         copies = replies.pop()
         if isinstance(copies, hiredis.ReplyError):
             self._give_up(Refusal(str(copies)))

@@ -66,7 +66,7 @@ class RefusalLog:
         self._fault = RareWarning(logger)
 
     def note(self, command: str, reason: str) -> None:
-        """Log an error, unless that was done in the last minute.
+        """Logs an error, unless that was done in the last minute.
 
         Args:
             command: its name.
@@ -75,7 +75,7 @@ class RefusalLog:
         self._warning("%s is refused: %s", command, reason, level=logging.ERROR)
 
     def fault(self, what: str, error: Exception) -> None:
-        """Log a fault of the gateway, unless that was done in the last minute.
+        """Logs a fault of the gateway, unless that was done in the last minute.
 
         Args:
             what: has failed.

@@ -46,7 +46,7 @@ class ReplyDelivery:
         self._warn = RareWarning(context.logger)
 
     def take(self, entries: list[Entry]) -> None:
-        """Pass replies on; what they make of the clients' sockets leaves in one write each."""
+        """Passes replies on; what they make of the clients' sockets leaves in one write each."""
         batch = self._context.read_batch
         batch.is_open = True
         try:
@@ -60,11 +60,11 @@ class ReplyDelivery:
             batch.close()
 
     def passed_on(self, _entry: Entry | None) -> None:
-        """Note that a reply that was held is with its client."""
+        """Notes that a reply that was held is with its client."""
         self._measures.replies.value += 1
 
     def not_taken(self, entry: Entry | None) -> None:
-        """Note that a reply that was held was in vain; None: it came from a channel."""
+        """Notes that a reply that was held was in vain; None: it came from a channel."""
         if entry is None:
             self._measures.dead.labels(BUFFER).value += 1
         else:

@@ -29,7 +29,7 @@ class ReplyEntry(NamedTuple):
 
     @classmethod
     def parse(cls, fields: list[bytes]) -> ReplyEntry:
-        """Read an entry's names and values, which alternate.
+        """Reads an entry's names and values, which alternate.
 
         Raises:
             InvalidEntry: it is none.

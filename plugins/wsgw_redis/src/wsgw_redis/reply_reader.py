@@ -90,12 +90,12 @@ class ReplyReader:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to read, unless that was done."""
+        """Begins to read, unless that was done."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def follow(self, address: str) -> None:
-        """Read from this server, which takes writes again: at once, if nothing is read now."""
+        """Reads from this server, which takes writes again: at once, if nothing is read now."""
         self._can_read.set()
         if self._line is not None and self._line.address != address:
             self._line.lose("the master is another server now")
@@ -110,7 +110,7 @@ class ReplyReader:
         )
 
     async def close(self) -> None:
-        """Stop."""
+        """Stops."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -148,7 +148,7 @@ class ReplyReader:
         return line
 
     async def _find_stream(self, line: Line) -> None:
-        """Make the stream if it is not there, and find out where to read on."""
+        """Makes the stream if it is not there, and finds out where to read on."""
         *made, found = await line.ask(*self.creation, ("XINFO", "STREAM", self._stream))
         for reply in (made[0], made[2], found):
             if isinstance(reply, hiredis.ReplyError) and not str(reply).startswith("BUSYGROUP"):
@@ -161,7 +161,7 @@ class ReplyReader:
         self._look_back(fields[b"last-generated-id"])
 
     def _look_back(self, newest: bytes) -> None:
-        """Read the last entries once more, and leave out those that were passed on.
+        """Reads the last entries once more, and leaves out those that were passed on.
 
         A replica that was behind when it became the master has lost some of them, and numbers new
         ones by its own clock, so that they may come before what was read last.
@@ -184,7 +184,7 @@ class ReplyReader:
     # Reading
 
     def _read(self) -> None:
-        """Ask for the next entries, and have done what is due."""
+        """Asks for the next entries, and has done what is due."""
         assert self._line is not None  # noqa: S101 - a reader without a line does not read
         letters = self._dead_letters.commands()
         commands = letters + self._upkeep()
@@ -258,7 +258,7 @@ class ReplyReader:
             self._known = frozenset()
 
     def _forget(self) -> None:
-        """Forget ids that are recent no more."""
+        """Forgets ids that are recent no more."""
         since = self._context.clock.time() - _RECENT
         while self._recent and (self._recent[0][0] < since or self._recent_count > _MOST_RECENT):
             _, ids = self._recent.popleft()
@@ -272,7 +272,7 @@ class ReplyReader:
             self._count = min(2 * count, self._max_count)
 
     def _note_letters(self, replies: list[Reply]) -> None:
-        """Forget the letters that are stored, and those that never will be."""
+        """Forgets the letters that are stored, and those that never will be."""
         self._letters_refused = False
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
@@ -287,6 +287,6 @@ class ReplyReader:
 
 
 def _number(entry_id: bytes) -> tuple[int, int]:
-    """Return an id as Redis orders them: milliseconds, and a number within them."""
+    """Returns an id as Redis orders them: milliseconds, and a number within them."""
     milliseconds, _, number = entry_id.partition(b"-")
     return int(milliseconds), int(number)

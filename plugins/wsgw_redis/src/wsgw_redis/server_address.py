@@ -36,7 +36,7 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, url: str) -> ServerAddress:
-        """Read a URL.
+        """Reads a URL.
 
         Raises:
             ValueError: it is none that Redis can be found by; the text holds nothing of it.

@@ -31,7 +31,7 @@ class SessionRecord:
         self._is_own_key = is_own_key
 
     def connect(self, publisher: Publisher) -> None:
-        """Have a connect event stored, the same once more if the last may have been lost."""
+        """Has a connect event stored, the same once more if the last may have been lost."""
         command = self.entries.connect(self._connects, replayed=self._is_asked)
         self._is_asked = True
         publisher.add(self, self._connects, command)

@@ -93,7 +93,7 @@ class Subscriber:
         return len(self._channels)
 
     async def join(self, connection: Listener, subscriptions: tuple[Subscription, ...]) -> None:
-        """Subscribe, and return when Redis has confirmed it; when cancelled, call `leave`.
+        """Subscribes, and returns when Redis has confirmed it; when cancelled, call `leave`.
 
         Raises:
             BackendUnavailable: Redis refuses, or the line is lost.
@@ -112,7 +112,7 @@ class Subscriber:
             future.result()
 
     def leave(self, connection: Listener) -> None:
-        """Unsubscribe from what no other session is subscribed to."""
+        """Unsubscribes from what no other session is subscribed to."""
         for subscription in dict.fromkeys(self._joined.pop(connection, ())):
             channel = self._channels[subscription]
             channel.connections.discard(connection)
@@ -121,7 +121,7 @@ class Subscriber:
                 self._say("UNSUBSCRIBE", subscription, channel)
 
     def fail(self, reason: str) -> None:
-        """Let those who wait know that the line is lost."""
+        """Lets those who wait know that the line is lost."""
         for channel in self._channels.values():
             if not channel.confirmed.done():
                 channel.confirmed.set_exception(BackendUnavailable(reason))

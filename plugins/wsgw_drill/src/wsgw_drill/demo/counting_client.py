@@ -74,11 +74,11 @@ class CountingClient:
         self._all_answered = asyncio.Event()
 
     def stop_sending(self) -> None:
-        """Send no more messages; `run` waits for the answers that are still due."""
+        """Sends no more messages; `run` waits for the answers that are still due."""
         self._sending = False
 
     async def run(self, patience: float) -> None:
-        """Send and count until `stop_sending` and then until all is answered.
+        """Sends and count until `stop_sending` and then until all is answered.
 
         Args:
             patience: seconds to wait for the last answers.

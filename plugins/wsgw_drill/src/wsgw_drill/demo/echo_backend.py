@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 
 async def run(host: str, port: int, name: str) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serves until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Platforms whose loops cannot do it end the process as they always do.
@@ -40,7 +40,7 @@ async def run(host: str, port: int, name: str) -> None:
 
 
 def main() -> None:
-    """Run with the process's arguments."""
+    """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(prog="echo_backend", description="A websocket echo backend.")
     parser.add_argument("port", type=int, help="where to listen; 0: any free port")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")

@@ -22,7 +22,7 @@ _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL")
 
 
 def show() -> int:
-    """Show a failover on the terminal.
+    """Shows a failover on the terminal.
 
     Returns:
         The exit status: 0 when nothing was lost and the client noticed nothing, 1 otherwise, and
@@ -126,7 +126,7 @@ class _Show:
     async def _watch(
         self, running: asyncio.Task[None], duration: float, until: asyncio.Event | None = None
     ) -> None:
-        """Let the client work for some time, or until something happens; fail when it fails."""
+        """Lets the client work for some time, or until something happens; fails when it fails."""
         tasks = [running] + ([asyncio.create_task(until.wait())] if until else [])
         await asyncio.wait(tasks, timeout=duration, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks[1:]:

@@ -23,7 +23,7 @@ def _end_with_stdin() -> None:
 
 
 def main() -> None:
-    """Run the module named by the process's arguments."""
+    """Runs the module named by the process's arguments."""
     if sys.platform != "win32":
         os.setpgid(0, 0)  # a ctrl-C is the parent's: it ends its processes in its own order
     threading.Thread(target=_end_with_stdin, name="end-with-parent", daemon=True).start()

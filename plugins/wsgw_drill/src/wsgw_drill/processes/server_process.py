@@ -63,7 +63,7 @@ class ServerProcess:
         return self._process.returncode
 
     async def wait_until_listening(self) -> None:
-        """Return when `port` is known; raises ProcessFailed."""
+        """Returns when `port` is known; raises ProcessFailed."""
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 await self._listening.wait()
@@ -76,7 +76,7 @@ class ServerProcess:
             raise ProcessFailed(said, status)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and to the processes it has started, if it still runs."""
+        """Sends a signal to it and to the processes it has started, if it still runs."""
         if self.status is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -86,18 +86,18 @@ class ServerProcess:
                 self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait for its end and return its exit status."""
+        """Waits for its end and returns its exit status."""
         status = await self._process.wait()
         await self._reader
         return status
 
     async def kill(self) -> None:
-        """End it at once, as a crash would: SIGKILL."""
+        """Ends it at once, as a crash would: SIGKILL."""
         self.signal(signal.SIGKILL)
         await self.ended()
 
     async def stop(self) -> None:
-        """Ask it to end; kill it when it does not."""
+        """Asks it to end; kills it when it does not."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -145,7 +145,7 @@ class Processes:
     async def start(
         self, name: str, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> ServerProcess:
-        """Start a Python module and return when it listens.
+        """Starts a Python module and returns when it listens.
 
         Args:
             name: for messages.
@@ -175,11 +175,11 @@ class Processes:
         return server
 
     async def kill(self, process: ServerProcess) -> None:
-        """Kill one of them with SIGKILL."""
+        """Kills one of them with SIGKILL."""
         self._running.discard(process)
         await process.kill()
 
     async def stop(self, process: ServerProcess) -> None:
-        """End one of them with SIGTERM."""
+        """Ends one of them with SIGTERM."""
         self._running.discard(process)
         await process.stop()

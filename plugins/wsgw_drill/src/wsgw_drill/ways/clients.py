@@ -19,7 +19,7 @@ _BEGUN = 2_000  # bytes of log
 
 
 async def slow(stage: Stage) -> None:
-    """Have some clients send and read no answer."""
+    """Has some clients send and read no answer."""
     await begin(stage)
     load = dataclasses.replace(stage.plan.load, ahead=stage.settings.ahead)
     async for _ in stage.breaks():
@@ -38,7 +38,7 @@ async def slow(stage: Stage) -> None:
 
 
 async def vanish(stage: Stage) -> None:
-    """Have clients send and be gone without a word."""
+    """Has clients send and be gone without a word."""
     await begin(stage)
     async for _ in stage.breaks():
         await asyncio.gather(
@@ -51,7 +51,7 @@ async def vanish(stage: Stage) -> None:
 
 
 async def flood(stage: Stage) -> None:
-    """Have some clients send as fast as they can; their messages have to arrive too."""
+    """Has some clients send as fast as they can; their messages have to arrive too."""
     await begin(stage)
     load = dataclasses.replace(stage.plan.load, rate=math.inf, ahead=stage.settings.ahead)
     finished = []
@@ -68,7 +68,7 @@ async def flood(stage: Stage) -> None:
 
 
 async def close(stage: Stage) -> None:
-    """Have clients send and close at once, and kill their backend meanwhile."""
+    """Has clients send and close at once, and kills their backend meanwhile."""
     for place in stage.places:
         await place.start()
     async for _ in stage.breaks():

@@ -16,7 +16,7 @@ _BETWEEN_DEATHS = 0.05
 
 
 async def kill(stage: Stage) -> None:
-    """Kill the backend that serves most, and start it again."""
+    """Kills the backend that serves most, and starts it again."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -27,7 +27,7 @@ async def kill(stage: Stage) -> None:
 
 
 async def terminate(stage: Stage) -> None:
-    """Tell the backend that serves most to end: it closes all connections with 1001."""
+    """Tells the backend that serves most to end: it closes all connections with 1001."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -38,7 +38,7 @@ async def terminate(stage: Stage) -> None:
 
 
 async def away(stage: Stage) -> None:
-    """Kill all backends and start them after a while."""
+    """Kills all backends and starts them after a while."""
     await begin(stage)
     async for _ in stage.breaks():
         stage.breaking(*stage.places)
@@ -49,7 +49,7 @@ async def away(stage: Stage) -> None:
 
 
 async def kill_in_turn(stage: Stage) -> None:
-    """Kill one backend, and the next before the first is back."""
+    """Kills one backend, and the next before the first is back."""
     await begin(stage)
     async for _ in stage.breaks():
         first = stage.busiest()
@@ -64,7 +64,7 @@ async def kill_in_turn(stage: Stage) -> None:
 
 
 async def kill_in_replay(stage: Stage) -> None:
-    """Kill one backend, and the next as soon as it is given a message."""
+    """Kills one backend, and the next as soon as it is given a message."""
     await begin(stage)
     async for _ in stage.breaks():
         first = stage.busiest()
@@ -78,7 +78,7 @@ async def kill_in_replay(stage: Stage) -> None:
 
 
 async def poison(stage: Stage) -> None:
-    """Have one client send a message of which every backend dies, and start those that died.
+    """Has one client send a message of which every backend dies, and starts those that died.
 
     The gateway has to find out which message it is and to end that client, and no other.
     """

@@ -17,23 +17,23 @@ _MUTE_FOR = 7.0  # seconds: longer than the gateway's patience with a pong, as a
 
 
 async def read_slowly(stage: Stage) -> None:
-    """Have backends read more slowly than clients send, and kill one."""
+    """Has backends read more slowly than clients send, and kills one."""
     await _kill_some(stage, "--delay", f"{_SLOWER_THAN_SENT / stage.plan.load.rate:.4f}")
 
 
 async def read_late(stage: Stage) -> None:
-    """Have the stacks of backends read on while their applications are behind, and kill one."""
+    """Has the stacks of backends read on while their applications are behind, and kills one."""
     load = replace(stage.plan.load, rate=2 / _LATE, ahead=_LATE_BY)
     await _kill_some(stage, "--delay", str(_LATE), "--eager", load=load)
 
 
 async def dribble(stage: Stage) -> None:
-    """Have backends write three bytes at a time, and kill one."""
+    """Has backends write three bytes at a time, and kills one."""
     await _kill_some(stage, "--dribble")
 
 
 async def mute(stage: Stage) -> None:
-    """Have one backend answer no ping; the gateway may leave it or live with it."""
+    """Has one backend answer no ping; the gateway may leave it or live with it."""
     bad, *good = stage.places
     await bad.start("--mute")
     for place in good:
@@ -54,7 +54,7 @@ async def _kill_some(stage: Stage, *options: str, load: Load | None = None) -> N
 
 
 def with_a_bad_one(*options: str) -> Callable[[Stage], Awaitable[None]]:
-    """Return a way in which only a bad backend is left for the time that a restart takes."""
+    """Returns a way in which only a bad backend is left for the time that a restart takes."""
 
     async def go(stage: Stage) -> None:
         await begin(stage)

@@ -14,7 +14,7 @@ _MOVED = "every session has moved"
 
 
 async def drain_under_push(stage: Stage) -> None:
-    """Drain the backend that serves most, while it pushes and clients go on."""
+    """Drains the backend that serves most, while it pushes and clients go on."""
     await begin(stage, "--push", str(_PUSHES))
     settings = stage.settings.drain
     async for _ in stage.breaks():
@@ -28,7 +28,7 @@ async def drain_under_push(stage: Stage) -> None:
 
 
 async def operator_failover(stage: Stage) -> None:
-    """Move all sessions of the backend that serves most at once, though it lives."""
+    """Moves all sessions of the backend that serves most at once, though it lives."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -39,7 +39,7 @@ async def operator_failover(stage: Stage) -> None:
 
 
 async def crossing_closes(stage: Stage) -> None:
-    """Do the same, and have the backend end when it is told that the first session moves."""
+    """Does the same, and has the backend end when it is told that the first session moves."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -52,7 +52,7 @@ async def crossing_closes(stage: Stage) -> None:
 
 
 def _begin_to_leave(stage: Stage, victim: Place) -> Callable[[], bool]:
-    """Note that its sessions are to move; return what tells whether all have."""
+    """Notes that its sessions are to move; returns what tells whether all have."""
     stage.breaking(victim)
     served = [client.record for client in stage.clients if client.place == victim.name]
     moves = [len(record.pauses) for record in served]

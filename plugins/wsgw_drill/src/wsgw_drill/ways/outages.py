@@ -14,7 +14,7 @@ CLIENTS = 100
 
 
 async def back_from_outage(stage: Stage) -> None:
-    """Kill all backends, start one after a while, and time each client's next answer.
+    """Kills all backends, start one after a while, and time each client's next answer.
 
     With a broker, a client has one message unanswered at most: it would wait for those of all
     others that its backend was given at once.

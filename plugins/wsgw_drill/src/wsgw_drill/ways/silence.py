@@ -9,7 +9,7 @@ from .way import Bound, Expectation, Way, begin
 
 
 async def freeze(stage: Stage) -> None:
-    """Stop the backend that serves most; then let it go on, or kill it, by turns."""
+    """Stops the backend that serves most; then let it go on, or kill it, by turns."""
     await begin(stage)
     async for number in stage.breaks():
         victim = stage.busiest()
@@ -23,7 +23,7 @@ async def freeze(stage: Stage) -> None:
 
 
 async def blackhole(stage: Stage) -> None:
-    """Have the proxy before the backend that serves most forward nothing any more."""
+    """Has the proxy before the backend that serves most forward nothing any more."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -34,7 +34,7 @@ async def blackhole(stage: Stage) -> None:
 
 
 async def reset(stage: Stage) -> None:
-    """Break off all connections of the backend that serves most in mid-message."""
+    """Breaks off all connections of the backend that serves most in mid-message."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()

@@ -82,7 +82,7 @@ class Way:
     breaks: int | None = None
 
     def obstacle(self, backends: int, settings: Settings, played: PlayedBackend) -> str | None:
-        """Return why a gateway with so many backends cannot be drilled so; None: it can."""
+        """Returns why a gateway with so many backends cannot be drilled so; None: it can."""
         if self.name not in played.ways:
             return "is not for backends of this kind"
         if self.backends > backends:
@@ -97,7 +97,7 @@ class Way:
 
 
 async def begin(stage: Stage, *options: str, load: Load | None = None) -> None:
-    """Start all backends, with these options of the played backend, and then the clients.
+    """Starts all backends, with these options of the played backend, and then the clients.
 
     These have the load of the plan, or another one.
     """

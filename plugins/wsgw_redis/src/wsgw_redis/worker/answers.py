@@ -15,7 +15,7 @@ async def send(
     *,
     close: tuple[int, str] | None = None,
 ) -> bool:
-    """Send a client something that answers no event: any process may do so at any time.
+    """Sends a client something that answers no event: any process may do so at any time.
 
     Args:
         redis: the client.
@@ -38,7 +38,7 @@ def reply_fields(
     close: tuple[int, str] | None,
     number: int = 0,
 ) -> Fields:
-    """Return the fields of a reply entry; `number` is of the message that is answered."""
+    """Returns the fields of a reply entry; `number` is of the message that is answered."""
     fields: Fields = {"session": session}
     if data is not None:
         fields |= {"kind": "text" if isinstance(data, str) else "binary", "data": data}

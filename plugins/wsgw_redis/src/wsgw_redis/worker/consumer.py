@@ -30,7 +30,7 @@ Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
 
 
 async def consume(redis: Redis, stream: str, **options: Any) -> AsyncIterator[Event]:
-    """Yield events for ever; the arguments are those of Consumer.
+    """Yields events for ever; the arguments are those of Consumer.
 
     Acknowledge each. What is not acknowledged comes again after `claim_idle`, to this worker or to
     another one of the group. Redis may be lost, restarted or replaced meanwhile.
@@ -109,11 +109,11 @@ class Consumer:
         self._changed = asyncio.Event()
 
     def __aiter__(self) -> AsyncIterator[Event]:
-        """Iterate over the events."""
+        """Iterates over the events."""
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event; wait for it."""
+        """Returns the next event; waits for it."""
         pause = _PAUSES[0]
         while not self._ready:
             try:
@@ -128,7 +128,7 @@ class Consumer:
         return self._ready.popleft()
 
     async def close(self) -> None:
-        """Leave the group, unless it has given this worker something that is not acknowledged."""
+        """Leaves the group, unless it has given this worker something that is not acknowledged."""
         try:
             pending = await self._redis.xpending_range(
                 self._stream, self._group, "-", "+", 1, self._name
@@ -163,7 +163,7 @@ class Consumer:
         return sum(map(len, self._held.values())) >= self._count
 
     async def _wait(self) -> None:
-        """Wait for an acknowledgement, or until something can be claimed."""
+        """Waits for an acknowledgement, or until something can be claimed."""
         self._changed.clear()
         try:
             async with asyncio.timeout(max(0.0, self._claim_at - time.monotonic())):
@@ -190,7 +190,7 @@ class Consumer:
         return _entries(answer)
 
     async def _read_own(self) -> None:
-        """Read what this worker was given before, and has not acknowledged."""
+        """Reads what this worker was given before, and has not acknowledged."""
         assert self._own_from is not None  # noqa: S101 - the caller's condition
         entries = await self._read_group(self._own_from, None)
         if not entries:
@@ -200,7 +200,7 @@ class Consumer:
         self._own_from = entries[-1][0]
 
     async def _claim(self) -> None:
-        """Take over what other workers were given long ago; also what this one has forgotten."""
+        """Takes over what other workers were given long ago; also what this one has forgotten."""
         start: Any = "0-0"
         while True:
             answer: Any = await self._redis.xautoclaim(
@@ -256,7 +256,7 @@ class Consumer:
     async def _bury(
         self, entry_id: bytes, fields: dict[bytes, bytes], why: dict[bytes, bytes | str | int]
     ) -> None:
-        """Make an entry a dead letter."""
+        """Makes an entry a dead letter."""
         letter = {**fields, **why, b"entry": entry_id}
         both: Any
         async with self._redis.pipeline(transaction=True) as both:
@@ -317,7 +317,7 @@ class Consumer:
         return True
 
     def _forget(self, entry_id: bytes) -> None:
-        """Let go of an event, and hand out the next one of its session."""
+        """Lets go of an event, and hand out the next one of its session."""
         event = self._open.pop(entry_id, None)
         if event is None or not self._ordered:
             return
@@ -334,14 +334,14 @@ class Consumer:
 
 
 def _passes(error: Exception) -> bool:
-    """Return whether what has failed can be tried again: Redis is away, or refuses for now."""
+    """Returns whether what has failed can be tried again: Redis is away, or refuses for now."""
     if isinstance(error, (*_LOST, *_NOT_NOW)):
         return True
     return any(word in str(error) for word in _NOT_NOW_WORDS)
 
 
 def _entries(answer: Any) -> Entries:
-    """Return the entries of the one stream that was read, whichever protocol is spoken."""
+    """Returns the entries of the one stream that was read, whichever protocol is spoken."""
     if not answer:
         return []
     found = next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]

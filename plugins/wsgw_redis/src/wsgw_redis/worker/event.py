@@ -91,7 +91,7 @@ class Event:
     async def reply(
         self, data: str | bytes | None = None, *, close: tuple[int, str] | None = None
     ) -> None:
-        """Answer the client, together with `ack`: both are stored, or neither.
+        """Answers the client, together with `ack`: both are stored, or neither.
 
         Args:
             data: text as str, binary as bytes.
@@ -100,7 +100,7 @@ class Event:
         self._replies.append(reply_fields(self.session, data, close, self.number))
 
     async def ack(self, *, delete: bool = False) -> bool:
-        """Store the replies, and that the event is handled.
+        """Stores the replies, and that the event is handled.
 
         A reply whose stream is not there is not stored, and the event is handled all the same: see
         `unanswered`.
