@@ -62,7 +62,7 @@ def test_url_alone_is_valid_configuration() -> None:
         ({"headers": {"X-A": "a\r\nX-B: b"}}, "has control characters"),
         ({"signing-secrets": ["whsec_%%%"]}, "not base64"),
         ({"signing-secrets": ["whsec_"]}, "not base64"),
-        ({"signing-secrets": ["YWJj"], "signing-secrets-file": "x"}, "is given by"),
+        ({"signing-secrets": ["YWJj"], "signing-secrets-file": "x"}, "are both set"),
         ({"retry-statuses": [99]}, "not a status"),
         ({"retry-statuses": "599-500"}, "ends before it begins"),
         ({"on-error": [{"statuses": [500], "do": "ignore"}]}, "do"),

@@ -1,4 +1,4 @@
-"""Chat rooms: what a client says reaches all clients of its room, whichever gateway they are at.
+"""Chat rooms: a client's messages reach all clients of its room, at any gateway.
 
 usage: chat_room.py [URL]
 
@@ -21,13 +21,13 @@ from wsgw_redis.worker import Event, consume
 
 
 def spoken(event: Event) -> str:
-    """Returns what the room hears of an event."""
+    """Returns the message to the room about an event."""
     said = {"message": event.data.decode(errors="replace"), "connect": "is here"}
     return json.dumps({"who": event.session[:6], "says": said.get(event.type, "has left")})
 
 
 async def main(url: str) -> None:
-    """Works until killed."""
+    """Handles events until the process ends."""
     redis = Redis.from_url(url)
     name = f"chat-{os.getpid()}"
     print(f"{name} reads wsgw:events", flush=True)

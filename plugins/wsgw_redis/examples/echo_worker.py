@@ -1,8 +1,8 @@
-"""A worker that sends clients back what they say.
+"""A worker that sends messages back to their clients.
 
 usage: echo_worker.py [URL]
 
-The gateway needs no more than `url: redis://127.0.0.1:6379`. Start several of these workers if one
+The gateway only needs `url: redis://127.0.0.1:6379`. Start several of these workers if one
 is too slow.
 """
 
@@ -17,7 +17,7 @@ from wsgw_redis.worker import consume
 
 
 async def main(url: str) -> None:
-    """Works until killed."""
+    """Handles events until the process ends."""
     redis = Redis.from_url(url)
     name = f"echo-{os.getpid()}"
     print(f"{name} reads wsgw:events", flush=True)

@@ -1,15 +1,15 @@
-"""A central system for OCPP 1.6 that can be restarted, and run several times, at any moment.
+"""A central system for OCPP 1.6. You can restart it, and run several, at any time.
 
 usage: ocpp_central_system.py [URL]
 
-It needs the package `ocpp`. The last part of a charge point's path is its name. The gateway has the
+It needs the package `ocpp`. The last part of a charge point's path is its name. Configure the
 backend:
 
     url: redis://127.0.0.1:6379
     subprotocols: [ocpp1.6]
 
-Meter values are kept in the list `meter:NAME`, in the order in which the charge point sent them.
-Messages that are not OCPP are dropped.
+It keeps meter values in the list `meter:NAME`, in the order in which the charge point sent them.
+It drops messages that are not OCPP.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from wsgw_redis.worker import Event, consume
 
 
 def now() -> str:
-    """Returns the time as OCPP has it."""
+    """Returns the time in OCPP's format."""
     return datetime.now(UTC).isoformat()
 
 
 class Answers:
-    """What the package `ocpp` takes for a websocket: it sends the answer to one event."""
+    """A stand-in for the websocket of the package `ocpp`: sends the answer to one event."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
 
     async def send(self, text: str) -> None:
-        """Answers."""
+        """Sends the answer."""
         await self._event.reply(text)
 
 
@@ -55,26 +55,26 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
 
     @on(Action.boot_notification)  # type: ignore[untyped-decorator]  # as above
     def boot(self, **_details: Any) -> Any:
-        """Accepts it."""
+        """Accepts the charge point."""
         return call_result.BootNotification(
             current_time=now(), interval=300, status=RegistrationStatus.accepted
         )
 
     @on(Action.heartbeat)  # type: ignore[untyped-decorator]  # as above
     def heartbeat(self) -> Any:
-        """Tells the time."""
+        """Returns the time."""
         return call_result.Heartbeat(current_time=now())
 
     @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
     async def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
-        """Keeps the values."""
+        """Stores the value."""
         value = meter_value[0]["sampled_value"][0]["value"]
         await self._redis.rpush(f"meter:{self.id}", value)
         return call_result.MeterValues()
 
 
 async def serve(event: Event, redis: Redis) -> None:
-    """Answers a message; drops it if it is not OCPP."""
+    """Answers a message, or drops it if it is not OCPP."""
     try:
         await ServedChargePoint(event, redis).route_message(event.text)
     except (RecursionError, TypeError, ValueError) as error:
@@ -82,7 +82,7 @@ async def serve(event: Event, redis: Redis) -> None:
 
 
 async def main(url: str) -> None:
-    """Works until killed."""
+    """Handles events until the process ends."""
     redis = Redis.from_url(url)
     name = f"ocpp-{os.getpid()}"
     print(f"{name} reads wsgw:events", flush=True)

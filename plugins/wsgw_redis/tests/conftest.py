@@ -1,4 +1,4 @@
-"""For the tests of the plugin: both event loops that a gateway may have, and servers."""
+"""Fixtures: both event loops, and Redis servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .redis_server import RedisServer
 
 @pytest.fixture
 async def start_redis(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[RedisServer]]]:
-    """Starts a server, with further options of its command line."""
+    """Starts servers; the arguments are options of the command line."""
     servers: list[RedisServer] = []
 
     async def start(*options: str) -> RedisServer:

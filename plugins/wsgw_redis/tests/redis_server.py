@@ -1,4 +1,4 @@
-"""A redis-server of the test's own, which can be killed, frozen and started again."""
+"""A redis-server for one test, which the test can kill, freeze and start again."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 PATIENCE = 60.0
-# Systems give higher ones to outgoing connections, and to servers that leave the choice to them.
+# Systems use higher ports for outgoing connections and for servers without a port.
 _PORTS = range(20_000, 32_000)
-# The shell kills the server when its own stdin ends: when this process ends, however it does.
+# The shell kills the server at the end of its stdin, that is, when this process ends.
 _WITH_US = '"$@" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -KILL $!'
 
 
 class RedisServer:
-    """One server at a free port of 127.0.0.1; each write is on disk before it is answered.
+    """One server at a free port of 127.0.0.1; each write is on disk before the reply.
 
     Args:
-        folder: for its files; they survive its death.
+        folder: for its files, which survive a kill.
         *options: as on the command line, such as `--maxmemory`, `1mb`.
-        sentinel: it is a Sentinel.
+        sentinel: whether it is a Sentinel.
     """
 
     def __init__(self, folder: Path, *options: str, sentinel: bool = False) -> None:
@@ -43,12 +43,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The server's URL."""
         return f"redis://127.0.0.1:{self.port}"
 
     @property
     def client(self) -> Any:
-        """A client of the test, for workers and questions."""
+        """A client for the test."""
         if self._client is None:
             self._client = Redis(
                 port=self.port, protocol=2, socket_timeout=None, max_connections=1000
@@ -56,12 +56,12 @@ class RedisServer:
         return self._client
 
     async def start(self) -> None:
-        """Starts it, again after a kill, and returns when it answers."""
+        """Starts the server, also after a kill, and waits until it answers."""
         await asyncio.to_thread(self._launch)
         await self.until_answering()
 
     async def until_answering(self, **login: Any) -> None:
-        """Waits until it takes commands."""
+        """Waits until the server answers commands."""
         async with asyncio.timeout(PATIENCE), Redis(port=self.port, protocol=2, **login) as client:
             while True:
                 try:
@@ -74,7 +74,7 @@ class RedisServer:
                     return
 
     def kill(self) -> None:
-        """Ends it at once, as a crash would."""
+        """Kills the server, like a crash."""
         shell, self._shell = self._shell, None
         if shell is not None:
             os.kill(self._pid, signal.SIGKILL)
@@ -85,15 +85,15 @@ class RedisServer:
             shell.wait()
 
     def freeze(self) -> None:
-        """Stops it for a while: it neither takes nor says anything."""
+        """Freezes the server: it neither reads nor writes."""
         os.kill(self._pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Has it go on."""
+        """Ends a freeze."""
         os.kill(self._pid, signal.SIGCONT)
 
     async def stop(self) -> None:
-        """Ends it for good."""
+        """Stops the server at the end of the test."""
         self.kill()
         if self._client is not None:
             await self._client.aclose()
@@ -115,7 +115,7 @@ class RedisServer:
             options += ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
             options += self._options
         self._shell = subprocess.Popen(
-            ["sh", "-c", _WITH_US, "sh", binary(), *options],  # noqa: S607 - wherever it is
+            ["sh", "-c", _WITH_US, "sh", binary(), *options],  # noqa: S607 - found on the path
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -126,7 +126,7 @@ class RedisServer:
 
 
 def binary() -> str:
-    """Returns the server's program; it is installed if it is missing, and that is possible."""
+    """Returns the path of redis-server; installs it if it is missing and that is possible."""
     if shutil.which("redis-server") is None and os.environ.get("WSGW_TEST_SKIP_SERVICES") == "1":
         pytest.skip("redis-server is not installed")
     if shutil.which("redis-server") is None and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -139,7 +139,7 @@ def binary() -> str:
 
 
 def free_port() -> int:
-    """Returns a port that nothing listens at."""
+    """Returns a free port."""
     while True:
         port = random.SystemRandom().choice(_PORTS)
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Clients that talk whatever happens, and what Redis must have of it."""
+"""Clients that send all the time, and a check of what Redis has."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .worker import Entry, Worker
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Waits for what nothing tells."""
+    """Waits for a condition without an event."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells
+        while not condition():  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 
 
@@ -24,7 +24,7 @@ class Talker:
     """A client that sends a number every few milliseconds.
 
     Attributes:
-        sent: how many.
+        sent: messages sent so far.
     """
 
     def __init__(self, client: ClientConnection) -> None:
@@ -34,16 +34,16 @@ class Talker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it has lost its connection."""
+        """Whether the connection is closed."""
         return self._client.close_code is not None
 
     async def until_sent(self, more: int) -> None:
-        """Waits until it has sent so many more."""
+        """Waits until the client has sent so many more messages."""
         wanted = self.sent + more
         await until(lambda: self.sent >= wanted)
 
     async def stop(self) -> None:
-        """Has it say no more."""
+        """Stops sending."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -66,7 +66,7 @@ async def talking(url: str) -> AsyncIterator[Talker]:
 
 
 async def check_history(worker: Worker, *talkers: Talker) -> list[Entry]:
-    """Reads until the last message; all came, in order, and only replays came twice."""
+    """Reads to the last message; asserts that all came in order and only replays came twice."""
     for talker in talkers:
         await talker.stop()
     entries: list[Entry] = []

@@ -22,7 +22,7 @@ def gateway_to(redis: RedisServer, **keys: Any) -> AbstractAsyncContextManager[R
 
 async def until_subscribers(redis: RedisServer, channel: str, count: int) -> None:
     async with asyncio.timeout(PATIENCE):
-        while (await redis.client.pubsub_numsub(channel))[0][1] != count:  # noqa: ASYNC110 - no event
+        while (await redis.client.pubsub_numsub(channel))[0][1] != count:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 
 
@@ -31,7 +31,7 @@ async def connections(redis: RedisServer) -> int:
     return sum(name.startswith("wsgw:") for name in names)
 
 
-async def test_a_room_is_one_subscription(redis: RedisServer) -> None:
+async def test_room_of_many_clients_is_one_subscription(redis: RedisServer) -> None:
     async with gateway_to(redis, subscribe=["room:{query.room}"]) as gateway:
         clients = await asyncio.gather(*(connect(f"{gateway.url}/?room=a") for _ in range(50)))
         other = await connect(f"{gateway.url}/?room=b")
@@ -51,7 +51,7 @@ async def test_a_room_is_one_subscription(redis: RedisServer) -> None:
         await other.close()
 
 
-async def test_a_channel_can_be_left_and_joined_at_once(redis: RedisServer) -> None:
+async def test_channel_can_be_left_and_joined_again_at_once(redis: RedisServer) -> None:
     async with gateway_to(redis, subscribe=["room"]) as gateway:
         for number in range(20):
             async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
@@ -59,7 +59,7 @@ async def test_a_channel_can_be_left_and_joined_at_once(redis: RedisServer) -> N
                 assert await client.recv() == str(number)
 
 
-async def test_messages_are_published_as_they_are(redis: RedisServer) -> None:
+async def test_messages_are_published_unchanged(redis: RedisServer) -> None:
     keys = {"mode": "pubsub", "psubscribe": ["to:{session}:*"]}
     async with redis.client.pubsub() as worker, gateway_to(redis, **keys) as gateway:
         await worker.psubscribe("wsgw:*")
@@ -78,7 +78,7 @@ async def test_messages_are_published_as_they_are(redis: RedisServer) -> None:
         assert not await redis.client.keys("*")
 
 
-async def test_nobody_is_let_in_whose_messages_reach_nobody(redis: RedisServer) -> None:
+async def test_require_subscribers_refuses_client_without_subscriber(redis: RedisServer) -> None:
     keys = {"mode": "pubsub", "publish": "room:{path.1}", "require-subscribers": True}
     async with redis.client.pubsub() as worker, gateway_to(redis, **keys) as gateway:
         await worker.subscribe("room:a")
@@ -96,7 +96,7 @@ async def test_nobody_is_let_in_whose_messages_reach_nobody(redis: RedisServer) 
             assert gateway.count("failovers") == 0
 
 
-async def test_a_lost_subscription_is_told_by_a_connect_event(redis: RedisServer) -> None:
+async def test_lost_subscription_adds_connect_event(redis: RedisServer) -> None:
     keys = {"events": ["connect", "message"], "subscribe": ["room"]}
     async with (
         gateway_to(redis, **keys) as gateway,
@@ -117,7 +117,7 @@ async def test_a_lost_subscription_is_told_by_a_connect_event(redis: RedisServer
     ("binary", "expected"),
     [("auto", ["a", b"\xff"]), ("text", ["a", "b"]), ("binary", [b"a", b"\xff"])],
 )
-async def test_what_comes_from_channels_is_text_or_binary(
+async def test_binary_option_selects_type_of_channel_messages(
     redis: RedisServer, binary: str, expected: list[str | bytes]
 ) -> None:
     async with (
@@ -131,7 +131,7 @@ async def test_what_comes_from_channels_is_text_or_binary(
 
 
 @pytest.mark.slow
-async def test_a_client_that_does_not_read_its_room_is_closed_alone(
+async def test_slow_client_of_room_is_closed_alone(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     keys = {"mode": "pubsub", "subscribe": ["room:{query.room}"], "reply-buffer": "256KiB"}
@@ -145,7 +145,7 @@ async def test_a_client_that_does_not_read_its_room_is_closed_alone(
             await redis.client.publish("room:a", "x" * 100_000)
             await redis.client.publish("room:b", str(number))
         assert [await good.recv() for _ in range(200)] == [str(each) for each in range(200)]
-        while not gateway.count("redis_buffer_closes"):  # noqa: ASYNC110 - no event
+        while not gateway.count("redis_buffer_closes"):  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
         assert gateway.count("redis_buffer_closes") == 1
         assert gateway.count("failovers") == 0

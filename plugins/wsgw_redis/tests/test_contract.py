@@ -1,4 +1,4 @@
-"""The contract that every kind of backend must keep, against a real server behind a proxy."""
+"""The contract suite of backends, against a real server behind a proxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNLIMITED = "0"
 
 
 class RedisHarness(BackendHarness):
-    """A server of its own, and a worker that reads the event stream."""
+    """A server, and a worker that reads the event stream."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,7 +61,7 @@ class RedisHarness(BackendHarness):
             (name.removeprefix(b"header.").decode(), each)
             for name, value in entry.items()
             if name.startswith(b"header.")
-            for each in value.decode("latin-1").split(", ")  # several are joined so
+            for each in value.decode("latin-1").split(", ")  # several headers are joined
         )
         return f"{path}?{query}" if query else path, headers
 
@@ -100,7 +100,7 @@ class RedisHarness(BackendHarness):
         return RedisBackend(settings, context)
 
     async def _answer(self, session_id: str, fields: Mapping[str, str | bytes]) -> None:
-        # Before the start no entry tells which gateway it is; what is not for one it puts away.
+        # Before the start no entry names the reply stream: write to all of them.
         known = self._entries[session_id].get(b"reply")
         streams = [known] if known else await self._redis.client.keys("wsgw:replies:*")
         for stream in streams:

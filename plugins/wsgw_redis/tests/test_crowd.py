@@ -20,12 +20,12 @@ from .worker import Worker
 Start = Callable[..., Awaitable[RedisServer]]
 
 AT_A_TIME = 50
-PARTS = 10  # of what a worker sends each client
+PARTS = 10  # messages from a worker to each client
 
 
 @asynccontextmanager
 async def crowd(url: str, count: int, **options: Any) -> AsyncIterator[list[ClientConnection]]:
-    """Connects many clients, and closes them at the end."""
+    """Connects many clients and closes them at the end."""
     clients: list[ClientConnection] = []
     options = {"compression": None, "ping_interval": None, "open_timeout": PATIENCE, **options}
     try:
@@ -55,21 +55,21 @@ async def until_closed(client: ClientConnection) -> None:
 
 async def until_served_by(gateway: RunningGateway, *backends: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while any(  # noqa: ASYNC110 - nothing tells
+        while any(  # noqa: ASYNC110 - no event to await
             session.backend_id not in backends for session in gateway.gateway.sessions
         ):
             await asyncio.sleep(0.01)
 
 
 async def links(redis: RedisServer) -> list[str]:
-    """Returns what each connection of the gateway's has done last."""
+    """Returns the last command of each connection of the gateway."""
     found = await redis.client.client_list()
     return sorted(each["cmd"] for each in found if each["name"].startswith("wsgw:"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("keys", "count"), [({}, 2), ({"subscribe": ["room"]}, 3)])
-async def test_a_thousand_sessions_have_the_connections_of_one(
+async def test_thousand_sessions_share_two_connections(
     redis: RedisServer, keys: dict[str, Any], count: int
 ) -> None:
     backend = {"id": "queue", "url": redis.url, **keys}
@@ -108,8 +108,8 @@ async def test_two_thousand_sessions_move_together(start_redis: Start) -> None:
 
 
 @pytest.mark.slow
-async def test_three_kills_under_load_are_noticed_by_nobody(redis: RedisServer) -> None:
-    """200 clients, each with 20 messages a second; Redis is away for a second each time."""
+async def test_three_kills_under_load_close_no_client(redis: RedisServer) -> None:
+    """200 clients send 20 messages a second each; Redis is down for a second each time."""
     backend = {"id": "queue", "url": redis.url}
     async with (
         running_gateway({"upstream": {"backends": [backend]}}) as gateway,
@@ -124,7 +124,7 @@ async def test_three_kills_under_load_are_noticed_by_nobody(redis: RedisServer) 
         for _ in range(3):
             await asyncio.sleep(0.5)  # under load
             redis.kill()
-            await asyncio.sleep(1)  # away
+            await asyncio.sleep(1)  # down
             await redis.start()
             await until_served_by(gateway, "queue")
         for task in tasks:
@@ -149,7 +149,7 @@ async def test_three_kills_under_load_are_noticed_by_nobody(redis: RedisServer) 
 
 
 @pytest.mark.slow
-async def test_one_of_a_hundred_that_does_not_read_harms_no_other(redis: RedisServer) -> None:
+async def test_one_slow_client_of_hundred_harms_no_other(redis: RedisServer) -> None:
     backend = {"id": "queue", "url": redis.url, "reply-buffer": "256KiB"}
     async with (
         running_gateway({"upstream": {"backends": [backend]}}) as gateway,

@@ -20,7 +20,7 @@ def entries(seen_up_to: int = 0, **keys: Any) -> EventEntries:
 
 
 def read(packed: bytes) -> tuple[list[bytes], dict[bytes, bytes]]:
-    """Returns what stands before the fields, and the fields."""
+    """Returns the start of a command, and the fields of its entry."""
     reader = hiredis.Reader()
     reader.feed(packed)
     parts = reader.gets()
@@ -33,7 +33,7 @@ def read(packed: bytes) -> tuple[list[bytes], dict[bytes, bytes]]:
 
 @pytest.mark.parametrize("data", [b"", b"\r\n$3\r\n", b"x" * 100_000])
 @pytest.mark.parametrize("headers", [[], ["X-A"]])
-def test_a_message_is_packed_alike_however_it_is_made(data: bytes, headers: list[str]) -> None:
+def test_fast_and_general_packing_are_equal(data: bytes, headers: list[str]) -> None:
     message = Message(BINARY, data)
     head, fields = read(entries(headers=headers).message(12, message))
     trimmed_head, again = read(entries(headers=headers, max_age="1h").message(12, message))
@@ -47,20 +47,20 @@ def test_a_message_is_packed_alike_however_it_is_made(data: bytes, headers: list
     assert fields[b"traceparent"] == b"00-1-2-01"
 
 
-def test_what_an_earlier_backend_may_have_had_is_marked() -> None:
+def test_message_seen_by_earlier_backend_is_marked_replayed() -> None:
     made = entries(seen_up_to=5)
     assert read(made.message(5, Message(BINARY, b"x")))[1][b"replayed"] == b"1"
     assert b"replayed" not in read(made.message(6, Message(BINARY, b"x")))[1]
 
 
-def test_messages_that_prepare_a_backend_have_ids_of_their_own() -> None:
+def test_hydration_messages_have_unique_ids() -> None:
     made = entries(seen_up_to=5)
     first, second = (read(made.message(0, Message(BINARY, b"x")))[1] for _ in range(2))
     assert (first[b"id"], second[b"id"]) == (b"s1-h5.1", b"s1-h5.2")
     assert (first[b"number"], b"replayed" in first) == (b"0", False)
 
 
-def test_a_length_cuts_the_stream() -> None:
+def test_max_length_trims_stream() -> None:
     head, _ = read(entries(max_length=7).message(1, Message(BINARY, b"x")))
     assert head == [b"XADD", b"stream", b"MAXLEN", b"~", b"7"]
 
@@ -74,7 +74,7 @@ def test_a_length_cuts_the_stream() -> None:
         (CloseCause.SESSION_ENDED, b"gateway"),
     ],
 )
-def test_a_disconnect_event_says_who_has_ended_the_session(cause: CloseCause, by: bytes) -> None:
+def test_disconnect_event_names_who_ended_the_session(cause: CloseCause, by: bytes) -> None:
     packed = entries(headers=["X-A"]).disconnect(Close(4001, "bye"), cause, replayed=True)
     fields = read(packed)[1]
     assert (fields[b"by"], fields[b"code"], fields[b"reason"]) == (by, b"4001", b"bye")

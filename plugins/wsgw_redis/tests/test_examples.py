@@ -68,7 +68,7 @@ async def test_echo_worker_answers_text_and_binary(redis: RedisServer) -> None:
             assert await client.recv() == message
 
 
-async def test_a_worker_by_hand_answers(redis: RedisServer) -> None:
+async def test_worker_by_redis_cli_answers(redis: RedisServer) -> None:
     async def cli(*command: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *("redis-cli", "-p", str(redis.port), *command), stdout=asyncio.subprocess.PIPE
@@ -98,7 +98,7 @@ async def test_a_worker_by_hand_answers(redis: RedisServer) -> None:
         assert (client.close_code, client.close_reason) == (4001, "bye")
 
 
-async def test_chat_room_reaches_all_of_a_room_and_no_other(redis: RedisServer) -> None:
+async def test_chat_room_reaches_only_clients_of_the_room(redis: RedisServer) -> None:
     keys = {"events": ["connect", "message", "disconnect"], "subscribe": ["room:{path.1}"]}
     async with (
         example("chat_room.py", redis),
@@ -119,7 +119,7 @@ async def test_chat_room_reaches_all_of_a_room_and_no_other(redis: RedisServer) 
         assert json.loads(await ann.recv())["says"] == "has left"
 
 
-async def test_ocpp_central_system_loses_no_meter_value_when_it_is_killed(
+async def test_killed_ocpp_central_system_loses_no_meter_value(
     redis: RedisServer,
 ) -> None:
     async def call(client: Any, number: int, action: str, payload: dict[str, Any]) -> Any:
@@ -134,7 +134,7 @@ async def test_ocpp_central_system_loses_no_meter_value_when_it_is_killed(
 
     async with gateway_to(redis, subprotocols=["ocpp1.6"]) as gateway:
         async with (
-            connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+            connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
             asyncio.timeout(PATIENCE),
         ):
             assert client.subprotocol == "ocpp1.6"
@@ -158,11 +158,11 @@ async def test_ocpp_central_system_loses_no_meter_value_when_it_is_killed(
         ]
 
 
-async def test_ocpp_central_system_outlives_messages_that_are_not_ocpp(redis: RedisServer) -> None:
+async def test_ocpp_central_system_survives_invalid_messages(redis: RedisServer) -> None:
     async with (
         gateway_to(redis, subprotocols=["ocpp1.6"]) as gateway,
         example("ocpp_central_system.py", redis),
-        connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+        connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
         asyncio.timeout(PATIENCE),
     ):
         for message in ODD:

@@ -1,4 +1,4 @@
-"""A fault at one session harms no other one, though all share a connection."""
+"""A fault of one session harms no other session on the shared connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from wsgw_redis.connection import RedisConnection
 from wsgw_redis.dead_letters import DeadLetters
 from wsgw_redis.line import Line, Reply, Take
-from wsgw_redis.measures import Measures
+from wsgw_redis.metrics import RedisMetrics
 from wsgw_redis.publisher import Publisher
 from wsgw_redis.refusal import Refusal, RefusalLog
 from wsgw_redis.reply_delivery import ReplyDelivery
@@ -25,14 +25,14 @@ LOGGER = logging.getLogger("wsgw.test")
 
 
 class FakeLine:
-    """Keeps what is sent."""
+    """A line that records commands."""
 
     is_lost = False
 
     def __init__(self) -> None:
         self.takes: list[Take] = []
 
-    def send(self, _packed: bytes, _count: int, take: Take, *, patience: float = 0.0) -> None:
+    def send(self, _packed: bytes, _count: int, take: Take, *, extra_timeout: float = 0.0) -> None:
         self.takes.append(take)
 
     def lose(self, _reason: str) -> None:
@@ -40,7 +40,7 @@ class FakeLine:
 
 
 class Served:
-    """A session, of which one may be at fault."""
+    """A session, which may raise on each call."""
 
     def __init__(self, *, at_fault: bool) -> None:
         self.heard: list[Any] = []
@@ -65,15 +65,15 @@ class Served:
         self._hear(close)
 
 
-def test_a_fault_at_an_acknowledgement(caplog: pytest.LogCaptureFixture) -> None:
+def test_fault_in_acknowledgement_harms_no_other_session(caplog: pytest.LogCaptureFixture) -> None:
     @on_virtual_clock
     async def scenario() -> None:
         context, line = make_context(), FakeLine()
-        measures = Measures(context)
+        metrics = RedisMetrics(context)
         publisher = Publisher(
             cast("Line", line),
             context.clock,
-            measures,
+            metrics,
             RefusalLog(LOGGER),
             max_batch=3,
             wait_replicas=0,
@@ -82,28 +82,28 @@ def test_a_fault_at_an_acknowledgement(caplog: pytest.LogCaptureFixture) -> None
         sessions = [Served(at_fault=number == 1) for number in range(3)]
         for session in sessions:
             publisher.add(session, 7, b"")
-        publisher._write()  # noqa: SLF001 - what the loop's next turn does
+        publisher._write()  # noqa: SLF001 - the loop's next turn calls it
         line.takes[0]([b"1-1", b"1-2", b"1-3"])
         assert [session.heard for session in sessions] == [[7], [], [7]]
-        assert (line.is_lost, measures.in_flight, measures.added.value) == (False, 0, 3)
+        assert (line.is_lost, metrics.in_flight, metrics.added.value) == (False, 0, 3)
 
     scenario()
-    assert "cannot be reported" in caplog.text
+    assert "cannot be acknowledged" in caplog.text
 
 
-def test_a_fault_at_a_reply(caplog: pytest.LogCaptureFixture) -> None:
+def test_fault_in_reply_harms_no_other_session(caplog: pytest.LogCaptureFixture) -> None:
     @on_virtual_clock
     async def scenario() -> None:
         context = make_context()
-        measures = Measures(context)
+        metrics = RedisMetrics(context)
         settings = RedisSettings.model_validate({"url": "redis://h"})
-        letters = DeadLetters(settings, "queue", measures, 1000)
+        letters = DeadLetters(settings, "queue", metrics, 1000)
         sessions = {"a": Served(at_fault=False), "b": Served(at_fault=True)}
         delivery = ReplyDelivery(
             context,
             lambda session_id: cast("RedisConnection", sessions[session_id]),
             letters,
-            measures,
+            metrics,
         )
         delivery.take(
             [
@@ -116,10 +116,10 @@ def test_a_fault_at_a_reply(caplog: pytest.LogCaptureFixture) -> None:
         assert whys == ["fault: RuntimeError"] * 2
 
     scenario()
-    assert caplog.text.count("a reply cannot be passed on") == 1
+    assert caplog.text.count("a reply cannot be delivered") == 1
 
 
-def test_a_fault_at_a_message_of_a_channel(caplog: pytest.LogCaptureFixture) -> None:
+def test_fault_in_channel_message_harms_no_other_session(caplog: pytest.LogCaptureFixture) -> None:
     @on_virtual_clock
     async def scenario() -> None:
         context, line = make_context(), FakeLine()
@@ -127,7 +127,7 @@ def test_a_fault_at_a_message_of_a_channel(caplog: pytest.LogCaptureFixture) -> 
             cast("Line", line),
             "auto",
             context.read_batch,
-            Measures(context),
+            RedisMetrics(context),
             RefusalLog(LOGGER),
         )
         sessions = [Served(at_fault=number == 1) for number in range(3)]
@@ -143,4 +143,4 @@ def test_a_fault_at_a_message_of_a_channel(caplog: pytest.LogCaptureFixture) -> 
         assert [session.heard for session in sessions] == [[b"x"], [], [b"x"]]
 
     scenario()
-    assert "a message of a channel cannot be passed on" in caplog.text
+    assert "a message of a channel cannot be delivered" in caplog.text

@@ -1,4 +1,4 @@
-"""What a worker writes that is no reply harms none of the sessions that get theirs."""
+"""Invalid entries from a worker harm no session."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ LARGE: list[Fields] = [{"session": "nobody", "data": "x" * 10_000_000}]
     [(GARBAGE, 50), (UNKNOWN, 200), (LARGE, 1)],
     ids=["garbage", "unknown sessions", "10 MB each"],
 )
-async def test_who_waits_for_replies_gets_all_in_order(
+async def test_invalid_entries_between_replies_harm_no_session(
     redis: RedisServer, entries: list[Fields], count: int
 ) -> None:
-    """Before each reply to a session stand so many that are none."""
+    """Before each reply there are so many invalid entries."""
     async with (
         running_gateway({"upstream": {"backends": [{"id": "queue", "url": redis.url}]}}) as gateway,
         Worker(redis.client) as worker,
@@ -70,7 +70,7 @@ async def test_who_waits_for_replies_gets_all_in_order(
         assert gateway.count("redis_reconnects") == 0
 
 
-async def test_a_flood_of_tiny_replies_ends_only_who_does_not_read(redis: RedisServer) -> None:
+async def test_flood_of_tiny_replies_closes_only_slow_client(redis: RedisServer) -> None:
     backend = {"id": "queue", "url": redis.url, "reply-buffer": "64KiB"}
     async with (
         running_gateway({"upstream": {"backends": [backend]}}) as gateway,

@@ -1,4 +1,4 @@
-"""The ways in which Redis is reached: users, databases, socket files, TLS, Sentinels, replicas."""
+"""The ways to reach Redis: users, databases, socket files, TLS, Sentinels, replicas."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def until_served(gateway: RunningGateway) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def test_the_documented_rights_are_enough(redis: RedisServer) -> None:
+async def test_documented_acl_rights_suffice(redis: RedisServer) -> None:
     command = ("ACL", "SETUSER", "wsgw", "on", ">secret", "resetchannels", *RIGHTS.split())
     await redis.client.execute_command(*command)
     url = f"redis://wsgw:secret@127.0.0.1:{redis.port}"
@@ -67,7 +67,7 @@ async def test_the_documented_rights_are_enough(redis: RedisServer) -> None:
         assert gateway.count("redis_refused") == 0
 
 
-async def test_a_user_may_stand_beside_the_url(redis: RedisServer) -> None:
+async def test_username_option_applies_beside_url(redis: RedisServer) -> None:
     rights = ("on", ">secret", "allkeys", "allcommands")
     await redis.client.execute_command("ACL", "SETUSER", "wsgw", *rights)
     keys = {"username": "wsgw", "password": "secret", "client-name": "gateway-{instance}"}
@@ -81,7 +81,7 @@ async def test_a_user_may_stand_beside_the_url(redis: RedisServer) -> None:
         assert ours == ["wsgw", "wsgw"]
 
 
-async def test_sentinels_have_a_login_of_their_own(redis: RedisServer, tmp_path: Path) -> None:
+async def test_sentinels_have_separate_login(redis: RedisServer, tmp_path: Path) -> None:
     (tmp_path / "sentinel").mkdir()
     file = tmp_path / "password"
     file.write_text("first\n")
@@ -105,12 +105,12 @@ async def test_sentinels_have_a_login_of_their_own(redis: RedisServer, tmp_path:
         await sentinel.stop()
 
 
-async def test_a_password_file_is_read_at_each_connect(redis: RedisServer, tmp_path: Path) -> None:
+async def test_password_file_is_read_at_each_connect(redis: RedisServer, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("first\n")
     await redis.client.execute_command("CONFIG", "SET", "requirepass", "first")
     url = f"redis://127.0.0.1:{redis.port}"
-    client: Any = Redis(port=redis.port, password="first", protocol=2)  # noqa: S106 - a test's
+    client: Any = Redis(port=redis.port, password="first", protocol=2)  # noqa: S106 - a test password
     async with client, gateway_to(url, **{"password-file": str(file)}) as gateway:
         await check_round_trip(gateway, client)
         await client.execute_command("CONFIG", "SET", "requirepass", "second")
@@ -121,7 +121,7 @@ async def test_a_password_file_is_read_at_each_connect(redis: RedisServer, tmp_p
         await until_served(gateway)
 
 
-async def test_a_wrong_password_is_told_and_not_shown(
+async def test_wrong_password_is_logged_without_its_value(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await redis.client.execute_command("CONFIG", "SET", "requirepass", "right")
@@ -132,20 +132,20 @@ async def test_a_wrong_password_is_told_and_not_shown(
     assert "wrong-one" not in caplog.text
 
 
-async def test_another_database_is_chosen(redis: RedisServer) -> None:
+async def test_database_of_url_is_selected(redis: RedisServer) -> None:
     async with gateway_to(f"{redis.url}/3") as gateway, Redis(port=redis.port, db=3) as client:
         await check_round_trip(gateway, client)
     assert not await redis.client.keys("*")
 
 
-async def test_a_socket_file_will_do(start_redis: Start, tmp_path: Path) -> None:
+async def test_socket_file_connects(start_redis: Start, tmp_path: Path) -> None:
     file = tmp_path / "s"
     redis = await start_redis("--unixsocket", str(file))
     async with gateway_to(f"unix://{file}?db=0") as gateway:
         await check_round_trip(gateway, redis.client)
 
 
-async def test_tls_is_spoken_and_verified(start_redis: Start, tmp_path: Path) -> None:
+async def test_tls_connects_and_verifies_certificate(start_redis: Start, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     names = [str(tmp_path / name) for name in ("ca", "certificate", "key")]
@@ -164,7 +164,7 @@ async def test_tls_is_spoken_and_verified(start_redis: Start, tmp_path: Path) ->
             await connect(gateway.url)
 
 
-async def test_replicas_must_have_what_is_delivered(start_redis: Start) -> None:
+async def test_wait_replicas_delays_acknowledgement(start_redis: Start) -> None:
     master = await start_redis()
     replica = await start_redis("--replicaof", "127.0.0.1", str(master.port))
     keys = {"wait-replicas": 1, "wait-timeout": "300ms"}
@@ -176,7 +176,7 @@ async def test_replicas_must_have_what_is_delivered(start_redis: Start) -> None:
             replica.freeze()
             await client.send("2")
             async with asyncio.timeout(PATIENCE):
-                while gateway.count("redis_refused") == 0:  # noqa: ASYNC110 - nothing tells
+                while gateway.count("redis_refused") == 0:  # noqa: ASYNC110 - no event to await
                     await asyncio.sleep(0.01)
             replica.thaw()
             await client.send("3")
@@ -189,7 +189,7 @@ async def test_replicas_must_have_what_is_delivered(start_redis: Start) -> None:
 
 
 @pytest.mark.slow
-async def test_a_failover_by_sentinels_loses_nothing(start_redis: Start, tmp_path: Path) -> None:
+async def test_sentinel_failover_loses_nothing(start_redis: Start, tmp_path: Path) -> None:
     master = await start_redis()
     replica = await start_redis("--replicaof", "127.0.0.1", str(master.port))
     folder = tmp_path / "sentinel"
@@ -205,7 +205,7 @@ async def test_a_failover_by_sentinels_loses_nothing(start_redis: Start, tmp_pat
     try:
         url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/main"
         async with asyncio.timeout(PATIENCE):
-            while not await sentinel.client.execute_command(  # noqa: ASYNC110 - nothing tells
+            while not await sentinel.client.execute_command(  # noqa: ASYNC110 - no event to await
                 "SENTINEL", "REPLICAS", "main"
             ):
                 await asyncio.sleep(0.1)

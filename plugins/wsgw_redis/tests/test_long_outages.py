@@ -1,4 +1,4 @@
-"""Redis is useless for longer than clients and time limits have patience."""
+"""Outages of Redis that are longer than the timeouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .worker import Worker
 
 
 @pytest.mark.slow
-async def test_twelve_seconds_without_memory(redis: RedisServer) -> None:
+async def test_twelve_seconds_without_memory_lose_nothing(redis: RedisServer) -> None:
     loop = asyncio.get_running_loop()
     backend = {"id": "queue", "url": redis.url}
     async with AsyncExitStack() as stack:
@@ -43,7 +43,7 @@ async def test_twelve_seconds_without_memory(redis: RedisServer) -> None:
 
 
 @pytest.mark.slow
-async def test_eight_seconds_of_silence(redis: RedisServer) -> None:
+async def test_eight_seconds_of_silence_lose_nothing(redis: RedisServer) -> None:
     loop = asyncio.get_running_loop()
     backend = {"id": "queue", "url": redis.url, "command-timeout": "5s"}
     async with (
@@ -56,12 +56,12 @@ async def test_eight_seconds_of_silence(redis: RedisServer) -> None:
         begin = loop.time()
         (session,) = gateway.gateway.sessions
         await until(lambda: session.backend_id is None)
-        assert loop.time() - begin > 4  # not at once: it might only be slow
+        assert loop.time() - begin > 4  # not at once: the server might only be slow
         await asyncio.sleep(begin + 8 - loop.time())
         redis.thaw()
         await talker.until_sent(20)
         entries = await check_history(worker, talker)
         ids = {entry["number"]: entry["id"] for entry in reversed(entries)}
         assert all(entry["id"] == ids[entry["number"]] for entry in entries)
-        assert len(entries) > talker.sent  # some came twice
+        assert len(entries) > talker.sent  # some are replays
         assert not talker.is_closed

@@ -1,4 +1,4 @@
-"""A group of a websocket backend and a Redis: Redis as the place where sessions are parked."""
+"""A group of a websocket backend and a Redis, which takes the sessions during outages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .worker import Worker
 
 
 class Application:
-    """A websocket backend that keeps what it reads, and can be killed."""
+    """A websocket backend that records messages, and that the test can kill."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -60,7 +60,7 @@ async def application() -> AsyncIterator[Application]:
         await running.stop()
 
 
-async def test_sessions_are_parked_in_redis_and_go_back(redis: RedisServer) -> None:
+async def test_sessions_wait_in_redis_and_return_by_drain(redis: RedisServer) -> None:
     async with application() as websocket, Worker(redis.client) as worker:
         backends = [
             {"id": "app", "url": websocket.url, "priority": 1, "replay-window": 0},
@@ -68,7 +68,7 @@ async def test_sessions_are_parked_in_redis_and_go_back(redis: RedisServer) -> N
         ]
         async with (
             running_gateway({"upstream": {"backends": backends}}) as gateway,
-            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
             asyncio.timeout(PATIENCE),
         ):
             assert client.subprotocol == "ocpp1.6"
@@ -93,7 +93,7 @@ async def test_sessions_are_parked_in_redis_and_go_back(redis: RedisServer) -> N
             await websocket.start()
             (session,) = gateway.gateway.sessions
             session.fail_over()
-            while session.backend_id != "app":  # noqa: ASYNC110 - nothing tells
+            while session.backend_id != "app":  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
             await worker.reply(messages[-1], data="late")
             assert await client.recv() == "late"
@@ -102,7 +102,7 @@ async def test_sessions_are_parked_in_redis_and_go_back(redis: RedisServer) -> N
             assert gateway.count("redis_replies_dead") == 0
 
 
-async def test_parked_sessions_return_by_themselves(redis: RedisServer) -> None:
+async def test_sessions_in_redis_return_to_recovered_backend(redis: RedisServer) -> None:
     async with application() as websocket, Worker(redis.client) as worker:
         backends = [
             {"id": "app", "url": websocket.url, "priority": 1, "replay-window": 0},
@@ -112,7 +112,7 @@ async def test_parked_sessions_return_by_themselves(redis: RedisServer) -> None:
         drain = {"quiet": "50ms"}
         async with (
             running_gateway({"upstream": upstream, "drain": drain}) as gateway,
-            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
             asyncio.timeout(PATIENCE),
         ):
             sent = 0
@@ -135,7 +135,7 @@ async def test_parked_sessions_return_by_themselves(redis: RedisServer) -> None:
             (session,) = gateway.gateway.sessions
             while session.backend_id != "app":
                 await say()
-                await asyncio.sleep(0.2)  # the last answer is that of the central system
+                await asyncio.sleep(0.2)  # the last answer is the central system's
             await say()
             while await client.recv() != f"ws {sent}":
                 pass
@@ -153,40 +153,40 @@ async def test_parked_sessions_return_by_themselves(redis: RedisServer) -> None:
             assert websocket.read == [*map(str, range(1, 4)), *returned]
 
 
-async def test_late_replies_arrive_when_the_backend_was_removed(redis: RedisServer) -> None:
+async def test_late_replies_of_removed_backend_arrive(redis: RedisServer) -> None:
     async with application() as websocket, Worker(redis.client) as worker:
         application_entry = {"id": "app", "url": websocket.url}
         queue = {"id": "queue", "url": redis.url, "replies-grace": "1h"}
         async with (
             running_gateway({"upstream": {"backends": [queue]}}) as gateway,
-            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any text
+            connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
             asyncio.timeout(PATIENCE),
         ):
             await client.send("1")
             (entry,) = await worker.entries(1)
             await gateway.reload({"upstream": {"backends": [application_entry]}})
             (session,) = gateway.gateway.sessions
-            while session.backend_id != "app":  # noqa: ASYNC110 - nothing tells
+            while session.backend_id != "app":  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
             for number in range(3):
                 await worker.reply(entry, data=f"late {number}")
                 assert await client.recv() == f"late {number}"
             await client.close()
-            while any(  # noqa: ASYNC110 - nothing tells
+            while any(  # noqa: ASYNC110 - no event to await
                 each["name"].startswith("wsgw:") for each in await redis.client.client_list()
             ):
                 await asyncio.sleep(0.01)
             assert gateway.count("redis_replies_dead") == 0
 
 
-async def test_a_gateway_stops_at_once_while_it_waits_for_late_replies(redis: RedisServer) -> None:
+async def test_gateway_stops_at_once_despite_replies_grace(redis: RedisServer) -> None:
     async with application() as websocket, Worker(redis.client), asyncio.timeout(PATIENCE):
         queue = {"id": "queue", "url": redis.url, "replies-grace": "1h"}
         async with (
             running_gateway({"upstream": {"backends": [queue]}}) as gateway,
-            connect(gateway.url, subprotocols=["ocpp1.6"]),  # type: ignore[list-item]  # any text
+            connect(gateway.url, subprotocols=["ocpp1.6"]),  # type: ignore[list-item]  # any string
         ):
             await gateway.reload({"upstream": {"backends": [{"id": "app", "url": websocket.url}]}})
             (session,) = gateway.gateway.sessions
-            while session.backend_id != "app":  # noqa: ASYNC110 - nothing tells
+            while session.backend_id != "app":  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)

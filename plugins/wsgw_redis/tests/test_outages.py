@@ -1,4 +1,4 @@
-"""What becomes of sessions, messages and replies when Redis is lost or refuses."""
+"""Sessions, messages and replies when Redis is lost or refuses commands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def refusals_of(gateway: RunningGateway) -> set[str]:
     return {labels[-1] for family in families for labels in family.series}
 
 
-async def test_a_killed_server_costs_nothing(redis: RedisServer) -> None:
+async def test_killed_server_loses_nothing(redis: RedisServer) -> None:
     async with (
         gateway_to(redis.url) as gateway,
         talking(gateway.url) as talker,
@@ -60,7 +60,7 @@ async def test_a_killed_server_costs_nothing(redis: RedisServer) -> None:
         assert gateway.count("redis_reconnects") >= 3
 
 
-async def test_a_frozen_server_is_found_and_gets_the_same_ids(redis: RedisServer) -> None:
+async def test_frozen_server_is_detected_and_ids_are_kept(redis: RedisServer) -> None:
     async with (
         gateway_to(redis.url, **{"command-timeout": "400ms"}) as gateway,
         talking(gateway.url) as talker,
@@ -90,7 +90,7 @@ SNAPSHOTS_DO_NOT_MATTER = [("CONFIG", "SET", "stop-writes-on-bgsave-error", "no"
 
 
 @pytest.mark.parametrize("word", REFUSALS)
-async def test_a_refused_write_is_innocent(
+async def test_refused_write_counts_against_no_message(
     redis: RedisServer, word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, mended = REFUSALS[word]
@@ -116,7 +116,7 @@ async def test_a_refused_write_is_innocent(
     assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
-async def test_the_reader_comes_back_by_itself(redis: RedisServer) -> None:
+async def test_reply_reader_reconnects(redis: RedisServer) -> None:
     async with (
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
@@ -137,7 +137,7 @@ async def test_the_reader_comes_back_by_itself(redis: RedisServer) -> None:
         assert gateway.count("redis_replies_dead") == 0
 
 
-async def test_replies_are_read_as_soon_as_messages_are_stored_again(
+async def test_reply_reader_reconnects_with_the_link(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reply_reader, "_PAUSES", (3600.0, 3600.0))
@@ -157,7 +157,7 @@ async def test_replies_are_read_as_soon_as_messages_are_stored_again(
             await redis.start()
 
 
-async def test_waiting_replies_arrive_once_after_a_restart(redis: RedisServer) -> None:
+async def test_waiting_replies_arrive_once_after_restart(redis: RedisServer) -> None:
     async with (
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
@@ -178,10 +178,10 @@ async def test_waiting_replies_arrive_once_after_a_restart(redis: RedisServer) -
         assert heard == [*map(str, range(1000)), "last"]
 
 
-async def test_replies_with_lower_ids_are_not_skipped_after_a_failover(
+async def test_replies_with_lower_ids_are_read_after_failover(
     redis: RedisServer,
 ) -> None:
-    """As when a replica that was behind, and whose clock is too, has become the master."""
+    """As after a failover to a late replica whose clock is late too."""
     async with (
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
@@ -202,7 +202,7 @@ async def test_replies_with_lower_ids_are_not_skipped_after_a_failover(
         assert gateway.count("redis_reply_stream_went_back") == 1
 
 
-async def test_a_cut_connection_is_found_by_a_ping(redis: RedisServer) -> None:
+async def test_ping_detects_cut_connection(redis: RedisServer) -> None:
     proxy = BrokerProxy("127.0.0.1", redis.port)
     await proxy.start()
     keys = {"health-interval": "200ms", "command-timeout": "300ms"}
@@ -213,7 +213,7 @@ async def test_a_cut_connection_is_found_by_a_ping(redis: RedisServer) -> None:
     ):
         await client.send("x")
         await worker.entries(1)
-        proxy.freeze()  # nothing is said any more, and nobody hangs up
+        proxy.freeze()  # no bytes arrive and no connection ends
         await until_nobody_is_served(gateway)
         proxy.thaw()
         await client.send("y")
@@ -221,7 +221,7 @@ async def test_a_cut_connection_is_found_by_a_ping(redis: RedisServer) -> None:
     await proxy.stop()
 
 
-async def test_a_client_that_does_not_read_is_closed_alone(redis: RedisServer) -> None:
+async def test_slow_client_is_closed_alone(redis: RedisServer) -> None:
     async with (
         gateway_to(redis.url, **{"reply-buffer": "256KiB"}) as gateway,
         connect(gateway.url) as good,
@@ -241,7 +241,7 @@ async def test_a_client_that_does_not_read_is_closed_alone(redis: RedisServer) -
         assert gateway.count("redis_buffer_closes") == 1
 
 
-async def test_a_stream_that_is_none_is_told_once(
+async def test_key_of_wrong_type_is_logged_once(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await redis.client.set("wsgw:events", "not a stream")
@@ -249,7 +249,7 @@ async def test_a_stream_that_is_none_is_told_once(
         for _ in range(5):
             with pytest.raises(InvalidStatus, match="502"):
                 await connect(gateway.url)
-        told = [each.getMessage() for each in caplog.records if "is refused" in each.getMessage()]
+        told = [each.getMessage() for each in caplog.records if "refuses" in each.getMessage()]
         assert len(told) == 1
         assert "WRONGTYPE" in told[0]
         await redis.client.delete("wsgw:events")
@@ -277,8 +277,8 @@ async def test_disconnect_events_wait_for_redis(redis: RedisServer) -> None:
         assert {entry["type"] for entry in left} == {"disconnect"}
 
 
-async def test_failed_snapshots_are_waited_for(redis: RedisServer) -> None:
-    """MISCONF: Redis takes no writes when it could not write its last snapshot."""
+async def test_sessions_survive_failed_snapshots(redis: RedisServer) -> None:
+    """MISCONF: Redis refuses writes after a failed snapshot."""
     (redis.folder / "dump.rdb").mkdir()
     async with (
         gateway_to(redis.url) as gateway,
@@ -298,8 +298,8 @@ async def test_failed_snapshots_are_waited_for(redis: RedisServer) -> None:
         assert "MISCONF" in refusals_of(gateway)
 
 
-async def test_a_server_that_loads_its_data_is_waited_for(start_redis: Start) -> None:
-    redis = await start_redis("--key-load-delay", "600")  # microseconds for each of the keys
+async def test_clients_wait_while_server_loads_data(start_redis: Start) -> None:
+    redis = await start_redis("--key-load-delay", "600")  # microseconds for each key
     async with redis.client.pipeline(transaction=False) as pipeline:
         for number in range(5000):
             pipeline.set(f"key:{number}", "x")
@@ -319,8 +319,8 @@ async def test_a_server_that_loads_its_data_is_waited_for(start_redis: Start) ->
         await check_history(worker, talker)
 
 
-async def test_a_script_that_does_not_end_is_waited_for(redis: RedisServer) -> None:
-    """BUSY: Redis refuses all commands while a script runs for long."""
+async def test_sessions_survive_long_script(redis: RedisServer) -> None:
+    """BUSY: Redis refuses all commands during a long script."""
     await redis.client.config_set("busy-reply-threshold", 50)
     async with (
         gateway_to(redis.url) as gateway,

@@ -1,4 +1,4 @@
-"""What servers say that cannot be had from a real one at will, and what is no server of Redis."""
+"""Replies that a real server does not send at will, and servers of other protocols."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def gateway_to(port: int, **keys: Any) -> AbstractAsyncContextManager[RunningGat
 
 @asynccontextmanager
 async def scripted(answer: Answer, opened: set[object] | None = None) -> AsyncIterator[int]:
-    """Runs a server that answers commands, by their names; None: nothing.
+    """Runs a server that answers commands by their names; None: no answer.
 
     Args:
-        answer: what it says.
-        opened: has an object for each connection that is open.
+        answer: returns the reply to a command.
+        opened: gets an object for each open connection.
     """
     connections = set() if opened is None else opened
 
@@ -73,7 +73,7 @@ async def scripted(answer: Answer, opened: set[object] | None = None) -> AsyncIt
         ("ERR unknown command 'XADD', with args beginning with: 'secret-value'", True),
     ],
 )
-async def test_clients_are_refused_until_a_write_has_succeeded(
+async def test_clients_are_refused_until_write_succeeds(
     error: str, is_told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_broken = True
@@ -104,7 +104,7 @@ async def test_clients_are_refused_until_a_write_has_succeeded(
 @pytest.mark.parametrize(
     "said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff", b"*-7\r\n", None]
 )
-async def test_what_is_no_redis_is_unavailable(said: bytes | None) -> None:
+async def test_server_of_other_protocol_is_unavailable(said: bytes | None) -> None:
     async with (
         scripted(lambda _: said) as port,
         gateway_to(port, **{"connect-timeout": "300ms"}) as gateway,
@@ -113,7 +113,7 @@ async def test_what_is_no_redis_is_unavailable(said: bytes | None) -> None:
             await connect(gateway.url)
 
 
-async def test_a_dial_that_takes_too_long_leaves_no_connection() -> None:
+async def test_dial_timeout_leaves_no_connection() -> None:
     def answer(command: bytes) -> bytes | None:
         return None if command == b"XGROUP" else GOOD.get(command, b"+OK\r\n")
 
@@ -124,11 +124,11 @@ async def test_a_dial_that_takes_too_long_leaves_no_connection() -> None:
             with pytest.raises(InvalidStatus, match="502"):
                 await connect(gateway.url)
         async with asyncio.timeout(PATIENCE):
-            while len(opened) > 1:  # noqa: ASYNC110 - nothing tells; the reader has one
+            while len(opened) > 1:  # noqa: ASYNC110 - no event to await; one connection is the reader's
                 await asyncio.sleep(0.01)
 
 
-async def test_answers_that_nobody_asked_for_end_the_connection() -> None:
+async def test_unsolicited_replies_end_the_connection() -> None:
     def answer(command: bytes) -> bytes | None:
         more = b"+more\r\n" if command == b"XTRIM" else b""
         good = GOOD.get(command, b"+OK\r\n")
@@ -139,7 +139,7 @@ async def test_answers_that_nobody_asked_for_end_the_connection() -> None:
             await connect(gateway.url)
 
 
-def test_a_refusal_shows_no_values() -> None:
+def test_refusal_shows_no_values() -> None:
     refusal = Refusal("ERR unknown command 'A', with args beginning with: 'secret'\nsecond line")
     assert (refusal.word, refusal.reason) == ("ERR", "Redis: ERR unknown command 'A'")
     assert Refusal("something odd").word == "ERR"

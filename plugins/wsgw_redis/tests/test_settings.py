@@ -24,7 +24,7 @@ def settings(**keys: Any) -> RedisSettings:
         ("redis://localhost", ServerAddress((("localhost", 6379),))),
         (
             "rediss://a%40:p%2F@h:1/3",
-            ServerAddress((("h", 1),), database=3, username="a@", password="p/", secure=True),  # noqa: S106 - none
+            ServerAddress((("h", 1),), database=3, username="a@", password="p/", secure=True),  # noqa: S106 - not a secret
         ),
         ("redis://[::1]:7", ServerAddress((("::1", 7),))),
         ("unix:///run/redis.sock?db=2", ServerAddress((), path="/run/redis.sock", database=2)),
@@ -38,7 +38,7 @@ def settings(**keys: Any) -> RedisSettings:
         ),
     ],
 )
-def test_a_url_says_where_redis_is(url: str, address: ServerAddress) -> None:
+def test_url_is_parsed_into_address(url: str, address: ServerAddress) -> None:
     assert ServerAddress.parse(url) == address
 
 
@@ -60,7 +60,7 @@ def test_a_url_says_where_redis_is(url: str, address: ServerAddress) -> None:
         "redis://a/0#x",
     ],
 )
-def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="url"):
         RedisSettings.model_validate({"url": url})
 
@@ -69,11 +69,11 @@ def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
     ("keys", "what"),
     [
         ({"tls": {}}, "rediss://"),
-        ({"password": "a", "password_file": "/b"}, "exclude each other"),
+        ({"password": "a", "password_file": "/b"}, "are both set"),
         ({"sentinel_password": "a"}, r"redis\+sentinel://"),
-        ({"max_length": 1, "max_age": "1h"}, "exclude each other"),
+        ({"max_length": 1, "max_age": "1h"}, "are both set"),
         ({"replies": "fixed"}, r"\{instance\}"),
-        ({"replies": "{instance}:{session}"}, "field of a client"),
+        ({"replies": "{instance}:{session}"}, "field of the client"),
         ({"client_name": "a b"}, "space"),
         ({"events": ["connect"]}, "'message'"),
         ({"events": ["other"]}, "events"),
@@ -87,22 +87,22 @@ def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
         ({"replies_expiry": "1s"}, "replies-expiry"),
     ],
 )
-def test_keys_that_make_no_sense_are_refused(keys: dict[str, Any], what: str) -> None:
+def test_invalid_options_are_refused(keys: dict[str, Any], what: str) -> None:
     with pytest.raises(ValidationError, match=what):
         settings(**keys)
 
 
-def test_names_may_have_hash_tags() -> None:
+def test_key_names_may_have_hash_tags() -> None:
     assert str(settings(stream="{{wsgw}}:{path.1}").stream) == "{{wsgw}}:{path.1}"
 
 
-def test_what_cuts_unread_messages_is_doubted() -> None:
+def test_trimming_options_give_warnings() -> None:
     warnings = dict(settings(max_length=10).warnings(Limits()))
     assert "no worker has read" in warnings["max-length"]
     assert not dict(settings().warnings(Limits()))
 
 
-def test_a_password_file_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_missing_password_file_is_reported(tmp_path: Path) -> None:
     found = dict(settings(password_file=str(tmp_path / "none")).file_problems())
     assert "no such file" in found["password-file"]
     (tmp_path / "one").write_text("secret\n")

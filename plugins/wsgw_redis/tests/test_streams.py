@@ -1,4 +1,4 @@
-"""The whole gateway before a Redis: what workers see, and what clients get from them."""
+"""The whole gateway with streams: what workers get, and what clients get from them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def until_closed(client: ClientConnection) -> tuple[int, str]:
 async def test_messages_become_entries_byte_for_byte(
     gateway: RunningGateway, worker: Worker
 ) -> None:
-    async with connect(f"{gateway.url}/chat/7?room=1", subprotocols=["ocpp1.6"]) as client:  # type: ignore[list-item]  # any text
+    async with connect(f"{gateway.url}/chat/7?room=1", subprotocols=["ocpp1.6"]) as client:  # type: ignore[list-item]  # any string
         await client.send("grüße")
         await client.send(b"\x00\xff\x01")
         joined, text, binary = await worker.entries(3)
@@ -80,7 +80,7 @@ async def test_replies_reach_the_client(gateway: RunningGateway, worker: Worker)
     assert (left["type"], left["code"], left["by"]) == ("disconnect", "4001", "backend")
 
 
-async def test_connections_are_two_however_many_sessions(
+async def test_many_sessions_share_two_connections(
     gateway: RunningGateway, worker: Worker, redis: RedisServer
 ) -> None:
     async def connections() -> int:
@@ -96,7 +96,7 @@ async def test_connections_are_two_however_many_sessions(
         await asyncio.gather(*(client.close() for client in clients))
 
 
-async def test_replies_of_nobody_are_put_away(
+async def test_replies_without_session_become_dead_letters(
     gateway: RunningGateway, worker: Worker, redis: RedisServer
 ) -> None:
     async with connect(gateway.url) as client:
@@ -118,7 +118,7 @@ async def test_replies_of_nobody_are_put_away(
 
 
 @pytest.mark.parametrize("stream", [False, "letters"])
-async def test_replies_of_nobody_go_where_they_should(
+async def test_dead_letters_option_selects_stream(
     redis: RedisServer, worker: Worker, stream: str | bool
 ) -> None:
     async with (
@@ -133,12 +133,12 @@ async def test_replies_of_nobody_go_where_they_should(
         assert await client.recv() == "goes on"
         assert gateway.count("redis_replies_dead") == 1
         if stream:
-            while not await redis.client.exists(stream):  # noqa: ASYNC110 - nothing tells
+            while not await redis.client.exists(stream):  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         assert not await redis.client.exists("wsgw:dead-letters")
 
 
-async def test_replies_are_read_in_small_portions(redis: RedisServer, worker: Worker) -> None:
+async def test_large_replies_are_read_in_small_portions(redis: RedisServer, worker: Worker) -> None:
     async with (
         gateway_to(redis, **{"read-count": 2}) as gateway,
         connect(gateway.url) as client,
@@ -156,7 +156,7 @@ async def test_replies_are_read_in_small_portions(redis: RedisServer, worker: Wo
         assert (await redis.client.info("commandstats"))["cmdstat_xread"]["calls"] >= 50
 
 
-async def test_two_gateways_share_a_stream_and_no_reply(redis: RedisServer, worker: Worker) -> None:
+async def test_two_gateways_share_events_but_no_replies(redis: RedisServer, worker: Worker) -> None:
     async with gateway_to(redis) as first, gateway_to(redis) as second:
         clients = [await connect(each.url) for each in (first, second) for _ in range(5)]
         for client in clients:
@@ -169,7 +169,7 @@ async def test_two_gateways_share_a_stream_and_no_reply(redis: RedisServer, work
         assert first.count("redis_replies_dead") + second.count("redis_replies_dead") == 0
 
 
-async def test_two_backends_of_one_template_share_no_reply(redis: RedisServer) -> None:
+async def test_two_backends_of_one_template_share_no_replies(redis: RedisServer) -> None:
     replies = {"url": redis.url, "replies": "answers:{instance}"}
     routes = [
         {
@@ -208,7 +208,7 @@ async def test_two_backends_of_one_template_share_no_reply(redis: RedisServer) -
 @pytest.mark.parametrize(
     ("query", "status"), [("?room=../x", 400), ("?room=*", 400), ("", 400), ("?room=a{b}", 400)]
 )
-async def test_names_that_clients_must_not_choose_are_declined(
+async def test_invalid_key_value_from_client_is_declined(
     redis: RedisServer, query: str, status: int
 ) -> None:
     async with gateway_to(redis, stream="room:{query.room}") as gateway:
@@ -216,7 +216,7 @@ async def test_names_that_clients_must_not_choose_are_declined(
             await connect(f"{gateway.url}/{query}")
 
 
-async def test_headers_are_carried_as_configured(redis: RedisServer, worker: Worker) -> None:
+async def test_headers_on_selects_entries_with_headers(redis: RedisServer, worker: Worker) -> None:
     keys = {"headers": ["X-Tenant"], "headers-on": "connect", "events": ["connect", "message"]}
     async with gateway_to(redis, **keys) as gateway:
         headers: Mapping[str, str] = {"X-Tenant": "blue", "traceparent": "00-a-b-01"}
@@ -228,7 +228,7 @@ async def test_headers_are_carried_as_configured(redis: RedisServer, worker: Wor
     assert "header.x-tenant" not in message
 
 
-async def test_a_reply_stream_expires_and_is_trimmed(
+async def test_reply_stream_expires_and_is_trimmed(
     redis: RedisServer, gateway: RunningGateway, worker: Worker
 ) -> None:
     async with connect(gateway.url) as client:
@@ -243,7 +243,7 @@ async def test_a_reply_stream_expires_and_is_trimmed(
                 await asyncio.sleep(0.3)
 
 
-async def test_a_stream_that_is_none_closes_only_who_has_chosen_it(redis: RedisServer) -> None:
+async def test_key_of_wrong_type_closes_only_its_client(redis: RedisServer) -> None:
     await redis.client.set("room:bad", "1")
     async with (
         gateway_to(redis, stream="room:{query.room}") as gateway,
@@ -258,16 +258,14 @@ async def test_a_stream_that_is_none_closes_only_who_has_chosen_it(redis: RedisS
         assert gateway.count("redis_reconnects") == 0
 
 
-async def test_several_sentinels_stand_in_one_url() -> None:
+async def test_url_may_have_several_sentinels() -> None:
     backend = {"url": "redis+sentinel://127.0.0.1:1,127.0.0.1:2/main"}
     async with running_gateway({"upstream": {"backends": [backend]}}) as gateway:
         with pytest.raises(InvalidStatus, match="502"):
             await connect(gateway.url)
 
 
-async def test_a_removed_reply_stream_is_there_again_soon(
-    redis: RedisServer, worker: Worker
-) -> None:
+async def test_removed_reply_stream_is_created_again(redis: RedisServer, worker: Worker) -> None:
     async with (
         gateway_to(redis, **{"health-interval": "1h"}) as gateway,
         connect(gateway.url) as client,
@@ -280,7 +278,7 @@ async def test_a_removed_reply_stream_is_there_again_soon(
             await worker.reply(entry, data="before")
             assert await client.recv() == "before"
             await redis.client.delete(entry["reply"])
-            while not await redis.client.xadd(  # noqa: ASYNC110 - nothing tells
+            while not await redis.client.xadd(  # noqa: ASYNC110 - no event to await
                 entry["reply"], reply, nomkstream=True
             ):
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Workers as applications write them, against a real server."""
+"""The worker package, against a real server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STREAM = "wsgw:events"
 
 
 class Gateway:
-    """What a gateway would add to the event stream, and read from the reply stream."""
+    """A stand-in for the gateway: adds events and reads replies."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -49,7 +49,7 @@ async def gateway(redis: RedisServer) -> Gateway:
 
 @pytest.fixture
 async def client(redis: RedisServer) -> AsyncIterator[Any]:
-    """Returns a client with the settings that an application has which sets none."""
+    """Returns a client with default settings."""
     async with Redis(port=redis.port) as made:
         yield made
 
@@ -63,7 +63,7 @@ async def next_of(consumer: Consumer) -> Event:
         return await anext(consumer)
 
 
-async def test_an_event_is_answered_acknowledged_and_removed(client: Any, gateway: Gateway) -> None:
+async def test_ack_stores_reply_and_deletes_entry(client: Any, gateway: Gateway) -> None:
     await gateway.say("s", 1, "grüße")
     consumer = worker(client)
     event = await next_of(consumer)
@@ -73,7 +73,7 @@ async def test_an_event_is_answered_acknowledged_and_removed(client: Any, gatewa
 
     await event.reply("hello")
     await event.reply(b"\xff", close=(4001, "bye"))
-    assert await gateway.replies() == []  # together with the acknowledgement, or not at all
+    assert await gateway.replies() == []  # only `ack` stores the reply
     assert await event.ack(delete=True)
     text, binary = await gateway.replies()
     assert text == {b"session": b"s", b"kind": b"text", b"data": b"hello", b"re": b"1"}
@@ -83,7 +83,7 @@ async def test_an_event_is_answered_acknowledged_and_removed(client: Any, gatewa
     assert (await client.xpending(STREAM, "g"))["pending"] == 0
 
 
-async def test_nothing_is_added_for_a_gateway_that_is_gone(client: Any, gateway: Gateway) -> None:
+async def test_reply_to_dead_gateway_is_not_stored(client: Any, gateway: Gateway) -> None:
     await gateway.say("s", 1, reply="gone")
     event = await next_of(worker(client))
     await event.reply("hello")
@@ -94,7 +94,7 @@ async def test_nothing_is_added_for_a_gateway_that_is_gone(client: Any, gateway:
     assert await send(client, "replies", "s", "pushed")
 
 
-async def test_a_replay_of_what_was_acknowledged_is_seen(client: Any, gateway: Gateway) -> None:
+async def test_replay_of_acknowledged_message_is_seen(client: Any, gateway: Gateway) -> None:
     consumer = worker(client)
     for number in (1, 2):
         await gateway.say("s", number)
@@ -110,16 +110,14 @@ async def test_a_replay_of_what_was_acknowledged_is_seen(client: Any, gateway: G
     ]
 
 
-async def test_what_a_worker_leaves_comes_to_another_one(client: Any, gateway: Gateway) -> None:
+async def test_unacknowledged_event_goes_to_another_worker(client: Any, gateway: Gateway) -> None:
     await gateway.say("s", 1)
     await next_of(worker(client, "dies"))
     event = await next_of(worker(client, "lives", claim_idle=0.1))
     assert (event.number, event.deliveries) == (1, 2)
 
 
-async def test_a_worker_that_was_restarted_gets_its_own_first(
-    client: Any, gateway: Gateway
-) -> None:
+async def test_restarted_worker_gets_its_own_events_first(client: Any, gateway: Gateway) -> None:
     await gateway.say("s", 1)
     await next_of(worker(client))
     await gateway.say("s", 2)
@@ -127,7 +125,7 @@ async def test_a_worker_that_was_restarted_gets_its_own_first(
     assert [(await next_of(consumer)).number for _ in range(2)] == [1, 2]
 
 
-async def test_poison_becomes_a_dead_letter(client: Any, gateway: Gateway) -> None:
+async def test_poison_event_becomes_dead_letter(client: Any, gateway: Gateway) -> None:
     await gateway.say("s", 1, "poison")
     await next_of(worker(client, "dies"))
     for number in (2, 3):
@@ -156,7 +154,7 @@ async def test_trimmed_entries_are_acknowledged_and_counted(client: Any, gateway
     assert (await client.xpending(STREAM, "g"))["pending"] == 1
 
 
-async def test_events_of_a_session_are_handled_one_after_the_other(
+async def test_ordered_worker_handles_session_events_in_sequence(
     client: Any, gateway: Gateway
 ) -> None:
     for number in range(1, 21):
@@ -182,7 +180,7 @@ async def test_events_of_a_session_are_handled_one_after_the_other(
     assert most > 1
 
 
-async def test_a_restart_of_redis_is_survived(
+async def test_worker_survives_restart_of_redis(
     client: Any, gateway: Gateway, redis: RedisServer
 ) -> None:
     got: set[int] = set()
@@ -205,7 +203,7 @@ async def test_a_restart_of_redis_is_survived(
     assert [int(fields[b"data"]) for fields in await gateway.replies()] == list(range(1, 51))
 
 
-async def test_a_worker_leaves_its_group_unless_it_owes_something(
+async def test_closed_worker_leaves_group_unless_events_are_pending(
     client: Any, gateway: Gateway
 ) -> None:
     await gateway.say("s", 1)
@@ -220,14 +218,14 @@ async def test_a_worker_leaves_its_group_unless_it_owes_something(
     assert names == [b"owing"]
 
 
-async def test_a_client_that_decodes_is_refused(redis: RedisServer) -> None:
+async def test_decoding_client_is_refused(redis: RedisServer) -> None:
     async with Redis(port=redis.port, decode_responses=True) as client:
         with pytest.raises(ValueError, match="decode"):
             worker(client)
 
 
 @pytest.mark.parametrize("command", ["DEL", "UNLINK"])
-async def test_a_stream_that_is_removed_while_a_worker_waits_is_made_anew(
+async def test_stream_removed_during_wait_is_created_again(
     client: Any, gateway: Gateway, redis: RedisServer, command: str
 ) -> None:
     await gateway.say("s", 1)
@@ -235,14 +233,14 @@ async def test_a_stream_that_is_removed_while_a_worker_waits_is_made_anew(
     await (await next_of(consumer)).ack()
     waiting = asyncio.create_task(next_of(consumer))
     async with asyncio.timeout(PATIENCE):
-        while not (await redis.client.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 - no event
+        while not (await redis.client.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
     await redis.client.execute_command(command, STREAM)
     await gateway.say("s", 2)
     assert (await waiting).number == 2
 
 
-async def test_a_worker_waits_for_room_in_redis(
+async def test_worker_waits_while_redis_is_full(
     client: Any, gateway: Gateway, redis: RedisServer
 ) -> None:
     await gateway.say("s", 1)
@@ -259,7 +257,7 @@ async def test_a_worker_waits_for_room_in_redis(
 
 
 @pytest.mark.parametrize("garbage", [None, "a string"])
-async def test_a_reply_that_reaches_nobody_is_told_with_the_acknowledgement(
+async def test_ack_counts_unanswered_replies(
     client: Any, gateway: Gateway, garbage: str | None
 ) -> None:
     await gateway.say("s", 1)
@@ -295,7 +293,7 @@ async def test_a_reply_that_reaches_nobody_is_told_with_the_acknowledgement(
     ],
     ids=["name", "number", "long number", "session", "no session", "no type", "large"],
 )
-async def test_what_is_no_event_becomes_a_dead_letter(
+async def test_invalid_entry_becomes_dead_letter(
     client: Any, gateway: Gateway, garbage: dict[bytes, bytes]
 ) -> None:
     await client.xadd(STREAM, garbage)
@@ -311,7 +309,7 @@ async def test_what_is_no_event_becomes_a_dead_letter(
     assert await client.xlen(STREAM) == 1
 
 
-async def test_a_seen_key_that_is_garbage_is_no_number(client: Any, gateway: Gateway) -> None:
+async def test_invalid_seen_key_is_ignored(client: Any, gateway: Gateway) -> None:
     await client.set("g:seen:s", "garbage")
     await gateway.say("s", 1, replayed="1")
     assert not (await next_of(worker(client))).seen

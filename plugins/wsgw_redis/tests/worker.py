@@ -1,4 +1,4 @@
-"""A worker of the tests, which knows nothing but the fields of entries."""
+"""A worker of the tests, which knows only the fields of entries."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PATIENCE = 30.0
 
 
 class Entry(dict[str, str]):
-    """The fields of an entry, as texts; `data` may be bytes."""
+    """The fields of an entry, as strings; `data` may be bytes."""
 
     data: bytes
 
     @classmethod
     def of(cls, fields: dict[bytes, bytes]) -> Entry:
-        """Reads an entry of Redis."""
+        """Returns the entry for Redis's fields."""
         entry = cls({name.decode(): value.decode("latin-1") for name, value in fields.items()})
         entry.data = fields.get(b"data", b"")
         return entry
@@ -48,7 +48,7 @@ class Worker:
         pass
 
     async def entries(self, count: int) -> list[Entry]:
-        """Returns the next entries; waits for them."""
+        """Waits for the next entries and returns them."""
         async with asyncio.timeout(PATIENCE):
             while len(self._waiting) < count:
                 answer = await self._client.xread({self._stream: self._last}, block=1000)
@@ -59,15 +59,15 @@ class Worker:
         return found
 
     async def reply(self, entry: Entry, **fields: str | bytes) -> None:
-        """Answers the session of an entry."""
+        """Replies to the session of an entry."""
         await self._client.xadd(
             entry["reply"], {"session": entry["session"], **fields}, nomkstream=True
         )
 
     async def dead_letters(self, count: int) -> list[Entry]:
-        """Returns all dead letters as soon as there are so many."""
+        """Waits for so many dead letters and returns them."""
         async with asyncio.timeout(PATIENCE):
-            while await self._client.xlen("wsgw:dead-letters") < count:  # noqa: ASYNC110 - no event
+            while await self._client.xlen("wsgw:dead-letters") < count:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         found = await self._client.xrange("wsgw:dead-letters")
         return [Entry.of(fields) for _, fields in found]

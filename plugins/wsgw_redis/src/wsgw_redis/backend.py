@@ -28,7 +28,7 @@ from .dialler import Dialler
 from .disconnects import Disconnects
 from .event_entry import EventEntries
 from .link import Link, LinkMaker
-from .measures import Measures
+from .metrics import RedisMetrics
 from .published_message import PublishedMessages
 from .refusal import Refusal, RefusalLog
 from .reply_delivery import ReplyDelivery
@@ -39,26 +39,26 @@ from .subscriber import Subscription
 
 Ending = tuple[EventEntries, Close, CloseCause]
 
-_ROOM_FOR_NAMES = 4096  # bytes of a dead letter that are not its message
+_ROOM_FOR_NAMES = 4096  # bytes of a dead letter besides its message
 _FIELDS_OF_OPERATORS = frozenset({"route"})
 
 
 class RedisBackend:
-    """Connects sessions to one Redis, over connections that all of them share.
+    """Connects sessions to one Redis, over connections that all sessions share.
 
     Args:
         settings: this backend's options.
         context: what the core provides.
 
     Attributes:
-        is_own_key: whether clients decide about the key or channel that is written to.
+        is_own_key: whether clients determine the stream or channel to which wsgw writes.
     """
 
     def __init__(self, settings: RedisSettings, context: BackendContext) -> None:
         instance = secrets.token_hex(8)
         self._settings = settings
         self._context = context
-        self._measures = Measures(context)
+        self._metrics = RedisMetrics(context)
         refusals = RefusalLog(context.logger)
         self._dialler = Dialler(settings, context, instance, refusals)
         self._link = SharedLink[Link, RedisConnection](
@@ -68,12 +68,12 @@ class RedisBackend:
             self._dialler,
             settings,
             context,
-            self._measures,
+            self._metrics,
             refusals,
             on_lost=self._lost,
             on_writable=self._link.writable,
         )
-        self._measures.show(lambda: self._link.current is not None, self._count_subscriptions)
+        self._metrics.show(lambda: self._link.current is not None, self._count_subscriptions)
         self._has_stream = settings.mode == "stream"
         self._name = settings.stream if self._has_stream else settings.publish
         self.is_own_key = bool(self._name.fields - _FIELDS_OF_OPERATORS)
@@ -81,10 +81,10 @@ class RedisBackend:
         letters = DeadLetters(
             settings,
             context.backend_id,
-            self._measures,
+            self._metrics,
             _ROOM_FOR_NAMES + context.limits.max_message_size,
         )
-        delivery = ReplyDelivery(context, self._link.find, letters, self._measures)
+        delivery = ReplyDelivery(context, self._link.find, letters, self._metrics)
         self._replies = ReplyBuffers[Any](
             context,
             settings.reply_buffer,
@@ -96,23 +96,28 @@ class RedisBackend:
             self._dialler,
             settings,
             context,
-            self._measures,
+            self._metrics,
             refusals,
             delivery,
         )
         self._records: dict[str, SessionRecord] = {}
         self._ending: dict[RedisConnection, Ending] = {}
-        self._disconnects = Disconnects(self._link.get, context, self._measures, refusals)
+        self._disconnects = Disconnects(self._link.get, context, self._metrics, refusals)
         self._was_linked = False
-        self._living: set[str] = set()  # sessions that were served here, wherever they are now
+        self._living: set[str] = set()  # sessions that this backend has served and that still live
         self._one_ended = asyncio.Event()
 
     async def open(self) -> None:
-        """Reads the certificates; Redis is connected to when the first client comes."""
+        """Reads the certificates. The first client's dial connects to Redis."""
         await self._dialler.open()
 
     async def connect(self, request: DialRequest, sink: Sink) -> RedisConnection:
-        """Gives a session a place on the link; raises BackendUnavailable and BackendDeclined."""
+        """Prepares a session's connection, and connects to Redis if there is no link.
+
+        Raises:
+            BackendUnavailable: Redis is away or takes no writes, or no subscriber is there.
+            BackendDeclined: a value of the handshake does not fit a template.
+        """
         settings = self._settings
         subprotocol = settings.subprotocols.choose(request)
         name = self._name.expand(request, subprotocol)
@@ -144,26 +149,26 @@ class RedisBackend:
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Has a disconnect event stored, behind what is still under way."""
+        """Adds the disconnect event to the stream, after the session's last messages."""
         self._living.discard(session_id)
         self._one_ended.set()
         record = self._records.pop(session_id, None)
         if record is None or "disconnect" not in self._settings.events:
             return
         if record.connection is None:
-            self._disconnects.owe(record.entries, close, cause, self._link.current)
+            self._disconnects.add(record.entries, close, cause, self._link.current)
         else:
             self._ending[record.connection] = record.entries, close, cause
 
     async def probe(self) -> None:
-        """Has Redis answer; raises BackendUnavailable."""
+        """Sends PING; see Backend."""
         link = await self._link.get()
         (reply,) = await link.publisher.line.ask(("PING",))
         if isinstance(reply, hiredis.ReplyError):
             raise BackendUnavailable(Refusal(str(reply)).reason)
 
     async def linger(self) -> None:
-        """Reads replies on while former sessions live elsewhere, for `replies-grace` at most."""
+        """Keeps reading replies while former sessions live elsewhere, at most `replies-grace`."""
         if not self._has_stream:
             return
         with suppress(TimeoutError):
@@ -173,7 +178,7 @@ class RedisBackend:
                     await self._one_ended.wait()
 
     async def close(self) -> None:
-        """Stores what is owed, and ends all connections."""
+        """Waits for the last disconnect events, and closes all connections."""
         await self._link.close()
         await self._disconnects.close()
         await self._reader.close()
@@ -185,13 +190,13 @@ class RedisBackend:
         if self._has_stream:
             self._reader.start()
             self._reader.follow(link.publisher.line.address)
-            try:  # a worker adds its reply only if the stream is there, see the worker's `reply`
+            try:  # workers add replies only to a stream that exists
                 await link.publisher.line.ask(*self._reader.creation)
             except BaseException:
                 link.close()
                 raise
         if self._was_linked:
-            self._measures.reconnects.value += 1
+            self._metrics.reconnects.value += 1
         self._was_linked = True
         self._disconnects.link_made(link)
         self._context.up()
@@ -202,7 +207,7 @@ class RedisBackend:
         self._disconnects.link_lost()
 
     async def _hang_up(self, link: Link) -> None:
-        """Closes a link, after the last disconnect events unless it is lost."""
+        """Closes a link, after the last disconnect events."""
         try:
             await self._disconnects.until_stored(link)
         finally:
@@ -231,7 +236,7 @@ class RedisBackend:
         if record is not None and record.connection is connection:
             record.connection = None
         if (ending := self._ending.pop(connection, None)) is not None:
-            self._disconnects.owe(*ending, self._link.current)
+            self._disconnects.add(*ending, self._link.current)
 
     # Channels
 
@@ -252,13 +257,13 @@ class RedisBackend:
         link = self._link.current
         return len(link.subscriber) if link is not None and link.subscriber is not None else 0
 
-    def may_reach_nobody(self) -> bool:
+    def accept_without_subscriber(self) -> bool:
         """See Owner."""
-        self._measures.to_nobody.value += 1
+        self._metrics.to_nobody.value += 1
         return not self._settings.require_subscribers
 
     async def _check_subscribers(self, link: Link, channel: str) -> None:
-        """Raises BackendUnavailable if a message could reach nobody."""
+        """Raises BackendUnavailable if nothing subscribes to the channel."""
         counts, patterns = await link.publisher.line.ask(
             ("PUBSUB", "NUMSUB", channel), ("PUBSUB", "NUMPAT")
         )
@@ -266,7 +271,7 @@ class RedisBackend:
             if isinstance(reply, hiredis.ReplyError):
                 raise BackendUnavailable(Refusal(str(reply)).reason)
         if not counts[1] and not patterns:
-            raise BackendUnavailable("nobody is subscribed to its channel")
+            raise BackendUnavailable("no subscriber on its channel")
 
 
 def _is_backend(backend: RedisBackend) -> SessionTrackingBackend:

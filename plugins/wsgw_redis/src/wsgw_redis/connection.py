@@ -21,42 +21,42 @@ from .refusal import Refusal
 
 
 class Commands(Protocol):
-    """Makes a session's commands, packed as they are sent."""
+    """Makes a session's commands in the format of the protocol."""
 
     def message(self, number: int, message: Message, /) -> bytes:
-        """Returns what gives Redis one message."""
+        """Returns the command for one message."""
         ...
 
 
 class Owner(Protocol):
-    """The backend, to whose sessions the connections belong."""
+    """The backend to which the connections belong."""
 
     @property
     def is_own_key(self) -> bool:
-        """Whether a client decides about the key or channel that is written to."""
+        """Whether clients determine the stream or channel to which wsgw writes."""
         ...
 
     def started(self, connection: RedisConnection, /) -> None:
-        """Notes that a session takes replies."""
+        """Called when a session can receive replies."""
         ...
 
     def released(self, connection: RedisConnection, /) -> None:
-        """Notes that a connection is over."""
+        """Called when a connection has ended."""
         ...
 
-    def may_reach_nobody(self) -> bool:
-        """Counts a message without a subscriber; returns whether it is delivered all the same."""
+    def accept_without_subscriber(self) -> bool:
+        """Counts a message without a subscriber; returns whether it counts as delivered."""
         ...
 
 
 class RedisConnection(WindowedConnection):
-    """A message is delivered when Redis has answered its command.
+    """Sends the messages of one session; Redis's answer to a command acknowledges its message.
 
     Args:
         session_id, sink, context, replies: see WindowedConnection.
         owner: the backend.
-        link: what commands are written to.
-        commands: makes them.
+        link: the connections to Redis.
+        commands: makes the commands.
 
     Attributes:
         link: see above.
@@ -79,7 +79,7 @@ class RedisConnection(WindowedConnection):
         self._commands = commands
 
     def start(self) -> None:
-        """See BackendConnection; the connect event comes before all messages."""
+        """See BackendConnection. The connect event goes before all messages."""
         self._owner.started(self)
         super().start()
 
@@ -91,21 +91,21 @@ class RedisConnection(WindowedConnection):
         """See WindowedConnection."""
         self._owner.released(self)
 
-    # What the publisher calls
+    # Called by the publisher
 
     def stored(self, number: int, reply: Reply) -> None:
-        """See Sender; PUBLISH is answered with the number of subscribers."""
-        if reply != 0 or self._owner.may_reach_nobody():
+        """See Sender; the reply to PUBLISH is the number of subscribers."""
+        if reply != 0 or self._owner.accept_without_subscriber():
             self.acknowledged(number)
         else:
-            reason = "nobody is subscribed to its channel"
+            reason = "no subscriber on its channel"
             self.refused(number, Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True))
 
     def rejected(self, number: int, refusal: Refusal) -> bool:
-        """See Sender: a key that the client has chosen is no reason to end other sessions."""
+        """See Sender: an error of the client's own key ends no other session."""
         if not (self._owner.is_own_key and refusal.is_of_one_key):
             return False
-        reason = f"its messages cannot be stored: {refusal.word}"
+        reason = f"Redis does not store its messages: {refusal.word}"
         self.refused(number, Close(CloseCode.INTERNAL_ERROR, reason))
         return True
 

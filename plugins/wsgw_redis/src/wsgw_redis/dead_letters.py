@@ -1,57 +1,57 @@
-"""Replies that no session takes."""
+"""Stores replies that no session takes in the stream of dead letters."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Any, NamedTuple
 
-from .measures import Measures
+from .metrics import RedisMetrics
 from .settings import RedisSettings
 
 UNKNOWN_SESSION, INVALID, BUFFER = "unknown-session", "invalid", "buffer"
-_OVERHEAD = 64  # bytes of an object of Python, about
-_ENTRY_KEPT = 4096  # names and values; an entry may have more of them than sense
-_MOST_BYTES = 16 * 1024 * 1024  # that wait for Redis
-_ONE_WRITE = 1024 * 1024  # bytes of letters that are written at once, or one letter
+_OVERHEAD = 64  # approximate bytes of a Python object
+_ENTRY_KEPT = 4096  # names and values; further ones are cut off
+_MOST_BYTES = 16 * 1024 * 1024  # bytes that wait for Redis
+_ONE_WRITE = 1024 * 1024  # bytes of letters in one write, or a single letter
 
 Entry = tuple[bytes, list[bytes]]
 """The id of an entry, and its names and values, which alternate."""
 
 
 class DeadLetters:
-    """Counts them, and keeps them until they are in their stream.
+    """Counts dead letters, and keeps them until Redis has stored them.
 
-    While Redis takes none, 16 MiB of them wait, and not more than the stream may have; the oldest
-    are dropped first. A letter has `max_size` bytes of an entry at most: what is longer was no
-    reply that a client could get.
+    While Redis stores none, at most 16 MiB of letters wait, and no more than the stream may have;
+    the oldest are dropped first. A letter has at most `max_size` bytes of the entry: a longer one
+    cannot be a reply.
 
     Args:
-        settings: of the backend.
-        backend_id: told in each.
-        measures: counts them.
-        max_size: bytes of an entry's names and values.
+        settings: the backend's.
+        backend_id: named in each letter.
+        metrics: the backend's.
+        max_size: maximum bytes of an entry's names and values.
     """
 
     def __init__(
-        self, settings: RedisSettings, backend_id: str, measures: Measures, max_size: int
+        self, settings: RedisSettings, backend_id: str, metrics: RedisMetrics, max_size: int
     ) -> None:
         self._stream = settings.dead_letters
         self._length = settings.dead_letters_length
         self._backend_id = backend_id
-        self._measures = measures
+        self._metrics = metrics
         self._max_size = max_size
         self._waiting: deque[_Letter] = deque()
         self._waiting_bytes = 0
 
     def add(self, entry: Entry, why: str, detail: str = "") -> None:
-        """Notes a reply.
+        """Adds a letter.
 
         Args:
             entry: as it was read.
-            why: one of the three reasons.
+            why: one of the three reasons above.
             detail: what is invalid.
         """
-        self._measures.dead.labels(why).value += 1
+        self._metrics.dead.labels(why).value += 1
         if self._stream is False:
             return
         entry_id, fields = entry
@@ -70,10 +70,10 @@ class DeadLetters:
             self._waiting_bytes > _MOST_BYTES and len(self._waiting) > 1
         ):
             self._forget_oldest()
-            self._measures.letters_lost.value += 1
+            self._metrics.letters_lost.value += 1
 
     def commands(self) -> list[tuple[Any, ...]]:
-        """Returns commands that store the oldest of what waits; these wait until `stored`."""
+        """Returns commands that store the oldest letters, which wait until `stored`."""
         commands: list[tuple[Any, ...]] = []
         size = 0
         for letter in self._waiting:
@@ -84,12 +84,12 @@ class DeadLetters:
         return commands
 
     def stored(self, count: int) -> None:
-        """Forgets the oldest."""
+        """Drops the oldest letters, which Redis has stored."""
         for _ in range(min(count, len(self._waiting))):
             self._forget_oldest()
 
     def __len__(self) -> int:
-        """How many are not stored yet."""
+        """The number of letters that wait."""
         return len(self._waiting)
 
     # Inside
@@ -98,7 +98,7 @@ class DeadLetters:
         self._waiting_bytes -= self._waiting.popleft().size
 
     def _cut(self, fields: list[bytes]) -> tuple[list[bytes], int]:
-        """Returns names and values of `max_size` bytes at most, and how many bytes they are."""
+        """Returns names and values of at most `max_size` bytes, and their size."""
         size = sum(map(len, fields))
         if size <= self._max_size:
             return fields, size + _OVERHEAD * len(fields)
@@ -110,7 +110,7 @@ class DeadLetters:
 
 
 class _Letter(NamedTuple):
-    """One XADD, and how many bytes it has of somebody else's."""
+    """One XADD, and the bytes of the entry in it."""
 
     command: tuple[Any, ...]
     size: int

@@ -34,15 +34,14 @@ Opener = Callable[[], Awaitable[Streams]]
 class Dialler:
     """Makes the connections of one backend.
 
-    Names are looked up by the gateway, certificates are read again when they change, and passwords
-    in files at each dial. Sentinels are asked at each dial, so that a line leads to the master of
-    now.
+    The gateway looks names up. Certificates are read again when they change, and password files at
+    each dial. Each dial asks the Sentinels, so that a line leads to the current master.
 
     Args:
-        settings: of the backend.
-        context: of the backend.
-        instance: its random name.
-        refusals: tells operators of passwords that are wrong.
+        settings: the backend's.
+        context: the backend's.
+        instance: the backend's random name.
+        refusals: logs wrong passwords.
     """
 
     def __init__(
@@ -67,10 +66,10 @@ class Dialler:
                 await self._tls_for(host, options)
 
     async def dial(self) -> Line:
-        """Connects, authenticate, and chooses the database.
+        """Connects, authenticates, and selects the database.
 
         Raises:
-            BackendUnavailable: there is no server, or it refuses.
+            BackendUnavailable: the server cannot be reached, or refuses.
         """
         settings, address = self._settings, self._address
         try:
@@ -108,8 +107,8 @@ class Dialler:
             username=settings.username or address.username or None,
             password=password or None,
             client_name=self._client_name,
-            driver_info=None,  # needs a right that Redis 7.0 does not know
-            socket_timeout=None,  # the caller has one; redis-py's own makes it deaf to cancellation
+            driver_info=None,  # the ACLs of Redis 7.0 have no right for it
+            socket_timeout=None,  # `dial` has a timeout; redis-py's own swallows cancellation
         )
 
     async def _connect(self, connection: OpenedConnection) -> None:
@@ -130,14 +129,14 @@ class Dialler:
         return BackendUnavailable(f"Redis: {reason}")
 
     async def _ask_sentinels(self) -> Host:
-        """Returns the address of the master of now, as the first Sentinel says that knows it."""
+        """Returns the address of the current master, from the first Sentinel that knows it."""
         settings, hosts = self._settings, self._address.hosts
         password = await _password(settings.sentinel_password, settings.sentinel_password_file)
-        patience = settings.connect_timeout / (len(hosts) + 1)
+        timeout = settings.connect_timeout / (len(hosts) + 1)
         reasons = []
         for host in hosts:
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout):
                     return await self._ask_sentinel(host, password)
             except TimeoutError:
                 reasons.append(f"{host[0]}:{host[1]}: no answer")
@@ -154,7 +153,7 @@ class Dialler:
             username=self._settings.sentinel_username,
             password=password,
             client_name=self._client_name,
-            driver_info=None,  # needs a right that Redis 7.0 does not know
+            driver_info=None,  # the ACLs of Redis 7.0 have no right for it
             socket_timeout=None,
         )
         sentinel = Sentinel([])  # type: ignore[no-untyped-call]  # of redis-py
@@ -185,7 +184,7 @@ class Dialler:
         return await asyncio.open_unix_connection(self._address.path)
 
     async def _tls_for(self, host: str, options: TlsClientOptions) -> ClientTls:
-        """Returns what TLS to a host is made with: its certificate must name it."""
+        """Returns the TLS settings for a host, whose certificate must name it."""
         if host not in self._tls:
             self._tls[host] = await run_in_thread(partial(ClientTls, options, host, self._context))
         return self._tls[host]

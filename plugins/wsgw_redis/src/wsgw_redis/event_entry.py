@@ -1,4 +1,4 @@
-"""The entries that the event stream gets of one session."""
+"""The entries of one session in the event stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Parts = tuple[Any, ...]
 
 
 def _bulks(*parts: Any) -> bytes:
-    """Returns parts of a command as they stand in it."""
+    """Returns parts of a command in the format of the protocol."""
     return pack(parts).partition(b"\r\n")[2]
 
 
@@ -39,15 +39,15 @@ _PEER = HandshakeField("peer")
 
 
 class EventEntries:
-    """Makes the XADD commands of one session, packed as they are sent.
+    """Makes the XADD commands of one session in the format of the protocol.
 
-    What is the same in all messages of the session is packed once.
+    The parts that all messages of the session share are packed once.
 
     Args:
         request: the dial.
-        settings: of the backend.
-        stream: what they are added to.
-        replies: the stream for answers.
+        settings: the backend's.
+        stream: the event stream.
+        replies: the reply stream.
         subprotocol: the session's.
 
     Attributes:
@@ -97,7 +97,7 @@ class EventEntries:
         self._id_length = len(self._session) + 1
 
     def message(self, number: int, message: Message) -> bytes:
-        """Returns the command for one message; number 0 stands for a hydration."""
+        """Returns the command for one message; number 0 is a hydration."""
         if number <= self._seen_up_to or self._max_age is not None:
             return self._unusual_message(number, message)
         counted, data = b"%d" % number, message.data
@@ -137,7 +137,7 @@ class EventEntries:
         return pack(command + self._tail)
 
     def connect(self, count: int, *, replayed: bool) -> bytes:
-        """Returns the command for the connect event of this number."""
+        """Returns the command for a connect event."""
         command = self._start(b"connect", b"c%d" % count) + self._connect
         return pack(command + _ONCE_MORE if replayed else command)
 
@@ -173,7 +173,7 @@ class EventEntries:
 
 
 def _header(request: DialRequest, name: str) -> bytes:
-    """Returns a header's value, several joined as RFC 9110 section 5.3 has it."""
+    """Returns a header's value; several are joined, see RFC 9110 section 5.3."""
     found = [value for field, value in request.headers if field.lower() == name]
     return ", ".join(found).encode("latin-1")
 

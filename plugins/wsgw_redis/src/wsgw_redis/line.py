@@ -1,4 +1,4 @@
-"""One connection to Redis: many commands under way, their replies in order, and time limits."""
+"""One connection to Redis: pipelined commands, replies in order, timeouts."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ Reply = Any
 """bytes, int, None, a list of these, or hiredis.ReplyError."""
 Take = Callable[[list[Reply]], object]
 
-_LOOKS = 4  # per time limit
+_LOOKS = 4  # per timeout
 _MISSING = object()
 pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command
-"""Returns a command as it is sent; its parts are bytes, texts and numbers."""
+"""Returns a command in the format of the protocol; its parts are bytes, texts and numbers."""
 _PING = pack((b"PING",))
 _PUSHED = (b"message", b"pmessage")
 
 
 class LineLost(BackendUnavailable):
-    """The connection was lost before the answer."""
+    """The connection was lost before the reply."""
 
 
 class _Asked:
-    """Commands of one write whose replies are taken together."""
+    """Commands of one write with one receiver of their replies."""
 
-    __slots__ = ("count", "patience", "take")
+    __slots__ = ("count", "max_looks", "take")
 
-    def __init__(self, take: Take, count: int, patience: int) -> None:
+    def __init__(self, take: Take, count: int, max_looks: int) -> None:
         self.take = take
         self.count = count
-        self.patience = patience
+        self.max_looks = max_looks
 
 
-class Together:
-    """A Take that passes the replies to several commands on when all have come.
+class ReplyCollector:
+    """A Take that passes on the replies to several commands when all have arrived.
 
     Args:
-        count: how many.
-        take: called with all of them.
+        count: number of commands.
+        take: called with all replies.
     """
 
     __slots__ = ("_count", "_replies", "_take")
@@ -55,35 +55,34 @@ class Together:
         self._replies: list[Reply] = []
 
     def __call__(self, some: list[Reply]) -> None:
-        """Takes some of them."""
+        """Takes some of the replies."""
         self._replies += some
         if len(self._replies) == self._count:
             self._take(self._replies)
 
 
 class Line(asyncio.Protocol):
-    """A connection that has been authenticated.
+    """An authenticated connection.
 
-    No method blocks, and nothing is done for each command but packing and parsing, which are
-    hiredis' work. The server may take `command_timeout` to say anything while it owes a reply, and
-    is pinged when it has said nothing for `health_interval`. Time is counted in looks, not in
-    seconds, so that a gateway that was stopped for a while does not take its own sleep for the
-    server's.
+    No method blocks, and a command costs only packing and parsing, which hiredis does. The line is
+    lost if the server sends nothing for `command_timeout` while it owes a reply. wsgw pings a
+    server that is silent for `health_interval`. The line counts looks, not seconds, so that a
+    gateway that was stopped for a while does not take its own sleep for the server's.
 
     Args:
         writer: connected; its transport gets another protocol.
-        address: of the server, host and port or file.
-        clock: for the looks.
-        command_timeout: seconds without an answer, until the line counts as lost.
-        health_interval: seconds of silence, until the server is pinged.
+        address: of the server: host and port, or file.
+        clock: schedules the looks.
+        command_timeout: seconds without an answer until the line is lost.
+        health_interval: seconds of silence until a ping.
 
     Attributes:
         address: see above.
         is_lost: nothing can be sent any more.
         received: bytes so far.
-        on_lost: called once with the line and a reason, not after `close`.
-        on_writable: called with False when much waits to be written, and with True afterwards.
-        on_pushed: called with each message of a channel; None: there are none.
+        on_lost: called once with the line and a reason, but not after `close`.
+        on_writable: called with False when too many bytes wait to be written, then with True.
+        on_pushed: called with each message of a channel; None: the line has no channels.
     """
 
     def __init__(
@@ -104,38 +103,40 @@ class Line(asyncio.Protocol):
         self._clock = clock
         self._command_timeout = command_timeout
         self._pause = min(command_timeout, health_interval) / _LOOKS
-        self._patience = self._looks_in(command_timeout)
+        self._max_looks = self._looks_in(command_timeout)
         self._health_looks = self._looks_in(health_interval)
-        self._looks = 0  # since the server said something, or was asked after a pause
+        self._looks = 0  # since the last bytes of the server, or the first command after a pause
         self._reader = hiredis.Reader(notEnoughData=_MISSING)
         self._asked: deque[_Asked] = deque()
         self._futures: set[asyncio.Future[list[Reply]]] = set()
-        self._writer = writer  # closes the transport when it is forgotten
+        self._writer = writer  # closes the transport when it is garbage-collected
         self._transport = writer.transport
         self._transport.set_protocol(self)
         self._timer = clock.call_later(self._pause, self._look)
 
     # Commands
 
-    def send(self, packed: bytes, count: int, take: Take, *, patience: float = 0.0) -> None:
+    def send(self, packed: bytes, count: int, take: Take, *, extra_timeout: float = 0.0) -> None:
         """Sends commands.
 
         Args:
-            packed: the commands.
-            count: how many they are.
-            take: called with replies as they come, in order, several at a time.
-            patience: seconds that the server may take beyond `command_timeout`.
+            packed: the commands in the format of the protocol.
+            count: number of commands.
+            take: called with the replies in order, one or more at a time.
+            extra_timeout: seconds that the server may take beyond `command_timeout`.
         """
         if self.is_lost:
             return
         if not self._asked:
             self._looks = 0
-        looks = self._patience + self._looks_in(patience) if patience else self._patience
+        looks = self._max_looks
+        if extra_timeout:
+            looks += self._looks_in(extra_timeout)
         self._asked.append(_Asked(take, count, looks))
         self._transport.write(packed)
 
     async def ask(self, *commands: tuple[Any, ...]) -> list[Reply]:
-        """Sends commands and returns the replies, errors among them.
+        """Sends commands and returns the replies, including errors.
 
         Raises:
             LineLost: the connection was lost.
@@ -150,29 +151,29 @@ class Line(asyncio.Protocol):
 
         self._futures.add(future)
         packed = b"".join(map(pack, commands))
-        self.send(packed, len(commands), Together(len(commands), answer))
+        self.send(packed, len(commands), ReplyCollector(len(commands), answer))
         try:
             return await future
         finally:
             self._futures.discard(future)
 
     def close(self) -> None:
-        """Closes at once, also before a server that reads no more, and tells nobody."""
+        """Closes at once, also if the server does not read, without a call of `on_lost`."""
         self.on_lost = None
         self.lose("the connection is closed")
 
     def lose(self, reason: str) -> None:
-        """Gives the connection up."""
+        """Drops the connection, which counts as lost from now on."""
         if not self.is_lost:
             self._end(reason)
             self._transport.abort()
             if self.on_lost is not None:
                 self.on_lost(self, reason)
 
-    # What the transport calls
+    # Called by the transport
 
     def data_received(self, data: bytes) -> None:
-        """Takes what the server says."""
+        """Parses bytes of the server."""
         self._looks = 0
         self.received += len(data)
         gets, replies = self._reader.gets, []
@@ -181,28 +182,28 @@ class Line(asyncio.Protocol):
             while (reply := gets()) is not _MISSING:
                 replies.append(reply)
         except hiredis.ProtocolError:
-            self.lose("what the server says is not Redis' protocol")
+            self.lose("the server does not speak the protocol of Redis")
             return
         if self.on_pushed is not None:
             replies = self._without_pushed(replies)
         self._hand_over(replies)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Notes the end."""
+        """See asyncio.Protocol."""
         self.lose(f"connection lost: {error}" if error else "Redis closed the connection")
 
     def pause_writing(self) -> None:
-        """Notes that much waits to be written."""
+        """See asyncio.Protocol."""
         if self.on_writable is not None:
             self.on_writable(False)
 
     def resume_writing(self) -> None:
-        """Notes that little waits."""
+        """See asyncio.Protocol."""
         if self.on_writable is not None:
             self.on_writable(True)
 
     def limit_writes(self, high: int) -> None:
-        """Calls `on_writable` when more bytes than this wait to be written."""
+        """Sets the bytes that may wait to be written before `on_writable(False)`."""
         self._transport.set_write_buffer_limits(high)
 
     # Inside
@@ -211,7 +212,7 @@ class Line(asyncio.Protocol):
         asked, start = self._asked, 0
         while start < len(replies) and not self.is_lost:
             if not asked:
-                self.lose("Redis answers what was not asked")
+                self.lose("Redis sent a reply without a command")
                 return
             head = asked[0]
             some = replies[start : start + head.count]
@@ -235,7 +236,7 @@ class Line(asyncio.Protocol):
         self._timer = self._clock.call_later(self._pause, self._look)
         self._looks += 1
         if self._asked:
-            if self._looks > self._asked[0].patience:
+            if self._looks > self._asked[0].max_looks:
                 self.lose(f"no answer from Redis within {self._command_timeout:g} s")
         elif self._looks >= self._health_looks:
             self.send(_PING, 1, _ignore)

@@ -11,7 +11,7 @@ from wsgw_core.api import BackendContext, BackendUnavailable
 
 from .dialler import Dialler
 from .line import Line
-from .measures import Measures
+from .metrics import RedisMetrics
 from .publisher import Publisher
 from .refusal import Refusal, RefusalLog
 from .settings import RedisSettings
@@ -19,22 +19,22 @@ from .subscriber import Subscriber
 
 PROBE = "wsgw:probe"
 _NOTHING_TO_CUT = 2**63 - 1
-_WRITE_BUFFER = 1024 * 1024  # bytes for Redis, above which no client is read
+_WRITE_BUFFER = 1024 * 1024  # bytes that wait for Redis; above it wsgw reads no client
 
 
 class Link:
-    """A connection for commands, and one for channels where sessions have subscriptions.
+    """A connection for commands, and one for channels if sessions have subscriptions.
 
-    The loss of either is the loss of the link.
+    If either is lost, the link is lost.
 
     Args:
         publisher: writes commands.
-        subscriber: None: no session has subscriptions.
-        on_lost: called once with the link and a reason, not after `close`.
+        subscriber: None: sessions have no subscriptions.
+        on_lost: called once with the link and a reason, but not after `close`.
 
     Attributes:
         publisher, subscriber: see above.
-        is_lost: one of the connections is.
+        is_lost: a connection is lost.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Link:
             line.on_lost = self._lose
 
     def close(self) -> None:
-        """Closes both at once."""
+        """Closes both connections at once."""
         self._forget("the connection is closed")
         for line in self._lines:
             line.close()
@@ -75,16 +75,16 @@ class Link:
 
 
 class LinkMaker:
-    """Makes links, each of which has proved that Redis takes writes.
+    """Makes links, and tests that Redis takes writes.
 
     Args:
         dialler: makes connections.
-        settings: of the backend.
-        context: of the backend.
-        measures: counts.
-        refusals: tells operators of what only they can mend.
+        settings: the backend's.
+        context: the backend's.
+        metrics: the backend's.
+        refusals: logs errors that only an operator can repair.
         on_lost: see Link.
-        on_writable: called with False when much waits to be written, with True afterwards.
+        on_writable: called with False when too many bytes wait to be written, then with True.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class LinkMaker:
         dialler: Dialler,
         settings: RedisSettings,
         context: BackendContext,
-        measures: Measures,
+        metrics: RedisMetrics,
         refusals: RefusalLog,
         *,
         on_lost: Callable[[Link, str], object],
@@ -101,16 +101,16 @@ class LinkMaker:
         self._dialler = dialler
         self._settings = settings
         self._context = context
-        self._measures = measures
+        self._metrics = metrics
         self._refusals = refusals
         self._on_lost = on_lost
         self._on_writable = on_writable
 
     async def make(self) -> Link:
-        """Connects, and has Redis write something.
+        """Connects, and makes a test write.
 
         Raises:
-            BackendUnavailable: there is no server, or it takes no writes.
+            BackendUnavailable: the server cannot be reached, or takes no writes.
         """
         lines: list[Line] = []
         try:
@@ -130,13 +130,13 @@ class LinkMaker:
                 lines[1],
                 settings.binary,
                 self._context.read_batch,
-                self._measures,
+                self._metrics,
                 self._refusals,
             )
         publisher = Publisher(
             lines[0],
             self._context.clock,
-            self._measures,
+            self._metrics,
             self._refusals,
             max_batch=settings.max_batch,
             wait_replicas=settings.wait_replicas,
@@ -145,16 +145,16 @@ class LinkMaker:
         return Link(publisher, subscriber, self._on_lost)
 
     async def _prove(self, line: Line) -> None:
-        """Raises what Redis refuses now, and would refuse of the sessions."""
+        """Raises BackendUnavailable if Redis refuses what sessions would write."""
         commands = self._probes()
         for command, reply in zip(commands, await line.ask(*commands), strict=True):
             refusal = None
             if isinstance(reply, hiredis.ReplyError):
                 refusal = Refusal(str(reply))
             elif command[0] == "WAIT" and reply < self._settings.wait_replicas:
-                refusal = Refusal(f"NOREPLICAS {reply} of {command[1]} replicas in time")
+                refusal = Refusal(f"NOREPLICAS {reply} of {command[1]} replicas confirmed")
             if refusal is not None:
-                self._measures.refused.labels(refusal.word).value += 1
+                self._metrics.refused.labels(refusal.word).value += 1
                 if not refusal.is_passing:
                     self._refusals.note(str(command[0]), refusal.reason)
                 raise BackendUnavailable(refusal.reason)
@@ -165,7 +165,7 @@ class LinkMaker:
             return [("PING",)]
         probe = ("XADD", PROBE, "MAXLEN", 1, "*", "gateway", self._context.backend_id)
         commands: list[tuple[Any, ...]] = [probe]
-        if not settings.stream.fields:  # is it a stream, if it is there?
+        if not settings.stream.fields:  # fails if the key exists and is not a stream
             name = str(settings.stream).replace("{{", "{").replace("}}", "}")
             commands.append(("XTRIM", name, "MAXLEN", _NOTHING_TO_CUT))
         if settings.wait_replicas:

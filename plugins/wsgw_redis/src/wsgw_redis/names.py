@@ -1,4 +1,4 @@
-"""Names of keys and channels, made from a client's handshake."""
+"""Templates of keys and channels, filled from a client's handshake."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wsgw_core.api import DialRequest, Template
 class KeyTemplate(Template):
     """A key, channel or pattern, such as `ocpp:{path.1}`.
 
-    No value has wildcards, braces, slashes or colons, so that a client reaches no name of another
-    structure and decides about no hash slot.
+    Values have no wildcards, braces, slashes or colons. So a client can neither reach a name of
+    another form nor choose a hash slot.
     """
 
     allowed: ClassVar[str] = r"[A-Za-z0-9._~-]{1,128}"
@@ -22,10 +22,10 @@ class InstanceTemplate(KeyTemplate):
     """A name that belongs to one opened backend of one process, such as `wsgw:replies:{instance}`.
 
     Args:
-        text: as the operator writes it.
+        text: from the configuration.
 
     Raises:
-        ValueError: it has another field than `{instance}`, or is wrong otherwise.
+        ValueError: it has another field than `{instance}`, or is not a valid template.
     """
 
     own_fields: ClassVar[tuple[str, ...]] = ("instance",)
@@ -33,7 +33,7 @@ class InstanceTemplate(KeyTemplate):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         if self.fields - {"instance"}:
-            raise ValueError("has a field of a client; only {instance} makes sense here")
+            raise ValueError("has a field of the client; only {instance} is allowed here")
 
     def of(self, instance: str) -> str:
         """Returns the name of one instance."""

@@ -1,4 +1,4 @@
-"""What redis-py does for a connection: greeting, authentication, database, name, their errors."""
+"""What redis-py does for a connection: HELLO, authentication, database, name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class OpenedConnection(AbstractConnection):
-    """A connection of redis-py over streams that the gateway opens.
+    """A redis-py connection over streams that the gateway opens.
 
-    A subclass of AbstractConnection provides `_connect`, which sets `_reader` and `_writer`, and
-    two methods that describe it. Everything else in here is redis-py's public interface. After
-    `connect`, `give_up_streams` hands the streams over and ends redis-py's part.
+    Like each subclass of AbstractConnection it provides `_connect`, which sets `_reader` and
+    `_writer`, and two methods that describe the connection. All else is redis-py's public
+    interface. After `connect`, `give_up_streams` hands over the streams, and redis-py's part ends.
 
     Args:
-        open_streams: opens them; bounded by the caller of `connect`.
-        name: of the server, for errors.
+        open_streams: opens the streams; the caller of `connect` sets a timeout.
+        name: the server's, for errors.
         **options: of AbstractConnection.
     """
 
@@ -42,8 +42,8 @@ class OpenedConnection(AbstractConnection):
         return [("name", self._name)]
 
     def give_up_streams(self) -> asyncio.StreamWriter:
-        """Returns the connected stream, which this object no longer uses."""
+        """Returns the connected streams, which this object no longer uses."""
         writer = self._writer
         self._reader = self._writer = None
-        assert writer is not None  # noqa: S101 - it is connected
+        assert writer is not None  # noqa: S101 - the caller has connected
         return writer

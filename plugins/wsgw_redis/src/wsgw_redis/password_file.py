@@ -1,4 +1,4 @@
-"""A password in a file, which may change."""
+"""Reads a password from a file, which may change."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _MAX_SECRET = 64 * 1024
 
 
 def read_password(file: str) -> str:
-    """Returns the first line of a file; blocks.
+    """Returns the first line of a file. Blocks: call it in a thread.
 
     Raises:
-        ValueError: it cannot be read, or has none; the text names the file.
+        ValueError: the file cannot be read, or is empty; the text names the file.
     """
     try:
         if not Path(file).is_file():

@@ -21,18 +21,18 @@ from wsgw_core.testing.recorder import Recorder
 
 _STREAM, _GROUP, _WORKER = "wsgw:events", "drill", "worker"
 _COUNT = 500
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _CHUNK = 256 * 1024
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Worker:
-    """Reads the stream, writes down what comes, and answers many entries at once.
+    """Reads the stream, records the events, and answers many entries at once.
 
     Args:
         redis: the server.
-        recorder: writes it down.
+        recorder: records the events.
     """
 
     def __init__(self, redis: Redis, recorder: Recorder) -> None:
@@ -40,7 +40,7 @@ class Worker:
         self._recorder = recorder
 
     async def work(self) -> None:
-        """Works until killed; what an earlier life left comes first."""
+        """Handles events until the drill kills the process; unacknowledged ones come first."""
         entries = await self._read("0")
         while entries:
             await self._answer(entries, again=True)
@@ -49,7 +49,7 @@ class Worker:
             await self._answer(await self._read(">"), again=False)
 
     async def join(self) -> None:
-        """Becomes a worker of the group."""
+        """Creates the group unless it exists."""
         try:
             await self._redis.xgroup_create(_STREAM, _GROUP, "0", mkstream=True)
         except ResponseError as error:
@@ -87,18 +87,18 @@ class Worker:
             pipeline.xadd(fields[b"reply"], reply, nomkstream=True)
 
 
-class Door:
-    """Listens where the drill keeps a port, which redis-server cannot, and forwards to the server.
+class PortForwarder:
+    """Listens at the drill's port, which redis-server cannot share, and forwards to the server.
 
     Args:
-        port: of the server.
+        port: the server's.
     """
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     async def open(self, host: str, port: int) -> int:
-        """Returns the port at which it listens."""
+        """Starts to listen, and returns the port."""
         server = await asyncio.start_server(self._serve, host, port, reuse_port=True)
         return int(server.sockets[0].getsockname()[1])
 
@@ -116,7 +116,7 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 def _start_server(folder: Path, port: int) -> None:
-    """Starts a server in this process's group, with which it is killed and frozen."""
+    """Starts a server in this process's group, so that the drill kills and freezes both."""
     folder.mkdir(exist_ok=True)
     binary = shutil.which("redis-server")
     if binary is None:
@@ -131,7 +131,7 @@ def _start_server(folder: Path, port: int) -> None:
 
 
 async def _until_answering(redis: Redis) -> None:
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT):
         while True:
             try:
                 await redis.ping()
@@ -148,14 +148,14 @@ def _free_port() -> int:
 
 
 async def main(place: str, host: str, port: str, log: str) -> None:
-    """Serves until killed."""
+    """Serves until the drill kills the process."""
     own = _free_port()
     await asyncio.to_thread(_start_server, Path(f"{log}.data"), own)
     redis = Redis(port=own, protocol=2, socket_timeout=None)
     await _until_answering(redis)
     worker = Worker(redis, Recorder(place, log))
     await worker.join()
-    listens_at = await Door(own).open(host, int(port))
+    listens_at = await PortForwarder(own).open(host, int(port))
     print(f"listening on {host}:{listens_at}", flush=True)  # noqa: T201 - for the drill
     await worker.work()
 

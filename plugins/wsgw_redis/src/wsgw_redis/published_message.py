@@ -1,4 +1,4 @@
-"""The commands by which one session's messages are published to a channel."""
+"""The commands that publish one session's messages to a channel."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class PublishedMessages:
     """Makes the PUBLISH commands of one session.
 
     Args:
-        channel: its name.
+        channel: the channel's name.
     """
 
     def __init__(self, channel: str) -> None:
         self._channel = channel.encode()
 
     def message(self, _number: int, message: Message) -> bytes:
-        """Returns the command for one message, which is published as it is."""
+        """Returns the command that publishes the data of one message."""
         return pack((b"PUBLISH", self._channel, message.data))

@@ -1,4 +1,4 @@
-"""Writes the commands of all sessions to one connection, those of one turn of the loop at once."""
+"""Writes the commands of all sessions to one connection, once in each turn of the loop."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import hiredis
 
 from wsgw_core.api import Clock
 
-from .line import Line, Reply, Together, pack
-from .measures import Measures
+from .line import Line, Reply, ReplyCollector, pack
+from .metrics import RedisMetrics
 from .refusal import Refusal, RefusalLog
 
 
 class Sender(Protocol):
-    """Who has commands published, and hears what became of each, in their order."""
+    """Sends commands, and gets the result of each, in order."""
 
     def stored(self, number: int, reply: Reply, /) -> None:
-        """Redis has carried the command out."""
+        """Called when Redis has executed the command."""
         ...
 
     def rejected(self, number: int, refusal: Refusal, /) -> bool:
-        """Redis has not; return whether that concerns the sender alone.
+        """Called when Redis has refused the command.
 
-        If not, the line is given up.
+        Returns:
+            True: the refusal concerns only this sender. False: the publisher drops the line.
         """
         ...
 
@@ -44,18 +45,18 @@ class _Batch:
 
 
 class Publisher:
-    """What sessions write to: up to `max_batch` commands leave in one write.
+    """Writes commands in batches of at most `max_batch`.
 
-    With `wait_replicas`, a WAIT follows each write, and nothing of it counts as stored before that
-    many replicas have it.
+    With `wait_replicas`, each write ends with a WAIT, and its commands count as stored only when
+    so many replicas have confirmed.
 
     Args:
         line: the connection.
-        clock: for the turns of the loop.
-        measures: counts.
-        refusals: tells of faults.
-        max_batch: commands in one write.
-        wait_replicas: 0: Redis alone is enough.
+        clock: schedules the writes.
+        metrics: the backend's.
+        refusals: logs faults.
+        max_batch: maximum commands in one write.
+        wait_replicas: number of replicas; 0: the master alone is enough.
         wait_timeout: seconds for the replicas.
 
     Attributes:
@@ -66,7 +67,7 @@ class Publisher:
         self,
         line: Line,
         clock: Clock,
-        measures: Measures,
+        metrics: RedisMetrics,
         refusals: RefusalLog,
         *,
         max_batch: int,
@@ -75,7 +76,7 @@ class Publisher:
     ) -> None:
         self.line = line
         self._clock = clock
-        self._measures = measures
+        self._metrics = metrics
         self._refusals = refusals
         self._max_batch = max_batch
         self._replicas = wait_replicas
@@ -87,12 +88,12 @@ class Publisher:
         self._unanswered = 0
 
     def add(self, sender: Sender, number: int, packed: bytes) -> None:
-        """Writes a command in the next turn of the loop; nothing is heard of it after a loss.
+        """Writes a command in the next turn of the loop; after a loss there is no result.
 
         Args:
-            sender: hears what became of it.
-            number: by which the sender knows it.
-            packed: the command, as it is sent.
+            sender: gets the result.
+            number: identifies the command for the sender.
+            packed: the command in the format of the protocol.
         """
         self._packed.append(packed)
         self._senders.append((sender, number))
@@ -103,8 +104,8 @@ class Publisher:
             self._write_batch()
 
     def forget(self) -> None:
-        """Counts what is under way no longer: the line is lost."""
-        self._measures.in_flight -= self._unanswered
+        """Drops all commands, because the line is lost."""
+        self._metrics.in_flight -= self._unanswered
         self._unanswered = 0
         self._packed.clear()
         self._senders.clear()
@@ -123,8 +124,8 @@ class Publisher:
             return
         count = len(senders)
         self._unanswered += count
-        self._measures.in_flight += count
-        self._measures.batch_sizes.observe(count)
+        self._metrics.in_flight += count
+        self._metrics.batch_sizes.observe(count)
         batch = _Batch(senders, self._clock.time(), wants_replicas=self._replicas > 0)
         if not self._replicas:
             self.line.send(b"".join(packed), count, partial(self._take, batch))
@@ -133,17 +134,17 @@ class Publisher:
         self.line.send(
             b"".join(packed),
             count + 1,
-            Together(count + 1, partial(self._take_with_wait, batch)),
-            patience=self._wait_timeout,
+            ReplyCollector(count + 1, partial(self._take_with_wait, batch)),
+            extra_timeout=self._wait_timeout,
         )
 
     def _take_with_wait(self, batch: _Batch, replies: list[Reply]) -> None:
-        """Takes the replies to a batch and its WAIT, which is the last."""
+        """Takes the replies to a batch and to its WAIT, which comes last."""
         copies = replies.pop()
         if isinstance(copies, hiredis.ReplyError):
             self._give_up(Refusal(str(copies)))
         elif copies < self._replicas:
-            self._give_up(Refusal(f"NOREPLICAS {copies} of {self._replicas} replicas in time"))
+            self._give_up(Refusal(f"NOREPLICAS {copies} of {self._replicas} replicas confirmed"))
         else:
             self._take(batch, replies)
 
@@ -155,21 +156,21 @@ class Publisher:
             if type(reply) is hiredis.ReplyError:
                 refusal = Refusal(str(reply))
                 if sender.rejected(number, refusal):
-                    self._measures.refused.labels(refusal.word).value += 1
+                    self._metrics.refused.labels(refusal.word).value += 1
                     continue
                 self._give_up(refusal)
                 return
             stored += 1
             try:
                 sender.stored(number, reply)
-            except Exception as error:  # noqa: BLE001 - it must not end the line of all
-                self._refusals.fault("what Redis has stored cannot be reported", error)
+            except Exception as error:  # noqa: BLE001 - a fault of one sender must not end the line
+                self._refusals.fault("a stored message cannot be acknowledged", error)
         self._unanswered -= len(replies)
-        self._measures.in_flight -= len(replies)
-        self._measures.added.value += stored
+        self._metrics.in_flight -= len(replies)
+        self._metrics.added.value += stored
         if not batch.senders:
-            self._measures.durations.observe(self._clock.time() - batch.written)
+            self._metrics.durations.observe(self._clock.time() - batch.written)
 
     def _give_up(self, refusal: Refusal) -> None:
-        self._measures.refused.labels(refusal.word).value += 1
+        self._metrics.refused.labels(refusal.word).value += 1
         self.line.lose(refusal.reason)

@@ -1,4 +1,4 @@
-"""What an error of Redis means."""
+"""Classifies the errors of Redis."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from wsgw_core.api import RareWarning
 
 _WORD = re.compile(r"[A-Z]{2,24}\b")
 
-# The server cannot take writes now, and may later.
+# Temporary: the server may take the command later.
 _PASSING = frozenset(
     {
         *("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "OOM", "MISCONF", "BUSY"),
         *("CLUSTERDOWN", "TRYAGAIN"),
-        "UNBLOCKED",  # of a read that waited while the master became a replica
+        "UNBLOCKED",  # a read waited while the master became a replica
     }
 )
-# What another key might not be refused.
+# Errors of one key; another key may work.
 _OF_ONE_KEY = frozenset({"WRONGTYPE", "NOPERM"})
 _OF_CLUSTERS = frozenset({"MOVED", "ASK", "CROSSSLOT"})
 
 
 class Refusal:
-    """An error that Redis has answered a command with.
+    """An error reply of Redis.
 
     Args:
-        text: the error, without the `-` before it.
+        text: the error without its leading `-`.
 
     Attributes:
-        word: its first word, such as `OOM`; `ERR` where it has none.
-        reason: one line, which holds no values of a command.
+        word: the first word, such as `OOM`; `ERR` if there is none.
+        reason: one line for the log, without values of the command.
     """
 
     def __init__(self, text: str) -> None:
@@ -38,27 +38,27 @@ class Refusal:
         self.word = found[0] if found else "ERR"
         line = " ".join(text.split())[:200]
         if self.word in _OF_CLUSTERS:
-            line = f"this is a cluster, which wsgw-redis does not speak to ({self.word})"
+            line = f"this is a cluster, which wsgw-redis does not support ({self.word})"
         elif self.word == "ERR":
-            line = line.partition(", with args beginning with")[0]  # that quotes the command
+            line = line.partition(", with args beginning with")[0]  # the rest quotes the command
         self.reason = f"Redis: {line}"
 
     @property
     def is_passing(self) -> bool:
-        """Whether the server may take the same command later, with nobody doing anything."""
+        """Whether the server may take the same command later without an operator's help."""
         return self.word in _PASSING
 
     @property
     def is_of_one_key(self) -> bool:
-        """Whether it says something of the command's key alone."""
+        """Whether the error concerns only the command's key."""
         return self.word in _OF_ONE_KEY
 
 
 class RefusalLog:
-    """Tells operators of refusals that only they can mend, once a minute.
+    """Logs errors that only an operator can repair, once a minute.
 
     Args:
-        logger: of the backend.
+        logger: the backend's.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -66,19 +66,19 @@ class RefusalLog:
         self._fault = RareWarning(logger)
 
     def note(self, command: str, reason: str) -> None:
-        """Logs an error, unless that was done in the last minute.
+        """Logs an error, at most once a minute.
 
         Args:
-            command: its name.
+            command: the name of the command.
             reason: one line, without values.
         """
-        self._warning("%s is refused: %s", command, reason, level=logging.ERROR)
+        self._warning("Redis refuses %s: %s", command, reason, level=logging.ERROR)
 
     def fault(self, what: str, error: Exception) -> None:
-        """Logs a fault of the gateway, unless that was done in the last minute.
+        """Logs a fault of the gateway, at most once a minute.
 
         Args:
-            what: has failed.
-            error: why.
+            what: the event for the log.
+            error: the fault.
         """
         self._fault("%s", what, level=logging.ERROR, exc_info=error)

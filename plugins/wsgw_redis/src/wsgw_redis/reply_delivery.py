@@ -1,4 +1,4 @@
-"""Gives replies to their sessions, wherever these are served."""
+"""Delivers replies to their sessions, also to those that another backend serves now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsgw_core.api import BackendContext, Message, RareWarning, ReplyOutcome
 
 from .connection import RedisConnection
 from .dead_letters import BUFFER, INVALID, UNKNOWN_SESSION, DeadLetters, Entry
-from .measures import Measures
+from .metrics import RedisMetrics
 from .reply_entry import InvalidEntry, ReplyEntry
 
 _WHY = {
@@ -20,13 +20,13 @@ _WHY = {
 
 
 class ReplyDelivery:
-    """Takes the entries of the reply stream.
+    """Delivers the entries of the reply stream.
 
     Args:
-        context: of the backend.
+        context: the backend's.
         find: returns the connection of a session that this backend serves.
-        dead_letters: get what nobody takes.
-        measures: counts.
+        dead_letters: stores replies that no session takes.
+        metrics: the backend's.
 
     Attributes:
         dead_letters: see above.
@@ -37,36 +37,36 @@ class ReplyDelivery:
         context: BackendContext,
         find: Callable[[str], RedisConnection | None],
         dead_letters: DeadLetters,
-        measures: Measures,
+        metrics: RedisMetrics,
     ) -> None:
         self._context = context
         self._find = find
         self.dead_letters = dead_letters
-        self._measures = measures
+        self._metrics = metrics
         self._warn = RareWarning(context.logger)
 
     def take(self, entries: list[Entry]) -> None:
-        """Passes replies on; what they make of the clients' sockets leaves in one write each."""
+        """Delivers replies; each client gets its replies in one write."""
         batch = self._context.read_batch
         batch.is_open = True
         try:
             for entry in entries:
                 try:
                     self._take(entry)
-                except Exception as error:  # noqa: BLE001 - it must not keep others from theirs
-                    self._warn("a reply cannot be passed on", level=ERROR, exc_info=error)
+                except Exception as error:  # noqa: BLE001 - other sessions get their replies
+                    self._warn("a reply cannot be delivered", level=ERROR, exc_info=error)
                     self.dead_letters.add(entry, INVALID, f"fault: {type(error).__name__}")
         finally:
             batch.close()
 
     def passed_on(self, _entry: Entry | None) -> None:
-        """Notes that a reply that was held is with its client."""
-        self._measures.replies.value += 1
+        """See ReplyBuffers: a client has taken a buffered reply."""
+        self._metrics.replies.value += 1
 
     def not_taken(self, entry: Entry | None) -> None:
-        """Notes that a reply that was held was in vain; None: it came from a channel."""
+        """See ReplyBuffers: no client takes a buffered reply; None: it came from a channel."""
         if entry is None:
-            self._measures.dead.labels(BUFFER).value += 1
+            self._metrics.dead.labels(BUFFER).value += 1
         else:
             self.dead_letters.add(entry, BUFFER)
 
@@ -95,7 +95,7 @@ class ReplyDelivery:
         if outcome is ReplyOutcome.UNKNOWN_SESSION:
             outcome = self._context.deliver(reply.session_id, message)
         if outcome is ReplyOutcome.TAKEN:
-            self._measures.replies.value += 1
+            self._metrics.replies.value += 1
         elif outcome is not ReplyOutcome.HELD:
             self.dead_letters.add(entry, *_WHY[outcome])
             return False

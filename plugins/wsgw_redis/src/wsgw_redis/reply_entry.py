@@ -1,4 +1,4 @@
-"""What an entry of the reply stream means."""
+"""Parses the entries of the reply stream."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import NamedTuple
 from wsgw_core.api import BINARY, TEXT, Close, CloseCode, Message
 
 _KINDS = {b"text": TEXT, b"binary": BINARY}
-_LONGEST_REASON = 123  # bytes: RFC 6455 section 5.5
+_LONGEST_REASON = 123  # bytes, RFC 6455 section 5.5
 
 
 class InvalidEntry(ValueError):
-    """An entry that is no reply; the text says why."""
+    """An entry is not a reply; the text says why."""
 
 
 class ReplyEntry(NamedTuple):
     """One reply.
 
     Attributes:
-        session_id: whose client gets it.
-        message: None: there is none.
-        close: the end of the session, after the message; None: it goes on.
+        session_id: the session whose client gets the reply.
+        message: None: the reply only closes.
+        close: ends the session after the message; None: the session goes on.
     """
 
     session_id: str
@@ -29,10 +29,10 @@ class ReplyEntry(NamedTuple):
 
     @classmethod
     def parse(cls, fields: list[bytes]) -> ReplyEntry:
-        """Reads an entry's names and values, which alternate.
+        """Parses an entry's names and values, which alternate.
 
         Raises:
-            InvalidEntry: it is none.
+            InvalidEntry: the entry is not a reply.
         """
         pairs = iter(fields)
         found = dict(zip(pairs, pairs, strict=True))

@@ -1,4 +1,4 @@
-"""Reads the stream of replies, which is this gateway's own."""
+"""Reads this gateway's stream of replies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wsgw_core.api import BackendContext, BackendUnavailable, RareWarning
 
 from .dead_letters import Entry
 from .dialler import Dialler
-from .line import Line, Reply, Together, pack
-from .measures import Measures
+from .line import Line, Reply, ReplyCollector, pack
+from .metrics import RedisMetrics
 from .refusal import Refusal, RefusalLog
 from .reply_delivery import ReplyDelivery
 from .settings import RedisSettings
@@ -23,33 +23,33 @@ from .settings import RedisSettings
 Command = tuple[Any, ...]
 
 _TRIM_EVERY = 1.0  # seconds
-_RECENT = 5.0  # seconds for which ids of entries are known; see `_look_back`
+_RECENT = 5.0  # seconds for which the reader remembers ids of entries; see `_look_back`
 _MOST_RECENT = 10_000
-_MUCH = 1024 * 1024  # bytes of one answer, from which on fewer entries are asked for
+_MUCH = 1024 * 1024  # bytes of one answer; above it the reader asks for fewer entries
 _FIRST_COUNT = 32
-_PAUSES = (0.1, 1.0)  # seconds between two attempts, at first and at most
+_PAUSES = (0.1, 1.0)  # seconds between two attempts, the first and the longest
 _BEGINNING = b"0-0"
-_LONGEST_BLOCK = 1.0  # seconds; a stream that somebody removed is made anew then
+_LONGEST_BLOCK = 1.0  # seconds; after it the reader creates a removed stream again
 
 
 class ReplyReader:
-    """Passes entries on in their order, each once, for as long as the backend is open.
+    """Passes entries on in order, each once, while the backend is open.
 
-    It has a connection of its own, which it makes anew when it is lost: the replies wait in Redis
-    meanwhile, so no session is ended. One write asks for the next entries, has those removed that
-    were passed on, and stores the dead letters.
+    It has its own connection and reconnects after a loss. The replies wait in Redis meanwhile, so
+    no session ends. One write asks for the next entries, removes those that were passed on, and
+    stores the dead letters.
 
-    How many entries one answer may have follows from how large the last ones were: about 1 MiB is
-    read at once, or one entry.
+    The size of the last answers determines the number of entries in the next: about 1 MiB, or one
+    entry.
 
     Args:
         stream: the name of the stream.
         dialler: makes connections.
-        settings: of the backend.
-        context: of the backend.
-        measures: counts.
-        refusals: tells operators of what only they can mend.
-        delivery: gets the entries; its dead letters are stored by the way.
+        settings: the backend's.
+        context: the backend's.
+        metrics: the backend's.
+        refusals: logs errors that only an operator can repair.
+        delivery: gets the entries; its dead letters are stored in the same write.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ReplyReader:
         dialler: Dialler,
         settings: RedisSettings,
         context: BackendContext,
-        measures: Measures,
+        metrics: RedisMetrics,
         refusals: RefusalLog,
         delivery: ReplyDelivery,
     ) -> None:
@@ -66,7 +66,7 @@ class ReplyReader:
         self._dialler = dialler
         self._context = context
         self._warn = RareWarning(context.logger)
-        self._measures = measures
+        self._metrics = metrics
         self._dead_letters = delivery.dead_letters
         self._refusals = refusals
         self._pass_on = delivery.take
@@ -77,7 +77,7 @@ class ReplyReader:
         self._last = _BEGINNING
         self._recent: deque[tuple[float, list[bytes]]] = deque()
         self._recent_count = 0
-        self._floor = _BEGINNING  # all up to this were passed on, and are not among the recent
+        self._floor = _BEGINNING  # all up to this id were passed on; the recent ones are after it
         self._known: frozenset[bytes] = frozenset()
         self._trim_at = self._renew_at = 0.0
         self._is_trimmed = True
@@ -90,19 +90,19 @@ class ReplyReader:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to read, unless that was done."""
+        """Starts to read; without effect if it has started."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def follow(self, address: str) -> None:
-        """Reads from this server, which takes writes again: at once, if nothing is read now."""
+        """Connects at once if there is no connection; drops one to another server."""
         self._can_read.set()
         if self._line is not None and self._line.address != address:
             self._line.lose("the master is another server now")
 
     @property
     def creation(self) -> tuple[Command, Command, Command]:
-        """What makes an empty stream, leaves one that is there as it is, and lets it live on."""
+        """The commands that create the stream unless it exists, and renew its expiry."""
         return (
             (b"XGROUP", b"CREATE", self._stream, b"wsgw", b"$", b"MKSTREAM"),
             (b"XGROUP", b"DESTROY", self._stream, b"wsgw"),
@@ -110,7 +110,7 @@ class ReplyReader:
         )
 
     async def close(self) -> None:
-        """Stops."""
+        """Stops reading, and closes the connection."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -124,11 +124,11 @@ class ReplyReader:
             try:
                 self._line = await self._prepared()
             except BackendUnavailable as error:
-                self._warn("replies cannot be read: %s", error)
+                self._warn("cannot read replies: %s", error)
             else:
                 self._read()
                 await self._lost.wait()
-                self._measures.reconnects.value += 1
+                self._metrics.reconnects.value += 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause):
                     await self._can_read.wait()
@@ -148,12 +148,12 @@ class ReplyReader:
         return line
 
     async def _find_stream(self, line: Line) -> None:
-        """Makes the stream if it is not there, and finds out where to read on."""
+        """Creates the stream if needed, and finds the id to read from."""
         *made, found = await line.ask(*self.creation, ("XINFO", "STREAM", self._stream))
         for reply in (made[0], made[2], found):
             if isinstance(reply, hiredis.ReplyError) and not str(reply).startswith("BUSYGROUP"):
                 refusal = Refusal(str(reply))
-                self._measures.refused.labels(refusal.word).value += 1
+                self._metrics.refused.labels(refusal.word).value += 1
                 if not refusal.is_passing:
                     self._refusals.note("the reply stream", refusal.reason)
                 raise BackendUnavailable(refusal.reason)
@@ -161,16 +161,16 @@ class ReplyReader:
         self._look_back(fields[b"last-generated-id"])
 
     def _look_back(self, newest: bytes) -> None:
-        """Reads the last entries once more, and leaves out those that were passed on.
+        """Reads the last entries again, and skips those that were passed on.
 
-        A replica that was behind when it became the master has lost some of them, and numbers new
-        ones by its own clock, so that they may come before what was read last.
+        A replica that was late when it became the master has lost some entries. It numbers new ones
+        by its own clock, so they may come before the last id.
         """
         if _number(newest) < _number(self._last):
-            self._measures.rereads.value += 1
+            self._metrics.rereads.value += 1
             self._context.logger.warning(
-                "the reply stream has lost entries, as after a failover to a replica that was"
-                " behind; none that came since is left out"
+                "the reply stream has lost entries, as after a failover to a late replica;"
+                " entries added since then are not skipped"
             )
         self._known = frozenset(each for _, ids in self._recent for each in ids)
         if _number(newest) < _number(self._floor):
@@ -179,17 +179,17 @@ class ReplyReader:
 
     def _note_loss(self, _line: Line, reason: str) -> None:
         self._lost.set()
-        self._warn("replies are not read for now: %s", reason)
+        self._warn("lost the connection for replies: %s", reason)
 
     # Reading
 
     def _read(self) -> None:
-        """Asks for the next entries, and has done what is due."""
-        assert self._line is not None  # noqa: S101 - a reader without a line does not read
+        """Asks for the next entries, and does the upkeep that is due."""
+        assert self._line is not None  # noqa: S101 - the caller's condition
         letters = self._dead_letters.commands()
         commands = letters + self._upkeep()
         has_more = len(self._dead_letters) > len(letters) and not self._letters_refused
-        block = 0.001 if has_more else self._block  # which 0 would make endless
+        block = 0.001 if has_more else self._block  # 0 would wait forever
         commands.append(
             (
                 *(b"XREAD", b"COUNT", self._count, b"BLOCK", int(block * 1000)),
@@ -200,8 +200,8 @@ class ReplyReader:
         self._line.send(
             b"".join(map(pack, commands)),
             count,
-            Together(count, lambda replies: self._answered(replies, stored)),
-            patience=self._block,
+            ReplyCollector(count, lambda replies: self._answered(replies, stored)),
+            extra_timeout=self._block,
         )
 
     def _upkeep(self) -> list[Command]:
@@ -219,11 +219,11 @@ class ReplyReader:
 
     def _answered(self, replies: list[Reply], letters: int) -> None:
         line, answer = self._line, replies[-1]
-        assert line is not None  # noqa: S101 - it has just answered
+        assert line is not None  # noqa: S101 - the line has just answered
         self._note_letters(replies[:letters])
         if isinstance(answer, hiredis.ReplyError):
             refusal = Refusal(str(answer))
-            self._measures.refused.labels(refusal.word).value += 1
+            self._metrics.refused.labels(refusal.word).value += 1
             if not refusal.is_passing:
                 self._refusals.note("XREAD", refusal.reason)
             line.lose(refusal.reason)
@@ -233,7 +233,7 @@ class ReplyReader:
         if answer:
             self._take(answer[0][1], size)
         else:
-            self._renew_at = 0.0  # nothing has come for a while: is the stream still there?
+            self._renew_at = 0.0  # no entries for a while: check that the stream exists
         self._forget()
         if not line.is_lost:
             self._read()
@@ -246,7 +246,7 @@ class ReplyReader:
         self._is_trimmed = False
         is_caught_up = len(entries) < self._count
         self._adapt_count(len(entries), size)
-        self._measures.lag = max(0.0, time.time() - _number(self._last)[0] / 1000)
+        self._metrics.lag = max(0.0, time.time() - _number(self._last)[0] / 1000)
         if self._known:
             entries = [entry for entry in entries if entry[0] not in self._known]
             ids = [entry[0] for entry in entries]
@@ -258,7 +258,7 @@ class ReplyReader:
             self._known = frozenset()
 
     def _forget(self) -> None:
-        """Forgets ids that are recent no more."""
+        """Drops ids that are no longer recent."""
         since = self._context.clock.time() - _RECENT
         while self._recent and (self._recent[0][0] < since or self._recent_count > _MOST_RECENT):
             _, ids = self._recent.popleft()
@@ -272,21 +272,21 @@ class ReplyReader:
             self._count = min(2 * count, self._max_count)
 
     def _note_letters(self, replies: list[Reply]) -> None:
-        """Forgets the letters that are stored, and those that never will be."""
+        """Drops the letters that Redis has stored or refuses permanently."""
         self._letters_refused = False
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
                 refusal = Refusal(str(reply))
-                self._measures.refused.labels(refusal.word).value += 1
+                self._metrics.refused.labels(refusal.word).value += 1
                 if refusal.is_passing:
                     self._letters_refused = True
                     return
-                self._measures.letters_lost.value += 1
+                self._metrics.letters_lost.value += 1
                 self._refusals.note("the XADD of a dead letter", refusal.reason)
             self._dead_letters.stored(1)
 
 
 def _number(entry_id: bytes) -> tuple[int, int]:
-    """Returns an id as Redis orders them: milliseconds, and a number within them."""
+    """Returns the milliseconds and the sequence number of an id, in the order of Redis."""
     milliseconds, _, number = entry_id.partition(b"-")
     return int(milliseconds), int(number)

@@ -1,4 +1,4 @@
-"""Where Redis is."""
+"""The address of Redis, from a URL."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """What a URL says.
+    """The parts of a URL.
 
     Attributes:
-        hosts: of the server, or of the Sentinels; empty for a socket file.
-        path: of the socket file; else empty.
-        master: the name by which the Sentinels know the master; else empty.
-        database: its number.
-        username, password: empty where the URL has none.
-        secure: whether TLS is spoken.
+        hosts: the server's, or those of the Sentinels; empty for a socket file.
+        path: of the socket file; otherwise empty.
+        master: the Sentinels' name of the master; otherwise empty.
+        database: number of the database.
+        username, password: empty if the URL has none.
+        secure: whether wsgw uses TLS.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -36,10 +36,10 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, url: str) -> ServerAddress:
-        """Reads a URL.
+        """Parses a URL.
 
         Raises:
-            ValueError: it is none that Redis can be found by; the text holds nothing of it.
+            ValueError: the URL is not valid; the text quotes nothing of it.
         """
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES or parts.fragment:
@@ -48,7 +48,7 @@ class ServerAddress:
         username, _, password = login.partition(":")
         query = parse_qs(parts.query)
         if parts.query and (parts.scheme != "unix" or set(query) != {"db"}):
-            raise ValueError("has a query that means nothing; only unix:///path has '?db=N'")
+            raise ValueError("has a query; only unix:///path may have one: '?db=N'")
         if parts.scheme == "unix":
             if hosts or not parts.path.strip("/"):
                 raise ValueError("a socket file is written as unix:///path?db=0")
@@ -66,12 +66,12 @@ class ServerAddress:
         if segments:
             raise ValueError(f"has a path that is too long: {_EXAMPLES}")
         if sentinels and not master:
-            raise ValueError("names no master: redis+sentinel://host:26379,host:26379/MASTER")
+            raise ValueError("has no master: redis+sentinel://host:26379,host:26379/MASTER")
         found = tuple(
             _host(each, _SENTINEL_PORT if sentinels else _PORT) for each in hosts.split(",")
         )
         if len(found) > 1 and not sentinels:
-            raise ValueError("has several hosts, which only redis+sentinel:// may have")
+            raise ValueError("has several hosts; only redis+sentinel:// may have them")
         return cls(
             found,
             master=master,
@@ -95,5 +95,5 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
 
 def _number(what: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise ValueError(f"the {what} is not a number from 0")
+        raise ValueError(f"the {what} is not a number such as 0")
     return int(text)

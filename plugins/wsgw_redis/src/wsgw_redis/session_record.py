@@ -1,4 +1,4 @@
-"""What is kept of a session from its first connection to its end."""
+"""What a backend keeps for a session from its first connection to its end."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .refusal import Refusal
 
 
 class SessionRecord:
-    """One session; it counts its connect events.
+    """One session, with the number of its connect events.
 
     Args:
-        is_own_key: whether its client decides about the stream.
+        is_own_key: whether the client determines the stream.
 
     Attributes:
-        entries: make its commands.
-        connection: that serves it now, or is ending.
+        entries: makes the session's commands.
+        connection: the one that serves the session or is ending; None: there is none.
     """
 
     __slots__ = ("_connects", "_is_asked", "_is_own_key", "connection", "entries")
@@ -27,11 +27,11 @@ class SessionRecord:
 
     def __init__(self, *, is_own_key: bool) -> None:
         self._connects = 0
-        self._is_asked = False  # Redis may have the connect event of this number
+        self._is_asked = False  # Redis may already have this connect event
         self._is_own_key = is_own_key
 
     def connect(self, publisher: Publisher) -> None:
-        """Has a connect event stored, the same once more if the last may have been lost."""
+        """Adds a connect event; the same again if Redis may have lost the last one."""
         command = self.entries.connect(self._connects, replayed=self._is_asked)
         self._is_asked = True
         publisher.add(self, self._connects, command)

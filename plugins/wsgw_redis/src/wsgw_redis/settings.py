@@ -1,4 +1,4 @@
-"""What can be configured for a Redis backend."""
+"""The options of a Redis backend."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def _check_url(url: str) -> str:
 
 def _check_client_name(name: InstanceTemplate) -> InstanceTemplate:
     if not str(name).isascii() or " " in str(name):
-        raise ValueError("has a space or a letter beyond ASCII, which Redis refuses")
+        raise ValueError("has a space or a non-ASCII character; Redis refuses both")
     return name
 
 
 class RedisSettings(Options):
-    """One Redis server, or the master that Sentinels name."""
+    """One Redis server, or the master of Sentinels."""
 
     url: Annotated[str, AfterValidator(_check_url)] = Field(
         description="`redis://[user[:password]@]host[:port][/db]`, `rediss://` with TLS,"
@@ -183,7 +183,7 @@ class RedisSettings(Options):
 
     @cached_property
     def address(self) -> ServerAddress:
-        """What `url` says."""
+        """The parsed `url`."""
         return ServerAddress.parse(self.url)
 
     @property
@@ -198,16 +198,16 @@ class RedisSettings(Options):
         for name in ("password", "sentinel_password"):
             if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
                 key = name.replace("_", "-")
-                raise ValueError(f"'{key}' and '{key}-file' exclude each other")
+                raise ValueError(f"'{key}' and '{key}-file' are both set")
         sentinel = {"sentinel_username", "sentinel_password", "sentinel_password_file"}
         if not self.address.master and sentinel & self.model_fields_set:
             raise ValueError("'sentinel-...' needs a URL that begins with redis+sentinel://")
         if self.max_length is not None and self.max_age is not None:
-            raise ValueError("'max-length' and 'max-age' exclude each other: Redis cuts by one")
+            raise ValueError("'max-length' and 'max-age' are both set; Redis trims by one")
         if "instance" not in self.replies.fields:
             raise ValueError("'replies' needs {instance}: two gateways must not share a stream")
         if "message" not in self.events:
-            raise ValueError("'events' must have 'message': there is no other way for messages")
+            raise ValueError("'events' must have 'message'; otherwise no message reaches Redis")
         if self.mode == "pubsub":
             self._check_pubsub()
         elif self.require_subscribers or "publish" in self.model_fields_set:
@@ -234,7 +234,7 @@ class RedisSettings(Options):
         streams += ("wait_replicas", "wait_timeout")
         given = [name.replace("_", "-") for name in streams if name in self.model_fields_set]
         if given:
-            raise ValueError(f"'{given[0]}' is for streams, and has no effect in 'mode: pubsub'")
+            raise ValueError(f"'{given[0]}' is for streams and has no effect with 'mode: pubsub'")
 
     def file_problems(self) -> Iterable[tuple[str, str]]:
         """See Options."""
@@ -247,11 +247,11 @@ class RedisSettings(Options):
                 yield f"{key.replace('_', '-')}-file", str(error)
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: may unread messages be cut, or none be taken from channels?"""
+        """See Options. Warns of options that lose messages."""
         for key, value in (("max-length", self.max_length), ("max-age", self.max_age)):
             if value is not None:
-                yield key, "cuts messages that no worker has read, and nobody is told"
+                yield key, "trims messages that no worker has read, without a trace"
         if self.mode == "pubsub" and not self.uses_channels:
-            yield "subscribe", "is empty, so that nothing can be sent to clients"
+            yield "subscribe", "is empty: clients get no messages"
         if self.dead_letters == "wsgw:probe":
-            yield "dead-letters", "is the stream that the gateway writes to when it connects"
+            yield "dead-letters", "is the stream of the gateway's test writes; choose another name"

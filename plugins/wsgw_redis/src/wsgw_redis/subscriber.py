@@ -19,26 +19,26 @@ from wsgw_core.api import (
 
 from .dead_letters import BUFFER, INVALID
 from .line import Line, Reply, pack
-from .measures import Measures
+from .metrics import RedisMetrics
 from .refusal import Refusal, RefusalLog
 
 _DEAD = {ReplyOutcome.SLOW_CLIENT: BUFFER, ReplyOutcome.TOO_LARGE: INVALID}
 
 
 class Subscription(NamedTuple):
-    """What a session subscribes to.
+    """A channel or pattern to which a session subscribes.
 
     Attributes:
-        is_pattern: whether the name stands for many channels.
-        name: of the channel, or the pattern.
+        is_pattern: whether the name is a pattern of channels.
+        name: of the channel or pattern.
     """
 
     is_pattern: bool
     name: bytes
 
 
-class Listener(Protocol):
-    """A session's connection; each is one of its own."""
+class ChannelReceiver(Protocol):
+    """A session's connection."""
 
     def receive(self, message: Message, /) -> ReplyOutcome:
         """See WindowedConnection."""
@@ -46,26 +46,26 @@ class Listener(Protocol):
 
 
 class _Channel:
-    """A channel or pattern that is subscribed to, and by whom."""
+    """A subscribed channel or pattern, and its subscribers."""
 
     def __init__(self) -> None:
-        self.connections: set[Listener] = set()
+        self.connections: set[ChannelReceiver] = set()
         self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Subscriber:
-    """The subscriptions of all sessions, each made once.
+    """The subscriptions of all sessions; Redis has each channel and pattern once.
 
-    Redis answers in the order of the commands, so that a channel may be left and joined again at
-    once. Messages come at most once: those that are published while the line is lost are gone,
-    which is why its loss ends the sessions.
+    Redis answers in the order of the commands, so sessions can leave a channel and join it again
+    at once. Delivery is at most once: messages published while the line is lost are lost, and
+    therefore the loss ends the sessions.
 
     Args:
-        line: a connection of its own.
-        kind: of messages; `auto`: text where that is valid UTF-8.
-        read_batch: of the gateway.
-        measures: counts.
-        refusals: tells operators of what only they can mend.
+        line: a connection only for subscriptions.
+        kind: of messages; `auto`: text if the bytes are valid UTF-8.
+        read_batch: the gateway's.
+        metrics: the backend's.
+        refusals: logs errors that only an operator can repair.
 
     Attributes:
         line: see above.
@@ -76,24 +76,26 @@ class Subscriber:
         line: Line,
         kind: Literal["auto", "text", "binary"],
         read_batch: ReadBatch,
-        measures: Measures,
+        metrics: RedisMetrics,
         refusals: RefusalLog,
     ) -> None:
         self.line = line
         line.on_pushed = self._take
         self._kind = kind
         self._batch = read_batch
-        self._measures = measures
+        self._metrics = metrics
         self._refusals = refusals
         self._channels: dict[Subscription, _Channel] = {}
-        self._joined: dict[Listener, tuple[Subscription, ...]] = {}
+        self._joined: dict[ChannelReceiver, tuple[Subscription, ...]] = {}
 
     def __len__(self) -> int:
-        """How many channels and patterns are subscribed to."""
+        """The number of subscribed channels and patterns."""
         return len(self._channels)
 
-    async def join(self, connection: Listener, subscriptions: tuple[Subscription, ...]) -> None:
-        """Subscribes, and returns when Redis has confirmed it; when cancelled, call `leave`.
+    async def join(
+        self, connection: ChannelReceiver, subscriptions: tuple[Subscription, ...]
+    ) -> None:
+        """Subscribes and waits for Redis's confirmation. If it is cancelled, call `leave`.
 
         Raises:
             BackendUnavailable: Redis refuses, or the line is lost.
@@ -104,32 +106,32 @@ class Subscriber:
             channel = self._channels.get(subscription)
             if channel is None:
                 channel = self._channels[subscription] = _Channel()
-                self._say("SUBSCRIBE", subscription, channel)
+                self._send("SUBSCRIBE", subscription, channel)
             channel.connections.add(connection)
             wanted.append(channel.confirmed)
         await asyncio.wait(wanted)
         for future in wanted:
             future.result()
 
-    def leave(self, connection: Listener) -> None:
-        """Unsubscribes from what no other session is subscribed to."""
+    def leave(self, connection: ChannelReceiver) -> None:
+        """Unsubscribes from the channels that no other session has."""
         for subscription in dict.fromkeys(self._joined.pop(connection, ())):
             channel = self._channels[subscription]
             channel.connections.discard(connection)
             if not channel.connections:
                 del self._channels[subscription]
-                self._say("UNSUBSCRIBE", subscription, channel)
+                self._send("UNSUBSCRIBE", subscription, channel)
 
     def fail(self, reason: str) -> None:
-        """Lets those who wait know that the line is lost."""
+        """Makes each waiting `join` fail, because the line is lost."""
         for channel in self._channels.values():
             if not channel.confirmed.done():
                 channel.confirmed.set_exception(BackendUnavailable(reason))
-                channel.confirmed.exception()  # nobody may wait for it
+                channel.confirmed.exception()  # marks it as retrieved, in case no `join` waits
 
     # Inside
 
-    def _say(self, command: str, subscription: Subscription, channel: _Channel) -> None:
+    def _send(self, command: str, subscription: Subscription, channel: _Channel) -> None:
         name = f"P{command}" if subscription.is_pattern else command
         self.line.send(pack((name, subscription.name)), 1, partial(self._answered, name, channel))
 
@@ -137,11 +139,11 @@ class Subscriber:
         future = channel.confirmed
         if isinstance(replies[0], hiredis.ReplyError):
             refusal = Refusal(str(replies[0]))
-            self._measures.refused.labels(refusal.word).value += 1
+            self._metrics.refused.labels(refusal.word).value += 1
             self._refusals.note(command, refusal.reason)
             if not future.done():
                 future.set_exception(BackendUnavailable(refusal.reason))
-                future.exception()  # nobody may wait for it
+                future.exception()  # marks it as retrieved, in case no `join` waits
         elif not future.done():
             future.set_result(None)
 
@@ -156,13 +158,13 @@ class Subscriber:
             for connection in tuple(channel.connections):
                 try:
                     outcome = connection.receive(message)
-                except Exception as error:  # noqa: BLE001 - it must not keep others from theirs
-                    self._refusals.fault("a message of a channel cannot be passed on", error)
+                except Exception as error:  # noqa: BLE001 - other sessions get the message
+                    self._refusals.fault("a message of a channel cannot be delivered", error)
                     continue
                 if outcome in _DEAD:
-                    self._measures.dead.labels(_DEAD[outcome]).value += 1
-                elif outcome is ReplyOutcome.TAKEN:  # what is held is counted later
-                    self._measures.replies.value += 1
+                    self._metrics.dead.labels(_DEAD[outcome]).value += 1
+                elif outcome is ReplyOutcome.TAKEN:  # buffered ones are counted later
+                    self._metrics.replies.value += 1
         finally:
             self._batch.close()
 
@@ -175,6 +177,6 @@ class Subscriber:
         except UnicodeDecodeError:
             if self._kind == "auto":
                 return Message(BINARY, data)
-            self._measures.dead.labels(INVALID).value += 1
+            self._metrics.dead.labels(INVALID).value += 1
             return None
         return Message(TEXT, data)

@@ -1,8 +1,8 @@
-"""For applications behind a Redis backend; needs nothing but the package `redis`.
+"""For applications behind a Redis backend; needs only the package `redis`.
 
 consumer  reads events as one worker of a group
 event     one event, its answers and its acknowledgement
-answers   the reply stream: for what is sent to clients without an event
+answers   sends messages to clients through the reply stream
 
     redis = Redis()
     async for event in consume(redis, "wsgw:events", group="chat"):

@@ -17,22 +17,23 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from .answers import Fields
 from .event import Event, InvalidEvent
 
-# Without the stream there is no group; the second while this worker waited for entries.
+# The stream was removed, and the group with it; UNBLOCKED: while this worker waited.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError)
-# What a server that answers says while it can do nothing for now; redis-py has classes for some.
+# Temporary errors of a server that answers; redis-py has classes for some.
 _NOT_NOW = (OutOfMemoryError, ReadOnlyError, MasterDownError)
 _NOT_NOW_WORDS = ("NOREPLICAS ", "MISCONF ", "BUSY ")
 _PAUSES = (0.05, 1.0)  # seconds between attempts to reach Redis
-_SEEN = 3600  # seconds for which it is known which message of a session was handled last
+_SEEN = 3600  # seconds for which the group remembers a session's last handled message
 
 Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
 
 
 async def consume(redis: Redis, stream: str, **options: Any) -> AsyncIterator[Event]:
-    """Yields events for ever; the arguments are those of Consumer.
+    """Yields events forever; the arguments are those of Consumer.
 
-    Acknowledge each. What is not acknowledged comes again after `claim_idle`, to this worker or to
+    Acknowledge each event. After `claim_idle` an event without acknowledgement comes again, to this
+    worker or another one of the group. Redis may be lost, restarted or replaced meanwhile.
     another one of the group. Redis may be lost, restarted or replaced meanwhile.
     """
     consumer = Consumer(redis, stream, **options)
@@ -49,23 +50,22 @@ class Consumer:
     Args:
         redis: a client that does not decode responses.
         stream: the event stream.
-        group: the group's name; it is made, and begins with the oldest entry.
-        consumer: the worker's name in the group: its own, and the same after a restart.
-        count: entries that are read at once.
+        group: the group's name; it is created if needed, and begins with the oldest entry.
+        consumer: the worker's name in the group: unique, and the same after a restart.
+        count: maximum entries in one read.
         block: seconds to wait for new entries.
-        claim_idle: seconds after which an entry that was given to a worker and is not acknowledged
-            is given to another one: longer than any event takes.
-        max_deliveries: how often an entry is given to workers; then it is a dead letter.
-        dead_letters: the stream for these.
-        ordered: hold the events of a session back while an earlier one is not acknowledged, for
-            those who handle events concurrently. Sessions that several workers share are not kept
-            in order.
+        claim_idle: seconds after which another worker gets an entry that this one has not
+            acknowledged; choose it longer than any event takes.
+        max_deliveries: how often workers get an entry before it becomes a dead letter.
+        dead_letters: the stream for dead letters.
+        ordered: for workers that handle events concurrently: an event of a session waits until the
+            earlier ones are acknowledged. It does not order sessions that several workers share.
 
     Attributes:
-        trimmed: entries that were removed from the stream before they were acknowledged.
-        poisoned: entries that have become dead letters, since no worker has survived them.
-        invalid: entries that have become dead letters, since no gateway has added them.
-        unanswered: replies whose stream was not there; see `Event.unanswered`.
+        trimmed: entries that were removed from the stream before their acknowledgement.
+        poisoned: entries that have become dead letters because no worker has survived them.
+        invalid: entries that have become dead letters because they are not events.
+        unanswered: replies whose stream did not exist; see `Event.unanswered`.
     """
 
     def __init__(  # noqa: PLR0913 - one for each option
@@ -84,8 +84,8 @@ class Consumer:
     ) -> None:
         options = redis.connection_pool.connection_kwargs
         if options.get("decode_responses"):
-            raise ValueError("the client must not decode responses: data may be binary")
-        patience = options.get("socket_timeout")
+            raise ValueError("data may be binary: remove decode_responses from the client")
+        socket_timeout = options.get("socket_timeout")
         self.trimmed = 0
         self.poisoned = 0
         self.invalid = 0
@@ -95,14 +95,14 @@ class Consumer:
         self._group = group
         self._name = consumer or socket.gethostname()
         self._count = count
-        self._block = min(block, patience / 2) if patience else block
+        self._block = min(block, socket_timeout / 2) if socket_timeout else block
         self._claim_idle = claim_idle
         self._max_deliveries = max_deliveries
         self._dead_letters = dead_letters
         self._ordered = ordered
         self._ready: deque[Event] = deque()
-        self._open: dict[bytes, Event] = {}  # yielded or held back, and not acknowledged
-        self._held: dict[str, deque[Event]] = {}  # by session; there is one for each that is busy
+        self._open: dict[bytes, Event] = {}  # yielded or waiting, and not acknowledged
+        self._waiting: dict[str, deque[Event]] = {}  # by busy session
         self._claim_at = 0.0
         self._own_from: str | bytes | None = "0"  # own pending entries are read from here
         self._has_group = False
@@ -113,7 +113,7 @@ class Consumer:
         return self
 
     async def __anext__(self) -> Event:
-        """Returns the next event; waits for it."""
+        """Waits for the next event and returns it."""
         pause = _PAUSES[0]
         while not self._ready:
             try:
@@ -122,13 +122,13 @@ class Consumer:
             except (*_LOST, ResponseError) as error:
                 if not _passes(error):
                     raise
-                self._own_from = "0"  # what was not acknowledged then
+                self._own_from = "0"  # read unacknowledged entries again
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
         return self._ready.popleft()
 
     async def close(self) -> None:
-        """Leaves the group, unless it has given this worker something that is not acknowledged."""
+        """Leaves the group, unless this worker has unacknowledged entries."""
         try:
             pending = await self._redis.xpending_range(
                 self._stream, self._group, "-", "+", 1, self._name
@@ -160,7 +160,7 @@ class Consumer:
 
     @property
     def _is_full(self) -> bool:
-        return sum(map(len, self._held.values())) >= self._count
+        return sum(map(len, self._waiting.values())) >= self._count
 
     async def _wait(self) -> None:
         """Waits for an acknowledgement, or until something can be claimed."""
@@ -190,7 +190,7 @@ class Consumer:
         return _entries(answer)
 
     async def _read_own(self) -> None:
-        """Reads what this worker was given before, and has not acknowledged."""
+        """Reads this worker's own unacknowledged entries."""
         assert self._own_from is not None  # noqa: S101 - the caller's condition
         entries = await self._read_group(self._own_from, None)
         if not entries:
@@ -200,7 +200,7 @@ class Consumer:
         self._own_from = entries[-1][0]
 
     async def _claim(self) -> None:
-        """Takes over what other workers were given long ago; also what this one has forgotten."""
+        """Takes over entries that any worker has left unacknowledged for `claim_idle`."""
         start: Any = "0-0"
         while True:
             answer: Any = await self._redis.xautoclaim(
@@ -213,7 +213,7 @@ class Consumer:
             )
             start, entries, *deleted = answer
             self.trimmed += len(deleted[0]) if deleted else 0
-            if None in (entry_id for entry_id, _ in entries):  # Redis 6.2 says no more of them
+            if None in (entry_id for entry_id, _ in entries):  # deleted, Redis 6.2
                 self._own_from = "0"
             known: Entries = [entry for entry in entries if entry[0] is not None]
             for entry_id, _ in known:
@@ -256,7 +256,7 @@ class Consumer:
     async def _bury(
         self, entry_id: bytes, fields: dict[bytes, bytes], why: dict[bytes, bytes | str | int]
     ) -> None:
-        """Makes an entry a dead letter."""
+        """Turns an entry into a dead letter."""
         letter = {**fields, **why, b"entry": entry_id}
         both: Any
         async with self._redis.pipeline(transaction=True) as both:
@@ -281,10 +281,10 @@ class Consumer:
         self._open[event.entry_id] = event
         if not self._ordered:
             self._ready.append(event)
-        elif event.session in self._held:
-            self._held[event.session].append(event)
+        elif event.session in self._waiting:
+            self._waiting[event.session].append(event)
         else:
-            self._held[event.session] = deque()
+            self._waiting[event.session] = deque()
             self._ready.append(event)
 
     async def _acknowledge(self, event: Event, replies: list[Fields], delete: bool) -> bool:
@@ -306,8 +306,8 @@ class Consumer:
             return False
         finally:
             self._forget(event.entry_id)
-        # None: there is no such stream. An error: the key holds something else. The event was
-        # acknowledged in both cases, so that raising would end a worker for nothing.
+        # None: the stream does not exist. An error: the key is not a stream. The event is
+        # acknowledged in both cases, so raising would end a worker for nothing.
         stored = sum(isinstance(result, bytes | str) for result in results[: len(replies)])
         event.unanswered = len(replies) - stored
         self.unanswered += event.unanswered
@@ -317,31 +317,31 @@ class Consumer:
         return True
 
     def _forget(self, entry_id: bytes) -> None:
-        """Lets go of an event, and hand out the next one of its session."""
+        """Forgets an event, and makes the next one of its session ready."""
         event = self._open.pop(entry_id, None)
         if event is None or not self._ordered:
             return
-        held = self._held.get(event.session)
-        if held is None:
+        waiting = self._waiting.get(event.session)
+        if waiting is None:
             return
-        if event in held:
-            held.remove(event)
-        elif held:
-            self._ready.append(held.popleft())
+        if event in waiting:
+            waiting.remove(event)
+        elif waiting:
+            self._ready.append(waiting.popleft())
         else:
-            del self._held[event.session]
+            del self._waiting[event.session]
         self._changed.set()
 
 
 def _passes(error: Exception) -> bool:
-    """Returns whether what has failed can be tried again: Redis is away, or refuses for now."""
+    """Returns whether to retry: Redis is away, or refuses temporarily."""
     if isinstance(error, (*_LOST, *_NOT_NOW)):
         return True
     return any(word in str(error) for word in _NOT_NOW_WORDS)
 
 
 def _entries(answer: Any) -> Entries:
-    """Returns the entries of the one stream that was read, whichever protocol is spoken."""
+    """Returns the entries of the stream, for RESP2 and RESP3."""
     if not answer:
         return []
     found = next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1]

@@ -11,7 +11,7 @@ _LONGEST_WHY = 200
 
 
 class InvalidEvent(ValueError):
-    """An entry that no gateway has added; the text says why."""
+    """An entry is not an event; the text says why."""
 
 
 class Event:
@@ -21,24 +21,24 @@ class Event:
         InvalidEvent: the fields are not those of an event.
 
     Attributes:
-        id: the same for each time that the gateway has sent the event.
-        entry_id: of the entry in the stream.
+        id: the same each time that the gateway sends the event.
+        entry_id: the id of the entry in the stream.
         type: `message`, `connect` or `disconnect`.
         session: the session's id.
-        number: of the message in its session; 0 of other events.
-        data: the message; empty of other events.
+        number: of the message in its session; 0 for other events.
+        data: the message; empty for other events.
         is_text: whether the message is text.
         path: of the client's request.
-        headers: those that the gateway is configured to carry, names in lower case.
+        headers: the configured headers; names in lower case.
         fields: all fields of the entry.
         replayed: the gateway may have sent the event before.
-        deliveries: how often the group was given this entry.
-        seen: a worker of this group has acknowledged another copy of this message, in the last
-            hour. Only of those that are `replayed`.
+        deliveries: how often workers of the group got this entry.
+        seen: a worker of this group has acknowledged another copy of this message in the last hour.
+            Only set if `replayed`.
         reply_stream: for `send`.
-        unanswered: replies of the last `ack` that reach nobody, since the reply stream was not
-            there: the gateway is gone, and its sessions with it, or the stream was removed, which
-            the gateway mends within about a second. `send` can try again.
+        unanswered: replies of the last `ack` that reach no client, because the reply stream did not
+            exist: the gateway and its sessions are gone, or the stream was removed. The gateway
+            creates it again within about a second; `send` can then try again.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Event:
         self.type = text.get("type", b"").decode()
         self.session = text.get("session", b"").decode()
         if not self.type or not self.session:
-            raise ValueError("it has no type, or no session")
+            raise ValueError("no type, or no session")
         self.number = int(text.get("number", b"0"))
         self.data = text.get("data", b"")
         self.is_text = text.get("kind") == b"text"
@@ -84,33 +84,33 @@ class Event:
         """The message as a string.
 
         Raises:
-            UnicodeDecodeError: it is binary, and no UTF-8.
+            UnicodeDecodeError: the message is binary and not UTF-8.
         """
         return self.data.decode()
 
     async def reply(
         self, data: str | bytes | None = None, *, close: tuple[int, str] | None = None
     ) -> None:
-        """Answers the client, together with `ack`: both are stored, or neither.
+        """Answers the client together with `ack`: Redis stores both or neither.
 
         Args:
             data: text as str, binary as bytes.
-            close: code (1000, or 3000 to 4999) and reason; ends the session behind `data`.
+            close: code (1000, or 3000 to 4999) and reason; ends the session after `data`.
         """
         self._replies.append(reply_fields(self.session, data, close, self.number))
 
     async def ack(self, *, delete: bool = False) -> bool:
-        """Stores the replies, and that the event is handled.
+        """Stores the replies, and acknowledges the event.
 
-        A reply whose stream is not there is not stored, and the event is handled all the same: see
+        A reply is not stored if its stream does not exist; the event is acknowledged anyway. See
         `unanswered`.
 
         Args:
-            delete: remove the entry from the stream, too, since the gateway removes none. Not where
-                several groups read it.
+            delete: also remove the entry from the stream. The gateway removes none. Leave it out if
+                several groups read the stream.
 
         Returns:
-            False: Redis was lost meanwhile. The event comes again, unless it was stored.
+            False: Redis was lost meanwhile. The event comes again unless Redis has acknowledged it.
         """
         replies, self._replies = self._replies, []
         return await self._acknowledge(self, replies, delete)
