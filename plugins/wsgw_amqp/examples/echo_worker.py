@@ -28,7 +28,7 @@ async def answer(channel: AbstractChannel, message: AbstractIncomingMessage) -> 
 
 
 async def main(url: str, name: str) -> None:
-    """Works until killed, or until the connection is lost."""
+    """Handles messages until the process ends or the connection is lost."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()

@@ -3,15 +3,15 @@
 usage: ocpp_central_system.py URL QUEUE FILE
 
 It needs the package `ocpp`. The last part of a charge point's path is its name. Each meter value
-becomes a line `NAME VALUE` of the file, before it is answered. A message that is not OCPP is
-rejected; the dead-letter policy of the queue says where it goes. The gateway declares the queue:
+becomes a line `NAME VALUE` of the file before the answer. A message that is not OCPP is
+rejected; the dead-letter policy of the queue decides where it goes. The gateway declares the queue:
 
     queue: ocpp
     queue-arguments: {x-single-active-consumer: true}
     subprotocols: [ocpp1.6]
 
-The broker gives all messages to one worker, and to the next one when that is gone. So they are
-handled in order, whichever worker does it.
+The broker gives all messages to one worker, and to the next one when that is gone. So the messages
+are handled in order, whichever worker does it.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from wsgw_amqp.worker import seen
 
 
 def now() -> str:
-    """Returns the time as OCPP has it."""
+    """Returns the time in OCPP's format."""
     return datetime.now(UTC).isoformat()
 
 
 class FileStore:
-    """Remembers which messages were handled, for all workers that use the file.
+    """Remembers handled messages for all workers that use the file.
 
     Args:
-        path: a line for each message.
+        path: the file, with a line for each message.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,14 +60,14 @@ class FileStore:
 
 
 class Answers:
-    """What the package `ocpp` takes for a websocket: it sends the answer to one message."""
+    """A stand-in for the websocket of the package `ocpp`: sends the answer to one message."""
 
     def __init__(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         self._channel = channel
         self._message = message
 
     async def send(self, text: str) -> None:
-        """Answers."""
+        """Sends the answer."""
         reply = aio_pika.Message(
             text.encode(),
             content_type="text/plain",
@@ -82,8 +82,8 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
 
     Args:
         name: of the charge point.
-        answers: takes the answer.
-        file: where meter values go.
+        answers: sends the answer.
+        file: the file for meter values.
     """
 
     def __init__(self, name: str, answers: Answers, file: Path) -> None:
@@ -92,27 +92,27 @@ class ServedChargePoint(ChargePoint):  # type: ignore[misc]  # the package has n
 
     @on(Action.boot_notification)  # type: ignore[untyped-decorator]  # as above
     def boot(self, **_details: Any) -> Any:
-        """Accepts it."""
+        """Accepts the charge point."""
         return call_result.BootNotification(
             current_time=now(), interval=300, status=RegistrationStatus.accepted
         )
 
     @on(Action.heartbeat)  # type: ignore[untyped-decorator]  # as above
     def heartbeat(self) -> Any:
-        """Tells the time."""
+        """Returns the time."""
         return call_result.Heartbeat(current_time=now())
 
     @on(Action.meter_values)  # type: ignore[untyped-decorator]  # as above
     def meter_values(self, meter_value: list[dict[str, Any]], **_rest: Any) -> Any:
-        """Keeps the value."""
-        value = Decimal(meter_value[0]["sampled_value"][0]["value"])  # fails if it is no number
+        """Stores the value."""
+        value = Decimal(meter_value[0]["sampled_value"][0]["value"])  # fails if it is not a number
         with self._file.open("a") as file:
             file.write(f"{self.id} {value}\n")
         return call_result.MeterValues()
 
 
 async def serve(channel: AbstractChannel, message: AbstractIncomingMessage, file: Path) -> bool:
-    """Answers a message; returns False if it is not OCPP."""
+    """Answers a message; returns False if the message is not OCPP."""
     try:
         charge_point = str(message.headers["wsgw-path"]).rpartition("/")[2]
         served = ServedChargePoint(charge_point, Answers(channel, message), file)
@@ -123,7 +123,7 @@ async def serve(channel: AbstractChannel, message: AbstractIncomingMessage, file
 
 
 async def main(url: str, name: str, path: str) -> None:
-    """Works until killed, or until the connection is lost."""
+    """Handles messages until the process ends or the connection is lost."""
     file = Path(path)
     connection = await aio_pika.connect(url)
     async with connection:

@@ -1,4 +1,4 @@
-"""For the tests of the plugin: both event loops that a gateway may have, and brokers."""
+"""Fixtures: both event loops, and brokers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsgw_core.testing.for_conftest import (  # noqa: F401 - pytest finds them h
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerNode]:
-    """A broker of the tests' own, which may be frozen and blocked; it runs at a test's begin."""
+    """A broker that tests can freeze and block; it runs when a test starts."""
     own = _started(tmp_path_factory)
     yield own
     own.kill()
@@ -24,7 +24,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerNode]:
 
 @pytest.fixture(scope="session")
 def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The broker of this machine, or one of the tests' own; others use it at the same time."""
+    """The broker of this machine, or one that the tests start; tests share it."""
     if serves_amqp("127.0.0.1", 5672):
         yield "amqp://guest:guest@127.0.0.1:5672"
         return

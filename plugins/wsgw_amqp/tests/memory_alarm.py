@@ -1,4 +1,4 @@
-"""A node that lacks memory for a while."""
+"""Raises a memory alarm on a node."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PATIENCE = 60.0
 
 @asynccontextmanager
 async def memory_alarm(node: BrokerNode) -> AsyncIterator[None]:
-    """Has a node lack memory.
+    """Raises a memory alarm for the duration of the block.
 
-    What is published within waits: the node takes its time to raise the alarm, and would store a
-    message that comes before without a word of it.
+    It waits until a publish is blocked: the node takes its time to raise the alarm, and would store
+    a message that comes before.
     """
     await asyncio.to_thread(node.evaluate, _BEGIN)
     try:

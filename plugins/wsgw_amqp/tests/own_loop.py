@@ -1,4 +1,4 @@
-"""Runs coroutines in an event loop of their own, in a thread of its own."""
+"""Runs coroutines in a separate event loop in a thread."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_PATIENCE = 0.5  # seconds for what ends by itself
+_TIMEOUT = 0.5  # seconds for tasks that end by themselves
 
 
 class OwnLoop:
-    """An event loop beside that of the test, which must have no tasks but the plugin's."""
+    """A second event loop, for a test whose own loop may only have the plugin's tasks."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -20,14 +20,14 @@ class OwnLoop:
         self._thread.start()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine there and returns what it returns."""
+        """Runs a coroutine in the loop and returns its result."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def close(self) -> None:
-        """Ends the thread, and what still runs there.
+        """Ends the thread and all tasks in it.
 
         A client library that is interrupted while it connects leaves tasks behind, which close the
-        connection; they end by themselves.
+        connection and end by themselves.
         """
         asyncio.run_coroutine_threadsafe(self._end_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -37,7 +37,7 @@ class OwnLoop:
     @staticmethod
     async def _end_tasks() -> None:
         own = asyncio.current_task()
-        while left := asyncio.all_tasks() - {own}:  # when cancelled, the library begins others
-            _, late = await asyncio.wait(left, timeout=_PATIENCE)
+        while left := asyncio.all_tasks() - {own}:  # a cancelled task of the library starts others
+            _, late = await asyncio.wait(left, timeout=_TIMEOUT)
             for task in late:
                 task.cancel()

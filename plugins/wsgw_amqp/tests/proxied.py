@@ -11,7 +11,7 @@ from wsgw_core.testing.broker_proxy import BrokerProxy
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[tuple[BrokerProxy, str]]:
-    """Puts a proxy before a broker."""
+    """Runs a proxy in front of a broker."""
     parts = urlsplit(url)
     proxy = BrokerProxy(parts.hostname or "", parts.port or 0)
     await proxy.start()

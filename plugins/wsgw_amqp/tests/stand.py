@@ -21,12 +21,12 @@ from .workers import Names, Workers
 
 
 class Stand:
-    """What one test works with.
+    """The parts of one test.
 
     Attributes:
         names: of the exchange and the queues.
-        control: records what the backend says of itself as a whole.
-        backend: open.
+        control: records what the backend reports about itself.
+        backend: the open backend.
         workers: read the queue.
     """
 
@@ -41,7 +41,7 @@ class Stand:
     async def session(
         self, path: str = "/", *, session_id: str = "", **request: Any
     ) -> tuple[str, RecordingSink, WatchedConnection]:
-        """Dials and starts; returns the session's id and its two sides."""
+        """Dials and starts a session; returns its id and its two sides."""
         session_id = session_id or uuid.uuid4().hex
         sink = RecordingSink(patience=60.0)
         dial = DialRequest(session_id, path, **request)
@@ -55,18 +55,18 @@ class Stand:
         close: Close,
         cause: CloseCause = CloseCause.CLIENT_LEFT,
     ) -> None:
-        """Ends a session as the core does."""
+        """Ends a session like the core."""
         session_id, sink, connection = session
         connection.close(close.code, close.reason, cause)
         self.backend.session_ended(session_id, close, cause)
         await sink.until_closed()
 
     def metric(self, name: str) -> float:
-        """Returns a metric's value; labels as they are written."""
+        """Returns a metric's value; `name` includes the labels."""
         return samples(self.context.metrics)[f"wsgw_{name}"]
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Waits for what nothing tells."""
+        """Waits for a condition without an event."""
         try:
             async with asyncio.timeout(60):
                 while not condition():  # noqa: ASYNC110 - see above
@@ -89,10 +89,10 @@ async def standing(
 
     Args:
         url: where the backend connects.
-        broker: where the workers connect; the same unless given.
-        names: of the exchange and the queues; own ones unless given.
+        broker: where the workers connect; default: `url`.
+        names: of the exchange and the queues; default: unique names.
         limits: of the gateway.
-        works: whether the workers begin at once.
+        works: whether the workers start at once.
         **options: of the backend, with underscores.
     """
     names = names or Names()

@@ -1,4 +1,4 @@
-"""The node that drills and tests start."""
+"""The RabbitMQ node for drills and tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from wsgw_amqp.broker_node import BrokerNode, NodeError
 
-PATIENCE = 120.0  # seconds; less than a node gets that may still come
+PATIENCE = 120.0  # seconds; less than the timeout of a node
 
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["asyncio"])  # a thread waits
-async def test_a_node_that_ends_while_it_starts_is_an_error_at_once(tmp_path: Path) -> None:
+async def test_node_that_exits_during_start_fails_at_once(tmp_path: Path) -> None:
     node = BrokerNode(tmp_path / "node", settings="no.such.setting = 1\n")
 
     async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""What wsgw asks of every backend kind, asked of this one."""
+"""The contract suite of backends, against a real broker behind a proxy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .workers import Names, Workers
 
 
 class Counterpart(BackendHarness):
-    """A broker that others use too, behind a proxy, with workers that do what a test tells them.
+    """A shared broker behind a proxy, with scripted workers.
 
     Args:
         url: of the broker.
-        options: of the backends, beside what is needed.
+        options: of the backends, besides the required ones.
     """
 
     def __init__(self, url: str, **options: object) -> None:
@@ -94,7 +94,7 @@ class Counterpart(BackendHarness):
 
     async def accept(self) -> None:
         await self._aside.run(self._workers.bind())
-        await asyncio.sleep(1.1)  # a key that led nowhere is tried again after a second
+        await asyncio.sleep(1.1)  # dials retry an unroutable key after a second
 
     async def _start_workers(self) -> Workers:
         workers = Workers(self._url, self._names)
@@ -104,7 +104,7 @@ class Counterpart(BackendHarness):
 
 class AmqpContract(BackendContract):
     capabilities = Capabilities(
-        headers=False,  # workers get those that are configured
+        headers=False,  # workers only get configured headers
         silent_while_paused=True,
         refuses=True,
         shared_link=True,

@@ -1,4 +1,4 @@
-"""As whom the gateway comes, and passwords that change."""
+"""User names, and passwords that change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networ
 
 @pytest.fixture
 def user(node: BrokerNode) -> Callable[[str], str]:
-    """Returns what sets the password of a user of the node, and returns the name."""
+    """Returns a function that sets a user's password on the node and returns the user name."""
     name = f"user-{uuid.uuid4().hex[:8]}"
     node.evaluate(f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"first">>, <<"test">>)')
     node.evaluate(
@@ -42,7 +42,7 @@ def user(node: BrokerNode) -> Callable[[str], str]:
     return change
 
 
-async def test_a_password_from_a_file_is_read_at_each_connect(
+async def test_password_file_is_read_at_each_connect(
     node: BrokerNode, user: Callable[[str], str], tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
@@ -60,7 +60,7 @@ async def test_a_password_from_a_file_is_read_at_each_connect(
         await sink.until_delivered(1)
 
 
-async def test_a_changed_password_is_told_to_the_broker_and_sessions_stay(
+async def test_changed_password_is_sent_and_sessions_stay(
     node: BrokerNode,
     user: Callable[[str], str],
     tmp_path: Path,
@@ -77,7 +77,9 @@ async def test_a_changed_password_is_told_to_the_broker_and_sessions_stay(
         _, sink, connection = await stand.session()
         user("second")
         file.write_text("second")
-        await stand.until(lambda: "the broker knows it" in caplog.text, "the broker to know it")
+        await stand.until(
+            lambda: "sent the broker a new password" in caplog.text, "the broker to know it"
+        )
         connection.send(Message.from_text("x"))
         await sink.until_delivered(1)
 
@@ -85,7 +87,7 @@ async def test_a_changed_password_is_told_to_the_broker_and_sessions_stay(
 
 
 @pytest.mark.parametrize(("content", "text"), [(b"", "is empty"), (b"\xff", "not UTF-8 text")])
-async def test_an_unusable_file_makes_the_backend_unavailable(
+async def test_invalid_password_file_makes_backend_unavailable(
     tmp_path: Path, content: bytes, text: str
 ) -> None:
     file = tmp_path / "password"
@@ -96,7 +98,7 @@ async def test_an_unusable_file_makes_the_backend_unavailable(
         await found.password()
 
 
-async def test_a_missing_file_makes_the_backend_unavailable(tmp_path: Path) -> None:
+async def test_missing_password_file_makes_backend_unavailable(tmp_path: Path) -> None:
     file = tmp_path / "missing"
     found = credentials.Credentials(AmqpSettings(url="amqp://a", password_file=str(file)))
 
@@ -104,7 +106,7 @@ async def test_a_missing_file_makes_the_backend_unavailable(tmp_path: Path) -> N
         await found.password()
 
 
-async def test_name_and_password_are_the_urls_unless_they_are_given() -> None:
+async def test_login_options_override_url() -> None:
     of_url = credentials.Credentials(AmqpSettings(url="amqp://me%40home:p%2Fw@a"))
     given = {"url": "amqp://me:p@a", "username": "you", "password": "secret"}
     own = credentials.Credentials(AmqpSettings.model_validate(given))

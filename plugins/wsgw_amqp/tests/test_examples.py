@@ -61,7 +61,7 @@ async def gateway_to(url: str, names: Names, **keys: Any) -> AsyncIterator[Runni
 
 
 async def call(client: ClientConnection, number: int, action: str, **payload: Any) -> Any:
-    """Returns what a call is answered; an earlier one may have been answered twice."""
+    """Returns the answer to a call; skips second answers to earlier calls."""
     await client.send(json.dumps([2, str(number), action, payload]))
     answered = -1
     async with asyncio.timeout(PATIENCE):
@@ -77,7 +77,7 @@ def meter_value(value: object) -> dict[str, Any]:
     return {"connectorId": 1, "meterValue": [sample]}
 
 
-async def test_the_echo_worker_answers_text_and_binary(broker_url: str) -> None:
+async def test_echo_worker_answers_text_and_binary(broker_url: str) -> None:
     names = Names()
     async with (
         gateway_to(broker_url, names, events=["connect", "message", "disconnect"]) as gateway,
@@ -90,7 +90,7 @@ async def test_the_echo_worker_answers_text_and_binary(broker_url: str) -> None:
             assert await client.recv() == message
 
 
-async def test_a_second_central_system_takes_over_in_order(broker_url: str, tmp_path: Path) -> None:
+async def test_second_central_system_takes_over_in_order(broker_url: str, tmp_path: Path) -> None:
     names, file = Names(), tmp_path / "values"
     keys = {"queue_arguments": {"x-single-active-consumer": True}, "subprotocols": ["ocpp1.6"]}
     arguments = ("ocpp_central_system.py", broker_url, names.queue, str(file))
@@ -112,12 +112,10 @@ async def test_a_second_central_system_takes_over_in_order(broker_url: str, tmp_
 
     lines = file.read_text().splitlines()
     assert list(dict.fromkeys(lines)) == [f"CP1 {number}" for number in range(1, 21)]
-    assert len(lines) <= 21  # the leader may have died between its work and saying so
+    assert len(lines) <= 21  # the leader may have died between its work and the acknowledgement
 
 
-async def test_the_central_system_outlives_messages_that_are_not_ocpp(
-    broker_url: str, tmp_path: Path
-) -> None:
+async def test_central_system_survives_invalid_messages(broker_url: str, tmp_path: Path) -> None:
     names, file = Names(), tmp_path / "values"
     async with (
         gateway_to(broker_url, names, subprotocols=["ocpp1.6"]) as gateway,
@@ -129,9 +127,7 @@ async def test_the_central_system_outlives_messages_that_are_not_ocpp(
             assert "currentTime" in await call(client, number, "Heartbeat")
 
 
-async def test_a_meter_value_that_is_no_number_is_answered_with_an_error(
-    broker_url: str, tmp_path: Path
-) -> None:
+async def test_invalid_meter_value_is_answered_with_error(broker_url: str, tmp_path: Path) -> None:
     names, file = Names(), tmp_path / "values"
     async with (
         gateway_to(broker_url, names, subprotocols=["ocpp1.6"]) as gateway,

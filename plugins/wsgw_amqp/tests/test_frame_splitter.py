@@ -1,4 +1,4 @@
-"""Frames that are none: the connection ends with a reason, and nothing is raised into the loop."""
+"""Invalid frames: the connection ends with a reason, and the loop gets no exception."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsgw_amqp.own_channel import OwnChannel
 
 
 class Transport(asyncio.Transport):
-    """What an own channel writes to."""
+    """The transport of an own channel."""
 
     aborted = False
 
@@ -23,8 +23,8 @@ class Transport(asyncio.Transport):
         pass
 
 
-class Listener:
-    """Hands frames to an own channel, and writes down why the connection ended."""
+class Receiver:
+    """Passes frames to an own channel, and records why the connection ended."""
 
     def __init__(self) -> None:
         self.ends: list[str] = []
@@ -48,7 +48,7 @@ def frame(kind: int, channel: int, payload: bytes) -> bytes:
     return FRAME_HEAD.pack(kind, channel, len(payload)) + payload + b"\xce"
 
 
-CLOSE = struct.pack("!HH", 10, 50)  # connection.close, without its arguments
+CLOSE = struct.pack("!HH", 10, 50)  # connection.close, without arguments
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ CLOSE = struct.pack("!HH", 10, 50)  # connection.close, without its arguments
         FRAME_HEAD.pack(BODY, OWN_CHANNEL, 1) + b"x!",
     ],
 )
-async def test_a_frame_that_cannot_be_read_ends_the_connection_with_a_reason(data: bytes) -> None:
-    listener, transport = Listener(), Transport()
-    splitter = FrameSplitter(listener, asyncio.get_running_loop())
+async def test_invalid_frame_ends_connection_with_reason(data: bytes) -> None:
+    receiver, transport = Receiver(), Transport()
+    splitter = FrameSplitter(receiver, asyncio.get_running_loop())
     splitter.connection_made(transport)
     splitter.data_received(data)
-    assert listener.ends
-    assert all(listener.ends)
+    assert receiver.ends
+    assert all(receiver.ends)

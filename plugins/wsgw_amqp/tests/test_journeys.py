@@ -1,4 +1,4 @@
-"""Clients of a whole gateway, and workers behind RabbitMQ."""
+"""Clients of a whole gateway, with workers behind RabbitMQ."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from wsgw_core.testing.samples import samples
 from .memory_alarm import memory_alarm
 from .workers import Names, Workers
 
-# Other tests run the plugin on both loops.
+# Other tests cover both event loops.
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 PATIENCE = 90.0
@@ -54,9 +54,9 @@ async def journey(
     broker: str = "",
     **options: Any,
 ) -> AsyncIterator[tuple[RunningGateway, Workers]]:
-    """Runs a gateway with a RabbitMQ backend, others beside it, and workers, maybe later.
+    """Runs a gateway with a RabbitMQ backend, optionally others, and optionally workers.
 
-    The workers connect to `broker` where it is given, and else to where the gateway does.
+    The workers connect to `broker` if given, or else to the gateway's URL.
     """
     names = names or Names()
     given = {name.replace("_", "-"): value for name, value in options.items()}
@@ -82,12 +82,12 @@ Got = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 
 
 def answer_two(url: str, queue: str) -> list[Got]:
-    """Reads a session, answers its messages, the second with a close; returns all that came."""
+    """Answers two messages of a session, the second with a close; returns them."""
     got: list[Got] = []
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     for method, properties, body in channel.consume(queue, inactivity_timeout=PATIENCE):
-        assert method is not None, f"only {len(got)} came"
+        assert method is not None, f"only {len(got)} messages arrived"
         got.append((method, properties, body))
         channel.basic_ack(method.delivery_tag)
         if properties.type == "wsgw.disconnect":
@@ -105,7 +105,7 @@ def answer_two(url: str, queue: str) -> list[Got]:
     return got
 
 
-async def test_clients_talk_to_a_worker_on_another_library(broker_url: str) -> None:
+async def test_clients_talk_to_worker_on_another_library(broker_url: str) -> None:
     names = Names()
     options: dict[str, Any] = {
         "events": ["connect", "message", "disconnect"],
@@ -168,7 +168,7 @@ async def test_clients_talk_to_a_worker_on_another_library(broker_url: str) -> N
     assert (ended["code"], ended["by"], ended["messages"]) == (4001, "backend", 2)
 
 
-async def test_a_key_that_a_client_cannot_have_is_answered_with_400(broker_url: str) -> None:
+async def test_invalid_routing_key_from_client_is_declined_with_400(broker_url: str) -> None:
     async with journey(broker_url, routing_key="{event}.{path.1}") as (gateway, _):
         for value in ("a.b", "*", "%23", "x" * 300):
             with pytest.raises(InvalidStatus) as error:
@@ -177,7 +177,7 @@ async def test_a_key_that_a_client_cannot_have_is_answered_with_400(broker_url: 
 
 
 @pytest.mark.parametrize("declare", ["passive", "true"])
-async def test_a_gateway_whose_exchange_is_wrong_does_not_start(
+async def test_gateway_with_mismatched_exchange_does_not_start(
     broker_url: str, tmp_path: Path, declare: str
 ) -> None:
     names = Names()
@@ -206,18 +206,18 @@ async def test_a_gateway_whose_exchange_is_wrong_does_not_start(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Waits for what nothing tells."""
+    """Waits for a condition without an event."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.02)
 
 
 class Crowd:
-    """Clients that send numbers at a rate, and write down the answers that they get.
+    """Clients that send numbers at a steady rate, and record the answers.
 
     Args:
         url: of the gateway.
-        size: how many clients.
+        size: number of clients.
     """
 
     def __init__(self, url: str, size: int) -> None:
@@ -242,7 +242,7 @@ class Crowd:
         await asyncio.gather(*self._tasks)
 
     async def talk(self, seconds: float, pause: float = 0.05) -> None:
-        """Has each client send a number after each pause, for so long."""
+        """Makes each client send a number after each pause, for some seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for number, client in enumerate(self.clients):
@@ -273,12 +273,12 @@ class Crowd:
 
 
 def firsts(texts: list[str]) -> list[str]:
-    """Returns each text where it comes first."""
+    """Returns the texts without repeats, in the order of first occurrence."""
     return list(dict.fromkeys(texts))
 
 
 def check_queue(crowd: Crowd, workers: Workers) -> None:
-    """Checks that the queue had all of each client, in order, and doubles only if they say so."""
+    """Asserts that the queue had all messages of each client in order, and only marked repeats."""
     by_client: dict[int, list[str]] = {number: [] for number in range(len(crowd.clients))}
     seen: set[str] = set()
     for messages in workers.messages.values():
@@ -294,7 +294,7 @@ def check_queue(crowd: Crowd, workers: Workers) -> None:
 
 
 async def close_connections(node: BrokerNode) -> None:
-    """Closes all connections of a node three times, once as its operators do."""
+    """Closes all connections of a node three times, once by `rabbitmqctl`."""
     for _ in range(2):
         await asyncio.sleep(0.7)
         await asyncio.to_thread(node.evaluate, CLOSE_ALL)
@@ -303,7 +303,7 @@ async def close_connections(node: BrokerNode) -> None:
 
 
 @pytest.mark.slow
-async def test_closed_connections_under_load_lose_nothing_either_way(node: BrokerNode) -> None:
+async def test_closed_connections_under_load_lose_nothing(node: BrokerNode) -> None:
     async with (
         journey(node.url, replies_durable=True) as (gateway, workers),
         Crowd(gateway.url, 100) as crowd,
@@ -321,7 +321,7 @@ async def test_closed_connections_under_load_lose_nothing_either_way(node: Broke
 
 
 @pytest.mark.slow
-async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: BrokerNode) -> None:
+async def test_killed_node_under_load_loses_nothing_and_no_client(node: BrokerNode) -> None:
     async with (
         journey(
             node.url,
@@ -338,8 +338,8 @@ async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: Broker
         await asyncio.to_thread(node.start)
         await talking
         await crowd.talk(0.5)
-        # Not before: when a consumer is lost, a quorum queue gives the next one what is ready
-        # before it takes back what the lost one had.
+        # Not earlier: after the loss of a consumer, a quorum queue can deliver ready messages
+        # before those that the lost consumer had.
         workers.start()
         await until(lambda: len(workers.ids) >= sum(crowd.sent))
 
@@ -348,7 +348,7 @@ async def test_a_killed_node_under_load_loses_nothing_and_no_client(node: Broker
 
 
 async def is_read(client: ClientConnection, text: str) -> bool:
-    """Sends, and returns whether there was room within two seconds."""
+    """Sends a text; returns whether it was written within two seconds."""
     try:
         async with asyncio.timeout(2):
             await client.send(text)
@@ -357,7 +357,7 @@ async def is_read(client: ClientConnection, text: str) -> bool:
     return True
 
 
-async def test_in_a_memory_alarm_clients_are_not_read_and_stay(node: BrokerNode) -> None:
+async def test_memory_alarm_pauses_clients_and_closes_none(node: BrokerNode) -> None:
     async with (
         journey(node.url) as (gateway, workers),
         connect(gateway.url, compression=None) as client,
@@ -367,7 +367,7 @@ async def test_in_a_memory_alarm_clients_are_not_read_and_stay(node: BrokerNode)
             sent = 0
             while await is_read(client, f"{sent} ".ljust(64 * 1024, "x")):
                 sent += 1
-                assert sent < 2000, "128 MiB were read"
+                assert sent < 2000, "the gateway read 128 MiB"
             assert client.close_code is None
         answers: list[str] = []
         async with asyncio.timeout(PATIENCE):
@@ -381,12 +381,12 @@ async def test_in_a_memory_alarm_clients_are_not_read_and_stay(node: BrokerNode)
         assert gateway.count("amqp_reconnects") == 0
 
 
-async def test_sessions_whose_queue_is_unbound_move_and_lose_nothing(broker_url: str) -> None:
+async def test_sessions_of_unbound_queue_move_and_lose_nothing(broker_url: str) -> None:
     direct: list[str] = []
 
     async def application(connection: ServerConnection) -> None:
         async for message in connection:
-            direct.append(str(message))  # noqa: PERF401 - as they come
+            direct.append(str(message))  # noqa: PERF401 - in order of arrival
 
     async with serve(application, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -414,11 +414,11 @@ async def test_sessions_whose_queue_is_unbound_move_and_lose_nothing(broker_url:
             assert gateway.count("amqp_returned") >= 1
 
 
-async def test_a_client_that_does_not_read_harms_no_other(broker_url: str) -> None:
-    """It is closed with 1008, and what waited for it is in the queue of the dead.
+async def test_slow_client_harms_no_other(broker_url: str) -> None:
+    """Its session is closed with 1008, and its waiting replies become dead letters.
 
-    The others' waits are compared with the time that all the replies take, which were not read: on
-    a busy machine the longest was 25 to 57 ms, of 1.7 to 3 seconds.
+    The others' latency is compared with the time for all the unread replies. On a busy machine the
+    longest was 25 to 57 ms, of 1.7 to 3 seconds.
     """
     names = Names()
 
@@ -460,12 +460,12 @@ async def test_a_client_that_does_not_read_harms_no_other(broker_url: str) -> No
 
 
 def gauge(gateway: RunningGateway, name: str) -> float:
-    """Returns what a gauge of the only backend shows."""
+    """Returns the value of a gauge."""
     return samples(gateway.gateway.metrics)[f'wsgw_{name}{{backend="queue"}}']
 
 
 async def flood(url: str, reply_to: str, session_id: str) -> None:
-    """Sends a session 5,000 replies, as fast as the broker takes them."""
+    """Sends 5,000 replies to a session as fast as the broker takes them."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel(publisher_confirms=False)
@@ -475,13 +475,13 @@ async def flood(url: str, reply_to: str, session_id: str) -> None:
 
 
 async def read_once_closed(gateway: RunningGateway, client: ClientConnection) -> int | None:
-    """Waits until the gateway has given a client up, and returns the code that it gets."""
+    """Waits until the gateway has closed a client, and returns the client's close code."""
     await until(lambda: gateway.count("amqp_buffer_closes"))
     return await close_code(client)
 
 
 async def close_code(client: ClientConnection) -> int | None:
-    """Reads a client to its end and returns the code."""
+    """Reads a client to its end and returns the close code."""
     try:
         async with asyncio.timeout(PATIENCE):
             async for _ in client:
@@ -521,5 +521,5 @@ async def test_two_thousand_clients_share_two_connections(node: BrokerNode) -> N
         assert len(set(workers.reply_to.values())) == 1
         assert len(workers.reply_to) == 2001
         assert after == before
-        assert before[0] == 2 + 1  # the worker has one
+        assert before[0] == 2 + 1  # one is the worker's
         assert before[1] <= 3 + 1

@@ -1,6 +1,6 @@
-"""What the plugin relies on in its libraries; fails when a new release changes it.
+"""Features of the libraries that the plugin needs; fails when a release changes one.
 
-Nothing private is used. What follows is public, and little of it is documented.
+All are public, though few are documented.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wsgw_amqp.replies import settling_frame
 from wsgw_core.api import BINARY, TEXT, Message
 
 
-def test_aiormq_takes_its_streams_from_a_factory() -> None:
+def test_aiormq_gets_streams_from_factory() -> None:
     parameters = inspect.signature(aiormq.Connection).parameters
     factory = inspect.signature(TransportFactory.create).parameters
 
@@ -32,14 +32,14 @@ def test_aiormq_takes_its_streams_from_a_factory() -> None:
     assert inspect.iscoroutinefunction(TransportFactory.create)
 
 
-def test_aiormq_opens_a_channel_with_the_number_that_it_is_told() -> None:
+def test_aiormq_opens_channel_with_given_number() -> None:
     parameters = list(inspect.signature(aiormq.Connection.channel).parameters)
 
     assert parameters[:3] == ["self", "channel_number", "publisher_confirms"]
     assert OWN_CHANNEL != 1
 
 
-async def test_a_stream_reader_protocol_feeds_the_reader_that_it_was_made_with() -> None:
+async def test_stream_reader_protocol_feeds_its_reader() -> None:
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     protocol.data_received(b"abc")
@@ -48,7 +48,7 @@ async def test_a_stream_reader_protocol_feeds_the_reader_that_it_was_made_with()
     assert await reader.read() == b"abc"
 
 
-def test_the_properties_of_a_message_are_in_the_order_of_the_wire() -> None:
+def test_properties_are_in_wire_order() -> None:
     flags = [
         commands.Basic.Properties.flags[name] for name in commands.Basic.Properties.attributes()
     ]
@@ -59,7 +59,7 @@ def test_the_properties_of_a_message_are_in_the_order_of_the_wire() -> None:
 @pytest.mark.parametrize("priority", [None, 0, 9])
 @pytest.mark.parametrize("expiration", [None, 60_000])
 @pytest.mark.parametrize("cloudevents", ["", "ce-"])
-def test_own_frames_are_read_by_the_library(
+def test_library_reads_own_frames(
     priority: int | None, expiration: int | None, cloudevents: str
 ) -> None:
     posting = Posting(
@@ -105,7 +105,7 @@ def test_own_frames_are_read_by_the_library(
     assert b"".join(body.value for body in bodies) == message.data  # type: ignore[union-attr]  # all are bodies
 
 
-def test_own_acknowledgements_are_those_of_the_library() -> None:
+def test_own_acknowledgements_equal_those_of_library() -> None:
     ack = commands.Basic.Ack(delivery_tag=7, multiple=True)
     reject = commands.Basic.Reject(delivery_tag=9, requeue=False)
 
@@ -113,5 +113,5 @@ def test_own_acknowledgements_are_those_of_the_library() -> None:
     assert settling_frame(reject.index, 9, 0) == pamqp.frame.marshal(reject, OWN_CHANNEL)
 
 
-def test_a_text_in_a_table_is_a_long_string() -> None:
+def test_text_in_table_is_long_string() -> None:
     assert encode.encode_table_value("a") == b"S" + encode.long_string("a")

@@ -1,4 +1,4 @@
-"""No task of the library outlives a connection that was closed."""
+"""No task of the library outlives a closed connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tasks_of_the_library() -> list[str]:
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["at work", "lost"])
-async def test_a_backend_that_is_closed_leaves_no_task(broker_url: str, is_lost: bool) -> None:
+async def test_closed_backend_leaves_no_task(broker_url: str, is_lost: bool) -> None:
     parts = urlsplit(broker_url)
     proxy = BrokerProxy(parts.hostname or "", parts.port or 0)
     await proxy.start()
@@ -44,7 +44,7 @@ async def test_a_backend_that_is_closed_leaves_no_task(broker_url: str, is_lost:
     await proxy.stop()
 
 
-async def test_tasks_that_others_begin_are_waited_for_too() -> None:
+async def test_loop_waits_for_tasks_of_tasks() -> None:
     loop = LibraryLoop()
     done: list[str] = []
 
@@ -63,7 +63,7 @@ async def test_tasks_that_others_begin_are_waited_for_too() -> None:
     assert done == ["first", "second"]
 
 
-async def test_a_task_that_never_ends_is_not_waited_for_without_bound(
+async def test_wait_for_endless_task_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("wsgw_amqp.library_loop._LONGEST", 0.05)

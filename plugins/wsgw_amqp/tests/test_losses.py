@@ -1,4 +1,4 @@
-"""What a backend says when its broker is lost, hangs or blocks; and how it goes on."""
+"""A broker that is lost, hangs or blocks: what the backend reports, and how it goes on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networ
 
 
 async def goes_on(stand: Stand) -> None:
-    """Checks that a session is served, both ways."""
+    """Asserts that messages and replies of a new session arrive."""
     session_id, sink, connection = await stand.session()
     connection.send(Message.from_text("on"))
     await sink.until_delivered(1)
@@ -30,7 +30,7 @@ async def goes_on(stand: Stand) -> None:
     await sink.until_messages(1)
 
 
-async def test_a_cut_without_a_reset_is_found_by_the_heartbeat(broker_url: str) -> None:
+async def test_heartbeat_detects_cut_without_reset(broker_url: str) -> None:
     async with proxied(broker_url) as (proxy, url), standing(url, heartbeat=1) as stand:
         _, sink, connection = await stand.session()
         connection.send(Message.from_text("x"))
@@ -39,7 +39,7 @@ async def test_a_cut_without_a_reset_is_found_by_the_heartbeat(broker_url: str) 
         close = await sink.until_closed()
 
         assert close == Close(1013, close.reason, abnormal=True)
-        assert "nothing came from the broker" in close.reason
+        assert "the broker was silent" in close.reason
         assert len(stand.control.losses) == 1
         assert stand.metric("up") == 0
         await proxy.cut()
@@ -49,8 +49,8 @@ async def test_a_cut_without_a_reset_is_found_by_the_heartbeat(broker_url: str) 
 
 
 @pytest.mark.slow
-async def test_a_link_on_which_messages_go_by_all_the_time_is_not_given_up(broker_url: str) -> None:
-    """The library sees none of them; it gives up what it finds silent for 6 seconds."""
+async def test_busy_link_stays_open(broker_url: str) -> None:
+    """aiormq sees none of the messages, and would close a connection that is silent for 6 s."""
     async with standing(broker_url, heartbeat=1) as stand:
         _, sink, connection = await stand.session()
         loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ async def test_a_link_on_which_messages_go_by_all_the_time_is_not_given_up(broke
         assert not stand.control.losses
 
 
-async def test_a_broker_that_confirms_nothing_is_given_up(broker_url: str) -> None:
+async def test_broker_without_confirms_is_lost(broker_url: str) -> None:
     options: dict[str, Any] = {"heartbeat": 60, "confirm_timeout": "300ms"}
     async with proxied(broker_url) as (proxy, url), standing(url, **options) as stand:
         _, idle_sink, _ = await stand.session()
@@ -81,7 +81,7 @@ async def test_a_broker_that_confirms_nothing_is_given_up(broker_url: str) -> No
         proxy.thaw()
 
 
-async def test_a_lost_exchange_is_a_loss_and_is_declared_again(broker_url: str) -> None:
+async def test_deleted_exchange_is_loss_and_is_declared_again(broker_url: str) -> None:
     async with standing(broker_url) as stand:
         _, sink, connection = await stand.session()
         worker = await aio_pika.connect(broker_url)
@@ -96,7 +96,7 @@ async def test_a_lost_exchange_is_a_loss_and_is_declared_again(broker_url: str) 
         await goes_on(stand)
 
 
-async def test_a_deleted_queue_for_replies_is_a_loss_and_is_declared_again(
+async def test_deleted_reply_queue_is_loss_and_is_declared_again(
     broker_url: str,
 ) -> None:
     async with standing(broker_url, events=CONNECT, replies_durable=True) as stand:
@@ -113,10 +113,10 @@ async def test_a_deleted_queue_for_replies_is_a_loss_and_is_declared_again(
         await goes_on(stand)
 
 
-async def test_an_exclusive_queue_that_the_broker_still_keeps_gets_another_name(
+async def test_reply_queue_still_locked_gets_another_name(
     broker_url: str,
 ) -> None:
-    """The broker has not noticed that the old connection is cut."""
+    """The broker has not yet noticed the loss of the old connection."""
     async with proxied(broker_url) as (proxy, url), proxied(broker_url) as (other, other_url):
         options: dict[str, Any] = {"events": CONNECT, "heartbeat": 1, "connect_timeout": "500ms"}
         hosts = [urlsplit(other_url).netloc.rpartition("@")[2]]
@@ -134,7 +134,7 @@ async def test_an_exclusive_queue_that_the_broker_still_keeps_gets_another_name(
             frozen.thaw()
 
 
-async def test_a_disconnect_that_was_not_confirmed_comes_when_the_broker_is_back(
+async def test_unconfirmed_disconnect_event_comes_after_outage(
     broker_url: str,
 ) -> None:
     async with (
@@ -152,7 +152,7 @@ async def test_a_disconnect_that_was_not_confirmed_comes_when_the_broker_is_back
         assert stand.metric("events_lost_total") == 0
 
 
-async def test_a_probe_that_makes_the_link_again_brings_the_events_that_wait(
+async def test_probe_that_reconnects_publishes_waiting_events(
     broker_url: str,
 ) -> None:
     async with (
@@ -170,8 +170,8 @@ async def test_a_probe_that_makes_the_link_again_brings_the_events_that_wait(
         assert event["id"] == f"{session_id}-d"
 
 
-async def test_a_new_link_forgets_which_keys_found_no_queue(broker_url: str) -> None:
-    """It has bound the queue again; a session would wait a second for its turn."""
+async def test_new_link_forgets_unroutable_keys(broker_url: str) -> None:
+    """The new link has bound the queue again, so sessions need not wait a second."""
     async with proxied(broker_url) as (proxy, url), standing(url, broker=broker_url) as stand:
         _, sink, connection = await stand.session()
         await stand.workers.unbind()
@@ -182,7 +182,7 @@ async def test_a_new_link_forgets_which_keys_found_no_queue(broker_url: str) -> 
         await goes_on(stand)
 
 
-async def test_events_that_no_broker_takes_are_counted(broker_url: str) -> None:
+async def test_lost_events_are_counted(broker_url: str) -> None:
     async with (
         proxied(broker_url) as (proxy, url),
         standing(url, broker=broker_url, events=CONNECT) as stand,
@@ -197,18 +197,18 @@ async def test_events_that_no_broker_takes_are_counted(broker_url: str) -> None:
         assert stand.metric("events_lost_total") == 1
 
 
-async def test_a_second_node_serves_when_the_first_is_gone(broker_url: str) -> None:
+async def test_second_node_serves_when_first_is_down(broker_url: str) -> None:
     parts = urlsplit(broker_url)
     dead = f"amqp://guest:guest@127.0.0.1:{free_port()}"
     async with standing(dead, hosts=[f"127.0.0.1:{parts.port}"], broker=broker_url) as stand:
         await goes_on(stand)
 
 
-async def test_in_a_memory_alarm_clients_wait_and_replies_still_arrive(node: BrokerNode) -> None:
+async def test_memory_alarm_pauses_clients_but_not_replies(node: BrokerNode) -> None:
     async with standing(node.url, events=CONNECT) as stand:
         session_id, sink, connection = await stand.session()
         await stand.workers.event(session_id)
-        # A broker without memory reads no publishers: the reply sets out before, and is late.
+        # A broker without memory reads no publishers, so the reply is sent before, with a delay.
         await stand.workers.reply_late(session_id, b"late", milliseconds=3000)
         async with memory_alarm(node):
             connection.send(Message.from_text("1"))
@@ -232,7 +232,7 @@ async def test_in_a_memory_alarm_clients_wait_and_replies_still_arrive(node: Bro
 
 
 @pytest.mark.slow
-async def test_a_blocked_broker_does_not_keep_a_backend_from_closing(
+async def test_backend_closes_despite_blocked_broker(
     node: BrokerNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with standing(node.url, confirm_timeout="200ms") as stand:
@@ -243,10 +243,10 @@ async def test_a_blocked_broker_does_not_keep_a_backend_from_closing(
             async with asyncio.timeout(60):
                 await stand.backend.close()
 
-    assert "closed with 1 messages unconfirmed" in caplog.text
+    assert "closed the link with 1 unconfirmed messages" in caplog.text
 
 
-async def test_a_block_that_lasts_too_long_is_a_loss(node: BrokerNode) -> None:
+async def test_block_beyond_timeout_is_loss(node: BrokerNode) -> None:
     async with standing(node.url, blocked_timeout="200ms") as stand:
         _, sink, connection = await stand.session()
         async with memory_alarm(node):
@@ -255,11 +255,11 @@ async def test_a_block_that_lasts_too_long_is_a_loss(node: BrokerNode) -> None:
 
         assert close.abnormal
         assert close.code == 1013
-        assert "takes nothing" in close.reason
+        assert "blocks the link" in close.reason
         await goes_on(stand)
 
 
-async def test_connections_that_an_operator_closes_are_a_loss_with_his_reason(
+async def test_connection_closed_by_operator_is_loss_with_reason(
     node: BrokerNode,
 ) -> None:
     async with standing(node.url) as stand:
@@ -274,7 +274,7 @@ async def test_connections_that_an_operator_closes_are_a_loss_with_his_reason(
 
 
 @pytest.mark.slow
-async def test_a_killed_node_is_a_loss_and_dials_fail_until_it_is_back(node: BrokerNode) -> None:
+async def test_dials_fail_until_killed_node_is_back(node: BrokerNode) -> None:
     async with standing(node.url) as stand:
         _, sink, _ = await stand.session()
         await asyncio.to_thread(node.kill)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 SESSIONS, EACH = 20, 5
 
 
-async def test_a_consistent_hash_keeps_all_of_a_session_in_one_queue(node: BrokerNode) -> None:
+async def test_consistent_hash_keeps_session_in_one_queue(node: BrokerNode) -> None:
     names = Names()
     second = f"{names.queue}.second"
     found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)

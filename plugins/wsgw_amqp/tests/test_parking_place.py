@@ -1,4 +1,4 @@
-"""The tutorial of the parking place: a central system dies, a queue takes over, and it returns."""
+"""The tutorial: a central system dies, a queue takes over, and the system returns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OCPP = Subprotocol("ocpp1.6")
 
 
 class CentralSystem:
-    """Answers each call with nothing, and remembers which it had.
+    """Answers each call with an empty result, and records the calls.
 
     Attributes:
         calls: their identifiers, in order.
@@ -40,7 +40,7 @@ class CentralSystem:
 
     @asynccontextmanager
     async def running(self, port: int) -> AsyncIterator[None]:
-        """Serves; at the end it dies."""
+        """Serves for the duration of the block; then it dies."""
         async with serve(self._serve, "127.0.0.1", port, subprotocols=[OCPP]) as server:
             yield
             server.close(close_connections=False)
@@ -78,7 +78,7 @@ async def until_parked(url: str, queue: str, count: int) -> None:
 
 
 async def move_back(client: ClientConnection, number: int, csms: CentralSystem) -> int:
-    """Calls until the central system answers, and returns the number of the next call."""
+    """Sends calls until the central system answers; returns the number of the next call."""
     async with asyncio.timeout(PATIENCE):
         while not csms.calls:
             await call(client, number, "Heartbeat")
@@ -88,7 +88,7 @@ async def move_back(client: ClientConnection, number: int, csms: CentralSystem) 
 
 
 @pytest.mark.slow
-async def test_chargers_keep_their_connection_while_the_central_system_is_away(
+async def test_chargers_stay_connected_during_outage_of_central_system(
     broker_url: str, tmp_path: Path
 ) -> None:
     names, file = Names(), tmp_path / "values"
@@ -102,7 +102,7 @@ async def test_chargers_keep_their_connection_while_the_central_system_is_away(
                 await call(client, number, "MeterValues", **meter_value(number))
         for number in (4, 5, 6, 7):
             await client.send(json.dumps([2, str(number), "MeterValues", meter_value(number)]))
-        await until_parked(broker_url, names.queue, 5)  # the connect event is there too
+        await until_parked(broker_url, names.queue, 5)  # including the connect event
 
         async with example("ocpp_central_system.py", broker_url, names.queue, str(file)):
             answered: list[int] = []
@@ -127,7 +127,7 @@ async def test_chargers_keep_their_connection_while_the_central_system_is_away(
 
 
 class Charger:
-    """Sends calls with identifiers of its own, and writes down which are answered.
+    """Sends calls with unique identifiers, and records the answers.
 
     Args:
         client: its connection.
@@ -156,7 +156,7 @@ class Charger:
         await until(lambda: set(self.calls) <= set(self.answered))
 
     async def close(self) -> None:
-        """Leaves."""
+        """Closes the connection."""
         await self.client.close()
         await self._listening
 
@@ -169,7 +169,7 @@ def parked_answer(call: bytes) -> bytes:
     return json.dumps([3, json.loads(call)[1], {}]).encode()
 
 
-async def test_chargers_go_back_by_themselves_and_their_numbers_go_on(broker_url: str) -> None:
+async def test_chargers_return_and_their_numbers_continue(broker_url: str) -> None:
     names = Names()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -192,7 +192,7 @@ async def test_chargers_go_back_by_themselves_and_their_numbers_go_on(broker_url
             await until(lambda: not any(s.unacknowledged for s in gateway.gateway.sessions))
         for _ in range(3):
             await asyncio.gather(*(charger.call() for charger in chargers))
-        await until_parked(broker_url, names.queue, 5 * (1 + 3))  # a connect event each
+        await until_parked(broker_url, names.queue, 5 * (1 + 3))  # one connect event each
         workers.start()
         await asyncio.gather(*(charger.until_answered() for charger in chargers))
         async with after.running(port):
@@ -212,7 +212,7 @@ async def test_chargers_go_back_by_themselves_and_their_numbers_go_on(broker_url
             assert {charger.client.subprotocol for charger in chargers} == {OCPP}
             assert await count_of(broker_url, names.queue) == 0
             await asyncio.gather(*(charger.close() for charger in chargers))
-            # A central system that dies earlier leaves the last calls unacknowledged.
+            # Otherwise the last calls would still be unacknowledged.
             await until(lambda: not [*gateway.gateway.sessions])
     await workers.stop()
 

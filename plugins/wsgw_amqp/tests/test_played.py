@@ -17,7 +17,7 @@ from wsgw_core.testing.recorder import Recorder
 
 
 class ConfirmingChannel:
-    """A channel whose broker confirms when the test says so."""
+    """A channel whose broker confirms when the test allows it."""
 
     def __init__(self) -> None:
         self.published: asyncio.Queue[bytes] = asyncio.Queue()
@@ -32,8 +32,8 @@ class ConfirmingChannel:
         self.acknowledged.append(tag)
 
 
-async def test_a_message_is_acknowledged_when_its_answer_is_stored(tmp_path: Path) -> None:
-    # Else a killed broker can remember the one and forget the other.
+async def test_message_is_acknowledged_after_its_answer_is_stored(tmp_path: Path) -> None:
+    # Otherwise a killed broker could keep the acknowledgement and lose the answer.
     channel = ConfirmingChannel()
     worker = Worker(
         Recorder("here", str(tmp_path / "log")),

@@ -1,4 +1,4 @@
-"""What a worker gets, and when it counts as delivered."""
+"""The messages that a worker gets, and when they count as delivered."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_properties_follow_the_options(broker_url: str) -> None:
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", trace)
 
 
-async def test_without_cloudevents_there_are_no_such_headers(broker_url: str) -> None:
+async def test_cloudevents_false_sends_no_such_headers(broker_url: str) -> None:
     async with standing(broker_url, cloudevents=False) as stand:
         session_id, _, connection = await stand.session()
         connection.send(Message.from_text("x"))
@@ -95,7 +95,7 @@ async def test_without_cloudevents_there_are_no_such_headers(broker_url: str) ->
 
 
 @pytest.mark.parametrize("size", [0, 1, 131_064, 131_065, 1024 * 1024])
-async def test_a_message_of_any_size_arrives_whole(broker_url: str, size: int) -> None:
+async def test_message_of_any_size_arrives_complete(broker_url: str, size: int) -> None:
     async with standing(broker_url) as stand:
         session_id, sink, connection = await stand.session()
         data = bytes(number % 251 for number in range(size))
@@ -106,7 +106,7 @@ async def test_a_message_of_any_size_arrives_whole(broker_url: str, size: int) -
     assert got.body == data
 
 
-async def test_what_an_earlier_backend_may_have_had_is_marked(broker_url: str) -> None:
+async def test_message_seen_by_earlier_backend_is_marked_replayed(broker_url: str) -> None:
     async with standing(broker_url) as stand:
         session_id, _, connection = await stand.session(reconnect=True, seen_up_to=2)
         for text in ("one", "two", "three"):
@@ -117,11 +117,11 @@ async def test_what_an_earlier_backend_may_have_had_is_marked(broker_url: str) -
     assert [each.headers["wsgw-number"] for each in got] == [1, 2, 3]
 
 
-async def test_hydrations_come_without_a_number(broker_url: str) -> None:
+async def test_hydration_messages_have_no_number(broker_url: str) -> None:
     async with standing(broker_url) as stand:
         session_id, sink, connection = await stand.session(reconnect=True, seen_up_to=7)
         for text in ("first", "second"):
-            connection._connection.send(Message.from_text(text))  # noqa: SLF001 - as the core does
+            connection._connection.send(Message.from_text(text))  # noqa: SLF001 - like the core
         connection.sent_count = 2
         got = [await stand.workers.message(session_id, index) for index in range(2)]
         await sink.until_delivered(2)
@@ -131,7 +131,7 @@ async def test_hydrations_come_without_a_number(broker_url: str) -> None:
     assert not any("wsgw-replayed" in each.headers for each in got)
 
 
-async def test_a_session_is_told_of_and_its_end_comes_last(broker_url: str) -> None:
+async def test_connect_event_comes_first_and_disconnect_event_last(broker_url: str) -> None:
     async with standing(broker_url, events=ALL_EVENTS) as stand:
         session = await stand.session("/chat/7?room=a&room=b", subprotocols=("x", "y"), peer="::1")
         session_id, _, connection = session
@@ -174,7 +174,7 @@ async def test_a_session_is_told_of_and_its_end_comes_last(broker_url: str) -> N
         (CloseCause.SESSION_ENDED, "gateway"),
     ],
 )
-async def test_a_disconnect_says_who_has_ended_the_session(
+async def test_disconnect_event_names_who_ended_the_session(
     broker_url: str, cause: CloseCause, by: str
 ) -> None:
     async with standing(broker_url, events=["disconnect"]) as stand:
@@ -185,7 +185,7 @@ async def test_a_disconnect_says_who_has_ended_the_session(
     assert event["by"] == by
 
 
-async def test_a_move_is_no_disconnect_and_a_return_is_another_connect(broker_url: str) -> None:
+async def test_move_sends_no_disconnect_and_return_sends_connect(broker_url: str) -> None:
     async with standing(broker_url, events=ALL_EVENTS) as stand:
         session_id, sink, connection = await stand.session()
         connection.close(1001, "", CloseCause.SESSION_MOVES)
@@ -198,7 +198,7 @@ async def test_a_move_is_no_disconnect_and_a_return_is_another_connect(broker_ur
     assert [each.get("reconnect") for each in events] == [False, True, None]
 
 
-async def test_a_disconnect_comes_though_no_connection_is_open(broker_url: str) -> None:
+async def test_disconnect_event_comes_without_open_connection(broker_url: str) -> None:
     async with standing(broker_url, events=["disconnect"]) as stand:
         session_id, sink, connection = await stand.session()
         connection.close(1001, "", CloseCause.SESSION_MOVES)
@@ -210,9 +210,7 @@ async def test_a_disconnect_comes_though_no_connection_is_open(broker_url: str) 
 
 
 @pytest.mark.parametrize("value", ["a.b", "*", "%23", "x" * 129, "x" * 300, "%00", "%ff"])
-async def test_a_value_that_no_key_may_have_declines_the_client(
-    broker_url: str, value: str
-) -> None:
+async def test_invalid_key_value_declines_client(broker_url: str, value: str) -> None:
     async with standing(broker_url, routing_key="{event}.{path.1}") as stand:
         with pytest.raises(BackendDeclined) as declined:
             await stand.session(f"/{value}")
@@ -220,7 +218,7 @@ async def test_a_value_that_no_key_may_have_declines_the_client(
     assert declined.value.status == 400
 
 
-async def test_unroutable_moves_its_session_alone(broker_url: str) -> None:
+async def test_unroutable_message_moves_only_its_session(broker_url: str) -> None:
     async with standing(broker_url, routing_key="{path.1}", binding_keys="a") as stand:
         _, lost_sink, lost = await stand.session("/b")
         session_id, sink, connection = await stand.session("/a")
@@ -238,14 +236,14 @@ async def test_unroutable_moves_its_session_alone(broker_url: str) -> None:
         assert stand.metric("returned_total") == 1
 
 
-async def test_dials_with_an_unroutable_key_fail_until_one_is_routed(broker_url: str) -> None:
+async def test_dials_with_unroutable_key_fail_until_one_is_routed(broker_url: str) -> None:
     async with standing(broker_url, routing_key="{path.1}", binding_keys="a") as stand:
         _, sink, connection = await stand.session("/b")
         connection.send(Message.from_text("nobody"))
         await sink.until_closed()
         with pytest.raises(BackendUnavailable, match="'b'"):
             await stand.session("/b")
-        await stand.session("/a")  # others go on
+        await stand.session("/a")  # other keys work
 
         await stand.workers.bind()
         trial = None
@@ -259,7 +257,7 @@ async def test_dials_with_an_unroutable_key_fail_until_one_is_routed(broker_url:
         await stand.session("/b")
 
 
-async def test_unroutable_discard_counts_and_the_session_goes_on(broker_url: str) -> None:
+async def test_unroutable_discard_counts_and_session_goes_on(broker_url: str) -> None:
     async with standing(broker_url, unroutable="discard", binding_keys="nothing") as stand:
         _, sink, connection = await stand.session()
         connection.send(Message.from_text("one"))
@@ -272,7 +270,7 @@ async def test_unroutable_discard_counts_and_the_session_goes_on(broker_url: str
         assert stand.metric("returned_total") == 1
 
 
-async def test_unroutable_close_ends_the_session(broker_url: str) -> None:
+async def test_unroutable_close_ends_session(broker_url: str) -> None:
     async with standing(broker_url, unroutable="close", binding_keys="nothing") as stand:
         _, sink, connection = await stand.session()
         connection.send(Message.from_text("one"))
@@ -282,7 +280,7 @@ async def test_unroutable_close_ends_the_session(broker_url: str) -> None:
     assert not close.abnormal
 
 
-async def test_without_mandatory_nothing_comes_back(broker_url: str) -> None:
+async def test_mandatory_false_returns_nothing(broker_url: str) -> None:
     async with standing(broker_url, mandatory=False, binding_keys="nothing") as stand:
         _, sink, connection = await stand.session()
         connection.send(Message.from_text("one"))
@@ -291,7 +289,7 @@ async def test_without_mandatory_nothing_comes_back(broker_url: str) -> None:
         assert stand.metric("returned_total") == 0
 
 
-async def test_a_connect_event_that_no_queue_gets_moves_the_session(broker_url: str) -> None:
+async def test_unroutable_connect_event_moves_session(broker_url: str) -> None:
     async with standing(broker_url, events=ALL_EVENTS, binding_keys="nothing") as stand:
         _, sink, _ = await stand.session()
         close = await sink.until_closed()
@@ -301,10 +299,8 @@ async def test_a_connect_event_that_no_queue_gets_moves_the_session(broker_url: 
 
 
 @pytest.mark.parametrize("routed", [0, 1])
-async def test_equal_message_ids_under_way_are_judged_each_for_itself(
-    broker_url: str, routed: int
-) -> None:
-    """A session that has moved back: its message is under way twice, and one of them is lost."""
+async def test_two_attempts_in_flight_are_judged_separately(broker_url: str, routed: int) -> None:
+    """After a move back, the same message is in flight twice, and one attempt is lost."""
     async with standing(broker_url, routing_key="{query.key}", binding_keys="there") as stand:
         keys = ["nowhere", "nowhere"]
         keys[routed] = "there"
@@ -325,14 +321,14 @@ async def test_equal_message_ids_under_way_are_judged_each_for_itself(
         assert bool(got.headers.get("wsgw-replayed")) == (routed == 1)
 
 
-async def test_a_full_queue_refuses_and_its_session_alone_moves(broker_url: str) -> None:
+async def test_full_queue_moves_only_its_session(broker_url: str) -> None:
     full = {"x-max-length": 1, "x-overflow": "reject-publish"}
     async with standing(broker_url, works=False, queue_arguments=full) as stand:
         _, sink, connection = await stand.session()
         connection.send(Message.from_text("fits"))
         await sink.until_delivered(1)
         _, other_sink, _ = await stand.session()
-        for _ in range(3):  # a queue may take one more than it should
+        for _ in range(3):  # a queue may exceed its limit by one
             connection.send(Message.from_text("does not fit"))
         close = await sink.until_closed()
 
@@ -344,7 +340,7 @@ async def test_a_full_queue_refuses_and_its_session_alone_moves(broker_url: str)
         assert not stand.control.losses
 
 
-async def test_many_messages_leave_in_few_writes_and_all_are_confirmed(broker_url: str) -> None:
+async def test_many_messages_leave_in_few_writes_and_are_confirmed(broker_url: str) -> None:
     async with standing(broker_url) as stand:
         sessions = [await stand.session() for _ in range(50)]
         for number in range(40):
@@ -362,7 +358,7 @@ async def test_many_messages_leave_in_few_writes_and_all_are_confirmed(broker_ur
         assert [each.headers["wsgw-number"] for each in first] == [*range(1, 41)]
 
 
-async def test_the_default_exchange_leads_to_the_queue_of_that_name(broker_url: str) -> None:
+async def test_default_exchange_routes_to_queue_of_same_name(broker_url: str) -> None:
     connection = await aio_pika.connect(broker_url)
     channel = await connection.channel()
     queue = await channel.declare_queue(exclusive=True)
@@ -378,7 +374,7 @@ async def test_the_default_exchange_leads_to_the_queue_of_that_name(broker_url: 
     assert got.body == b"there"
 
 
-async def test_a_client_whose_headers_fill_a_frame_is_declined_and_harms_nobody(
+async def test_headers_larger_than_frame_decline_only_their_client(
     broker_url: str,
 ) -> None:
     async with standing(broker_url, headers=["x-long"]) as stand:

@@ -1,4 +1,4 @@
-"""What clients get of what workers answer, and what becomes of the rest."""
+"""The replies of workers: what clients get, and the dead letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONNECT = ["connect", "message", "disconnect"]
 
 
 async def dead_letter(stand: Stand, url: str) -> Any:
-    """Returns the next dead letter; waits for it."""
+    """Waits for the next dead letter and returns it."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel()
@@ -45,7 +45,7 @@ async def dead_letter(stand: Stand, url: str) -> Any:
         ("text/plain", b"", TEXT),
     ],
 )
-async def test_the_content_type_says_what_a_reply_is(
+async def test_content_type_selects_text_or_binary(
     broker_url: str, content_type: str | None, body: bytes, kind: Any
 ) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
@@ -56,7 +56,7 @@ async def test_the_content_type_says_what_a_reply_is(
     assert message == Message(kind, body)
 
 
-async def test_valves_see_the_message_id_and_whether_it_was_delivered_before(
+async def test_valves_get_message_id_and_redelivered(
     broker_url: str,
 ) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
@@ -69,7 +69,7 @@ async def test_valves_see_the_message_id_and_whether_it_was_delivered_before(
     assert message.redelivered is False
 
 
-async def test_a_large_reply_arrives_whole_and_all_properties_are_skipped(broker_url: str) -> None:
+async def test_large_reply_with_all_properties_arrives_complete(broker_url: str) -> None:
     properties = {
         "content_encoding": "identity",
         "priority": 3,
@@ -90,7 +90,7 @@ async def test_a_large_reply_arrives_whole_and_all_properties_are_skipped(broker
 
 
 @pytest.mark.parametrize("body", [b"", b"goodbye"])
-async def test_a_worker_closes_a_session_behind_the_body(broker_url: str, body: bytes) -> None:
+async def test_worker_closes_session_after_body(broker_url: str, body: bytes) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
         session_id, sink, _ = await stand.session()
         headers: dict[str, Any] = {"wsgw-close": 4001, "wsgw-reason": "enough"}
@@ -110,7 +110,7 @@ async def test_a_worker_closes_a_session_behind_the_body(broker_url: str, body: 
         ({}, b"x" * 1001, "too_large"),
     ],
 )
-async def test_what_cannot_be_passed_on_is_a_dead_letter(
+async def test_invalid_reply_becomes_dead_letter(
     broker_url: str, properties: dict[str, Any], body: bytes, why: str
 ) -> None:
     limits = Limits(max_message_size=1000)
@@ -127,7 +127,7 @@ async def test_what_cannot_be_passed_on_is_a_dead_letter(
         assert sink.end is None
 
 
-async def test_a_reply_without_a_session_is_a_dead_letter(broker_url: str) -> None:
+async def test_reply_without_session_id_becomes_dead_letter(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
         session_id, _, _ = await stand.session()
         await stand.workers.event(session_id)
@@ -141,7 +141,7 @@ async def test_a_reply_without_a_session_is_a_dead_letter(broker_url: str) -> No
         assert stand.metric('replies_dead_total{why="invalid"}') == 1
 
 
-async def test_a_reply_for_nobody_is_rejected_once(broker_url: str) -> None:
+async def test_reply_for_unknown_session_is_rejected_once(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
         session_id, _, _ = await stand.session()
         await stand.workers.event(session_id)
@@ -156,7 +156,7 @@ async def test_a_reply_for_nobody_is_rejected_once(broker_url: str) -> None:
         assert stand.metric('replies_total{redelivered="false"}') == 1
 
 
-async def test_a_session_that_has_moved_still_gets_its_reply(broker_url: str) -> None:
+async def test_moved_session_still_gets_its_reply(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
         session_id, sink, connection = await stand.session()
         await stand.workers.event(session_id)
@@ -169,7 +169,7 @@ async def test_a_session_that_has_moved_still_gets_its_reply(broker_url: str) ->
         assert stand.metric("unacknowledged") == 0
 
 
-async def test_a_close_for_a_session_that_has_moved_is_a_dead_letter(broker_url: str) -> None:
+async def test_close_for_moved_session_becomes_dead_letter(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
         session_id, sink, connection = await stand.session()
         await stand.workers.event(session_id)
@@ -181,7 +181,7 @@ async def test_a_close_for_a_session_that_has_moved_is_a_dead_letter(broker_url:
         assert not stand.control.replies
 
 
-async def test_without_dead_letters_a_reply_for_nobody_is_only_counted(broker_url: str) -> None:
+async def test_rejected_reply_is_only_counted_without_dead_letters(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT, dead_letter_exchange="") as stand:
         session_id, _, _ = await stand.session()
         await stand.workers.event(session_id)
@@ -196,7 +196,7 @@ async def test_without_dead_letters_a_reply_for_nobody_is_only_counted(broker_ur
         assert stand.metric(dead) == 1
 
 
-async def test_a_slow_client_is_closed_and_its_replies_are_dead_letters(broker_url: str) -> None:
+async def test_slow_client_is_closed_and_its_replies_become_dead_letters(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT, reply_buffer_messages=10) as stand:
         session_id, sink, connection = await stand.session()
         other_id, other_sink, _ = await stand.session()
@@ -217,7 +217,7 @@ async def test_a_slow_client_is_closed_and_its_replies_are_dead_letters(broker_u
         assert stand.metric("reply_buffer_bytes") == 0
 
 
-async def test_slow_clients_together_hold_half_of_the_prefetch(broker_url: str) -> None:
+async def test_slow_clients_together_buffer_half_of_prefetch(broker_url: str) -> None:
     options: dict[str, Any] = {"prefetch": 20, "reply_buffer_messages": 8}
     async with standing(broker_url, events=CONNECT, **options) as stand:
         slow = [await stand.session() for _ in range(3)]
@@ -235,7 +235,7 @@ async def test_slow_clients_together_hold_half_of_the_prefetch(broker_url: str) 
         assert stand.metric("unacknowledged") == 8
 
 
-async def test_waiting_replies_are_acknowledged_when_the_client_has_them(broker_url: str) -> None:
+async def test_buffered_replies_are_acknowledged_after_client_has_them(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT) as stand:
         session_id, sink, connection = await stand.session()
         other_id, other_sink, _ = await stand.session()
@@ -251,7 +251,7 @@ async def test_waiting_replies_are_acknowledged_when_the_client_has_them(broker_
         await stand.until(lambda: stand.metric("unacknowledged") == 0, "all acknowledged")
 
 
-async def test_a_durable_queue_for_replies_is_durable_and_expires(broker_url: str) -> None:
+async def test_durable_reply_queue_expires(broker_url: str) -> None:
     async with standing(broker_url, events=CONNECT, replies_durable=True) as stand:
         session_id, _, _ = await stand.session()
         await stand.workers.event(session_id)

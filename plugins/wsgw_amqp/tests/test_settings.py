@@ -1,4 +1,4 @@
-"""What can be configured, and what is refused."""
+"""The options of a RabbitMQ backend."""
 
 from __future__ import annotations
 
@@ -27,16 +27,14 @@ def settings(**given: Any) -> AmqpSettings:
         ("amqps://[::1]/a%2Fb", "a/b", [("::1", 5671)]),
     ],
 )
-def test_a_url_gives_node_and_virtual_host(
-    url: str, host: str, nodes: list[tuple[str, int]]
-) -> None:
+def test_url_gives_node_and_virtual_host(url: str, host: str, nodes: list[tuple[str, int]]) -> None:
     found = settings(url=url)
 
     assert found.virtual_host == host
     assert found.nodes == nodes
 
 
-def test_further_nodes_take_the_port_of_the_scheme() -> None:
+def test_further_nodes_default_to_port_of_scheme() -> None:
     found = settings(url="amqps://a:1", hosts="b,c:7,[::1]:8")
 
     assert found.nodes == [("a", 1), ("b", 5671), ("c", 7), ("::1", 8)]
@@ -48,7 +46,7 @@ def test_further_nodes_take_the_port_of_the_scheme() -> None:
         ({"url": "http://rabbit"}, "not a URL such as amqp://"),
         ({"url": "amqp://"}, "not a URL such as amqp://"),
         ({"url": "amqp://rabbit:0"}, "not a URL such as amqp://"),
-        ({"url": "amqp://rabbit?heartbeat=5"}, "settings have keys of their own"),
+        ({"url": "amqp://rabbit?heartbeat=5"}, "use the backend's options instead"),
         ({"url": "amqp://rabbit/a/b"}, "%2F"),
         ({"hosts": ["a/b"]}, "not a host or host:port"),
         ({"hosts": ["u@b"]}, "not a host or host:port"),
@@ -57,33 +55,33 @@ def test_further_nodes_take_the_port_of_the_scheme() -> None:
         ({"exchange": "x" * 201}, "longer than 200 bytes"),
         ({"routing_key": "{event}.{who}"}, "unknown field {who}"),
         ({"tls": {}}, "amqps://"),
-        ({"password": "a", "password_file": "b"}, "exclude each other"),
+        ({"password": "a", "password_file": "b"}, "are both set"),
         ({"mechanism": "external"}, "certificate"),
-        ({"queue": "q", "binding_keys": []}, "would get nothing"),
+        ({"queue": "q", "binding_keys": []}, "gets no messages"),
         ({"events": ["message", "pong"]}, "events"),
         ({"prefetch": 1}, "prefetch"),
         ({"priority": 256}, "priority"),
         ({"heartbeat": 0}, "heartbeat"),
     ],
 )
-def test_what_cannot_be_used_is_refused(given: dict[str, Any], text: str) -> None:
+def test_invalid_options_are_refused(given: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as error:
         settings(**given)
 
     assert text in str(error.value)
 
 
-def test_a_password_is_not_shown() -> None:
-    assert "secret" not in repr(settings(password="secret"))  # noqa: S106 - it is none
+def test_password_is_not_shown() -> None:
+    assert "secret" not in repr(settings(password="secret"))  # noqa: S106 - not a secret
 
 
-def test_a_tenth_of_the_prefetch_may_wait_for_a_client() -> None:
-    assert settings(prefetch=500).messages_held == 50
-    assert settings(prefetch=5).messages_held == 1
-    assert settings(reply_buffer_messages=7).messages_held == 7
+def test_reply_buffer_messages_defaults_to_tenth_of_prefetch() -> None:
+    assert settings(prefetch=500).max_waiting_replies == 50
+    assert settings(prefetch=5).max_waiting_replies == 1
+    assert settings(reply_buffer_messages=7).max_waiting_replies == 7
 
 
-def test_missing_files_of_tls_are_told_by_their_keys(tmp_path: Path) -> None:
+def test_missing_tls_files_are_reported_with_their_keys(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     found = settings(url="amqps://rabbit", tls={"ca": missing})
 
@@ -99,12 +97,12 @@ def test_missing_files_of_tls_are_told_by_their_keys(tmp_path: Path) -> None:
         ({"exchange": "", "queue": "q"}, "routing-key"),
     ],
 )
-def test_what_is_hardly_meant_is_told(given: dict[str, Any], key: str) -> None:
+def test_suspicious_options_give_warnings(given: dict[str, Any], key: str) -> None:
     assert [key for key, _ in settings(**given).warnings(Limits())] == [key]
 
 
 @pytest.mark.parametrize("seconds", [0, 1800])
-def test_slow_clients_that_outlast_the_brokers_patience_are_told(seconds: float) -> None:
+def test_slow_client_timeout_above_consumer_timeout_gives_warning(seconds: float) -> None:
     limits = Limits(slow_client_timeout=seconds)
 
     assert [key for key, _ in settings().warnings(limits)] == ["prefetch"]

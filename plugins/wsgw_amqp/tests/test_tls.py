@@ -21,10 +21,10 @@ _BY_CERTIFICATE = "rabbitmq_auth_mechanism_ssl"
 
 
 class SecureNode:
-    """A node that speaks TLS, and whose certificate an authority of its own has signed.
+    """A node with TLS, whose certificate is signed by its own authority.
 
     Attributes:
-        url: where it listens, without a name.
+        url: of the node, without a user name.
         ca: the authority's file.
     """
 
@@ -52,14 +52,14 @@ class SecureNode:
         self.node = BrokerNode(folder / "node", settings=settings, plugins=(_BY_CERTIFICATE,))
 
     def certificate_of(self, name: str) -> str:
-        """Returns a file with a certificate for a client, and its key."""
+        """Returns a file with a client certificate and its key."""
         file = self._folder / f"{name}.pem"
         issued = self._authority.issue_cert(f"{name}.example", common_name=name)
         issued.private_key_and_cert_chain_pem.write_to_path(str(file))
         return str(file)
 
     def add_user(self, name: str) -> None:
-        """Lets a user without a password in."""
+        """Adds a user without a password."""
         quoted = f'<<"{name}">>'
         self.node.evaluate(
             f'rabbit_auth_backend_internal:add_user({quoted}, <<"none">>, <<"test">>),'
@@ -95,7 +95,7 @@ async def test_messages_are_confirmed_over_tls(secure: SecureNode) -> None:
     await backend.close()
 
 
-async def test_a_certificate_of_another_authority_makes_the_backend_unavailable(
+async def test_untrusted_certificate_makes_backend_unavailable(
     secure: SecureNode,
 ) -> None:
     backend = backend_at(secure)
@@ -105,7 +105,7 @@ async def test_a_certificate_of_another_authority_makes_the_backend_unavailable(
     await backend.close()
 
 
-async def test_a_broker_without_tls_makes_the_backend_unavailable(broker_url: str) -> None:
+async def test_broker_without_tls_makes_backend_unavailable(broker_url: str) -> None:
     url = broker_url.replace("amqp://", "amqps://")
     backend = AmqpBackend(AmqpSettings(url=url), make_context())
     await backend.open()
@@ -114,7 +114,7 @@ async def test_a_broker_without_tls_makes_the_backend_unavailable(broker_url: st
     await backend.close()
 
 
-async def test_the_broker_knows_the_gateway_by_its_certificate(secure: SecureNode) -> None:
+async def test_client_certificate_identifies_gateway(secure: SecureNode) -> None:
     tls = {"ca": secure.ca, "certificate": secure.certificate_of("gateway")}
     backend = backend_at(secure, mechanism="external", tls=tls)
     await backend.open()
@@ -134,8 +134,10 @@ async def test_the_broker_knows_the_gateway_by_its_certificate(secure: SecureNod
     assert users == "{ok, [[gateway, 'EXTERNAL'], [gateway, 'EXTERNAL']]}"
 
 
-async def test_a_certificate_of_nobody_makes_the_backend_unavailable(secure: SecureNode) -> None:
-    """The broker trusts the certificate, and has no user of that name."""
+async def test_client_certificate_of_unknown_user_makes_backend_unavailable(
+    secure: SecureNode,
+) -> None:
+    """The broker trusts the certificate but has no user of that name."""
     tls = {"ca": secure.ca, "certificate": secure.certificate_of("stranger")}
     backend = backend_at(secure, mechanism="external", tls=tls)
     await backend.open()

@@ -1,4 +1,4 @@
-"""What is declared, and what an operator is told when it is not as configured."""
+"""Declarations, and the errors when the topology is not as configured."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def delete(url: str, *names: str) -> None:
 
 
 async def error_of_start(url: str, names: Names, **options: Any) -> str:
-    """Returns what the gateway says when it does not start."""
+    """Returns the error of a gateway that does not start."""
     with pytest.raises(ConfigurationError) as error:
         async with standing(url, names=names, **options):
             pass
@@ -55,9 +55,7 @@ async def error_of_start(url: str, names: Names, **options: Any) -> str:
     return problem
 
 
-async def test_an_exchange_of_another_type_is_named_with_both_types(
-    broker_url: str, names: Names
-) -> None:
+async def test_mismatched_exchange_error_names_both_types(broker_url: str, names: Names) -> None:
     await declare_exchange(broker_url, names.exchange, "direct")
     problem = await error_of_start(broker_url, names)
 
@@ -66,9 +64,7 @@ async def test_an_exchange_of_another_type_is_named_with_both_types(
     )
 
 
-async def test_a_queue_of_another_type_is_named_with_both_types(
-    broker_url: str, names: Names
-) -> None:
+async def test_mismatched_queue_error_names_both_types(broker_url: str, names: Names) -> None:
     await declare_queue(broker_url, names.queue, **{"x-queue-type": "classic"})
     problem = await error_of_start(broker_url, names, queue_type="quorum")
 
@@ -76,22 +72,25 @@ async def test_a_queue_of_another_type_is_named_with_both_types(
     assert "x-queue-type found: 'classic', wanted: 'quorum'" in problem
 
 
-async def test_passive_names_an_exchange_that_is_not_there(broker_url: str, names: Names) -> None:
+async def test_passive_error_names_missing_exchange(broker_url: str, names: Names) -> None:
     problem = await error_of_start(broker_url, names, declare="passive")
 
     assert problem == (
-        f"backend test: exchange '{names.exchange}' does not exist; wanted: one of type 'topic'"
+        f"backend test: exchange '{names.exchange}' does not exist; declare it with type 'topic',"
+        " or set 'declare: true'"
     )
 
 
-async def test_passive_names_a_queue_that_is_not_there(broker_url: str, names: Names) -> None:
+async def test_passive_error_names_missing_queue(broker_url: str, names: Names) -> None:
     await declare_exchange(broker_url, names.exchange, "topic")
     problem = await error_of_start(broker_url, names, declare="passive")
 
-    assert problem == f"backend test: queue '{names.queue}' does not exist"
+    assert problem == (
+        f"backend test: queue '{names.queue}' does not exist; declare it, or set 'declare: true'"
+    )
 
 
-async def test_passive_declares_nothing_and_finds_what_is_there(
+async def test_passive_declares_nothing_and_accepts_existing_topology(
     broker_url: str, names: Names
 ) -> None:
     async with (
@@ -103,20 +102,20 @@ async def test_passive_declares_nothing_and_finds_what_is_there(
         await sink.until_delivered(1)
 
 
-async def test_without_declarations_nothing_is_looked_for(broker_url: str, names: Names) -> None:
+async def test_declare_false_checks_nothing(broker_url: str, names: Names) -> None:
     async with standing(broker_url, names=names, declare=False, works=False) as stand:
         assert stand.metric("up") == 1
 
 
-async def test_an_argument_of_the_queue_is_declared(broker_url: str, names: Names) -> None:
+async def test_queue_arguments_are_declared(broker_url: str, names: Names) -> None:
     arguments = {"x-single-active-consumer": True}
     async with standing(broker_url, names=names, queue_arguments=arguments, works=False):
         await declare_queue(
             broker_url, names.queue, **arguments, **{"x-queue-type": "classic"}
-        )  # raises when it is not the same
+        )  # raises if the arguments differ
 
 
-async def test_a_wrong_password_is_one_error_and_no_error_of_start(
+async def test_wrong_password_is_logged_once_and_gateway_starts(
     broker_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = uuid.uuid4().hex
@@ -132,7 +131,7 @@ async def test_a_wrong_password_is_one_error_and_no_error_of_start(
     assert wrong not in caplog.text
 
 
-async def test_an_unknown_virtual_host_is_told(
+async def test_unknown_virtual_host_is_logged(
     broker_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = AmqpBackend(AmqpSettings(url=f"{broker_url}/no%2Fsuch"), make_context())

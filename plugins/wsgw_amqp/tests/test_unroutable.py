@@ -1,4 +1,4 @@
-"""Whole gateways whose messages find no queue."""
+"""Whole gateways whose messages reach no queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .workers import Names, Workers
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 
-async def test_a_stop_tells_how_many_messages_found_no_queue(
+async def test_stop_reports_number_of_unstored_messages(
     broker_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config: dict[str, Any] = {"limits": {"close-timeout": "1s"}}
@@ -38,10 +38,10 @@ async def test_a_stop_tells_how_many_messages_found_no_queue(
     ]
 
 
-async def test_sessions_that_an_operator_moves_report_nothing_that_no_queue_has(
+async def test_moves_between_backends_acknowledge_only_stored_messages(
     broker_url: str,
 ) -> None:
-    """One message in the middle is unroutable, others are under way at each move."""
+    """One message in the middle is unroutable; others are in flight at each move."""
     direct: set[str] = set()
 
     async def application(connection: ServerConnection) -> None:
@@ -78,18 +78,18 @@ async def test_sessions_that_an_operator_moves_report_nothing_that_no_queue_has(
     assert everywhere() == {str(number) for number in range(count)}
 
 
-async def test_a_session_that_is_moved_away_and_back_over_the_admin_api_reports_nothing_unstored(
+async def test_session_moved_away_and_back_acknowledges_only_stored_messages(
     broker_url: str,
 ) -> None:
-    """All messages are under way twice on one channel, and one of them is unroutable."""
+    """All messages are in flight twice on one channel, and one is unroutable."""
     odd, read = 5, asyncio.Event()
     spared: list[str] = []
 
     async def mute_for_a_while(connection: ServerConnection) -> None:
-        connection.transport.pause_reading()  # no pong: it acknowledges nothing
+        connection.transport.pause_reading()  # no pongs, so no acknowledgements
         await read.wait()
         connection.transport.resume_reading()
-        with suppress(ConnectionClosed):  # the first one was left without an answer
+        with suppress(ConnectionClosed):  # the first connection was left without a close
             while True:
                 message = await connection.recv()
                 spared.append(message if isinstance(message, str) else message.decode())
@@ -130,7 +130,7 @@ async def test_a_session_that_is_moved_away_and_back_over_the_admin_api_reports_
             queued = stored(workers)
             await until(lambda: len(queued()) == 9)
             assert str(odd) not in queued()
-            assert session.unacknowledged == 10 - odd  # it and all behind it
+            assert session.unacknowledged == 10 - odd  # the unroutable one and all after it
             read.set()
             await until(lambda: not session.unacknowledged)
 
@@ -140,7 +140,7 @@ async def test_a_session_that_is_moved_away_and_back_over_the_admin_api_reports_
 
 
 def stored(workers: Workers) -> Callable[[], set[str]]:
-    """Returns what tells which texts the queue had so far."""
+    """Returns a function that returns the texts in the queue so far."""
     return lambda: {m.body.decode() for ms in workers.messages.values() for m in ms}
 
 

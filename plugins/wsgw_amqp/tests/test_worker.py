@@ -1,4 +1,4 @@
-"""Removing messages that come again."""
+"""Skipping messages that come again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsgw_amqp.worker import MemoryStore, seen
 
 
 class Incoming:
-    """What matters of a message."""
+    """The needed part of a message."""
 
     def __init__(
         self, message_id: str | None, *, replayed: bool = False, redelivered: bool = False
@@ -32,7 +32,7 @@ class CountingStore(MemoryStore):
 
 
 @pytest.mark.parametrize("mark", ["replayed", "redelivered"])
-async def test_a_marked_message_that_was_handled_is_acknowledged_and_goes_no_further(
+async def test_marked_message_handled_before_is_only_acknowledged(
     mark: str,
 ) -> None:
     handled: list[str | None] = []
@@ -49,7 +49,7 @@ async def test_a_marked_message_that_was_handled_is_acknowledged_and_goes_no_fur
     assert again.acks == 1
 
 
-async def test_a_marked_message_that_was_not_handled_is_handled() -> None:
+async def test_marked_message_not_handled_before_is_handled() -> None:
     handled: list[str | None] = []
 
     @seen(MemoryStore())
@@ -63,7 +63,7 @@ async def test_a_marked_message_that_was_not_handled_is_handled() -> None:
     assert message.acks == 0
 
 
-async def test_the_store_is_not_asked_about_new_messages() -> None:
+async def test_store_is_not_asked_about_new_messages() -> None:
     store = CountingStore()
 
     @seen(store)
@@ -77,7 +77,7 @@ async def test_the_store_is_not_asked_about_new_messages() -> None:
     assert await store.contains("S-9")
 
 
-async def test_a_handler_that_fails_gets_the_message_again() -> None:
+async def test_failed_handler_gets_message_again() -> None:
     attempts = 0
 
     @seen(MemoryStore())
@@ -94,7 +94,7 @@ async def test_a_handler_that_fails_gets_the_message_again() -> None:
     assert attempts == 2
 
 
-async def test_a_message_without_an_id_is_handled_each_time() -> None:
+async def test_message_without_id_is_handled_each_time() -> None:
     attempts = 0
 
     @seen(MemoryStore())
@@ -108,7 +108,7 @@ async def test_a_message_without_an_id_is_handled_each_time() -> None:
     assert attempts == 2
 
 
-async def test_the_store_in_memory_forgets_the_oldest() -> None:
+async def test_memory_store_forgets_oldest() -> None:
     store = MemoryStore(size=2)
     for number in range(3):
         await store.add(f"S-{number}")

@@ -1,4 +1,4 @@
-"""A worker on another library, which reads a queue, writes down what comes, and answers."""
+"""A worker on another library, which reads a queue, records the messages, and answers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 _PATIENCE = 60.0
-_LIBRARY = 5.0  # seconds; connections of others in the same loop go on
+_LIBRARY = 5.0  # seconds; other connections in the same loop stay open
 _CANCEL_AGAIN = 1.0
 _CONNECTION_LOST = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
 
 
 async def library_ends() -> None:
-    """Waits for the tasks that still close connections after the library's `close` has returned."""
+    """Waits for tasks that still close connections after the library's `close`."""
     folder = Path(aiormq.__file__).parent
     left = [
         task
@@ -36,7 +36,7 @@ async def library_ends() -> None:
 
 
 class Names:
-    """Names that no other test uses."""
+    """Unique names of an exchange and queues."""
 
     def __init__(self) -> None:
         unique = uuid.uuid4().hex[:12]
@@ -47,7 +47,7 @@ class Names:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keys of a backend."""
+        """The options of a backend."""
         return {
             "exchange": self.exchange,
             "queue": self.queue,
@@ -58,18 +58,18 @@ class Names:
 
 
 class Workers:
-    """Reads all of a queue, across losses of the connection, in the order in which it comes.
+    """Reads all messages of a queue in order, also after losses of the connection.
 
     Args:
         url: of the broker.
-        names: the queue must exist.
-        answer: what is answered to a message; None: nothing.
+        names: of an existing queue.
+        answer: returns the reply to a message; None: no reply.
 
     Attributes:
-        messages: what came from each session, in order.
-        ids: of all messages.
+        messages: the messages of each session, in order.
+        ids: the ids of all messages.
         events: connect and disconnect events of each session, in order.
-        reply_to: where replies to each session go.
+        reply_to: the reply queue of each session.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Workers:
         self._channel: AbstractChannel | None = None
 
     def start(self) -> None:
-        """Begins to read."""
+        """Starts to read."""
         self._reading = asyncio.create_task(self._read())
 
     async def stop(self) -> None:
-        """Reads no more, and removes what was declared."""
+        """Stops reading, and removes all declarations."""
         while self._reading is not None and not self._reading.done():
-            # The library may make another error of it while it leaves the queue.
+            # The library may raise another error while it leaves the queue.
             self._reading.cancel()
             await asyncio.wait([self._reading], timeout=_CANCEL_AGAIN)
         connection = self._connection = await aio_pika.connect(self._url)
@@ -107,7 +107,7 @@ class Workers:
         await library_ends()
 
     async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
-        """Waits for a condition over what was read."""
+        """Waits for a condition on the read messages."""
         try:
             async with asyncio.timeout(_PATIENCE), self._changed:
                 await self._changed.wait_for(condition)
@@ -115,7 +115,7 @@ class Workers:
             raise AssertionError(f"waited {_PATIENCE:g} s for {what()}") from None
 
     async def message(self, session_id: str, index: int) -> AbstractIncomingMessage:
-        """Returns a message of a session; waits for it."""
+        """Waits for a message of a session and returns it."""
         read = self.messages[session_id]
         await self.until(
             lambda: len(read) > index, lambda: f"message {index}; {len(read)} came so far"
@@ -123,7 +123,7 @@ class Workers:
         return read[index]
 
     async def event(self, session_id: str, index: int = 0) -> dict[str, Any]:
-        """Returns an event of a session; waits for it."""
+        """Waits for an event of a session and returns it."""
         events = self.events[session_id]
         await self.until(lambda: len(events) > index, lambda: f"event {index} of {session_id}")
         return events[index]
@@ -137,7 +137,7 @@ class Workers:
         await self._channel.default_exchange.publish(message, self.reply_to[session_id])
 
     async def reply_late(self, session_id: str, body: bytes, milliseconds: int) -> None:
-        """Sends a reply that the broker itself keeps for a while."""
+        """Sends a reply that the broker delays."""
         await self.until(lambda: self._channel is not None, lambda: "the connection")
         assert self._channel is not None
         arguments: dict[str, Any] = {
@@ -154,7 +154,7 @@ class Workers:
         await self._bind(bind=True)
 
     async def unbind(self) -> None:
-        """Has the exchange lead nowhere."""
+        """Removes the binding."""
         await self._bind(bind=False)
 
     async def _bind(self, *, bind: bool) -> None:

@@ -1,28 +1,28 @@
-"""RabbitMQ backends: clients' messages are published with confirms, and workers' replies come back.
+"""RabbitMQ backends: wsgw publishes clients' messages with confirms, and delivers workers' replies.
 
 plugin             registers the kind
-settings           what can be configured
-backend            one broker or cluster, and the sessions on its link
-connection         one session's messages
-dialler            makes links to whichever node works
-link               two connections that live and die together
-broker_connection  one connection: the library's, with a channel of ours beside
-library_loop       the event loop as the library gets it
-frame_splitter     divides what comes between the library and our channel
-own_channel        what our two uses of a channel share
-publisher          the channel that publishes, its confirms and returns
-replies            the channel that takes replies, acknowledges and rejects
-reply              what a worker has sent
-envelope           the properties of what is published
-handshake          what is known of a session at its dial
+settings           the options
+backend            one broker or cluster: connects sessions to its link
+connection         publishes one session's messages
+dialler            connects to a node that works
+link               two connections to one node, which are lost together
+broker_connection  one connection of aiormq, with a channel of our own
+library_loop       the event loop for aiormq, which tracks its tasks
+frame_splitter     splits incoming frames between aiormq and our channel
+own_channel        the common part of our two channels
+publisher          the channel that publishes, with confirms and returns
+replies            the channel that consumes, acknowledges and rejects replies
+reply              parses a reply
+envelope           packs messages and their properties
+handshake          routing keys, headers and connect event of a session
 events             connect and disconnect events
-topology           exchanges and queues
+topology           declares or checks exchanges and queues
 unroutable_keys    routing keys that lead to no queue
-credentials        the name and the password
-metrics            what operators are shown
-errors             what has gone wrong with the broker
-worker             for programs that read the messages
-played             stands for a backend in drills
+credentials        the user name, and a password that may change
+metrics            the metrics of a backend
+errors             turns errors of the broker into those of dials
+worker             for workers: skips messages that come again
+played             the backend for `wsgw drill`
 broker_node        a node of RabbitMQ for drills and tests
 """
 

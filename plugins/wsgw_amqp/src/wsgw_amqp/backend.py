@@ -1,4 +1,4 @@
-"""One RabbitMQ broker or cluster, and the sessions on its link."""
+"""One RabbitMQ broker or cluster: connects sessions to its link."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .unroutable_keys import UnroutableKeys
 
 
 class AmqpBackend:
-    """Publishes the messages of all sessions on one link, and takes their replies.
+    """Publishes the messages of all sessions on one link, and receives their replies.
 
     Args:
         settings: this backend's options.
@@ -51,7 +51,7 @@ class AmqpBackend:
         )
         self._watch = PasswordWatch(credentials, context, lambda: self._link.current)
         self._replies = settle_buffers(
-            context, settings.reply_buffer, settings.messages_held, settings.prefetch
+            context, settings.reply_buffer, settings.max_waiting_replies, settings.prefetch
         )
         self._metrics = AmqpMetrics(
             context.metrics,
@@ -70,27 +70,33 @@ class AmqpBackend:
         self._background_dial: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Reads the certificates, and see whether the topology is as configured.
+        """Reads the certificates, and checks the topology.
 
-        A broker that cannot be reached is no error: it may come later.
+        If the broker cannot be reached, it only logs a warning: the broker may come later.
 
         Raises:
-            ConfigurationError: the topology is not as configured, or a certificate is unusable.
+            ConfigurationError: the topology is not as configured, or a certificate cannot be used.
         """
         await self._dialler.read_certificates()
         self._watch.begin()
-        self._dialler.tells = False  # the gateway's own line says it
+        self._dialler.logs_refusals = False  # the warning or error below says it
         try:
             await self._get_link()
         except TopologyError as error:
             raise ConfigurationError(f"backend {self._context.backend_id}: {error}") from error
         except BackendUnavailable as error:
-            self._context.logger.warning("the broker cannot be used yet: %s", error)
+            self._context.logger.warning("cannot use the broker yet: %s", error)
         finally:
-            self._dialler.tells = True
+            self._dialler.logs_refusals = True
 
     async def connect(self, request: DialRequest, sink: Sink) -> AmqpConnection:
-        """Gives a session a connection on the link; see Backend."""
+        """Gives a session a connection on the link, and connects to the broker if there is none.
+
+        Raises:
+            BackendUnavailable: the broker is away, or no queue takes the session's messages.
+            BackendDeclined: with 400 for a value that does not fit the routing key, or with 431 for
+                headers that are too long for a frame.
+        """
         subprotocol = self._settings.subprotocols.choose(request)
         handshake = read_handshake(self._settings, request, subprotocol)
         link = await self._get_link()
@@ -115,11 +121,11 @@ class AmqpBackend:
         return connection
 
     async def probe(self) -> None:
-        """See whether there is a link, or can be; raises BackendUnavailable."""
+        """Checks that there is a link, or makes one; see Backend."""
         await self._get_link()
 
     async def close(self) -> None:
-        """Waits for the confirms of all that was published, and hangs up."""
+        """Waits for the last confirms, and closes the link."""
         await self._watch.close()
         await self._link.close()
         self._events.close()
@@ -130,7 +136,7 @@ class AmqpBackend:
         """See SessionTrackingBackend."""
         self._events.session_ended(session_id, close, cause)
 
-    # What the link tells
+    # Called by the link
 
     def link_lost(self, link: AmqpLink, reason: str) -> None:
         """See LinkOwner."""
@@ -140,21 +146,21 @@ class AmqpBackend:
             self._events.link_lost()
 
     def link_writable(self, link: AmqpLink, writable: bool, /) -> None:
-        """See LinkOwner; of a link that has no sessions yet, `connect` sees it."""
+        """See LinkOwner. For a link that has no sessions yet, `connect` does the same."""
         if link is self._link.current:
             self._link.writable(writable)
 
     # Making links
 
     async def _get_link(self) -> AmqpLink:
-        """Returns the link, made if need be; what waited for it does so no more."""
+        """Returns the link, or makes one; publishes the events that waited for it."""
         link = await self._link.get()
         self._events.link_up(link)
         return link
 
     async def _dial(self) -> AmqpLink:
         link = await self._dialler.dial()
-        self._unroutable.forget()  # the queues of this link are there, and bound
+        self._unroutable.forget()  # this link has declared and bound its queue
         if self._had_link:
             self._metrics.reconnects.value += 1
         self._had_link = True

@@ -1,4 +1,4 @@
-"""One connection to the broker: the library's, with a channel of ours beside."""
+"""One connection of aiormq to the broker, with a channel of our own."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from .library_loop import LibraryLoop
 from .own_channel import ChannelClosedError, OwnChannel
 
 TOPOLOGY_CHANNEL = 1
-_DEFAULT_FRAME_MAX = 128 * 1024  # where the broker has no bound
+_DEFAULT_FRAME_MAX = 128 * 1024  # if the broker has no limit
 
-# It reports each loss with a traceback; the plugin says it in one line.
+# aiormq logs each loss with a traceback; the plugin logs it in one line.
 _library_log = logging.getLogger("aiormq")
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where and as whom a connection is made.
+    """The address and login of a connection.
 
     Attributes:
-        url: host, port, virtual host, name, password and settings, as aiormq has them.
-        tls: None: none is spoken.
-        server_name: what TLS asks for and verifies.
+        url: host, port, virtual host, name, password and settings, in aiormq's format.
+        tls: None: no TLS.
+        server_name: the name that TLS requests and verifies.
     """
 
     url: URL
@@ -46,20 +46,20 @@ class BrokerAddress:
 
 
 class BrokerConnection(TransportFactory):
-    """One connection, which tells once that it is lost.
+    """One connection, which reports its loss once.
 
-    The library does the handshake, heartbeats and the declarations; what goes by for each message
-    passes it by, on our own channel.
+    aiormq does the handshake, the heartbeats and the declarations. Messages bypass it on our own
+    channel.
 
     Args:
         context: the backend's.
-        channel: made for it; see OwnChannel.
-        on_lost: called once, with one line, unless the connection was closed by `close`.
-        on_writable: called when the broker takes messages no more, and when it does again.
+        channel: our channel; see OwnChannel.
+        on_lost: called once with a reason, but not after `close`.
+        on_writable: called when `is_writable` may have changed.
 
     Attributes:
         channel: see above.
-        loss: why the connection is lost; None: it is not.
+        loss: why the connection is lost; None: it is not lost.
         blocked: why the broker takes no messages; None: it takes them.
     """
 
@@ -72,7 +72,7 @@ class BrokerConnection(TransportFactory):
     ) -> None:
         self.channel = channel
         self.loss: str | None = None
-        self._code = 0  # the broker's, of the loss
+        self._code = 0  # the broker's reply code of the loss
         self.blocked: str | None = None
         self._context = context
         self._on_lost = on_lost
@@ -89,11 +89,11 @@ class BrokerConnection(TransportFactory):
         """Connects, and opens our channel.
 
         Args:
-            address: of one node.
+            address: of a node.
             name: of the connection, for the broker's operators.
 
         Raises:
-            OSError, AMQPError, BackendUnavailable, ChannelClosedError: it cannot be made.
+            OSError, AMQPError, BackendUnavailable, ChannelClosedError: connecting failed.
         """
         self._address = address
         properties: dict[str, Any] = {"connection_name": name, "product": "wsgw"}
@@ -109,7 +109,7 @@ class BrokerConnection(TransportFactory):
         except AMQPError as error:
             if self.loss is None:
                 raise
-            # which the broker has explained, while the library expected something else
+            # the broker has given the reason, while aiormq expected something else
             raise ChannelClosedError(self.loss, self._code) from error
         assert self._splitter is not None  # noqa: S101 - for the type checker
         self._splitter.feed_interval = max(1, self._library.heartbeat_timeout) / 2
@@ -117,33 +117,33 @@ class BrokerConnection(TransportFactory):
         await self.channel.open(self._splitter.transport.write, frame_max)
 
     async def topology_channel(self) -> aiormq.abc.AbstractChannel:
-        """Returns a channel of the library for declarations; only one at a time."""
+        """Returns an aiormq channel for declarations; only one at a time."""
         assert self._library is not None  # noqa: S101 - `open` was called
         return await self._library.channel(TOPOLOGY_CHANNEL, publisher_confirms=False)
 
     async def update_secret(self, secret: str) -> None:
-        """Tells the broker a new password."""
+        """Sends the broker a new password (`connection.update-secret`)."""
         assert self._library is not None  # noqa: S101 - `open` was called
         await self._library.update_secret(secret, reason="rotated")
 
     @property
     def is_writable(self) -> bool:
-        """Whether the broker takes messages for now."""
+        """Whether the broker takes messages at the moment."""
         return self.blocked is None and not self._is_paused
 
     @property
     def silent_since(self) -> float:
-        """When something came last, in the loop's time; heartbeats included."""
+        """The time of the last bytes, including heartbeats, by the loop's clock."""
         return self._splitter.read_at if self._splitter is not None else 0.0
 
     def give_up(self, reason: str) -> None:
-        """Treats the connection as lost, whatever the network still says of it."""
+        """Drops the connection, and counts it as lost."""
         if self._splitter is not None:
             self._splitter.transport.abort()
         self.disconnected(reason)
 
     async def close(self) -> None:
-        """Closes the connection in order, or clear away what is left of a lost one."""
+        """Closes the connection, or cleans up after a lost one."""
         self._is_closing = True
         self.channel.ended("the connection is closed")
         try:
@@ -154,14 +154,14 @@ class BrokerConnection(TransportFactory):
                 self._splitter.transport.abort()
         await self._library_loop.tasks_ended()
 
-    # What the library calls
+    # Called by aiormq
 
     async def create(
         self, url: URL, **_settings: Any
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See TransportFactory."""
         loop = asyncio.get_running_loop()
-        assert url.host is not None  # noqa: S101 - the settings see to it
+        assert url.host is not None  # noqa: S101 - the settings check it
         assert url.port is not None  # noqa: S101 - as above
         sock = await self._context.resolver.connect(url.host, url.port)
         splitter = FrameSplitter(self, loop)
@@ -179,18 +179,18 @@ class BrokerConnection(TransportFactory):
         writer = asyncio.StreamWriter(splitter.transport, splitter, splitter.reader, loop)
         return splitter.reader, writer
 
-    # What the frames tell
+    # Called by the frame splitter
 
     def frame_received(self, kind: int, data: bytes, start: int, end: int) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         self.channel.frame_received(kind, data, start, end)
 
     def read_done(self) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         self.channel.read_done()
 
     def notice_received(self, notice: Frame) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         if isinstance(notice, commands.Connection.Close):
             self._code = notice.reply_code or 0
             self.disconnected(f"closed by the broker: {notice.reply_code} {notice.reply_text}")
@@ -202,12 +202,12 @@ class BrokerConnection(TransportFactory):
         self._on_writable()
 
     def flow_changed(self, *, is_paused: bool) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         self._is_paused = is_paused
         self._on_writable()
 
     def disconnected(self, reason: str) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         if self.loss is not None:
             return
         self.loss = reason

@@ -1,4 +1,4 @@
-"""A RabbitMQ node of one's own, for drills and tests: it can be killed and started again."""
+"""A RabbitMQ node for drills and tests, which can kill it and start it again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import subprocess
 import time
 from pathlib import Path
 
-_PATIENCE = 300.0  # seconds until a node serves, on a busy machine; one that dies is seen at once
+_TIMEOUT = 300.0  # seconds to start on a busy machine; a node that dies fails at once
 _SCRIPTS = "/usr/lib/rabbitmq/bin:/usr/local/sbin:/usr/sbin:/opt/homebrew/sbin"
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01"
-# The node ends when this process does, however it ends: then the system closes the shell's stdin.
-# And the shell ends when the node does.
+# When this process ends, the system closes the shell's stdin, and the shell kills the node. When
+# the node ends, the shell ends too.
 _WITH_PARENT = '{ "$@"; kill -KILL $$; } & cat > /dev/null; kill -KILL 0'
 _SETTINGS = """\
 listeners.tcp.default = 127.0.0.1:{port}
@@ -24,7 +24,7 @@ log.file = node.log
 log.file.level = warning
 disk_free_limit.absolute = 1MB
 """
-# So that it can listen on a port that somebody else keeps for it.
+# SO_REUSEPORT: the drill keeps the port open for the node.
 _LISTEN_OPTIONS = (
     "[{rabbit, [{tcp_listen_options, [{backlog, 128}, {nodelay, true},"
     " {linger, {true, 0}}, {exit_on_close, false},"
@@ -37,14 +37,14 @@ class NodeError(Exception):
 
 
 class BrokerNode:
-    """One node on this machine; what its queues hold survives its death.
+    """One node on this machine; its durable queues survive a kill.
 
     Args:
-        folder: for all its files; made where it is missing.
-        port: where it listens; 0: any that is free.
+        folder: for all its files; created if it is missing.
+        port: to listen on; 0: any free port.
         settings: lines for its configuration file.
-        plugins: of RabbitMQ, to enable.
-        own_group: whether its processes are a group of their own, as `kill` and `freeze` need it.
+        plugins: RabbitMQ plugins to enable.
+        own_group: whether its processes have their own group, which `kill` and `freeze` need.
     """
 
     def __init__(
@@ -61,20 +61,20 @@ class BrokerNode:
         self._settings = settings
         self._plugins = plugins
         self._own_group = own_group
-        # A name that was there before finds its data in the folder.
+        # A node finds its data by its name.
         self._name = f"wsgw-{self.port}-{secrets.token_hex(4)}@localhost"
         self._shell: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The URL for clients."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Starts it, again if it was killed, and returns when it serves.
+        """Starts the node, also after a kill, and waits until it answers.
 
         Raises:
-            NodeError: it does not.
+            NodeError: it does not start.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._keep_name()
@@ -91,14 +91,14 @@ class BrokerNode:
             stderr=subprocess.DEVNULL,
             process_group=0 if self._own_group else None,
         )
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         while not serves_amqp("127.0.0.1", self.port):
             if time.monotonic() > until or self._shell.poll() is not None:
                 raise NodeError(f"RabbitMQ does not start; see {self._folder}")
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Ends it at once, as a crash would; without effect when it does not run."""
+        """Kills the node, like a crash; without effect if it does not run."""
         shell, self._shell = self._shell, None
         if shell is not None:
             os.killpg(shell.pid, signal.SIGKILL)
@@ -109,22 +109,22 @@ class BrokerNode:
                 time.sleep(0.01)
 
     def freeze(self) -> None:
-        """Stops it for a while: it neither takes nor says anything."""
+        """Freezes the node: it neither reads nor writes."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Has it go on."""
+        """Ends a freeze."""
         self._signal(signal.SIGCONT)
 
     def evaluate(self, expression: str) -> str:
-        """Has the node evaluate an Erlang expression, and returns what it is.
+        """Evaluates an Erlang expression on the node and returns its value.
 
-        As `rabbitmqctl eval` does, which takes seconds.
+        `rabbitmqctl eval` does the same but takes seconds.
 
         Raises:
-            NodeError: it cannot.
+            NodeError: the expression fails.
         """
-        # A name of its own: the node does not talk to two at once who have the same.
+        # A unique name: the node does not talk to two callers of the same name at once.
         own_name = f"call{secrets.token_hex(4)}"
         command = (_erl_call(), "-h", own_name, "-sname", self._name, "-c", self._cookie(), "-e")
         result = subprocess.run(  # noqa: S603 - our own command
@@ -134,17 +134,17 @@ class BrokerNode:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
         )
         if result.returncode or not result.stdout.startswith("{ok"):
             raise NodeError(f"{expression}: {result.stdout}{result.stderr}")
         return result.stdout
 
     def control(self, *arguments: str) -> str:
-        """Runs `rabbitmqctl` with these arguments, which takes seconds, and returns what it says.
+        """Runs `rabbitmqctl`, which takes seconds, and returns its output.
 
         Raises:
-            NodeError: it fails.
+            NodeError: the command fails.
         """
         result = subprocess.run(  # noqa: S603 - our own command
             (_script("rabbitmqctl"), "-n", self._name, *arguments),
@@ -152,14 +152,14 @@ class BrokerNode:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
         )
         if result.returncode:
             raise NodeError(f"rabbitmqctl {arguments}: {result.stdout}{result.stderr}")
         return result.stdout
 
     def _keep_name(self) -> None:
-        """Takes the name of the data that an earlier life has left."""
+        """Uses the node name of an earlier run, which its data has."""
         file = self._folder / "name"
         if file.exists():
             self._name = file.read_text()
@@ -177,7 +177,7 @@ class BrokerNode:
         folder = str(self._folder)
         return {
             "PATH": f"{os.environ.get('PATH', os.defpath)}:{_SCRIPTS}",
-            "HOME": folder,  # of the cookie
+            "HOME": folder,  # for the cookie
             "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_DIST_PORT": str(free_port()),
@@ -194,7 +194,7 @@ class BrokerNode:
 
 
 def serves_amqp(host: str, port: int) -> bool:
-    """Returns whether a broker answers there."""
+    """Returns whether a broker answers at an address."""
     try:
         with socket.create_connection((host, port), timeout=5) as probe:
             probe.sendall(_PROTOCOL_HEADER)
@@ -204,7 +204,7 @@ def serves_amqp(host: str, port: int) -> bool:
 
 
 def free_port() -> int:
-    """Returns a port on which nobody listens; of those that systems give to nobody unasked."""
+    """Returns a free port below those that systems assign to outgoing connections."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe:
@@ -216,7 +216,7 @@ def free_port() -> int:
 
 
 def _script(name: str) -> str:
-    # The packages' wrappers in /usr/sbin change the user, who cannot write to our folder.
+    # Prefer these to the wrappers in /usr/sbin, which change the user.
     found = shutil.which(name, path=_SCRIPTS) or shutil.which(name)
     if found is None:
         raise NodeError(f"{name} is not installed")

@@ -1,4 +1,4 @@
-"""One session's messages, published on the link that all sessions share."""
+"""Publishes one session's messages on the link that all sessions share."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from .publisher import Publisher
 
 
 class AmqpConnection(WindowedConnection):
-    """Publishes what one session sends.
+    """Publishes the messages of one session.
 
     Args:
         request: the dial.
         sink: the session.
         context: the backend's.
-        replies: of the backend.
-        publisher: of the link.
-        envelope: of the session.
+        replies: the backend's.
+        publisher: the link's.
+        envelope: the session's.
         subprotocol: see BackendConnection.
 
     Attributes:
         last_number: of the last message that was published, here or by an earlier backend.
-        when_over: called when the connection is over and nothing of it is under way.
+        when_over: called when the connection has ended; None: nothing.
+        is_over: whether it has ended.
     """
 
     def __init__(

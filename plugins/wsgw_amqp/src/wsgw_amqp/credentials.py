@@ -1,4 +1,4 @@
-"""As whom the gateway comes to the broker, and a password that changes."""
+"""The user name at the broker, and a password that may change."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LOOK_EVERY = 10.0  # seconds
 
 
 class Credentials:
-    """The name and the password of one backend.
+    """The user name and password of one backend.
 
     Args:
         settings: the backend's.
 
     Attributes:
-        username: the name.
+        username: the user name.
     """
 
     def __init__(self, settings: AmqpSettings) -> None:
@@ -39,24 +39,24 @@ class Credentials:
 
     @property
     def are_in_file(self) -> bool:
-        """Whether the password can change."""
+        """Whether the password is in a file, and so can change."""
         return self._file is not None
 
     async def password(self) -> str:
-        """Returns the password as it is now.
+        """Returns the current password.
 
         Raises:
-            BackendUnavailable: its file cannot be read.
+            BackendUnavailable: the file cannot be read or is empty.
         """
         if self._file is not None:
             self._password = await run_in_thread(self._read)
         return self._password
 
     async def changed_password(self) -> str | None:
-        """Returns the password if its file has changed since it was read last.
+        """Returns the password if it has changed since the last read; otherwise None.
 
         Raises:
-            BackendUnavailable: the file cannot be read.
+            BackendUnavailable: the file cannot be read or is empty.
         """
         if self._file is None or await run_in_thread(self._look) == self._seen:
             return None
@@ -86,22 +86,22 @@ class Credentials:
         return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-class SecretTaker(Protocol):
-    """A link that can be told a new password."""
+class SecretUpdater(Protocol):
+    """The link, as far as passwords are concerned."""
 
     async def update_secret(self, secret: str, /) -> None:
-        """Tells the broker."""
+        """Sends the broker a new password."""
         ...
 
 
 class PasswordWatch:
-    """Looks whether the file with the password has changed, and tells the broker.
+    """Sends the broker a new password when the file has changed.
 
     Without that, a broker whose passwords expire would close the link.
 
     Args:
-        credentials: of the backend.
-        context: of the backend.
+        credentials: the backend's.
+        context: the backend's.
         current: returns the link, or None.
     """
 
@@ -109,7 +109,7 @@ class PasswordWatch:
         self,
         credentials: Credentials,
         context: BackendContext,
-        current: Callable[[], SecretTaker | None],
+        current: Callable[[], SecretUpdater | None],
     ) -> None:
         self._credentials = credentials
         self._logger = context.logger
@@ -118,12 +118,12 @@ class PasswordWatch:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Looks every ten seconds, if there is a file."""
+        """Starts to look at the file every ten seconds, if there is one."""
         if self._credentials.are_in_file:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def close(self) -> None:
-        """Looks no more."""
+        """Stops."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -134,7 +134,7 @@ class PasswordWatch:
             try:
                 await self._tell()
             except (AMQPError, BackendUnavailable, OSError) as error:
-                self._logger.warning("a new password was not told to the broker: %s", error)
+                self._logger.warning("cannot send the broker the new password: %s", error)
 
     async def _tell(self) -> None:
         link = self._current()
@@ -142,4 +142,4 @@ class PasswordWatch:
             return
         async with asyncio.timeout(self._timeout):
             await link.update_secret(password)
-        self._logger.info("the password has changed, and the broker knows it")
+        self._logger.info("sent the broker a new password")

@@ -1,4 +1,4 @@
-"""Makes links to whichever node of the broker works."""
+"""Connects to a node of the broker that works."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from .topology import Topology, TopologyError
 
 _INSTANCE_BYTES = 8
 _AGAIN_BYTES = 4
-# What no other node of the same cluster would answer otherwise.
+# Errors that each node of the cluster would give.
 _FINAL = (TopologyError, BrokerRefusesError)
 
 
 class Dialler:
-    """Dials the nodes in turn, beginning with a random one.
+    """Dials the nodes in turn; the first is random.
 
     Args:
         settings: the backend's.
         context: the backend's.
         credentials: the backend's.
-        make_link: makes a link that is not open yet.
+        make_link: returns a link that is not open yet.
 
     Attributes:
-        tells: whether what only an operator can mend is logged, once a minute.
+        logs_refusals: whether to log errors that only an operator can repair, once a minute.
     """
 
     def __init__(
@@ -62,19 +62,19 @@ class Dialler:
         self._topology = Topology(settings)
         self._instance = secrets.token_hex(_INSTANCE_BYTES)
         self._tls: list[ClientTls | None] = [None] * len(settings.nodes)
-        self.tells = True
+        self.logs_refusals = True
         self._warn = RareWarning(context.logger)
 
     @property
     def longest(self) -> float:
-        """Seconds that a dial may take."""
+        """The maximum seconds of a dial."""
         return self._settings.connect_timeout * len(self._settings.nodes) + 1
 
     async def read_certificates(self) -> None:
-        """Reads the files that TLS needs.
+        """Reads the certificates for TLS.
 
         Raises:
-            ConfigurationError: one of them cannot be used.
+            ConfigurationError: a certificate cannot be used.
         """
         if self._settings.is_secure:
             options = self._settings.tls or TlsClientOptions()
@@ -84,15 +84,15 @@ class Dialler:
             ]
 
     async def dial(self) -> AmqpLink:
-        """Returns a link.
+        """Returns a new link, whose topology is prepared.
 
         Raises:
-            BackendUnavailable: there is none.
+            BackendUnavailable: no node works.
         """
         try:
             return await self._dial_nodes()
         except _FINAL as error:
-            if self.tells:
+            if self.logs_refusals:
                 self._warn("%s", error.reason, level=logging.ERROR)
             raise
 
@@ -138,7 +138,7 @@ class Dialler:
             if await self._topology.declare_replies(channel, each):
                 await channel.close()
                 return each
-        raise BackendUnavailable(f"the broker keeps the queue {name!r} for another connection")
+        raise BackendUnavailable(f"the queue {name!r} belongs to another connection")
 
     def _address(self, host: str, port: int, tls: ClientTls | None, password: str) -> BrokerAddress:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""The properties of published messages, packed as far as they are known at the dial."""
+"""Packs messages and their properties; most of it once, at the dial."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from wsgw_core.api import BINARY, TEXT, Message, MessageKind
 from .frame_splitter import BODY, FRAME_HEAD, HEADER, OWN_CHANNEL
 
 TAG = "wsgw-tag"
-"""The header by which a returned message is known from another attempt at the same one."""
+"""The header that distinguishes a returned message from another attempt to send it."""
 
 CONTENT_TYPES = {TEXT: "text/plain; charset=utf-8", BINARY: "application/octet-stream"}
 APP_ID = "wsgw"
 
-_CONTENT_HEAD = struct.Struct("!HHQH")  # class, weight, bytes of the body, which properties
+_CONTENT_HEAD = struct.Struct("!HHQH")  # class, weight, bytes of the body, flags of the properties
 _LONG = struct.Struct("!q")
 _LENGTH = struct.Struct("!I")
 _TIMESTAMP = struct.Struct("!Q")
 _FRAME_OVERHEAD = 8
-_OWN_PROPERTIES = 2048  # at most, beside the headers that a session brings; see `pack`
+_OWN_PROPERTIES = 2048  # maximum bytes besides the session's headers; see `pack`
 _BASIC = commands.Basic.Properties.frame_id
 _FLAGS = commands.Basic.Properties.flags
 
 
 def _long_entry(name: str) -> bytes:
-    """Returns a table's entry up to its value, which is a long."""
+    """Returns the start of a table's entry whose value is a long."""
     return encode.short_string(name) + b"l"
 
 
@@ -45,7 +45,7 @@ _REPLAYED = encode.short_string("wsgw-replayed") + b"t\x01"
 
 
 class _Now:
-    """The time as messages tell it, made once for each second."""
+    """The current time in the formats of messages, made once a second."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -53,7 +53,7 @@ class _Now:
         self._text = b""
 
     def packed(self) -> tuple[bytes, bytes]:
-        """Returns a timestamp, and a table's long string."""
+        """Returns the time as a timestamp, and as a long string of a table."""
         second = int(time.time())
         if second != self._second:
             self._second = second
@@ -66,20 +66,20 @@ _now = _Now()
 
 
 def text_of_time(second: float) -> str:
-    """Returns a time as CloudEvents have it."""
+    """Returns a time in the format of CloudEvents (RFC 3339)."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """How the messages of a backend are published.
+    """How a backend publishes messages.
 
     Attributes:
-        exchange: the name.
-        mandatory: whether those come back that no queue gets.
-        persistent, priority, expiration: of the properties; an expiration in milliseconds.
+        exchange: its name.
+        mandatory: whether the broker returns messages that reach no queue.
+        persistent, priority, expiration: properties; the expiration in milliseconds.
         reply_to: the queue for replies.
-        cloudevents: what stands before the names of CloudEvents' headers; empty: there are none.
+        cloudevents: prefix of CloudEvents' headers; empty: no such headers.
     """
 
     exchange: str
@@ -95,15 +95,15 @@ class Envelope:
     """Packs the messages of one session on one link.
 
     Args:
-        posting: as configured.
-        session_id: of the session.
+        posting: how to publish.
+        session_id: the session's.
         keys: the routing key of each kind of message.
-        headers: those that all messages carry.
-        frame_max: bytes of one frame.
+        headers: headers of all messages.
+        frame_max: maximum bytes of one frame.
 
     Attributes:
         keys: see above.
-        fits: whether the headers leave room for the properties, which have one frame together.
+        fits: whether headers and properties fit into one frame.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Envelope:
         self.fits = len(self._fixed) + _OWN_PROPERTIES <= self._body_max
         self._event_id = encode.short_string(f"{prefix}id") + b"S" if prefix else b""
         self._event_time = encode.short_string(f"{prefix}time") if prefix else b""
-        # The message's own properties come before, between and behind these; see `pack`.
+        # `pack` puts the message's own properties before, between and after these.
         properties = self._properties("")
         given = {name for name in properties.attributes() if _is_given(properties, name)}
         own = {"content_type", "headers", "message_id", "timestamp"}
@@ -140,14 +140,14 @@ class Envelope:
         }
 
     def pack(self, name: str, tag: int, message: Message, number: int, *, replayed: bool) -> bytes:
-        """Returns the frames that publish a message.
+        """Returns the frames that publish a message: method, header and bodies (AMQP 0-9-1, 2.3.5).
 
         Args:
-            name: of the message within its session; its number but for hydrations.
-            tag: of the publish on its channel.
+            name: of the message in its session: its number, or `hN` for hydrations.
+            tag: the delivery tag of the publish.
             message: the message.
-            number: 0: it has none.
-            replayed: an earlier backend may have had it.
+            number: of the message in its session; 0: none.
+            replayed: an earlier backend may have received the message.
         """
         stamp, text = _now.packed()
         event_id = self._prefix + name.encode()
@@ -188,12 +188,12 @@ class Envelope:
         """Returns the frames that publish an event of the session.
 
         Args:
-            name: of the event within its session, such as `c0`.
-            tag: of the publish on its channel.
+            name: of the event in its session, such as `c0`.
+            tag: the delivery tag of the publish.
             kind: `connect` or `disconnect`.
             key: the routing key.
             body: JSON.
-            replayed: it may have been published before.
+            replayed: the event may have been published before.
         """
         now, event_type = time.time(), f"wsgw.{kind}"
         headers: dict[str, FieldValue] = {TAG: tag, **self._event_headers}

@@ -1,4 +1,4 @@
-"""What has gone wrong with the broker, as the gateway is told."""
+"""Turns errors of the broker into those of dials."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _REFUSED, _NOT_ALLOWED = 403, 530
 
 
 class BrokerRefusesError(BackendUnreachable):
-    """The broker is there and does not want this gateway: its name, password or permissions."""
+    """The broker refuses this gateway: its user name, password or permissions."""
 
 
 def as_unavailable(error: Exception) -> BackendUnavailable:
-    """Returns what to raise from a dial that has failed."""
+    """Returns the error of a failed dial."""
     if isinstance(error, BackendUnavailable):
         return error
     if isinstance(error, ChannelClosedError):
@@ -54,6 +54,6 @@ def _text(error: AMQPError) -> str:
     if isinstance(error, ConnectionClosed) and len(error.args) > 1:
         return " ".join(str(each) for each in error.args)
     if isinstance(error, AuthenticationError) and len(error.args) > 1:
-        return f"it knows the mechanisms {error.args[0]} only"
+        return f"it only knows the mechanisms {error.args[0]}; set 'mechanism'"
     said = " ".join(str(each) for each in error.args)
     return re.sub(r"\s+", " ", said) or type(error).__name__

@@ -17,23 +17,23 @@ from .metrics import AmqpMetrics
 from .settings import Event
 
 _MOST_UNCONFIRMED = 10_000
-_PATIENCE = 60.0  # seconds for which a disconnect event waits for the broker
-_PAUSE = 1.0  # seconds between two attempts to reach it
+_LONGEST_WAIT = 60.0  # seconds for which a disconnect event waits for the broker
+_PAUSE = 1.0  # seconds between two attempts to connect
 _BY = {CloseCause.CLIENT_LEFT: "client", CloseCause.BACKEND_ENDED: "backend"}
 
 
 class SessionEvents:
-    """What is published of the lives of sessions, besides their messages.
+    """Publishes connect and disconnect events.
 
-    A connect event goes the way of the session's messages, before them. If the broker is lost, the
-    session has another one where it goes on. A disconnect event is all that is left of a session:
-    it waits until the broker is back, for a minute.
+    A connect event goes before the session's messages, on the same channel. If the broker is lost,
+    wsgw does not publish it again: the session gets another connect event where it goes on. A
+    disconnect event waits up to a minute for the broker to come back.
 
     Args:
         context: the backend's.
-        metrics: counts.
+        metrics: the backend's.
         current: returns the link, or None.
-        dial: makes the link if there is none.
+        dial: makes a link in the background.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SessionEvents:
         self._sessions: dict[str, _Session] = {}
         self._unconfirmed: dict[int, _Pending] = {}
         self._last = 0
-        self._link: AmqpLink | None = None  # to which all unconfirmed events were given
+        self._link: AmqpLink | None = None  # the link of all unconfirmed events
         self._retry: asyncio.TimerHandle | None = None
 
     def connected(
@@ -60,7 +60,7 @@ class SessionEvents:
         connection: AmqpConnection,
         link: AmqpLink,
     ) -> None:
-        """Notes a session's connection, which was just made on a link, and publishes its event."""
+        """Publishes the connect event of a new connection."""
         if not handshake.event_keys:
             return
         session = self._sessions.get(handshake.session_id)
@@ -74,7 +74,7 @@ class SessionEvents:
         session.dials += 1
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Publishes that a session is over, after its last message."""
+        """Publishes the disconnect event, after the session's last message."""
         session = self._sessions.pop(session_id, None)
         if session is None or "disconnect" not in session.handshake.event_keys:
             return
@@ -96,7 +96,7 @@ class SessionEvents:
             session.connection.when_over = publish
 
     def link_up(self, link: AmqpLink) -> None:
-        """Publishes again what an earlier link has not confirmed."""
+        """Publishes all unconfirmed events again on a new link."""
         if link is self._link:
             return
         self._link = link
@@ -105,7 +105,7 @@ class SessionEvents:
             self._send(link, pending)
 
     def link_lost(self) -> None:
-        """Forgets the connect events: their sessions have others where they go on."""
+        """Drops unconfirmed connect events; their sessions get others where they go on."""
         for number, pending in list(self._unconfirmed.items()):
             if pending.event == "connect":
                 del self._unconfirmed[number]
@@ -115,19 +115,19 @@ class SessionEvents:
             self._retry_later()
 
     def close(self) -> None:
-        """Counts what no queue has got."""
+        """Counts the events that no queue has."""
         self._stop_retrying()
         self._metrics.events_lost.value += len(self._unconfirmed)
         self._unconfirmed.clear()
 
-    # What the publisher calls
+    # Called by the publisher
 
     def confirmed(self, number: int) -> None:
-        """See Receiver."""
+        """See ConfirmReceiver."""
         self._unconfirmed.pop(number, None)
 
     def refused(self, number: int, close: Close | None = None) -> None:
-        """See Receiver; a session that has just connected does not go on without its event."""
+        """See ConfirmReceiver. Ends a session whose connect event the broker refuses."""
         pending = self._unconfirmed.pop(number, None)
         if pending is None:
             return
@@ -139,7 +139,7 @@ class SessionEvents:
 
     def _pending(self, session: _Session, event: Event, name: str, details: object) -> _Pending:
         body = json.dumps(details, ensure_ascii=False, separators=(",", ":")).encode()
-        return _Pending(session, event, name, body, self._clock.time() + _PATIENCE)
+        return _Pending(session, event, name, body, self._clock.time() + _LONGEST_WAIT)
 
     def _publish(self, link: AmqpLink | None, pending: _Pending) -> None:
         if len(self._unconfirmed) >= _MOST_UNCONFIRMED:
@@ -188,7 +188,7 @@ class SessionEvents:
 
 
 class _Session:
-    """What is kept of a session until it has ended."""
+    """What is kept for a session until it ends."""
 
     handshake: SessionHandshake
     envelope: Envelope
@@ -201,7 +201,7 @@ class _Session:
 
 @dataclass(slots=True)
 class _Pending:
-    """An event that no queue is known to have."""
+    """An event without a confirm."""
 
     session: _Session
     event: Event

@@ -1,4 +1,4 @@
-"""Divides what a broker sends between the AMQP library and the channel that is ours."""
+"""Splits the frames of a broker between aiormq and our own channel."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pamqp.exceptions import PAMQPException
 from pamqp.heartbeat import Heartbeat
 
 OWN_CHANNEL = 2
-"""The number of our channel; the library opens none but number 1."""
+"""The number of our channel; aiormq only opens channel 1."""
 
 FRAME_HEAD = struct.Struct("!BHI")
-"""Of each frame: its type, its channel, the bytes of its payload; then one byte ends the frame."""
+"""The head of a frame: type, channel, size of the payload. One byte ends the frame (2.3.5)."""
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 
 UNREADABLE = (PAMQPException, ValueError, IndexError, struct.error, RecursionError)
-"""What is raised where a frame, or a table in it, is not as AMQP 0-9-1 has it."""
+"""The exceptions for a frame, or a table in it, that is not valid AMQP 0-9-1."""
 
 _TYPES = (METHOD, HEADER, BODY, HEARTBEAT)
 _END = 0xCE
 _OVERHEAD = FRAME_HEAD.size + 1
 _LARGEST_FRAME = 16 * 1024 * 1024
 _HIGH_WATER = 1024 * 1024
-"""Bytes that wait for the broker to read, of all sessions together."""
+"""Maximum bytes that wait for the broker to read, for all sessions together."""
 
 _INDEX = struct.Struct("!I")
 _HEARTBEAT = Heartbeat.value
@@ -42,55 +42,55 @@ _NOTICES = frozenset(
 )
 
 
-class FrameListener(Protocol):
-    """Who uses the connection."""
+class FrameReceiver(Protocol):
+    """The user of the connection."""
 
     def frame_received(self, kind: int, data: bytes, start: int, end: int, /) -> None:
-        """Takes a frame of our channel; its payload is `data[start:end]`."""
+        """Called with a frame of our channel; its payload is `data[start:end]`."""
         ...
 
     def read_done(self) -> None:
-        """Acts on all frames of one read."""
+        """Called after all frames of one read."""
         ...
 
     def notice_received(self, notice: Frame, /) -> None:
-        """Hears that the broker blocks, unblocks or closes the connection."""
+        """Called when the broker blocks, unblocks or closes the connection."""
         ...
 
     def flow_changed(self, *, is_paused: bool) -> None:
-        """Hears whether too much waits for the broker to read it."""
+        """Called when too many bytes wait for the broker, and when no longer."""
         ...
 
     def disconnected(self, reason: str, /) -> None:
-        """Hears that the connection is lost or closed."""
+        """Called when the connection is lost or closed."""
         ...
 
 
 class FrameSplitter(asyncio.StreamReaderProtocol):
-    """The lower end of a connection: the library reads from `reader` what is not ours.
+    """The lower end of a connection; aiormq reads the frames of other channels from `reader`.
 
-    aiormq takes a pair of streams from whoever makes them. So all bytes pass through here: frames
-    of our channel are handed to the listener where they lie, and the library gets the others.
+    aiormq takes a pair of streams from a factory, so all bytes pass through here. The receiver gets
+    the frames of our channel without a copy.
 
     Args:
-        listener: uses our channel.
-        loop: the running one.
+        receiver: uses our channel.
+        loop: the running loop.
 
     Attributes:
-        reader: the library's stream.
+        reader: aiormq's stream.
         transport: of the connection, once it is made.
-        read_at: when the last bytes came, in the loop's time.
-        feed_interval: seconds without a frame for the library after which it gets a heartbeat: it
-            must not take the connection for silent when all that comes is ours.
+        read_at: the time of the last bytes, by the loop's clock.
+        feed_interval: seconds after which aiormq gets a heartbeat if no other frame was for it.
+            Otherwise it would take the connection for silent while only our frames arrive.
     """
 
     transport: asyncio.Transport
 
-    def __init__(self, listener: FrameListener, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, receiver: FrameReceiver, loop: asyncio.AbstractEventLoop) -> None:
         self.reader = asyncio.StreamReader(loop=loop)
         super().__init__(self.reader, loop=loop)
         self._clock = loop
-        self._listener = listener
+        self._receiver = receiver
         self._rest = b""
         self._is_broken = False
         self.read_at = self._fed_at = loop.time()
@@ -110,7 +110,7 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
         try:
             self._rest = data[self._take_frames(data) :]
         finally:
-            self._listener.read_done()
+            self._receiver.read_done()
         if self.read_at - self._fed_at >= self.feed_interval:
             self._fed_at = self.read_at
             self.reader.feed_data(_HEARTBEAT)
@@ -118,20 +118,20 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
         super().pause_writing()
-        self._listener.flow_changed(is_paused=True)
+        self._receiver.flow_changed(is_paused=True)
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
         super().resume_writing()
-        self._listener.flow_changed(is_paused=False)
+        self._receiver.flow_changed(is_paused=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         super().connection_lost(exc)
-        self._listener.disconnected(str(exc) if exc else "the broker closed the connection")
+        self._receiver.disconnected(str(exc) if exc else "the broker closed the connection")
 
     def _take_frames(self, data: bytes) -> int:
-        """Passes on all frames that are complete, and returns where the rest begins."""
+        """Passes on all complete frames, and returns the position of the rest."""
         position, length = 0, len(data)
         while length - position >= _OVERHEAD and not self._is_broken:
             kind, channel, size = FRAME_HEAD.unpack_from(data, position)
@@ -146,11 +146,11 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
                 return length
             try:
                 if channel == OWN_CHANNEL:
-                    self._listener.frame_received(kind, data, position + FRAME_HEAD.size, end - 1)
+                    self._receiver.frame_received(kind, data, position + FRAME_HEAD.size, end - 1)
                 else:
                     self._feed(kind, data[position:end])
             except UNREADABLE as error:
-                self._break_off(data[position:], f"the broker sent what cannot be read: {error}")
+                self._break_off(data[position:], f"the broker sent an invalid frame: {error}")
                 return length
             position = end
         return position
@@ -161,13 +161,11 @@ class FrameSplitter(asyncio.StreamReaderProtocol):
         if kind == METHOD and _INDEX.unpack_from(frame, FRAME_HEAD.size)[0] in _NOTICES:
             _, _, notice = pamqp.frame.unmarshal(frame)
             if isinstance(notice, Frame):
-                self._listener.notice_received(notice)
+                self._receiver.notice_received(notice)
 
-    def _break_off(
-        self, data: bytes, reason: str = "the other side does not speak AMQP 0-9-1"
-    ) -> None:
-        """Lets the library say what is wrong with bytes that are no frames, and reads no more."""
+    def _break_off(self, data: bytes, reason: str = "the server does not speak AMQP 0-9-1") -> None:
+        """Stops reading; aiormq gets the invalid bytes and raises an error for them."""
         self._is_broken = True
         self.reader.feed_data(data)
         self.transport.abort()
-        self._listener.disconnected(reason)
+        self._receiver.disconnected(reason)

@@ -1,4 +1,4 @@
-"""What is known of a session at its dial: keys, headers, and the body of its connect event."""
+"""Makes routing keys, headers and the connect event of a session from its dial."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from .settings import AmqpSettings, Event
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,256})?\Z")
 _PREFIXES: Mapping[object, str] = {True: "cloudEvents:", "knative": "ce-", False: ""}
 _KINDS = {TEXT: "text", BINARY: "binary"}
-_MOST_FIELDS = 1000  # of a query
+_MOST_FIELDS = 1000  # of a query string
 _PEER = HandshakeField("peer")
 
 
 def cloudevents_prefix(settings: AmqpSettings) -> str:
-    """Returns what stands before the names of CloudEvents' headers; empty: there are none."""
+    """Returns the prefix of CloudEvents' headers; empty: no such headers."""
     return _PREFIXES[settings.cloudevents]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionHandshake:
-    """What one dial of a session gives for what is published of it.
+    """The values for messages and events of a session, from one dial.
 
     Attributes:
-        session_id: of the session.
-        keys: the routing keys of its messages, by their kind.
-        event_keys: those of its connect and disconnect events, as far as they are published.
-        headers: those that all its messages carry.
-        details: what a connect event says.
+        session_id: the session's.
+        keys: the routing keys of messages by kind.
+        event_keys: the routing keys of the events that are published.
+        headers: headers of all messages and events.
+        details: the body of the connect event.
     """
 
     session_id: str
@@ -44,17 +44,17 @@ class SessionHandshake:
 
     @property
     def all_keys(self) -> Iterable[str]:
-        """All keys that the session may use."""
+        """All routing keys that the session may use."""
         return {*self.keys.values(), *self.event_keys.values()}
 
 
 def read_handshake(
     settings: AmqpSettings, request: DialRequest, subprotocol: str | None
 ) -> SessionHandshake:
-    """Returns what a dial gives.
+    """Returns the values for a session, from its dial.
 
     Raises:
-        BackendDeclined: with 400; a routing key cannot be made.
+        BackendDeclined: with 400; a value of the handshake does not fit the routing key.
     """
     template = settings.routing_key
     keys = {
@@ -103,7 +103,7 @@ def _header(request: DialRequest, name: str) -> str | None:
 
 
 def _traceparent(request: DialRequest) -> str:
-    """Returns the client's, or one that says that nothing was recorded so far."""
+    """Returns the client's `traceparent`, or a new one without the flag "sampled"."""
     given = _header(request, "traceparent")
     if given is not None and _TRACEPARENT.match(given):
         return given

@@ -1,4 +1,4 @@
-"""The event loop as aiormq gets it: it knows which tasks the library has left."""
+"""The event loop for aiormq, which tracks the library's tasks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_LONGEST = 5.0  # seconds; the connection is cut by then, and its tasks see that at once
+_LONGEST = 5.0  # seconds; the connection is closed, so its tasks end at once
 
 
 class LibraryLoop:
-    """Passes everything on to the running loop, and remembers the tasks that are not over.
+    """Forwards to the running loop, and remembers the tasks that have not ended.
 
-    aiormq's `close` returns while a task of its own still closes the connection. Whoever ends the
-    event loop then would have it destroyed, with an error in the log.
+    aiormq's `close` returns while one of its tasks still closes the connection. If the event loop
+    ended then, it would destroy that task and log an error.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class LibraryLoop:
         return task
 
     async def tasks_ended(self) -> None:
-        """Waits, a few seconds at most, until no task is left, nor one that the others begin."""
+        """Waits a few seconds at most until all tasks have ended, including new ones."""
         deadline = self._loop.time() + _LONGEST
         while self._tasks and (left := deadline - self._loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left)

@@ -1,4 +1,4 @@
-"""The link to a broker: one connection that publishes, and one that takes replies."""
+"""The link to a broker: one connection publishes, one consumes replies."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from .publisher import Publisher
 from .replies import ReplyChannel
 from .settings import AmqpSettings
 
-_SILENT_HEARTBEATS = 1.5  # and half of one until that is noticed
-_LOOKS = 4  # in the shortest of the times that are watched
+_SILENT_HEARTBEATS = 1.5  # and up to half of one more until the next look
+_LOOKS = 4  # looks in the shortest timeout
 
 
 class LinkOwner(Protocol):
-    """Whom a link tells of itself."""
+    """The backend, which gets the events of a link."""
 
     def link_lost(self, link: AmqpLink, reason: str, /) -> None:
-        """Hears, once, that the link is of no use any more."""
+        """Called once when the link is lost."""
         ...
 
     def link_writable(self, link: AmqpLink, writable: bool, /) -> None:
-        """Hears whether the broker takes messages."""
+        """Called when the broker starts or stops taking messages."""
         ...
 
 
 class AmqpLink:
-    """Two connections to one node, which live and die together.
+    """Two connections to one node; if one is lost, the link is lost.
 
-    There are two since RabbitMQ stops reading a connection that publishes, when it lacks memory or
-    room on its disk; acknowledgements of replies would stop too.
+    RabbitMQ stops reading a connection that publishes when it lacks memory or disk space. On a
+    single connection, acknowledgements of replies would stop too.
 
     Args:
         settings: the backend's.
         context: the backend's.
-        owner: is told.
-        make_publisher, make_replies: make the channels.
+        owner: gets the events.
+        make_publisher, make_replies: make the channels; the argument reports a loss.
 
     Attributes:
         publisher, replies: the channels.
         publishing, consuming: their connections.
         reply_to: the queue for replies.
-        is_lost: whether the owner was told so.
+        is_lost: whether the link is lost or closed.
     """
 
     reply_to: str
@@ -73,10 +73,10 @@ class AmqpLink:
         self._watching: asyncio.TimerHandle | None = None
 
     async def open(self, address: BrokerAddress, name: str) -> None:
-        """Makes both connections.
+        """Opens both connections.
 
         Raises:
-            OSError, AMQPError, BackendUnavailable, ChannelClosedError: they cannot be made.
+            OSError, AMQPError, BackendUnavailable, ChannelClosedError: a connection cannot be made.
         """
         await self.publishing.open(address, name)
         await self.consuming.open(address, name)
@@ -88,35 +88,37 @@ class AmqpLink:
             try:
                 async with asyncio.timeout(self._settings.confirm_timeout):
                     await self.publisher.all_confirmed()
-            except TimeoutError:  # a broker that is blocked confirms nothing, and says so
-                self._logger.warning("closed with %d messages unconfirmed", len(self.publisher))
+            except TimeoutError:  # a blocked broker confirms nothing
+                self._logger.warning(
+                    "closed the link with %d unconfirmed messages", len(self.publisher)
+                )
         self.drop()
         await asyncio.gather(self.publishing.close(), self.consuming.close())
 
     def drop(self) -> None:
-        """Tells the owner nothing any more."""
+        """Reports no more events to the owner."""
         self.is_lost = True
         if self._watching is not None:
             self._watching.cancel()
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the broker lacks memory or room, and says so."""
+        """Whether the broker has blocked the link, for lack of memory or disk space."""
         return self.publishing.blocked is not None
 
     @property
     def is_writable(self) -> bool:
-        """Whether the broker takes messages for now."""
+        """Whether the broker takes messages at the moment."""
         return self._is_writable
 
     async def update_secret(self, secret: str) -> None:
-        """Tells the broker a new password, on both connections."""
+        """Sends the broker a new password on both connections."""
         await asyncio.gather(
             self.publishing.update_secret(secret), self.consuming.update_secret(secret)
         )
 
     def check(self) -> None:
-        """Raises BackendUnavailable if the link was lost while it was being made."""
+        """Raises BackendUnavailable if the link is already lost."""
         loss = self.publishing.loss or self.consuming.loss
         if loss is not None:
             raise BackendUnavailable(f"the link was lost at once: {loss}")
@@ -132,7 +134,7 @@ class AmqpLink:
             self._owner.link_lost(self, reason)
 
     def _show_writable(self) -> None:
-        """What the broker says of the connection for replies is of no account."""
+        """Reports changes of the publishing connection; the other one does not matter."""
         if not self.is_blocked:
             self._blocked_since = None
         elif self._blocked_since is None:
@@ -144,13 +146,13 @@ class AmqpLink:
             self._owner.link_writable(self, writable)
 
     def _watch(self) -> None:
-        """Looks for what nobody tells: a cut, a broker that hangs, confirms that do not come."""
+        """Detects silent faults: a cut connection, a hanging broker, missing confirms."""
         settings, now = self._settings, self._clock.time()
         if self.is_lost:
             return
         for connection in (self.publishing, self.consuming):
             if now - connection.silent_since > settings.heartbeat * _SILENT_HEARTBEATS:
-                connection.give_up(f"nothing came from the broker for {settings.heartbeat:g} s")
+                connection.give_up(f"the broker was silent for {settings.heartbeat:g} s")
                 return
         since = self.publisher.waiting_since()
         if since is not None and now - since > settings.confirm_timeout:
@@ -158,7 +160,7 @@ class AmqpLink:
             return
         blocked, bound = self._blocked_since, settings.blocked_timeout
         if blocked is not None and bound is not None and now - blocked > bound:
-            self._lose(f"the broker takes nothing: {self.publishing.blocked}")
+            self._lose(f"the broker blocks the link: {self.publishing.blocked}")
             return
         times = [settings.heartbeat, settings.confirm_timeout, bound or settings.heartbeat]
         self._watching = self._clock.call_later(min(times) / _LOOKS, self._watch)

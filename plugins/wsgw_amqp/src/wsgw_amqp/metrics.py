@@ -1,4 +1,4 @@
-"""What operators are shown of one backend."""
+"""The metrics of a backend."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class AmqpMetrics:
         metrics: the backend's.
         is_up: whether there is a link.
         is_blocked: whether the broker takes no messages.
-        unconfirmed: messages under way.
-        unacknowledged: replies whose fate is open.
+        unconfirmed: number of messages without a confirm.
+        unacknowledged: number of replies without an acknowledgement.
     """
 
     def __init__(
@@ -29,26 +29,26 @@ class AmqpMetrics:
     ) -> None:
         metrics.gauge("up", "Whether the gateway is connected to the broker.", is_up)
         metrics.gauge(
-            "blocked", "Whether the broker has blocked the connection that publishes.", is_blocked
+            "blocked", "Whether the broker blocks the connection that publishes.", is_blocked
         )
         metrics.gauge("unconfirmed", "Messages that the broker has not confirmed yet.", unconfirmed)
         metrics.gauge("unacknowledged", "Replies that are not acknowledged yet.", unacknowledged)
         self.published = metrics.counter("published", "Messages and events published.")
         self.confirm_duration = metrics.histogram(
-            "confirm_duration_seconds", "Time from a message's publishing to its confirm."
+            "confirm_duration_seconds", "Seconds from the publish of a message to its confirm."
         )
         self.returned = metrics.counter(
-            "returned", "Messages that the broker returned since no queue is bound for them."
+            "returned", "Messages that the broker returned because they reach no queue."
         )
         self.nacked = metrics.counter("nacked", "Messages that the broker refused to store.")
         replies = metrics.counter("replies", "Replies from the broker.", "redelivered")
         self.replies = (replies.labels("false"), replies.labels("true"))
         self.replies_dead = metrics.counter(
-            "replies_dead", "Replies that no client got: rejected, for the dead letters.", "why"
+            "replies_dead", "Replies that no client got: dead letters.", "why"
         )
         self.reconnects = metrics.counter(
-            "reconnects", "Times the link to the broker was made again after a loss."
+            "reconnects", "How often wsgw made the link to the broker again after a loss."
         )
         self.events_lost = metrics.counter(
-            "events_lost", "Connect and disconnect events that no queue has got."
+            "events_lost", "Connect and disconnect events that reached no queue."
         )

@@ -1,4 +1,4 @@
-"""A channel whose frames are read and written here, many in one call."""
+"""A channel whose frames wsgw reads and writes itself, many in one call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .frame_splitter import BODY, FRAME_HEAD, HEADER, METHOD, OWN_CHANNEL, UNREA
 
 _INDEX = struct.Struct("!I")
 _BODY_SIZE = struct.Struct("!Q")
-_BODY_SIZE_AT = 4  # behind the class and the weight
+_BODY_SIZE_AT = 4  # after the class and the weight
 _PROPERTIES_AT = 12
 
 ContentTaker = Callable[[bytes, bytes | None], object]
@@ -25,8 +25,8 @@ class ChannelClosedError(Exception):
     """The broker has closed the channel, or the connection is lost.
 
     Args:
-        reason: one line.
-        code: the broker's, such as 404; 0: it gave none.
+        reason: one line for the log.
+        code: the broker's reply code, such as 404; 0: none.
     """
 
     def __init__(self, reason: str, code: int = 0) -> None:
@@ -36,17 +36,18 @@ class ChannelClosedError(Exception):
 
 
 class OwnChannel:
-    """What the two uses of a channel share: opening it, calls that are answered, and contents.
+    """The common part of our two channels: opening, synchronous calls, and contents.
 
-    A subclass names in `methods` what takes each method of its use: called with the data and where
-    the method's arguments begin. Such a taker may `expect_content`.
+    A subclass fills `methods` with a function for each method that it handles. The function gets
+    the data and the position of the method's arguments, and may call `expect_content`.
 
     Args:
-        max_size: bytes of a content; of a longer one only its properties are kept.
-        on_closed: called when the broker closes the channel, with one line.
+        max_size: maximum bytes of a content; the body of a longer one is dropped.
+        on_closed: called with a reason when the broker closes the channel.
 
     Attributes:
-        frame_max: bytes of one frame.
+        methods: functions by method index.
+        frame_max: maximum bytes of one frame.
     """
 
     def __init__(self, max_size: int, on_closed: Callable[[str], object]) -> None:
@@ -58,24 +59,24 @@ class OwnChannel:
         self._answer: asyncio.Future[Frame] | None = None
         self._take_content: ContentTaker | None = None
         self._properties = b""
-        self._missing = 0  # bytes of the content that have not come
-        self._parts: list[bytes] | None = None  # None: it is too long
+        self._missing = 0  # bytes of the content that have not arrived
+        self._parts: list[bytes] | None = None  # None: the content is too long
 
     async def open(self, write: Callable[[bytes], object], frame_max: int) -> None:
         """Opens the channel.
 
         Raises:
-            ChannelClosedError: the broker does not want it, or is lost.
+            ChannelClosedError: the broker refuses, or the connection is lost.
         """
         self._write = write
         self.frame_max = frame_max
         await self.call(commands.Channel.Open())
 
     async def call(self, method: Frame) -> Frame:
-        """Sends a method and returns the broker's answer; one at a time.
+        """Sends a method and returns the broker's answer; only one at a time.
 
         Raises:
-            ChannelClosedError: the broker does not like it, or is lost.
+            ChannelClosedError: the broker refuses, or the connection is lost.
         """
         if self._write is None:
             raise ChannelClosedError("the connection is lost")
@@ -89,7 +90,7 @@ class OwnChannel:
 
     @property
     def is_open(self) -> bool:
-        """Whether frames can be sent."""
+        """Whether the channel can send frames."""
         return self._write is not None
 
     def write(self, frames: bytes) -> None:
@@ -98,13 +99,13 @@ class OwnChannel:
             self._write(frames)
 
     def ended(self, reason: str, code: int = 0) -> None:
-        """Sends nothing more, and ends the call that waits."""
+        """Closes the channel, and makes a waiting call fail."""
         self._write = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ChannelClosedError(reason, code))
 
     def frame_received(self, kind: int, data: bytes, start: int, end: int) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         if kind == METHOD:
             (index,) = _INDEX.unpack_from(data, start)
             taker = self.methods.get(index)
@@ -126,12 +127,12 @@ class OwnChannel:
                 self._end_content()
 
     def read_done(self) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
 
     def expect_content(self, take: ContentTaker) -> None:
-        """Has the content that follows taken: its properties, and its body.
+        """Calls `take` with the properties and the body of the content that follows.
 
-        The body is None when it is longer than `max_size`.
+        The body is None if it is longer than `max_size`.
         """
         self._take_content = take
 
@@ -146,7 +147,7 @@ class OwnChannel:
         try:
             _, _, method = pamqp.frame.unmarshal(frame)
         except UNREADABLE as error:
-            self._closed_by_broker(f"the broker sent what cannot be read: {error}")
+            self._closed_by_broker(f"the broker sent an invalid frame: {error}")
             return
         if isinstance(method, commands.Channel.Close):
             self.write(pamqp.frame.marshal(commands.Channel.CloseOk(), OWN_CHANNEL))

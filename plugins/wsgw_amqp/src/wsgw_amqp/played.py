@@ -26,10 +26,10 @@ _CONNECT, _DISCONNECT = "wsgw.connect", "wsgw.disconnect"
 
 
 class Worker:
-    """Reads the queue, writes down what comes, and answers.
+    """Reads the queue, records the messages, and answers.
 
     Args:
-        recorder: writes it down.
+        recorder: records the messages.
         channel: to the broker, with confirms.
     """
 
@@ -38,11 +38,11 @@ class Worker:
         self._channel = channel
 
     async def work(self) -> None:
-        """Declares what the gateway will find, and begins."""
+        """Declares the exchange and the queue, and starts to consume."""
         channel = self._channel
         await channel.exchange_declare(_EXCHANGE, exchange_type="topic", durable=True)
-        # When a node returns, a quorum queue can give a new consumer what is ready before it takes
-        # back what the lost one had; a classic queue has everything in order again.
+        # After a restart of the node, a quorum queue can deliver ready messages before those that
+        # the lost consumer had; a classic queue restores the order.
         arguments: dict[str, FieldValue] = {"x-queue-type": "classic"}
         await channel.queue_declare(QUEUE, durable=True, arguments=arguments)
         await channel.queue_bind(QUEUE, _EXCHANGE, "#")
@@ -50,9 +50,9 @@ class Worker:
         await channel.basic_consume(QUEUE, self.take)
 
     async def take(self, message: DeliveredMessage) -> None:
-        """Takes a message, and acknowledges it when its answer is stored."""
-        # The library has a task for each message. They begin in order, and before it first waits,
-        # each has written its message down and is in the row of those that publish.
+        """Handles a message, and acknowledges it when its answer is stored."""
+        # aiormq makes a task for each message. The tasks start in order, and before its first wait
+        # each task has recorded its message and queued its publish.
         properties = message.header.properties
         session = properties.correlation_id or ""
         headers = properties.headers or {}
@@ -79,7 +79,7 @@ class Worker:
 
 
 async def main(place: str, host: str, port: str, log: str) -> None:
-    """Serves until killed."""
+    """Serves until the drill kills the process."""
     node = BrokerNode(Path(f"{log}.data"), int(port), own_group=False)
     await asyncio.to_thread(node.start)
     connection = await aiormq.connect(node.url)

@@ -28,10 +28,10 @@ PLAYED = PlayedBackend(
         "replies-durable": "true",
     },
     backends=1,
-    settings={"failover.hold": "2m"},  # for a node that starts on a busy machine
+    settings={"failover.hold": "2m"},  # a node starts slowly on a busy machine
     ahead=500,
 )
-"""How `wsgw drill --backend amqp` plays one."""
+"""How `wsgw drill --backend amqp` runs a backend."""
 
 
 @hookimpl

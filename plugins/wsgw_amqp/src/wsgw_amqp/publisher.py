@@ -1,4 +1,4 @@
-"""The channel that publishes: one write for many messages, and their confirms."""
+"""The channel that publishes: one write for many messages, with confirms and returns."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ Unroutable = Literal["unavailable", "discard", "close"]
 
 _CONFIRM = struct.Struct("!QB")  # delivery tag, flags
 _MULTIPLE = 1
-_NO_BODY = 0  # of what is returned only the properties matter
-_CONTENT_HEAD = b"\0" * 12  # as ContentHeader reads it, before the properties
+_NO_BODY = 0  # only the properties of returned messages matter
+_CONTENT_HEAD = b"\0" * 12  # stands before the properties for ContentHeader
 
 
-class Receiver(Protocol):
-    """Who is told what became of what it has published."""
+class ConfirmReceiver(Protocol):
+    """Publishes messages, and gets the result of each."""
 
     def confirmed(self, number: int, /) -> None:
-        """The broker has it."""
+        """Called when the broker has stored the message."""
         ...
 
     def refused(self, number: int, close: Close | None = None, /) -> None:
-        """The broker does not want it; see WindowedConnection."""
+        """Called when the broker refuses the message; see WindowedConnection."""
         ...
 
 
 class Publisher(OwnChannel):
-    """Publishes what all sessions send in one turn of the loop at once.
+    """Publishes the messages of all sessions, in one write for each turn of the loop.
 
-    Whose confirm it is, the delivery tag says. A returned message carries its tag in a header, so
-    that two attempts at one message are not mistaken for each other.
+    The delivery tag of a confirm identifies its message. A returned message has its tag in a
+    header, so that two attempts to send the same message do not get mixed up.
 
     Args:
-        metrics: counts.
-        unroutable: what a return means.
-        keys: told which keys are routed.
+        metrics: the backend's.
+        unroutable: what to do after a return.
+        keys: learns which routing keys reach a queue.
         on_closed: see OwnChannel.
     """
 
@@ -73,8 +73,8 @@ class Publisher(OwnChannel):
         self._is_blocked = False
         self._last_tag = 0
         self._oldest = 1  # no smaller tag is unconfirmed
-        # The tags, with whom to tell, the number that it knows, the key, and when it was published.
-        self._unconfirmed: dict[int, tuple[Receiver, int, str, float]] = {}
+        # By tag: the receiver, its number, the routing key, and the time of the publish.
+        self._unconfirmed: dict[int, tuple[ConfirmReceiver, int, str, float]] = {}
         self._returned: set[int] = set()
         self._none_left = asyncio.Event()
         self._unblocked_at = 0.0
@@ -86,17 +86,17 @@ class Publisher(OwnChannel):
 
     @property
     def next_tag(self) -> int:
-        """The tag of what is published next; its frames carry it."""
+        """The tag of the next message, for its frames."""
         return self._last_tag + 1
 
-    def publish(self, frames: bytes, key: str, receiver: Receiver, number: int) -> None:
-        """Publishes one message, at the end of this turn of the loop.
+    def publish(self, frames: bytes, key: str, receiver: ConfirmReceiver, number: int) -> None:
+        """Publishes one message at the end of this turn of the loop.
 
         Args:
             frames: made with `next_tag`.
             key: the routing key in them.
-            receiver: who is told what became of it; not any more when the channel is closed.
-            number: by which the receiver knows it.
+            receiver: gets the result, unless the channel closes before.
+            number: identifies the message for the receiver.
         """
         self._last_tag += 1
         self._unconfirmed[self._last_tag] = (receiver, number, key, self._clock.time())
@@ -107,18 +107,18 @@ class Publisher(OwnChannel):
             self._clock.call_soon(self._flush)
 
     def block(self, blocked: bool, /) -> None:
-        """Writes nothing for now, or go on."""
+        """Stops or resumes writing."""
         self._is_blocked = blocked
         if not blocked:
             self._unblocked_at = self._clock.time()
             self._flush()
 
     def __len__(self) -> int:
-        """How many messages are unconfirmed."""
+        """The number of unconfirmed messages."""
         return len(self._unconfirmed)
 
     def waiting_since(self) -> float | None:
-        """Returns since when the oldest message waits for its confirm, blocked times left out."""
+        """Returns since when the oldest message waits for its confirm, without blocked time."""
         if not self._unconfirmed or self._is_blocked:
             return None
         while self._oldest not in self._unconfirmed:
@@ -126,7 +126,7 @@ class Publisher(OwnChannel):
         return max(self._unconfirmed[self._oldest][3], self._unblocked_at)
 
     async def all_confirmed(self) -> None:
-        """Waits until nothing is unconfirmed, or the channel is closed."""
+        """Waits until all messages are confirmed or the channel is closed."""
         while self._unconfirmed and self.is_open:
             self._none_left.clear()
             await self._none_left.wait()
@@ -144,7 +144,7 @@ class Publisher(OwnChannel):
             frames, self._frames = self._frames, []
             self.write(b"".join(frames))
 
-    # What the broker says
+    # Called for methods of the broker
 
     def _acked(self, data: bytes, start: int) -> None:
         tag, flags = _CONFIRM.unpack_from(data, start)
@@ -203,7 +203,7 @@ class Publisher(OwnChannel):
         self._keys.refused(self._unconfirmed[tag][2])
 
     def _verdict(self, key: str) -> Close | None:
-        """Returns what a message for which there is no queue means for its session."""
+        """Returns the close of a session whose message reached no queue; None: it goes on."""
         reason = f"no queue is bound for the key {key!r}"
         if self._unroutable == "unavailable":
             return Close(CloseCode.TRY_AGAIN_LATER, reason, abnormal=True)

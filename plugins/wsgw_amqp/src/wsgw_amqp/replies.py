@@ -1,4 +1,4 @@
-"""The channel that consumes replies: to their sessions, and acknowledged many at once."""
+"""The channel that consumes replies, delivers them, and acknowledges many at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .metrics import AmqpMetrics
 from .own_channel import OwnChannel
 from .reply import InvalidReplyError, read_properties, to_message
 
-_TAG = struct.Struct("!QB")  # of a delivery; the first bit behind it: redelivered
+_TAG = struct.Struct("!QB")  # of a delivery; the first bit after it: redelivered
 _REDELIVERED = 1
 _SETTLE = struct.Struct("!IQBB")  # index, tag, a flag; then the frame's end
 _SETTLE_HEAD = FRAME_HEAD.pack(METHOD, OWN_CHANNEL, 13)
@@ -27,14 +27,14 @@ _UNSUBSCRIBED = "the broker cancelled the consumer of replies; was its queue del
 
 
 class Receipt(NamedTuple):
-    """By what a reply is known: tags are of one channel, and die with it."""
+    """Identifies a reply: a tag is only valid on its channel."""
 
     channel: ReplyChannel
     tag: int
 
 
 class Client(Protocol):
-    """A session's connection, as far as replies go."""
+    """A session's connection, which receives replies."""
 
     def receive(self, message: Message, receipt: Receipt, /) -> ReplyOutcome:
         """See WindowedConnection."""
@@ -46,16 +46,16 @@ class Client(Protocol):
 
 
 class ReplyChannel(OwnChannel):
-    """Takes replies from the queue of this gateway.
+    """Consumes replies from the queue of this gateway.
 
-    A reply is acknowledged when its client's connection has it. One that no client gets is
-    rejected, and never requeued: this queue has no other consumer, who could do better.
+    wsgw acknowledges a reply when its client's connection has it, and rejects one that no client
+    gets. It never requeues: the queue has no other consumer.
 
     Args:
         context: the backend's.
-        metrics: counts.
+        metrics: the backend's.
         find: returns the connection of a session, or None.
-        prefetch: replies that are neither acknowledged nor rejected, at most.
+        prefetch: maximum replies that are neither acknowledged nor rejected.
         on_closed: see OwnChannel.
     """
 
@@ -80,62 +80,64 @@ class ReplyChannel(OwnChannel):
         self._clock = asyncio.get_running_loop()
         self._tag = 0
         self._is_redelivered = False
-        self._held: dict[int, None] = {}  # tags, in order, that wait for their clients
+        self._waiting: dict[
+            int, None
+        ] = {}  # tags in order of arrival; their replies wait for clients
         self._taken: list[int] = []  # tags to acknowledge
         self._rejects: list[bytes] = []
         self._flush_is_due = False
         self._is_reading = False
 
     async def consume(self, queue: str) -> None:
-        """Begins.
+        """Starts to consume a queue.
 
         Raises:
-            ChannelClosedError: the broker does not like it, or is lost.
+            ChannelClosedError: the broker refuses, or the connection is lost.
         """
         await self.call(commands.Basic.Qos(prefetch_count=self._prefetch))
         await self.call(commands.Basic.Consume(queue=queue, consumer_tag="wsgw"))
 
     def __len__(self) -> int:
-        """How many replies are neither acknowledged nor rejected."""
-        return len(self._held) + len(self._taken)
+        """The number of replies that are neither acknowledged nor rejected."""
+        return len(self._waiting) + len(self._taken)
 
     def frame_received(self, kind: int, data: bytes, start: int, end: int) -> None:
-        """See FrameListener; what clients get of one read leaves at once."""
+        """See FrameReceiver. Each client gets the replies of one read in one write."""
         if not self._is_reading:
             self._is_reading = self._batch.is_open = True
         super().frame_received(kind, data, start, end)
 
     def read_done(self) -> None:
-        """See FrameListener."""
+        """See FrameReceiver."""
         if self._is_reading:
             self._is_reading = False
             self._batch.close()
             self._flush()
 
     def passed_on(self, tag: int) -> None:
-        """Notes that a client has taken a reply that waited."""
-        if self._held.pop(tag, self) is None:
+        """See ReplyBuffers: a client has taken a buffered reply."""
+        if self._waiting.pop(tag, self) is None:
             self._taken.append(tag)
             self._flush_soon()
 
     def not_taken(self, tag: int) -> None:
-        """Notes that a client will not take a reply that waited."""
-        if self._held.pop(tag, self) is None:
-            # While replies are read, they are given back only for want of room.
+        """See ReplyBuffers: no client takes a buffered reply."""
+        if self._waiting.pop(tag, self) is None:
+            # During a read, buffers drop replies only for lack of room.
             self._reject(tag, "slow_client" if self._is_reading else "client_gone")
             self._flush_soon()
 
     def ended(self, reason: str, code: int = 0) -> None:
         """See OwnChannel."""
         super().ended(reason, code)
-        self._held.clear()
+        self._waiting.clear()
         self._taken.clear()
         self._rejects.clear()
 
-    # What the broker says
+    # Called for methods of the broker
 
     def _delivery_begins(self, data: bytes, start: int) -> None:
-        self._tag, flags = _TAG.unpack_from(data, start + 1 + data[start])  # behind the consumer
+        self._tag, flags = _TAG.unpack_from(data, start + 1 + data[start])  # after the consumer tag
         self._is_redelivered = bool(flags & _REDELIVERED)
         self.expect_content(self._delivered)
 
@@ -160,7 +162,7 @@ class ReplyChannel(OwnChannel):
         if close is not None:
             self._deliver_last(tag, client, message, close)
             return
-        self._held[tag] = None  # it may be given back before `receive` returns
+        self._waiting[tag] = None  # `receive` may call `not_taken` before it returns
         outcome = ReplyOutcome.UNKNOWN_SESSION
         if client is not None:
             outcome = client.receive(message, Receipt(self, tag))
@@ -171,11 +173,11 @@ class ReplyChannel(OwnChannel):
     def _deliver_last(
         self, tag: int, client: Client | None, message: Message, close: Close
     ) -> None:
-        """Passes a reply on, if it has a body, and ends its session."""
-        if client is None:  # another backend's session is not ours to close
+        """Delivers a reply, if it has a body, and ends its session."""
+        if client is None:  # the backend that serves a session closes it
             self._reject(tag, "unknown_session")
             return
-        self._held[tag] = None
+        self._waiting[tag] = None
         outcome = ReplyOutcome.TAKEN
         if message.size:
             outcome = client.receive(message, Receipt(self, tag))
@@ -184,9 +186,9 @@ class ReplyChannel(OwnChannel):
         self._settle(tag, outcome)
 
     def _settle(self, tag: int, outcome: ReplyOutcome) -> None:
-        if outcome is ReplyOutcome.HELD or tag not in self._held:
+        if outcome is ReplyOutcome.HELD or tag not in self._waiting:
             return
-        del self._held[tag]
+        del self._waiting[tag]
         if outcome is ReplyOutcome.TAKEN:
             self._taken.append(tag)
         else:
@@ -196,7 +198,7 @@ class ReplyChannel(OwnChannel):
         self._metrics.replies_dead.labels(why).value += 1
         self._rejects.append(settling_frame(commands.Basic.Reject.index, tag, _NO_REQUEUE))
 
-    # What is said to the broker
+    # Sent to the broker
 
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
@@ -204,36 +206,36 @@ class ReplyChannel(OwnChannel):
             self._clock.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Rejects and acknowledge; in this order, since one acknowledgement settles many."""
+        """Rejects, then acknowledges, because one acknowledgement covers all smaller tags."""
         self._flush_is_due = False
         frames, self._rejects = self._rejects, []
         taken, self._taken = self._taken, []
         if taken:
-            first_held = next(iter(self._held), None)
-            below = [tag for tag in taken if first_held is None or tag < first_held]
+            first_waiting = next(iter(self._waiting), None)
+            below = [tag for tag in taken if first_waiting is None or tag < first_waiting]
             if below:
                 frames.append(settling_frame(commands.Basic.Ack.index, max(below), _MULTIPLE))
             if len(below) < len(taken):
                 frames += [
                     settling_frame(commands.Basic.Ack.index, tag, 0)
                     for tag in taken
-                    if first_held is not None and tag > first_held
+                    if first_waiting is not None and tag > first_waiting
                 ]
         if frames:
             self.write(b"".join(frames))
 
 
 def settling_frame(index: int, tag: int, flag: int) -> bytes:
-    """Returns the frame that acknowledges or rejects."""
+    """Returns the frame of a basic.ack or basic.reject."""
     return _SETTLE_HEAD + _SETTLE.pack(index, tag, flag, _END)
 
 
 def settle_buffers(
     context: BackendContext, max_bytes: int, max_messages: int, prefetch: int
 ) -> ReplyBuffers[Receipt]:
-    """Returns the buffers of one backend, which tell the channel what became of each reply.
+    """Returns the buffers of one backend, which report the outcome of each reply to its channel.
 
-    All that waits takes at most half of the prefetch, so that replies to others go on.
+    Together they hold at most half of the prefetch, so that replies to other clients go on.
     """
     return ReplyBuffers[Receipt](
         context,

@@ -1,4 +1,4 @@
-"""What a worker has sent: its properties, and the message for the client."""
+"""Parses a reply: its properties, and the message for the client."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _MORE_FLAGS = 1
 _FLAG_WORD = struct.Struct("!H")
 _LENGTH = struct.Struct("!I")
 _CLOSE, _REASON = "wsgw-close", "wsgw-reason"
-_MAX_REASON = 123  # bytes that a close frame has room for
-_MAX_SHOWN = 40  # characters of what a worker has given, in an error
+_MAX_REASON = 123  # bytes in a close frame, RFC 6455 section 5.5
+_MAX_SHOWN = 40  # characters of a worker's value in an error
 
 
 class Reply(Message):
-    """A reply as valves see it.
+    """A reply, as valves get it.
 
     Attributes:
-        message_id: the worker's; empty: it gave none.
-        redelivered: the broker may have delivered it before.
+        message_id: the worker's; empty: none.
+        redelivered: the broker may have delivered the reply before.
     """
 
     __slots__ = ("message_id", "redelivered")
@@ -48,17 +48,17 @@ class Reply(Message):
 
 
 class InvalidReplyError(ValueError):
-    """A reply that cannot be passed on; the text says why."""
+    """A reply cannot be delivered; the text says why."""
 
 
 class ReplyProperties(NamedTuple):
-    """The properties of a reply that matter here.
+    """The properties of a reply that wsgw uses.
 
     Attributes:
-        session_id: whose it is.
-        content_type: empty: the worker gave none.
-        message_id: empty: the worker gave none.
-        close: the session is to end so, behind the reply's body.
+        session_id: the session whose client gets the reply.
+        content_type: empty: none.
+        message_id: empty: none.
+        close: ends the session after the reply's body; None: the session goes on.
     """
 
     session_id: str
@@ -68,22 +68,22 @@ class ReplyProperties(NamedTuple):
 
 
 def read_properties(packed: bytes) -> ReplyProperties:
-    """Reads the properties of a reply, beginning with their flags.
+    """Parses the properties of a reply, beginning with their flags (AMQP 0-9-1, 4.2.6.1).
 
     Raises:
-        InvalidReplyError: they are not as the contract with workers has them.
+        InvalidReplyError: the properties are not valid.
     """
     try:
         return _read(packed)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
-        raise InvalidReplyError("the properties cannot be read") from error
+        raise InvalidReplyError("the properties are not valid") from error
 
 
 def to_message(body: bytes, properties: ReplyProperties, *, redelivered: bool) -> Reply:
     """Returns the message for the client.
 
     Raises:
-        InvalidReplyError: it should be text, and is not valid UTF-8.
+        InvalidReplyError: a text is not valid UTF-8.
     """
     kind = _kind_of(properties.content_type)
     if kind is not BINARY:
@@ -99,7 +99,7 @@ def to_message(body: bytes, properties: ReplyProperties, *, redelivered: bool) -
 def _read(packed: bytes) -> ReplyProperties:
     (flags,) = _FLAG_WORD.unpack_from(packed)
     if flags & _MORE_FLAGS:
-        raise InvalidReplyError("there are properties that AMQP 0-9-1 does not know")
+        raise InvalidReplyError("it has properties that AMQP 0-9-1 does not define")
     at, close = _FLAG_WORD.size, None
     content_type, at = _short_string(packed, at, flags & _CONTENT_TYPE)
     _, at = _short_string(packed, at, flags & _CONTENT_ENCODING)
@@ -111,7 +111,7 @@ def _read(packed: bytes) -> ReplyProperties:
     at += bool(flags & _DELIVERY_MODE) + bool(flags & _PRIORITY)
     session_id, at = _short_string(packed, at, flags & _CORRELATION_ID)
     if not session_id:
-        raise InvalidReplyError("there is no correlation_id")
+        raise InvalidReplyError("it has no correlation_id")
     _, at = _short_string(packed, at, flags & _REPLY_TO)
     _, at = _short_string(packed, at, flags & _EXPIRATION)
     message_id, at = _short_string(packed, at, flags & _MESSAGE_ID)
@@ -119,7 +119,7 @@ def _read(packed: bytes) -> ReplyProperties:
 
 
 def _short_string(packed: bytes, at: int, is_given: int) -> tuple[str, int]:
-    """Returns a property, if it is given, and where the next one begins."""
+    """Returns a property, empty if it is not given, and the position of the next one."""
     if not is_given:
         return "", at
     start = at + 1
@@ -130,8 +130,8 @@ def _short_string(packed: bytes, at: int, is_given: int) -> tuple[str, int]:
 def _read_close(table: bytes) -> Close | None:
     try:
         _, headers = decode.field_table(table)
-    except (ValueError, struct.error, RecursionError) as error:  # tables nest as deep as they like
-        raise InvalidReplyError("the headers cannot be read") from error
+    except (ValueError, struct.error, RecursionError) as error:  # tables can nest without limit
+        raise InvalidReplyError("the headers are not valid") from error
     if _CLOSE not in headers:
         return None
     try:
@@ -147,7 +147,7 @@ def _read_close(table: bytes) -> Close | None:
 
 @lru_cache(maxsize=256)
 def _kind_of(content_type: str) -> MessageKind | None:
-    """Returns what a content type says; None: what the body is, the body says."""
+    """Returns the kind of message for a content type; None: the body decides."""
     if not content_type:
         return None
     media_type = content_type.partition(";")[0].strip().lower()

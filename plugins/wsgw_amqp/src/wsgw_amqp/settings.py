@@ -1,4 +1,4 @@
-"""What can be configured for a RabbitMQ backend."""
+"""The options of a RabbitMQ backend."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from wsgw_core.api import (
 PORTS = {"amqp": 5672, "amqps": 5671}
 _INSTANCE = "{instance}"
 _CONSUMER_TIMEOUT = 1800.0  # RabbitMQ's own default, in seconds
-_LONGEST_NAME = 200  # bytes; 255 with what the gateway puts in, or behind
+_LONGEST_NAME = 200  # bytes; with values and suffixes at most 255
 
 Event = Literal["connect", "message", "disconnect"]
 
 
 class RoutingKey(Template):
-    """The key of a message; `{event}` and `{kind}` say what it is."""
+    """The template of routing keys, with the additional fields `{event}` and `{kind}`."""
 
     own_fields: ClassVar[tuple[str, ...]] = ("event", "kind")
 
@@ -43,9 +43,9 @@ def _check_url(url: str) -> str:
     if parts.scheme not in PORTS or not parts.hostname or port == 0:
         raise ValueError("not a URL such as amqp://user:password@host:5672/vhost")
     if parts.query or parts.fragment:
-        raise ValueError("has a query or a fragment; settings have keys of their own")
+        raise ValueError("has a query or a fragment; use the backend's options instead")
     if "/" in parts.path[1:]:
-        raise ValueError("a slash in the name of a virtual host is written %2F")
+        raise ValueError("write a slash in the name of a virtual host as %2F")
     return url
 
 
@@ -57,12 +57,12 @@ def _check_host(host: str) -> str:
             return host
     except ValueError:
         pass
-    raise ValueError(f"not a host or host:port: {host!r}")
+    raise ValueError(f"{host!r} is not a host or host:port")
 
 
 def _check_replies(name: str) -> str:
     if _INSTANCE not in name:
-        raise ValueError("needs {instance}: another gateway would get this one's replies")
+        raise ValueError("needs {instance}; otherwise another gateway gets this one's replies")
     return _check_name(name)
 
 
@@ -210,33 +210,33 @@ class AmqpSettings(Options):
         if self.tls is not None and not self.is_secure:
             raise ValueError("'tls' needs a URL that begins with amqps://")
         if self.password is not None and self.password_file is not None:
-            raise ValueError("'password' and 'password-file' exclude each other")
+            raise ValueError("'password' and 'password-file' are both set")
         if self.mechanism == "external" and (self.tls is None or self.tls.certificate is None):
             raise ValueError("'mechanism: external' needs 'tls' with a certificate")
         if self.queue is not None and self.exchange and not self.binding_keys:
-            raise ValueError("'binding-keys' is empty: the queue would get nothing")
+            raise ValueError("'binding-keys' is empty: the queue gets no messages")
         return self
 
     @property
     def is_secure(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether wsgw uses TLS."""
         return urlsplit(self.url).scheme == "amqps"
 
     @property
     def virtual_host(self) -> str:
-        """The name, decoded."""
+        """The decoded name of the virtual host."""
         return unquote(urlsplit(self.url).path[1:]) or "/"
 
     @property
     def nodes(self) -> list[tuple[str, int]]:
-        """Host and port of each node, the URL's first."""
+        """Host and port of each node; the URL's is the first."""
         parts = [urlsplit(self.url), *(urlsplit(f"//{host}") for host in self.hosts)]
         default = PORTS[parts[0].scheme]
         return [(part.hostname or "", part.port or default) for part in parts]
 
     @property
-    def messages_held(self) -> int:
-        """Replies that wait for one slow client, at most."""
+    def max_waiting_replies(self) -> int:
+        """Maximum replies that wait for one slow client."""
         return self.reply_buffer_messages or max(1, self.prefetch // 10)
 
     def file_problems(self) -> Iterable[tuple[str, str]]:
@@ -249,8 +249,8 @@ class AmqpSettings(Options):
         """See Options."""
         if not 0 < limits.slow_client_timeout < _CONSUMER_TIMEOUT:
             text = (
-                "replies may wait for a slow client longer than the broker's consumer_timeout (30"
-                " minutes), which closes the channel: set limits.slow-client-timeout below it"
+                "a reply may wait for a slow client longer than the broker's consumer_timeout (30"
+                " minutes); then it closes the channel. Set limits.slow-client-timeout lower"
             )
             yield "prefetch", text
         if not self.mandatory and self.unroutable != "unavailable":
@@ -258,5 +258,5 @@ class AmqpSettings(Options):
         if self.exchange == "" and self.queue is not None and str(self.routing_key) != self.queue:
             yield (
                 "routing-key",
-                f"is not {self.queue!r}: the default exchange takes the name of a queue",
+                f"is not {self.queue!r}: the default exchange needs the name of the queue",
             )

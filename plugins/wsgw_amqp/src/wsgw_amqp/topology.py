@@ -1,4 +1,4 @@
-"""Declares what messages and replies need of the broker, or looks whether it is there."""
+"""Declares or checks the exchanges and queues for messages and replies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MILLISECONDS = 1000
 
 
 class TopologyError(BackendUnavailable):
-    """An exchange or a queue is not there, or not as it was asked for; only an operator helps."""
+    """An exchange or queue is missing or not as configured; an operator must act."""
 
 
 class Topology:
@@ -41,10 +41,10 @@ class Topology:
         self._settings = settings
 
     async def prepare(self, channel: AbstractChannel) -> None:
-        """Declares or check what is shared with workers and other gateways.
+        """Declares or checks all that workers and other gateways share.
 
         Raises:
-            TopologyError: it is not as configured.
+            TopologyError: an exchange or queue is not as configured.
         """
         settings = self._settings
         if settings.declare is False:
@@ -65,7 +65,7 @@ class Topology:
         """Declares the queue for the replies to this gateway.
 
         Returns:
-            False: the broker still keeps it for a connection that is lost; take another name.
+            False: the broker still keeps the queue for a lost connection; use another name.
         """
         settings = self._settings
         arguments: dict[str, Any] = {}
@@ -97,7 +97,8 @@ class Topology:
             )
         except ChannelNotFoundEntity as error:
             raise TopologyError(
-                f"exchange '{name}' does not exist; wanted: one of type '{kind}'"
+                f"exchange '{name}' does not exist; declare it with type '{kind}', or set"
+                " 'declare: true'"
             ) from error
         except ChannelPreconditionFailed as error:
             raise TopologyError(_mismatch(f"exchange '{name}'", error)) from error
@@ -108,7 +109,9 @@ class Topology:
                 name, durable=True, passive=self._is_passive, arguments=arguments
             )
         except ChannelNotFoundEntity as error:
-            raise TopologyError(f"queue '{name}' does not exist") from error
+            raise TopologyError(
+                f"queue '{name}' does not exist; declare it, or set 'declare: true'"
+            ) from error
         except (ChannelPreconditionFailed, ChannelLockedResource) as error:
             raise TopologyError(_mismatch(f"queue '{name}'", error)) from error
 
@@ -121,7 +124,7 @@ class Topology:
 
 
 def _mismatch(what: str, error: Exception) -> str:
-    """Says what was found and what was wanted."""
+    """Returns an error with what was found and what was wanted."""
     said = " ".join(str(each) for each in error.args)
     match = _INEQUIVALENT.search(said)
     if match is None:

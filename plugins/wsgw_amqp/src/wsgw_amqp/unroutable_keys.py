@@ -1,4 +1,4 @@
-"""Which routing keys lead to no queue, so that dials for them fail at once."""
+"""Remembers routing keys that reach no queue, so that dials with them fail at once."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _MOST = 10_000
 
 
 class UnroutableKeys:
-    """The keys for which a message came back, or was refused, until one was routed.
+    """The routing keys whose messages the broker returned or refused, until one is stored.
 
-    One session in a second may try such a key. The others do not get this backend: they would lose
-    it again with their first message, and such losses would count against it.
+    One session a second may try such a key. Others do not get this backend: they would lose it with
+    their first message, and such losses would count against the backend.
 
     Args:
-        clock: tells the time.
-        is_wanted: False: what comes back does not concern dials, and no key is remembered.
+        clock: the gateway's.
+        is_wanted: False: remember no key.
     """
 
     def __init__(self, clock: Clock, *, is_wanted: bool) -> None:
         self._clock = clock
         self._is_wanted = is_wanted
-        self._next_try: dict[str, float] = {}  # in the order in which they were seen first
+        self._next_try: dict[str, float] = {}  # in the order of the first refusals
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of such keys."""
         return len(self._next_try)
 
     def refused(self, key: str) -> None:
-        """Notes that a message with this key is in no queue."""
+        """Adds a key whose message no queue has."""
         if not self._is_wanted:
             return
         self._next_try[key] = self._clock.time() + _PAUSE
@@ -39,25 +39,25 @@ class UnroutableKeys:
             del self._next_try[next(iter(self._next_try))]
 
     def routed(self, key: str) -> None:
-        """Notes that a message with this key is in a queue."""
+        """Removes a key whose message a queue has."""
         self._next_try.pop(key, None)
 
     def forget(self) -> None:
-        """Lets all keys be tried."""
+        """Removes all keys."""
         self._next_try.clear()
 
     def check(self, keys: Iterable[str]) -> None:
-        """Lets a session try its keys.
+        """Called at each dial: lets a session try its keys.
 
         Raises:
-            UnusableAnswer: one of them leads to no queue, and it was tried just now.
+            UnusableAnswer: a key reaches no queue, and another session has just tried it.
         """
         if not self._next_try:
             return
         now = self._clock.time()
         for key in keys:
             if self._next_try.get(key, now) > now:
-                raise UnusableAnswer(f"no queue takes messages with the key {key!r}")
+                raise UnusableAnswer(f"no queue is bound for the key {key!r}")
         for key in keys:
             if key in self._next_try:
                 self._next_try[key] = now + _PAUSE

@@ -1,8 +1,8 @@
-"""For workers: removes messages that come again. Needs nothing of the gateway.
+"""For workers: skips messages that come again. Needs nothing of the gateway.
 
-The gateway delivers at least once: after a loss it publishes again what it is not sure of, with the
-same `message_id` and the header `wsgw-replayed`; and a broker delivers again, as `redelivered`,
-what a worker has not acknowledged.
+The gateway delivers at least once. After a loss it publishes unconfirmed messages again, with the
+same `message_id` and the header `wsgw-replayed`. A broker delivers unacknowledged messages again,
+as `redelivered`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _REPLAYED = "wsgw-replayed"
 
 
 class IncomingMessage(Protocol):
-    """What matters of a message here; those of aio-pika have it."""
+    """The needed part of a message; messages of aio-pika have it."""
 
     message_id: str | None
 
@@ -26,31 +26,31 @@ class IncomingMessage(Protocol):
 
     @property
     def redelivered(self) -> bool | None:
-        """Whether the broker may have delivered it before."""
+        """Whether the broker may have delivered the message before."""
         ...
 
     async def ack(self) -> None:
-        """Acknowledges it."""
+        """Acknowledges the message."""
         ...
 
 
 class SeenStore(Protocol):
-    """Remembers which messages were handled; several workers share one."""
+    """Remembers handled messages; several workers share one store."""
 
     async def contains(self, message_id: str, /) -> bool:
-        """Returns whether a message was handled."""
+        """Returns whether the message was handled."""
         ...
 
     async def add(self, message_id: str, /) -> None:
-        """Notes that a message was handled."""
+        """Adds a handled message."""
         ...
 
 
 class MemoryStore:
-    """Remembers the latest messages of one worker, as long as it runs.
+    """Remembers the latest messages of one worker while it runs.
 
     Args:
-        size: messages to remember.
+        size: number of messages to remember.
     """
 
     def __init__(self, size: int = 100_000) -> None:
@@ -73,12 +73,12 @@ Handler = Callable[[MessageT], Awaitable[object]]
 
 
 def seen(store: SeenStore) -> Callable[[Handler[MessageT]], Handler[MessageT]]:
-    """Returns a decorator for what handles messages: it gets each of them once.
+    """Returns a decorator for a handler, which then gets each message once.
 
-    A message that was handled before is acknowledged and goes no further. The store is only asked
-    about messages that may come again; it is told of all of them, after the handler has returned.
-    A worker that dies between the two handles the message again: whoever cannot bear that writes
-    the id in the same transaction as the effects.
+    The decorator acknowledges a message that was handled before. It asks the store only about
+    messages that may come again, and adds each message after the handler has returned. A worker
+    that dies between the two handles the message again. To avoid that, write the id in the same
+    transaction as the effects.
 
     Args:
         store: remembers the ids.
