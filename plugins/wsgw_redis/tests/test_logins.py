@@ -128,7 +128,7 @@ async def test_wrong_password_is_logged_without_its_value(
     async with gateway_to(f"redis://:wrong-one@127.0.0.1:{redis.port}") as gateway:
         with pytest.raises(InvalidStatus, match="502"):
             await connect(gateway.url)
-    assert "the login is refused" in caplog.text
+    assert "refuses the login" in caplog.text
     assert "wrong-one" not in caplog.text
 
 
