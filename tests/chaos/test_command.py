@@ -127,7 +127,7 @@ async def test_a_pause_that_is_longer_than_expected_is_a_failure(tmp_path: Path)
     assert status == 1
     assert "expected at most 0 ms" in out
     assert "compare with fewer --clients" in out
-    assert "This is not what was expected." in out
+    assert "Not everything was as expected." in out
     assert json.loads(file.read_text())["passed"] is False
 
 
@@ -200,7 +200,7 @@ async def test_one_route_of_a_users_file_is_drilled(tmp_path: Path) -> None:
 
     assert (status, err) == (0, ""), out
     assert out.startswith(
-        "Route blue, backends blue-1, blue-2; clients ask for /room/drill/socket at host"
+        "Route blue, backends blue-1, blue-2; clients request /room/drill/socket at host"
         " drill.example.com with X-Tenant.\n"
     )
     found = json.loads(report.read_text())
@@ -215,11 +215,11 @@ def test_which_route_is_drilled_has_to_be_said(tmp_path: Path, called: Called) -
     file = tmp_path / "wsgw.yaml"
     three_routes(file)
     for options, told in {
-        (): "routes: choose the one that is drilled by --route: feed, blue, rest",
-        ("--route=red",): "there is no route 'red'; there are: feed, blue, rest",
+        (): "routes: choose one of them with --route: feed, blue, rest",
+        ("--route=red",): "unknown route 'red'; the routes are: feed, blue, rest",
         ("--route=rest", "--path=/feed/1"): (
-            "a request for /feed/1 at host 127.0.0.1:PORT is for route feed, not for route rest:"
-            " give --path, --host or --header so that clients reach that"
+            "a request for /feed/1 at host 127.0.0.1:PORT reaches route feed, not route rest;"
+            " set --path, --host or --header to reach it"
         ),
     }.items():
         status, out, err = called("-c", str(file), *options)
@@ -237,7 +237,8 @@ def test_two_backends_at_one_address_are_told(tmp_path: Path, called: Called) ->
 
     assert status == 2
     assert err == (
-        "wsgw: backend green: the drill plays one backend at an address, and blue has the same\n"
+        "wsgw: backend green: the drill runs one backend at an address, and blue has the same"
+        " address\n"
     )
 
 
@@ -250,7 +251,7 @@ def test_backends_that_the_drill_cannot_play_are_told(tmp_path: Path, called: Ca
 
     assert status == 2
     assert err == (
-        "wsgw: backend x: the drill plays backends with ws:// URLs only, not wss://localhost:2\n"
+        "wsgw: backend x: the drill only runs backends with ws:// URLs, not wss://localhost:2\n"
     )
 
 
@@ -334,7 +335,7 @@ async def test_clients_that_are_refused_are_told_in_one_line(
         status, out, err = await drill(*SMALL, "--url", f"ws://127.0.0.1:{port}", *backends)
 
     assert (status, err) == (1, "")
-    assert " ".join(out.split()) == f"The drill cannot go on: {told}"
+    assert " ".join(out.split()) == f"Cannot continue the drill: {told}"
 
 
 def with_failover(file: Path, **failover: object) -> None:
@@ -398,7 +399,7 @@ async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> N
     )
 
     assert (status, err) == (0, ""), out
-    assert "Left out, since each needs two backends: kill, terminate, freeze.\n" in out
+    assert "Left out, because each needs two backends: kill, terminate, freeze.\n" in out
     assert re.search(r"^ ?away +1 ", out, re.MULTILINE), out
     assert re.search(r"^ ?reset +1 ", out, re.MULTILINE), out
 
@@ -410,7 +411,7 @@ async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> N
         (
             ("--route=blue",),
             {"enabled": False},
-            "each way of the short set needs failover, which is off: see --way all",
+            "no way of the short set is possible: each needs failover, which is off; try --way all",
         ),
         (
             ("--route=blue", "--way=all", "--way=poison"),
@@ -446,7 +447,7 @@ async def test_messages_beyond_a_limit_of_the_file_are_told(tmp_path: Path) -> N
     )
 
     assert status == 1
-    assert "The drill cannot go on: a client was closed with 1009" in out
+    assert "Cannot continue the drill: a client was closed with 1009" in out
 
 
 @pytest.mark.slow
@@ -497,16 +498,16 @@ def test_the_ways_are_listed(called: Called) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--way", "kil"], "no way 'kil'"),
+        (["--way", "kil"], "unknown way 'kil'"),
         (["--size", "0"], "not a range between 1B and 1MiB"),
         (["--size", "9KiB..1KiB"], "not a range between 1B and 1MiB"),
         (["--size", "much"], "not a size such as"),
         (["--calm", "later"], "not a duration such as"),
         (["--pause", "kill"], "not a way and a duration such as kill=200ms"),
         (["--pause", "kill=late"], "not a duration such as"),
-        (["--pause", "kil=1s"], "no way 'kil'"),
+        (["--pause", "kil=1s"], "unknown way 'kil'"),
         (["--header", "nothing"], "not a header such as"),
-        (["--header", "host: x"], "the host is given by --host"),
+        (["--header", "host: x"], "set the host with --host"),
         (["--header", "Upgrade: x"], "the handshake sets this header itself"),
         (["--path", "chat"], "not a path such as /chat/1"),
         (["--path", "/chat#1"], "not a path such as /chat/1"),
@@ -518,14 +519,14 @@ def test_the_ways_are_listed(called: Called) -> None:
         (["--host", ""], "not a host such as chat.example.com"),
         (["--route", "a"], "--route needs --config"),
         (["--backend", "pigeon"], "no installed plugin provides kind 'pigeon'"),
-        (["--backend", "ws", "--backend", "jsonl"], "--backend KIND is for one kind"),
+        (["--backend", "ws", "--backend", "jsonl"], "give --backend KIND once"),
         (["--backend", "[::1"], "not an address"),
         (["--url", "http://127.0.0.1:1"], "not a URL such as ws://localhost:8080/: scheme isn't"),
         (["--url", "ws://127.0.0.1:99999"], "not a URL such as ws://localhost:8080/: Port out of"),
-        (["--url", "ws://127.0.0.1:1"], "--url and --backend HOST:PORT belong together"),
-        (["--backend", ":1"], "--url and --backend HOST:PORT belong together"),
+        (["--url", "ws://127.0.0.1:1"], "--url needs --backend HOST:PORT"),
+        (["--backend", ":1"], "--url needs --backend HOST:PORT"),
         (["-c", "x", "--url", "ws://a", "--backend", ":1"], "exclude each other"),
-        (["-c", "x", "--replies"], "--replies is for a gateway without --config and --url"),
+        (["-c", "x", "--replies"], "--replies works only without --config and --url"),
         (["-c", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["--backends", "0"], "0 is not in the range"),
         (["--clients", "many"], "'many' is not a valid whole number"),
@@ -546,7 +547,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_drill(
     status, out, _ = called("--json", str(tmp_path / "file" / "report.json"))
 
     assert status == 1
-    assert out.startswith("The drill cannot go on: ")
+    assert out.startswith("Cannot continue the drill: ")
 
 
 def test_a_port_that_is_taken_is_told(called: Called) -> None:
@@ -557,7 +558,7 @@ def test_a_port_that_is_taken_is_told(called: Called) -> None:
         )
 
     assert status == 1
-    assert f"something listens on 127.0.0.1:{port} already" in out
+    assert f"127.0.0.1:{port} is in use" in out
 
 
 def test_an_address_of_another_machine_is_told(called: Called) -> None:

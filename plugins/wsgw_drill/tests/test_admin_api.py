@@ -1,4 +1,4 @@
-"""The admin API is asked, and what it does not do is told."""
+"""Calls to the admin API, and their failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsgw_drill.admin_api import AdminApi, NotDone
 
 @asynccontextmanager
 async def answering(answer: str) -> AsyncIterator[tuple[AdminApi, list[str]]]:
-    """Serves this answer to all calls; gives the calls too."""
+    """Serves one answer to all calls; also yields the calls."""
     calls: list[str] = []
 
     async def serve(request: web.Request) -> web.Response:
@@ -30,7 +30,7 @@ async def answering(answer: str) -> AsyncIterator[tuple[AdminApi, list[str]]]:
         await runner.cleanup()
 
 
-async def test_an_order_is_given_as_an_operator_gives_it() -> None:
+async def test_order_is_sent_like_an_operators() -> None:
     async with answering('{"result": "success"}') as (admin, calls):
         await admin.give("drain", "a/b")
 
@@ -48,13 +48,13 @@ async def test_an_order_is_given_as_an_operator_gives_it() -> None:
         ("what?", "the admin API does not answer: "),
     ],
 )
-async def test_an_order_that_is_not_followed_is_told(answer: str, told: str) -> None:
+async def test_refused_order_raises_reason(answer: str, told: str) -> None:
     async with answering(answer) as (admin, _):
         with pytest.raises(NotDone, match=told):
             await admin.give("drain", "blue")
 
 
-async def test_an_admin_api_that_is_away_is_told() -> None:
+async def test_unreachable_admin_api_raises_reason() -> None:
     async with answering("") as (admin, _):
         pass
 

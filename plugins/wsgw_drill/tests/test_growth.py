@@ -1,4 +1,4 @@
-"""A gateway that grows is found out; one that breathes is not."""
+"""Detection of a growing gateway."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def test_memory_that_settles_is_no_growth() -> None:
     assert judged([30, 40, 50, *(60 + number % 3 for number in range(17))]) == []
 
 
-def test_memory_that_goes_on_growing_is_told() -> None:
+def test_growing_memory_is_reported() -> None:
     assert judged([50 + 2 * number for number in range(20)]) == [
         "the gateway grows: 68.0 MiB in the second quarter of the rounds, 88.0 MiB in the last"
     ]
 
 
-def test_open_files_that_go_on_growing_are_told() -> None:
+def test_growing_open_files_are_reported() -> None:
     failures = judged([50] * 20, [10 + number for number in range(20)])
 
-    assert failures == ["the gateway has 10 more files open than before"]
+    assert failures == ["the gateway grows: 10 more open files than before"]
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 11])
-def test_a_short_drill_tells_nothing(rounds: int) -> None:
+def test_short_drill_is_not_judged(rounds: int) -> None:
     assert judged([50.0 * number for number in range(rounds)]) == []
 
 
-def test_a_way_that_needs_more_than_those_before_is_no_growth() -> None:
+def test_way_that_needs_more_memory_is_no_growth() -> None:
     footprints = [Footprint(round(number * MIB), 0, 10) for number in range(50, 70)]
     once = Growth([Sample(0, f"way {one.resident}", one) for one in footprints])
     once.judge()
@@ -49,7 +49,7 @@ def test_a_way_that_needs_more_than_those_before_is_no_growth() -> None:
     assert once.failures == again.failures == []
 
 
-def test_a_process_that_is_not_known_cannot_be_judged() -> None:
+def test_unknown_process_is_not_judged() -> None:
     growth = Growth([Sample(0, "kill", None)] * 20)
     growth.judge()
 

@@ -1,4 +1,4 @@
-"""The checker itself: each kind of harm is told from the others."""
+"""The comparison of records: each kind of harm is counted separately."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from wsgw_drill.history import Reading, Sent, Verdict, judge, read_logs
 
 SECOND = 10**9
 
-# a: read by one connection; a+: the same, and the message says that it may have been read before;
-# A: by another, later one; s: seen by a stack and not read; s.: closed;
-# A:2: opened with two messages announced that may have been read before; a!: read what is not whole
+# a: read by one connection; a+: the same, marked as possibly repeated; A: read by another, later
+# connection; s: seen by a stack and not read; s.: closed; A:2: opened, with two messages announced
+# as possibly read before; a!: read a corrupted message
 HISTORIES = {
     "all is well": ("a0 a1 a2", {}),
     "a replay goes back": ("a0 a1 A:2 A0 A1 A2", {"duplicated": 2, "failovers": 1}),
@@ -49,7 +49,9 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize(("told", "harm"), HISTORIES.values(), ids=HISTORIES.keys())
-def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str, Any]) -> None:
+def test_each_kind_of_harm_is_counted_separately(
+    tmp_path: Path, told: str, harm: dict[str, Any]
+) -> None:
     lines = []
     for time, word in enumerate(told.split()):
         if word == "s.":
@@ -83,7 +85,7 @@ def test_harm_is_counted_as_what_it_is(tmp_path: Path, told: str, harm: dict[str
         (16, "2-b", {"unread": 1}),
     ],
 )
-def test_what_a_slow_reader_had_not_read_is_told_apart(
+def test_unread_messages_of_slow_reader_count_separately(
     last_sign: int, of: str, harm: dict[str, Any]
 ) -> None:
     readings = [
@@ -97,7 +99,9 @@ def test_what_a_slow_reader_had_not_read_is_told_apart(
 
 
 @pytest.mark.parametrize(("lag", "harm"), [(10, {"unanswered": 1}), (11, {"unanswered_late": 1})])
-def test_what_a_slow_reader_had_not_answered_is_told_apart(lag: int, harm: dict[str, Any]) -> None:
+def test_unanswered_messages_of_slow_reader_count_separately(
+    lag: int, harm: dict[str, Any]
+) -> None:
     readings = [Reading(5, "stack", "1-a", "c1", 0), Reading(5 + lag, "read", "1-a", "c1", 0)]
 
     verdict = judge([Sent("c1", sent=1)], readings, window=10e-9, close_timeout=1.0)
@@ -108,9 +112,7 @@ def test_what_a_slow_reader_had_not_answered_is_told_apart(lag: int, harm: dict[
 @pytest.mark.parametrize(
     ("sent_at", "longest"), [([], 0.0), ([2], 1.0), ([2, 1], 4.0), ([2, 5, 8], 1.0)]
 )
-def test_the_longest_time_that_a_message_waited_for_a_stack_is_told(
-    sent_at: list[int], longest: float
-) -> None:
+def test_longest_wait_of_message_for_stack_is_reported(sent_at: list[int], longest: float) -> None:
     readings = [
         Reading(time * SECOND, "stack", f"1-{connection}", "c1", number)
         for time, connection, number in [(3, "a", 0), (5, "b", 1), (7, "b", 0), (9, "b", 2)]
@@ -122,7 +124,7 @@ def test_the_longest_time_that_a_message_waited_for_a_stack_is_told(
     assert verdict.longest_wait == longest
 
 
-def test_what_clients_noticed_is_counted() -> None:
+def test_harm_in_client_records_is_counted() -> None:
     clients = [
         Sent("c1", sent=2, answered={0}, dropped=True, pauses=[0.25], swapped=1),
         Sent("c2", sent=1, answered={0}, pauses=[0.5], foreign=1),
@@ -139,18 +141,20 @@ def test_what_clients_noticed_is_counted() -> None:
 @pytest.mark.parametrize(
     ("told", "closed", "overdue"),
     [
-        ("a0 a1", 1.0, 1),  # it can have been given up
+        ("a0 a1", 1.0, 1),  # the gateway may have dropped it
         ("a0 s1", 1.0, 2),
         ("", 1.0, 3),
-        ("a0 s1 a.9", 1.0, 2),  # the gateway closes what it gives up
-        ("a0 s1 a.3", 1.0, 0),  # all was delivered, or so the gateway thought
+        ("a0 s1 a.9", 1.0, 2),  # the gateway closes after it drops messages
+        ("a0 s1 a.3", 1.0, 0),  # the gateway considered everything delivered
         ("a0 s1 b1 b.3", 1.0, 0),
-        ("a0 s1 a.0.5", 1.0, 2),  # the close of the backend itself
-        ("a0 a2", 1.0, 0),  # messages are given up from the end
-        ("a0 a1", None, 0),  # the client is still there
+        ("a0 s1 a.0.5", 1.0, 2),  # the backend's own close
+        ("a0 a2", 1.0, 0),  # the gateway drops messages from the end
+        ("a0 a1", None, 0),  # the client is still connected
     ],
 )
-def test_what_can_have_been_given_up(told: str, closed: float | None, overdue: int) -> None:
+def test_overdue_counts_messages_that_gateway_may_drop(
+    told: str, closed: float | None, overdue: int
+) -> None:
     when = None if closed is None else int(closed * SECOND)
     readings = []
     for word in told.split():

@@ -1,4 +1,4 @@
-"""`wsgw drill --backend KIND` asks the kind's plugin for what plays its backends."""
+"""`wsgw drill --backend KIND` gets the kind's backends from its plugin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def wsgw_register_backends(registry: BackendRegistry) -> None:
     registry.add("pigeon", Options, lambda *_: None)  # type: ignore[arg-type]  # unused
 
 
-def test_a_kind_that_brings_nothing_for_the_drill_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_without_backends_for_drill_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def load_plugins(kinds: Iterable[str]) -> Plugins:
         plugins = Plugins()
         hooks = SimpleNamespace(WSGW_API="1.0", wsgw_register_backends=wsgw_register_backends)
@@ -30,4 +30,4 @@ def test_a_kind_that_brings_nothing_for_the_drill_is_told(monkeypatch: pytest.Mo
     result = CliRunner().invoke(drill, ["--backend", "pigeon"])
 
     assert result.exit_code == 2
-    assert "the plugin of the kind 'pigeon' brings nothing for the drill" in result.output
+    assert "the plugin of kind 'pigeon' has no backends for the drill" in result.output

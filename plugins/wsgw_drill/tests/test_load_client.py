@@ -1,4 +1,4 @@
-"""Clients of the drill that keep within what a backend takes without an answer."""
+"""Clients of the drill with a limit of unanswered messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOAD = Load(rate=math.inf, smallest=64, largest=64, ahead=AHEAD)
 
 
 class Backend:
-    """Reads one message, and the next when it may answer."""
+    """A backend that answers when the test allows it."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -33,18 +33,18 @@ class Backend:
             await connection.send(f"{client} {number} blue 1")
 
     async def until_read(self, count: int) -> None:
-        """Waits for so many messages."""
+        """Waits until the backend has read `count` messages."""
         async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: self.read >= count)
 
 
-async def test_a_client_that_is_ahead_waits_for_an_answer() -> None:
+async def test_client_at_limit_ahead_waits_for_answer() -> None:
     backend, client = Backend(), LoadClient("c", LOAD)
     async with serve(backend.application, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         running = asyncio.create_task(client.run(f"ws://127.0.0.1:{port}"))
         await backend.until_read(1)
-        while client.record.sent < AHEAD:  # noqa: ASYNC110 - nothing tells
+        while client.record.sent < AHEAD:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         assert client.record.sent == AHEAD
@@ -57,7 +57,7 @@ async def test_a_client_that_is_ahead_waits_for_an_answer() -> None:
     assert not client.record.dropped
 
 
-async def test_a_client_that_waits_sees_the_end_of_its_connection() -> None:
+async def test_waiting_client_notices_end_of_connection() -> None:
     backend, client = Backend(), LoadClient("c", LOAD)
     async with serve(backend.application, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -72,7 +72,7 @@ async def test_a_client_that_waits_sees_the_end_of_its_connection() -> None:
     assert client.record.dropped
 
 
-async def test_a_client_that_reads_nothing_sends_no_more_than_that() -> None:
+async def test_client_that_reads_nothing_stops_at_limit_ahead() -> None:
     backend, client, enough = Backend(), LoadClient("c", LOAD), asyncio.Event()
     backend.answers.set()
     async with serve(backend.application, "127.0.0.1", 0) as server:

@@ -1,4 +1,4 @@
-"""What a played backend writes down can be judged, and clients understand its answers."""
+"""The recorder's logs can be judged, and clients understand its answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsgw_core.testing.numbered_message import compose
 from wsgw_core.testing.recorder import Recorder
 
 
-def test_what_is_read_is_found_in_the_log_and_answered(tmp_path: Path) -> None:
+def test_read_message_is_logged_and_answered(tmp_path: Path) -> None:
     log = tmp_path / "log"
     recorder = Recorder("blue", str(log))
 
@@ -25,7 +25,7 @@ def test_what_is_read_is_found_in_the_log_and_answered(tmp_path: Path) -> None:
     assert verdict == Verdict(sent=2, failovers=1)
 
 
-def test_what_no_client_has_sent_is_not_answered(tmp_path: Path) -> None:
+def test_message_that_no_client_sent_is_not_answered(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     assert Recorder("blue", str(log)).read("s1", "hello") is None

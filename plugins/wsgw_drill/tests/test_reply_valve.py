@@ -1,4 +1,4 @@
-"""The drill's valve waits for the answer to each message, and for nothing else."""
+"""The drill's valve acknowledges each message by its answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
 @on_virtual_clock
-async def test_messages_that_are_not_answered_are_sent_again() -> None:
+async def test_unanswered_messages_are_sent_again() -> None:
     messages = [compose("c1.0", number, 8) for number in range(3)]
     answer = "c1.0 1 blue 7-x"
     async with ValveBench.of(reply_valve, reply_valve.KIND, {}) as bench:

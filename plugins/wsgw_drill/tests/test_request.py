@@ -1,4 +1,4 @@
-"""What the drill's clients ask for reaches the route that is drilled, or it is told why not."""
+"""The clients' request reaches the drilled route, or an error says why not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ URL = "ws://127.0.0.1:8080/drill"
 
 
 def config(**conditions: dict[str, Any]) -> GatewayConfig:
-    """Returns a configuration with these routes, in this order."""
+    """Returns a configuration with the given routes, in order."""
     routes = [{"id": name, **given} for name, given in conditions.items()]
     return GatewayConfig.model_validate(
         {"upstream": {"backends": [{"url": "ws://127.0.0.1:1"}]}, "routes": routes}
@@ -30,26 +30,26 @@ def made_up(routes: GatewayConfig, name: str, **given: Any) -> Request:
 
 
 class TestChoice:
-    def test_without_routes_there_is_nothing_to_choose(self) -> None:
+    def test_gateway_without_routes_needs_no_choice(self) -> None:
         assert chosen_route(config(), None) is None
         with pytest.raises(
-            ConfigurationError, match=r"^there is no route 'a': the file has no routes$"
+            ConfigurationError, match=r"^unknown route 'a': the file has no routes$"
         ):
             chosen_route(config(), "a")
 
-    def test_the_only_route_need_not_be_named(self) -> None:
+    def test_only_route_is_chosen_without_name(self) -> None:
         routes = config(a={})
         assert chosen_route(routes, None) is routes.routes[0]
         assert chosen_route(routes, "a") is routes.routes[0]
 
-    def test_one_of_several_has_to_be_named(self) -> None:
+    def test_several_routes_need_a_name(self) -> None:
         routes = config(a={"paths": ["/a"]}, b={})
         assert chosen_route(routes, "b") is routes.routes[1]
         with pytest.raises(
-            ConfigurationError, match=r"^routes: choose the one that is drilled by --route: a, b$"
+            ConfigurationError, match=r"^routes: choose one of them with --route: a, b$"
         ):
             chosen_route(routes, None)
-        with pytest.raises(ConfigurationError, match=r"^there is no route 'c'; there are: a, b$"):
+        with pytest.raises(ConfigurationError, match=r"^unknown route 'c'; the routes are: a, b$"):
             chosen_route(routes, "c")
 
 
@@ -74,7 +74,9 @@ class TestMadeUp:
             ({"headers": {"user-agent": "*", "Upgrade": "websocket"}}, Request()),
         ],
     )
-    def test_what_a_route_asks_for(self, conditions: dict[str, Any], found: Request) -> None:
+    def test_request_meets_conditions_of_route(
+        self, conditions: dict[str, Any], found: Request
+    ) -> None:
         routes = config(wanted=conditions)
         request = made_up(routes, "wanted")
         assert request == found
@@ -100,14 +102,14 @@ class TestMadeUp:
             ({"headers": {"X-Tenant": "blue"}}, {"paths": ["/a"]}, Request("/a")),
         ],
     )
-    def test_it_is_not_for_an_earlier_route(
+    def test_request_avoids_earlier_route(
         self, before: dict[str, Any], wanted: dict[str, Any], found: Request
     ) -> None:
         assert made_up(config(before=before, wanted=wanted), "wanted") == found
 
 
 class TestGiven:
-    def test_what_is_given_is_kept_and_the_rest_made_up(self) -> None:
+    def test_given_parts_are_kept_and_others_filled_in(self) -> None:
         routes = config(
             wanted={"paths": ["/a/*"], "hosts": ["*.example"], "headers": {"X-A": "*", "X-B": "1"}}
         )
@@ -119,28 +121,27 @@ class TestGiven:
     @pytest.mark.parametrize(
         ("given", "told"),
         [
-            ({"path": "/b"}, "/b at host h.example with X-T is for no route"),
-            ({"host": "other:99"}, "/a/drill at host other:99 with X-T is for no route"),
+            ({"path": "/b"}, "/b at host h.example with X-T reaches no route"),
+            ({"host": "other:99"}, "/a/drill at host other:99 with X-T reaches no route"),
             (
                 {"headers": (("x-t", "hush"),)},
-                "/a/drill at host h.example with x-t is for no route",
+                "/a/drill at host h.example with x-t reaches no route",
             ),
-            ({"path": "/a/taken"}, "/a/taken at host h.example with X-T is for route before"),
+            ({"path": "/a/taken"}, "/a/taken at host h.example with X-T reaches route before"),
         ],
     )
-    def test_what_does_not_reach_the_route_is_told(self, given: dict[str, Any], told: str) -> None:
+    def test_request_that_misses_route_raises_reason(
+        self, given: dict[str, Any], told: str
+    ) -> None:
         wanted = {"paths": ["/a/*"], "hosts": ["h.example"], "headers": {"X-T": "1"}}
         routes = config(before={"paths": ["/a/taken"]}, wanted=wanted)
-        line = (
-            f"a request for {told}, not for route wanted: give --path, --host or --header so that"
-            " clients reach that"
-        )
+        line = f"a request for {told}, not route wanted; set --path, --host or --header to reach it"
         with pytest.raises(ConfigurationError, match=f"^{re.escape(line)}$"):
             made_up(routes, "wanted", **given)
 
-    def test_a_route_that_is_in_the_shadow_of_an_earlier_one(self) -> None:
+    def test_route_shadowed_by_earlier_one_raises_reason(self) -> None:
         routes = config(before={"paths": ["/a*"]}, wanted={"paths": ["/ab"]})
-        with pytest.raises(ConfigurationError, match=r"for /ab at .* is for route before, not"):
+        with pytest.raises(ConfigurationError, match=r"for /ab at .* reaches route before, not"):
             made_up(routes, "wanted")
 
     def test_secrets_are_not_shown(self) -> None:
@@ -158,7 +159,5 @@ class TestGiven:
         (Request("/a", "h.example:9"), "wss://u:p@h.example:9/a"),
     ],
 )
-def test_the_uri_is_that_of_the_gateway_where_nothing_else_is_given(
-    request_: Request, uri: str
-) -> None:
+def test_uri_defaults_to_gateway_url(request_: Request, uri: str) -> None:
     assert request_.uri("wss://u:p@gateway:1/x?y=1") == uri

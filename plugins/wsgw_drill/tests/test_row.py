@@ -1,4 +1,4 @@
-"""What one way has come to is compared with what was expected."""
+"""The results of a way, compared with its expectation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def judged(expected: Way, verdict: Verdict, on: Stage | None = None) -> list[str
         ([float(n) for n in range(1, 12)], 0.99, 11.0),
     ],
 )
-def test_percentiles(values: list[float], share: float, found: float | None) -> None:
+def test_percentiles_are_nearest_ranks(
+    values: list[float], share: float, found: float | None
+) -> None:
     assert percentile(values, share) == found
 
 
@@ -62,7 +64,7 @@ def test_percentiles(values: list[float], share: float, found: float | None) -> 
     ("undelivered", "excused", "may_be"),
     [(5, True, True), (9, True, True), (4, False, True), (None, False, True), (9, False, False)],
 )
-def test_what_the_gateway_has_given_up_and_counted_is_told_as_such(
+def test_counted_overdue_messages_become_note(
     harm: dict[str, Any], undelivered: int | None, *, excused: bool, may_be: bool
 ) -> None:
     on = stage()
@@ -70,16 +72,16 @@ def test_what_the_gateway_has_given_up_and_counted_is_told_as_such(
     row = Row(way(given_up=may_be))
     row.add(on, Verdict(sent=9, overdue=5, **harm), None)
     assert bool(row.failures) is not excused
-    told = f"has counted {undelivered} as undelivered"
+    told = f"the gateway counted {undelivered} as undelivered"
     if undelivered is None:
-        told = "what the gateway has counted cannot be read"
+        told = "the gateway's count is not available"
     expected = excused or (may_be and undelivered is None)
     assert [told in note for note in row.notes] == [True] * expected
-    assert row.verdict.lost == harm.get("lost", 0)  # the table shows it all the same
+    assert row.verdict.lost == harm.get("lost", 0)  # the table still shows it
     assert row.as_data()["undelivered"] == undelivered
 
 
-def test_what_cannot_have_been_given_up_is_a_failure_whatever_was_counted() -> None:
+def test_losses_that_are_not_overdue_are_failures() -> None:
     on = stage()
     on.undelivered = 9
     row = Row(way(given_up=True))
@@ -92,13 +94,13 @@ def test_what_cannot_have_been_given_up_is_a_failure_whatever_was_counted() -> N
     [
         ({"lost": 2, "unread": 1, "unanswered": 4}, {}, []),
         ({"lost": 3, "unread": 1}, {}, ["3 lost"]),
-        ({"duplicated": 1}, {}, ["1 read twice: this is not at-most-once"]),
+        ({"duplicated": 1}, {}, ["1 read twice, despite at-most-once"]),
         ({"reordered": 1}, {}, ["1 reordered"]),
         ({"reordered": 1}, {"returns": True}, []),
         ({"dropped": 1}, {"returns": True}, ["1 dropped"]),
     ],
 )
-def test_at_most_once_may_lose_what_is_counted_and_repeat_nothing(
+def test_at_most_once_may_lose_counted_messages_but_repeat_none(
     harm: dict[str, Any], expectation: dict[str, Any], failures: list[str]
 ) -> None:
     on = stage(settings=Settings(at_most_once=True))
@@ -124,30 +126,30 @@ def test_at_most_once_may_lose_what_is_counted_and_repeat_nothing(
             "poison",
             2,
             Settings(at_most_once=True),
-            "needs replays, which there are none of with at-most-once",
+            "needs replays, which at-most-once does not have",
         ),
         (
             "operator-failover",
             2,
             Settings(steered=False),
-            "needs an admin API without TLS, of a gateway that the drill starts",
+            "needs an admin API without TLS, and a gateway that the drill starts",
         ),
     ],
 )
-def test_what_a_way_takes(
+def test_way_names_its_obstacle(
     name: str, backends: int, settings: Settings, obstacle: str | None
 ) -> None:
     assert WAYS[name].obstacle(backends, settings, WEBSOCKET) == obstacle
 
 
-def test_a_way_that_is_not_for_a_kind_is_no_way_for_its_backends() -> None:
+def test_way_for_other_kinds_has_obstacle() -> None:
     played = PlayedBackend("module", "http://{address}", ways=("kill",))
 
     assert WAYS["kill"].obstacle(2, Settings(), played) is None
     assert WAYS["dribble"].obstacle(2, Settings(), played) == "is not for backends of this kind"
 
 
-def test_what_is_given_up_in_another_round_excuses_nothing() -> None:
+def test_count_of_one_round_does_not_excuse_another() -> None:
     row = Row(way(given_up=True))
     first = stage()
     first.undelivered = 9
@@ -160,7 +162,7 @@ def test_what_is_given_up_in_another_round_excuses_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", Verdict.NEVER)
-def test_what_must_never_happen_is_a_failure_of_every_way(name: str) -> None:
+def test_forbidden_harm_is_failure_of_every_way(name: str) -> None:
     lenient = way(unread=False, answered=False, moves=False)
 
     assert judged(lenient, Verdict(sent=9, **{name: 2})) == [f"2 {name}"]  # type: ignore[arg-type]  # a count
@@ -174,7 +176,7 @@ def test_what_must_never_happen_is_a_failure_of_every_way(name: str) -> None:
         ({"unanswered": 3}, "answered", "3 unanswered"),
     ],
 )
-def test_some_things_may_happen_on_some_ways(
+def test_permitted_harm_depends_on_way(
     harm: dict[str, Any], expectation: str, failure: str
 ) -> None:
     assert judged(way(), Verdict(sent=9, **harm)) == [failure]
@@ -182,17 +184,15 @@ def test_some_things_may_happen_on_some_ways(
     assert judged(lenient, Verdict(sent=9, **harm)) == []
 
 
-def test_nothing_is_read_twice_where_a_backend_that_lives_is_left() -> None:
+def test_duplicates_after_planned_move_are_failure() -> None:
     twice = Verdict(sent=9, duplicated=3)
 
     assert judged(way(), twice) == []
-    assert judged(way(doubles=False), twice) == ["3 read twice, though the backend lived"]
+    assert judged(way(doubles=False), twice) == ["3 read twice, although the backend was alive"]
 
 
 @pytest.mark.parametrize(("wait", "is_slow"), [(0.5, False), (1.5, True)])
-def test_no_message_waits_for_long_where_a_backend_that_lives_is_left(
-    wait: float, *, is_slow: bool
-) -> None:
+def test_long_wait_during_planned_move_is_failure(wait: float, *, is_slow: bool) -> None:
     row = Row(way(muted=False))
     for longest in (wait, 0.1):
         row.add(stage(), Verdict(sent=9, longest_wait=longest), None)
@@ -206,27 +206,27 @@ def test_no_message_waits_for_long_where_a_backend_that_lives_is_left(
     assert row.as_data()["longest_wait"] == wait
 
 
-def test_a_slow_reader_excuses_what_is_unread() -> None:
+def test_slow_reader_excuses_unread_messages() -> None:
     assert judged(way(), Verdict(sent=9, unread_late=3)) == []
 
 
-def test_nothing_excuses_it_where_the_gateway_waits_for_answers() -> None:
+def test_unread_messages_are_failure_with_replies() -> None:
     lenient, on = way(unread=False, answered=False), stage(settings=Settings(replies=True))
     verdict = Verdict(sent=9, unread=1, unread_late=2, unanswered=3)
     assert judged(lenient, verdict) == []
     assert judged(lenient, verdict, on) == ["3 acknowledged and unread", "3 unanswered"]
 
 
-def test_a_break_that_moves_nobody_is_a_failure() -> None:
+def test_break_that_moves_no_session_is_failure() -> None:
     some = Verdict(sent=9, failovers=4)
 
-    assert judged(way(), some, stage(moved=5)) == ["4 sessions moved of 5 that had to"]
+    assert judged(way(), some, stage(moved=5)) == ["only 4 of 5 sessions moved"]
     assert judged(way(), some, stage(moved=4)) == []
     assert judged(way(moves=False), some, stage(moved=5)) == []
 
 
-def test_a_round_without_messages_is_a_failure() -> None:
-    assert judged(way(), Verdict()) == ["nothing was sent"]
+def test_round_without_messages_is_failure() -> None:
+    assert judged(way(), Verdict()) == ["no message was sent"]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,9 @@ def test_a_round_without_messages_is_a_failure() -> None:
         (way("mine", pause=Bound.DEATH), 0.9, []),
     ],
 )
-def test_median_pauses_are_bounded(expected: Way, pause: float, failures: list[str]) -> None:
+def test_median_pause_above_limit_is_failure(
+    expected: Way, pause: float, failures: list[str]
+) -> None:
     verdict = Verdict(sent=9, pauses=[0.01, pause, 99.0])
 
     assert judged(expected, verdict) == failures
@@ -262,12 +264,12 @@ def test_rounds_add_up() -> None:
     assert row.as_data()["pauses"] == {"p50": 20.0, "p99": 30.0, "max": 30.0}
 
 
-def test_the_footprint_of_an_unknown_process_is_unknown() -> None:
+def test_footprint_of_unknown_process_is_none() -> None:
     assert DrilledGateway("ws://nowhere.invalid").footprint() is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
-def test_the_footprint_is_that_of_the_process() -> None:
+def test_footprint_measures_process() -> None:
 
     found = DrilledGateway("ws://nowhere.invalid", os.getpid()).footprint()
 
@@ -280,9 +282,7 @@ def test_the_footprint_is_that_of_the_process() -> None:
     ("waits", "is_slow"),
     [([], False), ([0.1, 0.2, 0.9], False), ([0.4, 0.4, 0.1], True), ([0.1, 0.1, 1.1], True)],
 )
-def test_held_clients_must_be_served_soon_after_a_backend_listens_again(
-    waits: list[float], is_slow: bool
-) -> None:
+def test_slow_service_after_outage_is_failure(waits: list[float], is_slow: bool) -> None:
     on = stage()
     on.waits = waits
     row = Row(way())

@@ -1,4 +1,4 @@
-"""How long a round waits for its clients."""
+"""Timeouts of a round."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BusyPlace:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A round with a broker and two clients, in which each look at the clock takes 5 s."""
+    """A round with a broker and two clients; each look at the clock advances it by 5 s."""
     clock = itertools.count(step=5)
     monkeypatch.setattr(patience, "monotonic", lambda: float(next(clock)))
     load = Load(rate=100, smallest=64, largest=64)

@@ -1,4 +1,4 @@
-"""The proxy forwards, goes silent, and breaks off in mid-message."""
+"""The proxy forwards, stalls, and drops connections in mid-message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Behind:
 
 @asynccontextmanager
 async def pair(behind: Behind, proxy: TcpProxy) -> AsyncIterator[tuple[Streams, Streams]]:
-    """Connects through the proxy; yields both ends."""
+    """Connects through the proxy, and yields both ends."""
     server = await asyncio.start_server(behind.accept, "127.0.0.1", 0)
     proxy.target = server.sockets[0].getsockname()
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -45,7 +45,7 @@ async def pair(behind: Behind, proxy: TcpProxy) -> AsyncIterator[tuple[Streams, 
             writer.transport.abort()
 
 
-async def test_it_forwards_both_ways_however_much() -> None:
+async def test_proxy_forwards_any_amount_both_ways() -> None:
     async with pair(Behind(), TcpProxy()) as ((front, to_back), (back, to_front)):
         to_back.write(b"a" * LARGE)
         to_front.write(b"b" * LARGE)
@@ -55,7 +55,7 @@ async def test_it_forwards_both_ways_however_much() -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-async def test_an_end_is_passed_on(which: int) -> None:
+async def test_end_of_one_side_ends_other_side(which: int) -> None:
     async with pair(Behind(), TcpProxy()) as ends:
         ends[which][1].write(b"the last")
         ends[which][1].close()
@@ -63,7 +63,7 @@ async def test_an_end_is_passed_on(which: int) -> None:
         assert await ends[1 - which][0].read() == b"the last"
 
 
-async def test_a_black_hole_keeps_everything_and_says_nothing() -> None:
+async def test_stalled_proxy_keeps_connections_and_forwards_nothing() -> None:
     proxy = TcpProxy()
     behind = Behind()
     async with pair(behind, proxy) as ((front, to_back), (back, to_front)):
@@ -87,7 +87,7 @@ async def test_a_black_hole_keeps_everything_and_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-async def test_a_message_is_broken_off_in_the_middle(which: int) -> None:
+async def test_reset_cuts_message_in_the_middle(which: int) -> None:
     proxy = TcpProxy()
     async with pair(Behind(), proxy) as ends:
         proxy.reset_in_mid_message()
@@ -99,7 +99,7 @@ async def test_a_message_is_broken_off_in_the_middle(which: int) -> None:
                 await reader.read(100)
 
 
-async def test_a_backend_that_is_not_there_resets() -> None:
+async def test_unreachable_backend_resets_client() -> None:
     proxy = TcpProxy()
     async with pair(Behind(), proxy) as ((_, to_back), _):
         with socket.create_server(("127.0.0.1", 0)) as unused:

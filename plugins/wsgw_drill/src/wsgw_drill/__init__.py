@@ -1,35 +1,35 @@
-"""`wsgw drill` and `wsgw demo`: both start a gateway with backends in processes of their own.
+"""`wsgw drill` and `wsgw demo`: both start a gateway and backends as separate processes.
 
 demo_command       the command `wsgw demo`
-demo/              what it shows
+demo/              the failover that it shows
 drill_command      the command `wsgw drill`
 run                runs a drill for the terminal
 processes/         starts and ends servers as processes
 
-The drill breaks backends and clients of a gateway, and says what became of every message.
+The drill breaks backends and clients of a gateway, and reports the fate of every message.
 
 drill              goes through all ways and gathers the results
-ways/              what is broken, and what is expected then
+ways/              the ways to break things, with their expectations
 stage              backends and clients of one round
-patience           how long it waits
-target             which gateway: a stock one, one with a user's file, one that runs already
-settings           what has to be known of its settings
-gateway_process    what is seen of its process
-admin_api          what is asked of its admin API
-place              a backend's address, log and lives
-recording_backend  the process of a websocket backend, which writes down what it reads
-tcp_proxy          stands before a backend and breaks connections
-request            what the clients ask for, so that it reaches the route that is drilled
-reply_valve        has the gateway wait for answers, if that is asked for
-load_client        the clients, which write down what they send and get
-history            lays the records side by side
-row                a way's results, and whether they are as expected
-growth             whether the gateway grows
+patience           how long the drill waits
+target             the gateway: a stock one, one with a file, or one that runs already
+settings           the settings of the gateway that the drill needs
+gateway_process    the process of the gateway: memory and open files
+admin_api          calls to the admin API of the gateway
+place              a backend's address, log and processes
+recording_backend  the process of a websocket backend, which records what it reads
+tcp_proxy          a proxy in front of a backend, which breaks connections
+request            the clients' request, which reaches the drilled route
+reply_valve        the valve for --replies: answers acknowledge messages
+load_client        the clients, which record what they send and get
+history            compares the records of clients and backends
+row                the results of a way, compared with its expectation
+growth             detects growth of the gateway's memory and open files
 report             the table and the JSON report
-live_display       what is seen on the terminal meanwhile
-event_loop         of the drill's own processes: a fast one
+live_display       the progress on the terminal
+event_loop         the event loop of the drill's processes
 
-What the processes of other kinds need too is in `wsgw_core.testing`: `recorder`, `recording_log`
+`wsgw_core.testing` has what backends of other kinds share: `recorder`, `recording_log`
 and `numbered_message`.
 """
 

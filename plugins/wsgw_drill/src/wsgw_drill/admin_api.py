@@ -1,4 +1,4 @@
-"""What the drill asks of the gateway's admin API: counters, and what operators do."""
+"""Calls to the gateway's admin API: metrics and operators' actions."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Order = Literal["drain", "enable", "failover"]
 
 
 class NotDone(Exception):
-    """The gateway has not done what it was asked to; the text says why."""
+    """The gateway has not carried out a call; the text says why."""
 
 
 @dataclass(frozen=True)
 class AdminApi:
-    """Where it listens.
+    """The admin API of the drilled gateway.
 
     Attributes:
-        url: without a path.
-        token: of an operator; empty: none is needed.
+        url: scheme, host and port, without a path.
+        token: an operator's; empty: the API needs none.
     """
 
     url: str
     token: str = ""
 
     async def undelivered(self) -> int | None:
-        """Returns how many messages of ended sessions it has given up; None: it does not tell."""
+        """Returns the number of undelivered messages; None: the gateway does not report it."""
         try:
             async with (
                 ClientSession(timeout=_PATIENCE) as session,
@@ -44,7 +44,7 @@ class AdminApi:
         return int(float(found[1])) if found is not None else None
 
     async def give(self, order: Order, backend: str) -> None:
-        """Has a backend drained, enabled again, or left at once; raises NotDone."""
+        """Drains, enables or fails over a backend; raises NotDone."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             async with (
@@ -56,4 +56,4 @@ class AdminApi:
             why = str(error) or type(error).__name__
             raise NotDone(f"the admin API does not answer: {why}") from error
         if told != {"result": "success"}:
-            raise NotDone(f"the gateway has not done {order} of {backend}: {told}")
+            raise NotDone(f"the gateway refused {order} of {backend}: {told}")

@@ -1,4 +1,4 @@
-"""Runs a drill: all ways, once or over and over, against one gateway."""
+"""Runs a drill: all ways, once or repeatedly, against one gateway."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from .stage import Plan, Stage, Stuck, open_stage
 from .target import Target
 from .ways import Way
 
-_HERD_RATE = 2_000  # messages a second of all clients together, where there are very many
-_FORGET = 1.0  # seconds for the gateway to let go of a round's sessions
+_HERD_RATE = 2_000  # maximum messages a second of all clients together, if there are very many
+_FORGET = 1.0  # seconds for the gateway to free a round's sessions
 
 
 class Audience(Protocol):
-    """Who is told how the drill goes."""
+    """Follows the progress of a drill."""
 
     def round_begins(self, row: Row, stage: Stage) -> None:
-        """A way is about to be gone."""
+        """Called before a round of a way."""
 
     def round_ends(self, row: Row) -> None:
-        """It is over; the row has its results."""
+        """Called after the round, whose results are in the row."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the drill has come to."""
+    """The result of a drill."""
 
     rows: list[Row]
     growth: Growth
@@ -56,15 +56,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Drill:
-    """What to do.
+    """A drill.
 
     Attributes:
-        target: whom.
-        ways: how.
-        plan: how much.
-        bounds: of the pauses.
-        duration: seconds for which the ways are gone again and again; None: once each.
-        route: the id of the route that is drilled; None: there are no routes, or it is not known.
+        target: the gateway.
+        ways: what to break.
+        plan: how much load and how many breaks.
+        bounds: limits of the pauses.
+        duration: seconds for which the ways are repeated; None: once each.
+        route: the id of the drilled route; None: no routes, or unknown.
     """
 
     target: Target
@@ -75,12 +75,12 @@ class Drill:
     route: str | None = None
 
     async def run(self, audience: Audience) -> Result:
-        """Runs all of it.
+        """Runs all ways.
 
         Raises:
             ProcessFailed: the gateway does not start.
-            AddressTaken: that of a backend, or it is not of this machine.
-            Refused: the gateway does not even take the clients of the first way.
+            AddressTaken: a backend's address is in use, or not of this machine.
+            Refused: the gateway refuses the clients of the first way.
         """
         raise_file_limit()
         rows = {way.name: Row(way) for way in self.ways}

@@ -77,9 +77,9 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise ValueError("not a header such as 'Authorization: Bearer x'")
     if name.strip().lower() == "host":
-        raise ValueError("the host is given by --host")
+        raise ValueError("set the host with --host")
     if name.strip().lower() in _SET_BY_THE_HANDSHAKE:
-        raise ValueError("the handshake sets this header itself")
+        raise ValueError("the handshake sets this header itself; leave it out")
     return name.strip(), value.strip()
 
 
@@ -103,12 +103,12 @@ def _is_visible(text: str) -> bool:
 
 
 @click.command(short_help="Break backends under load, and count what is lost.")
-@config_option("Start the gateway with this file; the backends are played where it looks for them.")
+@config_option("Start the gateway with this file, and backends at the addresses in it.")
 @click.option(
     "--url",
     type=Parsed("URL", _url),
     metavar="URL",
-    help="Drill a gateway that runs already; needs --backend.",
+    help="Drill a running gateway; needs --backend.",
 )
 @click.option(
     "--backend",
@@ -116,27 +116,27 @@ def _is_visible(text: str) -> bool:
     type=Parsed("kind or address", _backend),
     multiple=True,
     metavar="KIND|HOST:PORT",
-    help="The kind of the backends, such as http; its plugin brings what plays them. Default: ws."
-    " With --url: where that gateway looks for a backend, once for each.",
+    help="Kind of the backends that the drill starts, such as http. Default: ws."
+    " With --url: address at which that gateway expects a backend; repeat it for each.",
 )
-@click.option("--pid", type=int, metavar="PID", help="With --url: the gateway's process.")
+@click.option("--pid", type=int, metavar="PID", help="With --url: process id of the gateway.")
 @click.option(
     "--route",
     metavar="ID",
-    help="With -c: the route that is drilled, where the file has several.",
+    help="With -c: route to drill, if the file has several.",
 )
 @click.option(
     "--backends",
     type=WholeNumber(min=1),
     metavar="NUMBER",
-    help="How many backends a gateway gets that has no file. Default: 2, with some kinds 1.",
+    help="Number of backends of a gateway without -c. Default: 2, for some kinds 1.",
 )
 @click.option(
     "--way",
     "names",
     multiple=True,
     metavar="WAY",
-    help="What to break; may be repeated, `all` is all of them. Default: the short set.",
+    help="What to break; may be repeated; `all`: all ways. Default: the short set.",
 )
 @click.option("--list", "listing", is_flag=True, help="List the ways and exit.")
 @click.option(
@@ -145,7 +145,7 @@ def _is_visible(text: str) -> bool:
     default=50,
     show_default=True,
     metavar="NUMBER",
-    help="How many clients are connected all the time.",
+    help="Number of clients, which stay connected all the time.",
 )
 @click.option(
     "--rate",
@@ -160,19 +160,19 @@ def _is_visible(text: str) -> bool:
     default="64B..64KiB",
     show_default=True,
     metavar="LOW..HIGH",
-    help="Of a message.",
+    help="Size of a message.",
 )
 @click.option(
     "--compress",
     is_flag=True,
-    help="Clients offer and backends accept compression, as far as the gateway is configured for"
-    " it; without this nothing is compressed.",
+    help="Clients offer and backends accept compression, if the gateway is configured for it."
+    " Otherwise no compression.",
 )
 @click.option(
     "--replies",
     is_flag=True,
-    help="Have the gateway count a message as delivered when it is answered: then nothing may be"
-    " acknowledged and unread, however late backends read. Not with -c or --url.",
+    help="The gateway counts a message as delivered only when it is answered. Then no message may"
+    " be acknowledged and unread, however slow backends read. Not with -c or --url.",
 )
 @click.option(
     "--breaks",
@@ -180,7 +180,7 @@ def _is_visible(text: str) -> bool:
     default=3,
     show_default=True,
     metavar="NUMBER",
-    help="How often something is broken in a round of a way.",
+    help="Number of breaks in a round of a way.",
 )
 @click.option(
     "--calm",
@@ -188,8 +188,8 @@ def _is_visible(text: str) -> bool:
     default="1500ms",
     show_default=True,
     metavar="DURATION",
-    help="Load without disturbance before each break; for less than failover.stable, the next"
-    " break is part of the same failover, and the gateway waits before it dials.",
+    help="Time of undisturbed load before each break. If it is shorter than failover.stable, the"
+    " next break is part of the same failover, and the gateway waits before it dials.",
 )
 @click.option(
     "--away",
@@ -197,13 +197,13 @@ def _is_visible(text: str) -> bool:
     default="1500ms",
     show_default=True,
     metavar="DURATION",
-    help="How long all backends are away.",
+    help="How long all backends are down.",
 )
 @click.option(
     "--duration",
     type=DURATION,
     metavar="DURATION",
-    help="Go through the ways again and again for so long, and look whether the gateway grows.",
+    help="Repeat the ways for this long, and check whether the gateway grows.",
 )
 @click.option(
     "--pause",
@@ -211,7 +211,7 @@ def _is_visible(text: str) -> bool:
     type=Parsed("pause", _way_and_pause),
     multiple=True,
     metavar="WAY=DURATION",
-    help="What the median pause of a way must not exceed.",
+    help="Limit of the median pause of a way.",
 )
 @click.option(
     "--header",
@@ -219,28 +219,28 @@ def _is_visible(text: str) -> bool:
     type=Parsed("header", _header),
     multiple=True,
     metavar="HEADER",
-    help="Of the clients' handshakes, such as 'Authorization: Bearer x'; may be repeated.",
+    help="Header of the clients' handshakes, such as 'Authorization: Bearer x'; may be repeated.",
 )
 @click.option(
     "--path",
     type=Parsed("path", _path),
     metavar="PATH",
-    help="What clients ask for, with a query or without. Default: what reaches the route; with"
-    " --url, the path of the URL.",
+    help="Path that clients request, with or without a query. Default: one that reaches the route;"
+    " with --url, the path of the URL.",
 )
 @click.option(
     "--host",
     type=Parsed("host", _host),
     metavar="HOST",
-    help="The Host header of the clients' handshakes. Default: what reaches the route, or where"
-    " they connect.",
+    help="Host header of the clients' handshakes. Default: one that reaches the route, or the host"
+    " to which they connect.",
 )
 @click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the report there too.",
+    help="Also write the report to this file.",
 )
 def drill(  # noqa: PLR0913 - one for each option
     *,
@@ -267,11 +267,11 @@ def drill(  # noqa: PLR0913 - one for each option
     host: str | None,
     json_file: Path | None,
 ) -> None:
-    """Break backends and clients under load, and see what becomes of every message.
+    """Break backends and clients under load, and report the fate of every message.
 
-    Brings its own backends and clients. Without -c or --url it starts a gateway with stock
-    settings. Exit status: 0 everything was as expected, 1 it was not, 2 the configuration or the
-    command line cannot be used.
+    Starts its own backends and clients. Without -c or --url it also starts a gateway with stock
+    settings. Exit status: 0 everything was as expected; 1 it was not; 2 the configuration or the
+    command line is not valid.
     """
     from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
 
@@ -279,7 +279,7 @@ def drill(  # noqa: PLR0913 - one for each option
         for way in WAYS.values():
             star = "*" if way.name in DEFAULT else " "
             click.echo(f"{star} {way.name:15} {way.summary}")
-        click.echo("The short set is marked with *.")
+        click.echo("* marks the short set.")
         return
 
     from .drill import Drill  # noqa: PLC0415 - slow
@@ -291,15 +291,15 @@ def drill(  # noqa: PLR0913 - one for each option
     from .target import WEBSOCKET  # noqa: PLC0415 - slow
 
     if file is not None and url is not None:
-        raise click.UsageError("--config and --url exclude each other")
+        raise click.UsageError("--config and --url exclude each other: give one")
     kinds = [each for each in given if isinstance(each, str)]
     addresses = [each for each in given if not isinstance(each, str)]
     if (url is None) != (not addresses):
-        raise click.UsageError("--url and --backend HOST:PORT belong together")
+        raise click.UsageError("--url needs --backend HOST:PORT, and the other way round")
     if kinds and (file is not None or url is not None or len(kinds) > 1):
-        raise click.UsageError("--backend KIND is for one kind, without --config and --url")
+        raise click.UsageError("give --backend KIND once, and without --config and --url")
     if replies and (file is not None or url is not None):
-        raise click.UsageError("--replies is for a gateway without --config and --url")
+        raise click.UsageError("--replies works only without --config and --url")
     if route is not None and file is None:
         raise click.UsageError("--route needs --config; with --url, see --path")
     request = Request(path or "", host or "", headers)
@@ -311,7 +311,7 @@ def drill(  # noqa: PLR0913 - one for each option
     load = Load(rate, size[0], size[1], request, compress)
     plan = Plan(clients, load, breaks, calm, away)
     death, silence = _DEATH_PAUSE, target.settings.silence
-    if target.played is not WEBSOCKET:  # each kind finds out in its own time
+    if target.played is not WEBSOCKET:  # each kind detects it in its own time
         death = silence = math.inf
     bounds = Bounds(
         death,
@@ -337,7 +337,7 @@ def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, s
     request = request_for(route, loaded.config, gateway.url, given)
     backends = ", ".join(address.name for address in gateway.addresses)
     click.echo(
-        f"Route {route.id}, backends {backends}; clients ask for {request.shown(gateway.url)}."
+        f"Route {route.id}, backends {backends}; clients request {request.shown(gateway.url)}."
     )
     return gateway, route.id, request
 
@@ -374,7 +374,7 @@ def _target(
 
 
 def _played(kind: str) -> PlayedBackend:
-    """Returns what plays backends of a kind; raises PluginError, click.UsageError."""
+    """Returns how the drill runs backends of a kind; raises PluginError, click.UsageError."""
     from wsgw_core.plugins.loader import load_plugins  # noqa: PLC0415 - slow
 
     from .target import WEBSOCKET  # noqa: PLC0415 - slow
@@ -383,12 +383,12 @@ def _played(kind: str) -> PlayedBackend:
         return WEBSOCKET
     registration = load_plugins([kind]).backends.find(kind)
     if registration is None or registration.played is None:
-        raise click.UsageError(f"the plugin of the kind {kind!r} brings nothing for the drill")
+        raise click.UsageError(f"the plugin of kind {kind!r} has no backends for the drill")
     return registration.played
 
 
 def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
-    """Returns the ways that are named, or those of a set that the gateway can be drilled in."""
+    """Returns the named ways, or those of the chosen set that suit the gateway."""
     from .ways import DEFAULT, WAYS  # noqa: PLC0415 - slow
 
     asked = [_check_way(name) for name in dict.fromkeys(names) if name != "all"]
@@ -403,9 +403,12 @@ def _ways_for(target: Target, names: tuple[str, ...]) -> list[Way]:
         else:
             left_out.setdefault(obstacle, []).append(name)
     if not ways:
-        raise click.UsageError(f"each way of the short set {' or '.join(left_out)}: see --way all")
+        reasons = " or ".join(left_out)
+        raise click.UsageError(
+            f"no way of the short set is possible: each {reasons}; try --way all"
+        )
     for obstacle, them in left_out.items():
-        click.echo(f"Left out, since each {obstacle}: {', '.join(them)}.")
+        click.echo(f"Left out, because each {obstacle}: {', '.join(them)}.")
     return ways
 
 
@@ -413,5 +416,5 @@ def _check_way(name: str) -> str:
     from .ways import WAYS  # noqa: PLC0415 - slow
 
     if name not in WAYS:
-        raise click.UsageError(f"no way {name!r}; there are: {', '.join(WAYS)}")
+        raise click.UsageError(f"unknown way {name!r}; the ways are: {', '.join(WAYS)}")
     return name

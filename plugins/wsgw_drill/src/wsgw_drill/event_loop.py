@@ -1,4 +1,4 @@
-"""The event loop of the drill's processes: a fast one, so that the gateway has the processor."""
+"""The event loop of the drill's processes: a fast one, to spare the processor."""
 
 from __future__ import annotations
 

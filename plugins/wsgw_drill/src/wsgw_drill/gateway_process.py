@@ -1,4 +1,4 @@
-"""The gateway that is drilled: a process of the drill's own, or one that runs already."""
+"""The drilled gateway: a process that the drill has started, or one that runs already."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .processes.server_process import ServerProcess
 
 @dataclass(frozen=True)
 class Footprint:
-    """What the gateway uses.
+    """The memory and open files of the gateway.
 
     Attributes:
-        resident, peak: bytes of memory now, and at most so far.
-        files: open files.
+        resident, peak: bytes of memory, now and at most so far.
+        files: number of open files.
     """
 
     resident: int
@@ -27,13 +27,13 @@ class Footprint:
 
 @dataclass(frozen=True)
 class DrilledGateway:
-    """Where it listens.
+    """The drilled gateway.
 
     Attributes:
         url: for clients.
-        pid: its process, where that is known.
-        process: the same, if the drill has started it.
-        admin: its admin API, where the drill may call that.
+        pid: of its process; None: unknown.
+        process: its process, if the drill has started it.
+        admin: its admin API, if the drill may call it.
     """
 
     url: str
@@ -42,17 +42,17 @@ class DrilledGateway:
     admin: AdminApi | None = None
 
     async def undelivered(self) -> int | None:
-        """Returns how many messages of ended sessions it has given up; None: it does not tell."""
+        """Returns the number of undelivered messages; None: the gateway does not report it."""
         return await self.admin.undelivered() if self.admin is not None else None
 
     def forget_peak(self) -> None:
-        """Lets the peak of its memory begin anew, where the system can do that."""
+        """Resets the peak of its memory, if the system can."""
         if self.pid is not None:
             with contextlib.suppress(OSError):
                 Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def footprint(self) -> Footprint | None:
-        """Returns what the gateway uses; None where that cannot be seen."""
+        """Returns the memory and open files of the gateway; None: unknown."""
         if self.pid is None:
             return None
         folder = Path(f"/proc/{self.pid}")

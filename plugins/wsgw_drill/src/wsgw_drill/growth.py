@@ -1,4 +1,4 @@
-"""Whether the gateway grows while it is drilled for a long time."""
+"""Detects growth of the gateway during a long drill."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from .gateway_process import Footprint
 
-_ENOUGH = 12  # samples: fewer tell nothing
+_ENOUGH = 12  # samples: fewer are not conclusive
 _ALLOWED_MEMORY = 1.1
 _ALLOWED_FILES = 4
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the gateway used when a round was over and its clients were gone."""
+    """The footprint of the gateway after a round, when its clients have left."""
 
     time: float
     way: str
@@ -23,25 +23,25 @@ class Sample:
 
     @classmethod
     def take(cls, way: str, footprint: Footprint | None) -> Sample:
-        """Returns a sample of now."""
+        """Returns a sample with the current time."""
         return cls(time.time(), way, footprint)
 
 
 @dataclass
 class Growth:
-    """The samples, and what is wrong with them."""
+    """The samples, and the failures found in them."""
 
     samples: list[Sample] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
-        """Adds one."""
+        """Adds a sample."""
         self.samples.append(sample)
 
     def judge(self) -> None:
-        """Compares the last quarter of a long drill with the second.
+        """Compares the last quarter of a long drill with the second quarter.
 
-        Ways differ in what they need, so both quarters have all ways equally often.
+        Ways differ in their need of memory, so both quarters have each way equally often.
         """
         ways = len({sample.way for sample in self.samples})
         found = [sample.footprint for sample in self.samples if sample.footprint is not None]
@@ -57,10 +57,10 @@ class Growth:
             )
         files = min(each.files for each in after) - min(each.files for each in before)
         if files > _ALLOWED_FILES:
-            self.failures.append(f"the gateway has {files} more files open than before")
+            self.failures.append(f"the gateway grows: {files} more open files than before")
 
     def as_data(self) -> list[dict[str, Any]]:
-        """Returns what the JSON report holds."""
+        """Returns the data for the JSON report."""
         return [
             {
                 "time": sample.time,

@@ -1,36 +1,36 @@
-"""What became of every message: the clients' and the backends' records laid side by side.
+"""Compares the records of clients and backends: the fate of every message.
 
-The words of the verdict:
+The names in the verdict:
 
 lost           sent by a client and never seen by the websocket stack of any backend
-unread         seen by a stack, but never read by the application behind any: acknowledged by a
-               backend that died before it had read
-unread_late    the same, but by an application that is late anyhow: its process was at work for
-               longer than the replay window after its stack had the message
-unread_closed  the same as unread, but the stack had the close too, and whoever has answered the
-               close has acknowledged all before it
-reordered      read for the first time, by whichever backend, after a later message of the same
-               client was read for the first time; or answered so
-reordered_late the same at an application that is behind: its stack had the message before any had a
+unread         seen by a stack but never read by an application: a backend acknowledged the message
+               and died before it read it
+unread_late    the same, but the application was slow: its process worked for longer than the replay
+               window after its stack had the message
+unread_closed  the same as unread, but the stack had the close too; answering a close acknowledges
+               everything before it
+reordered      read for the first time, by any backend, after the first reading of a later message
+               of the same client; or answered in this order
+reordered_late the same by a slow application: its stack had the message before any stack had a
                later one of this client
-skipped        one connection read a later message before it had read this one
-corrupted      read or answered as something that was not sent, or by somebody it was not meant for
-duplicated     readings beyond the first of a message
-undeclared     of these, those that were not among the first that X-Wsgw-Replayed had announced, and
-               did not say themselves that they may have been read before
-unanswered     messages whose answer the client never saw
+skipped        a connection read a later message before this one
+corrupted      read or answered differently from what was sent, or at the wrong client
+duplicated     repeated readings of a message
+undeclared     those duplicates that were neither among the messages announced by X-Wsgw-Replayed
+               nor marked themselves as possibly repeated
+unanswered     messages whose answer the client never got
 unanswered_late
-               the same, but the application had read them later than that too: its answer can have
-               been lost with it
+               the same, but the application read the message later than the replay window: the
+               answer can have been lost with it
 dropped        clients that lost their connection
-failovers      connections that were made to go on with a session
-longest_wait   the longest time, in seconds, from when a client sent a message until a stack had it
-overdue        of what is lost, unread and unread_closed, what the gateway can have given up after
+failovers      connections made to continue a session
+longest_wait   the longest time, in seconds, from the sending of a message until a stack had it
+overdue        those of lost, unread and unread_closed that the gateway may have dropped after
                limits.close-timeout: the last messages of a client that has closed, whose close no
-               backend has had within that time
+               backend got within that time
 
-A replay goes back to messages that an earlier backend may have read: it makes duplicates, and
-nothing that is reordered or skipped, since within each connection the numbers go up by one.
+A replay repeats messages that an earlier backend may have read. That causes duplicates, but no
+reordered or skipped messages, because within each connection the numbers increase by one.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class Sent:
 
     Attributes:
         client: its id.
-        sent: it has sent the numbers from 0 to below this.
-        times: when it sent each, on the clock of the readings.
-        answered: the numbers whose answers it got.
+        sent: how many messages it has sent, numbered from 0.
+        times: when it sent each, by the clock of the readings.
+        answered: the numbers of the answered messages.
         swapped: first answers that came after the answer to a later message.
-        foreign: answers to what it had not sent.
+        foreign: answers to messages that it had not sent.
         dropped: whether it lost its connection.
-        close_code, close_reason: how.
-        closed: when it closed by itself, on the clock of the readings; None: it did not.
+        close_code, close_reason: of the lost connection.
+        closed: when it closed by itself, by the clock of the readings; None: it did not.
         pauses: seconds, for each move to another backend, from the last answer of the old one to
             the first of the new one.
     """
@@ -76,12 +76,12 @@ class Sent:
 
     @property
     def satisfied(self) -> bool:
-        """Whether everything was answered."""
+        """Whether all messages are answered."""
         return len(self.answered) == self.sent
 
     @property
     def close(self) -> str:
-        """How it lost its connection, for people."""
+        """The close of the lost connection, for messages."""
         return (
             f"{self.close_code} ({self.close_reason})"
             if self.close_reason
@@ -102,7 +102,7 @@ class Reading:
 
 @dataclass
 class Verdict:
-    """What was found; see the module."""
+    """The result of the comparison; see the module."""
 
     sent: int = 0
     lost: int = 0
@@ -124,16 +124,16 @@ class Verdict:
     pauses: list[float] = field(default_factory=list)
 
     NEVER = ("lost", "reordered", "skipped", "corrupted", "undeclared", "dropped")
-    """What must not happen, in whichever way backends are broken."""
+    """What must not happen with any way."""
 
     @property
     def faults(self) -> dict[str, int]:
-        """What must never happen, where it did."""
+        """The counts above zero of what must never happen."""
         return {name: getattr(self, name) for name in self.NEVER if getattr(self, name)}
 
 
 def read_logs(paths: Iterable[Path]) -> list[Reading]:
-    """Returns the readings of all backends in the order in which they happened."""
+    """Returns the readings of all backends in the order of their times."""
     readings = []
     for path in paths:
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -145,13 +145,13 @@ def read_logs(paths: Iterable[Path]) -> list[Reading]:
 def judge(
     clients: Iterable[Sent], readings: Iterable[Reading], window: float, close_timeout: float
 ) -> Verdict:
-    """Compares what was sent with what was read.
+    """Compares what clients sent with what backends read.
 
     Args:
-        clients: those whose messages must arrive; the order is looked at for all others too.
-        readings: of all backends, by time.
-        window: the gateway's replay window, in seconds.
-        close_timeout: for so many seconds it goes on delivering what a client has left.
+            clients: those whose messages must arrive; order is checked for all others too.
+            readings: of all backends, by time.
+            window: the gateway's replay window, in seconds.
+            close_timeout: seconds for which the gateway delivers messages of a closed client.
     """
     verdict = Verdict()
     backends = _Backends(verdict)
@@ -194,7 +194,7 @@ def judge(
 
 
 class _Backends:
-    """Goes through the readings of all backends."""
+    """Evaluates the readings of all backends."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.seen_at: defaultdict[str, dict[int, int]] = defaultdict(dict)
@@ -239,9 +239,9 @@ class _Backends:
                 self._verdict.corrupted += 1
 
     def ended_in_time(self, record: Sent, timeout: float) -> bool:
-        """Whether a client's session has ended before anything of it could be given up.
+        """Returns whether a client's session ended before the gateway may drop its messages.
 
-        The gateway passes the close on when all is delivered, or when it gives up.
+        The gateway passes on the close when all is delivered, or at the timeout.
         """
         if record.closed is None:
             return True
@@ -249,12 +249,12 @@ class _Backends:
         return any(record.closed < time < given_up for time in self._closes[record.client])
 
     def time_to_read(self, client: str, number: int) -> float:
-        """Returns for how many seconds the process that has not read a message had it."""
+        """Returns the seconds for which a process had a message that it did not read."""
         connection, since = self._seen_last[client, number]
         return (self._last_sign_of[_process_of(connection)] - since) / 1e9
 
     def time_until_read(self, client: str, number: int) -> float:
-        """Returns for how many seconds a message had waited when it was read first."""
+        """Returns the seconds between a stack's receipt of a message and its first reading."""
         return self._lag[client, number] / 1e9
 
     def _see(self, client: str, number: int, time: int) -> None:
@@ -270,7 +270,7 @@ class _Backends:
         last = self._last_read_by.get(connection)
         back = told and last is not None and number <= last
         self._verdict.skipped += last is not None and number != last + 1 and not back
-        if not back:  # else what comes next is still what follows the last
+        if not back:  # otherwise the next number still follows `last`
             self._last_read_by[connection] = number
         self._count_read_by[connection] += 1
         if number in self.read[client]:
@@ -287,9 +287,9 @@ class _Backends:
             self._first_read_by[client, number] = connection
 
     def _declared(self, client: str, number: int, connection: str) -> bool:
-        """Whether a backend could know that it is not the first to read this message.
+        """Returns whether a backend could know that an earlier one may have read a message.
 
-        One that was frozen may be the second though its connection is older.
+        A frozen backend can be the second reader although its connection is older.
         """
         first = self._first_read_by[client, number]
         if self._opened.get(connection, 0) < self._opened.get(first, 0):

@@ -1,4 +1,4 @@
-"""Shows on the terminal how a drill goes."""
+"""Shows the progress of a drill on the terminal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .stage import Stage
 
 
 class LiveDisplay:
-    """The table as it grows, and under it what happens now; a context manager.
+    """A context manager that shows the table so far, and the current round below it.
 
-    On what is no terminal it says a line for each round.
+    If the output is not a terminal, it prints a line for each round.
 
     Args:
-        console: where.
-        ways: how many there are.
+        console: the output.
+        ways: number of ways.
     """
 
     def __init__(self, console: Console, ways: int) -> None:
@@ -61,7 +61,7 @@ class LiveDisplay:
         if row not in self._done:
             self._done.append(row)
         if not self._console.is_terminal:
-            outcome = "; ".join(row.failures) or "every message is accounted for"
+            outcome = "; ".join(row.failures) or "as expected"
             self._console.print(f"{self._elapsed()} {row.way.name}: {outcome}", markup=False)
 
     def _elapsed(self) -> str:

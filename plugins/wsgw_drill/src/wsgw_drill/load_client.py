@@ -1,4 +1,4 @@
-"""Clients that send numbered messages and write down what they get."""
+"""Clients that send numbered messages and record the answers."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .request import Request
 
 _CLOSE_TIMEOUT = 15.0
 _RETRY = 0.2
-_NOT_NOW = 429  # and all from 500 on
-# The drill's backends give none of them.
+_NOT_NOW = 429  # and all from 500
+# The drill's backends send none of these codes.
 _OF_REFUSALS = {
     CloseCode.UNSUPPORTED_DATA,
     CloseCode.INVALID_PAYLOAD,
@@ -36,11 +36,11 @@ _OF_REFUSALS = {
     *range(3000, 5000),
 }
 _ANSWER = re.compile(r"(\S+) (\d+) (\S+) (\S+)")  # see recording_backend
-_SHOWN = 100  # characters of what a refusal says
+_SHOWN = 100  # characters of the text of a refusal
 
 
 class Refused(Exception):
-    """The gateway does not take clients as they come; the text says why."""
+    """The gateway refuses the clients or their messages; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Load:
     """How clients load the gateway.
 
     Attributes:
-        rate: messages a second of each client; infinite: as fast as they go.
-        smallest, largest: bytes of a message; as many between 1 and 2 KiB as between 2 and 4.
+        rate: messages a second of each client; infinite: as fast as possible.
+        smallest, largest: bytes of a message; the logarithm of the size is uniform.
         request: the opening handshake.
-        compress: whether to offer permessage-deflate, on both sides of the gateway.
-        patience: seconds for which a client tries again that cannot be served now.
-        ahead: messages without an answer at which a client waits for one; None: it never does.
+        compress: whether clients and backends use permessage-deflate.
+        patience: seconds for which a client retries a temporary refusal.
+        ahead: messages without an answer at which a client waits; None: no limit.
     """
 
     rate: float
@@ -78,10 +78,10 @@ class LoadClient:
         load: what it sends.
 
     Attributes:
-        record: what it has sent and got.
-        connected: whether it ever was.
-        place: the backend that answered last.
-        answers: how many it got, repeated ones included.
+        record: what it has sent and received.
+        connected: whether it was ever connected.
+        place: the backend of the last answer.
+        answers: number of answers, including repeated ones.
     """
 
     def __init__(self, name: str, load: Load) -> None:
@@ -97,19 +97,19 @@ class LoadClient:
         self._highest = -1
 
     def stop_sending(self) -> None:
-        """Sends no more messages; `run` waits for the answers that are still due."""
+        """Stops sending; `run` waits for the pending answers."""
         self._sending = False
         self._news.set()
 
     def served_since(self, number: int) -> bool:
-        """Whether a message with this number or a later one was answered."""
+        """Returns whether a message with this number or a later one was answered."""
         return self._highest >= number
 
     async def run(self, url: str) -> None:
-        """Sends at a steady pace until told to stop, then waits until all is answered.
+        """Sends at a steady rate until `stop_sending`, then waits for all answers.
 
         Raises:
-            Refused: the gateway does not take such clients, or what they send.
+            Refused: the gateway refuses the client or its messages.
         """
         async with self._connected(url) as connection:
             receiving = asyncio.create_task(self._receive(connection))
@@ -129,7 +129,7 @@ class LoadClient:
                 )
 
     async def send_and_close(self, url: str, count: int) -> None:
-        """Sends this many messages as fast as they go and closes at once."""
+        """Sends messages as fast as possible and closes at once."""
         async with self._connected(url) as connection:
             receiving = asyncio.create_task(self._receive(connection))
             with contextlib.suppress(ConnectionClosed):
@@ -141,7 +141,7 @@ class LoadClient:
             await receiving
 
     async def send_and_vanish(self, url: str, count: int) -> None:
-        """Sends this many messages and break the connection off without a word."""
+        """Sends messages and drops the connection without a close."""
         async with self._connected(url) as connection:
             with contextlib.suppress(ConnectionClosed):
                 for _ in range(count):
@@ -149,9 +149,9 @@ class LoadClient:
             connection.transport.abort()
 
     async def send_without_reading(self, url: str, until: asyncio.Event) -> None:
-        """Sends as fast as it goes and reads no answer, until something happens; then vanish.
+        """Sends as fast as possible without reading until an event; then drops the connection.
 
-        With `Load.ahead`, no more than that.
+        It sends at most `Load.ahead` messages.
         """
         async with self._connected(url) as connection:
             connection.transport.pause_reading()
@@ -205,13 +205,13 @@ class LoadClient:
 
     async def _send_steadily(self, connection: ClientConnection) -> None:
         interval = 1 / self._load.rate
-        # All begin at the same time; spread, they load the gateway evenly.
+        # All clients start at the same time; the offset spreads their load.
         due = time.monotonic() + random.uniform(0, interval)  # noqa: S311 - not a secret
         while self._sending:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             await self._room(connection)
             await self._send(connection)
-            due = max(due + interval, time.monotonic())  # what was held up is not made up for
+            due = max(due + interval, time.monotonic())  # a delay is not made up for
 
     async def _room(self, connection: ClientConnection) -> None:
         while self._is_ahead and self._sending and connection.close_code is None:
@@ -231,7 +231,7 @@ class LoadClient:
     async def _send(self, connection: ClientConnection) -> None:
         record = self.record
         number = record.sent
-        record.sent += 1  # a message that is half sent counts: it has to arrive
+        record.sent += 1  # a half-sent message counts: it must arrive
         record.times.append(time.monotonic_ns())
         message = compose(record.client, number, self._load.size())
         await connection.send(message, text=is_text(number))

@@ -1,4 +1,4 @@
-"""Where the gateway looks for a backend, and the lives of the backend there."""
+"""A backend of the drill: its address, and the processes that run there."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .tcp_proxy import TcpProxy
 
 
 class AddressTaken(Exception):
-    """A backend cannot be played where it is looked for; the text says why."""
+    """The drill cannot run a backend at its address; the text says why."""
 
 
 class Place:
-    """One backend: its address and its log stay the same over all its lives.
+    """One backend; its address and log stay the same when its process is replaced.
 
     Args:
         name: without spaces.
-        host, port: where the gateway dials; port 0: any that is free, kept from now on.
-        played: the process that stands for it.
-        processes: start that.
-        log: the file that all lives of the backend write to.
+        host, port: where the gateway dials; port 0: any free port, kept from now on.
+        played: how to run the backend.
+        processes: starts its processes.
+        log: the file to which all its processes write.
         compress: whether it accepts permessage-deflate.
 
     Raises:
-        AddressTaken: or it is not of this machine.
+        AddressTaken: the address is in use, or not of this machine.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Place:
 
     @property
     def url(self) -> str:
-        """What to configure in a gateway."""
+        """The URL for the gateway's configuration."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self._played.url.format(address=f"{host}:{self.port}")
 
@@ -69,20 +69,20 @@ class Place:
 
     @property
     def logged(self) -> int:
-        """How many bytes its log holds: grows while it serves."""
+        """The bytes in its log, which grows while it serves."""
         return self.log.stat().st_size if self.log.exists() else 0
 
     def begins_to_log(self, much: int = 0) -> Callable[[], bool]:
-        """Returns what tells whether its log has grown from now on, by more than so many bytes."""
+        """Returns a function: whether the log has grown by more than `much` bytes since now."""
         before = self.logged
         return lambda: self.logged > before + much
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Releases the port."""
         self._reserved.close()
 
     async def open(self, *, proxied: bool) -> None:
-        """Begins with an empty log and no data, behind a proxy or not."""
+        """Prepares a round with an empty log and no data, with or without a proxy."""
         self.log.unlink(missing_ok=True)
         shutil.rmtree(f"{self.log}.data", ignore_errors=True)
         if proxied:
@@ -97,13 +97,13 @@ class Place:
             self.proxy = None
 
     async def start(self, *options: str) -> None:
-        """Starts a life of the backend.
+        """Starts the backend, after killing a running process.
 
         Args:
-            *options: of the played backend.
+            *options: of the backend's process.
 
         Raises:
-            ProcessFailed: it does not listen.
+            ProcessFailed: the process does not listen.
         """
         await self.kill()
         host, port = ("127.0.0.1", 0) if self.proxy else (self.host, self.port)
@@ -121,29 +121,29 @@ class Place:
             self.proxy.target = ("127.0.0.1", self._process.port)
 
     async def kill(self) -> None:
-        """Ends the backend with SIGKILL, if it lives."""
+        """Kills the backend with SIGKILL, if it runs."""
         if self._process is not None:
             process, self._process = self._process, None
             await self._processes.kill(process)
 
     async def terminate(self) -> None:
-        """Ends it with SIGTERM; it closes its connections with 1001."""
+        """Ends the backend with SIGTERM; it closes its connections with 1001."""
         if self._process is not None:
             process, self._process = self._process, None
             await self._processes.stop(process)
 
     def freeze(self) -> None:
-        """Stops it with SIGSTOP."""
+        """Freezes the backend with SIGSTOP."""
         if self._process is not None:
             self._process.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Lets it go on."""
+        """Resumes the backend with SIGCONT."""
         if self._process is not None:
             self._process.signal(signal.SIGCONT)
 
     def end_at_a_close(self) -> None:
-        """Has it end as at SIGTERM as soon as one of its connections is closed."""
+        """Makes the backend end, as at SIGTERM, when the first of its connections closes."""
         if self._process is not None:
             self._process.signal(signal.SIGUSR1)
 
@@ -154,10 +154,10 @@ class Place:
 
 
 def _reserve(host: str, port: int) -> socket.socket:
-    """Binds a socket that never listens: the port is nobody else's, and connecting is refused."""
+    """Binds a socket that never listens, to keep the port; connections are refused."""
     with contextlib.suppress(OSError):
         socket.create_connection((host, port), timeout=1).close()
-        raise AddressTaken(f"something listens on {host}:{port} already")
+        raise AddressTaken(f"{host}:{port} is in use: something listens there")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         reserved = socket.socket(family, socket.SOCK_STREAM)

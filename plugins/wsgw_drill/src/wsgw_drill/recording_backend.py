@@ -1,9 +1,9 @@
-"""A backend that answers each message with its head, and writes down what it reads.
+"""A backend that answers each message with its head, and records what it reads.
 
 usage: python -m wsgw_drill.recording_backend PLACE HOST PORT LOG [OPTION ...]
 
-A message is one of `numbered_message`, its answer `CLIENT NUMBER PLACE CONNECTION`; LOG is written
-as `recording_log` says.
+A message is one of `numbered_message`, and its answer is `CLIENT NUMBER PLACE CONNECTION`. LOG has
+the format of `recording_log`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from wsgw_core.testing.recording_log import Log
 from .event_loop import new_event_loop
 
 _CLOSE_TIMEOUT = 1.0
-_MAX_QUEUE = 16  # messages that wait for the application; the library's own default
+_MAX_QUEUE = 16  # messages that wait for the application; the default of websockets
 
 
 class DribblingTransport:
-    """Writes three bytes at a time, each as a packet of its own."""
+    """Writes three bytes at a time, each in its own packet."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -54,7 +54,7 @@ class DribblingTransport:
 
 
 class RecordingConnection(ServerConnection):
-    """Writes down each message when the stack has it."""
+    """Records each message when the stack has it."""
 
     log: Log
     dribble = False
@@ -65,7 +65,7 @@ class RecordingConnection(ServerConnection):
         super().__init__(protocol, *arguments, **options)
         self.name = f"{os.getpid()}-{self.id.hex}"
         self._receive = protocol.recv_frame
-        # Not `process_event`: that comes after pongs and close frames have been answered.
+        # Not `process_event`, which comes after the answers to pings and close frames.
         protocol.recv_frame = self._record  # type: ignore[method-assign]  # see above
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,11 +90,11 @@ class RecordingConnection(ServerConnection):
 
 
 class Application:
-    """What the backend does with its connections.
+    """Serves the connections of the backend.
 
     Args:
-        arguments: of the process.
-        log: where to write.
+        arguments: the process's.
+        log: to write to.
     """
 
     def __init__(self, arguments: argparse.Namespace, log: Log) -> None:
@@ -108,15 +108,15 @@ class Application:
         self._log = log
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answers an opening handshake, or do not."""
+        """Accepts or refuses an opening handshake, or never answers it, as configured."""
         if self._hang:
             await asyncio.Event().wait()
         if self._status is not None:
-            return connection.respond(http.HTTPStatus(self._status), "as it was told to\n")
+            return connection.respond(http.HTTPStatus(self._status), "refused, as configured\n")
         return None
 
     async def serve(self, connection: ServerConnection) -> None:
-        """Reads and answer messages until the connection ends."""
+        """Reads and answers messages until the connection ends."""
         name = cast("RecordingConnection", connection).name
         request = cast("Request", connection.request)
         self._log.write("open", name, number=int(request.headers.get("X-Wsgw-Replayed", "-1")))
@@ -132,14 +132,14 @@ class Application:
                 self._log.write("read", name, client, number)
                 if self._poison == f"{client}:{number}":
                     os._exit(1)
-                with contextlib.suppress(ConnectionClosed):  # what came before the close is read
+                with contextlib.suppress(ConnectionClosed):  # read also what came before the close
                     await connection.send(f"{client} {number} {self._place} {name}")
                 if self._delay:
                     await asyncio.sleep(self._delay)
 
     @asynccontextmanager
     async def _pushing(self, connection: ServerConnection) -> AsyncIterator[None]:
-        """Pushes something now and then, if told to, until the connection ends."""
+        """Sends unsolicited messages at an interval, if configured, until the connection ends."""
         pushing = asyncio.create_task(self._push_on(connection)) if self._push else None
         try:
             with contextlib.suppress(ConnectionClosed):
@@ -158,7 +158,7 @@ class Application:
 async def run(arguments: argparse.Namespace) -> None:
     """Serves until SIGTERM, then closes every connection with 1001.
 
-    After SIGUSR1, the first close of a connection is taken for SIGTERM.
+    After SIGUSR1, the first close of a connection has the effect of SIGTERM.
     """
     raise_file_limit()
     stopping = asyncio.Event()
@@ -188,26 +188,26 @@ async def run(arguments: argparse.Namespace) -> None:
     ) as server:
         for socket in server.sockets:
             host, port = socket.getsockname()[:2]
-            print(f"listening on {host}:{port}", flush=True)  # noqa: T201 - for whoever started it
+            print(f"listening on {host}:{port}", flush=True)  # noqa: T201 - for the parent process
         await stopping.wait()
 
 
 def main() -> None:
     """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(prog="recording_backend")
-    parser.add_argument("place", help="its name, which stands in the answers")
+    parser.add_argument("place", help="name of the backend, for the answers")
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("log")
     parser.add_argument("--compress", action="store_true", help="accept permessage-deflate")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds for each message")
-    parser.add_argument("--eager", action="store_true", help="the stack reads on, whatever waits")
+    parser.add_argument("--eager", action="store_true", help="the stack reads without limit")
     parser.add_argument("--drop", action="store_true", help="break off at the first message")
     parser.add_argument("--dribble", action="store_true", help="write three bytes at a time")
     parser.add_argument("--hang", action="store_true", help="never answer a handshake")
     parser.add_argument("--status", type=int, help="answer handshakes with this")
     parser.add_argument("--mute", action="store_true", help="never answer a ping")
-    parser.add_argument("--push", type=float, default=0.0, help="push something so often, in s")
+    parser.add_argument("--push", type=float, default=0.0, help="seconds between pushed messages")
     parser.add_argument("--poison", default="", help="CLIENT:NUMBER of the message to die of")
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""The valve `drill-replies`: a message of the drill counts as delivered when it is answered."""
+"""The valve `drill-replies`: a drill message counts as delivered when it is answered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReplyOptions(Options):
     """Options of the valve."""
 
     expires: Duration = Field(
-        default=60.0, gt=0, description="how long after its acknowledgement an answer may come"
+        default=60.0, gt=0, description="maximum time from the acknowledgement to the answer"
     )
 
 
@@ -43,12 +43,12 @@ class ReplyValve:
         """See MessageValve."""
         client, _, rest = message.text.partition(" ")
         number = rest.partition(" ")[0]
-        if number.isdecimal():  # else it is pushed
+        if number.isdecimal():  # otherwise the message is pushed
             self._session.answered((client, int(number)))
         return message
 
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Registers the kind."""
+    """Registers the valve's kind."""
     registry.add(KIND, ReplyOptions, per_session(ReplyValve))

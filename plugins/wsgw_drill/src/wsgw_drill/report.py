@@ -62,7 +62,7 @@ def _pauses_text(row: Row) -> str:
 
 
 def as_data(drill: Drill, result: Result) -> dict[str, Any]:
-    """Returns the JSON report."""
+    """Returns the data of the JSON report."""
     plan, load = drill.plan, drill.plan.load
     return {
         "wsgw": __version__,

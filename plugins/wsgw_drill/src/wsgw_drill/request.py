@@ -1,4 +1,4 @@
-"""What the clients ask for: a request that reaches the route that is drilled."""
+"""The clients' request, which reaches the drilled route."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ from wsgw_core.config.host_pattern import HostPattern, normal_host
 from wsgw_core.config.route_options import ANY_VALUE, RouteOptions
 from wsgw_core.masking import masked_text
 
-_WORD = "drill"  # for what a pattern leaves open
+_WORD = "drill"  # stands for the open parts of a pattern
 _SEGMENTS: tuple[list[str], ...] = (
     [_WORD],
     [_WORD, _WORD],
     [],
-)  # for `**`, if an earlier route takes the first
+)  # for `**`, in case an earlier route takes the first ones
 _UNESCAPED = "/%:@!$&'()*+,;=~"  # RFC 3986 section 3.3
 
 
 @dataclass(frozen=True)
 class Request:
-    """An opening handshake, as far as it differs from one for the gateway's URL.
+    """The differences of an opening handshake from one for the gateway's URL.
 
-    Attributes:
-        path: with its query; empty: that of the URL.
-        host: for `Host`, with its port if it is to have one; empty: that of the URL.
-        headers: beside those that every handshake has.
+    path: with its query; empty: the URL's.
+    host: for `Host`, with an optional port; empty: the URL's.
+    headers: in addition to those of every handshake.
     """
 
     path: str = ""
@@ -42,7 +41,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
 
     def uri(self, url: str) -> str:
-        """Returns what is asked for at the gateway's URL; it is at that URL's host all the same."""
+        """Returns the URI of the request; the connection still goes to the gateway's host."""
         parts = urlsplit(url)
         if self.path:
             path, _, query = self.path.partition("?")
@@ -53,14 +52,14 @@ class Request:
         return urlunsplit(parts)
 
     def as_sent(self, url: str) -> tuple[str, Headers]:
-        """Returns the target and all headers of the request to a gateway at a URL."""
+        """Returns the target and all headers of the request to the gateway at a URL."""
         request = ClientProtocol(parse_uri(self.uri(url))).connect()
         request.headers.update(self.headers)
         request.headers.setdefault("User-Agent", USER_AGENT)
         return request.path, request.headers
 
     def shown(self, url: str) -> str:
-        """Returns it for people, without what may be a secret."""
+        """Returns the request as text, without secrets."""
         path, headers = self.as_sent(url)
         text = f"{masked_text(path)} at host {headers['Host']}"
         names = ", ".join(dict.fromkeys(name for name, _ in self.headers))
@@ -71,11 +70,11 @@ def chosen_route(config: GatewayConfig, name: str | None) -> RouteOptions | None
     """Returns the route to drill; None: the gateway has none.
 
     Args:
-        config: of the gateway.
-        name: the route's id; it may be left out where there is no choice.
+        config: the gateway's.
+        name: the route's id; None: the only one.
 
     Raises:
-        ConfigurationError: there is no such route, or several and no name.
+        ConfigurationError: the route does not exist, or there are several and no name.
     """
     known = {route.id: route for route in config.routes}
     if name is None and len(known) <= 1:
@@ -84,22 +83,22 @@ def chosen_route(config: GatewayConfig, name: str | None) -> RouteOptions | None
         return known[name]
     names = ", ".join(known)
     if name is None:
-        raise ConfigurationError(f"routes: choose the one that is drilled by --route: {names}")
-    known_ones = f"; there are: {names}" if names else ": the file has no routes"
-    raise ConfigurationError(f"there is no route {name!r}{known_ones}")
+        raise ConfigurationError(f"routes: choose one of them with --route: {names}")
+    known_ones = f"; the routes are: {names}" if names else ": the file has no routes"
+    raise ConfigurationError(f"unknown route {name!r}{known_ones}")
 
 
 def request_for(route: RouteOptions, config: GatewayConfig, url: str, given: Request) -> Request:
     """Returns a request that reaches a route.
 
     Args:
-        route: which.
-        config: of the gateway; routes before this one can stand in the way.
-        url: where the gateway listens.
-        given: what has been decided already; the rest is made up from the route's conditions.
+        route: the route.
+        config: the gateway's; earlier routes can take a request.
+        url: of the gateway.
+        given: what the user has set; the rest follows from the route's conditions.
 
     Raises:
-        ConfigurationError: there is no such request, or it takes more invention.
+        ConfigurationError: no such request was found.
     """
     candidates = [_with_headers(route, url, each) for each in _made_up(route, given)]
     taken_by = [_route_of(config, url, each) for each in candidates]
@@ -109,8 +108,8 @@ def request_for(route: RouteOptions, config: GatewayConfig, url: str, given: Req
     taker = taken_by[0]
     whose = "no route" if taker is None else f"route {taker.id}"
     raise ConfigurationError(
-        f"a request for {candidates[0].shown(url)} is for {whose}, not for route {route.id}:"
-        " give --path, --host or --header so that clients reach that"
+        f"a request for {candidates[0].shown(url)} reaches {whose}, not route {route.id};"
+        " set --path, --host or --header to reach it"
     )
 
 

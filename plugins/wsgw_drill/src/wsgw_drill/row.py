@@ -1,4 +1,4 @@
-"""What one way has come to, over all its rounds, and whether that is what was expected."""
+"""The results of one way over all its rounds, compared with the expectation."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def percentile(values: list[float], share: float) -> float | None:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What median pauses must not exceed, in seconds.
+    """Limits of median pauses, in seconds.
 
     Attributes:
-        death: where a backend's end is seen at once.
-        silence: where a ping has to stay unanswered first.
-        by_way: for single ways, which win.
-        back, back_slowest: median and longest wait of held clients once a backend is back.
-        muted: how long a client's message may wait, where backends are left as planned.
+        death: for ways in which wsgw sees a backend's end at once.
+        silence: for ways in which a ping must time out first.
+        by_way: limits of single ways, which take precedence.
+        back, back_slowest: limits of clients' median and longest wait after a backend returns.
+        muted: limit of the wait of a message during planned moves.
     """
 
     death: float
@@ -43,7 +43,7 @@ class Bounds:
     muted: float = math.inf
 
     def of(self, way: Way) -> float | None:
-        """Returns a way's bound; None: it has none."""
+        """Returns the limit for a way; None: no limit."""
         general = {Bound.NONE: None, Bound.DEATH: self.death, Bound.SILENCE: self.silence}
         return self.by_way.get(way.name, general[way.expectation.pause])
 
@@ -53,15 +53,15 @@ class Row:
     """One way's results.
 
     Attributes:
-        way: what was done.
-        rounds, breaks: how often.
-        verdict: the sums.
-        undelivered: messages that the gateway has given up, and counted; None: it does not tell.
-        memory: the most bytes that the gateway's process held at the end of a round.
-        failures: what was not as expected, one line each.
-        notes: what else there is to tell.
-        slow: the pauses are among the failures.
-        waits: of held clients for a backend that listens again, in seconds.
+        way: the way.
+        rounds, breaks: numbers of rounds and breaks.
+        verdict: the sums over all rounds.
+        undelivered: messages that the gateway counted as undelivered; None: unknown.
+        memory: maximum bytes of the gateway's process during the rounds.
+        failures: deviations from the expectation, one line each.
+        notes: further facts, one line each.
+        slow: whether pauses are among the failures.
+        waits: seconds that clients waited for a backend that listens again.
     """
 
     way: Way
@@ -77,7 +77,7 @@ class Row:
 
     @property
     def pauses(self) -> dict[str, float | None]:
-        """The pauses' percentiles, in seconds."""
+        """The percentiles of the pauses, in seconds."""
         found = self.verdict.pauses
         return {
             "p50": percentile(found, 0.5),
@@ -86,7 +86,7 @@ class Row:
         }
 
     def add(self, stage: Stage, verdict: Verdict, footprint: Footprint | None) -> None:
-        """Adds a round that came to its end."""
+        """Adds the results of a round."""
         self.rounds += 1
         self.breaks += stage.broken
         for name in _COUNTS:
@@ -105,35 +105,35 @@ class Row:
         verdict = self._without_given_up(stage, verdict)
         if stage.settings.at_most_once:
             verdict = dataclasses.replace(verdict, unanswered=0)
-            if self.way.expectation.returns:  # and reads what it had, which nobody else has got
+            if self.way.expectation.returns:  # no other backend got its messages
                 verdict = dataclasses.replace(verdict, reordered=0)
             if verdict.duplicated:
-                self.failures.append(f"{verdict.duplicated} read twice: this is not at-most-once")
+                self.failures.append(f"{verdict.duplicated} read twice, despite at-most-once")
         self.failures += [*stage.failures, *_harm(self.way, stage, verdict)]
 
     def _without_given_up(self, stage: Stage, verdict: Verdict) -> Verdict:
-        """Returns the verdict without what may be lost, and notes that."""
+        """Returns the verdict without permitted losses, and adds a note about them."""
         losses = verdict.lost + verdict.unread + verdict.unread_closed
         why = self._why_given_up(stage, all_overdue=losses <= verdict.overdue)
         if losses and why is not None:
             counted, may_be = stage.undelivered, f"{losses} messages not read {why}"
             if counted is None:
-                self.notes.append(f"{may_be}, but what the gateway has counted cannot be read")
+                self.notes.append(f"{may_be}, but the gateway's count is not available")
             elif losses <= counted:
-                self.notes.append(f"{may_be}, and the gateway has counted {counted} as undelivered")
+                self.notes.append(f"{may_be}, and the gateway counted {counted} as undelivered")
                 return dataclasses.replace(verdict, lost=0, unread=0, unread_closed=0)
         return verdict
 
     def _why_given_up(self, stage: Stage, *, all_overdue: bool) -> str | None:
-        """Says by what right the gateway can have given messages up; None: by none."""
+        """Returns why the gateway may drop messages; None: it may not."""
         if stage.settings.at_most_once:
-            return "that lost backends had been given: failover.delivery is at-most-once"
+            return "by lost backends: failover.delivery is at-most-once"
         if self.way.expectation.given_up and all_overdue:
-            return "of clients that had closed: limits.close-timeout was over"
+            return "of closed clients: limits.close-timeout had passed"
         return None
 
     def judge_pauses(self, bounds: Bounds) -> None:
-        """Compares the median pause with its bound, once all rounds are over."""
+        """Compares the pauses with their limits, after all rounds."""
         bound, median = bounds.of(self.way), self.pauses["p50"]
         if bound is not None and median is not None and median > bound:
             self.slow = True
@@ -166,7 +166,7 @@ class Row:
             self.failures.append(f"{found}, expected {bounds.muted * 1000:.0f} ms")
 
     def as_data(self) -> dict[str, Any]:
-        """Returns what the JSON report holds."""
+        """Returns the data for the JSON report."""
         return {
             "way": self.way.name,
             "rounds": self.rounds,
@@ -191,12 +191,12 @@ def _harm(way: Way, stage: Stage, verdict: Verdict) -> list[str]:
     if (expected.unread or replies) and unread:
         harm.append(f"{unread} acknowledged and unread")
     if verdict.duplicated and not expected.doubles:
-        harm.append(f"{verdict.duplicated} read twice, though the backend lived")
+        harm.append(f"{verdict.duplicated} read twice, although the backend was alive")
     if (expected.answered or replies) and verdict.unanswered:
         harm.append(f"{verdict.unanswered} unanswered")
     moves = expected.moves and stage.settings.moves_told
     if moves and verdict.failovers < stage.moved:
-        harm.append(f"{verdict.failovers} sessions moved of {stage.moved} that had to")
+        harm.append(f"only {verdict.failovers} of {stage.moved} sessions moved")
     if not verdict.sent:
-        harm.append("nothing was sent")
+        harm.append("no message was sent")
     return harm

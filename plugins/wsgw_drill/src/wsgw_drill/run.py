@@ -1,4 +1,4 @@
-"""Runs a drill for the terminal: shows it, writes its report, and gives the exit status."""
+"""Runs a drill on the terminal, writes its report, and returns the exit status."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def run_drill(
     json_file: Path | None,
     make_display: Callable[[Console, int], LiveDisplay] = LiveDisplay,
 ) -> int:
-    """Runs a drill, show it on the terminal, and writes its report.
+    """Runs a drill, shows it on the terminal, and writes its report.
 
     Args:
-        drill: what to do.
-        json_file: for the report; None: there is none.
-        make_display: is given the terminal and the number of ways.
+        drill: the drill.
+        json_file: for the report; None: no report.
+        make_display: makes the display from the console and the number of ways.
 
     Returns:
-        The exit status: 0 when everything was as expected, 1 otherwise, and the gateway's own when
-        it does not start.
+        The exit status: 0 when everything was as expected, 1 otherwise, and the gateway's own
+        status when it does not start.
     """
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -52,10 +52,10 @@ def run_drill(
         ):
             result = runner.run(_run(drill, display))
     except ProcessFailed as error:
-        console.print(f"The drill cannot go on: {error}", markup=False)
+        console.print(f"Cannot continue the drill: {error}", markup=False)
         return error.status or EXIT_NOT_AS_EXPECTED
     except (AddressTaken, Refused, OSError) as error:
-        console.print(f"The drill cannot go on: {error}", markup=False)
+        console.print(f"Cannot continue the drill: {error}", markup=False)
         return EXIT_NOT_AS_EXPECTED
     except asyncio.CancelledError:
         console.print("Interrupted; every process of the drill has ended.")
@@ -65,7 +65,7 @@ def run_drill(
         try:
             write_json(json_file, drill, result)
         except OSError as error:
-            console.print(f"The report cannot be written: {error}", markup=False)
+            console.print(f"Cannot write the report: {error}", markup=False)
             return EXIT_NOT_AS_EXPECTED
     return EXIT_AS_EXPECTED if result.passed else EXIT_NOT_AS_EXPECTED
 
@@ -73,7 +73,7 @@ def run_drill(
 async def _run(drill: Drill, display: LiveDisplay) -> Result:
     task = asyncio.current_task()
     if task is not None:
-        # Whoever ends the drill ends it by the clean-up of its processes.
+        # Both signals end the drill with a clean-up of its processes.
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await drill.run(display)
@@ -93,5 +93,5 @@ def _print_result(console: Console, result: Result) -> None:
         console.print("Everything was as expected.")
     else:
         if any(row.slow for row in result.rows):
-            console.print("A busy machine makes pauses longer: compare with fewer --clients.")
-        console.print("[bold red]This is not what was expected.[/]")
+            console.print("Pauses are longer on a busy machine: compare with fewer --clients.")
+        console.print("[bold red]Not everything was as expected.[/]")

@@ -1,4 +1,4 @@
-"""What the drill has to know of a gateway's settings."""
+"""The settings of the gateway that the drill needs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ALLOWANCE = 0.1
 
 @dataclass(frozen=True)
 class Settings:
-    """Those of the sessions that are drilled, durations in seconds; see the configuration.
+    """Settings of the drilled sessions, durations in seconds; see the configuration.
 
     Attributes:
         failover: `failover.enabled`.
-        at_most_once: whether this is `failover.delivery`.
-        moves_told, ahead: of the played backends; see PlayedBackend.
+        at_most_once: whether `failover.delivery` is `at-most-once`.
+        moves_told, ahead: see PlayedBackend.
         drain: `drain`.
         replies: whether a message counts as delivered only when it is answered.
         steered: whether the drill may call the gateway's admin API.
@@ -38,5 +38,5 @@ class Settings:
 
     @property
     def silence(self) -> float:
-        """How long it may take until a silent backend is found out, and a little more."""
+        """The maximum seconds until wsgw detects a silent backend, with an allowance."""
         return self.ack_interval + self.ping_timeout + _ALLOWANCE

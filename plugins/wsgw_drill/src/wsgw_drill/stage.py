@@ -1,4 +1,4 @@
-"""Backends, clients and what is done to them, for one round of one way."""
+"""The backends and clients of one round of a way."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from .settings import Settings
 PATIENCE = 60.0
 _LOOK_AGAIN = 0.1
 _AT_A_TIME = 100  # handshakes of clients
-_SETTLED = 1.0  # seconds after the gateway must have given up what it still had
-_IN_STORE = 2_000  # messages that all clients together have unanswered, with a broker
+_SETTLED = 1.0  # seconds after which the gateway must have dropped what it still had
+_IN_STORE = 2_000  # maximum unanswered messages of all clients together, with a broker
 _rounds = itertools.count(1)
 
 
 class Stuck(Exception):
-    """What has to happen did not happen in a long time."""
+    """A required condition did not come true in time."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a way is gone.
+    """The extent of a round.
 
     Attributes:
-        clients: how many.
-        load: what each of them does.
-        breaks: how often something is broken.
+        clients: number of clients.
+        load: of each client.
+        breaks: number of breaks.
         calm: seconds of undisturbed load before each break.
-        away: seconds for which all backends are away.
+        away: seconds for which all backends are down.
     """
 
     clients: int
@@ -51,23 +51,22 @@ class Plan:
 
 
 class Stage:
-    """What takes part in a round.
+    """The backends and clients of a round.
 
     Args:
-        gateway: what is drilled.
+        gateway: the drilled gateway.
         places: of its backends.
-        plan: how much of everything.
-        settings: of the gateway.
+        plan: the extent of the round.
+        settings: the gateway's.
 
     Attributes:
         clients: those whose messages must arrive.
         broken: breaks so far.
-        moved: sessions that were served by a backend when it was broken.
-        undelivered: messages that the gateway has given up meanwhile, and counted; None: it does
-            not tell.
-        failures: what a way has found by itself.
-        refused: what the gateway does not take of the clients; empty: it takes all.
-        notes: what it has to tell.
+        moved: sessions on a backend when it was broken.
+        undelivered: messages that the gateway counted as undelivered in this round; None: unknown.
+        failures: failures that the way has found itself.
+        refused: why the gateway refuses the clients; empty: it does not.
+        notes: further facts for the report.
         waits: seconds from when a backend listened again to a client's next answer.
     """
 
@@ -98,13 +97,13 @@ class Stage:
     # Clients
 
     def make_client(self, kind: str, load: Load | None = None) -> LoadClient:
-        """Returns a client that is not yet among `clients`."""
+        """Returns a new client, not yet in `clients`."""
         return LoadClient(f"{kind}{self._round}.{next(self._numbers)}", load or self.plan.load)
 
     async def start_clients(self, load: Load | None = None) -> None:
-        """Starts clients that send at a steady pace, and waits until all are served.
+        """Starts clients that send at a steady rate, and waits until all are served.
 
-        They have the load of the plan, or another one.
+        Without `load` they have that of the plan.
         """
         load = load or self._steady_load()
         for _ in range(self.plan.clients):
@@ -115,15 +114,15 @@ class Stage:
         await self.all_are_served()
 
     def let(self, rude: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Lets a client do what it wants, until the end of the round at the latest."""
+        """Runs a client in the background, at most until the end of the round."""
         self._rude.append(asyncio.create_task(rude))
         return self._rude[-1]
 
     async def all_are_served(self) -> None:
-        """Waits until each client has had an answer to a message that it sends from now on.
+        """Waits until each client has an answer to a message that it sends from now on.
 
         Raises:
-            Stuck: not all had in a long time.
+            Stuck: not all had one in time.
         """
         marks = {client: client.record.sent for client in self.clients}
         await self.until_served(lambda client: client.served_since(marks[client]))
@@ -131,13 +130,13 @@ class Stage:
     async def until_served(self, is_served: Callable[[LoadClient], bool]) -> None:
         """Waits until each client that is still connected is served.
 
-        What others are told is no reason to wait for a client that is told nothing.
+        Answers to other clients do not extend the wait for a client without answers.
 
         Args:
-            is_served: looks at a client, again and again until it returns True.
+            is_served: called for a client until it returns True.
 
         Raises:
-            Stuck: those that are not served got no answer in a long time.
+            Stuck: the unserved clients got no answers in time.
         """
         waiting = set(self.clients)
 
@@ -157,12 +156,12 @@ class Stage:
             raise Stuck(f"{stuck}; {len(waiting)} of {len(self.clients)} are not") from None
 
     def busiest(self) -> Place:
-        """Returns the place that serves most clients."""
+        """Returns the backend that serves most clients."""
         serving = Counter(client.place for client in self.clients)
         return max(self.places, key=lambda place: (serving[place.name], place.alive))
 
     def other(self, place: Place) -> Place:
-        """Returns the place that serves most clients beside this one."""
+        """Returns the backend that serves most clients besides this one."""
         serving = Counter(client.place for client in self.clients)
         others = [each for each in self.places if each is not place]
         return max(others, key=lambda each: (serving[each.name], each.alive))
@@ -170,13 +169,13 @@ class Stage:
     # Breaks
 
     async def breaks(self) -> AsyncIterator[int]:
-        """Yields the number of each break after some calm."""
+        """Yields the number of each break, after the calm before it."""
         for number in range(self.plan.breaks):
             await asyncio.sleep(self.plan.calm)
             yield number
 
     def breaking(self, *places: Place) -> None:
-        """Notes that these are being broken: whom they serve must move."""
+        """Counts a break of these backends, and the sessions that must move."""
         names = {place.name for place in places}
         self.broken += 1
         self.moved += sum(client.place in names for client in self.clients)
@@ -188,16 +187,16 @@ class Stage:
         patience: float = PATIENCE,
         progress: Callable[[], int] | None = None,
     ) -> None:
-        """Waits for something.
+        """Waits for a condition.
 
         Args:
             condition: whether it has happened.
-            what: for people.
+            what: the condition, for errors.
             patience: seconds.
-            progress: with a broker, see Patience; None: what the worker reads.
+            progress: with a broker, see Patience; None: the size of the logs.
 
         Raises:
-            Stuck: it does not happen.
+            Stuck: it does not come true in time.
         """
         waiting = self._patience(patience, progress)
         while not condition():  # there is no event to wait for
@@ -208,7 +207,7 @@ class Stage:
     # The end
 
     async def finish(self, *, answered: bool) -> Verdict:
-        """Stops the clients, waits for their answers, and judges; raises Refused.
+        """Stops the clients, waits for their answers, and returns the verdict; raises Refused.
 
         Args:
             answered: whether every message must be answered.
@@ -216,14 +215,14 @@ class Stage:
         for client in self.clients:
             client.stop_sending()
         if self._running:
-            await _cancel(await self._late(answered=answered))  # the verdict says so
+            await _cancel(await self._late(answered=answered))  # the verdict shows it
         for task in self._finished():
             if isinstance(fault := task.exception(), Refused):
                 raise fault
         return self.verdict()
 
     async def settled(self, satisfied: Callable[[Verdict], bool]) -> Verdict:
-        """Waits until the logs satisfy, or nothing can come any more; then judge."""
+        """Waits for a satisfying verdict, or until nothing can arrive any more; returns it."""
         size, since = -1, time.monotonic()
         judged = -1
         while True:
@@ -240,7 +239,7 @@ class Stage:
             await asyncio.sleep(0.1)
 
     def verdict(self) -> Verdict:
-        """Judges what the records hold now."""
+        """Returns the verdict on the current records."""
         readings = read_logs(place.log for place in self.places)
         settings = self.settings
         return judge(self.records, readings, settings.replay_window, settings.close_timeout)
@@ -258,9 +257,9 @@ class Stage:
     # Inside
 
     def _steady_load(self) -> Load:
-        """Returns the plan's load; with a broker, no more than its worker reads in seconds.
+        """Returns the plan's load, limited with a broker to what its worker reads in seconds.
 
-        A broker takes what its worker is too slow for, and every client would wait behind it.
+        A broker takes more than its worker can read, and every client would wait.
         """
         load = self.plan.load
         if self.settings.ahead is None:
@@ -269,7 +268,7 @@ class Stage:
         return dataclasses.replace(load, ahead=min(self.settings.ahead, share))
 
     def _patience(self, seconds: float, progress: Callable[[], int] | None = None) -> Patience:
-        """Returns how long to wait from now on: longer while a broker's store is worked off."""
+        """Returns how long to wait from now on: longer while a broker's worker makes progress."""
         has_store = self.settings.ahead is not None
         return Patience(seconds, (progress or self._logged) if has_store else None)
 
@@ -277,14 +276,14 @@ class Stage:
         return sum(place.logged for place in self.places)
 
     async def _late(self, *, answered: bool) -> set[asyncio.Task[None]]:
-        """Waits for the clients' answers; returns those who do not get all."""
+        """Waits for the clients' answers; returns the tasks of clients without all answers."""
         if answered and not self.settings.at_most_once:
             late, patience = set(self._running), self._patience(PATIENCE)
             while late and not patience.is_over():
                 _, late = await asyncio.wait(late, timeout=_LOOK_AGAIN)
             return late
         waiting, answers, before = set(self._running), 0, -1
-        while waiting and answers != before:  # not all of them come
+        while waiting and answers != before:  # not all answers arrive
             _, waiting = await asyncio.wait(waiting, timeout=self.settings.silence + _SETTLED)
             answers, before = sum(len(record.answered) for record in self.records), answers
         return waiting
@@ -314,7 +313,7 @@ async def _cancel(tasks: list[asyncio.Task[None]] | set[asyncio.Task[None]]) -> 
 async def open_stage(
     gateway: DrilledGateway, places: list[Place], plan: Plan, settings: Settings, *, proxied: bool
 ) -> AsyncIterator[Stage]:
-    """Prepares a round; its clients and backends are gone at the end of the block."""
+    """Prepares a round, and ends its clients and backends at the end of the block."""
     stage = Stage(gateway, places, plan, settings)
     try:
         for place in places:

@@ -1,4 +1,4 @@
-"""Which gateway is drilled, and where it looks for its backends."""
+"""The drilled gateway, and the addresses of its backends."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from .ways import WAYS
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - who listens so
 _PATH = "/drill"
-_TRIES = 3  # others may take the port for the admin API meanwhile
+_TRIES = 3  # another process may take the port for the admin API meanwhile
 
 WEBSOCKET = PlayedBackend("wsgw_drill.recording_backend", "ws://{address}", ways=tuple(WAYS))
-"""What the drill plays unless it is told another kind."""
+"""The default backends of the drill."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the gateway dials a backend that the drill plays.
+    """The address at which the gateway dials a backend of the drill.
 
     Attributes:
         name: without spaces.
         host: of this machine.
-        port: 0: any that is free.
+        port: 0: any free port.
     """
 
     name: str
@@ -51,35 +51,35 @@ class Address:
 
 
 class Target(Protocol):
-    """A gateway to be drilled."""
+    """A gateway to drill."""
 
     @property
     def settings(self) -> Settings:
-        """What is in effect, as far as it is known."""
+        """The settings in effect, as far as they are known."""
 
     @property
     def addresses(self) -> list[Address]:
-        """Where it looks for its backends."""
+        """The addresses of its backends."""
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables of all processes of the drill."""
+        """The environment variables of all processes of the drill."""
 
     @property
     def played(self) -> PlayedBackend:
-        """What the drill runs in place of its backends."""
+        """How the drill runs its backends."""
 
     async def start(self, processes: Processes, places: list[Place]) -> DrilledGateway:
-        """Returns it once it listens; raises ProcessFailed."""
+        """Starts the gateway, and waits until it listens; raises ProcessFailed."""
 
 
 @dataclass(frozen=True)
 class StockGateway:
-    """One that has nothing configured but its backends.
+    """A gateway with stock settings, and only backends configured.
 
     Attributes:
-        addresses: of them.
-        variables: what is set nevertheless.
+        addresses: of its backends.
+        variables: additional environment variables of the gateway.
         settings, played: see Target.
     """
 
@@ -90,7 +90,7 @@ class StockGateway:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """See Target: settings of the shell in which the drill is started are not its own."""
+        """See Target. Leaves out the settings in the user's shell."""
         return {
             name: text
             for name, text in os.environ.items()
@@ -123,15 +123,15 @@ class StockGateway:
 
 @dataclass(frozen=True)
 class ConfiguredGateway:
-    """One that runs with a file of its user.
+    """A gateway with a configuration file.
 
     Attributes:
         file: as for `wsgw run -c FILE`.
-        config, components: what is in effect with it.
-        route: whose backends are played; None: it has no routes.
+        config, components: the configuration in effect.
+        route: the route to drill; None: the gateway has no routes.
 
     Raises:
-        ConfigurationError: the drill cannot play these backends.
+        ConfigurationError: the drill cannot run these backends.
     """
 
     file: Path
@@ -149,15 +149,15 @@ class ConfiguredGateway:
             name, url = backend.effective_id, urlsplit(backend.url or "")
             if url.scheme != "ws" or not url.hostname:
                 what = masked_text(backend.url or backend.kind_or_scheme)
-                text = f"backend {name}: the drill plays backends with ws:// URLs only, not {what}"
+                text = f"backend {name}: the drill only runs backends with ws:// URLs, not {what}"
                 problems.append(text)
                 continue
             address = Address(name, url.hostname, url.port or 80)
             same = addresses.setdefault((address.host, address.port), address)
             if same is not address:
                 problems.append(
-                    f"backend {name}: the drill plays one backend at an address, and {same.name}"
-                    " has the same"
+                    f"backend {name}: the drill runs one backend at an address, and {same.name}"
+                    " has the same address"
                 )
         if problems:
             raise ConfigurationError(problems)
@@ -165,14 +165,14 @@ class ConfiguredGateway:
 
     @property
     def url(self) -> str:
-        """Where clients find it, by its file; see `request_for`."""
+        """The URL for clients, according to the file; see `request_for`."""
         frontend = self.config.server.frontend
         port = f":{frontend.address.port}" if frontend.address.port else ""
         return f"{self._scheme}://{_shown(frontend.address.host)}{port}{_PATH}"
 
     @property
     def settings(self) -> Settings:
-        """See Target: of several backends, the one with which it takes longest."""
+        """See Target. Uses the longest times of all backends."""
         options = [component.options for component in self._backends]
         return Settings(
             ping_timeout=self._failover.ping_timeout,
@@ -220,12 +220,12 @@ class ConfiguredGateway:
 
 @dataclass(frozen=True)
 class RunningGateway:
-    """One that is there already.
+    """A gateway that runs already.
 
     Attributes:
         url: for clients.
-        addresses: where it has been told to look for its backends.
-        pid: its process, if its memory is to be looked at.
+        addresses: the addresses of its configured backends.
+        pid: of its process, to watch its memory; None: unknown.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""A TCP proxy that can stop forwarding, or break off in the middle of a message."""
+"""A TCP proxy that can stop forwarding, or drop connections in the middle of a message."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import struct
 from typing import cast
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
-_HALF_A_MESSAGE_AHEAD = 0.005  # seconds in which it is read
+_HALF_A_MESSAGE_AHEAD = 0.005  # seconds for the peer to read it
 
 
 class TcpProxy:
-    """Stands before one backend.
+    """A proxy in front of one backend.
 
     Attributes:
         target: host and port to forward to.
@@ -25,64 +25,64 @@ class TcpProxy:
         self._stalled = False
 
     async def listen(self, host: str, port: int) -> None:
-        """Listens; raises OSError."""
+        """Starts to listen; raises OSError."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _End(_Connection(self)), host, port, backlog=1024, reuse_port=True
         )
 
     def close(self) -> None:
-        """Listens no more and break off all connections."""
+        """Stops listening, and drops all connections."""
         if self._server is not None:
             self._server.close()
         self.reset_all()
 
     def stall(self) -> None:
-        """Forwards nothing any more, without telling anybody: a black hole."""
+        """Stops forwarding without closing anything: a black hole."""
         self._stalled = True
         for connection in self._connections:
-            connection.hold()
+            connection.stall()
 
     def flow(self) -> None:
-        """Forwards what new connections send; those that were stalled are broken off."""
+        """Forwards new connections again; drops the stalled ones."""
         self._stalled = False
         self.reset_all()
 
     def reset_all(self) -> None:
-        """Breaks off all connections with RST."""
+        """Drops all connections with RST."""
         for connection in tuple(self._connections):
             connection.reset()
 
     def reset_in_mid_message(self) -> None:
-        """Breaks each connection off behind half of what it forwards next."""
+        """Drops each connection after half of the data that it forwards next."""
         for connection in self._connections:
             connection.armed = True
 
     def opened(self, connection: _Connection) -> None:
-        """Notes a connection; called by itself."""
+        """Adds a connection; the connection calls it."""
         self._connections.add(connection)
         if self._stalled:
-            connection.hold()
+            connection.stall()
 
     def closed(self, connection: _Connection) -> None:
-        """Forgets a connection; called by itself."""
+        """Removes a connection; the connection calls it."""
         self._connections.discard(connection)
 
 
 class _Connection:
-    """Two transports, each of which gets what the other receives."""
+    """Two transports; each sends what the other receives."""
 
     def __init__(self, proxy: TcpProxy) -> None:
         self.armed = False
         self._proxy = proxy
         self._early = b""
-        self._held = False
+        self._stalled = False
         self._over = False
         self._outward: asyncio.Transport | None = None
         self._inward: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     def made(self, transport: asyncio.Transport) -> None:
-        """Takes a transport: first the gateway's, then the backend's."""
+        """Adds a transport: first the gateway's, then the backend's."""
         if self._outward is None:
             self._outward = transport
             transport.pause_reading()
@@ -93,46 +93,46 @@ class _Connection:
         if self._over:
             transport.abort()
             return
-        if self._held:
+        if self._stalled:
             transport.pause_reading()
         else:
             transport.write(self._early)
             self._outward.resume_reading()
 
     def forward(self, source: asyncio.Transport, data: bytes) -> None:
-        """Gives the other side what one has received."""
-        if self._held:
-            return  # some loops read on for a moment
+        """Sends the data of one side to the other."""
+        if self._stalled:
+            return  # some loops still deliver data after pause_reading
         target = self._other(source)
         if target is None:
-            self._early += data  # some loops read on for a moment
+            self._early += data  # as above
             return
         if not self.armed:
             target.write(data)
             return
         target.write(data[: max(1, len(data) // 2)])
-        self.hold()
+        self.stall()
         asyncio.get_running_loop().call_later(_HALF_A_MESSAGE_AHEAD, self.reset)
 
     def set_reading_beyond(self, full: asyncio.Transport, *, reading: bool) -> None:
-        """Lets the side opposite of a transport with full or emptied buffers wait or go on."""
+        """Pauses or resumes reading from the side that feeds a transport with full buffers."""
         source = self._other(full)
-        if source is None or source.is_closing() or self._held:
+        if source is None or source.is_closing() or self._stalled:
             return
         if reading:
             source.resume_reading()
         else:
             source.pause_reading()
 
-    def hold(self) -> None:
-        """Reads nothing any more."""
-        self._held = True
+    def stall(self) -> None:
+        """Stops reading from both sides."""
+        self._stalled = True
         for transport in (self._outward, self._inward):
             if transport is not None and not transport.is_closing():
                 transport.pause_reading()
 
     def reset(self) -> None:
-        """Breaks off both sides with RST."""
+        """Drops both sides with RST."""
         for transport in (self._outward, self._inward):
             if transport is None or transport.is_closing():
                 continue
@@ -142,7 +142,7 @@ class _Connection:
         self.lost()
 
     def lost(self) -> None:
-        """Ends the other side when one has ended."""
+        """Closes the other side after one has ended."""
         if self._over:
             return
         self._over = True
@@ -151,7 +151,7 @@ class _Connection:
             self._connecting.cancel()
         for transport in (self._outward, self._inward):
             if transport is not None:
-                transport.close()  # what is under way still arrives
+                transport.close()  # buffered data is still sent
 
     def _other(self, transport: asyncio.Transport) -> asyncio.Transport | None:
         return self._inward if transport is self._outward else self._outward

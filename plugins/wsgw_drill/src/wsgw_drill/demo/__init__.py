@@ -1,6 +1,6 @@
-"""`wsgw demo`: a failover to look at, made of real processes on this machine.
+"""`wsgw demo`: shows a failover of real processes on this machine.
 
-show             tells the story: starts everything, kills backends, prints what happens
+show             starts everything, kills backends, prints what happens
 counting_client  sends numbered messages and counts the answers
-echo_backend     a backend that answers each message with its name and the message
+echo_backend     answers each message with the backend's name and the message
 """

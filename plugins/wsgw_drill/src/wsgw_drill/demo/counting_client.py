@@ -18,14 +18,14 @@ _CLOSE_TIMEOUT = 2.0
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the messages.
+    """The fate of the messages.
 
     Attributes:
         sent: messages sent, numbered from 1.
         answers: how often each number was answered.
-        disconnects: how often the client lost its connection.
+        disconnects: number of lost connections.
         out_of_order: first answers that came after the answer to a later message.
-        longest_pause: seconds, the longest between two answers.
+        longest_pause: the longest time between two answers, in seconds.
     """
 
     sent: int = 0
@@ -36,22 +36,22 @@ class Tally:
 
     @property
     def answered(self) -> int:
-        """Messages that were answered."""
+        """The number of answered messages."""
         return len(self.answers)
 
     @property
     def lost(self) -> int:
-        """Messages that were never answered."""
+        """The number of messages without an answer."""
         return self.sent - self.answered
 
     @property
     def duplicated(self) -> int:
-        """Answers beyond the first of a message."""
+        """The number of repeated answers."""
         return self.answers.total() - self.answered
 
     @property
     def unnoticed(self) -> bool:
-        """Whether all went as if no backend had ever died."""
+        """Whether the client noticed no failure."""
         return self.sent > 0 and not (self.lost or self.disconnects or self.out_of_order)
 
 
@@ -60,7 +60,7 @@ class CountingClient:
 
     Args:
         url: the gateway's.
-        served_by: called with the backend's name when another backend answers than before.
+        served_by: called with the backend's name when the serving backend changes.
     """
 
     def __init__(self, url: str, served_by: Callable[[str], None]) -> None:
@@ -74,11 +74,11 @@ class CountingClient:
         self._all_answered = asyncio.Event()
 
     def stop_sending(self) -> None:
-        """Sends no more messages; `run` waits for the answers that are still due."""
+        """Stops sending; `run` waits for the pending answers."""
         self._sending = False
 
     async def run(self, patience: float) -> None:
-        """Sends and count until `stop_sending` and then until all is answered.
+        """Sends and counts until `stop_sending`, and then until all messages are answered.
 
         Args:
             patience: seconds to wait for the last answers.

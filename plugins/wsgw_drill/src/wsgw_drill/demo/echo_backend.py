@@ -2,7 +2,7 @@
 
 usage: python -m wsgw_drill.demo.echo_backend PORT [--host HOST] [--name NAME]
 
-Port 0 takes any free one. Prints `listening on 127.0.0.1:PORT` when it is ready.
+Port 0: any free port. Prints `listening on 127.0.0.1:PORT` when it is ready.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ async def run(host: str, port: int, name: str) -> None:
     """Serves until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Platforms whose loops cannot do it end the process as they always do.
+        # Loops of some platforms cannot; there the default handler ends the process.
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
@@ -35,16 +35,16 @@ async def run(host: str, port: int, name: str) -> None:
 
     async with serve(answer, host, port, compression=None) as server:
         address, actual = next(iter(server.sockets)).getsockname()[:2]
-        print(f"listening on {address}:{actual}", flush=True)  # noqa: T201 - for whoever started it
+        print(f"listening on {address}:{actual}", flush=True)  # noqa: T201 - for the parent process
         await stopping.wait()
 
 
 def main() -> None:
     """Runs with the process's arguments."""
     parser = argparse.ArgumentParser(prog="echo_backend", description="A websocket echo backend.")
-    parser.add_argument("port", type=int, help="where to listen; 0: any free port")
+    parser.add_argument("port", type=int, help="port to listen on; 0: any free port")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--name", default="echo", help="stands before each answer")
+    parser.add_argument("--name", default="echo", help="name at the start of each answer")
     arguments = parser.parse_args()
     try:
         asyncio.run(run(arguments.host, arguments.port, arguments.name))

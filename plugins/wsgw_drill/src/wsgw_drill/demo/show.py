@@ -1,4 +1,4 @@
-"""The story that `wsgw demo` tells."""
+"""Runs `wsgw demo`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .counting_client import CountingClient, Tally
 _CALM = 1.2
 _AWAY = 0.8
 _PATIENCE = 5.0
-# Settings of the shell in which the demo is started are not its own.
+# Settings in the user's shell must not affect the demo.
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL")
 
 
@@ -26,15 +26,15 @@ def show() -> int:
 
     Returns:
         The exit status: 0 when nothing was lost and the client noticed nothing, 1 otherwise, and
-        the gateway's own when it does not start.
+        the gateway's own status when it does not start.
     """
     console = Console(highlight=False, soft_wrap=True)
-    # Whoever ends the demo ends it in the same way: by the clean-up below.
+    # SIGTERM ends the demo like SIGINT, with the clean-up below.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tally = asyncio.run(_Show(console).run())
     except ProcessFailed as error:
-        console.print(f"The demo cannot start: {error}", markup=False)
+        console.print(f"Cannot start the demo: {error}", markup=False)
         return error.status or 1
     except (OSError, WebSocketException) as error:
         console.print(f"The client cannot connect: {error}", markup=False)
@@ -126,7 +126,7 @@ class _Show:
     async def _watch(
         self, running: asyncio.Task[None], duration: float, until: asyncio.Event | None = None
     ) -> None:
-        """Lets the client work for some time, or until something happens; fails when it fails."""
+        """Waits for some time or for an event; raises the client's exception if it fails."""
         tasks = [running] + ([asyncio.create_task(until.wait())] if until else [])
         await asyncio.wait(tasks, timeout=duration, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks[1:]:
@@ -156,12 +156,12 @@ def _print_result(console: Console, tally: Tally) -> None:
     )
     console.print(table)
     console.print(
-        "Duplicates are allowed: what a dead backend may not have processed is sent again"
+        "Duplicates are allowed: wsgw sends again what a dead backend may not have processed"
         " (at least once)."
     )
     if tally.out_of_order:
-        console.print(f"{tally.out_of_order} answers came out of order.")
+        console.print(f"{tally.out_of_order} answers arrived out of order.")
     if tally.unnoticed:
         console.print("Nothing was lost, and the client noticed nothing.")
     else:
-        console.print("[bold red]This is not what was promised.[/]")
+        console.print("[bold red]Messages were lost, or the client noticed the failures.[/]")

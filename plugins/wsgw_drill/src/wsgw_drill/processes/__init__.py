@@ -1,5 +1,5 @@
-"""Servers that the demo and the drill start as processes of their own.
+"""Servers that the demo and the drill start as processes.
 
-server_process   starts them, finds out where they listen, kills and freezes them
-end_with_parent  runs a module in a process that ends when its parent does
+server_process   starts a server, finds its address, kills and freezes it
+end_with_parent  runs a module in a process that ends with its parent
 """

@@ -1,4 +1,4 @@
-"""Servers as processes. None outlives the block that started it."""
+"""Servers as processes, which all end at the end of a block."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _KEPT_LINES = 20
 
 
 class ProcessFailed(Exception):
-    """A process did not start.
+    """A process did not start, or has ended.
 
     Args:
-        text: what it said.
-        status: its exit status, None when it runs without saying where it listens.
+        text: its output.
+        status: its exit status; None: it runs but does not report its address.
     """
 
     def __init__(self, text: str, status: int | None) -> None:
@@ -32,7 +32,7 @@ class ProcessFailed(Exception):
 
 
 class ServerProcess:
-    """One process that listens and says so: `listening on HOST:PORT`.
+    """One process that prints `listening on HOST:PORT`.
 
     Args:
         name: for messages.
@@ -40,7 +40,7 @@ class ServerProcess:
 
     Attributes:
         host, port: where it listens.
-        lines: what it said last.
+        lines: its last lines of output.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
@@ -54,21 +54,21 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def status(self) -> int | None:
-        """Its exit status; None while it runs."""
+        """The exit status; None: the process runs."""
         return self._process.returncode
 
     async def wait_until_listening(self) -> None:
-        """Returns when `port` is known; raises ProcessFailed."""
+        """Waits until `port` is known; raises ProcessFailed."""
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 await self._listening.wait()
         except TimeoutError:
-            text = f"{self.name} has not started within {_START_TIMEOUT:.0f} s"
+            text = f"{self.name} did not start within {_START_TIMEOUT:.0f} s"
             raise ProcessFailed(text, None) from None
         if not self.port:
             status = await self._process.wait()
@@ -76,7 +76,7 @@ class ServerProcess:
             raise ProcessFailed(said, status)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to it and to the processes it has started, if it still runs."""
+        """Sends a signal to the process and those that it has started, if it runs."""
         if self.status is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -86,18 +86,18 @@ class ServerProcess:
                 self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Waits for its end and returns its exit status."""
+        """Waits for the end of the process and returns its exit status."""
         status = await self._process.wait()
         await self._reader
         return status
 
     async def kill(self) -> None:
-        """Ends it at once, as a crash would: SIGKILL."""
+        """Kills the process with SIGKILL, like a crash."""
         self.signal(signal.SIGKILL)
         await self.ended()
 
     async def stop(self) -> None:
-        """Asks it to end; kills it when it does not."""
+        """Ends the process with SIGTERM; kills it if it does not end in time."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -121,10 +121,10 @@ class ServerProcess:
 
 
 class Processes:
-    """Starts processes and ends all that are left; an asynchronous context manager.
+    """An asynchronous context manager that starts processes and ends them at exit.
 
     Args:
-        environment: the variables that all of them are given.
+        environment: the environment variables of all processes.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -145,15 +145,15 @@ class Processes:
     async def start(
         self, name: str, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> ServerProcess:
-        """Starts a Python module and returns when it listens.
+        """Starts a Python module as a process and waits until it listens.
 
         Args:
             name: for messages.
             *arguments: the module and its arguments.
-            variables: environment variables for this one.
+            variables: additional environment variables.
 
         Raises:
-            ProcessFailed: it ended, or does not listen.
+            ProcessFailed: it ended or does not listen.
         """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -169,17 +169,17 @@ class Processes:
         self._running.add(server)
         try:
             await server.wait_until_listening()
-        except BaseException:  # whoever gives up waiting has no name for it
+        except BaseException:  # the caller has no reference to it
             await self.kill(server)
             raise
         return server
 
     async def kill(self, process: ServerProcess) -> None:
-        """Kills one of them with SIGKILL."""
+        """Kills a process with SIGKILL."""
         self._running.discard(process)
         await process.kill()
 
     async def stop(self, process: ServerProcess) -> None:
-        """Ends one of them with SIGTERM."""
+        """Ends a process with SIGTERM."""
         self._running.discard(process)
         await process.stop()

@@ -1,12 +1,12 @@
-"""The ways in which backends and clients are broken.
+"""The ways to break backends and clients.
 
-way      what a way consists of, and what is expected of the gateway
-deaths   backends that end: killed, told to end, one after the other, all at once
-outages  all backends away at once, and how soon clients are served again
-silence  backends that are there and say nothing, or break off in mid-message
-manners  backends that are slow, refuse, drop or never pong
+way      the parts of a way, and what it expects of the gateway
+deaths   backends that end: killed, terminated, one after the other, all at once
+outages  all backends down at once, and how soon clients are served again
+silence  backends that fall silent, or drop connections in mid-message
+manners  backends that are slow, refuse, drop or never send pongs
 clients  clients that are slow, vanish, flood, or send and close at once
-moves    backends that live are left, as operators want it
+moves    planned moves from live backends
 herd     thousands of sessions of one backend that move at once
 """
 
@@ -26,7 +26,7 @@ __all__ = ["DEFAULT", "WAYS", "Bound", "Expectation", "Way"]
 WAYS: dict[str, Way] = {
     way.name: way for way in (*_DEATHS, *_OUTAGES, *_MOVES, *_SILENCE, *_MANNERS, *_CLIENTS, *_HERD)
 }
-"""All of them by name."""
+"""All ways by name."""
 
 DEFAULT = ("kill", "terminate", "freeze", "away", "reset", "client-closes")
-"""Those that tell most in the shortest time."""
+"""The short set: most information in the least time."""

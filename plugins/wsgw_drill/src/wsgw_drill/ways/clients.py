@@ -1,4 +1,4 @@
-"""Clients that are slow, vanish, flood, or send and close at once. The others must not notice."""
+"""Clients that are slow, vanish, flood, or send and close at once. Others must not notice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEGUN = 2_000  # bytes of log
 
 
 async def slow(stage: Stage) -> None:
-    """Has some clients send and read no answer."""
+    """Runs clients that send and read no answers."""
     await begin(stage)
     load = dataclasses.replace(stage.plan.load, ahead=stage.settings.ahead)
     async for _ in stage.breaks():
@@ -38,7 +38,7 @@ async def slow(stage: Stage) -> None:
 
 
 async def vanish(stage: Stage) -> None:
-    """Has clients send and be gone without a word."""
+    """Runs clients that send and drop their connections without a close."""
     await begin(stage)
     async for _ in stage.breaks():
         await asyncio.gather(
@@ -51,7 +51,7 @@ async def vanish(stage: Stage) -> None:
 
 
 async def flood(stage: Stage) -> None:
-    """Has some clients send as fast as they can; their messages have to arrive too."""
+    """Runs clients that send as fast as possible; their messages must arrive too."""
     await begin(stage)
     load = dataclasses.replace(stage.plan.load, rate=math.inf, ahead=stage.settings.ahead)
     finished = []
@@ -68,7 +68,7 @@ async def flood(stage: Stage) -> None:
 
 
 async def close(stage: Stage) -> None:
-    """Has clients send and close at once, and kills their backend meanwhile."""
+    """Runs clients that send and close at once, and kills their backend meanwhile."""
     for place in stage.places:
         await place.start()
     async for _ in stage.breaks():
@@ -102,7 +102,7 @@ def _some(stage: Stage) -> int:
 WAYS = (
     Way(
         "client-slow",
-        "some clients send and read no answer",
+        "some clients send and read no answers",
         slow,
         Expectation(moves=False),
         backends=1,
@@ -110,7 +110,7 @@ WAYS = (
     ),
     Way(
         "client-vanishes",
-        "clients send and are gone without a word",
+        "clients send and drop their connections without a close",
         vanish,
         Expectation(moves=False),
         backends=1,
@@ -128,7 +128,7 @@ WAYS = (
         "client-closes",
         "clients send and close at once, and their backend is killed meanwhile",
         close,
-        # An answer that comes behind the close cannot be read, and is not asked for.
+        # Clients cannot read answers after their close.
         Expectation(answered=False, moves=False, given_up=True),
         backends=1,
     ),

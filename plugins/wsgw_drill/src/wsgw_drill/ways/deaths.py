@@ -11,7 +11,7 @@ from ..place import Place
 from ..stage import Stage
 from .way import Bound, Expectation, Way, begin
 
-_POISONED = 5  # messages of the poisoner before the one that kills
+_POISONED = 5  # messages of the poisoner before the poison message
 _BETWEEN_DEATHS = 0.05
 
 
@@ -27,7 +27,7 @@ async def kill(stage: Stage) -> None:
 
 
 async def terminate(stage: Stage) -> None:
-    """Tells the backend that serves most to end: it closes all connections with 1001."""
+    """Terminates the backend that serves most; it closes all connections with 1001."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -38,7 +38,7 @@ async def terminate(stage: Stage) -> None:
 
 
 async def away(stage: Stage) -> None:
-    """Kills all backends and starts them after a while."""
+    """Kills all backends, and starts them after a while."""
     await begin(stage)
     async for _ in stage.breaks():
         stage.breaking(*stage.places)
@@ -49,7 +49,7 @@ async def away(stage: Stage) -> None:
 
 
 async def kill_in_turn(stage: Stage) -> None:
-    """Kills one backend, and the next before the first is back."""
+    """Kills one backend, and the next one before the first is back."""
     await begin(stage)
     async for _ in stage.breaks():
         first = stage.busiest()
@@ -64,23 +64,23 @@ async def kill_in_turn(stage: Stage) -> None:
 
 
 async def kill_in_replay(stage: Stage) -> None:
-    """Kills one backend, and the next as soon as it is given a message."""
+    """Kills one backend, and the next one when it gets its first message."""
     await begin(stage)
     async for _ in stage.breaks():
         first = stage.busiest()
         second = stage.other(first)
         stage.breaking(first, second)
         await first.kill()
-        await stage.until(second.begins_to_log(), "the next backend is given a message")
+        await stage.until(second.begins_to_log(), "the next backend gets a message")
         await second.kill()
         await asyncio.gather(first.start(), second.start())
         await stage.all_are_served()
 
 
 async def poison(stage: Stage) -> None:
-    """Has one client send a message of which every backend dies, and starts those that died.
+    """Lets one client send a message that kills every backend; restarts dead backends.
 
-    The gateway has to find out which message it is and to end that client, and no other.
+    The gateway must find out which message it is, and close only that client.
     """
     poisoner = stage.make_client("poisoner")
     options = ("--poison", f"{poisoner.record.client}:{_POISONED}")
@@ -88,7 +88,7 @@ async def poison(stage: Stage) -> None:
     sending = stage.let(poisoner.run(stage.gateway.url))
     nursing = [asyncio.create_task(_start_again(place, options)) for place in stage.places]
     try:
-        await stage.until(sending.done, "the client with the poison is ended")
+        await stage.until(sending.done, "the gateway has closed the client with the poison")
         await stage.all_are_served()
     finally:
         for task in nursing:
@@ -132,7 +132,7 @@ WAYS = (
     ),
     Way(
         "poison",
-        "one message kills every backend; its client must be ended, and no other",
+        "one message kills every backend; only its client may be closed",
         poison,
         Expectation(moves=False),
         backends=1,

@@ -12,7 +12,7 @@ SESSIONS = 4_000
 
 
 async def herd(stage: Stage) -> None:
-    """Kills the backend that serves all; time how long it takes until all have moved."""
+    """Kills the backend of all sessions, and measures the time until all have moved."""
     victim, *others = stage.places
     await victim.start()
     await stage.start_clients()

@@ -1,4 +1,4 @@
-"""Backends that are slow, refuse, drop, or never pong."""
+"""Backends that are slow, refuse, drop, or never send pongs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from .way import Expectation, Way, begin
 
 _SLOWER_THAN_SENT = 1.1
 _LATE = 0.02  # seconds for each message
-_LATE_BY = 100  # messages, at most
-_MUTE_FOR = 7.0  # seconds: longer than the gateway's patience with a pong, as a rule
+_LATE_BY = 100  # maximum messages
+_MUTE_FOR = 7.0  # seconds: usually longer than the gateway's ping timeout
 
 
 async def read_slowly(stage: Stage) -> None:
-    """Has backends read more slowly than clients send, and kills one."""
+    """Runs backends that read more slowly than clients send, and kills one."""
     await _kill_some(stage, "--delay", f"{_SLOWER_THAN_SENT / stage.plan.load.rate:.4f}")
 
 
 async def read_late(stage: Stage) -> None:
-    """Has the stacks of backends read on while their applications are behind, and kills one."""
+    """Runs backends whose stacks read faster than their applications, and kills one."""
     load = replace(stage.plan.load, rate=2 / _LATE, ahead=_LATE_BY)
     await _kill_some(stage, "--delay", str(_LATE), "--eager", load=load)
 
 
 async def dribble(stage: Stage) -> None:
-    """Has backends write three bytes at a time, and kills one."""
+    """Runs backends that write three bytes at a time, and kills one."""
     await _kill_some(stage, "--dribble")
 
 
 async def mute(stage: Stage) -> None:
-    """Has one backend answer no ping; the gateway may leave it or live with it."""
+    """Runs one backend that answers no pings; the gateway may leave it or keep it."""
     bad, *good = stage.places
     await bad.start("--mute")
     for place in good:
@@ -54,7 +54,7 @@ async def _kill_some(stage: Stage, *options: str, load: Load | None = None) -> N
 
 
 def with_a_bad_one(*options: str) -> Callable[[Stage], Awaitable[None]]:
-    """Returns a way in which only a bad backend is left for the time that a restart takes."""
+    """Returns a way in which only a bad backend is left while the good one restarts."""
 
     async def go(stage: Stage) -> None:
         await begin(stage)
@@ -81,7 +81,7 @@ WAYS = (
     ),
     Way(
         "late-reader",
-        "backends have up to 100 messages of a client that they have not read, and are killed",
+        "backends have up to 100 unread messages of a client, and are killed",
         read_late,
         Expectation(unread=False, answered=False),
     ),
@@ -94,12 +94,12 @@ WAYS = (
     Way("unavailable", "the only other backend answers 503", with_a_bad_one("--status", "503")),
     Way(
         "drop",
-        "the only other backend accepts, and drops at the first message",
+        "the only other backend accepts, and drops the connection at the first message",
         with_a_bad_one("--drop"),
     ),
     Way(
         "mute",
-        "one backend never answers a ping, and lives on",
+        "one backend never answers pings, and stays alive",
         mute,
         Expectation(moves=False),
     ),

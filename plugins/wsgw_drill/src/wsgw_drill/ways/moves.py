@@ -1,4 +1,4 @@
-"""Backends that live are left, as operators want it; one of them ends at that very moment."""
+"""Planned moves from live backends; with one way the backend ends at that moment."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..place import Place
 from ..stage import PATIENCE, Stage
 from .way import Expectation, Way, begin
 
-_PUSHES = 0.1  # seconds between what a backend pushes: fewer than drain.quiet
+_PUSHES = 0.1  # seconds between pushed messages; less than drain.quiet
 _MOVED = "every session has moved"
 
 
 async def drain_under_push(stage: Stage) -> None:
-    """Drains the backend that serves most, while it pushes and clients go on."""
+    """Drains the backend that serves most, while it pushes messages and clients send."""
     await begin(stage, "--push", str(_PUSHES))
     settings = stage.settings.drain
     async for _ in stage.breaks():
@@ -28,7 +28,7 @@ async def drain_under_push(stage: Stage) -> None:
 
 
 async def operator_failover(stage: Stage) -> None:
-    """Moves all sessions of the backend that serves most at once, though it lives."""
+    """Moves all sessions of the backend that serves most at once, although it is alive."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -39,7 +39,7 @@ async def operator_failover(stage: Stage) -> None:
 
 
 async def crossing_closes(stage: Stage) -> None:
-    """Does the same, and has the backend end when it is told that the first session moves."""
+    """Does the same, and the backend ends when the first session closes its connection."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -52,7 +52,7 @@ async def crossing_closes(stage: Stage) -> None:
 
 
 def _begin_to_leave(stage: Stage, victim: Place) -> Callable[[], bool]:
-    """Notes that its sessions are to move; returns what tells whether all have."""
+    """Counts a break; returns a function: whether all sessions of the backend have moved."""
     stage.breaking(victim)
     served = [client.record for client in stage.clients if client.place == victim.name]
     moves = [len(record.pauses) for record in served]
@@ -65,14 +65,14 @@ def _begin_to_leave(stage: Stage, victim: Place) -> Callable[[], bool]:
 async def _give(stage: Stage, order: Order, place: Place) -> None:
     admin = stage.gateway.admin
     if admin is None:
-        raise NotDone("the gateway has no admin API that the drill may call")
+        raise NotDone("the gateway has no admin API for the drill")
     await admin.give(order, place.name)
 
 
 WAYS = (
     Way(
         "drain-under-push",
-        "drain the backend that serves most; it pushes all the time",
+        "drain the backend that serves most; it pushes messages all the time",
         drain_under_push,
         Expectation(doubles=False, muted=False),
         steered=True,
@@ -80,9 +80,9 @@ WAYS = (
     ),
     Way(
         "operator-failover",
-        "`/backend/failover` of the backend that serves most: it lives, and is left at once",
+        "`/backend/failover` of the backend that serves most, which is alive",
         operator_failover,
-        # What it has acknowledged and not answered when it is left, is not sent again.
+        # Messages that it has acknowledged but not answered are not sent again.
         Expectation(answered=False, doubles=False, muted=False),
         steered=True,
     ),

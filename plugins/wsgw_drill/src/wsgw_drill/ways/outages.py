@@ -1,4 +1,4 @@
-"""All backends are away at once; how soon held clients are served when one listens again."""
+"""All backends are down at once; measures how soon clients are served when one is back."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CLIENTS = 100
 
 
 async def back_from_outage(stage: Stage) -> None:
-    """Kills all backends, start one after a while, and time each client's next answer.
+    """Kills all backends, starts one after a while, and times each client's next answer.
 
-    With a broker, a client has one message unanswered at most: it would wait for those of all
-    others that its backend was given at once.
+    With a broker, a client has at most one unanswered message. Otherwise it would wait for the
+    messages of all others that the backend gets at the same time.
     """
     has_store = stage.settings.ahead is not None
     await begin(stage, load=replace(stage.plan.load, ahead=1) if has_store else None)

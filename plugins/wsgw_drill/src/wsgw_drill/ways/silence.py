@@ -1,4 +1,4 @@
-"""Backends that are there and say nothing, or break off in mid-message."""
+"""Backends that fall silent, or drop connections in mid-message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .way import Bound, Expectation, Way, begin
 
 
 async def freeze(stage: Stage) -> None:
-    """Stops the backend that serves most; then let it go on, or kill it, by turns."""
+    """Freezes the backend that serves most; then resumes or replaces it, by turns."""
     await begin(stage)
     async for number in stage.breaks():
         victim = stage.busiest()
@@ -23,7 +23,7 @@ async def freeze(stage: Stage) -> None:
 
 
 async def blackhole(stage: Stage) -> None:
-    """Has the proxy before the backend that serves most forward nothing any more."""
+    """Stops the proxy of the backend that serves most from forwarding."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -34,7 +34,7 @@ async def blackhole(stage: Stage) -> None:
 
 
 async def reset(stage: Stage) -> None:
-    """Breaks off all connections of the backend that serves most in mid-message."""
+    """Drops all connections of the backend that serves most in mid-message."""
     await begin(stage)
     async for _ in stage.breaks():
         victim = stage.busiest()
@@ -45,27 +45,27 @@ async def reset(stage: Stage) -> None:
 
 def _proxy_of(place: Place) -> TcpProxy:
     if place.proxy is None:
-        raise RuntimeError("the way is not declared as one with proxies")
+        raise RuntimeError("the way is not declared with proxied=True")
     return place.proxy
 
 
 WAYS = (
     Way(
         "freeze",
-        "SIGSTOP the backend that serves most: it accepts and is silent",
+        "SIGSTOP the backend that serves most: it accepts connections and is silent",
         freeze,
         Expectation(pause=Bound.SILENCE, returns=True),
     ),
     Way(
         "blackhole",
-        "a proxy before it stops forwarding",
+        "a proxy in front of it stops forwarding",
         blackhole,
         Expectation(pause=Bound.SILENCE, returns=True),
         proxied=True,
     ),
     Way(
         "reset",
-        "a proxy before it resets (RST) in mid-message",
+        "a proxy in front of it resets (RST) in mid-message",
         reset,
         Expectation(pause=Bound.DEATH, moves=False),
         proxied=True,

@@ -1,4 +1,4 @@
-"""What a way consists of, and what is expected of the gateway."""
+"""The parts of a way, and what it expects of the gateway."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..stage import Stage
 
 
 class Bound(Enum):
-    """What the median pause of a way must not exceed.
+    """The limit of the median pause of a way.
 
-    NONE: it is told and not judged. DEATH: a backend's end is seen at once. SILENCE: a backend that
-    is there and says nothing is found out by a ping that stays unanswered.
+    NONE: the pause is reported, without a limit. DEATH: wsgw sees a backend's end at once. SILENCE:
+    wsgw detects a silent backend by a ping timeout.
     """
 
     NONE = auto()
@@ -27,18 +27,18 @@ class Bound(Enum):
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is expected beside that nothing is lost, reordered, skipped, corrupted, dropped.
+    """What a way expects, besides that no message is lost, reordered, skipped or corrupted.
 
     Attributes:
-        unread: whether nothing may be acknowledged and unread; that needs prompt readers.
+        unread: whether no message may be acknowledged and unread; needs fast readers.
         answered: whether every message must be answered.
-        moves: whether each session that a broken backend served must have moved.
-        given_up: whether messages may be lost that the gateway has given up, and counted: those of
-            clients that have closed, after `limits.close-timeout`.
+        moves: whether each session on a broken backend must have moved.
+        given_up: whether the gateway may drop and count messages of clients that have closed, after
+            `limits.close-timeout`.
         doubles: whether messages may be read twice.
-        muted: whether a message of a client may wait for longer than `drain.step`.
-        returns: whether a broken backend may go on later with what it had been sent.
-        pause: the bound of the median pause.
+        muted: whether a client's message may wait for longer than `drain.step`.
+        returns: whether a broken backend may come back and handle the messages that it had.
+        pause: the limit of the median pause.
     """
 
     unread: bool = True
@@ -59,14 +59,14 @@ class Way:
         name: on the command line.
         summary: one line for users.
         go: starts the backends and clients of a round, and breaks them.
-        expectation: see there.
-        proxied: whether the backends stand behind proxies of the drill.
-        clients: how many, where that is the point of the way.
-        backends: how many it takes.
-        failover: whether it takes that.
-        replays: whether it takes a replay, which there is with at-least-once only.
-        steered: whether it takes calls of the admin API.
-        breaks: how often something is broken at most, where that takes long.
+        expectation: what the way expects.
+        proxied: whether the backends are behind proxies of the drill.
+        clients: number of clients, if the way needs a certain one.
+        backends: minimum number of backends.
+        failover: whether the way needs failover.
+        replays: whether the way needs replays, which only at-least-once has.
+        steered: whether the way needs the admin API.
+        breaks: maximum number of breaks, for ways whose breaks take long.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Way:
     breaks: int | None = None
 
     def obstacle(self, backends: int, settings: Settings, played: PlayedBackend) -> str | None:
-        """Returns why a gateway with so many backends cannot be drilled so; None: it can."""
+        """Returns why the way is not possible with a gateway; None: it is."""
         if self.name not in played.ways:
             return "is not for backends of this kind"
         if self.backends > backends:
@@ -90,16 +90,16 @@ class Way:
         if self.failover and not settings.failover:
             return "needs failover, which is off"
         if self.replays and settings.at_most_once:
-            return "needs replays, which there are none of with at-most-once"
+            return "needs replays, which at-most-once does not have"
         if self.steered and not settings.steered:
-            return "needs an admin API without TLS, of a gateway that the drill starts"
+            return "needs an admin API without TLS, and a gateway that the drill starts"
         return None
 
 
 async def begin(stage: Stage, *options: str, load: Load | None = None) -> None:
-    """Starts all backends, with these options of the played backend, and then the clients.
+    """Starts all backends, with options of their processes, and then the clients.
 
-    These have the load of the plan, or another one.
+    Without `load` the clients have that of the plan.
     """
     for place in stage.places:
         await place.start(*options)
