@@ -416,7 +416,7 @@ async def test_ways_that_a_file_does_not_allow_are_left_out(tmp_path: Path) -> N
         (
             ("--route=blue", "--way=all", "--way=poison"),
             {"delivery": "at-most-once"},
-            "the way 'poison' needs replays, which there are none of with at-most-once",
+            "the way 'poison' needs replays, which at-most-once does not have",
         ),
     ],
 )

@@ -40,10 +40,10 @@ async def test_order_is_sent_like_an_operators() -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ('{"result": "failed", "reason": "no"}', "the gateway has not done drain of blue: .*no"),
+        ('{"result": "failed", "reason": "no"}', "the gateway refused drain of blue: .*no"),
         (
             '{"result": "success", "reason": "NoActionRequired"}',
-            "the gateway has not done drain of blue: .*NoActionRequired",
+            "the gateway refused drain of blue: .*NoActionRequired",
         ),
         ("what?", "the admin API does not answer: "),
     ],
