@@ -1,4 +1,4 @@
-"""A gateway inside a program, with a valve of the program's own.
+"""Runs a gateway inside a program, with the program's own valve.
 
 usage: in_a_program.py BACKEND_URL
 """
@@ -22,23 +22,23 @@ from wsgw_core.api import (
 
 
 class ShoutValve:
-    """Says louder what clients say."""
+    """Converts clients' messages to upper case."""
 
     def __init__(self, options: Options, session: Session) -> None:
         pass
 
     def before_transmit(self, message: Message) -> Message:
-        """Returns what goes on to the backend."""
+        """Returns the message for the backend."""
         return Message(message.kind, message.data.upper())
 
     def after_receive(self, message: Message) -> Message:
-        """Returns what goes on to the client."""
+        """Returns the message for the client."""
         return message
 
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Registers the valve; a module of its own with this function would do as well."""
+    """Registers the valve. The function could also be in a module of its own."""
     registry.add("shout", Options, per_session(ShoutValve))
 
 

@@ -1,4 +1,4 @@
-"""An aiohttp application that hands single paths over to a gateway.
+"""An aiohttp application that hands over single paths to a gateway.
 
 usage: in_an_application.py BACKEND_URL PORT
 """
@@ -18,24 +18,24 @@ REGISTRY = web.AppKey("registry", CollectorRegistry)
 
 
 async def run_gateway(app: web.Application) -> AsyncIterator[None]:
-    """Runs the gateway for as long as the application."""
+    """Runs the gateway while the application runs."""
     async with app[GATEWAY] as gateway:
         app[REGISTRY].register(gateway.collector())
         yield
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Shows the metrics of the application and those of the gateway."""
+    """Returns the metrics of the application and the gateway."""
     return web.Response(body=generate_latest(request.app[REGISTRY]), content_type="text/plain")
 
 
 async def index(_request: web.Request) -> web.Response:
-    """Answers like any other application."""
+    """Answers a plain request."""
     return web.Response(text="charge points connect to /ocpp/ID\n")
 
 
 def make_application(backend: str) -> web.Application:
-    """Returns the application; its websockets go to a backend."""
+    """Returns the application, whose websockets go to a backend."""
     configuration = {
         "upstream": {"backends": [{"url": backend}]},
         "limits": {"max-sessions": 1000},

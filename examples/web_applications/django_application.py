@@ -23,7 +23,7 @@ def websocket(request: HttpRequest, path: str) -> HttpResponse:
         name = json.loads(request.body)["query"].get("name", [""])[0]
         if not name:
             return HttpResponse("say ?name=...", status=401)
-        return HttpResponse(status=204, headers={"X-Wsgw-State": name})  # comes with each message
+        return HttpResponse(status=204, headers={"X-Wsgw-State": name})  # sent with each message
     if event == "disconnect":
         return HttpResponse(status=204)
     name, plain = request.headers["X-Wsgw-State"], "text/plain; charset=utf-8"

@@ -17,7 +17,7 @@ async def websocket(path: str, request: Request) -> Response:
         name = json.loads(body)["query"].get("name", [""])[0]
         if not name:
             return Response("say ?name=...", status_code=401)
-        return Response(status_code=204, headers={"X-Wsgw-State": name})  # comes with each message
+        return Response(status_code=204, headers={"X-Wsgw-State": name})  # sent with each message
     if event == "disconnect":
         return Response(status_code=204)
     name = request.headers["X-Wsgw-State"]

@@ -15,7 +15,7 @@ def websocket(path: str) -> Response:
         name = request.get_json()["query"].get("name", [""])[0]
         if not name:
             return Response("say ?name=...", status=401)
-        return Response(status=204, headers={"X-Wsgw-State": name})  # comes with each message
+        return Response(status=204, headers={"X-Wsgw-State": name})  # sent with each message
     if event == "disconnect":
         return Response(status=204)
     name = request.headers["X-Wsgw-State"]

@@ -1,4 +1,4 @@
-"""An application for wsgw-jsonl: answers each text with its own name, a space and the text.
+"""An application for wsgw-jsonl: answers each text with its name, a space and the text.
 
 usage: python echo_application.py PORT NAME
 """
@@ -35,7 +35,7 @@ async def serve_session(
 
 
 async def main() -> None:
-    """Listens until the process is ended."""
+    """Listens until the process ends."""
     port, name = int(sys.argv[1]), sys.argv[2]
     server = await asyncio.start_server(
         lambda reader, writer: serve_session(name, reader, writer), "127.0.0.1", port

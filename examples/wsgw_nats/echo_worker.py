@@ -1,4 +1,4 @@
-"""A worker for wsgw-nats: makes the stream, and answers each text with its own name and the text.
+"""A worker for wsgw-nats: creates the stream, and answers each text with its name and the text.
 
 usage: python echo_worker.py URL NAME
 """
@@ -25,12 +25,12 @@ async def answer(client: Client, name: str, msg: Msg) -> None:
 
 
 async def tell(error: Exception) -> None:
-    """Says what has happened to the connection."""
+    """Prints an error of the connection."""
     print(f"worker: {error!r}", flush=True)
 
 
 async def main() -> None:
-    """Works until the process is ended."""
+    """Handles messages until the process ends."""
     url, name = sys.argv[1:]
     client = await nats.connect(url, max_reconnect_attempts=-1, error_cb=tell)
     jetstream = client.jetstream()
@@ -40,7 +40,7 @@ async def main() -> None:
     while True:
         try:
             found = await subscription.fetch(100, timeout=5)
-        except (TimeoutError, Error):  # there is nothing, or the server is away
+        except (TimeoutError, Error):  # no messages, or the server is down
             await asyncio.sleep(0.1)
             continue
         for msg in found:

@@ -57,7 +57,7 @@ async def later() -> AsyncIterator[AsyncExitStack]:
 
 @pytest.fixture
 async def site(backend: Server, later: AsyncExitStack) -> AsyncIterator[str]:  # noqa: ARG001 - to stop before
-    """Runs the application; yields its address."""
+    """Runs the application, and yields its address."""
     app = load("in_an_application").make_application(f"ws://127.0.0.1:{port_of(backend)}")
     runner = web.AppRunner(app)
     await runner.setup()
@@ -68,7 +68,7 @@ async def site(backend: Server, later: AsyncExitStack) -> AsyncIterator[str]:  #
         await runner.cleanup()
 
 
-async def test_an_application_hands_a_path_over_and_goes_on_with_the_others(site: str) -> None:
+async def test_application_hands_over_path_and_serves_others(site: str) -> None:
     async with connect(f"ws://{site}/ocpp/CP1?x=1") as client, ClientSession() as http:
         await client.send("hello")
         assert await client.recv() == "/ocpp/CP1?x=1 hello"
@@ -86,7 +86,7 @@ async def test_an_application_hands_a_path_over_and_goes_on_with_the_others(site
     assert 'wsgw_open_sessions{state="relaying"} 1.0' in text
 
 
-async def test_a_client_handed_over_stays_when_its_backend_is_replaced(
+async def test_client_handed_over_survives_backend_replacement(
     site: str, backend: Server, later: AsyncExitStack
 ) -> None:
     async with connect(f"ws://{site}/ocpp/CP1") as client:
@@ -101,7 +101,7 @@ async def test_a_client_handed_over_stays_when_its_backend_is_replaced(
             assert answer == "/ocpp/CP1 1"  # sent again
 
 
-async def test_what_comes_with_the_head_is_relayed_too(site: str) -> None:
+async def test_data_sent_with_the_head_is_relayed(site: str) -> None:
     host, _, port = site.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
@@ -117,7 +117,7 @@ async def test_what_comes_with_the_head_is_relayed_too(site: str) -> None:
     writer.close()
 
 
-async def test_a_handshake_that_is_refused_is_answered_by_the_gateway(site: str) -> None:
+async def test_gateway_answers_refused_handshake(site: str) -> None:
     headers = {"Sec-WebSocket-Version": "12"}
     with pytest.raises(InvalidStatus) as refused:
         async with connect(f"ws://{site}/ocpp/CP1", additional_headers=headers):
@@ -125,7 +125,7 @@ async def test_a_handshake_that_is_refused_is_answered_by_the_gateway(site: str)
     assert refused.value.response.status_code == 426
 
 
-async def test_an_application_that_ends_closes_its_clients_with_1012(backend: Server) -> None:
+async def test_stopping_application_closes_clients_with_1012(backend: Server) -> None:
     module = load("in_an_application")
     app = module.make_application(f"ws://127.0.0.1:{port_of(backend)}")
     runner = web.AppRunner(app)
@@ -139,7 +139,7 @@ async def test_an_application_that_ends_closes_its_clients_with_1012(backend: Se
     assert not app[module.GATEWAY].ready
 
 
-async def test_a_program_relays_through_its_own_valve(backend: Server) -> None:
+async def test_program_relays_through_its_own_valve(backend: Server) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, FOLDER / "in_a_program.py", f"ws://127.0.0.1:{port_of(backend)}"),
         stdin=subprocess.PIPE,
@@ -159,7 +159,7 @@ async def test_a_program_relays_through_its_own_valve(backend: Server) -> None:
     assert await process.wait() == 0
 
 
-def test_a_program_tells_what_is_wrong_with_its_configuration() -> None:
+def test_program_prints_configuration_errors() -> None:
     done = subprocess.run(
         [sys.executable, FOLDER / "in_a_program.py", "wss//nowhere"],
         check=False,
@@ -174,7 +174,7 @@ def test_a_program_tells_what_is_wrong_with_its_configuration() -> None:
 
 @pytest.fixture
 async def tls_site(backend: Server) -> AsyncIterator[tuple[str, web.AppRunner, ssl.SSLContext]]:
-    """Runs the application over TLS; yields its URL, what runs it, and whom clients trust."""
+    """Runs the application over TLS; yields its URL, its runner, and a context for clients."""
     authority = trustme.CA()
     server, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -189,7 +189,7 @@ async def tls_site(backend: Server) -> AsyncIterator[tuple[str, web.AppRunner, s
         await runner.cleanup()
 
 
-async def test_clients_over_tls_are_handed_over_and_aiohttp_keeps_nothing_of_them(
+async def test_tls_clients_are_handed_over_and_aiohttp_keeps_nothing(
     tls_site: tuple[str, web.AppRunner, ssl.SSLContext],
 ) -> None:
     url, runner, client_side = tls_site
@@ -203,7 +203,7 @@ async def test_clients_over_tls_are_handed_over_and_aiohttp_keeps_nothing_of_the
             await runner.cleanup()
 
 
-async def test_a_client_over_tls_that_the_gateway_refuses_sees_the_answer_and_the_end(
+async def test_refused_tls_client_gets_answer_and_end(
     tls_site: tuple[str, web.AppRunner, ssl.SSLContext],
 ) -> None:
     url, _, client_side = tls_site
@@ -220,7 +220,7 @@ async def test_a_client_over_tls_that_the_gateway_refuses_sees_the_answer_and_th
     writer.close()
 
 
-async def test_a_client_that_leaves_before_it_is_handed_over_is_no_error(
+async def test_client_that_leaves_before_handover_is_no_error(
     backend: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     module = load("in_an_application")
@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_before_it_is_handed_over_is_no_error(
     async def late(request: web.Request) -> web.StreamResponse:
         transport = request.transport
         assert transport is not None
-        transport.abort()  # as if the client had
+        transport.abort()  # like a client that leaves
         asked.set()
         await asyncio.sleep(0)
         return await app[module.GATEWAY].handler(request)  # type: ignore[no-any-return]  # module

@@ -1,4 +1,4 @@
-"""Each application under a server of its kind, behind a gateway, with a client."""
+"""Each application on its server, behind a gateway."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SERVERS = {
     "flask_application": ("wsgi", "flask_application:app", "{fd}"),
     "django_application": ("wsgi", "django_application:app", "{fd}"),
 }
-# The command `waitress-serve` cannot be given a socket, and a port would have to be guessed.
+# The command `waitress-serve` takes no socket, and a free port would be a guess.
 SERVE_WSGI = """\
 import importlib, socket, sys, waitress
 module, _, name = sys.argv[1].partition(":")
@@ -38,7 +38,7 @@ waitress.serve(application, sockets=[socket.socket(fileno=int(sys.argv[2]))])
 
 @asynccontextmanager
 async def serving(server: str, *arguments: str) -> AsyncIterator[int]:
-    """Runs an application on a socket of ours; returns its port."""
+    """Runs an application on a socket of the test, and yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         start = ("-c", SERVE_WSGI) if server == "wsgi" else ("-m", server)
         given = (argument.format(fd=listening.fileno()) for argument in arguments)
@@ -53,7 +53,7 @@ async def serving(server: str, *arguments: str) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_an_application_serves_websocket_clients(name: str) -> None:
+async def test_application_serves_websocket_clients(name: str) -> None:
     async with serving(*SERVERS[name]) as port:
         backend = {"url": f"http://127.0.0.1:{port}/ws{{path}}"}
         async with (
@@ -73,5 +73,5 @@ async def test_an_application_serves_websocket_clients(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_it_is_short(name: str) -> None:
+def test_application_has_fewer_than_40_lines(name: str) -> None:
     assert len((FOLDER / f"{name}.py").read_text("utf-8").splitlines()) < 40

@@ -1,4 +1,4 @@
-"""The valve alone, and in a session whose ends are in memory."""
+"""The valve alone, and in a session in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsgw_core.testing.fake_session import FakeSession
 from wsgw_core.testing.valve_bench import ValveBench
 
 
-def test_a_heartbeat_is_answered_and_goes_no_further() -> None:
+def test_heartbeat_is_answered_and_not_passed_on() -> None:
     session = FakeSession()
     valve = HeartbeatValve(HeartbeatSettings(answer="here"), session)
     assert valve.before_transmit(Message.from_text("ping")) is None

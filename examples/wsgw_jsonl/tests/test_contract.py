@@ -1,4 +1,4 @@
-"""What wsgw asks of every backend kind, asked of this one."""
+"""The contract suite of backends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def backend_at(port: int, context: BackendContext) -> Backend:
 
 
 class Application(BackendHarness):
-    """An application that does what a test tells it."""
+    """A scripted application."""
 
     async def start(self) -> None:
         self._inbox = Inbox()
@@ -68,7 +68,7 @@ class Application(BackendHarness):
         writer = self._writers[session_id]
         if message.kind is BINARY:
             _say(writer, {"base64": base64.b64encode(message.data).decode()})
-        else:  # whatever bytes they are
+        else:  # also invalid UTF-8
             text = message.data.decode("latin-1")
             writer.write(json.dumps({"text": text}, ensure_ascii=False).encode("latin-1") + b"\n")
         await writer.drain()
@@ -128,7 +128,7 @@ class TestJsonLines(BackendContract):
         return Application()
 
 
-async def test_a_refusal_becomes_the_clients_answer() -> None:
+async def test_refusal_becomes_answer_to_client() -> None:
     application = Application()
     await application.start()
     backend = application.make_backend(make_context())
@@ -140,7 +140,7 @@ async def test_a_refusal_becomes_the_clients_answer() -> None:
     await application.stop()
 
 
-async def test_a_message_that_is_too_long_is_not_asked_of_another_application() -> None:
+async def test_too_long_message_ends_session_without_retry() -> None:
     application = Application()
     await application.start()
     backend = application.make_backend(make_context(limits=Limits(max_message_size=10)))

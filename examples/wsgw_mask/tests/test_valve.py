@@ -1,4 +1,4 @@
-"""The valve in a session whose ends are in memory."""
+"""The valve in a session in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bench_of(**options: object) -> ValveBench:
         ("3782-822463-10005", "***********0005"),
         ('{"pan": 5555555555554444, "cvc": 123}', '{"pan": ************4444, "cvc": 123}'),
         (f"{VISA} and {VISA}", "************1111 and ************1111"),
-        ("4111111111111112", "4111111111111112"),  # a wrong check digit: some other number
+        ("4111111111111112", "4111111111111112"),  # wrong check digit: another kind of number
         ("41111111111111111111111", "41111111111111111111111"),  # too long
         ("4111 1111", "4111 1111"),
         ("grüße", "grüße"),
@@ -42,7 +42,7 @@ async def test_binary_messages_pass() -> None:
         assert await bench.to_backend(VISA.encode()) == [VISA.encode()]
 
 
-async def test_what_stays_can_be_configured() -> None:
+async def test_options_select_kept_digits_mark_and_direction() -> None:
     async with bench_of(keep=0, mark="x", directions="to-client") as bench:
         assert await bench.to_backend(VISA) == [VISA]
         assert await bench.to_client(VISA) == ["x" * 16]
@@ -67,7 +67,7 @@ async def test_masking_goes_on_after_a_failover() -> None:
 @pytest.mark.parametrize(
     "text", ["4111 " * 50_000, "1" * 250_000, "1-" * 125_000, "1 1111" * 40_000]
 )
-async def test_message_made_to_be_slow_is_not(text: str) -> None:
+async def test_hostile_message_is_masked_fast(text: str) -> None:
     async with bench_of() as bench:
         begin = time.thread_time()
         [heard] = await bench.to_backend(text)

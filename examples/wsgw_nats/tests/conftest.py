@@ -1,4 +1,4 @@
-"""What the tests share: a server with a stream, and what is logged as an error fails."""
+"""Fixtures: a server with a stream. A logged error fails the test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .workers import Workers
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    """A server, started."""
+    """A running server."""
     server = NatsServer(tmp_path)
     await server.start()
     yield server
@@ -27,7 +27,7 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 
 @pytest.fixture
 async def workers(server: NatsServer) -> Workers:
-    """The workers of a stream on it that takes all subjects that begin with `wsgw.`."""
+    """The workers of a stream that takes all subjects `wsgw.>`."""
     workers = Workers(server.url)
     await workers.make_stream("wsgw.>")
     return workers

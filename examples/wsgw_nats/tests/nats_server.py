@@ -1,4 +1,4 @@
-"""A nats-server of the test's own, with JetStream, that can be killed, frozen and started again."""
+"""A nats-server with JetStream, which the test can kill, freeze and start again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 _PATIENCE = 60.0
-# Systems give higher ones to outgoing connections, and to servers that leave the choice to them.
+# Systems use higher ports for outgoing connections and for servers without a port.
 _LOWEST, _HIGHEST = 20_000, 32_000
 
 
 class NatsServer:
-    """One server, at a free port of 127.0.0.1; what its streams hold survives its death.
+    """One server at a free port of 127.0.0.1; its streams survive a kill.
 
     Args:
         folder: for its files.
@@ -32,33 +32,33 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The server's URL."""
         return f"nats://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Starts it, again if it was killed, and returns when it serves."""
+        """Starts the server, also after a kill, and waits until it answers."""
         settings = ("-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._folder))
-        self._process = subprocess.Popen(  # noqa: ASYNC220 - ends with this thread, see below
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - see `_ending_with_us`
             [*_ending_with_us(), _binary(), *settings, "-l", str(self._folder / "log")],
             stdin=subprocess.DEVNULL,
             process_group=0,
         )
         async with asyncio.timeout(_PATIENCE):
-            while not await self._serves():  # noqa: ASYNC110 - nothing tells
+            while not await self._serves():  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
 
     def freeze(self) -> None:
-        """Stops it for a while: it neither takes nor says anything."""
+        """Freezes the server: it neither reads nor writes."""
         self._signal(signal.SIGSTOP)
         assert self._process is not None
         os.waitpid(self._process.pid, os.WUNTRACED)  # until all of its threads have stopped
 
     def thaw(self) -> None:
-        """Has it go on."""
+        """Ends a freeze."""
         self._signal(signal.SIGCONT)
 
     async def kill(self) -> None:
-        """Ends it at once, as a crash would."""
+        """Kills the server, like a crash."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -82,7 +82,7 @@ class NatsServer:
 
 
 def _ending_with_us() -> tuple[str, ...]:
-    """Returns a command that has the one behind it killed when this process ends in any way."""
+    """Returns a command prefix that kills the server when this process ends."""
     return ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 

@@ -1,4 +1,4 @@
-"""The backend on a server that is killed, frozen, and refuses; with sessions played by the test."""
+"""The backend on a server that is killed, frozen, or refuses messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LEFT = Close(1001, "bye")
 
 
 class Scene:
-    """A backend with a context that records."""
+    """A backend with a recording context."""
 
     def __init__(self, server: NatsServer, limits: Limits | None = None, **options: object) -> None:
         self.control = FakeControl()
@@ -45,7 +45,7 @@ class Scene:
     async def session(
         self, session_id: str = "s1", path: str = "/", *, after: int = 0
     ) -> tuple[WatchedConnection, RecordingSink]:
-        """Dials for a session, and starts it; `after` is the number of its last message."""
+        """Dials and starts a session; `after` is the number of its last message."""
         sink = RecordingSink()
         request = DialRequest(session_id, path, reconnect=after > 0, seen_up_to=after)
         connection = sink.watch(await self.backend.connect(request, sink))
@@ -54,7 +54,7 @@ class Scene:
         return connection, sink
 
     def sample(self, name: str, **labels: str) -> float:
-        """Returns a metric's value; 0: there is none."""
+        """Returns a metric's value; 0 if there is none."""
         inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
         return samples(self.context.metrics).get(
             f"wsgw_{name}{{{inside}}}" if inside else f"wsgw_{name}", 0
@@ -63,11 +63,11 @@ class Scene:
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits until a condition holds."""
         async with asyncio.timeout(60):
-            while not condition():  # noqa: ASYNC110 - there is no event
+            while not condition():  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
 
     async def until_reply(self, outcome: str) -> None:
-        """Waits until a reply has met this fate."""
+        """Waits for a reply with this outcome."""
         await self.until(lambda: self.sample("replies_total", outcome=outcome))
 
 
@@ -75,7 +75,7 @@ class Scene:
 async def scene(
     server: NatsServer, limits: Limits | None = None, **options: object
 ) -> AsyncIterator[Scene]:
-    """Opens a backend, and closes it at the end."""
+    """Opens a backend and closes it at the end."""
     scene = Scene(server, limits, **options)
     await scene.backend.open()
     try:
@@ -106,7 +106,7 @@ async def test_messages_have_ids_types_and_a_subject_for_replies(
         assert first.headers["Wsgw-Type"] == "text"
         assert first.headers["Wsgw-Reply-To"].startswith("_INBOX.")
         assert played.sample("published_total", type="text") == 2
-        assert played.sample("acknowledgements_total", outcome="stored") == 3  # an event, too
+        assert played.sample("acknowledgements_total", outcome="stored") == 3  # including an event
         assert played.sample("publish_seconds_count") == 3
         assert played.sample("unacknowledged") == 0
         await workers.reply("s1", b"\0", type="binary")
@@ -118,7 +118,7 @@ async def test_replay_adds_nothing_to_the_stream(server: NatsServer, workers: Wo
         _, first = moved = await played.session("s1")
         send(moved[0], "one", "two")
         await first.until_delivered(2)
-        again, sink = await played.session("s1", after=1)  # as if nobody had heard of the second
+        again, sink = await played.session("s1", after=1)  # as if `two` had no acknowledgement
         send(again, "two", "three")
         await sink.until_delivered(2)
 
@@ -126,7 +126,7 @@ async def test_replay_adds_nothing_to_the_stream(server: NatsServer, workers: Wo
         assert played.sample("acknowledgements_total", outcome="duplicate") == 1
 
 
-async def test_workers_are_told_of_sessions_once(server: NatsServer, workers: Workers) -> None:
+async def test_workers_get_each_session_event_once(server: NatsServer, workers: Workers) -> None:
     async with scene(server, headers="User-Agent") as played:
         sink = RecordingSink()
         headers = (("user-agent", "tester"), ("Cookie", "secret"))
@@ -160,12 +160,12 @@ async def test_workers_are_told_of_sessions_once(server: NatsServer, workers: Wo
             "reason": "bye",
             "cause": "client left",
         }
-        assert workers.messages["s1"][0][1].seq == 2, "the events stand around the messages"
+        assert workers.messages["s1"][0][1].seq == 2, "the events are around the messages"
         assert "unknown" not in workers.events
 
 
 @pytest.mark.usefixtures("workers")
-async def test_loss_ends_all_sessions_in_one_turn_and_without_suspicion(
+async def test_loss_ends_all_sessions_in_one_turn_and_blames_no_message(
     server: NatsServer,
 ) -> None:
     async with scene(server) as played:
@@ -192,7 +192,7 @@ async def test_loss_ends_all_sessions_in_one_turn_and_without_suspicion(
         await server.start()
 
 
-async def test_events_outlive_the_server_and_the_link_comes_back_by_itself(
+async def test_events_survive_server_restart_and_link_reconnects(
     server: NatsServer, workers: Workers
 ) -> None:
     async with scene(server) as played:
@@ -214,12 +214,12 @@ async def test_events_outlive_the_server_and_the_link_comes_back_by_itself(
         assert not played.control.is_down
 
 
-async def test_reply_to_a_session_that_is_moving_goes_where_it_is_served(
+async def test_reply_to_moving_session_goes_to_its_new_backend(
     server: NatsServer, workers: Workers
 ) -> None:
     async with scene(server) as played:
         _, sink = await played.session("s1")
-        sink.client_is_there = False  # as the core says of a connection that the session has left
+        sink.client_is_there = False  # like the core for a connection that the session has left
         await workers.reply("s1", b"late")
         await played.until_reply("taken")
         assert played.control.replies == [("s1", Message.from_text("late"))]
@@ -250,7 +250,7 @@ async def test_full_stream_ends_all_sessions_until_it_has_room(
         assert await workers.until_numbers("s1", 2) == [1, 2]
 
 
-async def test_refusal_for_one_clients_subject_ends_its_session_alone(
+async def test_refusal_for_one_subject_ends_only_its_session(
     server: NatsServer, workers: Workers
 ) -> None:
     async with scene(server, subject="wsgw.{path.1}") as played:
@@ -275,7 +275,7 @@ async def test_refusal_for_one_clients_subject_ends_its_session_alone(
     ("options", "reason"),
     [({"no_ack": True}, "acknowledges nothing"), ({"subjects": ["other"]}, "no stream takes")],
 )
-async def test_stream_that_is_of_no_use_refuses_sessions(
+async def test_unusable_stream_refuses_sessions(
     server: NatsServer, workers: Workers, options: dict[str, object], reason: str
 ) -> None:
     await workers.change_stream(**options)
@@ -287,7 +287,7 @@ async def test_stream_that_is_of_no_use_refuses_sessions(
 
 
 @pytest.mark.usefixtures("workers")
-async def test_message_too_large_for_the_server_ends_its_session_alone(
+async def test_message_too_large_for_server_ends_only_its_session(
     server: NatsServer,
 ) -> None:
     async with scene(server) as played:
@@ -302,7 +302,7 @@ async def test_message_too_large_for_the_server_ends_its_session_alone(
         assert not played.control.losses
 
 
-async def test_message_too_large_for_the_stream_ends_its_session_alone(
+async def test_message_too_large_for_stream_ends_only_its_session(
     server: NatsServer, workers: Workers
 ) -> None:
     await workers.change_stream(max_msg_size=1000)
@@ -316,7 +316,7 @@ async def test_message_too_large_for_the_stream_ends_its_session_alone(
         assert played.sample("acknowledgements_total", outcome="refused") == 1
 
 
-async def test_server_that_acknowledges_nothing_is_lost(
+async def test_server_without_acknowledgements_is_lost(
     server: NatsServer, workers: Workers
 ) -> None:
     async with scene(server, ack_timeout=0.5) as played:
@@ -329,11 +329,11 @@ async def test_server_that_acknowledges_nothing_is_lost(
         server.thaw()
 
 
-async def test_frozen_server_with_full_buffers_leaves_nothing_once_it_is_dead(
+async def test_frozen_server_with_full_buffers_leaves_nothing_after_its_death(
     server: NatsServer, workers: Workers
 ) -> None:
     limits = Limits(close_timeout=1)
-    async with scene(server, limits) as played:  # what is made once and for all is made here
+    async with scene(server, limits) as played:  # creates everything that stays for the process
         await played.session("s0")
         await workers.until_told("s0", "connect")
     tasks, descriptors = asyncio.all_tasks(), open_descriptors() or frozenset()
@@ -350,7 +350,7 @@ async def test_frozen_server_with_full_buffers_leaves_nothing_once_it_is_dead(
 
 
 @pytest.mark.usefixtures("workers")
-async def test_client_without_what_the_subject_needs_is_declined(
+async def test_client_without_value_for_subject_is_declined(
     server: NatsServer,
 ) -> None:
     async with scene(server, subject="wsgw.{query.room}") as played:
@@ -370,7 +370,7 @@ async def test_client_without_what_the_subject_needs_is_declined(
         (b"x" * 124, {"type": "close"}),
     ],
 )
-async def test_malformed_reply_is_counted_and_harms_nobody(
+async def test_malformed_reply_is_counted_and_harms_no_session(
     server: NatsServer, workers: Workers, data: bytes, headers: dict[str, str]
 ) -> None:
     async with scene(server) as played:
@@ -382,7 +382,7 @@ async def test_malformed_reply_is_counted_and_harms_nobody(
         assert not sink.messages
 
 
-async def test_acknowledgement_of_nothing_is_counted_and_harms_nobody(
+async def test_unknown_acknowledgement_is_counted_and_harms_no_session(
     server: NatsServer, workers: Workers
 ) -> None:
     async with scene(server) as played:

@@ -1,4 +1,4 @@
-"""What wsgw asks of every backend kind, asked of this one."""
+"""The contract suite of backends, against a real server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .workers import Workers
 
 
 class Counterpart(BackendHarness):
-    """A server of its own, with workers that do what a test tells them.
+    """A server, with scripted workers.
 
     Args:
         folder: for the server's files.
-        options: of the backends, beside the URL.
+        options: of the backends, besides the URL.
     """
 
     def __init__(self, folder: Path, **options: object) -> None:
@@ -85,7 +85,7 @@ class Counterpart(BackendHarness):
 class NatsContract(BackendContract):
     patience = 60.0  # the workers connect for each reply
     capabilities = Capabilities(
-        silent_while_paused=False,  # one reader for all sessions goes on
+        silent_while_paused=False,  # the shared reader goes on
         refuses=True,
         shared_link=True,
     )

@@ -1,4 +1,4 @@
-"""The whole gateway between clients and a stream, on a server that is killed under load."""
+"""The whole gateway between clients and a stream, also with a server killed under load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATIENCE = 60.0
 
 @asynccontextmanager
 async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[RunningGateway]:
-    """Runs a gateway in front of these backends."""
+    """Runs a gateway with the given backends."""
     data = {"upstream": {"backends": list(backends)}, **sections}
     async with (
         asyncio.timeout(2 * _PATIENCE),
@@ -37,12 +37,12 @@ async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[R
 async def until(condition: Callable[[], object]) -> None:
     """Waits until a condition holds."""
     async with asyncio.timeout(_PATIENCE):
-        while not condition():  # noqa: ASYNC110 - there is no event
+        while not condition():  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 
 
 def stream(server: NatsServer) -> dict[str, Any]:
-    """Returns the backend."""
+    """Returns the configuration of the backend."""
     return {"id": "stream", "url": server.url}
 
 
@@ -57,7 +57,7 @@ def session_ids(running: RunningGateway) -> set[str]:
     return {session.id for session in running.gateway.sessions}
 
 
-async def test_server_killed_under_load_loses_and_doubles_no_message(
+async def test_server_killed_under_load_loses_and_repeats_no_message(
     server: NatsServer, workers: Workers
 ) -> None:
     clients, messages = 20, 150
@@ -88,18 +88,18 @@ async def test_server_killed_under_load_loses_and_doubles_no_message(
             types = [event["type"] for event in workers.events[session_id]]
             assert types.count("disconnect") == 1
             assert types[-1] == "disconnect"
-            assert types.count("connect") > 1, "it has moved"
+            assert types.count("connect") > 1, "the session has moved"
 
 
 async def talk(client: ClientConnection, messages: int) -> None:
-    """Says the numbers."""
+    """Sends numbers."""
     for number in range(messages):
         await client.send(str(number))
         await asyncio.sleep(0.002)
 
 
 @pytest.mark.skipif(find_spec("wsgw_ws") is None, reason="wsgw-ws is not installed")
-async def test_session_moves_between_a_stream_and_a_websocket_and_its_numbers_go_on(
+async def test_session_moves_between_stream_and_websocket_with_its_numbers(
     server: NatsServer, workers: Workers
 ) -> None:
     peers: list[ServerConnection] = []
@@ -135,7 +135,7 @@ async def test_session_moves_between_a_stream_and_a_websocket_and_its_numbers_go
             read = workers.messages[session_id]
             await workers.until(lambda: read[-1][0] == 4, "the fourth message")
             texts = {number: msg.data for number, msg in read}
-            texts.pop(3, None)  # if the websocket had not acknowledged it yet
+            texts.pop(3, None)  # in case the websocket had not acknowledged it yet
             assert texts == {1: b"one", 2: b"two", 4: b"four"}
             first, second = workers.events[session_id]
             assert (first["reconnect"], first["seen_up_to"]) == (False, 0)
@@ -161,7 +161,7 @@ async def test_full_stream_makes_clients_wait_and_loses_nothing(
         assert await workers.until_numbers(session_id, 50) == list(range(1, 51))
 
 
-async def test_worker_ends_a_session_behind_its_replies(
+async def test_worker_closes_session_after_its_replies(
     server: NatsServer, workers: Workers
 ) -> None:
     async with gateway(stream(server)) as running, connect(running.url) as client:
@@ -177,7 +177,7 @@ async def test_worker_ends_a_session_behind_its_replies(
         assert (told["code"], told["cause"]) == (4001, "backend ended")
 
 
-async def test_gateway_that_stops_delivers_and_tells_first(
+async def test_stopping_gateway_delivers_messages_and_events_first(
     server: NatsServer, workers: Workers
 ) -> None:
     async with gateway(stream(server)) as running:

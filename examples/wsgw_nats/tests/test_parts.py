@@ -1,4 +1,4 @@
-"""What needs no server: options, and the bound of the outbox of events."""
+"""Parts without a server: options, and the limit of waiting events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsgw_core.api import Metrics
         ({"url": "nats://a:b"}, "Port could not be cast"),
         ({"subject": "a..b"}, "the result has an empty token"),
         ({"subject": "a.*"}, "the result has a space or a wildcard"),
-        ({"subject": "$JS.API"}, "begins with what NATS keeps for itself"),
+        ({"subject": "$JS.API"}, "begins with a reserved name"),
         ({"subject": "a.{pth.1}"}, "unknown field {pth.1}; did you mean"),
         ({"subject": "a.{peer}"}, "no client could be served: peer"),
         ({"inbox": "a.>"}, "String should match pattern"),
@@ -28,24 +28,24 @@ from wsgw_core.api import Metrics
         ({"subprotocols": ["none", "mqtt"]}, "not 'first', 'none' or a list of names"),
     ],
 )
-def test_wrong_option_is_told(options: dict[str, object], reason: str) -> None:
+def test_invalid_option_is_refused(options: dict[str, object], reason: str) -> None:
     with pytest.raises(ValidationError) as wrong:
         NatsSettings.model_validate({"url": "nats://a", **options})
     assert reason in str(wrong.value)
 
 
-def test_refusals_concern_all_only_where_all_have_one_subject() -> None:
+def test_refusals_concern_all_sessions_only_with_one_subject() -> None:
     assert NatsSettings(url="nats://a").is_shared
     assert not NatsSettings.model_validate({"url": "nats://a", "subject": "a.{path.1}"}).is_shared
 
 
-def test_outbox_keeps_the_newest_events_and_counts_the_others() -> None:
+def test_outbox_keeps_newest_events_and_counts_dropped_ones() -> None:
     metrics = NatsMetrics(Metrics())
     outbox = EventOutbox(metrics, None)
     for number in range(10_003):
         outbox.publish(Event("connect", "a", str(number).encode(), {}))
     assert len(outbox) == 10_000
     assert metrics.events_lost.value == 3
-    outbox.confirmed(3)  # it is gone already
+    outbox.confirmed(3)  # already dropped
     outbox.confirmed(4)
     assert len(outbox) == 9_999

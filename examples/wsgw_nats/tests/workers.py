@@ -1,4 +1,4 @@
-"""The workers behind a stream: they read all of it, and reply."""
+"""The workers behind a stream: they read all messages, and reply."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _PATIENCE = 60.0
 
 
 class Workers:
-    """Read a stream in its order, and send replies.
+    """Read a stream in order, and send replies.
 
-    They connect whenever a test wants something, and leave again: the server may be killed in
-    between, and nothing of theirs is left in the test's event loop or among its files.
+    They connect for each call and disconnect after it. The server may be killed in between, and
+    they leave no tasks or files open in the test.
 
     Args:
         url: of the server.
 
     Attributes:
-        messages: what was read of each session, in order, by number.
-        events: what was told of each session, in order.
-        reply_to: where replies to each session go.
+        messages: the messages of each session, in order, by number.
+        events: the events of each session, in order.
+        reply_to: the subject for replies to each session.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,7 +43,7 @@ class Workers:
 
     @asynccontextmanager
     async def jetstream(self) -> AsyncIterator[JetStreamContext]:
-        """Is connected, and manage streams."""
+        """Connects, and yields JetStream."""
         client = await nats.connect(self._url, connect_timeout=60)
         try:
             yield client.jetstream(timeout=_PATIENCE)
@@ -51,7 +51,7 @@ class Workers:
             await client.close()
 
     async def make_stream(self, *subjects: str) -> None:
-        """Makes the stream, on disk."""
+        """Creates the stream on disk."""
         async with self.jetstream() as jetstream:
             config = StreamConfig(STREAM, subjects=list(subjects), storage=StorageType.FILE)
             await jetstream.add_stream(config)
@@ -63,7 +63,7 @@ class Workers:
             await jetstream.update_stream(info.config.evolve(**options))
 
     async def refuse(self) -> None:
-        """Has the stream refuse further messages."""
+        """Makes the stream refuse further messages."""
         async with self.jetstream() as jetstream:
             held = (await jetstream.stream_info(STREAM)).state.messages
         await self.change_stream(max_msgs=max(1, held), discard=DiscardPolicy.NEW)
@@ -73,18 +73,18 @@ class Workers:
         await self.change_stream(max_msgs=-1)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Reads until a condition over what was read holds."""
+        """Reads until a condition on the read messages holds."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 while not condition():
                     async with self._reading:
-                        if not condition():  # others may have read it meanwhile
+                        if not condition():  # another call may have read it
                             await self._read_on()
         except TimeoutError:
             raise AssertionError(f"waited {_PATIENCE:g} s for {what}") from None
 
     async def until_numbers(self, session_id: str, count: int) -> list[int]:
-        """Waits for that many messages of a session; returns the numbers, as they were stored."""
+        """Waits for `count` messages of a session; returns their numbers in stored order."""
         found = self.messages[session_id]
         await self.until(lambda: len(found) >= count, f"{count} messages, {len(found)} came")
         return [number for number, _ in found]
@@ -99,13 +99,13 @@ class Workers:
         return found()[0]
 
     async def reply(self, session_id: str, data: bytes, **headers: str) -> None:
-        """Replies to a session; `type="close", code="4001"` are headers."""
+        """Replies to a session; `type="close", code="4001"` become headers."""
         await self.until(lambda: session_id in self.reply_to, f"the session {session_id}")
         head = "".join(f"Wsgw-{name.title()}: {value}\r\n" for name, value in headers.items())
         await self._publish(self.reply_to[session_id], f"NATS/1.0\r\n{head}\r\n".encode(), data)
 
     async def _publish(self, subject: str, head: bytes, data: bytes) -> None:
-        """Publishes, and returns when the server has passed it on: the library cannot tell."""
+        """Publishes a message and waits until the server has it, which nats-py cannot tell."""
         server = urlsplit(self._url)
         reader, writer = await asyncio.open_connection(server.hostname, server.port)
         try:
@@ -118,7 +118,7 @@ class Workers:
             await writer.wait_closed()
 
     async def read(self) -> None:
-        """Reads what the stream has taken since."""
+        """Reads new messages of the stream."""
         async with self._reading:
             await self._read_on()
 

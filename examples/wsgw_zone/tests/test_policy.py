@@ -1,4 +1,4 @@
-"""What the policy prefers."""
+"""The preferences of the policy."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def policy(**options: object) -> Policy:
     return RegisteredPlugin(plugin).policy("zone", options, make_plugin_context())
 
 
-async def test_own_zone_comes_first_and_there_the_one_with_fewer_connections() -> None:
+async def test_own_zone_with_fewest_connections_is_preferred() -> None:
     backends = [Candidate("eu-2-a"), Candidate("eu-1-a", 1, 9), Candidate("eu-1-b", 4, 8)]
     assert policy(zone="eu-1").costs(CLIENT, backends) == [50, 9, 2]
 
 
-async def test_another_zone_is_taken_when_the_own_one_has_many_more_connections() -> None:
+async def test_other_zone_is_chosen_above_detour() -> None:
     backends = [Candidate("eu-2-a", 1, 1), Candidate("eu-1-a", 1, 7)]
     assert policy(zone="eu-1", detour=5).costs(CLIENT, backends) == [6, 7]
 
 
-async def test_a_name_that_only_begins_alike_is_another_zone() -> None:
+async def test_zone_with_same_prefix_is_another_zone() -> None:
     assert policy(zone="eu-1").costs(CLIENT, [Candidate("eu-10-a")]) == [50]
 
 

@@ -12,5 +12,5 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Registers the kind."""
+    """Registers the valve's kind."""
     registry.add("heartbeat", HeartbeatSettings, per_session(HeartbeatValve))

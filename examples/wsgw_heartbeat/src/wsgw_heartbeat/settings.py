@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wsgw_core.api import Options
 
 
 class HeartbeatSettings(Options):
-    """Both are whole text messages."""
+    """The options; both are complete text messages."""
 
-    question: str = Field(default="ping", description="the text that asks for a sign of life")
-    answer: str = Field(default="pong", description="the text that the client is answered")
+    question: str = Field(default="ping", description="text of a client's heartbeat")
+    answer: str = Field(default="pong", description="text of the answer")

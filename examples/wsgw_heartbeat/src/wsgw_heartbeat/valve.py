@@ -8,11 +8,11 @@ from .settings import HeartbeatSettings
 
 
 class HeartbeatValve:
-    """One for each session.
+    """The valve of one session.
 
     Args:
-        settings: the valve's options, checked.
-        session: what can be known and done.
+        settings: the valve's checked options.
+        session: the session, to which the valve can send messages.
     """
 
     def __init__(self, settings: HeartbeatSettings, session: Session) -> None:
@@ -21,14 +21,14 @@ class HeartbeatValve:
         self._answer = Message.from_text(settings.answer)
 
     def before_transmit(self, message: Message) -> Message | None:
-        """Answers a heartbeat; every other message goes on."""
+        """Answers a heartbeat; passes on every other message."""
         if message != self._question:
             return message
         self._session.send_to_client(self._answer)
         return None
 
     def after_receive(self, message: Message) -> Message:
-        """Lets every message through."""
+        """Passes on every message."""
         return message
 
 

@@ -1,4 +1,4 @@
-"""One application that speaks JSON lines: dials sessions."""
+"""One application that uses JSON lines: dials sessions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .settings import JsonLinesSettings
 
 
 class JsonLinesBackend:
-    """Connects each session by a TCP connection of its own.
+    """Connects each session with its own TCP connection.
 
     Args:
-        settings: this backend's options, checked.
+        settings: this backend's checked options.
         context: what the core provides.
     """
 
@@ -35,10 +35,10 @@ class JsonLinesBackend:
         self._connections: WeakSet[JsonLinesConnection] = WeakSet()
 
     async def open(self) -> None:
-        """Nothing to prepare: connections are made when clients come."""
+        """Does nothing: each dial makes its own connection."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> JsonLinesConnection:
-        """Dials; raises BackendUnavailable and BackendDeclined."""
+        """Dials for a session; raises BackendUnavailable and BackendDeclined."""
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 lines = await self._introduce(request)
@@ -49,12 +49,12 @@ class JsonLinesBackend:
         return connection
 
     async def probe(self) -> None:
-        """Connects and leave."""
+        """Connects and disconnects."""
         lines = await self._open()
         lines.abort()
 
     async def close(self) -> None:
-        """Returns when the connections, which are closing by now, are over."""
+        """Waits for the end of the connections, which are already closing."""
         await asyncio.gather(*(each.over.wait() for each in self._connections))
 
     async def _open(self) -> LineStream:
@@ -68,7 +68,7 @@ class JsonLinesBackend:
         try:
             await lines.write({"open": _described(request)})
             _check_acceptance(await lines.read())
-        except BaseException:  # cancelled too: nothing may be left behind
+        except BaseException:  # also if cancelled: leave no connection open
             lines.abort()
             raise
         return lines
@@ -90,7 +90,7 @@ def _check_acceptance(answer: dict[str, Any]) -> None:
     status = answer.get("refuse")
     if isinstance(status, int) and 300 <= status <= 499:
         raise BackendDeclined(status, body=str(answer.get("text", "")).encode())
-    raise UnusableAnswer("the application neither accepts nor refuses")
+    raise UnusableAnswer("the application's first line neither accepts nor refuses")
 
 
 def _is_backend(backend: JsonLinesBackend) -> Backend:

@@ -31,7 +31,7 @@ _GOING_AWAY = (
 
 
 class JsonLinesConnection(OrderedConnection):
-    """A message is delivered when the application has acknowledged it.
+    """Sends the messages of one session; the application acknowledges each.
 
     Args:
         lines: the connection, accepted by the application.
@@ -39,7 +39,7 @@ class JsonLinesConnection(OrderedConnection):
         context: the backend's.
 
     Attributes:
-        over: set when nothing is left of the connection.
+        over: set when the connection has ended completely.
     """
 
     def __init__(self, lines: LineStream, sink: Sink, context: BackendContext) -> None:
@@ -57,34 +57,34 @@ class JsonLinesConnection(OrderedConnection):
         await self._acknowledged.acquire()
 
     async def finish(self, close: Close) -> None:
-        """Says why, and lets go; everything before was acknowledged."""
+        """Sends the close and disconnects; all messages before are acknowledged."""
         if self._reading is not None:
             self._reading.cancel()
         try:
             await self._lines.write({"close": [close.code, close.reason]})
             await self._lines.close()
-        finally:  # also when the application is gone or takes too long
+        finally:  # also if the application is gone or takes too long
             self._lines.abort()
             self.over.set()
 
     def start(self) -> None:
-        """Reads from now on."""
+        """Starts to read."""
         super().start()
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
     ) -> None:
-        """Ends; the acknowledgements of what was sent are still read."""
+        """Ends the connection; acknowledgements of sent messages are still read."""
         super().close(code, reason, cause)
         self._asked_to_close = True
 
     async def _read(self) -> None:
         try:
             while True:
-                await self.ready()  # until then, what comes waits in the application's socket
+                await self.ready()  # until then messages wait in the application's socket
                 self._take(await self._lines.read())
-        except (BackendUnavailable, ValueError) as error:  # base64 that is none, for example
+        except (BackendUnavailable, ValueError) as error:  # such as invalid base64
             self.fail(str(error))
 
     def _take(self, line: dict[str, Any]) -> None:
@@ -98,12 +98,12 @@ class JsonLinesConnection(OrderedConnection):
             case {"close": [int(code), str(reason)]}:
                 self.end(Close(code, reason, abnormal=code in _GOING_AWAY))
             case _:
-                raise BackendUnavailable("not a line of the protocol")
+                raise BackendUnavailable("the application sent a line that is not in the protocol")
 
     def _pass_on(self, message: Message) -> None:
         if message.size <= self._max_size:
             self.receive(message)
-        else:  # any other application would be asked for it too
+        else:  # any other application would send the same
             reason = f"the application's message is longer than {self._max_size} bytes"
             self.end(Close(CloseCode.INTERNAL_ERROR, reason, abnormal=self._asked_to_close))
 

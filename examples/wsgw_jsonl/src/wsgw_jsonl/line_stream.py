@@ -1,4 +1,4 @@
-"""JSON objects on a TCP connection, one to a line."""
+"""JSON objects on a TCP connection, one on each line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ENVELOPE = 1024  # bytes of a line around its message
 
 
 class LineStream:
-    """Reads and writes lines; whatever goes wrong is a BackendUnavailable.
+    """Reads and writes lines; each failure raises BackendUnavailable.
 
     Args:
-        reader, writer: of the connection.
+        reader, writer: the connection's.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -27,7 +27,7 @@ class LineStream:
     async def open(
         cls, resolver: Resolver, host: str, port: int, max_message_size: int
     ) -> LineStream:
-        """Connects."""
+        """Connects to a host."""
         limit = _ESCAPED * max_message_size + _ENVELOPE
         try:
             connected = await resolver.connect(host, port)
@@ -36,20 +36,20 @@ class LineStream:
             raise unavailable(str(error), error) from error
 
     async def read(self) -> dict[str, Any]:
-        """Returns the next line's object."""
+        """Returns the object of the next line."""
         try:
             line = await self._reader.readline()
             if not line.endswith(b"\n"):
-                raise BackendUnavailable("connection closed")
+                raise BackendUnavailable("the application closed the connection")
             found = json.loads(line)
-        except (OSError, ValueError) as error:  # a line too long is a ValueError
+        except (OSError, ValueError) as error:  # a line that is too long is a ValueError
             raise BackendUnavailable(str(error)) from error
         if not isinstance(found, dict):
             raise BackendUnavailable("a line is not a JSON object")
         return found
 
     async def write(self, line: dict[str, Any]) -> None:
-        """Writes a line; waits while too much waits for the socket."""
+        """Writes a line; waits while the socket's buffer is full."""
         self._writer.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         try:
             await self._writer.drain()
@@ -57,7 +57,7 @@ class LineStream:
             raise BackendUnavailable(str(error)) from error
 
     async def close(self) -> None:
-        """Closes after all that was written has left."""
+        """Closes the connection after sending all lines."""
         self._writer.close()
         try:
             await self._writer.wait_closed()
@@ -65,5 +65,5 @@ class LineStream:
             raise BackendUnavailable(str(error)) from error
 
     def abort(self) -> None:
-        """Closes at once."""
+        """Closes the connection at once."""
         self._writer.transport.abort()

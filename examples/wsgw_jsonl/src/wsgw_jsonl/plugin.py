@@ -1,4 +1,4 @@
-"""Registers the backend kind `jsonl`, for which the URL scheme of that name stands too."""
+"""Registers the backend kind `jsonl`, which is also a URL scheme."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_backends(registry: BackendRegistry) -> None:
-    """Registers the kind."""
+    """Registers the backend's kind."""
     registry.add("jsonl", JsonLinesSettings, JsonLinesBackend)

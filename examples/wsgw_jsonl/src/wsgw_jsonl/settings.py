@@ -1,4 +1,4 @@
-"""What can be configured for a backend of kind `jsonl`."""
+"""The options of a backend of kind `jsonl`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class JsonLinesSettings(Options):
     """One backend: the address of one application."""
 
     url: Annotated[str, AfterValidator(_check_url)] = Field(
-        description="where the application listens"
+        description="address of the application"
     )
     connect_timeout: Duration = Field(
-        default=5.0, gt=0, description="bound of connecting and of the application's first answer"
+        default=5.0, gt=0, description="maximum time to connect and get the first answer"
     )
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """The address in the URL."""
+        """The host and port in the URL."""
         parts = urlsplit(self.url)
         return parts.hostname or "", parts.port or 0

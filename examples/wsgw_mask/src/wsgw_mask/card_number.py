@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Without groups, or in those that cards show. The bounds keep the time in proportion to the text.
+# Without groups, or grouped as on cards. Limited repeats keep the search linear.
 CANDIDATE = re.compile(
     r"\b(?:[0-9]{13,19}"
     r"|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from wsgw_core.api import Options
 
 
 class MaskSettings(Options):
-    """What is left of a number, and in which messages."""
+    """The options: what stays of a number, and in which messages."""
 
     keep: int = Field(default=4, ge=0, le=10, description="digits at the end that stay")
     mark: str = Field(
-        default="*", min_length=1, max_length=1, description="stands for each other digit"
+        default="*", min_length=1, max_length=1, description="replaces each other digit"
     )
     directions: Literal["both", "to-backend", "to-client"] = Field(
-        default="both", description="whose messages are looked at"
+        default="both", description="direction of the messages to mask"
     )

@@ -9,15 +9,15 @@ from wsgw_core.api import TEXT, Message, PluginContext, Session, Valve
 from .card_number import CANDIDATE, is_card_number, network_of
 from .settings import MaskSettings
 
-_SHORTEST = 13  # bytes; nothing shorter can hold a number
+_SHORTEST = 13  # bytes; a shorter message cannot have a number
 
 
 class MaskValve:
-    """One for each entry in the configuration; its sessions share it.
+    """The valve of one entry in the configuration, shared by all sessions.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics, a logger and a clock.
+        settings: the valve's checked options.
+        context: provides metrics, a logger and a clock.
     """
 
     def __init__(self, settings: MaskSettings, context: PluginContext) -> None:
@@ -27,15 +27,15 @@ class MaskValve:
         self._inward = settings.directions != "to-backend"
 
     def for_session(self, _session: Session) -> MaskValve:
-        """Returns what sees the messages of a session: it needs nothing of its own."""
+        """Returns the valve itself: a session needs no state."""
         return self
 
     def before_transmit(self, message: Message) -> Message:
-        """Masks what the client says."""
+        """Masks a client's message."""
         return self._without_numbers(message) if self._outward else message
 
     def after_receive(self, message: Message) -> Message:
-        """Masks what the backend says."""
+        """Masks a backend's message."""
         return self._without_numbers(message) if self._inward else message
 
     def _without_numbers(self, message: Message) -> Message:

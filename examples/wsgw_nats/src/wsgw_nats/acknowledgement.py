@@ -1,4 +1,4 @@
-"""What JetStream answers to a published message."""
+"""Parses JetStream's answer to a published message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from nats.js.api import Header, StatusCode
 
 _NO_RESPONDERS = StatusCode.SERVICE_UNAVAILABLE.value
-# Codes of errors that concern one message alone, whichever stream it goes to.
+# Error codes that concern only one message, for any stream.
 _TOO_LARGE = frozenset({10054, 10097})
 
 
@@ -18,8 +18,8 @@ class Rejection:
     """Why a message is not stored.
 
     Attributes:
-        reason: one line.
-        is_of_message: another message might be stored.
+        reason: one line for the log.
+        is_of_message: whether only this message is refused.
         size: bytes of the message.
     """
 
@@ -29,20 +29,20 @@ class Rejection:
 
 
 def read_acknowledgement(msg: Msg, size: int) -> Rejection | bool:
-    """Returns why a message is not stored, or whether it is a duplicate of one that is.
+    """Returns why a message is not stored; if it is stored, whether it is a duplicate.
 
     Args:
         msg: the answer.
         size: bytes of the message.
 
     Raises:
-        ValueError: it is no answer of JetStream's, but of some other subscriber.
+        ValueError: the answer is not JetStream's but another subscriber's.
     """
     if not msg.data and msg.headers and msg.headers.get(Header.STATUS) == _NO_RESPONDERS:
         return Rejection("no stream takes the subject", size=size)
     answer = json.loads(msg.data)
     if not isinstance(answer, dict) or not {"stream", "error"} & answer.keys():
-        raise ValueError("no acknowledgement")
+        raise ValueError("not an acknowledgement")
     error = answer.get("error")
     if error is None:
         return bool(answer.get("duplicate"))

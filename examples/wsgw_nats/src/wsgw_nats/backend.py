@@ -1,4 +1,4 @@
-"""One NATS server with JetStream, whichever sessions it serves."""
+"""One NATS server with JetStream: connects sessions."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two attempts to conn
 
 
 class NatsBackend:
-    """Publishes what clients say, and passes on what workers answer.
+    """Publishes clients' messages, and delivers workers' replies.
 
     Args:
-        settings: this backend's options, checked.
+        settings: this backend's checked options.
         context: what the core provides.
     """
 
@@ -52,9 +52,9 @@ class NatsBackend:
         )
         self._on_rejected = self._not_stored if settings.is_shared else None
         self._events = EventOutbox(self._metrics, self._on_rejected)
-        # The same for all links: a worker may answer what came before a loss.
+        # The same for all links, because workers may answer after a reconnect.
         self._inbox = f"{settings.inbox}.{secrets.token_hex(11)}"
-        self._subjects: dict[str, str] = {}  # of the sessions that workers know
+        self._subjects: dict[str, str] = {}  # of sessions with a connect event
         self._refused_size = 0
         self._restoring: asyncio.Task[None] | None = None
         context.metrics.gauge(
@@ -72,10 +72,10 @@ class NatsBackend:
         )
 
     async def open(self) -> None:
-        """Nothing to prepare: the first client's dial connects."""
+        """Does nothing: the first client's dial connects."""
 
     async def connect(self, request: DialRequest, sink: Sink) -> NatsConnection:
-        """Gives a session a connection on the link; raises what `Backend.connect` may raise."""
+        """Gives a session a connection on the link; see Backend."""
         settings, session_id = self._settings, request.session_id
         subprotocol = settings.subprotocols.choose(request)
         subject = settings.subject.expand(request, subprotocol)
@@ -99,7 +99,7 @@ class NatsBackend:
         return connection
 
     def session_ended(self, session_id: str, close: Close, cause: CloseCause) -> None:
-        """Tells workers, behind the session's last message."""
+        """Publishes the disconnect event, after the session's last message."""
         subject = self._subjects.pop(session_id, None)
         if subject is None:
             return
@@ -107,15 +107,15 @@ class NatsBackend:
         connection = self._link.find(session_id)
         if connection is None:
             self._events.publish(event)
-        else:  # it is still ending
+        else:  # the connection is still ending
             connection.on_release = partial(self._events.publish, event)
 
     async def probe(self) -> None:
-        """Connects, if there is no link; the link pings the server by itself."""
+        """Connects if there is no link. The link pings the server itself."""
         await self._link.get()
 
     async def close(self) -> None:
-        """Returns when all connections are over and the link is hung up."""
+        """Waits until all connections and the link are closed."""
         if self._restoring is not None:
             self._restoring.cancel()
         await self._link.close()
@@ -136,7 +136,7 @@ class NatsBackend:
             await link.open(await self._servers(), settings.connect_timeout)
             if settings.is_shared:
                 await check_stream(link.ask, str(settings.subject), self._refused_size)
-        except BaseException:  # cancelled too: nothing may be left behind
+        except BaseException:  # also if cancelled: leave no connection open
             await link.close()
             raise
         self._refused_size = 0
@@ -158,14 +158,14 @@ class NatsBackend:
             self._restoring = asyncio.get_running_loop().create_task(self._restore())
 
     def _not_stored(self, rejection: Rejection) -> None:
-        """Ends all connections: JetStream takes nothing, from nobody."""
+        """Ends all connections, because JetStream stores no messages."""
         link = self._link.current
         if link is not None:
             self._refused_size = rejection.size
             link.lose(rejection.reason)
 
     async def _restore(self) -> None:
-        """Connects again for events and for replies that come late, if no client does it before."""
+        """Reconnects for events and late replies, unless a client's dial does before."""
         pause = _FIRST_PAUSE
         while self._link.current is None:
             await asyncio.sleep(pause)
@@ -173,7 +173,7 @@ class NatsBackend:
             try:
                 await self._link.get()
             except BackendUnavailable as error:
-                self._context.logger.debug("NATS is not back: %s", error)
+                self._context.logger.debug("cannot reconnect to NATS: %s", error)
         self._context.up()
 
     # Sessions
@@ -185,7 +185,7 @@ class NatsBackend:
         self._metrics.replies.labels(self._pass_on(session_id, msg)).value += 1
 
     def _pass_on(self, session_id: str, msg: Msg) -> str:
-        """Gives a session's client a reply; returns what has become of it."""
+        """Delivers a reply to a session's client; returns the outcome for the metric."""
         try:
             reply = read_reply(msg)
         except ValueError:
@@ -199,7 +199,7 @@ class NatsBackend:
         outcome = ReplyOutcome.UNKNOWN_SESSION
         if connection is not None:
             outcome = connection.receive(reply)
-        if outcome is ReplyOutcome.UNKNOWN_SESSION:  # it may have moved
+        if outcome is ReplyOutcome.UNKNOWN_SESSION:  # the session may have moved
             outcome = self._context.deliver(session_id, reply)
         return outcome.value
 

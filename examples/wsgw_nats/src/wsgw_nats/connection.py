@@ -1,4 +1,4 @@
-"""One session's messages to a stream."""
+"""Publishes one session's messages."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .nats_link import NatsLink
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where the messages of a session go, and its replies come from.
+    """The subjects of a session, and the link that publishes.
 
     Attributes:
-        link: publishes.
-        subject: of its messages.
-        reply_to: subject of its replies.
-        on_rejected: called when JetStream refuses what concerns all sessions; None: nothing does.
+        link: publishes the messages.
+        subject: of the messages.
+        reply_to: subject of the replies.
+        on_rejected: called when JetStream refuses the messages of all sessions; None: never.
     """
 
     link: NatsLink
@@ -40,18 +40,18 @@ class Channel:
 
 
 class NatsConnection(WindowedConnection):
-    """A message is delivered when JetStream has stored it.
+    """Publishes the messages of one session; JetStream acknowledges each.
 
     Args:
         session_id: of the request.
         sink: the session.
         context: the backend's.
         replies: the backend's.
-        window: messages that JetStream may have to acknowledge.
+        window: maximum unacknowledged messages.
         channel: the session's.
 
     Attributes:
-        on_release: called when the connection is over, behind its last message.
+        on_release: called after the last message, when the connection has ended.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class NatsConnection(WindowedConnection):
         self.on_release: Callable[[], object] | None = None
 
     def write(self, number: int, message: Message) -> None:
-        """Publishes; see WindowedConnection."""
+        """See WindowedConnection."""
         channel = self._channel
-        if message.size > channel.link.largest:  # the server would end the connection of all
-            reason = f"NATS takes messages of {channel.link.largest} bytes"
+        if message.size > channel.link.largest:  # the server would close the shared connection
+            reason = f"a message is longer than the {channel.link.largest} bytes that NATS takes"
             self.refused(number, Close(CloseCode.TOO_BIG, reason))
             return
         type_ = "binary" if message.kind is BINARY else "text"

@@ -1,4 +1,4 @@
-"""How messages, replies and events look in NATS: payload and headers."""
+"""The format of messages, replies and events in NATS: payload and headers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nats.aio.msg import Msg
 
 from wsgw_core.api import BINARY, TEXT, Close, CloseCause, CloseCode, DialRequest, Message
 
-MESSAGE_ID = "Nats-Msg-Id"  # by which JetStream recognises what it has stored already
+MESSAGE_ID = "Nats-Msg-Id"  # JetStream recognises duplicates by it
 TYPE = "Wsgw-Type"
 REPLY_TO = "Wsgw-Reply-To"
 CODE = "Wsgw-Code"
 
 HEADER_ROOM = 1024
-"""Bytes that the headers of a message never exceed; the server's limit counts them too."""
+"""Maximum bytes of a message's headers, which count for the server's limit."""
 
 Headers = dict[str, str]
 _LONGEST_REASON = 123  # bytes; RFC 6455 section 5.5
@@ -25,7 +25,7 @@ _LONGEST_REASON = 123  # bytes; RFC 6455 section 5.5
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What workers are told of a session.
+    """An event of a session for workers.
 
     Attributes:
         type: `connect` or `disconnect`.
@@ -41,7 +41,7 @@ class Event:
 
 
 def message_headers(session_id: str, number: int, type_: str, reply_to: str) -> Headers:
-    """Returns the headers of a client's message; a hydration has no number, and so no id."""
+    """Returns the headers of a client's message; a hydration has no number and therefore no id."""
     if not number:
         return {TYPE: type_, REPLY_TO: reply_to}
     return {MESSAGE_ID: f"{session_id}-{number}", TYPE: type_, REPLY_TO: reply_to}
@@ -54,14 +54,14 @@ def connect_event(
     reply_to: str,
     told: Iterable[str],
 ) -> Event:
-    """Returns the event of a session that is served here from now on.
+    """Returns the connect event of a session.
 
     Args:
         request: the dial.
         subject: the session's.
         subprotocol: the session's.
-        reply_to: where its replies go.
-        told: names of the headers that workers are told.
+        reply_to: the subject for its replies.
+        told: names of the headers in the event.
     """
     names = {name.lower() for name in told}
     facts = {
@@ -81,7 +81,7 @@ def connect_event(
 def disconnect_event(
     session_id: str, subject: str, close: Close, cause: CloseCause, reply_to: str
 ) -> Event:
-    """Returns the event of a session that is over."""
+    """Returns the disconnect event of a session."""
     facts = {
         "session": session_id,
         "code": close.code,
@@ -97,22 +97,22 @@ def _event(facts: Any, event_id: str, type_: str, reply_to: str) -> tuple[bytes,
 
 
 def read_reply(msg: Msg) -> Message | Close:
-    """Returns what a worker has sent: a message, or the end of the session.
+    """Parses a reply: a message, or the close of the session.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the reply is neither.
     """
     headers = msg.headers or {}
     match headers.get(TYPE, "text"):
         case "text":
-            msg.data.decode()  # raises what is a ValueError
+            msg.data.decode()  # raises UnicodeDecodeError, which is a ValueError
             return Message(TEXT, msg.data)
         case "binary":
             return Message(BINARY, msg.data)
         case "close":
             code = int(headers.get(CODE, "1000"))
             if not CloseCode.may_be_sent(code) or len(msg.data) > _LONGEST_REASON:
-                raise ValueError("no client can be closed so")
+                raise ValueError("not a close that may be sent")
             return Close(code, msg.data.decode())
         case other:
             raise ValueError(f"unknown type {other[:40]!r}")

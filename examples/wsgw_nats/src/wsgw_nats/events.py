@@ -1,4 +1,4 @@
-"""Tells workers of sessions; no event is lost with a connection to NATS."""
+"""Publishes events of sessions, which survive a loss of the connection."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MOST = 10_000
 class EventOutbox:
     """Keeps each event until JetStream has stored it, and publishes it on each new link.
 
-    It keeps 10,000; then the oldest is lost.
+    It keeps at most 10,000 events; above that it drops the oldest.
 
     Args:
         metrics: the backend's.
-        on_rejected: called when JetStream refuses one, which then stays; None: it is lost.
+        on_rejected: called when JetStream refuses an event, which stays; None: drop the event.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class EventOutbox:
         self._events: dict[int, Event] = {}
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of events that wait."""
         return len(self._events)
 
     def publish(self, event: Event) -> None:
-        """Publishes an event, behind those before it."""
+        """Publishes an event, after earlier ones."""
         number = next(self._numbers)
         self._events[number] = event
         if len(self._events) > _MOST:
@@ -46,7 +46,7 @@ class EventOutbox:
             self._send(self._link, number, event)
 
     def use(self, link: NatsLink) -> None:
-        """Publishes what waits on a link, and what comes from now on."""
+        """Publishes the waiting events, and further ones, on a new link."""
         self._link = link
         for number, event in tuple(self._events.items()):
             self._send(link, number, event)
@@ -67,7 +67,7 @@ class EventOutbox:
             self._metrics.events_lost.value += 1
 
     def _send(self, link: NatsLink, number: int, event: Event) -> None:
-        if len(event.data) > link.largest:  # the server would end the connection of all
+        if len(event.data) > link.largest:  # the server would close the shared connection
             self._drop(number)
             return
         link.publish(self, number, event.subject, event.data, event.headers)

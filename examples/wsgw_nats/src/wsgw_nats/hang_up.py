@@ -1,4 +1,4 @@
-"""Lets go of nats-py's tasks and of its socket, also when the server takes nothing."""
+"""Ends nats-py's tasks and closes its socket, even if the server does not read."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from nats.errors import Error
 async def hang_up(
     nats: Client, subscriptions: Iterable[Subscription], is_cut: asyncio.Event, bound: float
 ) -> None:
-    """Closes a connection; takes twice the bound at most.
+    """Closes a connection; takes at most twice the bound.
 
-    With something left to write, the library's `close` and `unsubscribe` wait for the server, or
-    fail before they have closed the socket and ended all tasks. `force_reconnect` closes the socket
-    first. Then the library would connect again; what is its `disconnected_cb` must keep it from
-    that until `close` cancels it.
+    If data is left to write, nats-py's `close` and `unsubscribe` wait for the server, or fail
+    before they have closed the socket and ended all tasks. `force_reconnect` closes the socket
+    first. Then nats-py would reconnect; its `disconnected_cb` must block until `close` cancels it.
 
     Args:
         nats: the connection.
-        subscriptions: all that it has.
+        subscriptions: all its subscriptions.
         is_cut: set by `disconnected_cb`.
-        bound: seconds.
+        bound: seconds for each of two steps.
     """
     await nats.force_reconnect()
     if nats.is_reconnecting:
@@ -38,9 +37,9 @@ async def hang_up(
 
 
 async def _bounded(work: Coroutine[Any, Any, object], bound: float) -> None:
-    """Awaits what may take too long, or fail, or take the end of a future for a cancellation."""
+    """Awaits work that may take too long, fail, or swallow a cancellation."""
     task = asyncio.get_running_loop().create_task(work)
     await asyncio.wait([task], timeout=bound)
     task.cancel()
     await asyncio.wait([task])
-    _ = task.cancelled() or task.exception()  # nobody else needs to know
+    _ = task.cancelled() or task.exception()  # marks the result as retrieved

@@ -1,4 +1,4 @@
-"""What is counted."""
+"""The metrics of a backend."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ class NatsMetrics:
     """The metrics of one backend.
 
     Args:
-        metrics: of its context.
+        metrics: the context's.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self.published = metrics.counter(
-            "published", "Messages and events given to NATS, by their type.", "type"
+            "published", "Messages and events published to NATS, by type.", "type"
         )
         self.acknowledgements = metrics.counter(
-            "acknowledgements", "What JetStream has answered, by what it said.", "outcome"
+            "acknowledgements", "Answers of JetStream, by outcome.", "outcome"
         )
         self.publish_seconds = metrics.histogram(
-            "publish_seconds", "Time until JetStream acknowledged a message."
+            "publish_seconds", "Seconds until JetStream acknowledged a message."
         )
-        self.replies = metrics.counter("replies", "Replies of workers, by their fate.", "outcome")
+        self.replies = metrics.counter("replies", "Replies of workers, by outcome.", "outcome")
         self.events_lost = metrics.counter(
-            "events_lost", "Events that no worker will see: too many waited, or JetStream refused."
+            "events_lost", "Events lost because too many waited or JetStream refused them."
         )

@@ -27,31 +27,31 @@ _AT_ONCE = 100  # messages published in one turn of the event loop
 
 
 class Publisher(Protocol):
-    """Who has published something, and is told what has become of it."""
+    """Publishes messages, and gets the result of each."""
 
     def confirmed(self, number: int, /) -> None:
-        """Notes that it is stored."""
+        """Called when JetStream has stored the message."""
         ...
 
     def rejected(self, number: int, rejection: Rejection, /) -> None:
-        """Notes that it is not."""
+        """Called when JetStream has refused the message."""
         ...
 
 
 class NatsLink:
-    """Publishes, and passes on acknowledgements and replies; never connects again by itself.
+    """Publishes messages, and passes on acknowledgements and replies; never reconnects.
 
-    Messages wait in a queue from which one task publishes them, since the library's `publish` is a
-    coroutine. It does not wait as long as the library's buffer has room, so that many messages
-    leave in one write.
+    Messages wait in a queue, from which one task publishes them, because nats-py's `publish` is a
+    coroutine. It does not wait while nats-py's buffer has room, so many messages leave in one
+    write.
 
     Args:
         context: the backend's.
         metrics: the backend's.
-        inbox: subject below which the gateway takes replies: `INBOX.r.SESSION`.
-        ack_timeout: seconds that an acknowledgement may take.
+        inbox: prefix of the subjects for replies: `INBOX.r.SESSION`.
+        ack_timeout: maximum seconds for an acknowledgement.
         on_reply: called with the session's id and each reply.
-        on_lost: called once with the link and a reason, when it is lost.
+        on_lost: called once with the link and a reason when it is lost.
     """
 
     def __init__(
@@ -88,15 +88,15 @@ class NatsLink:
         self._is_closing = False
         self._is_cut = asyncio.Event()
 
-    async def open(self, servers: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - the library's
-        """Connects and subscribe.
+    async def open(self, servers: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - for nats-py
+        """Connects and subscribes.
 
         Args:
-            servers: URLs of addresses, which are tried in this order.
-            timeout: seconds for one of them.
+            servers: URLs of addresses, tried in this order.
+            timeout: seconds for each address.
 
         Raises:
-            BackendUnavailable: none of them can be used.
+            BackendUnavailable: no address works.
         """
         try:
             await self._nats.connect(
@@ -125,23 +125,23 @@ class NatsLink:
 
     @property
     def largest(self) -> int:
-        """Bytes of the largest message that the server takes; a larger one ends the connection."""
+        """The maximum bytes of a message; the server closes the connection for a larger one."""
         return self._nats.max_payload - HEADER_ROOM
 
     @property
     def unacknowledged(self) -> int:
-        """How many messages wait for their acknowledgement."""
+        """The number of messages without an acknowledgement."""
         return len(self._waiting)
 
     def publish(
         self, publisher: Publisher, number: int, subject: str, data: bytes, headers: Headers
     ) -> None:
-        """Publishes, in order; without effect when the link is lost.
+        """Publishes a message, in order; without effect if the link is lost.
 
         Args:
-            publisher: is told what has become of it.
-            number: by which the publisher knows it.
-            subject: a stream must take it.
+            publisher: gets the result.
+            number: identifies the message for the publisher.
+            subject: of the message; a stream must take it.
             data: the payload.
             headers: one of them is `Wsgw-Type`.
         """
@@ -154,19 +154,19 @@ class NatsLink:
         self._metrics.published.labels(headers[TYPE]).value += 1
 
     def lose(self, reason: str) -> None:
-        """Gives the link up, since it is lost or of no use."""
+        """Drops the link, because it is lost or useless."""
         if not (self._is_lost or self._is_closing):
             self._is_lost = True
             self._stop()
             self._on_lost(self, reason)
 
     async def ask(self, subject: str, data: bytes) -> Any:
-        """Sends a request, and returns the answer, which is JSON.
+        """Sends a request and returns its JSON answer.
 
-        The library's own requests have a subscription that it would leave behind; see `hang_up`.
+        nats-py's own requests use a subscription that would be left behind; see `hang_up`.
 
         Raises:
-            Error, TimeoutError, ValueError: there is none.
+            Error, TimeoutError, ValueError: there is no valid answer.
         """
         token = str(next(self._tokens))
         answer = self._asked[token] = asyncio.get_running_loop().create_future()
@@ -178,7 +178,7 @@ class NatsLink:
             del self._asked[token]
 
     async def close(self) -> None:
-        """Hangs up; one that is not lost waits for acknowledgements, half of the close timeout."""
+        """Closes the link, after waiting half of the close timeout for acknowledgements."""
         self._is_closing = True
         try:
             if not self._is_lost and self._waiting:
@@ -201,9 +201,9 @@ class NatsLink:
                 while queue:
                     for _ in range(min(len(queue), _AT_ONCE)):
                         await publish(*queue.popleft())
-                    await asyncio.sleep(0)  # others have a turn
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is published any more
-            self.lose(f"NATS takes no message: {error}")
+                    await asyncio.sleep(0)  # lets others run
+        except Exception as error:  # noqa: BLE001 - any error ends publishing
+            self.lose(f"cannot publish to NATS: {error}")
 
     async def _acknowledgement(self, msg: Msg) -> None:
         token = msg.subject[len(self._acknowledgements) :]
@@ -214,7 +214,7 @@ class NatsLink:
         publisher, number, published, size = waiting
         try:
             verdict = read_acknowledgement(msg, size)
-        except ValueError:  # by some other subscriber: JetStream will answer yet
+        except ValueError:  # from another subscriber; JetStream's answer is still to come
             self._count("unreadable")
             return
         del self._waiting[token]
@@ -241,7 +241,7 @@ class NatsLink:
             asked.set_result(msg.data)
 
     def _look_for_overdue(self) -> None:
-        """Acts on what has been published too long ago; called every now and then."""
+        """Handles messages without an acknowledgement in time; called periodically."""
         bound = self._context.clock.time() - self._ack_timeout
         overdue = []
         for token, (_, _, published, _) in self._waiting.items():
@@ -270,7 +270,7 @@ class NatsLink:
     async def _disconnected(self) -> None:
         self.lose(f"the connection to NATS is lost: {self._error or 'closed'}")
         self._is_cut.set()
-        if self._nats.is_reconnecting:  # which it would do next; its `close` cancels it here
+        if self._nats.is_reconnecting:  # blocks the reconnect; `close` cancels this wait
             await asyncio.get_running_loop().create_future()
 
     def _stop(self) -> None:

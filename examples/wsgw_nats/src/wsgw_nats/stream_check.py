@@ -1,4 +1,4 @@
-"""Finds out whether a stream takes what will be published, before a session relies on it."""
+"""Checks at a dial that a stream takes the session's messages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Ask = Callable[[str, bytes], Awaitable[Any]]
 
 
 async def check_stream(ask: Ask, subject: str, size: int = 0) -> None:
-    """Returns if there is a stream for a subject, and room in it.
+    """Checks that a stream takes a subject and has room.
 
     Args:
-        ask: sends a request to a subject, and returns the answer.
+        ask: sends a request to a subject and returns the answer.
         subject: without fields.
-        size: bytes of the message that was refused last.
+        size: bytes of the last refused message.
 
     Raises:
-        UnusableAnswer: there is none. It never counts against the backend, since a client may have
-            chosen the subject.
+        UnusableAnswer: no stream takes it, or the stream is full. It never counts against the
+            backend, because a client may have chosen the subject.
     """
     try:
         found = await ask("$JS.API.STREAM.NAMES", json.dumps({"subject": subject}).encode())
@@ -35,9 +35,9 @@ async def check_stream(ask: Ask, subject: str, size: int = 0) -> None:
         info = await ask(f"$JS.API.STREAM.INFO.{stream}", b"")
         config, state = info["config"], info["state"]
     except (Error, TimeoutError, ValueError, LookupError) as error:
-        raise UnusableAnswer("JetStream does not answer, or is not enabled") from error
+        raise UnusableAnswer("JetStream does not answer; is it enabled?") from error
     if config.get("no_ack"):
-        raise UnusableAnswer(f"the stream {stream} acknowledges nothing: it has no_ack")
+        raise UnusableAnswer(f"the stream {stream} acknowledges nothing; remove its no_ack")
     if config.get("discard") == "new" and not _has_room(config, state, size):
         raise UnusableAnswer(f"the stream {stream} is full")
 

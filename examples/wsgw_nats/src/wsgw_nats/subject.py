@@ -1,4 +1,4 @@
-"""The names under which NATS knows messages."""
+"""The template of NATS subjects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RESERVED = ("$", "_INBOX.")
 
 
 class SubjectTemplate(Template):
-    """A subject, such as `chat.{path.1}`; a value is one token of it, or a part of one."""
+    """A subject such as `chat.{path.1}`; a value is a token or a part of one."""
 
     def check(self, text: str) -> None:
         """See Template."""
@@ -20,4 +20,4 @@ class SubjectTemplate(Template):
         if not all(text.split(".")):
             raise ValueError("has an empty token")
         if text.startswith(_RESERVED):
-            raise ValueError("begins with what NATS keeps for itself")
+            raise ValueError("begins with a reserved name: $ or _INBOX.")

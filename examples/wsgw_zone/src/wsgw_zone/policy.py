@@ -10,7 +10,7 @@ from wsgw_core.api import Candidate, DialRequest, Options, PluginContext, Policy
 
 
 class ZoneOptions(Options):
-    """Which backends are near."""
+    """The options of the policy."""
 
     zone: str = Field(
         min_length=1, description="a backend whose id begins with it and a dash belongs to the zone"
@@ -18,17 +18,17 @@ class ZoneOptions(Options):
     detour: int = Field(
         default=50,
         ge=0,
-        description="a backend elsewhere is taken when it has so many fewer connections, for its"
-        " weight",
+        description="choose a backend of another zone when it has this many fewer connections,"
+        " relative to its weight",
     )
 
 
 class ZonePolicy:
-    """The one with the fewest connections; those elsewhere count as if they had more.
+    """Prefers the fewest connections; backends of other zones count as if they had more.
 
     Args:
-        options: checked.
-        context: gives metrics, a logger and a clock.
+        options: the policy's checked options.
+        context: provides metrics, a logger and a clock.
     """
 
     def __init__(self, options: ZoneOptions, context: PluginContext) -> None:
