@@ -527,7 +527,7 @@ def test_the_ways_are_listed(called: Called) -> None:
         (["--backend", ":1"], "--url needs --backend HOST:PORT"),
         (["-c", "x", "--url", "ws://a", "--backend", ":1"], "exclude each other"),
         (["-c", "x", "--replies"], "--replies works only without --config and --url"),
-        (["-c", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
+        (["-c", "nowhere.yaml"], "nowhere.yaml: file not found"),
         (["--backends", "0"], "0 is not in the range"),
         (["--clients", "many"], "'many' is not a valid whole number"),
     ],
