@@ -192,7 +192,7 @@ async def test_a_broker_that_dies_again_and_again_loses_nothing_and_closes_nobod
     await until(lambda: not len(scene.backend.link))
 
 
-async def test_slow_client_is_closed_alone(start_gateway: StartGateway) -> None:
+async def test_a_client_that_does_not_read_is_closed_alone(start_gateway: StartGateway) -> None:
     scene = Scene()
     gateway = await start_gateway(
         {"kind": "broker", "id": "broker"},
