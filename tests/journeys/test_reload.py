@@ -398,6 +398,7 @@ async def test_clients_notice_nothing_of_many_reloads(start_gateway: StartGatewa
         gateway = await start_gateway(*urls, drain=drain)
         stop = asyncio.Event()
         clients = [asyncio.create_task(ask_and_ask(gateway, stop)) for _ in range(10)]
+        await until(lambda: len(gateway.gateway.sessions) == len(clients))
         for _ in range(30):
             chosen = chance.sample(urls, chance.randint(1, 3))
             options = {"pass-headers": chance.choice([["X-A"], ["X-B"]])}
