@@ -18,7 +18,7 @@ from .chaos.drill_property import DRILL
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Most tests wait: for sockets, processes and timeouts. But each worker has to collect them all.
-_WORKERS_PER_PROCESSOR = 3
+_WORKERS_PER_PROCESSOR = 4
 _MOST_WORKERS = 16
 
 # With so much going on, time says little about an example; one that hangs is found all the same.

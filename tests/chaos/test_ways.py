@@ -17,6 +17,8 @@ from wsgw_drill.ways import WAYS, Way
 
 from wsgw_core.api import PlayedBackend
 
+from .few_at_a_time import few_at_a_time
+
 SHORT = Plan(clients=8, load=Load(rate=20, smallest=64, largest=16_384), breaks=2, calm=0.3, away=1)
 # More load than this keeps two processors busy, and then nothing but their speed is tried.
 AT_MOST = {"herd": 400, "back-from-outage": 50}
@@ -53,17 +55,17 @@ def in_short(way: Way) -> Way:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+@pytest.mark.parametrize("names", few_at_a_time(WAYS, alone=[*OTHERWISE, *ANSWERED]), ids=" ".join)
 async def test_nothing_is_lost_and_no_client_notices(
-    way: Way, report: Callable[[Drill, Result], None]
+    names: tuple[str, ...], report: Callable[[Drill, Result], None]
 ) -> None:
     drill = Drill(
         StockGateway(
             BACKENDS,
-            IMPATIENT | OTHERWISE.get(way.name, {}),
-            Settings(replies=way.name in ANSWERED),
+            IMPATIENT | OTHERWISE.get(names[0], {}),
+            Settings(replies=names[0] in ANSWERED),
         ),
-        [in_short(way)],
+        [in_short(WAYS[name]) for name in names],
         SHORT,
         NO_BOUNDS,
     )
@@ -71,7 +73,7 @@ async def test_nothing_is_lost_and_no_client_notices(
     result = await drill.run(Nobody())
 
     report(drill, result)
-    assert result.passed, [row.failures for row in result.rows]
+    assert result.passed, {row.way.name: row.failures for row in result.rows}
 
 
 @pytest.mark.slow
