@@ -22,7 +22,7 @@ def test_a_pipe_is_read_to_its_end() -> None:
         os.close(reading)
 
 
-def test_a_pipe_into_which_nobody_writes_is_given_up(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_times_out(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
@@ -30,7 +30,7 @@ def test_a_pipe_into_which_nobody_writes_is_given_up(tmp_path: Path) -> None:
         read_bytes(pipe, 10, pipes=True, patience=0.01)
 
 
-def test_of_a_larger_file_one_more_byte_is_read(tmp_path: Path) -> None:
+def test_a_larger_file_is_read_up_to_one_byte_more(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * 100)
 
@@ -41,7 +41,7 @@ def test_of_a_larger_file_one_more_byte_is_read(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="has these devices")
 @pytest.mark.parametrize("pipes", [True, False])
 @pytest.mark.parametrize("device", ["/dev/ptmx", "/dev/zero", "/dev/null", "/dev/tty"])
-def test_what_is_no_regular_file_is_not_opened(
+def test_a_device_or_folder_is_refused_without_opening_it(
     monkeypatch: pytest.MonkeyPatch, device: str, *, pipes: bool
 ) -> None:
     opened: list[str] = []
@@ -53,7 +53,7 @@ def test_what_is_no_regular_file_is_not_opened(
     assert opened == []
 
 
-def test_a_pipe_is_refused_where_a_file_is_read_again_and_again(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_for_a_file_that_is_read_repeatedly(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(ValueError, match="a pipe, and it is read more than once"):

@@ -8,12 +8,12 @@ from wsgw_core.api import Close, CloseCode, EndMeaning
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014, 4001])
-def test_an_end_that_is_not_abnormal_is_the_sessions_whatever_its_code(code: int) -> None:
+def test_an_end_that_is_not_abnormal_ends_the_session(code: int) -> None:
     assert Close(code).meaning is EndMeaning.OVER
 
 
 @pytest.mark.parametrize("code", [1001, 1012, 1013, 1014])
-def test_a_backend_that_goes_for_a_reason_of_its_own_is_a_loss(code: int) -> None:
+def test_an_abnormal_end_with_a_leaving_code_is_a_loss(code: int) -> None:
     assert Close(code, abnormal=True).meaning is EndMeaning.LOSS
 
 
@@ -22,5 +22,5 @@ def test_every_other_abnormal_end_is_a_death(code: int) -> None:
     assert Close(code, abnormal=True).meaning is EndMeaning.DEATH
 
 
-def test_its_code_is_a_plain_number() -> None:
+def test_the_code_of_a_close_is_a_plain_number() -> None:
     assert type(Close(CloseCode.GOING_AWAY).code) is int

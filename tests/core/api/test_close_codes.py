@@ -9,14 +9,14 @@ from wsgw_core.websocket import session_ends
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4000, 4999])
-def test_a_close_frame_may_carry_it(code: int) -> None:
+def test_valid_codes_may_be_sent(code: int) -> None:
     assert CloseCode.may_be_sent(code)
 
 
 @pytest.mark.parametrize(
     "code", [0, 999, 1004, CloseCode.NO_CODE, CloseCode.LOST, 1015, 2999, 5000]
 )
-def test_no_close_frame_may_carry_it(code: int) -> None:
+def test_reserved_and_unknown_codes_may_not_be_sent(code: int) -> None:
     assert not CloseCode.may_be_sent(code)
 
 

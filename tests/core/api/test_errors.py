@@ -40,7 +40,7 @@ def joined(*names: str) -> OSError:
 
 
 @pytest.mark.parametrize("name", LACKS)
-def test_want_of_our_own_is_not_the_backends_fault(name: str) -> None:
+def test_a_lack_of_resources_is_not_the_backends_fault(name: str) -> None:
     error = unavailable("why", os_error(name))
     assert type(error) is OutOfResources
     assert error.reason == "why"
@@ -65,7 +65,7 @@ def test_a_name_that_could_not_be_looked_up_is_not_the_backends_fault(name: str)
     ],
     ids=repr,
 )
-def test_everything_else_is(cause: Exception) -> None:
+def test_other_errors_are_the_backends_fault(cause: Exception) -> None:
     assert type(unavailable("why", cause)) is BackendUnreachable
 
 
@@ -78,7 +78,9 @@ def test_everything_else_is(cause: Exception) -> None:
         (("ECONNREFUSED", "ENETUNREACH"), False),
     ],
 )
-def test_of_several_addresses(names: tuple[str, ...], *, own: bool) -> None:
+def test_one_refusing_address_of_several_is_the_backends_fault(
+    names: tuple[str, ...], *, own: bool
+) -> None:
     group = ExceptionGroup("", [os_error(name) for name in names])
     assert isinstance(unavailable("why", joined(*names)), OutOfResources) is own
     assert isinstance(unavailable("why", group), OutOfResources) is own
@@ -119,7 +121,7 @@ WITHOUT_DESCRIPTORS = """
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_in_a_process_that_has_no_descriptors_left(loop: str, host: str) -> None:
+def test_an_unknown_name_without_descriptors_is_a_lack_of_resources(loop: str, host: str) -> None:
     """The resolver then says that the name is not known."""
     pytest.importorskip(loop)
     found = subprocess.run(
@@ -161,10 +163,10 @@ def test_every_reason_for_another_backend_is_unavailable(kind: type[Exception]) 
 
 
 @pytest.mark.parametrize("kind", [BackendUnavailable, BackendDeclined])
-def test_what_connect_may_raise_is_one_kind_of_error(kind: type[Exception]) -> None:
+def test_the_errors_of_connect_are_backend_errors(kind: type[Exception]) -> None:
     assert issubclass(kind, BackendError)
 
 
 @pytest.mark.parametrize("kind", [BackendError, ConfigurationError, PluginError])
-def test_what_stops_a_start_or_a_dial_is_one_kind_of_error(kind: type[Exception]) -> None:
+def test_errors_of_a_start_or_a_dial_are_gateway_errors(kind: type[Exception]) -> None:
     assert issubclass(kind, GatewayError)

@@ -37,7 +37,7 @@ REQUEST = DialRequest(
         ("peer", "::1"),
     ],
 )
-def test_a_field_gives_the_value_of_a_client_or_none(name: str, value: str | None) -> None:
+def test_a_field_returns_the_clients_value_or_none(name: str, value: str | None) -> None:
     assert HandshakeField(name).of(REQUEST) == value
 
 

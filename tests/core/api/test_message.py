@@ -8,19 +8,19 @@ from wsgw_core.api import BINARY, TEXT, Message, MessageKind, ReplyExpected
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_text_goes_in_and_comes_out(text: str) -> None:
+def test_text_survives_a_round_trip(text: str) -> None:
     message = Message.from_text(text)
     assert message.kind is TEXT
     assert message.data == text.encode()
     assert message.text == text
 
 
-def test_lone_surrogates_are_no_text() -> None:
+def test_lone_surrogates_are_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         Message.from_text("\ud800")
 
 
-def test_binary_that_is_no_utf8_has_no_text() -> None:
+def test_binary_data_that_is_not_utf8_has_no_text() -> None:
     with pytest.raises(UnicodeDecodeError):
         _ = Message(BINARY, b"\xff").text
 
@@ -42,13 +42,13 @@ def test_messages_are_equal_when_kind_and_data_are(
         assert hash(Message(*one)) == hash(Message(*other))
 
 
-def test_a_message_is_nothing_but_a_message() -> None:
+def test_a_message_does_not_equal_other_objects() -> None:
     assert Message(TEXT, b"a") != b"a"
     with pytest.raises(AttributeError):
         Message(TEXT, b"a").note = "x"  # type: ignore[attr-defined]  # what is tested
 
 
-def test_its_text_for_logs_is_short() -> None:
+def test_the_repr_of_a_message_is_short() -> None:
     assert repr(Message(TEXT, b"abc")) == "Message(TEXT, b'abc', size=3)"
     shown = repr(Message(BINARY, bytes(100_000)))
     assert "BINARY" in shown

@@ -66,7 +66,7 @@ def test_two_gateways_do_not_share_their_counters() -> None:
         "a_info",
     ],
 )
-def test_a_name_that_prometheus_or_we_would_not_have_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a metric name"):
         Metrics().counter(name, "")
 
@@ -85,7 +85,7 @@ class TestLabels:
         assert isinstance(metrics.counter("lost", "", "why"), Labelled)
         assert isinstance(metrics.histogram("took", "", "why"), Labelled)
 
-    def test_metric_is_shared_by_all_who_ask_for_it(self) -> None:
+    def test_a_metric_is_shared_by_all_callers(self) -> None:
         metrics = Metrics()
         metrics.counter("dead", "", "why").labels("a").value += 1
         metrics.counter("dead", "", "why").labels("a").value += 1
@@ -101,7 +101,7 @@ class TestLabels:
         assert shown['wsgw_seen_total{room="room 99"}'] == 1
         assert shown['wsgw_seen_total{room="other"}'] == 900
 
-    def test_hostile_value_is_cut_and_escaped(self) -> None:
+    def test_a_hostile_value_is_cut_and_escaped(self) -> None:
         metrics = Metrics()
         counter = metrics.counter("seen", "", "room")
         for value in ("x" * 100_000, 'a"b\\c\nd', "\ud800", "\x00" * 100):
@@ -115,17 +115,17 @@ class TestLabels:
         ]
         assert parsed == ["x" * 64, 'a"b\\c\\nd', "\\ud800", "\\x00" * 16]
 
-    def test_number_of_values_must_fit(self) -> None:
+    def test_a_wrong_number_of_values_is_refused(self) -> None:
         counter = Metrics().counter("seen", "", "room")
         with pytest.raises(ValueError, match="1 labels"):
             counter.labels("a", "b")
 
     @pytest.mark.parametrize("label", ["", "A", "a-b", "le", "quantile", "__x"])
-    def test_name_that_prometheus_would_not_have_is_refused(self, label: str) -> None:
+    def test_an_invalid_label_name_is_refused(self, label: str) -> None:
         with pytest.raises(ValueError, match="not a label name"):
             Metrics().counter("seen", "", label)
 
-    def test_label_named_twice_is_refused(self) -> None:
+    def test_a_label_named_twice_is_refused(self) -> None:
         with pytest.raises(ValueError, match="twice"):
             Metrics().of("amqp", backend="a").counter("seen", "", "backend")
 
@@ -144,7 +144,7 @@ class TestHistograms:
             "wsgw_wait_seconds_sum": 7.65,
         }
 
-    def test_each_value_of_a_label_has_its_own(self) -> None:
+    def test_each_value_of_a_label_has_its_own_histogram(self) -> None:
         metrics = Metrics()
         metrics.histogram("wait_seconds", "", "queue", bounds=(1.0,)).labels("a").observe(3)
         assert samples(metrics)['wsgw_wait_seconds_sum{queue="a"}'] == 3
@@ -158,13 +158,13 @@ class TestHistograms:
 
 
 class TestGauges:
-    def test_is_read_when_somebody_asks(self) -> None:
+    def test_a_gauge_is_read_at_each_scrape(self) -> None:
         metrics, waiting = Metrics(), [1, 2]
         metrics.gauge("waiting", "", lambda: len(waiting))
         waiting.append(3)
         assert samples(metrics) == {"wsgw_waiting": 3}
 
-    def test_with_labels_it_returns_a_number_for_each_value(self) -> None:
+    def test_a_gauge_with_labels_has_a_number_for_each_value(self) -> None:
         metrics = Metrics()
         metrics.gauge("depth", "", lambda: {"a": 1, "b": 2}, "queue")
         metrics.gauge("load", "", lambda: {("a", "x"): 1}, "queue", "zone")
@@ -188,7 +188,7 @@ class TestGauges:
         assert samples(metrics) == {"wsgw_mask_rooms": 3}
 
     @pytest.mark.parametrize("wrong", [None, "x", {"a": "x"}, {("a", "b"): 1}, ["a"]])
-    def test_that_fails_is_told_and_hides_nothing_else(self, wrong: Any) -> None:
+    def test_a_gauge_that_fails_is_reported_and_hides_nothing_else(self, wrong: Any) -> None:
         metrics = Metrics()
         metrics.gauge("broken", "", lambda: wrong, "queue")
         metrics.gauge("good", "", lambda: 1)
@@ -208,7 +208,7 @@ class TestOfPlugins:
             "wsgw_rate_limit_hits_total": 2,
         }
 
-    def test_what_a_closed_backend_has_counted_is_gone(self) -> None:
+    def test_series_of_a_closed_backend_are_removed(self) -> None:
         metrics = Metrics()
         for name in ("a", "b"):
             own = metrics.of("amqp", backend=name)
@@ -221,7 +221,7 @@ class TestOfPlugins:
             'wsgw_amqp_up{backend="b"}': 1,
         }
 
-    def test_counter_goes_on_while_a_reload_replaces_its_backend(self) -> None:
+    def test_a_counter_continues_when_a_reload_replaces_its_backend(self) -> None:
         metrics = Metrics()
         old, new = (metrics.of("amqp", backend="a") for _ in range(2))
         old.counter("returned", "").value += 1
@@ -236,14 +236,14 @@ class TestOfPlugins:
         new.close()
         assert samples(metrics) == {}
 
-    def test_counter_of_a_valve_stays_when_a_reload_removes_it(self) -> None:
+    def test_the_counter_of_a_removed_valve_stays(self) -> None:
         metrics = Metrics()
         own = metrics.of("mask")
         own.counter("masked", "").value += 1
         own.close()
         assert samples(metrics) == {"wsgw_mask_masked_total": 1}
 
-    def test_name_of_another_metric_is_refused(self) -> None:
+    def test_the_name_of_another_metric_is_refused(self) -> None:
         metrics = Metrics(["backend_failures"])
         metrics.of("a").counter("x", "")
         with pytest.raises(ValueError, match="another metric wsgw_backend_failures"):

@@ -54,7 +54,7 @@ def test_durations_are_written_as_people_write_them(text: str, seconds: float) -
 @pytest.mark.parametrize(
     "text", ["", "1_0", "s", "-1s", "1s-1s", "10 s", "1d", "1.s", ".5s", "1s\n2", "1e3s", True, "∞"]
 )
-def test_what_is_no_duration_is_refused(text: Any) -> None:
+def test_an_invalid_duration_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="not a duration such as 10s"):
         parse_duration(text)
 
@@ -76,12 +76,12 @@ def test_a_duration_is_finite_and_not_negative(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [10_000_000_000, "10000000000", "9" * 400, "9999999h"])
-def test_what_was_meant_as_nanoseconds_is_refused(value: Any) -> None:
+def test_a_number_of_nanoseconds_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError, match="a number without a unit counts seconds"):
         Sample.model_validate({"ping-timeout": value})
 
 
-def test_a_field_can_ask_for_more() -> None:
+def test_a_field_can_restrict_a_duration_further() -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         Sample.model_validate({"strictly": "0s"})
 
@@ -117,7 +117,7 @@ def test_sizes_are_written_as_people_write_them(text: str, count: int) -> None:
         *("9" * 5000, "9" * 5000 + "kB", "0." + "9" * 5000 + "kB"),
     ],
 )
-def test_what_is_no_size_is_refused(text: Any) -> None:
+def test_an_invalid_size_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="not a size such as 64KiB"):
         parse_size(text)
 
@@ -175,7 +175,7 @@ def test_a_list_may_be_a_text_with_commas(given_data: dict[str, Any], meant: Lis
 
 
 @pytest.mark.parametrize("data", [{"sections": "a,b"}, {"numbers": "1,,2"}, {"numbers": 5}])
-def test_what_is_no_list_stays_an_error(data: dict[str, Any]) -> None:
+def test_a_text_for_another_type_is_not_split(data: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Lists.model_validate(data)
 
@@ -197,12 +197,12 @@ def test_durations_are_shown_as_people_write_them(seconds: float, text: str | fl
 
 
 @given(st.floats(min_value=0, max_value=1e9))
-def test_what_is_shown_of_a_duration_is_exact(seconds: float) -> None:
+def test_a_duration_is_shown_exactly(seconds: float) -> None:
     assert parse_duration(duration_text(seconds)) == seconds
 
 
 @given(st.integers(0, 2**40), st.sampled_from([1, 1024, 1024**2, 1024**3]))
-def test_what_is_shown_of_a_size_is_exact(number: int, factor: int) -> None:
+def test_a_size_is_shown_exactly(number: int, factor: int) -> None:
     assert parse_size(size_text(number * factor)) == number * factor
 
 
@@ -216,7 +216,7 @@ def test_a_header_name_is_a_token(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "X Token", "X-Token:", "X-Token\n", "Größe", "a\0"])
-def test_what_no_header_can_be_called_is_refused(name: str) -> None:
+def test_an_invalid_header_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="header"):
         Forwarding(header=name)
 
@@ -231,6 +231,6 @@ def test_a_header_value_is_printable(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", " a", "a ", "a\r\nX: b", "ü", "a\0"])
-def test_what_no_header_can_hold_is_refused(value: str) -> None:
+def test_an_invalid_header_value_is_refused(value: str) -> None:
     with pytest.raises(ValidationError, match="value"):
         Fixed(value=value)

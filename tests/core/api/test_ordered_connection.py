@@ -78,7 +78,7 @@ def quiet_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @on_virtual_clock
-async def test_it_is_a_connection() -> None:
+async def test_an_ordered_connection_is_a_backend_connection() -> None:
     connection, _, _ = make()
     assert isinstance(connection, BackendConnection)
     assert connection.subprotocol is None
@@ -86,7 +86,7 @@ async def test_it_is_a_connection() -> None:
 
 
 @on_virtual_clock
-async def test_messages_are_transmitted_one_after_the_other_and_reported_as_they_go() -> None:
+async def test_messages_are_transmitted_and_reported_one_after_another() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     for message in (A, B, C):
@@ -100,7 +100,7 @@ async def test_messages_are_transmitted_one_after_the_other_and_reported_as_they
 
 
 @on_virtual_clock
-async def test_what_is_sent_before_the_start_is_transmitted_after_it() -> None:
+async def test_messages_sent_before_the_start_are_transmitted_after_it() -> None:
     connection, watched, sink = make(start=False)
     watched.send(as_message("x" * 101))
     await idle()
@@ -114,7 +114,7 @@ async def test_what_is_sent_before_the_start_is_transmitted_after_it() -> None:
 
 
 @on_virtual_clock
-async def test_it_is_writable_again_below_a_quarter() -> None:
+async def test_a_connection_is_writable_again_below_a_quarter() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     for _ in range(5):
@@ -127,7 +127,7 @@ async def test_it_is_writable_again_below_a_quarter() -> None:
 
 
 @on_virtual_clock
-async def test_a_lost_backend_moves_the_message_under_way_with_the_session() -> None:
+async def test_a_backend_error_in_transmit_is_a_loss_without_delivery() -> None:
     connection, watched, sink = make()
     connection.transmit_error = BackendUnavailable("no route to host")
     watched.send(A)
@@ -138,7 +138,7 @@ async def test_a_lost_backend_moves_the_message_under_way_with_the_session() -> 
 
 
 @on_virtual_clock
-async def test_the_authors_fault_is_told_and_does_not_lose_the_session(
+async def test_a_fault_in_transmit_is_logged_and_does_not_lose_the_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     connection, watched, sink = make()
@@ -150,7 +150,7 @@ async def test_the_authors_fault_is_told_and_does_not_lose_the_session(
 
 
 @on_virtual_clock
-async def test_a_time_out_of_the_author_is_not_taken_for_ours() -> None:
+async def test_a_timeout_inside_transmit_is_the_plugins_fault() -> None:
     connection, watched, sink = make()
     connection.transmit_error = TimeoutError("the broker did not confirm")
     watched.send(A)
@@ -158,7 +158,7 @@ async def test_a_time_out_of_the_author_is_not_taken_for_ours() -> None:
 
 
 @on_virtual_clock
-async def test_failing_cancels_what_is_under_way_and_still_finishes() -> None:
+async def test_fail_cancels_transmit_and_calls_finish() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     watched.send(A)
@@ -175,7 +175,7 @@ async def test_failing_cancels_what_is_under_way_and_still_finishes() -> None:
 
 
 @on_virtual_clock
-async def test_failing_while_idle_releases_too() -> None:
+async def test_fail_while_idle_calls_finish() -> None:
     connection, _, sink = make()
     await idle()
     connection.fail("gone")
@@ -185,7 +185,7 @@ async def test_failing_while_idle_releases_too() -> None:
 
 
 @on_virtual_clock
-async def test_the_backends_own_close_is_passed_on_after_its_messages() -> None:
+async def test_the_backends_close_comes_after_its_messages() -> None:
     connection, watched, sink = make()
     watched.pause()
     assert connection.receive(A)
@@ -220,7 +220,7 @@ class TestReady:
         await reading
 
     @on_virtual_clock
-    async def test_a_reader_goes_on_only_when_what_waited_has_gone_out(self) -> None:
+    async def test_a_reader_goes_on_when_the_waiting_messages_are_passed_on(self) -> None:
         connection, watched, sink = make()
         watched.pause()
         connection.receive(A)
@@ -232,7 +232,7 @@ class TestReady:
 
     @pytest.mark.parametrize("end", ["close", "fail", "end"])
     @on_virtual_clock
-    async def test_an_end_lets_the_reader_go_on(self, end: str) -> None:
+    async def test_an_end_releases_the_reader(self, end: str) -> None:
         connection, watched, _ = make()
         watched.pause()
         waiting = asyncio.create_task(connection.ready())
@@ -248,7 +248,7 @@ class TestReady:
         await idle()
 
     @on_virtual_clock
-    async def test_one_that_does_not_wait_fails_and_loses_nothing(
+    async def test_a_reader_that_does_not_wait_fails_and_loses_nothing(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         connection, watched, sink = make()
@@ -267,7 +267,7 @@ class TestReady:
         assert connection.held_bytes == 0
 
     @on_virtual_clock
-    async def test_what_waits_for_the_backend_is_told_when_no_ledger_counts_it_any_more(
+    async def test_after_a_close_held_bytes_include_messages_to_the_backend(
         self,
     ) -> None:
         connection, watched, _ = make()
@@ -284,7 +284,7 @@ class TestReady:
 
 
 @on_virtual_clock
-async def test_an_end_before_the_start_is_told_afterwards() -> None:
+async def test_an_end_before_the_start_is_reported_after_it() -> None:
     connection, watched, sink = make(start=False)
     connection.receive(A)
     connection.fail("died young")
@@ -298,7 +298,7 @@ async def test_an_end_before_the_start_is_told_afterwards() -> None:
 
 
 @on_virtual_clock
-async def test_a_pause_before_the_start_holds() -> None:
+async def test_a_pause_before_the_start_takes_effect() -> None:
     connection, watched, sink = make(start=False)
     connection.receive(A)
     watched.pause()
@@ -311,7 +311,7 @@ async def test_a_pause_before_the_start_holds() -> None:
 
 
 @on_virtual_clock
-async def test_a_pause_from_inside_a_message_holds_at_once() -> None:
+async def test_a_pause_inside_a_message_takes_effect_at_once() -> None:
     connection, watched, sink = make()
     watched.pause()
     for message in (A, B, C):
@@ -325,7 +325,7 @@ async def test_a_pause_from_inside_a_message_holds_at_once() -> None:
 
 
 @on_virtual_clock
-async def test_a_session_that_closes_while_it_hears_the_last_messages_is_told_once() -> None:
+async def test_a_session_that_closes_during_the_last_messages_gets_one_end() -> None:
     connection, watched, sink = make()
     watched.pause()
     connection.receive(A)
@@ -344,7 +344,7 @@ async def test_a_session_that_closes_while_it_hears_the_last_messages_is_told_on
 
 
 @on_virtual_clock
-async def test_a_close_waits_for_what_was_sent() -> None:
+async def test_a_close_waits_for_messages_sent_before() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     watched.send(A)
@@ -360,7 +360,7 @@ async def test_a_close_waits_for_what_was_sent() -> None:
 
 @pytest.mark.parametrize("under_way", [True, False])
 @on_virtual_clock
-async def test_an_end_that_crosses_a_close_is_abnormal_while_something_is_under_way(
+async def test_an_end_that_crosses_a_close_is_abnormal_with_messages_in_flight(
     *, under_way: bool
 ) -> None:
     connection, watched, sink = make()
@@ -378,7 +378,7 @@ async def test_an_end_that_crosses_a_close_is_abnormal_while_something_is_under_
 
 
 @on_virtual_clock
-async def test_a_close_is_bounded_though_a_message_never_gets_through() -> None:
+async def test_a_close_times_out_if_transmit_hangs() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     watched.send(A)
@@ -392,7 +392,7 @@ async def test_a_close_is_bounded_though_a_message_never_gets_through() -> None:
 
 
 @on_virtual_clock
-async def test_a_close_is_bounded_though_finish_hangs() -> None:
+async def test_a_close_times_out_if_finish_hangs() -> None:
     connection, watched, sink = make()
     connection.finish_takes = 1000
     watched.close(1000, "bye")
@@ -401,7 +401,7 @@ async def test_a_close_is_bounded_though_finish_hangs() -> None:
 
 
 @on_virtual_clock
-async def test_the_bound_holds_for_messages_and_finish_together() -> None:
+async def test_the_close_timeout_covers_messages_and_finish_together() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     connection.finish_takes = 1000
@@ -413,7 +413,7 @@ async def test_the_bound_holds_for_messages_and_finish_together() -> None:
 
 
 @on_virtual_clock
-async def test_an_end_that_comes_when_the_time_is_up_does_no_harm() -> None:
+async def test_a_loss_at_the_moment_of_the_timeout_ends_the_connection_once() -> None:
     connection, watched, sink = make()
     connection.gate.clear()
     watched.send(A)
@@ -448,7 +448,7 @@ async def test_a_backend_that_answers_the_close_ends_it_without_interrupting_fin
 
 
 @on_virtual_clock
-async def test_a_farewell_that_fails_is_abnormal() -> None:
+async def test_a_finish_that_fails_makes_the_end_abnormal() -> None:
     connection, watched, sink = make()
     connection.finish_error = BackendUnavailable("gone already")
     watched.close(1000)
@@ -456,7 +456,7 @@ async def test_a_farewell_that_fails_is_abnormal() -> None:
 
 
 @on_virtual_clock
-async def test_closing_without_a_start_transmits_and_releases_in_silence() -> None:
+async def test_a_close_without_a_start_transmits_and_finishes_in_silence() -> None:
     connection, watched, sink = make(start=False)
     connection.receive(A)
     watched.send(B)
@@ -470,7 +470,7 @@ async def test_closing_without_a_start_transmits_and_releases_in_silence() -> No
 
 
 @on_virtual_clock
-async def test_after_the_end_nothing_has_an_effect() -> None:
+async def test_calls_after_the_end_have_no_effect() -> None:
     connection, watched, sink = make()
     watched.close(1000)
     await sink.until_closed()
@@ -487,7 +487,7 @@ async def test_after_the_end_nothing_has_an_effect() -> None:
 
 
 @on_virtual_clock
-async def test_it_passes_on_that_the_client_is_gone() -> None:
+async def test_receive_returns_false_when_the_client_is_gone() -> None:
     connection, _, sink = make()
     sink.client_is_there = False
     assert not connection.receive(A)

@@ -47,7 +47,7 @@ def matches(pattern: str, target: str) -> bool:
         ("/a//b", "/a//b"),
     ],
 )
-def test_what_is_meant(pattern: str, target: str) -> None:
+def test_matching_paths_match(pattern: str, target: str) -> None:
     assert matches(pattern, target)
 
 
@@ -74,7 +74,7 @@ def test_what_is_meant(pattern: str, target: str) -> None:
         ("/a/b", "/a//b"),
     ],
 )
-def test_what_is_not(pattern: str, target: str) -> None:
+def test_other_paths_do_not_match(pattern: str, target: str) -> None:
     assert not matches(pattern, target)
 
 
@@ -91,7 +91,7 @@ def test_what_is_not(pattern: str, target: str) -> None:
         ("/a/***", "whole segments"),
     ],
 )
-def test_what_is_no_pattern(text: str, why: str) -> None:
+def test_an_invalid_pattern_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         PathPattern(text)
 
@@ -100,7 +100,7 @@ def test_what_is_no_pattern(text: str, why: str) -> None:
     ("text", "all_"),
     [("/**", True), ("/**/**", True), ("/", False), ("/*", False), ("/a/**", False)],
 )
-def test_a_pattern_for_everything_is_known(text: str, *, all_: bool) -> None:
+def test_a_pattern_that_matches_all_paths_says_so(text: str, *, all_: bool) -> None:
     assert PathPattern(text).matches_all is all_
 
 
@@ -130,12 +130,12 @@ PATHS = st.lists(st.text("ab", max_size=4), min_size=1, max_size=6)
 @given(st.lists(PATTERN_SEGMENTS, min_size=1, max_size=5), PATHS)
 @example(["**", "a", "**", "a"], ["a", "a"])
 @example(["a*b*a"], ["aba"])
-def test_it_matches_as_the_model_does(pattern: list[str], path: list[str]) -> None:
+def test_matching_equals_a_simple_model(pattern: list[str], path: list[str]) -> None:
     assert matches("/" + "/".join(pattern), "/" + "/".join(path)) == all_like(pattern, path)
 
 
 @given(st.text("ab%/é", max_size=8))
-def test_a_path_means_itself_however_it_is_encoded(text: str) -> None:
+def test_a_path_matches_itself_in_every_encoding(text: str) -> None:
     encoded = "".join(f"%{byte:02x}" for byte in text.replace("/", "").encode())
     pattern = PathPattern("/" + text.replace("/", "").replace("%", "%25"))
     assert unquote(encoded) == text.replace("/", "")
@@ -143,7 +143,7 @@ def test_a_path_means_itself_however_it_is_encoded(text: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["/*a*a*a*a*b", "/**/a/**/a/**/a/**/b", "/**/*a*/**/*a*/**/b"])
-def test_a_long_path_takes_no_time(pattern: str) -> None:
+def test_a_long_path_is_matched_in_linear_time(pattern: str) -> None:
     """A matcher that tries all ways would be at it for years."""
     assert not matches(pattern, "/" + "a" * 30_000)
     assert not matches(pattern, "/a" * 15_000)

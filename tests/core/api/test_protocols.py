@@ -65,7 +65,7 @@ class Windowed(WindowedConnection):
         ("numbered fake", True, True, False),
     ],
 )
-def test_what_a_connection_can_do_is_told_by_its_methods(
+def test_the_methods_of_a_connection_decide_its_protocols(
     name: str, numbered: bool, pingable: bool, holding: bool
 ) -> None:
     @on_virtual_clock
@@ -87,7 +87,7 @@ def test_what_a_connection_can_do_is_told_by_its_methods(
 
 
 @on_virtual_clock
-async def test_a_backend_that_tracks_sessions_is_told_by_its_method() -> None:
+async def test_a_backend_with_session_ended_tracks_sessions() -> None:
     class Plain:
         open = connect = probe = close = FakeBackend.open
 
@@ -97,7 +97,7 @@ async def test_a_backend_that_tracks_sessions_is_told_by_its_method() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_lingers_is_told_by_its_method() -> None:
+async def test_a_backend_with_linger_lingers() -> None:
     class Lingering(FakeBackend):
         async def linger(self) -> None:
             """Not at all."""
@@ -107,7 +107,7 @@ async def test_a_backend_that_lingers_is_told_by_its_method() -> None:
 
 
 @on_virtual_clock
-async def test_a_sink_is_told_by_its_methods() -> None:
+async def test_an_object_with_the_methods_of_a_sink_is_one() -> None:
     sink: Sink = RecordingSink()
     assert isinstance(sink, Sink)
     assert not isinstance(FakeConnection(REQUEST, sink), Sink)

@@ -180,19 +180,19 @@ def public_things() -> Iterator[tuple[str, object]]:
         yield name, getattr(hookspecs, name)
 
 
-def test_the_names_of_the_contract_are_these() -> None:
+def test_the_contract_exports_exactly_these_names() -> None:
     assert sorted(api.__all__) == CONTRACT
 
 
-def test_the_names_of_the_testing_kit_are_these() -> None:
+def test_the_testing_kit_exports_exactly_these_names() -> None:
     assert kit() == KIT
 
 
-def test_the_hooks_are_these() -> None:
+def test_there_are_exactly_these_hooks() -> None:
     assert sorted(name for name in vars(hookspecs) if name.startswith("wsgw_")) == HOOKS
 
 
-def test_what_is_exported_is_there() -> None:
+def test_all_exported_names_exist() -> None:
     for name, thing in public_things():
         assert thing is not None, name
 

@@ -56,7 +56,7 @@ def test_a_scheme_belongs_to_one_kind_and_a_failed_registration_leaves_nothing()
     assert registry.find("c") is None
 
 
-def test_a_removed_kind_is_forgotten_with_its_schemes_and_can_come_again() -> None:
+def test_a_removed_kind_can_be_registered_again() -> None:
     registry = new()
     registry.add("one", Options, factory, schemes=("a",))
     registry.add("two", Options, factory, schemes=("b",))

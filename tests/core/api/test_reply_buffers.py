@@ -57,7 +57,7 @@ class Caller:
 
 
 @on_virtual_clock
-async def test_what_waits_is_passed_on_in_order() -> None:
+async def test_buffered_replies_are_passed_on_in_order() -> None:
     caller, taker = Caller(), Taker()
     assert caller.hold(taker, "a", "b", "c") == [HELD] * 3
     assert taker in caller.buffers
@@ -71,7 +71,7 @@ async def test_what_waits_is_passed_on_in_order() -> None:
 
 
 @on_virtual_clock
-async def test_it_stops_when_the_session_is_not_ready_any_more() -> None:
+async def test_passing_on_stops_when_the_session_is_not_ready() -> None:
     caller, taker = Caller(), Taker()
     caller.hold(taker, "a", "b", "c")
     caller.pass_on(taker, lambda: len(taker.taken) < 2)
@@ -82,7 +82,7 @@ async def test_it_stops_when_the_session_is_not_ready_any_more() -> None:
 
 
 @on_virtual_clock
-async def test_what_comes_while_the_last_is_passed_on_comes_behind_it() -> None:
+async def test_a_reply_held_during_the_last_one_comes_after_it() -> None:
     caller, taker = Caller(), Taker()
     caller.hold(taker, "a")
     more = ["b", "c"]
@@ -93,7 +93,7 @@ async def test_what_comes_while_the_last_is_passed_on_comes_behind_it() -> None:
 
 
 @on_virtual_clock
-async def test_a_client_that_is_gone_takes_nothing() -> None:
+async def test_a_client_that_is_gone_gets_no_reply() -> None:
     caller, taker = Caller(), Taker()
     caller.hold(taker, "a", "b")
     taker.client_is_there = False
@@ -103,7 +103,7 @@ async def test_a_client_that_is_gone_takes_nothing() -> None:
 
 
 @on_virtual_clock
-async def test_a_session_that_ends_while_it_takes_one_gives_the_others_back() -> None:
+async def test_a_session_that_ends_during_a_reply_gives_the_rest_back() -> None:
     caller, taker = Caller(), Taker()
     caller.hold(taker, "a", "b", "c")
     taker.on_message = lambda: caller.buffers.give_back(taker)
@@ -114,7 +114,7 @@ async def test_a_session_that_ends_while_it_takes_one_gives_the_others_back() ->
 
 
 @on_virtual_clock
-async def test_beyond_its_bytes_that_session_alone_is_closed_and_gives_everything_back() -> None:
+async def test_beyond_max_bytes_only_that_session_is_closed() -> None:
     caller, slow, other = Caller(1000), Taker(), Taker()
     assert caller.hold(other, "kept") == [HELD]
     outcomes = caller.hold(slow, "a", "b", "c", "d")
@@ -128,7 +128,7 @@ async def test_beyond_its_bytes_that_session_alone_is_closed_and_gives_everythin
 
 
 @on_virtual_clock
-async def test_a_single_reply_may_be_longer_than_the_bound() -> None:
+async def test_a_single_reply_may_exceed_max_bytes() -> None:
     caller, taker = Caller(1000), Taker()
     assert caller.hold(taker, "x" * 5000) == [HELD]
     assert caller.hold(taker, "") == [SLOW]
@@ -136,7 +136,7 @@ async def test_a_single_reply_may_be_longer_than_the_bound() -> None:
 
 
 @on_virtual_clock
-async def test_replies_without_content_are_bounded_too() -> None:
+async def test_empty_replies_count_for_max_bytes() -> None:
     caller, taker = Caller(100_000), Taker()
     held = 0
     while caller.hold(taker, "") == [HELD]:
@@ -145,14 +145,14 @@ async def test_replies_without_content_are_bounded_too() -> None:
 
 
 @on_virtual_clock
-async def test_replies_can_be_bounded_by_their_number() -> None:
+async def test_max_messages_limits_the_replies_of_a_session() -> None:
     caller, taker = Caller(100_000, max_messages=2), Taker()
     assert caller.hold(taker, "a", "b", "c") == [HELD, HELD, SLOW]
     assert caller.back == ["a", "b"]
 
 
 @on_virtual_clock
-async def test_beyond_the_bytes_of_all_the_one_that_holds_most_is_closed() -> None:
+async def test_beyond_total_bytes_the_session_with_most_bytes_is_closed() -> None:
     caller = Caller(10_000, total_bytes=3000)
     small, large, late = Taker(), Taker(), Taker()
     caller.hold(small, "a")
@@ -165,7 +165,7 @@ async def test_beyond_the_bytes_of_all_the_one_that_holds_most_is_closed() -> No
 
 
 @on_virtual_clock
-async def test_beyond_the_number_of_all_the_one_that_holds_most_is_closed() -> None:
+async def test_beyond_total_messages_the_session_with_most_is_closed() -> None:
     caller = Caller(10_000, total_messages=3)
     small, large = Taker(), Taker()
     caller.hold(small, "s" * 5000)
@@ -175,7 +175,7 @@ async def test_beyond_the_number_of_all_the_one_that_holds_most_is_closed() -> N
 
 
 @on_virtual_clock
-async def test_thousands_of_slow_clients_hold_no_more_than_one_bound_of_all() -> None:
+async def test_thousands_of_slow_clients_stay_below_total_bytes() -> None:
     caller = Caller(1000)
     takers = [Taker() for _ in range(1000)]
     for taker in takers:
@@ -186,7 +186,7 @@ async def test_thousands_of_slow_clients_hold_no_more_than_one_bound_of_all() ->
 
 
 @on_virtual_clock
-async def test_giving_back_what_nobody_holds_is_no_fault() -> None:
+async def test_giving_back_without_replies_has_no_effect() -> None:
     caller, taker = Caller(), Taker()
     caller.buffers.give_back(taker)
     caller.pass_on(taker)
@@ -194,7 +194,7 @@ async def test_giving_back_what_nobody_holds_is_no_fault() -> None:
 
 
 @on_virtual_clock
-async def test_who_needs_no_receipts_gives_none() -> None:
+async def test_receipts_are_optional() -> None:
     buffers, taker = ReplyBuffers[None](make_context()), Taker()
     assert buffers.hold(taker, Message.from_text("a"), None) is HELD
     assert buffers.hold(taker, Message.from_text("b"), None) is HELD

@@ -70,7 +70,7 @@ class Dialler:
 class TestGet:
     @staticmethod
     @on_virtual_clock
-    async def test_one_dial_serves_all_who_wait() -> None:
+    async def test_all_callers_share_one_dial() -> None:
         dialler = Dialler()
         wires = await asyncio.gather(*(dialler.link.get() for _ in range(100)))
         assert set(wires) == {dialler.wires[0]}
@@ -79,7 +79,7 @@ class TestGet:
 
     @staticmethod
     @on_virtual_clock
-    async def test_it_goes_on_when_those_who_wait_are_cancelled() -> None:
+    async def test_the_dial_goes_on_when_its_callers_are_cancelled() -> None:
         dialler = Dialler()
         first, second = (asyncio.create_task(dialler.link.get()) for _ in range(2))
         await asyncio.sleep(0.5)
@@ -90,7 +90,7 @@ class TestGet:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_link_that_nobody_waits_for_any_more_is_there_for_the_next() -> None:
+    async def test_a_link_without_callers_serves_the_next_one() -> None:
         dialler = Dialler()
         only = asyncio.create_task(dialler.link.get())
         await asyncio.sleep(0.5)
@@ -101,7 +101,7 @@ class TestGet:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_dial_that_takes_too_long_is_given_up() -> None:
+    async def test_a_dial_times_out() -> None:
         dialler = Dialler()
         dialler.seconds = 60
         waiting = [asyncio.create_task(dialler.link.get()) for _ in range(3)]
@@ -113,7 +113,7 @@ class TestGet:
 
     @staticmethod
     @on_virtual_clock
-    async def test_what_keeps_a_broker_from_being_dialled_is_told_to_each_who_waits() -> None:
+    async def test_each_caller_gets_the_error_of_the_dial() -> None:
         dialler = Dialler()
         dialler.error = BackendUnavailable("too busy", retry_after=7)
         waiting = [asyncio.create_task(dialler.link.get()) for _ in range(3)]
@@ -133,7 +133,9 @@ class TestGet:
         ],
     )
     @on_virtual_clock
-    async def test_other_errors(error: Exception, expected: type[Exception]) -> None:
+    async def test_an_unexpected_error_of_the_dial_is_a_runtime_error(
+        error: Exception, expected: type[Exception]
+    ) -> None:
         dialler = Dialler()
         dialler.error = error
         with pytest.raises(expected) as raised:
@@ -143,7 +145,7 @@ class TestGet:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_failure_that_nobody_waits_for_is_no_unhandled_error() -> None:
+    async def test_a_failed_dial_without_callers_is_no_unhandled_error() -> None:
         dialler = Dialler()
         dialler.error = BackendUnavailable("nobody there")
         only = asyncio.create_task(dialler.link.get())
@@ -160,7 +162,7 @@ class TestGet:
 class TestLost:
     @staticmethod
     @on_virtual_clock
-    async def test_all_sessions_hear_of_it_in_one_turn_and_the_next_one_dials_anew() -> None:
+    async def test_a_loss_ends_all_connections_in_one_turn() -> None:
         dialler = Dialler()
         sessions = [await dialler.session(str(number)) for number in range(50)]
         dialler.link.lost(dialler.wires[0], "broker lost")
@@ -178,7 +180,7 @@ class TestLost:
 
     @staticmethod
     @on_virtual_clock
-    async def test_old_news_are_ignored() -> None:
+    async def test_a_second_report_of_a_loss_is_ignored() -> None:
         dialler = Dialler()
         await dialler.session()
         first = dialler.wires[0]
@@ -191,7 +193,7 @@ class TestLost:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_link_that_is_lost_before_its_dial_is_over_is_never_used() -> None:
+    async def test_a_link_lost_before_its_dial_is_over_is_not_used() -> None:
         dialler = Dialler()
         dialler.before_the_end = lambda wire: dialler.link.lost(wire, "reset by the broker")
         with pytest.raises(BackendUnavailable, match="lost at once"):
@@ -213,7 +215,7 @@ class TestLost:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_connection_that_was_not_started_is_not_kept() -> None:
+    async def test_a_lost_connection_that_was_not_started_is_removed() -> None:
         dialler = Dialler()
         session = await dialler.session(start=False)
         dialler.link.lost(dialler.wires[0], "broker lost")
@@ -224,7 +226,7 @@ class TestLost:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_hang_up_that_hangs_keeps_nobody_waiting() -> None:
+    async def test_a_hang_up_that_hangs_delays_no_dial() -> None:
         dialler = Dialler()
         dialler.hang_up_seconds = 1e6
         await dialler.session()
@@ -258,14 +260,14 @@ class TestRoutes:
 
     @staticmethod
     @on_virtual_clock
-    async def test_an_unknown_session_has_none() -> None:
+    async def test_an_unknown_session_has_no_route() -> None:
         dialler = Dialler()
         await dialler.session("known")
         assert dialler.link.find("unknown") is None
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_loss_reaches_those_too_that_are_ending() -> None:
+    async def test_a_loss_reaches_closing_connections_too() -> None:
         dialler = Dialler()
         old = await dialler.session()
         old.send("a")
@@ -280,7 +282,7 @@ class TestRoutes:
 class TestWritable:
     @staticmethod
     @on_virtual_clock
-    async def test_nothing_is_written_and_no_client_read_meanwhile() -> None:
+    async def test_an_unwritable_link_stops_writes_and_clients() -> None:
         dialler = Dialler()
         session = await dialler.session("s1")
         dialler.link.writable(False)
@@ -311,7 +313,7 @@ class TestWritable:
 class TestClose:
     @staticmethod
     @on_virtual_clock
-    async def test_it_waits_for_all_connections_and_then_hangs_up() -> None:
+    async def test_a_close_waits_for_all_connections_and_hangs_up() -> None:
         dialler = Dialler()
         busy, idle_one = await dialler.session("s1"), await dialler.session("s2")
         busy.send("a")
@@ -329,7 +331,7 @@ class TestClose:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_dial_under_way_is_cancelled() -> None:
+    async def test_a_close_cancels_the_dial() -> None:
         dialler = Dialler()
         waiting = asyncio.create_task(dialler.link.get())
         await asyncio.sleep(0.5)
@@ -341,7 +343,7 @@ class TestClose:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_dial_that_succeeds_all_the_same_is_hung_up() -> None:
+    async def test_a_dial_that_succeeds_despite_the_close_is_hung_up() -> None:
         dialler = Dialler()
         waiting = asyncio.create_task(dialler.link.get())
 
@@ -361,5 +363,5 @@ class TestClose:
 
     @staticmethod
     @on_virtual_clock
-    async def test_one_that_was_never_used_can_be_closed() -> None:
+    async def test_an_unused_link_can_be_closed() -> None:
         await Dialler().link.close()

@@ -31,7 +31,7 @@ class Settings(Options):
         (["first"], OFFERS, "ocpp1.6"),
     ],
 )
-def test_choice_among_the_clients_offers(
+def test_the_setting_chooses_among_the_clients_offers(
     setting: Any, offers: tuple[str, ...], chosen: str | None
 ) -> None:
     settings = Settings.model_validate({"subprotocols": setting})
@@ -40,7 +40,7 @@ def test_choice_among_the_clients_offers(
 
 @pytest.mark.parametrize("setting", ["first", "none", ["mqtt"]])
 @pytest.mark.parametrize(("own", "chosen"), [(("ocpp1.6",), "ocpp1.6"), ((), None)])
-def test_session_keeps_its_own_after_a_failover(
+def test_a_session_keeps_its_subprotocol_after_a_failover(
     setting: Any, own: tuple[str, ...], chosen: str | None
 ) -> None:
     request = DialRequest("s", "/", (), own, reconnect=True)
@@ -52,12 +52,12 @@ def test_session_keeps_its_own_after_a_failover(
     ["", [], "First", "NONE", ["first", "a"], ["a b"], ["a\n"], [""], [7], 7, None,
      {"a": 1}, "a,,b"],
 )  # fmt: skip
-def test_anything_else_is_refused(setting: Any) -> None:
+def test_an_invalid_setting_is_refused(setting: Any) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({"subprotocols": setting})
 
 
-def test_written_as_it_is_read() -> None:
+def test_a_setting_is_written_as_it_is_read() -> None:
     for setting in ("first", "none", ["a", "b"]):
         settings = Settings.model_validate({"subprotocols": setting})
         assert settings.model_dump(mode="json") == {"subprotocols": setting}

@@ -57,7 +57,7 @@ def refused(template: Template, request: DialRequest, **own: str) -> str:
         ("{subprotocol|none}", "/", "none"),
     ],
 )
-def test_name_is_made_of_the_handshake(text: str, path: str, name: str) -> None:
+def test_a_name_is_made_from_the_handshake(text: str, path: str, name: str) -> None:
     assert Template(text).expand(dial(path)) == name
 
 
@@ -76,7 +76,7 @@ def test_header_route_and_subprotocol_are_fields() -> None:
         ("2001:db8::1", "2001:db8::1"),
     ],
 )
-def test_peer_is_the_address_without_its_port(peer: str, address: str) -> None:
+def test_the_peer_has_no_port(peer: str, address: str) -> None:
     assert FreeTemplate("{peer}").expand(dial(peer=peer)) == address
 
 
@@ -94,7 +94,7 @@ def test_own_fields_come_from_the_backend() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["query", "path", "header"])
-def test_hostile_value_declines_the_client(value: str, where: str) -> None:
+def test_a_hostile_value_declines_the_client(value: str, where: str) -> None:
     encoded = quote(value, safe="")
     as_header = value.encode().decode("latin-1")
     request = dial(f"/{encoded}?x={encoded}", headers=(("x", as_header),))
@@ -117,11 +117,11 @@ def test_hostile_value_declines_the_client(value: str, where: str) -> None:
         ("{query.a}{query.b}", f"/?a={'a' * 128}&b={'b' * 128}", "longer than 255 bytes"),
     ],
 )
-def test_client_without_a_usable_name_is_told_why(text: str, path: str, told: str) -> None:
+def test_a_declined_client_gets_the_reason(text: str, path: str, told: str) -> None:
     assert told in refused(Template(text), dial(path))
 
 
-def test_header_that_is_given_twice_declines_the_client() -> None:
+def test_a_repeated_header_declines_the_client() -> None:
     request = dial(headers=(("X-A", "1"), ("x-a", "2")))
     assert refused(Template("{header.x-a}"), request) == "header.x-a is given more than once\n"
 
@@ -150,7 +150,7 @@ def test_header_that_is_given_twice_declines_the_client() -> None:
         ("x" * 256, "no client could be served: the result is longer than 255 bytes"),
     ],
 )
-def test_syntax_is_checked_when_the_configuration_is_read(text: str, told: str) -> None:
+def test_the_syntax_is_checked_when_the_configuration_is_read(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
         Template(text)
 
@@ -187,7 +187,7 @@ class StructuredTemplate(Template):
             raise ValueError("has an empty part")
 
 
-def test_subclass_checks_whole_names_in_the_configuration_already() -> None:
+def test_a_subclass_checks_whole_names_in_the_configuration() -> None:
     with pytest.raises(ValueError, match="no client could be served: the result has an empty part"):
         StructuredTemplate("a..{path.1}")
 
@@ -202,7 +202,7 @@ def test_any_text_is_a_template_or_refused(text: str) -> None:
 
 
 @given(st.text(), st.text(alphabet=st.characters(max_codepoint=255)))
-def test_no_client_leaves_its_place_in_a_name(value: str, header: str) -> None:
+def test_no_value_changes_the_structure_of_a_name(value: str, header: str) -> None:
     template = Template("a.{query.q|x}.{path.1|y}.{header.h|z}.b")
     encoded = quote(value.encode("utf-8", "replace"), safe="")
     try:
@@ -214,7 +214,7 @@ def test_no_client_leaves_its_place_in_a_name(value: str, header: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("/%?&=+a2fFeE.;{}|\\*#")))
-def test_any_target_gives_a_name_or_declines(target: str) -> None:
+def test_any_request_target_gives_a_name_or_declines(target: str) -> None:
     template = Template("{query.a|x}{path.1|y}{path.2|z}")
     try:
         template.expand(dial("/" + target))

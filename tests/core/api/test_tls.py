@@ -79,7 +79,7 @@ def options(**given: Any) -> TlsClientOptions:
 
 
 class TestContext:
-    def test_without_options_all_is_verified(self) -> None:
+    def test_by_default_certificate_and_name_are_verified(self) -> None:
         context = client_context(options())
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
@@ -87,7 +87,7 @@ class TestContext:
         assert context.options & ssl.OP_NO_RENEGOTIATION
         assert context.options & ssl.OP_NO_COMPRESSION
 
-    def test_an_own_authority_replaces_those_of_the_system(self, files: Files) -> None:
+    def test_a_configured_authority_replaces_those_of_the_system(self, files: Files) -> None:
         (trusted,) = client_context(options(ca=files.ca)).get_ca_certs()
         assert "trustme" in str(trusted["subject"])
 
@@ -130,13 +130,13 @@ class TestContext:
         ({"certificat": "cert.pem"}, "certificat"),
     ],
 )
-def test_such_options_are_refused(given: dict[str, Any], complaint: str) -> None:
+def test_invalid_options_are_refused(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         TlsClientOptions.model_validate(given)
 
 
 @pytest.mark.parametrize("name", ["one.test", "127.0.0.1", "::1", "bücher.example", "a_b.test"])
-def test_such_names_are_taken(name: str) -> None:
+def test_valid_server_names_are_accepted(name: str) -> None:
     assert options(server_name=name).server_name == name
 
 
@@ -198,7 +198,7 @@ class TestFiles:
             ),
         ],
     )
-    def test_what_is_wrong_is_told_with_key_and_file(
+    def test_an_unusable_file_is_reported_with_key_and_name(
         self, files: Files, given: Callable[[Files], dict[str, str]], key: str, complaint: str
     ) -> None:
         made = TlsClientOptions.model_validate(given(files))
@@ -208,7 +208,7 @@ class TestFiles:
         assert "\n" not in caught.value.reason
         assert list(made.file_problems()) == [(key, caught.value.reason)]
 
-    def test_good_ones_have_no_problem(self, files: Files) -> None:
+    def test_valid_files_have_no_problem(self, files: Files) -> None:
         made = options(ca=files.ca, certificate=files.certificate(), key=files.key())
         assert list(made.file_problems()) == []
 
@@ -226,7 +226,7 @@ class TestReloading:
         )
         return reloaded, reports, metrics
 
-    async def test_nothing_is_read_while_nothing_changes(self, files: Files) -> None:
+    async def test_unchanged_files_are_not_read(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.value
         await reloaded.refresh()
@@ -245,7 +245,7 @@ class TestReloading:
         await reloaded.refresh()
         assert [counter.value for counter in reload_counters(metrics)] == [1, 0]
 
-    async def test_so_does_a_link_that_points_elsewhere(self, files: Files) -> None:
+    async def test_a_link_with_a_new_target_makes_a_new_context(self, files: Files) -> None:
         names = {"old": ONE, "new": OTHER}
         for name, leaf in names.items():
             files.put(name, leaf.private_key_and_cert_chain_pem.bytes())
@@ -262,7 +262,9 @@ class TestReloading:
         await reloaded.refresh()
         assert reloaded.value is not first
 
-    async def test_half_of_a_change_leaves_the_old_one_and_is_told_once(self, files: Files) -> None:
+    async def test_half_of_a_change_keeps_the_old_context_and_is_reported_once(
+        self, files: Files
+    ) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.value
         files.certificate(OTHER)
@@ -277,7 +279,7 @@ class TestReloading:
         assert reloaded.value is not first
         assert reports[1:] == [None]
 
-    async def test_a_file_that_vanishes_and_comes_back_is_no_change(self, files: Files) -> None:
+    async def test_a_file_that_disappears_and_returns_is_no_change(self, files: Files) -> None:
         reloaded, reports, metrics = self.make(files)
         first = reloaded.value
         key = files.folder / "key.pem"
@@ -297,7 +299,7 @@ class TestReloading:
 
 class TestOfOneBackend:
     @on_virtual_clock
-    async def test_the_name_is_the_hosts_unless_given(self) -> None:
+    async def test_the_server_name_is_the_host_by_default(self) -> None:
         assert ClientTls(options(), "blue.test", make_context()).server_name == "blue.test"
         tls = ClientTls(options(server_name="green.test"), "blue.test", make_context())
         assert tls.server_name == "green.test"
@@ -314,7 +316,7 @@ class TestOfOneBackend:
             ClientTls(made, "blue.test", make_context())
 
     @on_virtual_clock
-    async def test_files_are_looked_at_when_it_is_dialled_but_not_always(
+    async def test_dials_look_at_the_files_every_ten_seconds(
         self, files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -336,7 +338,7 @@ class TestOfOneBackend:
         assert "cannot reload certificates, the old ones stay: tls.ca: " in caplog.messages[1]
 
     @on_virtual_clock
-    async def test_not_to_verify_is_warned_about(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_verify_false_logs_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
         ClientTls(options(verify=False), "blue.test", make_context())
         ((_, level, text),) = caplog.record_tuples
         assert level == logging.WARNING
@@ -360,5 +362,5 @@ def _certificate_error(message: str) -> ssl.SSLCertVerificationError:
         (ConnectionResetError(), "ConnectionResetError"),
     ],
 )
-def test_errors_are_told_in_one_line(error: Exception, text: str) -> None:
+def test_error_texts_have_one_line(error: Exception, text: str) -> None:
     assert tls_error_text(error).startswith(text)

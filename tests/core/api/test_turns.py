@@ -43,7 +43,7 @@ class Queue:
             await asyncio.wait_for(done.wait(), 30)
 
 
-async def test_those_who_ask_again_wait_behind_all_others() -> None:
+async def test_a_callback_added_again_waits_behind_all_others() -> None:
     queue = Queue()
     for number in range(3):
         queue.add(number, again=1)
@@ -52,7 +52,7 @@ async def test_those_who_ask_again_wait_behind_all_others() -> None:
     assert queue.taken == [0, 1, 2, 0, 1, 2]
 
 
-async def test_long_turns_let_others_be_read_in_between() -> None:
+async def test_long_turns_leave_time_for_other_reads() -> None:
     queue = Queue()
     for number in range(3):
         queue.add(number, seconds=0.002, again=1)
@@ -61,7 +61,7 @@ async def test_long_turns_let_others_be_read_in_between() -> None:
         assert queue.taken == [0, 1, 2, 0, 1, 2][:count]
 
 
-async def test_one_that_fails_keeps_nobody_from_theirs() -> None:
+async def test_a_callback_that_fails_does_not_stop_the_others() -> None:
     queue, loop = Queue(), asyncio.get_running_loop()
     faults: list[object] = []
     loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
@@ -79,7 +79,7 @@ async def test_one_that_fails_keeps_nobody_from_theirs() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-async def test_all_have_their_turn(count: int) -> None:
+async def test_all_callbacks_get_their_turn(count: int) -> None:
     queue = Queue()
     for number in range(count):
         queue.add(number)
@@ -88,7 +88,7 @@ async def test_all_have_their_turn(count: int) -> None:
 
 
 class TestLongReads:
-    async def test_a_few_in_one_turn_of_the_loop_are_read_on(self) -> None:
+    async def test_a_few_long_reads_in_one_turn_may_read_on(self) -> None:
         turns, loop = Turns(), asyncio.get_running_loop()
         allowed = [turns.may_read_on(loop) for _ in range(100)]
         few = sum(allowed)
@@ -97,14 +97,14 @@ class TestLongReads:
         await asyncio.sleep(0)
         assert turns.may_read_on(loop)
 
-    async def test_nobody_reads_on_while_others_wait_for_their_turns(self) -> None:
+    async def test_no_connection_reads_on_while_others_wait(self) -> None:
         turns, loop = Turns(), asyncio.get_running_loop()
         turns.call_in_turn(loop, lambda: False)
         assert not turns.may_read_on(loop)
         await asyncio.sleep(0)
         assert turns.may_read_on(loop)
 
-    async def test_a_few_turns_that_read_on_are_taken_in_one_turn_of_the_loop(self) -> None:
+    async def test_at_most_a_few_turns_that_read_on_share_one_loop_turn(self) -> None:
         turns, loop = Turns(), asyncio.get_running_loop()
         taken = 0
 
@@ -123,7 +123,7 @@ class TestLongReads:
 
 
 class TestBeginning:
-    async def test_a_few_begin_at_once_whoever_waits(self) -> None:
+    async def test_a_few_connections_begin_at_once_even_if_others_wait(self) -> None:
         turns, loop = Turns(), asyncio.get_running_loop()
         turns.call_in_turn(loop, lambda: False)
         allowed = [turns.may_begin(loop) for _ in range(100)]
@@ -131,7 +131,7 @@ class TestBeginning:
         assert 1 < few < 50
         assert allowed == [True] * few + [False] * (100 - few)
 
-    async def test_whoever_begins_has_its_turn_before_those_that_have_read(self) -> None:
+    async def test_a_beginning_connection_gets_its_turn_first(self) -> None:
         turns, loop = Turns(), asyncio.get_running_loop()
         taken: list[str] = []
         turns.call_in_turn(loop, lambda: taken.append("old"))

@@ -32,7 +32,7 @@ def expand(template: str, path: str = "/", **headers: str) -> str:
         ("http://{path.1}.internal:80/", "/blue", "http://blue.internal:80/"),
     ],
 )
-def test_value_is_encoded_for_its_place(template: str, path: str, url: str) -> None:
+def test_a_value_is_encoded_for_its_place(template: str, path: str, url: str) -> None:
     assert expand(template, path) == url
 
 
@@ -43,19 +43,19 @@ def test_value_is_encoded_for_its_place(template: str, path: str, url: str) -> N
         "/a%5Cb", "/%00", "/%0d%0aX:1", "/..;/admin", "/..;x=1", "/%zz", "/%",
     ],
 )  # fmt: skip
-def test_path_that_could_mean_another_declines_the_client(path: str) -> None:
+def test_an_ambiguous_path_declines_the_client(path: str) -> None:
     with pytest.raises(BackendDeclined) as caught:
         expand("http://app/ws{path}", path)
     assert caught.value.status == 400
 
 
 @pytest.mark.parametrize("value", ["..", ".", "a/b", "a\\b", "..;a", "a\rb", "\0", "x" * 9000])
-def test_value_that_is_no_segment_declines_the_client(value: str) -> None:
+def test_a_value_that_is_no_segment_declines_the_client(value: str) -> None:
     with pytest.raises(BackendDeclined):
         expand("http://app/{query.q}/x", f"/?q={quote(value, safe='')}")
 
 
-def test_values_that_make_dots_only_together_decline_the_client() -> None:
+def test_values_that_together_make_a_dot_segment_decline_the_client() -> None:
     with pytest.raises(BackendDeclined):
         expand("http://app/{query.a}{query.b}/x", "/?a=.&b=.")
 
@@ -64,7 +64,7 @@ def test_values_that_make_dots_only_together_decline_the_client() -> None:
     "host",
     ["[::1]", "a@b", "a:80", "a/b", "a?b", "a#b", "a b", "..", ".a", "-a", "é", "a%2Eb", "x" * 254],
 )
-def test_value_that_is_no_host_declines_the_client(host: str) -> None:
+def test_a_value_that_is_no_host_declines_the_client(host: str) -> None:
     with pytest.raises(BackendDeclined):
         expand("http://{header.h}/", h=host.encode().decode("latin-1"))
 
@@ -83,7 +83,7 @@ def test_value_that_is_no_host_declines_the_client(host: str) -> None:
         ("http://{query.x|a b}/", "query.x has a character"),
     ],
 )
-def test_url_that_serves_no_client_is_a_configuration_error(template: str, told: str) -> None:
+def test_a_url_that_can_serve_no_client_is_refused(template: str, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
         UrlTemplate(template)
 
@@ -99,12 +99,12 @@ def test_url_that_serves_no_client_is_a_configuration_error(template: str, told:
         ("http://{header.h}/", None),
     ],
 )
-def test_host_is_known_where_no_client_decides(template: str, host: str | None) -> None:
+def test_the_constant_host_is_known_without_fields_in_it(template: str, host: str | None) -> None:
     assert UrlTemplate(template).constant_host == host
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_client_leaves_its_place_in_a_url(host: str, segment: str, parameter: str) -> None:
+def test_no_value_changes_the_structure_of_a_url(host: str, segment: str, parameter: str) -> None:
     given_host, given_segment, given_parameter = (
         quote(each.encode("utf-8", "replace"), safe="") for each in (host, segment, parameter)
     )
@@ -122,7 +122,7 @@ def test_no_client_leaves_its_place_in_a_url(host: str, segment: str, parameter:
 
 
 @given(st.text(alphabet=st.sampled_from("/%.;2eEfF5cC?a")))
-def test_no_path_leaves_the_folder(target: str) -> None:
+def test_no_path_leaves_the_folder_of_the_url(target: str) -> None:
     try:
         url = expand("http://app/ws{path}", "/" + target)
     except BackendDeclined:

@@ -78,7 +78,7 @@ async def test_value_does_not_wait_for_the_look_that_it_begins(
 
 
 @pytest.mark.parametrize("content", ["x", "9" * 100, None])
-async def test_what_cannot_be_used_changes_nothing(
+async def test_an_unusable_file_keeps_the_old_value(
     file: Path, context: PluginContext, content: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = WatchedFile(str(file), number, context, most=50)
@@ -97,7 +97,7 @@ async def test_what_cannot_be_used_changes_nothing(
     assert watched.is_usable
 
 
-async def test_one_look_serves_all_who_wait_and_outlives_one_who_leaves(
+async def test_all_callers_share_one_look_that_outlives_a_cancelled_one(
     file: Path, context: PluginContext
 ) -> None:
     looks, may_end = [], threading.Event()
@@ -121,7 +121,7 @@ async def test_one_look_serves_all_who_wait_and_outlives_one_who_leaves(
     assert looks == ["22"]
 
 
-def test_a_file_has_bounds_and_errors_that_name_it(tmp_path: Path) -> None:
+def test_read_parsed_limits_the_size_and_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     for content, error in (
         (b"\xff", "not UTF-8"),

@@ -30,7 +30,7 @@ class TestWriting:
 
     @staticmethod
     @on_virtual_clock
-    async def test_what_waits_at_the_end_and_what_did_not_get_out_is_unsent() -> None:
+    async def test_waiting_and_not_sent_messages_count_as_unsent() -> None:
         session = Broker(window=3).session()
         session.send("a", "b", "c", "d", "e")
         assert session.connection.unsent == 0  # it may be sent yet
@@ -42,7 +42,7 @@ class TestWriting:
 
     @staticmethod
     @on_virtual_clock
-    async def test_many_acknowledgements_of_one_turn_are_one_report() -> None:
+    async def test_all_acknowledgements_of_one_turn_are_one_report() -> None:
         session = Broker(window=100).session()
         reports: list[int] = []
         plain = session.sink.delivered
@@ -61,7 +61,7 @@ class TestWriting:
 
     @staticmethod
     @on_virtual_clock
-    async def test_old_acknowledgements_and_those_of_unwritten_messages_are_passed_over() -> None:
+    async def test_repeated_and_premature_acknowledgements_are_ignored() -> None:
         session = Broker(window=2).session()
         session.send("a", "b", "c")
         session.connection.acknowledged(2)
@@ -151,7 +151,7 @@ class TestWriting:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_broker_that_is_lost_at_a_write_moves_the_session() -> None:
+    async def test_a_backend_error_in_write_moves_the_session() -> None:
         session = Broker().session()
         session.connection.broken = LOST
         session.send("a")
@@ -164,7 +164,7 @@ class TestWriting:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_fault_at_a_write_is_a_death_with_a_line_in_the_log(
+    async def test_a_fault_in_write_is_a_death_and_is_logged(
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         session = Broker(window=1).session()
@@ -198,7 +198,9 @@ class TestRefused:
         "close", [Close(1011, "not routable"), Close(1013, "not routable", abnormal=True)]
     )
     @on_virtual_clock
-    async def test_an_end_because_of_a_message_comes_behind_those_before_it(close: Close) -> None:
+    async def test_a_refusal_that_ends_the_connection_waits_for_earlier_messages(
+        close: Close,
+    ) -> None:
         session = Broker().session()
         session.send("a", "b", "c")
         session.connection.refused(2, close)
@@ -225,14 +227,14 @@ class TestRefused:
 class TestReplies:
     @staticmethod
     @on_virtual_clock
-    async def test_they_are_passed_on_at_once() -> None:
+    async def test_replies_are_passed_on_at_once() -> None:
         session = Broker().session()
         assert session.reply("a", "b") == ["taken", "taken"]
         assert session.heard == ["a", "b"]
 
     @staticmethod
     @on_virtual_clock
-    async def test_they_wait_before_the_start_and_while_it_is_paused() -> None:
+    async def test_replies_wait_before_the_start_and_while_paused() -> None:
         broker = Broker()
         session = broker.session(start=False)
         assert session.reply("a") == ["held"]
@@ -253,7 +255,7 @@ class TestReplies:
 
     @staticmethod
     @on_virtual_clock
-    async def test_pausing_while_they_are_passed_on_keeps_the_rest() -> None:
+    async def test_a_pause_during_a_reply_keeps_the_rest() -> None:
         broker = Broker()
         session = broker.session()
         session.watched.pause()
@@ -268,7 +270,7 @@ class TestReplies:
 
     @staticmethod
     @on_virtual_clock
-    async def test_too_many_close_this_session_alone_with_1008() -> None:
+    async def test_too_many_replies_close_only_this_session_with_1008() -> None:
         broker = Broker(reply_buffer=1000)
         slow, other = broker.session("slow"), broker.session("other")
         slow.watched.pause()
@@ -283,7 +285,7 @@ class TestReplies:
 
     @staticmethod
     @on_virtual_clock
-    async def test_those_that_wait_come_before_the_end() -> None:
+    async def test_waiting_replies_come_before_the_end() -> None:
         broker = Broker()
         session = broker.session()
         session.watched.pause()
@@ -296,14 +298,14 @@ class TestReplies:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_client_that_is_gone_takes_none() -> None:
+    async def test_a_client_that_is_gone_gets_no_reply() -> None:
         session = Broker().session()
         session.sink.client_is_there = False
         assert session.reply("a") == ["unknown session"]
 
     @staticmethod
     @on_virtual_clock
-    async def test_one_that_is_too_large_is_told() -> None:
+    async def test_a_reply_that_is_too_large_is_refused() -> None:
         session = Broker().session()
         outcome = session.connection.receive(Message.from_text("x" * (1024 * 1024 + 1)))
         assert outcome is ReplyOutcome.TOO_LARGE
@@ -313,7 +315,7 @@ class TestReplies:
 class TestTheEnd:
     @staticmethod
     @on_virtual_clock
-    async def test_a_close_waits_for_what_is_under_way_and_what_waits() -> None:
+    async def test_a_close_waits_for_messages_in_flight_and_waiting() -> None:
         session = Broker(window=2).session()
         session.send("a", "b", "c")
         session.watched.close(4001, "bye", CloseCause.CLIENT_LEFT)
@@ -331,7 +333,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_close_with_nothing_under_way_is_quick_and_does_not_call_back_at_once() -> None:
+    async def test_a_close_with_nothing_in_flight_ends_in_the_next_turn() -> None:
         session = Broker().session()
         session.send("a")
         session.connection.acknowledged(1)
@@ -344,7 +346,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_close_that_takes_too_long_is_an_abnormal_end() -> None:
+    async def test_a_close_that_times_out_is_an_abnormal_end() -> None:
         session = Broker().session()
         session.send("a")
         session.watched.close(1000)
@@ -368,7 +370,7 @@ class TestTheEnd:
 
     @pytest.mark.parametrize("under_way", [True, False])
     @on_virtual_clock
-    async def test_an_end_that_crosses_a_close_is_abnormal_while_messages_are_under_way(
+    async def test_an_end_that_crosses_a_close_is_abnormal_with_messages_in_flight(
         self, *, under_way: bool
     ) -> None:
         session = Broker().session()
@@ -383,7 +385,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_what_was_acknowledged_before_a_loss_is_delivered() -> None:
+    async def test_messages_acknowledged_before_a_loss_are_delivered() -> None:
         session = Broker().session()
         session.send("a", "b", "c")
         session.connection.acknowledged(2)
@@ -394,7 +396,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_one_that_is_lost_before_the_start_says_so_after_it() -> None:
+    async def test_a_loss_before_the_start_is_reported_after_it() -> None:
         broker = Broker()
         session = broker.session(start=False)
         session.reply("early")
@@ -409,7 +411,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_one_that_was_never_started_can_be_closed() -> None:
+    async def test_an_unstarted_connection_can_be_closed() -> None:
         broker = Broker()
         session = broker.session(start=False)
         session.reply("early")
@@ -422,7 +424,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_one_that_was_lost_and_never_started_can_be_closed() -> None:
+    async def test_a_lost_unstarted_connection_can_be_closed() -> None:
         session = Broker().session(start=False)
         session.connection.fail("broker lost")
         session.watched.close(1001)
@@ -431,7 +433,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_nothing_is_called_after_the_end() -> None:
+    async def test_nothing_calls_the_sink_after_the_end() -> None:
         session = Broker().session()
         session.send("a", "b")
         session.connection.end(Close(1000, "done"))
@@ -450,7 +452,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_a_fault_at_the_release_is_logged_and_the_session_hears_of_the_end(
+    async def test_a_fault_in_release_is_logged_and_the_end_is_reported(
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         session = Broker().session()
@@ -466,7 +468,7 @@ class TestTheEnd:
 
     @staticmethod
     @on_virtual_clock
-    async def test_there_is_no_task_for_a_session() -> None:
+    async def test_a_session_has_no_task() -> None:
         broker = Broker()
         sessions = [broker.session(str(number)) for number in range(10)]
         for session in sessions:

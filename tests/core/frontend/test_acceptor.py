@@ -123,32 +123,30 @@ def is_greeted(client: socket.socket) -> bool:
 
 
 class TestAccepting:
-    async def test_many_at_once(self) -> None:
+    async def test_many_clients_at_once_are_accepted(self) -> None:
         async with Bench() as bench:
             await bench.greeted(*bench.connect(90))
             assert len(bench.accepted) == 90
             assert bench.pauses.value == 0
 
-    async def test_on_all_sockets(self) -> None:
+    async def test_clients_of_all_sockets_are_accepted(self) -> None:
         async with Bench(sockets=2) as bench:
             assert len(bench.acceptor.sockets) == 2
             await bench.greeted(*bench.connect(3), *bench.connect(3, to=1))
 
-    async def test_small_writes_are_not_held_back(self) -> None:
+    async def test_accepted_sockets_send_small_writes_at_once(self) -> None:
         async with Bench() as bench:
             await bench.greeted(*bench.connect())
             accepted = bench.accepted[0].get_extra_info("socket")
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     @pytest.mark.parametrize("name", ["ECONNABORTED", "EPROTO", "ENETDOWN"])
-    async def test_what_is_wrong_with_one_connection_does_not_hold_up_the_next(
-        self, name: str
-    ) -> None:
+    async def test_an_error_of_one_connection_does_not_delay_the_next(self, name: str) -> None:
         async with Bench(failures=(getattr(errno, name),) * 3) as bench:
             await bench.greeted(*bench.connect(2))
             assert bench.pauses.value == 0
 
-    async def test_one_that_has_gone_already(self) -> None:
+    async def test_a_client_that_is_gone_already_is_no_error(self) -> None:
         async with Bench() as bench:
             for client in bench.connect(10):
                 # closed by a reset
@@ -158,7 +156,7 @@ class TestAccepting:
 
 
 class TestWithoutRoom:
-    async def test_they_wait_and_come_in_when_others_leave(self) -> None:
+    async def test_clients_without_room_wait_until_others_leave(self) -> None:
         async with Bench(room=2) as bench:
             clients = bench.connect(5)
             await bench.until(lambda: bench.pauses.value >= 2)
@@ -167,7 +165,7 @@ class TestWithoutRoom:
             bench.room = 5
             await bench.greeted(*clients)
 
-    async def test_all_sockets_wait(self) -> None:
+    async def test_without_room_all_sockets_pause(self) -> None:
         async with Bench(room=0, sockets=2) as bench:
             clients = [*bench.connect(2), *bench.connect(2, to=1)]
             await bench.until(lambda: bench.pauses.value >= 2)
@@ -175,7 +173,7 @@ class TestWithoutRoom:
             bench.room = 4
             await bench.greeted(*clients)
 
-    async def test_it_is_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_pauses_are_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
         async with Bench(room=0) as bench:
             bench.connect()
             await bench.until(lambda: bench.pauses.value >= 2)
@@ -222,7 +220,7 @@ def watch_timers() -> list[float]:
 
 
 class TestStopping:
-    async def test_nobody_is_accepted_and_what_was_accepted_gets_its_protocol(self) -> None:
+    async def test_after_stop_no_client_is_accepted_and_earlier_ones_are_served(self) -> None:
         async with Bench() as bench:
             where = bench.listening[0].getsockname()
             bench.when_made = bench.acceptor.stop
@@ -234,7 +232,7 @@ class TestStopping:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(where, PATIENCE)
 
-    async def test_also_while_accepting_pauses(self) -> None:
+    async def test_stop_during_a_pause_accepts_no_client(self) -> None:
         async with Bench(room=0) as bench:
             bench.connect()
             await bench.until(lambda: bench.pauses.value)
@@ -245,7 +243,7 @@ class TestStopping:
             assert bench.pauses.value == pauses
             assert not bench.accepted
 
-    async def test_a_turn_that_was_due_already_accepts_nobody(self) -> None:
+    async def test_a_pending_read_event_accepts_no_client_after_stop(self) -> None:
         async with Bench(sockets=2) as bench:
             bench.connect()
             bench.connect(to=1)

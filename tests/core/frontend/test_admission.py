@@ -65,7 +65,7 @@ def answer(refusal: Refusal | None) -> tuple[int, int]:
     return refusal.status, int(seconds)
 
 
-def test_without_limits_everybody_comes_in() -> None:
+def test_without_limits_all_clients_are_admitted() -> None:
     bench = Bench()
     assert all(bench.admitted(*[A] * 5000))
     assert bench.admission.room > 10**9
@@ -73,7 +73,7 @@ def test_without_limits_everybody_comes_in() -> None:
 
 
 class TestMemory:
-    def test_nobody_comes_in_while_it_is_full(self) -> None:
+    def test_without_memory_clients_are_refused(self) -> None:
         full = False
         bench = Bench(memory_is_full=lambda: full)
         assert bench.admitted(A) == [True]
@@ -86,7 +86,7 @@ class TestMemory:
         full = False
         assert bench.admitted(A) == [True]
 
-    def test_what_handshakes_take_is_counted_until_they_are_over(self) -> None:
+    def test_memory_of_handshakes_is_counted_until_they_end(self) -> None:
         bench = Bench()
         one, two = bench.arrive(A, B)
         one.take_memory(1000)
@@ -110,7 +110,7 @@ class TestInAll:
         assert status == 503
         assert 5 <= seconds <= 15
 
-    def test_those_refused_together_do_not_come_again_together(self) -> None:
+    def test_retry_after_is_spread(self) -> None:
         bench = Bench(max_sessions=1)
         bench.arrive(A)
         assert len({answer(ticket.refusal) for ticket in bench.arrive(*[B] * 200)}) > 5
@@ -123,7 +123,7 @@ class TestInAll:
         first.give_back()
         assert bench.admitted(B, B) == [True, False]
 
-    def test_room_is_what_is_left_and_that_for_refused_ones(self) -> None:
+    def test_room_includes_that_for_refused_clients(self) -> None:
         bench = Bench(max_sessions=2)
         assert bench.admission.room == 2 + REFUSED_AT_ONCE
         tickets = bench.arrive(*[A] * (2 + REFUSED_AT_ONCE))
@@ -134,7 +134,7 @@ class TestInAll:
         assert bench.admission.room == 2
         assert bench.admitted(A, A) == [True, False]
 
-    def test_everything_given_back_leaves_it_as_it_was(self) -> None:
+    def test_after_all_clients_have_left_the_counts_are_zero(self) -> None:
         bench = Bench(max_sessions=2, max_per_address=1)
         for ticket in bench.arrive(A, A, B, B, "::1"):
             ticket.give_back()
@@ -148,7 +148,7 @@ class TestPerAddress:
         assert bench.admitted(A, A, A, B, B, B) == [True, True, False] * 2
         assert bench.refused == (0, 2, 0)
 
-    def test_who_is_refused_is_told_that_it_is_too_many(self) -> None:
+    def test_a_refused_client_gets_429(self) -> None:
         _, refused = Bench(max_per_address=1).arrive(A, A)
         assert answer(refused.refusal) == (429, 10)
 
@@ -173,12 +173,12 @@ class TestPerAddress:
             ("", "", True),  # two that were gone before they were looked at
         ],
     )
-    def test_an_ipv6_network_of_64_bits_counts_as_one(
+    def test_the_hosts_of_an_ipv6_network_count_as_one(
         self, one: str, other: str, *, same: bool
     ) -> None:
         assert Bench(max_per_address=1).admitted(one, other) == [True, not same]
 
-    def test_of_many_refused_ones_only_some_are_answered(self) -> None:
+    def test_only_some_of_many_refused_clients_are_answered(self) -> None:
         bench = Bench(max_per_address=1)
         bench.arrive(A)
         refused = bench.arrive(*[A] * 20)
@@ -206,7 +206,7 @@ class TestBehindTrustedProxies:
         assert other.of_client(B) is None
         assert bench.refused == (0, 1, 0)
 
-    def test_clients_with_and_without_a_proxy_are_the_same(self) -> None:
+    def test_clients_with_and_without_a_proxy_count_together(self) -> None:
         bench = Bench(max_per_address=1)
         (direct, proxied) = bench.arrive(A, PROXY)
         assert proxied.of_client(A) is not None
@@ -216,7 +216,7 @@ class TestBehindTrustedProxies:
         assert again.of_client(A) is None
         assert bench.admitted(A) == [False]
 
-    def test_what_a_client_of_its_own_tells_does_not_count(self) -> None:
+    def test_a_header_of_a_direct_client_does_not_count(self) -> None:
         bench = Bench(max_per_address=1)
         (ticket,) = bench.arrive(A)
         assert ticket.of_client(A) is None
@@ -224,14 +224,14 @@ class TestBehindTrustedProxies:
         ticket.give_back()
         assert bench.admitted(A) == [True]
 
-    def test_one_that_leaves_before_it_was_told_of_is_given_back_too(self) -> None:
+    def test_a_client_that_leaves_before_its_request_is_given_back(self) -> None:
         bench = Bench(max_sessions=1, max_per_address=1)
         (ticket,) = bench.arrive(PROXY)
         assert bench.admitted(PROXY) == [False]
         ticket.give_back()
         assert bench.admitted(PROXY) == [True]
 
-    def test_one_refused_late_makes_room_for_another(self) -> None:
+    def test_a_client_refused_after_its_request_makes_room(self) -> None:
         bench = Bench(max_sessions=2, max_per_address=1)
         (_, late) = bench.arrive(A, PROXY)
         assert late.of_client(A) is not None
@@ -239,7 +239,7 @@ class TestBehindTrustedProxies:
         late.give_back()
         assert bench.admitted(B) == [False]
 
-    def test_without_a_bound_it_is_not_noted(self) -> None:
+    def test_without_a_limit_addresses_are_not_kept(self) -> None:
         bench = Bench(max_sessions=2)
         for ticket in bench.arrive(PROXY, PROXY):
             assert ticket.of_client(A) is None
@@ -260,24 +260,24 @@ class TestRate:
         assert status == 503
         assert 1 <= seconds <= 5
 
-    def test_those_refused_for_another_limit_do_not_use_it_up(self) -> None:
+    def test_clients_refused_for_another_limit_do_not_use_the_rate(self) -> None:
         bench = Bench(max_per_second=2, max_per_address=1)
         assert bench.admitted(A, A, A, B) == [True, False, False, True]
         assert bench.refused == (0, 2, 0)
 
-    def test_a_place_that_is_given_back_is_no_second_chance(self) -> None:
+    def test_a_client_that_leaves_gives_the_rate_nothing_back(self) -> None:
         bench = Bench(max_per_second=1)
         for ticket in bench.arrive(A, A):
             ticket.give_back()
         assert bench.admitted(A) == [False]
 
-    def test_a_long_rest_saves_no_more_than_a_second(self) -> None:
+    def test_a_long_pause_saves_at_most_one_second(self) -> None:
         clock = SettableClock()
         bucket = TokenBucket(8, clock)  # type: ignore[arg-type]  # its timers are not used
         clock.now += 3600
         assert [bucket.take() for _ in range(9)] == [True] * 8 + [False]
 
-    def test_in_the_mean_it_is_kept(self) -> None:
+    def test_the_average_rate_is_kept(self) -> None:
         clock = SettableClock()
         bucket = TokenBucket(8, clock)  # type: ignore[arg-type]  # its timers are not used
         taken = 0

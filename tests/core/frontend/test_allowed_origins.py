@@ -51,16 +51,16 @@ def allowed(*patterns: str) -> AllowedOrigins:
         ("null", "https://app.example", False),
     ],
 )
-def test_origins(pattern: str, origin: str, allow: bool) -> None:
+def test_an_origin_is_allowed_if_a_pattern_matches(pattern: str, origin: str, allow: bool) -> None:
     assert allowed("https://other.example", pattern).allow(origin) is allow
 
 
-def test_a_client_that_is_no_browser_is_let_in() -> None:
+def test_a_client_without_an_origin_is_allowed() -> None:
     assert allowed("https://app.example").allow(None)
 
 
 @pytest.mark.parametrize("origin", [None, "null", "https://anywhere.example", "nonsense"])
-def test_without_patterns_all_are(origin: str | None) -> None:
+def test_without_patterns_all_origins_are_allowed(origin: str | None) -> None:
     assert AllowedOrigins().allow(origin)
 
 
@@ -90,6 +90,6 @@ class TestOption:
             7,
         ],
     )
-    def test_anything_else_is_told(self, wrong: object) -> None:
+    def test_an_invalid_pattern_is_refused(self, wrong: object) -> None:
         with pytest.raises(ValidationError, match=r"such as https://app\.example"):
             FrontendOptions.model_validate({"allowed-origins": [wrong]})

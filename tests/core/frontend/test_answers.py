@@ -33,7 +33,7 @@ def test_a_refusal_without_body_has_no_type() -> None:
     ]
 
 
-def test_the_framing_of_a_refusal_is_ours() -> None:
+def test_the_headers_of_a_refusal_do_not_change_its_framing() -> None:
     headers = (
         ("Content-Length", "99"),
         ("transfer-encoding", "chunked"),
@@ -52,11 +52,11 @@ def test_the_framing_of_a_refusal_is_ours() -> None:
 
 
 @pytest.mark.parametrize("status", [418, 444, 599])
-def test_any_status_can_be_worded(status: int) -> None:
+def test_any_status_has_a_phrase(status: int) -> None:
     assert lines(refusal(Refusal(status)))[0].startswith(f"HTTP/1.1 {status} ")
 
 
-def test_the_opening_answer() -> None:
+def test_the_101_answer_has_the_required_headers() -> None:
     assert lines(switching_protocols("abc=", "chat", (("X-A", "1"), ("X-A", "2")))) == [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",

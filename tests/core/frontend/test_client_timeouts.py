@@ -88,7 +88,7 @@ class Bench:
 class TestSilent:
     @pytest.mark.parametrize("bound", [0.08, 8.0, 3600.0])
     @on_virtual_clock
-    async def test_it_is_closed_not_too_early_and_not_too_late(self, bound: float) -> None:
+    async def test_a_silent_client_is_closed_in_time(self, bound: float) -> None:
         bench = Bench(idle_timeout=bound)
         await asyncio.sleep(bound * 2 + 1)
         ((when, code, reason),) = bench.clients[0].closed
@@ -97,7 +97,7 @@ class TestSilent:
         assert bench.closed == (1, 0)
 
     @on_virtual_clock
-    async def test_one_that_is_heard_in_time_stays_until_it_falls_silent(self) -> None:
+    async def test_a_client_that_sends_in_time_stays_until_it_is_silent(self) -> None:
         bench = Bench(idle_timeout=8)
         (client,) = bench.clients
         for _ in range(20):
@@ -109,7 +109,7 @@ class TestSilent:
         assert 20 * 7.9 + 8 <= when <= 20 * 7.9 + 10
 
     @on_virtual_clock
-    async def test_one_that_is_not_read_cannot_be_heard(self) -> None:
+    async def test_a_paused_client_does_not_count_as_silent(self) -> None:
         bench = Bench(idle_timeout=8)
         (client,) = bench.clients
         client.is_paused = True
@@ -122,7 +122,7 @@ class TestSilent:
         assert client.closed
 
     @on_virtual_clock
-    async def test_one_whose_message_takes_long_to_come_stays(self) -> None:
+    async def test_a_client_with_a_slow_message_stays(self) -> None:
         bench = Bench(idle_timeout=8)
         (client,) = bench.clients
         client.bytes_come = True
@@ -135,7 +135,7 @@ class TestSilent:
         assert client.closed
 
     @on_virtual_clock
-    async def test_a_part_of_a_message_right_behind_a_pong_is_a_sign_of_life(self) -> None:
+    async def test_a_part_of_a_message_behind_a_pong_counts(self) -> None:
         bench = Bench(idle_timeout=8)
         (client,) = bench.clients
         await asyncio.sleep(6)
@@ -148,7 +148,7 @@ class TestSilent:
         assert client.closed
 
     @on_virtual_clock
-    async def test_of_many_all_silent_ones_are_closed_and_the_loop_is_not_held_up(self) -> None:
+    async def test_many_silent_clients_are_closed_without_blocking_the_loop(self) -> None:
         bench = Bench(1201, idle_timeout=8)
         bench.clients[600].activity = 1  # seen in the first round
         in_one_turn: list[int] = []
@@ -163,7 +163,7 @@ class TestSilent:
         assert bench.closed == (1200, 0)
 
     @on_virtual_clock
-    async def test_one_that_has_closed_already_is_left_alone(self) -> None:
+    async def test_a_client_that_has_closed_is_left_alone(self) -> None:
         bench = Bench(2, idle_timeout=8)
         bench.clients[0].is_open = False
         await asyncio.sleep(20)
@@ -173,7 +173,7 @@ class TestSilent:
 
 class TestOld:
     @on_virtual_clock
-    async def test_it_is_closed_although_it_is_heard(self) -> None:
+    async def test_an_old_client_is_closed_although_it_sends(self) -> None:
         bench = Bench(max_life=100)
         for _ in range(110):
             bench.clients[0].activity += 1
@@ -184,7 +184,7 @@ class TestOld:
         assert bench.closed == (0, 1)
 
     @on_virtual_clock
-    async def test_those_who_came_together_do_not_leave_together(self) -> None:
+    async def test_clients_that_came_together_leave_at_different_times(self) -> None:
         bench = Bench(300, max_life=3600)
         await asyncio.sleep(3239)
         assert bench.closed == (0, 0)
@@ -195,7 +195,7 @@ class TestOld:
         assert len(set(times)) > 30
 
     @on_virtual_clock
-    async def test_both_bounds_go_together(self) -> None:
+    async def test_both_timeouts_work_together(self) -> None:
         bench = Bench(2, idle_timeout=30, max_life=100)
         for _ in range(110):
             bench.clients[0].activity += 1
@@ -208,14 +208,14 @@ class TestTimers:
     """A loop that waits for nothing but a timer would go on; one without is a deadlock."""
 
     @on_virtual_clock
-    async def test_without_a_bound_nobody_is_looked_at(self) -> None:
+    async def test_without_timeouts_no_client_is_watched(self) -> None:
         bench = Bench()
         await asyncio.sleep(1_000_000)
         assert not bench.clients[0].closed
         assert not timers()
 
     @on_virtual_clock
-    async def test_who_is_forgotten_is_not_looked_at_and_no_timer_stays(self) -> None:
+    async def test_a_forgotten_client_leaves_no_timer(self) -> None:
         bench = Bench(2, idle_timeout=8)
         bench.timeouts.forget(bench.clients[0])
         assert timers() == 1
@@ -226,7 +226,7 @@ class TestTimers:
         assert not any(client.closed for client in bench.clients)
 
     @on_virtual_clock
-    async def test_it_begins_again_with_the_next_client(self) -> None:
+    async def test_rounds_begin_again_with_the_next_client(self) -> None:
         bench = Bench(idle_timeout=8)
         await asyncio.sleep(20)
         assert not timers()
@@ -237,7 +237,7 @@ class TestTimers:
         assert client.closed
 
     @on_virtual_clock
-    async def test_one_that_goes_while_others_are_closed(self) -> None:
+    async def test_a_client_may_leave_during_a_round(self) -> None:
         """Closing may end a connection at once, and with it others."""
         bench = Bench(3, idle_timeout=8)
         one, two, three = bench.clients
@@ -262,7 +262,7 @@ def timers() -> int:
 
 class TestSlow:
     @on_virtual_clock
-    async def test_one_that_takes_nothing_for_too_long_is_closed(self) -> None:
+    async def test_a_client_that_takes_nothing_for_too_long_is_closed(self) -> None:
         bench = Bench(slow_timeout=8)
         (client,) = bench.clients
         client.blocked_since = 0.0
@@ -275,7 +275,7 @@ class TestSlow:
 
     @pytest.mark.parametrize("seconds", [3, 60])
     @on_virtual_clock
-    async def test_one_that_reads_steadily_stays_until_it_stops(self, seconds: float) -> None:
+    async def test_a_client_that_reads_steadily_stays_until_it_stops(self, seconds: float) -> None:
         bench = Bench(slow_timeout=seconds)
         (client,) = bench.clients
         client.blocked_since = 0.0
@@ -290,7 +290,7 @@ class TestSlow:
 
     @pytest.mark.parametrize(("size", "every"), [(1, 60), (1, 1), (200, 1)])
     @on_virtual_clock
-    async def test_one_that_reads_hardly_anything_is_closed(self, size: int, every: float) -> None:
+    async def test_a_client_that_reads_too_slowly_is_closed(self, size: int, every: float) -> None:
         bench = Bench(slow_timeout=60)
         (client,) = bench.clients
         client.blocked_since = 0.0
@@ -301,7 +301,7 @@ class TestSlow:
         assert 60 <= when <= 75
 
     @on_virtual_clock
-    async def test_what_was_taken_before_it_was_blocked_again_does_not_count(self) -> None:
+    async def test_bytes_taken_before_the_last_block_do_not_count(self) -> None:
         bench = Bench(slow_timeout=8)
         (client,) = bench.clients
         client.blocked_since = 0.0
@@ -315,7 +315,7 @@ class TestSlow:
         assert 15.5 <= when <= 17.5
 
     @on_virtual_clock
-    async def test_two_that_both_only_write_are_told_from_others(self) -> None:
+    async def test_mutual_blocks_are_counted(self) -> None:
         bench = Bench(slow_timeout=8)
         (client,) = bench.clients
         client.blocked_since = 0.0
@@ -325,7 +325,7 @@ class TestSlow:
         assert bench.counters.mutual_blocks.value == 1
 
     @on_virtual_clock
-    async def test_one_that_catches_up_in_time_stays(self) -> None:
+    async def test_a_client_that_catches_up_in_time_stays(self) -> None:
         bench = Bench(slow_timeout=8)
         (client,) = bench.clients
         for _ in range(20):
@@ -338,7 +338,7 @@ class TestSlow:
 
 class TestGone:
     @on_virtual_clock
-    async def test_one_that_does_not_answer_is_dropped(self) -> None:
+    async def test_a_client_that_answers_no_ping_is_dropped(self) -> None:
         bench = Bench(ping_time=8, ping_timeout=4)
         (client,) = bench.clients
         await asyncio.sleep(20)
@@ -350,7 +350,7 @@ class TestGone:
 
     @pytest.mark.parametrize("sign", ["pong", "frame", "bytes", "backlog", "held", "blocked"])
     @on_virtual_clock
-    async def test_any_sign_of_life_will_do(self, sign: str) -> None:
+    async def test_any_sign_of_life_keeps_a_client(self, sign: str) -> None:
         bench = Bench(ping_time=8, ping_timeout=4)
         (client,) = bench.clients
         client.bytes_come = sign == "bytes"
@@ -367,7 +367,7 @@ class TestGone:
         assert bool(client.pinged) is (sign in ("pong", "bytes", "backlog"))
 
     @on_virtual_clock
-    async def test_one_that_is_heard_is_not_pinged(self) -> None:
+    async def test_a_client_that_sends_is_not_pinged(self) -> None:
         bench = Bench(ping_time=8)
         (client,) = bench.clients
         for _ in range(100):
@@ -376,7 +376,7 @@ class TestGone:
         assert client.pinged == []
 
     @on_virtual_clock
-    async def test_pongs_are_no_news(self) -> None:
+    async def test_pongs_do_not_reset_the_idle_timeout(self) -> None:
         bench = Bench(ping_time=8, ping_timeout=4, idle_timeout=40)
         (client,) = bench.clients
         while not client.closed:

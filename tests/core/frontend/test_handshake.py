@@ -20,7 +20,7 @@ async def next_frame(client: RawClient) -> RawFrame:
 
 
 class TestAccepted:
-    async def test_the_answer_is_what_the_protocol_wants(self) -> None:
+    async def test_the_answer_follows_rfc_6455(self) -> None:
         async with FrontendBench() as bench:
             client = await bench.connect(request())
             status, headers = await client.read_head()
@@ -40,7 +40,7 @@ class TestAccepted:
             ("Upgrade:websocket", "Connection:Upgrade,keep-alive"),
         ],
     )
-    async def test_the_request_may_be_worded_in_many_ways(self, lines: tuple[str, ...]) -> None:
+    async def test_unusual_but_valid_requests_are_accepted(self, lines: tuple[str, ...]) -> None:
         data = "\r\n".join(
             [
                 "GET / HTTP/1.1",
@@ -56,7 +56,7 @@ class TestAccepted:
             client = await bench.connect(data.encode())
             assert (await client.read_head())[0] == 101
 
-    async def test_it_may_come_byte_by_byte(self) -> None:
+    async def test_a_request_may_come_byte_by_byte(self) -> None:
         async with FrontendBench() as bench:
             client = await bench.connect()
             for byte in request():
@@ -65,7 +65,7 @@ class TestAccepted:
                 await asyncio.sleep(0)
             assert (await client.read_head())[0] == 101
 
-    async def test_the_backend_is_asked_for_what_the_client_asked(self) -> None:
+    async def test_the_backend_gets_the_clients_request(self) -> None:
         async with FrontendBench() as bench:
             client = await bench.connect(
                 request(
@@ -130,7 +130,7 @@ class TestAccepted:
             assert connection.texts[:100] == [str(number) for number in range(100)]
             assert connection.texts[100] == "x" * 200_000
 
-    async def test_and_the_close_too_which_is_told_behind_them(self) -> None:
+    async def test_a_close_may_come_before_the_answer_after_messages(self) -> None:
         async with FrontendBench() as bench:
             bench.backend.will(Accept(after=0.05))
             early = frame(TEXT, b"A") + frame(TEXT, b"B") + frame(CLOSE, b"\x0f\xa0bye")
@@ -143,7 +143,7 @@ class TestAccepted:
             connection.acknowledge()
             assert connection.close_request == Close(4000, "bye")
 
-    async def test_of_an_absolute_uri_the_path_goes_on(self) -> None:
+    async def test_the_backend_gets_the_path_of_an_absolute_uri(self) -> None:
         async with FrontendBench() as bench:
             line = "GET ws://gateway.test:80/chat?a=%2F HTTP/1.1"
             client = await bench.connect(request(line=line))
@@ -152,7 +152,7 @@ class TestAccepted:
             assert asked.path == "/chat?a=%2F"
             assert ("X-Forwarded-Host", "gateway.test") in asked.headers
 
-    async def test_not_everything_is_taken_before_the_answer(self) -> None:
+    async def test_reading_pauses_after_many_bytes_before_the_answer(self) -> None:
         async with FrontendBench() as bench:
             bench.backend.otherwise = Hang()
             client = await bench.connect(request())
@@ -199,7 +199,9 @@ class TestRefused:
             (b"\r\n\r\n", 400),
         ],
     )
-    async def test_what_is_no_handshake_is_answered_so(self, data: bytes, status: int) -> None:
+    async def test_a_request_that_is_no_handshake_is_refused(
+        self, data: bytes, status: int
+    ) -> None:
         async with FrontendBench() as bench:
             answered, _, body = await bench.refusal(data)
             assert answered == status
@@ -245,7 +247,7 @@ class TestRefused:
             status, _, _ = await bench.refusal(b"GET /" + b"x" * 1000)
             assert status == 431
 
-    async def test_a_head_of_just_the_size_is_taken(self) -> None:
+    async def test_a_head_of_exactly_the_limit_is_taken(self) -> None:
         async with FrontendBench(max_header_bytes=1000) as bench:
             padding = 1000 - len(request("X-Large: "))
             client = await bench.connect(request("X-Large: " + "x" * padding))
@@ -263,7 +265,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         "lines", [tuple(f"X-{number}: 1" for number in range(500)), ("X-Large: " + "x" * 60_000,)]
     )
-    async def test_no_other_bounds_than_ours_count(self, lines: tuple[str, ...]) -> None:
+    async def test_only_the_configured_limits_apply(self, lines: tuple[str, ...]) -> None:
         async with FrontendBench(max_header_count=1000) as bench:
             client = await bench.connect(request(*lines))
             assert (await client.read_head())[0] == 101
@@ -275,13 +277,13 @@ class TestRefused:
             assert status == 408
             assert bench.relay.counters.handshakes_too_slow.value == 1
 
-    async def test_the_time_of_the_dial_is_not_the_clients(self) -> None:
+    async def test_a_slow_dial_does_not_count_as_a_slow_client(self) -> None:
         async with FrontendBench(timeout=0.02) as bench:
             bench.backend.will(Accept(after=0.1))
             client = await bench.connect(request())
             assert (await client.read_head())[0] == 101
 
-    async def test_what_follows_a_refused_request_is_not_read(self) -> None:
+    async def test_bytes_after_a_refused_request_are_ignored(self) -> None:
         async with FrontendBench() as bench:
             client = await bench.connect(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + request() * 100)
             client.write(b"x" * 300_000)
@@ -290,7 +292,7 @@ class TestRefused:
             assert b"HTTP/" not in body
             assert bench.backend.requests == []
 
-    async def test_nobody_dials_for_a_client_that_was_refused_already(self) -> None:
+    async def test_a_refused_client_causes_no_dial(self) -> None:
         async with FrontendBench(timeout=0.02) as bench:
             client = await bench.connect(b"GET / HTTP/1.1\r\n")
             await client.read_head()
@@ -300,7 +302,7 @@ class TestRefused:
 
 
 class TestWithoutABackend:
-    async def test_when_all_fail_the_answer_is_502(self) -> None:
+    async def test_if_all_dials_fail_the_answer_is_502(self) -> None:
         async with FrontendBench() as bench:
             bench.relay.blue.otherwise = Unavailable("secret reason")
             bench.relay.green.otherwise = Fault(LookupError("secret bug"))
@@ -308,7 +310,7 @@ class TestWithoutABackend:
             assert status == 502
             assert b"secret" not in body
 
-    async def test_while_no_client_is_accepted_it_is_503(self) -> None:
+    async def test_while_clients_are_not_accepted_the_answer_is_503(self) -> None:
         async with FrontendBench() as bench:
             bench.opener.accepting = False
             status, headers, _ = await bench.refusal(request())
@@ -316,7 +318,7 @@ class TestWithoutABackend:
             assert ("Retry-After", "1") in headers
             assert bench.backend.requests == []
 
-    async def test_a_client_that_leaves_takes_its_dial_with_it(self) -> None:
+    async def test_a_client_that_leaves_cancels_its_dial(self) -> None:
         async with FrontendBench() as bench:
             bench.backend.otherwise = Hang()
             client = await bench.connect(request())
@@ -328,7 +330,7 @@ class TestWithoutABackend:
             assert bench.relay.green.requests == []
 
     @pytest.mark.parametrize("size", [5, 30_000])
-    async def test_so_does_one_that_has_spoken_before(self, size: int) -> None:
+    async def test_a_client_that_sends_and_leaves_cancels_its_dial(self, size: int) -> None:
         async with FrontendBench() as bench:
             bench.backend.otherwise = Hang()
             client = await bench.connect(request() + frame(TEXT, b"x" * size))
@@ -406,7 +408,7 @@ class TestDeclined:
             (400, (("Sec-WebSocket-Version", "13"),)),
         ],
     )
-    async def test_it_keeps_what_its_status_demands(
+    async def test_a_declining_answer_keeps_the_headers_of_its_status(
         self, status: int, demanded: tuple[tuple[str, str], ...]
     ) -> None:
         async with FrontendBench() as bench:
@@ -428,7 +430,7 @@ class TestDeclined:
             assert b"log in" not in body
 
     @pytest.mark.parametrize("status", [301, 302, 403, 404, 418, 429, 499])
-    async def test_every_such_status_is_passed_on(self, status: int) -> None:
+    async def test_every_declining_status_is_passed_on(self, status: int) -> None:
         async with FrontendBench() as bench:
             bench.backend.will(Decline(status))
             assert (await bench.refusal(request()))[0] == status
@@ -470,7 +472,7 @@ class FaultyGate:
 
 class TestGates:
     @pytest.mark.parametrize("kind", [Gate, SlowGate])
-    async def test_a_refusal_is_answered_and_nobody_is_dialled(self, kind: type[Gate]) -> None:
+    async def test_a_gates_refusal_is_answered_without_a_dial(self, kind: type[Gate]) -> None:
         gates = (Gate(), kind(Refusal(402, (("X-Why", "money"),), b"pay\n")), Gate())
         async with FrontendBench(gates=gates) as bench:
             status, headers, body = await bench.refusal(request())
@@ -480,13 +482,13 @@ class TestGates:
             assert bench.backend.requests == []
 
     @pytest.mark.parametrize("kind", [Gate, SlowGate])
-    async def test_one_may_change_the_headers(self, kind: type[Gate]) -> None:
+    async def test_a_gate_may_change_the_headers(self, kind: type[Gate]) -> None:
         async with FrontendBench(gates=(kind(add=(("X-User", "alice"),)),)) as bench:
             client = await bench.connect(request())
             assert (await client.read_head())[0] == 101
             assert ("X-User", "alice") in bench.backend.requests[0].headers
 
-    async def test_a_fault_is_answered_500(self) -> None:
+    async def test_a_fault_in_a_gate_is_answered_500(self) -> None:
         async with FrontendBench(gates=(FaultyGate(),)) as bench:
             status, _, body = await bench.refusal(request())
             assert status == 500
@@ -494,7 +496,7 @@ class TestGates:
 
 
 class TestListener:
-    async def test_its_end_closes_the_clients(self) -> None:
+    async def test_closing_the_frontend_closes_its_clients(self) -> None:
         async with FrontendBench() as bench:
             client = await bench.connect(request())
             await client.read_head()
@@ -515,7 +517,7 @@ class TestListener:
             with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
                 await next_frame(client)
 
-    async def test_it_tells_its_port(self) -> None:
+    async def test_the_frontend_knows_its_port(self) -> None:
         async with FrontendBench(FakeBackend("only")) as bench:
             assert [address.host for address in bench.frontend.addresses] == ["127.0.0.1"]
             assert bench.frontend.addresses[0].port > 0

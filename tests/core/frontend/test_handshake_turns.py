@@ -44,7 +44,7 @@ async def test_sessions_are_served_while_heads_wait() -> None:
         assert (await newcomer.read_head())[0] == 101
 
 
-async def test_heads_are_dealt_with_in_the_order_in_which_they_came() -> None:
+async def test_heads_are_processed_in_the_order_of_their_arrival() -> None:
     async with FrontendBench() as bench:
         clients = [await bench.connect() for _ in range(20)]
         crowd(bench, 50)
@@ -58,7 +58,7 @@ async def test_heads_are_dealt_with_in_the_order_in_which_they_came() -> None:
         assert dialled(bench) == evens + odds, "two backends, one after the other"
 
 
-async def test_nobody_is_dialled_for_a_client_that_leaves_before_its_turn() -> None:
+async def test_a_client_that_leaves_before_its_turn_causes_no_dial() -> None:
     async with FrontendBench() as bench:
         abandoned = bench.relay.counters.handshakes_abandoned
         client = await ask_behind(bench, 100)

@@ -13,7 +13,7 @@ def polling(target: str) -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: gateway.test\r\n\r\n".encode()
 
 
-async def test_socket_io_is_told_of_once_with_what_it_needs(
+async def test_a_polling_client_is_logged_once_with_the_remedy(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "wsgw.test")
@@ -41,7 +41,9 @@ async def test_socket_io_is_told_of_once_with_what_it_needs(
         request("Upgrade: h2c", without="Upgrade"),
     ],
 )
-async def test_other_requests_are_not(asked: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_other_requests_are_not_logged(
+    asked: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "wsgw.test")
     async with FrontendBench() as bench:
         status, _, _ = await bench.refusal(asked)
@@ -50,9 +52,7 @@ async def test_other_requests_are_not(asked: bytes, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("path", ["/" + "a" * 20_000, "/\x1b[31m\u0085"])
-async def test_what_is_told_is_short_and_on_one_line(
-    path: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_log_line_is_short(path: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "wsgw.test")
     async with FrontendBench() as bench:
         bench.settings.polling.note(f"GET {path}?transport=polling HTTP/1.1".encode(), "192.0.2.1")

@@ -60,7 +60,7 @@ async def test_the_answer_comes_before_the_end(authority: trustme.CA, behind: by
             await gone.wait()
 
 
-async def test_who_goes_on_sending_is_dropped(authority: trustme.CA) -> None:
+async def test_a_refused_client_that_goes_on_sending_is_dropped(authority: trustme.CA) -> None:
     gone = asyncio.Event()
     async with FrontendBench() as bench, encrypted_client(authority, bench, gone) as client:
         client.write(request(without="Upgrade"))
@@ -70,7 +70,7 @@ async def test_who_goes_on_sending_is_dropped(authority: trustme.CA) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_the_backend_is_told_that_the_client_has_tls(authority: trustme.CA) -> None:
+async def test_the_backend_gets_x_forwarded_proto_https(authority: trustme.CA) -> None:
     gone = asyncio.Event()
     async with FrontendBench() as bench, encrypted_client(authority, bench, gone) as client:
         client.write(request())

@@ -41,14 +41,14 @@ def instead(name: str, *values: str) -> bytes:
 
 
 class TestGood:
-    def test_a_handshake(self) -> None:
+    def test_a_handshake_is_read(self) -> None:
         head = RequestHead.parse(request("X-A: \tb c \t", "x-a:"), 100)
         assert (head.method, head.target) == ("GET", "/chat")
         assert head.headers.get_all("X-A") == ["b c", ""]
         asked = WebSocketRequest.check(head, None)
         assert asked == WebSocketRequest("/chat", ACCEPT, (), [], None)
 
-    def test_its_offers(self) -> None:
+    def test_offered_subprotocols_and_extensions_are_read(self) -> None:
         offered = request(
             "Sec-WebSocket-Protocol: b, a",
             "Sec-WebSocket-Protocol: ,B ,,",
@@ -81,10 +81,10 @@ class TestGood:
             request("Origin: null"),
         ],
     )
-    def test_unusual_ones(self, head: bytes) -> None:
+    def test_unusual_but_valid_heads_are_read(self, head: bytes) -> None:
         assert status_of(head) == 101
 
-    def test_as_many_headers_as_allowed(self) -> None:
+    def test_the_maximum_number_of_headers_is_allowed(self) -> None:
         assert status_of(request("X-A: 1"), len(USUAL) + 1) == 101
 
 
@@ -137,10 +137,10 @@ class TestAbsoluteForm:
     def test_another_host_or_an_ambiguous_uri_is_refused(self, uri: str) -> None:
         assert status_of(target(uri)) == 400
 
-    def test_a_long_path_is_refused_in_it_too(self) -> None:
+    def test_a_long_path_in_an_absolute_uri_is_refused(self) -> None:
         assert status_of(target("ws://gateway.test/" + "a" * 8192)) == 414
 
-    def test_host_is_demanded_all_the_same(self) -> None:
+    def test_an_absolute_uri_needs_a_host_header(self) -> None:
         head = request(line="GET ws://gateway.test/ HTTP/1.1", without="Host:")
         assert status_of(head) == 400
 
@@ -168,11 +168,11 @@ class TestBad:
             "GET / HTTP/1.1\nX: y",
         ],
     )
-    def test_request_lines(self, line: str) -> None:
+    def test_an_invalid_request_line_is_refused(self, line: str) -> None:
         assert status_of(b"\r\n" + request(line=line)) == 400
 
     @pytest.mark.parametrize("version", ["0.9", "1.2", "2.0", "3.0"])
-    def test_versions(self, version: str) -> None:
+    def test_other_versions_are_refused(self, version: str) -> None:
         assert status_of(request(line=f"GET / HTTP/{version}")) == 505
 
     @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ class TestBad:
             b"OPTIONS * HTTP/1.0\r\n\r\n",
         ],
     )
-    def test_http_1_0_is_told_to_upgrade(self, head: bytes) -> None:
+    def test_http_1_0_is_answered_426(self, head: bytes) -> None:
         with pytest.raises(BadRequest) as refused:
             checked(head)
         assert refused.value.status == 426
         assert ("Upgrade", "websocket") in refused.value.headers
 
-    def test_the_preface_of_http_2(self) -> None:
+    def test_the_preface_of_http_2_is_refused(self) -> None:
         assert status_of(b"PRI * HTTP/2.0\r\n\r\n") == 505
 
     @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ class TestBad:
             "(X): 1",
         ],
     )
-    def test_header_lines(self, line: str) -> None:
+    def test_a_malformed_header_line_is_refused(self, line: str) -> None:
         assert status_of(request(line, "X-Last: 1")) == 400
 
     @pytest.mark.parametrize(
@@ -233,12 +233,12 @@ class TestBad:
             ("Content-Length: 5", "Transfer-Encoding: chunked"),
         ],
     )
-    def test_framing(self, lines: tuple[str, ...]) -> None:
+    def test_ambiguous_framing_is_refused(self, lines: tuple[str, ...]) -> None:
         assert status_of(request(*lines)) == 400
         assert status_of(request(*lines, line="POST / HTTP/1.1")) == 400
 
     @pytest.mark.parametrize("length", ["1", "05", "9" * 60_000])
-    def test_a_body(self, length: str) -> None:
+    def test_a_body_is_refused(self, length: str) -> None:
         assert status_of(request(f"Content-Length: {length}")) == 413
 
     @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ class TestBad:
             ("\xe4",),
         ],
     )
-    def test_hosts(self, hosts: tuple[str, ...]) -> None:
+    def test_a_missing_or_invalid_host_is_refused(self, hosts: tuple[str, ...]) -> None:
         assert status_of(instead("Host", *hosts)) == 400
 
     @pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "CONNECT", "get", "X!"])
-    def test_methods(self, method: str) -> None:
+    def test_other_methods_are_refused(self, method: str) -> None:
         with pytest.raises(BadRequest) as refused:
             checked(request(line=f"{method} /chat HTTP/1.1"))
         assert refused.value.status == 405
@@ -308,7 +308,7 @@ class TestBad:
             "/a/..%5cb",
         ],
     )
-    def test_targets(self, bad: str) -> None:
+    def test_an_invalid_target_is_refused(self, bad: str) -> None:
         assert status_of(target(bad)) == 400
 
     @pytest.mark.parametrize(
@@ -363,11 +363,11 @@ class TestBad:
             (request("Origin: https://a.test", "Origin: https://a.test"), 400),
         ],
     )
-    def test_handshakes(self, head: bytes, status: int) -> None:
+    def test_an_invalid_handshake_is_refused(self, head: bytes, status: int) -> None:
         assert status_of(head) == status
 
     @pytest.mark.parametrize("head", [instead("Upgrade"), instead("Sec-WebSocket-Version", "8")])
-    def test_what_is_spoken_here_is_told(self, head: bytes) -> None:
+    def test_a_426_answer_names_the_supported_version(self, head: bytes) -> None:
         with pytest.raises(BadRequest) as refused:
             checked(head)
         assert refused.value.headers == (
@@ -375,7 +375,7 @@ class TestBad:
             ("Sec-WebSocket-Version", "13"),
         )
 
-    def test_too_many_headers(self) -> None:
+    def test_too_many_headers_are_refused(self) -> None:
         with pytest.raises(TooManyHeaders) as refused:
             checked(request("X-A: 1"), len(USUAL))
         assert refused.value.status == 431
@@ -414,7 +414,7 @@ def padded(name: str, unit: str, size: int) -> bytes:
         ("X-Any", " \t"),
     ],
 )
-def test_the_time_taken_grows_no_faster_than_the_head(name: str, unit: str) -> None:
+def test_reading_a_head_takes_linear_time(name: str, unit: str) -> None:
     def fastest(size: int) -> float:
         head, times = padded(name, unit, size), []
         for _ in range(5):
@@ -428,7 +428,7 @@ def test_the_time_taken_grows_no_faster_than_the_head(name: str, unit: str) -> N
 
 
 @pytest.mark.parametrize("unit", ["/", "/%2e.", "%", ";", "/.;"])
-def test_nor_than_the_target(unit: str) -> None:
+def test_reading_a_target_takes_linear_time(unit: str) -> None:
     def fastest(size: int) -> float:
         head, times = target(f"/{unit * (size // len(unit))}"), []
         for _ in range(5):

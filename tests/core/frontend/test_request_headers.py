@@ -74,7 +74,7 @@ def test_headers_of_one_leg_stay_on_it(name: str, spelling: object) -> None:
     assert picked((spelling(name), "something"), ("X-A", "1")) == (("X-A", "1"), *MADE)
 
 
-def test_so_do_those_that_connection_names() -> None:
+def test_headers_named_by_connection_stay_on_their_leg() -> None:
     received = (
         ("Connection", "keep-alive, X-Hop"),
         ("X-Hop", "1"),
@@ -132,11 +132,11 @@ def test_the_reconnect_header_can_have_another_name() -> None:
         "X_Secret",
     ],
 )
-def test_nor_by_another_spelling_of_a_name(name: str) -> None:
+def test_a_client_cannot_pose_as_a_failover_by_another_spelling(name: str) -> None:
     assert picked((name, "1"), block=("X-Secret",), proxies=PROXIES) == MADE
 
 
-def test_an_underscore_is_no_reason_by_itself() -> None:
+def test_a_header_with_an_underscore_is_kept() -> None:
     assert picked(("X_User", "1")) == (("X_User", "1"), *MADE)
 
 
@@ -146,7 +146,7 @@ def test_blocked_headers_are_dropped() -> None:
 
 
 class TestForwardedFor:
-    def test_a_trusted_one_is_continued(self) -> None:
+    def test_the_header_of_a_trusted_proxy_is_continued(self) -> None:
         assert picked(("X-Forwarded-For", "10.0.0.1, 10.0.0.2"), ("X-A", "1")) == (
             ("X-A", "1"),
             ("X-Forwarded-For", "10.0.0.1, 10.0.0.2, 192.0.2.1"),
@@ -154,7 +154,7 @@ class TestForwardedFor:
             HOST,
         )
 
-    def test_several_trusted_ones_become_one(self) -> None:
+    def test_several_headers_of_a_trusted_proxy_become_one(self) -> None:
         assert picked(("x-forwarded-for", "10.0.0.1"), ("X-Forwarded-For", "10.0.0.2")) == (
             ("X-Forwarded-For", "10.0.0.1, 10.0.0.2, 192.0.2.1"),
             PROTO,
@@ -164,22 +164,22 @@ class TestForwardedFor:
     @pytest.mark.parametrize(
         "received", [("10.0.0.1,",), ("10.0.0.1", ""), (" , 10.0.0.1 ,,", ","), ("", "10.0.0.1")]
     )
-    def test_empty_elements_are_left_out(self, received: tuple[str, ...]) -> None:
+    def test_empty_elements_are_omitted(self, received: tuple[str, ...]) -> None:
         fields = [("X-Forwarded-For", value) for value in received]
         assert picked(*fields)[0] == ("X-Forwarded-For", "10.0.0.1, 192.0.2.1")
 
-    def test_without_trust_there_is_only_the_peers_address(self) -> None:
+    def test_without_trust_only_the_peers_address_is_sent(self) -> None:
         assert picked(("X-Forwarded-For", "10.0.0.1"), believe_all=False) == MADE
 
     @pytest.mark.parametrize("proxies", [NOBODY, PROXIES])
-    def test_a_client_cannot_have_it_dropped(self, proxies: TrustedProxies) -> None:
+    def test_a_client_cannot_remove_the_header(self, proxies: TrustedProxies) -> None:
         received = (("Connection", "X-Forwarded-For"), ("X-Forwarded-For", "10.0.0.1"))
         assert ("X-Forwarded-For", "10.0.0.1, 192.0.2.1") in picked(*received, proxies=proxies)
 
     def test_a_blocked_one_is_not_added(self) -> None:
         assert picked(("X-Forwarded-For", "10.0.0.1"), block=("X-Forwarded-For",)) == (PROTO, HOST)
 
-    def test_a_mapped_address_is_written_as_what_it_is(self) -> None:
+    def test_a_mapped_address_is_written_as_ipv4(self) -> None:
         made = picked(peer=Peer("::ffff:192.0.2.1", "https", "gateway.test:8080"))
         assert made == (FOR, ("X-Forwarded-Proto", "https"), HOST)
 
@@ -196,7 +196,9 @@ THEIRS = (
 
 class TestProxies:
     @pytest.mark.parametrize("believe_all", [True, False])
-    def test_their_word_is_passed_on_and_continued(self, believe_all: bool) -> None:
+    def test_headers_of_a_trusted_proxy_are_passed_on_and_continued(
+        self, believe_all: bool
+    ) -> None:
         told = picked(*THEIRS, proxies=PROXIES, believe_all=believe_all)
         assert sorted(told) == sorted(
             ("X-Forwarded-For", "10.0.0.9, 192.0.2.1")
@@ -205,18 +207,18 @@ class TestProxies:
             for name, value in THEIRS
         )
 
-    def test_what_they_do_not_tell_is_made(self) -> None:
+    def test_headers_missing_from_a_proxy_are_made(self) -> None:
         assert picked(proxies=PROXIES) == MADE
 
     @pytest.mark.parametrize("value", ["", " ", ","])
-    def test_an_empty_one_of_theirs_tells_nothing(self, value: str) -> None:
+    def test_an_empty_header_of_a_proxy_is_ignored(self, value: str) -> None:
         names = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
         empty = [(name, value) for name in names]
         told = picked(*empty, proxies=PROXIES, forwarded=True)
         ours = ("Forwarded", 'for=192.0.2.1;host="gateway.test:8080";proto=http')
         assert told == (*MADE, ours)
 
-    def test_of_others_nothing_is_believed(self) -> None:
+    def test_headers_of_other_peers_are_dropped(self) -> None:
         outsider = Peer("198.51.100.1", "http", "gateway.test")
         assert picked(*THEIRS, proxies=PROXIES, believe_all=False, peer=outsider) == (
             ("X-Forwarded-For", "198.51.100.1"),
@@ -224,12 +226,12 @@ class TestProxies:
             ("X-Forwarded-Host", "gateway.test"),
         )
 
-    def test_where_all_are_believed_it_is_for_the_addresses_alone(self) -> None:
+    def test_believe_all_applies_only_to_x_forwarded_for(self) -> None:
         assert picked(*THEIRS) == (("X-Forwarded-For", "10.0.0.9, 192.0.2.1"), PROTO, HOST)
 
 
 class TestForwarded:
-    def test_it_tells_what_the_others_tell(self) -> None:
+    def test_forwarded_has_the_same_values_as_the_other_headers(self) -> None:
         wanted = ("Forwarded", 'for=192.0.2.1;host="gateway.test:8080";proto=http')
         assert picked(forwarded=True) == (*MADE, wanted)
 
@@ -238,13 +240,13 @@ class TestForwarded:
         wanted = ("Forwarded", 'for="[2001:db8::1]";host=gateway.test;proto=https')
         assert wanted in picked(forwarded=True, peer=peer)
 
-    def test_a_proxys_is_continued(self) -> None:
+    def test_forwarded_of_a_trusted_proxy_is_continued(self) -> None:
         received = (("Forwarded", "for=10.0.0.9;proto=https"), ("forwarded", "for=_hidden"))
         ours = 'for=192.0.2.1;host="gateway.test:8080";proto=http'
         wanted = ("Forwarded", f"for=10.0.0.9;proto=https, for=_hidden, {ours}")
         assert wanted in picked(*received, forwarded=True, proxies=PROXIES)
 
-    def test_nobody_elses_is(self) -> None:
+    def test_forwarded_of_other_peers_is_dropped(self) -> None:
         made = picked(("Forwarded", "for=10.0.0.9"), forwarded=True)
         assert dict(made)["Forwarded"].startswith("for=192.0.2.1;")
 

@@ -94,12 +94,12 @@ class TestOptions:
             ({"reload-interval": "often"}, "not a duration"),
         ],
     )
-    def test_such_combinations_are_refused(self, given: dict[str, str], complaint: str) -> None:
+    def test_invalid_combinations_are_refused(self, given: dict[str, str], complaint: str) -> None:
         given = {"certificate": "both.pem", **given} if given else {}
         with pytest.raises(ValidationError, match=complaint):
             ServerTlsOptions.model_validate(given)
 
-    def test_the_context_demands_what_is_configured(
+    def test_the_context_requires_the_configured_certificates(
         self, certificate: Path, authority: Path
     ) -> None:
         def context(**options: str) -> ssl.SSLContext:
@@ -115,7 +115,7 @@ class TestOptions:
             assert made.verify_mode is mode
             assert len(made.get_ca_certs()) == 1
 
-    def test_files_that_cannot_be_used_are_found(self, certificate: Path, tmp_path: Path) -> None:
+    def test_unusable_files_are_reported(self, certificate: Path, tmp_path: Path) -> None:
         good = ServerTlsOptions(certificate=str(certificate))
         assert list(good.file_problems()) == []
         bad = ServerTlsOptions(
@@ -135,7 +135,7 @@ class TestOptions:
 
 class TestRereading:
     @on_virtual_clock
-    async def test_files_are_looked_at_from_time_to_time(
+    async def test_files_are_checked_at_the_interval(
         self, certificate: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -152,7 +152,7 @@ class TestRereading:
         bench.tls.close()
 
     @on_virtual_clock
-    async def test_what_cannot_be_used_leaves_the_old_and_is_tried_again(
+    async def test_unusable_files_keep_the_old_context_and_are_tried_again(
         self, certificate: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -174,7 +174,7 @@ class TestRereading:
         bench.tls.close()
 
     @on_virtual_clock
-    async def test_never_means_never(self, certificate: Path) -> None:
+    async def test_without_an_interval_files_are_not_checked(self, certificate: Path) -> None:
         bench = Bench(certificate=certificate, reload_interval="0")
         first = bench.tls.context
         replace(certificate)
@@ -182,7 +182,7 @@ class TestRereading:
         assert bench.tls.context is first
 
     @on_virtual_clock
-    async def test_nobody_looks_after_the_end(self, certificate: Path) -> None:
+    async def test_files_are_not_checked_after_close(self, certificate: Path) -> None:
         bench = Bench(certificate=certificate)
         bench.tls.close()
         first = bench.tls.context
@@ -209,7 +209,7 @@ class TestSubject:
             ((("1.2.3.4", "x" * 300),), "1.2.3.4=#0c82012c" + "78" * 300),
         ],
     )
-    def test_one_part_is_written_as_rfc_4514_has_it(
+    def test_one_part_is_written_as_in_rfc_4514(
         self, parts: tuple[tuple[str, str], ...], text: str
     ) -> None:
         written = distinguished_name((parts,) if parts else ())
@@ -228,7 +228,9 @@ class TestSubject:
     @pytest.mark.parametrize(
         "certificate", [None, {}, {"subject": ()}, {"subjectAltName": (("DNS", "a"),)}]
     )
-    async def test_without_a_verified_name_there_is_none(self, certificate: Any) -> None:
+    async def test_without_a_verified_certificate_there_is_no_subject(
+        self, certificate: Any
+    ) -> None:
         class Tls:
             def getpeercert(self) -> Any:
                 return certificate
@@ -241,7 +243,7 @@ class TestSubject:
         assert client_subject(Transport()) is None
         assert client_subject(asyncio.Transport(extra={})) is None
 
-    async def test_one_that_is_no_text_counts_as_none(self) -> None:
+    async def test_a_subject_that_is_no_text_counts_as_none(self) -> None:
         class Tls:
             def getpeercert(self) -> Any:
                 raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")

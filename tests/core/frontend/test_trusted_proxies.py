@@ -36,7 +36,7 @@ def proxies() -> TrustedProxies:
         ("10.0.0.1:80", False),
     ],
 )
-def test_hosts(host: str, trusted: bool) -> None:
+def test_a_host_is_trusted_if_a_network_contains_it(host: str, trusted: bool) -> None:
     assert proxies().trusts(host) is trusted
     assert not TrustedProxies().trusts(host)
 
@@ -77,7 +77,9 @@ def test_hosts(host: str, trusted: bool) -> None:
         ("10.0.0.1", ["1.2.3.4" + " " * 10_000 + ", 10.0.0.2"], "10.0.0.2"),
     ],
 )
-def test_clients(peer: str, forwarded_for: list[str], client: str) -> None:
+def test_the_client_is_the_last_untrusted_hop(
+    peer: str, forwarded_for: list[str], client: str
+) -> None:
     assert proxies().client_address(peer, forwarded_for) == client
 
 
@@ -111,6 +113,6 @@ class TestOption:
         assert ServerOptions.model_validate({"trusted-proxies": []}).trusted_proxies == ()
 
     @pytest.mark.parametrize("wrong", ["10.0.0.1/8", "10.0.0.0/33", "all", "", 10, None, "a.test"])
-    def test_anything_else_is_told(self, wrong: object) -> None:
+    def test_an_invalid_network_is_refused(self, wrong: object) -> None:
         with pytest.raises(ValidationError, match=r"such as 10\.0\.0\.0/8"):
             ServerOptions.model_validate({"trusted-proxies": [wrong]})

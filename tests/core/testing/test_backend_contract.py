@@ -103,7 +103,7 @@ def test_an_xfail_with_a_reason_is_accepted_and_runs_the_test() -> None:
         Explained().test_a_live_backend_is_healthy(MemoryHarness(Ailing))
 
 
-def test_what_a_kind_cannot_do_is_skipped_by_name() -> None:
+def test_missing_capabilities_skip_tests_by_name() -> None:
     class Mute(BackendContract):
         capabilities = Capabilities(replies=False)
 
@@ -123,7 +123,7 @@ def test_an_exception_in_a_callback_is_a_failure() -> None:
         Suite().test_a_live_backend_is_healthy(MemoryHarness(Careless))
 
 
-def test_what_has_failed_first_is_shown_and_sessions_are_closed_all_the_same() -> None:
+def test_the_first_failure_is_raised_and_sessions_are_closed() -> None:
     class LosesAndFailsToClose(MemoryBackend):
         connection_class = LosesAMessage
         closes: ClassVar[list[int]] = []
@@ -152,7 +152,7 @@ def test_a_counterpart_that_is_frozen_thaws_when_a_test_fails() -> None:
     assert harness.is_thawed
 
 
-def test_a_backend_hears_of_the_end_of_each_session_once() -> None:
+def test_session_ended_is_called_once_for_each_session() -> None:
     class Tracking(MemoryBackend):
         ends: ClassVar[list[str]] = []
 

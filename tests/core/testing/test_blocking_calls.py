@@ -20,7 +20,7 @@ from wsgw_core.testing.long_callbacks import MOST_SECONDS
 TRUE = [sys.executable, "-Sc", ""]
 
 
-async def test_what_asyncio_does_is_not_blocking() -> None:
+async def test_calls_of_asyncio_are_not_blocking() -> None:
     found: list[str] = []
     with watching_for_blocking_calls(found.append):
         server = await asyncio.start_server(lambda _, writer: writer.close(), "localhost", 0)
@@ -39,7 +39,7 @@ async def test_what_asyncio_does_is_not_blocking() -> None:
     assert found == []
 
 
-def test_what_blocks_is_told_with_its_place() -> None:
+def test_a_blocking_call_is_reported_with_its_place() -> None:
     found: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         with watching_for_blocking_calls(found.append):
@@ -68,7 +68,7 @@ def test_what_blocks_is_told_with_its_place() -> None:
     assert all("test_blocking_calls.py:" in text for text in found)
 
 
-def test_a_callback_that_computes_for_long_is_told_with_its_place() -> None:
+def test_a_long_callback_is_reported_with_its_place() -> None:
     found: list[str] = []
 
     async def compute() -> None:
@@ -93,7 +93,7 @@ def test_a_callback_that_computes_for_long_is_told_with_its_place() -> None:
     assert "s without a pause" in text
 
 
-def test_what_another_thread_collects_is_not_taken_for_this_threads_time() -> None:
+def test_garbage_collection_in_another_thread_does_not_count() -> None:
     found: list[str] = []
 
     def begin_to_collect() -> None:

@@ -66,7 +66,7 @@ def run(request: pytest.FixtureRequest) -> Callable[..., None]:
     return run
 
 
-def test_it_forwards_both_ways_however_much(run: Callable[..., None]) -> None:
+def test_bytes_are_forwarded_in_both_directions(run: Callable[..., None]) -> None:
     async def scenario(proxy: BrokerProxy, _behind: Server) -> None:
         reader, writer = await connected(proxy)
         writer.write(b"a" * LARGE)
@@ -78,7 +78,7 @@ def test_it_forwards_both_ways_however_much(run: Callable[..., None]) -> None:
     run(scenario)
 
 
-def test_what_is_sent_while_frozen_arrives_after_the_thaw(run: Callable[..., None]) -> None:
+def test_bytes_sent_while_frozen_arrive_after_the_thaw(run: Callable[..., None]) -> None:
     async def scenario(proxy: BrokerProxy, behind: Server) -> None:
         reader, writer = await connected(proxy)
         proxy.freeze()
@@ -92,7 +92,7 @@ def test_what_is_sent_while_frozen_arrives_after_the_thaw(run: Callable[..., Non
     run(scenario)
 
 
-def test_what_is_sent_while_frozen_is_lost_with_the_connection(run: Callable[..., None]) -> None:
+def test_bytes_sent_while_frozen_are_lost_with_a_cut(run: Callable[..., None]) -> None:
     async def scenario(proxy: BrokerProxy, behind: Server) -> None:
         reader, writer = await connected(proxy)
         proxy.freeze()
@@ -114,7 +114,7 @@ def test_what_is_sent_while_frozen_is_lost_with_the_connection(run: Callable[...
     run(scenario)
 
 
-def test_a_server_that_is_not_there_ends_the_connection(run: Callable[..., None]) -> None:
+def test_an_unreachable_server_ends_the_connection(run: Callable[..., None]) -> None:
     async def scenario(_proxy: BrokerProxy, _behind: Server) -> None:
         alone = BrokerProxy("127.0.0.1", 1)
         await alone.start()

@@ -36,7 +36,7 @@ def test_each_container_is_counted_under_its_path() -> None:
     }
 
 
-def test_what_another_object_leads_to_is_not_counted() -> None:
+def test_containers_of_excluded_objects_are_not_counted() -> None:
     table = Table()
     owner = Table()
     owner.rows = {"elsewhere": table.rows, "root": table}
@@ -44,7 +44,7 @@ def test_what_another_object_leads_to_is_not_counted() -> None:
     assert "Table.slotted.items" in container_sizes(table, without=(owner,))
 
 
-def test_a_queue_is_looked_into() -> None:
+def test_the_items_of_a_queue_are_counted() -> None:
     table = Table()
     table.queue.put_nowait(1)
     assert container_sizes(table)["Table.queue._queue"] == 1

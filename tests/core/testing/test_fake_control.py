@@ -31,7 +31,7 @@ async def test_down_ends_all_sinks_in_the_next_turn() -> None:
 
 
 @on_virtual_clock
-async def test_a_sink_that_was_lost_hears_nothing_more_and_complains_of_nothing() -> None:
+async def test_a_lost_sink_ignores_later_calls() -> None:
     control = FakeControl()
     sink = attached(control, "s1")
     control.down("broker lost")
@@ -47,7 +47,7 @@ async def test_a_sink_that_was_lost_hears_nothing_more_and_complains_of_nothing(
 
 
 @on_virtual_clock
-async def test_down_spares_a_session_that_comes_after_it() -> None:
+async def test_down_does_not_end_a_session_attached_later() -> None:
     control = FakeControl()
     attached(control, "s1")
     control.down("broker lost")
@@ -58,7 +58,7 @@ async def test_down_spares_a_session_that_comes_after_it() -> None:
 
 
 @on_virtual_clock
-async def test_an_end_that_was_reported_before_stays() -> None:
+async def test_down_does_not_change_an_earlier_end() -> None:
     control = FakeControl()
     sink = attached(control, "s1")
     connection = FakeEnd()
@@ -91,7 +91,7 @@ class FakeEnd:
 
 
 @on_virtual_clock
-async def test_writable_holds_all_sinks_those_that_come_later_included() -> None:
+async def test_writable_blocks_present_and_later_sinks() -> None:
     control = FakeControl()
     one = attached(control, "s1")
     control.writable(False)
@@ -101,7 +101,7 @@ async def test_writable_holds_all_sinks_those_that_come_later_included() -> None
     assert (one.is_writable, two.is_writable) == (True, True)
 
 
-def test_replies_for_sessions_that_are_not_attached_are_not_taken() -> None:
+def test_deliver_returns_unknown_session_for_unattached_ones() -> None:
     control = FakeControl()
     assert control.deliver("s1", LATE) is ReplyOutcome.TAKEN  # nothing was attached yet
     attached(control, "s1")

@@ -6,7 +6,7 @@ from wsgw_core.api import Close, Message, Session
 from wsgw_core.testing.fake_session import FakeSession
 
 
-def test_what_it_is_asked_is_recorded() -> None:
+def test_calls_are_recorded() -> None:
     session = FakeSession()
     message = Message.from_text("A")
 
@@ -22,7 +22,7 @@ def test_what_it_is_asked_is_recorded() -> None:
     assert (session.failovers, session.state) == (1, {"seen": 1})
 
 
-def test_what_it_tells_can_be_set_and_it_has_all_that_a_session_has() -> None:
+def test_attributes_can_be_set_and_are_those_of_a_session() -> None:
     session = FakeSession(path="/room", route="eu", subprotocol="ocpp1.6")
 
     assert (session.path, session.route, session.subprotocol) == ("/room", "eu", "ocpp1.6")

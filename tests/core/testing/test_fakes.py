@@ -53,7 +53,7 @@ def test_contents_become_messages() -> None:
 
 class TestBackend:
     @on_virtual_clock
-    async def test_it_is_a_backend_with_connections(self) -> None:
+    async def test_a_fake_backend_implements_the_protocols(self) -> None:
         backend = FakeBackend()
         assert isinstance(backend, Backend)
         fake, _, _ = await dialled(backend)
@@ -62,7 +62,7 @@ class TestBackend:
         assert backend.requests == [REQUEST]
 
     @on_virtual_clock
-    async def test_it_answers_by_its_script_and_then_as_usual(self) -> None:
+    async def test_dials_are_answered_by_the_script_and_then_as_usual(self) -> None:
         backend, sink = FakeBackend(), RecordingSink()
         backend.will(
             Unavailable("no route"),
@@ -83,7 +83,7 @@ class TestBackend:
         assert fake.subprotocol is None
 
     @on_virtual_clock
-    async def test_it_takes_its_time(self) -> None:
+    async def test_an_answer_comes_after_its_delay(self) -> None:
         backend, loop = FakeBackend(), asyncio.get_running_loop()
         backend.will(Accept(after=5), Unavailable(after=2))
         await dialled(backend)
@@ -103,7 +103,7 @@ class TestBackend:
         assert backend.connections == []
 
     @on_virtual_clock
-    async def test_it_goes_down_with_its_connections_and_comes_up(self) -> None:
+    async def test_go_down_breaks_connections_until_come_up(self) -> None:
         backend = FakeBackend()
         _, _, sink = await dialled(backend)
         await backend.probe()
@@ -140,7 +140,7 @@ class TestBackend:
 
 class TestConnection:
     @on_virtual_clock
-    async def test_it_keeps_the_contract_in_an_ordinary_life(self) -> None:
+    async def test_a_fake_connection_keeps_the_contract(self) -> None:
         fake, watched, sink = await dialled(FakeBackend(), start=False)
         assert fake.reply("early")
         await idle()
@@ -163,7 +163,7 @@ class TestConnection:
         assert fake.close_request == sink.end == fake.ended == Close(1000, "bye")
 
     @on_virtual_clock
-    async def test_it_can_acknowledge_by_itself(self) -> None:
+    async def test_a_fake_connection_can_acknowledge_by_itself(self) -> None:
         fake, watched, sink = await dialled(FakeBackend(acknowledge=True), start=False)
         watched.send(A)
         await idle()
@@ -175,7 +175,7 @@ class TestConnection:
         assert fake.outstanding == 0
 
     @on_virtual_clock
-    async def test_it_acknowledges_what_came_before_an_answered_close(self) -> None:
+    async def test_an_answered_close_acknowledges_earlier_messages(self) -> None:
         _, watched, sink = await dialled(FakeBackend())
         watched.send(A)
         watched.close(1000)
@@ -184,7 +184,7 @@ class TestConnection:
         assert sink.delivered_count == 1
 
     @on_virtual_clock
-    async def test_it_can_leave_a_close_unanswered(self) -> None:
+    async def test_a_fake_connection_can_leave_a_close_unanswered(self) -> None:
         fake, watched, sink = await dialled(FakeBackend(answer_close=False))
         watched.close(1001, "away")
         assert await fake.until_close_requested() == Close(1001, "away")
@@ -194,7 +194,7 @@ class TestConnection:
         assert sink.end == Close(1001, "away")
 
     @on_virtual_clock
-    async def test_replies_wait_while_it_is_paused(self) -> None:
+    async def test_replies_wait_while_paused(self) -> None:
         fake, watched, sink = await dialled(FakeBackend())
         await idle()
         watched.pause()
@@ -207,7 +207,7 @@ class TestConnection:
         assert await sink.until_messages(2) == [A, B]
 
     @on_virtual_clock
-    async def test_a_drop_is_abnormal_and_comes_after_what_was_read(self) -> None:
+    async def test_a_drop_is_abnormal_and_comes_after_waiting_replies(self) -> None:
         fake, watched, sink = await dialled(FakeBackend())
         watched.send(A)
         watched.pause()
@@ -222,7 +222,7 @@ class TestConnection:
         assert not fake.reply("late")
 
     @on_virtual_clock
-    async def test_hanging_up_is_orderly_unless_said_otherwise(self) -> None:
+    async def test_hanging_up_is_normal_by_default(self) -> None:
         fake, _, sink = await dialled(FakeBackend())
         fake.hang_up(4000, "enough")
         assert sink.end == Close(4000, "enough")
@@ -231,7 +231,7 @@ class TestConnection:
         assert sink.end == Close(1012, "restart", abnormal=True)
 
     @on_virtual_clock
-    async def test_a_drop_before_the_start_is_told_afterwards(self) -> None:
+    async def test_a_drop_before_the_start_is_reported_after_it(self) -> None:
         fake, watched, sink = await dialled(FakeBackend(), start=False)
         fake.drop()
         await idle()
@@ -240,7 +240,7 @@ class TestConnection:
         assert (await sink.until_closed()).abnormal
 
     @on_virtual_clock
-    async def test_the_session_may_start_it_once(self) -> None:
+    async def test_a_second_start_is_a_fault(self) -> None:
         fake, _, _ = await dialled(FakeBackend())
         with pytest.raises(AssertionError, match="twice"):
             fake.start()
@@ -261,7 +261,7 @@ class TestConnection:
 
 class TestClient:
     @on_virtual_clock
-    async def test_it_records_what_the_session_does(self) -> None:
+    async def test_a_fake_client_records_the_calls_of_its_session(self) -> None:
         client, loop = FakeClient(), asyncio.get_running_loop()
         loop.call_later(1, client.send, A)
         loop.call_later(2, client.pause_reading)
@@ -277,14 +277,14 @@ class TestClient:
         assert client.pauses == 1
         assert client.closed == Close(1000, "bye")
 
-    def test_what_comes_after_its_close_is_apart(self) -> None:
+    def test_messages_after_the_close_are_recorded_apart(self) -> None:
         client = FakeClient()
         assert client.closed is None
         client.close(1000)
         client.send(A)
         assert (client.received, client.received_late) == ([], [A])
 
-    def test_a_second_close_is_noticed(self) -> None:
+    def test_a_second_close_is_a_fault(self) -> None:
         client = FakeClient()
         client.close(1000)
         client.close(1001)
@@ -292,7 +292,7 @@ class TestClient:
             assert client.closed
 
     @on_virtual_clock
-    async def test_waiting_in_vain_tells_what_there_was(self) -> None:
+    async def test_a_timeout_describes_what_was_received(self) -> None:
         client = FakeClient()
         client.send(A)
         with pytest.raises(AssertionError, match="2 messages at the client, which has 1"):

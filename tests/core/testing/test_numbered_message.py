@@ -14,7 +14,7 @@ def as_sent(client: str, number: int, size: int) -> str | bytes:
 
 @pytest.mark.parametrize("number", [0, 1, 250, 251, 12_345])
 @pytest.mark.parametrize("size", [1, 64, 65_536, 1 << 20])
-def test_what_was_composed_is_whole(number: int, size: int) -> None:
+def test_a_composed_message_is_whole(number: int, size: int) -> None:
     message = as_sent("c1.7", number, size)
 
     assert is_whole(message)
@@ -37,5 +37,5 @@ def test_what_was_composed_is_whole(number: int, size: int) -> None:
         b"\xff" * 80,
     ],
 )
-def test_anything_else_is_not(message: str | bytes) -> None:
+def test_a_changed_message_is_not_whole(message: str | bytes) -> None:
     assert not is_whole(message)

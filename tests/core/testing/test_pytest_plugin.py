@@ -49,7 +49,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_needs_no_other_plugin(tmp_path: Path) -> None:
+def test_the_fixtures_need_no_other_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     result = run(tmp_path, "pytest", "-W", "error", *PLUGIN)
     assert "2 passed" in result.stdout, result.stdout + result.stderr
@@ -69,7 +69,7 @@ def test_the_contract_suite_needs_no_other_plugin(tmp_path: Path) -> None:
     assert " skipped" in result.stdout
 
 
-def test_it_costs_next_to_nothing_where_it_is_not_used(tmp_path: Path) -> None:
+def test_importing_the_plugin_does_not_import_the_gateway(tmp_path: Path) -> None:
     (tmp_path / "look.py").write_text(
         "import sys\n"
         "import pytest\n"
@@ -83,7 +83,7 @@ def test_it_costs_next_to_nothing_where_it_is_not_used(tmp_path: Path) -> None:
     assert result.stdout.splitlines() == ["[]", "False"], result.stderr
 
 
-def test_a_conftest_takes_both_loops_and_a_watch_over_the_log(tmp_path: Path) -> None:
+def test_a_conftest_can_import_both_loops_and_the_log_fixtures(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "from wsgw_core.testing.for_conftest import no_fault_is_logged\n"
         "from wsgw_core.testing.for_conftest import pytest_asyncio_loop_factories\n"

@@ -55,13 +55,13 @@ def make(*, started: bool = True, sent: int = 0) -> tuple[RecordingSink, Watched
     return sink, connection, puppet
 
 
-def test_they_implement_the_protocols() -> None:
+def test_the_sink_and_the_connection_implement_the_protocols() -> None:
     sink, connection, _ = make()
     assert isinstance(sink, Sink)
     assert isinstance(connection, BackendConnection)
 
 
-def test_what_is_correct_is_recorded_without_a_complaint() -> None:
+def test_correct_calls_are_recorded_without_a_fault() -> None:
     sink, connection, puppet = make(sent=2)
     assert sink.message(HELLO)
     sink.delivered(1)
@@ -84,7 +84,7 @@ def test_what_is_correct_is_recorded_without_a_complaint() -> None:
     ]  # fmt: skip
 
 
-def test_the_client_can_be_gone() -> None:
+def test_message_returns_false_when_the_client_is_gone() -> None:
     sink, _, _ = make()
     sink.client_is_there = False
     assert not sink.message(HELLO)
@@ -166,7 +166,7 @@ def test_a_negative_count_is_a_breach() -> None:
         sink.check()
 
 
-def test_an_exception_is_a_breach_and_goes_on() -> None:
+def test_an_exception_is_a_breach_and_is_raised() -> None:
     sink, connection, puppet = make()
     puppet.acts["send"] = lambda: 1 // 0
     with pytest.raises(ZeroDivisionError):
@@ -228,7 +228,7 @@ async def test_waiting_ends_with_a_breach() -> None:
 
 
 @on_virtual_clock
-async def test_waiting_in_vain_tells_what_there_was() -> None:
+async def test_a_timeout_describes_what_was_recorded() -> None:
     sink, _, _ = make()
     sink.message(HELLO)
     with pytest.raises(AssertionError, match=r"waited 20 s for 2 messages; .* 1 messages, 0 deliv"):

@@ -137,7 +137,7 @@ async def test_a_valve_is_made_alone_or_in_a_bench() -> None:
 
 
 @on_virtual_clock
-async def test_wrong_options_are_told_as_operators_are_told() -> None:
+async def test_wrong_options_raise_the_operators_error() -> None:
     plugin = RegisteredPlugin(Module())
     with pytest.raises(ConfigurationError, match=r"gates\[0\].the-token: .*at least 4"):
         plugin.gate("all", {"the-token": "abc"}, make_plugin_context())
@@ -146,7 +146,7 @@ async def test_wrong_options_are_told_as_operators_are_told() -> None:
 
 
 @on_virtual_clock
-async def test_a_kind_that_is_not_registered_is_told() -> None:
+async def test_an_unregistered_kind_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="no plugin registers valve kind 'al'"):
         RegisteredPlugin(Module()).valve("al", {}, make_plugin_context())
 

@@ -89,13 +89,13 @@ async def test_injected_messages_are_recorded_at_the_other_end() -> None:
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.02])
-async def test_valve_that_ends_the_session(wait: float) -> None:
+async def test_a_valve_can_end_the_session(wait: float) -> None:
     async with ValveBench(Marking, Marks(wait=wait)) as bench:
         assert await bench.to_backend("end") == []
         assert bench.closed == Close(4000, "as asked")
 
 
-async def test_faults_are_the_sessions_end_or_cost_the_message() -> None:
+async def test_a_fault_ends_the_session_or_discards_the_message() -> None:
     async with ValveBench(Marking, Marks()) as bench:
         assert await bench.to_backend(b"\xff") == []  # is no text
         assert bench.closed == Close(1011, "internal error")
@@ -104,7 +104,7 @@ async def test_faults_are_the_sessions_end_or_cost_the_message() -> None:
         assert bench.closed is None
 
 
-async def test_next_backend_hears_what_the_valve_prepares_it_with() -> None:
+async def test_the_next_backend_gets_the_hydration() -> None:
     async with ValveBench(Marking, Marks()) as bench:
         await bench.to_backend("A")
         assert await bench.fail_over() == ["login"]
@@ -137,7 +137,7 @@ class Login:
         return message.text == "welcome"
 
 
-async def test_next_backend_answers_what_the_valve_prepares_it_with() -> None:
+async def test_the_next_backend_can_answer_the_hydration() -> None:
     async with ValveBench(per_session(Login), Options()) as bench:
         assert await bench.fail_over() == ["login"]
         assert await bench.to_backend("A") == []
@@ -149,13 +149,13 @@ async def test_next_backend_answers_what_the_valve_prepares_it_with() -> None:
         assert bench.failed_hydrations == 0
 
 
-async def test_next_backend_that_refuses_is_left_for_another() -> None:
+async def test_a_backend_that_refuses_the_hydration_is_left() -> None:
     async with ValveBench(per_session(Login), Options()) as bench:
         assert await bench.fail_over("no") == ["login"]
         assert bench.failed_hydrations == 1
 
 
-async def test_valve_is_opened_before_and_closed_after_the_session() -> None:
+async def test_the_valve_is_opened_before_and_closed_after_the_session() -> None:
     bench = ValveBench(Marking, Marks())
     valve = bench.valve
     assert isinstance(valve, Marking)
@@ -165,7 +165,7 @@ async def test_valve_is_opened_before_and_closed_after_the_session() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_valve_of_one_class_needs_no_more() -> None:
+async def test_a_valve_of_one_class_works_with_per_session() -> None:
     class Passing:
         def __init__(self, _options: Options, _session: Session) -> None:
             pass

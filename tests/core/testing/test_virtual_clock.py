@@ -42,7 +42,7 @@ def test_time_starts_at_zero_and_stands_still_while_something_is_ready() -> None
     assert run_virtual(turn()) == 0.0
 
 
-def test_timers_fire_in_their_order_and_at_their_time() -> None:
+def test_timers_fire_in_order_and_on_time() -> None:
     async def watch() -> list[tuple[str, float]]:
         seen: list[tuple[str, float]] = []
         loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ def test_timeouts_follow_the_virtual_time() -> None:
     assert run_virtual(wait()) == pytest.approx(30)
 
 
-def test_timers_that_differ_by_a_rounding_error_are_of_one_instant() -> None:
+def test_timers_that_differ_by_a_rounding_error_share_one_instant() -> None:
     async def watch() -> list[float]:
         seen: list[float] = []
         loop = asyncio.get_running_loop()
@@ -81,7 +81,7 @@ def test_timers_that_differ_by_a_rounding_error_are_of_one_instant() -> None:
     assert first == second
 
 
-def test_a_timer_of_a_distant_future_comes() -> None:
+def test_a_timer_in_the_distant_future_fires() -> None:
     async def wait() -> float:
         for _ in range(3):
             await asyncio.sleep(1e8 + 0.1)
@@ -90,7 +90,7 @@ def test_a_timer_of_a_distant_future_comes() -> None:
     assert run_virtual(wait()) == pytest.approx(3e8 + 0.3)
 
 
-def test_waiting_for_ever_is_an_error_that_tells_who_waits() -> None:
+def test_a_deadlock_raises_an_error_with_the_waiting_tasks() -> None:
     async def wait_for_godot() -> None:
         await asyncio.get_running_loop().create_future()
 
@@ -125,19 +125,19 @@ async def sleep_beside(pause: float) -> None:
     await asyncio.create_task(spin(pause), name="hamster")
 
 
-def test_a_task_that_lets_no_time_pass_is_an_error_that_names_it() -> None:
+def test_a_task_that_spins_raises_an_error_with_its_name() -> None:
     with pytest.raises(SpinError, match=r"hamster: .*spin .*test_virtual_clock"):
         run_virtual(sleep_beside(0))
 
 
 @pytest.mark.usefixtures("few_turns")
-def test_a_task_that_sleeps_for_next_to_nothing_is_told() -> None:
+def test_a_task_with_tiny_sleeps_counts_as_spinning() -> None:
     with pytest.raises(SpinError, match=r"hamster: .*spin .*test_virtual_clock"):
         run_virtual(sleep_beside(1e-7))
 
 
 @pytest.mark.usefixtures("few_turns")
-def test_a_callback_that_lets_no_time_pass_is_named_too() -> None:
+def test_a_callback_that_spins_is_named() -> None:
     def turn_the_wheel() -> None:
         asyncio.get_running_loop().call_soon(turn_the_wheel)
 
@@ -150,7 +150,7 @@ def test_a_callback_that_lets_no_time_pass_is_named_too() -> None:
 
 
 @pytest.mark.usefixtures("few_turns")
-def test_a_task_that_asks_again_and_again_whether_all_is_idle_is_told() -> None:
+def test_a_task_that_repeats_idle_counts_as_spinning() -> None:
     async def main() -> None:
         while True:
             await idle()
@@ -160,7 +160,7 @@ def test_a_task_that_asks_again_and_again_whether_all_is_idle_is_told() -> None:
 
 
 @pytest.mark.usefixtures("few_turns")
-def test_a_spin_that_no_cancelling_ends_is_told_all_the_same() -> None:
+def test_a_spin_that_ignores_cancellation_is_reported() -> None:
     async def stubborn() -> None:
         # Nobody can end its task, which the loop would tell when the collector finds it.
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -208,7 +208,7 @@ async def test_idle_does_not_need_a_timer() -> None:
 
 
 @on_virtual_clock
-async def test_a_cancelled_idle_does_no_harm() -> None:
+async def test_a_cancelled_idle_is_harmless() -> None:
     task = asyncio.create_task(idle())
     await asyncio.sleep(0)
     task.cancel()
@@ -245,5 +245,5 @@ async def test_a_decorated_test_gets_its_fixtures(answer: int) -> None:
     assert isinstance(asyncio.get_running_loop(), VirtualClockLoop)
 
 
-def test_a_decorated_test_is_no_coroutine_for_other_plugins_to_take() -> None:
+def test_a_decorated_test_is_not_a_coroutine_function() -> None:
     assert not inspect.iscoroutinefunction(test_a_decorated_test_gets_its_fixtures)

@@ -31,7 +31,7 @@ async def test_waiters_wake_when_their_condition_comes_true() -> None:
 
 
 @on_virtual_clock
-async def test_patience_ends_with_a_description_of_the_moment() -> None:
+async def test_a_timeout_has_a_description_of_the_moment() -> None:
     state = "early"
     loop = asyncio.get_running_loop()
 

@@ -208,7 +208,7 @@ def test_a_correct_backend_fails_none(right: type[MemoryBackend | BrokerBackend]
         (wrong.LosesRepliesWhilePaused, Capabilities(keeps_while_paused=False)),
     ],
 )
-def test_what_a_kind_declares_that_it_cannot_is_no_fault(
+def test_undeclared_capabilities_cause_no_failure(
     fault: type[DirectMemoryConnection], declared: Capabilities
 ) -> None:
     class Suite(BackendContract):

@@ -76,7 +76,7 @@ async def take(bench: Bench, count: int) -> bytes:
 
 class TestByThePeer:
     @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])
-    async def test_it_is_answered_with_the_same_code(self, code: int) -> None:
+    async def test_the_peers_close_is_answered_with_the_same_code(self, code: int) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.write(close_frame(code, "grüße"))
             answer = await bench.read_frame()
@@ -85,7 +85,7 @@ class TestByThePeer:
             bench.writer.close()
             assert await bench.events.until_ended() == (Close(code, "grüße"), False)
 
-    async def test_an_empty_one_is_answered_with_an_empty_one(self) -> None:
+    async def test_an_empty_close_is_answered_with_an_empty_close(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.write(close_frame())
             answer = await bench.read_frame()
@@ -105,12 +105,12 @@ class TestByThePeer:
             bench.writer.close()
             await bench.events.until_ended()
 
-    async def test_but_not_for_ever(self) -> None:
+    async def test_a_close_of_a_server_that_stays_connected_ends_after_the_timeout(self) -> None:
         async with endpoint_bench(client_side=True, limits=HASTY) as bench:
             bench.write(close_frame(4000, masked=False))
             assert await bench.events.until_ended() == (Close(4000), False)
 
-    async def test_messages_before_it_come_first_and_those_behind_it_never(self) -> None:
+    async def test_only_messages_before_the_close_are_taken(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             message = frame(raw.TEXT, b"A")
             bench.write(message + message + close_frame(1000) + message + close_frame(1001))
@@ -122,7 +122,7 @@ class TestByThePeer:
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("rest", [close_frame(1001), b"\x8b\x80\0\0\0\0", b"\xff" * 200])
     @pytest.mark.parametrize(("code", "answer"), [(4000, b"\x0f\xa0"), (None, b"")])
-    async def test_nothing_right_behind_it_counts(
+    async def test_bytes_behind_the_close_are_ignored(
         self, *, client_side: bool, rest: bytes, code: int | None, answer: bytes
     ) -> None:
         async with endpoint_bench(client_side=client_side, limits=PATIENT) as bench:
@@ -136,7 +136,7 @@ class TestByThePeer:
             assert await bench.events.until_ended() == (Close(code or 1005), False)
             assert len(bench.events.messages) == 1
 
-    async def test_one_that_means_nothing_stays_a_violation_whatever_is_behind_it(self) -> None:
+    async def test_an_invalid_close_with_bytes_behind_it_is_a_violation(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.write(close_frame(5000) + close_frame(1000))
             assert (await bench.read_frame()).payload[:2] == (1002).to_bytes(2, "big")
@@ -160,7 +160,7 @@ class TestByThePeer:
             (65535).to_bytes(2, "big"),
         ],
     )
-    async def test_one_that_means_nothing_is_a_violation(self, body: bytes) -> None:
+    async def test_an_invalid_close_is_a_violation(self, body: bytes) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(raw.CLOSE, body))
             answer = await bench.read_frame()
@@ -183,9 +183,7 @@ class TestByThePeer:
 
 class TestByUs:
     @pytest.mark.parametrize("client_side", [False, True])
-    async def test_it_is_sent_and_its_answer_ends_the_connection(
-        self, *, client_side: bool
-    ) -> None:
+    async def test_the_answer_to_our_close_ends_the_connection(self, *, client_side: bool) -> None:
         async with endpoint_bench(client_side=client_side, limits=PATIENT) as bench:
             bench.endpoint.close(4000, "grüße")
             close = await bench.read_frame()
@@ -196,7 +194,7 @@ class TestByUs:
                 bench.writer.close()
             assert await bench.events.until_ended() == (Close(4000, "grüße"), False)
 
-    async def test_it_is_sent_once(self) -> None:
+    async def test_the_close_frame_is_sent_once(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.endpoint.close(4000)
             bench.endpoint.close(4001)
@@ -205,7 +203,7 @@ class TestByUs:
             assert await bench.read_to_end() == b""
             bench.endpoint.close(4002)
 
-    async def test_messages_before_it_arrive_and_those_behind_it_do_not(self) -> None:
+    async def test_only_messages_before_our_close_arrive(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.endpoint.send(as_message("A"))
             bench.endpoint.close(1000)
@@ -216,14 +214,14 @@ class TestByUs:
             bench.write(close_frame(1000))
             assert await bench.read_to_end() == b""
 
-    async def test_what_the_peer_sends_before_its_answer_is_taken(self) -> None:
+    async def test_messages_before_the_answer_to_our_close_are_taken(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.endpoint.close(1000)
             bench.write(frame(raw.TEXT, b"A") + close_frame(1000))
             await bench.events.until_ended()
             assert bench.events.messages == [as_message("A")]
 
-    async def test_a_paused_endpoint_still_sees_the_answer(self) -> None:
+    async def test_a_paused_endpoint_reads_the_answer_to_its_close(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.endpoint.pause_reading()
             bench.endpoint.close(1000)
@@ -237,14 +235,14 @@ class TestByUs:
             assert end.code == 1006
             assert not violation
 
-    async def test_a_peer_that_does_not_even_read_is_dropped(self) -> None:
+    async def test_a_peer_that_does_not_read_is_dropped(self) -> None:
         async with endpoint_bench(limits=HASTY, send_buffer=4096) as bench:
             for _ in range(100):
                 bench.endpoint.send(as_message("x" * 65536))
             bench.endpoint.close(1000)
             assert (await bench.events.until_ended())[0].code == 1006
 
-    async def test_a_client_that_still_takes_what_came_before_has_time(self) -> None:
+    async def test_a_client_that_still_takes_earlier_messages_gets_more_time(self) -> None:
         clock = HandTurnedClock()
         async with endpoint_bench(limits=LONG, send_buffer=4096, clock=clock) as bench:
             close_much(bench)
@@ -258,7 +256,7 @@ class TestByUs:
                 clock.fire()
             assert (await bench.events.until_ended())[0].code == 1006
 
-    async def test_but_not_one_that_takes_no_more(self) -> None:
+    async def test_a_client_that_takes_nothing_is_dropped(self) -> None:
         clock = HandTurnedClock()
         async with endpoint_bench(limits=LONG, send_buffer=4096, clock=clock) as bench:
             close_much(bench)
@@ -269,7 +267,7 @@ class TestByUs:
                 clock.fire()
             assert (await bench.events.until_ended())[0].code == 1006
 
-    async def test_nor_a_backend(self) -> None:
+    async def test_a_slow_backend_gets_no_more_time(self) -> None:
         clock = HandTurnedClock()
         async with endpoint_bench(
             client_side=True, limits=LONG, send_buffer=4096, clock=clock
@@ -279,7 +277,7 @@ class TestByUs:
             clock.fire()
             assert (await bench.events.until_ended())[0].code == 1006
 
-    async def test_both_at_once(self) -> None:
+    async def test_both_sides_may_close_at_once(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.endpoint.close(4000)
             bench.write(close_frame(4001, "theirs"))
@@ -287,7 +285,7 @@ class TestByUs:
             assert (await bench.read_frame()).payload == (4000).to_bytes(2, "big")
             assert await bench.read_to_end() == b""
 
-    async def test_aborting_says_nothing(self) -> None:
+    async def test_an_abort_sends_no_close_frame(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.abort("no pong")
             assert await bench.events.until_ended() == (Close(1006, "no pong"), False)
@@ -315,7 +313,7 @@ class TestWhatIsSendable:
             (5000, 1011),
         ],
     )
-    def test_others_become_something_that_may_be_sent(self, code: int, sent: int) -> None:
+    def test_codes_that_may_not_be_sent_become_1011(self, code: int, sent: int) -> None:
         assert sendable(code) == sent
 
     def test_long_reasons_are_cut_between_characters(self) -> None:
@@ -324,7 +322,7 @@ class TestWhatIsSendable:
         assert reason_bytes("ü" * 62) == "ü".encode() * 61
         assert reason_bytes("lone \ud800") == b"lone ?"
 
-    async def test_they_are_what_is_sent(self) -> None:
+    async def test_the_close_frame_has_the_sendable_code_and_reason(self) -> None:
         async with endpoint_bench(limits=PATIENT) as bench:
             bench.endpoint.close(1006, "ü" * 100)
             close = await bench.read_frame()
@@ -332,7 +330,9 @@ class TestWhatIsSendable:
 
 
 @pytest.mark.parametrize("client_side", [False, True])
-async def test_reference_counting_frees_it(*, client_side: bool) -> None:
+async def test_a_closed_endpoint_is_freed_without_the_garbage_collector(
+    *, client_side: bool
+) -> None:
     gc.collect()
     gc.disable()
     try:

@@ -72,15 +72,15 @@ class TestFallback:
                 inflate = zlib.decompressobj(wbits=-window)
             assert inflate.decompress(data + TAIL) == noise
 
-    def test_the_smallest_window_is_answered_with_messages_as_they_are(self) -> None:
+    def test_a_server_with_the_smallest_window_gets_uncompressed_messages(self) -> None:
         assert agreed_as_client("; client_max_window_bits=8").min_size > 1 << 40
         assert agreed_as_client("; client_max_window_bits=9").min_size == 64
 
-    def test_our_own_compressor_forgets_if_it_is_told_to(self) -> None:
+    def test_our_compressor_keeps_no_context_if_the_server_says_so(self) -> None:
         deflate = agreed_as_client("", no_context_takeover=True)
         assert bytes(deflate.compress(b"x" * 100)) == bytes(deflate.compress(b"x" * 100))
 
-    def test_what_the_server_keeps_counts(self) -> None:
+    def test_the_memory_of_the_servers_context_counts(self) -> None:
         small = agreed_as_client("; server_max_window_bits=12; client_max_window_bits=12")
         assert agreed_as_client("").context_bytes > small.context_bytes
 
@@ -116,7 +116,9 @@ async def closed_with(bench: Bench) -> int:
 class TestReceiving:
     @pytest.mark.parametrize("size", [1, 125, 999, 1000])
     @pytest.mark.parametrize("noise", [False, True])
-    async def test_any_size_up_to_the_bound(self, size: int, *, noise: bool) -> None:
+    async def test_a_message_of_any_size_up_to_the_limit_is_taken(
+        self, size: int, *, noise: bool
+    ) -> None:
         peer = Peer()
         data = os.urandom(size) if noise else b"x" * size
         async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
@@ -125,7 +127,7 @@ class TestReceiving:
             bench.write(frame(raw.BINARY, data))
             assert await bench.events.until_messages(3) == [Message(BINARY, data)] * 3
 
-    async def test_the_bound_itself_at_the_default(self) -> None:
+    async def test_a_message_of_the_default_limit_is_taken(self) -> None:
         data = os.urandom(1024 * 1024)
         async with endpoint_bench(deflate=agree()) as bench:
             bench.write(frame(raw.BINARY, Peer(level=0).compress(data), reserved=COMPRESSED))
@@ -134,7 +136,9 @@ class TestReceiving:
     @pytest.mark.parametrize("compressed", [False, True])
     @pytest.mark.parametrize("size", [1001, 1010, 1_000_000])
     @pytest.mark.parametrize("noise", [False, True])
-    async def test_more_than_the_bound(self, size: int, *, compressed: bool, noise: bool) -> None:
+    async def test_a_message_beyond_the_limit_is_a_violation(
+        self, size: int, *, compressed: bool, noise: bool
+    ) -> None:
         data = os.urandom(size) if noise else b"x" * size
         async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
             if compressed:
@@ -145,7 +149,7 @@ class TestReceiving:
             assert not bench.events.messages
 
     @pytest.mark.parametrize("cut", range(1, 13))
-    async def test_fragments_of_one_compressed_message(self, cut: int) -> None:
+    async def test_fragments_of_a_compressed_message_are_joined(self, cut: int) -> None:
         data = Peer().compress("grüße an alle".encode())
         async with endpoint_bench(deflate=agree()) as bench:
             bench.write(frame(raw.TEXT, data[:cut], fin=False, reserved=COMPRESSED))
@@ -154,7 +158,7 @@ class TestReceiving:
             assert await bench.events.until_messages(1) == [as_message("grüße an alle")]
             assert (await bench.read_frame()).payload == b"between"
 
-    async def test_an_empty_last_fragment(self) -> None:
+    async def test_an_empty_last_fragment_ends_a_message(self) -> None:
         data = Peer().compress(b"hello")
         async with endpoint_bench(deflate=agree()) as bench:
             bench.write(frame(raw.TEXT, data, fin=False, reserved=COMPRESSED))
@@ -162,7 +166,7 @@ class TestReceiving:
             assert await bench.events.until_messages(1) == [as_message("hello")]
 
     @pytest.mark.parametrize("size", [1000, 1001, 100_000])
-    async def test_the_bound_counts_over_all_fragments(self, size: int) -> None:
+    async def test_the_limit_applies_to_all_fragments_together(self, size: int) -> None:
         """A bound of nothing, once the message is full, must not be taken for no bound."""
         data, peer = b"x" * size, Peer()
         async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
@@ -174,7 +178,7 @@ class TestReceiving:
             else:
                 assert await closed_with(bench) == 1009
 
-    async def test_uncompressed_fragments_between_compressed_messages(self) -> None:
+    async def test_uncompressed_fragments_may_come_between_compressed_messages(self) -> None:
         peer = Peer()
         async with endpoint_bench(deflate=agree()) as bench:
             for _ in range(2):
@@ -209,7 +213,7 @@ class TestReceiving:
 
     @pytest.mark.parametrize("behind", [b"\x01", b"\x00\x00", b"more", Peer().compress(b"more")])
     @pytest.mark.parametrize("fin", [True, False])
-    async def test_but_must_not_begin_another_within_a_frame(
+    async def test_a_second_stream_within_one_frame_is_a_violation(
         self, behind: bytes, *, fin: bool
     ) -> None:
         data = zlib.compress(b"the end", wbits=-12) + behind
@@ -235,13 +239,13 @@ class TestReceiving:
         ],
         ids=["garbage", "not UTF-8", "a ping", "RSV2", "RSV3", "a continuation", "fragments"],
     )
-    async def test_what_is_refused(self, data: bytes, code: int) -> None:
+    async def test_invalid_compressed_data_is_a_violation(self, data: bytes, code: int) -> None:
         async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
             bench.write(data)
             assert await closed_with(bench) == code
 
     @pytest.mark.parametrize("client_side", [False, True])
-    async def test_compressed_without_agreement(self, *, client_side: bool) -> None:
+    async def test_compression_without_agreement_is_a_violation(self, *, client_side: bool) -> None:
         async with endpoint_bench(client_side=client_side) as bench:
             data = Peer().compress(b"hello")
             bench.write(frame(raw.TEXT, data, masked=bench.masked, reserved=COMPRESSED))
@@ -250,7 +254,7 @@ class TestReceiving:
 
 class TestFragments:
     @pytest.mark.parametrize("count", [8, 9])
-    async def test_their_number_is_bounded(self, count: int) -> None:
+    async def test_the_number_of_fragments_is_limited(self, count: int) -> None:
         async with endpoint_bench(limits=LIMITS) as bench:
             bench.write(frame(raw.TEXT, b"", fin=False))
             bench.write(frame(raw.CONTINUATION, b"", fin=False) * (count - 2))
@@ -270,7 +274,7 @@ class TestFragments:
 class TestSending:
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("no_context_takeover", [False, True])
-    async def test_the_peer_reads_what_was_sent(
+    async def test_the_peer_can_read_compressed_messages(
         self, *, client_side: bool, no_context_takeover: bool
     ) -> None:
         deflate = agree(no_context_takeover=no_context_takeover)
@@ -292,7 +296,7 @@ class TestSending:
         # with the context kept, the last one is only a reference to the first
         assert (sizes[3] < 100) != no_context_takeover
 
-    async def test_control_frames_stay_as_they_are(self) -> None:
+    async def test_control_frames_are_not_compressed(self) -> None:
         async with endpoint_bench(deflate=agree(min_size=1)) as bench:
             bench.endpoint.ping(b"12345678" * 15)
             got = await bench.read_frame()
@@ -314,21 +318,21 @@ class TestSending:
 
 class TestOptions:
     @pytest.mark.parametrize("value", [True, "true", {"enabled": True}])
-    def test_one_key_turns_it_on(self, value: object) -> None:
+    def test_one_key_turns_compression_on(self, value: object) -> None:
         assert CompressionOptions.model_validate(value) == CompressionOptions(enabled=True)
 
-    def test_it_is_off_by_default(self) -> None:
+    def test_compression_is_off_by_default(self) -> None:
         assert not CompressionOptions().accepted_offers()
         assert not CompressionOptions().offers()
 
     @pytest.mark.parametrize(
         "value", [{"window-bits": 8}, {"window-bits": 16}, {"level": 0}, {"min-size": 0}, "perhaps"]
     )
-    def test_what_cannot_be(self, value: object) -> None:
+    def test_invalid_options_are_refused(self, value: object) -> None:
         with pytest.raises(ValidationError):
             CompressionOptions.model_validate(value)
 
-    def test_nothing_agreed_is_no_compression(self) -> None:
+    def test_without_agreement_there_is_no_compression(self) -> None:
         assert CompressionOptions(enabled=True).agreed(()) is None
 
 
@@ -343,7 +347,7 @@ class TestBombs:
         payloads = (peer.compress(bytes(1024 * 1024)) for _ in range(self.COUNT))
         return b"".join(frame(raw.BINARY, each, reserved=COMPRESSED) for each in payloads)
 
-    async def test_each_has_a_turn_of_its_own(self) -> None:
+    async def test_each_large_message_takes_a_turn_of_its_own(self) -> None:
         async with endpoint_bench(deflate=agree(), limits=self.MILLION) as bench:
             bench.endpoint.data_received(self.read())
             before = len(bench.events.messages)
@@ -353,7 +357,7 @@ class TestBombs:
                 assert len(bench.events.messages) - before <= 1
                 before = len(bench.events.messages)
 
-    async def test_none_is_inflated_while_it_is_held(self) -> None:
+    async def test_no_message_is_decompressed_while_paused(self) -> None:
         async with endpoint_bench(deflate=agree(), limits=self.MILLION) as bench:
             deliver = bench.events.deliver
 
@@ -380,11 +384,13 @@ class TestBombs:
         ({"no_context_takeover": True}, 0),
     ],
 )
-async def test_what_is_kept_between_messages_is_told(options: dict[str, Any], size: int) -> None:
+async def test_lasting_bytes_count_the_compression_contexts(
+    options: dict[str, Any], size: int
+) -> None:
     async with endpoint_bench(deflate=agree(**options)) as bench:
         assert bench.endpoint.lasting_bytes == size
 
 
-async def test_without_compression_that_is_nothing() -> None:
+async def test_without_compression_lasting_bytes_are_zero() -> None:
     async with endpoint_bench() as bench:
         assert bench.endpoint.lasting_bytes == 0

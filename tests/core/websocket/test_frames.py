@@ -22,7 +22,7 @@ class TestPassingOn:
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("opcode", [raw.TEXT, raw.BINARY])
-    async def test_the_other_side_gets_the_very_frame(
+    async def test_a_relayed_frame_is_passed_on_unchanged(
         self, opcode: int, size: int, *, masked: bool
     ) -> None:
         async with (
@@ -37,7 +37,7 @@ class TestPassingOn:
 
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize("client_side", [False, True])
-    async def test_the_same_side_gets_one_that_is_masked_as_it_must_be(
+    async def test_a_frame_for_the_same_side_is_masked_correctly(
         self, size: int, *, client_side: bool
     ) -> None:
         async with endpoint_bench(client_side=client_side) as bench:
@@ -47,7 +47,7 @@ class TestPassingOn:
             assert (back.opcode, back.payload) == (raw.BINARY, b"x" * size)
 
     @pytest.mark.parametrize("size", SIZES)
-    async def test_a_message_that_was_looked_at_is_masked_anew(self, size: int) -> None:
+    async def test_a_message_whose_data_was_read_is_masked_again(self, size: int) -> None:
         async with (
             endpoint_bench() as source,
             endpoint_bench(client_side=True) as target,
@@ -64,7 +64,7 @@ class TestPassingOn:
                 got = await target.read_frame()
                 assert (got.opcode, got.payload) == (raw.TEXT, b"x" * size)
 
-    async def test_keys_are_not_used_twice(self) -> None:
+    async def test_masking_keys_are_not_reused(self) -> None:
         async with endpoint_bench(client_side=True) as bench:
             for _ in range(100):
                 bench.endpoint.send(Message(BINARY, b"\0" * 64))
@@ -77,7 +77,7 @@ class TestFramedMessage:
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("kind", [TEXT, BINARY])
-    def test_it_is_a_message_like_any_other(
+    def test_a_framed_message_equals_a_plain_one(
         self, kind: MessageKind, size: int, *, masked: bool
     ) -> None:
         plain = Message(kind, b"x" * size)
@@ -88,7 +88,7 @@ class TestFramedMessage:
         assert framed.text == plain.text
         assert framed.data is framed.data
 
-    def test_it_keeps_the_frame_or_the_payload(self) -> None:
+    def test_a_framed_message_keeps_the_frame_or_the_payload(self) -> None:
         message = FramedMessage(BINARY, 3, frame(raw.BINARY, b"ABC"), masked=True)
         assert message.frame is not None
         assert message.data == b"ABC"
@@ -97,14 +97,14 @@ class TestFramedMessage:
 
 class TestUnfinishedFrame:
     @pytest.mark.parametrize("step", [1, 7, 4095, 4096, 50_000])
-    def test_it_is_given_back_whole(self, step: int) -> None:
+    def test_an_unfinished_frame_is_returned_whole(self, step: int) -> None:
         whole = write_frame(0x82, bytes(range(256)) * 400, masked=False)
         unfinished = UnfinishedFrame(whole[:step], len(whole))
         for start in range(step, len(whole), step):
             got = unfinished.add(whole[start : start + step])
             assert got == (whole if start + step >= len(whole) else b"")
 
-    def test_small_reads_do_not_take_more_memory_than_one(self) -> None:
+    def test_small_reads_take_no_more_memory_than_one_large_read(self) -> None:
         size = 50_000
         tracemalloc.start()
         try:

@@ -28,7 +28,7 @@ def test_pieces_of_any_size_make_a_head(size: int) -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_head_beyond_the_bound_is_told(strict: bool) -> None:
+def test_a_head_beyond_the_limit_is_refused(strict: bool) -> None:
     reader = HeadReader(len(HEAD) - 1, strict=strict)
     reader.feed(HEAD[:-1])
     with pytest.raises(HeadTooLarge):
@@ -50,19 +50,19 @@ def test_a_head_beyond_the_bound_is_told(strict: bool) -> None:
         b"\r\n\nb",
     ],
 )
-def test_a_stray_control_character_is_told_at_once(stray: bytes, size: int) -> None:
+def test_a_stray_control_character_is_refused_at_once(stray: bytes, size: int) -> None:
     with pytest.raises(StrayByte):
         feed_in_pieces(HeadReader(1000, strict=True), stray, size)
     assert HeadReader(1000).feed(stray) is None
 
 
-def test_what_follows_the_head_may_be_anything() -> None:
+def test_bytes_behind_the_head_may_be_anything() -> None:
     reader = HeadReader(1000, strict=True)
     assert reader.feed(HEAD + bytes(range(256))) == HEAD
     assert reader.feed(b"\n\0") == HEAD
 
 
-def test_byte_by_byte_the_time_grows_no_faster_than_the_head() -> None:
+def test_reading_byte_by_byte_takes_linear_time() -> None:
     def taken(size: int) -> float:
         reader = HeadReader(1_000_000, strict=True)
         began = time.thread_time()

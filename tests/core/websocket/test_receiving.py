@@ -30,7 +30,7 @@ async def expect_violation(bench: Bench, code: int, *, by_peer: bool = True) -> 
 
 
 class TestBeginning:
-    async def test_what_came_behind_the_handshake_of_a_closed_connection_is_not_taken(self) -> None:
+    async def test_first_bytes_of_a_closed_connection_are_not_taken(self) -> None:
         async with endpoint_bench(first_bytes=None) as bench:
             bench.transport.close()
             bench.endpoint.begin(frame(raw.TEXT, b"A"))
@@ -41,7 +41,9 @@ class TestBeginning:
 class TestMessages:
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 1024 * 1024])
-    async def test_any_size_up_to_the_bound(self, size: int, *, client_side: bool) -> None:
+    async def test_a_message_of_any_size_up_to_the_limit_is_taken(
+        self, size: int, *, client_side: bool
+    ) -> None:
         async with endpoint_bench(client_side=client_side) as bench:
             data = bytes(range(256)) * (size // 256 + 1)
             bench.write(frame(raw.BINARY, data[:size], masked=bench.masked))
@@ -49,7 +51,7 @@ class TestMessages:
             messages = await bench.events.until_messages(2)
             assert messages == [Message(BINARY, data[:size]), as_message("x" * size)]
 
-    async def test_many_in_one_write(self) -> None:
+    async def test_many_messages_in_one_write_are_taken(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(b"".join(frame(raw.TEXT, str(each).encode()) for each in range(1000)))
             messages = await bench.events.until_messages(1000)
@@ -57,9 +59,7 @@ class TestMessages:
             assert not bench.batch.is_open
 
     @pytest.mark.parametrize("size", [1, 1000])
-    async def test_a_frame_that_came_in_part_is_told_from_a_message_that_did(
-        self, size: int
-    ) -> None:
+    async def test_an_incomplete_frame_differs_from_an_incomplete_message(self, size: int) -> None:
         async with endpoint_bench() as bench:
             whole = frame(raw.BINARY, b"x" * 1000, fin=False)
             bench.endpoint.data_received(frame(raw.PONG) + whole[:size])
@@ -68,7 +68,7 @@ class TestMessages:
             assert (was_in_a_frame, bench.endpoint.is_in_a_frame) == (True, False)
             assert bench.endpoint.is_in_a_message
 
-    async def test_one_in_many_writes(self) -> None:
+    async def test_a_message_in_many_writes_is_taken(self) -> None:
         async with endpoint_bench() as bench:
             for byte in frame(raw.TEXT, "grüße".encode()) + frame(raw.BINARY, b"\0" * 130):
                 bench.write(bytes([byte]))
@@ -78,14 +78,14 @@ class TestMessages:
                 as_message(b"\0" * 130),
             ]
 
-    async def test_some_may_come_with_the_handshake(self) -> None:
+    async def test_messages_that_came_with_the_handshake_are_taken(self) -> None:
         early = frame(raw.TEXT, b"A") + frame(raw.TEXT, b"x" * 5000) + frame(raw.TEXT, b"C")
         async with endpoint_bench(first_bytes=early[:-3]) as bench:
             bench.write(early[-3:] + frame(raw.TEXT, b"D"))
             messages = await bench.events.until_messages(4)
             assert [message.text[0] for message in messages] == ["A", "x", "C", "D"]
 
-    async def test_nothing_is_read_before_the_beginning(self) -> None:
+    async def test_nothing_is_read_before_begin(self) -> None:
         async with endpoint_bench(first_bytes=None) as bench:
             bench.write(frame(raw.TEXT, b"A"))
             await bench.writer.drain()
@@ -94,7 +94,7 @@ class TestMessages:
             bench.endpoint.begin(b"")
             await bench.events.until_messages(1)
 
-    async def test_a_pause_holds_them_back(self) -> None:
+    async def test_a_pause_keeps_messages_back(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.pause_reading()
             bench.write(frame(raw.TEXT, b"A"))
@@ -105,7 +105,7 @@ class TestMessages:
 
 
 class TestFragments:
-    async def test_they_are_joined(self) -> None:
+    async def test_fragments_are_joined(self) -> None:
         text = "grüße, 世界 🌍".encode()
         async with endpoint_bench() as bench:
             bench.write(frame(raw.TEXT, text[:3], fin=False))  # in the middle of a character
@@ -120,7 +120,7 @@ class TestFragments:
                 as_message("whole"),
             ]
 
-    async def test_control_frames_may_come_between_them(self) -> None:
+    async def test_control_frames_may_come_between_fragments(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(raw.TEXT, b"A", fin=False) + frame(raw.PING, b"alive?"))
             assert (await bench.read_frame()).payload == b"alive?"
@@ -137,12 +137,12 @@ class TestFragments:
             frame(raw.TEXT, b"A", fin=False) + frame(raw.CONTINUATION) + frame(raw.CONTINUATION),
         ],
     )
-    async def test_disorder_is_a_violation(self, data: bytes) -> None:
+    async def test_fragments_out_of_order_are_a_violation(self, data: bytes) -> None:
         async with endpoint_bench() as bench:
             bench.write(data)
             await expect_violation(bench, 1002)
 
-    async def test_those_of_a_lost_connection_are_no_message(self) -> None:
+    async def test_fragments_of_a_lost_connection_are_dropped(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(raw.TEXT, b"A", fin=False))
             bench.writer.close()
@@ -161,13 +161,13 @@ class TestViolations:
             frame(raw.TEXT, "ü".encode()[:1], fin=False) + frame(raw.CONTINUATION, b"A"),
         ],
     )
-    async def test_text_that_is_not_utf_8(self, data: bytes) -> None:
+    async def test_text_that_is_not_utf_8_is_a_violation(self, data: bytes) -> None:
         async with endpoint_bench() as bench:
             bench.write(data)
             await expect_violation(bench, 1007)
             assert bench.events.messages == []
 
-    async def test_binary_may_be_anything(self) -> None:
+    async def test_binary_data_may_be_anything(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(raw.BINARY, b"\xff"))
             assert await bench.events.until_messages(1) == [as_message(b"\xff")]
@@ -182,44 +182,46 @@ class TestViolations:
             frame(raw.BINARY, b"", fin=False) + frame(raw.CONTINUATION, b"x" * 1001, fin=False),
         ],
     )
-    async def test_a_message_beyond_the_bound(self, data: bytes) -> None:
+    async def test_a_message_beyond_the_limit_is_a_violation(self, data: bytes) -> None:
         async with endpoint_bench(limits=SMALL) as bench:
             bench.write(data)
             await expect_violation(bench, 1009)
 
-    async def test_a_message_of_just_the_bound_is_taken(self) -> None:
+    async def test_a_message_of_exactly_the_limit_is_taken(self) -> None:
         async with endpoint_bench(limits=SMALL) as bench:
             bench.write(frame(raw.BINARY, b"x" * 1000))
             bench.write(frame(raw.BINARY, b"x" * 600, fin=False))
             bench.write(frame(raw.CONTINUATION, b"x" * 400))
             assert [len(each.data) for each in await bench.events.until_messages(2)] == [1000, 1000]
 
-    async def test_the_bound_is_not_for_control_frames(self) -> None:
+    async def test_the_limit_does_not_apply_to_control_frames(self) -> None:
         async with endpoint_bench(limits=Limits(max_message_size=10)) as bench:
             bench.write(frame(raw.PING, b"x" * 125))
             assert (await bench.read_frame()).payload == b"x" * 125
 
     @pytest.mark.parametrize("reserved", [1, 2, 4])
     @pytest.mark.parametrize("opcode", [raw.TEXT, raw.BINARY, raw.PING, raw.PONG, raw.CLOSE])
-    async def test_reserved_bits(self, opcode: int, reserved: int) -> None:
+    async def test_reserved_bits_are_a_violation(self, opcode: int, reserved: int) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(opcode, b"", reserved=reserved))
             await expect_violation(bench, 1002)
 
-    async def test_reserved_bits_of_a_fragment(self) -> None:
+    async def test_reserved_bits_of_a_fragment_are_a_violation(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(raw.TEXT, b"A", fin=False) + frame(raw.CONTINUATION, reserved=4))
             await expect_violation(bench, 1002)
 
     @pytest.mark.parametrize("opcode", [3, 7, 11, 15])
-    async def test_unknown_frames(self, opcode: int) -> None:
+    async def test_unknown_opcodes_are_a_violation(self, opcode: int) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(opcode))
             await expect_violation(bench, 1002)
 
     @pytest.mark.parametrize("opcode", [raw.PING, raw.PONG, raw.CLOSE])
     @pytest.mark.parametrize("long", [False, True])
-    async def test_control_frames_in_parts_or_too_long(self, opcode: int, *, long: bool) -> None:
+    async def test_fragmented_or_long_control_frames_are_a_violation(
+        self, opcode: int, *, long: bool
+    ) -> None:
         async with endpoint_bench() as bench:
             bench.write(
                 frame(opcode, b"\x03\xe8" + b"x" * 124) if long else frame(opcode, fin=False)
@@ -227,13 +229,13 @@ class TestViolations:
             await expect_violation(bench, 1002)
 
     @pytest.mark.parametrize("client_side", [False, True])
-    async def test_masks_where_they_do_not_belong(self, *, client_side: bool) -> None:
+    async def test_a_wrong_mask_bit_is_a_violation(self, *, client_side: bool) -> None:
         async with endpoint_bench(client_side=client_side) as bench:
             bench.write(frame(raw.TEXT, b"A", masked=client_side))
             await expect_violation(bench, 1002)
         gc.collect()  # an exception that nobody has retrieved would be reported now
 
-    async def test_nothing_is_taken_behind_one(self) -> None:
+    async def test_nothing_is_taken_after_a_violation(self) -> None:
         async with endpoint_bench() as bench:
             good = frame(raw.TEXT, b"A")
             bench.write(good + frame(raw.TEXT, b"\xff") + good + frame(raw.PING) + good)
@@ -242,7 +244,7 @@ class TestViolations:
 
 
 class TestPings:
-    async def test_they_are_answered_in_their_place(self) -> None:
+    async def test_pings_are_answered_in_order_with_messages(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(frame(raw.PING, b"1") + frame(raw.PING) + frame(raw.PING, b"x" * 125))
             for payload in (b"1", b"", b"x" * 125):
@@ -250,7 +252,7 @@ class TestPings:
                 assert (pong.opcode, pong.payload) == (raw.PONG, payload)
             assert bench.events.signs_of_life == 3
 
-    async def test_pongs_are_told(self) -> None:
+    async def test_pongs_are_reported(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.ping(b"alive?")
             ping = await bench.read_frame()
@@ -261,14 +263,14 @@ class TestPings:
 
 
 class TestLoss:
-    async def test_the_end_of_the_stream_is_a_loss(self) -> None:
+    async def test_the_end_of_the_stream_is_reported_as_a_loss(self) -> None:
         async with endpoint_bench() as bench:
             bench.writer.close()
             end, violation = await bench.events.until_ended()
             assert end.code == 1006
             assert not violation
 
-    async def test_so_is_a_reset(self) -> None:
+    async def test_a_reset_is_reported_as_a_loss(self) -> None:
         async with endpoint_bench() as bench:
             bench.reset()
             end, violation = await bench.events.until_ended()
@@ -277,9 +279,7 @@ class TestLoss:
 
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("writes", [False, True])
-    async def test_data_and_a_reset_pending_together_are_told(
-        self, *, client_side: bool, writes: bool
-    ) -> None:
+    async def test_data_before_a_reset_is_taken(self, *, client_side: bool, writes: bool) -> None:
         async with endpoint_bench(client_side=client_side, first_bytes=None) as bench:
             bench.write(frame(raw.TEXT, b"A", masked=bench.masked) * 100)
             await bench.writer.drain()
@@ -293,7 +293,7 @@ class TestLoss:
             end, _ = await bench.events.until_ended()
             assert end.code == 1006
 
-    async def test_a_connection_that_is_lost_before_the_beginning_is_told(self) -> None:
+    async def test_a_loss_before_begin_is_reported(self) -> None:
         async with endpoint_bench(first_bytes=None) as bench:
             bench.reset()
             await asyncio.sleep(0.01)
@@ -313,7 +313,7 @@ async def test_messages_before_the_end_of_the_stream_come_first() -> None:
 class TestFaults:
     @pytest.mark.parametrize("behind", [b"", frame(raw.TEXT, b"B"), frame(raw.TEXT, b"B")[:3]])
     @pytest.mark.parametrize("before", [b"", frame(raw.TEXT, b"A") * 2])
-    async def test_a_fault_of_ours_ends_the_connection(
+    async def test_a_fault_of_wsgw_ends_the_connection(
         self, before: bytes, behind: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with endpoint_bench() as bench:
@@ -346,7 +346,7 @@ class TestFaults:
     ],
 )
 @pytest.mark.parametrize("behind", [b"", frame(raw.TEXT, b"B"), frame(raw.TEXT, b"B" * 20)[:7]])
-async def test_an_end_amid_a_read_does_not_hold_other_connections_back(
+async def test_an_end_during_a_read_does_not_delay_other_connections(
     bad: bytes, behind: bytes
 ) -> None:
     batch = ReadBatch()
@@ -364,7 +364,7 @@ async def test_an_end_amid_a_read_does_not_hold_other_connections_back(
         assert not batch.is_open
 
 
-async def test_an_abort_amid_a_read_does_not_either() -> None:
+async def test_an_abort_during_a_read_does_not_delay_other_connections() -> None:
     async with endpoint_bench() as bench:
 
         def deliver(message: Message) -> None:
@@ -377,7 +377,7 @@ async def test_an_abort_amid_a_read_does_not_either() -> None:
         assert not bench.batch.is_open
 
 
-async def test_whoever_pauses_the_reading_of_the_first_bytes_is_obeyed() -> None:
+async def test_a_pause_during_the_first_bytes_takes_effect() -> None:
     async with endpoint_bench(first_bytes=None) as bench:
 
         def deliver(message: Message) -> None:
@@ -403,7 +403,7 @@ async def test_nothing_is_read_before_the_first_bytes() -> None:
         assert [message.text for message in messages] == ["A", "B"]
 
 
-async def test_who_is_paused_before_the_beginning_is_not_read_until_resumed() -> None:
+async def test_a_pause_before_begin_lasts_until_the_resume() -> None:
     async with endpoint_bench(first_bytes=None) as bench:
         bench.endpoint.pause_reading()
         bench.endpoint.begin(frame(raw.TEXT, b"A"))
@@ -415,7 +415,7 @@ async def test_who_is_paused_before_the_beginning_is_not_read_until_resumed() ->
         assert [message.text for message in messages] == ["A", "B"]
 
 
-async def test_who_is_resumed_before_the_beginning_is_read_from_there() -> None:
+async def test_a_resume_before_begin_reads_from_begin_on() -> None:
     async with endpoint_bench(first_bytes=None) as bench:
         bench.endpoint.pause_reading()
         bench.endpoint.resume_reading()

@@ -31,7 +31,7 @@ async def expect(bench: Bench, messages: list[Message]) -> None:
 
 @pytest.mark.parametrize("client_side", [False, True])
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1024 * 1024])
-async def test_any_size(size: int, *, client_side: bool) -> None:
+async def test_a_message_of_any_size_arrives(size: int, *, client_side: bool) -> None:
     async with endpoint_bench(client_side=client_side) as bench:
         messages = [numbered(1, size), as_message("x" * size), numbered(2, size)]
         for message in messages:
@@ -41,7 +41,7 @@ async def test_any_size(size: int, *, client_side: bool) -> None:
         assert bench.endpoint.sent_bytes == 3 * size
 
 
-async def test_the_message_itself_stays_as_it_was() -> None:
+async def test_sending_does_not_change_the_message() -> None:
     async with endpoint_bench(client_side=True) as bench:
         for size in SIZES:
             message = numbered(7, size)
@@ -49,7 +49,7 @@ async def test_the_message_itself_stays_as_it_was() -> None:
             assert message == numbered(7, size)
 
 
-async def test_a_message_with_which_the_mark_is_reached_wakes_once() -> None:
+async def test_reaching_wake_at_wakes_once() -> None:
     async with endpoint_bench() as bench:
         bench.endpoint.wake_at = 25
         for woken in (0, 0, 1, 1, 1):
@@ -59,7 +59,7 @@ async def test_a_message_with_which_the_mark_is_reached_wakes_once() -> None:
 
 class TestBatch:
     @pytest.mark.parametrize("client_side", [False, True])
-    async def test_a_control_frame_in_it_does_not_keep_messages_back(
+    async def test_a_control_frame_in_a_batch_does_not_delay_messages(
         self, *, client_side: bool
     ) -> None:
         async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
@@ -75,7 +75,7 @@ class TestBatch:
                 assert (await bench.read_frame()).opcode == raw.PING
                 await expect(bench, [messages[round_]])
 
-    async def test_frames_wait_while_it_is_open_and_leave_in_order(self) -> None:
+    async def test_frames_wait_while_a_batch_is_open_and_leave_in_order(self) -> None:
         async with endpoint_bench() as bench:
             messages = [numbered(number, SIZES[number % 3]) for number in range(9)]
             bench.batch.is_open = True
@@ -89,7 +89,7 @@ class TestBatch:
             assert first.payload == messages[0].data
             await expect(bench, messages[1:])
 
-    async def test_what_leaves_before_and_after_it_keeps_its_place(self) -> None:
+    async def test_frames_before_and_after_a_batch_keep_their_order(self) -> None:
         async with endpoint_bench() as bench:
             messages = [numbered(number, 10) for number in range(7)]
             bench.endpoint.send(messages[0])
@@ -110,7 +110,7 @@ class TestBatch:
             assert (await bench.read_frame()).opcode == raw.PING
             await expect(bench, messages[2:])
 
-    async def test_a_close_in_it_comes_behind_the_messages(self) -> None:
+    async def test_a_close_in_a_batch_comes_after_the_messages(self) -> None:
         async with endpoint_bench(limits=Limits(close_timeout=1000)) as bench:
             messages = [numbered(number, 10) for number in range(3)]
             bench.batch.is_open = True
@@ -121,7 +121,7 @@ class TestBatch:
             await expect(bench, messages)
             assert (await bench.read_frame()).opcode == raw.CLOSE
 
-    async def test_an_abort_in_it_does_no_harm(self) -> None:
+    async def test_an_abort_in_a_batch_is_harmless(self) -> None:
         async with endpoint_bench() as bench:
             bench.batch.is_open = True
             bench.endpoint.send(as_message("A"))
@@ -130,7 +130,7 @@ class TestBatch:
             bench.batch.close()
             assert await bench.read_to_end() == b""
 
-    async def test_messages_of_one_read_are_relayed_in_order_with_what_answers_them(self) -> None:
+    async def test_messages_and_answers_of_one_read_leave_in_order(self) -> None:
         batch = ReadBatch()
         async with endpoint_bench(batch=batch) as source, endpoint_bench(batch=batch) as target:
 
@@ -186,7 +186,9 @@ class Exchange:
 class TestSlowPeer:
     @pytest.mark.parametrize("client_side", [False, True])
     @pytest.mark.parametrize("seed", range(5))
-    async def test_nothing_is_lost_or_overtaken(self, seed: int, *, client_side: bool) -> None:
+    async def test_a_slow_peer_gets_everything_in_order(
+        self, seed: int, *, client_side: bool
+    ) -> None:
         """The peer reads only when everything is sent; in all ways in which one can send.
 
         A ping may be left out for a newer one, or come late, but never early.
@@ -215,7 +217,7 @@ class TestSlowPeer:
             while not exchange.is_over:
                 await exchange.read()
 
-    async def test_it_is_told_and_so_is_its_end(self) -> None:
+    async def test_a_slow_peer_is_reported_and_so_is_its_recovery(self) -> None:
         async with endpoint_bench(send_buffer=4096) as bench:
             messages: list[Message] = []
             while not bench.events.writability:
@@ -248,7 +250,7 @@ class TestSlowPeer:
             await expect(bench, messages)
             assert (await bench.read_frame()).payload == (4000).to_bytes(2, "big")
 
-    async def test_one_that_goes_on_reading_gets_everything_that_follows(self) -> None:
+    async def test_a_peer_that_reads_again_gets_everything_that_follows(self) -> None:
         async with endpoint_bench(send_buffer=4096) as bench:
             for turn in range(3):
                 messages = [

@@ -25,7 +25,7 @@ async def turn() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 16384, 16385, 65536, 1_000_003])
-async def test_what_is_written_arrives_in_both_directions(size: int) -> None:
+async def test_data_arrives_in_both_directions(size: int) -> None:
     pair = Pair().connect()
     data = bytes(index * 7 % 251 for index in range(size))
     for source, target in ((pair.client, pair.server), (pair.server, pair.client)):
@@ -44,7 +44,7 @@ async def test_a_large_message_does_not_stay_in_the_buffers_of_tls() -> None:
     assert max(map(len, pair.client.tcp.written)) < 100_000
 
 
-async def test_what_is_written_before_the_handshake_waits_for_it() -> None:
+async def test_writes_before_the_handshake_wait_for_it() -> None:
     client, server = Recorder(), Recorder()
     client.first, server.first = b"from the client", b"from the server"
     Pair(client, server).connect()
@@ -63,7 +63,7 @@ async def test_a_paused_protocol_gets_nothing_more_and_the_socket_is_not_read() 
     assert not pair.server.tls.is_reading()
 
 
-async def test_what_waits_comes_with_resuming_and_before_the_socket_is_read_on() -> None:
+async def test_resuming_delivers_waiting_records_before_reading_on() -> None:
     pair = Pair().connect()
     pair.server.protocol.pause_after = 1
     pair.client.tls.write(bytes(50_000))
@@ -110,7 +110,7 @@ async def test_long_reads_wait_for_their_turns_while_others_have_as_many() -> No
 class TestHandshakesInTurns:
     """As a server of many clients makes them."""
 
-    async def test_the_answer_waits_for_its_turn(self) -> None:
+    async def test_the_handshakes_answer_waits_for_its_turn(self) -> None:
         turns = Turns()
         pair, loop = Pair(handshakes=turns), asyncio.get_running_loop()
         for _ in range(3):
@@ -127,7 +127,7 @@ class TestHandshakesInTurns:
                 pair.carry()
         assert not pair.server.tcp.paused
 
-    async def test_one_that_fails_sends_its_alert_and_is_read_to_its_end(self) -> None:
+    async def test_a_failed_handshake_sends_its_alert_and_reads_to_the_end(self) -> None:
         pair = Pair(handshakes=Turns())
         pair.server.connect()
         pair.server.receive(bytes.fromhex("1603010005 0100000100"))  # a client hello of one byte
@@ -136,7 +136,7 @@ class TestHandshakesInTurns:
         assert pair.server.tcp.written, "the alert"
         assert not pair.server.tcp.paused
 
-    async def test_a_client_that_leaves_before_its_turn_costs_none(self) -> None:
+    async def test_a_client_that_leaves_before_its_turn_costs_no_handshake(self) -> None:
         pair = Pair(handshakes=Turns()).connect()
         pair.server.lose(ConnectionResetError())
         await turn()
@@ -145,9 +145,7 @@ class TestHandshakesInTurns:
 
 
 @pytest.mark.parametrize("pause", [False, True])
-async def test_what_had_come_when_the_socket_was_lost_is_delivered_before_the_end(
-    *, pause: bool
-) -> None:
+async def test_data_before_the_loss_of_the_socket_is_delivered(*, pause: bool) -> None:
     pair = Pair().connect()
     if pause:
         pair.server.protocol.pause_after = 10
@@ -183,7 +181,7 @@ async def test_between_the_end_of_the_stream_and_the_loss_of_the_socket_it_is_cl
     assert pair.client.protocol.error is None
 
 
-async def test_a_socket_lost_with_nothing_undelivered_is_told_at_once_even_while_paused() -> None:
+async def test_a_loss_with_nothing_undelivered_is_reported_at_once() -> None:
     pair = Pair().connect()
     pair.server.tls.pause_reading()
     pair.server.lose()
@@ -192,9 +190,7 @@ async def test_a_socket_lost_with_nothing_undelivered_is_told_at_once_even_while
 
 @pytest.mark.parametrize("how", ["abort", "close"])
 @pytest.mark.parametrize("pause", [False, True])
-async def test_whoever_wants_nothing_more_of_a_lost_socket_is_told_its_end(
-    how: str, *, pause: bool
-) -> None:
+async def test_a_protocol_that_closes_a_lost_socket_gets_its_end(how: str, *, pause: bool) -> None:
     pair = Pair().connect()
     if pause:
         pair.server.protocol.pause_after = 10
@@ -211,7 +207,7 @@ async def test_whoever_wants_nothing_more_of_a_lost_socket_is_told_its_end(
     assert pair.server.protocol.events == ["made", "lost"]
 
 
-async def test_pausing_undoes_a_resuming_that_has_not_happened() -> None:
+async def test_a_pause_cancels_a_pending_resume() -> None:
     pair = Pair().connect()
     pair.server.tls.pause_reading()
     pair.server.tls.resume_reading()
@@ -239,7 +235,7 @@ async def test_the_protocol_may_be_exchanged_between_two_records() -> None:
 
 
 class TestEnd:
-    async def test_close_says_so_and_the_peer_learns_it(self) -> None:
+    async def test_close_sends_close_notify(self) -> None:
         pair = Pair().connect()
         pair.client.tls.write(b"last words")
         pair.client.tls.close()
@@ -307,7 +303,7 @@ class TestEnd:
         await turn()
         assert not pair.client.tcp.paused
 
-    async def test_an_end_without_close_notify_is_told_as_a_loss_only(self) -> None:
+    async def test_an_end_without_close_notify_is_only_a_loss(self) -> None:
         pair = Pair().connect()
         pair.client.tls.write(b"last words")
         pair.carry()
@@ -315,7 +311,7 @@ class TestEnd:
         assert pair.server.protocol.received == b"last words"
         assert pair.server.protocol.events == ["made", "lost"]
 
-    async def test_abort_says_nothing(self) -> None:
+    async def test_abort_sends_no_close_notify(self) -> None:
         pair = Pair().connect()
         pair.client.tls.abort()
         assert pair.client.tcp.aborted
@@ -338,7 +334,7 @@ class TestEnd:
 
 
 class TestFlow:
-    async def test_the_socket_says_when_too_much_waits(self) -> None:
+    async def test_the_socket_reports_a_full_write_buffer(self) -> None:
         class Slow(Recorder):
             def pause_writing(self) -> None:
                 self.events.append("pause")
@@ -376,7 +372,7 @@ class TestFlow:
 
 
 class TestFailure:
-    async def test_a_server_that_is_not_trusted_is_told_no_word(self) -> None:
+    async def test_an_untrusted_server_gets_no_data(self) -> None:
         client = Recorder()
         client.first = b"secret"
         pair = Pair(client, trust=ssl.create_default_context()).connect()
@@ -387,7 +383,7 @@ class TestFailure:
         (failure,) = pair.server.failures
         assert "UNKNOWN_CA" in str(failure)
 
-    async def test_nor_is_one_of_another_name(self) -> None:
+    async def test_a_server_with_another_name_gets_no_data(self) -> None:
         pair = Pair(name="other.test").connect()
         pair.client.lose()
         assert "Hostname mismatch" in str(pair.client.protocol.error)
@@ -412,7 +408,7 @@ class TestFailure:
         assert isinstance(pair.server.protocol.error, ssl.SSLError)
         assert len(pair.server.failures) == 1
 
-    async def test_one_that_does_not_go_is_made_to(self) -> None:
+    async def test_a_client_that_does_not_leave_is_dropped(self) -> None:
         pair = Pair()
         pair.server.connect()
         pair.server.receive(bytes.fromhex("1603010005 0100000100"))  # a client hello of one byte
@@ -420,7 +416,7 @@ class TestFailure:
             while not pair.server.tcp.aborted:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
-    async def test_one_that_leaves_in_the_handshake_is_a_failure(self) -> None:
+    async def test_a_client_that_leaves_in_the_handshake_is_a_failure(self) -> None:
         pair = Pair()
         pair.server.connect()
         pair.server.receive(b"\x16\x03\x01\x02")
@@ -429,20 +425,20 @@ class TestFailure:
         (failure,) = pair.server.failures
         assert "connection closed during the TLS handshake" in str(failure)
 
-    async def test_one_that_resets_it_too(self) -> None:
+    async def test_a_client_that_resets_the_handshake_is_a_failure(self) -> None:
         pair = Pair()
         pair.server.connect()
         pair.server.lose(ConnectionResetError())
         assert [type(failure) for failure in pair.server.failures] == [ConnectionResetError]
 
-    async def test_one_that_we_drop_is_none(self) -> None:
+    async def test_a_client_that_we_drop_is_no_failure(self) -> None:
         pair = Pair()
         pair.server.connect()
         pair.server.tls.abort()
         pair.server.lose()
         assert pair.server.failures == []
 
-    async def test_a_client_without_the_certificate_that_is_demanded_learns_it(self) -> None:
+    async def test_a_client_without_the_required_certificate_gets_an_alert(self) -> None:
         shown = server_context()
         trustme.CA().configure_trust(shown)
         shown.verify_mode = ssl.CERT_REQUIRED
@@ -463,7 +459,7 @@ class TestFailure:
         pair.server.lose()
         assert isinstance(pair.server.protocol.error, ssl.SSLError)
 
-    async def test_versions_that_do_not_meet(self) -> None:
+    async def test_incompatible_versions_are_a_failure(self) -> None:
         old = client_context()
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         new = server_context()
@@ -473,7 +469,7 @@ class TestFailure:
         assert "PROTOCOL_VERSION" in str(pair.client.protocol.error)
 
 
-async def test_what_is_known_of_the_connection_can_be_asked_for() -> None:
+async def test_extra_info_has_the_tls_object_and_the_default_for_unknown_names() -> None:
     pair = Pair().connect()
     assert isinstance(pair.client.tls.get_extra_info("ssl_object"), ssl.SSLObject)
     assert pair.client.tls.get_extra_info("peername", "unknown") == "unknown"

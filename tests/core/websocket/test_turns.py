@@ -62,7 +62,7 @@ async def test_a_read_of_many_frames_is_taken_in_turns(kind: str, *, client_side
         assert len(turns) <= FRAMES  # it does not starve
 
 
-async def test_nothing_is_read_meanwhile_and_the_order_stays() -> None:
+async def test_nothing_is_read_between_turns_and_the_order_stays() -> None:
     async with endpoint_bench() as bench:
         bench.endpoint.data_received(numbers(FRAMES))
         bench.write(frame(raw.TEXT, b"behind"))
@@ -92,7 +92,7 @@ PARTS = [WHOLE[start : start + 150_000] for start in range(0, len(WHOLE), 150_00
 class TestLongReads:
     """A message comes in several reads."""
 
-    async def test_a_lone_connection_is_read_on(self) -> None:
+    async def test_a_single_connection_reads_on(self) -> None:
         async with endpoint_bench() as bench:
             for part in PARTS:
                 assert bench.transport.is_reading()
@@ -101,7 +101,7 @@ class TestLongReads:
             assert len(bench.events.messages) == 1
 
     @pytest.mark.parametrize("part", [0, -1])
-    async def test_one_of_many_waits_for_its_turn(self, part: int) -> None:
+    async def test_one_of_many_connections_waits_for_its_turn(self, part: int) -> None:
         async with endpoint_bench() as bench:
             loop = asyncio.get_running_loop()
             for each in PARTS[:part]:
@@ -135,7 +135,7 @@ class TestLongReads:
             bench.endpoint.data_received(frame(raw.BINARY, b"x" * 64 * 1024))
             assert bench.transport.is_reading()
 
-    async def test_one_that_was_held_amid_a_message_waits_for_its_turn(self) -> None:
+    async def test_a_connection_paused_within_a_message_waits_for_its_turn(self) -> None:
         """Else all that were held for want of memory would be read at the same moment."""
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(PARTS[0])
@@ -145,7 +145,7 @@ class TestLongReads:
             await asyncio.sleep(0)  # one turn of the loop
             assert bench.transport.is_reading()
 
-    async def test_a_peer_that_leaves_meanwhile_is_noted_once(self) -> None:
+    async def test_a_peer_that_leaves_between_turns_is_reported_once(self) -> None:
         async with endpoint_bench() as bench:
             loop = asyncio.get_running_loop()
             while bench.batch.may_read_on(loop):
@@ -157,7 +157,7 @@ class TestLongReads:
 
 
 class TestHeld:
-    async def test_no_further_message_of_the_read_is_taken(self) -> None:
+    async def test_a_pause_stops_taking_messages_of_the_same_read(self) -> None:
         async with endpoint_bench() as bench:
             deliver = bench.events.deliver
 
@@ -178,7 +178,7 @@ class TestHeld:
             assert texts(bench.events.messages) == [*map(str, range(20))]
             assert (await bench.read_frame()).opcode == raw.PONG
 
-    async def test_held_between_two_turns(self) -> None:
+    async def test_a_pause_between_two_turns_takes_effect(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES))
             bench.endpoint.pause_reading()
@@ -189,7 +189,7 @@ class TestHeld:
             await bench.events.until_messages(FRAMES)
             assert texts(bench.events.messages) == [*map(str, range(FRAMES))]
 
-    async def test_held_and_released_within_one_message(self) -> None:
+    async def test_a_pause_and_resume_within_one_message_takes_effect(self) -> None:
         async with endpoint_bench() as bench:
             deliver = bench.events.deliver
 
@@ -203,7 +203,7 @@ class TestHeld:
             await bench.events.until_messages(500)
             assert texts(bench.events.messages) == [*map(str, range(500))]
 
-    async def test_held_amid_a_fragmented_message(self) -> None:
+    async def test_a_pause_within_a_fragmented_message_takes_effect(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(frame(raw.TEXT, b"A", fin=False))
             bench.endpoint.pause_reading()
@@ -211,7 +211,7 @@ class TestHeld:
             bench.write(frame(raw.CONTINUATION, b"B") + frame(raw.TEXT, b"C"))
             assert texts(await bench.events.until_messages(2)) == ["AB", "C"]
 
-    async def test_whoever_closes_still_gets_what_is_kept_and_the_answer(self) -> None:
+    async def test_after_a_close_kept_frames_and_the_answer_are_taken(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES))
             bench.endpoint.pause_reading()
@@ -223,7 +223,7 @@ class TestHeld:
 
 class TestLostWithFramesKept:
     @pytest.mark.parametrize("held", [False, True])
-    async def test_all_is_taken_before_the_end(self, *, held: bool) -> None:
+    async def test_kept_frames_are_taken_before_the_end(self, *, held: bool) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES))
             if held:
@@ -249,7 +249,7 @@ class TestLostWithFramesKept:
             assert await bench.events.until_ended() == (Close(1000), False)
             assert len(bench.events.messages) == FRAMES
 
-    async def test_a_violation_in_it_is_told_once(self) -> None:
+    async def test_a_violation_in_kept_frames_is_reported_once(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES) + frame(raw.TEXT, b"\xff"))
             bench.transport.abort()
@@ -257,7 +257,7 @@ class TestLostWithFramesKept:
             assert (end.code, violation) == (1007, True)
             assert len(bench.events.messages) == FRAMES
 
-    async def test_a_fault_of_ours_ends_it_once(self) -> None:
+    async def test_a_fault_of_wsgw_in_kept_frames_ends_it_once(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES))
             bench.transport.abort()
@@ -266,7 +266,7 @@ class TestLostWithFramesKept:
             assert end.code == 1011
 
     @pytest.mark.parametrize("how", ["abort", "close"])
-    async def test_whoever_gives_it_up_is_told_the_end(self, how: str) -> None:
+    async def test_an_abort_with_kept_frames_reports_the_end(self, how: str) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES))
             bench.endpoint.pause_reading()
@@ -282,14 +282,14 @@ class TestLostWithFramesKept:
             bench.endpoint.resume_reading()
             bench.endpoint.abort()
 
-    async def test_an_abort_amid_it_ends_it_once(self) -> None:
+    async def test_an_abort_during_kept_frames_ends_it_once(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(numbers(FRAMES))
             bench.transport.abort()
             bench.endpoint.deliver = lambda _message: bench.endpoint.abort("enough")
             assert await bench.events.until_ended() == (Close(1006, "enough"), False)
 
-    async def test_reference_counting_frees_it(self) -> None:
+    async def test_an_endpoint_is_freed_without_the_garbage_collector(self) -> None:
         gc.collect()
         gc.disable()
         try:
@@ -307,13 +307,13 @@ class TestLostWithFramesKept:
 
 
 class TestPings:
-    async def test_a_peer_that_reads_has_each_of_them_answered(self) -> None:
+    async def test_a_peer_that_reads_gets_an_answer_to_each_ping(self) -> None:
         async with endpoint_bench() as bench:
             bench.write(b"".join(frame(raw.PING, str(each).encode()) for each in range(1000)))
             for each in range(1000):
                 assert (await bench.read_frame()).payload == str(each).encode()
 
-    async def test_their_answers_come_behind_messages_of_the_same_read(self) -> None:
+    async def test_pongs_come_after_messages_of_the_same_read(self) -> None:
         async with endpoint_bench() as bench:
             bench.endpoint.deliver = bench.endpoint.send  # an echo
             bench.write((frame(raw.TEXT, b"A") + frame(raw.PING, b"B")) * 3)
@@ -322,7 +322,7 @@ class TestPings:
 
     @pytest.mark.parametrize("passed_on", [False, True])
     @pytest.mark.parametrize("client_side", [False, True])
-    async def test_a_peer_that_does_not_read_is_owed_the_newest_answer(
+    async def test_a_peer_that_does_not_read_gets_only_the_newest_pong(
         self, *, client_side: bool, passed_on: bool
     ) -> None:
         async with endpoint_bench(client_side=client_side, send_buffer=4096) as bench:
@@ -345,7 +345,7 @@ class TestPings:
                 pass
             assert bench.events.signs_of_life == PINGS + 1
 
-    async def test_what_it_sends_between_them_still_arrives(self) -> None:
+    async def test_messages_between_unread_pings_arrive(self) -> None:
         """It may be blocked in writing, and read only afterwards."""
         async with endpoint_bench(send_buffer=4096) as bench:
             bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
@@ -355,7 +355,7 @@ class TestPings:
             bench.write((frame(raw.PING) * 9 + frame(raw.TEXT, b"A")) * 3)
             await bench.events.until_messages(3)
 
-    async def test_pings_of_ours_do_not_add_up(self) -> None:
+    async def test_our_pings_do_not_accumulate(self) -> None:
         async with endpoint_bench(send_buffer=4096) as bench:
             bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
             while not bench.events.writability:
@@ -370,7 +370,7 @@ class TestPings:
                 pass
             assert got.payload == b"999"
 
-    async def test_the_close_frame_still_goes_out(self) -> None:
+    async def test_the_close_frame_is_sent_to_a_peer_that_does_not_read(self) -> None:
         patient = Limits(close_timeout=1000)
         async with endpoint_bench(send_buffer=4096, limits=patient) as bench:
             bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's

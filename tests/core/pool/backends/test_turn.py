@@ -23,7 +23,7 @@ def next_ids(bench: Bench, count: int) -> list[str]:
 
 
 @on_virtual_clock
-async def test_giving_a_turn_back_restores_all_credits() -> None:
+async def test_giving_a_turn_back_undoes_it() -> None:
     bench = Bench("a", "b", "c")
     next_turn(bench).give_back()
     assert next_ids(bench, 4) == ["a", "b", "c", "a"]
@@ -65,7 +65,7 @@ async def test_a_failed_dial_costs_a_turn() -> None:
 
 
 @on_virtual_clock
-async def test_a_full_limiter_does_not_delay_all_clients() -> None:
+async def test_a_silent_backend_delays_only_the_clients_of_its_turns() -> None:
     bench = Bench("a", "b")
     hanging = await bench.hang(3)  # as many as dial at once
     waited = 0

@@ -248,7 +248,7 @@ class TestSubprotocol:
 
 @pytest.mark.parametrize("policy", [RoundRobin(), LeastConnections()])
 @on_virtual_clock
-async def test_after_failed_dials_clients_spread_over_the_others(policy: Policy) -> None:
+async def test_clients_of_a_silent_backend_spread_over_the_others(policy: Policy) -> None:
     bench = Bench("a", "b", "c", policy=policy)
     bench.limiters.change(100, 0)
     bench.backends[0].otherwise = Hang()

@@ -348,7 +348,7 @@ async def test_a_first_address_that_is_dead_does_not_cost_the_dial(
     transport.abort()
 
 
-async def test_if_all_addresses_refuse_the_error_lists_them(system: System, listening: int) -> None:
+async def test_if_all_addresses_refuse_the_error_says_so(system: System, listening: int) -> None:
     system.answers["name"] = ["127.0.0.2", "127.0.0.3"]
     for connect in (
         Resolver().connect("name", listening),
