@@ -1,13 +1,13 @@
-"""wsgw: a websocket gateway that keeps its clients and loses no message.
+"""wsgw: a websocket gateway that keeps its clients connected and loses no message.
 
 To embed it, `from wsgw_core import Gateway`; to extend it, see `wsgw_core.api`.
 
-embedding          a gateway in a program, made of what a configuration file would hold
-masking            keeps secrets out of what is printed; one_line: whatever steers a terminal
-bounded_end        ends what belongs to plugins within a time
-available_memory   how much memory the process may have, for the default of `limits.memory`
-file_limit         how many files it may open, and how many sessions that is room for
-tracebacks         frees what a caught error refers to
+embedding          runs a gateway inside a program
+masking            masks secrets in output
+one_line           makes untrusted text safe for one line of output
+available_memory   measures the memory of the machine or container
+file_limit         reads and raises the limit of open files; converts it to sessions
+tracebacks         frees the frames that a handled error refers to
 """
 
 from __future__ import annotations

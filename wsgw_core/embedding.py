@@ -45,13 +45,13 @@ class Gateway(gateway.Gateway):
         logger: logging.Logger | None = None,
         serves_operators: bool = False,
     ) -> None:
-        super().__init__(loaded.config, loaded.components, logger, listens=listens)
+        super().__init__(loaded.config, loaded.specs, logger, listens=listens)
         options = loaded.config.server.admin
         self._admin: AdminServer | None = None
         if serves_operators and options.enabled:
             control = LocalControl(self)
             self._admin = AdminServer(control, options, self.metrics, self.counters, logger)
-        self._warnings = option_warnings(loaded.config, loaded.components, loaded.origins)
+        self._warnings = option_warnings(loaded.config, loaded.specs, loaded.origins)
 
     @classmethod
     def from_mapping(

@@ -14,8 +14,8 @@ import uvloop
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.file_limit import raise_file_limit
 from wsgw_core.gateway.gateway import Gateway
-from wsgw_core.plugins.components import required_plugins, resolve_components
 from wsgw_core.plugins.loader import load_plugins
+from wsgw_core.plugins.plugin_specs import required_plugins, resolve_specs
 
 _INTERVAL = 0.2
 
@@ -35,7 +35,7 @@ async def run(counts_file: Path, urls: list[str]) -> None:
             "upstream": {"backends": [{"url": url} for url in urls]},
         }
     )
-    gateway = Gateway(config, resolve_components(config, load_plugins(required_plugins(config))))
+    gateway = Gateway(config, resolve_specs(config, load_plugins(required_plugins(config))))
     await gateway.start()
     note_counts(counts_file, gateway)
     print(f"listening on {gateway.addresses[0]}", flush=True)  # noqa: T201 - for the soak

@@ -101,7 +101,7 @@ def test_the_unit_is_accepted_by_systemd(deploy: Path, tmp_path: Path) -> None:
 def test_the_configurations_can_be_used(deploy: Path, folder: str, ids: list[str]) -> None:
     loaded = load_configuration(deploy / folder / "wsgw.yaml", {})
 
-    assert [backend.id for backend in loaded.components.backends] == ids
+    assert [backend.id for backend in loaded.specs.backends] == ids
     assert loaded.config.server.admin.address.host == ""
 
 
@@ -257,7 +257,7 @@ def test_the_network_policy_is_about_the_pods_and_their_backends(
         (53, "TCP"),
     }
     loaded = load_configuration(deploy / "kubernetes" / "wsgw.yaml", {})
-    [backend] = loaded.components.backends
+    [backend] = loaded.specs.backends
     assert (backends["ports"], "to" in backends) == (
         [{"port": backend.entry.name_to_resolve[1]}],
         True,

@@ -19,8 +19,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # h
 
 from wsgw_core.config.sources import load_config
 from wsgw_core.loading.schema import config_schema
-from wsgw_core.plugins.components import Components, resolve_components
 from wsgw_core.plugins.loader import Plugins, load_plugins
+from wsgw_core.plugins.plugin_specs import PluginSpecs, resolve_specs
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Block
@@ -76,12 +76,12 @@ def plugins_with(shown: tuple[Block, ...]) -> Plugins:
     return plugins
 
 
-def components_of(block: Block, blocks: list[Block], folder: Path) -> Components:
+def components_of(block: Block, blocks: list[Block], folder: Path) -> PluginSpecs:
     text = block.text if "backends:" in block.text else SOME_BACKEND + block.text
     file = folder / "block.yaml"
     file.write_text(text, "utf-8")
     config = load_config(file, {})
-    return resolve_components(config, plugins_with(plugins_in(block.document, blocks)))
+    return resolve_specs(config, plugins_with(plugins_in(block.document, blocks)))
 
 
 @pytest.mark.usefixtures("example_sources")

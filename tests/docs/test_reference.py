@@ -407,7 +407,7 @@ def test_statuses_of_the_admin_api_are_those_of_the_code(page: Any, root: Path) 
     text = page("reference/admin-api.md")
     table = text[text.index("## Answers") : text.index("## What is listed")]
     documented = {int(cells[0]) for cells in rows(table) if cells[0].isdigit()}
-    files = [f"admin/{name}.py" for name in ("application", "guard", "monitoring", "answers")]
+    files = [f"admin/{name}.py" for name in ("application", "guard", "queries", "answers")]
     assert documented == numbers(root, files, 300, 600) - {500}
     for reason in get_args(answers.Reason):
         assert reason in text or reason == "InternalError"

@@ -20,7 +20,7 @@ from wsgw_core.gateway.gateway import Gateway
 
 async def serve(configuration: Path) -> None:
     loaded = load(configuration)
-    gateway = Gateway(loaded.config, loaded.components)
+    gateway = Gateway(loaded.config, loaded.specs)
     await gateway.start()
 
     def tell() -> None:

@@ -23,7 +23,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from wsgw_core.api import ConfigurationError
-from wsgw_core.control.reload_report import ReloadReport
+from wsgw_core.control.outcome import ReloadReport
 from wsgw_core.testing.running_gateway import RunningGateway
 
 from .conftest import StartAdmin, StartBackend, StartGateway

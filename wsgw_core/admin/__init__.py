@@ -1,16 +1,17 @@
 """The admin API: operators watch and control a gateway over HTTP.
 
-calls            every call as a table: method, path, role, meaning
-wsbalancer       what actions and lists look like
-monitoring       for what watches over the process: health and metrics
-answers          the JSON bodies
-guard            who may call what, and from where
-call_turns       many calls at once leave room for sessions
-connections      how many at a time: the newest are always among them
-request_timeout  how long a connection may take between two requests
-application      puts the above together
-server           listens
-openapi          describes the calls to programs
+calls            the table of all calls: method, path, role, meaning
+queries          answers the GET calls
+actions          answers the POST calls
+backend_config   writes the configuration of a backend as wsbalancer does
+answers          builds the JSON answers
+guard            checks token, role, origin and Host header
+call_turns       limits calls to one in each turn of the event loop
+connections      limits the number of connections
+request_timeout  limits the time and the bytes of a connection between two requests
+application      builds the web application of the above
+server           listens for operators
+openapi          describes the calls as OpenAPI
 
-Nothing here knows more of the gateway than `wsgw_core.control` offers.
+This package knows the gateway only through `wsgw_core.control`.
 """

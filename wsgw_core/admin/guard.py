@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from ..config.admin_token import AdminToken, Role
-from ..config.origin_pattern import OriginPattern
+from ..config.patterns import OriginPattern
 from ..config.server_options import AdminOptions
 from ..frontend.allowed_origins import AllowedOrigins
 from ..frontend.server_tls import client_subject

@@ -18,15 +18,12 @@ from ..frontend.acceptor import Acceptor
 from ..frontend.frontend_server import bind
 from ..frontend.server_tls import ServerTls
 from ..metrics.counters import GatewayCounters
-from .answers import answer
+from .actions import Actions
 from .application import Respond, make_application
 from .calls import CALLS
 from .connections import AT_ONCE, Connections
 from .guard import Guard, is_loopback
-from .monitoring import Monitoring
-from .openapi import openapi
-from .wsbalancer.actions import Actions
-from .wsbalancer.lists import Lists
+from .queries import Queries
 
 _BACKLOG = 128
 _SLACK = 256 * 1024  # bytes that may be read ahead
@@ -151,23 +148,18 @@ class AdminServer:
         return runner
 
     def _responders(self) -> dict[str, Respond]:
-        lists, monitoring = Lists(self._control), Monitoring(self._control)
+        queries = Queries(self._control)
         actions = Actions(self._control, may_name_files=self._options.allow_file_paths)
-        description = openapi()
-
-        async def describe(_request: web.Request) -> web.Response:
-            return answer(description)
-
         return {
             **{each.name: partial(actions.respond, each) for each in CALLS if each.is_action},
-            "backends.list": lists.backends,
-            "backends.config": lists.backend_config,
-            "sessions.list": lists.sessions,
-            "frontends.list": lists.frontends,
-            "health.alive": monitoring.alive,
-            "health.ready": monitoring.ready,
-            "metrics.show": monitoring.metrics,
-            "openapi.show": describe,
+            "backends.list": queries.backends,
+            "backends.config": queries.backend_config,
+            "sessions.list": queries.sessions,
+            "frontends.list": queries.frontends,
+            "health.alive": queries.alive,
+            "health.ready": queries.ready,
+            "metrics.show": queries.metrics,
+            "openapi.show": queries.openapi,
         }
 
     def _make_protocol(self, runner: web.AppRunner) -> Callable[[], asyncio.BaseProtocol]:

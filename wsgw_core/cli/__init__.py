@@ -1,12 +1,13 @@
 """The `wsgw` command.
 
-main          the command and its subcommands:
-run, reload, check, schema, plugins, new, version
-commands      the group that these are in, and commands of other distributions
-config_option the option -c, and what is loaded by it
-values        what options take: numbers, and whatever a function reads
-failures      what an error looks like
+main           the command; prints errors
+run, reload, new   one subcommand each
+check          the subcommands check and schema
+plugins        the subcommands plugins and version
+commands       the group of subcommands, including those of other distributions
+config_option  the option -c; loads the configuration
+values         types of option values
 
-Modules in here import at their top only what `--help` needs, which is click: help is there at once
-and also when a plugin or a library is broken.
+At their top, these modules import only click and what `--help` shows. So help is fast, and it works
+when a plugin or a library is broken.
 """

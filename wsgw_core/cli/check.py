@@ -1,8 +1,9 @@
-"""`wsgw check`."""
+"""`wsgw check` and `wsgw schema`: is a configuration valid, and what is valid."""
 
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from pathlib import Path
 
@@ -34,17 +35,39 @@ def check(file: Path | None, *, connect: bool) -> None:
     from wsgw_core.loading.trial import failing_factories  # noqa: PLC0415 - slow
     from wsgw_core.process.log_output import tell  # noqa: PLC0415 - slow
 
-    if problems := failing_factories(loaded.components, loaded.origins):
+    if problems := failing_factories(loaded.specs, loaded.origins):
         raise ConfigurationError(problems)
     click.echo(effective_config(loaded), nl=False)
     for notes in (without_effect, option_warnings):
-        for note in notes(loaded.config, loaded.components, loaded.origins):
+        for note in notes(loaded.config, loaded.specs, loaded.origins):
             tell(f"wsgw: {note}")
     if connect:
         from wsgw_core.pool.membership.backend_probe import probe_backends  # noqa: PLC0415 - slow
 
-        answers = probe_backends(loaded.config, loaded.components)
+        answers = probe_backends(loaded.config, loaded.specs)
         for backend_id, reason in answers.items():
             said = f"cannot be reached: {reason}" if reason else "can be reached"
             tell(f"wsgw: backend {backend_id} {said}")
         sys.exit(1 if any(answers.values()) else 0)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration.
+
+    It contains the options of all installed plugins. The command imports them for that; it reports
+    a plugin that cannot be imported on stderr and leaves it out. Editors use the schema to check
+    and complete a file.
+    """
+    from wsgw_core.loading.schema import config_schema  # noqa: PLC0415 - slow
+    from wsgw_core.plugins.loader import (  # noqa: PLC0415 - slow
+        installed_plugins,
+        load_usable_plugins,
+    )
+    from wsgw_core.process.log_output import tell  # noqa: PLC0415 - slow
+
+    names = [name for plugin in installed_plugins() for name in plugin.names]
+    plugins, problems = load_usable_plugins(names)
+    for problem in problems:
+        tell(f"wsgw: {problem}")
+    click.echo(json.dumps(config_schema(plugins), indent=2, ensure_ascii=False))

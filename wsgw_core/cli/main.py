@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import click
 
 from wsgw_core import __version__
 
 from ..process.standard_descriptors import open_standard_descriptors
-from .check import check
+from .check import check, schema
 from .commands import Commands
-from .failures import report
 from .new import new
-from .plugins import plugins
+from .plugins import plugins, version
 from .reload import reload
 from .run import run
-from .schema import schema
-from .version import version
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,9 +35,28 @@ def main() -> None:
     try:
         wsgw(prog_name="wsgw")
     except Exception as error:  # noqa: BLE001 - the last place that can tell of it
-        status = report(error)
+        status = _report(error)
         _drop_output()
         sys.exit(status)
+
+
+def _report(error: Exception) -> int:
+    """Tell of an error on stderr, one line for each problem, and return the exit status.
+
+    `WSGW_DEBUG=1` adds the traceback.
+    """
+    from wsgw_core.api import ConfigurationError  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.masking import masked_text  # noqa: PLC0415 - not needed for --help
+    from wsgw_core.process.log_output import debugging, tell  # noqa: PLC0415 - not needed for --help
+
+    if debugging():
+        traceback.print_exception(error)
+    if isinstance(error, ConfigurationError):
+        tell(*(f"wsgw: {problem}" for problem in error.problems))
+        return 2
+    text = masked_text(" ".join(str(error).split()))
+    tell(f"wsgw: unexpected {type(error).__name__}: {text} (WSGW_DEBUG=1 shows more)")
+    return 1
 
 
 def _drop_output() -> None:

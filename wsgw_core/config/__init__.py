@@ -1,24 +1,26 @@
-"""What can be configured, and how it is read: from files and variables to frozen, checked models.
+"""The configuration: its options, and how they are read from a file and from variables.
 
 The models, each with its defaults and descriptions:
 
-gateway_config      the whole; it holds the others
-server_options      the gateway's own side: clients' and operators' addresses, headers, logs
-upstream_options    backends, and entries of valves, listeners and gates
-route_options       which clients are served by what; route_rules: what must not be said together
+gateway_config      the whole configuration; contains the other models
+server_options      frontend, admin API, headers, logging
+upstream_options    backends, and the entries of valves, listeners, gates and policies
+route_options       routes
+route_rules         rules that involve more than one key
 failover_options, drain_options, limit_options, server_tls_options, admin_token
-names, address, origin_pattern, host_pattern   values that are written as text
+names, address, patterns   values that are written as text
 
-How they are filled, in this order:
+The steps of reading, in this order:
 
-sources     reads the file and the variables, and merges them
-yaml_file, toml_file   a file's values
-variables, wsbalancer, wsbalancer_variables   values from the environment
-layers      one source over the other
-secrets     values that stand in files of their own
-problems    what is wrong, with its place and the nearest known name
+sources                reads the file and the variables, and merges them
+yaml_file, toml_file   read the file
+variables              reads the variables `WSGW_...`
+wsbalancer, wsbalancer_variables   read the variables of wsbalancer
+layers                 merges the sources
+secrets                reads secrets from files
+problems               words problems: the place, the value found, what is allowed
 
-What plugins say of it, and the files that it names, is for `wsgw_core.loading`.
+`wsgw_core.loading` adds the options of plugins and checks the named files.
 
-This file imports nothing: the table of variables is shown by `--help`, which must be there at once.
+This file imports nothing: `--help` shows the table of variables and must be fast.
 """

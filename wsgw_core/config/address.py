@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from .origin_pattern import OriginPattern
+from .patterns import OriginPattern
 
 
 class Address(NamedTuple):

@@ -16,7 +16,7 @@ from .problems import KeyPath
 from .route_options import RouteOptions
 from .route_rules import broken_rules
 from .server_options import ServerOptions
-from .upstream_options import BackendEntry, ComponentEntry, UpstreamOptions, ValveEntry
+from .upstream_options import BackendEntry, PluginEntry, UpstreamOptions, ValveEntry
 
 
 class GatewayConfig(Options):
@@ -25,8 +25,8 @@ class GatewayConfig(Options):
     server: ServerOptions = ServerOptions()
     upstream: UpstreamOptions = UpstreamOptions()
     valves: tuple[ValveEntry, ...] = ()
-    listeners: tuple[ComponentEntry, ...] = ()
-    gates: tuple[ComponentEntry, ...] = ()
+    listeners: tuple[PluginEntry, ...] = ()
+    gates: tuple[PluginEntry, ...] = ()
     failover: FailoverOptions = FailoverOptions()
     drain: DrainOptions = DrainOptions()
     limits: LimitOptions = LimitOptions()

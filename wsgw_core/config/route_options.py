@@ -10,9 +10,9 @@ from websockets.datastructures import Headers
 from ..api import HeaderName, HeaderValue, Options, PathPattern
 from .address import TEXT
 from .failover_options import FailoverOptions
-from .host_pattern import HostPattern
 from .names import Name
-from .upstream_options import BackendEntry, ComponentEntry, PolicyEntry, ValveEntry
+from .patterns import HostPattern
+from .upstream_options import BackendEntry, PluginEntry, PolicyEntry, ValveEntry
 
 ANY_VALUE = "*"
 
@@ -56,7 +56,7 @@ class RouteOptions(Options):
     valves: tuple[ValveEntry, ...] | None = Field(
         default=None, description="replaces `valves`; `[]`: no valves"
     )
-    gates: tuple[ComponentEntry, ...] | None = Field(
+    gates: tuple[PluginEntry, ...] | None = Field(
         default=None, description="replaces `gates`; `[]`: no gates"
     )
 

@@ -166,7 +166,7 @@ class ValveEntry(Entry):
     on_error: Literal["close", "discard"] = "close"
 
 
-class ComponentEntry(Entry):
+class PluginEntry(Entry):
     """One listener or gate."""
 
     kind: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..config.origin_pattern import OriginPattern
+from ..config.patterns import OriginPattern
 
 
 class AllowedOrigins:

@@ -8,7 +8,7 @@ from typing import Any
 from ..api import Limits
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import KeyPath, key_path_text
-from ..plugins.components import BackendComponent, Components
+from ..plugins.plugin_specs import BackendSpec, PluginSpecs
 
 # Sockets that listen stay, and so do those who count clients.
 _FIXED: tuple[KeyPath, ...] = (
@@ -40,8 +40,8 @@ def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
 
 
 def backend_changes(
-    old: tuple[GatewayConfig, Components], new: tuple[GatewayConfig, Components]
-) -> tuple[list[BackendComponent], list[BackendComponent]]:
+    old: tuple[GatewayConfig, PluginSpecs], new: tuple[GatewayConfig, PluginSpecs]
+) -> tuple[list[BackendSpec], list[BackendSpec]]:
     """Return the backends that are new or changed, and those that are gone or were changed.
 
     A backend is changed too when that is what its plugin is told of the rest of the configuration,
@@ -56,8 +56,8 @@ def _told(config: GatewayConfig, group: str) -> tuple[Limits, float, float]:
 
 
 def _not_in(
-    these: tuple[GatewayConfig, Components], others: tuple[GatewayConfig, Components]
-) -> Iterator[BackendComponent]:
+    these: tuple[GatewayConfig, PluginSpecs], others: tuple[GatewayConfig, PluginSpecs]
+) -> Iterator[BackendSpec]:
     known = {other.id: other for other in others[1].all_backends}
     for one in these[1].all_backends:
         other = known.get(one.id)
@@ -69,7 +69,7 @@ def _not_in(
             yield one
 
 
-def same_backend(one: BackendComponent, other: BackendComponent) -> bool:
+def same_backend(one: BackendSpec, other: BackendSpec) -> bool:
     """Tell whether two entries of one id ask for the same."""
     return (
         one.group == other.group

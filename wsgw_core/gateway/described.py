@@ -12,20 +12,20 @@ from ..api.options import parse_duration
 from ..control.status import BackendSettings, BackendStatus, PluginStatus, SessionStatus
 from ..masking import masked, masked_target
 from ..one_line import shortened
-from ..plugins.components import BackendComponent
 from ..plugins.loader import Plugins
+from ..plugins.plugin_specs import BackendSpec
 from ..pool.backends.backend_pool import PooledBackend
 from ..relay.session.session import Session
 
 
-def backend_status(backend: PooledBackend, component: BackendComponent) -> BackendStatus:
+def backend_status(backend: PooledBackend, spec: BackendSpec) -> BackendStatus:
     """Return what there is to know of a backend."""
     return BackendStatus(
         id=backend.id,
-        kind=component.registration.kind,
-        url=masked(component.entry.url or "", "url"),
+        kind=spec.registration.kind,
+        url=masked(spec.entry.url or "", "url"),
         group=backend.group,
-        discovered_by=component.discovered_by,
+        discovered_by=spec.discovered_by,
         priority=backend.priority,
         weight=backend.weight,
         enabled=backend.enabled,
@@ -38,19 +38,19 @@ def backend_status(backend: PooledBackend, component: BackendComponent) -> Backe
     )
 
 
-def backend_settings(component: BackendComponent) -> BackendSettings:
+def backend_settings(spec: BackendSpec) -> BackendSettings:
     """Return the configuration of a backend: its kind's own keys too."""
-    entry = component.entry
+    entry = spec.entry
     return BackendSettings(
-        id=component.id,
-        kind=component.registration.kind,
+        id=spec.id,
+        kind=spec.registration.kind,
         url=masked(entry.url or "", "url"),
-        group=component.group,
+        group=spec.group,
         priority=entry.priority,
         weight=entry.weight,
         breaker_threshold=entry.breaker_threshold,
-        options=masked(_plain(component.options)),
-        durations=tuple(_durations(component.options)),
+        options=masked(_plain(spec.options)),
+        durations=tuple(_durations(spec.options)),
     )
 
 

@@ -12,17 +12,17 @@ from ..api import CloseCause, ConfigurationError, Metrics, ReadBatch, Turns
 from ..config.address import Address, id_from_address
 from ..config.gateway_config import GatewayConfig
 from ..control.event_stream import EventStream
-from ..control.reload_report import ReloadReport
+from ..control.outcome import ReloadReport
 from ..frontend.admission import Admission
 from ..frontend.frontend_server import FrontendServer
 from ..frontend.handshake import HandshakeSettings
 from ..metrics.counters import GatewayCounters
 from ..metrics.families import FAMILIES
 from ..metrics.loop_delay import LoopDelay
-from ..plugins.components import Components
 from ..plugins.open_plugins import PluginSet
+from ..plugins.plugin_specs import PluginSpecs
 from ..pool.backends.backend_pool import BackendPool
-from ..pool.membership.backend_exchange import BackendExchange
+from ..pool.membership.backend_changes import BackendChanges
 from ..relay.all_sessions.close_all import close_all_sessions
 from ..relay.all_sessions.memory_watch import MemoryWatch
 from ..relay.all_sessions.session_table import SessionTable
@@ -41,7 +41,7 @@ class PreparedReload:
     """Another configuration with all that could fail behind it; see Gateway.prepare."""
 
     generation: Generation
-    exchange: BackendExchange
+    changes: BackendChanges
 
 
 class Gateway:
@@ -51,7 +51,7 @@ class Gateway:
 
     Args:
         config: the checked configuration.
-        components: what its entries stand for; see `resolve_components`.
+        specs: what its entries stand for; see `resolve_specs`.
         logger: for events; none of them is per message.
         listens: whether it listens; otherwise clients are only handed over.
 
@@ -66,13 +66,13 @@ class Gateway:
     def __init__(
         self,
         config: GatewayConfig,
-        components: Components,
+        specs: PluginSpecs,
         logger: logging.Logger | None = None,
         *,
         listens: bool = True,
     ) -> None:
         self._listens = listens
-        self._first = config, components
+        self._first = config, specs
         self._logger = logger or logging.getLogger("wsgw")
         self.metrics = Metrics([family.name.removeprefix("wsgw_") for family in FAMILIES])
         self.counters = GatewayCounters(self.metrics)
@@ -147,7 +147,7 @@ class Gateway:
             await self._resources.aclose()
             raise
 
-    async def reload(self, config: GatewayConfig, components: Components) -> ReloadReport:
+    async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
         """Go on with another configuration, without closing a client.
 
         New sessions get all of it. Those that are open stay as they are, but the ones of a backend
@@ -161,9 +161,9 @@ class Gateway:
             ConfigurationError: something cannot work as configured, or the gateway stops; nothing
                 was changed.
         """
-        return self.carry_out(await self.prepare(config, components))
+        return self.carry_out(await self.prepare(config, specs))
 
-    async def prepare(self, config: GatewayConfig, components: Components) -> PreparedReload:
+    async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> PreparedReload:
         """Do all of a reload that can fail; clients and sessions hear nothing of it.
 
         What it returns is to be carried out in the same turn of the event loop.
@@ -171,17 +171,17 @@ class Gateway:
         Raises:
             ConfigurationError: see `reload`.
         """
-        generation = await self._generations.prepare(config, components)
+        generation = await self._generations.prepare(config, specs)
         try:
-            exchange = await self.upstream.prepare(generation)
+            changes = await self.upstream.prepare(generation)
         except BaseException:
             self._generations.discard(generation)
             raise
         if not self.opener.accepting:
-            exchange.discard()
+            changes.discard()
             self._generations.discard(generation)
             raise ConfigurationError("the gateway is stopping")
-        return PreparedReload(generation, exchange)
+        return PreparedReload(generation, changes)
 
     def carry_out(self, prepared: PreparedReload) -> ReloadReport:
         """Go on with what was prepared; cannot fail."""
@@ -189,7 +189,7 @@ class Gateway:
         assert frontend is not None  # noqa: S101 - for the type checker
         old, before = self._generations.current, self.pool.backends
         self._generations.take(generation)
-        self.upstream.carry_out(prepared.exchange)
+        self.upstream.carry_out(prepared.changes)
         opener.serve_by(generation.routes)
         frontend.serve_by(self._handshake_settings(generation), generation.tls)
         return ReloadReport.of(

@@ -12,8 +12,8 @@ from ..api import Metrics, PluginContext, run_in_thread
 from ..config.gateway_config import GatewayConfig
 from ..frontend.server_tls import ServerTls
 from ..metrics.counters import GatewayCounters
-from ..plugins.components import Components
 from ..plugins.open_plugins import OpenPlugins, PluginSet, plugin_entries
+from ..plugins.plugin_specs import PluginSpecs
 from ..relay.all_sessions.routes import Routes
 from .session_settings import SessionSettings
 
@@ -25,7 +25,7 @@ class Generation:
     Attributes:
         number: of the configurations that were in effect since the start, from 1.
         config: the checked configuration.
-        components: what its entries stand for.
+        specs: what its entries stand for.
         plugins: the objects of valves, listeners, gates and policies.
         routes: what new sessions are opened with.
         tls: of the clients' connections; None: there is none.
@@ -33,7 +33,7 @@ class Generation:
 
     number: int
     config: GatewayConfig
-    components: Components
+    specs: PluginSpecs
     plugins: PluginSet
     routes: Routes
     tls: ServerTls | None
@@ -71,7 +71,7 @@ class Generations:
         assert self._current is not None, "not started"  # noqa: S101 - the caller's fault
         return self._current
 
-    async def prepare(self, config: GatewayConfig, components: Components) -> Generation:
+    async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> Generation:
         """Make one, to be taken or discarded; clients hear nothing of it yet.
 
         Raises:
@@ -83,14 +83,14 @@ class Generations:
             tls = await self._server_tls(config)
         if before is not None:
             tls = tls or before.tls
-        plugins = await self._plugins.prepare(plugin_entries(config, components))
+        plugins = await self._plugins.prepare(plugin_entries(config, specs))
         try:
-            routes = self._settings.routes(config, components, plugins)
+            routes = self._settings.routes(config, specs, plugins)
         except BaseException:
             self._plugins.discard(plugins)
             raise
         number = before.number + 1 if before is not None else 1
-        return Generation(number, config, components, plugins, routes, tls)
+        return Generation(number, config, specs, plugins, routes, tls)
 
     def discard(self, prepared: Generation) -> None:
         """Close what was opened for a generation that is not taken after all."""

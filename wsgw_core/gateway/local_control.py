@@ -11,8 +11,7 @@ from .. import __version__
 from ..api import BINARY, ConfigurationError, Message, ReplyOutcome
 from ..control import commands
 from ..control.events import Event
-from ..control.outcome import DONE, UNCHANGED, UNKNOWN, UNSUPPORTED, Outcome
-from ..control.reload_report import ReloadReport
+from ..control.outcome import DONE, UNCHANGED, UNKNOWN, UNSUPPORTED, Outcome, ReloadReport
 from ..control.status import (
     BackendSettings,
     BackendStatus,
@@ -113,13 +112,13 @@ class LocalControl:
 
     async def backends(self) -> list[BackendStatus]:
         """See Control."""
-        component_of = self._gateway.upstream.component_of
-        return [backend_status(each, component_of(each)) for each in self._gateway.pool.backends]
+        spec_of = self._gateway.upstream.spec_of
+        return [backend_status(each, spec_of(each)) for each in self._gateway.pool.backends]
 
     async def backend_settings(self, backend_id: str) -> BackendSettings | None:
         """See Control."""
-        components = self._gateway.upstream.components()
-        found = next((each for each in components if each.id == backend_id), None)
+        specs = self._gateway.upstream.specs()
+        found = next((each for each in specs if each.id == backend_id), None)
         return backend_settings(found) if found is not None else None
 
     async def sessions(self) -> list[SessionStatus]:
@@ -149,13 +148,13 @@ class LocalControl:
 
     async def plugins(self) -> list[PluginStatus]:
         """See Control."""
-        plugins = self._gateway.generation.components.plugins
+        plugins = self._gateway.generation.specs.plugins
         return plugin_statuses(plugins) if plugins is not None else []
 
     async def configuration(self) -> ConfigurationStatus:
         """See Control."""
         generation = self._gateway.generation
-        settings = masked(plain_config(generation.config, generation.components))
+        settings = masked(plain_config(generation.config, generation.specs))
         return ConfigurationStatus(generation.number, settings)
 
     def follow(self, tell: Callable[[Event], object]) -> Callable[[], None]:
@@ -172,13 +171,11 @@ class LocalControl:
         return await self._reload()
 
     async def _add_backend(self, command: commands.AddBackend) -> bool:
-        plugins = self._gateway.generation.components.plugins
+        plugins = self._gateway.generation.specs.plugins
         if plugins is None:
             raise _NotDone(UNSUPPORTED)
         self._check_running()
-        component = await resolve_backend(
-            command.entry, plugins, allow_files=command.may_name_files
-        )
+        spec = await resolve_backend(command.entry, plugins, allow_files=command.may_name_files)
         self._check_group(command.group)
 
         def check_again() -> None:
@@ -186,7 +183,7 @@ class LocalControl:
             if command.group not in self._gateway.generation.config.groups:
                 raise ConfigurationError("a reload has removed its route")
 
-        await self._gateway.upstream.add(replace(component, group=command.group), check_again)
+        await self._gateway.upstream.add(replace(spec, group=command.group), check_again)
         return True
 
     async def _disable_backend(self, command: commands.DisableBackend) -> bool:

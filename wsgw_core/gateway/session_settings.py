@@ -11,8 +11,8 @@ from ..config.failover_options import FailoverOptions
 from ..config.gateway_config import GatewayConfig
 from ..config.route_options import RouteOptions
 from ..metrics.counters import GatewayCounters
-from ..plugins.components import Components, PolicyComponent
 from ..plugins.open_plugins import PluginSet
+from ..plugins.plugin_specs import PluginSpecs, PolicySpec
 from ..pool.backends.backend_pool import BackendPool
 from ..pool.dialling.dial_limiter import DialLimiters
 from ..pool.dialling.dialler import Dialler
@@ -62,14 +62,14 @@ class SessionSettings:
             if limiters is not None:
                 limiters.change(*failover.dial_bounds)
 
-    def routes(self, config: GatewayConfig, components: Components, plugins: PluginSet) -> Routes:
+    def routes(self, config: GatewayConfig, specs: PluginSpecs, plugins: PluginSet) -> Routes:
         """Return what new sessions are opened with."""
         if not config.routes:
-            return Routes([self._route(config, None, components, components, plugins)])
+            return Routes([self._route(config, None, specs, specs, plugins)])
         return Routes(
             [
-                self._route(config, options, components, own, plugins)
-                for options, own in zip(config.routes, components.routes, strict=True)
+                self._route(config, options, specs, own, plugins)
+                for options, own in zip(config.routes, specs.routes, strict=True)
             ]
         )
 
@@ -77,8 +77,8 @@ class SessionSettings:
         self,
         config: GatewayConfig,
         options: RouteOptions | None,
-        shared: Components,
-        own: Components,
+        shared: PluginSpecs,
+        own: PluginSpecs,
         plugins: PluginSet,
     ) -> Route:
         gates, valves = own.gates, own.valves
@@ -135,12 +135,12 @@ class SessionSettings:
             logger=self._logger,
         )
 
-    def _policy(self, components: tuple[PolicyComponent, ...], plugins: PluginSet) -> Policy | None:
-        """Return the policy of a group; None where nothing was configured with components."""
-        for component in components:
+    def _policy(self, specs: tuple[PolicySpec, ...], plugins: PluginSet) -> Policy | None:
+        """Return the policy of a group; None where nothing was configured with specs."""
+        for spec in specs:
             return CheckedPolicy(
-                plugins.of(component),
-                component.registration.kind,
+                plugins.of(spec),
+                spec.registration.kind,
                 self._counters.policy_faults,
                 self._logger,
             )

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ..api import BackendContext, ConfigurationError, Metrics, ReadBatch
 from ..config.gateway_config import GatewayConfig
 from ..metrics.counters import GatewayCounters
-from ..plugins.components import BackendComponent
+from ..plugins.plugin_specs import BackendSpec
 from ..pool.backends.backend_pool import BackendPool, PooledBackend
 from ..pool.backends.health import HealthChecks
 from ..pool.backends.whole_backend import WholeBackend
-from ..pool.membership.backend_exchange import BackendExchange
+from ..pool.membership.backend_changes import BackendChanges
 from ..pool.membership.deletions import Deletions
 from ..pool.membership.discovery import Discoveries, Discovery
 from ..pool.membership.open_backends import OpenBackends
@@ -79,20 +79,20 @@ class Upstream:
             ConfigurationError: one cannot work as configured.
         """
         generation = self._generations.current
-        components = generation.components.all_backends
-        for component in components:
-            if not component.entry.discovered:
-                await self._backends.add(component)
-        named = [each for each in components if each.entry.discovered]
+        specs = generation.specs.all_backends
+        for spec in specs:
+            if not spec.entry.discovered:
+                await self._backends.add(spec)
+        named = [each for each in specs if each.entry.discovered]
         await self._discoveries.start([self._discovery(each) for each in named])
-        self._deletions.follow(components)
+        self._deletions.follow(specs)
 
     def watch(self) -> None:
         """Probe them from now on, and send sessions back to those that are preferred."""
         self._health.start()
         self._failback.follow(self._generations.current.config.upstream)
 
-    async def prepare(self, generation: Generation) -> BackendExchange:
+    async def prepare(self, generation: Generation) -> BackendChanges:
         """Open what another generation has and the one in effect has not.
 
         Raises:
@@ -100,45 +100,45 @@ class Upstream:
         """
         current = self._generations.current
         new, gone = backend_changes(
-            (current.config, current.components), (generation.config, generation.components)
+            (current.config, current.specs), (generation.config, generation.specs)
         )
         gone = [each for each in gone if self._is_in_place(each)]
-        return await self._exchange(generation, new, [*gone, *self._in_the_way(new, gone)])
+        return await self._prepared(generation, new, [*gone, *self._in_the_way(new, gone)])
 
-    def carry_out(self, exchange: BackendExchange) -> None:
+    def carry_out(self, changes: BackendChanges) -> None:
         """Do what was prepared for the generation that is in effect now."""
         generation = self._generations.current
         options = generation.config.upstream
-        exchange.carry_out(self._drains.begin, generation.config.groups)
-        self._deletions.follow(generation.components.all_backends)
+        changes.carry_out(self._drains.begin, generation.config.groups)
+        self._deletions.follow(generation.specs.all_backends)
         self._resolver.timeout = options.resolve_timeout
         self._resolver.hold = options.resolve_hold
         self._failback.follow(options)
 
-    async def add(self, component: BackendComponent, check: Callable[[], None]) -> None:
+    async def add(self, spec: BackendSpec, check: Callable[[], None]) -> None:
         """Open a backend and offer it, or begin to look for those of a name.
 
         Args:
-            component: what the backend is made of.
+            spec: what the backend is made of.
             check: called when it is open; raises ConfigurationError if it must not be offered now.
 
         Raises:
             ConfigurationError: it cannot work, its id or URL exists already, or `check` says so.
         """
-        present = list(self.components())
-        group = [each for each in present if each.group == component.group]
-        if component.entry.url in {each.entry.url for each in group if each.entry.url}:
+        present = list(self.specs())
+        group = [each for each in present if each.group == spec.group]
+        if spec.entry.url in {each.entry.url for each in group if each.entry.url}:
             raise ConfigurationError("url already exists")
-        if component.id in {each.id for each in present}:
+        if spec.id in {each.id for each in present}:
             raise ConfigurationError("id already exists")
-        exchange = await self._exchange(self._generations.current, [component], [])
+        changes = await self._prepared(self._generations.current, [spec], [])
         try:
             check()
         except ConfigurationError:
-            exchange.discard()
+            changes.discard()
             raise
-        self._deletions.lift(component.id)
-        exchange.carry_out(self._drains.begin)
+        self._deletions.lift(spec.id)
+        changes.carry_out(self._drains.begin)
 
     def remove(self, backend_id: str) -> bool:
         """Offer a backend no more, and have its sessions move to others.
@@ -182,19 +182,19 @@ class Upstream:
         """Give a backend new sessions again; what there is of a drain ends."""
         self._drains.call_off(backend)
 
-    def components(self) -> Iterator[BackendComponent]:
+    def specs(self) -> Iterator[BackendSpec]:
         """Yield what the backends were made of, and what those of each name are."""
-        yield from map(self._backends.component_of, self._pool.backends)
-        yield from (discovery.component for discovery in self._discoveries)
+        yield from map(self._backends.spec_of, self._pool.backends)
+        yield from (discovery.spec for discovery in self._discoveries)
 
-    def component_of(self, backend: PooledBackend) -> BackendComponent:
+    def spec_of(self, backend: PooledBackend) -> BackendSpec:
         """Return what a backend was made of."""
-        return self._backends.component_of(backend)
+        return self._backends.spec_of(backend)
 
     def deleted(self) -> list[str]:
         """Return the ids of what the configuration or a name has, and operators have deleted."""
-        components = self._generations.current.components.all_backends
-        entries = [each.id for each in components if self._deletions.has(each)]
+        specs = self._generations.current.specs.all_backends
+        entries = [each.id for each in specs if self._deletions.has(each)]
         return entries + [each for one in self._discoveries for each in sorted(one.deleted)]
 
     async def stop_moves(self) -> None:
@@ -224,56 +224,54 @@ class Upstream:
     def _drain_rate(self) -> float:
         return self._generations.current.config.drain.rate
 
-    def _context(self, component: BackendComponent) -> BackendContext:
-        return self._context_in(self._generations.current, component)
+    def _context(self, spec: BackendSpec) -> BackendContext:
+        return self._context_in(self._generations.current, spec)
 
-    def _context_in(self, generation: Generation, component: BackendComponent) -> BackendContext:
+    def _context_in(self, generation: Generation, spec: BackendSpec) -> BackendContext:
         """Return what the plugin of a backend is given."""
         config = generation.config
-        failover = config.groups[component.group]
+        failover = config.groups[spec.group]
         return BackendContext(
-            backend_id=component.id,
+            backend_id=spec.id,
             clock=asyncio.get_running_loop(),
             limits=config.limits.for_plugins(),
             ping_timeout=failover.ping_timeout,
             busy_timeout=failover.busy_bound,
-            logger=self._logger.getChild(component.id),
-            metrics=self._metrics.of(component.registration.kind, backend=component.id),
+            logger=self._logger.getChild(spec.id),
+            metrics=self._metrics.of(spec.registration.kind, backend=spec.id),
             read_batch=self._read_batch,
             resolver=self._resolver,
             control=WholeBackend(self._sessions),
         )
 
-    def _is_in_place(self, component: BackendComponent) -> bool:
+    def _is_in_place(self, spec: BackendSpec) -> bool:
         """Tell whether what an entry asks for is there, not what operators have in its place."""
-        backend = self._pool.find(component.id)
-        discovery = self._discoveries.find(component.id)
+        backend = self._pool.find(spec.id)
+        discovery = self._discoveries.find(spec.id)
         if backend is not None:
-            return same_backend(self._backends.component_of(backend), component)
-        return discovery is not None and same_backend(discovery.component, component)
+            return same_backend(self._backends.spec_of(backend), spec)
+        return discovery is not None and same_backend(discovery.spec, spec)
 
     def _in_the_way(
-        self, new: Sequence[BackendComponent], gone: Sequence[BackendComponent]
-    ) -> Iterator[BackendComponent]:
+        self, new: Sequence[BackendSpec], gone: Sequence[BackendSpec]
+    ) -> Iterator[BackendSpec]:
         """Yield what operators have added, or names have given, with the ids of new entries."""
         ids = {each.id for each in new} - {each.id for each in gone}
-        yield from (each for each in self.components() if each.id in ids)
+        yield from (each for each in self.specs() if each.id in ids)
 
-    async def _exchange(
+    async def _prepared(
         self,
         generation: Generation,
-        new: Sequence[BackendComponent],
-        gone: Sequence[BackendComponent],
-    ) -> BackendExchange:
-        exchange = BackendExchange(self._backends, self._discoveries, self._deletions, new, gone)
-        await exchange.prepare(
-            lambda component: self._context_in(generation, component), self._discovery
-        )
-        return exchange
+        new: Sequence[BackendSpec],
+        gone: Sequence[BackendSpec],
+    ) -> BackendChanges:
+        changes = BackendChanges(self._backends, self._discoveries, self._deletions, new, gone)
+        await changes.prepare(lambda spec: self._context_in(generation, spec), self._discovery)
+        return changes
 
-    def _discovery(self, component: BackendComponent) -> Discovery:
+    def _discovery(self, spec: BackendSpec) -> Discovery:
         return Discovery(
-            component,
+            spec,
             self._backends,
             self._resolver,
             self.drain,

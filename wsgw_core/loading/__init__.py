@@ -1,10 +1,10 @@
-"""What a command does with a configuration before it runs a gateway.
+"""Loads and checks a whole configuration, including plugins and files.
 
-configuration  all of it: sources, plugins, checks
-added_backend  the same for the entry of a backend that an operator adds
-references     whether the files named in it can be used, and what has no effect
-named_files    finds keys that name files, which the admin API may not give
-trial          makes once what plugins provide, for `wsgw check`
-effective      `wsgw check`: the configuration as it is in effect
-schema         `wsgw schema`
+configuration  loads sources and plugins, and checks all options
+added_backend  checks the entry of a backend that an operator adds
+references     checks named files; warns about keys without effect and doubtful values
+named_files    finds keys that name files
+trial          makes each plugin object once, for `wsgw check`
+effective      writes the effective configuration, for `wsgw check`
+schema         the JSON schema, for `wsgw schema`
 """

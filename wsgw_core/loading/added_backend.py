@@ -12,9 +12,9 @@ from ..config.gateway_config import GatewayConfig
 from ..config.problems import Origins, key_path_text, validation_problems
 from ..config.sources import repair_urls
 from ..config.upstream_options import BackendEntry
-from ..plugins.components import BackendComponent, Components, resolve_entries
 from ..plugins.entries import Entries
 from ..plugins.loader import Plugins, import_plugin
+from ..plugins.plugin_specs import BackendSpec, PluginSpecs, resolve_entries
 from .named_files import named_files
 from .references import file_problems
 
@@ -27,7 +27,7 @@ class FilesNotAllowed(ConfigurationError):
 
 async def resolve_backend(
     entry: Any, plugins: Plugins, *, allow_files: bool = False
-) -> BackendComponent:
+) -> BackendSpec:
     """Find the kind of a backend's entry, and have its keys checked.
 
     Args:
@@ -51,7 +51,7 @@ async def resolve_backend(
         await _load_plugins(config, plugins, origins)
         if not allow_files:
             _check_files(config.upstream.backends[0], plugins)
-        components, problems = await run_in_thread(partial(_check, config, plugins, origins))
+        specs, problems = await run_in_thread(partial(_check, config, plugins, origins))
     except FilesNotAllowed:
         raise
     except ValidationError as error:
@@ -60,7 +60,7 @@ async def resolve_backend(
         problems = list(error.problems)
     if problems:
         raise ConfigurationError([_without_place(problem) for problem in problems])
-    return components.backends[0]
+    return specs.backends[0]
 
 
 async def _load_plugins(config: GatewayConfig, plugins: Plugins, origins: Origins) -> None:
@@ -82,9 +82,9 @@ def _check_files(entry: BackendEntry, plugins: Plugins) -> None:
 
 def _check(
     config: GatewayConfig, plugins: Plugins, origins: Origins
-) -> tuple[Components, list[str]]:
-    components, problems = resolve_entries(Entries.of(config), plugins, origins)
-    return components, problems or file_problems(config, components, origins)
+) -> tuple[PluginSpecs, list[str]]:
+    specs, problems = resolve_entries(Entries.of(config), plugins, origins)
+    return specs, problems or file_problems(config, specs, origins)
 
 
 def _without_place(problem: str) -> str:

@@ -11,9 +11,9 @@ from ..api import ConfigurationError
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import Origins
 from ..config.sources import Draft, read_mapping, read_sources
-from ..plugins.components import Components, resolve_entries
 from ..plugins.entries import Entries
 from ..plugins.loader import load_usable_plugins
+from ..plugins.plugin_specs import PluginSpecs, resolve_entries
 from .references import file_problems
 
 
@@ -23,12 +23,12 @@ class Configuration:
 
     Attributes:
         config: the core's part.
-        components: the plugins' part.
+        specs: the plugins' part.
         origins: where the values come from.
     """
 
     config: GatewayConfig
-    components: Components
+    specs: PluginSpecs
     origins: Origins
 
 
@@ -70,10 +70,10 @@ def _loaded(draft: Draft, given: Iterable[object] = ()) -> Configuration:
     plugins, plugin_problems = load_usable_plugins(required, given)
     problems += plugin_problems
     missing = {one.name for one in required} if plugin_problems else ()
-    components, option_problems = resolve_entries(entries, plugins, draft.origins, missing)
+    specs, option_problems = resolve_entries(entries, plugins, draft.origins, missing)
     problems += option_problems
     if draft.config is not None and not problems:
-        problems += file_problems(draft.config, components, draft.origins)
+        problems += file_problems(draft.config, specs, draft.origins)
         if not problems:
-            return Configuration(draft.config, components, draft.origins)
+            return Configuration(draft.config, specs, draft.origins)
     raise ConfigurationError(draft.origins.in_order(problems))

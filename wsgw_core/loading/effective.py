@@ -18,7 +18,7 @@ from ..config.route_options import RouteOptions
 from ..config.route_rules import OF_A_GROUP
 from ..config.upstream_options import Entry, PolicyEntry, ValveEntry
 from ..masking import masked
-from ..plugins.components import Components
+from ..plugins.plugin_specs import PluginSpecs
 from .configuration import Configuration
 from .references import all_options, has_no_effect
 
@@ -29,31 +29,31 @@ def effective_config(loaded: Configuration) -> str:
     Secrets are masked; one that was read from a file is shown as that file. Without masked secrets
     it is a configuration file of the same meaning.
     """
-    plain = masked(plain_config(loaded.config, loaded.components))
+    plain = masked(plain_config(loaded.config, loaded.specs))
     return "\n".join(_Writer(loaded).lines(plain)) + "\n"
 
 
-def plain_config(config: GatewayConfig, components: Components) -> dict[str, Any]:
+def plain_config(config: GatewayConfig, specs: PluginSpecs) -> dict[str, Any]:
     """Return a whole configuration as plain data: defaults, and options of plugins too."""
     plain = _plain(config)
     if config.limits.memory_bound is not None:
         plain["limits"]["memory"] = size_text(config.limits.memory_bound)
-    plain["upstream"] |= _backends(components)
-    if not components.backends:
+    plain["upstream"] |= _backends(specs)
+    if not specs.backends:
         del plain["upstream"]["backends"]  # an empty list is not allowed
-    plain["upstream"]["policy"] = _policy(config.upstream.policy, components)
-    plain["valves"] = _valves(config.valves, components)
-    plain["listeners"] = _entries(config.listeners, [one.options for one in components.listeners])
-    plain["gates"] = _entries(config.gates, [one.options for one in components.gates])
+    plain["upstream"]["policy"] = _policy(config.upstream.policy, specs)
+    plain["valves"] = _valves(config.valves, specs)
+    plain["listeners"] = _entries(config.listeners, [one.options for one in specs.listeners])
+    plain["gates"] = _entries(config.gates, [one.options for one in specs.gates])
     plain["routes"] = [
-        _plain_route(config, route, components.routes[number], plain)
+        _plain_route(config, route, specs.routes[number], plain)
         for number, route in enumerate(config.routes)
     ]
     return plain
 
 
 def _plain_route(
-    config: GatewayConfig, route: RouteOptions, own: Components, whole: dict[str, Any]
+    config: GatewayConfig, route: RouteOptions, own: PluginSpecs, whole: dict[str, Any]
 ) -> dict[str, Any]:
     """Return a route as it would be written if it had nothing from the whole gateway."""
     plain = _plain(route)
@@ -74,7 +74,7 @@ def _plain_route(
     return {key: plain[key] for key in known_keys(RouteOptions) if key in plain}
 
 
-def _backends(components: Components) -> dict[str, Any]:
+def _backends(specs: PluginSpecs) -> dict[str, Any]:
     return {
         "backends": [
             {
@@ -84,18 +84,18 @@ def _backends(components: Components) -> dict[str, Any]:
                 "priority": one.entry.priority,
                 "weight": one.entry.weight,
             }
-            for one in components.backends
+            for one in specs.backends
         ]
     }
 
 
-def _policy(entry: PolicyEntry, components: Components) -> dict[str, Any] | str:
-    [given] = _entries([entry], [one.options for one in components.policies])
+def _policy(entry: PolicyEntry, specs: PluginSpecs) -> dict[str, Any] | str:
+    [given] = _entries([entry], [one.options for one in specs.policies])
     return given if len(given) > 1 else entry.kind
 
 
-def _valves(entries: Sequence[ValveEntry], components: Components) -> list[dict[str, Any]]:
-    plain = _entries(entries, [one.options for one in components.valves])
+def _valves(entries: Sequence[ValveEntry], specs: PluginSpecs) -> list[dict[str, Any]]:
+    plain = _entries(entries, [one.options for one in specs.valves])
     for valve, entry in zip(plain, entries, strict=True):
         valve["on-error"] = entry.on_error
     return plain
@@ -126,7 +126,7 @@ class _Writer:
         # Keys that have no effect are worth a line only where somebody has given them.
         self._left_out = {
             (*path, key)
-            for path, model in all_options(loaded.config, loaded.components)
+            for path, model in all_options(loaded.config, loaded.specs)
             for key, name in known_keys(type(model)).items()
             if has_no_effect(type(model).model_fields[name])
             and not loaded.origins.sources((*path, key))

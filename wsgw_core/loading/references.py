@@ -11,51 +11,51 @@ from ..api import Options
 from ..api.options import duration_text, is_duration
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import KeyPath, Origins, known_keys
-from ..plugins.components import (
-    BackendComponent,
-    Components,
-    GateComponent,
-    ListenerComponent,
-    PolicyComponent,
-    ValveComponent,
+from ..plugins.plugin_specs import (
+    BackendSpec,
+    GateSpec,
+    ListenerSpec,
+    PluginSpecs,
+    PolicySpec,
+    ValveSpec,
 )
 
 _LONG = 1000.0  # seconds
 
-_Component = BackendComponent | ValveComponent | ListenerComponent | GateComponent | PolicyComponent
+_Spec = BackendSpec | ValveSpec | ListenerSpec | GateSpec | PolicySpec
 
 
-def file_problems(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+def file_problems(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
     """Return a line for each file that cannot be used; see `Options.file_problems`.
 
     Args:
         config: the checked configuration.
-        components: what its entries stand for.
+        specs: what its entries stand for.
         origins: where the configuration's values come from.
     """
     return [
         origins.problem((*path, key), problem)
-        for path, model in all_options(config, components)
+        for path, model in all_options(config, specs)
         for key, problem in model.file_problems()
     ]
 
 
-def without_effect(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+def without_effect(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
     """Return a line for each key that is given and has no effect; see `Options`."""
     return origins.in_order(
         origins.problem((*path, key), field.description or "has no effect")
-        for path, model in all_options(config, components)
+        for path, model in all_options(config, specs)
         for key, name in known_keys(type(model)).items()
         if has_no_effect(field := type(model).model_fields[name]) and origins.sources((*path, key))
     )
 
 
-def option_warnings(config: GatewayConfig, components: Components, origins: Origins) -> list[str]:
+def option_warnings(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
     """Return a line for each key whose value is hardly what was meant; see `Options.warnings`."""
     limits = config.limits.for_plugins()
     return origins.in_order(
         origins.problem((*path, key), warning)
-        for path, model in all_options(config, components)
+        for path, model in all_options(config, specs)
         for key, warning in (*model.warnings(limits), *_forgotten_units(path, model, origins))
     )
 
@@ -80,41 +80,41 @@ def has_no_effect(field: FieldInfo) -> bool:
     return isinstance(extra, dict) and bool(extra.get("deprecated"))
 
 
-def all_options(config: GatewayConfig, components: Components) -> Iterator[tuple[KeyPath, Options]]:
+def all_options(config: GatewayConfig, specs: PluginSpecs) -> Iterator[tuple[KeyPath, Options]]:
     """Yield every model of a configuration, those of plugins included, with its key path."""
     yield from _models((), config)
-    for path, component in all_components(components):
-        yield from _models(path, component.options)
+    for path, spec in all_specs(specs):
+        yield from _models(path, spec.options)
 
 
-def all_components(components: Components) -> Iterator[tuple[KeyPath, _Component]]:
+def all_specs(specs: PluginSpecs) -> Iterator[tuple[KeyPath, _Spec]]:
     """Yield what the entries of a configuration stand for, each with its key path."""
-    yield from _placed(components, (), ("upstream",))
-    for number, route in enumerate(components.routes):
+    yield from _placed(specs, (), ("upstream",))
+    for number, route in enumerate(specs.routes):
         path: KeyPath = ("routes", number)
         yield from _placed(route, path, path)
 
 
 def _placed(
-    components: Components, path: KeyPath, upstream: KeyPath
-) -> Iterator[tuple[KeyPath, _Component]]:
+    specs: PluginSpecs, path: KeyPath, upstream: KeyPath
+) -> Iterator[tuple[KeyPath, _Spec]]:
     """Yield what belongs to the gateway, or to one of its routes.
 
     Args:
-        components: of it.
+        specs: of it.
         path: the key path of what is made of them.
         upstream: the same for the backends.
     """
-    sections: tuple[tuple[KeyPath, Sequence[_Component]], ...] = (
-        ((*upstream, "backends"), components.backends),
-        ((*path, "valves"), components.valves),
-        ((*path, "listeners"), components.listeners),
-        ((*path, "gates"), components.gates),
+    sections: tuple[tuple[KeyPath, Sequence[_Spec]], ...] = (
+        ((*upstream, "backends"), specs.backends),
+        ((*path, "valves"), specs.valves),
+        ((*path, "listeners"), specs.listeners),
+        ((*path, "gates"), specs.gates),
     )
     for section, entries in sections:
-        for number, component in enumerate(entries):
-            yield (*section, number), component
-    for policy in components.policies:
+        for number, spec in enumerate(entries):
+            yield (*section, number), spec
+    for policy in specs.policies:
         yield (*upstream, "policy"), policy
 
 

@@ -14,7 +14,7 @@ from ..api.registry import Registration, Registry
 from ..config.address import Address
 from ..config.gateway_config import GatewayConfig
 from ..config.secrets import secret_keys
-from ..config.upstream_options import BackendEntry, ComponentEntry, Entry, PolicyEntry, ValveEntry
+from ..config.upstream_options import BackendEntry, Entry, PluginEntry, PolicyEntry, ValveEntry
 from ..plugins.loader import Plugins
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,8 +30,8 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
     roles: tuple[tuple[type[Entry], Registry[Any], str], ...] = (
         (BackendEntry, plugins.backends, "backend"),
         (ValveEntry, plugins.valves, "valve"),
-        (ComponentEntry, plugins.listeners, "listener"),
-        (ComponentEntry, plugins.gates, "gate"),
+        (PluginEntry, plugins.listeners, "listener"),
+        (PluginEntry, plugins.gates, "gate"),
         (PolicyEntry, plugins.policies, "policy"),
     )
     models: dict[type[Options], None] = {GatewayConfig: None}

@@ -8,32 +8,32 @@ import logging
 from ..api import ConfigurationError, Metrics, PluginContext
 from ..config.problems import Origins
 from ..masking import masked_text
-from ..plugins.components import BackendComponent, Components
 from ..plugins.factories import make_plugin
-from .references import all_components
+from ..plugins.plugin_specs import BackendSpec, PluginSpecs
+from .references import all_specs
 
 _log = logging.getLogger("wsgw")
 
 
-def failing_factories(components: Components, origins: Origins) -> list[str]:
+def failing_factories(specs: PluginSpecs, origins: Origins) -> list[str]:
     """Call the factory of each valve, listener and gate, as a start does; open none of them.
 
     Returns:
         A line for each fault.
     """
-    return asyncio.run(_failing_factories(components, origins))
+    return asyncio.run(_failing_factories(specs, origins))
 
 
-async def _failing_factories(components: Components, origins: Origins) -> list[str]:
+async def _failing_factories(specs: PluginSpecs, origins: Origins) -> list[str]:
     clock, metrics = asyncio.get_running_loop(), Metrics()
     problems: list[str] = []
-    for path, component in all_components(components):
-        if isinstance(component, BackendComponent):
+    for path, spec in all_specs(specs):
+        if isinstance(spec, BackendSpec):
             continue
-        kind = component.registration.kind
+        kind = spec.registration.kind
         context = PluginContext(clock, _log.getChild(kind), metrics.of(kind))
         try:
-            make_plugin(component, context)
+            make_plugin(spec, context)
         except ConfigurationError as error:
             problems += [origins.problem(path, problem) for problem in error.problems]
         except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong

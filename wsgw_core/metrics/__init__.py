@@ -1,8 +1,8 @@
 """What a gateway counts.
 
-counters    the gateway's own, plain integers
+counters    the counters of the gateway, as plain integers
 traffic     messages by size, for each backend
-loop_delay  how late the event loop is
-families    the metrics that are more than a counter without labels, as a table
-series      the counters, and the metrics of plugins
+loop_delay  measures the delay of the event loop
+families    the table of metrics that have labels or are not counters
+series      converts counters and plugin metrics to Prometheus' types
 """

@@ -1,10 +1,10 @@
-"""From the names in a configuration to the objects that plugins make for them.
+"""From the entries of a configuration to the objects that plugins make.
 
-loader        finds, imports and registers plugins
-entry_points  whose they are, and how they failed to be imported
-entries       what of a configuration plugins stand for
-components    each entry with its plugin's kind and its checked options
-factories     make the objects
-open_plugins  opens them, keeps them over reloads, and closes them: valves, listeners, gates,
-              policies
+loader         finds, imports and registers plugins
+entry_points   names the distribution of an entry point, and import errors
+entries        the entries that need plugins
+plugin_specs   each entry with its registered kind and its checked options
+factories      calls the factories of plugins
+bounded_close  closes an object within a time limit
+open_plugins   opens valves, listeners, gates and policies, keeps them over reloads, closes them
 """

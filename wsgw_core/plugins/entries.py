@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ..config.gateway_config import GatewayConfig
 from ..config.problems import KeyPath, Origins
-from ..config.upstream_options import BackendEntry, ComponentEntry, Entry, PolicyEntry, ValveEntry
+from ..config.upstream_options import BackendEntry, Entry, PluginEntry, PolicyEntry, ValveEntry
 from .loader import OWN_POLICIES, RequiredPlugin
 
 _EntryT = TypeVar("_EntryT", bound=Entry)
@@ -30,8 +30,8 @@ class Entries:
 
     backends: Sequence[tuple[KeyPath, BackendEntry]]
     valves: Sequence[tuple[KeyPath, ValveEntry]] = ()
-    listeners: Sequence[tuple[KeyPath, ComponentEntry]] = ()
-    gates: Sequence[tuple[KeyPath, ComponentEntry]] = ()
+    listeners: Sequence[tuple[KeyPath, PluginEntry]] = ()
+    gates: Sequence[tuple[KeyPath, PluginEntry]] = ()
     routes: Sequence[Entries] = ()
     group: str = ""
     policies: Sequence[tuple[KeyPath, PolicyEntry]] = ()
@@ -67,13 +67,13 @@ class Entries:
         return cls(
             _usable(("upstream",), upstream, "backends", BackendEntry),
             _usable((), data, "valves", ValveEntry),
-            _usable((), data, "listeners", ComponentEntry),
-            _usable((), data, "gates", ComponentEntry),
+            _usable((), data, "listeners", PluginEntry),
+            _usable((), data, "gates", PluginEntry),
             [
                 cls(
                     _usable(("routes", number), route, "backends", BackendEntry),
                     _usable(("routes", number), route, "valves", ValveEntry),
-                    gates=_usable(("routes", number), route, "gates", ComponentEntry),
+                    gates=_usable(("routes", number), route, "gates", PluginEntry),
                     policies=_usable_policy(("routes", number), route),
                 )
                 for number, route in enumerate(routes if isinstance(routes, list) else ())

@@ -15,49 +15,49 @@ from ..api import (
     SessionListener,
     Valve,
 )
-from .components import (
-    BackendComponent,
-    GateComponent,
-    ListenerComponent,
-    PolicyComponent,
-    ValveComponent,
+from .plugin_specs import (
+    BackendSpec,
+    GateSpec,
+    ListenerSpec,
+    PolicySpec,
+    ValveSpec,
 )
 
-PluginComponent = ValveComponent | ListenerComponent | GateComponent | PolicyComponent
+PluginSpec = ValveSpec | ListenerSpec | GateSpec | PolicySpec
 
 
-def make_backend(component: BackendComponent, context: BackendContext) -> Backend:
+def make_backend(spec: BackendSpec, context: BackendContext) -> Backend:
     """Call the factory of a backend.
 
     Raises:
         PluginError: what the factory returned is no backend.
         Exception: whatever the factory raises; a note says whose it is.
     """
-    made: Backend = _made(f"backend {component.id}", component, context, Backend)
+    made: Backend = _made(f"backend {spec.id}", spec, context, Backend)
     return made
 
 
-def make_plugin(component: PluginComponent, context: PluginContext) -> Any:
+def make_plugin(spec: PluginSpec, context: PluginContext) -> Any:
     """Call the factory of a valve, listener, gate or policy; see `make_backend`."""
-    if isinstance(component, ValveComponent):
-        return _made("valve", component, context, Valve)
-    if isinstance(component, ListenerComponent):
-        return _made("listener", component, context, SessionListener)
-    if isinstance(component, PolicyComponent):
-        return _made("policy", component, context, Policy)
-    return _made("gate", component, context, HandshakeGate)
+    if isinstance(spec, ValveSpec):
+        return _made("valve", spec, context, Valve)
+    if isinstance(spec, ListenerSpec):
+        return _made("listener", spec, context, SessionListener)
+    if isinstance(spec, PolicySpec):
+        return _made("policy", spec, context, Policy)
+    return _made("gate", spec, context, HandshakeGate)
 
 
 def _made(
     name: str,
-    component: BackendComponent | PluginComponent,
+    spec: BackendSpec | PluginSpec,
     context: Any,
     protocol: object,
 ) -> Any:
-    registration = component.registration
+    registration = spec.registration
     name = f"{name}, kind {registration.kind!r}"
     try:
-        made = registration.factory(component.options, context)
+        made = registration.factory(spec.options, context)
     except Exception as error:
         error.add_note(name)
         raise

@@ -10,30 +10,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api import ConfigurationError, Metrics, PluginContext
-from ..bounded_end import end_within
 from ..config.gateway_config import GatewayConfig
-from .components import Components
-from .factories import PluginComponent, make_plugin
+from .bounded_close import close_within
+from .factories import PluginSpec, make_plugin
+from .plugin_specs import PluginSpecs
 
 _OPEN_TIMEOUT = 60.0  # seconds; a reload waits for it, and so does the start
 _LOOK_EVERY = 1.0  # seconds between two looks at whether a replaced object is still used
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedComponent:
+class PlacedSpec:
     """One entry of the configuration.
 
     Attributes:
         place: the id of the route that it belongs to; empty: the gateway.
-        component: the entry.
+        spec: the entry.
     """
 
     place: str
-    component: PluginComponent
+    spec: PluginSpec
 
-    def asks_for_the_same(self, other: PlacedComponent) -> bool:
+    def asks_for_the_same(self, other: PlacedSpec) -> bool:
         """Tell whether another entry can have the object of this one."""
-        one, two = self.component, other.component
+        one, two = self.spec, other.spec
         return (
             self.place == other.place
             and type(one) is type(two)
@@ -42,13 +42,13 @@ class PlacedComponent:
         )
 
     def __str__(self) -> str:
-        role = type(self.component).__name__.removesuffix("Component").lower()
-        return f"{role}, kind {self.component.registration.kind!r}"
+        role = type(self.spec).__name__.removesuffix("Spec").lower()
+        return f"{role}, kind {self.spec.registration.kind!r}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OpenPlugin:
-    placed: PlacedComponent
+    placed: PlacedSpec
     made: Any
     metrics: Metrics
 
@@ -57,20 +57,20 @@ class PluginSet:
     """The objects of one configuration."""
 
     def __init__(self) -> None:
-        self._opened: list[tuple[PluginComponent, _OpenPlugin]] = []
+        self._opened: list[tuple[PluginSpec, _OpenPlugin]] = []
 
-    def of(self, component: PluginComponent) -> Any:
+    def of(self, spec: PluginSpec) -> Any:
         """Return the object of an entry."""
-        return next(plugin.made for each, plugin in self._opened if each is component)
+        return next(plugin.made for each, plugin in self._opened if each is spec)
 
     @property
     def plugins(self) -> list[_OpenPlugin]:
         """All objects."""
         return [plugin for _, plugin in self._opened]
 
-    def add(self, component: PluginComponent, plugin: _OpenPlugin) -> None:
+    def add(self, spec: PluginSpec, plugin: _OpenPlugin) -> None:
         """Note the object of an entry."""
-        self._opened.append((component, plugin))
+        self._opened.append((spec, plugin))
 
 
 class OpenPlugins:
@@ -106,7 +106,7 @@ class OpenPlugins:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
-    async def prepare(self, wanted: Iterable[PlacedComponent]) -> PluginSet:
+    async def prepare(self, wanted: Iterable[PlacedSpec]) -> PluginSet:
         """Return the objects of a configuration, to be used or discarded; open those it lacks.
 
         Raises:
@@ -119,7 +119,7 @@ class OpenPlugins:
                 kept = next((each for each in left if each.placed.asks_for_the_same(placed)), None)
                 if kept is not None:
                     left.remove(kept)
-                prepared.add(placed.component, kept or await self._open(placed))
+                prepared.add(placed.spec, kept or await self._open(placed))
         except BaseException:
             self.discard(prepared)
             raise
@@ -150,11 +150,11 @@ class OpenPlugins:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _open(self, placed: PlacedComponent) -> _OpenPlugin:
-        component = placed.component
-        context = self._make_context(component.registration.kind)
+    async def _open(self, placed: PlacedSpec) -> _OpenPlugin:
+        spec = placed.spec
+        context = self._make_context(spec.registration.kind)
         try:
-            plugin = _OpenPlugin(placed, make_plugin(component, context), context.metrics)
+            plugin = _OpenPlugin(placed, make_plugin(spec, context), context.metrics)
         except BaseException:
             context.metrics.close()
             raise
@@ -195,24 +195,24 @@ class OpenPlugins:
     async def _close(self, plugin: _OpenPlugin) -> None:
         try:
             if hasattr(plugin.made, "close"):
-                await end_within(self.close_timeout, plugin.made.close)
+                await close_within(self.close_timeout, plugin.made.close)
         except Exception:
             self._logger.exception("%s: its close() failed or took too long", plugin.placed)
         finally:
             plugin.metrics.close()
 
 
-def plugin_entries(config: GatewayConfig, components: Components) -> Iterator[PlacedComponent]:
+def plugin_entries(config: GatewayConfig, specs: PluginSpecs) -> Iterator[PlacedSpec]:
     """Yield the entries of valves, listeners, gates and policies that some client is served by."""
     routes = config.routes
-    yield from (PlacedComponent("", each) for each in components.listeners)
+    yield from (PlacedSpec("", each) for each in specs.listeners)
     if not routes or any(options.gates is None for options in routes):
-        yield from (PlacedComponent("", each) for each in components.gates)
+        yield from (PlacedSpec("", each) for each in specs.gates)
     if not routes or any(options.policy is None for options in routes):
-        yield from (PlacedComponent("", each) for each in components.policies)
+        yield from (PlacedSpec("", each) for each in specs.policies)
     if not routes or any(options.valves is None for options in routes):
-        yield from (PlacedComponent("", each) for each in components.valves)
-    for options, own in zip(routes, components.routes, strict=True):
-        yield from (PlacedComponent(options.id, each) for each in own.gates)
-        yield from (PlacedComponent(options.id, each) for each in own.policies)
-        yield from (PlacedComponent(options.id, each) for each in own.valves)
+        yield from (PlacedSpec("", each) for each in specs.valves)
+    for options, own in zip(routes, specs.routes, strict=True):
+        yield from (PlacedSpec(options.id, each) for each in own.gates)
+        yield from (PlacedSpec(options.id, each) for each in own.policies)
+        yield from (PlacedSpec(options.id, each) for each in own.valves)

@@ -1,17 +1,15 @@
-"""The policies that the gateway has without a plugin; see `wsgw_core.api.Policy`.
+"""The built-in policies; see `wsgw_core.api.Policy`.
 
-turns          round-robin: each in its turn
-connections    least-connections; random-two: the better one of two that chance picks
-hashing        hash: clients of one key get the same backend
+spreading   round-robin, least-connections, random-two
+hashing     hash: clients with the same key get the same backend
 """
 
 from __future__ import annotations
 
 from ..api import Options, PluginContext, Policy, PolicyRegistry
 from ..api.registry import PolicyFactory
-from .connections import LeastConnections, RandomTwo
 from .hashing import HashOptions, HashPolicy
-from .turns import RoundRobin
+from .spreading import LeastConnections, RandomTwo, RoundRobin
 
 __all__ = [
     "HashOptions",

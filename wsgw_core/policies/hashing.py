@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from pydantic import Field
 
-from ..api import Candidate, DialRequest, HandshakeField, Options, Policy
+from ..api import Candidate, DialRequest, HandshakeField, Options
 
 _VALUES = 1 << 64
 
@@ -75,7 +75,3 @@ def _cost(begun: blake2b, backend: Candidate) -> float:
     begun.update(backend.id.encode())
     uniform = (int.from_bytes(begun.digest()) + 1) / _VALUES  # above 0, at most 1
     return -math.log(uniform) / backend.weight
-
-
-def _is_policy(policy: HashPolicy) -> Policy:
-    return policy  # checked by the type checker

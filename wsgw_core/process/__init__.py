@@ -1,10 +1,12 @@
-"""One gateway as a process: what `wsgw run` does.
+"""One gateway as a process: `wsgw run`.
 
-daemon             from the start to the signal that stops it
-stop_signals       which signals do, from the first moment on
-standard_descriptors   what is open as stdin, stdout and stderr
-reloading          reads the configuration of the running gateway anew
-reload_answer      tells `wsgw reload` what has changed
-log_output         where the log goes: a dropping_log, which writes to a nonblocking_output; a
-                   log_sampler bounds how often it says the same
+daemon                starts the gateway and runs it until a signal
+stop_signals          handles SIGINT and SIGTERM from the first moment on
+standard_descriptors  opens stdin, stdout and stderr if they are closed
+reloading             reloads the configuration on SIGHUP, on request, or when the file changes
+reload_answer         sends the result of a reload to `wsgw reload`
+log_output            sets up logging
+dropping_log          a log handler that never blocks
+nonblocking_output    writes to a descriptor without blocking
+log_sampler           limits repeated log records
 """

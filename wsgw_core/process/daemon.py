@@ -22,7 +22,7 @@ from ..gateway.local_control import LocalControl
 from ..loading.configuration import Configuration
 from ..loading.references import option_warnings
 from ..masking import masked_text
-from ..plugins.components import Components
+from ..plugins.plugin_specs import PluginSpecs
 from .log_output import debugging, log_of_a_loop, tell, writes_json
 from .reloading import Reloading
 from .stop_signals import StopSignals
@@ -95,7 +95,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     signals.tell(lambda: loop.call_soon_threadsafe(asked_to_stop.set))
-    gateway = Gateway(loaded.config, loaded.components)
+    gateway = Gateway(loaded.config, loaded.specs)
     reloading = Reloading(gateway, load, _log)
     try:
         with log_of_a_loop(loop, gateway.counters.log_lines_dropped):
@@ -120,14 +120,14 @@ async def _start_and_stop(
     )
     stop = asyncio.create_task(asked_to_stop.wait())
     start = asyncio.create_task(_start(gateway, admin, loaded.config))
-    for warning in option_warnings(loaded.config, loaded.components, loaded.origins):
+    for warning in option_warnings(loaded.config, loaded.specs, loaded.origins):
         _log.warning("%s", warning)
     try:
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
         if start.done():
             start.result()
             _settle_garbage_collector()
-            _tell_start(gateway.addresses, admin.addresses, loaded.components)
+            _tell_start(gateway.addresses, admin.addresses, loaded.specs)
             with reloading.on_demand(watched):
                 await stop
             await reloading.close()
@@ -166,12 +166,12 @@ async def _start(gateway: Gateway, admin: AdminServer, config: GatewayConfig) ->
 
 
 def _tell_start(
-    addresses: tuple[Address, ...], admin: tuple[Address, ...], components: Components
+    addresses: tuple[Address, ...], admin: tuple[Address, ...], specs: PluginSpecs
 ) -> None:
-    count = len(components.all_backends)
+    count = len(specs.all_backends)
     where = ", ".join(map(str, addresses))
     _tell(f"listening on {where}, {count} backend{'' if count == 1 else 's'}")
-    for backend in components.all_backends:
+    for backend in specs.all_backends:
         whose = f" of route {backend.group}" if backend.group else ""
         _log.info("backend %s%s of kind %s", backend.id, whose, backend.registration.kind)
     _log.info("admin API %s", f"on {', '.join(map(str, admin))}" if admin else "disabled")

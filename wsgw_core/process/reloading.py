@@ -13,10 +13,10 @@ from typing import Protocol
 
 from ..api import ConfigurationError, run_in_thread
 from ..config.gateway_config import GatewayConfig
-from ..control.reload_report import ReloadReport
+from ..control.outcome import ReloadReport
 from ..loading.configuration import Configuration
 from ..loading.references import option_warnings
-from ..plugins.components import Components
+from ..plugins.plugin_specs import PluginSpecs
 from .log_output import set_up_logging
 from .reload_answer import ReloadAnswer, send_answer
 
@@ -28,7 +28,7 @@ _Look = tuple[int, ...] | None
 class Reloadable(Protocol):
     """A gateway, as far as this goes."""
 
-    async def reload(self, config: GatewayConfig, components: Components) -> ReloadReport:
+    async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
         """Go on with another configuration; see Gateway."""
         ...
 
@@ -135,10 +135,10 @@ class Reloading:
 
     async def _reload(self) -> ReloadReport:
         loaded = await run_in_thread(self._load)  # clients must not wait for that
-        report = await self._gateway.reload(loaded.config, loaded.components)
+        report = await self._gateway.reload(loaded.config, loaded.specs)
         server = loaded.config.server
         set_up_logging(server.logging_level, server.logging_format)
-        for warning in option_warnings(loaded.config, loaded.components, loaded.origins):
+        for warning in option_warnings(loaded.config, loaded.specs, loaded.origins):
             self._logger.warning("reload: %s", warning)
         for line in (*map(_waits, report.waiting), report.summary):
             self._logger.warning("reload: %s", line)

@@ -16,10 +16,10 @@ from wsgw_core.api import (
     Valve,
 )
 from wsgw_core.config.problems import Origins
-from wsgw_core.config.upstream_options import BackendEntry, ComponentEntry, PolicyEntry, ValveEntry
-from wsgw_core.plugins.components import Components, ValveComponent, resolve_entries
+from wsgw_core.config.upstream_options import BackendEntry, PluginEntry, PolicyEntry, ValveEntry
 from wsgw_core.plugins.entries import Entries
 from wsgw_core.plugins.loader import Plugins
+from wsgw_core.plugins.plugin_specs import PluginSpecs, ValveSpec, resolve_entries
 
 __all__ = ["RegisteredPlugin"]
 
@@ -61,7 +61,7 @@ class RegisteredPlugin:
 
     def gate(self, kind: str, options: Mapping[str, Any], context: PluginContext) -> HandshakeGate:
         """Returns a gate; raises ConfigurationError as `backend` does."""
-        entry = ComponentEntry.model_validate({"kind": kind, **options})
+        entry = PluginEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), gates=[(("gates", 0), entry)])).gates[0]
         return found.registration.factory(found.options, context)
 
@@ -69,7 +69,7 @@ class RegisteredPlugin:
         self, kind: str, options: Mapping[str, Any], context: PluginContext
     ) -> SessionListener:
         """Returns a listener; raises ConfigurationError as `backend` does."""
-        entry = ComponentEntry.model_validate({"kind": kind, **options})
+        entry = PluginEntry.model_validate({"kind": kind, **options})
         found = self._resolve(Entries((), listeners=[(("listeners", 0), entry)])).listeners[0]
         return found.registration.factory(found.options, context)
 
@@ -80,13 +80,13 @@ class RegisteredPlugin:
         found = self._resolve(Entries((), policies=[(path, entry)])).policies[0]
         return found.registration.factory(found.options, context)
 
-    def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveComponent:
+    def configured_valve(self, kind: str, options: Mapping[str, Any]) -> ValveSpec:
         """Returns the registration and the options of a valve; for ValveBench."""
         entry = ValveEntry.model_validate({"kind": kind, **options})
         return self._resolve(Entries((), valves=[(("valves", 0), entry)])).valves[0]
 
-    def _resolve(self, entries: Entries) -> Components:
-        components, problems = resolve_entries(entries, self._plugins, Origins())
+    def _resolve(self, entries: Entries) -> PluginSpecs:
+        specs, problems = resolve_entries(entries, self._plugins, Origins())
         if problems:
             raise ConfigurationError(problems)
-        return components
+        return specs

@@ -13,16 +13,16 @@ from wsgw_core.admin.server import AdminServer
 from wsgw_core.api import PluginError
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.server_options import AdminOptions
-from wsgw_core.control.reload_report import ReloadReport
+from wsgw_core.control.outcome import ReloadReport
 from wsgw_core.gateway.gateway import Gateway
 from wsgw_core.gateway.local_control import LocalControl
-from wsgw_core.plugins.components import required_plugins, resolve_components
 from wsgw_core.plugins.loader import (
     ImportedPlugin,
     Plugins,
     RequiredPlugin,
     import_plugin,
 )
+from wsgw_core.plugins.plugin_specs import required_plugins, resolve_specs
 
 __all__ = ["RunningGateway", "running_gateway"]
 
@@ -51,8 +51,8 @@ class RunningGateway:
     async def reload(self, data: Mapping[str, Any]) -> ReloadReport:
         """Reloads the gateway with a configuration given as in a file; see Gateway.reload."""
         config = _config(data)
-        components = resolve_components(config, _loaded(config, self._plugins))
-        return await self.gateway.reload(config, components)
+        specs = resolve_specs(config, _loaded(config, self._plugins))
+        return await self.gateway.reload(config, specs)
 
     @asynccontextmanager
     async def admin_api(self) -> AsyncIterator[str]:
@@ -94,8 +94,8 @@ async def running_gateway(
         AssertionError: a session is left at the end.
     """
     plugins, config = tuple(plugins), _config(data)
-    components = resolve_components(config, _loaded(config, plugins))
-    gateway = Gateway(config, components, logging.getLogger("wsgw"))
+    specs = resolve_specs(config, _loaded(config, plugins))
+    gateway = Gateway(config, specs, logging.getLogger("wsgw"))
     await gateway.start()
     try:
         yield RunningGateway(gateway, host, plugins)
@@ -117,7 +117,7 @@ def _loaded(config: GatewayConfig, plugins: Iterable[object]) -> Plugins:
             known.register(plugin, f"plugin {number} of the test")
     for required in required_plugins(config):
         if not known.provides(required.name):
-            with suppress(PluginError):  # resolve_components says what is missing, and where
+            with suppress(PluginError):  # resolve_specs says what is missing, and where
                 found = _installed(required.name, tuple(sys.path))
                 known.register(found.plugin, found.source)
     return known

@@ -10,7 +10,7 @@ from wsgw_drill.request import Request, chosen_route, request_for
 
 from wsgw_core.api import ConfigurationError, normal_path
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.config.host_pattern import normal_host
+from wsgw_core.config.patterns import normal_host
 
 URL = "ws://127.0.0.1:8080/drill"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgw_core.admin.wsbalancer.backend_config import go_duration
+from wsgw_core.admin.backend_config import go_duration
 
 
 @pytest.mark.parametrize(

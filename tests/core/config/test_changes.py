@@ -9,8 +9,8 @@ import pytest
 from wsgw_core.api import BackendRegistry, Options, hookimpl
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.gateway.changes import backend_changes, fixed_changes
-from wsgw_core.plugins.components import Components, resolve_components
 from wsgw_core.plugins.loader import Plugins
+from wsgw_core.plugins.plugin_specs import PluginSpecs, resolve_specs
 
 
 class PigeonOptions(Options):
@@ -31,12 +31,12 @@ def config(*urls: str, **sections: Any) -> GatewayConfig:
     return GatewayConfig.model_validate({"upstream": {"backends": backends}, **sections})
 
 
-def loaded(*entries: dict[str, Any], **sections: Any) -> tuple[GatewayConfig, Components]:
+def loaded(*entries: dict[str, Any], **sections: Any) -> tuple[GatewayConfig, PluginSpecs]:
     plugins = Plugins()  # new ones for each configuration, as a reload has them
     plugins.register(Loft(), "loft")
     data = {"upstream": {"backends": entries}, **sections}
     made = GatewayConfig.model_validate(data)
-    return made, resolve_components(made, plugins)
+    return made, resolve_specs(made, plugins)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ REST = {"id": "rest"}
 
 
 def changed(
-    before: tuple[GatewayConfig, Components], now: tuple[GatewayConfig, Components]
+    before: tuple[GatewayConfig, PluginSpecs], now: tuple[GatewayConfig, PluginSpecs]
 ) -> tuple[list[str], list[str]]:
     new, gone = backend_changes(before, now)
     return [one.id for one in new], [one.id for one in gone]

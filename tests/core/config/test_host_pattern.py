@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.config.host_pattern import HostPattern, normal_host
+from wsgw_core.config.patterns import HostPattern, normal_host
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from wsgw_core.admin.wsbalancer.backend_config import backend_config
+from wsgw_core.admin.backend_config import backend_config
 from wsgw_core.api import ConfigurationError, Options, hookimpl
 from wsgw_core.gateway.described import backend_settings
 from wsgw_core.loading.added_backend import resolve_backend
@@ -191,8 +191,8 @@ def nothing_shown(logged: list[str], plugins: Plugins) -> Callable[..., None]:
         else:
             shown = [effective_config(loaded)]
             for notes in (option_warnings, without_effect):
-                shown += notes(loaded.config, loaded.components, loaded.origins)
-            for backend in loaded.components.all_backends:
+                shown += notes(loaded.config, loaded.specs, loaded.origins)
+            for backend in loaded.specs.all_backends:
                 shown += [backend.id, json.dumps(backend_config(backend_settings(backend)))]
         assert_hidden("\n".join([*shown, *logged]))
 
@@ -260,8 +260,8 @@ def test_of_a_backend_that_is_added(
     logged.clear()
     entry = {"url": url.format(secret), "password": secret, **more}
     try:
-        component = asyncio.run(resolve_backend(entry, plugins))
-        shown = f"{component.id} {json.dumps(backend_config(backend_settings(component)))}"
+        spec = asyncio.run(resolve_backend(entry, plugins))
+        shown = f"{spec.id} {json.dumps(backend_config(backend_settings(spec)))}"
     except ConfigurationError as error:
         shown = str(error)
 

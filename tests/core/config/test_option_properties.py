@@ -11,9 +11,9 @@ from pydantic import SecretStr, ValidationError
 
 from wsgw_core.api import BackendRegistry, Duration, Options, Size, ValveRegistry, hookimpl
 from wsgw_core.config.problems import Origins
-from wsgw_core.plugins.components import resolve_entries
 from wsgw_core.plugins.entries import Entries
 from wsgw_core.plugins.loader import Plugins
+from wsgw_core.plugins.plugin_specs import resolve_entries
 
 
 def _never(_options: Any, _context: Any) -> Any:
@@ -76,11 +76,11 @@ def test_any_options_are_taken_or_refused(entries: list[dict[str, Any]], valves:
     data = {"valves": given_entries} if valves else {"upstream": {"backends": given_entries}}
 
     usable = Entries.usable_in(data)
-    components, problems = resolve_entries(usable, plugins, Origins())
+    specs, problems = resolve_entries(usable, plugins, Origins())
 
-    found = components.valves or components.backends
+    found = specs.valves or specs.backends
     assert len(found) + bool(problems) >= min(1, len(usable.valves) + len(usable.backends))
     assert all(problem.strip() and "\n" not in problem for problem in problems)
-    for component in found:
+    for spec in found:
         with pytest.raises(ValidationError, match="frozen"):
-            component.options.ping_time = 1.0  # type: ignore[attr-defined]  # what is tested
+            spec.options.ping_time = 1.0  # type: ignore[attr-defined]  # what is tested

@@ -14,12 +14,12 @@ from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import KeyPath, Origins
 from wsgw_core.config.upstream_options import BackendEntry
 from wsgw_core.loading.references import file_problems, option_warnings
-from wsgw_core.plugins.components import (
-    BackendComponent,
-    Components,
-    GateComponent,
-    ListenerComponent,
-    ValveComponent,
+from wsgw_core.plugins.plugin_specs import (
+    BackendSpec,
+    GateSpec,
+    ListenerSpec,
+    PluginSpecs,
+    ValveSpec,
 )
 
 
@@ -53,40 +53,38 @@ def configured(
     valves: tuple[Outer, ...] = (),
     listeners: tuple[Outer, ...] = (),
     gates: tuple[Outer, ...] = (),
-) -> Components:
-    return Components(
+) -> PluginSpecs:
+    return PluginSpecs(
         backends=tuple(
-            BackendComponent(
-                BackendEntry(kind="scripted", id=f"b{number}"), registration(), options
-            )
+            BackendSpec(BackendEntry(kind="scripted", id=f"b{number}"), registration(), options)
             for number, options in enumerate(backends)
         ),
-        valves=tuple(ValveComponent(registration(), options, "close") for options in valves),
-        listeners=tuple(ListenerComponent(registration(), options) for options in listeners),
-        gates=tuple(GateComponent(registration(), options) for options in gates),
+        valves=tuple(ValveSpec(registration(), options, "close") for options in valves),
+        listeners=tuple(ListenerSpec(registration(), options) for options in listeners),
+        gates=tuple(GateSpec(registration(), options) for options in gates),
     )
 
 
 def problems(
-    components: Components, known: dict[KeyPath, str] | None = None, **server: Any
+    specs: PluginSpecs, known: dict[KeyPath, str] | None = None, **server: Any
 ) -> list[str]:
     config = GatewayConfig.model_validate(
         {"server": server, "upstream": {"backends": [{"url": "ws://a"}]}}
     )
-    return file_problems(config, components, Origins(known))
+    return file_problems(config, specs, Origins(known))
 
 
 @pytest.mark.parametrize("section", ["backends", "valves", "listeners", "gates"])
 def test_those_of_every_plugin(section: str) -> None:
-    components = configured(**{section: (WITHOUT, MISSING)})
+    specs = configured(**{section: (WITHOUT, MISSING)})
     path = "upstream.backends" if section == "backends" else section
-    assert problems(components) == [f"{path}[1].inner.word-list: /no/a: is not there"]
+    assert problems(specs) == [f"{path}[1].inner.word-list: /no/a: is not there"]
 
 
 @pytest.mark.parametrize("section", ["backends", "valves", "gates"])
 def test_those_of_routes(section: str) -> None:
-    components = Components((), routes=(configured(), configured(**{section: (WITHOUT, MISSING)})))
-    assert problems(components) == [f"routes[1].{section}[1].inner.word-list: /no/a: is not there"]
+    specs = PluginSpecs((), routes=(configured(), configured(**{section: (WITHOUT, MISSING)})))
+    assert problems(specs) == [f"routes[1].{section}[1].inner.word-list: /no/a: is not there"]
 
 
 def test_those_of_the_gateway_itself() -> None:
@@ -124,16 +122,16 @@ def test_without_files_there_is_no_problem() -> None:
 
 
 def test_what_is_doubtful_is_told_in_the_same_way() -> None:
-    components = configured(backends=(WITHOUT, MISSING), gates=(MISSING,))
+    specs = configured(backends=(WITHOUT, MISSING), gates=(MISSING,))
     config = GatewayConfig.model_validate(
         {"upstream": {"backends": [{"url": "ws://a"}]}, "limits": {"max-fragments": 4}}
     )
     known: dict[KeyPath, str] = {("gates", 0): "wsgw.yaml:7"}
-    assert option_warnings(config, components, Origins(known)) == [
+    assert option_warnings(config, specs, Origins(known)) == [
         "upstream.backends[1].inner.word-list: is very long",
         "wsgw.yaml:7: gates[0].inner.word-list: is very long",
     ]
     patient = config.model_copy(
         update={"limits": config.limits.model_copy(update={"max_fragments": 5})}
     )
-    assert option_warnings(patient, components, Origins(known)) == []
+    assert option_warnings(patient, specs, Origins(known)) == []

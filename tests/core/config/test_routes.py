@@ -11,7 +11,7 @@ from websockets.datastructures import Headers
 from wsgw_core.api import normal_path
 from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.config.host_pattern import normal_host
+from wsgw_core.config.patterns import normal_host
 from wsgw_core.config.problems import key_path_text, validation_errors
 from wsgw_core.config.route_options import RouteOptions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from wsgw_core.config.origin_pattern import OriginPattern
+from wsgw_core.config.patterns import OriginPattern
 from wsgw_core.config.server_options import FrontendOptions
 from wsgw_core.frontend.allowed_origins import AllowedOrigins
 

@@ -10,8 +10,8 @@ import pytest
 from wsgw_core.api import BackendContext, Options, PluginContext, PluginError
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.components import BackendComponent, GateComponent, ListenerComponent
 from wsgw_core.plugins.factories import make_backend, make_plugin
+from wsgw_core.plugins.plugin_specs import BackendSpec, GateSpec, ListenerSpec
 
 CONTEXT = cast("Any", None)
 
@@ -28,10 +28,10 @@ def make_of(role: str, made: Any) -> object:
     match role:
         case "backend":
             entry = BackendEntry(kind="odd", id="a")
-            return make_backend(BackendComponent(entry, registration, Options()), CONTEXT)
+            return make_backend(BackendSpec(entry, registration, Options()), CONTEXT)
         case "listener":
-            return make_plugin(ListenerComponent(registration, Options()), CONTEXT)
-    return make_plugin(GateComponent(registration, Options()), CONTEXT)
+            return make_plugin(ListenerSpec(registration, Options()), CONTEXT)
+    return make_plugin(GateSpec(registration, Options()), CONTEXT)
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ from wsgw_core.api import (
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.plugins.components import (
-    Components,
-    GateComponent,
-    ListenerComponent,
-    ValveComponent,
+from wsgw_core.plugins.open_plugins import OpenPlugins, PlacedSpec, PluginSet, plugin_entries
+from wsgw_core.plugins.plugin_specs import (
+    GateSpec,
+    ListenerSpec,
+    PluginSpecs,
+    ValveSpec,
 )
-from wsgw_core.plugins.open_plugins import OpenPlugins, PlacedComponent, PluginSet, plugin_entries
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
@@ -64,9 +64,9 @@ class Counting:
         raise AssertionError("there are no sessions")
 
 
-def entry(place: str = "", factory: Any = Counting, **options: Any) -> PlacedComponent:
+def entry(place: str = "", factory: Any = Counting, **options: Any) -> PlacedSpec:
     registration: Registration[Any] = Registration("counting", Speed, factory, ())
-    return PlacedComponent(place, ValveComponent(registration, Speed(**options)))
+    return PlacedSpec(place, ValveSpec(registration, Speed(**options)))
 
 
 class Scene:
@@ -84,10 +84,10 @@ class Scene:
             logging.getLogger("wsgw"),
         )
 
-    async def configure(self, *entries: PlacedComponent) -> tuple[PluginSet, list[Counting]]:
+    async def configure(self, *entries: PlacedSpec) -> tuple[PluginSet, list[Counting]]:
         prepared = await self.plugins.prepare(entries)
         self.plugins.use(prepared)
-        return prepared, [prepared.of(each.component) for each in entries]
+        return prepared, [prepared.of(each.spec) for each in entries]
 
 
 @on_virtual_clock
@@ -265,17 +265,17 @@ async def test_what_is_no_valve_is_told(factory: Any, told: str) -> None:
 
 def test_entries_that_no_client_is_served_by_have_no_object() -> None:
     registration: Registration[Any] = Registration("counting", Speed, Counting, ())
-    valve, own = (ValveComponent(registration, Speed(speed=each)) for each in (1, 2))
-    listener = ListenerComponent(registration, Speed())
-    gate = GateComponent(registration, Speed())
-    routes_own = (Components((), (own,)), Components(()))
+    valve, own = (ValveSpec(registration, Speed(speed=each)) for each in (1, 2))
+    listener = ListenerSpec(registration, Speed())
+    gate = GateSpec(registration, Speed())
+    routes_own = (PluginSpecs((), (own,)), PluginSpecs(()))
 
     def entries(*routes: dict[str, Any]) -> list[tuple[str, Any]]:
         config = GatewayConfig.model_validate(
             {"upstream": {"backends": [{"url": "ws://a:1"}]}, "routes": list(routes)}
         )
-        used = Components((), (valve,), (listener,), (gate,), routes_own[: len(routes)])
-        return [(each.place, each.component) for each in plugin_entries(config, used)]
+        used = PluginSpecs((), (valve,), (listener,), (gate,), routes_own[: len(routes)])
+        return [(each.place, each.spec) for each in plugin_entries(config, used)]
 
     some = [{"kind": "counting"}]
     assert entries() == [("", listener), ("", gate), ("", valve)]

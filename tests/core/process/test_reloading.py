@@ -13,9 +13,9 @@ import pytest
 from wsgw_core.api import ConfigurationError
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import Origins
-from wsgw_core.control.reload_report import ReloadReport
+from wsgw_core.control.outcome import ReloadReport
 from wsgw_core.loading.configuration import Configuration
-from wsgw_core.plugins.components import Components
+from wsgw_core.plugins.plugin_specs import PluginSpecs
 from wsgw_core.process import reloading
 from wsgw_core.process.reload_answer import ReloadAnswer
 from wsgw_core.process.reloading import Reloading
@@ -31,7 +31,7 @@ class RecordedGateway:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
-    async def reload(self, _config: GatewayConfig, _components: Components) -> ReloadReport:
+    async def reload(self, _config: GatewayConfig, _specs: PluginSpecs) -> ReloadReport:
         await self.may_go_on.wait()
         if self.error is not None:
             raise self.error
@@ -56,7 +56,7 @@ class Scene:
         if self.problems:
             raise ConfigurationError(self.problems)
         config = GatewayConfig.model_validate({"upstream": {"backends": [{"url": "ws://a:1"}]}})
-        return Configuration(config, Components(backends=()), Origins())
+        return Configuration(config, PluginSpecs(backends=()), Origins())
 
     async def reload(self) -> None:
         self.reloading.ask()

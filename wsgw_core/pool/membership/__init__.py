@@ -1,7 +1,7 @@
 """Adds and removes backends.
 
 open_backends      makes, opens and closes backends, at the start and while the gateway runs
-backend_exchange   replaces backends by those of a new configuration, all or none
+backend_changes    replaces backends by those of a new configuration, all or none
 deletions          the configured backends that operators have deleted
 discovery          keeps the backends of a DNS name in step with its addresses
 system_resolver    looks up names, once for all dials

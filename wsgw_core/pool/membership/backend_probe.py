@@ -18,8 +18,8 @@ from ...api import (
 from ...config.gateway_config import GatewayConfig
 from ...masking import masked_text
 from ...metrics.counters import GatewayCounters
-from ...plugins.components import BackendComponent, Components
 from ...plugins.factories import make_backend
+from ...plugins.plugin_specs import BackendSpec, PluginSpecs
 from ..backends.whole_backend import ServedSession, WholeBackend
 from .system_resolver import SystemResolver
 
@@ -37,7 +37,7 @@ class _NoSessions:
         return ReplyOutcome.UNKNOWN_SESSION
 
 
-def probe_backends(config: GatewayConfig, components: Components) -> dict[str, str]:
+def probe_backends(config: GatewayConfig, specs: PluginSpecs) -> dict[str, str]:
     """Opens, probes and closes all backends in parallel.
 
     `failover.dial-timeout` limits each of the three steps.
@@ -45,43 +45,41 @@ def probe_backends(config: GatewayConfig, components: Components) -> dict[str, s
     Returns:
         Why each backend cannot be reached, by its id; an empty text if it can.
     """
-    return asyncio.run(_probe_all(config, components))
+    return asyncio.run(_probe_all(config, specs))
 
 
-async def _probe_all(config: GatewayConfig, components: Components) -> dict[str, str]:
-    backends: list[BackendComponent] = []
+async def _probe_all(config: GatewayConfig, specs: PluginSpecs) -> dict[str, str]:
+    backends: list[BackendSpec] = []
     answers: dict[str, str] = {}
     bound = max(failover.dial_timeout for failover in config.groups.values())
     resolver = SystemResolver(GatewayCounters(Metrics()), _log, timeout=bound, hold=0)
-    for component in components.all_backends:
-        if not component.entry.discovered:
-            backends.append(component)
+    for spec in specs.all_backends:
+        if not spec.entry.discovered:
+            backends.append(spec)
             continue
         try:
-            async with asyncio.timeout(config.groups[component.group].dial_timeout):
-                addresses = await resolver.look_up(component.entry.name_to_resolve[0] or "")
+            async with asyncio.timeout(config.groups[spec.group].dial_timeout):
+                addresses = await resolver.look_up(spec.entry.name_to_resolve[0] or "")
         except (BackendUnavailable, TimeoutError) as error:
-            answers[component.id] = str(error) or "name lookup timed out"
+            answers[spec.id] = str(error) or "name lookup timed out"
         else:
-            backends += map(component.at_address, addresses)
+            backends += map(spec.at_address, addresses)
     reasons = await asyncio.gather(*(_probe(config, one, resolver) for one in backends))
     await resolver.close()
-    ids = [component.id for component in backends]
+    ids = [spec.id for spec in backends]
     return answers | dict(zip(ids, reasons, strict=True))
 
 
-async def _probe(
-    config: GatewayConfig, component: BackendComponent, resolver: SystemResolver
-) -> str:
-    failover = config.groups[component.group]
+async def _probe(config: GatewayConfig, spec: BackendSpec, resolver: SystemResolver) -> str:
+    failover = config.groups[spec.group]
     bound = failover.dial_timeout
     context = BackendContext(
-        backend_id=component.id,
+        backend_id=spec.id,
         clock=asyncio.get_running_loop(),
         limits=config.limits.for_plugins(),
         ping_timeout=failover.ping_timeout,
         busy_timeout=failover.busy_bound,
-        logger=_log.getChild(component.id),
+        logger=_log.getChild(spec.id),
         metrics=Metrics(),
         read_batch=ReadBatch(),
         resolver=resolver,
@@ -89,7 +87,7 @@ async def _probe(
     )
     reason = ""
     try:
-        backend = make_backend(component, context)
+        backend = make_backend(spec, context)
         try:
             async with asyncio.timeout(bound):
                 await backend.open()

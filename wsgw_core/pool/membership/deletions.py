@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...plugins.components import BackendComponent
+from ...plugins.plugin_specs import BackendSpec
 
 
 class Deletions:
@@ -18,11 +18,11 @@ class Deletions:
         self._urls: dict[str, str | None] = {}  # of all entries, by their ids
         self._deleted: set[str] = set()
 
-    def follow(self, components: Iterable[BackendComponent]) -> None:
+    def follow(self, specs: Iterable[BackendSpec]) -> None:
         """Records the entries of the configuration that takes effect now."""
-        components = tuple(components)
-        self._deleted = {each.id for each in components if self.has(each)}
-        self._urls = {each.id: each.entry.url for each in components}
+        specs = tuple(specs)
+        self._deleted = {each.id for each in specs if self.has(each)}
+        self._urls = {each.id: each.entry.url for each in specs}
 
     def add(self, backend_id: str) -> None:
         """Records that an operator deletes a backend; without effect if no entry has its id."""
@@ -33,6 +33,6 @@ class Deletions:
         """Records that an operator adds a backend."""
         self._deleted.discard(backend_id)
 
-    def has(self, component: BackendComponent) -> bool:
+    def has(self, spec: BackendSpec) -> bool:
         """Returns whether an entry of a configuration is deleted."""
-        return component.id in self._deleted and self._urls[component.id] == component.entry.url
+        return spec.id in self._deleted and self._urls[spec.id] == spec.entry.url

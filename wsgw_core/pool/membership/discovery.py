@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ...api import BackendContext, BackendUnavailable, ConfigurationError, Counter
 from ...api.rare_warning import RareWarning
-from ...plugins.components import BackendComponent
+from ...plugins.plugin_specs import BackendSpec
 from ..backends.backend_pool import PooledBackend
 from .open_backends import OpenBackends
 from .system_resolver import SystemResolver
@@ -22,7 +22,7 @@ class Discovery:
     resolved changes nothing. If another backend has the id for an address, the address waits.
 
     Args:
-        component: the configuration entry with the name.
+        spec: the configuration entry with the name.
         backends: adds and removes the backends.
         names: looks up the name.
         drain: disables a backend, by its id, and moves its sessions to others.
@@ -31,12 +31,12 @@ class Discovery:
         logger: logs changes and failures.
 
     Attributes:
-        component: see above.
+        spec: see above.
     """
 
     def __init__(
         self,
-        component: BackendComponent,
+        spec: BackendSpec,
         backends: OpenBackends,
         names: SystemResolver,
         drain: Callable[[str], object],
@@ -45,7 +45,7 @@ class Discovery:
         failures: Counter,
         logger: logging.Logger,
     ) -> None:
-        self.component = component
+        self.spec = spec
         self._backends = backends
         self._names = names
         self._begin_drain = drain
@@ -62,7 +62,7 @@ class Discovery:
     @property
     def id(self) -> str:
         """The id of the configuration entry."""
-        return self.component.id
+        return self.spec.id
 
     @property
     def backends(self) -> tuple[PooledBackend, ...]:
@@ -93,7 +93,7 @@ class Discovery:
 
     async def prepare(
         self,
-        make_context: Callable[[BackendComponent], BackendContext],
+        make_context: Callable[[BackendSpec], BackendContext],
         known: Collection[str] = (),
     ) -> None:
         """Looks up the name and opens a backend for each address. Then call `join` or `discard`.
@@ -111,9 +111,9 @@ class Discovery:
         elif self._names.hold:
             resolved = dict.fromkeys((*resolved, *known))
         for address in resolved:
-            component = self.component.at_address(address)
-            context = make_context(component)
-            self._prepared[address] = await self._backends.prepare(component, context)
+            spec = self.spec.at_address(address)
+            context = make_context(spec)
+            self._prepared[address] = await self._backends.prepare(spec, context)
 
     def join(self, disabled: Collection[str] = (), deleted: Collection[str] = ()) -> None:
         """Offers the prepared backends.
@@ -163,29 +163,29 @@ class Discovery:
                 self._drain(address)
 
     async def _addresses(self) -> Collection[str] | None:
-        host, _ = self.component.entry.name_to_resolve
+        host, _ = self.spec.entry.name_to_resolve
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._names.look_up(host or "")
         except (BackendUnavailable, TimeoutError) as error:
             self._failures.value += 1
             why = str(error) or f"no answer within {self._timeout:g} s"
-            self._warn("backend %s: cannot resolve its name: %s", self.component.id, why)
+            self._warn("backend %s: cannot resolve its name: %s", self.spec.id, why)
             return None
 
     async def _add(self, address: str) -> None:
-        component = self.component.at_address(address)
-        if self._backends.has(component.id):
-            self._wait(address, component.id)
+        spec = self.spec.at_address(address)
+        if self._backends.has(spec.id):
+            self._wait(address, spec.id)
             return
         try:
-            self._known[address] = await self._backends.add(component)
+            self._known[address] = await self._backends.add(spec)
         except (ConfigurationError, ValueError) as error:
             self._failures.value += 1
-            self._warn("backend %s: cannot be added: %s", component.id, error)
+            self._warn("backend %s: cannot be added: %s", spec.id, error)
         else:
             self._waiting.discard(address)
-            self._logger.info("backend %s: added: new address of its name", component.id)
+            self._logger.info("backend %s: added: new address of its name", spec.id)
 
     def _wait(self, address: str, backend_id: str) -> None:
         if address not in self._waiting:

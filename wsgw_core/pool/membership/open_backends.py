@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ...api import BackendContext, ConfigurationError, LingeringBackend
-from ...bounded_end import end_within
-from ...plugins.components import BackendComponent
+from ...plugins.bounded_close import close_within
 from ...plugins.factories import make_backend
+from ...plugins.plugin_specs import BackendSpec
 from ..backends.backend_pool import BackendPool, PooledBackend
 from ..backends.whole_backend import WholeBackend
 
@@ -34,7 +34,7 @@ class OpenBackends:
     def __init__(
         self,
         pool: BackendPool,
-        make_context: Callable[[BackendComponent], BackendContext],
+        make_context: Callable[[BackendSpec], BackendContext],
         has_sessions: Callable[[str], bool],
         logger: logging.Logger,
     ) -> None:
@@ -42,20 +42,20 @@ class OpenBackends:
         self._make_context = make_context
         self._has_sessions = has_sessions
         self._logger = logger
-        self._components: dict[PooledBackend, BackendComponent] = {}
+        self._specs: dict[PooledBackend, BackendSpec] = {}
         self._contexts: dict[PooledBackend, BackendContext] = {}
         self._retired: dict[PooledBackend, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
-    async def add(self, component: BackendComponent) -> PooledBackend:
+    async def add(self, spec: BackendSpec) -> PooledBackend:
         """Makes a backend, opens it, and offers it.
 
         Raises:
             ConfigurationError: the backend cannot work as configured.
             ValueError: another backend has this id.
         """
-        pooled = await self.prepare(component, self._make_context(component))
+        pooled = await self.prepare(spec, self._make_context(spec))
         try:
             self.offer(pooled)
         except BaseException:
@@ -63,26 +63,26 @@ class OpenBackends:
             raise
         return pooled
 
-    async def prepare(self, component: BackendComponent, context: BackendContext) -> PooledBackend:
+    async def prepare(self, spec: BackendSpec, context: BackendContext) -> PooledBackend:
         """Makes a backend and opens it; `offer` or `discard` it later.
 
         Raises:
             ConfigurationError: the backend cannot work as configured.
         """
         try:
-            backend = make_backend(component, context)
+            backend = make_backend(spec, context)
         except BaseException:
             context.metrics.close()
             raise
         pooled = PooledBackend(
-            component.id,
+            spec.id,
             backend,
-            component.entry.breaker_threshold,
+            spec.entry.breaker_threshold,
             self._logger,
-            group=component.group,
-            priority=component.entry.priority,
-            weight=component.entry.weight,
-            address=component.entry.url,
+            group=spec.group,
+            priority=spec.entry.priority,
+            weight=spec.entry.weight,
+            address=spec.entry.url,
         )
         self._contexts[pooled] = context
         if isinstance(context.control, WholeBackend):
@@ -91,14 +91,14 @@ class OpenBackends:
             async with asyncio.timeout(_OPEN_TIMEOUT) as bound:
                 await backend.open()
         except BaseException as error:
-            name = f"backend {component.id}, kind {component.registration.kind!r}"
+            name = f"backend {spec.id}, kind {spec.registration.kind!r}"
             await self._close(pooled)
             if bound.expired():
                 text = f"{name}: its open() took longer than {_OPEN_TIMEOUT:g} s"
                 raise ConfigurationError(text) from error
             error.add_note(name)
             raise
-        self._components[pooled] = component
+        self._specs[pooled] = spec
         return pooled
 
     def offer(self, pooled: PooledBackend) -> None:
@@ -117,9 +117,9 @@ class OpenBackends:
         """Closes a prepared backend in the background instead of offering it."""
         self._close_in_background(pooled, None)
 
-    def component_of(self, pooled: PooledBackend) -> BackendComponent:
+    def spec_of(self, pooled: PooledBackend) -> BackendSpec:
         """Returns the configuration entry of a backend."""
-        return self._components[pooled]
+        return self._specs[pooled]
 
     def remove(self, pooled: PooledBackend, leave: Awaitable[None] | None = None) -> None:
         """Stops offering a backend, and closes it in the background.
@@ -161,7 +161,7 @@ class OpenBackends:
             await asyncio.wait(self._closing)
 
     def _close_in_background(self, pooled: PooledBackend, leave: Awaitable[None] | None) -> None:
-        del self._components[pooled]
+        del self._specs[pooled]
         task = asyncio.get_running_loop().create_task(self._leave_and_close(pooled, leave))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -203,7 +203,7 @@ class OpenBackends:
     async def _close(self, pooled: PooledBackend) -> None:
         context = self._contexts.pop(pooled)
         try:
-            await end_within(_CLOSING_STEPS * context.limits.close_timeout, pooled.close)
+            await close_within(_CLOSING_STEPS * context.limits.close_timeout, pooled.close)
         except Exception:
             self._logger.exception(
                 "backend %s: its plugin raised an error while closing", pooled.id

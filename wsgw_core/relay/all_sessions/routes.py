@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from websockets.datastructures import Headers
 
 from ...api import HandshakeGate, normal_path
-from ...config.host_pattern import normal_host
+from ...config.patterns import normal_host
 from ...config.route_options import RouteOptions
 from ...plugins.open_plugins import PluginSet
 from .session_context import SessionContext

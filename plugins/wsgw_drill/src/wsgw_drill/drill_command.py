@@ -331,7 +331,7 @@ def _configured(file: Path, name: str | None, given: Request) -> tuple[Target, s
 
     loaded = load(file)
     route = chosen_route(loaded.config, name)
-    gateway = ConfiguredGateway(file, loaded.config, loaded.components, route)
+    gateway = ConfiguredGateway(file, loaded.config, loaded.specs, route)
     if route is None:
         return gateway, None, given
     request = request_for(route, loaded.config, gateway.url, given)

@@ -14,7 +14,7 @@ from websockets.uri import parse_uri
 
 from wsgw_core.api import ConfigurationError, PathPattern, normal_path
 from wsgw_core.config.gateway_config import GatewayConfig
-from wsgw_core.config.host_pattern import HostPattern, normal_host
+from wsgw_core.config.patterns import HostPattern, normal_host
 from wsgw_core.config.route_options import ANY_VALUE, RouteOptions
 from wsgw_core.masking import masked_text
 

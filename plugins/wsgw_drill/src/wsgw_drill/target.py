@@ -16,7 +16,7 @@ from wsgw_core.config.failover_options import FailoverOptions
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.route_options import RouteOptions
 from wsgw_core.masking import masked_text
-from wsgw_core.plugins.components import BackendComponent, Components
+from wsgw_core.plugins.plugin_specs import BackendSpec, PluginSpecs
 
 from . import reply_valve
 from .admin_api import AdminApi
@@ -127,7 +127,7 @@ class ConfiguredGateway:
 
     Attributes:
         file: as for `wsgw run -c FILE`.
-        config, components: the configuration in effect.
+        config, specs: the configuration in effect.
         route: the route to drill; None: the gateway has no routes.
 
     Raises:
@@ -136,7 +136,7 @@ class ConfiguredGateway:
 
     file: Path
     config: GatewayConfig
-    components: Components
+    specs: PluginSpecs
     route: RouteOptions | None = None
     played: PlayedBackend = WEBSOCKET
     addresses: list[Address] = field(init=False)
@@ -145,7 +145,7 @@ class ConfiguredGateway:
     def __post_init__(self) -> None:
         problems: list[str] = []
         addresses: dict[tuple[str, int], Address] = {}
-        for backend in (component.entry for component in self._backends):
+        for backend in (spec.entry for spec in self._backends):
             name, url = backend.effective_id, urlsplit(backend.url or "")
             if url.scheme != "ws" or not url.hostname:
                 what = masked_text(backend.url or backend.kind_or_scheme)
@@ -173,7 +173,7 @@ class ConfiguredGateway:
     @property
     def settings(self) -> Settings:
         """See Target. Uses the longest times of all backends."""
-        options = [component.options for component in self._backends]
+        options = [spec.options for spec in self._backends]
         return Settings(
             ping_timeout=self._failover.ping_timeout,
             ack_interval=max(
@@ -195,9 +195,9 @@ class ConfiguredGateway:
         return await _start(processes, options, {}, self._scheme, self._admin)
 
     @property
-    def _backends(self) -> list[BackendComponent]:
+    def _backends(self) -> list[BackendSpec]:
         group = self.route.group if self.route is not None else ""
-        return [each for each in self.components.all_backends if each.group == group]
+        return [each for each in self.specs.all_backends if each.group == group]
 
     @property
     def _failover(self) -> FailoverOptions:

@@ -7,14 +7,14 @@ from typing import Any
 from wsgw_core.api import Options
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.plugins.plugin_specs import BackendSpec
 from wsgw_core.pool.membership.deletions import Deletions
 
 
-def entry(backend_id: str, url: str | None = "ws://a:1", **keys: Any) -> BackendComponent:
+def entry(backend_id: str, url: str | None = "ws://a:1", **keys: Any) -> BackendSpec:
     registration: Registration[Any] = Registration("pigeon", Options, None, ())
     made = BackendEntry(id=backend_id, url=url, kind="pigeon", **keys)
-    return BackendComponent(made, registration, Options())
+    return BackendSpec(made, registration, Options())
 
 
 def after_deletion(*backend_ids: str) -> Deletions:

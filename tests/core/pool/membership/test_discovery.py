@@ -22,7 +22,7 @@ from wsgw_core.api import (
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.plugins.plugin_specs import BackendSpec
 from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.pool.membership.discovery import Discoveries, Discovery
 from wsgw_core.pool.membership.open_backends import OpenBackends
@@ -35,11 +35,11 @@ class PigeonOptions(Options):
     tls: TlsClientOptions | None = None
 
 
-def component(url: str = "dns+pigeon://loft:7/base", **options: Any) -> BackendComponent:
+def spec(url: str = "dns+pigeon://loft:7/base", **options: Any) -> BackendSpec:
     entry = BackendEntry(url=url)
     made = PigeonOptions(url=entry.plain_url or "", **options)
     registration: Registration[Any] = Registration("pigeon", PigeonOptions, None, ("pigeons",))
-    return BackendComponent(entry, registration, made)
+    return BackendSpec(entry, registration, made)
 
 
 class RecordedBackends:
@@ -54,18 +54,18 @@ class RecordedBackends:
     def has(self, backend_id: str) -> bool:
         return any(pooled.id == backend_id for pooled in self.present.values())
 
-    async def add(self, component: BackendComponent) -> PooledBackend:
-        pooled = await self.prepare(component, cast("BackendContext", None))
+    async def add(self, spec: BackendSpec) -> PooledBackend:
+        pooled = await self.prepare(spec, cast("BackendContext", None))
         self.offer(pooled)
         return pooled
 
-    async def prepare(self, component: BackendComponent, _context: BackendContext) -> PooledBackend:
-        assert component.entry.url is not None
+    async def prepare(self, spec: BackendSpec, _context: BackendContext) -> PooledBackend:
+        assert spec.entry.url is not None
         self.opened += 1
-        if component.id in self.refused:
+        if spec.id in self.refused:
             raise ConfigurationError("no feed")
-        pooled = PooledBackend(component.id, cast("Backend", None))
-        self.prepared[pooled] = component.entry.url
+        pooled = PooledBackend(spec.id, cast("Backend", None))
+        self.prepared[pooled] = spec.entry.url
         return pooled
 
     def offer(self, pooled: PooledBackend) -> None:
@@ -112,7 +112,7 @@ class Scene:
         self.backends = RecordedBackends()
         self.failures = Counter("failures", "")
         self.discovery = Discovery(
-            component(),
+            spec(),
             cast("OpenBackends", self.backends),
             cast("SystemResolver", self.names),
             self.backends.drain,
@@ -428,13 +428,13 @@ async def test_a_removed_name_is_not_looked_up_again() -> None:
 
 
 def test_a_discovered_backend_names_its_entry() -> None:
-    assert component().discovered_by == ""
-    assert component().at_address("10.0.0.1").discovered_by == "loft-7"
+    assert spec().discovered_by == ""
+    assert spec().at_address("10.0.0.1").discovered_by == "loft-7"
 
 
 def test_over_tls_the_name_is_verified_and_not_the_address() -> None:
-    plain = component("dns+pigeons://joe:x@loft:7/").at_address("10.0.0.1")
-    given = component("dns+pigeons://loft:7", tls=TlsClientOptions(server_name="other", ca="/x"))
+    plain = spec("dns+pigeons://joe:x@loft:7/").at_address("10.0.0.1")
+    given = spec("dns+pigeons://loft:7", tls=TlsClientOptions(server_name="other", ca="/x"))
 
     assert plain.options == PigeonOptions(
         url="pigeons://joe:x@10.0.0.1:7/", tls=TlsClientOptions(server_name="loft")
@@ -451,7 +451,7 @@ class RoomOptions(Options):
 def test_url_that_is_a_template_stays_one_at_each_address() -> None:
     registration: Registration[Any] = Registration("room", RoomOptions, None, ())
     entry = BackendEntry(url="dns+room://loft:7/{path.1}")
-    named = BackendComponent(
+    named = BackendSpec(
         entry, registration, RoomOptions.model_validate({"url": "room://loft:7/{path.1}"})
     )
 

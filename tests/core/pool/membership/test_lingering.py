@@ -13,7 +13,7 @@ import pytest
 from wsgw_core.api import BackendContext, Options
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.plugins.plugin_specs import BackendSpec
 from wsgw_core.pool.backends.backend_pool import BackendPool
 from wsgw_core.pool.membership.open_backends import OpenBackends
 from wsgw_core.testing.context import make_context
@@ -54,7 +54,7 @@ async def removed(linger: Linger) -> tuple[OpenBackends, Lingering]:
     )
     registration: Registration[Any] = Registration("lingering", Options, make, ())
     entry = BackendEntry(kind="lingering", id="a")
-    pooled = await backends.add(BackendComponent(entry, registration, Options()))
+    pooled = await backends.add(BackendSpec(entry, registration, Options()))
     backends.retire(pooled)
     return backends, backend
 

@@ -22,7 +22,7 @@ from wsgw_core.api import (
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.plugins.plugin_specs import BackendSpec
 from wsgw_core.pool.backends.backend_pool import BackendPool
 from wsgw_core.pool.membership import open_backends
 from wsgw_core.pool.membership.open_backends import OpenBackends
@@ -66,10 +66,10 @@ class PigeonOptions(Options):
     never_closes: bool = False
 
 
-def component(backend_id: str = "a", **options: Any) -> BackendComponent:
+def spec(backend_id: str = "a", **options: Any) -> BackendSpec:
     registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
     entry = BackendEntry(kind="pigeon", id=backend_id)
-    return BackendComponent(entry, registration, PigeonOptions(**options))
+    return BackendSpec(entry, registration, PigeonOptions(**options))
 
 
 class Scene:
@@ -93,18 +93,18 @@ class Scene:
 async def test_a_backend_is_open_before_it_is_offered() -> None:
     scene = Scene()
 
-    pooled = await scene.backends.prepare(component(), make_context())
+    pooled = await scene.backends.prepare(spec(), make_context())
     assert scene.offered == []
     scene.backends.offer(pooled)
 
     assert scene.offered == ["a"]
     assert cast("Pigeons", pooled.backend).state == "open"
-    assert scene.backends.component_of(pooled).id == "a"
+    assert scene.backends.spec_of(pooled).id == "a"
 
 
 async def test_a_discarded_backend_is_closed() -> None:
     scene = Scene()
-    pooled = await scene.backends.prepare(component(), make_context())
+    pooled = await scene.backends.prepare(spec(), make_context())
 
     scene.backends.discard(pooled)
     await scene.backends.close()
@@ -116,17 +116,17 @@ async def test_a_backend_that_cannot_open_is_closed_and_not_offered() -> None:
     scene = Scene()
 
     with pytest.raises(ConfigurationError, match="no feed"):
-        await scene.backends.add(component(broken=True))
+        await scene.backends.add(spec(broken=True))
 
     assert scene.offered == []
 
 
 async def test_a_second_backend_with_an_id_is_refused_and_closed() -> None:
     scene = Scene()
-    first = await scene.backends.add(component())
+    first = await scene.backends.add(spec())
 
     with pytest.raises(ValueError, match="exists already"):
-        await scene.backends.add(component())
+        await scene.backends.add(spec())
 
     assert scene.pool.find("a") is first
 
@@ -136,14 +136,14 @@ async def test_a_retired_backend_is_closed_when_it_has_no_connection(
 ) -> None:
     monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
     scene = Scene()
-    pooled = await scene.backends.add(component())
+    pooled = await scene.backends.add(spec())
     backend = cast("Pigeons", pooled.backend)
     pooled.active = 1
 
     scene.backends.retire(pooled)
     await asyncio.sleep(0.02)
     assert (scene.offered, backend.state) == ([], "open")
-    another = await scene.backends.add(component())
+    another = await scene.backends.add(spec())
     assert scene.backends.earlier(another) == [pooled]
     assert scene.backends.earlier(pooled) == []
 
@@ -159,7 +159,7 @@ async def test_a_backend_of_a_removed_group_stays_for_its_sessions(
 ) -> None:
     monkeypatch.setattr(open_backends, "_LOOK_EVERY", 0.001)
     scene = Scene()
-    pooled = await scene.backends.add(component())
+    pooled = await scene.backends.add(spec())
     backend = cast("Pigeons", pooled.backend)
     scene.with_sessions.add("")
 
@@ -167,7 +167,7 @@ async def test_a_backend_of_a_removed_group_stays_for_its_sessions(
     await asyncio.sleep(0.02)
     assert (scene.offered, scene.pool.of_group(""), backend.state) == ([], [pooled], "open")
 
-    another = await scene.backends.add(component("b"))
+    another = await scene.backends.add(spec("b"))
     assert scene.pool.of_group("") == [another]
     scene.pool.remove(another)
     assert scene.pool.of_group("") == [pooled]
@@ -180,7 +180,7 @@ async def test_a_backend_of_a_removed_group_stays_for_its_sessions(
 
 async def test_a_stopping_gateway_does_not_wait_for_retired_backends() -> None:
     scene = Scene()
-    pooled = await scene.backends.add(component())
+    pooled = await scene.backends.add(spec())
     pooled.active = 1
     scene.backends.retire(pooled)
 
@@ -192,7 +192,7 @@ async def test_a_stopping_gateway_does_not_wait_for_retired_backends() -> None:
 
 async def test_a_fault_at_the_close_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
-    await scene.backends.add(component(faulty=True))
+    await scene.backends.add(spec(faulty=True))
 
     await scene.backends.close()
 
@@ -203,7 +203,7 @@ async def test_metrics_of_a_backend_are_shown_until_it_is_closed() -> None:
     scene, metrics = Scene(), Metrics()
     context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
     context.metrics.counter("fed", "Pigeons fed.").value += 1
-    pooled = await scene.backends.prepare(component(), context)
+    pooled = await scene.backends.prepare(spec(), context)
     scene.backends.offer(pooled)
     assert samples(metrics) == {'wsgw_pigeon_fed_total{backend="a"}': 1}
 
@@ -217,7 +217,7 @@ async def test_a_backend_that_cannot_be_made_leaves_no_metrics() -> None:
     context = dataclasses.replace(make_context(), metrics=metrics.of("pigeon", backend="a"))
     context.metrics.gauge("flying", "Pigeons in the air.", lambda: 1)
     registration: Registration[Any] = Registration("pigeon", PigeonOptions, lambda *_: None, ())
-    made = BackendComponent(BackendEntry(kind="pigeon", id="a"), registration, PigeonOptions())
+    made = BackendSpec(BackendEntry(kind="pigeon", id="a"), registration, PigeonOptions())
 
     with pytest.raises(PluginError):
         await Scene().backends.prepare(made, context)
@@ -231,7 +231,7 @@ async def test_a_close_that_hangs_or_fails_does_not_delay_the_stop(
 ) -> None:
     scene = Scene()
     for each in ({"never_closes": True}, {"faulty": True}, {}):
-        await scene.backends.add(component("".join(each) or "sound", **each))
+        await scene.backends.add(spec("".join(each) or "sound", **each))
     made = [cast("Pigeons", each.backend) for each in scene.pool.backends]
 
     await scene.backends.close()
@@ -250,6 +250,6 @@ async def test_an_open_that_hangs_is_a_configuration_error_after_a_minute() -> N
     with pytest.raises(
         ConfigurationError, match="backend a, kind 'pigeon': its open\\(\\) took longer"
     ):
-        await scene.backends.add(component(never_opens=True))
+        await scene.backends.add(spec(never_opens=True))
     assert asyncio.get_running_loop().time() == 60
     assert not scene.pool.backends

@@ -192,8 +192,8 @@ class TestFaults:
             return message
 
         listener = RecordingListener()
-        component = acting(**{direction: enough}, on_error=on_error)
-        bench = await RelayBench(valves=(component,), listeners=(listener,)).open()
+        spec = acting(**{direction: enough}, on_error=on_error)
+        bench = await RelayBench(valves=(spec,), listeners=(listener,)).open()
         connection = bench.blue.connections[0]
         for text in "ABC":
             bench.say(text) if direction == "outward" else connection.reply(text)

@@ -1,4 +1,4 @@
-"""Policies that look at how many connections a backend has."""
+"""Policies that spread clients: in turns, or by the connections that backends have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import math
 import random
 from collections.abc import Sequence
 
-from ..api import Candidate, DialRequest, Policy
+from ..api import Candidate, DialRequest
+
+
+class RoundRobin:
+    """All are equally good; the gateway lets them take turns as their weights say."""
+
+    def costs(self, _client: DialRequest, backends: Sequence[Candidate]) -> Sequence[float]:
+        """See Policy."""
+        return [0.0] * len(backends)
 
 
 class LeastConnections:
@@ -33,7 +41,3 @@ class RandomTwo:
         """See Policy."""
         picked = set(self._chance.sample(range(len(backends)), min(2, len(backends))))
         return [each.load if number in picked else math.inf for number, each in enumerate(backends)]
-
-
-def _are_policies(one: LeastConnections, other: RandomTwo) -> tuple[Policy, Policy]:
-    return one, other  # checked by the type checker

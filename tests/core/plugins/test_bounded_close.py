@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wsgw_core.bounded_end import end_within
+from wsgw_core.plugins.bounded_close import close_within
 from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
@@ -37,14 +37,14 @@ async def cancelling() -> None:
 
 @on_virtual_clock
 async def test_what_is_done_in_time_may_take_it() -> None:
-    await end_within(10, partial(closing, 9))
+    await close_within(10, partial(closing, 9))
     assert asyncio.get_running_loop().time() == 9
 
 
 @on_virtual_clock
 async def test_what_hangs_is_cancelled() -> None:
     with pytest.raises(TimeoutError, match="took longer than 10 s"):
-        await end_within(10, partial(closing, 1000))
+        await close_within(10, partial(closing, 1000))
     assert asyncio.get_running_loop().time() == 10
     assert len(asyncio.all_tasks()) == 1
 
@@ -52,7 +52,7 @@ async def test_what_hangs_is_cancelled() -> None:
 @on_virtual_clock
 async def test_what_heeds_no_cancellation_is_left_behind() -> None:
     with pytest.raises(TimeoutError):
-        await end_within(10, stubborn)
+        await close_within(10, stubborn)
     assert asyncio.get_running_loop().time() == 11
 
 
@@ -64,12 +64,12 @@ async def test_an_end_that_would_end_more_is_an_ordinary_error(
     end: Callable[[], Coroutine[Any, Any, None]], told: str
 ) -> None:
     with pytest.raises(RuntimeError, match=told):
-        await end_within(10, end)
+        await close_within(10, end)
 
 
 @on_virtual_clock
 async def test_who_waits_can_be_cancelled() -> None:
-    waiting = asyncio.create_task(end_within(10, partial(closing, 5)))
+    waiting = asyncio.create_task(close_within(10, partial(closing, 5)))
     await asyncio.sleep(1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

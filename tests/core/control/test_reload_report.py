@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgw_core.control.reload_report import ReloadReport
+from wsgw_core.control.outcome import ReloadReport
 from wsgw_core.pool.backends.backend_pool import PooledBackend
 from wsgw_core.testing.fakes import FakeBackend
 

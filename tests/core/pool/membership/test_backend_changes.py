@@ -22,9 +22,9 @@ from wsgw_core.api import (
 )
 from wsgw_core.api.registry import Registration
 from wsgw_core.config.upstream_options import BackendEntry
-from wsgw_core.plugins.components import BackendComponent
+from wsgw_core.plugins.plugin_specs import BackendSpec
 from wsgw_core.pool.backends.backend_pool import BackendPool, PooledBackend
-from wsgw_core.pool.membership.backend_exchange import BackendExchange
+from wsgw_core.pool.membership.backend_changes import BackendChanges
 from wsgw_core.pool.membership.deletions import Deletions
 from wsgw_core.pool.membership.discovery import Discoveries, Discovery
 from wsgw_core.pool.membership.open_backends import OpenBackends
@@ -66,28 +66,26 @@ class Pigeons:
         self.is_open = False
 
 
-def component(url: str, backend_id: str, feed: str = "corn") -> BackendComponent:
+def spec(url: str, backend_id: str, feed: str = "corn") -> BackendSpec:
     registration: Registration[Any] = Registration("pigeon", PigeonOptions, Pigeons, ())
     entry = BackendEntry(url=url, id=backend_id)
-    return BackendComponent(
-        entry, registration, PigeonOptions(url=entry.plain_url or "", feed=feed)
-    )
+    return BackendSpec(entry, registration, PigeonOptions(url=entry.plain_url or "", feed=feed))
 
 
-def plain(backend_id: str, feed: str = "corn") -> BackendComponent:
-    return component("pigeon://loft:7", backend_id, feed)
+def plain(backend_id: str, feed: str = "corn") -> BackendSpec:
+    return spec("pigeon://loft:7", backend_id, feed)
 
 
-def named(backend_id: str, feed: str = "corn") -> BackendComponent:
-    return component("dns+pigeon://lofts:7", backend_id, feed)
+def named(backend_id: str, feed: str = "corn") -> BackendSpec:
+    return spec("dns+pigeon://lofts:7", backend_id, feed)
 
 
-def in_group(group: str, backend: BackendComponent) -> BackendComponent:
+def in_group(group: str, backend: BackendSpec) -> BackendSpec:
     return dataclasses.replace(backend, group=group)
 
 
-def context_of(component: BackendComponent) -> BackendContext:
-    return make_context(component.id)
+def context_of(spec: BackendSpec) -> BackendContext:
+    return make_context(spec.id)
 
 
 class Scene:
@@ -114,9 +112,9 @@ class Scene:
         self.drained.append(backend.id)
         backend.enabled = False
 
-    def discovery(self, component: BackendComponent) -> Discovery:
+    def discovery(self, spec: BackendSpec) -> Discovery:
         return Discovery(
-            component,
+            spec,
             self.backends,
             cast("SystemResolver", self),
             lambda backend_id: self.drain(self.at(backend_id)),
@@ -125,21 +123,19 @@ class Scene:
             logger=logging.getLogger("test"),
         )
 
-    async def prepare(
-        self, new: list[BackendComponent], gone: list[BackendComponent]
-    ) -> BackendExchange:
-        exchange = BackendExchange(self.backends, self.discoveries, self.deletions, new, gone)
-        await exchange.prepare(context_of, self.discovery)
-        return exchange
+    async def prepare(self, new: list[BackendSpec], gone: list[BackendSpec]) -> BackendChanges:
+        changes = BackendChanges(self.backends, self.discoveries, self.deletions, new, gone)
+        await changes.prepare(context_of, self.discovery)
+        return changes
 
-    async def exchange(
+    async def change(
         self,
-        *new: BackendComponent,
-        gone: list[BackendComponent],
+        *new: BackendSpec,
+        gone: list[BackendSpec],
         groups: Collection[str] | None = None,
     ) -> None:
-        exchange = await self.prepare(list(new), gone)
-        exchange.carry_out(self.drain, groups)
+        changes = await self.prepare(list(new), gone)
+        changes.carry_out(self.drain, groups)
 
     def at(self, backend_id: str) -> PooledBackend:
         backend = self.pool.find(backend_id)
@@ -154,10 +150,10 @@ class Scene:
 async def test_new_backends_replace_those_with_the_same_id() -> None:
     scene = Scene()
     old = [plain("blue"), plain("green")]
-    await scene.exchange(*old, gone=[])
+    await scene.change(*old, gone=[])
     blue = scene.at("blue")
 
-    await scene.exchange(plain("blue", "peas"), gone=old)
+    await scene.change(plain("blue", "peas"), gone=old)
 
     assert scene.offered == ["blue"]
     assert scene.at("blue") is not blue
@@ -167,7 +163,7 @@ async def test_new_backends_replace_those_with_the_same_id() -> None:
 async def test_a_backend_that_cannot_open_changes_nothing() -> None:
     scene = Scene()
     old = [plain("blue")]
-    await scene.exchange(*old, gone=[])
+    await scene.change(*old, gone=[])
     scene.addresses = ("10.0.0.1",)
     before = scene.pool.backends
 
@@ -183,11 +179,11 @@ async def test_a_backend_that_cannot_open_changes_nothing() -> None:
 async def test_disabled_backends_stay_disabled(make: Any) -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
-    await scene.exchange(make("loft"), gone=[])
+    await scene.change(make("loft"), gone=[])
     disabled = scene.offered[0]
     scene.at(disabled).enabled = False
 
-    await scene.exchange(make("loft", "peas"), gone=[make("loft")])
+    await scene.change(make("loft", "peas"), gone=[make("loft")])
 
     assert not scene.at(disabled).enabled
     assert all(backend.enabled for backend in scene.pool.backends if backend.id != disabled)
@@ -199,10 +195,10 @@ async def test_a_deleted_entry_stays_deleted(make: Any) -> None:
     scene.addresses = ("10.0.0.1",)
     old, new = [make("loft"), plain("blue")], [make("loft", "peas"), plain("blue", "peas")]
     scene.deletions.follow(old)
-    await scene.exchange(plain("blue"), gone=[])
+    await scene.change(plain("blue"), gone=[])
     scene.deletions.add("loft")
 
-    await scene.exchange(*new, gone=old)
+    await scene.change(*new, gone=old)
 
     assert scene.offered == ["blue"]
     assert list(scene.discoveries) == []
@@ -212,12 +208,12 @@ async def test_a_deleted_entry_stays_deleted(make: Any) -> None:
 async def test_an_entry_deleted_during_the_preparation_stays_deleted() -> None:
     scene = Scene()
     scene.deletions.follow([plain("blue")])
-    await scene.exchange(plain("blue"), gone=[])
-    exchange = await scene.prepare([plain("blue", "peas")], [plain("blue")])
+    await scene.change(plain("blue"), gone=[])
+    changes = await scene.prepare([plain("blue", "peas")], [plain("blue")])
     scene.deletions.add("blue")
     scene.backends.remove(scene.at("blue"))
 
-    exchange.carry_out(scene.drain)
+    changes.carry_out(scene.drain)
 
     assert scene.offered == []
     await scene.backends.close()
@@ -226,12 +222,12 @@ async def test_an_entry_deleted_during_the_preparation_stays_deleted() -> None:
 async def test_a_deleted_address_stays_deleted_until_it_was_gone() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
-    await scene.exchange(named("loft"), gone=[])
+    await scene.change(named("loft"), gone=[])
     scene.backends.remove(scene.at("loft-10-0-0-1"))
 
     for old, new in [("corn", "peas"), ("peas", "rice")]:
         scene.addresses = None if new == "rice" else ("10.0.0.1", "10.0.0.2", "10.0.0.3")
-        await scene.exchange(named("loft", new), gone=[named("loft", old)])
+        await scene.change(named("loft", new), gone=[named("loft", old)])
         assert scene.offered == ["loft-10-0-0-2", "loft-10-0-0-3"]
     [discovery] = scene.discoveries
     scene.addresses = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
@@ -251,12 +247,12 @@ async def test_a_deleted_address_stays_deleted_until_it_was_gone() -> None:
 async def test_sessions_stay_at_a_backend_whose_options_change(make: Any) -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
-    await scene.exchange(make("loft"), gone=[])
+    await scene.change(make("loft"), gone=[])
     for backend in scene.pool.backends:
         backend.active = 1
     scene.addresses = ("10.0.0.1",)
 
-    await scene.exchange(make("loft", "peas"), gone=[make("loft")])
+    await scene.change(make("loft", "peas"), gone=[make("loft")])
 
     assert scene.drained == (["loft-10-0-0-2"] if make is named else [])
 
@@ -264,15 +260,15 @@ async def test_sessions_stay_at_a_backend_whose_options_change(make: Any) -> Non
 async def test_a_name_that_cannot_be_resolved_keeps_its_addresses() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
-    await scene.exchange(named("loft"), gone=[])
+    await scene.change(named("loft"), gone=[])
     scene.addresses = ("10.0.0.1",)
     scene.at("loft-10-0-0-2").active = 1
     [discovery] = scene.discoveries
     await discovery.look()
     scene.addresses = None
 
-    other = component("dns+pigeon://elsewhere:7", "other")
-    await scene.exchange(named("loft", "peas"), other, gone=[named("loft")])
+    other = spec("dns+pigeon://elsewhere:7", "other")
+    await scene.change(named("loft", "peas"), other, gone=[named("loft")])
 
     assert scene.offered == ["loft-10-0-0-1"]
 
@@ -280,7 +276,7 @@ async def test_a_name_that_cannot_be_resolved_keeps_its_addresses() -> None:
 async def test_a_backend_disabled_for_its_missing_address_returns_with_it() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
-    await scene.exchange(named("loft"), gone=[])
+    await scene.change(named("loft"), gone=[])
     scene.at("loft-10-0-0-1").active = 1
     scene.addresses = ()
     [discovery] = scene.discoveries
@@ -288,7 +284,7 @@ async def test_a_backend_disabled_for_its_missing_address_returns_with_it() -> N
     assert not scene.at("loft-10-0-0-1").enabled
     scene.addresses = ("10.0.0.1",)
 
-    await scene.exchange(named("loft", "peas"), gone=[named("loft")])
+    await scene.change(named("loft", "peas"), gone=[named("loft")])
 
     assert scene.at("loft-10-0-0-1").enabled
 
@@ -296,15 +292,15 @@ async def test_a_backend_disabled_for_its_missing_address_returns_with_it() -> N
 @pytest.mark.parametrize("new", [plain("loft"), named("loft"), plain("all-10-0-0-1")])
 @pytest.mark.parametrize("present", [plain("loft"), named("loft")])
 async def test_a_new_entry_with_an_id_in_use_is_refused(
-    new: BackendComponent, present: BackendComponent
+    new: BackendSpec, present: BackendSpec
 ) -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
-    await scene.exchange(present, named("all"), gone=[])
+    await scene.change(present, named("all"), gone=[])
     before = scene.pool.backends
 
     with pytest.raises(ConfigurationError, match=f"there is a backend '{new.id}' already"):
-        await scene.exchange(new, gone=[])
+        await scene.change(new, gone=[])
 
     assert scene.pool.backends == before
     assert len(list(scene.discoveries)) == 1 + present.entry.discovered
@@ -313,9 +309,9 @@ async def test_a_new_entry_with_an_id_in_use_is_refused(
 async def test_a_new_entry_may_have_the_id_of_a_leaving_backend() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
-    await scene.exchange(named("loft"), plain("blue"), gone=[])
+    await scene.change(named("loft"), plain("blue"), gone=[])
 
-    await scene.exchange(
+    await scene.change(
         plain("loft-10-0-0-1"), plain("loft"), named("blue"), gone=[named("loft"), plain("blue")]
     )
 
@@ -328,7 +324,7 @@ async def test_an_address_whose_id_a_new_entry_has_waits(
     scene = Scene()
     scene.addresses = ("10.0.0.1", "10.0.0.2")
 
-    await scene.exchange(named("loft"), plain("loft-10-0-0-1"), gone=[])
+    await scene.change(named("loft"), plain("loft-10-0-0-1"), gone=[])
 
     assert scene.offered == ["loft-10-0-0-1", "loft-10-0-0-2"]
     assert "loft-10-0-0-1: cannot be added while another backend has this id" in caplog.text
@@ -338,13 +334,13 @@ async def test_an_address_whose_id_a_new_entry_has_waits(
 async def test_an_entry_removed_before_by_an_operator_is_no_error() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
-    await scene.exchange(named("loft"), plain("blue"), gone=[])
+    await scene.change(named("loft"), plain("blue"), gone=[])
     [discovery] = scene.discoveries
     scene.discoveries.remove(discovery)
     for backend in scene.pool.backends:
         scene.backends.remove(backend)
 
-    await scene.exchange(plain("green"), gone=[named("loft"), plain("blue")])
+    await scene.change(plain("green"), gone=[named("loft"), plain("blue")])
 
     assert scene.offered == ["green"]
     await scene.backends.close()
@@ -353,9 +349,9 @@ async def test_an_entry_removed_before_by_an_operator_is_no_error() -> None:
 async def test_a_backend_that_changes_its_group_drains_its_sessions() -> None:
     scene = Scene()
     old = [plain("blue"), plain("green")]
-    await scene.exchange(*old, gone=[])
+    await scene.change(*old, gone=[])
 
-    await scene.exchange(in_group("own", plain("blue")), gone=[old[0]], groups=("", "own"))
+    await scene.change(in_group("own", plain("blue")), gone=[old[0]], groups=("", "own"))
 
     assert scene.drained == ["blue"]
     assert [(each.id, each.group) for each in scene.pool.backends] == [
@@ -367,12 +363,12 @@ async def test_a_backend_that_changes_its_group_drains_its_sessions() -> None:
 async def test_added_backends_of_a_removed_group_are_removed() -> None:
     scene = Scene()
     scene.addresses = ("10.0.0.1",)
-    await scene.exchange(plain("blue"), named("lofts"), gone=[])
+    await scene.change(plain("blue"), named("lofts"), gone=[])
     own = [in_group("own", one) for one in (plain("green"), named("nests"))]
-    await scene.exchange(*own, gone=[])
+    await scene.change(*own, gone=[])
     assert scene.offered == ["blue", "lofts-10-0-0-1", "green", "nests-10-0-0-1"]
 
-    await scene.exchange(gone=[], groups=("",))
+    await scene.change(gone=[], groups=("",))
 
     assert scene.offered == ["blue", "lofts-10-0-0-1"]
     assert scene.drained == []
@@ -383,13 +379,13 @@ async def test_added_backends_of_a_removed_group_are_removed() -> None:
 
 async def test_a_restored_group_takes_its_sessions_over() -> None:
     scene = Scene()
-    await scene.exchange(plain("blue"), in_group("own", plain("green")), gone=[])
+    await scene.change(plain("blue"), in_group("own", plain("green")), gone=[])
     green = scene.at("green")
     green.active = 1
-    await scene.exchange(gone=[in_group("own", plain("green"))], groups=("",))
+    await scene.change(gone=[in_group("own", plain("green"))], groups=("",))
     assert (scene.drained, green.removed) == ([], False)
 
-    await scene.exchange(in_group("own", plain("red")), gone=[], groups=("", "own"))
+    await scene.change(in_group("own", plain("red")), gone=[], groups=("", "own"))
 
     assert (scene.drained, green.removed) == (["green"], True)
     assert [each.id for each in scene.pool.of_group("own")] == ["red"]
@@ -401,7 +397,7 @@ async def test_names_are_looked_up_in_parallel() -> None:
     scene.addresses = ("192.0.2.1",)
     scene.answers_after = 0.5
 
-    await scene.exchange(named("a"), named("b"), named("c"), gone=[])
+    await scene.change(named("a"), named("b"), named("c"), gone=[])
 
     assert asyncio.get_running_loop().time() == 0.5
     assert scene.offered == ["a-192-0-2-1", "b-192-0-2-1", "c-192-0-2-1"]
@@ -413,7 +409,7 @@ async def test_one_backend_of_a_name_that_cannot_open_closes_all_others() -> Non
     scene.addresses = ("192.0.2.1",)
     opened.clear()
     with pytest.raises(ConfigurationError, match="no feed"):
-        await scene.exchange(named("a"), named("b", "none"), named("c", "late"), gone=[])
+        await scene.change(named("a"), named("b", "none"), named("c", "late"), gone=[])
     assert scene.offered == []
     await scene.backends.close()
     await asyncio.sleep(5)  # one that opens late is closed as well

@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from ...control import commands
-from ...control.control import Control
-from ...control.outcome import Outcome
-from ..answers import answer, failed, no_action_required, not_implemented, success
-from ..calls import NO_ACTION, Call
+from ..control import commands
+from ..control.control import Control
+from ..control.outcome import Outcome
+from .answers import answer, failed, no_action_required, not_implemented, success
+from .calls import NO_ACTION, Call
 
 _BINARY = "application/octet-stream"
 

@@ -19,9 +19,9 @@ from wsgw_core.api import (
 )
 from wsgw_core.config.gateway_config import GatewayConfig
 from wsgw_core.config.problems import Origins
-from wsgw_core.plugins.components import resolve_components, resolve_entries
 from wsgw_core.plugins.entries import Entries
 from wsgw_core.plugins.loader import Plugins, RequiredPlugin
+from wsgw_core.plugins.plugin_specs import resolve_entries, resolve_specs
 
 
 class PigeonOptions(Options):
@@ -87,12 +87,12 @@ def backends(*entries: dict[str, Any]) -> GatewayConfig:
 
 def problems_of(config: GatewayConfig, plugins: Plugins) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        resolve_components(config, plugins)
+        resolve_specs(config, plugins)
     return list(caught.value.problems)
 
 
 def test_a_backend_is_found_by_kind_or_scheme_and_given_its_url(plugins: Plugins) -> None:
-    components = resolve_components(
+    specs = resolve_specs(
         backends(
             {"url": "pigeon://loft:1/x", "ping-time": "1m"},
             {"url": "pigeons://loft:2", "id": "second"},
@@ -101,9 +101,9 @@ def test_a_backend_is_found_by_kind_or_scheme_and_given_its_url(plugins: Plugins
         plugins,
     )
 
-    assert [one.id for one in components.backends] == ["loft-1", "second", "loft-3"]
-    assert {one.registration.kind for one in components.backends} == {"pigeon"}
-    assert [one.options for one in components.backends] == [
+    assert [one.id for one in specs.backends] == ["loft-1", "second", "loft-3"]
+    assert {one.registration.kind for one in specs.backends} == {"pigeon"}
+    assert [one.options for one in specs.backends] == [
         PigeonOptions(url="pigeon://loft:1/x", ping_time=60.0),
         PigeonOptions(url="pigeons://loft:2"),
         PigeonOptions(url="https://loft:3"),
@@ -111,26 +111,24 @@ def test_a_backend_is_found_by_kind_or_scheme_and_given_its_url(plugins: Plugins
 
 
 def test_a_kind_without_a_url_is_given_none(plugins: Plugins) -> None:
-    components = resolve_components(
-        backends({"kind": "plain", "url": "plain://b:1", "speed": 3}), plugins
-    )
+    specs = resolve_specs(backends({"kind": "plain", "url": "plain://b:1", "speed": 3}), plugins)
 
-    [backend] = components.backends
+    [backend] = specs.backends
     assert backend.id == "b-1"
     assert backend.options == PlainOptions(speed=3)
 
 
 def test_a_name_whose_addresses_are_looked_up_needs_a_kind_with_a_url(plugins: Plugins) -> None:
-    components = resolve_components(backends({"url": "dns+pigeon://loft:1", "id": "a"}), plugins)
+    specs = resolve_specs(backends({"url": "dns+pigeon://loft:1", "id": "a"}), plugins)
 
-    assert components.backends[0].options == PigeonOptions(url="pigeon://loft:1")
+    assert specs.backends[0].options == PigeonOptions(url="pigeon://loft:1")
     assert problems_of(backends({"url": "dns+plain://loft:1"}), plugins) == [
         "upstream.backends[0].url: kind 'plain' has no URL in which an address could stand"
     ]
 
 
 def test_valves_listeners_and_gates_keep_their_order(plugins: Plugins) -> None:
-    components = resolve_components(
+    specs = resolve_specs(
         config(
             valves=[
                 {"kind": "filter", "speed": 5, "on-error": "discard"},
@@ -142,17 +140,17 @@ def test_valves_listeners_and_gates_keep_their_order(plugins: Plugins) -> None:
         plugins,
     )
 
-    assert [one.options for one in components.valves] == [
+    assert [one.options for one in specs.valves] == [
         PlainOptions(speed=5),
         PlainOptions(speed=6),
     ]
-    assert [one.on_error for one in components.valves] == ["discard", "close"]
-    assert [one.options for one in components.listeners] == [PlainOptions(speed=7)]
-    assert [one.options for one in components.gates] == [
+    assert [one.on_error for one in specs.valves] == ["discard", "close"]
+    assert [one.options for one in specs.listeners] == [PlainOptions(speed=7)]
+    assert [one.options for one in specs.gates] == [
         PlainOptions(speed=9),
         PlainOptions(speed=8),
     ]
-    assert components.gates[0].registration is plugins.gates.find("door")
+    assert specs.gates[0].registration is plugins.gates.find("door")
 
 
 def test_an_unknown_option_is_told_with_key_path_and_nearest_name(plugins: Plugins) -> None:
@@ -230,10 +228,10 @@ def test_problems_say_where_the_entry_stands(plugins: Plugins) -> None:
 def test_what_is_known_to_be_missing_is_not_told_again(plugins: Plugins) -> None:
     entries = Entries.of(config(valves=[{"kind": "x"}, {"kind": "filter", "speed": "x"}]))
 
-    components, [problem] = resolve_entries(entries, plugins, Origins(), {"x"})
+    specs, [problem] = resolve_entries(entries, plugins, Origins(), {"x"})
 
     assert problem.startswith("valves[1].speed: found 'x'")
-    assert len(components.backends) == 1
+    assert len(specs.backends) == 1
 
 
 def test_well_formed_entries_are_found_in_a_configuration_that_is_wrong(plugins: Plugins) -> None:
@@ -254,7 +252,7 @@ def test_well_formed_entries_are_found_in_a_configuration_that_is_wrong(plugins:
 
 
 def test_what_belongs_to_routes_is_resolved_apart(plugins: Plugins) -> None:
-    components = resolve_components(
+    specs = resolve_specs(
         config(
             valves=[{"kind": "filter", "speed": 1}],
             routes=[
@@ -271,8 +269,8 @@ def test_what_belongs_to_routes_is_resolved_apart(plugins: Plugins) -> None:
         plugins,
     )
 
-    own, rest = components.routes
-    assert [(one.id, one.group) for one in components.all_backends] == [
+    own, rest = specs.routes
+    assert [(one.id, one.group) for one in specs.all_backends] == [
         ("a", ""),
         ("b-1", "own"),
         ("c-1", "own"),
@@ -283,7 +281,7 @@ def test_what_belongs_to_routes_is_resolved_apart(plugins: Plugins) -> None:
     ]
     assert [one.options for one in own.gates] == [PlainOptions(speed=3)]
     assert (rest.backends, rest.valves, rest.gates) == ((), (), ())
-    assert [one.options for one in components.valves] == [PlainOptions(speed=1)]
+    assert [one.options for one in specs.valves] == [PlainOptions(speed=1)]
 
 
 def test_problems_and_plugins_of_routes_are_told_with_their_place(plugins: Plugins) -> None:

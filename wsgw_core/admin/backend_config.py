@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from ...control.status import BackendSettings
+from ..control.status import BackendSettings
 
 
 def backend_config(settings: BackendSettings) -> dict[str, Any]:

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from ...api import BackendContext, ConfigurationError
-from ...plugins.components import BackendComponent
+from ...plugins.plugin_specs import BackendSpec
 from ..backends.backend_pool import PooledBackend
 from .deletions import Deletions
 from .discovery import Discoveries, Discovery
 from .open_backends import OpenBackends
 
 
-class BackendExchange:
-    """One exchange: call `prepare`, and then `carry_out` or `discard`.
+class BackendChanges:
+    """One change: call `prepare`, and then `carry_out` or `discard`.
 
     Args:
         backends: opens and closes the backends.
@@ -29,8 +29,8 @@ class BackendExchange:
         backends: OpenBackends,
         discoveries: Discoveries,
         deletions: Deletions,
-        new: Sequence[BackendComponent],
-        gone: Sequence[BackendComponent],
+        new: Sequence[BackendSpec],
+        gone: Sequence[BackendSpec],
     ) -> None:
         self._pool = backends.pool
         self._backends = backends
@@ -43,8 +43,8 @@ class BackendExchange:
 
     async def prepare(
         self,
-        make_context: Callable[[BackendComponent], BackendContext],
-        make_discovery: Callable[[BackendComponent], Discovery],
+        make_context: Callable[[BackendSpec], BackendContext],
+        make_discovery: Callable[[BackendSpec], Discovery],
     ) -> None:
         """Opens the new backends, for a name one at each address. Does not offer them yet.
 
@@ -58,23 +58,21 @@ class BackendExchange:
         try:
             names = [each for each in self._new if each.entry.discovered]
             self._named = list(map(make_discovery, names))
-            for component in self._new:
-                if not component.entry.discovered:
-                    context = make_context(component)
-                    self._prepared.append(await self._backends.prepare(component, context))
+            for spec in self._new:
+                if not spec.entry.discovered:
+                    context = make_context(spec)
+                    self._prepared.append(await self._backends.prepare(spec, context))
             await self._prepare_named(make_context)
             self._check_ids()
         except BaseException:
             self.discard()
             raise
 
-    async def _prepare_named(
-        self, make_context: Callable[[BackendComponent], BackendContext]
-    ) -> None:
+    async def _prepare_named(self, make_context: Callable[[BackendSpec], BackendContext]) -> None:
         """Looks up the names in parallel; each may take `upstream.resolve-interval`."""
         outcomes = await asyncio.gather(
             *(
-                discovery.prepare(make_context, self._known_addresses(discovery.component))
+                discovery.prepare(make_context, self._known_addresses(discovery.spec))
                 for discovery in self._named
             ),
             return_exceptions=True,  # all must have ended before `discard`
@@ -112,13 +110,13 @@ class BackendExchange:
         for discovery in self._gone_discoveries():
             self._discoveries.remove(discovery)
         for pooled in self._prepared:
-            if self._deletions.has(self._backends.component_of(pooled)):
+            if self._deletions.has(self._backends.spec_of(pooled)):
                 self._backends.discard(pooled)
             else:
                 pooled.enabled = pooled.id not in disabled
                 self._backends.offer(pooled)
         for discovery in self._named:
-            if self._deletions.has(discovery.component):
+            if self._deletions.has(discovery.spec):
                 discovery.discard()
             else:
                 discovery.join(disabled, deleted)
@@ -144,7 +142,7 @@ class BackendExchange:
                 pooled.removed = True
                 drain(pooled)
         for discovery in self._discoveries:
-            if discovery.component.group not in groups:
+            if discovery.spec.group not in groups:
                 self._discoveries.remove(discovery)
         for pooled in self._pool.backends:
             if pooled.group not in groups:
@@ -159,17 +157,17 @@ class BackendExchange:
         taken = {pooled.id for pooled in self._pool.backends} - gone
         gone_names = {discovery.id for discovery in self._gone_discoveries()}
         taken |= {discovery.id for discovery in self._discoveries} - gone_names
-        for component in self._new:
-            if component.id in taken:
-                raise ConfigurationError(f"there is a backend {component.id!r} already")
+        for spec in self._new:
+            if spec.id in taken:
+                raise ConfigurationError(f"there is a backend {spec.id!r} already")
 
-    def _known_addresses(self, component: BackendComponent) -> list[str]:
+    def _known_addresses(self, spec: BackendSpec) -> list[str]:
         """Returns the known addresses of an entry's name, from the discoveries that are gone."""
-        host, _ = component.entry.name_to_resolve
+        host, _ = spec.entry.name_to_resolve
         return [
             address
             for discovery in self._gone_discoveries()
-            if discovery.component.entry.name_to_resolve[0] == host
+            if discovery.spec.entry.name_to_resolve[0] == host
             for address in discovery.addresses
         ]
 

@@ -9,7 +9,7 @@ from typing import Any
 _GRACE = 1.0  # seconds in which what is cancelled may clean up
 
 
-async def end_within(seconds: float, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def close_within(seconds: float, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Close something; after that time cancel it, and soon leave it behind.
 
     Raises:

@@ -40,7 +40,7 @@ _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class BackendComponent:
+class BackendSpec:
     """One backend: its entry in the configuration, its kind and the checked options of its kind.
 
     Attributes:
@@ -59,7 +59,7 @@ class BackendComponent:
         """The name for operators."""
         return self.entry.effective_id
 
-    def at_address(self, address: str) -> BackendComponent:
+    def at_address(self, address: str) -> BackendSpec:
         """Return the backend at one address of the name that the entry stands for.
 
         Over TLS the name is still what is asked for and verified.
@@ -88,7 +88,7 @@ class BackendComponent:
 
 
 @dataclass(frozen=True, slots=True)
-class ValveComponent:
+class ValveSpec:
     """One valve of the chain, and what happens when it fails."""
 
     registration: Registration[ValveFactory]
@@ -97,7 +97,7 @@ class ValveComponent:
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerComponent:
+class ListenerSpec:
     """One session listener."""
 
     registration: Registration[ListenerFactory]
@@ -105,7 +105,7 @@ class ListenerComponent:
 
 
 @dataclass(frozen=True, slots=True)
-class GateComponent:
+class GateSpec:
     """One handshake gate."""
 
     registration: Registration[GateFactory]
@@ -113,7 +113,7 @@ class GateComponent:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyComponent:
+class PolicySpec:
     """How a backend is chosen."""
 
     registration: Registration[PolicyFactory]
@@ -121,7 +121,7 @@ class PolicyComponent:
 
 
 @dataclass(frozen=True, slots=True)
-class Components:
+class PluginSpecs:
     """What a gateway is made of, in the order of the configuration.
 
     Attributes:
@@ -131,16 +131,16 @@ class Components:
         policies: one; none for a route that has that of the gateway.
     """
 
-    backends: tuple[BackendComponent, ...]
-    valves: tuple[ValveComponent, ...] = ()
-    listeners: tuple[ListenerComponent, ...] = ()
-    gates: tuple[GateComponent, ...] = ()
-    routes: tuple[Components, ...] = ()
+    backends: tuple[BackendSpec, ...]
+    valves: tuple[ValveSpec, ...] = ()
+    listeners: tuple[ListenerSpec, ...] = ()
+    gates: tuple[GateSpec, ...] = ()
+    routes: tuple[PluginSpecs, ...] = ()
     plugins: Plugins | None = None
-    policies: tuple[PolicyComponent, ...] = ()
+    policies: tuple[PolicySpec, ...] = ()
 
     @property
-    def all_backends(self) -> tuple[BackendComponent, ...]:
+    def all_backends(self) -> tuple[BackendSpec, ...]:
         """The backends of all groups."""
         return (*self.backends, *(one for route in self.routes for one in route.backends))
 
@@ -150,7 +150,7 @@ def required_plugins(config: GatewayConfig) -> tuple[RequiredPlugin, ...]:
     return Entries.of(config).required_plugins(Origins())
 
 
-def resolve_components(config: GatewayConfig, plugins: Plugins) -> Components:
+def resolve_specs(config: GatewayConfig, plugins: Plugins) -> PluginSpecs:
     """Find each entry's kind and have its own keys checked by the kind's options model.
 
     Args:
@@ -160,16 +160,16 @@ def resolve_components(config: GatewayConfig, plugins: Plugins) -> Components:
     Raises:
         ConfigurationError: with all problems of all entries.
     """
-    components, problems = resolve_entries(Entries.of(config), plugins, Origins())
+    specs, problems = resolve_entries(Entries.of(config), plugins, Origins())
     if problems:
         raise ConfigurationError(problems)
-    return components
+    return specs
 
 
 def resolve_entries(
     entries: Entries, plugins: Plugins, origins: Origins, missing: Collection[str] = ()
-) -> tuple[Components, list[str]]:
-    """Resolve entries as `resolve_components` does; return what could be, and the problems.
+) -> tuple[PluginSpecs, list[str]]:
+    """Resolve entries as `resolve_specs` does; return what could be, and the problems.
 
     Args:
         entries: of a configuration.
@@ -178,7 +178,7 @@ def resolve_entries(
         missing: kinds and schemes that are known not to be provided, which is not told again.
     """
     resolver = _Resolver(plugins, origins, missing)
-    return replace(resolver.components(entries), plugins=plugins), resolver.problems
+    return replace(resolver.specs(entries), plugins=plugins), resolver.problems
 
 
 _EntryT = TypeVar("_EntryT", bound=Entry)
@@ -193,32 +193,32 @@ class _Resolver:
         self._origins = origins
         self._missing = missing
 
-    def components(self, entries: Entries) -> Components:
+    def specs(self, entries: Entries) -> PluginSpecs:
         plugins = self._plugins
-        return Components(
+        return PluginSpecs(
             backends=tuple(
-                BackendComponent(entry, registration, options, entries.group)
+                BackendSpec(entry, registration, options, entries.group)
                 for entry, registration, options in self._resolve(
                     entries.backends, plugins.backends
                 )
             ),
             valves=tuple(
-                ValveComponent(registration, options, entry.on_error)
+                ValveSpec(registration, options, entry.on_error)
                 for entry, registration, options in self._resolve(entries.valves, plugins.valves)
             ),
             listeners=tuple(
-                ListenerComponent(registration, options)
+                ListenerSpec(registration, options)
                 for _, registration, options in self._resolve(entries.listeners, plugins.listeners)
             ),
             gates=tuple(
-                GateComponent(registration, options)
+                GateSpec(registration, options)
                 for _, registration, options in self._resolve(entries.gates, plugins.gates)
             ),
             policies=tuple(
-                PolicyComponent(registration, options)
+                PolicySpec(registration, options)
                 for _, registration, options in self._resolve(entries.policies, plugins.policies)
             ),
-            routes=tuple(map(self.components, entries.routes)),
+            routes=tuple(map(self.specs, entries.routes)),
         )
 
     def _resolve(
