@@ -19,11 +19,11 @@ class AnsweredSession(Protocol):
         ...
 
     def pause_for_answers(self) -> bool:
-        """Pause reading the client if it waits for answers; return whether it does."""
+        """Pauses reading the client if it waits for answers; returns whether it does."""
         ...
 
     def close_client(self, code: int, reason: str = "") -> None:
-        """Close the client."""
+        """Closes the client."""
         ...
 
 
@@ -53,7 +53,7 @@ class CloseAfterAnswers:
         self.missed = 0
 
     def close_after(self, session: AnsweredSession) -> None:
-        """Close the client of a session after its answers; at once if it waits for none."""
+        """Closes the client of a session after its answers; at once if it waits for none."""
         if session in self._waiting:
             return
         if not session.pause_for_answers():
@@ -65,11 +65,11 @@ class CloseAfterAnswers:
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
     async def until_closed(self) -> None:
-        """Wait until no client waits for answers any more."""
+        """Waits until no client waits for answers any more."""
         await self._none_waits.wait()
 
     def stop(self) -> None:
-        """End; clients that still wait are not closed."""
+        """Stops waiting; clients that still wait are not closed."""
         if self._timer is not None:
             self._timer.cancel()
 

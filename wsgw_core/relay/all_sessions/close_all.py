@@ -18,7 +18,7 @@ async def close_all_sessions(
     over: float,
     answer_timeout: float,
 ) -> int:
-    """Close each client, spread over some time so that they do not all come back at once.
+    """Closes each client, spread over some time so that they do not all come back at once.
 
     Return when the last close was sent, or no session is left.
 

@@ -17,7 +17,7 @@ class ClosingConnections:
         self._connections: WeakSet[object] = WeakSet()
 
     def add(self, connection: object) -> None:
-        """Remember a connection that was closed, if it says that it holds bytes.
+        """Remembers a connection that was closed, if it says that it holds bytes.
 
         Args:
             connection: a ClientEnd or a BackendConnection; see HoldingConnection.

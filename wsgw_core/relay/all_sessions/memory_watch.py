@@ -50,7 +50,7 @@ class MeasuredSession(Protocol):
         ...
 
     def pause_for_memory(self, pause: bool, /) -> None:
-        """Pause or resume reading."""
+        """Pauses or resumes reading."""
         ...
 
 
@@ -117,20 +117,20 @@ class MemoryWatch:
         return self.bound is not None and self.used + self._opening() >= self.bound
 
     def start(self, clock: Clock) -> None:
-        """Watch until `stop`, by the timers of the event loop."""
+        """Watches until `stop`, by the timers of the event loop."""
         self._clock = clock
         if self.bound is not None:
             self._resident = resident_memory()
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
     def stop(self) -> None:
-        """End; sessions that are paused stay paused."""
+        """Stops watching; sessions that are paused stay paused."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _look(self) -> None:
-        """Begin a round if one is due."""
+        """Begins a round if one is due."""
         assert self.bound is not None  # noqa: S101 - for the type checker
         resident = resident_memory()
         grown = resident - self._resident > self.bound // 64
@@ -143,7 +143,7 @@ class MemoryWatch:
             self._timer = self._clock.call_later(_INTERVAL, self._look)
 
     def _go_on(self, current: _Round) -> None:
-        """Visit some more sessions of a round."""
+        """Visits some more sessions of a round."""
         begun = perf_counter()
         now = self._clock.time()
         is_over = False
@@ -171,7 +171,7 @@ class MemoryWatch:
     def _pause_or_resume(
         self, session: MeasuredSession, held: int, now: float, current: _Round
     ) -> bool:
-        """Pause or resume reading a session; return whether it is paused."""
+        """Pauses or resumes reading a session; returns whether it is paused."""
         level = self._level
         pause = level is not None and (
             held > level // 2 if session.is_paused_for_memory else self._is_near and held > level
@@ -195,7 +195,7 @@ class MemoryWatch:
         return False
 
     def _end(self, current: _Round) -> None:
-        """Set the level that the next round applies."""
+        """Sets the level that the next round applies."""
         assert self.bound is not None  # noqa: S101 - for the type checker
         now = self._clock.time()
         self.used = current.total + self._closing.held_bytes
@@ -234,13 +234,13 @@ class _Round:
         self._sums = [0] * _BUCKETS
 
     def add(self, held: int) -> None:
-        """Note that a session holds some bytes, more than none."""
+        """Notes that a session holds some bytes, more than none."""
         bits = held.bit_length()
         self._counts[bits] += 1
         self._sums[bits] += held
 
     def level(self, room: int) -> int:
-        """Return the level: if no session holds more than that, all together fit into the room.
+        """Returns the level: if no session holds more than that, all together fit into the room.
 
         Args:
             room: bytes for all sessions together.

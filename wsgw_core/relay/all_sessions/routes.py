@@ -51,11 +51,11 @@ class Routes:
         return self._routes[0].context.plugins
 
     def __iter__(self) -> Iterator[Route]:
-        """Iterate over the routes, in their order."""
+        """Iterates over the routes, in their order."""
         return iter(self._routes)
 
     def choose(self, target: str, headers: Headers) -> Route | None:
-        """Return the first route that matches a request; None: no route does.
+        """Returns the first route that matches a request; None: no route does.
 
         Args:
             target: path and query, as the client has sent them.
@@ -71,7 +71,7 @@ class Routes:
         return None
 
     def may_fail_over(self, group: str) -> bool:
-        """Return whether sessions of any route may move within a group of backends."""
+        """Returns whether sessions of any route may move within a group of backends."""
         return any(
             route.group == group and route.context.failover.enabled for route in self._routes
         )

@@ -65,31 +65,31 @@ class SessionReporter:
         self._valve_faults: dict[str, RareWarning] = {}
 
     def opened(self, session: ReportedSession) -> None:
-        """Report that a session has begun: its client was answered."""
+        """Reports that a session has begun: its client was answered."""
         self._publish(events.SessionOpened, session, client=session.peer)
         self._notify_listeners(session, "session_created")
 
     def client_violated(self, session: ReportedSession, close: Close) -> None:
-        """Report that wsgw has closed a client that broke the protocol or a limit."""
+        """Reports that wsgw has closed a client that broke the protocol or a limit."""
         self._publish(events.ProtocolBroken, session, reason=str(close))
 
     def backend_closed(self, session: ReportedSession, backend_id: str, close: Close) -> None:
-        """Report that a backend's connection has ended."""
+        """Reports that a backend's connection has ended."""
         self._publish(events.ConnectionClosed, session, backend_id, reason=str(close))
 
     def held(self, session: ReportedSession, backend_id: str) -> None:
-        """Report that a session has left or lost this backend and has no other yet."""
+        """Reports that a session has left or lost this backend and has no other yet."""
         self._publish(events.SessionHeld, session, backend_id)
 
     def failed_over(
         self, session: ReportedSession, old_id: str, new_id: str, replayed: int
     ) -> None:
-        """Report that another backend serves, and gets that many messages again."""
+        """Reports that another backend serves, and gets that many messages again."""
         self._publish(events.SessionMoved, session, new_id, old=old_id, replayed=replayed)
         self._notify_listeners(session, "session_failed_over", old_id, new_id)
 
     def not_found(self, session: ReportedSession, error: Exception) -> None:
-        """Report why a session ends after a loss: no backend, a decline, or a fault in wsgw."""
+        """Reports why a session ends after a loss: no backend, a decline, or a fault in wsgw."""
         if isinstance(error, NoBackend):
             self._publish(events.NoBackendFound, session, reason=str(error))
         elif not isinstance(error, BackendDeclined):
@@ -98,14 +98,14 @@ class SessionReporter:
             )
 
     def stayed(self, session: ReportedSession, error: Exception) -> None:
-        """Report why a planned move was called off."""
+        """Reports why a planned move was called off."""
         if isinstance(error, (NoBackend, BackendDeclined)):
             self._publish(events.SessionStayed, session, reason=str(error))
         else:
             self._logger.error("session %s: internal error in a move", session.id, exc_info=error)
 
     def valve_failed(self, session_id: str, kind: str, error: BaseException) -> None:
-        """Count a fault of a valve; log it once a minute per kind, because clients may cause it."""
+        """Counts a fault of a valve, and logs one a minute per kind: clients may cause them."""
         self._counters.valve_errors.value += 1
         warn = self._valve_faults.setdefault(kind, RareWarning(self._logger))
         warn(
@@ -118,7 +118,7 @@ class SessionReporter:
         )
 
     def poisoned(self, session: ReportedSession, message: Message | None) -> None:
-        """Log that several backends have died of a message; None: of a hydration."""
+        """Logs that several backends have died of a message; None: of a hydration."""
         suspect = "hydration"
         if message is not None:
             suspect = f"message ({message.kind.name.lower()}, {message.size} bytes)"
@@ -129,7 +129,7 @@ class SessionReporter:
         )
 
     def ended(self, session: ReportedSession, close: Close, *, was_opened: bool) -> None:
-        """Report that a session has ended; call listeners only if `opened` was reported."""
+        """Reports that a session has ended; calls listeners only if `opened` was reported."""
         self._publish(
             events.SessionEnded, session, reason=str(close), undelivered=session.undelivered
         )

@@ -34,29 +34,29 @@ class SessionTable:
         self._empty.set()
 
     def add(self, session: Session) -> None:
-        """Add a session whose client was answered."""
+        """Adds a session whose client was answered."""
         self._sessions[session.id] = session
         self._empty.clear()
 
     def remove(self, session: Session) -> None:
-        """Remove a session that has ended."""
+        """Removes a session that has ended."""
         self._sessions.pop(session.id, None)
         if not self._sessions:
             self._empty.set()
 
     def get(self, session_id: str) -> Session | None:
-        """Return the session of an id; None: there is none."""
+        """Returns the session of an id; None: there is none."""
         return self._sessions.get(session_id)
 
     def deliver(self, session_id: str, message: Message) -> ReplyOutcome:
-        """Send a message to the client of a session, as if its backend had sent it."""
+        """Sends a message to the client of a session, as if its backend had sent it."""
         session = self._sessions.get(session_id)
         if session is None:
             return ReplyOutcome.UNKNOWN_SESSION
         return session.send_to_client(message)
 
     async def until_empty(self, timeout: float) -> None:  # noqa: ASYNC109 - plain enough
-        """Wait until no session is left, at most `timeout` seconds."""
+        """Waits until no session is left, at most `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._empty.wait()
@@ -65,5 +65,5 @@ class SessionTable:
         return len(self._sessions)
 
     def __iter__(self) -> Iterator[Session]:
-        """Iterate over the present sessions; some may end meanwhile."""
+        """Iterates over the present sessions; some may end meanwhile."""
         return iter(tuple(self._sessions.values()))

@@ -40,15 +40,15 @@ class ClientEnd(Readable, SentCounts, Protocol):
         ...
 
     def send(self, message: Message, /) -> None:
-        """Send one message."""
+        """Sends one message."""
         ...
 
     def pong(self, payload: bytes, /) -> None:
-        """Answer a ping of the client."""
+        """Answers a ping of the client."""
         ...
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake with any code; 1005 means without a code."""
+        """Begins the closing handshake with any code; 1005 means without a code."""
         ...
 
 
@@ -90,7 +90,7 @@ class ClientSide:
     def receiver(
         self, valves: Callable[[Message], object] | None
     ) -> Callable[[Message], object] | None:
-        """Return the function for the backend's messages; None: the client gets no more.
+        """Returns the function for the backend's messages; None: the client gets no more.
 
         Args:
             valves: takes them first; None: there are no valves.
@@ -100,7 +100,7 @@ class ClientSide:
         return valves or self.end.send
 
     def outcome(self, message: Message, limit: int) -> ReplyOutcome:
-        """Return whether the client can be sent a message that its backend has not sent.
+        """Returns whether the client can be sent a message that its backend has not sent.
 
         Args:
             message: not sent yet.
@@ -113,7 +113,7 @@ class ClientSide:
         return ReplyOutcome.SLOW_CLIENT if self.backend_pauses else ReplyOutcome.TAKEN
 
     def deliver(self, message: Message) -> None:
-        """Send a message that has passed the valves."""
+        """Sends a message that has passed the valves."""
         if self.end is not None and self.closing is None:
             self.end.send(message)
             size = message.size
@@ -123,37 +123,37 @@ class ClientSide:
                 self._account.inward_large(size)
 
     def pinged(self, payload: bytes) -> None:
-        """Have the backend answer a ping."""
+        """Has the backend answer a ping."""
         if self._pings is None:
             self._pings = ForwardedPings(self._pong)
         self._pings.received(payload, self._sink.connection if self._sink is not None else None)
 
     def close(self, code: int, reason: str) -> bool:
-        """Close the client; False: it has gone already, or is being closed."""
+        """Closes the client; False: it has gone already, or is being closed."""
         if self.end is None or self.closing is not None:
             return False
         self.end.close(code, reason)
         return True
 
     def leave(self) -> None:
-        """Note that the client has gone."""
+        """Notes that the client has gone."""
         self.end = self._pings = None
 
     # The backend's connection
 
     def attach(self, sink: SessionSink) -> None:
-        """Use a backend's connection, which is about to be started."""
+        """Uses a backend's connection, which is about to be started."""
         self._sink = sink
         self.backend_pauses.attach(sink)
 
     def begin(self) -> None:
-        """Note that the connection was started: now it can be paused and pinged."""
+        """Notes that the connection was started: now it can be paused and pinged."""
         self.backend_pauses.enforce()
         if self._pings is not None and self._sink is not None:
             self._pings.pass_on(self._sink.connection)
 
     def detach(self) -> None:
-        """Use the backend's connection no longer."""
+        """Uses the backend's connection no longer."""
         self._sink = None
         self.backend_pauses.attach(None)
         if self._pings is not None:

@@ -26,12 +26,12 @@ class ForwardedPings:
         self._asked: BackendConnection | None = None
 
     def received(self, payload: bytes, connection: BackendConnection | None) -> None:
-        """Take a ping of the client; without a connection it waits."""
+        """Takes a ping of the client; without a connection it waits."""
         self._latest = payload
         self.pass_on(connection)
 
     def pass_on(self, connection: BackendConnection | None) -> None:
-        """Ping a backend for the client, if the client waits for an answer.
+        """Pings a backend for the client, if the client waits for an answer.
 
         If the backend's kind has no pings, the client is answered at once.
         """

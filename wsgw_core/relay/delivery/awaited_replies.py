@@ -31,11 +31,11 @@ class AwaitedReplies:
         return (message for _, _, message in self._messages.values())
 
     def numbered(self) -> Iterator[tuple[ReplyExpected, int]]:
-        """Iterate over the messages, each with its number."""
+        """Iterates over the messages, each with its number."""
         return ((message, number) for number, _, message in self._messages.values())
 
     def add(self, message: ReplyExpected, number: int, expires: float) -> ReplyExpected | None:
-        """Add a message.
+        """Adds a message.
 
         Args:
             message: the message that was delivered last.
@@ -51,7 +51,7 @@ class AwaitedReplies:
         return older
 
     def pop(self, handle: Hashable) -> ReplyExpected | None:
-        """Remove and return the message of this handle, if there is one."""
+        """Removes and returns the message of this handle, if there is one."""
         found = self._messages.pop(handle, None)
         if found is None:
             return None
@@ -74,6 +74,6 @@ class AwaitedReplies:
         return None
 
     def pop_overdue(self, now: float) -> ReplyExpected | None:
-        """Remove and return the message whose reply is overdue longest, if there is one."""
+        """Removes and returns the message whose reply is overdue longest, if there is one."""
         expires = self.next_expiry
         return None if expires is None or expires > now else self.pop(self._deadlines[0][2])

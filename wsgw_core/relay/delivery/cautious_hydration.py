@@ -1,4 +1,4 @@
-"""Finds the session whose hydration backends die of: suspicious ones run one at a time."""
+"""Finds the session whose hydration backends die of: suspicious hydrations run one at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from ...pool.backends.backend_pool import PooledBackend
     from .poison import PoisonLock
 
-_SUSPICIOUS = 2  # deaths during a hydration, from which on the next one runs alone
+_SUSPICIOUS = 2  # after this many deaths during hydrations, the next one runs alone
 
 
 class HydrationDeaths:
-    """The deaths of backends while they were prepared for one session, since one was prepared.
+    """Counts the deaths of backends during the hydrations of one session.
 
     Args:
-        max_replays: deaths during a hydration that ran alone which make it poison.
+        max_replays: the hydration is poison after this many deaths while it ran alone.
     """
 
     __slots__ = ("_alone", "_ever", "_max_replays")
@@ -29,38 +29,39 @@ class HydrationDeaths:
         self._ever = self._alone = 0
 
     def note(self, close: Close, *, alone: bool) -> None:
-        """Count the end of a backend that was told something, if the end is a death."""
+        """Counts the end of a connection that got a hydration message, if the end is a death."""
         if close.meaning is EndMeaning.DEATH:
             self._ever += 1
             self._alone += alone
 
     def forget(self) -> None:
-        """Note that a backend was prepared and lives."""
+        """Forgets the deaths: a backend was hydrated and lives."""
         self._ever = self._alone = 0
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether the next hydration is to run alone."""
+        """Whether the next hydration must run alone."""
         return self._ever >= _SUSPICIOUS
 
     @property
     def is_poison(self) -> bool:
-        """Whether no other backend is to be prepared so."""
+        """Whether no other backend must be hydrated so."""
         return self._alone >= self._max_replays
 
 
 class CautiousHydration:
-    """Begins a hydration when no other suspicious session may kill the backend meanwhile.
+    """Begins a suspicious hydration when it has the poison lock of its backend.
 
-    Nothing is sent before the connection has lasted for a while: a backend that accepts and drops
-    has not died of a hydration.
+    It sends nothing before the connection has lasted for a while, because a backend that accepts
+    and drops connections does not die of a hydration.
 
     Args:
-        begin: begins it; called once at most.
+        begin: begins the hydration; called once at most.
         lock: shared by all sessions.
-        backend: which one is prepared.
+        backend: the backend.
         clock: time and timers.
-        pause: seconds that the connection must last, and for which others wait when it is lost.
+        pause: seconds that the connection must last, and for which the lock stays closed when it is
+            lost; see PoisonLock.
     """
 
     __slots__ = ("_backend", "_begin", "_lock", "_pause", "_timer")
@@ -80,16 +81,16 @@ class CautiousHydration:
         self._timer: asyncio.TimerHandle = clock.call_later(pause, self.go_on)
 
     def go_on(self) -> None:
-        """Begin, if it is this session's turn; the lock calls again when it comes."""
+        """Begins the hydration if the lock is free; the lock calls this again when it is."""
         if self._lock.take(self._backend, self):
             self._begin()
 
     def done(self) -> None:
-        """Let others have their turn: the backend is prepared, or will not be told anything."""
+        """Gives the lock back: the backend is hydrated, or gets no hydration message."""
         self._timer.cancel()
         self._lock.give_back(self._backend, self)
 
     def stop(self) -> None:
-        """Note that the connection is lost, or left."""
+        """Stops: the connection is lost, or the session leaves it."""
         self._timer.cancel()
         self._lock.give_back(self._backend, self, pause=self._pause)

@@ -24,7 +24,7 @@ class EarlyAnswers:
         self._answered: set[int] = set()
 
     def index(self, entries: deque[Message], end: int) -> None:
-        """Index the entries that were added since the last call.
+        """Indexes the entries that were added since the last call.
 
         Args:
             entries: the ledger's.
@@ -39,14 +39,14 @@ class EarlyAnswers:
         self._end = end
 
     def add(self, handle: Hashable, given: int) -> None:
-        """Note an answer; no effect unless an indexed message below `given` has the handle."""
+        """Notes an answer; no effect unless an indexed message below `given` has the handle."""
         number = self._open.get(handle)
         if number is not None and number < given:
             del self._open[handle]
             self._answered.add(number)
 
     def take(self, handle: Hashable, number: int) -> bool:
-        """Forget a message, because it was delivered; return whether it was answered before."""
+        """Forgets a message, because it was delivered; returns whether it was answered before."""
         if number in self._answered:
             self._answered.remove(number)
             return True

@@ -1,4 +1,4 @@
-"""Prepares a new backend: sends it what it must hear first, and waits for its answers."""
+"""Hydrates a new backend: sends it the valves' messages, and waits for its answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...api import Clock, Close, CloseCode, HydrationRefused, Message
 
 if TYPE_CHECKING:
-    from .session_sink import SessionSink
+    from ...pool.backends.backend_pool import PooledBackend
 
 _LONGEST_REASON = 200  # characters; a valve may quote what a backend says
 
@@ -21,13 +21,14 @@ Refusal = Callable[[Close], bool]
 
 @dataclass(frozen=True, slots=True)
 class HydrationStep:
-    """One step.
+    """One step of a hydration.
 
     Attributes:
-        message: is sent; None: the backend says something first by itself.
-        is_answer: recognises the answer; None: none comes, and the next step follows at once.
-        position: in the inward chain, where messages are as the step's valve has returned them.
-        is_refusal: whether a normal end refuses the step; None: each does.
+        message: the message to send; None: the backend sends a message first by itself.
+        is_answer: recognises the answer; None: there is none, and the next step follows at once.
+        position: in the inward chain: where messages are as the step's valve has returned them.
+        is_refusal: returns whether a normal end of the connection refuses the step; None: each
+            normal end does.
     """
 
     message: Message | None
@@ -40,36 +41,47 @@ class InwardChain(Protocol):
     """What a hydration needs of the valves that the backend's messages pass."""
 
     def look_in(self, position: int, swallow: Swallow | None) -> None:
-        """Have `swallow` look at what reaches a position; what it returns True for ends there."""
+        """Calls `swallow` with each message at a position; True takes it out of the chain."""
         ...
 
     def after_current(self, action: Callable[[], object]) -> bool:
-        """Call `action` when the message in hand is through; False if there is none."""
+        """Calls `action` when the message in hand is through; False: there is none."""
         ...
 
     def after_waiting(self, action: Callable[[], None]) -> None:
-        """Call `action` once all messages that wait now are through."""
+        """Calls `action` when all messages that wait now are through."""
+        ...
+
+
+class HydratedSink(Protocol):
+    """What a hydration needs of the sink."""
+
+    backend: PooledBackend
+
+    def hydrate(self, message: Message) -> None:
+        """Sends a hydration message to the backend."""
         ...
 
 
 class HydrationRun:
-    """The hydration of one connection: takes the steps in their order, then nothing more.
+    """The hydration of one connection: takes its steps in order.
 
-    A step takes up to `timeout` seconds; while the backend is not read, or takes nothing from any
-    session, the time stands still.
+    Each step may take `timeout` seconds. The time stands still while the backend is not read, or
+    takes nothing from any session.
 
     Args:
-        steps: in their order; may be none.
-        sink: to the new backend.
-        inward: the answers come through it. Nothing of an earlier backend may wait in it.
+        steps: in their order; may be empty.
+        sink: the sink of the connection.
+        inward: the valves through which the answers come. No message of an earlier backend may
+            wait in them.
         clock: time and timers.
-        timeout: seconds.
+        timeout: in seconds.
         done: called after the last step.
         failed: called when the backend refuses a step, or does not take or answer it in time.
 
     Attributes:
-        is_over: whether nothing more is sent: all steps were taken, or it was stopped.
-        refusal: the end of a connection whose backend has refused a step; None: it has not.
+        is_over: whether nothing more is sent: all steps were taken, or the hydration was stopped.
+        refusal: the end of the connection if the backend has refused a step; None: it has not.
     """
 
     __slots__ = (
@@ -96,7 +108,7 @@ class HydrationRun:
     def __init__(
         self,
         steps: Sequence[HydrationStep],
-        sink: SessionSink,
+        sink: HydratedSink,
         inward: InwardChain,
         clock: Clock,
         timeout: float,
@@ -111,31 +123,31 @@ class HydrationRun:
         self._timeout = timeout
         self._done = done
         self._failed = failed
-        self._is_sent = False  # the message of the first step that is left
+        self._is_sent = False  # the message of the present step
         self._is_answered = False
         self._is_started = self._is_going = self.is_over = False
         self.refusal: Close | None = None
         self._is_paused = False  # the backend is not read
         self._is_writable = True
-        self._left: float | None = None  # of this step's time; None: nothing is waited for
+        self._left: float | None = None  # of this step's time; None: the step does not wait
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._look_out()
 
     def start(self) -> None:
-        """Send the first step's message: the connection was started."""
+        """Sends the first step's message: the connection was started."""
         self._is_started = True
         self._go_on()
 
     def stop(self) -> None:
-        """Send nothing more. An answer that has come already still does not reach the client."""
+        """Sends nothing more; an answer that has already come still does not reach the client."""
         if not self.is_over:
             self.is_over = True
             self._stop_timer()
             self._inward.after_waiting(self._look_away)
 
     def judged(self, close: Close) -> Close:
-        """Returns an end of the connection, or the refusal for which it stands."""
+        """Returns how the end of the connection counts: as it is, or as a refusal."""
         if close.abnormal:
             return close
         if not self.is_over and self._steps:
@@ -147,13 +159,13 @@ class HydrationRun:
     # What the sink calls
 
     def writable(self, writable: bool) -> None:
-        """Send more, or nothing for now."""
+        """Goes on sending, or stops sending for now."""
         self._is_writable = writable
         if writable:
             self._go_on()
 
     def pause(self, *, paused: bool) -> None:
-        """Stop the clock while the backend is not read."""
+        """Stops the clock while the backend is not read."""
         self._is_paused = paused
         if not paused:
             self._run_timer()
@@ -164,7 +176,7 @@ class HydrationRun:
     # The steps
 
     def _go_on(self) -> None:
-        """Send until something has to be waited for."""
+        """Takes steps until one has to wait."""
         if self._is_going or not self._is_started:
             return
         self._is_going = True
@@ -179,7 +191,7 @@ class HydrationRun:
             self._done()
 
     def _is_taken(self, step: HydrationStep) -> bool:
-        """Return whether the step is over; else begin to wait."""
+        """Sends a step's message; returns whether the step is over, otherwise begins to wait."""
         if not self._is_sent and (self._is_writable or step.message is None):
             self._is_sent = True
             if step.message is not None:
@@ -192,8 +204,8 @@ class HydrationRun:
         return False
 
     def _look_out(self) -> None:
-        """Begin to look for the answer of the step that is next."""
-        if self.is_over:  # the connection has ended while it was given a message
+        """Begins to look for the answer of the next step."""
+        if self.is_over:  # the connection has ended in `hydrate`
             return
         self._left = None
         self._stop_timer()
@@ -213,7 +225,7 @@ class HydrationRun:
         try:
             self._is_answered = is_answer(message)
         except HydrationRefused as refusal:
-            self._is_answered = True  # what follows it is not asked about
+            self._is_answered = True  # so that later messages are not shown to the valve
             if not self.is_over:
                 self.stop()
                 close = self._refused(str(refusal))

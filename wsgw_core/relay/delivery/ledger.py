@@ -126,11 +126,11 @@ class Ledger:
         return self.given - self.settled_messages
 
     def ungiven(self) -> Iterator[Message]:
-        """Iterate over the entries that this connection was not given."""
+        """Iterates over the entries that this connection was not given."""
         return islice(self.entries, self._given_entries, None)
 
     def ungiven_numbers(self) -> Iterator[int]:
-        """Iterate over the numbers of these entries."""
+        """Iterates over the numbers of these entries."""
         return islice(self._entry_numbers(), self._given_entries, None)
 
     def _entry_numbers(self) -> Iterator[int]:
@@ -143,7 +143,7 @@ class Ledger:
         return self.in_flight - len(self._awaiting_reply or ())
 
     def delivered(self, count: int, now: float) -> None:
-        """Forget the oldest `count` entries; those that expect a reply await it from now on.
+        """Forgets the oldest `count` entries; those that expect a reply await it from now on.
 
         Args:
             count: as the connection has reported it.
@@ -173,7 +173,7 @@ class Ledger:
         self.settled_messages += settled
 
     def answered(self, handle: Hashable) -> None:
-        """Forget the message of this handle: the application has answered it."""
+        """Forgets the message of this handle: the application has answered it."""
         message = self._awaiting_reply.pop(handle) if self._awaiting_reply else None
         if message is not None:
             self._settle(message)
@@ -209,7 +209,7 @@ class Ledger:
         return self._awaiting_reply.next_expiry if self._awaiting_reply else None
 
     def expire(self, now: float) -> int:
-        """Forget the messages whose reply is overdue; return their number."""
+        """Forgets the messages whose reply is overdue; returns their number."""
         expired = 0
         awaiting = self._awaiting_reply
         while awaiting and (message := awaiting.pop_overdue(now)) is not None:
@@ -218,28 +218,28 @@ class Ledger:
         return expired
 
     def stop_giving(self) -> None:
-        """Note that the connection is given no message from now on."""
+        """Notes that the connection is given no message from now on."""
         self._given = self.given
 
     def gave_one(self) -> None:
-        """Note that the connection was given the next message."""
+        """Notes that the connection was given the next message."""
         self._given = self.given + 1
 
     def take_back(self, count: int) -> None:
-        """Note that the ended connection has not sent the last `count` messages it was given."""
+        """Notes that the ended connection has not sent the last `count` messages it was given."""
         if count:
             self._given = self.given - min(count, self._given_entries)
 
     def gave_all(self) -> None:
-        """Note that the connection was given all messages, and is given each new one."""
+        """Notes that the connection was given all messages, and is given each new one."""
         self._given = None
 
     def delivered_all(self, now: float) -> None:
-        """Note that the connection has delivered everything it was given."""
+        """Notes that the connection has delivered everything it was given."""
         self.delivered(self._given_entries, now)
 
     def forget_given(self) -> int:
-        """Forget everything that the connection was given; return the number of messages."""
+        """Forgets everything that the connection was given; returns the number of messages."""
         settled = self.settled_messages
         self.delivered_all(0.0)
         for message in self._awaiting_reply or ():
@@ -248,7 +248,7 @@ class Ledger:
         return self.settled_messages - settled
 
     def rewind(self) -> None:
-        """Note that the connection is gone: the next one must be given its messages again."""
+        """Notes that the connection is gone: the next one must be given its messages again."""
         self._seen = max(self._seen, next(self.ungiven_numbers(), self.latest + 1) - 1)
         has_sent_once = any(isinstance(message, SentOnce) for message in self.entries)
         if self._awaiting_reply or self._early_answers or has_sent_once:
@@ -257,14 +257,14 @@ class Ledger:
         self._given = self.settled_messages
 
     def forget_answered(self) -> None:
-        """Forget what was answered after `rewind`, before another connection is given anything."""
+        """Forgets what was answered after `rewind`, before another connection is given anything."""
         if self._early_answers:
             self._put_back(keep_sent_once=True)
             self._early_answers = None
             self._given = self.settled_messages
 
     def _put_back(self, *, keep_sent_once: bool = False) -> None:
-        """Make entries of all unanswered messages, and note their numbers.
+        """Makes entries of all unanswered messages, and notes their numbers.
 
         Args:
             keep_sent_once: False: forget entries that are to be sent once, too.
@@ -287,7 +287,7 @@ class Ledger:
         self._awaiting_reply = None
 
     def close(self) -> None:
-        """Forget everything, and every message that is still added."""
+        """Forgets everything, and every message that is still added."""
         self.settled_messages += len(self)
         self.settled_weight += self.weight
         self.weight = 0
@@ -295,7 +295,7 @@ class Ledger:
         self._numbers = self._awaiting_reply = self._early_answers = None
 
     def _number_of(self, index: int, settled: int) -> int:
-        """Return the number of a message that `delivered` has just taken from the entries.
+        """Returns the number of a message that `delivered` has just taken from the entries.
 
         Args:
             index: how many it has taken before.
@@ -306,7 +306,7 @@ class Ledger:
         return self.settled_messages + settled + len(self._awaiting_reply or ()) + 1
 
     def _was_answered(self, message: ReplyExpected, settled: int) -> bool:
-        """Return whether a message was answered before its delivery.
+        """Returns whether a message was answered before its delivery.
 
         Args:
             message: `delivered` has just taken it from the entries.

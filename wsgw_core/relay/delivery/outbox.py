@@ -65,7 +65,7 @@ class Outbox:
         ledger.stop_giving()  # until there is a connection
 
     def transmit(self, message: Message) -> None:
-        """Put a message into the ledger and send it; on the hot path, so all is done in place."""
+        """Puts a message into the ledger and sends it; on the hot path, so all is done in place."""
         ledger = self._ledger
         ledger.entries.append(message)
         size = message.size
@@ -96,7 +96,7 @@ class Outbox:
         return self._delivered_is_answered or self._ledger.expects_replies
 
     def send_to(self, sink: SessionSink, on_progress: Callable[[], None]) -> None:
-        """Send a new backend what is in the ledger, and what comes from now on.
+        """Sends a new backend what is in the ledger, and what comes from now on.
 
         Args:
             sink: the sink of its connection, which was started.
@@ -121,7 +121,7 @@ class Outbox:
             self.send_rest()
 
     def send_rest(self) -> None:
-        """Send what the connection was not given yet, in few writes, and then each new message."""
+        """Sends what the connection was not given yet, in few writes, and then each new message."""
         assert self._sink is not None  # noqa: S101 - for the type checker
         self._cautious = None
         give, ledger = self._sink.give, self._ledger
@@ -134,17 +134,17 @@ class Outbox:
         self._send = self._sink.sender(ledger)
 
     def stop_sending(self) -> None:
-        """Send nothing new, until `send_rest`; new messages wait in the ledger."""
+        """Sends nothing new, until `send_rest`; new messages wait in the ledger."""
         self._send = None
         self._ledger.stop_giving()
 
     def trust(self) -> None:
-        """Note that the connection lasts, so that a cautious replay may begin."""
+        """Notes that the connection lasts, so that a cautious replay may begin."""
         if self._cautious is not None:
             self._cautious.begin()
 
     def delivered(self, count: int) -> None:
-        """Forget messages that the backend has acknowledged; called by the sink."""
+        """Forgets messages that the backend has acknowledged; called by the sink."""
         if not count:
             return
         ledger, now = self._ledger, self._context.clock.time()
@@ -156,16 +156,16 @@ class Outbox:
         self._shrank()
 
     def backend_writable(self, writable: bool) -> None:
-        """Pause or resume reading the client; called by the sink."""
+        """Pauses or resumes reading the client; called by the sink."""
         self.client_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
 
     def answered(self, handle: Any) -> None:
-        """Forget the message of this handle: a valve has seen its reply."""
+        """Forgets the message of this handle: a valve has seen its reply."""
         self._ledger.answered(handle)
         self._shrank()
 
     def ended(self, close: Close, *, as_asked: bool) -> None:
-        """Note how the connection has ended; call it before `let_go`.
+        """Notes how the connection has ended; call it before `let_go`.
 
         Args:
             close: the end.
@@ -177,7 +177,7 @@ class Outbox:
             self._ledger.delivered_all(self._context.clock.time())
 
     def let_go(self) -> None:
-        """Forget the connection: it has ended, or the session leaves it."""
+        """Forgets the connection: it has ended, or the session leaves it."""
         self._sink = self._send = self._on_progress = None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
@@ -187,7 +187,7 @@ class Outbox:
     # Between two backends
 
     def rewind(self) -> None:
-        """Prepare to send the next backend what the last one has not acknowledged.
+        """Prepares to send the next backend what the last one has not acknowledged.
 
         With `failover.delivery: at-most-once`, forget instead what the last one was given.
         """
@@ -206,11 +206,11 @@ class Outbox:
     # When the client has left
 
     def watch(self, on_shrunk: Callable[[], None]) -> None:
-        """Call `on_shrunk` whenever messages have left the ledger."""
+        """Calls `on_shrunk` whenever messages have left the ledger."""
         self._on_shrunk = on_shrunk
 
     def close(self, *, count_late: bool) -> None:
-        """Forget everything, and every message that still comes.
+        """Forgets everything, and every message that still comes.
 
         Args:
             count_late: count messages that still come as undelivered.

@@ -36,7 +36,7 @@ class Deaths:
         self._oldest = -1  # which one that is: how many messages were settled before it
 
     def note(self, close: Close, *, alone: bool) -> None:
-        """Count the end of a connection if it is a death; call it before `Ledger.rewind`.
+        """Counts the end of a connection if it is a death; call it before `Ledger.rewind`.
 
         Args:
             close: the end.
@@ -118,12 +118,12 @@ class CautiousReplay:
         self._trusted = False
 
     def begin(self) -> None:
-        """Begin: the connection has lasted for a while."""
+        """Begins to send: the connection has lasted for a while."""
         self._trusted = True
         self.go_on()
 
     def go_on(self) -> None:
-        """Send the next message if none is in flight; called whenever a message was settled."""
+        """Sends the next message if none is in flight; called whenever a message was settled."""
         if not self._trusted or self._ledger.in_flight:
             return
         message = next(self._ledger.ungiven(), None)
@@ -140,7 +140,7 @@ class CautiousReplay:
         self._give(message, number)
 
     def stop(self) -> None:
-        """Stop: the connection is lost, or the session leaves it."""
+        """Stops sending: the connection is lost, or the session leaves it."""
         self._trusted = False
         self._lock.give_back(self._backend, self, pause=self._pause)
 
@@ -149,7 +149,7 @@ class Suspect(Protocol):
     """A replay or a hydration that waits for the lock."""
 
     def go_on(self) -> None:
-        """Try again to take the lock; called when it is free."""
+        """Tries again to take the lock; called when it is free."""
         ...
 
 
@@ -168,7 +168,7 @@ class PoisonLock:
         )
 
     def take(self, backend: PooledBackend, suspect: Suspect) -> bool:
-        """Take the lock; False: it is taken, and `suspect.go_on` is called when it is free."""
+        """Takes the lock; False: it is taken, and `suspect.go_on` is called when it is free."""
         if self._holders.setdefault(backend, suspect) is suspect:
             return True
         self._waiting[backend].setdefault(suspect)
@@ -177,7 +177,7 @@ class PoisonLock:
     def give_back(
         self, backend: PooledBackend, suspect: Suspect, *, pause: float | None = None
     ) -> None:
-        """Give the lock back, or wait for it no longer; else without effect.
+        """Gives the lock back, or waits for it no longer; else without effect.
 
         Args:
             backend: the backend for which the suspect has the lock or waits.

@@ -23,11 +23,11 @@ class Readable(Protocol):
     """A side whose reading can be paused."""
 
     def pause_reading(self) -> None:
-        """Stop reading soon; a few messages may still come."""
+        """Stops reading soon; a few messages may still come."""
         ...
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Reads again."""
         ...
 
 
@@ -46,7 +46,7 @@ class ReadPauses:
         self._side: Readable | None = None
 
     def attach(self, side: Readable | None) -> None:
-        """Pause and resume another side from now on; None: there is none.
+        """Pauses and resumes another side from now on; None: there is none.
 
         Call `enforce` as soon as the side can be paused.
         """
@@ -59,28 +59,28 @@ class ReadPauses:
         return bool(self._reasons & reason)
 
     def add(self, reason: PauseReason) -> None:
-        """Add a reason; the first one pauses reading."""
+        """Adds a reason; the first one pauses reading."""
         first = not self._reasons
         self._reasons |= reason
         if first:
             self.enforce()
 
     def remove(self, reason: PauseReason) -> None:
-        """Remove a reason; when it was the last, reading resumes."""
+        """Removes a reason; when it was the last, reading resumes."""
         was_paused = bool(self._reasons)
         self._reasons &= ~reason
         if was_paused and not self._reasons and self._side is not None:
             self._side.resume_reading()
 
     def switch(self, reason: PauseReason, pause: bool, /) -> None:
-        """Add or remove a reason."""
+        """Adds or removes a reason."""
         if pause:
             self.add(reason)
         else:
             self.remove(reason)
 
     def enforce(self) -> None:
-        """Pause the side if there is a reason; it may be new, or something else has resumed it."""
+        """Pauses the side if there is a reason; it may be new, or something else has resumed it."""
         if self._reasons and self._side is not None:
             if self._pauses is not None:
                 self._pauses.value += 1

@@ -22,11 +22,11 @@ class SinkReports(Protocol):
     """What receives a sink's reports about delivery: the outbox."""
 
     def delivered(self, count: int) -> None:
-        """Forget messages that the backend has acknowledged."""
+        """Forgets messages that the backend has acknowledged."""
         ...
 
     def backend_writable(self, writable: bool) -> None:
-        """Pause or resume reading the client."""
+        """Pauses or resumes reading the client."""
         ...
 
 
@@ -80,7 +80,7 @@ class SessionSink:
         outbox: SinkReports,
         on_closed: Callable[[Close], None],
     ) -> None:
-        """Begin to pass on what the connection reports.
+        """Begins to pass on what the connection reports.
 
         Args:
             dialled: the connection and its backend.
@@ -101,14 +101,14 @@ class SessionSink:
         return self._losses != self.backend.losses
 
     def give(self, message: Message, number: int) -> None:
-        """Send a message of the ledger to the backend."""
+        """Sends a message of the ledger to the backend."""
         if self._numbered is None:
             self.connection.send(message)
         else:
             self._numbered(message, number)
 
     def sender(self, ledger: Ledger) -> Callable[[Message], None]:
-        """Return the function that sends the backend each message just added to the ledger."""
+        """Returns the function that sends the backend each message just added to the ledger."""
         numbered = self._numbered
         if numbered is None:
             return self.connection.send
@@ -119,7 +119,7 @@ class SessionSink:
         receive: Callable[[Message], object] | None,
         unheard: Callable[[Message], object] | None = None,
     ) -> None:
-        """Set which function receives the backend's messages.
+        """Sets which function receives the backend's messages.
 
         Args:
             receive: passes them on to the client; None: the client has gone.
@@ -129,11 +129,11 @@ class SessionSink:
         self._unheard = unheard
 
     def count(self) -> None:
-        """Count the backend's messages; without valves all of them reach the client unchanged."""
+        """Counts the backend's messages; without valves all of them reach the client unchanged."""
         self._sizes = self.backend.traffic.to_client.counts
 
     def sever(self) -> None:
-        """Pass nothing on any more, and forget the connection."""
+        """Passes nothing on any more, and forgets the connection."""
         self.stop_hydration()
         if self._outbox is not None:
             self._on_closed = self._outbox = self._receive = self._unheard = self._numbered = None
@@ -141,38 +141,38 @@ class SessionSink:
             del self.connection  # the connection refers to this sink: no reference circle stays
 
     def take_hydration(self, run: HydrationRun) -> None:
-        """Set the hydration; it starts once `begin_hydration` was called."""
+        """Sets the hydration; it starts once `begin_hydration` was called."""
         self.hydration = run
         if self._is_started:
             run.start()
 
     def begin_hydration(self) -> None:
-        """Start the hydration: the connection was started."""
+        """Starts the hydration: the connection was started."""
         self._is_started = True
         if self.hydration is not None:
             self.hydration.start()
 
     def hydrate(self, message: Message) -> None:
-        """Send a hydration message to the backend."""
+        """Sends a hydration message to the backend."""
         self.was_hydrated = True
         self._hydrating += 1
         self.connection.send(message)
 
     def stop_hydration(self) -> None:
-        """Stop the hydration, or do not start it."""
+        """Stops the hydration, or does not start it."""
         self._is_started = False
         if self.hydration is not None:
             self.hydration.stop()
             self.hydration = None
 
     def pause_reading(self) -> None:
-        """Pause reading the backend; the time limit of a hydration pauses too."""
+        """Pauses reading the backend; the time limit of a hydration pauses too."""
         if self.hydration is not None:
             self.hydration.pause(paused=True)
         self.connection.pause()
 
     def resume_reading(self) -> None:
-        """Read the backend again."""
+        """Reads the backend again."""
         if self.hydration is not None:
             self.hydration.pause(paused=False)
         self.connection.resume()

@@ -63,11 +63,11 @@ class TrafficAccount:
         self.inward = unassigned.to_client.counts
 
     def open(self, client: SentCounts) -> None:
-        """Begin to read the client's counts."""
+        """Begins to read the client's counts."""
         self._client = client
 
     def close(self) -> None:
-        """Add the last bytes, and forget the client."""
+        """Adds the last bytes, and forgets the client."""
         self.settle()
         self._sent_messages, self._client = self.messages_sent, None
 
@@ -82,7 +82,7 @@ class TrafficAccount:
         return self._client.sent_messages if self._client is not None else self._sent_messages
 
     def settle(self) -> None:
-        """Add the bytes relayed since the last call to the metrics."""
+        """Adds the bytes relayed since the last call to the metrics."""
         if self._client is None:
             return
         received, sent = self._ledger.bytes_ever, self._client.sent_bytes
@@ -91,16 +91,16 @@ class TrafficAccount:
         self._received, self._sent = received, sent
 
     def move(self, traffic: Traffic | None) -> None:
-        """Count for another backend, or for none, from now on."""
+        """Counts for another backend, or for none, from now on."""
         self.settle()
         self._traffic = self._unassigned if traffic is None else traffic
         self.outward = self._traffic.to_backend.counts
         self.inward = self._traffic.to_client.counts
 
     def outward_large(self, size: int) -> None:
-        """Count a message that is too large for `outward`."""
+        """Counts a message that is too large for `outward`."""
         self._traffic.to_backend.add_large(size)
 
     def inward_large(self, size: int) -> None:
-        """Count a message that is too large for `inward`."""
+        """Counts a message that is too large for `inward`."""
         self._traffic.to_client.add_large(size)

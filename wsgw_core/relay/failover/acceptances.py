@@ -29,7 +29,7 @@ class Acceptances:
         self._end: tuple[Close, CloseCause] | None = None
 
     def note(self, backend: PooledBackend) -> None:
-        """Note that a backend has given the session a connection."""
+        """Notes that a backend has given the session a connection."""
         if backend in self._backends or not backend.tracks_sessions:
             return
         if self._end is not None:  # two turns later, because the dialler first drops its connection
@@ -39,7 +39,7 @@ class Acceptances:
         self._backends = (*(each for each in self._backends if each.tracks_sessions), backend)
 
     def end(self, close: Close, cause: CloseCause) -> None:
-        """Call the backends: the session is over; only the first call counts."""
+        """Calls the backends: the session is over; only the first call counts."""
         if self._end is not None:
             return
         self._end = close, cause

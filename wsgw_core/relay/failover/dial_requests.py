@@ -35,7 +35,7 @@ class DialRequests:
         return self._handshake.headers
 
     def first(self) -> DialRequest:
-        """Return the request for the session's first backend."""
+        """Returns the request for the session's first backend."""
         handshake = self._handshake
         kept = without_headers(handshake.headers, (_SESSION, _REPLAYED))  # a gate may have set them
         headers = (*kept, (_SESSION, self._session_id))
@@ -52,7 +52,7 @@ class DialRequests:
     def again(
         self, subprotocol: str | None, replayed: int, *, seen_up_to: int, reconnect_header: str
     ) -> DialRequest:
-        """Return the request for a later backend.
+        """Returns the request for a later backend.
 
         Args:
             subprotocol: the session's; the request offers no other.

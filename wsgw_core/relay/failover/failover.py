@@ -48,12 +48,12 @@ class Failover:
         self.last = lost
 
     def progressed(self, now: float) -> None:
-        """Note that the new backend has acknowledged messages: the hold begins anew."""
+        """Notes that the new backend has acknowledged messages: the hold begins anew."""
         self._deadline = now + self._options.hold
         self._progressed = True
 
     def lost_again(self, lost: PooledBackend, now: float) -> None:
-        """Note that the new backend was lost too."""
+        """Notes that the new backend was lost too."""
         self.last = lost
         self.lost_at = now
         self._tried = not self._progressed
@@ -61,7 +61,7 @@ class Failover:
         self._wait_longer()
 
     def failed(self) -> None:
-        """Note that a round of dials has failed: the next round waits longer."""
+        """Notes that a round of dials has failed: the next round waits longer."""
         self._tried = True
         self._wait_longer()
 
@@ -70,14 +70,14 @@ class Failover:
         self._backoff = min(longer, self._options.max_backoff)
 
     def pause(self, now: float) -> float:
-        """Return the seconds to wait before the next round: jittered, within the hold if any."""
+        """Returns the seconds to wait before the next round: jittered, within the hold if any."""
         if self.over(now):
             return 0.0
         jittered = self._backoff * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
         return min(jittered, self._deadline - now) if self._options.hold else jittered
 
     def left(self, now: float) -> float:
-        """Return how many seconds of the hold are left."""
+        """Returns how many seconds of the hold are left."""
         return self._deadline - now
 
     @property
@@ -86,5 +86,5 @@ class Failover:
         return self._deadline if self._options.hold else None
 
     def over(self, now: float) -> bool:
-        """Return whether the hold is over; without a hold, whether the one round has failed."""
+        """Returns whether the hold is over; without a hold, whether the one round has failed."""
         return now >= self._deadline and (self._tried or self._options.hold > 0)

@@ -72,7 +72,7 @@ class Recovery:
         *,
         by_choice: bool = False,
     ) -> None:
-        """Look for another backend, in a task of its own.
+        """Looks for another backend, in a task of its own.
 
         Args:
             lost: the backend that was lost or left; it is tried last.
@@ -101,11 +101,11 @@ class Recovery:
         return self._failover is not None and not self.is_proved
 
     def prepare(self) -> None:
-        """Note that another backend serves; it cannot prove itself before `watch`."""
+        """Notes that another backend serves; it cannot prove itself before `watch`."""
         self.is_proved = False
 
     def watch(self, backend: PooledBackend, on_lasting: Callable[[], None]) -> None:
-        """Watch whether a backend proves itself and its connection lasts.
+        """Watches whether a backend proves itself and its connection lasts.
 
         Args:
             backend: the backend that serves now.
@@ -116,14 +116,14 @@ class Recovery:
         self._timer = self._context.clock.call_later(self._context.failover.stable, self._lasts)
 
     def prove(self) -> None:
-        """Note that the backend has proved itself."""
+        """Notes that the backend has proved itself."""
         if self.is_proved or self._backend is None:
             return
         self.is_proved = True
         self._backend.proves()
 
     def progress(self) -> None:
-        """Note that the backend has acknowledged something: it has proved itself."""
+        """Notes that the backend has acknowledged something: it has proved itself."""
         self.prove()
         if self._failover is not None:
             self._failover.progressed(self._context.clock.time())
@@ -131,7 +131,7 @@ class Recovery:
     def judged(
         self, lost: PooledBackend, close: Close, *, provoked: bool, all_are_lost: bool
     ) -> Close:
-        """Count a failure of the backend, if the end is one; return how the end counts.
+        """Counts a failure of the backend, if the end is one; returns how the end counts.
 
         If two backends in turn break the protocol in the same way, the next one would do so too. So
         the second breach is returned as not abnormal.
@@ -149,7 +149,7 @@ class Recovery:
         return close
 
     def _count_failure(self, lost: PooledBackend, reason: str, *, provoked: bool) -> None:
-        """Count a failure: once in each session, and no failure that a client can provoke."""
+        """Counts a failure: once in each session, and no failure that a client can provoke."""
         is_news = lost not in self._counted or lost.breaker.on_probation
         counts = is_news and not (provoked or lost.proved)
         if counts and lost not in self._counted:
@@ -157,12 +157,12 @@ class Recovery:
         lost.failed(self._context.clock.time(), reason, counts=counts)
 
     def _repeats_breach(self, lost: PooledBackend, breach: str) -> bool:
-        """Note a breach of the protocol; return whether another backend's was the same before."""
+        """Notes a breach of the protocol; returns whether another backend's was the same before."""
         before, self._breach = self._breach, (lost, breach)
         return before is not None and before[0] is not lost and before[1] == breach
 
     def let_go(self) -> None:
-        """Stop watching the backend: it is lost, or the session has left it."""
+        """Stops watching the backend: it is lost, or the session has left it."""
         if self._backend is not None and self.is_proved:
             self._backend.proved -= 1
         self._backend = self._on_lasting = None
@@ -171,7 +171,7 @@ class Recovery:
             self._timer = None
 
     def stop(self) -> None:
-        """Stop watching and searching; none of the callbacks is called any more."""
+        """Stops watching and searching; none of the callbacks is called any more."""
         self.let_go()
         if self._task is not None:
             self._task.cancel()
@@ -197,7 +197,7 @@ class Recovery:
             not_found(error)
 
     async def _find(self, failover: Failover, subprotocol: str | None) -> Dialled[SessionSink]:
-        """Dial, in rounds, until a backend gives a connection.
+        """Dials, in rounds, until a backend gives a connection.
 
         Raises:
             NoBackend: the hold is over.

@@ -26,7 +26,7 @@ class Replacement:
     seen_up_to: int
 
     def suits(self, ledger: Ledger) -> bool:
-        """Return whether the connection is alive and its request is still true.
+        """Returns whether the connection is alive and its request is still true.
 
         Args:
             ledger: the session's, after `rewind`.
@@ -39,5 +39,5 @@ class Replacement:
         return ledger.seen_up_to == self.seen_up_to and ledger.replayable <= self.replayed
 
     def discard(self) -> None:
-        """Close the connection: the session does not need it any more."""
+        """Closes the connection: the session does not need it any more."""
         self.dialled.discard()

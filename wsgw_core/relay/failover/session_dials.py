@@ -36,13 +36,13 @@ class SessionDials:
         self._context = context
 
     async def first(self) -> Dialled[SessionSink]:
-        """Dial the session's first backend; its client waits for an answer."""
+        """Dials the session's first backend; its client waits for an answer."""
         return await self._dial(self._requests.first(), last=None, deadline=None)
 
     async def next(
         self, subprotocol: str | None, lost: PooledBackend, deadline: float | None
     ) -> Dialled[SessionSink]:
-        """Dial another backend after one was lost; this is one round.
+        """Dials another backend after one was lost; this is one round.
 
         Args:
             subprotocol: the session's.
@@ -59,7 +59,7 @@ class SessionDials:
         serving: PooledBackend,
         fit: Callable[[PooledBackend], bool] | None = None,
     ) -> Replacement:
-        """Dial another backend while one still serves.
+        """Dials another backend while one still serves.
 
         Args:
             subprotocol: the session's.
@@ -89,7 +89,7 @@ class SessionDials:
         deadline: float | None,
         fit: Callable[[PooledBackend], bool] | None = None,
     ) -> Dialled[SessionSink]:
-        """Dial each backend once; without a deadline there is no other round."""
+        """Dials each backend once; without a deadline there is no other round."""
         context, options = self._context, self._context.failover
         can_wait = deadline is not None
         if deadline is None:

@@ -61,7 +61,7 @@ class Drain:
         return self._timer is None
 
     def stop(self) -> None:
-        """Let the sessions stay that have not begun to move."""
+        """Lets the sessions stay that have not begun to move."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -81,7 +81,7 @@ class Drain:
         self._timer = self._clock.call_later(wait, self._go_on)
 
     def _move_some(self) -> None:
-        """Go on with a round of all sessions, or begin one."""
+        """Goes on with a round of all sessions, or begins one."""
         if not self._round:
             self._round.extend(each for each in self._table if each.backend is self._backend)
         self._pace.begin_some(self._round, lambda session: session.move())
@@ -112,7 +112,7 @@ class Drains:
         self._running: dict[PooledBackend, Drain] = {}
 
     def begin(self, backend: PooledBackend) -> bool:
-        """Disable a backend and have its sessions move to others; `call_off` undoes it.
+        """Disables a backend and has its sessions move to others; `call_off` undoes it.
 
         Returns:
             False if that is under way already.
@@ -122,7 +122,7 @@ class Drains:
         return any(begun)
 
     def call_off(self, backend: PooledBackend) -> None:
-        """Enable a backend again, and let its sessions stay, even those that wait to move."""
+        """Enables a backend again, and lets its sessions stay, even those that wait to move."""
         staying = (backend, *self._earlier(backend))
         for each in staying:
             each.enabled = True
@@ -144,6 +144,6 @@ class Drains:
         return True
 
     def stop(self) -> None:
-        """Let the sessions of all backends stay that have not begun to move."""
+        """Lets the sessions of all backends stay that have not begun to move."""
         for drain in self._running.values():
             drain.stop()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_PAUSE = 5.0  # seconds from one probe of a backend to the next
 _SHORTEST_PAUSE = 0.05
 _PROBES = 4  # at least so many while a backend must stay healthy
-_MOST_DOUBLINGS = 6  # of the time after which a session returns
+_MOST_DOUBLINGS = 6  # of the time after which a session may return
 _JITTER = 0.1  # so that many gateways do not probe at the same time
 
 
@@ -53,8 +53,8 @@ class _Parking:
     Attributes:
         reconnects: the session's number then; another number means another connection.
         since: the clock's time.
-        failed_hydrations: how many the session had had then.
-        returns: how many in a row have failed because a backend could not be prepared.
+        failed_hydrations: the session's number of failed hydrations then.
+        returns: how many returns in a row have ended with a failed hydration.
     """
 
     reconnects: int
@@ -63,7 +63,7 @@ class _Parking:
     returns: int = 0
 
     def due(self, after: float) -> float:
-        """The clock's time from which on the session may return."""
+        """Returns the clock's time from which on the session may return."""
         return self.since + after * (1 << min(self.returns, _MOST_DOUBLINGS))
 
 
@@ -74,8 +74,8 @@ class Failback:
     is enabled, passes every probe, and no dial to it has failed. The probes are needed because
     possibly no session dials it. If its breaker had tripped, or it was away, one session moves
     first as a trial; the others wait until the backend has proved itself. If no preferred backend
-    takes a session, it stays, and tries again later; see MoveRetries. After a return to a backend
-    that could not be prepared, it stays twice as long as before.
+    takes a session, it stays, and tries again later; see MoveRetries. After a return that has ended
+    with a failed hydration, it stays twice as long as before.
 
     While no session could return, nothing is probed. Messages cost nothing here.
 
@@ -105,7 +105,7 @@ class Failback:
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, options: UpstreamOptions) -> None:
-        """Take over the options of a configuration; moves that have begun go on."""
+        """Takes over the options of a configuration; moves that have begun go on."""
         self._after, self._timeout = options.failback_after, options.health.timeout
         if not options.failback:
             self._end()
@@ -114,7 +114,7 @@ class Failback:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """End; sessions that have not begun to move stay."""
+        """Stops; sessions that have not begun to move stay."""
         if (task := self._end()) is not None:
             await asyncio.wait([task])
 
@@ -160,14 +160,14 @@ class Failback:
                 self._parked[session] = _parked_at(session, parking, now)
 
     def _priority(self, backend: PooledBackend) -> int:
-        """Return a backend's priority number, the current one if a reload has replaced it."""
+        """Returns a backend's priority number, the current one if a reload has replaced it."""
         current = self._pool.find(backend.id)
         if current is not None and current.group == backend.group:
             return current.priority
         return backend.priority
 
     def _wanted(self) -> set[PooledBackend]:
-        """Return the backends that are preferred to those of some session."""
+        """Returns the backends that are preferred to those of some session."""
         highest: dict[str, int] = {}
         for session in self._parked:
             if (backend := session.backend) is not None:
@@ -178,7 +178,7 @@ class Failback:
     # Whether a backend is healthy
 
     async def _probe(self, backend: PooledBackend) -> None:
-        """Probe a backend if it is eligible, and note since when it is healthy."""
+        """Probes a backend if it is eligible, and notes since when it is healthy."""
         if not self._is_eligible(backend):
             self._healthy.pop(backend, None)
             return
@@ -198,7 +198,7 @@ class Failback:
         return backend.is_for_newcomers(now) and backend.writable and not backend.removed
 
     def _is_still_healthy(self, backend: PooledBackend) -> bool:
-        """Return whether a backend has been healthy without a break."""
+        """Returns whether a backend has been healthy without a break."""
         healthy = self._healthy.get(backend)
         if healthy is None or healthy.losses != backend.losses:
             return False
@@ -206,7 +206,7 @@ class Failback:
         return (is_good or healthy.is_doubtful) and backend.breaker.failed_at <= healthy.since
 
     def _changed(self, backend: PooledBackend) -> None:
-        """Restart the time of a backend that was lost or away; the end of a doubt is no break."""
+        """Restarts the time of a backend that was lost or away; the end of a doubt is no break."""
         healthy = self._healthy.get(backend)
         if healthy is not None and healthy.is_doubtful and backend.usable:
             healthy.is_doubtful = False
@@ -222,7 +222,7 @@ class Failback:
     # Moves
 
     async def _move_some(self, seconds: float) -> None:
-        """Have sessions return for some seconds; the rest waits for the next round."""
+        """Has sessions return for some seconds; the rest waits for the next round."""
         clock = asyncio.get_running_loop()
         until = clock.time() + seconds
         now = clock.time()
@@ -258,7 +258,7 @@ class Failback:
         return True
 
     def _is_on_trial(self, group: str) -> bool:
-        """Return whether a trial session is moving, or its backend has not proved itself yet."""
+        """Returns whether a trial session is moving, or its backend has not proved itself yet."""
         trial = self._trials.get(group)
         if trial is None or trial.state is State.ENDED:
             return False
@@ -283,7 +283,7 @@ class Failback:
 
 
 def _parked_at(session: Session, before: _Parking | None, now: float) -> _Parking:
-    """Return the parking of a session, which is that of before if it has not moved."""
+    """Returns how long a session has been at its backend, given what was known before."""
     failed = session.backend_side.failed_hydrations
     if before is None:
         return _Parking(session.reconnects, now, failed)

@@ -28,7 +28,7 @@ class MovePace:
         self._at_once = math.ceil(rate * self.step)
 
     def begin_some(self, waiting: deque[SessionT], move: Callable[[SessionT], bool]) -> None:
-        """Have sessions move, as many as one step allows.
+        """Has sessions move, as many as one step allows.
 
         Args:
             waiting: the sessions; each one tried is removed from the left, whether it moves or not.

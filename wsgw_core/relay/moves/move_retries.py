@@ -21,16 +21,16 @@ class MoveRetries:
     last: float
 
     def may_try(self, now: float) -> bool:
-        """Return whether a move that can wait may begin; the pause grows with each failure."""
+        """Returns whether a move that can wait may begin; the pause grows with each failure."""
         pause = min(_FIRST_PAUSE * (1 << min(self.count, 10)), _LONGEST_PAUSE)
         return now >= self.last + pause
 
     def may_hurry(self, now: float) -> bool:
-        """Return whether a move may begin that an operator or a plugin wants now."""
+        """Returns whether a move may begin that an operator or a plugin wants now."""
         return now >= self.last + _FIRST_PAUSE
 
     def failed(self, now: float) -> MoveRetries:
-        """Return the retries after one more failed move."""
+        """Returns the retries after one more failed move."""
         return MoveRetries(self.count + 1, now)
 
 

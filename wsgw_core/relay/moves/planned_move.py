@@ -22,27 +22,27 @@ class MoveSteps(Protocol):
     """What the session does for its move, in this order."""
 
     async def dial(self) -> Replacement:
-        """Dial the next backend; called again if that connection has waited for too long."""
+        """Dials the next backend; called again if that connection has waited for too long."""
         ...
 
     def stop_sending(self) -> None:
-        """Send the old backend nothing new; the ledger keeps it."""
+        """Sends the old backend nothing new; the ledger keeps it."""
         ...
 
     def send_rest(self) -> None:
-        """Undo `stop_sending`: send what has come meanwhile, and what comes."""
+        """Undoes `stop_sending`: sends what has come meanwhile, and what comes."""
         ...
 
     def leave(self) -> None:
-        """Close the old connection; the backend may still send what it has."""
+        """Closes the old connection; the backend may still send what it has."""
         ...
 
     def arrive(self) -> None:
-        """Go on with the new connection; the old one has ended, or its time is over."""
+        """Goes on with the new connection; the old one has ended, or its time is over."""
         ...
 
     def stay(self, error: Exception, /) -> None:
-        """Call the move off: no other backend was found, or one has declined the client."""
+        """Calls the move off: no other backend was found, or one has declined the client."""
         ...
 
 
@@ -115,14 +115,14 @@ class PlannedMove:
         self._timer: asyncio.Handle | None = None
 
     def begin(self) -> None:
-        """Begin to wait until the session is quiet, or dial at once."""
+        """Begins to wait until the session is quiet, or dials at once."""
         if self.at_once:
             self._stop_sending_and_dial()
         else:
             self._look_in(self._options.quiet / 2)
 
     def hurry(self) -> None:
-        """Wait no longer until the session is quiet."""
+        """Waits no longer until the session is quiet."""
         if not self.at_once:
             self.at_once = True
             if self._timer is not None and self._step_ends is None:
@@ -138,12 +138,12 @@ class PlannedMove:
         return self._step_ends is not None
 
     def take_replacement(self) -> Replacement | None:
-        """Return the new connection, if there is one; the caller must use or discard it."""
+        """Returns the new connection, if there is one; the caller must use or discard it."""
         ready, self._ready = self._ready, None
         return ready
 
     def stop(self) -> None:
-        """Take no further step, and discard the new connection."""
+        """Takes no further step, and discards the new connection."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -179,7 +179,7 @@ class PlannedMove:
         return is_due and (self.at_once or not self._client_is_slow())
 
     def _stop_sending_and_dial(self) -> None:
-        """Dial, and send nothing new meanwhile, unless the dial takes long."""
+        """Dials, and sends nothing new meanwhile, unless the dial takes long."""
         self._stop_sending(self._clock.time())
         self._timer = self._clock.call_later(self._options.step / 2, self._send_rest)
         self._begin_dial()

@@ -40,7 +40,7 @@ class QuietCheck:
         return not self._ledger.in_flight
 
     def look(self, now: float) -> bool:
-        """Return whether the session is quiet; call it again and again, some time apart."""
+        """Returns whether the session is quiet; call it again and again, some time apart."""
         before, self._seen = self._seen, self._counts()
         if self._seen[0] != before[0]:
             self._spoke_at = now
@@ -54,6 +54,6 @@ class QuietCheck:
         return now - self._said_at >= quiet or now - self._spoke_at >= _ANSWERS_FOR * quiet
 
     def _counts(self) -> tuple[int, int, int]:
-        """Return how many messages the backend was sent, has acknowledged, and has sent itself."""
+        """Returns how many messages the backend was sent, has acknowledged, and has sent itself."""
         ledger = self._ledger
         return ledger.given, ledger.settled_messages, self._account.messages_sent

@@ -39,7 +39,7 @@ class SessionMoves:
     # What operators and plugins want
 
     def begin(self, fit: Callable[[PooledBackend], bool] | None) -> bool:
-        """Move to another backend as soon as the session is quiet.
+        """Moves to another backend as soon as the session is quiet.
 
         Args:
             fit: returns whether a backend is worth the move, which is then a failback. None: every
@@ -59,7 +59,7 @@ class SessionMoves:
         return True
 
     def hurry(self, *, must_leave: bool) -> bool:
-        """Move at once, to another backend or to a new connection of the same one.
+        """Moves at once, to another backend or to a new connection of the same one.
 
         wsgw first dials, then closes the old connection. The old backend has a moment to end; the
         next one gets what it has not acknowledged by then.
@@ -93,7 +93,7 @@ class SessionMoves:
         return self._planned is not None and self._planned.at_once
 
     def call_off(self) -> None:
-        """Let the session stay, if it still waits until it is quiet and does not fail back."""
+        """Lets the session stay, if it still waits until it is quiet and does not fail back."""
         planned = self._planned
         if planned is None or planned.at_once or planned.fit or planned.has_stopped_sending:
             return
@@ -102,7 +102,7 @@ class SessionMoves:
         self._context.counters.moves_called_off.value += 1
 
     def drop(self) -> None:
-        """Forget the planned move, if any, and relay as before."""
+        """Forgets the planned move, if any, and relays as before."""
         planned, self._planned = self._planned, None
         if planned is not None:
             planned.stop()
@@ -110,13 +110,13 @@ class SessionMoves:
                 self._session.outbox.send_rest()
 
     def stop(self) -> None:
-        """Forget the planned move, if any, because the session has left its backend."""
+        """Forgets the planned move, if any, because the session has left its backend."""
         if self._planned is not None:
             self._planned.stop()
             self._planned = None
 
     def arrived(self) -> None:
-        """Note that another backend serves: moves that failed before do not count for it."""
+        """Notes that another backend serves: moves that failed before do not count for it."""
         self._retries = NEVER_FAILED
 
     def _plan(
@@ -214,7 +214,7 @@ class SessionMoves:
         return self._planned
 
     def _abandon(self) -> None:
-        """Leave the backend now and look for another, which gets what is not acknowledged."""
+        """Leaves the backend now and looks for another, which gets what is not acknowledged."""
         session = self._session
         lost = session.backend_side.leave(SESSION_MOVED.backend, _MOVED, CloseCause.SESSION_MOVES)
         self._context.counters.failovers.value += 1

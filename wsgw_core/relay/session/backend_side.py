@@ -35,6 +35,7 @@ class BackendSide:
 
     Attributes:
         sink: the sink of the connection to the backend that serves; None: there is no backend.
+        failed_hydrations: how many connections have ended during a hydration.
     """
 
     __slots__ = (
@@ -66,7 +67,7 @@ class BackendSide:
         self._recovery = recovery
         self._context = context
         self.sink: SessionSink | None = None
-        self._deaths: HydrationDeaths | None = None  # since a backend died while it was prepared
+        self._deaths: HydrationDeaths | None = None  # since a backend died of a hydration
         self._cautious: CautiousHydration | None = None
         self.failed_hydrations = 0
 
@@ -93,17 +94,17 @@ class BackendSide:
 
     @property
     def has_refused(self) -> bool:
-        """Whether the backend refuses to be prepared."""
+        """Whether the backend has refused its hydration."""
         hydration = None if self.sink is None else self.sink.hydration
         return hydration is not None and hydration.refusal is not None
 
     def judged(self, close: Close) -> Close:
-        """Returns an end of the backend, or the refusal to be prepared for which it stands."""
+        """Returns how the end of a connection counts: as it is, or as a refused hydration."""
         hydration = self.serving.hydration
         return close if hydration is None else hydration.judged(close)
 
     def may_have_provoked(self, close: Close) -> bool:
-        """Return whether the backend may have ended because of what the session has sent."""
+        """Returns whether the backend may have ended because of what the session has sent."""
         if self.has_refused:
             return True
         was_given_something = self.serving.was_hydrated or self._ledger.in_flight > 0
@@ -115,7 +116,7 @@ class BackendSide:
         return self._deaths is not None and self._deaths.is_poison
 
     def ended(self, close: Close) -> None:
-        """Note how the backend's connection has ended; call it before `let_go`."""
+        """Notes how the backend's connection has ended; call it before `let_go`."""
         sink = self.serving
         if sink.hydration is None:
             return
@@ -129,7 +130,7 @@ class BackendSide:
         self._deaths.note(close, alone=self._cautious is not None)
 
     def take(self, session: Session, dialled: Dialled[SessionSink]) -> None:
-        """Take over a connection that is not started yet.
+        """Takes over a connection that is not started yet.
 
         Args:
             session: its `backend_closed` is called with the connection's end.
@@ -143,7 +144,7 @@ class BackendSide:
             self.sink.count()
 
     def begin(self, session: Session, *, hydrate: bool) -> bool:
-        """Start the connection, hydrate the backend, and send it what is in the ledger.
+        """Starts the connection, hydrates the backend, and sends it what is in the ledger.
 
         Args:
             session: its `backend_failed` is called if the hydration fails.
@@ -185,7 +186,7 @@ class BackendSide:
         return True
 
     def _hydrate(self, sink: SessionSink, session: Session) -> None:
-        """Make the hydration; the last backend's messages have passed the valves."""
+        """Makes the hydration; the last backend's messages have passed the valves."""
         valves = session.valves
         if self.sink is not sink or isinstance(valves, NoValves):
             return
@@ -226,7 +227,7 @@ class BackendSide:
             session.backend_failed(close)
 
     def _begin_to_trust(self, valves: Callable[[Message], object] | None) -> None:
-        """Let the backend prove itself, for example by its first message."""
+        """Lets the backend prove itself, for example by its first message."""
         self._recovery.watch(self.serving.backend, self._outbox.trust)
         self._route_messages(partial(self._first_message, valves), valves)
 
@@ -235,12 +236,12 @@ class BackendSide:
         receive: Callable[[Message], object] | None,
         valves: Callable[[Message], object] | None,
     ) -> None:
-        """Pass the backend's messages to `receive`, if the client still gets messages."""
+        """Passes the backend's messages to `receive`, if the client still gets messages."""
         is_heard = self._client.receiver(valves) is not None
         self.serving.receive_with(receive if is_heard else None, valves)
 
     def _first_message(self, valves: Callable[[Message], object] | None, message: Message) -> None:
-        """Note that the backend has proved itself; pass this message and all others on directly."""
+        """Notes that the backend has proved itself; passes its messages on directly from now on."""
         self._recovery.prove()
         receive = self._client.receiver(valves)
         self.serving.receive_with(receive, valves)
@@ -248,7 +249,7 @@ class BackendSide:
             receive(message)
 
     def stop_forwarding(self, unheard: Callable[[Message], object] | None) -> None:
-        """Pass no message to the client any more, but go on reading the backend.
+        """Passes no message to the client any more, but goes on reading the backend.
 
         Args:
             unheard: called with the messages instead: a valve may wait for an answer.
@@ -258,18 +259,18 @@ class BackendSide:
         self._client.backend_pauses.remove(PauseReason.OTHER_SIDE_SLOW | PauseReason.MEMORY_SHORT)
 
     def stop_hydration(self) -> None:
-        """Prepare the backend no further."""
+        """Stops hydrating the backend."""
         self.serving.stop_hydration()
-        self._pass_unused_turn_on()
+        self._give_unused_lock_back()
 
-    def _pass_unused_turn_on(self) -> None:
-        """Let others have their turn at once, if this backend cannot die of what it was told."""
+    def _give_unused_lock_back(self) -> None:
+        """Gives the lock back at once if the backend got no hydration message to die of."""
         if self._cautious is not None and not self.serving.was_hydrated:
             cautious, self._cautious = self._cautious, None
             cautious.done()
 
     def let_go(self) -> PooledBackend:
-        """Release the backend; the caller closes the connection if it has not ended."""
+        """Releases the backend; the caller closes the connection if it has not ended."""
         sink, self.sink = self.serving, None
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
@@ -283,9 +284,9 @@ class BackendSide:
         return sink.backend
 
     def leave(self, code: int, reason: str, cause: CloseCause) -> PooledBackend:
-        """Release the backend and close its connection."""
+        """Releases the backend and closes its connection."""
         connection = self.serving.connection
-        self._pass_unused_turn_on()
+        self._give_unused_lock_back()
         backend = self.let_go()
         connection.close(code, reason, cause)
         self._context.table.closing.add(connection)

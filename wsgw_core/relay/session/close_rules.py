@@ -13,7 +13,7 @@ from ...websocket import session_ends
 
 
 def close_for_backend(close: Close, *, violation: bool) -> Close:
-    """Return the close for the backend of a client that has left.
+    """Returns the close for the backend of a client that has left.
 
     Args:
         close: what the client sent; 1006 if it was lost.
@@ -27,7 +27,7 @@ def close_for_backend(close: Close, *, violation: bool) -> Close:
 
 
 def close_after_loss(close: Close, code: int, *, all_are_lost: bool) -> Close:
-    """Return the close for a client whose backend's connection has ended, without a failover.
+    """Returns the close for a client whose backend's connection has ended, without a failover.
 
     Args:
         close: the end; the client gets its code if it has one.
@@ -41,7 +41,7 @@ def close_after_loss(close: Close, code: int, *, all_are_lost: bool) -> Close:
 
 
 def close_without_backend(error: Exception) -> Close:
-    """Return the close for a client when no other backend serves it.
+    """Returns the close for a client when no other backend serves it.
 
     Args:
         error: what the search for a backend has raised.

@@ -41,19 +41,19 @@ class ClosingFlush:
         self._timer = context.clock.call_later(timeout, self._give_up)
 
     def begin(self) -> None:
-        """Begin; some messages may still be in the valves."""
+        """Begins to deliver; some messages may still be in the valves."""
         session = self._session
         session.outbox.watch(self._go_on)
         session.backend_side.stop_forwarding(session.valves.receive)
         session.valves.when_transmitted(self._all_are_through)
 
     def begin_anew(self) -> None:
-        """Go on with another backend, which serves from now on."""
+        """Goes on with another backend, which serves from now on."""
         self._is_passed_on = False
         self._go_on()
 
     def stop(self) -> None:
-        """Cancel the time limit."""
+        """Cancels the time limit."""
         self._timer.cancel()
 
     def _all_are_through(self) -> None:
@@ -61,7 +61,7 @@ class ClosingFlush:
         self._go_on()
 
     def _go_on(self) -> None:
-        """If nothing is left to deliver, close the connection, or end without one."""
+        """Closes the connection, or ends without one, if nothing is left to deliver."""
         session = self._session
         if not self._is_through or session.ledger:
             return

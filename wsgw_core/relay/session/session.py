@@ -71,13 +71,13 @@ class Session(SessionParts):
         return self._state
 
     def advance(self, event: Event) -> None:
-        """Enter the state that follows an event; only for classes that act for the session."""
+        """Enters the state that follows an event; only for classes that act for the session."""
         self._state = after(self._state, event)
 
     # Beginning
 
     async def open(self) -> Headers:
-        """Make the valves and dial the first backend; return headers for the client's answer.
+        """Makes the valves and dials the first backend; returns headers for the client's answer.
 
         Raises:
             NoBackend, BackendDeclined: see Dialler.
@@ -103,7 +103,7 @@ class Session(SessionParts):
         return dialled.connection.headers
 
     def start(self, client: ClientEnd) -> None:
-        """Begin to relay: the client was answered."""
+        """Begins to relay: the client was answered."""
         self.advance(Event.BACKEND_READY)
         self.client_side.end = client
         self.account.open(client)
@@ -120,15 +120,15 @@ class Session(SessionParts):
     # What the client's socket calls
 
     def client_writable(self, writable: bool) -> None:
-        """Pause or resume reading the backend."""
+        """Pauses or resumes reading the backend."""
         self.client_side.backend_pauses.switch(PauseReason.OTHER_SIDE_SLOW, not writable)
 
     def client_pinged(self, payload: bytes) -> None:
-        """Pass a ping of the client on to the backend."""
+        """Passes a ping of the client on to the backend."""
         self.client_side.pinged(payload)
 
     def client_closed(self, close: Close, *, violation: bool = False) -> None:
-        """Deliver what the client has left behind, then its close.
+        """Delivers what the client has left behind, then its close.
 
         Args:
             close: what the client sent; 1006 if it was lost.
@@ -161,16 +161,16 @@ class Session(SessionParts):
     # What the backend calls
 
     def backend_blocked(self, blocked: bool) -> None:
-        """Pause or resume reading the client: the backend takes nothing from any session."""
+        """Pauses or resumes reading the client: the backend takes nothing from any session."""
         self.outbox.client_pauses.switch(PauseReason.BACKEND_BLOCKED, blocked)
 
     def lose_backend(self, close: Close) -> None:
-        """Act as if the backend had ended the connection, unless it was dialled after the loss."""
+        """Acts as if the backend had ended the connection, unless it was dialled after the loss."""
         if self.backend_side.is_lost:
             self.backend_closed(close)
 
     def backend_closed(self, close: Close) -> None:
-        """Decide what follows when the connection has ended: a failover, or the session's end."""
+        """Decides what follows when the connection has ended: a failover, or the session's end."""
         context = self.context
         close = self._judged(close)
         provoked = self._state.client_has_left or self.backend_side.may_have_provoked(close)
@@ -208,19 +208,19 @@ class Session(SessionParts):
             self.valves.when_delivered(partial(self._pass_close_on, for_client))
 
     def _judged(self, close: Close) -> Close:
-        """Return how the end of a connection counts."""
+        """Returns how the end of a connection counts."""
         if self._state is State.SETTLING and self.moves.is_urgent and not close.abnormal:
             # The operator or plugin wants the session to go on elsewhere.
             return Close(CloseCode.GOING_AWAY, f"closed with {close}", abnormal=True)
         return self.backend_side.judged(close)
 
     def _fails_over(self, close: Close) -> bool:
-        """Return whether the session fails over after this end of its connection."""
+        """Returns whether the session fails over after this end of its connection."""
         is_needed = self.undelivered > 0 or self._state is not State.FLUSHING
         return close.abnormal and is_needed and self.may_fail_over
 
     def backend_failed(self, close: Close) -> None:
-        """Act as if the backend had ended the connection, because its hydration has failed."""
+        """Acts as if the backend had ended the connection, because its hydration has failed."""
         connection = self.backend_side.serving.connection
         self.backend_closed(close)
         connection.close(
@@ -238,15 +238,15 @@ class Session(SessionParts):
         return self._moves
 
     def fail_over(self, *, must_leave: bool = False) -> bool:
-        """Move at once; see SessionMoves.hurry."""
+        """Moves at once; see SessionMoves.hurry."""
         return self._state is not State.ENDED and self.moves.hurry(must_leave=must_leave)
 
     def move(self, fit: Callable[[PooledBackend], bool] | None = None) -> bool:
-        """Move as soon as the session is quiet; see SessionMoves.begin."""
+        """Moves as soon as the session is quiet; see SessionMoves.begin."""
         return self._state is State.RELAYING and self.moves.begin(fit)
 
     def look_for_another(self, lost: PooledBackend, *, by_choice: bool = False) -> None:
-        """Look for the next backend, which gets what this one has not acknowledged.
+        """Looks for the next backend, which gets what this one has not acknowledged.
 
         Args:
             lost: the backend that was lost or left, after `let_go`.
@@ -259,13 +259,13 @@ class Session(SessionParts):
             self.search(lost, by_choice=by_choice)
 
     def search(self, lost: PooledBackend, *, by_choice: bool) -> None:
-        """Search for another backend; `resume` goes on with it, or `not_found` ends the session."""
+        """Searches for another backend; then `resume` goes on, or `not_found` ends the session."""
         self.recovery.search(
             lost, self.subprotocol, self.resume, self.not_found, by_choice=by_choice
         )
 
     def resume(self, lost: PooledBackend, dialled: Dialled[SessionSink]) -> None:
-        """Go on with another backend, which was dialled."""
+        """Goes on with another backend, which was dialled."""
         self.advance(Event.BACKEND_READY)
         self.reconnects += 1
         if self._moves is not None:
@@ -275,7 +275,7 @@ class Session(SessionParts):
         self._begin_with_backend()
 
     def not_found(self, error: Exception) -> None:
-        """End the session, because no other backend serves it."""
+        """Ends the session, because no other backend serves it."""
         if isinstance(error, NoBackend):
             self.context.counters.holds_expired.value += 1
         self.context.reporter.not_found(self, error)
@@ -302,7 +302,7 @@ class Session(SessionParts):
         backend_code: int = session_ends.PLUGIN_CLOSED.backend,
         cause: CloseCause = CloseCause.SESSION_ENDED,
     ) -> None:
-        """End the session now, in any state; see api.Session.close.
+        """Ends the session now, in any state; see api.Session.close.
 
         Args:
             code: for the client; the session ends with it for plugins.
@@ -319,7 +319,7 @@ class Session(SessionParts):
     def close_client(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.GATEWAY_STOPS
     ) -> None:
-        """Close the client, and deliver the messages that it sends until it answers the close.
+        """Closes the client, and delivers the messages that it sends until it answers the close.
 
         So no message is lost that the client takes for sent. `limits.close-timeout` bounds the wait
         for the client's answer, and then the delivery.
@@ -335,7 +335,7 @@ class Session(SessionParts):
         self.outbox.client_pauses.enforce()
 
     def give_up(self, close: Close, cause: CloseCause, backend_code: int | None = None) -> None:
-        """End the session, whatever is still undelivered.
+        """Ends the session, whatever is still undelivered.
 
         Args:
             close: the session's end.
@@ -350,13 +350,13 @@ class Session(SessionParts):
         self._finish(Event.GIVEN_UP, close, cause)
 
     def _pass_close_on(self, close: Close) -> None:
-        """Close the client with the backend's close."""
+        """Closes the client with the backend's close."""
         if self._state is State.CLOSING:
             self.client_side.close(close.code, close.reason)
             self._finish(Event.REPLIES_DELIVERED, close, CloseCause.BACKEND_ENDED)
 
     def _end_if_poisoned(self) -> None:
-        """End the session if several backends have died of a message or of its hydration."""
+        """Ends the session if several backends have died of a message or of its hydration."""
         if self._state is State.ENDED:
             return
         message = self.outbox.poison
@@ -375,7 +375,7 @@ class Session(SessionParts):
         self.outbox.client_pauses.attach(None)
 
     def _finish(self, event: Event, close: Close, cause: CloseCause) -> None:
-        """Report the end and release everything; the last thing that a session does."""
+        """Reports the end and releases everything; the last thing that a session does."""
         context = self.context
         self.advance(event)
         self.recovery.stop()
@@ -398,18 +398,18 @@ class Session(SessionParts):
     # What plugins do
 
     def view(self) -> SessionView:
-        """Return the session for listeners, always the same object."""
+        """Returns the session for listeners, always the same object."""
         if self._view is None:
             self._view = SessionView(self)
         return self._view
 
     def inject(self, message: Message, *, to_client: bool, start: int) -> None:
-        """Put a plugin's message into the valves of a direction, at position `start`."""
+        """Puts a plugin's message into the valves of a direction, at position `start`."""
         if self._state is not State.ENDED:
             self.valves.inject(message, to_client=to_client, start=start)
 
     def send_to_client(self, message: Message) -> ReplyOutcome:
-        """Send the client a message that its backend has not sent, through the valves.
+        """Sends the client a message that its backend has not sent, through the valves.
 
         Returns:
             TAKEN; or why the message was not sent.

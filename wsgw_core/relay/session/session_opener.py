@@ -65,20 +65,20 @@ class SessionOpener:
         self.paused = False
 
     def serve_by(self, routes: Routes) -> None:
-        """Use the routes of another configuration for the next sessions."""
+        """Uses the routes of another configuration for the next sessions."""
         self.routes = routes
         for gone in self._counters.route_handshakes.keys() - {route.id for route in routes}:
             del self._counters.route_handshakes[gone]
 
     def is_opening(self, plugins: PluginSet) -> bool:
-        """Return whether a session is being opened that uses these objects of plugins.
+        """Returns whether a session is being opened that uses these objects of plugins.
 
         Once it is open, it is in the session table.
         """
         return self._opening[plugins] > 0
 
     async def open(self, handshake: Handshake, as_sent: RequestHeaders) -> tuple[Session, Headers]:
-        """Return a session that waits for `start`, and headers for the client's answer.
+        """Returns a session that waits for `start`, and headers for the client's answer.
 
         Cancel it at any time; it leaves nothing behind.
 

@@ -120,7 +120,7 @@ class SessionParts:
 
     @property
     def is_hydrating(self) -> bool:
-        """Whether valves prepare its new backend."""
+        """Whether the backend that serves is being hydrated."""
         return self.backend_side.is_hydrating
 
     @property
@@ -195,11 +195,11 @@ class SessionParts:
         return self.account.messages_sent
 
     def count_traffic(self) -> None:
-        """Add the bytes relayed since the last call to the metrics; call it before reading them."""
+        """Adds the bytes relayed since the last call to the metrics, before these are read."""
         self.account.settle()
 
     def pause_for_answers(self) -> bool:
-        """Pause reading the client until it is closed, if it waits for answers.
+        """Pauses reading the client until it is closed, if it waits for answers.
 
         Returns:
             Whether it waits for answers.
@@ -238,7 +238,7 @@ class SessionParts:
         )
 
     def pause_for_memory(self, pause: bool) -> None:
-        """Pause or resume reading the client.
+        """Pauses or resumes reading the client.
 
         Reading the backend is paused too if replies already wait for the client or one of them is
         incomplete.

@@ -95,7 +95,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state that follows when an event happens.
+    """Returns the state that follows when an event happens.
 
     Raises:
         RuntimeError: the event cannot happen in this state, which is a fault in the relay.
@@ -107,7 +107,7 @@ def after(state: State, event: Event) -> State:
 
 
 def mermaid() -> str:
-    """Return the table as a Mermaid state diagram."""
+    """Returns the table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.DIALLING.value}"]
     lines += [
         f"    {before.value} --> {then.value}: {event.value}"

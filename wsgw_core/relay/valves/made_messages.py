@@ -6,7 +6,7 @@ from ...api import Message, MessageKind, ReplyExpected
 
 
 def check_made(message: object) -> None:
-    """Raise an error here that would otherwise come far from the plugin that made the message.
+    """Raises an error here that would otherwise come far from the plugin that made the message.
 
     Raises:
         TypeError: it is no Message, or one of its fields has a wrong type.

@@ -80,7 +80,7 @@ class SessionValves:
         self.can_hydrate = any(hasattr(valve, "hydrate") for _, valve in self._valves)
 
     def hydrations(self) -> list[HydrationStep]:
-        """Return the valves' messages for a new backend.
+        """Returns the valves' messages for a new backend.
 
         Raises:
             Exception: what a valve has raised whose faults end the session; it is logged already.
@@ -150,19 +150,19 @@ class SessionValves:
         self._context.reporter.valve_failed(self._session.id, configured.kind, error)
 
     def inject(self, message: Message, *, to_client: bool, start: int) -> None:
-        """Put a message into one of the chains at position `start`."""
+        """Puts a message into one of the chains at position `start`."""
         (self.inward if to_client else self._outward).feed(message, start)
 
     def when_transmitted(self, action: Callable[[], None]) -> None:
-        """Call `action` when all the client's messages are through."""
+        """Calls `action` when all the client's messages are through."""
         self._outward.after_waiting(action)
 
     def when_delivered(self, action: Callable[[], None]) -> None:
-        """Call `action` when all the backend's messages are through."""
+        """Calls `action` when all the backend's messages are through."""
         self.inward.after_waiting(action)
 
     def after_current(self, action: Callable[[], object]) -> bool:
-        """Call `action` when the message in hand is through; False: there is none."""
+        """Calls `action` when the message in hand is through; False: there is none."""
         return self._outward.after_current(action) or self.inward.after_current(action)
 
     @property
@@ -181,12 +181,12 @@ class SessionValves:
         return self._outward.waiting_bytes + self.inward.waiting_bytes
 
     def stop(self) -> None:
-        """Drop all messages that wait."""
+        """Drops all messages that wait."""
         self._outward.stop()
         self.inward.stop()
 
     def _close(self, code: int, reason: str) -> None:
-        """End the session because a valve wants it; client and backend get the same code."""
+        """Ends the session because a valve wants it; client and backend get the same code."""
         self._session.close(code, reason, backend_code=code)
 
 

@@ -108,7 +108,7 @@ class SessionView:
         self._after_current_message(self._session.fail_over)
 
     def _after_current_message(self, action: Callable[[], object]) -> None:
-        """Call `action` when the message that is in the valves is through, else soon."""
+        """Calls `action` when the message that is in the valves is through, else soon."""
         if not self._session.valves.after_current(action):
             self._session.context.clock.call_soon(action)
 

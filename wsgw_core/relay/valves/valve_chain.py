@@ -115,7 +115,7 @@ class ValveChain:
         self._stopped = False
 
     def feed(self, message: Message, start: int = 0) -> None:
-        """Pass a message through the valves from position `start` on; called for each message."""
+        """Passes a message through the valves from position `start` on; called for each message."""
         if self._in_hand:
             self._put_behind(message, start)
             return
@@ -143,7 +143,7 @@ class ValveChain:
             self._act_deferred()
 
     def look_in(self, position: int, swallow: Callable[[Message], bool] | None) -> None:
-        """Call `swallow` with each message that reaches a position, until the next call of this.
+        """Calls `swallow` with each message that reaches a position, until the next call of this.
 
         Args:
             position: of the valve before which the messages are; the number of valves stands for
@@ -158,14 +158,14 @@ class ValveChain:
         self._steps = tuple(steps)
 
     def after_current(self, action: Callable[[], object]) -> bool:
-        """Call `action` when the message in hand is through; False: there is none."""
+        """Calls `action` when the message in hand is through; False: there is none."""
         if not self._in_hand:
             return False
         self._deferred.append(action)
         return True
 
     def after_waiting(self, action: Callable[[], None]) -> None:
-        """Call `action` when all messages that wait now are through."""
+        """Calls `action` when all messages that wait now are through."""
         if self._busy:
             self._queue.append(action)
         else:
@@ -178,7 +178,7 @@ class ValveChain:
         return sum(not callable(item) for item in self._queue) + in_hand
 
     def stop(self) -> None:
-        """Drop all messages that wait; messages that still come go to the target at once."""
+        """Drops all messages that wait; messages that still come go to the target at once."""
         self._stopped = True
         self._steps = ()
         if self._in_hand:  # dropped too, like those that wait
@@ -190,11 +190,11 @@ class ValveChain:
             self._worker.stop()
 
     def _drop(self, _message: Message) -> None:
-        """Take the message that was in hand when the chain was stopped."""
+        """Takes the message that was in hand when the chain was stopped."""
         self._target = self._ends.target
 
     def _put_behind(self, message: Message, start: int) -> None:
-        """Keep a message until the one in hand is through.
+        """Keeps a message until the one in hand is through.
 
         A message that a valve injects while it is called comes before those that wait, because it
         is often the rest of the message in hand.
@@ -227,7 +227,7 @@ class ValveChain:
             self._is_acting = False
 
     def _queue_deferred(self) -> None:
-        """Put the deferred messages and actions at the head of the queue."""
+        """Puts the deferred messages and actions at the head of the queue."""
         deferred, self._deferred = self._deferred, deque()
         self._queue.extendleft(reversed(deferred))
         for item in deferred:
@@ -237,7 +237,7 @@ class ValveChain:
     # Asynchronous valves
 
     def _resolved(self, outcome: object, step: ValveStep, message: Message) -> Message | None:
-        """Return the message that a valve's answer stands for; None: none goes on now."""
+        """Returns the message that a valve's answer stands for; None: none goes on now."""
         if outcome is not None:
             if self._worker is None or self._worker.is_over:
                 self._worker = ValveWorker()
@@ -252,7 +252,7 @@ class ValveChain:
         return self._checked(outcome, message)
 
     def _checked(self, outcome: object, given: object) -> Message | None:
-        """Check and return a valve's answer, which is often the message that it was given."""
+        """Checks and returns a valve's answer, which is often the message that it was given."""
         if outcome is None:
             self._context.counters.valve_discards.value += 1
             return None
@@ -263,7 +263,7 @@ class ValveChain:
         return outcome
 
     async def _work(self, begun: Begun, position: int, size: int) -> None:
-        """Pass the message in hand through the valves, and then those that wait."""
+        """Passes the message in hand through the valves, and then those that wait."""
         try:
             await self._take_through(begun, position, size)
             while self._queue:
@@ -288,7 +288,7 @@ class ValveChain:
             self._busy = self._in_hand = False
 
     async def _take_through(self, first: Message | Begun, start: int, size: int) -> None:
-        """Pass a message through the valves from `start` on.
+        """Passes a message through the valves from `start` on.
 
         Args:
             first: the message, or the coroutine that the valve at `start` has begun for it.
@@ -325,7 +325,7 @@ class ValveChain:
             self._in_step = False
 
     async def _settled(self, answer: object, given: Message | None) -> Message | None:
-        """Wait for a valve's answer, and return the message; None: the valve discards it."""
+        """Waits for a valve's answer, and returns the message; None: the valve discards it."""
         if answer is not None and not isinstance(answer, (Message, Begun)):
             answer = begin(answer)
         if isinstance(answer, Begun):
@@ -334,7 +334,7 @@ class ValveChain:
         return self._checked(answer, given)
 
     def _has_reached(self, part: float) -> bool:
-        """Return whether the messages that wait have reached this part of a limit."""
+        """Returns whether the messages that wait have reached this part of a limit."""
         limits = self._context.limits
         return (
             len(self._queue) + self._unfinished >= limits.valve_queue * part
@@ -344,7 +344,7 @@ class ValveChain:
     # Faults
 
     def _failed(self, error: BaseException, step: ValveStep) -> None:
-        """Act on what a valve has raised; the message is discarded."""
+        """Acts on what a valve has raised; the message is discarded."""
         if isinstance(error, _Swallowed):
             return
         if isinstance(error, CloseSession):
@@ -359,7 +359,7 @@ class ValveChain:
 
 
 def _looked_at(swallow: Callable[[Message], bool], step: ValveStep | None = None) -> ValveStep:
-    """Return a step that calls `swallow` with each message before `step`, if there is one."""
+    """Returns a step that calls `swallow` with each message before `step`, if there is one."""
 
     def call(message: Message) -> Outcome | Awaitable[Outcome]:
         if swallow(message):
@@ -370,6 +370,6 @@ def _looked_at(swallow: Callable[[Message], bool], step: ValveStep | None = None
 
 
 def _is_cancelled() -> bool:
-    """Return whether the task itself was cancelled, not only what a valve waits for."""
+    """Returns whether the task itself was cancelled, not only what a valve waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -27,7 +27,7 @@ class Begun:
 
     @types.coroutine
     def rest(self) -> Generator[object, Any, object]:
-        """Run the coroutine to its end, and return its result."""
+        """Runs the coroutine to its end, and returns its result."""
         waited, coroutine = self._waited, self._coroutine
         try:
             while True:
@@ -42,7 +42,7 @@ class Begun:
 
 
 def begin(answer: object) -> object:
-    """Run an awaitable that a valve has returned until it waits.
+    """Runs an awaitable that a valve has returned until it waits.
 
     Returns:
         Its result, or a Begun if it waits.
@@ -81,7 +81,7 @@ class ValveWorker:
         return self._task.done()
 
     def begin(self, answer: object) -> object:
-        """Call the function `begin`, as if in the task; only while the worker has no job."""
+        """Calls the function `begin`, as if in the task; only while the worker has no job."""
         loop = self._loop
         outer = asyncio.current_task(loop)
         if outer is not None:
@@ -95,12 +95,12 @@ class ValveWorker:
                 _enter_task(loop, outer)
 
     def take(self, job: Callable[[], Awaitable[None]]) -> None:
-        """Run a job in the task; only while the worker has no job."""
+        """Runs a job in the task; only while the worker has no job."""
         self._job = job
         self._wake.set_result(None)
 
     def stop(self) -> None:
-        """End the task: at once, or after the job if the job itself calls this."""
+        """Ends the task: at once, or after the job if the job itself calls this."""
         self._stopped = True
         if self._job is None:
             if not self._wake.done():
