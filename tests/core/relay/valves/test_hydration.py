@@ -26,7 +26,7 @@ from .hydrating_valve import CHOOSE, LOGIN, NOTE, Hydrating, answered_by, hydrat
 
 
 @on_virtual_clock
-async def test_each_step_waits_for_the_answer_to_the_one_before_and_the_replay_for_all() -> None:
+async def test_each_step_waits_for_the_last_answer_and_the_replay_for_all_steps() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN), hydrating(NOTE, CHOOSE))).open()
     bench.say("A")
     assert bench.blue.connections[0].texts == ["A"]  # the first is the client's own business
@@ -50,7 +50,7 @@ async def test_each_step_waits_for_the_answer_to_the_one_before_and_the_replay_f
 
 
 @on_virtual_clock
-async def test_what_a_backend_says_first_by_itself_is_waited_for_though_nothing_is_sent() -> None:
+async def test_a_step_without_a_message_waits_for_the_backends_greeting() -> None:
     greeting = Hydration(None, answered_by("hello"))
     bench = await RelayBench(valves=(hydrating(Hydration(None), greeting, LOGIN),)).open()
     bench.say("A")
@@ -65,7 +65,7 @@ async def test_what_a_backend_says_first_by_itself_is_waited_for_though_nothing_
 
 
 @on_virtual_clock
-async def test_a_greeting_that_comes_while_the_connection_is_started_is_not_missed() -> None:
+async def test_a_greeting_that_comes_during_the_start_is_not_missed() -> None:
     bench = await RelayBench(
         valves=(hydrating(Hydration(None, answered_by("hello")), LOGIN),)
     ).open()
@@ -86,7 +86,7 @@ async def test_a_greeting_that_comes_while_the_connection_is_started_is_not_miss
 
 
 @on_virtual_clock
-async def test_an_answer_is_looked_for_behind_its_own_valve_and_before_the_others() -> None:
+async def test_an_answer_is_recognised_behind_its_own_valve_and_before_the_others() -> None:
     seen: list[str] = []
 
     class Framing(Hydrating):
@@ -118,7 +118,7 @@ async def test_an_answer_is_looked_for_behind_its_own_valve_and_before_the_other
 
 
 @on_virtual_clock
-async def test_an_answer_may_be_what_the_valve_itself_sends_to_the_client() -> None:
+async def test_a_message_that_the_valve_sends_to_the_client_may_be_the_answer() -> None:
     class Splitting(Hydrating):
         def after_receive(self, message: Message) -> Message | None:
             for part in message.text.split(","):
@@ -137,7 +137,7 @@ async def test_an_answer_may_be_what_the_valve_itself_sends_to_the_client() -> N
 
 
 @on_virtual_clock
-async def test_it_is_never_acknowledged_and_never_replayed() -> None:
+async def test_hydration_messages_are_neither_acknowledged_nor_replayed() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN, NOTE),)).open()
     bench.say("A", "B")
     bench.drop()
@@ -159,7 +159,7 @@ async def test_it_is_never_acknowledged_and_never_replayed() -> None:
 
 
 @on_virtual_clock
-async def test_one_report_may_cover_it_and_what_follows() -> None:
+async def test_one_delivery_report_may_cover_the_hydration_and_later_messages() -> None:
     bench = await RelayBench(valves=(hydrating(NOTE, NOTE),)).open()
     bench.say("A", "B")
     bench.drop()
@@ -168,7 +168,7 @@ async def test_one_report_may_cover_it_and_what_follows() -> None:
 
 
 @on_virtual_clock
-async def test_a_connection_that_numbers_messages_gets_it_without_a_number() -> None:
+async def test_a_numbered_connection_gets_the_hydration_without_numbers() -> None:
     bench = await RelayBench(
         FakeBackend("blue"), FakeBackend("green", numbered=True), valves=(hydrating(LOGIN),)
     ).open()
@@ -186,7 +186,7 @@ async def test_a_connection_that_numbers_messages_gets_it_without_a_number() -> 
 
 
 @on_virtual_clock
-async def test_valves_are_asked_for_it_at_each_change_of_backend_whatever_its_reason() -> None:
+async def test_each_change_of_backend_calls_hydrate_whatever_its_reason() -> None:
     numbers = iter(range(1, 100))
 
     def hydrations() -> Sequence[Hydration]:
@@ -206,7 +206,7 @@ async def test_valves_are_asked_for_it_at_each_change_of_backend_whatever_its_re
 
 
 @on_virtual_clock
-async def test_valves_with_nothing_to_say_delay_nothing_and_are_not_counted() -> None:
+async def test_a_hydration_without_steps_delays_nothing_and_is_not_counted() -> None:
     bench = await RelayBench(valves=(hydrating(),)).open()
     bench.say("A")
     bench.drop()
@@ -215,7 +215,7 @@ async def test_valves_with_nothing_to_say_delay_nothing_and_are_not_counted() ->
 
 
 @on_virtual_clock
-async def test_what_the_client_says_meanwhile_fills_the_ledger_and_is_then_not_read() -> None:
+async def test_messages_during_the_hydration_fill_the_ledger_until_the_client_is_paused() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -241,7 +241,7 @@ def with_text_as_data() -> Sequence[Hydration]:
 @pytest.mark.parametrize("hydrations", [without_hydrations, with_text_as_data])
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
-async def test_a_fault_in_it_is_told_with_its_valve_and_ends_the_session_only_where_it_should(
+async def test_a_fault_in_hydrate_is_logged_and_ends_the_session_with_on_error_close(
     hydrations: Callable[[], Sequence[Hydration]],
     on_error: Literal["close", "discard"],
     caplog: pytest.LogCaptureFixture,
@@ -267,7 +267,7 @@ async def test_a_fault_in_it_is_told_with_its_valve_and_ends_the_session_only_wh
 
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
-async def test_a_fault_in_the_recognition_of_an_answer_leaves_the_message_to_the_client(
+async def test_a_fault_in_is_answer_passes_the_message_on_to_the_client(
     on_error: Literal["close", "discard"], caplog: pytest.LogCaptureFixture
 ) -> None:
     login = Hydration(as_message("login"), lambda message: "id" in json.loads(message.text))
@@ -303,7 +303,7 @@ async def test_a_valve_may_end_the_session_at_an_answer() -> None:
 
 
 @on_virtual_clock
-async def test_a_leaving_client_is_flushed_behind_it() -> None:
+async def test_messages_of_a_client_that_leaves_follow_the_hydration() -> None:
     bench = await RelayBench(
         FakeBackend("blue", answer_close=False),
         FakeBackend("green", acknowledge=True),
@@ -321,7 +321,7 @@ async def test_a_leaving_client_is_flushed_behind_it() -> None:
 
 @pytest.mark.parametrize("owed", [(), ("A",)])
 @on_virtual_clock
-async def test_a_client_that_leaves_during_it_waits_for_it_only_if_something_is_owed(
+async def test_the_session_of_a_client_that_leaves_waits_for_the_hydration_only_if_undelivered(
     owed: tuple[str, ...],
 ) -> None:
     bench = await RelayBench(
@@ -342,7 +342,7 @@ async def test_a_client_that_leaves_during_it_waits_for_it_only_if_something_is_
 
 
 @on_virtual_clock
-async def test_what_a_dismissed_client_still_says_goes_behind_it() -> None:
+async def test_messages_of_a_closed_client_follow_the_hydration() -> None:
     bench = await RelayBench(
         FakeBackend("blue"), FakeBackend("green", acknowledge=True), valves=(hydrating(LOGIN),)
     ).open()
@@ -358,7 +358,7 @@ async def test_what_a_dismissed_client_still_says_goes_behind_it() -> None:
 
 
 @on_virtual_clock
-async def test_a_session_that_ends_during_it_leaves_nothing_behind() -> None:
+async def test_a_session_that_ends_during_the_hydration_leaves_nothing_behind() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -370,7 +370,7 @@ async def test_a_session_that_ends_during_it_leaves_nothing_behind() -> None:
 
 
 @on_virtual_clock
-async def test_no_more_than_one_message_is_sent_while_the_connection_is_full() -> None:
+async def test_a_full_connection_gets_no_further_hydration_message() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN, NOTE, NOTE),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -384,7 +384,7 @@ async def test_no_more_than_one_message_is_sent_while_the_connection_is_full() -
 
 
 @on_virtual_clock
-async def test_an_operators_failover_during_it_goes_on_with_another_backend() -> None:
+async def test_fail_over_during_the_hydration_goes_on_with_another_backend() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.say("A")
     bench.drop()
@@ -423,7 +423,7 @@ def slow(*hydrations: Hydration) -> ConfiguredValve:
 
 
 @on_virtual_clock
-async def test_what_the_lost_backend_has_said_is_through_before_valves_are_asked() -> None:
+async def test_the_lost_backends_messages_are_through_before_hydrate_is_called() -> None:
     bench = await RelayBench(valves=(slow(LOGIN),)).open()
     bench.say("A")
     for reply in ("1", "welcome"):
@@ -443,9 +443,7 @@ async def test_what_the_lost_backend_has_said_is_through_before_valves_are_asked
 
 
 @on_virtual_clock
-async def test_an_answer_of_a_backend_that_is_lost_before_it_is_through_is_kept_all_the_same() -> (
-    None
-):
+async def test_the_answer_of_a_lost_backend_never_reaches_the_client() -> None:
     bench = await RelayBench(valves=(slow(LOGIN, CHOOSE), slow())).open()
     bench.say("A")
     bench.drop()
@@ -466,7 +464,7 @@ async def test_an_answer_of_a_backend_that_is_lost_before_it_is_through_is_kept_
 
 
 @on_virtual_clock
-async def test_a_backend_that_is_lost_before_valves_were_asked_hears_nothing() -> None:
+async def test_a_backend_lost_before_hydrate_is_called_gets_nothing() -> None:
     bench = await RelayBench(valves=(slow(LOGIN),)).open()
     bench.blue.connections[0].reply("1")
     bench.drop()
@@ -480,7 +478,7 @@ async def test_a_backend_that_is_lost_before_valves_were_asked_hears_nothing() -
 
 
 @on_virtual_clock
-async def test_a_fault_that_comes_late_ends_the_session_too() -> None:
+async def test_a_fault_in_a_delayed_hydrate_ends_the_session_too() -> None:
     guilty = valve(lambda _: Slow(without_hydrations))
     bench = await RelayBench(valves=(guilty,), failover=FailoverOptions(hold=1)).open()
     bench.blue.connections[0].reply("1")

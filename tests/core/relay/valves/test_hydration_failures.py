@@ -62,7 +62,9 @@ def time() -> float:
 
 @pytest.mark.parametrize("fail", FAILURES)
 @on_virtual_clock
-async def test_the_next_backend_is_prepared_instead_and_gets_all(fail: Any) -> None:
+async def test_after_a_failed_hydration_the_next_backend_is_hydrated_and_gets_all(
+    fail: Any,
+) -> None:
     bench = await RelayBench(valves=(hydrating(STRICT, CHOOSE),)).open()
     bench.say("A")
     bench.drop()
@@ -91,7 +93,7 @@ def is_no_denial(end: Close) -> bool:
 
 
 @on_virtual_clock
-async def test_a_close_that_is_no_refusal_is_the_clients() -> None:
+async def test_a_close_that_is_no_refusal_reaches_the_client() -> None:
     strict = Hydration(as_message("login"), answered_by("welcome"), is_no_denial)
     bench = await RelayBench(valves=(hydrating(strict),)).open()
     bench.drop()
@@ -104,7 +106,7 @@ async def test_a_close_that_is_no_refusal_is_the_clients() -> None:
 
 
 @on_virtual_clock
-async def test_each_step_says_what_refuses_it_and_the_one_that_waits_is_asked() -> None:
+async def test_a_close_is_judged_by_the_step_that_waits() -> None:
     asked: list[str] = []
 
     def step(name: str) -> Hydration:
@@ -125,7 +127,7 @@ async def test_each_step_says_what_refuses_it_and_the_one_that_waits_is_asked() 
 
 
 @on_virtual_clock
-async def test_behind_the_last_step_a_close_is_the_clients() -> None:
+async def test_a_close_after_the_last_step_reaches_the_client() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -137,7 +139,7 @@ async def test_behind_the_last_step_a_close_is_the_clients() -> None:
 
 @pytest.mark.parametrize("on_error", ["close", "discard"])
 @on_virtual_clock
-async def test_a_fault_in_the_judgement_is_a_fault_of_the_valve(
+async def test_a_fault_in_is_refusal_is_a_fault_of_the_valve(
     on_error: Literal["close", "discard"],
 ) -> None:
     def fault(_: Close) -> bool:
@@ -159,7 +161,7 @@ async def test_a_fault_in_the_judgement_is_a_fault_of_the_valve(
 
 
 @on_virtual_clock
-async def test_a_backend_that_closes_behind_its_refusal_has_refused() -> None:
+async def test_a_close_after_a_refusal_counts_as_the_refusal() -> None:
     """An asynchronous valve has not let the refusal through yet when the close comes."""
     through = asyncio.Event()
 
@@ -184,7 +186,9 @@ async def test_a_backend_that_closes_behind_its_refusal_has_refused() -> None:
 
 @pytest.mark.parametrize("first", ["refused", "close"])
 @on_virtual_clock
-async def test_the_breaker_counts_no_refusal_of_what_was_not_said(first: str) -> None:
+async def test_the_breaker_does_not_count_a_refusal_before_any_hydration_message(
+    first: str,
+) -> None:
     greeted = Hydration(None, welcomed)
     bench = await RelayBench(valves=(hydrating(greeted),), breaker_threshold=1).open()
     bench.blue.connections[0].reply("1")  # so that it is not blamed
@@ -199,7 +203,7 @@ async def test_the_breaker_counts_no_refusal_of_what_was_not_said(first: str) ->
 
 
 @on_virtual_clock
-async def test_a_flush_ends_at_a_close_if_nothing_is_owed() -> None:
+async def test_a_flush_with_nothing_undelivered_ends_at_a_close() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -211,7 +215,7 @@ async def test_a_flush_ends_at_a_close_if_nothing_is_owed() -> None:
 
 
 @on_virtual_clock
-async def test_what_a_backend_says_behind_its_refusal_is_not_heard() -> None:
+async def test_messages_after_a_refusal_do_not_reach_the_client() -> None:
     bench = await RelayBench(valves=(hydrating(STRICT),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -221,7 +225,7 @@ async def test_what_a_backend_says_behind_its_refusal_is_not_heard() -> None:
 
 
 @on_virtual_clock
-async def test_the_reason_of_a_refusal_is_told_but_not_without_bound() -> None:
+async def test_the_reason_of_a_refusal_is_logged_up_to_a_limit() -> None:
     bench = await RelayBench(valves=(hydrating(STRICT),)).open()
     lines: list[str] = []
     bench.table.events.follow(lambda event: lines.append(event.text))
@@ -234,7 +238,7 @@ async def test_the_reason_of_a_refusal_is_told_but_not_without_bound() -> None:
 
 @pytest.mark.parametrize("fail", FAILURES)
 @on_virtual_clock
-async def test_if_all_fail_the_session_ends_when_the_hold_is_over(fail: Any) -> None:
+async def test_if_all_hydrations_fail_the_session_ends_with_the_hold(fail: Any) -> None:
     bench = await RelayBench(
         valves=(hydrating(STRICT),), failover=FailoverOptions(hold=20, max_backoff=1)
     ).open()
@@ -267,7 +271,7 @@ async def test_without_a_hold_a_failure_ends_the_session_as_a_loss_does() -> Non
 
 
 @on_virtual_clock
-async def test_neither_an_answer_nor_an_acknowledgement_nor_time_proves_a_backend() -> None:
+async def test_a_backend_does_not_prove_itself_during_its_hydration() -> None:
     bench = await RelayBench(
         valves=(hydrating(LOGIN, CHOOSE),), failover=FailoverOptions(stable=1)
     ).open()
@@ -291,7 +295,7 @@ async def test_neither_an_answer_nor_an_acknowledgement_nor_time_proves_a_backen
 
 @pytest.mark.parametrize("proof", ["reply", "acknowledge"])
 @on_virtual_clock
-async def test_what_a_backend_does_behind_it_proves_it_at_once(proof: str) -> None:
+async def test_a_message_after_the_hydration_proves_the_backend_at_once(proof: str) -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.say("A")
     bench.drop()
@@ -311,7 +315,9 @@ async def test_what_a_backend_does_behind_it_proves_it_at_once(proof: str) -> No
     ("fail", "trips"), [(refuse, False), (close, False), (say_nothing, True), (drop, True)]
 )
 @on_virtual_clock
-async def test_the_breaker_counts_what_a_client_cannot_provoke(fail: Any, trips: bool) -> None:
+async def test_the_breaker_counts_only_failures_that_a_client_cannot_provoke(
+    fail: Any, trips: bool
+) -> None:
     bench = await RelayBench(valves=(hydrating(STRICT),), breaker_threshold=1).open()
     bench.say("A")
     bench.blue.connections[0].reply("1")  # so that it is not blamed
@@ -323,7 +329,7 @@ async def test_the_breaker_counts_what_a_client_cannot_provoke(fail: Any, trips:
 
 
 @on_virtual_clock
-async def test_each_step_has_its_own_time() -> None:
+async def test_each_step_has_its_own_timeout() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN, NOTE, CHOOSE),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -336,9 +342,7 @@ async def test_each_step_has_its_own_time() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_takes_nothing_has_no_more_time_than_one_that_answers_nothing() -> (
-    None
-):
+async def test_a_connection_that_takes_nothing_times_out_like_one_that_does_not_answer() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN, NOTE),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -352,7 +356,7 @@ async def test_a_backend_that_takes_nothing_has_no_more_time_than_one_that_answe
 
 
 @on_virtual_clock
-async def test_the_time_stands_still_while_the_backend_is_not_read_for_its_client() -> None:
+async def test_the_timeout_stands_still_while_the_backend_is_not_read() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN, CHOOSE),)).open()
     bench.say("A")
     bench.session.client_writable(False)
@@ -375,7 +379,7 @@ async def test_the_time_stands_still_while_the_backend_is_not_read_for_its_clien
 
 
 @on_virtual_clock
-async def test_a_backend_that_takes_nothing_from_any_session_is_waited_for() -> None:
+async def test_the_timeout_stands_still_while_the_whole_backend_is_unwritable() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.say("A")
     bench.drop()
@@ -389,7 +393,7 @@ async def test_a_backend_that_takes_nothing_from_any_session_is_waited_for() -> 
 
 @pytest.mark.parametrize("fail", FAILURES)
 @on_virtual_clock
-async def test_a_planned_move_whose_backend_fails_goes_on_to_another(fail: Any) -> None:
+async def test_a_planned_move_whose_hydration_fails_goes_on_to_another_backend(fail: Any) -> None:
     backends = [FakeBackend(name, acknowledge=True) for name in ("blue", "green", "red")]
     bench = await RelayBench(*backends, valves=(hydrating(STRICT),)).open()
     bench.say("A")
@@ -407,7 +411,7 @@ async def test_a_planned_move_whose_backend_fails_goes_on_to_another(fail: Any) 
 
 @pytest.mark.parametrize("fail", FAILURES)
 @on_virtual_clock
-async def test_what_a_client_has_left_is_flushed_to_the_next_one(fail: Any) -> None:
+async def test_after_a_failed_hydration_a_flush_goes_to_the_next_backend(fail: Any) -> None:
     bench = await RelayBench(
         FakeBackend("blue", acknowledge=True), FakeBackend("green"), valves=(hydrating(STRICT),)
     ).open()
@@ -424,7 +428,7 @@ async def test_what_a_client_has_left_is_flushed_to_the_next_one(fail: Any) -> N
 
 
 @on_virtual_clock
-async def test_a_flush_is_over_in_time_though_no_backend_can_be_prepared() -> None:
+async def test_the_close_timeout_ends_a_flush_if_every_hydration_fails() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.drop()
     await bench.green.connection()
@@ -436,7 +440,7 @@ async def test_a_flush_is_over_in_time_though_no_backend_can_be_prepared() -> No
 
 
 @on_virtual_clock
-async def test_messages_that_backends_may_have_died_of_are_not_suspected_for_it() -> None:
+async def test_failed_hydrations_make_no_message_suspicious() -> None:
     bench = await RelayBench(valves=(hydrating(STRICT),)).open()
     bench.say("poison")
     bench.drop()
@@ -449,7 +453,7 @@ async def test_messages_that_backends_may_have_died_of_are_not_suspected_for_it(
 
 
 @on_virtual_clock
-async def test_suspicious_messages_are_sent_one_by_one_behind_it() -> None:
+async def test_suspicious_messages_follow_the_hydration_one_by_one() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),)).open()
     bench.say("A", "B")
     bench.drop()
@@ -469,7 +473,7 @@ async def test_suspicious_messages_are_sent_one_by_one_behind_it() -> None:
 
 
 @on_virtual_clock
-async def test_a_backend_that_goes_down_as_a_whole_during_it_is_not_blamed() -> None:
+async def test_a_backend_going_down_during_a_hydration_is_no_death() -> None:
     bench = await RelayBench(valves=(hydrating(LOGIN),), breaker_threshold=1).open()
     bench.say("A")
     bench.blue.connections[0].reply("1")  # so that it is not blamed
@@ -484,7 +488,7 @@ async def test_a_backend_that_goes_down_as_a_whole_during_it_is_not_blamed() -> 
 
 
 @on_virtual_clock
-async def test_one_that_floods_instead_of_an_answer_is_left_in_time() -> None:
+async def test_a_backend_that_floods_instead_of_answering_is_left_at_the_timeout() -> None:
     bench = await RelayBench(valves=(hydrating(Hydration(None, answered_by("never"))),)).open()
     bench.drop()
     connection = await bench.green.connection()
@@ -560,7 +564,7 @@ async def test_a_suspicious_hydration_waits_until_the_connection_has_lasted() ->
 
 
 @on_virtual_clock
-async def test_sessions_that_die_together_are_not_taken_for_each_other() -> None:
+async def test_of_sessions_that_lose_a_backend_together_only_the_deadly_one_ends() -> None:
     """The backend that reads the deadly login takes with it all that it has not answered yet."""
 
     def make(view: Session) -> MessageValve:
@@ -637,7 +641,7 @@ class TwoSuspects:
 
 @pytest.mark.parametrize("end", ["close", "flush"])
 @on_virtual_clock
-async def test_a_session_that_ends_before_it_has_told_anything_leaves_its_turn_at_once(
+async def test_a_session_that_ends_before_its_hydration_gives_the_lock_back_at_once(
     end: str,
 ) -> None:
     suspects = await TwoSuspects(Hydration(as_message("late"), answered_by("welcome"))).open()
@@ -653,7 +657,7 @@ async def test_a_session_that_ends_before_it_has_told_anything_leaves_its_turn_a
 
 
 @on_virtual_clock
-async def test_one_that_has_leaves_it_when_the_backend_has_had_the_time_to_die() -> None:
+async def test_a_session_that_ends_during_its_hydration_gives_the_lock_back_after_a_while() -> None:
     suspects = await TwoSuspects(LOGIN).open()
     await suspects.told.until_received(1)
     started = time()
