@@ -82,15 +82,15 @@ class CautiousHydration:
 
     def go_on(self) -> None:
         """Begins the hydration if the lock is free; the lock calls this again when it is."""
-        if self._lock.take(self._backend, self):
+        if self._lock.acquire(self._backend, self):
             self._begin()
 
     def done(self) -> None:
-        """Gives the lock back: the backend is hydrated, or gets no hydration message."""
+        """Releases the lock: the backend is hydrated, or gets no hydration message."""
         self._timer.cancel()
-        self._lock.give_back(self._backend, self)
+        self._lock.release(self._backend, self)
 
     def stop(self) -> None:
         """Stops: the connection is lost, or the session leaves it."""
         self._timer.cancel()
-        self._lock.give_back(self._backend, self, pause=self._pause)
+        self._lock.release(self._backend, self, pause=self._pause)

@@ -138,7 +138,7 @@ class Outbox:
         self._send = None
         self._ledger.stop_giving()
 
-    def trust(self) -> None:
+    def connection_lasts(self) -> None:
         """Notes that the connection lasts, so that a cautious replay may begin."""
         if self._cautious is not None:
             self._cautious.begin()

@@ -57,7 +57,7 @@ class Deaths:
         return during_replays >= _SUSPICIOUS
 
     @property
-    def is_prime_suspect(self) -> bool:
+    def needs_lock(self) -> bool:
         """Whether the oldest message must be the only suspicious one in flight at its backend."""
         return self._deaths_alone >= min(1, self._max_replays - 1)
 
@@ -91,11 +91,11 @@ class CautiousReplay:
         "_backend",
         "_deaths",
         "_give",
+        "_lasts",
         "_ledger",
         "_lock",
         "_pause",
         "_proceed",
-        "_trusted",
     )
 
     def __init__(
@@ -115,25 +115,25 @@ class CautiousReplay:
         self._lock = lock
         self._backend = backend
         self._pause = pause
-        self._trusted = False
+        self._lasts = False
 
     def begin(self) -> None:
         """Begins to send: the connection has lasted for a while."""
-        self._trusted = True
+        self._lasts = True
         self.go_on()
 
     def go_on(self) -> None:
         """Sends the next message if none is in flight; called whenever a message was settled."""
-        if not self._trusted or self._ledger.in_flight:
+        if not self._lasts or self._ledger.in_flight:
             return
         message = next(self._ledger.ungiven(), None)
         if message is None or not self._deaths.is_suspicious:
-            self._lock.give_back(self._backend, self)
+            self._lock.release(self._backend, self)
             self._proceed()
             return
-        if not self._deaths.is_prime_suspect:
-            self._lock.give_back(self._backend, self)
-        elif not self._lock.take(self._backend, self):
+        if not self._deaths.needs_lock:
+            self._lock.release(self._backend, self)
+        elif not self._lock.acquire(self._backend, self):
             return
         number = next(self._ledger.ungiven_numbers())
         self._ledger.gave_one()
@@ -141,11 +141,11 @@ class CautiousReplay:
 
     def stop(self) -> None:
         """Stops sending: the connection is lost, or the session leaves it."""
-        self._trusted = False
-        self._lock.give_back(self._backend, self, pause=self._pause)
+        self._lasts = False
+        self._lock.release(self._backend, self, pause=self._pause)
 
 
-class Suspect(Protocol):
+class LockUser(Protocol):
     """A replay or a hydration that waits for the lock."""
 
     def go_on(self) -> None:
@@ -161,34 +161,34 @@ class PoisonLock:
     """
 
     def __init__(self) -> None:
-        self._holders: dict[PooledBackend, Suspect] = {}
+        self._holders: dict[PooledBackend, LockUser] = {}
         # In the order of their arrival; to find one of thousands in a deque would take long.
-        self._waiting: defaultdict[PooledBackend, OrderedDict[Suspect, None]] = defaultdict(
+        self._waiting: defaultdict[PooledBackend, OrderedDict[LockUser, None]] = defaultdict(
             OrderedDict
         )
 
-    def take(self, backend: PooledBackend, suspect: Suspect) -> bool:
-        """Takes the lock; False: it is taken, and `suspect.go_on` is called when it is free."""
-        if self._holders.setdefault(backend, suspect) is suspect:
+    def acquire(self, backend: PooledBackend, user: LockUser) -> bool:
+        """Takes the lock; False: it is taken, and `user.go_on` is called when it is free."""
+        if self._holders.setdefault(backend, user) is user:
             return True
-        self._waiting[backend].setdefault(suspect)
+        self._waiting[backend].setdefault(user)
         return False
 
-    def give_back(
-        self, backend: PooledBackend, suspect: Suspect, *, pause: float | None = None
+    def release(
+        self, backend: PooledBackend, user: LockUser, *, pause: float | None = None
     ) -> None:
         """Gives the lock back, or waits for it no longer; else without effect.
 
         Args:
-            backend: the backend for which the suspect has the lock or waits.
-            suspect: as in `take`.
-            pause: seconds before another suspect gets the lock. If the backend was lost, the others
+            backend: the backend for which the user has the lock or waits.
+            user: as in `acquire`.
+            pause: seconds before another user gets the lock. If the backend was lost, the others
                 are about to lose their connections too.
         """
         waiting = self._waiting.get(backend)
         if waiting is not None:
-            waiting.pop(suspect, None)
-        if self._holders.get(backend) is suspect:
+            waiting.pop(user, None)
+        if self._holders.get(backend) is user:
             if pause is None:
                 self._pass_on(backend)
             else:

@@ -162,7 +162,7 @@ class BackendSide:
             self._context.clock.call_soon(sink.closed, lost)
             return False
         if not (hydrate and valves.can_hydrate):
-            self._begin_to_trust(valves.receive)
+            self._begin_to_watch(valves.receive)
             sink.connection.start()
             self._outbox.send_to(sink, self._recovery.progress)
             self._client.begin()
@@ -219,16 +219,16 @@ class BackendSide:
         if self._cautious is not None:
             cautious, self._cautious = self._cautious, None
             cautious.done()
-        self._begin_to_trust(valves)
+        self._begin_to_watch(valves)
         self._outbox.send_to(sink, self._recovery.progress)
 
     def _not_hydrated(self, sink: SessionSink, session: Session, close: Close) -> None:
         if self.sink is sink:
             session.backend_failed(close)
 
-    def _begin_to_trust(self, valves: Callable[[Message], object] | None) -> None:
+    def _begin_to_watch(self, valves: Callable[[Message], object] | None) -> None:
         """Lets the backend prove itself, for example by its first message."""
-        self._recovery.watch(self.serving.backend, self._outbox.trust)
+        self._recovery.watch(self.serving.backend, self._outbox.connection_lasts)
         self._route_messages(partial(self._first_message, valves), valves)
 
     def _route_messages(
@@ -261,10 +261,10 @@ class BackendSide:
     def stop_hydration(self) -> None:
         """Stops hydrating the backend."""
         self.serving.stop_hydration()
-        self._give_unused_lock_back()
+        self._release_unused_lock()
 
-    def _give_unused_lock_back(self) -> None:
-        """Gives the lock back at once if the backend got no hydration message to die of."""
+    def _release_unused_lock(self) -> None:
+        """Releases the lock at once if the backend got no hydration message to die of."""
         if self._cautious is not None and not self.serving.was_hydrated:
             cautious, self._cautious = self._cautious, None
             cautious.done()
@@ -286,7 +286,7 @@ class BackendSide:
     def leave(self, code: int, reason: str, cause: CloseCause) -> PooledBackend:
         """Releases the backend and closes its connection."""
         connection = self.serving.connection
-        self._give_unused_lock_back()
+        self._release_unused_lock()
         backend = self.let_go()
         connection.close(code, reason, cause)
         self._context.table.closing.add(connection)
