@@ -65,7 +65,7 @@ test: dev services  ## run all tests, several at a time; ARGS: for pytest, which
 check: dev  ## lint, format, types and layers, without changing a file
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_reasons.py
 
