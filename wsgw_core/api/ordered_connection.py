@@ -152,7 +152,7 @@ class OrderedConnection(ABC):
         """See BackendConnection."""
         self._started = True
         self._run_once()
-        self._clock.call_soon(self._drain_incoming)
+        self._clock.call_soon(self._pass_on_incoming)
         self._clock.call_soon(self._report_writable)
 
     def send(self, message: Message, /) -> None:
@@ -173,7 +173,7 @@ class OrderedConnection(ABC):
     def resume(self) -> None:
         """See BackendConnection."""
         self._paused = False
-        self._clock.call_soon(self._drain_incoming)
+        self._clock.call_soon(self._pass_on_incoming)
 
     def close(
         self, code: int, reason: str = "", cause: CloseCause = CloseCause.SESSION_ENDED
@@ -260,7 +260,7 @@ class OrderedConnection(ABC):
         self._incoming_weight = self._outgoing_bytes = 0
         self._sink.closed(self._close or Close(CloseCode.LOST, abnormal=True))
 
-    def _drain_incoming(self) -> None:
+    def _pass_on_incoming(self) -> None:
         while self._incoming and self._started and not self._paused and not self._ended:
             message = self._incoming.popleft()
             self._incoming_weight -= message.size + self._limits.message_share

@@ -12,12 +12,13 @@ from pydantic_core import CoreSchema, core_schema
 
 from .backend import DialRequest
 from .options import HEADER_NAME, split_text
+from .text_option import TextOption
 
 _FIRST, _NONE = "first", "none"
 _NAME = re.compile(HEADER_NAME)
 
 
-class Subprotocols:
+class Subprotocols(TextOption):
     """An options type for kinds that do not interpret subprotocols: `first`, `none` or a list.
 
     `first` chooses the client's first offer, `none` no subprotocol. A list chooses its first name
@@ -35,13 +36,13 @@ class Subprotocols:
         names = split_text(setting) if isinstance(setting, str) else list(setting)
         if not names:
             raise ValueError("is empty; 'none' takes no subprotocol")
-        self._names: tuple[str, ...] = ()
         for name in names:
             if not isinstance(name, str) or _NAME.fullmatch(name) is None:
                 raise ValueError(f"no name of a subprotocol: {name!r}")
             if name.lower() in (_FIRST, _NONE) and (len(names) > 1 or name != name.lower()):
                 raise ValueError("not 'first', 'none' or a list of names")
-            self._names += (name,)
+        self._names = tuple(map(str, names))
+        super().__init__(", ".join(self._names))
 
     def choose(self, request: DialRequest) -> str | None:
         """Returns the subprotocol for the session of a dial, or None. Call it in `connect`."""
@@ -77,15 +78,3 @@ class Subprotocols:
 
     def _written(self) -> str | list[str]:
         return self._names[0] if self._names in ((_FIRST,), (_NONE,)) else list(self._names)
-
-    def __str__(self) -> str:
-        return ", ".join(self._names)
-
-    def __repr__(self) -> str:
-        return f"Subprotocols({self._written()!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Subprotocols) and other._names == self._names
-
-    def __hash__(self) -> int:
-        return hash(self._names)

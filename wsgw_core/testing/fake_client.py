@@ -17,7 +17,7 @@ class FakeClient:
         closes: every close, in order; a correct session closes once.
         reading: False while the session pauses reading the client.
         pauses: how often reading was paused.
-        held_bytes, lasting_bytes, is_drained, is_in_a_message: values for the session, which a test
+        held_bytes, lasting_bytes, is_flushed, is_in_a_message: values for the session, which a test
             sets.
     """
 
@@ -30,7 +30,7 @@ class FakeClient:
         self.pauses = 0
         self.held_bytes = 0
         self.lasting_bytes = 0
-        self.is_drained = True
+        self.is_flushed = True
         self.is_in_a_message = False
         self._watch = Watch(patience)
 

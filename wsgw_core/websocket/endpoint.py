@@ -270,7 +270,7 @@ class Endpoint(Closer):
         return self._unfinished is not None
 
     @property
-    def is_drained(self) -> bool:
+    def is_flushed(self) -> bool:
         """Whether the connection is open and the system has taken all bytes sent."""
         return not (self._transport.is_closing() or self._transport.get_write_buffer_size())
 

@@ -1,4 +1,4 @@
-"""Files that an operator names: regular ones, and no more of them than makes sense."""
+"""read_bytes: regular files, up to a maximum size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the end of a connection means: the table that plugins, poison detection and docs share."""
+"""What the end of a connection means for its session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The close codes that may be sent, by hand from RFC 6455, section 7.4."""
+"""The close codes that may be sent (RFC 6455 section 7.4)."""
 
 from __future__ import annotations
 

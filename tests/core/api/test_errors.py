@@ -1,4 +1,4 @@
-"""Whose fault it is that a dial has failed, and how a wrong configuration is told."""
+"""Whose fault a failed dial is, and the problems of a wrong configuration."""
 
 from __future__ import annotations
 

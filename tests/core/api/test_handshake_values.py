@@ -1,4 +1,4 @@
-"""Values that a client's handshake gives by name."""
+"""Named values of a client's handshake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client has sent, less what a plugin sets itself."""
+"""A client's headers without those that a plugin sets itself."""
 
 from __future__ import annotations
 

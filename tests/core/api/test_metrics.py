@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms: their names, their labels, and what is shown of them."""
+"""Counters, gauges and histograms: names, labels, and values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsgw_core.testing.samples import samples
 
 
 class _Collected(Collector):
-    """What the library asks for metrics."""
+    """A collector for prometheus_client's registry."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

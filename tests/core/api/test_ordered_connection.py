@@ -1,4 +1,4 @@
-"""OrderedConnection keeps the contract in what the contract suite does not reach."""
+"""OrderedConnection, where the contract suite does not test it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMITS = Limits(close_timeout=10.0, write_high_water=100)
 
 
 class Scripted(OrderedConnection):
-    """Transmits into a list, when it is let."""
+    """Transmits into a list while its gate is open."""
 
     def __init__(self, sink: RecordingSink) -> None:
         super().__init__(sink, make_context(limits=LIMITS))

@@ -1,4 +1,4 @@
-"""What the core recognises by its methods, and what mypy checks of the kit's own classes."""
+"""The optional protocols that the core recognises by their methods."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_an_event_loop_is_a_clock() -> None:
 
 
 class Greeting:
-    """A valve that prepares each backend, and tells how it lives."""
+    """A valve that prepares each backend, and records its life."""
 
     def __init__(self, _options: Options, context: PluginContext) -> None:
         self.context = context

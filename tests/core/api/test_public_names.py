@@ -1,4 +1,4 @@
-"""What plugins may import. A change of these lists is a change of the contract.
+"""The names that plugins may import; a change of these lists changes the contract.
 
 The reference is compared with them in tests/docs.
 """
@@ -160,7 +160,7 @@ HOOKS = [
 
 
 def kit() -> dict[str, list[str]]:
-    """Returns the public names of the testing kit: those of the modules that say which are."""
+    """Returns the public names of the testing kit: those in each module's `__all__`."""
     found = {}
     for module in pkgutil.iter_modules(testing.__path__):
         names = getattr(importlib.import_module(f"wsgw_core.testing.{module.name}"), "__all__", [])
@@ -170,7 +170,7 @@ def kit() -> dict[str, list[str]]:
 
 
 def public_things() -> Iterator[tuple[str, object]]:
-    """Yields all that has a docstring of its own: classes and functions, and the hooks."""
+    """Yields the public classes, functions and hooks."""
     for name in api.__all__:
         yield name, getattr(api, name)
     for module, names in kit().items():

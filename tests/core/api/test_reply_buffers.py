@@ -1,4 +1,4 @@
-"""Replies of slow clients wait, within bounds, and whoever sent them learns what became of them."""
+"""Replies for slow clients wait, within limits, and their senders get the outcomes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Taker:
 
 
 class Caller:
-    """Who sends the replies: their texts are the receipts."""
+    """Sends replies whose texts are their receipts."""
 
     def __init__(self, max_bytes: int = 1024, **bounds: int) -> None:
         self.passed: list[str] = []

@@ -1,4 +1,4 @@
-"""Which subprotocol a session gets from a backend to which subprotocols mean nothing."""
+"""The subprotocol of a session at a backend that does not interpret subprotocols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names made from handshakes: what operators may write, and what clients can make of it."""
+"""Names made from handshakes: what operators may write, and what clients can achieve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsgw_core.api import BackendDeclined, DialRequest, Options, Template
 
 
 class KeyTemplate(Template):
-    """As a backend for keys with colons would have it."""
+    """A template for a backend whose keys have colons."""
 
     allowed = r"[A-Za-z0-9._~-]{1,128}"
     max_bytes: ClassVar[int] = 64
@@ -23,7 +23,7 @@ class KeyTemplate(Template):
 
 
 class FreeTemplate(Template):
-    """Takes any text."""
+    """Allows any value."""
 
     allowed = r".*"
 
@@ -33,7 +33,7 @@ def dial(path: str = "/", **more: Any) -> DialRequest:
 
 
 def refused(template: Template, request: DialRequest, **own: str) -> str:
-    """Returns what a client is told that is declined."""
+    """Returns the answer of a declined client."""
     with pytest.raises(BackendDeclined) as caught:
         template.expand(request, **own)
     assert caught.value.status == 400
@@ -180,7 +180,7 @@ def test_json_schema_says_it_is_a_text() -> None:
 
 
 class StructuredTemplate(Template):
-    """Checks the whole name too, as a backend for subjects would."""
+    """Also checks the whole name, like a backend for subjects."""
 
     def check(self, text: str) -> None:
         if ".." in text:

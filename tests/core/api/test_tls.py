@@ -1,4 +1,4 @@
-"""TLS towards backends: what can be configured, what is wrong with files, and re-reading them."""
+"""TLS to backends: options, unusable files, and reading them again."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ OTHER = AUTHORITY.issue_cert("other.test")
 
 
 async def at_once(call: Callable[[], object]) -> object:
-    """Stands in for `run_in_thread` where there are no threads."""
+    """Replaces `run_in_thread` on a virtual clock."""
     return call()
 
 
 @dataclass(frozen=True)
 class Files:
-    """PEM files in a folder of the test's own."""
+    """PEM files in the test's folder."""
 
     folder: Path
 

@@ -1,4 +1,4 @@
-"""Callbacks that take turns, and long reads that may have to."""
+"""Callbacks that take turns, and long reads that wait for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsgw_core.api import Turns
 
 
 class Queue:
-    """Turns that note their number."""
+    """Turns whose callbacks record their number."""
 
     def __init__(self) -> None:
         self.turns = Turns()
@@ -36,7 +36,7 @@ class Queue:
         self.turns.call_in_turn(asyncio.get_running_loop(), turn)
 
     async def is_empty(self) -> None:
-        """Waits until all turns were taken, and those that they ask for."""
+        """Waits until all turns were taken, including those that their callbacks add."""
         for _ in range(2):
             done = asyncio.Event()
             self.turns.call_in_turn(asyncio.get_running_loop(), done.set)

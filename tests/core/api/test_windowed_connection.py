@@ -1,4 +1,4 @@
-"""Many messages of a session under way at a broker, within a window."""
+"""WindowedConnection: many messages in flight at a broker, within a window."""
 
 from __future__ import annotations
 
@@ -481,7 +481,7 @@ class TestTheEnd:
 
 
 def test_a_message_costs_a_few_microseconds() -> None:
-    """Compared with what any connection has to do: to keep it until it is acknowledged."""
+    """Compared with the minimum of any connection: to keep a message until it is acknowledged."""
 
     async def cost() -> tuple[float, float]:
         broker = Broker()

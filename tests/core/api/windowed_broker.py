@@ -20,7 +20,7 @@ LIMITS = Limits(write_high_water=1000, close_timeout=5)
 
 
 class MemoryConnection(WindowedConnection):
-    """Writes down what it is given; the test acknowledges."""
+    """Records the messages; the test acknowledges them."""
 
     written: list[tuple[int, str]]
     released = 0
@@ -85,12 +85,12 @@ class BrokerSession:
             self.watched.send(Message.from_text(text))
 
     def reply(self, *texts: str) -> list[str]:
-        """Has replies come in, whose texts are their receipts; returns what becomes of them."""
+        """Passes in replies whose texts are their receipts; returns their outcomes."""
         connection = self.connection
         return [connection.receive(Message.from_text(text), text).value for text in texts]
 
     def end(self) -> Close | None:
-        """Returns how the connection has ended; a method, since the type checker would remember."""
+        """Returns how the connection ended; a method, so mypy does not narrow it."""
         return self.sink.end
 
     @property

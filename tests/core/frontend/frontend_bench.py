@@ -1,4 +1,4 @@
-"""A frontend on the loopback interface in front of scripted backends, and raw clients of it."""
+"""A frontend on the loopback interface with scripted backends, and raw clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ USUAL = (
 
 
 def request(*lines: str, line: str = "GET /chat HTTP/1.1", without: str = "") -> bytes:
-    """Returns an opening handshake with some lines more, and without the one that begins so."""
+    """Returns an opening handshake with more lines, and without the line of `without`."""
     usual = [each for each in USUAL if not (without and each.lower().startswith(without.lower()))]
     return "\r\n".join([line, *usual, *lines, "", ""]).encode("latin-1")
 
@@ -167,5 +167,5 @@ class FrontendBench:
         return client
 
     async def refusal(self, data: bytes) -> tuple[int, Headers, bytes]:
-        """Returns the answer to what should be refused."""
+        """Returns the answer to a request that should be refused."""
         return await (await self.connect(data)).read_refusal()

@@ -1,4 +1,4 @@
-"""Accepting while there is room, and clients that wait meanwhile instead of being dropped."""
+"""The acceptor accepts while there is room; other clients wait and are not dropped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 60.0
 
 
 class FailingSocket(socket.socket):
-    """A listening socket whose next tries to accept fail as scripted, and then work."""
+    """A listening socket whose next calls of `accept` fail as scripted."""
 
     failures: list[int]
 
@@ -35,7 +35,7 @@ class FailingSocket(socket.socket):
 
 
 class Greeter(asyncio.Protocol):
-    """Says hello to whom is accepted."""
+    """Greets each accepted client."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -202,7 +202,7 @@ class TestWithoutDescriptors:
 
 
 def watch_timers() -> list[float]:
-    """Has the loop's timers not wait, and returns the list that they are noted in."""
+    """Makes the loop's timers fire at once; returns the list in which they are recorded."""
     loop: Any = asyncio.get_running_loop()
     timers = []
     call_later = loop.call_later

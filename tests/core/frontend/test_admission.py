@@ -1,4 +1,4 @@
-"""Who is let in: as many as allowed and not one more, and each place is given back once."""
+"""How many clients are admitted; each place is given back once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SettableClock:
 
 
 class Bench:
-    """An admission with a proxy, and what it has counted."""
+    """An admission with a proxy, and its counters."""
 
     def __init__(self, **limits: Any) -> None:
         self.clock = SettableClock()

@@ -1,4 +1,4 @@
-"""Clients that have been silent, or there, for too long are closed, and only those."""
+"""Clients that are silent, slow or old are closed, and no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
 class FakeSocket:
-    """What the timeouts sees of a client."""
+    """A client as ClientTimeouts sees it."""
 
     def __init__(self) -> None:
         self._activity = 0
@@ -70,7 +70,7 @@ class FakeSocket:
 
 
 class Bench:
-    """A timeouts that watches some clients."""
+    """A ClientTimeouts with some clients."""
 
     def __init__(self, count: int = 1, **times: float) -> None:
         self.counters = GatewayCounters(Metrics())
@@ -205,7 +205,7 @@ class TestOld:
 
 
 class TestTimers:
-    """A loop that waits for nothing but a timer would go on; one without is a deadlock."""
+    """On a virtual clock a timer that is left over would keep the loop running."""
 
     @on_virtual_clock
     async def test_without_timeouts_no_client_is_watched(self) -> None:
@@ -238,7 +238,7 @@ class TestTimers:
 
     @on_virtual_clock
     async def test_a_client_may_leave_during_a_round(self) -> None:
-        """Closing may end a connection at once, and with it others."""
+        """Closing one client may end others at once."""
         bench = Bench(3, idle_timeout=8)
         one, two, three = bench.clients
 
@@ -255,7 +255,7 @@ class TestTimers:
 
 
 def timers() -> int:
-    """Returns how many timers are set; that of this test is not among them."""
+    """Returns how many timers are set, without that of the test."""
     loop: Any = asyncio.get_running_loop()
     return sum(not timer.cancelled() for timer in loop._scheduled)  # noqa: SLF001 - nothing else tells
 

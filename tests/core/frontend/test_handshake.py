@@ -1,4 +1,4 @@
-"""Opening handshakes over real sockets; the backends are scripted."""
+"""Opening handshakes over real sockets, with scripted backends."""
 
 from __future__ import annotations
 
@@ -437,7 +437,7 @@ class TestDeclined:
 
 
 class Gate:
-    """Does what the test says."""
+    """Calls the test's function."""
 
     def __init__(self, verdict: Refusal | None = None, add: Headers = ()) -> None:
         self._verdict = verdict

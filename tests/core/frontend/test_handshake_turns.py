@@ -1,4 +1,4 @@
-"""Many opening handshakes at once leave others their share of each turn of the event loop."""
+"""Many opening handshakes at once leave time for others in each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLOW = 0.002  # seconds, so that there is one of them in each turn of the loop
 
 
 def crowd(bench: FrontendBench, count: int) -> None:
-    """Has so many slow handshakes wait for their turns before any other."""
+    """Makes many slow handshakes wait for their turns before any other."""
     for _ in range(count):
         bench.settings.turns.call_in_turn(asyncio.get_running_loop(), lambda: time.sleep(SLOW))
 
@@ -28,7 +28,7 @@ async def ask_behind(bench: FrontendBench, count: int) -> RawClient:
 
 
 def dialled(bench: FrontendBench) -> list[str]:
-    """Returns the paths for which a backend was asked."""
+    """Returns the paths of all dials."""
     asked = (*bench.relay.blue.requests, *bench.relay.green.requests)
     return [each.path for each in asked]
 

@@ -1,4 +1,4 @@
-"""Clients that ask for long polling are told of in the log, but not each of them."""
+"""Clients that ask for long polling are logged, at most once a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refused clients whose connection has TLS."""
+"""Refusals of clients over TLS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def authority() -> trustme.CA:
 async def encrypted_client(
     authority: trustme.CA, bench: FrontendBench, gone: asyncio.Event
 ) -> AsyncIterator[RawClient]:
-    """Connects to the handshake of a bench by TLS; `gone` is set when it lets the client go."""
+    """Connects to a bench over TLS; `gone` is set when the bench forgets the client."""
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server_side)
     client_side = ssl.create_default_context()

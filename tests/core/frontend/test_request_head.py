@@ -1,4 +1,4 @@
-"""Which heads are taken for opening handshakes, and what the others are answered."""
+"""Which heads are valid opening handshakes, and the answers to the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .frontend_bench import ACCEPT, KEY, USUAL, request
 
 
 def status_of(head: bytes, max_headers: int = 100) -> int:
-    """Returns the status that a head is answered; 101 when nothing is wrong with it."""
+    """Returns the status of the answer to a head; 101 if it is valid."""
     refused = None
     try:
         checked(head, max_headers)
@@ -387,7 +387,7 @@ class TestBad:
 
 
 def padded(name: str, unit: str, size: int) -> bytes:
-    """Returns a handshake with a header that is `size` long and ends as no header should."""
+    """Returns a handshake with an invalid header of `size` bytes."""
     usual = " websocket," if name == "Upgrade" else " Upgrade," if name == "Connection" else ""
     return request(f"{name}:{usual}{unit * (size // len(unit))}\x80", without=f"{name}:")
 

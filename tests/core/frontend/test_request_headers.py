@@ -1,4 +1,4 @@
-"""Which of a client's headers its backend gets."""
+"""Which of a client's headers a backend gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients' TLS: options, certificates that are re-read, and the subjects of clients."""
+"""The clients' TLS: options, certificates that are read again, and subjects of clients."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def at_once(call: Callable[[], object]) -> object:
 
 @pytest.fixture(autouse=True)
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are none on a virtual clock."""
+    """Replaces threads on a virtual clock."""
     monkeypatch.setattr("wsgw_core.api.watched_file.run_in_thread", at_once)
 
 

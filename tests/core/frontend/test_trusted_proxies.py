@@ -1,4 +1,4 @@
-"""Which peers are believed, and for whom they speak."""
+"""Which peers are trusted proxies, and the clients behind them."""
 
 from __future__ import annotations
 

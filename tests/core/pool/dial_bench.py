@@ -1,4 +1,4 @@
-"""A dialler with some backends, and what happens to them."""
+"""A dialler with some backends, for tests of dials."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ class Wire:
         self._loop = asyncio.get_running_loop()
 
     def publish(self, session_id: str, message: Message, acknowledge: Acknowledge) -> None:
-        """Has a message stored; `acknowledge` is called with whether it was."""
+        """Stores a message; calls `acknowledge` with whether it was stored."""
         self._soon(self._broker.store, self, session_id, message, acknowledge)
 
     def ping(self, on_pong: Callable[[], object]) -> None:
-        """Asks for a sign of life, which comes after the answers to what was published before."""
+        """Asks for a sign of life, which comes after the answers to earlier messages."""
         self._soon(self._broker.answer, self, on_pong)
 
     def _soon(self, call: Callable[..., object], *arguments: object) -> None:
@@ -96,7 +96,7 @@ class Broker:
             on_pong()
 
     def thaw(self) -> None:
-        """Does what was held, unless its wire is cut."""
+        """Does the waiting work, unless its wire is cut."""
         self.frozen = False
         held, self._held = self._held, []
         for wire, go_on in held:
@@ -162,11 +162,11 @@ class BrokerBackend:
     # What the wrong ones do wrong
 
     def introduce(self, request: DialRequest) -> None:
-        """Tells the application of a session."""
+        """Introduces a session to the application."""
         self.broker.requests[request.session_id] = request
 
     def take_reply(self, session_id: str, message: Message) -> None:
-        """Passes on a reply, or has it passed on where the session is now."""
+        """Passes a reply on, if necessary by `BackendContext.deliver`."""
         if message.kind is TEXT and not is_utf8(message.data):
             message = Message(BINARY, message.data)
         connection = self.link.find(session_id)
@@ -177,7 +177,7 @@ class BrokerBackend:
             connection.end(Close(1011, "the application's message is too long"))
 
     def lose(self, wire: Wire) -> None:
-        """Tells all sessions that the wire is lost."""
+        """Reports the loss of the wire to all sessions."""
         self.link.lost(wire, "the broker is lost")
 
     # Inside
@@ -201,7 +201,7 @@ class BrokerBackend:
 
 
 class BrokerHarness(BackendHarness):
-    """The broker as the contract suite wants to have it."""
+    """The harness for the broker in memory."""
 
     def __init__(self, backend_class: type[BrokerBackend]) -> None:
         self._backend_class = backend_class

@@ -46,7 +46,7 @@ class Link:
         self._counterpart.inbox.put(self._session_id, message)
 
     def arrive(self, message: Message) -> None:
-        """Takes what the counterpart sends, and ends with what no session may get."""
+        """Takes a message of the counterpart; ends the connection for an invalid one."""
         if message.size > self.max_message_size:
             self.on_close(Close(1011, "the counterpart's message is too long"))
         elif message.kind is TEXT and not is_utf8(message.data):
@@ -62,7 +62,7 @@ class Link:
 
 
 class Counterpart:
-    """What the backends talk to."""
+    """The server side of the backends."""
 
     def __init__(self, *, alive: bool = True) -> None:
         self.alive = alive
@@ -150,7 +150,7 @@ class DirectMemoryConnection:
             self._incoming.append(message)
 
     def finish(self, close: Close) -> None:
-        """Ends, or remembers to once the session listens."""
+        """Ends the connection, or does so at the start."""
         self._end = self._end or self.judge(close)
         if self.ended or not (self.started or self._closing):
             return
@@ -292,7 +292,7 @@ class OrderedMemoryBackend(MemoryBackend):
 
 
 class MemoryHarness(BackendHarness):
-    """The counterpart in memory as the contract suite wants to have it."""
+    """The harness for the counterpart in memory."""
 
     def __init__(self, backend_class: type[MemoryBackend]) -> None:
         self._backend_class = backend_class

@@ -1,4 +1,4 @@
-"""What blocks the loop is noticed where it stands; what does not is not."""
+"""Blocking calls are found with their places, and no others are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proxy forwards, waits, and breaks off."""
+"""The proxy forwards, freezes, and cuts connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGE = 1 << 21
 
 
 class Server:
-    """A server that says everything again, in upper case, and keeps what it has read."""
+    """A server that echoes in upper case, and records what it has read."""
 
     def __init__(self) -> None:
         self.read = b""

@@ -1,4 +1,4 @@
-"""Containers are found wherever they are in an object, and named by the way to them."""
+"""Containers are found anywhere in an object, and named by their paths."""
 
 from __future__ import annotations
 

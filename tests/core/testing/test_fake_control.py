@@ -1,4 +1,4 @@
-"""What a backend says of all its sessions is done to those of the test."""
+"""FakeControl applies a backend's reports to the sessions of the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session for tests records what it is asked."""
+"""FakeSession records its calls."""
 
 from __future__ import annotations
 

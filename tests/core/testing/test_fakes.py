@@ -300,7 +300,7 @@ class TestClient:
 
 
 class FakeHarness(BackendHarness):
-    """The fakes must keep the contract too, or the relay is tested against another one."""
+    """The fakes must keep the contract, too; else the relay is tested against another one."""
 
     async def start(self) -> None:
         self._backend = FakeBackend(acknowledge=True)

@@ -1,4 +1,4 @@
-"""A message tells by itself whether it is whole."""
+"""A message of the drill shows whether it is whole."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ HELLO = Message.from_text("hello")
 
 
 class Puppet:
-    """A connection that does in each method what the test says."""
+    """A connection whose methods call the test's functions."""
 
     subprotocol = "chat"
     headers: Headers = (("X-A", "1"),)

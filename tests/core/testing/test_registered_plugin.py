@@ -1,4 +1,4 @@
-"""Objects are made by the hooks and the checked options of a plugin, or not at all."""
+"""RegisteredPlugin makes objects through a plugin's hooks and checked options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench for valves runs them as a gateway does."""
+"""ValveBench runs valves like a gateway."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Marks(Options):
 
 
 class Marking:
-    """Marks what the client says, answers `ask`, and ends the session at `end`."""
+    """Marks the client's messages, answers `ask`, and ends the session at `end`."""
 
     def __init__(self, options: Marks, context: PluginContext) -> None:
         self.options = options

@@ -21,7 +21,7 @@ class Suite(BackendContract):
 
 @pytest.fixture(autouse=True)
 def leaks() -> Iterator[None]:
-    """Undoes what some of them leave behind."""
+    """Closes what some of the wrong backends leave behind."""
     yield
     while wrong.LeaksADescriptor.leaked:
         os.close(wrong.LeaksADescriptor.leaked.pop())

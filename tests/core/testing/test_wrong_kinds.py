@@ -1,4 +1,4 @@
-"""Of a backend with one fault, the suite's tests for that fault fail, and no others."""
+"""For a backend with one fault, only the suite's tests for that fault fail."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class ReportsDeliveryEarly(DirectMemoryConnection):
             self.loop.call_soon(self.sink.delivered, 1)
 
     def tell_delivered(self, count: int) -> None:
-        """Told long ago."""
+        """Does nothing; the delivery was reported too early."""
 
 
 class ReportsDeliveryTwice(DirectMemoryConnection):
@@ -138,7 +138,7 @@ class CallsFromInsideSend(DirectMemoryConnection):
         super().send(message)
 
     def tell_delivered(self, count: int) -> None:
-        """Told already."""
+        """Does nothing; the delivery was reported too early."""
 
 
 class CallsFromInsideClose(DirectMemoryConnection):
@@ -200,7 +200,7 @@ class RaisesAfterItsEnd(DirectMemoryConnection):
 
 class IgnoresPause(DirectMemoryConnection):
     def pause(self) -> None:
-        """Nobody is in such a hurry."""
+        """Ignores the pause."""
 
 
 class LosesRepliesWhilePaused(DirectMemoryConnection):
@@ -211,7 +211,7 @@ class LosesRepliesWhilePaused(DirectMemoryConnection):
 
 class IsAlwaysWritable(DirectMemoryConnection):
     def _tell_writable(self) -> None:
-        """Memory is cheap."""
+        """Never reports that it is not writable."""
 
 
 class EndsTwiceWhenBothSidesClose(DirectMemoryConnection):
@@ -304,7 +304,7 @@ class Guarding(DirectMemoryConnection):
 
 
 class SendsNothingTwice(MemoryBackend):
-    """Thinks that it has to guard the application from duplicates."""
+    """Drops repeated messages to protect the application from duplicates."""
 
     connection_class = Guarding
 
@@ -340,7 +340,7 @@ class LetsANetworkErrorOut(MemoryBackend):
 
 class IsAlwaysHealthy(MemoryBackend):
     async def probe(self) -> None:
-        """Nobody has ever complained."""
+        """Never fails."""
 
 
 class CannotCloseUnopened(MemoryBackend):
@@ -376,11 +376,11 @@ class TakesALongMessageForALoss(DirectMemoryConnection):
 
 class DoesNotWaitForItsConnections(MemoryBackend):
     async def close(self) -> None:
-        """They will be over some day."""
+        """Does not wait for the connections."""
 
 
 class BlocksOnce(DirectMemoryConnection):
-    """Does something before one message that two tests send."""
+    """Blocks before one message that two tests send."""
 
     def send(self, message: Message, /) -> None:
         if message.data == b"message 150":

@@ -74,7 +74,7 @@ class SendsAgainItself(BrokerBackend):
 
 
 class CallsTheSinkAfterTheEnd(BrokerBackend):
-    """Has a table of its own for replies, which it does not tidy."""
+    """Keeps sinks in a table from which it removes none."""
 
     def __init__(self, broker: Broker, context: BackendContext) -> None:
         super().__init__(broker, context)

@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 
 class Events:
-    """Writes down what an endpoint reports; also takes its messages."""
+    """Records the events and the messages of an endpoint."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -68,7 +68,7 @@ class Events:
         return self.messages
 
     async def until_ended(self) -> tuple[Close, bool]:
-        """Returns how it ended, and whether by a violation; the transport is gone then."""
+        """Waits for the loss of the transport; returns the end, and whether it was a violation."""
         await self.until(lambda: bool(self.disconnects), "the end")
         assert len(self.ends) == self.disconnects == 1
         return self.ends[0]
@@ -166,7 +166,7 @@ async def endpoint_bench(
     deflate: Deflate | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Bench]:
-    """Connects an endpoint and has it read, unless `first_bytes` is None."""
+    """Connects an endpoint and begins to read, unless `first_bytes` is None."""
     bench = Bench(limits or Limits(), batch or ReadBatch(), deflate, clock, client_side=client_side)
     await bench.connect(send_buffer)
     if first_bytes is not None:

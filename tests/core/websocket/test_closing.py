@@ -26,7 +26,7 @@ KIB = 1024
 
 
 class HandTurnedClock:
-    """Has its timers fire when it is told to."""
+    """A clock whose timers fire when the test says so."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ class HandTurnedClock:
         return timer
 
     def fire(self) -> None:
-        """Has all timers fire that were not cancelled."""
+        """Fires all timers that were not cancelled."""
         timers, self._timers = self._timers, []
         for timer, action in timers:
             if not timer.cancelled():
@@ -55,7 +55,7 @@ class HandTurnedClock:
 
 
 def close_much(bench: Bench) -> None:
-    """Closes behind 1 MiB, of which the peer takes nothing by itself."""
+    """Sends 1 MiB, of which the peer takes nothing by itself, and closes."""
     bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads, too
     for _ in range(16):
         bench.endpoint.send(as_message("x" * 64 * KIB))
@@ -63,7 +63,7 @@ def close_much(bench: Bench) -> None:
 
 
 async def take(bench: Bench, count: int) -> bytes:
-    """Returns so many bytes of what the peer was sent."""
+    """Reads a number of bytes at the peer's side."""
     taken = b""
     async with asyncio.timeout(PATIENCE):
         while len(taken) < count:

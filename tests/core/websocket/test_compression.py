@@ -1,4 +1,4 @@
-"""Messages under permessage-deflate (RFC 7692), against Python's own zlib."""
+"""Messages with permessage-deflate (RFC 7692), compared with Python's zlib."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Peer:
 
 
 async def closed_with(bench: Bench) -> int:
-    """Returns the code that the peer is closed with."""
+    """Returns the close code that the peer gets."""
     close = await bench.read_frame()
     assert close.opcode == raw.CLOSE
     bench.writer.close()
@@ -167,7 +167,7 @@ class TestReceiving:
 
     @pytest.mark.parametrize("size", [1000, 1001, 100_000])
     async def test_the_limit_applies_to_all_fragments_together(self, size: int) -> None:
-        """A bound of nothing, once the message is full, must not be taken for no bound."""
+        """A limit of 0 for the rest of a full message must not mean "no limit"."""
         data, peer = b"x" * size, Peer()
         async with endpoint_bench(deflate=agree(), limits=LIMITS) as bench:
             whole = peer.compress(data[:1000]) + TAIL
@@ -193,7 +193,7 @@ class TestReceiving:
     async def test_a_peer_may_end_its_stream_with_any_message(
         self, octet: bytes, cut: int, offer: str
     ) -> None:
-        """As in RFC 7692 section 7.2.3.4. What comes next must not be taken for nothing."""
+        """See RFC 7692 section 7.2.3.4; later messages must not be lost."""
         ended = zlib.compress(b"the end", wbits=-12) + octet
         async with endpoint_bench(deflate=agree(f"permessage-deflate{offer}")) as bench:
             for text in (b"one", b"two"):

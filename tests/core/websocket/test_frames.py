@@ -1,4 +1,4 @@
-"""Frames that are passed on as they came, and the parts of unfinished ones."""
+"""Frames that are passed on unchanged, and the parts of unfinished frames."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def feed_in_pieces(reader: HeadReader, data: bytes, size: int) -> bytes | None:
-    """Returns what the last piece gave."""
+    """Returns the result of the last piece."""
     found = None
     for start in range(0, len(data), size):
         found = reader.feed(data[start : start + size])

@@ -1,4 +1,4 @@
-"""What an endpoint makes of the bytes that it reads (RFC 6455 sections 5 and 7)."""
+"""How an endpoint handles the bytes that it reads (RFC 6455 sections 5 and 7)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALL = Limits(max_message_size=1000)
 
 
 async def expect_violation(bench: Bench, code: int, *, by_peer: bool = True) -> None:
-    """The peer is told, the connection ends, and whoever uses it hears why."""
+    """Checks that the peer gets the close code and the user gets the reason."""
     close = await bench.read_frame()
     assert close.opcode == raw.CLOSE
     assert int.from_bytes(close.payload[:2], "big") == code

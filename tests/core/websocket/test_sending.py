@@ -18,7 +18,7 @@ SIZES = (10, 9 * 1024, 64 * 1024)
 
 
 def numbered(number: int, size: int) -> Message:
-    """Makes a message whose content tells which one it is, throughout."""
+    """Returns a message whose whole content identifies it."""
     mark = b"%08d" % number
     return Message(BINARY, (mark * (size // 8 + 1))[:size])
 
@@ -148,7 +148,7 @@ class TestBatch:
 
 
 class Exchange:
-    """Sends messages and pings, and compares what the peer reads of them."""
+    """Sends messages and pings, and compares what the peer reads."""
 
     def __init__(self, bench: Bench, chance: random.Random) -> None:
         self._bench = bench
@@ -189,7 +189,7 @@ class TestSlowPeer:
     async def test_a_slow_peer_gets_everything_in_order(
         self, seed: int, *, client_side: bool
     ) -> None:
-        """The peer reads only when everything is sent; in all ways in which one can send.
+        """The peer reads only when everything is sent, in all ways to send.
 
         A ping may be left out for a newer one, or come late, but never early.
         """

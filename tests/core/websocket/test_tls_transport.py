@@ -20,7 +20,7 @@ PATIENCE = 60.0
 
 
 async def turn() -> None:
-    """Lets what was put off to the next turn of the loop happen."""
+    """Runs the next turn of the loop."""
     await asyncio.sleep(0)
 
 
@@ -108,7 +108,7 @@ async def test_long_reads_wait_for_their_turns_while_others_have_as_many() -> No
 
 
 class TestHandshakesInTurns:
-    """As a server of many clients makes them."""
+    """Handshakes of a server with many clients."""
 
     async def test_the_handshakes_answer_waits_for_its_turn(self) -> None:
         turns = Turns()
@@ -283,7 +283,7 @@ class TestEnd:
         assert pair.client.protocol.events == ["made", "lost"]
 
     async def test_write_eof_before_the_handshake_waits_for_it(self) -> None:
-        """So a refusal reaches a client whose handshake is under way."""
+        """So a refusal reaches a client during its TLS handshake."""
         pair = Pair()
         pair.server.connect()
         pair.server.tls.write(b"refused")

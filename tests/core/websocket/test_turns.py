@@ -1,4 +1,4 @@
-"""How much of one connection's input an endpoint takes before others have their turn."""
+"""How many bytes of one connection an endpoint takes before others get their turn."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class TestLongReads:
             assert bench.transport.is_reading()
 
     async def test_a_connection_paused_within_a_message_waits_for_its_turn(self) -> None:
-        """Else all that were held for want of memory would be read at the same moment."""
+        """Else all connections paused to save memory would read at the same moment."""
         async with endpoint_bench() as bench:
             bench.endpoint.data_received(PARTS[0])
             bench.endpoint.pause_reading()
@@ -234,7 +234,7 @@ class TestLostWithFramesKept:
                 assert not bench.events.ends
                 bench.endpoint.send(as_message("to nobody"))
                 bench.endpoint.ping(b"to nobody")
-                assert not bench.endpoint.is_drained
+                assert not bench.endpoint.is_flushed
                 assert bench.endpoint.silence() == 0
                 assert not bench.endpoint.backlog().has_moved()
                 bench.endpoint.resume_reading()
@@ -346,7 +346,7 @@ class TestPings:
             assert bench.events.signs_of_life == PINGS + 1
 
     async def test_messages_between_unread_pings_arrive(self) -> None:
-        """It may be blocked in writing, and read only afterwards."""
+        """The peer may be blocked in a write, and read only afterwards."""
         async with endpoint_bench(send_buffer=4096) as bench:
             bench.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
             while not bench.events.writability:

@@ -30,7 +30,7 @@ def client_context() -> ssl.SSLContext:
 
 
 class MemoryTcp(asyncio.Transport):
-    """The socket of one end: keeps what is written until the test carries it over."""
+    """The socket of one end; keeps written bytes until the test carries them over."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class MemoryTcp(asyncio.Transport):
 
 
 class Recorder(asyncio.Protocol):
-    """Writes down what comes."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -141,7 +141,7 @@ class End:
         self.lose()
 
     def lose(self, error: Exception | None = None) -> None:
-        """Has the socket be gone."""
+        """Ends the connection of the socket."""
         if not self._ended:
             self._ended = True
             self.tcp.closed = True
@@ -171,7 +171,7 @@ class Pair:
         return self
 
     def carry(self) -> None:
-        """Carries bytes to and fro until there are none; those for a paused end stay."""
+        """Carries bytes to and fro until there are none, except those for a paused end."""
         moved = True
         while moved:
             moved = False

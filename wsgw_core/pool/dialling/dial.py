@@ -178,26 +178,28 @@ class Dial(Generic[SinkT]):
         Raises:
             BackendDeclined: the backend refuses this client.
         """
-        counters, name = self._settings.counters, self.backend.id
+        counters = self._settings.counters
         counters.dials_hedged.value += self._is_hedge
         try:
             return await self._in_turn()
         except BackendDeclined:
             counters.dials_declined.value += 1
             raise
-        except NotDialled as why:
-            self.failure = Failure(f"{name}: {why}")
-            drop_tracebacks(why)
-        except OutOfResources as lack:
-            self.failure = Failure(f"{name}: {lack.reason}", local=True)
+        except (NotDialled, BackendUnavailable) as error:
+            self._failed(error)
+            drop_tracebacks(error)
+        return None
+
+    def _failed(self, error: NotDialled | BackendUnavailable) -> None:
+        counters, name = self._settings.counters, self.backend.id
+        is_local = isinstance(error, OutOfResources)
+        self.failure = Failure(f"{name}: {error}", is_local)
+        if is_local:
             counters.local_dial_errors.value += 1
             self._settings.warn("the gateway cannot dial: %s", self.failure.reason)
-            drop_tracebacks(lack)
-        except BackendUnavailable as unavailable:
-            self.failure = Failure(f"{name}: {unavailable.reason}")
+        elif isinstance(error, BackendUnavailable):
             counters.dials_failed.value += 1
-            _hold_against(self.backend, unavailable)
-            drop_tracebacks(unavailable)
+            _hold_against(self.backend, error)
         session_id, reason = self._terms.request.session_id, self.failure.reason
         self._settings.logger.info(
             "session %s: dial failed: %s",
@@ -205,7 +207,6 @@ class Dial(Generic[SinkT]):
             reason,
             extra={"session": session_id, "backend": name, "reason": reason},
         )
-        return None
 
     @property
     def silent_since(self) -> float:

@@ -30,7 +30,7 @@ class ClientEnd(Readable, SentCounts, Protocol):
         ...
 
     @property
-    def is_drained(self) -> bool:
+    def is_flushed(self) -> bool:
         """Whether the system has taken everything that was sent."""
         ...
 

@@ -234,7 +234,7 @@ class SessionParts:
         if client is None:
             return False
         return client.is_in_a_message or (
-            client.is_drained and sink is not None and sink.is_in_a_message
+            client.is_flushed and sink is not None and sink.is_in_a_message
         )
 
     def pause_for_memory(self, pause: bool) -> None:
@@ -247,6 +247,6 @@ class SessionParts:
         pause = pause and client is not None and self.client_side.closing is None
         self.is_paused_for_memory = pause
         self.outbox.client_pauses.switch(PauseReason.MEMORY_SHORT, pause)
-        full = client is not None and not client.is_drained
+        full = client is not None and not client.is_flushed
         coming = sink is not None and sink.is_in_a_message
         self.client_side.backend_pauses.switch(PauseReason.MEMORY_SHORT, pause and (full or coming))

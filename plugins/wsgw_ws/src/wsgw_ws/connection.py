@@ -317,7 +317,7 @@ class WebSocketConnection:
         answered = end_code != CloseCode.LOST
         if self._account.acknowledged == self._endpoint.sent_messages:
             return answered or not self._account.waiting  # without the last pong it may have frozen
-        return answered and self._pongs.acknowledge_on_write and self._endpoint.is_drained
+        return answered and self._pongs.acknowledge_on_write and self._endpoint.is_flushed
 
     def _never_pongs(self, now: float) -> bool:
         """Returns whether to abort, because the backend evidently never answers pings."""
@@ -338,7 +338,7 @@ class WebSocketConnection:
     def _acknowledge_written(self, now: float) -> None:
         """Treats messages as acknowledged that the kernel has taken."""
         endpoint = self._endpoint
-        if endpoint.is_drained:
+        if endpoint.is_flushed:
             self._account.acknowledge(now, endpoint.sent_messages, endpoint.sent_weight)
             self._release()
 

@@ -1,4 +1,4 @@
-"""When a backend is left alone, and when it is tried again."""
+"""When a breaker trips, and when it allows a dial again."""
 
 from __future__ import annotations
 

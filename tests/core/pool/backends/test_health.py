@@ -1,4 +1,4 @@
-"""Backends are probed, and offered behind the others when that fails."""
+"""Backends are probed, and come last if the probes fail."""
 
 from __future__ import annotations
 

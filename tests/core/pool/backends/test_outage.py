@@ -1,4 +1,4 @@
-"""A backend that is down by its own account is dialled by one session at a time."""
+"""A backend that its plugin reports as down is dialled by one session at a time."""
 
 from __future__ import annotations
 

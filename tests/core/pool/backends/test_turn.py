@@ -1,4 +1,4 @@
-"""Turns: a backend that is not dialled keeps its own."""
+"""A backend that is not dialled keeps its turn."""
 
 from __future__ import annotations
 

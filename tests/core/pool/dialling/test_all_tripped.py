@@ -1,4 +1,4 @@
-"""When all backends of a group have tripped, clients are dialled, but at a bounded rate."""
+"""When all backends of a group have tripped, wsgw dials them at a limited rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFUSED = Unavailable("refused", error=BackendUnreachable)
 
 
 def tripped_bench(*names: str) -> Bench:
-    """Returns one whose backends have tripped and whose dials begin a second apart."""
+    """Returns a bench whose backends have tripped and whose dials begin a second apart."""
     bench = Bench(*names)
     bench.limiters.change(100, 1)
     for each in bench.pooled:

@@ -1,4 +1,4 @@
-"""So many dials at once, and the rest in their order."""
+"""A limited number of dials run at a time; the others wait in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
 
 
 class Crowd:
-    """Dials through a limiter, each of which takes a second."""
+    """Dials of one second each, through a limiter."""
 
     def __init__(self, limiter: DialLimiter, count: int) -> None:
         self.under_way = 0
@@ -162,7 +162,7 @@ def test_pauses_below_the_resolution_of_the_loop_are_kept(
 
 
 class TestSilence:
-    """Dials that wait for much longer than others."""
+    """Dials that take much longer than others."""
 
     @on_virtual_clock
     async def test_dials_overtaken_by_a_later_answer_lose_their_slots(self) -> None:

@@ -351,7 +351,7 @@ class TestBreaker:
 
     @on_virtual_clock
     async def test_the_breaker_is_checked_again_before_each_dial(self) -> None:
-        """Of three that are offered, the second may trip while the first is dialled."""
+        """The second of three backends may trip while the first is dialled."""
         bench = Bench("a", "b", "c")
         bench.backends[0].otherwise = Hang()
         dialling = asyncio.create_task(bench.dial())

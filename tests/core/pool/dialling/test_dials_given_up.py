@@ -1,4 +1,4 @@
-"""A dial under way goes on to another backend when that is the better choice."""
+"""A dial is given up when another backend is the better choice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..dial_bench import Bench, now, set_, trip
 
 
 class TestGivenUp:
-    """Dials that wait for an answer, while there is a better choice."""
+    """Dials without an answer, while there is a better choice."""
 
     @pytest.mark.parametrize(
         ("happens", "told"),
@@ -152,7 +152,7 @@ class TestGivenUp:
     async def test_the_dial_of_a_lost_backend_is_given_up_when_another_is_back(
         self, seconds: float
     ) -> None:
-        """It may be frozen: none of its sessions waits for it when there is another again."""
+        """The lost backend may be frozen."""
         bench = Bench("a", "b")
         frozen, back = bench.pooled
         trip(back)

@@ -1,4 +1,4 @@
-"""While a backend is silent, another one is dialled as well."""
+"""While a backend is silent, another one is dialled in parallel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..dial_bench import AGAIN, Bench, now, trip
 
 
 class TestHedged:
-    """A second backend is dialled while the first is silent."""
+    """A second backend is dialled in parallel to a silent one."""
 
     @on_virtual_clock
     async def test_the_first_of_two_parallel_dials_to_succeed_wins(
@@ -123,7 +123,7 @@ class TestHedged:
 
     @on_virtual_clock
     async def test_a_backend_that_answers_other_dials_is_not_hedged(self) -> None:
-        """It is busy, and twice as many dials would make that worse."""
+        """It is busy, and more dials would make that worse."""
         bench = Bench("a", "b")
         bench.limiters.change(100, 0)
         bench.pooled[1].priority = 2

@@ -1,4 +1,4 @@
-"""What counts against a backend is what no client can have provoked."""
+"""Only failures that no client can have provoked count against a backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backends of a new configuration take the place of others, all or none of them."""
+"""The backends of a new configuration replace others, all or none."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ opened: list[Pigeons] = []  # whatever became of them; a test clears it
 
 
 class Pigeons:
-    """A backend that tells whether it is open."""
+    """A backend that records whether it is open."""
 
     def __init__(self, options: PigeonOptions, _context: BackendContext) -> None:
         self.options = options
@@ -89,7 +89,7 @@ def context_of(spec: BackendSpec) -> BackendContext:
 
 
 class Scene:
-    """The backends of a gateway, and a name whose addresses the test tells."""
+    """The backends of a gateway, and a name whose addresses the test sets."""
 
     def __init__(self) -> None:
         logger = logging.getLogger("test")

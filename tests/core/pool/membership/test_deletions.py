@@ -1,4 +1,4 @@
-"""What operators have deleted stays so."""
+"""Backends that operators have deleted stay deleted."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Names:
 
 
 class Scene:
-    """A discovery between a resolver and a pool that the test plays."""
+    """A discovery whose resolver and pool are played by the test."""
 
     def __init__(self, *addresses: str) -> None:
         self.names = Names(*addresses)

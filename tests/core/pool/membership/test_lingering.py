@@ -1,4 +1,4 @@
-"""What a backend that was removed may still wait for before it is closed."""
+"""A removed backend may linger before it is closed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Linger = Callable[[], Awaitable[None]]
 
 
 class Lingering(FakeBackend):
-    """Lingers as the test says; notes when it is closed."""
+    """Lingers until the test ends it; records its close."""
 
     def __init__(self, linger: Linger) -> None:
         super().__init__("a")
@@ -40,7 +40,7 @@ class Lingering(FakeBackend):
 
 
 async def removed(linger: Linger) -> tuple[OpenBackends, Lingering]:
-    """Returns a backend that was removed just now, when it served nobody."""
+    """Returns a backend that was just removed, without connections."""
     backend = Lingering(linger)
 
     def make(_options: Options, _context: BackendContext) -> Any:

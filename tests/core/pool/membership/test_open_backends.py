@@ -1,4 +1,4 @@
-"""Backends come and go while a gateway runs."""
+"""Backends are added and removed while a gateway runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
 class Pigeons:
-    """A backend that tells what is done with it."""
+    """A backend that records its calls."""
 
     def __init__(self, options: PigeonOptions, _context: BackendContext) -> None:
         self.options = options
@@ -73,7 +73,7 @@ def spec(backend_id: str = "a", **options: Any) -> BackendSpec:
 
 
 class Scene:
-    """A pool and who fills it."""
+    """A pool with its OpenBackends."""
 
     def __init__(self) -> None:
         self.pool = BackendPool()

@@ -1,4 +1,4 @@
-"""Names are looked up once for all who dial them, and one that hangs harms no other."""
+"""A name is looked up once for all dials, and a lookup that hangs delays no other name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = list[str] | Exception | threading.Event
 
 
 class System:
-    """Stands in for `socket.getaddrinfo`."""
+    """Replaces `socket.getaddrinfo`."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -34,7 +34,7 @@ class System:
         self.events: list[threading.Event] = []
 
     def hang(self, host: str) -> threading.Event:
-        """Has a name hang until the event is set; then it is 127.0.0.1."""
+        """Makes the lookup of a name hang until the event is set; then it answers 127.0.0.1."""
         event = threading.Event()
         self.events.append(event)
         self.answers[host] = event
@@ -72,7 +72,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
 
 @pytest.fixture
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has each dial begin a lookup, however soon after the last."""
+    """Makes each dial begin a lookup."""
     monkeypatch.setattr("wsgw_core.pool.membership.system_resolver._REST", 0.0)
 
 
@@ -320,7 +320,7 @@ async def listening() -> AsyncIterator[int]:
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has connections to 10.0.0.1 neither succeed nor fail."""
+    """Makes connections to 10.0.0.1 hang."""
     connect = asyncio.SelectorEventLoop.sock_connect
 
     async def sock_connect(

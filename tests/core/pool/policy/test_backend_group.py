@@ -1,4 +1,4 @@
-"""Which backend next."""
+"""The order of the backends in a group."""
 
 from __future__ import annotations
 

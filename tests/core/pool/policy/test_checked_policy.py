@@ -1,4 +1,4 @@
-"""A policy of a plugin that is at fault costs no client its backend."""
+"""A failing policy of a plugin does not keep a client from its backend."""
 
 from __future__ import annotations
 

@@ -244,13 +244,13 @@ class TestPausedForMemory:
     ) -> None:
         bench = await RelayBench().open()
         connection = bench.blue.connections[0]
-        bench.client.is_drained = why != "replies wait"
+        bench.client.is_flushed = why != "replies wait"
         connection.is_in_a_message = why == "one has come in part"
         paused = []
         for _ in range(2):  # rounds of the memory watch
             bench.session.pause_for_memory(True)
             paused.append(connection.paused)
-            bench.client.is_drained, connection.is_in_a_message = True, False
+            bench.client.is_flushed, connection.is_in_a_message = True, False
         assert paused == [True, False]
         assert not bench.is_reading()
 
@@ -261,7 +261,7 @@ class TestPausedForMemory:
         counts = [bench.session.is_in_a_message]
         connection.is_in_a_message = True
         counts.append(bench.session.is_in_a_message)
-        client.is_drained = False
+        client.is_flushed = False
         counts.append(bench.session.is_in_a_message)
         client.is_in_a_message = True
         counts.append(bench.session.is_in_a_message)
