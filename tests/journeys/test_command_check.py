@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
+import textwrap
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no type hints
 
-from .command_shop import Shop
+from .command_shop import FAKE_PLUGIN, Shop
 from .tls_ends import TlsFiles
+
+NEEDS_FLASK = """
+import sys
+
+print("imported before:", "flask" in sys.modules, file=sys.stderr)
+from flask.config import Config
+"""
 
 
 def test_check_prints_a_configuration_file_of_the_same_meaning(fake: Shop) -> None:
@@ -43,6 +51,16 @@ def sources_in(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """Return the comments of a configuration by the text before them, where it stands first."""
     lines = (line.partition("  # ") for line in reversed(result.stdout.splitlines()))
     return {value.strip(): source for value, _, source in lines if source}
+
+
+def test_only_a_plugin_that_needs_flask_imports_it(shop: Shop) -> None:
+    pytest.importorskip("flask")
+    source = textwrap.dedent(FAKE_PLUGIN) + NEEDS_FLASK
+    shop.install("acme", "fake", source)
+
+    result = shop.run("check", BE_URLS="fake://a:1")
+
+    assert (result.returncode, result.stderr) == (0, "imported before: False\n")
 
 
 def test_check_tells_where_each_value_comes_from(fake: Shop) -> None:

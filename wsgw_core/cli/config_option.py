@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -68,6 +71,24 @@ def load(file: Path | None) -> Configuration:
 
 def read(file: Path | None) -> Configuration:
     """Load and check the configuration; see `load_configuration`."""
-    from wsgw_core.loading.configuration import load_configuration  # noqa: PLC0415 - slow
+    with _flask_hidden():
+        from wsgw_core.loading.configuration import load_configuration  # noqa: PLC0415 - slow
 
     return load_configuration(file, os.environ)
+
+
+@contextmanager
+def _flask_hidden() -> Iterator[None]:
+    """Lets no import find Flask, which dynaconf would import for those who use both.
+
+    That is a tenth of a start. A plugin that needs Flask is imported later, and finds it.
+    """
+    if "flask.config" in sys.modules:
+        yield
+        return
+    hidden = cast("dict[str, ModuleType | None]", sys.modules)
+    hidden["flask.config"] = None
+    try:
+        yield
+    finally:
+        del hidden["flask.config"]
