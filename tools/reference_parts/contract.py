@@ -45,7 +45,7 @@ def contract() -> Iterator[str]:
         if thing in MADE:
             made = signature(thing.__init__).replace("__init__", name)
             inherited = inspect.isabstract(thing)
-            yield f"| `{made}` | {'To be called by the subclass' if inherited else 'Make one'}. |"
+            yield f"| `{made}` | {'The subclass calls this' if inherited else 'Makes one'}. |"
         for member, value in vars(thing).items():
             if member.startswith("_") or not (callable(value) or isinstance(value, property)):
                 continue

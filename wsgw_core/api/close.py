@@ -23,7 +23,7 @@ class EndMeaning(Enum):
 
     OVER = "The session ends, and its client gets code and reason."
     LOSS = "The session moves, and no message is suspected."
-    DEATH = "The session moves, and the messages under way are suspected: see failover.max-replays."
+    DEATH = "The session moves, and the messages in flight are suspected: see failover.max-replays."
 
 
 class CloseCause(Enum):

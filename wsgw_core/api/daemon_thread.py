@@ -27,7 +27,7 @@ class _DaemonThread(Executor):
                 return
             try:
                 result = call(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - goes to whoever awaits the future
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(error)
             else:
                 future.set_result(result)

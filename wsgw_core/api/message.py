@@ -49,7 +49,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The payload as a string, decoded anew at each call.
+        """The payload as a string, decoded at each call.
 
         Raises:
             UnicodeDecodeError: for a BINARY message that is not valid UTF-8.

@@ -99,7 +99,7 @@ class Session(Protocol):
         """Moves to another backend if there is one, after the message that is being processed.
 
         If the backend closes the connection normally before the session has left it, the session
-        goes on elsewhere all the same.
+        still goes on at another one.
         """
         ...
 

@@ -137,7 +137,7 @@ def per_session(
 def _check_takes_two(make: Callable[[Any, Any], object]) -> None:
     try:
         signature = inspect.signature(make)
-    except ValueError:  # of a builtin, which may not tell
+    except ValueError:  # a builtin may have no signature
         return
     try:
         signature.bind(None, None)

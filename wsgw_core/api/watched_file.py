@@ -104,7 +104,7 @@ class WatchedFiles(Generic[T]):
         return self._value
 
     def begin_refresh(self) -> None:
-        """Begins a look at the files in the background, unless one is under way."""
+        """Begins a look at the files in the background, unless one is in progress."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self.refresh())
 

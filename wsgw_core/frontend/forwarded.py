@@ -56,11 +56,11 @@ class Forwarding:
                 elements.append(value.strip(" \t,"))
             else:
                 passed.append((name, value))
-        told = {name.lower() for name, _ in passed}
+        known = {name.lower() for name, _ in passed}
         made = [("X-Forwarded-For", ", ".join([*chain, address]))]
-        if "x-forwarded-proto" not in told:
+        if "x-forwarded-proto" not in known:
             made.append(("X-Forwarded-Proto", peer.scheme))
-        if "x-forwarded-host" not in told:
+        if "x-forwarded-host" not in known:
             made.append(("X-Forwarded-Host", peer.asked_for))
         if self.forwarded:
             made.append(("Forwarded", ", ".join([*elements, _element(address, peer)])))

@@ -179,8 +179,8 @@ class ClientHandshake(asyncio.Protocol):
                 settings.polling.note(head, self._peer[0])
             self._refuse(error.status, error.text, error.headers)
             return
-        told = request.headers.get_all("X-Forwarded-For")
-        address = settings.proxies.client_address(self._peer[0], told)
+        forwarded_for = request.headers.get_all("X-Forwarded-For")
+        address = settings.proxies.client_address(self._peer[0], forwarded_for)
         refusal = self._ticket.of_client(address)
         if refusal is not None:
             self._not_admitted(refusal)

@@ -72,7 +72,7 @@ class RequestHeaders:
         # A proxy may pass on the client's Connection, which could name a header of the proxy.
         trusted = self._forwarding.proxies.trusts(peer.host)
         named = set() if trusted else _named_in_connection(received)
-        kept, told = [], []
+        kept, forwarding = [], []
         for name, value in received:
             lower = name.lower()
             meant = lower.replace("_", "-")
@@ -80,7 +80,7 @@ class RequestHeaders:
                 continue  # also from a proxy: only the gateway has verified the certificate
             if is_forwarding_header(meant):
                 if meant == lower:  # whatever Connection names
-                    told.append((name, value))
+                    forwarding.append((name, value))
             elif not (
                 lower in named
                 or lower in self._drop
@@ -88,11 +88,11 @@ class RequestHeaders:
                 or meant.startswith(_OURS)
             ):
                 kept.append((name, value))
-        made = self._forwarding.headers(told, peer)
-        told_here = tuple(field for field in made if field[0].lower() not in self._drop)
+        made = self._forwarding.headers(forwarding, peer)
+        added = tuple(field for field in made if field[0].lower() not in self._drop)
         if self._subject_header is not None and peer.subject is not None:
-            told_here += ((self._subject_header, peer.subject),)
-        return (*kept, *told_here)
+            added += ((self._subject_header, peer.subject),)
+        return (*kept, *added)
 
 
 def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:

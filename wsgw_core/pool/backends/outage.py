@@ -76,11 +76,11 @@ class Outage:
 
     @property
     def is_probed(self) -> bool:
-        """Whether a probe is under way."""
+        """Whether a probe is in progress."""
         return self._probe is not None
 
     async def until_probed(self) -> None:
-        """Waits for the end of the probe that is under way."""
+        """Waits for the end of the present probe, if any."""
         if self._probe is not None:
             await asyncio.wait([self._probe])  # does not cancel the probe together with its waiter
 
