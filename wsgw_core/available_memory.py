@@ -14,7 +14,7 @@ _PAGE = 4096 if sys.platform == "win32" else os.sysconf("SC_PAGE_SIZE")
 
 
 def available_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int | None:
-    """Return the bytes that the container, or else the machine, has; None: unknown.
+    """Returns the bytes that the container, or else the machine, has; None: unknown.
 
     Args:
         cgroups: where the control groups of Linux are mounted.
@@ -25,7 +25,7 @@ def available_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -
 
 
 def default_memory_bound() -> int | None:
-    """Return the default of `limits.memory`: half of what there is; None: unknown.
+    """Returns the default of `limits.memory`: half of what there is; None: unknown.
 
     The other half is for the interpreter, for what each session costs when it is idle, and for the
     buffers of the kernel, which a container is charged for.
@@ -35,7 +35,7 @@ def default_memory_bound() -> int | None:
 
 
 def resident_memory() -> int:
-    """Return the bytes of this process that are in memory; 0: the system does not tell."""
+    """Returns the bytes of this process that are in memory; 0: the system does not tell."""
     try:  # often: `Path` and `open` would take several times as long
         file = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, AttributeError):
@@ -47,7 +47,7 @@ def resident_memory() -> int:
 
 
 def _cgroup_limits(cgroups: Path, membership: Path) -> Iterator[int]:
-    """Yield the limits of the groups of this process, in versions 1 and 2 of control groups."""
+    """Yields the limits of the groups of this process, in versions 1 and 2 of control groups."""
     for folder, name in _memory_groups(cgroups, membership):
         try:
             yield int((folder / name).read_text())

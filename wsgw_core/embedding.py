@@ -63,7 +63,7 @@ class Gateway(gateway.Gateway):
         listen: bool = True,
         logger: logging.Logger | None = None,
     ) -> Self:
-        """Return a gateway that is not started yet.
+        """Returns a gateway that is not started yet.
 
         Args:
             data: all that a configuration file would hold. The admin API listens only if
@@ -87,7 +87,7 @@ class Gateway(gateway.Gateway):
         )
 
     async def __aenter__(self) -> Self:
-        """Start; see `start`."""
+        """Starts; see `start`."""
         for warning in self._warnings:
             self._logger.warning("%s", warning)
         await self.start(self._admin.start if self._admin is not None else None)
@@ -99,7 +99,7 @@ class Gateway(gateway.Gateway):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop; see `stop`."""
+        """Stops; see `stop`."""
         try:
             await self.stop()
         finally:
@@ -112,7 +112,7 @@ class Gateway(gateway.Gateway):
         return self._admin.addresses if self._admin is not None else ()
 
     async def handler(self, request: web.Request) -> web.StreamResponse:
-        """Serve the client of a request; a handler for the routes of an aiohttp application.
+        """Serves the client of a request; a handler for the routes of an aiohttp application.
 
         The client's connection goes over to the gateway, which answers the handshake: the
         application neither sees its messages nor hears of its end. Requests that are no websocket
@@ -123,7 +123,7 @@ class Gateway(gateway.Gateway):
         return take_over(request, self._frontend)
 
     def collector(self) -> HostCollector:
-        """Return the metrics for a registry of prometheus_client, once the gateway is started.
+        """Returns the metrics for a registry of prometheus_client, once the gateway is started.
 
         `registry.register(gateway.collector())` shows them beside those of the program. Those of
         the process itself are left out.

@@ -15,7 +15,7 @@ REFUSED_AT_ONCE = 64
 
 
 def file_limit() -> int | None:
-    """Return how many files may be open; None: it is not limited."""
+    """Returns how many files may be open; None: it is not limited."""
     if sys.platform == "win32":
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -23,7 +23,7 @@ def file_limit() -> int | None:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets us.
+    """Allows as many open files as the system lets us.
 
     Raises:
         OSError, ValueError: it cannot be raised; macOS refuses an unlimited hard limit.
@@ -36,13 +36,13 @@ def raise_file_limit() -> None:
 
 
 def session_capacity() -> int | None:
-    """Return for how many sessions there are files: two for each; None: it is not limited."""
+    """Returns for how many sessions there are files: two for each; None: it is not limited."""
     limit = file_limit()
     return None if limit is None else max(1, (limit - _RESERVED - REFUSED_AT_ONCE) // 2)
 
 
 def room_for_clients(descriptor: int) -> int:
-    """Return for how many new clients there are descriptors now, one for the backend of each too.
+    """Returns for how many new clients there are descriptors now, one for the backend of each too.
 
     The last ones are kept: sessions whose backend is lost need them, and clients can wait.
 

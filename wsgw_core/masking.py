@@ -46,7 +46,7 @@ _NAMED = re.compile(r"""(?<![\w/@-])([\w-]+)["']?\s*[:=]\s*(?=\S)""")
 
 
 def masked_text(text: str) -> str:
-    """Replace the passwords of all URLs in a text, and query fields named like a secret."""
+    """Replaces the passwords of all URLs in a text, and query fields named like a secret."""
     text = _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
     text = _URL_QUERY.sub(
         lambda match: f"{match[1]}{MASK}" if is_secret_key(match[2]) else match[0], text
@@ -55,7 +55,7 @@ def masked_text(text: str) -> str:
 
 
 def masked_target(target: str) -> str:
-    """Return the target of a request without the values in its query that look like secrets.
+    """Returns the target of a request without the values in its query that look like secrets.
 
     These are values of names such as `token` or `session-id`, and whatever has 16 characters or
     more with letters and digits among them, as keys, tokens and random ids have. A long query is
@@ -81,7 +81,7 @@ def _masked_field(field: str) -> str:
 
 
 def masked_url(text: str) -> str:
-    """Return a text that should be one URL, or holds a secret in another way, without it.
+    """Returns a text that should be one URL, or holds a secret in another way, without it.
 
     Rather masks too much: whoever wrote it may have forgotten to quote what stands in a password.
     """
@@ -98,7 +98,7 @@ def masked_url(text: str) -> str:
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """Return a copy of plain data (mappings, lists, scalars) without its secrets.
+    """Returns a copy of plain data (mappings, lists, scalars) without its secrets.
 
     Args:
         value: what to copy.
@@ -119,7 +119,7 @@ def masked(value: Any, key: str = "") -> Any:
 
 
 def without_secrets_of(value: Any, text: str, key: str = "") -> str:
-    """Return a text in which somebody may have quoted plain data, without its secrets.
+    """Returns a text in which somebody may have quoted plain data, without its secrets.
 
     Args:
         value: the data.
@@ -142,13 +142,13 @@ def without_secrets_of(value: Any, text: str, key: str = "") -> str:
 
 
 def is_secret_key(key: str) -> bool:
-    """Tell whether a key is named like a secret; `password-file` names no secret."""
+    """Returns whether a key is named like a secret; `password-file` names no secret."""
     kind = _SECRET_KEY.search(key)
     return kind is not None and not kind[1]
 
 
 def is_below_secret(path: Iterable[str | int]) -> bool:
-    """Tell whether what stands at a key path is a secret, or a part of one.
+    """Returns whether what stands at a key path is a secret, or a part of one.
 
     Of `tokens` the keys are known, so what stands at one of them is none.
     """

@@ -7,7 +7,7 @@ LONGEST_NAME = 256  # of an id, a path or the like
 
 
 def one_line(text: str, most: int = LONGEST_LINE) -> str:
-    """Return a text with its control and format characters escaped, shortened if need be.
+    """Returns a text with its control and format characters escaped, shortened if need be.
 
     Escaped is what ends a line or changes how text is shown: line ends of all kinds (U+2028 too),
     escape sequences, the marks that reverse the order of letters (U+202E and the like), and
@@ -23,7 +23,7 @@ def one_line(text: str, most: int = LONGEST_LINE) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_NAME) -> str:
-    """Return a text that is longer than `most` without its middle."""
+    """Returns a text that is longer than `most` without its middle."""
     if len(text) <= most:
         return text
     half = most // 2

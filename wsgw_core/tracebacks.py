@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def drop_tracebacks(error: BaseException) -> None:
-    """Forget through which calls an error, and the errors that it came of, have passed.
+    """Forgets through which calls an error, and the errors that it came of, have passed.
 
     The calls hold the task or future that was given the error, which makes a circle: without this
     all of it stays until the collector comes. Call it for errors that a peer can have at will.

@@ -1,4 +1,4 @@
-"""Actions: what they are in the control's words, and what is answered."""
+"""Answers the POST calls: converts each to a command, and its outcome to an answer."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _BY_ID: dict[str, Callable[[str], commands.Command]] = {
 }
 
 
-class _Unusable(Exception):
-    """There is nothing in a body that could be done; the text says why."""
+class _InvalidBody(Exception):
+    """The body of a request is invalid; the text says why."""
 
 
 class Actions:
-    """Carries out what is posted.
+    """Carries out actions.
 
     Args:
-        control: of the gateway.
-        may_name_files: whether backends that are added may name files.
+        control: the control of the gateway.
+        may_name_files: whether added backends may name files.
     """
 
     def __init__(self, control: Control, *, may_name_files: bool) -> None:
@@ -48,10 +48,10 @@ class Actions:
         self._may_name_files = may_name_files
 
     async def respond(self, call: Call, request: web.Request) -> web.Response:
-        """Carry out one of them, and answer what came of it."""
+        """Carries out one action and returns the answer."""
         try:
             command = await self._command(call, request)
-        except _Unusable as error:
+        except _InvalidBody as error:
             return failed(str(error))
         return _answered(call, await self._control.do(command))
 
@@ -66,10 +66,10 @@ class Actions:
         try:
             entry = json.loads(body)
         except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested without end
-            raise _Unusable("body is not JSON") from None
+            raise _InvalidBody("body is not JSON") from None
         route = entry.pop("route", "") if isinstance(entry, dict) else ""
         if not isinstance(route, str):
-            raise _Unusable("route: must be the id of a route")
+            raise _InvalidBody("route: must be the id of a route")
         return commands.AddBackend(entry, route, self._may_name_files)
 
 
@@ -82,7 +82,7 @@ async def _message(request: web.Request) -> commands.SendToClient:
         return commands.SendToClient(session_id, body.decode())
     except UnicodeDecodeError:
         why = f"body is not UTF-8; for a binary message send Content-Type: {_BINARY}"
-        raise _Unusable(why) from None
+        raise _InvalidBody(why) from None
 
 
 def _answered(call: Call, outcome: Outcome) -> web.Response:

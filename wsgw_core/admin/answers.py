@@ -1,4 +1,4 @@
-"""The JSON bodies of answers, as wsbalancer's clients expect them."""
+"""Builds JSON answers in the form that wsbalancer's clients expect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-# Escapes what is not ASCII, so that nothing can hide in an answer; no spaces, as scripts grep.
+# Escapes non-ASCII characters, which could hide in an answer; no spaces, because scripts grep.
 _dumps = partial(json.dumps, separators=(",", ":"))
 
 Reason = Literal[
@@ -26,7 +26,7 @@ Reason = Literal[
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Answer with a JSON document, which no browser may keep or take for something else."""
+    """Returns a JSON answer that browsers neither cache nor sniff."""
     return web.json_response(
         body,
         status=status,
@@ -40,12 +40,12 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def success() -> web.Response:
-    """Answer that the action was taken."""
+    """Returns the answer of a successful action."""
     return answer({"result": "success"})
 
 
 def no_action_required() -> web.Response:
-    """Answer that everything was as asked for already."""
+    """Returns the answer of an action that had nothing to change."""
     return answer({"result": "success", "reason": "NoActionRequired"})
 
 
@@ -54,17 +54,17 @@ def failed(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Answer that the action was not taken.
+    """Returns the answer of a failed action.
 
     Args:
-        reason: a word that programs know, or a sentence; None: it goes without saying.
-        status: of HTTP; wsbalancer's answers to actions have 200 all the same.
-        headers: beside the usual ones.
+        reason: a word for programs, or a sentence; None: the answer gives no reason.
+        status: the HTTP status; like wsbalancer, most failed actions answer 200.
+        headers: additional headers.
     """
     body = {"result": "failed"} if reason is None else {"result": "failed", "reason": reason}
     return answer(body, status, headers)
 
 
 def not_implemented() -> web.Response:
-    """Answer that this gateway, as it is configured, cannot do that."""
+    """Returns the answer of an action that the configuration does not allow."""
     return failed("NotImplemented", 501)

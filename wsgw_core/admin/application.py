@@ -1,4 +1,4 @@
-"""Puts the admin API together: routes, checks, and an answer to whatever is asked."""
+"""The web application of the admin API: routes, checks, and an answer to every request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _REASONS = {404: "NotFound", 413: "BodyTooLarge"}
 
-_WRITTEN_DOWN: tuple[Role | None, ...] = ("operate", "send")
+_AUDITED_ROLES: tuple[Role | None, ...] = ("operate", "send")
 
 _audit = logging.getLogger("wsgw.audit")
 
@@ -37,21 +37,21 @@ def make_application(
     answering: Callable[[web.Request], AbstractContextManager[None]],
     denied: Counter,
 ) -> web.Application:
-    """Make the application.
+    """Makes the application.
 
     Args:
-        options: of the admin side.
-        responders: what answers, by `Call.name`.
-        logger: for faults.
-        answering: entered with each request before it is looked at, left when it is answered.
-        denied: counts calls that were not let through.
+        options: the options of the admin API.
+        responders: the functions that answer, by `Call.name`.
+        logger: logs internal errors.
+        answering: a context that is active while a request is checked and answered.
+        denied: counts denied calls.
     """
-    front = _Front(options, logger, denied)
+    pipeline = _CallPipeline(options, logger, denied)
 
     @web.middleware
     async def respond(request: web.Request, handler: Respond) -> web.StreamResponse:
         with answering(request):
-            return await front.respond(request, handler)
+            return await pipeline.respond(request, handler)
 
     application = web.Application(middlewares=[respond], client_max_size=options.max_body_bytes)
     application.on_response_prepare.append(_hide_version)
@@ -62,8 +62,8 @@ def make_application(
     return application
 
 
-class _Front:
-    """What every call passes."""
+class _CallPipeline:
+    """Checks and answers each call, and writes the audit log."""
 
     def __init__(self, options: AdminOptions, logger: logging.Logger, denied: Counter) -> None:
         self._guard = Guard(options)
@@ -77,7 +77,7 @@ class _Front:
         )
 
     async def respond(self, request: web.Request, respond: Respond) -> web.StreamResponse:
-        """Check, answer, and write actions down."""
+        """Checks and answers a call; logs actions."""
         await self._turns.wait()
         role = _role(request)
         try:
@@ -88,7 +88,7 @@ class _Front:
             warn("%s denied: %s", _described(request), denied)
             return denied.response
         response = await self._answered(request, respond)
-        if role in _WRITTEN_DOWN and request.method == "POST":
+        if role in _AUDITED_ROLES and request.method == "POST":
             body = response.body if isinstance(response, web.Response) else None
             result = body.decode() if isinstance(body, bytes) else ""
             _audit.info("%s by %s: %d %s", _described(request), who, response.status, result)

@@ -1,4 +1,4 @@
-"""A backend's configuration, written as wsbalancer writes it."""
+"""Writes the configuration of a backend as wsbalancer does."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..control.status import BackendSettings
 
 
 def backend_config(settings: BackendSettings) -> dict[str, Any]:
-    """Return the keys of a backend; durations in Go's notation, such as `10m0s`."""
+    """Returns the options of a backend, with durations in Go's notation, such as `10m0s`."""
     options = deepcopy(dict(settings.options))
     for *above, key in settings.durations:
         holder = options
         for name in above:
             holder = holder[name]
-        if isinstance(holder[key], float):  # else it is masked
+        if isinstance(holder[key], float):  # otherwise masked
             holder[key] = go_duration(holder[key])
     return {
         **options,
@@ -30,7 +30,7 @@ def backend_config(settings: BackendSettings) -> dict[str, Any]:
 
 
 def go_duration(seconds: float) -> str:
-    """Write a duration as Go does: `10m0s`, `1.5s`, `250ms`."""
+    """Formats a duration as Go does: `10m0s`, `1.5s`, `250ms`."""
     nanoseconds = round(seconds * 1e9)
     for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
         if 0 < nanoseconds < size * 1_000 and nanoseconds < 1_000_000_000:

@@ -1,4 +1,4 @@
-"""Calls share the event loop with sessions."""
+"""Limits admin calls to one in each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections import deque
 
 
 class CallTurns:
-    """Lets one call go on in each turn of the event loop, in the order of their coming.
+    """Lets one call proceed in each turn of the event loop, in the order of arrival.
 
-    A call takes as long as dozens of relayed messages. Programs that send messages by many
-    connections would have sessions wait for all of them in each turn.
+    A call takes as long as dozens of relayed messages. Without the limit, programs that send
+    messages over many connections would delay all sessions in each turn.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class CallTurns:
         self._is_taken = False
 
     async def wait(self) -> None:
-        """Return when it is the caller's turn; at once, if nobody else has had this one."""
+        """Returns when it is the caller's turn; at once if no other call has taken this one."""
         if self._is_taken:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)

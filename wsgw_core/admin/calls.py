@@ -1,4 +1,4 @@
-"""Every call of the admin API: application, documentation and OpenAPI follow from this table."""
+"""The table of all admin calls; application, documentation and OpenAPI follow from it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Call:
     """One call.
 
     Attributes:
-        name: of the method that answers, such as `backends.list`.
-        method: of HTTP.
-        path: with `{id}` where an id stands.
-        role: what the caller's token must allow; None: anybody may call.
-        meaning: for people.
-        answer: what the body of the answer is.
-        unknown: what an action answers when there is nothing of this id, in words.
+        name: the key of the function that answers, such as `backends.list`.
+        method: the HTTP method.
+        path: the path, with `{id}` for an id.
+        role: the role that the caller's token needs; None: everyone may call.
+        meaning: describes the call for people.
+        answer: the kind of the answer's body.
+        unknown: the answer of an action to an unknown id, in words.
     """
 
     name: str

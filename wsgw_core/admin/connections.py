@@ -1,4 +1,4 @@
-"""The admin side's connections: so many at a time, and the newest always among them."""
+"""Limits the number of admin connections; a new connection always finds room."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..api import Counter
 from .request_timeout import RequestTimeoutProtocol
 
 AT_ONCE = 1
-"""How many to accept in a turn: as many as are heard in one, see CallTurns.
+"""How many connections to accept in a turn: as many as CallTurns serves in one.
 
-So each is heard before others can take its place.
+So each connection is served before others can take its place.
 """
 
 
 class Connections:
-    """Bounds how many there are.
+    """Limits the number of connections.
 
-    A new one always finds room. Of the half that has been there for longest since its last answer,
-    the first on which nothing is asked makes it, or the first at all, on which hardly anybody reads
-    or writes any more. So whoever asks whether the gateway lives need not wait for others.
+    When the limit is reached, a new connection replaces an old one. The candidates are the half of
+    the connections whose last answer is the longest ago. The first of them that is idle is closed;
+    if none is idle, the first one. So a health check never waits for other callers.
 
     Args:
-        most: how many there may be.
+        most: the limit.
         seconds, max_bytes: see RequestTimeoutProtocol.
-        dropped: counts connections that took too long, sent too much, or made room.
+        dropped: counts connections that took too long, sent too much, or were replaced.
     """
 
     def __init__(self, most: int, seconds: float, max_bytes: int, dropped: Counter) -> None:
@@ -34,20 +34,20 @@ class Connections:
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._dropped = dropped
-        # the one whose last answer is the longest ago first
+        # in the order of the last answer, oldest first
         self._present: dict[asyncio.BaseTransport, RequestTimeoutProtocol] = {}
 
     def watched(self, protocol: asyncio.Protocol) -> RequestTimeoutProtocol:
-        """Return what stands before the protocol of a new connection."""
+        """Wraps the protocol of a new connection in one that enforces the limits."""
         return RequestTimeoutProtocol(
             protocol, self._seconds, self._max_bytes, self._joined, self._left, self._dropped
         )
 
     @contextmanager
     def answering(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
-        """Note that a request has come on a connection, and at the end that it is answered."""
+        """Marks a connection as busy until its request is answered."""
         connection = self._present.get(transport) if transport is not None else None
-        if transport is None or connection is None:  # it has gone meanwhile
+        if transport is None or connection is None:  # closed meanwhile
             yield
             return
         connection.begin()

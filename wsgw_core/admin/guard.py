@@ -1,4 +1,4 @@
-"""Who may call what, and from where."""
+"""Decides who may call what, and from where."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INCLUDED: Mapping[Role, tuple[Role, ...]] = {
 
 
 class Denied(Exception):
-    """A call that is not answered; `response` says why."""
+    """A call was denied; `response` says why."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         self.response = failed(reason, status, headers)
@@ -31,10 +31,10 @@ class Denied(Exception):
 
 
 class Guard:
-    """Decides about each call.
+    """Checks token, role, origin and Host header of each call.
 
     Args:
-        options: tokens, hosts, origins, certificates.
+        options: the allowed tokens, hosts, origins and certificates.
     """
 
     def __init__(self, options: AdminOptions) -> None:
@@ -47,17 +47,17 @@ class Guard:
         certified = options.tls is not None and options.tls.client_certificates == "required"
         self.is_open = not self._tokens and (
             options.allow_unauthenticated or certified or is_loopback(options.address.host)
-        )  # anybody who gets here may do everything
+        )  # every caller may do everything
 
     def admit(self, request: web.Request, role: Role | None) -> str:
-        """Let a call pass; return who calls, for the audit log.
+        """Returns the name of the caller, for the audit log.
 
         Args:
             request: the call.
-            role: that it needs; None: anybody may call.
+            role: the role that the call needs; None: everyone may call.
 
         Raises:
-            Denied: it may not pass.
+            Denied: the call is not allowed.
         """
         self._check_site(request)
         if role is None:
@@ -81,7 +81,7 @@ class Guard:
     def _token(self, request: web.Request) -> AdminToken:
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         found = None
-        for token in self._tokens:  # all of them, so that time tells nothing
+        for token in self._tokens:  # compares all, so that the time reveals nothing
             expected = token.token.get_secret_value().encode()
             if hmac.compare_digest(shown.strip().encode("utf-8", "surrogateescape"), expected):
                 found = token
@@ -93,7 +93,7 @@ class Guard:
         return found
 
     def _check_site(self, request: web.Request) -> None:
-        """Refuse what a page of another site has a browser do."""
+        """Refuses calls that a page of another site makes in a browser."""
         origin = request.headers.get("Origin")
         if origin is None:
             if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
@@ -112,7 +112,7 @@ class Guard:
             raise Denied(403, "origin not allowed; see server.admin.allowed-origins")
 
     def _check_host(self, request: web.Request) -> None:
-        """Refuse a name that somebody else may have pointed at us (DNS rebinding)."""
+        """Refuses unknown names in the Host header, against DNS rebinding."""
         host = request.headers.get("Host", "").lower()
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         if name in self._hosts or _is_address(name.strip("[]")):
@@ -121,7 +121,7 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on is reached from this machine only."""
+    """Returns whether a listening address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Describes the calls to programs (OpenAPI 3.1)."""
+"""Describes the calls as OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 
 
 def openapi() -> dict[str, Any]:
-    """Return the description of the whole API."""
+    """Returns the description of the whole API."""
     paths: dict[str, Any] = {}
     for call in CALLS:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)

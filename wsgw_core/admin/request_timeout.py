@@ -1,4 +1,4 @@
-"""Bounds the time and the bytes that a connection may take between two requests."""
+"""Limits the time and the bytes of a connection between two requests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..api import Counter
 
 
 class RequestTimeoutProtocol(asyncio.Protocol):
-    """Stands before a protocol, and drops its connection when it takes too long.
+    """Wraps a protocol; drops its connection if the next request takes too long or is too large.
 
     Args:
-        protocol: what the connection is for.
-        seconds: from the connection's beginning, or a request's, to the next request.
-        max_bytes: received in that time.
-        joined, left: told of the transport, when there is a connection and when there is none.
-        dropped: counts connections that were dropped.
+        protocol: the wrapped protocol.
+        seconds: maximum time from the start of the connection or of a request to the next request.
+        max_bytes: maximum bytes received in that time.
+        joined, left: called with the transport when the connection opens and when it closes.
+        dropped: counts dropped connections.
     """
 
     def __init__(
@@ -43,20 +43,20 @@ class RequestTimeoutProtocol(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is asked, and the last answer was given."""
+        """Whether no request is pending and the last answer was sent."""
         return not self._answering and not self._transport.get_write_buffer_size()
 
     def begin(self) -> None:
-        """Note that a request has come, and count from now on."""
+        """Marks the start of a request; time and bytes count from now on."""
         self._answering = True
         self._count_anew()
 
     def end(self) -> None:
-        """Note that it is answered."""
+        """Marks the end of a request."""
         self._answering = False
 
     def drop(self) -> None:
-        """Close the connection now."""
+        """Closes the connection now."""
         self._dropped.value += 1
         self._transport.abort()
 

@@ -26,27 +26,27 @@ from .guard import Guard, is_loopback
 from .queries import Queries
 
 _BACKLOG = 128
-_SLACK = 256 * 1024  # bytes that may be read ahead
-_LINGER = 1.0  # seconds in which what is left of a request is read
+_READ_AHEAD = 256 * 1024  # bytes
+_LINGER = 1.0  # seconds for reading the rest of a request
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Tell whether a fault is ours.
+    """Returns whether a log record is about an error of wsgw.
 
-    What is no HTTP may hold anything, and would be quoted; a caller may go before it is answered.
+    Malformed requests, which the record would quote, and callers that left are not.
     """
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, (HttpProcessingError, ConnectionError))
 
 
 class AdminServer:
-    """The admin API of a gateway, on an address of its own.
+    """Serves the admin API of a gateway on its own address.
 
     Args:
-        control: of the gateway.
-        options: where and how to listen.
-        metrics, counters: of this process.
-        logger: for events.
+        control: the control of the gateway.
+        options: the options of the admin API.
+        metrics, counters: the metrics of the gateway.
+        logger: logs events.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class AdminServer:
         self._connections = Connections(
             options.max_connections,
             options.read_timeout + options.answer_timeout,
-            options.max_header_bytes + options.max_body_bytes + _SLACK,
+            options.max_header_bytes + options.max_body_bytes + _READ_AHEAD,
             counters.admin_connections_dropped,
         )
         self._runner: web.AppRunner | None = None
@@ -75,11 +75,11 @@ class AdminServer:
         self._tls: ServerTls | None = None
 
     async def start(self) -> None:
-        """Listen.
+        """Starts to listen.
 
         Raises:
             OSError: the address cannot be listened on.
-            ConfigurationError: TLS cannot work as configured.
+            ConfigurationError: the TLS options are not usable.
         """
         options = self._options
         if options.tls is not None:
@@ -108,10 +108,10 @@ class AdminServer:
             await self.stop()
             raise
         if not is_loopback(options.address.host):
-            self._warn_of_strangers()
+            self._warn_if_exposed()
 
     async def stop(self) -> None:
-        """Listen no more, and drop what is left."""
+        """Stops listening and closes all connections."""
         if self._acceptor is not None:
             self._acceptor.stop()
             await self._acceptor.settle()
@@ -122,7 +122,7 @@ class AdminServer:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where it listens, with the port that the system chose."""
+        """The addresses it listens on, with the port that the system chose."""
         sockets = self._acceptor.sockets if self._acceptor is not None else ()
         return tuple(Address(*listening.getsockname()[:2]) for listening in sockets)
 
@@ -171,7 +171,7 @@ class AdminServer:
 
         return make if self._tls is None else self._tls.over(make)
 
-    def _warn_of_strangers(self) -> None:
+    def _warn_if_exposed(self) -> None:
         options = self._options
         if options.allow_unauthenticated and not options.tokens:
             self._logger.warning(

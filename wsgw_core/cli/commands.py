@@ -25,11 +25,11 @@ class Commands(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names; called by click."""
+        """Returns all names; called by click."""
         return sorted({*super().list_commands(ctx), *added_commands()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Find a command, the core's own first; called by click."""
+        """Finds a command, the core's own first; called by click."""
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
@@ -38,7 +38,7 @@ class Commands(click.Group):
 
 
 def added_commands() -> dict[str, list[EntryPoint]]:
-    """Return what other distributions add, by name; nothing of it is imported."""
+    """Returns what other distributions add, by name; nothing of it is imported."""
     from importlib import metadata  # noqa: PLC0415 - slow
 
     different: dict[tuple[str, str, str, str], EntryPoint] = {}

@@ -24,7 +24,7 @@ _CommandT = TypeVar("_CommandT", bound=Callable[..., Any])
 def config_option(
     text: str = _WHOLE,
 ) -> Callable[[_CommandT], _CommandT]:
-    """Return the option's decorator.
+    """Returns the option's decorator.
 
     Args:
         text: what the file is for.
@@ -47,7 +47,7 @@ class CommandWithFile(click.Command):
     allow_extra_args = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse arguments; called by click."""
+        """Refuses arguments; called by click."""
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             ctx.fail(f"unexpected argument {masked_url(rest[0])!r}; name the file with -c FILE")
@@ -55,7 +55,7 @@ class CommandWithFile(click.Command):
 
 
 def load(file: Path | None) -> Configuration:
-    """Load and check the configuration, and set logging up; see `load_configuration`.
+    """Loads and check the configuration, and set logging up; see `load_configuration`.
 
     Raises:
         ConfigurationError: with all problems.
@@ -70,7 +70,7 @@ def load(file: Path | None) -> Configuration:
 
 
 def read(file: Path | None) -> Configuration:
-    """Load and check the configuration; see `load_configuration`."""
+    """Loads and checks the configuration; see `load_configuration`."""
     with _flask_hidden():
         from wsgw_core.loading.configuration import load_configuration  # noqa: PLC0415 - slow
 

@@ -30,7 +30,7 @@ for _command in (run, reload, check, schema, plugins, new, version):
 
 
 def main() -> None:
-    """Run the command with the process's arguments; ends with SystemExit."""
+    """Runs the command with the process's arguments; ends with SystemExit."""
     open_standard_descriptors()
     try:
         wsgw(prog_name="wsgw")
@@ -60,7 +60,7 @@ def _report(error: Exception) -> int:
 
 
 def _drop_output() -> None:
-    """Discard what cannot be written, or the interpreter would fail with a status of its own."""
+    """Discards what cannot be written, or the interpreter would fail with a status of its own."""
     try:
         sys.stdout.flush()
     except OSError:

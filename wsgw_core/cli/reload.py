@@ -66,7 +66,7 @@ def reload(file: Path | None, pid: int, timeout: float) -> None:
 
 
 def _handles_hangup(pid: int) -> bool:
-    """Tell whether a process handles SIGHUP, as a gateway does; if unknown, True."""
+    """Returns whether a process handles SIGHUP, as a gateway does; if unknown, True."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

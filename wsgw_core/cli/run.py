@@ -17,7 +17,7 @@ class _WithVariables(CommandWithFile):
     """Lists the environment variables in its help, as wsbalancer does."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list; called by click."""
+        """Writes the list; called by click."""
         with formatter.section("Environment variables"):
             formatter.write_dl(
                 [

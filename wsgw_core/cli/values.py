@@ -35,7 +35,7 @@ class Parsed(click.ParamType[T]):
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
-        """Read a value; called by click."""
+        """Reads a value; called by click."""
         try:
             return self._parse(value)
         except ValueError as error:
@@ -43,7 +43,7 @@ class Parsed(click.ParamType[T]):
 
 
 def read_duration(text: str) -> float:
-    """Read seconds from a text such as `250ms`; raises ValueError."""
+    """Reads seconds from a text such as `250ms`; raises ValueError."""
     from wsgw_core.api.options import parse_duration  # noqa: PLC0415 - slow
 
     return float(parse_duration(text))

@@ -1,4 +1,4 @@
-"""Addresses, networks and origins as they are written."""
+"""Option types for addresses, networks and origins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .patterns import OriginPattern
 
 
 class Address(NamedTuple):
-    """Where to listen; an empty host means every interface, IPv4 and IPv6."""
+    """An address to listen on; an empty host means every interface, IPv4 and IPv6."""
 
     host: str
     port: int
@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/\s\x00-\x1f\x7f-\x9
 
 
 def parse_address(value: Any) -> Any:
-    """Read `host:port`, `:port` or `[ipv6]:port`; port 0 lets the system choose.
+    """Reads `host:port`, `:port` or `[ipv6]:port`; port 0 lets the system choose.
 
     Raises:
         ValueError: anything else.
@@ -40,7 +40,7 @@ def parse_address(value: Any) -> Any:
     return Address(match[1] or match[2], int(match[3]))
 
 
-TEXT = WithJsonSchema({"type": "string"})  # whatever it is made into
+TEXT = WithJsonSchema({"type": "string"})  # for options that are parsed from text
 
 
 ListenAddress = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(str), TEXT]
@@ -55,7 +55,7 @@ AllowedOrigin = Annotated[
 
 
 def parse_network(value: Any) -> Any:
-    """Read `10.0.0.0/8`, `2001:db8::/32` or a single address.
+    """Reads `10.0.0.0/8`, `2001:db8::/32` or a single address.
 
     Raises:
         ValueError: anything else.
@@ -77,6 +77,6 @@ ProxyNetwork = Annotated[
 
 
 def id_from_address(text: str) -> str:
-    """Make the id of something that was given none: `ws://a:1` and `a:1` give `a-1`."""
+    """Returns the default id for a URL or an address: `a-1` for `ws://a:1` and for `a:1`."""
     netloc = urlsplit(text).netloc.rpartition("@")[2] if "//" in text else text
     return re.sub(r"[^A-Za-z0-9]", "-", netloc)

@@ -119,5 +119,5 @@ class FailoverOptions(Options):
 
     @property
     def busy_bound(self) -> float:
-        """How long a connection may be silent whose backend lives; not less than the others."""
+        """Maximum silence of a connection whose backend lives: at least `ping_timeout`."""
         return max(self.busy_timeout, self.ping_timeout)

@@ -39,7 +39,7 @@ class GatewayConfig(Options):
     @model_validator(mode="before")
     @classmethod
     def _ask_for_backends(cls, data: Any) -> Any:
-        """Make a lack of backends without routes a problem that is reported with all others."""
+        """Makes missing backends a problem that is reported together with all others."""
         if not isinstance(data, Mapping) or data.get("routes"):
             return data
         upstream = data.get("upstream", {})
@@ -60,7 +60,7 @@ class GatewayConfig(Options):
         return self
 
     def backend_entries(self) -> Iterator[tuple[KeyPath, BackendEntry]]:
-        """Yield the backends of all groups, each with its key path."""
+        """Yields the backends of all groups, each with its key path."""
         for number, backend in enumerate(self.upstream.backends):
             yield ("upstream", "backends", number), backend
         for place, route in enumerate(self.routes):

@@ -1,9 +1,9 @@
-"""Lays the sources of a configuration over each other: the file below, variables above.
+"""Merges the sources of a configuration: variables override the file.
 
-dynaconf merges. It would also interpret what it merges (`@format`, `@jinja`, `dynaconf_merge`,
-casts, letter case), so it is shown nothing that it could interpret: keys are those of the models,
-checked and written with dashes, each value is wrapped in a `Setting`, and a list of sections is a
-mapping with the keys `[0]`, `[1]`, so that layers can add to it and change one item.
+dynaconf merges. It would also interpret the values (`@format`, `@jinja`, `dynaconf_merge`, casts,
+letter case), so it gets nothing that it could interpret: keys are checked and written with dashes,
+and each value is wrapped in a `Setting`. A list of sections is a mapping with the keys `[0]`,
+`[1]`, so that a layer can add an item or change one.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _NUMBER = re.compile(r"\s*\d+(?:\.\d+)?\s*\Z")
 
 
 class Setting:
-    """One value, whatever its type, as the merge sees it: opaque.
+    """One value that the merge does not look into.
 
     Args:
-        value: what the source says.
-        origin: where it says so.
-        below: the origins of what is inside the value, by key path from the top.
+        value: the value as given.
+        origin: the file and line, or the variable, that gives it.
+        below: the origins of the parts of the value, by full key path.
     """
 
     __slots__ = ("below", "origin", "value")
@@ -52,13 +52,13 @@ class Setting:
 
 @dataclass(slots=True)
 class Layer:
-    """What one source says.
+    """The content of one source.
 
     Attributes:
         tree: nested mappings with Settings as leaves.
-        origins: where its sections are; `()` is the source as a whole.
-        problems: what is wrong with it.
-        rejected: key paths whose value was left out because of a problem.
+        origins: the origins of its sections; `()` is the whole source.
+        problems: its problems.
+        rejected: key paths whose values are omitted because of a problem.
     """
 
     tree: dict[str, Any] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Layer:
     def place(
         self, path: KeyPath, value: Any, origin: str, below: Mapping[KeyPath, str] | None = None
     ) -> None:
-        """Put a value at a key path; see Setting."""
+        """Puts a value at a key path; see Setting."""
         tree = self.tree
         for part in path[:-1]:
             tree = tree.setdefault(_tree_key(part), {})
@@ -79,12 +79,12 @@ class Layer:
 def layer_from_data(
     data: dict[str, Any], model: type[BaseModel], source: str, lines: dict[KeyPath, int]
 ) -> Layer:
-    """Make a layer of what a file holds.
+    """Makes a layer of the content of a file.
 
     Args:
         data: the file's content, keys as written.
-        model: says where sections and lists of sections are; below them a value is one Setting.
-        source: how problems name the file.
+        model: defines the sections and lists of sections; every other value is one Setting.
+        source: the name of the file in problems.
         lines: the lines of the key paths, as written.
     """
     reader = _FileLayer(source, lines)
@@ -94,10 +94,10 @@ def layer_from_data(
 
 
 class Layers:
-    """The layers laid so far, each over those before it."""
+    """The merged layers; each overrides those before it."""
 
     def __init__(self) -> None:
-        # Stated also where it is the default: variables named *_FOR_DYNACONF would change it.
+        # Also states defaults, because variables named *_FOR_DYNACONF would change them.
         self._settings = Dynaconf(
             settings_files=[],
             core_loaders=[],
@@ -117,9 +117,9 @@ class Layers:
         self.rejected: set[KeyPath] = set()
 
     def lay(self, layer: Layer) -> None:
-        """Merge a layer over those before it.
+        """Merges a layer over those before it.
 
-        An entry that gets another kind loses the options of the one that it had.
+        An entry whose kind changes loses the options of the old kind.
         """
         _drop_options_of_other_kinds(self.tree, layer.tree, GatewayConfig)
         self._settings.set("CONFIG", layer.tree, merge=True)
@@ -129,26 +129,26 @@ class Layers:
 
     @property
     def tree(self) -> Mapping[str, Any]:
-        """What the layers say together; not to be changed."""
+        """The merged tree; callers must not change it."""
         tree: Mapping[str, Any] = self._settings["CONFIG"]
         return tree
 
     def result(self) -> tuple[dict[str, Any], Origins]:
-        """Return plain data, and the origins of its values."""
+        """Returns plain data, and the origins of its values."""
         given: dict[KeyPath, str] = {}
         data: dict[str, Any] = _unfold(self.tree, (), given)
         return data, Origins(self._origins | given, given, _without_unit(data, ()))
 
 
 def found_in(tree: Any, path: KeyPath) -> Any:
-    """Return what stands at a key path in a tree: a tree, a Setting, or None."""
+    """Returns the tree, the Setting or None at a key path of a tree."""
     for part in path:
         tree = tree.get(_tree_key(part)) if isinstance(tree, Mapping) else None
     return tree
 
 
 def items_of(tree: Any, path: KeyPath) -> dict[int, Any]:
-    """Return the items of a list of sections in a tree by number; a rejected one is None."""
+    """Returns the items of a list of sections in a tree by number; a rejected one is None."""
     found = found_in(tree, path)
     if not isinstance(found, Mapping):
         return {}
@@ -156,7 +156,7 @@ def items_of(tree: Any, path: KeyPath) -> dict[int, Any]:
 
 
 class _FileLayer:
-    """Walks a file's content along the models."""
+    """Converts the content of a file to a layer, guided by the models."""
 
     def __init__(self, source: str, lines: dict[KeyPath, int]) -> None:
         self.layer = Layer()
@@ -164,7 +164,7 @@ class _FileLayer:
         self._lines = lines
 
     def tree(self, data: Any, annotation: Any, written: KeyPath, path: KeyPath) -> Any:
-        """Return the tree of what stands at a key path, None when it is rejected."""
+        """Returns the tree for a value; None if the value is rejected."""
         self.layer.origins[path] = self._origin(written)
         if (model := model_in(annotation)) is not None:
             return self._section(data, model, written, path)
@@ -208,7 +208,7 @@ class _FileLayer:
             spelt[key] = raw
             field_name = known.get(key)
             if value is None and field_name:
-                continue  # `valves:` with nothing below it: the default holds
+                continue  # `valves:` with nothing below it: the default applies
             annotation = model.model_fields[field_name].annotation if field_name else None
             subtree = self.tree(value, annotation, here, (*path, key))
             if subtree is not None:
@@ -264,7 +264,7 @@ def _tree_key(part: str | int) -> str:
 
 
 def _without_unit(value: Any, path: KeyPath) -> Iterator[KeyPath]:
-    """Yield the key paths of numbers, and of texts that are nothing else."""
+    """Yields the key paths of numbers, and of texts that contain only a number."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _without_unit(inner, (*path, key))

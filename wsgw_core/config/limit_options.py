@@ -1,4 +1,4 @@
-"""What one client or backend can cost."""
+"""Limits for clients, sessions and messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..available_memory import default_memory_bound
 
 
 class LimitOptions(Options):
-    """Bounds of what one client or backend can cost."""
+    """Limits for clients, sessions and messages."""
 
     max_header_bytes: Size = Field(default=64 * 1024, gt=0)
     max_header_count: int = Field(
@@ -78,7 +78,7 @@ class LimitOptions(Options):
 
     @property
     def session_memory(self) -> int:
-        """About what one session can hold: ledger, incomplete messages, and both write buffers."""
+        """The approximate maximum of one session: ledger, incomplete messages, write buffers."""
         return self.ledger_bytes + 3 * self.max_message_size + 2 * self.write_high_water
 
     def warnings(self, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -90,7 +90,7 @@ class LimitOptions(Options):
             yield "memory", f"less than two sessions can need: {each}"
 
     def for_plugins(self) -> Limits:
-        """Return the part that plugins work within."""
+        """Returns the limits that plugins must keep."""
         return Limits(
             max_message_size=self.max_message_size,
             max_fragments=self.max_fragments,

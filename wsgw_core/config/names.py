@@ -1,4 +1,4 @@
-"""Texts that only some characters may be in."""
+"""Option types for names, and descriptions of patterns for error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..api.options import HEADER_NAME, HEADER_VALUE
 _NAME = r"^[A-Za-z0-9._-]{1,128}$"  # it is a label of metrics
 
 Name = Annotated[str, Field(pattern=_NAME)]
-"""An id, or whatever else operators call something."""
+"""An id or another name that operators choose."""
 
 PATTERNS_IN_WORDS = {
     _NAME: "letters, digits, '.', '_' and '-' (128 at most)",

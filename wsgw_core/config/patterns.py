@@ -15,14 +15,14 @@ _NO_HOST = (
 _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.\-]*)://(?P<any>\*\.)?([a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
 )
-_LITERALS = ("null", "file://")  # what sandboxes and pages without a host send
+_LITERALS = ("null", "file://")  # sent by sandboxes and by pages without a host
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
 def normal_host(field: str) -> str:
-    """Return the host of a `Host` header's value as patterns are matched against it.
+    """Returns the host of a `Host` header in the form that patterns match.
 
-    In small letters, without the port and without the dot that may end a full name.
+    The form is lower case, without the port and without a trailing dot.
     """
     text = field.lower()
     if not text.startswith("["):
@@ -38,8 +38,8 @@ class HostPattern:
     """One host, or all hosts below one.
 
     Attributes:
-        host: in its normal form.
-        subdomains: whether hosts below `host` are meant, at any depth, and not `host`.
+        host: the host in its normal form.
+        subdomains: whether the pattern means all hosts below `host`, and not `host` itself.
     """
 
     host: str
@@ -47,7 +47,7 @@ class HostPattern:
 
     @classmethod
     def parse(cls, value: object) -> HostPattern:
-        """Read `chat.example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`.
+        """Reads `chat.example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`.
 
         Raises:
             ValueError: anything else.
@@ -69,7 +69,7 @@ class HostPattern:
         return f"*.{self.host}" if self.subdomains else self.host
 
     def matches(self, host: str) -> bool:
-        """Tell whether a host, as `normal_host` returns it, is meant."""
+        """Returns whether the pattern matches a host, as returned by `normal_host`."""
         if self.subdomains:
             return host.endswith(f".{self.host}") and host[0] != "."
         return host == self.host
@@ -77,11 +77,11 @@ class HostPattern:
 
 @dataclass(frozen=True, slots=True)
 class OriginPattern:
-    """One origin, or the hosts below one.
+    """One origin, or all hosts below one.
 
     Attributes:
-        scheme, host, port: in their normal form; a literal is its own scheme.
-        subdomains: whether hosts below `host` are meant, and not `host`.
+        scheme, host, port: the parts in their normal form; a literal is its own scheme.
+        subdomains: whether the pattern means all hosts below `host`, and not `host` itself.
     """
 
     scheme: str
@@ -91,7 +91,7 @@ class OriginPattern:
 
     @classmethod
     def parse(cls, value: object) -> OriginPattern:
-        """Read `https://app.example`, `https://*.example.com:8443`, or `null`.
+        """Reads `https://app.example`, `https://*.example.com:8443`, or `null`.
 
         Raises:
             ValueError: anything else.

@@ -1,4 +1,4 @@
-"""Says what is wrong with a configuration: where, what was found, what is allowed."""
+"""Words the problems of a configuration: the place, the value found, what is allowed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .names import PATTERNS_IN_WORDS
 
 KeyPath = tuple[str | int, ...]
 
-_LONGEST = 60  # characters that are shown; no known key has as many
-_MOST_PLACES = 3  # where a key may have been meant to stand; more say nothing
+_LONGEST = 60  # characters shown of a value; longer than every known key
+_MOST_PLACES = 3  # suggested places for a misplaced key; more would not help
 
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = _LONGEST
@@ -27,7 +27,7 @@ _shorten.maxlevel = 2
 
 _PLAIN_KEY = re.compile(r"[\w-]+\Z")
 
-# The checker's words for what a value should be, where ours are clearer to an operator.
+# Clearer descriptions than pydantic's of what a value should be.
 _ALLOWED = {
     "model_type": "a mapping (keys and values)",
     "dict_type": "a mapping (keys and values)",
@@ -52,9 +52,9 @@ class Origins:
     Keys are the same with dashes and with underscores.
 
     Args:
-        known: the origin of each key path that has one of its own; `()` is the whole.
-        given: those of them that are values; the others are sections, which other values may be in.
-        without_unit: the key paths of values that are numbers, or texts of digits alone.
+        known: the origin of each key path that has its own; `()` is the whole configuration.
+        given: the key paths among them that are values; the others are sections.
+        without_unit: the key paths of values that are numbers, or texts of digits only.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Origins:
         self._files: dict[KeyPath, str] = {}
 
     def place(self, path: KeyPath) -> str:
-        """Return origin and key path, such as `wsgw.yaml:12: failover.hold`.
+        """Returns origin and key path, such as `wsgw.yaml:12: failover.hold`.
 
-        A path without an origin of its own has that of what it is in.
+        A path without its own origin has the origin of its section.
         """
         dashed = _with_dashes(path)
         origin = next(
@@ -85,12 +85,12 @@ class Origins:
         return ": ".join(part for part in (origin, key_path_text(path)) if part)
 
     def problem(self, path: KeyPath, text: str) -> str:
-        """Return the line that tells of one problem."""
+        """Returns the line that reports one problem."""
         place = self.place(path)
         return f"{place}: {text}" if place else text
 
     def in_order(self, problems: Iterable[str]) -> list[str]:
-        """Return problems in the order of the file's lines, and behind them those without one."""
+        """Returns problems in the order of the file's lines; those without a line come last."""
         line = re.compile(rf"{re.escape(self._known.get((), ''))}:(\d+): ")
 
         def place(problem: str) -> float:
@@ -100,11 +100,11 @@ class Origins:
         return sorted(problems, key=place)
 
     def is_without_unit(self, path: KeyPath) -> bool:
-        """Return whether a value was given as a number, or as a text of digits alone."""
+        """Returns whether a value was given as a number, or as a text of digits alone."""
         return _with_dashes(path) in self._without_unit
 
     def sources(self, path: KeyPath) -> list[str]:
-        """Return where a value and what is in it was given; nothing: it is a default."""
+        """Returns the origins of a value and its parts; empty for a default."""
         path = _with_dashes(path)
         found = {
             self._known[given]: None
@@ -117,7 +117,7 @@ class Origins:
         return list(found)
 
     def given_by_file(self, path: KeyPath, file: str) -> None:
-        """Note that a secret was read from a file, which the key `...-file` names."""
+        """Records that a secret was read from the file that the key `...-file` names."""
         self._files[path] = file
         *section, key = path
         if (named := (*section, f"{key}-file")) in self._known:
@@ -125,7 +125,7 @@ class Origins:
             self._given.add(path)
 
     def file(self, path: KeyPath) -> str | None:
-        """Return the file that a secret was read from, if it was."""
+        """Returns the file that a secret was read from, or None."""
         return self._files.get(_with_dashes(path))
 
 
@@ -134,7 +134,7 @@ def _with_dashes(path: KeyPath) -> KeyPath:
 
 
 def key_path_text(path: KeyPath) -> str:
-    """Write a key path as `upstream.backends[1].ping-time`."""
+    """Writes a key path as `upstream.backends[1].ping-time`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -147,22 +147,22 @@ def key_path_text(path: KeyPath) -> str:
 
 
 def found_text(value: Any, path: KeyPath = ()) -> str:
-    """Show a value that was found: short, and without secrets.
+    """Returns a short representation of a value, without secrets.
 
     Args:
-        value: whatever it is.
-        path: where it stands; a text without a place may be a URL.
+        value: any value.
+        path: its key path; a text without a key path may be a URL.
     """
     return _shorten.repr(masked(value, "secret" if is_below_secret(path) else "url"))
 
 
 def unknown_key_text(key: str, known: Mapping[str, str], elsewhere: Sequence[KeyPath] = ()) -> str:
-    """Say that a key is unknown and which it may have been meant for.
+    """Returns the problem text for an unknown key, with the key that was probably meant.
 
     Args:
-        key: what was found.
-        known: the keys allowed there, as `known_keys` gives them.
-        elsewhere: where the configuration has this very key.
+        key: the unknown key.
+        known: the keys allowed there, as returned by `known_keys`.
+        elsewhere: other key paths at which the configuration allows this key.
     """
     near = get_close_matches(key[:_LONGEST].lower().replace("_", "-"), list(known), n=1)
     if not near and len(elsewhere) <= _MOST_PLACES:
@@ -178,13 +178,13 @@ def unknown_key_text(key: str, known: Mapping[str, str], elsewhere: Sequence[Key
 def validation_problems(
     error: ValidationError, model: type[BaseModel], origins: Origins, prefix: KeyPath = ()
 ) -> list[str]:
-    """Put the problems that a model found into words, one line each.
+    """Returns one line for each problem that a model has found.
 
     Args:
-        error: what the model raised.
-        model: the model, for the names that are known where an unknown one was found.
-        origins: where the values come from.
-        prefix: the key path of what the model was given.
+        error: the error that the model raised.
+        model: the model, for suggestions instead of unknown keys.
+        origins: the origins of the values.
+        prefix: the key path of the data that the model checked.
     """
     return [
         origins.problem(prefix + path, text)
@@ -198,10 +198,10 @@ def validation_errors(
     origins: Origins | None = None,
     prefix: KeyPath = (),
 ) -> list[tuple[KeyPath, str]]:
-    """Put the problems that a model found into words; see `validation_problems`.
+    """Returns the text of each problem that a model has found; see `validation_problems`.
 
     Returns:
-        Each with its key path within the model. What was read from a file is not shown.
+        The texts, each with its key path in the model. Values read from a secret file are hidden.
     """
     origins = origins or Origins()
     return [
@@ -212,12 +212,12 @@ def validation_errors(
 
 
 def known_keys(model: type[BaseModel]) -> dict[str, str]:
-    """Return the keys of a model as they are written, each with its field's name."""
+    """Returns the keys of a model as users write them, each with the name of its field."""
     return {field.alias or name: name for name, field in model.model_fields.items()}
 
 
 def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
-    """Return the model that checks what stands at a key path, None where there is none."""
+    """Returns the model for the section at a key path, or None."""
     current: Any = model
     for part in path:
         if isinstance(part, int):
@@ -231,12 +231,12 @@ def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
 
 
 def places_of(model: type[BaseModel], key: str, at: KeyPath) -> list[KeyPath]:
-    """Return where a key that is unknown in one section is known in others.
+    """Returns the key paths at which a misplaced key is allowed.
 
     Args:
-        model: of the whole configuration.
-        key: as it was written.
-        at: the section, whose own sections come before all others.
+        model: the model of the whole configuration.
+        key: the key as written.
+        at: the section in which it was found; matches inside it take precedence.
     """
     key = key.replace("_", "-")
     inner = model_at(model, at)
@@ -253,7 +253,7 @@ def _paths_to(model: type[BaseModel], key: str) -> Iterator[KeyPath]:
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the one model that an annotation names, also as `Model | None`."""
+    """Returns the only model in an annotation such as `Model` or `Model | None`, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     origin = get_origin(annotation)
@@ -266,10 +266,7 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def item_type(annotation: Any) -> Any:
-    """Return the type of the items of a `tuple[T, ...]` or `list[T]` annotation, else None.
-
-    Also where there may be none: `tuple[T, ...] | None`.
-    """
+    """Returns `T` for `tuple[T, ...]`, `list[T]` and their unions with None; otherwise None."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return item_type(get_args(annotation)[0])
@@ -280,12 +277,12 @@ def item_type(annotation: Any) -> Any:
 
 
 def _without_key_mark(location: KeyPath) -> KeyPath:
-    """Leave out the mark by which the checker says that a key is wrong, not its value."""
+    """Removes the mark with which pydantic reports an invalid key instead of a value."""
     return location[:-1] if location[-1:] == ("[key]",) else location
 
 
 def _is_echo(details: ErrorDetails) -> bool:
-    """Tell whether a list is called short only because its items are wrong, which is told too."""
+    """Returns whether "list too short" only follows from invalid items, which are also reported."""
     if details["type"] != "too_short":
         return False
     return len(details["input"]) >= int(details["ctx"]["min_length"])
@@ -308,7 +305,7 @@ def _describe(
         allowed = _one_line(without_secrets_of(value, str(details["ctx"]["error"]), key))
         if file is not None:
             allowed = allowed.replace(str(value), "***")
-        # Of a whole section the message says what is wrong; its contents would hide that.
+        # For a whole section, the message is enough; the contents would hide it.
         whole = isinstance(value, (dict, list, tuple, BaseModel))
         return allowed if whole else f"found {found}: {allowed}"
     if kind == "too_short":

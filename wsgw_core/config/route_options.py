@@ -1,4 +1,4 @@
-"""Which clients a route takes, and what differs for them."""
+"""The options of a route: its conditions, and the settings that differ for its clients."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RouteHost = Annotated[HostPattern, BeforeValidator(HostPattern.parse), PlainSeri
 
 
 class RouteOptions(Options):
-    """Clients that meet all of the conditions, and their sessions.
+    """The clients that meet all conditions, and the settings of their sessions.
 
-    Keys that are not given are those of the whole gateway.
+    Omitted keys have the values of the whole gateway.
     """
 
     id: Name = Field(description="name for operators and metrics")
@@ -62,22 +62,22 @@ class RouteOptions(Options):
 
     @property
     def group(self) -> str:
-        """The name of its group of backends; empty: that of `upstream.backends`."""
+        """The group of its backends; empty: `upstream.backends`."""
         return self.id if self.backends is not None else ""
 
     @property
     def matches_all(self) -> bool:
-        """Whether it has no condition that excludes a client."""
+        """Whether its conditions match every client."""
         any_path = not self.paths or any(path.matches_all for path in self.paths)
         return any_path and not self.hosts and not self.headers
 
     def matches(self, path: bytes, host: str, headers: Headers) -> bool:
-        """Tell whether all conditions hold.
+        """Returns whether all conditions match.
 
         Args:
-            path: as `normal_path` returns it.
-            host: as `normal_host` returns it.
-            headers: of the request, as it came.
+            path: the path, as returned by `normal_path`.
+            host: the host, as returned by `normal_host`.
+            headers: the headers of the request as received.
         """
         return (
             (not self.paths or any(pattern.matches(path) for pattern in self.paths))
@@ -89,7 +89,7 @@ class RouteOptions(Options):
         )
 
     def failover_over(self, common: FailoverOptions) -> FailoverOptions:
-        """Return the gateway's failover options with the keys that differ for this route."""
+        """Returns the failover options of the gateway, overridden by those of this route."""
         own = self.failover
         if own is None:
             return common

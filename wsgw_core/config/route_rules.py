@@ -17,7 +17,7 @@ _TOP: KeyPath = ("upstream", "backends")
 
 
 def broken_rules(config: GatewayConfig) -> Iterator[tuple[KeyPath, str]]:
-    """Yield what is wrong with a configuration as a whole, each with its key path."""
+    """Yields the broken rules, each with its key path."""
     yield from _equal_ids(config)
     yield from _unreachable(config)
     yield from _without_effect(config)
@@ -88,7 +88,7 @@ def _contradicting_timeouts(config: GatewayConfig) -> Iterator[tuple[KeyPath, st
 
 
 def _failovers(config: GatewayConfig) -> Iterator[tuple[KeyPath, set[str], FailoverOptions]]:
-    """Yield what is in effect for the gateway and for routes, each with the keys given there."""
+    """Yields the effective options of the gateway and of routes, with the keys given there."""
     yield (), config.failover.model_fields_set, config.failover
     for number, route in enumerate(config.routes):
         own = route.failover.model_fields_set if route.failover is not None else set()

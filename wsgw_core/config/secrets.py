@@ -1,7 +1,7 @@
-"""Reads secrets from files: where a model takes a secret, the key with `-file` behind it will do.
+"""Reads secrets from files: for each secret key there is a key with the suffix `-file`.
 
-So `password-file: /run/secrets/password` stands for `password`. A model that has such a key of its
-own reads the file itself.
+`password-file: /run/secrets/password` gives the value of `password`. A model that defines such a
+key itself reads the file itself.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _MAX_SECRET = 64 * 1024
 def with_secrets(
     data: Any, annotation: Any, origins: Origins, path: KeyPath = ()
 ) -> tuple[Any, list[str]]:
-    """Return data with the secrets that it names files for, and what is wrong with those.
+    """Returns the data with secrets read from files, and the problems of these files.
 
     Args:
-        data: plain data for a model, not checked yet; it is not changed.
-        annotation: the model, or a type with models in it.
-        origins: where the data comes from; the files are noted there.
-        path: the data's key path.
+        data: unchecked plain data for a model; it is not changed.
+        annotation: the model, or a type that contains models.
+        origins: the origins of the data; the files are recorded there.
+        path: the key path of the data.
     """
     problems: list[str] = []
     result = data
@@ -59,18 +59,18 @@ def with_secrets(
                     result[secret] = _read(value)
                     origins.given_by_file((*path, secret), value)
                 except ValueError as error:
-                    text = " ".join(str(error).split())  # a file's name may hold anything
+                    text = " ".join(str(error).split())  # the name of a file may contain newlines
                     problems.append(origins.problem((*path, dashed), text))
     return result, problems
 
 
 def names_secret_file(model: type[BaseModel], key: str) -> bool:
-    """Tell whether a key, with dashes, names a file for one of a model's secrets."""
+    """Returns whether a key (with dashes) names the file of one of the model's secrets."""
     return key.endswith(_SUFFIX) and key.removesuffix(_SUFFIX) in secret_keys(model)
 
 
 def secret_keys(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return the keys of a model whose value may stand in a file."""
+    """Returns the keys of a model whose values can be read from a file."""
     known = known_keys(model)
     return tuple(
         key
@@ -81,7 +81,7 @@ def secret_keys(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _is_secret(key: str, field: FieldInfo) -> bool:
     types = (field.annotation, *get_args(field.annotation))
-    # A URL may have a password in it.
+    # A URL can contain a password.
     return key == "url" or is_secret_key(key) or SecretStr in types or SecretBytes in types
 
 

@@ -1,4 +1,4 @@
-"""The gateway's own side."""
+"""The options of the gateway's frontend, admin API, headers and log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WITE_TIMEOUT = Field(
 )
 
 
-# What wsbalancer, and others, call them.
+# The names in wsbalancer and in other programs.
 _LoggingLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 _LEVELS = {"TRACE": "DEBUG", "WARNING": "WARN", "PANIC": "ERROR", "FATAL": "ERROR"}
 
@@ -163,12 +163,12 @@ class AdminOptions(Options):
 
     @property
     def answer_timeout(self) -> float:
-        """Seconds that an answer may take."""
+        """The effective write timeout in seconds."""
         return self.wite_timeout or self.write_timeout
 
 
 class ServerOptions(Options):
-    """The gateway's own side."""
+    """The options of the gateway's frontend, admin API, headers and log."""
 
     frontend: FrontendOptions = FrontendOptions()
     admin: AdminOptions = AdminOptions()

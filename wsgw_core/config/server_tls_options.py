@@ -1,4 +1,4 @@
-"""The options of the clients' TLS, and the context made from them."""
+"""The options of TLS for clients and operators, and the context made from them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ServerTlsOptions(Options):
 
     @property
     def files(self) -> tuple[str | None, ...]:
-        """All files named."""
+        """The files that the options name."""
         return (self.certificate, self.key, self.key_password_file, self.client_ca)
 
     def file_problems(self) -> Iterable[tuple[str, str]]:
@@ -77,10 +77,10 @@ class ServerTlsOptions(Options):
 
 
 def server_context(options: ServerTlsOptions) -> ssl.SSLContext:
-    """Read the files and make a context for the server's side.
+    """Reads the files and make a context for the server's side.
 
     Raises:
-        TlsFileError: one of them cannot be used.
+        TlsFileError: a file is not usable.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     harden(context, options.minimum_version)

@@ -1,6 +1,6 @@
-"""Loads the configuration: the models' defaults, over them one file, over it the environment.
+"""Loads the configuration: the file overrides the defaults, the environment overrides the file.
 
-Of the environment, wsbalancer's variables come first, and over them the variables `WSGW_...`.
+The variables `WSGW_...` override the variables of wsbalancer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = logging.getLogger("wsgw")
 
 # wsbalancer's README writes `ws:localhost:9090`.
 _URL_WITHOUT_SLASHES = re.compile(r"([a-z][a-z0-9+.-]*):([^/:@\s]+:\d+(?:/.*)?)\Z", re.IGNORECASE)
-_DEEPEST = 50  # levels of what a program gives
+_DEEPEST = 50  # levels of data that a program passes
 MAX_FILE = 1024 * 1024  # bytes
 _WITHOUT_BACKEND = ("upstream", "backends"), "needs at least 1, found 0"
 _NO_BACKEND = "no backend: set upstream.backends in a file (option -c), or set BE_URLS"
@@ -41,13 +41,13 @@ _NO_BACKEND_FOR_ROUTES = (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the sources say, checked as far as the core's own models go.
+    """The merged sources, checked by the core's own models.
 
     Attributes:
-        data: the merged sources, for `GatewayConfig`.
-        origins: where the values come from.
-        problems: each with its source, key path, what was found and what is allowed.
-        config: the checked configuration; None when there are problems.
+        data: the merged data, for `GatewayConfig`.
+        origins: the origins of the values.
+        problems: the problems, each with source, key path, value found and what is allowed.
+        config: the checked configuration; None if there are problems.
     """
 
     data: dict[str, Any]
@@ -57,11 +57,11 @@ class Draft:
 
 
 def load_config(file: Path | None, environment: Mapping[str, str]) -> GatewayConfig:
-    """Load and check the configuration; the options of plugins are not looked at.
+    """Loads and checks the configuration, except the options of plugins.
 
     Args:
-        file: YAML, or TOML when it is named so; None: the environment alone has to do.
-        environment: such as `os.environ`.
+        file: a YAML file, or a TOML file if its suffix is `.toml`; None: only the environment.
+        environment: the variables, such as `os.environ`.
 
     Raises:
         ConfigurationError: with all problems.
@@ -73,13 +73,13 @@ def load_config(file: Path | None, environment: Mapping[str, str]) -> GatewayCon
 
 
 def read_sources(file: Path | None, environment: Mapping[str, str]) -> Draft:
-    """Read and merge file and environment, and check what the core knows; see `load_config`."""
+    """Reads and merges file and environment, and checks the core's options; see `load_config`."""
     content = _read_file(file) if file is not None else FileContent(data={})
     return _merged(content, str(file or ""), environment)
 
 
 def read_mapping(data: Mapping[str, Any], environment: Mapping[str, str]) -> Draft:
-    """Do as `read_sources` with what a file would hold; see `load_mapping`."""
+    """Works like `read_sources` with the data of a mapping instead of a file."""
     content = FileContent()
     content.data = _plain(data, (), content.problems)
     if not isinstance(content.data, dict):
@@ -89,7 +89,7 @@ def read_mapping(data: Mapping[str, Any], environment: Mapping[str, str]) -> Dra
 
 
 def _plain(value: Any, path: KeyPath, problems: list[str]) -> Any:
-    """Return a value of a program as a file would hold it."""
+    """Converts a value that a program passes to the types that a file can contain."""
     if len(path) > _DEEPEST:  # or in a circle
         problems.append(f"{key_path_text(path[:3])}: nested too deep")
         return None
@@ -118,7 +118,7 @@ def _merged(content: FileContent, source: str, environment: Mapping[str, str]) -
     data, unreadable = with_secrets(merged, GatewayConfig, origins)
     repair_urls(data, origins)
     problems = [*content.problems, *layers.problems, *unreadable]
-    # What could not be read is missing now, which would be no news.
+    # Values that could not be read are missing now; that must not be reported again.
     known = set(layers.rejected)
     if not isinstance(content.data, dict) or ("upstream",) in known or "backends" in data:
         known.add(("upstream", "backends"))
@@ -163,7 +163,7 @@ def _read_file(file: Path) -> FileContent:
 
 
 def repair_urls(data: dict[str, Any], origins: Origins) -> None:
-    """Complete URLs of wsbalancer's kind in place, with a warning."""
+    """Completes URLs such as `ws:host:port` in place, with a warning."""
     for place, backend in _backends_in(data):
         url, path = backend.get("url") if isinstance(backend, dict) else None, (*place, "url")
         if not isinstance(url, str):
@@ -175,7 +175,7 @@ def repair_urls(data: dict[str, Any], origins: Origins) -> None:
 
 
 def _backends_in(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield the backends of all groups, whatever they are, each with its key path."""
+    """Yields the unchecked backend entries of all groups, each with its key path."""
     groups: list[tuple[KeyPath, Any]] = [(("upstream",), data.get("upstream"))]
     routes = data.get("routes")
     if isinstance(routes, list):

@@ -1,4 +1,4 @@
-"""Reads TOML into plain data. Its parser tells no lines: problems are told by key path."""
+"""Reads TOML into plain data. The parser reports no lines, so problems have only key paths."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from .yaml_file import MAX_DEPTH, FileContent
 
-# Names with dots between them. The parser takes memory with the square of their number.
+# Dotted keys. The memory that the parser needs grows with the square of their number.
 _MANY_DOTS = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}"""
 )
 
 
 def read_toml(text: str, name: str) -> FileContent:
-    """Read one document; a fault becomes a problem, nothing is raised.
+    """Reads one document; reports an error as a problem instead of raising it.
 
     Args:
-        text: the file's text.
-        name: how the problem names the file.
+        text: the text of the file.
+        name: the name of the file in problems.
     """
     too_deep = FileContent(problems=[f"{name}: nested more than {MAX_DEPTH} levels deep"])
     if _MANY_DOTS.search(text):

@@ -1,4 +1,4 @@
-"""The backends, and the other parts that plugins provide."""
+"""The options of backends and health checks, and entries for plugins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_BREAKER_THRESHOLD = 10
 
 
 class Entry(Options):
-    """One backend, valve, listener, gate or policy: its kind checks the keys not named here."""
+    """One backend, valve, listener, gate or policy; its plugin checks all other keys."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -24,7 +24,7 @@ class Entry(Options):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keys meant for the plugin."""
+        """The keys for the plugin."""
         return dict(self.__pydantic_extra__ or {})
 
 
@@ -34,7 +34,7 @@ _HOST_AND_PORT = re.compile(r"[^/:@\s]+:\d+(?:/.*)?\Z")
 
 
 def before_fields(url: str) -> str:
-    """Return a URL up to the first field of a template; see UrlTemplate."""
+    """Returns a URL up to the first template field; see UrlTemplate."""
     brace = url.find("{", url.rfind("@") + 1)  # a password may have one
     return url if brace < 0 else url[:brace]
 
@@ -49,7 +49,7 @@ def _check_host_and_port(url: str) -> None:
         login, at, several = urlsplit(before_fields(url)).netloc.rpartition("@")
         each = [urlsplit(f"//{login}{at}{one}") for one in several.split(",")]
         hosts = [(parts.hostname or "", parts.port) for parts in each]
-    except ValueError:  # whose text may hold half of a password
+    except ValueError:  # its text may contain part of a password
         raise ValueError(
             f"not a URL such as {_scheme(url)}://host:port; in a user's name or password, write"
             " characters other than letters and digits as %2F and the like"
@@ -113,7 +113,7 @@ class BackendEntry(Entry):
     @model_validator(mode="after")
     def _identify(self) -> BackendEntry:
         if self.url is not None and not self.scheme:
-            # Without the URL, which may hold a password.
+            # Does not show the URL, which may contain a password.
             raise ValueError("'url' needs a scheme; write for example ws://host:port")
         if not self.kind and not self.scheme:
             found = sorted({*self.model_fields_set, *self.options})
@@ -128,12 +128,12 @@ class BackendEntry(Entry):
 
     @property
     def discovered(self) -> bool:
-        """Whether it stands for all addresses of a name."""
+        """Whether the entry stands for all addresses of a DNS name."""
         return self.url is not None and self.url.startswith(_DISCOVERED)
 
     @property
     def plain_url(self) -> str | None:
-        """The URL as the kind knows it."""
+        """The URL without `dns+`, for the plugin."""
         return self.url.removeprefix(_DISCOVERED) if self.url else None
 
     @property
@@ -144,13 +144,13 @@ class BackendEntry(Entry):
 
     @property
     def scheme(self) -> str | None:
-        """The scheme of the URL, that of a kind."""
+        """The scheme of the URL without `dns+`."""
         url = self.plain_url
         return urlsplit(url).scheme if url and "://" in url else None
 
     @property
     def kind_or_scheme(self) -> str:
-        """What to look for among the registered kinds."""
+        """The name under which a plugin must be registered."""
         return self.kind or self.scheme or ""
 
     @property

@@ -1,8 +1,7 @@
-"""Makes a layer of the variables `WSGW_...`: every key of the configuration is one.
+"""Makes a layer of the variables `WSGW_...`; every key of the configuration has one.
 
-`WSGW_FAILOVER__PING_TIMEOUT` is `failover.ping-timeout`, `WSGW_UPSTREAM__BACKENDS__0__URL` the
-first backend's URL. What the models do not know, such as the options of plugins, is taken as it is
-written, with dashes.
+`WSGW_FAILOVER__PING_TIMEOUT` sets `failover.ping-timeout`, `WSGW_UPSTREAM__BACKENDS__0__URL` the
+URL of the first backend. Unknown keys, such as the options of plugins, are taken with dashes.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from .upstream_options import PolicyEntry
 
 PREFIX = "WSGW_"
 
-_OTHERS = {"WSGW_DEBUG"}  # not of the configuration
-# Kubernetes and the like describe a service that is named wsgw, or wsgw-something, to containers.
+_OTHERS = {"WSGW_DEBUG"}  # not part of the configuration
+# Kubernetes sets such variables for services named wsgw or wsgw-something.
 _SERVICE_LINK = re.compile(
     r"WSGW_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
     r"|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)\Z"
@@ -41,11 +40,11 @@ _NUMBER = re.compile(r"\d{1,4}\Z")
 
 
 def layer_from_variables(environment: Mapping[str, str], below: Mapping[str, Any]) -> Layer:
-    """Make a layer of the variables that are set; an empty one counts as not set.
+    """Makes a layer of the variables that are set; an empty variable counts as unset.
 
     Args:
-        environment: all variables; other programs' are ignored.
-        below: the tree of the layers below: a variable may change one item of its lists.
+        environment: all variables; those of other programs are ignored.
+        below: the tree of the layers below; a variable can change one item of a list.
     """
     reader = _Reader(below)
     names = [
@@ -55,27 +54,27 @@ def layer_from_variables(environment: Mapping[str, str], below: Mapping[str, Any
         and name not in _OTHERS
         and ("__" in name or not _SERVICE_LINK.match(name))
         and environment[name].strip()
-        and name.isprintable()  # no shell and no container sets another
+        and name.isprintable()  # no shell or container sets others
     ]
-    # The items of a list in their order, `..._10` behind `..._9`.
+    # Sorts the items of a list by number: `..._10` after `..._9`.
     for name in sorted(names, key=lambda name: [_part(part) for part in name.split("__")]):
         reader.read(name, environment[name].strip())
     return reader.layer
 
 
 class _Misnamed(Exception):
-    """A variable's name leads nowhere; the text says why."""
+    """The name of a variable matches no key; the text says why."""
 
 
 class _Reader:
-    """Goes along the models with one name after the other."""
+    """Places the value of each variable in the layer, guided by the models."""
 
     def __init__(self, below: Mapping[str, Any]) -> None:
         self.layer = Layer()
         self._below = below
 
     def read(self, name: str, text: str) -> None:
-        """Place one variable's value, or tell why not."""
+        """Places the value of one variable, or reports a problem."""
         path: KeyPath = ()
         annotation: Any = GatewayConfig
         parts = name.removeprefix(PREFIX).lower().split("__")
@@ -105,7 +104,7 @@ class _Reader:
         if names_secret_file(model, key):
             return str
         if model.model_config.get("extra") == "allow" and key:
-            return None  # an option of a plugin, which knows what it is
+            return None  # an option of a plugin, which checks it
         elsewhere = places_of(GatewayConfig, key, path[:-1])
         raise _Misnamed(unknown_key_text(key, known_keys(model), elsewhere))
 
@@ -126,7 +125,7 @@ class _Reader:
         self.layer.place(path, text, name)
 
     def _change(self, path: KeyPath, parts: list[str], text: str, name: str) -> None:
-        """Change what is inside a value that the models do not know, or an item of a list."""
+        """Changes a part of a value that has no model, or an item of a list."""
         setting = found_in(self.layer.tree, path) or found_in(self._below, path)
         if not isinstance(setting, Setting):
             setting = Setting(None, name)
@@ -136,7 +135,7 @@ class _Reader:
 
 
 def _changed(value: Any, parts: list[str], text: str) -> tuple[Any, KeyPath]:
-    """Return a value with a text put in at a place, and the place as it is written there."""
+    """Returns a value with the text at a place inside it, and the key path of the place."""
     if not parts:
         return text, ()
     part, rest = parts[0], parts[1:]

@@ -1,4 +1,4 @@
-"""Makes a layer of the environment variables that wsbalancer knows."""
+"""Makes a layer of wsbalancer's environment variables."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .wsbalancer_variables import (
 
 _BACKENDS: KeyPath = ("upstream", "backends")
 _PREFIXED = re.compile(r"(?:FE|BE|ADM)_[A-Z0-9_]{1,40}\Z")
-_NEAR = 0.75  # of what `get_close_matches` measures: BE_URL, FE_ADDRESS; not FE_PORT
-_WEBSOCKET = ("ws", "wss")  # the only kind of backend that wsbalancer had
+_NEAR = 0.75  # cutoff of `get_close_matches`: accepts BE_URL and FE_ADDRESS, not FE_PORT
+_WEBSOCKET = ("ws", "wss")  # the only kind of backend in wsbalancer
 
 
 def layer_from_wsbalancers_variables(
     environment: Mapping[str, str], below: Mapping[str, Any]
 ) -> Layer:
-    """Make a layer of the variables that are set; an empty one counts as not set.
+    """Makes a layer of the variables that are set; an empty one counts as not set.
 
     Args:
-        environment: all variables; other programs' are ignored.
-        below: the tree of the layers below, to whose backends it adds; options are for those of
-            routes too.
+        environment: all variables; those of other programs are ignored.
+        below: the tree of the layers below. The layer adds backends to it; options also apply to
+            the backends of routes.
     """
     layer = Layer()
     for variable in GATEWAY_VARIABLES:
@@ -59,9 +59,9 @@ def layer_from_wsbalancers_variables(
 
 
 def misspelt_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each variable whose name is nearly one of these, and that one.
+    """Yields each variable with a misspelt name, and the correct name.
 
-    Only where the name begins as wsbalancer's do: others may belong to another program.
+    Ignores names without a prefix of wsbalancer: they may belong to another program.
     """
     known = [variable.name for variable in ALL_VARIABLES]
     for name in sorted(environment):
@@ -99,7 +99,7 @@ def _place_options(
         given = backend.get(key)
         old = given.value if isinstance(given, Setting) else []
         old = split_text(old) if isinstance(old, str) else old
-        # What is no list is told of with its own place in the file.
+        # A value that is not a list is reported elsewhere, with its place in the file.
         if isinstance(old, list):
             layer.place((*path, key), [*old, *added], BE_PASS_HEADERS.name)
 

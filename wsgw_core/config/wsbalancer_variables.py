@@ -1,6 +1,6 @@
 """wsbalancer's environment variables, as a table.
 
-Imports nothing that is slow: `wsgw run --help` shows it.
+Imports nothing slow, because `wsgw run --help` shows the table.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ class Variable(NamedTuple):
     """One variable.
 
     Attributes:
-        name: of the variable.
-        type: of its value, in words.
-        default: value when it is not set, as text; empty: nothing.
-        meaning: for people.
-        key: key path that it sets.
+        name: its name.
+        type: the type of its value, in words.
+        default: the value if it is not set, as text; may be empty.
+        meaning: its description.
+        key: the key path that it sets.
     """
 
     name: str
@@ -121,7 +121,7 @@ BE_URL_IDS = Variable(
     "BE_URL_IDS", "list", "", "ids of the backends in BE_URLS", ("upstream", "backends")
 )
 
-# Each applies to all websocket backends and overrides the file; the key is one of a backend.
+# Each applies to all websocket backends and overrides the file; the key is a backend's key.
 BACKEND_VARIABLES = (
     Variable("BE_PING_TIME", "duration", "20s", "pause between pings", ("ping-time",)),
     Variable(

@@ -1,8 +1,8 @@
-"""Reads YAML into plain data and remembers the line of every key.
+"""Reads YAML into plain data and records the line of every key.
 
-Text stays what it looks like: only `true`, `false`, `null`, decimal, octal and hexadecimal numbers
-have a type (YAML 1.2's core schema), so that an id `no`, `12:30` or `1e5` is text. Keys that occur
-twice and tags other than the core schema's are problems.
+Only `true`, `false`, `null` and decimal, octal and hexadecimal numbers have a type (the core schema
+of YAML 1.2), so an id such as `no`, `12:30` or `1e5` is text. Duplicate keys and other tags are
+problems.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _NUMBER_BASES = {"0x": 16, "0o": 8}
 
-# What an honest file never reaches, and one with aliases of aliases does after few lines.
+# Real files never reach these limits; a file with aliases of aliases does after a few lines.
 _MAX_NODES = 100_000
 MAX_DEPTH = 50
 _MAX_DIGITS = 100
 
-# For what the parser says, where ours is clearer to an operator.
+# Clearer texts for some errors of the parser.
 _CLEARER = {
     "'\\t'": "a tab: indent with spaces",
     "<block end>": "indentation differs from the lines that it belongs to",
@@ -32,7 +32,7 @@ _CLEARER = {
     "could not find expected ':'": "a key without a colon",
     "found unexpected end of stream": "a quote that is not closed",
     "cannot start any token": "a value that begins with this character needs quotes",
-    # Without what was found: a password may begin so.
+    # Does not show what was found: it may be the beginning of a password.
     "found undefined alias": "an alias without its anchor; text that begins with '*' needs quotes",
     "found duplicate anchor": "an anchor used twice; text that begins with '&' needs quotes",
     "found undefined tag handle": "a tag; text that begins with '!' needs quotes",
@@ -41,7 +41,7 @@ _TAGGED = "tags are not supported; text that begins with '!' needs quotes"
 
 
 class _CoreSchemaLoader(yaml.SafeLoader):
-    """PyYAML's parser without its YAML 1.1 notions of booleans, times and numbers."""
+    """PyYAML's parser without the booleans, times and numbers of YAML 1.1."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own way to override it
 
@@ -58,12 +58,12 @@ for _name, _pattern, _first in (
 
 @dataclass(slots=True)
 class FileContent:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         data: mappings with text keys, lists, text, numbers, booleans and None.
-        lines: the line of each key path; keys as written.
-        problems: what is wrong, each with its line.
+        lines: the line of each key path, with keys as written.
+        problems: the problems, each with its line.
     """
 
     data: Any = None
@@ -72,11 +72,11 @@ class FileContent:
 
 
 def read_yaml(text: str, name: str) -> FileContent:
-    """Read one document; every fault becomes a problem, nothing is raised.
+    """Reads one document; reports errors as problems instead of raising them.
 
     Args:
-        text: the file's text.
-        name: how problems name the file.
+        text: the text of the file.
+        name: the name of the file in problems.
     """
     content = FileContent()
     try:
@@ -98,13 +98,13 @@ def read_yaml(text: str, name: str) -> FileContent:
     except RecursionError:
         content.problems.append(f"{name}: nested too deeply")
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # The parser lets such errors through, for instance for an escape beyond Unicode.
+        # The parser raises such errors, for example for an escape beyond Unicode.
         content.problems.append(f"{name}: not YAML: {_one_line(str(error))}")
     return content
 
 
 class _TooLarge(Exception):
-    """The document unfolds to more than any configuration has."""
+    """The document is larger or deeper than any configuration."""
 
 
 def _compose(text: str) -> yaml.Node | None:
@@ -125,7 +125,7 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self._nodes += 1
-        # A node that refers to itself is endless and ends up here too.
+        # Also catches a node that refers to itself.
         if self._nodes > _MAX_NODES or len(path) > MAX_DEPTH:
             raise _TooLarge(
                 f"nested more than {MAX_DEPTH} levels deep, or more than {_MAX_NODES} values"
@@ -165,7 +165,7 @@ class _Reader:
         return mapping
 
     def _merged(self, node: yaml.Node, path: KeyPath) -> dict[str, Any]:
-        """Return the keys that `<<` takes over; of several mappings the first wins."""
+        """Returns the keys that `<<` merges; the first of several mappings takes precedence."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
         for source in reversed(sources):

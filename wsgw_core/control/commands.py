@@ -1,4 +1,4 @@
-"""What can be done to a gateway; see Control.do."""
+"""The commands of a gateway; see Control.do."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import ConfigDict
 
 @dataclass(frozen=True, slots=True)
 class AddBackend:
-    """Open a backend and offer it to sessions, or look for the backends of a name from now on.
+    """Adds a backend, or all backends of a DNS name.
 
     Attributes:
-        entry: as the configuration's `upstream.backends` has it.
-        group: the id of a route that has backends of its own; empty: for all other routes.
-        may_name_files: whether the entry may name files, which are then read.
+        entry: an entry as in `upstream.backends` of the configuration.
+        group: the id of the route that gets the backend; empty: `upstream.backends`.
+        may_name_files: whether the entry may name files, which wsgw then reads.
     """
 
     entry: Any
@@ -25,45 +25,45 @@ class AddBackend:
 
 @dataclass(frozen=True, slots=True)
 class DisableBackend:
-    """Give a backend no new sessions; those it has stay."""
+    """Gives a backend no new sessions; its sessions stay."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class EnableBackend:
-    """Give a backend new sessions again; a drain of it ends."""
+    """Gives a backend new sessions again; ends its drain."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class FailOverBackend:
-    """Move each session of a backend to another one now."""
+    """Moves the sessions of a backend to others at once."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DrainBackend:
-    """Give a backend no new sessions, and move those it has when they are quiet."""
+    """Gives a backend no new sessions, and moves each of its sessions when it is quiet."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResetBackend:
-    """Forget the failures of a backend: it may be dialled again at once."""
+    """Resets the breaker of a backend, so that it is dialled again at once."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveBackend:
-    """Remove a backend, or all that are found by a name, and move their sessions to others.
+    """Removes a backend, or all backends of a DNS name, and moves their sessions to others.
 
-    Where failover is disabled, the sessions end instead: clients see 1001. No reload brings back
-    what was removed so.
+    If failover is disabled, the sessions end instead: clients see 1001. A reload does not bring a
+    removed backend back.
     """
 
     id: str
@@ -71,7 +71,7 @@ class RemoveBackend:
 
 @dataclass(frozen=True, slots=True)
 class CloseSession:
-    """Close a session: its client sees code and reason, its backend 1001."""
+    """Closes a session: its client sees code and reason, its backend 1001."""
 
     id: str
     code: int = 1000
@@ -80,14 +80,14 @@ class CloseSession:
 
 @dataclass(frozen=True, slots=True)
 class FailOverSession:
-    """Move a session to another backend now."""
+    """Moves a session to another backend at once."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class SendToClient:
-    """Send the client of a session a message: text, or bytes as a binary one."""
+    """Sends a text or binary message to the client of a session."""
 
     __pydantic_config__: ClassVar = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -98,21 +98,21 @@ class SendToClient:
 
 @dataclass(frozen=True, slots=True)
 class PauseFrontend:
-    """Answer new clients of a frontend with 503; sessions stay."""
+    """Refuses new clients of a frontend with 503; sessions stay."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeFrontend:
-    """Let new clients of a frontend in again."""
+    """Accepts new clients of a frontend again."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Read the configuration anew."""
+    """Reloads the configuration."""
 
 
 BackendCommand: TypeAlias = (

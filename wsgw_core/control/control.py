@@ -1,4 +1,4 @@
-"""The door between a gateway and its operators."""
+"""The interface between a gateway and its operators."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ from .status import (
 
 
 class Control(Protocol):
-    """What can be asked of a gateway, and done to it; all of it in plain data."""
+    """Answers queries and carries out commands; all arguments and results are plain data."""
 
     async def do(self, command: Command) -> Outcome:
-        """Carry out a command."""
+        """Carries out a command."""
         ...
 
     async def gateway(self) -> GatewayStatus:
-        """Return what the gateway as a whole does."""
+        """Returns the status of the gateway as a whole."""
         ...
 
     async def backends(self) -> list[BackendStatus]:
-        """Return all backends."""
+        """Returns the backends."""
         ...
 
     async def backend_settings(self, backend_id: str) -> BackendSettings | None:
-        """Return the configuration of a backend or of a name; None: there is nothing of this id."""
+        """Returns the configuration of a backend or of a DNS name; None: unknown id."""
         ...
 
     async def sessions(self) -> list[SessionStatus]:
-        """Return all sessions; messages are relayed meanwhile."""
+        """Returns all sessions; lets sessions relay meanwhile."""
         ...
 
     async def frontends(self) -> list[FrontendStatus]:
-        """Return all frontends."""
+        """Returns all frontends."""
         ...
 
     async def routes(self) -> list[RouteStatus]:
-        """Return the routes, in their order."""
+        """Returns the routes in their order."""
         ...
 
     async def plugins(self) -> list[PluginStatus]:
-        """Return all kinds that are registered."""
+        """Returns all registered kinds."""
         ...
 
     async def configuration(self) -> ConfigurationStatus:
-        """Return the configuration in effect."""
+        """Returns the configuration in effect."""
         ...
 
     def follow(self, tell: Callable[[Event], object]) -> Callable[[], None]:
-        """Have a function called with each event from now on; it must be quick.
+        """Calls a function with each event from now on; the function must return quickly.
 
         Returns:
-            What ends that.
+            A function that ends this.
         """
         ...
 
     async def metrics(self) -> str:
-        """Return all metrics in Prometheus' text format; messages are relayed meanwhile."""
+        """Returns all metrics in Prometheus' text format; lets sessions relay meanwhile."""
         ...

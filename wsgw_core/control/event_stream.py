@@ -22,7 +22,7 @@ class EventStream:
         self._followers: dict[object, Callable[[Event], object]] = {}
 
     def publish(self, event: Event) -> None:
-        """Write an event to the log, and pass it on; a follower's fault goes to the log."""
+        """Writes an event to the log, and pass it on; a follower's fault goes to the log."""
         if self._logger.isEnabledFor(event.level):
             fields = {field: getattr(event, field, None) for field in _FIELDS}
             self._logger.log(event.level, "%s", event.text, extra=fields)

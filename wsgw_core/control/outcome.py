@@ -1,4 +1,4 @@
-"""What a command did: its outcome, and for a reload the report."""
+"""The outcome of a command, with the report of a reload."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ _NAMED = 10  # ids in one line
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What has become of the backends, by their ids, and what is left to do.
+    """What a reload has changed: ids of backends, and keys that need a restart.
 
-    Those that operators have added and those that were found by a name are among them.
+    The ids include backends that operators have added and backends found by a DNS name.
 
     Attributes:
-        added, removed: offered from now on, or no longer.
-        changed: offered in another way than before.
-        unchanged: as they were.
-        deleted: those of the configuration that are left out since operators have deleted them.
-        waiting: keys of the configuration whose new values take effect at the next start only.
+        added, removed, changed, unchanged: compared with before the reload.
+        deleted: configured backends that stay removed because operators have deleted them.
+        waiting: keys whose new values take effect only at the next start.
     """
 
     added: list[str] = field(default_factory=list)
@@ -38,7 +36,7 @@ class ReloadReport:
         deleted: Iterable[str],
         waiting: Iterable[str],
     ) -> ReloadReport:
-        """Compare the backends of before a reload with those of after it, by their ids."""
+        """Compares the backends before and after a reload by their ids."""
         both = [name for name in after if name in before]
         return cls(
             added=[name for name in after if name not in before],
@@ -51,7 +49,7 @@ class ReloadReport:
 
     @property
     def summary(self) -> str:
-        """One line for people, without `waiting`."""
+        """One line that summarizes all but `waiting`."""
         number = len(self.added) + len(self.changed) + len(self.unchanged)
         line = f"done, {number} backend{'' if number == 1 else 's'}: "
         line += ", ".join(
@@ -68,14 +66,14 @@ class ReloadReport:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a command.
+    """The outcome of a command.
 
     Attributes:
-        result: `unchanged`: everything was as wanted already. `unknown`: there is nothing of this
-            id. `refused`: it cannot be done. `forbidden`: operators may not do that.
-            `unsupported`: this gateway, as it is configured, cannot do that.
-        problems: why a command was refused or is forbidden.
-        report: of a reload that is done.
+        result: `unchanged`: there was nothing to change. `unknown`: unknown id. `refused`: the
+            command failed. `forbidden`: operators may not do this. `unsupported`: the configuration
+            of this gateway does not allow this.
+        problems: why a command is refused or forbidden.
+        report: the report of a successful reload.
     """
 
     result: Literal["done", "unchanged", "unknown", "refused", "forbidden", "unsupported"]

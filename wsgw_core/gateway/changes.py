@@ -31,7 +31,7 @@ _FIXED: tuple[KeyPath, ...] = (
 
 
 def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
-    """Return the keys whose new values can only take effect at the next start."""
+    """Returns the keys whose new values can only take effect at the next start."""
     changed = [path for path in _FIXED if _value(old, path) != _value(new, path)]
     tls: KeyPath = ("server", "frontend", "tls")
     if (_value(old, tls) is None) != (_value(new, tls) is None):
@@ -42,7 +42,7 @@ def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
 def backend_changes(
     old: tuple[GatewayConfig, PluginSpecs], new: tuple[GatewayConfig, PluginSpecs]
 ) -> tuple[list[BackendSpec], list[BackendSpec]]:
-    """Return the backends that are new or changed, and those that are gone or were changed.
+    """Returns the backends that are new or changed, and those that are gone or were changed.
 
     A backend is changed too when that is what its plugin is told of the rest of the configuration,
     and when it belongs to another group.
@@ -70,7 +70,7 @@ def _not_in(
 
 
 def same_backend(one: BackendSpec, other: BackendSpec) -> bool:
-    """Tell whether two entries of one id ask for the same."""
+    """Returns whether two entries of one id ask for the same."""
     return (
         one.group == other.group
         and one.registration.kind == other.registration.kind

@@ -89,7 +89,7 @@ class Exposition:
         self._platform = PlatformCollector(registry=None)
 
     async def text(self) -> bytes:
-        """Return all metrics in Prometheus' text format; sessions are relayed meanwhile."""
+        """Returns all metrics in Prometheus' text format; sessions are relayed meanwhile."""
         now = _Sessions()
         for number, session in enumerate(self._sessions, 1):
             now.add(session)
@@ -101,7 +101,7 @@ class Exposition:
         return text.replace(b"# TYPE %b untyped" % name, b"# TYPE %b counter" % name)
 
     def collect(self) -> list[Metric]:
-        """Return all metrics but those of the process, at once; see HostCollector."""
+        """Returns all metrics but those of the process, at once; see HostCollector."""
         now = _Sessions()
         for session in self._sessions:
             now.add(session)
@@ -223,7 +223,7 @@ class _Collected(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        """Return them."""
+        """Returns them."""
         return self._metrics
 
 

@@ -29,7 +29,7 @@ def handshake_settings(
     counters: GatewayCounters,
     logger: logging.Logger,
 ) -> HandshakeSettings:
-    """Return how handshakes are to be made.
+    """Returns how handshakes are to be made.
 
     Args:
         config: the whole configuration.
@@ -79,7 +79,7 @@ def make_admission(
     logger: logging.Logger,
     memory_is_full: Callable[[], bool],
 ) -> Admission:
-    """Return what decides who is let in.
+    """Returns what decides who is let in.
 
     Args:
         config: the whole configuration.
@@ -110,7 +110,7 @@ def make_admission(
 def make_client_timeouts(
     config: GatewayConfig, counters: GatewayCounters, clock: Clock
 ) -> ClientTimeouts:
-    """Return what looks after the clients that are silent, slow or old."""
+    """Returns what looks after the clients that are silent, slow or old."""
     limits, frontend = config.limits, config.server.frontend
     return ClientTimeouts(
         clock,

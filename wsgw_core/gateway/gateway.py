@@ -118,7 +118,7 @@ class Gateway:
         self._running = False
 
     async def start(self, before_clients: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Open the backends and listen.
+        """Opens the backends and listen.
 
         Args:
             before_clients: called when everything is there, the address included, but no client
@@ -148,7 +148,7 @@ class Gateway:
             raise
 
     async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
-        """Go on with another configuration, without closing a client.
+        """Goes on with another configuration, without closing a client.
 
         New sessions get all of it. Those that are open stay as they are, but the ones of a backend
         that is no longer configured move to others; see `drain`. Not to be called again before it
@@ -164,7 +164,7 @@ class Gateway:
         return self.carry_out(await self.prepare(config, specs))
 
     async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> PreparedReload:
-        """Do all of a reload that can fail; clients and sessions hear nothing of it.
+        """Does all of a reload that can fail; clients and sessions hear nothing of it.
 
         What it returns is to be carried out in the same turn of the event loop.
 
@@ -184,7 +184,7 @@ class Gateway:
         return PreparedReload(generation, changes)
 
     def carry_out(self, prepared: PreparedReload) -> ReloadReport:
-        """Go on with what was prepared; cannot fail."""
+        """Goes on with what was prepared; cannot fail."""
         opener, frontend, generation = self.opener, self._frontend, prepared.generation
         assert frontend is not None  # noqa: S101 - for the type checker
         old, before = self._generations.current, self.pool.backends
@@ -200,7 +200,7 @@ class Gateway:
         )
 
     async def stop(self) -> None:
-        """Close every client with 1012, spread over `server.drain-time`, and wait for them.
+        """Closes every client with 1012, spread over `server.drain-time`, and wait for them.
 
         New clients are answered with 503 meanwhile. What clients have sent is still delivered;
         that and each client's answer are waited for as long as `limits.close-timeout`, and before
@@ -243,7 +243,7 @@ class Gateway:
         return self._settings.waiting_dials
 
     def drain(self, backend_id: str) -> bool:
-        """Send no new session to a backend, and have its sessions move to others one by one.
+        """Sends no new session to a backend, and have its sessions move to others one by one.
 
         To be undone by enabling the backend again.
 
@@ -286,7 +286,7 @@ class Gateway:
         return self._frontend.addresses if self._frontend is not None else ()
 
     def _open_frontend(self, generation: Generation) -> FrontendServer:
-        """Bind the address of the frontend; nobody is accepted yet."""
+        """Binds the address of the frontend; nobody is accepted yet."""
         config, loop = generation.config, asyncio.get_running_loop()
         self._opener = SessionOpener(generation.routes, self.counters, self._logger)
         self._admission = make_admission(
@@ -303,7 +303,7 @@ class Gateway:
         return self._frontend
 
     def _begin_watch(self) -> None:
-        """Probe backends, measure the loop, and offer what operators need."""
+        """Probes backends, measure the loop, and offer what operators need."""
         loop = asyncio.get_running_loop()
         self.upstream.watch()
         delay = LoopDelay(loop, self.counters.loop_delays)

@@ -72,7 +72,7 @@ class Generations:
         return self._current
 
     async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> Generation:
-        """Make one, to be taken or discarded; clients hear nothing of it yet.
+        """Makes one, to be taken or discarded; clients hear nothing of it yet.
 
         Raises:
             ConfigurationError: something cannot work as configured; nothing is left of it.
@@ -93,11 +93,11 @@ class Generations:
         return Generation(number, config, specs, plugins, routes, tls)
 
     def discard(self, prepared: Generation) -> None:
-        """Close what was opened for a generation that is not taken after all."""
+        """Closes what was opened for a generation that is not taken after all."""
         self._plugins.discard(prepared.plugins)
 
     def take(self, prepared: Generation) -> None:
-        """Put a generation into effect; what only the one before has is closed in time."""
+        """Puts a generation into effect; what only the one before has is closed in time."""
         before = self._current
         self._current = prepared
         self._plugins.close_timeout = prepared.config.limits.close_timeout
@@ -111,7 +111,7 @@ class Generations:
                 prepared.tls.start()
 
     async def close(self) -> None:
-        """Close all that there is."""
+        """Closes all that there is."""
         if self._current is not None and self._current.tls is not None:
             self._current.tls.close()
         await self._plugins.close()

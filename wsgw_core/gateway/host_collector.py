@@ -29,11 +29,11 @@ class HostCollector(Collector):
         self._loop = loop
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there is depends on the plugins, and may change with a reload."""
+        """Returns nothing: what there is depends on the plugins, and may change with a reload."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Return all metrics; none once the event loop is closed.
+        """Returns all metrics; none once the event loop is closed.
 
         Raises:
             TimeoutError: the event loop has no time.

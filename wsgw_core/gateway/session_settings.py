@@ -56,14 +56,14 @@ class SessionSettings:
         return sum(limiters.waiting for limiters in self._dial_limiters.values())
 
     def apply(self, config: GatewayConfig) -> None:
-        """Bound the dials of all sessions as another configuration says."""
+        """Bounds the dials of all sessions as another configuration says."""
         for group, failover in config.groups.items():
             limiters = self._dial_limiters.get(group)
             if limiters is not None:
                 limiters.change(*failover.dial_bounds)
 
     def routes(self, config: GatewayConfig, specs: PluginSpecs, plugins: PluginSet) -> Routes:
-        """Return what new sessions are opened with."""
+        """Returns what new sessions are opened with."""
         if not config.routes:
             return Routes([self._route(config, None, specs, specs, plugins)])
         return Routes(
@@ -136,7 +136,7 @@ class SessionSettings:
         )
 
     def _policy(self, specs: tuple[PolicySpec, ...], plugins: PluginSet) -> Policy | None:
-        """Return the policy of a group; None where nothing was configured with specs."""
+        """Returns the policy of a group; None where nothing was configured with specs."""
         for spec in specs:
             return CheckedPolicy(
                 plugins.of(spec),

@@ -73,7 +73,7 @@ class Upstream:
         self._health = HealthChecks(pool, options.health, counters, logger)
 
     async def start(self) -> None:
-        """Open those of the configuration, and look for those that have a name.
+        """Opens those of the configuration, and look for those that have a name.
 
         Raises:
             ConfigurationError: one cannot work as configured.
@@ -88,12 +88,12 @@ class Upstream:
         self._deletions.follow(specs)
 
     def watch(self) -> None:
-        """Probe them from now on, and send sessions back to those that are preferred."""
+        """Probes them from now on, and send sessions back to those that are preferred."""
         self._health.start()
         self._failback.follow(self._generations.current.config.upstream)
 
     async def prepare(self, generation: Generation) -> BackendChanges:
-        """Open what another generation has and the one in effect has not.
+        """Opens what another generation has and the one in effect has not.
 
         Raises:
             ConfigurationError: one cannot work as configured; nothing is left of the others.
@@ -106,7 +106,7 @@ class Upstream:
         return await self._prepared(generation, new, [*gone, *self._in_the_way(new, gone)])
 
     def carry_out(self, changes: BackendChanges) -> None:
-        """Do what was prepared for the generation that is in effect now."""
+        """Does what was prepared for the generation that is in effect now."""
         generation = self._generations.current
         options = generation.config.upstream
         changes.carry_out(self._drains.begin, generation.config.groups)
@@ -116,7 +116,7 @@ class Upstream:
         self._failback.follow(options)
 
     async def add(self, spec: BackendSpec, check: Callable[[], None]) -> None:
-        """Open a backend and offer it, or begin to look for those of a name.
+        """Opens a backend and offer it, or begin to look for those of a name.
 
         Args:
             spec: what the backend is made of.
@@ -141,7 +141,7 @@ class Upstream:
         changes.carry_out(self._drains.begin)
 
     def remove(self, backend_id: str) -> bool:
-        """Offer a backend no more, and have its sessions move to others.
+        """Offers a backend no more, and have its sessions move to others.
 
         The id of an entry with a name stands for all of its backends, and ends the search for more.
         Where failover is switched off, the sessions end instead: clients see 1001. A reload brings
@@ -163,7 +163,7 @@ class Upstream:
         return True
 
     async def fail_over(self, backend: PooledBackend) -> int:
-        """Move those sessions of a backend that may; return how many begin to."""
+        """Moves those sessions of a backend that may; return how many begin to."""
         leaving = [session for session in self._sessions_of(backend) if session.may_fail_over]
         return await _leave(leaving, backend.id, must_leave=False)
 
@@ -179,31 +179,31 @@ class Upstream:
         return self._drains.begin(backend)
 
     def enable(self, backend: PooledBackend) -> None:
-        """Give a backend new sessions again; what there is of a drain ends."""
+        """Gives a backend new sessions again; what there is of a drain ends."""
         self._drains.call_off(backend)
 
     def specs(self) -> Iterator[BackendSpec]:
-        """Yield what the backends were made of, and what those of each name are."""
+        """Yields what the backends were made of, and what those of each name are."""
         yield from map(self._backends.spec_of, self._pool.backends)
         yield from (discovery.spec for discovery in self._discoveries)
 
     def spec_of(self, backend: PooledBackend) -> BackendSpec:
-        """Return what a backend was made of."""
+        """Returns what a backend was made of."""
         return self._backends.spec_of(backend)
 
     def deleted(self) -> list[str]:
-        """Return the ids of what the configuration or a name has, and operators have deleted."""
+        """Returns the ids of what the configuration or a name has, and operators have deleted."""
         specs = self._generations.current.specs.all_backends
         entries = [each.id for each in specs if self._deletions.has(each)]
         return entries + [each for one in self._discoveries for each in sorted(one.deleted)]
 
     async def stop_moves(self) -> None:
-        """Let all sessions stay that have not begun to move."""
+        """Lets all sessions stay that have not begun to move."""
         self._drains.stop()
         await self._failback.stop()
 
     async def close(self) -> None:
-        """Close all that there is."""
+        """Closes all that there is."""
         await self.stop_moves()
         await self._health.stop()
         await self._discoveries.close()
@@ -211,7 +211,7 @@ class Upstream:
         await self._resolver.close()
 
     def _sessions_of(self, backend: PooledBackend) -> list[Session]:
-        """Return a backend's sessions, and those that it has kept from before a reload.
+        """Returns a backend's sessions, and those that it has kept from before a reload.
 
         Not those of a group that it has left: they can go nowhere, or are on their way.
         """
@@ -228,7 +228,7 @@ class Upstream:
         return self._context_in(self._generations.current, spec)
 
     def _context_in(self, generation: Generation, spec: BackendSpec) -> BackendContext:
-        """Return what the plugin of a backend is given."""
+        """Returns what the plugin of a backend is given."""
         config = generation.config
         failover = config.groups[spec.group]
         return BackendContext(
@@ -245,7 +245,7 @@ class Upstream:
         )
 
     def _is_in_place(self, spec: BackendSpec) -> bool:
-        """Tell whether what an entry asks for is there, not what operators have in its place."""
+        """Returns whether what an entry asks for is there, not what operators have in its place."""
         backend = self._pool.find(spec.id)
         discovery = self._discoveries.find(spec.id)
         if backend is not None:
@@ -255,7 +255,7 @@ class Upstream:
     def _in_the_way(
         self, new: Sequence[BackendSpec], gone: Sequence[BackendSpec]
     ) -> Iterator[BackendSpec]:
-        """Yield what operators have added, or names have given, with the ids of new entries."""
+        """Yields what operators have added, or names have given, with the ids of new entries."""
         ids = {each.id for each in new} - {each.id for each in gone}
         yield from (each for each in self.specs() if each.id in ids)
 
@@ -282,7 +282,7 @@ class Upstream:
 
 
 async def _leave_for_good(sessions: list[Session], backend: PooledBackend) -> None:
-    """Have sessions leave a backend that is removed, and wait until they have; with a bound."""
+    """Has sessions leave a backend that is removed, and wait until they have; with a bound."""
     await _leave(sessions, backend.id, must_leave=True)
     latest = asyncio.get_running_loop().time() + _LEAVE_WITHIN
     while any(each.backend_id == backend.id for each in sessions):
@@ -292,7 +292,7 @@ async def _leave_for_good(sessions: list[Session], backend: PooledBackend) -> No
 
 
 async def _leave(sessions: list[Session], backend_id: str, *, must_leave: bool) -> int:
-    """Have sessions leave a backend, some in each turn of the loop; return how many begin to.
+    """Has sessions leave a backend, some in each turn of the loop; return how many begin to.
 
     Args:
         sessions: of the backend.

@@ -28,7 +28,7 @@ class FilesNotAllowed(ConfigurationError):
 async def resolve_backend(
     entry: Any, plugins: Plugins, *, allow_files: bool = False
 ) -> BackendSpec:
-    """Find the kind of a backend's entry, and have its keys checked.
+    """Finds the kind of a backend's entry, and have its keys checked.
 
     Args:
         entry: plain data, as the configuration's `upstream.backends` has it.

@@ -33,7 +33,7 @@ class Configuration:
 
 
 def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Configuration:
-    """Load and check everything: import the plugins named, read the files named.
+    """Loads and check everything: import the plugins named, read the files named.
 
     Does not touch the network.
 
@@ -50,7 +50,7 @@ def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Con
 def load_mapping(
     data: Mapping[str, Any], environment: Mapping[str, str], plugins: Iterable[object] = ()
 ) -> Configuration:
-    """Do as `load_configuration` with what a file would hold.
+    """Does as `load_configuration` with what a file would hold.
 
     Args:
         data: sections as mappings, lists as any sequence; names of files may be paths.

@@ -24,7 +24,7 @@ from .references import all_options, has_no_effect
 
 
 def effective_config(loaded: Configuration) -> str:
-    """Return the whole configuration as YAML, with the source of each value behind it.
+    """Returns the whole configuration as YAML, with the source of each value behind it.
 
     Secrets are masked; one that was read from a file is shown as that file. Without masked secrets
     it is a configuration file of the same meaning.
@@ -34,7 +34,7 @@ def effective_config(loaded: Configuration) -> str:
 
 
 def plain_config(config: GatewayConfig, specs: PluginSpecs) -> dict[str, Any]:
-    """Return a whole configuration as plain data: defaults, and options of plugins too."""
+    """Returns a whole configuration as plain data: defaults, and options of plugins too."""
     plain = _plain(config)
     if config.limits.memory_bound is not None:
         plain["limits"]["memory"] = size_text(config.limits.memory_bound)
@@ -55,7 +55,7 @@ def plain_config(config: GatewayConfig, specs: PluginSpecs) -> dict[str, Any]:
 def _plain_route(
     config: GatewayConfig, route: RouteOptions, own: PluginSpecs, whole: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return a route as it would be written if it had nothing from the whole gateway."""
+    """Returns a route as it would be written if it had nothing from the whole gateway."""
     plain = _plain(route)
     failover = _plain(route.failover_over(config.failover))
     if route.backends is None:
@@ -133,7 +133,7 @@ class _Writer:
         }
 
     def lines(self, data: dict[str, Any], path: KeyPath = ()) -> Iterator[str]:
-        """Yield the lines of a mapping."""
+        """Yields the lines of a mapping."""
         indent = "  " * sum(isinstance(part, str) for part in path)
         for key, value in data.items():
             here = (*path, key)
@@ -155,7 +155,7 @@ class _Writer:
                 yield self._line(f"{indent}{_scalar(key)}: {_scalar(value)}", given)
 
     def _given_at(self, path: KeyPath) -> KeyPath:
-        """Return where a value is given: there, or for the whole gateway."""
+        """Returns where a value is given: there, or for the whole gateway."""
         for length in range(len(path), 2, -1):
             if path[:length] in self._taken_over:
                 return self._taken_over[path[:length]] + path[length:]
@@ -167,7 +167,7 @@ class _Writer:
 
 
 def _taken_over(config: GatewayConfig) -> Iterator[tuple[KeyPath, KeyPath]]:
-    """Yield the key paths of what routes have from the whole gateway, and where it has them."""
+    """Yields the key paths of what routes have from the whole gateway, and where it has them."""
     for number, route in enumerate(config.routes):
         path: KeyPath = ("routes", number)
         if route.policy is None:
@@ -183,7 +183,7 @@ def _taken_over(config: GatewayConfig) -> Iterator[tuple[KeyPath, KeyPath]]:
 
 
 def _scalar(value: Any) -> str:
-    """Write a value, or a list of them, in one line."""
+    """Writes a value, or a list of them, in one line."""
     text = yaml.safe_dump([value], default_flow_style=True, width=math.inf, allow_unicode=True)
     text = text.strip()[1:-1]
     return json.dumps(value, ensure_ascii=False) if "\n" in text else text

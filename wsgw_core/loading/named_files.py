@@ -15,7 +15,7 @@ from ..config.secrets import names_secret_file
 
 
 def named_files(data: Any, annotation: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the key path of each value that names a file, or that would be read from one.
+    """Yields the key path of each value that names a file, or that would be read from one.
 
     Args:
         data: plain data for a type.

@@ -26,7 +26,7 @@ _Spec = BackendSpec | ValveSpec | ListenerSpec | GateSpec | PolicySpec
 
 
 def file_problems(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Return a line for each file that cannot be used; see `Options.file_problems`.
+    """Returns a line for each file that cannot be used; see `Options.file_problems`.
 
     Args:
         config: the checked configuration.
@@ -41,7 +41,7 @@ def file_problems(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -
 
 
 def without_effect(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Return a line for each key that is given and has no effect; see `Options`."""
+    """Returns a line for each key that is given and has no effect; see `Options`."""
     return origins.in_order(
         origins.problem((*path, key), field.description or "has no effect")
         for path, model in all_options(config, specs)
@@ -51,7 +51,7 @@ def without_effect(config: GatewayConfig, specs: PluginSpecs, origins: Origins) 
 
 
 def option_warnings(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Return a line for each key whose value is hardly what was meant; see `Options.warnings`."""
+    """Returns a line for each key whose value is hardly what was meant; see `Options.warnings`."""
     limits = config.limits.for_plugins()
     return origins.in_order(
         origins.problem((*path, key), warning)
@@ -61,7 +61,7 @@ def option_warnings(config: GatewayConfig, specs: PluginSpecs, origins: Origins)
 
 
 def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterator[tuple[str, str]]:
-    """Find durations that hardly anybody writes in seconds: `dial-timeout: 10000`."""
+    """Finds durations that hardly anybody writes in seconds: `dial-timeout: 10000`."""
     for key, name in known_keys(type(model)).items():
         value = getattr(model, name)
         if (
@@ -75,20 +75,20 @@ def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterato
 
 
 def has_no_effect(field: FieldInfo) -> bool:
-    """Tell whether a key is accepted only."""
+    """Returns whether a key is accepted only."""
     extra = field.json_schema_extra
     return isinstance(extra, dict) and bool(extra.get("deprecated"))
 
 
 def all_options(config: GatewayConfig, specs: PluginSpecs) -> Iterator[tuple[KeyPath, Options]]:
-    """Yield every model of a configuration, those of plugins included, with its key path."""
+    """Yields every model of a configuration, those of plugins included, with its key path."""
     yield from _models((), config)
     for path, spec in all_specs(specs):
         yield from _models(path, spec.options)
 
 
 def all_specs(specs: PluginSpecs) -> Iterator[tuple[KeyPath, _Spec]]:
-    """Yield what the entries of a configuration stand for, each with its key path."""
+    """Yields what the entries of a configuration stand for, each with its key path."""
     yield from _placed(specs, (), ("upstream",))
     for number, route in enumerate(specs.routes):
         path: KeyPath = ("routes", number)
@@ -98,7 +98,7 @@ def all_specs(specs: PluginSpecs) -> Iterator[tuple[KeyPath, _Spec]]:
 def _placed(
     specs: PluginSpecs, path: KeyPath, upstream: KeyPath
 ) -> Iterator[tuple[KeyPath, _Spec]]:
-    """Yield what belongs to the gateway, or to one of its routes.
+    """Yields what belongs to the gateway, or to one of its routes.
 
     Args:
         specs: of it.
@@ -119,7 +119,7 @@ def _placed(
 
 
 def _models(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Options]]:
-    """Yield a model and all that it holds, each with its key path."""
+    """Yields a model and all that it holds, each with its key path."""
     if isinstance(value, Options):
         yield path, value
         for name, field in type(value).model_fields.items():

@@ -22,7 +22,7 @@ _REF = "#/$defs/"
 
 
 def config_schema(plugins: Plugins) -> dict[str, Any]:
-    """Return the schema of what a file may hold, with keys as they are written with dashes.
+    """Returns the schema of what a file may hold, with keys as they are written with dashes.
 
     Args:
         plugins: their options models say which keys an entry has besides the core's.
@@ -59,7 +59,7 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
 
 
 def _complete_routes(definitions: dict[str, Any]) -> None:
-    """Say what the entries of a route are, and that it has no defaults of its own."""
+    """Says what the entries of a route are, and that it has no defaults of its own."""
     route = definitions["RouteOptions"]["properties"]
     for role in ("backend", "valve", "gate"):
         route[f"{role}s"]["anyOf"][0]["items"] = _ref(role)
@@ -77,7 +77,7 @@ def _registrations(registry: Registry[Any]) -> list[Registration[Any]]:
 
 
 def _names(registry: Registry[Any]) -> dict[str, Any]:
-    """Return the schema of a kind's name, which stands for an entry without options."""
+    """Returns the schema of a kind's name, which stands for an entry without options."""
     return {"enum": list(registry.kinds())}
 
 
@@ -88,7 +88,7 @@ def _ref(role: str) -> dict[str, str]:
 def _kind(
     entry: dict[str, Any], options: dict[str, Any], registration: Registration[Any], role: str
 ) -> dict[str, Any]:
-    """Return the schema of an entry of one kind: the core's keys and the plugin's."""
+    """Returns the schema of an entry of one kind: the core's keys and the plugin's."""
     kind = registration.kind
     schema = {
         **options,

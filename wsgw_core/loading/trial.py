@@ -16,7 +16,7 @@ _log = logging.getLogger("wsgw")
 
 
 def failing_factories(specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Call the factory of each valve, listener and gate, as a start does; open none of them.
+    """Calls the factory of each valve, listener and gate, as a start does; open none of them.
 
     Returns:
         A line for each fault.

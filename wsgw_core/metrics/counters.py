@@ -206,7 +206,7 @@ class GatewayCounters:
         )
 
     def count_close(self, side: str, code: int) -> None:
-        """Count the end of a websocket.
+        """Counts the end of a websocket.
 
         Args:
             side: who began it: `client`, `backend` or `gateway`.
@@ -216,7 +216,7 @@ class GatewayCounters:
         self.closes[side, label] += 1
 
     def count_violation(self, code: int) -> None:
-        """Count a client that was closed, with this code, for breaking the protocol or a limit."""
+        """Counts a client that was closed, with this code, for breaking the protocol or a limit."""
         self.violations.value += 1
         if code == CloseCode.TOO_BIG:
             self.messages_too_big.value += 1

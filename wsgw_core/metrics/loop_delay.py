@@ -24,12 +24,12 @@ class LoopDelay:
         self._due = 0.0
 
     def start(self) -> None:
-        """Measure until `stop`."""
+        """Measures until `stop`."""
         self._due = self._clock.time() + _INTERVAL
         self._timer = self._clock.call_later(_INTERVAL, self._note)
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Measures no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -18,7 +18,7 @@ GaugeFault = Callable[[MetricFamily, Exception], None]
 
 
 def collect(metrics: Metrics, on_fault: GaugeFault) -> Iterator[Metric]:
-    """Yield each metric with what was counted.
+    """Yields each metric with what was counted.
 
     Args:
         metrics: of a gateway or of a plugin's object.
@@ -44,7 +44,7 @@ def collect(metrics: Metrics, on_fault: GaugeFault) -> Iterator[Metric]:
 
 
 def buckets(counted: Histogram) -> tuple[list[tuple[str, float]], float]:
-    """Return the cumulated buckets of a histogram, and the sum."""
+    """Returns the cumulated buckets of a histogram, and the sum."""
     bounds = [*(f"{bound:g}" for bound in counted.bounds), "+Inf"]
     return list(zip(bounds, accumulate(counted.counts), strict=True)), counted.sum
 

@@ -33,11 +33,11 @@ class Sizes:
         self.bytes = 0
 
     def add_large(self, size: int) -> None:
-        """Count a message that is longer than `counts` has room for."""
+        """Counts a message that is longer than `counts` has room for."""
         self.large[(size - 1).bit_length()] += 1
 
     def add(self, other: Sizes) -> None:
-        """Add all that another one has counted."""
+        """Adds all that another one has counted."""
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.large += other.large
         self.bytes += other.bytes
@@ -48,7 +48,7 @@ class Sizes:
         return sum(self.counts) + self.large.total()
 
     def up_to(self, bounds: Iterable[int]) -> list[int]:
-        """Return for each bound how many messages were not longer.
+        """Returns for each bound how many messages were not longer.
 
         Args:
             bounds: multiples of 128 up to 64 KiB, powers of two above.
@@ -80,7 +80,7 @@ class Traffic:
         self.sessions = 0
 
     def add(self, other: Traffic) -> None:
-        """Add all that another one has counted."""
+        """Adds all that another one has counted."""
         self.to_backend.add(other.to_backend)
         self.to_client.add(other.to_client)
         self.sessions += other.sessions

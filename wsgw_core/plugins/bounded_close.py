@@ -10,7 +10,7 @@ _GRACE = 1.0  # seconds in which what is cancelled may clean up
 
 
 async def close_within(seconds: float, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Close something; after that time cancel it, and soon leave it behind.
+    """Closes something; after that time cancel it, and soon leave it behind.
 
     Raises:
         TimeoutError: it took too long.
@@ -41,6 +41,6 @@ async def _without_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def _look_at(task: asyncio.Task[None]) -> None:
-    """Take note of how a task has ended, which asyncio would complain about otherwise."""
+    """Takes note of how a task has ended, which asyncio would complain about otherwise."""
     if not task.cancelled():
         task.exception()

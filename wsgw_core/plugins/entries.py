@@ -38,7 +38,7 @@ class Entries:
 
     @classmethod
     def of(cls, config: GatewayConfig) -> Entries:
-        """Return all entries of a configuration."""
+        """Returns all entries of a configuration."""
         routes = []
         for number, route in enumerate(config.routes):
             path: KeyPath = ("routes", number)
@@ -62,7 +62,7 @@ class Entries:
 
     @classmethod
     def usable_in(cls, data: Mapping[str, Any]) -> Entries:
-        """Return those entries of data for a configuration that are well-formed themselves."""
+        """Returns those entries of data for a configuration that are well-formed themselves."""
         upstream, routes = data.get("upstream"), data.get("routes")
         return cls(
             _usable(("upstream",), upstream, "backends", BackendEntry),
@@ -82,7 +82,7 @@ class Entries:
         )
 
     def required_plugins(self, origins: Origins) -> tuple[RequiredPlugin, ...]:
-        """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
+        """Returns the kinds and schemes for which plugins are needed; see `load_plugins`."""
         required: dict[str, RequiredPlugin] = {}
         for path, entry in self.walk():
             name, key = entry.kind or "", "kind"
@@ -97,7 +97,7 @@ class Entries:
         return tuple(required.values())
 
     def walk(self) -> Iterator[tuple[KeyPath, Entry]]:
-        """Yield all, those of the routes too."""
+        """Yields all, those of the routes too."""
         yield from self.backends
         yield from self.valves
         yield from self.listeners

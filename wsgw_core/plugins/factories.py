@@ -27,7 +27,7 @@ PluginSpec = ValveSpec | ListenerSpec | GateSpec | PolicySpec
 
 
 def make_backend(spec: BackendSpec, context: BackendContext) -> Backend:
-    """Call the factory of a backend.
+    """Calls the factory of a backend.
 
     Raises:
         PluginError: what the factory returned is no backend.
@@ -38,7 +38,7 @@ def make_backend(spec: BackendSpec, context: BackendContext) -> Backend:
 
 
 def make_plugin(spec: PluginSpec, context: PluginContext) -> Any:
-    """Call the factory of a valve, listener, gate or policy; see `make_backend`."""
+    """Calls the factory of a valve, listener, gate or policy; see `make_backend`."""
     if isinstance(spec, ValveSpec):
         return _made("valve", spec, context, Valve)
     if isinstance(spec, ListenerSpec):

@@ -55,7 +55,7 @@ class RequiredPlugin:
     where: str = ""
 
     def problem(self, text: str) -> str:
-        """Return one line that says where and what."""
+        """Returns one line that says where and what."""
         return f"{self.where}: {text}" if self.where else text
 
 
@@ -105,7 +105,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
 
     def register(self, plugin: object, source: str, promised: Collection[str] = ()) -> None:
-        """Register what a plugin provides; all of it or, when it breaks the contract, nothing.
+        """Registers what a plugin provides; all of it or, when it breaks the contract, nothing.
 
         Args:
             plugin: a module, or any object with hooks and `WSGW_API`.
@@ -184,7 +184,7 @@ class Plugins:
 
 
 def load_plugins(kinds: Iterable[str | RequiredPlugin]) -> Plugins:
-    """Import and register the plugins that provide these kinds or URL schemes, and no others.
+    """Imports and register the plugins that provide these kinds or URL schemes, and no others.
 
     Raises:
         PluginError: with one problem for each plugin that is missing or cannot be used.
@@ -198,7 +198,7 @@ def load_plugins(kinds: Iterable[str | RequiredPlugin]) -> Plugins:
 def load_usable_plugins(
     kinds: Iterable[str | RequiredPlugin], given: Iterable[object] = ()
 ) -> tuple[Plugins, list[str]]:
-    """Do as `load_plugins` with those that can be used; return the problems with the others.
+    """Does as `load_plugins` with those that can be used; return the problems with the others.
 
     Args:
         kinds: see there.
@@ -237,7 +237,7 @@ def load_usable_plugins(
 
 
 def import_plugin(required: RequiredPlugin) -> ImportedPlugin:
-    """Import the plugin that provides a kind or URL scheme; may be called in any thread.
+    """Imports the plugin that provides a kind or URL scheme; may be called in any thread.
 
     Raises:
         PluginError: there is none, or it cannot be imported.
@@ -247,7 +247,7 @@ def import_plugin(required: RequiredPlugin) -> ImportedPlugin:
 
 
 def installed_plugins() -> list[InstalledPlugin]:
-    """Return all installed plugins, from their metadata alone: a broken one is listed too."""
+    """Returns all installed plugins, from their metadata alone: a broken one is listed too."""
     names: dict[tuple[str, str, str], list[str]] = {}
     for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         distribution, version = distribution_of(entry_point)
@@ -326,7 +326,7 @@ def _check_api_version(plugin: object) -> None:
 
 
 def _check_hook_functions(plugin: object) -> None:
-    """Find the hooks that pluggy would pass over in silence or call in vain."""
+    """Finds the hooks that pluggy would pass over in silence or call in vain."""
     specified = [name for name in vars(hookspecs) if name.startswith(_HOOK_PREFIX)]
     for name in dir(plugin):
         function = inspect.getattr_static(plugin, name)

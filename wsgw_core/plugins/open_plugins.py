@@ -32,7 +32,7 @@ class PlacedSpec:
     spec: PluginSpec
 
     def asks_for_the_same(self, other: PlacedSpec) -> bool:
-        """Tell whether another entry can have the object of this one."""
+        """Returns whether another entry can have the object of this one."""
         one, two = self.spec, other.spec
         return (
             self.place == other.place
@@ -60,7 +60,7 @@ class PluginSet:
         self._opened: list[tuple[PluginSpec, _OpenPlugin]] = []
 
     def of(self, spec: PluginSpec) -> Any:
-        """Return the object of an entry."""
+        """Returns the object of an entry."""
         return next(plugin.made for each, plugin in self._opened if each is spec)
 
     @property
@@ -69,7 +69,7 @@ class PluginSet:
         return [plugin for _, plugin in self._opened]
 
     def add(self, spec: PluginSpec, plugin: _OpenPlugin) -> None:
-        """Note the object of an entry."""
+        """Notes the object of an entry."""
         self._opened.append((spec, plugin))
 
 
@@ -107,7 +107,7 @@ class OpenPlugins:
         self._stopping = asyncio.Event()
 
     async def prepare(self, wanted: Iterable[PlacedSpec]) -> PluginSet:
-        """Return the objects of a configuration, to be used or discarded; open those it lacks.
+        """Returns the objects of a configuration, to be used or discarded; open those it lacks.
 
         Raises:
             ConfigurationError: one cannot work as configured.
@@ -126,13 +126,13 @@ class OpenPlugins:
         return prepared
 
     def discard(self, prepared: PluginSet) -> None:
-        """Close what was opened for a configuration that is not used after all."""
+        """Closes what was opened for a configuration that is not used after all."""
         self._close_in_background(
             each for each in prepared.plugins if each not in self._current.plugins
         )
 
     def use(self, prepared: PluginSet) -> None:
-        """Make new sessions use these objects; the others are closed when no session has them."""
+        """Makes new sessions use these objects; the others are closed when no session has them."""
         self._replaced += [each for each in self._current.plugins if each not in prepared.plugins]
         self._earlier = [each for each in self._earlier if self._in_use(each)]
         self._earlier.append(self._current)
@@ -141,7 +141,7 @@ class OpenPlugins:
             self._replacing = self._keep(self._close_replaced())
 
     async def close(self) -> None:
-        """Close all, whether sessions use them or not."""
+        """Closes all, whether sessions use them or not."""
         self._stopping.set()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -203,7 +203,7 @@ class OpenPlugins:
 
 
 def plugin_entries(config: GatewayConfig, specs: PluginSpecs) -> Iterator[PlacedSpec]:
-    """Yield the entries of valves, listeners, gates and policies that some client is served by."""
+    """Yields the entries of valves, listeners, gates and policies that some client is served by."""
     routes = config.routes
     yield from (PlacedSpec("", each) for each in specs.listeners)
     if not routes or any(options.gates is None for options in routes):

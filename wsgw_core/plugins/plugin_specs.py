@@ -60,7 +60,7 @@ class BackendSpec:
         return self.entry.effective_id
 
     def at_address(self, address: str) -> BackendSpec:
-        """Return the backend at one address of the name that the entry stands for.
+        """Returns the backend at one address of the name that the entry stands for.
 
         Over TLS the name is still what is asked for and verified.
         """
@@ -146,12 +146,12 @@ class PluginSpecs:
 
 
 def required_plugins(config: GatewayConfig) -> tuple[RequiredPlugin, ...]:
-    """Return the kinds and schemes for which plugins are needed; see `load_plugins`."""
+    """Returns the kinds and schemes for which plugins are needed; see `load_plugins`."""
     return Entries.of(config).required_plugins(Origins())
 
 
 def resolve_specs(config: GatewayConfig, plugins: Plugins) -> PluginSpecs:
-    """Find each entry's kind and have its own keys checked by the kind's options model.
+    """Finds each entry's kind and have its own keys checked by the kind's options model.
 
     Args:
         config: the checked configuration.
@@ -169,7 +169,7 @@ def resolve_specs(config: GatewayConfig, plugins: Plugins) -> PluginSpecs:
 def resolve_entries(
     entries: Entries, plugins: Plugins, origins: Origins, missing: Collection[str] = ()
 ) -> tuple[PluginSpecs, list[str]]:
-    """Resolve entries as `resolve_specs` does; return what could be, and the problems.
+    """Resolves entries as `resolve_specs` does; return what could be, and the problems.
 
     Args:
         entries: of a configuration.
@@ -283,7 +283,7 @@ def _wants_addresses(entry: Entry) -> bool:
 
 
 def _given(entry: Entry, model: type[Options]) -> dict[str, Any]:
-    """Return what the options model is given: the entry's own keys, and its URL if it wants it."""
+    """Returns what the options model is given: the entry's own keys, and its URL if it wants it."""
     given = entry.options
     if isinstance(entry, BackendEntry) and entry.url is not None and "url" in model.model_fields:
         given["url"] = entry.plain_url

@@ -27,7 +27,7 @@ class PlainOptions(Options):
 
 
 def register_policies(registry: PolicyRegistry) -> None:
-    """Register all of them, as a plugin does."""
+    """Registers all of them, as a plugin does."""
     registry.add("round-robin", PlainOptions, _plain(RoundRobin))
     registry.add("least-connections", PlainOptions, _plain(LeastConnections))
     registry.add("random-two", PlainOptions, _plain(RandomTwo))

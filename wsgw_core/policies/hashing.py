@@ -68,7 +68,7 @@ _MOST = math.log(_VALUES)  # no cost is greater: a weight is at least 1
 
 
 def _cost(begun: blake2b, backend: Candidate) -> float:
-    """Return an exponentially distributed number, whose mean is the inverse of the weight.
+    """Returns an exponentially distributed number, whose mean is the inverse of the weight.
 
     The lowest of such numbers is that of each backend as often as its weight says.
     """

@@ -48,7 +48,7 @@ def run_gateway(
     load: Callable[[], Configuration],
     watched: Path | None = None,
 ) -> int:
-    """Run a gateway until a signal stops it; SIGHUP has it reload its configuration.
+    """Runs a gateway until a signal stops it; SIGHUP has it reload its configuration.
 
     Tells on stderr where it listens, or in one line why it does not.
 
@@ -178,7 +178,7 @@ def _tell_start(
 
 
 def _tell(*lines: str) -> None:
-    """Print for whoever started the process, whatever the log level."""
+    """Prints for whoever started the process, whatever the log level."""
     for line in lines:
         if writes_json():
             _lifecycle.info("%s", line)
@@ -197,7 +197,7 @@ def _why_not(error: OSError, address: Address) -> str:
 
 
 def _raise_file_limit() -> None:
-    """Allow this process as many open files as it may have: each session takes two."""
+    """Allows this process as many open files as it may have: each session takes two."""
     try:
         raise_file_limit()
     except (OSError, ValueError) as error:
@@ -210,7 +210,7 @@ def _raise_file_limit() -> None:
 
 
 def _settle_garbage_collector() -> None:
-    """Enable the garbage collector, and keep it from walking over what never becomes garbage.
+    """Enables the garbage collector, and keep it from walking over what never becomes garbage.
 
     Modules, classes and configuration live as long as the process: frozen, they are passed over.
     Sessions are many long-lived objects with few cycles, most of which reference counting frees

@@ -50,7 +50,7 @@ class DroppingLog(logging.Handler):
         self._scheduled = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; called by logging, under its lock."""
+        """Writes a record; called by logging, under its lock."""
         try:
             line = self.format(record)
         except Exception as error:  # noqa: BLE001 - whoever logs has made a mistake
@@ -58,18 +58,18 @@ class DroppingLog(logging.Handler):
         self._put(line)
 
     def write_line(self, line: str) -> None:
-        """Write a line that is no record."""
+        """Writes a line that is no record."""
         with self._locked():
             self._put(line)
 
     def drain_by(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Have a loop write what waits; None: the next line or the end of the process does."""
+        """Has a loop write what waits; None: the next line or the end of the process does."""
         with self._locked():
             self._loop = loop
             self._scheduled = False
 
     def flush(self) -> None:
-        """Write what waits, within a second; called when the process ends."""
+        """Writes what waits, within a second; called when the process ends."""
         deadline = time.monotonic() + _LAST_WAIT
         with self._locked():
             self._drain()
@@ -78,7 +78,7 @@ class DroppingLog(logging.Handler):
                 self._drain()
 
     def close(self) -> None:
-        """Write what there is room for, and no more."""
+        """Writes what there is room for, and no more."""
         with self._locked():
             self._drain()
             self._lines.clear()
@@ -117,7 +117,7 @@ class DroppingLog(logging.Handler):
         self.dropped.value += lines
 
     def _drain(self) -> None:
-        """Write what there is room for."""
+        """Writes what there is room for."""
         lines = self._lines
         try:
             while lines or self._untold:
@@ -136,7 +136,7 @@ class DroppingLog(logging.Handler):
             self._drop_all()
 
     def _note_dropped(self) -> None:
-        """Have the next line tell how many were dropped."""
+        """Has the next line tell how many were dropped."""
         text = "dropped %d log lines: stderr could not be written"
         record = logging.LogRecord("wsgw.log", logging.WARNING, "", 0, text, (self._untold,), None)
         self._full = False

@@ -31,7 +31,7 @@ class OneLineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
+        """Returns the record's line."""
         return one_line(masked_text(super().format(record)))
 
 
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
+        """Returns the record's line."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, Any] = {
             "time": time.replace("+00:00", "Z"),
@@ -63,14 +63,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def _subject(record: logging.LogRecord, field: str) -> object:
-    """Return what a record such as `backend %s: removed: drained` is about, else None."""
+    """Returns what a record such as `backend %s: removed: drained` is about, else None."""
     if isinstance(record.args, tuple) and record.args and record.msg.startswith(f"{field} %s"):
         return record.args[0]
     return None
 
 
 def set_up_logging(level: str, layout: str = "console") -> None:
-    """Send all records of this level and above to stderr, and Python's warnings too.
+    """Sends all records of this level and above to stderr, and Python's warnings too.
 
     The audit log, and what the process tells of its own start, are not silenced by the level.
 
@@ -89,7 +89,7 @@ def set_up_logging(level: str, layout: str = "console") -> None:
 
 
 def _handler() -> logging.Handler:
-    """Return what writes to stderr: the same as before, so that nothing that waits is lost."""
+    """Returns what writes to stderr: the same as before, so that nothing that waits is lost."""
     try:
         descriptor = sys.stderr.fileno()
         for log in _logs():
@@ -105,7 +105,7 @@ def _logs() -> list[DroppingLog]:
 
 
 def tell(*lines: str) -> None:
-    """Write lines for whoever has started the process, as they are and whatever the log level."""
+    """Writes lines for whoever has started the process, as they are and whatever the log level."""
     log = next(iter(_logs()), None)
     for line in map(one_line, lines):
         if log is not None:
@@ -118,7 +118,7 @@ def tell(*lines: str) -> None:
 
 @contextmanager
 def log_of_a_loop(loop: asyncio.AbstractEventLoop, dropped: Counter) -> Iterator[None]:
-    """Have a loop write what waits in the log, and a counter count the lines that are dropped."""
+    """Has a loop write what waits in the log, and a counter count the lines that are dropped."""
     logs = _logs()
     for log in logs:
         log.drain_by(loop)
@@ -132,10 +132,10 @@ def log_of_a_loop(loop: asyncio.AbstractEventLoop, dropped: Counter) -> Iterator
 
 
 def writes_json() -> bool:
-    """Tell whether records are written as JSON."""
+    """Returns whether records are written as JSON."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.root.handlers)
 
 
 def debugging() -> bool:
-    """Tell whether tracebacks of unexpected failures are wanted (`WSGW_DEBUG=1`)."""
+    """Returns whether tracebacks of unexpected failures are wanted (`WSGW_DEBUG=1`)."""
     return os.environ.get("WSGW_DEBUG", "") not in ("", "0")

@@ -27,7 +27,7 @@ class LogSampler(logging.Filter):
         self._seen: dict[tuple[str, str], _Seen] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether to log a record; called by logging."""
+        """Returns whether to log a record; called by logging."""
         if record.levelno < logging.WARNING or record.name == "wsgw.audit":
             return True
         now = time.monotonic()

@@ -38,7 +38,7 @@ class NonblockingOutput:
                 self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, data: bytes) -> int:
-        """Write as much as there is room for; return how much that was.
+        """Writes as much as there is room for; return how much that was.
 
         Raises:
             BlockingIOError: there is no room now.
@@ -53,12 +53,12 @@ class NonblockingOutput:
         return os.write(self._descriptor if self._own is None else self._own, data)
 
     def wait(self, seconds: float) -> None:
-        """Wait until there is room, or for so long."""
+        """Waits until there is room, or for so long."""
         with suppress(OSError, ValueError):
             select.select((), (self._descriptor,), (), seconds)
 
     def close(self) -> None:
-        """Close what was opened here; nothing is written any more."""
+        """Closes what was opened here; nothing is written any more."""
         self._descriptor = -1
         self._poll = None
         if self._own is not None:

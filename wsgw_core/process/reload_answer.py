@@ -84,7 +84,7 @@ class Expectation:
         return self._socket is not None
 
     def wait(self, seconds: float) -> ReloadAnswer | None:
-        """Wait for the answer; None: there is none in that time, or nothing to wait for."""
+        """Waits for the answer; None: there is none in that time, or nothing to wait for."""
         deadline = time.monotonic() + seconds
         while self._socket is not None and (left := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left)
@@ -118,7 +118,7 @@ def _address(pid: int) -> bytes:
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:
-    """Return the process and the user at the other end."""
+    """Returns the process and the user at the other end."""
     assert _PEER_CREDENTIALS is not None  # noqa: S101 - for the type checker
     packed = connection.getsockopt(socket.SOL_SOCKET, _PEER_CREDENTIALS, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(packed)
@@ -130,7 +130,7 @@ def _written(done: bool, lines: Iterable[str]) -> bytes:
 
 
 def _received(connection: socket.socket, deadline: float) -> bytes:
-    """Return what comes until the end; raises OSError when that is too late or too much."""
+    """Returns what comes until the end; raises OSError when that is too late or too much."""
     data = b""
     while (left := deadline - time.monotonic()) > 0 and len(data) <= _LONGEST:
         connection.settimeout(left)
@@ -142,7 +142,7 @@ def _received(connection: socket.socket, deadline: float) -> bytes:
 
 
 def _listening(pid: int) -> str:
-    """Return who listens in place of this command."""
+    """Returns who listens in place of this command."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as other:
         other.settimeout(1)
         other.connect(_address(pid))

@@ -29,7 +29,7 @@ class Reloadable(Protocol):
     """A gateway, as far as this goes."""
 
     async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
-        """Go on with another configuration; see Gateway."""
+        """Goes on with another configuration; see Gateway."""
         ...
 
 
@@ -60,7 +60,7 @@ class Reloading:
 
     @contextmanager
     def on_demand(self, watched: Path | None = None) -> Iterator[None]:
-        """Reload at each SIGHUP, where there is such a signal, and when a file has changed.
+        """Reloads at each SIGHUP, where there is such a signal, and when a file has changed.
 
         Args:
             watched: the file; looked at each second, so that it also works where it is replaced or
@@ -82,13 +82,13 @@ class Reloading:
                 watching.cancel()
 
     def ask(self) -> None:
-        """Reload soon; called on the event loop."""
+        """Reloads soon; called on the event loop."""
         self._asked = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def now(self) -> ReloadReport:
-        """Reload, after one that is under way; return what it has changed.
+        """Reloads, after one that is under way; return what it has changed.
 
         Raises:
             ConfigurationError: it cannot be used; nothing was changed.
@@ -97,7 +97,7 @@ class Reloading:
             return await self._reload()
 
     async def close(self) -> None:
-        """Break a reload off that is under way; then nothing has changed, or all of it."""
+        """Breaks a reload off that is under way; then nothing has changed, or all of it."""
         self._asked = False
         if self._task is not None:
             self._task.cancel()

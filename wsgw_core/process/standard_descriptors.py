@@ -9,7 +9,7 @@ _HIGHEST = 2
 
 
 def open_standard_descriptors() -> None:
-    """Put the null device where stdin, stdout or stderr is closed.
+    """Puts the null device where stdin, stdout or stderr is closed.
 
     Otherwise the next file or socket takes the number, and what is written to stderr goes there;
     libuv aborts the process. To be called before anything is opened that stays open.

@@ -27,7 +27,7 @@ class StopSignals:
         self._received = False
 
     def install(self) -> None:
-        """Take the signals over."""
+        """Takes the signals over."""
         for number in _SIGNALS:
             signal.signal(number, self._receive)
         if (hang_up := getattr(signal, "SIGHUP", None)) is not None:
@@ -35,7 +35,7 @@ class StopSignals:
             signal.signal(hang_up, signal.SIG_IGN)
 
     def tell(self, stop: Callable[[], object] | None) -> None:
-        """Have `stop` called at the first signal, from between any two instructions; None: no more.
+        """Has `stop` called at the first signal, from between any two instructions; None: no more.
 
         Called at once when the signal came already: the exception that it raised can have been
         lost in a place that lets none through. For an event loop, `stop` has to go through

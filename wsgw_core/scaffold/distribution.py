@@ -18,7 +18,7 @@ _SUFFIX = ".in"
 
 
 def write_distribution(role: PluginRole, name: PluginName, parent: Path) -> list[Path]:
-    """Write a distribution that passes its own tests, ruff and mypy.
+    """Writes a distribution that passes its own tests, ruff and mypy.
 
     Args:
         role: what the plugin is.
@@ -46,7 +46,7 @@ def write_distribution(role: PluginRole, name: PluginName, parent: Path) -> list
 
 
 def _filled_in(role: PluginRole, name: PluginName) -> dict[Path, str]:
-    """Return the texts of the files by their paths in the distribution."""
+    """Returns the texts of the files by their paths in the distribution."""
     values = {
         "role": role,
         "kind": name.kind,
@@ -66,6 +66,6 @@ def _filled_in(role: PluginRole, name: PluginName) -> dict[Path, str]:
 
 
 def _core_versions() -> str:
-    """Return the versions of the core that a plugin written for this one accepts."""
+    """Returns the versions of the core that a plugin written for this one accepts."""
     major, minor = map(int, __version__.split(".")[:2])
     return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"

@@ -27,7 +27,7 @@ class PluginName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Check the name that an author gives; `wsgw-` before it is accepted.
+        """Checks the name that an author gives; `wsgw-` before it is accepted.
 
         Raises:
             ConfigurationError: it cannot be the name of a kind and a package.
@@ -63,7 +63,7 @@ def _is_kind(text: str) -> bool:
 
 
 def _suggestion(text: str) -> str:
-    """Say which name may have been meant: letters in lower case, dashes between the words."""
+    """Says which name may have been meant: letters in lower case, dashes between the words."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", text[: 2 * _LONGEST])
     kind = re.sub(r"[\s_-]+", "-", words.lower()).strip("-").removeprefix(_PREFIX)
     return f"; did you mean {kind!r}?" if _is_kind(kind) and kind != _OUR_OWN else ""
