@@ -1,4 +1,4 @@
-"""What may change while a gateway runs, and what may not."""
+"""What a reload changes, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..config.gateway_config import GatewayConfig
 from ..config.problems import KeyPath, key_path_text
 from ..plugins.plugin_specs import BackendSpec, PluginSpecs
 
-# Sockets that listen stay, and so do those who count clients.
+# Listening sockets and the counters of clients stay as they are.
 _FIXED: tuple[KeyPath, ...] = (
     ("server", "frontend", "address"),
     ("server", "admin"),
@@ -31,7 +31,7 @@ _FIXED: tuple[KeyPath, ...] = (
 
 
 def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
-    """Returns the keys whose new values can only take effect at the next start."""
+    """Returns the keys whose new values take effect only at the next start."""
     changed = [path for path in _FIXED if _value(old, path) != _value(new, path)]
     tls: KeyPath = ("server", "frontend", "tls")
     if (_value(old, tls) is None) != (_value(new, tls) is None):
@@ -42,10 +42,9 @@ def fixed_changes(old: GatewayConfig, new: GatewayConfig) -> list[str]:
 def backend_changes(
     old: tuple[GatewayConfig, PluginSpecs], new: tuple[GatewayConfig, PluginSpecs]
 ) -> tuple[list[BackendSpec], list[BackendSpec]]:
-    """Returns the backends that are new or changed, and those that are gone or were changed.
+    """Returns the new and changed backends, and the removed and changed ones.
 
-    A backend is changed too when that is what its plugin is told of the rest of the configuration,
-    and when it belongs to another group.
+    A backend also counts as changed if its group or the settings in its BackendContext change.
     """
     return list(_not_in(new, old)), list(_not_in(old, new))
 
@@ -70,7 +69,7 @@ def _not_in(
 
 
 def same_backend(one: BackendSpec, other: BackendSpec) -> bool:
-    """Returns whether two entries of one id ask for the same."""
+    """Returns whether two entries with the same id are equal."""
     return (
         one.group == other.group
         and one.registration.kind == other.registration.kind

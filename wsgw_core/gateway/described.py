@@ -1,4 +1,4 @@
-"""What operators are told of a gateway's parts: plain data, without secrets."""
+"""Converts live objects to plain data for operators, without secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..relay.session.session import Session
 
 
 def backend_status(backend: PooledBackend, spec: BackendSpec) -> BackendStatus:
-    """Returns what there is to know of a backend."""
+    """Returns the status of a backend."""
     return BackendStatus(
         id=backend.id,
         kind=spec.registration.kind,
@@ -39,7 +39,7 @@ def backend_status(backend: PooledBackend, spec: BackendSpec) -> BackendStatus:
 
 
 def backend_settings(spec: BackendSpec) -> BackendSettings:
-    """Returns the configuration of a backend: its kind's own keys too."""
+    """Returns the configuration of a backend, including the options of its kind."""
     entry = spec.entry
     return BackendSettings(
         id=spec.id,
@@ -55,7 +55,7 @@ def backend_settings(spec: BackendSpec) -> BackendSettings:
 
 
 def session_status(session: Session) -> SessionStatus:
-    """Returns what there is to know of a session."""
+    """Returns the status of a session."""
     return SessionStatus(
         id=session.id,
         client=session.peer,
@@ -71,7 +71,7 @@ def session_status(session: Session) -> SessionStatus:
 
 
 def plugin_statuses(plugins: Plugins) -> list[PluginStatus]:
-    """Returns all kinds that plugins have registered."""
+    """Returns the kinds that plugins have registered."""
     registries = (
         plugins.backends,
         plugins.valves,
@@ -87,7 +87,7 @@ def plugin_statuses(plugins: Plugins) -> list[PluginStatus]:
 
 
 def _plain(model: BaseModel) -> dict[str, Any]:
-    """Returns the keys of a model; durations in seconds, sizes in bytes."""
+    """Returns the options of a model, with durations in seconds and sizes in bytes."""
     plain = model.model_dump(mode="json", by_alias=True)
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)

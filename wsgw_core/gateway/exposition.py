@@ -1,4 +1,4 @@
-"""Shows a gateway's numbers as Prometheus reads them, from what is counted in plain integers."""
+"""Converts the counters of a gateway to Prometheus' format."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class Exposition:
     """The metrics of one gateway.
 
     Args:
-        metrics: its counters and those of its plugins.
-        counters: its own, with what is more than a number.
-        pool: its backends.
-        sessions: its sessions.
-        frontends: by id, whether each is paused.
-        routes: returns those of the configuration.
-        waiting_dials: tells how many dials wait for others.
-        memory: what the sessions hold.
-        wsbalancers: whether wsbalancer's metrics are shown too.
-        logger: for faults of plugins.
+        metrics: the counters of the gateway and of its plugins.
+        counters: the gateway's own counters, including those with labels.
+        pool: the backends.
+        sessions: the sessions.
+        frontends: the frontends by id.
+        routes: returns the configured routes.
+        waiting_dials: returns the number of dials that wait for others.
+        memory: the memory that sessions hold.
+        wsbalancers: whether to show wsbalancer's metrics too.
+        logger: logs errors of plugins.
     """
 
     def __init__(  # noqa: PLR0913 - all that a gateway has numbers of
@@ -89,19 +89,19 @@ class Exposition:
         self._platform = PlatformCollector(registry=None)
 
     async def text(self) -> bytes:
-        """Returns all metrics in Prometheus' text format; sessions are relayed meanwhile."""
+        """Returns all metrics in Prometheus' text format; lets sessions relay meanwhile."""
         now = _Sessions()
         for number, session in enumerate(self._sessions, 1):
             now.add(session)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         text = generate_latest(_Collected(chain(self._collect(now), self._of_process())))
-        # The library would have a counter's name end with `_total`.
+        # The library would append `_total` to the name of a counter.
         name = families.NEW_SESSION.name.encode()
         return text.replace(b"# TYPE %b untyped" % name, b"# TYPE %b counter" % name)
 
     def collect(self) -> list[Metric]:
-        """Returns all metrics but those of the process, at once; see HostCollector."""
+        """Returns all metrics except those of the process, without a pause; see HostCollector."""
         now = _Sessions()
         for session in self._sessions:
             now.add(session)
@@ -158,7 +158,7 @@ class Exposition:
 
     def _of_routes(self, now: _Sessions) -> Iterator[tuple[Family, Iterable[Row]]]:
         routes = [route for route in self._routes() if route.id]
-        # Those of routes that a reload has taken away may still be there.
+        # Sessions of removed routes may still be open.
         ids = sorted({*(route.id for route in routes), *now.routes} - {""})
         handshakes = self._counters.route_handshakes
         yield families.ROUTE_SESSIONS, [((each,), now.routes[each]) for each in ids]
@@ -175,7 +175,7 @@ class Exposition:
         yield families.MESSAGE_SIZES, [(labels, (sizes, _SIZES)) for labels, sizes in both]
 
     def _as_wsbalancer(self) -> Iterator[Metric]:
-        # All backends serve all frontends; with one frontend its id is right.
+        # wsgw has one frontend, which all backends serve.
         frontend = next(iter(self._frontends), "")
         backends = self._pool.backends
         sizes = _WSBALANCERS_SIZES
@@ -196,7 +196,7 @@ class Exposition:
 
 
 class _Sessions:
-    """What the sessions have in sum."""
+    """Totals over all sessions."""
 
     def __init__(self) -> None:
         self.states: Counter[str] = Counter()
@@ -217,7 +217,7 @@ class _Sessions:
 
 
 class _Collected(Collector):
-    """What the library asks for metrics."""
+    """Passes collected metrics to the library."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics

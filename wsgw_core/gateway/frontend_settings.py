@@ -1,4 +1,4 @@
-"""Makes what the clients' door needs of a configuration."""
+"""Makes the settings of the frontend from a configuration."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def handshake_settings(
     counters: GatewayCounters,
     logger: logging.Logger,
 ) -> HandshakeSettings:
-    """Returns how handshakes are to be made.
+    """Returns the settings of handshakes.
 
     Args:
-        config: the whole configuration.
-        opener: gives sessions.
-        admission: decides who is let in.
-        read_batch: of the gateway.
-        turns: of the gateway, for handshakes.
-        counters: of the gateway.
-        logger: of the gateway.
+        config: the configuration.
+        opener: opens sessions.
+        admission: limits the number of clients.
+        read_batch: the gateway's ReadBatch.
+        turns: the gateway's Turns for handshakes.
+        counters: the gateway's counters.
+        logger: the gateway's logger.
     """
     server, limits = config.server, config.limits
     proxies = TrustedProxies(server.trusted_proxies or ())
@@ -79,13 +79,13 @@ def make_admission(
     logger: logging.Logger,
     memory_is_full: Callable[[], bool],
 ) -> Admission:
-    """Returns what decides who is let in.
+    """Returns the limits on the number of clients.
 
     Args:
-        config: the whole configuration.
-        counters: of the gateway.
-        clock: for the rate.
-        logger: told when more sessions are allowed than there is room for.
+        config: the configuration.
+        counters: the gateway's counters.
+        clock: the clock for the rate limit.
+        logger: logs a warning if the limit of open files is too low for `limits.max-sessions`.
         memory_is_full: see Admission.
     """
     limits, capacity = config.limits, session_capacity()
@@ -110,7 +110,7 @@ def make_admission(
 def make_client_timeouts(
     config: GatewayConfig, counters: GatewayCounters, clock: Clock
 ) -> ClientTimeouts:
-    """Returns what looks after the clients that are silent, slow or old."""
+    """Returns the timeouts for silent, slow and old clients."""
     limits, frontend = config.limits, config.server.frontend
     return ClientTimeouts(
         clock,

@@ -1,4 +1,4 @@
-"""One gateway: its backends, its frontend, its sessions. Several can live in one process."""
+"""One gateway: its backends, its frontend, its sessions. A process can run several."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .upstream import Upstream
 
 @dataclass(frozen=True, slots=True)
 class PreparedReload:
-    """Another configuration with all that could fail behind it; see Gateway.prepare."""
+    """A reload whose fallible steps are done; see Gateway.prepare."""
 
     generation: Generation
     changes: BackendChanges
@@ -47,20 +47,20 @@ class PreparedReload:
 class Gateway:
     """Relays clients to backends from `start` to `stop`.
 
-    To be made and used on one event loop.
+    Make and use it on one event loop.
 
     Args:
         config: the checked configuration.
-        specs: what its entries stand for; see `resolve_specs`.
-        logger: for events; none of them is per message.
-        listens: whether it listens; otherwise clients are only handed over.
+        specs: the resolved entries of the configuration; see `resolve_specs`.
+        logger: logs events; never one for each message.
+        listens: whether it listens; otherwise clients only come from an application.
 
     Attributes:
-        metrics, counters: what is counted.
-        events: what happens to sessions and backends.
-        pool: the backends that are offered.
+        metrics, counters: its metrics.
+        events: the events of sessions and backends.
+        pool: the available backends.
         sessions: all sessions.
-        upstream: opens backends and takes them out again.
+        upstream: opens, replaces and removes backends.
     """
 
     def __init__(
@@ -118,16 +118,16 @@ class Gateway:
         self._running = False
 
     async def start(self, before_clients: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Opens the backends and listen.
+        """Opens the backends and starts to listen.
 
         Args:
-            before_clients: called when everything is there, the address included, but no client
-                was accepted; if it fails, none is.
+            before_clients: called when all is open, before the first client is accepted; if it
+                fails, no client is accepted.
 
         Raises:
             OSError: the address cannot be listened on.
-            ConfigurationError: a backend, or the clients' TLS, cannot work as configured.
-            RuntimeError: it is started already; it goes on.
+            ConfigurationError: a backend or the TLS options are not usable.
+            RuntimeError: it is already started; it keeps running.
         """
         if self._running:
             raise RuntimeError("the gateway is started already")
@@ -148,25 +148,24 @@ class Gateway:
             raise
 
     async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
-        """Goes on with another configuration, without closing a client.
+        """Replaces the configuration without closing a client.
 
-        New sessions get all of it. Those that are open stay as they are, but the ones of a backend
-        that is no longer configured move to others; see `drain`. Not to be called again before it
-        has returned.
+        New sessions use the new configuration. Open sessions keep their settings; sessions of a
+        removed backend move to others; see `drain`. Wait for it to return before the next call.
 
         Returns:
-            What it has changed.
+            The changes.
 
         Raises:
-            ConfigurationError: something cannot work as configured, or the gateway stops; nothing
+            ConfigurationError: the configuration is not usable, or the gateway is stopping; nothing
                 was changed.
         """
         return self.carry_out(await self.prepare(config, specs))
 
     async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> PreparedReload:
-        """Does all of a reload that can fail; clients and sessions hear nothing of it.
+        """Does all steps of a reload that can fail; they do not affect clients or sessions.
 
-        What it returns is to be carried out in the same turn of the event loop.
+        Pass the result to `carry_out` in the same turn of the event loop.
 
         Raises:
             ConfigurationError: see `reload`.
@@ -184,7 +183,7 @@ class Gateway:
         return PreparedReload(generation, changes)
 
     def carry_out(self, prepared: PreparedReload) -> ReloadReport:
-        """Goes on with what was prepared; cannot fail."""
+        """Carries out a prepared reload; cannot fail."""
         opener, frontend, generation = self.opener, self._frontend, prepared.generation
         assert frontend is not None  # noqa: S101 - for the type checker
         old, before = self._generations.current, self.pool.backends
@@ -200,11 +199,11 @@ class Gateway:
         )
 
     async def stop(self) -> None:
-        """Closes every client with 1012, spread over `server.drain-time`, and wait for them.
+        """Closes all clients with 1012, spread over `server.drain-time`, and waits for them.
 
-        New clients are answered with 503 meanwhile. What clients have sent is still delivered;
-        that and each client's answer are waited for as long as `limits.close-timeout`, and before
-        that, for as long, what is to be answered. Lines of the log say how many messages were not.
+        Meanwhile new clients get 503. Before it closes a client, it waits up to
+        `limits.close-timeout` for pending replies; after that, as long for delivery of the client's
+        messages and for its close. It logs the number of undelivered messages.
         """
         before = self.counters.undelivered.value
         try:
@@ -234,7 +233,7 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """Whether clients are welcome: started, and not stopping."""
+        """Whether it is started and not stopping."""
         return self._running and self._opener is not None and self._opener.accepting
 
     @property
@@ -243,12 +242,12 @@ class Gateway:
         return self._settings.waiting_dials
 
     def drain(self, backend_id: str) -> bool:
-        """Sends no new session to a backend, and have its sessions move to others one by one.
+        """Gives a backend no new sessions, and moves its sessions to others one by one.
 
-        To be undone by enabling the backend again.
+        Enabling the backend stops the drain.
 
         Returns:
-            False when it is being drained already.
+            False if the backend is already draining.
 
         Raises:
             KeyError: there is no such backend.
@@ -257,24 +256,24 @@ class Gateway:
 
     @property
     def generation(self) -> Generation:
-        """What belongs to the configuration in effect; there from `start` on."""
+        """The generation in effect; available after `start`."""
         return self._generations.current
 
     @property
     def opener(self) -> SessionOpener:
-        """What the frontend asks for sessions; there from `start` on."""
+        """Opens sessions for the frontend; available after `start`."""
         assert self._opener is not None, "not started"  # noqa: S101 - the caller's fault
         return self._opener
 
     @property
     def exposition(self) -> Exposition:
-        """The metrics as Prometheus reads them; there once `start` has returned."""
+        """The metrics in Prometheus' format; available after `start`."""
         assert self._exposition is not None, "not started"  # noqa: S101 - the caller's fault
         return self._exposition
 
     @property
     def frontends(self) -> Mapping[str, SessionOpener]:
-        """Where clients come in, by id."""
+        """The frontends by id."""
         frontend = self._first[0].server.frontend
         port = self.addresses[0].port if self.addresses else frontend.address.port
         by_address = id_from_address(str(frontend.address._replace(port=port)))
@@ -282,11 +281,11 @@ class Gateway:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where clients can connect."""
+        """The addresses for clients."""
         return self._frontend.addresses if self._frontend is not None else ()
 
     def _open_frontend(self, generation: Generation) -> FrontendServer:
-        """Binds the address of the frontend; nobody is accepted yet."""
+        """Binds the address of the frontend; does not accept clients yet."""
         config, loop = generation.config, asyncio.get_running_loop()
         self._opener = SessionOpener(generation.routes, self.counters, self._logger)
         self._admission = make_admission(
@@ -303,7 +302,7 @@ class Gateway:
         return self._frontend
 
     def _begin_watch(self) -> None:
-        """Probes backends, measure the loop, and offer what operators need."""
+        """Starts health checks, the measurement of the event loop, and the metrics."""
         loop = asyncio.get_running_loop()
         self.upstream.watch()
         delay = LoopDelay(loop, self.counters.loop_delays)

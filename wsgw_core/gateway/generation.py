@@ -1,4 +1,4 @@
-"""What belongs to one configuration, and is replaced as a whole by a reload."""
+"""All that belongs to one configuration; a reload replaces it as a whole."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .session_settings import SessionSettings
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What belongs to one configuration.
+    """All that belongs to one configuration.
 
     Attributes:
-        number: of the configurations that were in effect since the start, from 1.
+        number: counts the configurations since the start, from 1.
         config: the checked configuration.
-        specs: what its entries stand for.
+        specs: the resolved entries of the configuration.
         plugins: the objects of valves, listeners, gates and policies.
-        routes: what new sessions are opened with.
-        tls: of the clients' connections; None: there is none.
+        routes: the routes for new sessions.
+        tls: TLS for clients; None: no TLS.
     """
 
     number: int
@@ -43,10 +43,10 @@ class Generations:
     """Prepares generations, and holds the one in effect.
 
     Args:
-        settings: make the routes.
-        in_use: tells whether sessions still use the plugins' objects of a generation.
-        close_timeout: seconds that a plugin's close may take until the first one is in effect.
-        metrics, counters, logger: of the gateway.
+        settings: makes the routes.
+        in_use: returns whether sessions still use the plugin objects of a generation.
+        close_timeout: maximum seconds of a plugin's close before the first generation is in effect.
+        metrics, counters, logger: those of the gateway.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ class Generations:
 
     @property
     def current(self) -> Generation:
-        """The one in effect; there is one from the gateway's start on."""
+        """The generation in effect; available after the start."""
         assert self._current is not None, "not started"  # noqa: S101 - the caller's fault
         return self._current
 
     async def prepare(self, config: GatewayConfig, specs: PluginSpecs) -> Generation:
-        """Makes one, to be taken or discarded; clients hear nothing of it yet.
+        """Makes a generation; pass it to `take` or `discard`.
 
         Raises:
-            ConfigurationError: something cannot work as configured; nothing is left of it.
+            ConfigurationError: the configuration is not usable; nothing stays open.
         """
         before, tls = self._current, None
-        # Its files may have changed where its options have not. Whether there is TLS stays.
+        # The files may have changed even if the options have not. A reload cannot switch TLS.
         if before is None or before.tls is not None:
             tls = await self._server_tls(config)
         if before is not None:
@@ -93,11 +93,11 @@ class Generations:
         return Generation(number, config, specs, plugins, routes, tls)
 
     def discard(self, prepared: Generation) -> None:
-        """Closes what was opened for a generation that is not taken after all."""
+        """Closes the objects opened for a generation that will not be used."""
         self._plugins.discard(prepared.plugins)
 
     def take(self, prepared: Generation) -> None:
-        """Puts a generation into effect; what only the one before has is closed in time."""
+        """Puts a generation into effect; objects that only the old one has are closed later."""
         before = self._current
         self._current = prepared
         self._plugins.close_timeout = prepared.config.limits.close_timeout
@@ -111,7 +111,7 @@ class Generations:
                 prepared.tls.start()
 
     async def close(self) -> None:
-        """Closes all that there is."""
+        """Closes everything."""
         if self._current is not None and self._current.tls is not None:
             self._current.tls.close()
         await self._plugins.close()

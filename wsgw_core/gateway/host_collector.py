@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from .exposition import Exposition
 
-_PATIENCE = 10.0  # seconds for which another thread waits for the event loop
+_TIMEOUT = 10.0  # seconds for which another thread waits for the event loop
 
 
 class HostCollector(Collector):
-    """Collects from any thread; the numbers are read on the gateway's event loop.
+    """Collects metrics from any thread; reads the counters on the gateway's event loop.
 
     Args:
-        exposition: of a started gateway.
-        loop: on which that runs.
+        exposition: the metrics of a started gateway.
+        loop: the event loop of the gateway.
     """
 
     def __init__(self, exposition: Exposition, loop: asyncio.AbstractEventLoop) -> None:
@@ -29,14 +29,14 @@ class HostCollector(Collector):
         self._loop = loop
 
     def describe(self) -> Iterable[Metric]:
-        """Returns nothing: what there is depends on the plugins, and may change with a reload."""
+        """Returns nothing: the metrics depend on the plugins and can change with a reload."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
         """Returns all metrics; none once the event loop is closed.
 
         Raises:
-            TimeoutError: the event loop has no time.
+            TimeoutError: the event loop is too busy.
         """
         if self._loop.is_closed():
             return ()
@@ -48,7 +48,7 @@ class HostCollector(Collector):
             return self._exposition.collect()
         collecting = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
         try:
-            return collecting.result(_PATIENCE)
+            return collecting.result(_TIMEOUT)
         finally:
             collecting.cancel()
 

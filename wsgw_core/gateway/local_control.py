@@ -50,18 +50,18 @@ class _NotDone(Exception):
 
 
 class LocalControl:
-    """See Control. To be used on the gateway's loop, once it is started.
+    """See Control. Use it on the gateway's event loop after the start.
 
     Args:
-        gateway: what is asked.
-        reload: reads the configuration anew; raises ConfigurationError, and then nothing has
-            changed. None: there is nothing to read it from.
+        gateway: the gateway.
+        reload: reloads the configuration; if it raises ConfigurationError, nothing was changed.
+            None: a reload is not possible.
     """
 
     def __init__(self, gateway: Gateway, reload: Reload | None = None) -> None:
         self._gateway = gateway
         self._reload = reload
-        # Each tells whether it has changed anything.
+        # Each returns whether it has changed anything.
         self._acts: Mapping[type[commands.Command], Callable[[Any], Awaitable[bool]]] = {
             commands.AddBackend: self._add_backend,
             commands.DisableBackend: self._disable_backend,

@@ -1,4 +1,4 @@
-"""Makes what sessions need of a configuration."""
+"""Makes routes and session contexts from a configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..relay.delivery.poison import PoisonLock
 
 
 class SessionSettings:
-    """What all configurations of one gateway share, and what is made of it for each.
+    """Makes the routes of each configuration from what all configurations share.
 
     Args:
         pool: the backends.
@@ -42,7 +42,7 @@ class SessionSettings:
         logger: logging.Logger,
     ) -> None:
         self._pool = pool
-        # By the backends' group; those of one that is gone as long as a session of it is there.
+        # By group; the limiters of a removed group last as long as its sessions.
         self._dial_limiters: WeakValueDictionary[str, DialLimiters] = WeakValueDictionary()
         self._poison_lock = PoisonLock()
         self._table = table
@@ -56,14 +56,14 @@ class SessionSettings:
         return sum(limiters.waiting for limiters in self._dial_limiters.values())
 
     def apply(self, config: GatewayConfig) -> None:
-        """Bounds the dials of all sessions as another configuration says."""
+        """Applies the dial limits of a new configuration to all sessions."""
         for group, failover in config.groups.items():
             limiters = self._dial_limiters.get(group)
             if limiters is not None:
                 limiters.change(*failover.dial_bounds)
 
     def routes(self, config: GatewayConfig, specs: PluginSpecs, plugins: PluginSet) -> Routes:
-        """Returns what new sessions are opened with."""
+        """Returns the routes for new sessions."""
         if not config.routes:
             return Routes([self._route(config, None, specs, specs, plugins)])
         return Routes(
@@ -136,7 +136,7 @@ class SessionSettings:
         )
 
     def _policy(self, specs: tuple[PolicySpec, ...], plugins: PluginSet) -> Policy | None:
-        """Returns the policy of a group; None where nothing was configured with specs."""
+        """Returns the policy of a group; None without specs."""
         for spec in specs:
             return CheckedPolicy(
                 plugins.of(spec),

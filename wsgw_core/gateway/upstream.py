@@ -1,4 +1,4 @@
-"""The backends of one gateway, from their opening to their close."""
+"""Opens, finds, replaces, drains, removes and closes the backends of one gateway."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Upstream:
     """Opens the backends of the configuration in effect, and those that operators add.
 
     Args:
-        config: that of the start.
-        generations: hold the one in effect.
-        pool: where the backends are offered.
+        config: the configuration at the start.
+        generations: holds the generation in effect.
+        pool: the available backends.
         sessions: all sessions.
-        read_batch, metrics, counters, logger: of the gateway.
+        read_batch, metrics, counters, logger: those of the gateway.
     """
 
     def __init__(  # noqa: PLR0913 - what backends and their moves need of a gateway
@@ -73,10 +73,10 @@ class Upstream:
         self._health = HealthChecks(pool, options.health, counters, logger)
 
     async def start(self) -> None:
-        """Opens those of the configuration, and look for those that have a name.
+        """Opens the configured backends, and starts to look up DNS names.
 
         Raises:
-            ConfigurationError: one cannot work as configured.
+            ConfigurationError: a backend is not usable.
         """
         generation = self._generations.current
         specs = generation.specs.all_backends
@@ -88,15 +88,15 @@ class Upstream:
         self._deletions.follow(specs)
 
     def watch(self) -> None:
-        """Probes them from now on, and send sessions back to those that are preferred."""
+        """Starts health checks and failback."""
         self._health.start()
         self._failback.follow(self._generations.current.config.upstream)
 
     async def prepare(self, generation: Generation) -> BackendChanges:
-        """Opens what another generation has and the one in effect has not.
+        """Opens the backends that are new in a generation.
 
         Raises:
-            ConfigurationError: one cannot work as configured; nothing is left of the others.
+            ConfigurationError: a backend is not usable; the others are closed.
         """
         current = self._generations.current
         new, gone = backend_changes(
@@ -106,7 +106,7 @@ class Upstream:
         return await self._prepared(generation, new, [*gone, *self._in_the_way(new, gone)])
 
     def carry_out(self, changes: BackendChanges) -> None:
-        """Does what was prepared for the generation that is in effect now."""
+        """Carries out the prepared changes; the new generation is already in effect."""
         generation = self._generations.current
         options = generation.config.upstream
         changes.carry_out(self._drains.begin, generation.config.groups)
@@ -116,14 +116,14 @@ class Upstream:
         self._failback.follow(options)
 
     async def add(self, spec: BackendSpec, check: Callable[[], None]) -> None:
-        """Opens a backend and offer it, or begin to look for those of a name.
+        """Adds a backend, or all backends of a DNS name.
 
         Args:
-            spec: what the backend is made of.
-            check: called when it is open; raises ConfigurationError if it must not be offered now.
+            spec: the spec of the backend.
+            check: called when the backend is open; raises ConfigurationError to prevent its use.
 
         Raises:
-            ConfigurationError: it cannot work, its id or URL exists already, or `check` says so.
+            ConfigurationError: it is not usable, its id or URL exists already, or `check` raises.
         """
         present = list(self.specs())
         group = [each for each in present if each.group == spec.group]
@@ -141,14 +141,14 @@ class Upstream:
         changes.carry_out(self._drains.begin)
 
     def remove(self, backend_id: str) -> bool:
-        """Offers a backend no more, and have its sessions move to others.
+        """Removes a backend and moves its sessions to others.
 
-        The id of an entry with a name stands for all of its backends, and ends the search for more.
-        Where failover is switched off, the sessions end instead: clients see 1001. A reload brings
-        nothing back of what was removed so; see Deletions, and Discovery for a single address.
+        The id of an entry with a DNS name stands for all of its backends, and ends its lookups. If
+        failover is disabled, the sessions end instead: clients see 1001. A reload does not bring a
+        removed backend back; see Deletions, and Discovery for a single address.
 
         Returns:
-            False when there is nothing of this id.
+            False if the id is unknown.
         """
         backend, discovery = self._pool.find(backend_id), self._discoveries.find(backend_id)
         removed: Iterable[PooledBackend] = (backend,) if backend is not None else ()
@@ -163,12 +163,12 @@ class Upstream:
         return True
 
     async def fail_over(self, backend: PooledBackend) -> int:
-        """Moves those sessions of a backend that may; return how many begin to."""
+        """Moves the sessions of a backend that allow failover; returns their number."""
         leaving = [session for session in self._sessions_of(backend) if session.may_fail_over]
         return await _leave(leaving, backend.id, must_leave=False)
 
     def drain(self, backend_id: str) -> bool:
-        """Empty a backend without haste; False: that is under way already.
+        """Drains a backend; returns False if it is already draining.
 
         Raises:
             KeyError: there is no such backend.
@@ -179,31 +179,31 @@ class Upstream:
         return self._drains.begin(backend)
 
     def enable(self, backend: PooledBackend) -> None:
-        """Gives a backend new sessions again; what there is of a drain ends."""
+        """Gives a backend new sessions again; ends its drain."""
         self._drains.call_off(backend)
 
     def specs(self) -> Iterator[BackendSpec]:
-        """Yields what the backends were made of, and what those of each name are."""
+        """Yields the specs of all backends and of all DNS names."""
         yield from map(self._backends.spec_of, self._pool.backends)
         yield from (discovery.spec for discovery in self._discoveries)
 
     def spec_of(self, backend: PooledBackend) -> BackendSpec:
-        """Returns what a backend was made of."""
+        """Returns the spec of a backend."""
         return self._backends.spec_of(backend)
 
     def deleted(self) -> list[str]:
-        """Returns the ids of what the configuration or a name has, and operators have deleted."""
+        """Returns the ids of configured or discovered backends that operators have deleted."""
         specs = self._generations.current.specs.all_backends
         entries = [each.id for each in specs if self._deletions.has(each)]
         return entries + [each for one in self._discoveries for each in sorted(one.deleted)]
 
     async def stop_moves(self) -> None:
-        """Lets all sessions stay that have not begun to move."""
+        """Stops planned moves that have not begun."""
         self._drains.stop()
         await self._failback.stop()
 
     async def close(self) -> None:
-        """Closes all that there is."""
+        """Closes everything."""
         await self.stop_moves()
         await self._health.stop()
         await self._discoveries.close()
@@ -211,9 +211,9 @@ class Upstream:
         await self._resolver.close()
 
     def _sessions_of(self, backend: PooledBackend) -> list[Session]:
-        """Returns a backend's sessions, and those that it has kept from before a reload.
+        """Returns the sessions of a backend, including those it kept over a reload.
 
-        Not those of a group that it has left: they can go nowhere, or are on their way.
+        Excludes sessions of a group that the backend has left: they cannot move, or already do.
         """
         ours = backend.id, backend.group
         return [each for each in self._sessions if (each.backend_id, each.group) == ours]
@@ -228,7 +228,7 @@ class Upstream:
         return self._context_in(self._generations.current, spec)
 
     def _context_in(self, generation: Generation, spec: BackendSpec) -> BackendContext:
-        """Returns what the plugin of a backend is given."""
+        """Returns the context for the plugin of a backend."""
         config = generation.config
         failover = config.groups[spec.group]
         return BackendContext(
@@ -245,7 +245,7 @@ class Upstream:
         )
 
     def _is_in_place(self, spec: BackendSpec) -> bool:
-        """Returns whether what an entry asks for is there, not what operators have in its place."""
+        """Returns whether the backend of an entry is present, and not an operator's replacement."""
         backend = self._pool.find(spec.id)
         discovery = self._discoveries.find(spec.id)
         if backend is not None:
@@ -255,7 +255,7 @@ class Upstream:
     def _in_the_way(
         self, new: Sequence[BackendSpec], gone: Sequence[BackendSpec]
     ) -> Iterator[BackendSpec]:
-        """Yields what operators have added, or names have given, with the ids of new entries."""
+        """Yields backends that operators or DNS have added with the ids of new entries."""
         ids = {each.id for each in new} - {each.id for each in gone}
         yield from (each for each in self.specs() if each.id in ids)
 
@@ -282,7 +282,7 @@ class Upstream:
 
 
 async def _leave_for_good(sessions: list[Session], backend: PooledBackend) -> None:
-    """Has sessions leave a backend that is removed, and wait until they have; with a bound."""
+    """Moves sessions away from a removed backend, and waits until they have left, with a limit."""
     await _leave(sessions, backend.id, must_leave=True)
     latest = asyncio.get_running_loop().time() + _LEAVE_WITHIN
     while any(each.backend_id == backend.id for each in sessions):
@@ -292,12 +292,15 @@ async def _leave_for_good(sessions: list[Session], backend: PooledBackend) -> No
 
 
 async def _leave(sessions: list[Session], backend_id: str, *, must_leave: bool) -> int:
-    """Has sessions leave a backend, some in each turn of the loop; return how many begin to.
+    """Moves sessions away from a backend, some in each turn of the event loop.
 
     Args:
-        sessions: of the backend.
-        backend_id: its id.
-        must_leave: those that may not move end, and no other stays.
+        sessions: the sessions of the backend.
+        backend_id: the id of the backend.
+        must_leave: whether a session that finds no other backend ends instead of staying.
+
+    Returns:
+        The number of sessions that begin to move.
     """
     begun = 0
     for number, session in enumerate(sessions, 1):

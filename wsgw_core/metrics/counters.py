@@ -10,9 +10,9 @@ from .traffic import Traffic
 
 
 class GatewayCounters:
-    """What a gateway counts. Plain integers: whoever counts adds to `value`.
+    """The counters of a gateway. They are plain integers: code adds to `value`.
 
-    What has labels, or is a duration, is an attribute of another type; `exposition` shows it.
+    Counters with labels and durations have other types; `exposition` shows them.
     """
 
     def __init__(self, metrics: Metrics) -> None:  # noqa: PLR0915 - one a counter
@@ -209,14 +209,14 @@ class GatewayCounters:
         """Counts the end of a websocket.
 
         Args:
-            side: who began it: `client`, `backend` or `gateway`.
-            code: any; those that applications choose are counted together.
+            side: the side that closed: `client`, `backend` or `gateway`.
+            code: the close code; codes chosen by applications are counted together.
         """
         label = str(code) if code < 3000 else f"{code // 1000}xxx"
         self.closes[side, label] += 1
 
     def count_violation(self, code: int) -> None:
-        """Counts a client that was closed, with this code, for breaking the protocol or a limit."""
+        """Counts a client closed with this code because it broke the protocol or a limit."""
         self.violations.value += 1
         if code == CloseCode.TOO_BIG:
             self.messages_too_big.value += 1

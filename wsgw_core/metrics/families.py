@@ -1,4 +1,4 @@
-"""The metrics that are more than a counter without labels, as a table."""
+"""The table of metrics that have labels or are not counters."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ class Family(NamedTuple):
     """One metric with its labels.
 
     Attributes:
-        name: in full, a counter's without `_total`.
-        kind: as Prometheus calls it.
+        name: the full name; for a counter without `_total`.
+        kind: the type in Prometheus.
         help: one sentence.
-        labels: each has a bounded number of values.
+        labels: the labels; each has a bounded number of values.
     """
 
     name: str
@@ -138,7 +138,7 @@ PAUSED = Family(
 
 FAMILIES = tuple(value for value in dict(globals()).values() if isinstance(value, Family))
 
-# Under their names in wsbalancer, shown when `server.enable-instrumentation` is set.
+# wsbalancer's metrics; shown if `server.enable-instrumentation` is true.
 NEW_SESSION = Family(
     "wsbalancer_new_session", "counter", "Sessions opened.", ("frontend", "backend")
 )

@@ -1,4 +1,4 @@
-"""Measures how late the event loop is: whatever keeps it busy keeps every message waiting."""
+"""Measures the delay of the event loop, which delays every message."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _INTERVAL = 0.25  # seconds
 
 
 class LoopDelay:
-    """Sets a timer again and again, and notes how much later than asked for it comes.
+    """Sets a timer repeatedly and records how late it fires.
 
     Args:
-        clock: the loop.
-        delays: filled in, in seconds.
+        clock: the event loop.
+        delays: gets the delays in seconds.
     """
 
     def __init__(self, clock: Clock, delays: Histogram) -> None:
@@ -24,12 +24,12 @@ class LoopDelay:
         self._due = 0.0
 
     def start(self) -> None:
-        """Measures until `stop`."""
+        """Starts to measure."""
         self._due = self._clock.time() + _INTERVAL
         self._timer = self._clock.call_later(_INTERVAL, self._note)
 
     def stop(self) -> None:
-        """Measures no more."""
+        """Stops measuring."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Shows the metrics of the core's counters and of plugins as Prometheus reads them."""
+"""Converts the core's counters and the metrics of plugins to Prometheus' types."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ GaugeFault = Callable[[MetricFamily, Exception], None]
 
 
 def collect(metrics: Metrics, on_fault: GaugeFault) -> Iterator[Metric]:
-    """Yields each metric with what was counted.
+    """Yields each metric with its values.
 
     Args:
-        metrics: of a gateway or of a plugin's object.
-        on_fault: told of a gauge whose reader has failed; it is left out.
+        metrics: the metrics of a gateway or of a plugin object.
+        on_fault: called for a gauge whose reader raises; the gauge is omitted.
     """
     for family in metrics:
         name = f"wsgw_{family.name}"
@@ -44,7 +44,7 @@ def collect(metrics: Metrics, on_fault: GaugeFault) -> Iterator[Metric]:
 
 
 def buckets(counted: Histogram) -> tuple[list[tuple[str, float]], float]:
-    """Returns the cumulated buckets of a histogram, and the sum."""
+    """Returns the cumulative buckets of a histogram, and the sum."""
     bounds = [*(f"{bound:g}" for bound in counted.bounds), "+Inf"]
     return list(zip(bounds, accumulate(counted.counts), strict=True)), counted.sum
 

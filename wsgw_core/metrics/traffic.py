@@ -1,4 +1,4 @@
-"""How many messages of which sizes went to a backend and came from it."""
+"""Counts messages by size, to and from a backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXACT = 512  # steps, that is up to 64 KiB
 class Sizes:
     """The messages of one direction.
 
-    Whoever relays a message adds it in place, for it is done for each one:
+    The relay counts each message inline, which is faster than a call:
 
         try:
             counts[size + 127 >> 7] += 1
@@ -20,9 +20,9 @@ class Sizes:
             sizes.add_large(size)
 
     Attributes:
-        counts: at index n the messages of up to 128 * n bytes that are in no smaller one.
-        large: longer ones, by the exponent of the power of two that they do not exceed.
-        bytes: of all messages; added now and then, by `Session.count_traffic`.
+        counts: index n counts messages above 128 * (n - 1) and up to 128 * n bytes.
+        large: larger messages, by the exponent of the next power of two.
+        bytes: the bytes of all messages; `Session.count_traffic` adds them from time to time.
     """
 
     __slots__ = ("bytes", "counts", "large")
@@ -33,22 +33,22 @@ class Sizes:
         self.bytes = 0
 
     def add_large(self, size: int) -> None:
-        """Counts a message that is longer than `counts` has room for."""
+        """Counts a message that is too large for `counts`."""
         self.large[(size - 1).bit_length()] += 1
 
     def add(self, other: Sizes) -> None:
-        """Adds all that another one has counted."""
+        """Adds the counts of another object."""
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.large += other.large
         self.bytes += other.bytes
 
     @property
     def messages(self) -> int:
-        """How many messages there were."""
+        """The number of messages."""
         return sum(self.counts) + self.large.total()
 
     def up_to(self, bounds: Iterable[int]) -> list[int]:
-        """Returns for each bound how many messages were not longer.
+        """Returns for each bound the number of messages up to that size.
 
         Args:
             bounds: multiples of 128 up to 64 KiB, powers of two above.
@@ -65,11 +65,11 @@ class Sizes:
 
 
 class Traffic:
-    """Both directions of one backend.
+    """The messages of one backend in both directions.
 
     Attributes:
-        to_backend, to_client: the messages; replayed ones are counted once.
-        sessions: how many began here.
+        to_backend, to_client: the messages; replayed messages count once.
+        sessions: the number of sessions that began at this backend.
     """
 
     __slots__ = ("sessions", "to_backend", "to_client")
@@ -80,7 +80,7 @@ class Traffic:
         self.sessions = 0
 
     def add(self, other: Traffic) -> None:
-        """Adds all that another one has counted."""
+        """Adds the counts of another object."""
         self.to_backend.add(other.to_backend)
         self.to_client.add(other.to_client)
         self.sessions += other.sessions
