@@ -134,9 +134,9 @@ class Plugins:
         """Whether a plugin is registered."""
         return self._manager.is_registered(plugin)
 
-    def provides(self, name: str) -> bool:
-        """Whether a kind or URL scheme of any role is registered."""
-        return any(registry.find(name) for registry in self._registries.values())
+    def roles_of(self, name: str) -> tuple[str, ...]:
+        """Return the roles in which a kind or URL scheme is registered, such as `valve`."""
+        return tuple(each.role for each in self._registries.values() if each.find(name))
 
     def _call_hooks(self, plugin: object) -> None:
         # Only this plugin's: pluggy would call those of the plugins registered before it again.
@@ -216,7 +216,7 @@ def load_usable_plugins(
             plugins.register(plugin, getattr(plugin, "__name__", f"plugin {number} of the program"))
         except PluginError as error:
             problems += error.problems
-    required = {name: one for name, one in required.items() if not plugins.provides(name)}
+    required = {name: one for name, one in required.items() if not plugins.roles_of(name)}
     # Several names may lead to one module, which is registered once, for all of them.
     by_target: dict[str, tuple[metadata.EntryPoint, list[RequiredPlugin]]] = {}
     entry_points = metadata.entry_points(group=ENTRY_POINT_GROUP) if required else ()
@@ -276,16 +276,14 @@ def _find_entry_point(
     if not found:
         # No package is suggested: what stands behind a name made from a typo is anybody's.
         installed = sorted({entry_point.name for entry_point in entry_points})
-        known, listed = installed, f"installed: {', '.join(installed) or 'none'}"
         if one.naming == "policy":  # most of what is installed provides backends
-            known = [*OWN_POLICIES, *installed]
-            listed = f"without a plugin: {', '.join(OWN_POLICIES)}"
-        raise PluginError(
-            one.problem(
-                f"no installed plugin provides {one.naming} {found_text(one.name)}; {listed}"
-                f"{_nearest(one.name, known)}"
-            )
-        )
+            own = ", ".join(OWN_POLICIES)
+            hint = f"; without a plugin: {own}{_nearest(one.name, [*OWN_POLICIES, *installed])}"
+        else:
+            hint = _nearest(one.name, installed)
+            hint = hint or f"; installed: {', '.join(installed) or 'none'}"
+        text = f"no installed plugin provides {one.naming} {found_text(one.name)}"
+        raise PluginError(one.problem(text + hint))
     if len(found) > 1:
         sources = ", ".join(f"{name} {version} ({value})" for name, version, value in sorted(found))
         raise PluginError(

@@ -38,6 +38,14 @@ from .loader import Plugins, RequiredPlugin
 
 _FactoryT = TypeVar("_FactoryT", bound=Callable[..., Any])
 
+_SECTIONS = {
+    "backend": "upstream.backends",
+    "valve": "valves",
+    "listener": "listeners",
+    "gate": "gates",
+    "policy": "upstream.policy",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
@@ -264,7 +272,7 @@ class _Resolver:
         registration = registry.find(name)
         if registration is None and name not in self._missing:
             near = get_close_matches(name, registry.kinds(), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else self._other_role(name)
             self.problems.append(
                 self._origins.problem(
                     (*path, key),
@@ -272,6 +280,11 @@ class _Resolver:
                 )
             )
         return registration
+
+    def _other_role(self, name: str) -> str:
+        roles = self._plugins.roles_of(name)
+        places = " or ".join(f"{role}, configured in {_SECTIONS[role]!r}" for role in roles)
+        return f"; {name!r} is a {places}" if roles else ""
 
 
 def _of_type(annotation: Any, value: str) -> Any:

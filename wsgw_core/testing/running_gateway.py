@@ -116,7 +116,7 @@ def _loaded(config: GatewayConfig, plugins: Iterable[object]) -> Plugins:
         if plugin not in known:
             known.register(plugin, f"plugin {number} of the test")
     for required in required_plugins(config):
-        if not known.provides(required.name):
+        if not known.roles_of(required.name):
             with suppress(PluginError):  # resolve_specs says what is missing, and where
                 found = _installed(required.name, tuple(sys.path))
                 known.register(found.plugin, found.source)

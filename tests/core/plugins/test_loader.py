@@ -181,7 +181,7 @@ def test_a_mistyped_name_is_told_with_the_one_that_was_meant_and_no_package(
         load_plugins([written])
 
     [problem] = caught.value.problems
-    assert problem.endswith("; did you mean 'carrier'?")
+    assert problem.endswith(f"provides kind {written!r}; did you mean 'carrier'?")
     assert "pip" not in problem
 
 

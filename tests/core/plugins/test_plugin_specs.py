@@ -194,6 +194,15 @@ def test_all_problems_of_all_sections_are_told_at_once(plugins: Plugins) -> None
     assert "gate kind 'audit'" in problems[4]
 
 
+def test_kind_of_another_role_names_its_role_and_section(plugins: Plugins) -> None:
+    valve, gate = problems_of(
+        config(valves=[{"kind": "pigeon"}], gates=[{"kind": "audit"}]), plugins
+    )
+
+    assert valve.endswith("'pigeon'; 'pigeon' is a backend, configured in 'upstream.backends'")
+    assert gate.endswith("'audit'; 'audit' is a listener, configured in 'listeners'")
+
+
 def test_a_missing_url_is_told(plugins: Plugins) -> None:
     assert problems_of(backends({"kind": "pigeon", "id": "a"}), plugins) == [
         "upstream.backends[0].url: is missing"

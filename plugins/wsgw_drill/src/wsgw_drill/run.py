@@ -93,5 +93,9 @@ def _print_result(console: Console, result: Result) -> None:
         console.print("Everything was as expected.")
     else:
         if any(row.slow for row in result.rows):
-            console.print("Pauses are longer on a busy machine: compare with fewer --clients.")
+            console.print(
+                "Pauses are longer on a busy machine: compare with fewer --clients,"
+                " or set a bound of your own, such as --pause kill=200ms.",
+                markup=False,
+            )
         console.print("[bold red]Not everything was as expected.[/]")
