@@ -58,14 +58,24 @@ class MqttClient:
     async def stop(self) -> None:
         """Have everything come back, and leave; raises what went wrong."""
         self._stopped = True
-        await self._publishing
         await self._until(lambda: len(self.heard) == self.sent)
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Leave, whatever has come back."""
+        self._stopped = True
+        await self._publishing
         await asyncio.to_thread(self._leave)
 
     async def progress(self) -> None:
         """Return when messages have come back that are published from now on."""
         wanted = self.sent + 3
         await self._until(lambda: all(number in self.heard for number in range(wanted)))
+
+    async def resume(self) -> None:
+        """Return when a message has come back that is published from now on, whatever is lost."""
+        wanted = self.sent
+        await self._until(lambda: any(number >= wanted for number in self.heard))
 
     @property
     def doubles(self) -> int:

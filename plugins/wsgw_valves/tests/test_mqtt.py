@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paho.mqtt.client import MQTTv5, MQTTv311
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from wsgw_valves import plugin
 from wsgw_valves.mqtt.settings import MqttSettings
 
-from wsgw_core.api import Limits
+from wsgw_core.api import BINARY, Limits, Message
+from wsgw_core.testing.fake_session import FakeSession
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.valve_bench import ValveBench
 
-from .breaks import broken_servers
+from .breaks import broken_servers, until
 from .mosquitto import mosquitto
 from .mqtt_client import MqttClient
 
@@ -422,6 +427,57 @@ class TestVersion5:
             assert bench.closed.code == 1000
 
 
+class TestTakeover:
+    """A broker that only closes the older connection of two with the same client identifier."""
+
+    @pytest.mark.parametrize("version", [4, 5])
+    async def test_older_client_leaves_when_its_broker_closes(self, version: int) -> None:
+        client, connack = connect(version), CONNACK_5 if version == 5 else CONNACK
+        async with bench_of() as bench:
+            await connected(bench, client, connack)
+            newer: Any = bench.valve.for_session(FakeSession("newer"))
+            newer.before_transmit(Message(BINARY, client))
+            newer.after_receive(Message(BINARY, connack))
+            first, second = bench.backends
+            first.connections[0].drop()
+            await bench.client.until_closed()
+            assert bench.closed is not None
+            assert bench.closed.code == 1000
+            told = [each.data for each in bench.client.received[1:]]
+            assert told == ([packet(0xE0, b"\x8e\0")] if version == 5 else [])
+            assert not second.connections[0].received
+            metrics = samples(bench.context.metrics)
+            assert metrics['wsgw_mqtt_closed_total{why="taken-over"}'] == 1
+
+    @pytest.mark.parametrize("other", ["name", "route", "gone", "freed", "unanswered"])
+    async def test_no_other_client_ends_it(self, other: str) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            session = FakeSession("newer", route="other" if other == "route" else "")
+            newer: Any = bench.valve.for_session(session)
+            name = b"bob" if other == "name" else b"ann"
+            newer.before_transmit(Message(BINARY, connect(name=name)))
+            if other != "unanswered":
+                newer.after_receive(Message(BINARY, CONNACK))
+            if other == "gone":
+                session.backend_id = None
+            if other == "freed":
+                del newer
+                gc.collect()
+            assert await bench.fail_over(CONNACK) == [CONNECT]
+            assert bench.closed is None
+
+    async def test_clients_that_the_broker_names_are_told_apart_by_its_names(self) -> None:
+        nameless = connect(5, name=b"")
+        async with bench_of() as bench:
+            await connected(bench, nameless, packet(0x20, b"\0\0\7\x12" + text(b"one!")))
+            newer: Any = bench.valve.for_session(FakeSession("newer"))
+            newer.before_transmit(Message(BINARY, nameless))
+            newer.after_receive(Message(BINARY, packet(0x20, b"\0\0\7\x12" + text(b"two!"))))
+            await bench.fail_over(CONNACK_5)
+            assert bench.closed is None
+
+
 class TestEnd:
     async def test_behind_a_goodbye_the_broker_may_end_as_it_likes(self) -> None:
         async with bench_of() as bench:
@@ -533,3 +589,98 @@ async def test_clients_notice_nothing_when_their_broker_is_broken(tmp_path: Path
         assert breaks.failovers >= 2
         assert breaks.moves >= 1
     assert [client.disconnects for client in clients] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_where_nothing_is_sent_twice_subscriptions_go_on_all_the_same(tmp_path: Path) -> None:
+    brokers = [mosquitto(tmp_path / name) for name in ("blue", "green")]
+    failover = {"ping-timeout": "1s", "delivery": "at-most-once"}
+    client = MqttClient(MQTTv311, 0, "ann")
+    async with broken_servers(brokers, {"kind": "mqtt"}, failover=failover) as breaks:
+        await client.start(breaks.url)
+        for _ in range(3):
+            async with breaks.kill():
+                await client.resume()
+        await client.leave()
+        assert breaks.failovers == 3
+    assert client.doubles == 0
+    assert client.disconnects == 0
+
+
+def paho(name: str, version: MQTTProtocolVersion = MQTTv5) -> Client:
+    return Client(CallbackAPIVersion.VERSION2, name, protocol=version, transport="websockets")
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_client_whose_identifier_another_one_takes_over_is_told_and_leaves(
+    tmp_path: Path,
+) -> None:
+    brokers = [mosquitto(tmp_path / name) for name in ("blue", "green")]
+    first, second = paho("ann"), paho("ann")
+    reasons: list[str] = []
+    first.on_disconnect = lambda *said: reasons.append(str(said[3]))
+    async with broken_servers(brokers, {"kind": "mqtt"}) as breaks:
+        await breaks.servers["green"].kill()
+        port = urlsplit(breaks.url).port
+        assert port is not None
+        for client in (first, second):
+            await asyncio.to_thread(client.connect, "127.0.0.1", port)
+        first.reconnect_delay_set(3600, 3600)  # else it would take over in turn
+        first.loop_start()
+        await until(first.is_connected, "the first one is connected")
+        second.loop_start()
+        await until(lambda: bool(reasons), "it has left")
+        await until(lambda: len(breaks.gateway.gateway.sessions) == 1, "one session is left")
+        assert second.is_connected()
+        assert breaks.failovers == 1  # its broker has only closed, and it was not taken elsewhere
+        for client in (first, second):
+            await asyncio.to_thread(client.disconnect)
+            await asyncio.to_thread(client.loop_stop)
+        await breaks.servers["green"].start()
+    assert reasons == ["Session taken over"]
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+@pytest.mark.parametrize("version", [MQTTv311, MQTTv5])
+async def test_shared_subscriptions_are_shared_at_the_next_broker(
+    tmp_path: Path, version: MQTTProtocolVersion
+) -> None:
+    brokers = [mosquitto(tmp_path / name) for name in ("blue", "green")]
+    heard: list[list[int]] = [[], [], []]
+    clients = [paho(f"worker-{number}", version) for number in range(3)]
+    granted = []
+    async with broken_servers(brokers, {"kind": "mqtt"}) as breaks:
+        await breaks.servers["green"].kill()
+        port = urlsplit(breaks.url).port
+        assert port is not None
+        for client, messages in zip(clients, heard, strict=True):
+            client.on_message = lambda *said, to=messages: to.append(int(said[2].payload))
+            client.on_subscribe = lambda *_: granted.append(1)
+            await asyncio.to_thread(client.connect, "127.0.0.1", port)
+            client.subscribe("$share/workers/jobs", 1)
+            client.loop_start()
+        await until(lambda: len(granted) == 3, "all have subscribed")
+        await breaks.servers["green"].start()
+        for number in range(30):
+            clients[0].publish("jobs", str(number), 1)
+        await until(lambda: sum(map(len, heard)) == 30, "all messages have come")
+        await breaks.servers["blue"].kill()
+        await until(
+            lambda: all(
+                session.backend_id == "green" and not session.is_hydrating
+                for session in breaks.gateway.gateway.sessions
+            ),
+            "all are at the other broker",
+        )
+        for number in range(30, 60):
+            clients[0].publish("jobs", str(number), 1)
+        await until(lambda: sum(map(len, heard)) == 60, "all messages have come")
+        for client in clients:
+            await asyncio.to_thread(client.disconnect)
+            await asyncio.to_thread(client.loop_stop)
+        await breaks.servers["blue"].start()
+    assert sorted(itertools.chain(*heard)) == list(range(60))
+    assert all(any(number >= 30 for number in each) for each in heard)

@@ -24,6 +24,7 @@ class Connect:
 
     Attributes:
         version: 3, 4 or 5.
+        identifier: of the client; empty: the broker chooses one.
         authenticates: whether more than one packet each way would be needed (AUTH).
 
     Raises:
@@ -34,11 +35,11 @@ class Connect:
         "_behind_identifier",
         "_behind_will",
         "_flags",
-        "_identifier",
         "_keep_alive",
         "_packet",
         "_properties",
         "authenticates",
+        "identifier",
         "version",
     )
 
@@ -57,7 +58,7 @@ class Connect:
             self._properties is not None
             and self._properties.text(properties.AUTHENTICATION_METHOD) is not None
         )
-        self._identifier = reader.text()
+        self.identifier = reader.text()
         self._behind_identifier = self._behind_will = reader.at
         self._skip_payload(reader)
         if not reader.is_at_end:
@@ -109,7 +110,7 @@ class Connect:
         ]
         if own is not None:
             parts += packets.varint(own.end - own.start), own.all
-        parts += (packets.text(accepted.identifier or self._identifier),)
+        parts += (packets.text(accepted.identifier or self.identifier),)
         return packets.packet(packets.CONNECT << 4, *parts, self._packet[self._behind_identifier :])
 
 

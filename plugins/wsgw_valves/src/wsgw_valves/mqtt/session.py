@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from weakref import WeakValueDictionary
 
 from wsgw_core.api import (
     BINARY,
@@ -32,11 +33,16 @@ from .subscriptions import Request, Subscriptions
 
 _CONNECT_HANDLE = 0  # those of others are packet identifiers; of PUBREL below 0
 _MOST_JOINED = 64 * 1024  # bytes of packets that go on as one message
+_TAKEN_OVER = b"\xe0\x02\x8e\x00"  # a DISCONNECT
 _WITH_WILL = 0x04  # the reason of a DISCONNECT behind which the will is published
 # What a broker says that goes, or that has no room: others may have.
 _GOES = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))
 
 _Outcome = Message | None
+
+
+class LatestSessions(WeakValueDictionary[tuple[str, bytes], "MqttSession"]):
+    """Of each route and client identifier, the session that was accepted last."""
 
 
 class MqttSession:
@@ -45,11 +51,13 @@ class MqttSession:
     Args:
         settings: the valve's options, checked.
         session: whose packets they are.
+        latest: of all sessions of the valve.
         closed: counts the sessions that are ended, by why.
         unremembered: counts messages of quality 2 for which there was no room.
     """
 
     __slots__ = (
+        "__weakref__",
         "_accepted",
         "_afterwards",
         "_aliases",
@@ -60,6 +68,7 @@ class MqttSession:
         "_from_broker",
         "_from_client",
         "_is_gone",
+        "_latest",
         "_memory",
         "_new_broker",
         "_open",
@@ -75,11 +84,13 @@ class MqttSession:
         self,
         settings: MqttSettings,
         session: Session,
+        latest: LatestSessions,
         closed: Callable[[str], Counter],
         unremembered: Counter,
     ) -> None:
         self._settings = settings
         self._session = session
+        self._latest = latest
         self._closed = closed
         self._unremembered = unremembered
         self._client = PacketSplitter(settings.max_packet_size)
@@ -158,6 +169,12 @@ class MqttSession:
         if self._connect.authenticates:
             self._session.close(1012, "authenticate anew")
             return (Hydration(None, _never),)  # and nothing else is sent
+        if self._is_taken_over:
+            self._closed("taken-over").value += 1
+            if self._version == MQTT_5:
+                self._session.send_to_client(Message(BINARY, _TAKEN_OVER))
+            self._session.close(1000, "another client has the same identifier")
+            return (Hydration(None, _never),)
         self._new_broker = NewBroker(
             self._version,
             self._connect.again(self._accepted),
@@ -176,6 +193,12 @@ class MqttSession:
             self._has_new_broker,
         )
         return self._new_broker.steps()
+
+    @property
+    def _is_taken_over(self) -> bool:
+        """Whether the broker may have closed since a newer client has the same identifier."""
+        newest = self._latest.get(self._key, self)
+        return newest is not self and newest._session.backend_id is not None  # noqa: SLF001 - of its own class
 
     def _has_new_broker(self) -> None:
         self._new_broker = None
@@ -314,8 +337,16 @@ class MqttSession:
                 self._afterwards = lambda: self._session.close(1000)
             else:
                 self._accepted = accepted
+                self._latest[self._key] = self
                 self._aliases.most = accepted.most_aliases
         return Message(BINARY, packet)
+
+    @property
+    def _key(self) -> tuple[str, bytes]:
+        assert self._connect is not None  # noqa: S101 - for the type checker
+        assert self._accepted is not None  # noqa: S101 - likewise
+        identifier = self._accepted.identifier or self._connect.identifier
+        return self._session.route, identifier or self._session.id.encode()
 
     def _delivers(self, packet: bytes) -> _Outcome:
         if quality := publish.quality_of(packet):
