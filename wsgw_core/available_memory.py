@@ -1,4 +1,4 @@
-"""How much memory there is for this process, and how much of it it has."""
+"""The memory that this process may use, and the memory that it uses."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _PAGE = 4096 if sys.platform == "win32" else os.sysconf("SC_PAGE_SIZE")
 
 
 def available_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int | None:
-    """Returns the bytes that the container, or else the machine, has; None: unknown.
+    """Returns the memory of the container or of the machine in bytes; None: unknown.
 
     Args:
-        cgroups: where the control groups of Linux are mounted.
-        membership: the file that names those of this process.
+        cgroups: the mount point of Linux control groups.
+        membership: the file that names the control groups of this process.
     """
     sizes = [*_cgroup_limits(cgroups, membership), *_machine()]
     return min(sizes, default=None)
 
 
 def default_memory_bound() -> int | None:
-    """Returns the default of `limits.memory`: half of what there is; None: unknown.
+    """Returns the default of `limits.memory`: half of the memory; None: unknown.
 
-    The other half is for the interpreter, for what each session costs when it is idle, and for the
-    buffers of the kernel, which a container is charged for.
+    The other half is for the interpreter, for idle sessions, and for kernel buffers, which count
+    towards the memory of a container.
     """
     available = available_memory()
     return None if available is None else available // 2
 
 
 def resident_memory() -> int:
-    """Returns the bytes of this process that are in memory; 0: the system does not tell."""
-    try:  # often: `Path` and `open` would take several times as long
+    """Returns the resident memory of this process in bytes; 0: unknown."""
+    try:  # called often: `Path` and `open` take several times as long
         file = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, AttributeError):
         return 0
@@ -47,11 +47,11 @@ def resident_memory() -> int:
 
 
 def _cgroup_limits(cgroups: Path, membership: Path) -> Iterator[int]:
-    """Yields the limits of the groups of this process, in versions 1 and 2 of control groups."""
+    """Yields the memory limits of this process in control groups, versions 1 and 2."""
     for folder, name in _memory_groups(cgroups, membership):
         try:
             yield int((folder / name).read_text())
-        except (OSError, ValueError):  # there is none, or it says "max"
+        except (OSError, ValueError):  # no limit
             continue
 
 
@@ -68,7 +68,7 @@ def _memory_groups(cgroups: Path, membership: Path) -> Iterator[tuple[Path, str]
             root, name = cgroups / "memory", "memory.limit_in_bytes"
         else:
             continue
-        # A container may not see the path of its group, only the group itself, as the root.
+        # In a container, the group itself may be mounted as the root.
         here = root / group.lstrip("/")
         yield from (
             (folder, name) for folder in (here, *here.parents) if folder.is_relative_to(root)

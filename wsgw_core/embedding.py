@@ -1,4 +1,4 @@
-"""A gateway in a program: made of what a configuration file would hold."""
+"""A gateway inside a program, configured by a mapping instead of a file."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class Gateway(gateway.Gateway):
-    """Relays clients to backends inside of a program.
+    """Relays clients to backends inside a program.
 
         async with Gateway.from_mapping({"upstream": {...}}) as gateway:
             ...
 
-    Made and used on one event loop. Several may live in one process.
+    Make and use it on one event loop. A process can run several.
 
     Args:
-        loaded: see `from_mapping`.
+        loaded: the loaded configuration; see `from_mapping`.
         listens: see there.
         logger: see there.
-        serves_operators: whether the admin API listens, as the configuration says.
+        serves_operators: whether to start the admin API, if the configuration enables it.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class Gateway(gateway.Gateway):
         """Returns a gateway that is not started yet.
 
         Args:
-            data: all that a configuration file would hold. The admin API listens only if
-                `server.admin` is given, and is not false.
-            plugins: modules or other objects with hooks, beside the installed plugins.
-            environment: variables that lie over it, such as `os.environ`; None: none.
-            listen: whether `server.frontend.address` is listened on. False: all clients come by
+            data: the content of a configuration file. The admin API listens only if `server.admin`
+                is given and not false.
+            plugins: modules or other objects with hooks, in addition to the installed plugins.
+            environment: variables that override `data`, such as `os.environ`; None: no variables.
+            listen: whether to listen on `server.frontend.address`. False: all clients come through
                 `handler`.
-            logger: for events; `wsgw` by default.
+            logger: logs events; by default `wsgw`.
 
         Raises:
-            ConfigurationError: with all problems, as `wsgw check` tells them.
+            ConfigurationError: with all problems, as `wsgw check` reports them.
         """
         loaded = load_mapping(data, environment or {}, plugins)
         server = data.get("server")
@@ -87,7 +87,7 @@ class Gateway(gateway.Gateway):
         )
 
     async def __aenter__(self) -> Self:
-        """Starts; see `start`."""
+        """Starts the gateway; see `start`."""
         for warning in self._warnings:
             self._logger.warning("%s", warning)
         await self.start(self._admin.start if self._admin is not None else None)
@@ -99,7 +99,7 @@ class Gateway(gateway.Gateway):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stops; see `stop`."""
+        """Stops the gateway; see `stop`."""
         try:
             await self.stop()
         finally:
@@ -108,25 +108,25 @@ class Gateway(gateway.Gateway):
 
     @property
     def admin_addresses(self) -> tuple[Address, ...]:
-        """Where operators can connect; none: the admin API does not listen."""
+        """The addresses of the admin API; empty if it does not listen."""
         return self._admin.addresses if self._admin is not None else ()
 
     async def handler(self, request: web.Request) -> web.StreamResponse:
         """Serves the client of a request; a handler for the routes of an aiohttp application.
 
-        The client's connection goes over to the gateway, which answers the handshake: the
-        application neither sees its messages nor hears of its end. Requests that are no websocket
-        handshakes are answered with 426, and all of them with 503 while the gateway does not run.
+        The gateway takes over the client's connection and answers the handshake. The application
+        sees neither the messages nor the end of the connection. The handler answers 426 to requests
+        that are not websocket handshakes, and 503 to all requests while the gateway is not running.
         """
         if self._frontend is None or not self.ready:
             return web.Response(status=503, text="the gateway is not running\n")
         return take_over(request, self._frontend)
 
     def collector(self) -> HostCollector:
-        """Returns the metrics for a registry of prometheus_client, once the gateway is started.
+        """Returns a collector for a registry of prometheus_client.
 
-        `registry.register(gateway.collector())` shows them beside those of the program. Those of
-        the process itself are left out.
+        `registry.register(gateway.collector())` adds the gateway's metrics to those of the program,
+        without the metrics of the process.
 
         Raises:
             RuntimeError: the gateway is not started.

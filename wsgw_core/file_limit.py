@@ -1,4 +1,4 @@
-"""How many files this process may have open, and how many sessions that allows."""
+"""The limit of open files of this process, and the number of sessions that it allows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 if sys.platform != "win32":
     import resource
 
-_RESERVED = 100  # no session's: standard streams, listeners, the loop's own, health checks, dials
-_FOR_DIALS = 50  # of them; a quarter of all where there are few
+_RESERVED = 100  # for standard streams, listening sockets, the event loop, health checks, dials
+_FOR_DIALS = 50  # of these; at most a quarter of the limit
 REFUSED_AT_ONCE = 64
-"""Connections beyond all sessions that may be open at a time, to be told so."""
+"""Maximum number of connections beyond the session limit that get a refusal at a time."""
 
 
 def file_limit() -> int | None:
-    """Returns how many files may be open; None: it is not limited."""
+    """Returns the limit of open files; None: no limit."""
     if sys.platform == "win32":
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -23,10 +23,10 @@ def file_limit() -> int | None:
 
 
 def raise_file_limit() -> None:
-    """Allows as many open files as the system lets us.
+    """Raises the limit of open files to the hard limit.
 
     Raises:
-        OSError, ValueError: it cannot be raised; macOS refuses an unlimited hard limit.
+        OSError, ValueError: the system refuses; macOS refuses an unlimited hard limit.
     """
     if sys.platform == "win32":
         return
@@ -36,19 +36,19 @@ def raise_file_limit() -> None:
 
 
 def session_capacity() -> int | None:
-    """Returns for how many sessions there are files: two for each; None: it is not limited."""
+    """Returns the number of sessions that the limit allows, with two files each; None: no limit."""
     limit = file_limit()
     return None if limit is None else max(1, (limit - _RESERVED - REFUSED_AT_ONCE) // 2)
 
 
 def room_for_clients(descriptor: int) -> int:
-    """Returns for how many new clients there are descriptors now, one for the backend of each too.
+    """Returns the number of new clients for which descriptors are free, with two for each.
 
-    The last ones are kept: sessions whose backend is lost need them, and clients can wait.
+    The last descriptors are reserved: sessions whose backend is lost need them; clients can wait.
 
     Args:
-        descriptor: an open one. The system takes the lowest free number for its copy, so that all
-            numbers below are in use.
+        descriptor: an open descriptor. The system uses the lowest free number for a copy, so all
+            lower numbers are in use.
     """
     limit = file_limit()
     if limit is None:

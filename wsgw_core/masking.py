@@ -1,4 +1,4 @@
-"""Keeps secrets out of what is printed: effective configuration, errors, logs."""
+"""Masks secrets in output: the effective configuration, errors and logs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 MASK = "***"
-_SHORTEST = 4  # characters of a secret that is looked for: fewer are found everywhere
+_SHORTEST = 4  # characters; a shorter secret would match everywhere
 
 _SECRET_KEY = re.compile(
     r"(?:password|passwd|passphrase|secret|token|credentials?|(?:api|private|access)[-_]?key"
-    r"|authorization|cookie)(s?)\Z",  # the latter two: headers, which routes can ask for
+    r"|authorization|cookie)(s?)\Z",  # the last two are headers, which routes can match
     re.IGNORECASE,
 )
-# In the midst of other text a URL ends at a space. The password is everything up to the last @
-# before the path: it may hold an @ that should have been quoted, and showing half of it would be
-# worse than masking a little too much.
+# Inside other text, a URL ends at a space. The password is everything up to the last @ before the
+# path, because it may contain an unquoted @. Masking too much is better than showing a part of it.
 _URL_PASSWORD = re.compile(r"(://[^/?#\s:]*:)[^/?#\s]*(?=@)")
 _URL_QUERY = re.compile(r"([?&]([^=&#\s]+)=)[^&#\s]+")
-# Names in the query of a client's request, whose author has had other habits than ours.
+# Names in the query of a client's request, whose author may use other names.
 _SECRET_FIELD = re.compile(
     r"(?:pass(?:word|wd|phrase)?|pwd|secrets?|tokens?|jwt|auth|authorization|bearer|credentials?|cookie"
     r"|api[-_]?key|key|sig|signature|hmac|ticket|otp|pin|nonce|code|sid|session(?:[-_]?id)?)\Z",
@@ -28,11 +27,11 @@ _SECRET_FIELD = re.compile(
 )
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[\w.~+/=:-]{16,}\Z", re.ASCII)
 _WORD = re.compile(r"[A-Za-z]+")
-_LONGEST_QUERY = 1024  # characters that are looked at
+_LONGEST_QUERY = 1024  # characters
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*", re.DOTALL)
 
-# Of a value by itself, whatever may be a password is taken for one: with spaces, slashes and the
-# like in it, with the slashes before it forgotten, and cut at its comma by whoever split a list.
+# In a value by itself, everything that may be a password counts as one: with spaces or slashes in
+# it, without the slashes before it, or cut at a comma because a list was split there.
 _PASSWORD = re.compile(
     r"\A([a-z][\w+.-]*://[^:]*:|(?![a-z][\w+.-]*://)(?:[^:]*:)?).*(?=@)",
     re.IGNORECASE | re.DOTALL,
@@ -46,7 +45,7 @@ _NAMED = re.compile(r"""(?<![\w/@-])([\w-]+)["']?\s*[:=]\s*(?=\S)""")
 
 
 def masked_text(text: str) -> str:
-    """Replaces the passwords of all URLs in a text, and query fields named like a secret."""
+    """Masks passwords of URLs, query fields named like secrets, and private keys in a text."""
     text = _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
     text = _URL_QUERY.sub(
         lambda match: f"{match[1]}{MASK}" if is_secret_key(match[2]) else match[0], text
@@ -55,17 +54,16 @@ def masked_text(text: str) -> str:
 
 
 def masked_target(target: str) -> str:
-    """Returns the target of a request without the values in its query that look like secrets.
+    """Masks the values in the query of a request target that look like secrets.
 
-    These are values of names such as `token` or `session-id`, and whatever has 16 characters or
-    more with letters and digits among them, as keys, tokens and random ids have. A long query is
-    cut.
+    These are values of names such as `token` or `session-id`, and values of 16 or more characters
+    with both letters and digits, such as keys, tokens and random ids. Cuts a long query.
     """
     path, mark, query = target.partition("?")
     cut = query[:_LONGEST_QUERY]
     fields = [_masked_field(field) for field in cut.split("&")]
     if len(cut) < len(query):
-        fields[-1] = "..."  # where it is cut, half a secret may stand
+        fields[-1] = "..."  # the cut may split a secret
     return f"{path}{mark}{'&'.join(fields)}"
 
 
@@ -73,7 +71,7 @@ def _masked_field(field: str) -> str:
     name, equals, value = field.partition("=") if "=" in field else ("", "", field)
     decoded = unquote_plus(value)
     named = unquote_plus(name)
-    last = _WORD.findall(named)[-1:]  # of user[password] or x-amz-signature
+    last = _WORD.findall(named)[-1:]  # as in user[password] or x-amz-signature
     is_secret = is_secret_key(named) or any(map(_SECRET_FIELD.match, (named, *last)))
     if value and (is_secret or _RANDOM.match(decoded) or masked_url(decoded) != decoded):
         value = MASK
@@ -81,12 +79,12 @@ def _masked_field(field: str) -> str:
 
 
 def masked_url(text: str) -> str:
-    """Returns a text that should be one URL, or holds a secret in another way, without it.
+    """Masks secrets in a text that should be one URL.
 
-    Rather masks too much: whoever wrote it may have forgotten to quote what stands in a password.
+    Masks too much rather than too little: a password may contain unquoted characters.
     """
     password = _PASSWORD.match(text) or _NO_PORT.match(text)
-    if _WHOLE_URL.match(text):  # its query can be told from the rest
+    if _WHOLE_URL.match(text):  # the query is recognizable
         return masked_text(f"{password[1]}{MASK}{text[password.end() :]}" if password else text)
     named = next((one for one in _NAMED.finditer(text) if _SECRET_KEY.search(one[1])), None)
     if named:
@@ -98,12 +96,12 @@ def masked_url(text: str) -> str:
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """Returns a copy of plain data (mappings, lists, scalars) without its secrets.
+    """Returns a copy of plain data (mappings, lists, scalars) with masked secrets.
 
     Args:
-        value: what to copy.
-        key: the key under which the value stands; one named like a secret masks it whole, one named
-            like several (`tokens`) all but the keys of mappings in a list.
+        value: the data.
+        key: the key of the value. A key named like a secret masks the whole value; a plural
+            (`tokens`) masks the values but keeps the keys of mappings in a list.
     """
     kind = _SECRET_KEY.search(key)
     if isinstance(value, dict) and not kind:
@@ -119,12 +117,12 @@ def masked(value: Any, key: str = "") -> Any:
 
 
 def without_secrets_of(value: Any, text: str, key: str = "") -> str:
-    """Returns a text in which somebody may have quoted plain data, without its secrets.
+    """Masks the secrets of plain data in a text that may quote the data.
 
     Args:
         value: the data.
-        text: such as that of an exception.
-        key: the key under which the value stands.
+        text: the text, for example of an exception.
+        key: the key of the value.
     """
     if isinstance(value, dict):
         for name, item in value.items():
@@ -148,9 +146,9 @@ def is_secret_key(key: str) -> bool:
 
 
 def is_below_secret(path: Iterable[str | int]) -> bool:
-    """Returns whether what stands at a key path is a secret, or a part of one.
+    """Returns whether the value at a key path is a secret or a part of one.
 
-    Of `tokens` the keys are known, so what stands at one of them is none.
+    The values inside `tokens` have keys of their own, which decide.
     """
     *above, last = [part for part in path if isinstance(part, str)] or [""]
     return _SECRET_KEY.search(last) is not None or any(map(is_secret_key, above))

@@ -1,17 +1,16 @@
-"""Shows text that others have made: on one line, without steering a terminal, of bounded length."""
+"""Makes untrusted text safe to print: one line, no terminal control, bounded length."""
 
 from __future__ import annotations
 
 LONGEST_LINE = 16 * 1024  # characters
-LONGEST_NAME = 256  # of an id, a path or the like
+LONGEST_NAME = 256  # characters of an id or a path
 
 
 def one_line(text: str, most: int = LONGEST_LINE) -> str:
-    """Returns a text with its control and format characters escaped, shortened if need be.
+    """Returns a text with control and format characters escaped, shortened if necessary.
 
-    Escaped is what ends a line or changes how text is shown: line ends of all kinds (U+2028 too),
-    escape sequences, the marks that reverse the order of letters (U+202E and the like), and
-    whatever is invisible. A tab stays.
+    Escapes all line ends (also U+2028), escape sequences, marks that reverse the order of letters
+    (such as U+202E), and invisible characters. Keeps tabs.
     """
     text = shortened(text, most)
     if text.isprintable():
@@ -23,7 +22,7 @@ def one_line(text: str, most: int = LONGEST_LINE) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_NAME) -> str:
-    """Returns a text that is longer than `most` without its middle."""
+    """Returns a text; removes its middle if it is longer than `most`."""
     if len(text) <= most:
         return text
     half = most // 2

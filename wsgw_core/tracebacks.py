@@ -1,17 +1,17 @@
-"""Keeps errors that were dealt with from keeping what they came through."""
+"""Frees the frames that a handled error refers to."""
 
 from __future__ import annotations
 
 
 def drop_tracebacks(error: BaseException) -> None:
-    """Forgets through which calls an error, and the errors that it came of, have passed.
+    """Removes the tracebacks of an error, its causes and its contexts.
 
-    The calls hold the task or future that was given the error, which makes a circle: without this
-    all of it stays until the collector comes. Call it for errors that a peer can have at will.
+    The frames refer to the task or future with the error, which is a reference cycle. Without this
+    call, the cycle stays until the garbage collector runs. Use it for errors that a peer can cause.
     """
     left = [error]
     while left:
         one = left.pop()
-        if one.__traceback__ is not None:  # else it was dealt with already, or is part of a circle
+        if one.__traceback__ is not None:  # otherwise already done, or part of a cycle
             one.__traceback__ = None
             left += [each for each in (one.__cause__, one.__context__) if each is not None]

@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 COMMAND_GROUP = "wsgw.commands"
 """The group of entry points whose names are commands, and whose values click's commands."""
 
-_WHATEVER_COMES_BEHIND = {"ignore_unknown_options": True, "allow_extra_args": True}
+_ACCEPT_ALL_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 class Commands(click.Group):
-    """Finds commands of other distributions by entry points.
+    """Adds the commands of other distributions, found by entry points.
 
-    Only the one that is asked for is imported, and none of them for a command of the core. One that
-    is broken tells so when it is called; nothing else suffers.
+    Imports only the command that is run. A broken command reports its error when it is run.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,7 +37,7 @@ class Commands(click.Group):
 
 
 def added_commands() -> dict[str, list[EntryPoint]]:
-    """Returns what other distributions add, by name; nothing of it is imported."""
+    """Returns the commands of other distributions by name, without importing them."""
     from importlib import metadata  # noqa: PLC0415 - slow
 
     different: dict[tuple[str, str, str, str], EntryPoint] = {}
@@ -60,7 +59,7 @@ def _load(name: str, found: list[EntryPoint]) -> click.Command:
     source = f"the command {name!r} ({found[0].value}) of {' '.join(distribution_of(found[0]))}"
     try:
         command: object = found[0].load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - any error of the module
         return _unusable(name, f"{source}: cannot be imported: {error_text(error)}", error)
     if not isinstance(command, click.Command):
         return _unusable(name, f"{source}: is not a click command")
@@ -77,6 +76,6 @@ def _unusable(name: str, problem: str, cause: BaseException | None = None) -> cl
         name,
         callback=tell,
         short_help="Unusable: run it to see why.",
-        context_settings=dict(_WHATEVER_COMES_BEHIND),
+        context_settings=dict(_ACCEPT_ALL_ARGUMENTS),
         add_help_option=False,
     )

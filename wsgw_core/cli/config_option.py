@@ -1,4 +1,4 @@
-"""The option that names the configuration file, and what is loaded by it."""
+"""The option -c, and loading the configuration that it names."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def config_option(
     """Returns the option's decorator.
 
     Args:
-        text: what the file is for.
+        text: the help text.
     """
     return click.option(
         "-c",
         "-config",  # as wsbalancer has it
         "--config",
         "file",
-        # Whether it can be read is found out where the other problems are gathered too.
+        # The loader checks whether it can be read, together with the other problems.
         type=click.Path(path_type=Path),
         metavar="FILE",
         help=text,
@@ -42,7 +42,7 @@ def config_option(
 
 
 class CommandWithFile(click.Command):
-    """Tells who gives the file as an argument how it is given."""
+    """Refuses arguments, and says that the file needs the option -c."""
 
     allow_extra_args = True
 
@@ -55,7 +55,7 @@ class CommandWithFile(click.Command):
 
 
 def load(file: Path | None) -> Configuration:
-    """Loads and check the configuration, and set logging up; see `load_configuration`.
+    """Loads and checks the configuration, and sets up logging; see `load_configuration`.
 
     Raises:
         ConfigurationError: with all problems.

@@ -34,14 +34,14 @@ def main() -> None:
     open_standard_descriptors()
     try:
         wsgw(prog_name="wsgw")
-    except Exception as error:  # noqa: BLE001 - the last place that can tell of it
+    except Exception as error:  # noqa: BLE001 - prints every error
         status = _report(error)
         _drop_output()
         sys.exit(status)
 
 
 def _report(error: Exception) -> int:
-    """Tell of an error on stderr, one line for each problem, and return the exit status.
+    """Prints an error on stderr, one line for each problem; returns the exit status.
 
     `WSGW_DEBUG=1` adds the traceback.
     """
@@ -60,7 +60,7 @@ def _report(error: Exception) -> int:
 
 
 def _drop_output() -> None:
-    """Discards what cannot be written, or the interpreter would fail with a status of its own."""
+    """Discards output that cannot be written; otherwise the interpreter changes the exit status."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..process.reload_answer import expected_answer
+from ..process.reload_answer import pending_answer
 from .config_option import config_option, load
 from .values import DURATION, WholeNumber
 
@@ -39,12 +39,12 @@ def reload(file: Path | None, pid: int, timeout: float) -> None:
     load(file)
     if not _handles_hangup(pid):
         raise click.ClickException(f"process {pid}: not a gateway, it does not handle SIGHUP")
-    with expected_answer(pid) as expectation:
+    with pending_answer(pid) as pending:
         try:
             os.kill(pid, signal.SIGHUP)
         except OSError as error:
             raise click.ClickException(f"process {pid}: {error.strerror}") from error
-        answer = expectation.wait(timeout)
+        answer = pending.wait(timeout)
     if answer is not None:
         for line in answer.lines:
             click.echo(f"reload: {line}", err=not answer.done)
@@ -52,12 +52,12 @@ def reload(file: Path | None, pid: int, timeout: float) -> None:
             raise click.exceptions.Exit(1)
     elif not timeout:
         return
-    elif expectation.obstacle:
+    elif pending.obstacle:
         raise click.ClickException(
-            f"process {pid}: signalled, but {expectation.obstacle} receives the result instead of"
+            f"process {pid}: signalled, but {pending.obstacle} receives the result instead of"
             " this command; see the log of the gateway"
         )
-    elif not expectation.is_possible:
+    elif not pending.is_possible:
         click.echo(f"process {pid}: signalled; see its log for the result", err=True)
     else:
         raise click.ClickException(

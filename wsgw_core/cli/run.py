@@ -49,7 +49,7 @@ def run(file: Path | None, *, watch: bool) -> None:
     """
     if watch and file is None:
         raise click.UsageError("--watch needs a FILE")
-    # Before anything slow, so that a supervisor that changes its mind gets a clean exit.
+    # Installed before anything slow, so that an early stop is clean.
     from wsgw_core.process.stop_signals import StopSignals  # noqa: PLC0415 - not needed for --help
 
     signals = StopSignals()

@@ -1,4 +1,4 @@
-"""What options take: numbers, called so in help and errors, and whatever a function reads."""
+"""Types of option values: numbers, and values that a function parses."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Number(click.FloatRange):
 
 
 class Parsed(click.ParamType[T]):
-    """A value that a function reads.
+    """A value that a function parses.
 
     Args:
-        name: of the type.
-        parse: reads the text; raises ValueError with what is allowed.
+        name: the name of the type.
+        parse: parses the text; raises ValueError with what is allowed.
     """
 
     def __init__(self, name: str, parse: Callable[[str], T]) -> None:

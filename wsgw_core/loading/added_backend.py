@@ -1,4 +1,4 @@
-"""Checks the entry of a backend that is added while the gateway runs, as a file's are checked."""
+"""Checks the entry of a backend that an operator adds, like the entries of a file."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _PLACE = "upstream.backends[0]"
 
 
 class FilesNotAllowed(ConfigurationError):
-    """An entry names files, which only the configuration may."""
+    """An added entry names files, which is not allowed."""
 
 
 async def resolve_backend(
     entry: Any, plugins: Plugins, *, allow_files: bool = False
 ) -> BackendSpec:
-    """Finds the kind of a backend's entry, and have its keys checked.
+    """Finds the kind of a backend's entry, and checks its keys.
 
     Args:
-        entry: plain data, as the configuration's `upstream.backends` has it.
-        plugins: those of the gateway; one that is installed joins them when the entry needs it.
+        entry: plain data, as in `upstream.backends` of the configuration.
+        plugins: the plugins of the gateway; an installed plugin is added if the entry needs it.
         allow_files: whether the entry may name files, which are then read.
 
     Raises:
         ConfigurationError: with all problems.
-        FilesNotAllowed: the entry names files; none was touched.
+        FilesNotAllowed: the entry names files; they were not read.
     """
     if not isinstance(entry, dict):
         raise ConfigurationError("must be an object with the keys of a backend")
@@ -68,7 +68,7 @@ async def _load_plugins(config: GatewayConfig, plugins: Plugins, origins: Origin
         if plugins.backends.find(required.name) is not None:
             continue
         imported = await run_in_thread(partial(import_plugin, required))
-        if plugins.backends.find(required.name) is None:  # nobody else has been quicker
+        if plugins.backends.find(required.name) is None:  # not registered meanwhile
             plugins.register(imported.plugin, imported.source, imported.promised)
 
 

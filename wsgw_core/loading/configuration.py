@@ -1,4 +1,4 @@
-"""Loads a configuration with all that it names: file and variables, plugins and their options."""
+"""Loads a whole configuration: file, variables, plugins and their options."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .references import file_problems
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A configuration that can be run.
+    """A checked configuration, ready to run.
 
     Attributes:
-        config: the core's part.
-        specs: the plugins' part.
-        origins: where the values come from.
+        config: the options of the core.
+        specs: the entries with the options of plugins.
+        origins: the origins of the values.
     """
 
     config: GatewayConfig
@@ -33,16 +33,16 @@ class Configuration:
 
 
 def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Configuration:
-    """Loads and check everything: import the plugins named, read the files named.
+    """Loads and checks everything, including the named plugins and files.
 
-    Does not touch the network.
+    Does not use the network.
 
     Args:
-        file: YAML, or TOML when it is named so; None: the environment alone has to do.
-        environment: such as `os.environ`.
+        file: a YAML file, or a TOML file if its suffix is `.toml`; None: only the environment.
+        environment: the variables, such as `os.environ`.
 
     Raises:
-        ConfigurationError: with all problems, those with the options of plugins included.
+        ConfigurationError: with all problems.
     """
     return _loaded(read_sources(file, environment))
 
@@ -50,12 +50,12 @@ def load_configuration(file: Path | None, environment: Mapping[str, str]) -> Con
 def load_mapping(
     data: Mapping[str, Any], environment: Mapping[str, str], plugins: Iterable[object] = ()
 ) -> Configuration:
-    """Does as `load_configuration` with what a file would hold.
+    """Works like `load_configuration` with the data of a mapping instead of a file.
 
     Args:
-        data: sections as mappings, lists as any sequence; names of files may be paths.
-        environment: variables that lie over it.
-        plugins: modules or other objects with hooks, beside the installed ones.
+        data: sections as mappings, lists as sequences; file names can be paths.
+        environment: variables that override the data.
+        plugins: modules or other objects with hooks, in addition to the installed plugins.
 
     Raises:
         ConfigurationError: with all problems.

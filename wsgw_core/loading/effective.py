@@ -1,4 +1,4 @@
-"""Writes a configuration as it is in effect: defaults and plugins' options, and their sources."""
+"""Writes the effective configuration: all values with defaults, plugin options and sources."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from .references import all_options, has_no_effect
 
 
 def effective_config(loaded: Configuration) -> str:
-    """Returns the whole configuration as YAML, with the source of each value behind it.
+    """Returns the whole configuration as YAML, with the source of each value as a comment.
 
-    Secrets are masked; one that was read from a file is shown as that file. Without masked secrets
-    it is a configuration file of the same meaning.
+    Secrets are masked; a secret from a file is shown as that file. If nothing is masked, the result
+    is a configuration file with the same effect.
     """
     plain = masked(plain_config(loaded.config, loaded.specs))
     return "\n".join(_Writer(loaded).lines(plain)) + "\n"
 
 
 def plain_config(config: GatewayConfig, specs: PluginSpecs) -> dict[str, Any]:
-    """Returns a whole configuration as plain data: defaults, and options of plugins too."""
+    """Returns a configuration as plain data, including defaults and options of plugins."""
     plain = _plain(config)
     if config.limits.memory_bound is not None:
         plain["limits"]["memory"] = size_text(config.limits.memory_bound)
@@ -55,7 +55,7 @@ def plain_config(config: GatewayConfig, specs: PluginSpecs) -> dict[str, Any]:
 def _plain_route(
     config: GatewayConfig, route: RouteOptions, own: PluginSpecs, whole: dict[str, Any]
 ) -> dict[str, Any]:
-    """Returns a route as it would be written if it had nothing from the whole gateway."""
+    """Returns a route with the options that it inherits from the gateway."""
     plain = _plain(route)
     failover = _plain(route.failover_over(config.failover))
     if route.backends is None:
@@ -108,7 +108,7 @@ def _entries(entries: Sequence[Entry], options: Sequence[Options]) -> list[dict[
 def _entry(entry: Entry, options: Options) -> dict[str, Any]:
     kind = {"kind": entry.kind} if entry.kind else {}
     url = getattr(entry, "url", None)
-    # The core's own keys may say more than the kind is told: `dns+ws://...`.
+    # The entry's URL can differ from that of the options: `dns+ws://...`.
     first = {**kind, **({"url": url} if url else {})}
     return {**first, **_plain(options), **first}
 
@@ -123,7 +123,7 @@ class _Writer:
     def __init__(self, loaded: Configuration) -> None:
         self._origins = loaded.origins
         self._taken_over = dict(_taken_over(loaded.config))
-        # Keys that have no effect are worth a line only where somebody has given them.
+        # Keys without effect are shown only if they are given.
         self._left_out = {
             (*path, key)
             for path, model in all_options(loaded.config, loaded.specs)
@@ -155,7 +155,7 @@ class _Writer:
                 yield self._line(f"{indent}{_scalar(key)}: {_scalar(value)}", given)
 
     def _given_at(self, path: KeyPath) -> KeyPath:
-        """Returns where a value is given: there, or for the whole gateway."""
+        """Returns the key path at which a value is given: its own, or the gateway's."""
         for length in range(len(path), 2, -1):
             if path[:length] in self._taken_over:
                 return self._taken_over[path[:length]] + path[length:]
@@ -167,7 +167,7 @@ class _Writer:
 
 
 def _taken_over(config: GatewayConfig) -> Iterator[tuple[KeyPath, KeyPath]]:
-    """Yields the key paths of what routes have from the whole gateway, and where it has them."""
+    """Yields the key paths that routes inherit, with the key paths of the gateway."""
     for number, route in enumerate(config.routes):
         path: KeyPath = ("routes", number)
         if route.policy is None:

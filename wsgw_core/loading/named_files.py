@@ -1,4 +1,4 @@
-"""Finds the keys whose values name files, in data that was not checked yet."""
+"""Finds the keys whose values name files, in unchecked data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..config.secrets import names_secret_file
 
 
 def named_files(data: Any, annotation: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yields the key path of each value that names a file, or that would be read from one.
+    """Yields the key path of each value that names a file.
 
     Args:
         data: plain data for a type.
-        annotation: the type: an options model, or what a field of one holds.
-        path: the data's key path.
+        annotation: the type: an options model or the type of a field.
+        path: the key path of the data.
     """
     if data is None:
         return

@@ -1,4 +1,4 @@
-"""Checks what a well-formed configuration says: its files, what has no effect, what is doubtful."""
+"""Checks the files that a configuration names; warns about useless keys and doubtful values."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _Spec = BackendSpec | ValveSpec | ListenerSpec | GateSpec | PolicySpec
 
 
 def file_problems(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Returns a line for each file that cannot be used; see `Options.file_problems`.
+    """Returns a line for each file that is not usable; see `Options.file_problems`.
 
     Args:
         config: the checked configuration.
-        specs: what its entries stand for.
-        origins: where the configuration's values come from.
+        specs: its resolved entries.
+        origins: the origins of the values.
     """
     return [
         origins.problem((*path, key), problem)
@@ -41,7 +41,7 @@ def file_problems(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -
 
 
 def without_effect(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Returns a line for each key that is given and has no effect; see `Options`."""
+    """Returns a line for each given key that has no effect; see `Options`."""
     return origins.in_order(
         origins.problem((*path, key), field.description or "has no effect")
         for path, model in all_options(config, specs)
@@ -51,7 +51,7 @@ def without_effect(config: GatewayConfig, specs: PluginSpecs, origins: Origins) 
 
 
 def option_warnings(config: GatewayConfig, specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Returns a line for each key whose value is hardly what was meant; see `Options.warnings`."""
+    """Returns a line for each key with a doubtful value; see `Options.warnings`."""
     limits = config.limits.for_plugins()
     return origins.in_order(
         origins.problem((*path, key), warning)
@@ -61,7 +61,7 @@ def option_warnings(config: GatewayConfig, specs: PluginSpecs, origins: Origins)
 
 
 def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterator[tuple[str, str]]:
-    """Finds durations that hardly anybody writes in seconds: `dial-timeout: 10000`."""
+    """Finds durations that are probably meant in milliseconds: `dial-timeout: 10000`."""
     for key, name in known_keys(type(model)).items():
         value = getattr(model, name)
         if (
@@ -75,7 +75,7 @@ def _forgotten_units(path: KeyPath, model: Options, origins: Origins) -> Iterato
 
 
 def has_no_effect(field: FieldInfo) -> bool:
-    """Returns whether a key is accepted only."""
+    """Returns whether a key is accepted without effect."""
     extra = field.json_schema_extra
     return isinstance(extra, dict) and bool(extra.get("deprecated"))
 
@@ -88,7 +88,7 @@ def all_options(config: GatewayConfig, specs: PluginSpecs) -> Iterator[tuple[Key
 
 
 def all_specs(specs: PluginSpecs) -> Iterator[tuple[KeyPath, _Spec]]:
-    """Yields what the entries of a configuration stand for, each with its key path."""
+    """Yields all specs, each with its key path."""
     yield from _placed(specs, (), ("upstream",))
     for number, route in enumerate(specs.routes):
         path: KeyPath = ("routes", number)
@@ -98,12 +98,12 @@ def all_specs(specs: PluginSpecs) -> Iterator[tuple[KeyPath, _Spec]]:
 def _placed(
     specs: PluginSpecs, path: KeyPath, upstream: KeyPath
 ) -> Iterator[tuple[KeyPath, _Spec]]:
-    """Yields what belongs to the gateway, or to one of its routes.
+    """Yields the specs of the gateway, or of one of its routes, each with its key path.
 
     Args:
-        specs: of it.
-        path: the key path of what is made of them.
-        upstream: the same for the backends.
+        specs: the specs.
+        path: the key path of the gateway or the route.
+        upstream: the key path of the section with its backends.
     """
     sections: tuple[tuple[KeyPath, Sequence[_Spec]], ...] = (
         ((*upstream, "backends"), specs.backends),
@@ -119,7 +119,7 @@ def _placed(
 
 
 def _models(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Options]]:
-    """Yields a model and all that it holds, each with its key path."""
+    """Yields a model and all models inside it, each with its key path."""
     if isinstance(value, Options):
         yield path, value
         for name, field in type(value).model_fields.items():

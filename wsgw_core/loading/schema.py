@@ -22,10 +22,10 @@ _REF = "#/$defs/"
 
 
 def config_schema(plugins: Plugins) -> dict[str, Any]:
-    """Returns the schema of what a file may hold, with keys as they are written with dashes.
+    """Returns the JSON schema of a configuration file, with keys written with dashes.
 
     Args:
-        plugins: their options models say which keys an entry has besides the core's.
+        plugins: the plugins whose options the entries can have.
     """
     roles: tuple[tuple[type[Entry], Registry[Any], str], ...] = (
         (BackendEntry, plugins.backends, "backend"),
@@ -59,7 +59,7 @@ def config_schema(plugins: Plugins) -> dict[str, Any]:
 
 
 def _complete_routes(definitions: dict[str, Any]) -> None:
-    """Says what the entries of a route are, and that it has no defaults of its own."""
+    """Completes the schema of routes: their entries, and no defaults of their own."""
     route = definitions["RouteOptions"]["properties"]
     for role in ("backend", "valve", "gate"):
         route[f"{role}s"]["anyOf"][0]["items"] = _ref(role)
@@ -77,7 +77,7 @@ def _registrations(registry: Registry[Any]) -> list[Registration[Any]]:
 
 
 def _names(registry: Registry[Any]) -> dict[str, Any]:
-    """Returns the schema of a kind's name, which stands for an entry without options."""
+    """Returns the schema of an entry that is only the name of a kind."""
     return {"enum": list(registry.kinds())}
 
 
@@ -107,14 +107,14 @@ def _kind(
         "required": ["url"],
         "properties": {"url": {"pattern": rf"^(?:dns\+)?(?:{schemes}):"}},
     }
-    # A URL that stands in a file cannot be looked at.
+    # The schema cannot check a URL that is in a file.
     choices = [{"required": ["kind"]}, by_scheme, {"required": ["url-file"]}]
     schema["allOf"] = [*options.get("allOf", ()), {"anyOf": choices}]
     return schema
 
 
 class _Generator(GenerateJsonSchema):
-    """Adds what the loader accepts besides: lists as texts, switches, secrets in files."""
+    """Adds what the loader also accepts: lists as text, `true` for a section, secrets in files."""
 
     def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
         return _or_text(super().tuple_schema(schema))

@@ -16,10 +16,10 @@ _log = logging.getLogger("wsgw")
 
 
 def failing_factories(specs: PluginSpecs, origins: Origins) -> list[str]:
-    """Calls the factory of each valve, listener and gate, as a start does; open none of them.
+    """Calls the factory of each valve, listener and gate, without opening the objects.
 
     Returns:
-        A line for each fault.
+        A line for each error.
     """
     return asyncio.run(_failing_factories(specs, origins))
 
@@ -36,7 +36,7 @@ async def _failing_factories(specs: PluginSpecs, origins: Origins) -> list[str]:
             make_plugin(spec, context)
         except ConfigurationError as error:
             problems += [origins.problem(path, problem) for problem in error.problems]
-        except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong
+        except Exception as error:  # noqa: BLE001 - any error of a plugin
             text = masked_text(" ".join(f"{type(error).__name__}: {error}".split()))
             problems.append(origins.problem(path, f"{error.__notes__[-1]}: {text}"))
     return origins.in_order(problems)

@@ -1,4 +1,4 @@
-"""Ends what belongs to plugins within a time, whatever they do."""
+"""Closes objects of plugins within a time limit, whatever they do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-_GRACE = 1.0  # seconds in which what is cancelled may clean up
+_GRACE = 1.0  # seconds for a cancelled close to clean up
 
 
 async def close_within(seconds: float, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Closes something; after that time cancel it, and soon leave it behind.
+    """Calls a close function; cancels it after a time, and soon stops waiting for it.
 
     Raises:
-        TimeoutError: it took too long.
-        RuntimeError: it has cancelled itself, or wanted the process to exit.
-        Exception: whatever else it raises.
+        TimeoutError: the close took too long.
+        RuntimeError: the close cancelled itself, or tried to exit the process.
+        Exception: any other error that the close raises.
     """
     task = asyncio.get_running_loop().create_task(_without_exit(close))
     try:
@@ -36,11 +36,11 @@ async def close_within(seconds: float, close: Callable[[], Coroutine[Any, Any, N
 async def _without_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         await close()
-    except SystemExit as error:  # which would end the event loop, and with it all that still closes
+    except SystemExit as error:  # would end the event loop before the other closes
         raise RuntimeError(f"tried to exit the process with {error.code!r}") from error
 
 
 def _look_at(task: asyncio.Task[None]) -> None:
-    """Takes note of how a task has ended, which asyncio would complain about otherwise."""
+    """Retrieves the exception of a task, which asyncio would otherwise log."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The entries of a configuration that plugins stand for, each with its key path."""
+"""The entries of a configuration that need plugins, each with its key path."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Entries:
     """The entries of a gateway, or of one of its routes.
 
     Attributes:
-        backends, valves, listeners, gates: in the order of the configuration.
-        routes: what belongs to each route alone.
-        group: of the backends; see `RouteOptions.group`.
-        policies: one, or none for a route that has that of the gateway.
+        backends, valves, listeners, gates: the entries in the order of the configuration.
+        routes: the own entries of each route.
+        group: the group of the backends; see `RouteOptions.group`.
+        policies: one entry, or none for a route that uses the gateway's policy.
     """
 
     backends: Sequence[tuple[KeyPath, BackendEntry]]
@@ -62,7 +62,7 @@ class Entries:
 
     @classmethod
     def usable_in(cls, data: Mapping[str, Any]) -> Entries:
-        """Returns those entries of data for a configuration that are well-formed themselves."""
+        """Returns the valid entries of an invalid configuration."""
         upstream, routes = data.get("upstream"), data.get("routes")
         return cls(
             _usable(("upstream",), upstream, "backends", BackendEntry),
@@ -82,7 +82,7 @@ class Entries:
         )
 
     def required_plugins(self, origins: Origins) -> tuple[RequiredPlugin, ...]:
-        """Returns the kinds and schemes for which plugins are needed; see `load_plugins`."""
+        """Returns the kinds and schemes that plugins must provide; see `load_plugins`."""
         required: dict[str, RequiredPlugin] = {}
         for path, entry in self.walk():
             name, key = entry.kind or "", "kind"
@@ -97,7 +97,7 @@ class Entries:
         return tuple(required.values())
 
     def walk(self) -> Iterator[tuple[KeyPath, Entry]]:
-        """Yields all, those of the routes too."""
+        """Yields all entries, including those of routes."""
         yield from self.backends
         yield from self.valves
         yield from self.listeners

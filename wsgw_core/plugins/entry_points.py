@@ -1,4 +1,4 @@
-"""What is told of entry points, which distributions bring: whose they are, and how they failed."""
+"""Names the distribution of an entry point, and formats import errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def distribution_of(entry_point: EntryPoint) -> tuple[str, str]:
-    """Returns name and version; metadata that lacks them must not stop anything."""
+    """Returns name and version of a distribution, even if its metadata lacks them."""
     fields = entry_point.dist.metadata if entry_point.dist is not None else None
     name = fields["Name"] if fields is not None and "Name" in fields else ""
     version = fields["Version"] if fields is not None and "Version" in fields else ""
@@ -17,6 +17,6 @@ def distribution_of(entry_point: EntryPoint) -> tuple[str, str]:
 
 
 def error_text(error: BaseException) -> str:
-    """Returns an error of a stranger's code in one line."""
+    """Returns type and text of an error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

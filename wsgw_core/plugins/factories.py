@@ -1,4 +1,4 @@
-"""Makes what plugins provide, and names the plugin where that fails."""
+"""Calls the factories of plugins; names the plugin in errors."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def make_backend(spec: BackendSpec, context: BackendContext) -> Backend:
     """Calls the factory of a backend.
 
     Raises:
-        PluginError: what the factory returned is no backend.
-        Exception: whatever the factory raises; a note says whose it is.
+        PluginError: the factory did not return a backend.
+        Exception: any error that the factory raises; a note names the plugin.
     """
     made: Backend = _made(f"backend {spec.id}", spec, context, Backend)
     return made

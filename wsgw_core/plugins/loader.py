@@ -1,7 +1,7 @@
 """Finds, imports and registers plugins: only those that the configuration names.
 
-`load_plugins` goes from names to entry points to modules; `Plugins.register` takes a module (or any
-object with hooks) and is what code that embeds the gateway calls for plugins of its own.
+`load_plugins` finds entry points by name and imports their modules. `Plugins.register` accepts a
+module or another object with hooks; programs that embed the gateway call it for their own plugins.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _API_ATTRIBUTE = "WSGW_API"
 _API_TEXT = ".".join(map(str, API_VERSION))
 _API_PATTERN = re.compile(r"(\d+)\.(\d+)\Z")
 _HOOK_PREFIX = "wsgw_"
-_LONGEST_NAME = 60  # characters that are compared with other names
+_LONGEST_NAME = 60  # characters to compare with other names
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredPlugin:
-    """A name for which a plugin must be found.
+    """A name that a plugin must provide.
 
     Attributes:
-        name: the kind, or the URL scheme that stands for one.
-        naming: what the configuration gives it as; for messages.
-        where: where the configuration names it (source and key path), or empty.
+        name: a kind or a URL scheme.
+        naming: what the name is in the configuration, for messages.
+        where: source and key path of the name, or empty.
     """
 
     name: str
@@ -55,18 +55,18 @@ class RequiredPlugin:
     where: str = ""
 
     def problem(self, text: str) -> str:
-        """Returns one line that says where and what."""
+        """Returns a line with place and text."""
         return f"{self.where}: {text}" if self.where else text
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledPlugin:
-    """What the metadata of a distribution says of one plugin; nothing of it was imported.
+    """A plugin according to the metadata of its distribution; it is not imported.
 
     Attributes:
-        names: the kinds and URL schemes it provides.
-        module: where it is.
-        distribution: what was installed, and its version.
+        names: its kinds and URL schemes.
+        module: its module.
+        distribution, version: its distribution.
     """
 
     names: tuple[str, ...]
@@ -85,7 +85,7 @@ class ImportedPlugin:
 
 
 class Plugins:
-    """The plugins of one gateway and what they registered. Nothing is shared between instances."""
+    """The registered plugins of one gateway. Instances share nothing."""
 
     def __init__(self) -> None:
         self.backends: BackendRegistry = Registry("backend")
@@ -105,12 +105,12 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
 
     def register(self, plugin: object, source: str, promised: Collection[str] = ()) -> None:
-        """Registers what a plugin provides; all of it or, when it breaks the contract, nothing.
+        """Registers all kinds of a plugin, or none if it breaks the contract.
 
         Args:
-            plugin: a module, or any object with hooks and `WSGW_API`.
-            source: names the plugin in errors, such as `my_plugin of my-distribution 1.0`.
-            promised: kinds or schemes that it has to provide.
+            plugin: a module or another object with hooks and `WSGW_API`.
+            source: the name of the plugin in errors, such as `my_plugin of my-distribution 1.0`.
+            promised: kinds or schemes that the plugin must register.
 
         Raises:
             PluginError: the plugin breaks the contract; the registries are as they were before.
@@ -139,7 +139,7 @@ class Plugins:
         return tuple(each.role for each in self._registries.values() if each.find(name))
 
     def _call_hooks(self, plugin: object) -> None:
-        # Only this plugin's: pluggy would call those of the plugins registered before it again.
+        # Calls only this plugin's hooks; pluggy would also call those registered before.
         for hook_name, registry in self._registries.items():
             for hook in getattr(self._manager.hook, hook_name).get_hookimpls():
                 if hook.plugin is not plugin:
@@ -148,7 +148,7 @@ class Plugins:
                 if inspect.iscoroutine(result):
                     result.close()
                 if result is not None:
-                    # A coroutine or generator has done nothing yet, whatever made it.
+                    # A coroutine or generator has not run yet.
                     raise _ContractError(
                         f"{hook_name} must only register and return nothing,"
                         f" it returned {type(result).__name__}"
@@ -184,10 +184,10 @@ class Plugins:
 
 
 def load_plugins(kinds: Iterable[str | RequiredPlugin]) -> Plugins:
-    """Imports and register the plugins that provide these kinds or URL schemes, and no others.
+    """Imports and registers the plugins that provide these kinds or URL schemes, and no others.
 
     Raises:
-        PluginError: with one problem for each plugin that is missing or cannot be used.
+        PluginError: with one problem for each plugin that is missing or not usable.
     """
     plugins, problems = load_usable_plugins(kinds)
     if problems:
@@ -198,11 +198,11 @@ def load_plugins(kinds: Iterable[str | RequiredPlugin]) -> Plugins:
 def load_usable_plugins(
     kinds: Iterable[str | RequiredPlugin], given: Iterable[object] = ()
 ) -> tuple[Plugins, list[str]]:
-    """Does as `load_plugins` with those that can be used; return the problems with the others.
+    """Loads the usable plugins like `load_plugins`; also returns the problems of the others.
 
     Args:
         kinds: see there.
-        given: plugins that need not be installed; what they provide is not looked for.
+        given: plugins of the program; names that they provide need no installed plugin.
     """
     required: dict[str, RequiredPlugin] = {}
     for kind in kinds:
@@ -217,7 +217,7 @@ def load_usable_plugins(
         except PluginError as error:
             problems += error.problems
     required = {name: one for name, one in required.items() if not plugins.roles_of(name)}
-    # Several names may lead to one module, which is registered once, for all of them.
+    # Several names may lead to one module, which is registered once.
     by_target: dict[str, tuple[metadata.EntryPoint, list[RequiredPlugin]]] = {}
     entry_points = metadata.entry_points(group=ENTRY_POINT_GROUP) if required else ()
     for one in required.values():
@@ -237,17 +237,17 @@ def load_usable_plugins(
 
 
 def import_plugin(required: RequiredPlugin) -> ImportedPlugin:
-    """Imports the plugin that provides a kind or URL scheme; may be called in any thread.
+    """Imports the plugin that provides a kind or URL scheme; works in any thread.
 
     Raises:
-        PluginError: there is none, or it cannot be imported.
+        PluginError: the plugin is missing or cannot be imported.
     """
     entry_point = _find_entry_point(required, metadata.entry_points(group=ENTRY_POINT_GROUP))
     return _import(entry_point, [required])
 
 
 def installed_plugins() -> list[InstalledPlugin]:
-    """Returns all installed plugins, from their metadata alone: a broken one is listed too."""
+    """Returns all installed plugins from their metadata, including broken ones."""
     names: dict[tuple[str, str, str], list[str]] = {}
     for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         distribution, version = distribution_of(entry_point)
@@ -259,11 +259,11 @@ def installed_plugins() -> list[InstalledPlugin]:
 
 
 OWN_POLICIES = Plugins().policies.kinds()
-"""The policies for which no plugin is needed."""
+"""The built-in policies."""
 
 
 class _ContractError(Exception):
-    """What a plugin did wrong, in words for its author."""
+    """A plugin breaks the contract; the text is for its author."""
 
 
 def _find_entry_point(
@@ -274,7 +274,7 @@ def _find_entry_point(
         if entry_point.name == one.name:
             found[(*distribution_of(entry_point), entry_point.value)] = entry_point
     if not found:
-        # No package is suggested: what stands behind a name made from a typo is anybody's.
+        # Suggests no package: anyone could have published one under a misspelt name.
         installed = sorted({entry_point.name for entry_point in entry_points})
         if one.naming == "policy":  # most of what is installed provides backends
             own = ", ".join(OWN_POLICIES)
@@ -299,7 +299,7 @@ def _import(entry_point: metadata.EntryPoint, wanted: Iterable[RequiredPlugin]) 
     source = "plugin {} of {} {}".format(entry_point.value, *distribution_of(entry_point))
     try:
         plugin = entry_point.load()
-    except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything
         raise PluginError(f"{source}: cannot be imported: {error_text(error)}") from error
     return ImportedPlugin(plugin, source, tuple(one.name for one in wanted))
 
@@ -324,7 +324,7 @@ def _check_api_version(plugin: object) -> None:
 
 
 def _check_hook_functions(plugin: object) -> None:
-    """Finds the hooks that pluggy would pass over in silence or call in vain."""
+    """Finds hooks that pluggy would ignore silently."""
     specified = [name for name in vars(hookspecs) if name.startswith(_HOOK_PREFIX)]
     for name in dir(plugin):
         function = inspect.getattr_static(plugin, name)
@@ -351,7 +351,7 @@ def _check_hook_functions(plugin: object) -> None:
 
 
 def _check_registration(role: str, registration: Registration[Callable[..., Any]]) -> None:
-    # Their annotations say what they should be, not what a stranger's code has put there.
+    # A plugin may have registered values of other types than annotated.
     kind: object = registration.kind
     options: object = registration.options
     if not isinstance(kind, str) or not kind:

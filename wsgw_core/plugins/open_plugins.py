@@ -1,4 +1,4 @@
-"""The objects of valves, listeners, gates and policies, from their opening to their close."""
+"""Opens and closes the objects of valves, listeners, gates and policies."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from .bounded_close import close_within
 from .factories import PluginSpec, make_plugin
 from .plugin_specs import PluginSpecs
 
-_OPEN_TIMEOUT = 60.0  # seconds; a reload waits for it, and so does the start
-_LOOK_EVERY = 1.0  # seconds between two looks at whether a replaced object is still used
+_OPEN_TIMEOUT = 60.0  # seconds; the start and a reload wait this long
+_CHECK_INTERVAL = 1.0  # seconds between two checks whether replaced objects are still in use
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedSpec:
-    """One entry of the configuration.
+    """The spec of an entry, with its place.
 
     Attributes:
-        place: the id of the route that it belongs to; empty: the gateway.
-        spec: the entry.
+        place: the id of its route; empty: the gateway.
+        spec: the spec.
     """
 
     place: str
     spec: PluginSpec
 
     def asks_for_the_same(self, other: PlacedSpec) -> bool:
-        """Returns whether another entry can have the object of this one."""
+        """Returns whether another entry can use the same object."""
         one, two = self.spec, other.spec
         return (
             self.place == other.place
@@ -69,23 +69,23 @@ class PluginSet:
         return [plugin for _, plugin in self._opened]
 
     def add(self, spec: PluginSpec, plugin: _OpenPlugin) -> None:
-        """Notes the object of an entry."""
+        """Adds the object of an entry."""
         self._opened.append((spec, plugin))
 
 
 class OpenPlugins:
-    """Opens the objects of each configuration, and closes those that nobody uses any more.
+    """Opens the objects of each configuration, and closes those that are no longer in use.
 
-    An entry that a reload leaves unchanged keeps its object.
+    An entry that a reload does not change keeps its object.
 
     Args:
-        make_context: makes what a factory of a kind is given.
-        in_use: tells whether sessions still use the objects of a configuration.
-        close_timeout: seconds that a close may take.
-        logger: for faults of plugins.
+        make_context: returns the context for the factory of a kind.
+        in_use: returns whether sessions still use the objects of a configuration.
+        close_timeout: maximum seconds of a close.
+        logger: logs errors of plugins.
 
     Attributes:
-        close_timeout: see above; a reload may change it.
+        close_timeout: see above; a reload can change it.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class OpenPlugins:
         self._stopping = asyncio.Event()
 
     async def prepare(self, wanted: Iterable[PlacedSpec]) -> PluginSet:
-        """Returns the objects of a configuration, to be used or discarded; open those it lacks.
+        """Opens the new objects of a configuration; pass the result to `use` or `discard`.
 
         Raises:
-            ConfigurationError: one cannot work as configured.
-            Exception: whatever a plugin raises; a note says whose it is.
+            ConfigurationError: an object is not usable.
+            Exception: any error of a plugin; a note names the plugin.
         """
         prepared, left = PluginSet(), self._current.plugins
         try:
@@ -126,13 +126,13 @@ class OpenPlugins:
         return prepared
 
     def discard(self, prepared: PluginSet) -> None:
-        """Closes what was opened for a configuration that is not used after all."""
+        """Closes the objects opened for a configuration that will not be used."""
         self._close_in_background(
             each for each in prepared.plugins if each not in self._current.plugins
         )
 
     def use(self, prepared: PluginSet) -> None:
-        """Makes new sessions use these objects; the others are closed when no session has them."""
+        """Makes new sessions use these objects; closes others when no session uses them."""
         self._replaced += [each for each in self._current.plugins if each not in prepared.plugins]
         self._earlier = [each for each in self._earlier if self._in_use(each)]
         self._earlier.append(self._current)
@@ -141,7 +141,7 @@ class OpenPlugins:
             self._replacing = self._keep(self._close_replaced())
 
     async def close(self) -> None:
-        """Closes all, whether sessions use them or not."""
+        """Closes all objects, even if sessions use them."""
         self._stopping.set()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -179,7 +179,7 @@ class OpenPlugins:
             self._replaced = [each for each in self._replaced if each in used]
             await asyncio.gather(*map(self._close, unused))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY):
+                async with asyncio.timeout(_CHECK_INTERVAL):
                     await self._stopping.wait()
 
     def _close_in_background(self, plugins: Iterable[_OpenPlugin]) -> None:
@@ -203,7 +203,7 @@ class OpenPlugins:
 
 
 def plugin_entries(config: GatewayConfig, specs: PluginSpecs) -> Iterator[PlacedSpec]:
-    """Yields the entries of valves, listeners, gates and policies that some client is served by."""
+    """Yields the specs of valves, listeners, gates and policies that a client can use."""
     routes = config.routes
     yield from (PlacedSpec("", each) for each in specs.listeners)
     if not routes or any(options.gates is None for options in routes):

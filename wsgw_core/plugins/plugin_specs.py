@@ -1,4 +1,4 @@
-"""Brings configuration and plugins together: each configured entry with its kind and options."""
+"""Resolves each entry of a configuration to its registered kind and its checked options."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
-    """One backend: its entry in the configuration, its kind and the checked options of its kind.
+    """One backend: its entry, its kind and its checked options.
 
     Attributes:
-        group: the backends that it can stand in for; see `RouteOptions.group`.
-        discovered_by: the id of the entry by whose name it was found, if it was.
+        group: its group; see `RouteOptions.group`.
+        discovered_by: the id of the entry whose DNS name it was found by, if any.
     """
 
     entry: BackendEntry
@@ -64,13 +64,13 @@ class BackendSpec:
 
     @property
     def id(self) -> str:
-        """The name for operators."""
+        """The id for operators."""
         return self.entry.effective_id
 
     def at_address(self, address: str) -> BackendSpec:
-        """Returns the backend at one address of the name that the entry stands for.
+        """Returns the spec of the backend at one address of the entry's DNS name.
 
-        Over TLS the name is still what is asked for and verified.
+        TLS still requests and verifies the name.
         """
         url = self.entry.plain_url or ""
         address_part = before_fields(url)
@@ -97,7 +97,7 @@ class BackendSpec:
 
 @dataclass(frozen=True, slots=True)
 class ValveSpec:
-    """One valve of the chain, and what happens when it fails."""
+    """One valve, and what happens when it fails."""
 
     registration: Registration[ValveFactory]
     options: Options
@@ -122,7 +122,7 @@ class GateSpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """How a backend is chosen."""
+    """One policy, which chooses backends."""
 
     registration: Registration[PolicyFactory]
     options: Options
@@ -130,13 +130,13 @@ class PolicySpec:
 
 @dataclass(frozen=True, slots=True)
 class PluginSpecs:
-    """What a gateway is made of, in the order of the configuration.
+    """The specs of all entries of a gateway, or of one of its routes.
 
     Attributes:
-        backends, valves, listeners, gates: those of the gateway, or of one of its routes.
-        routes: what belongs to each route alone.
-        plugins: for backends that are added later.
-        policies: one; none for a route that has that of the gateway.
+        backends, valves, listeners, gates: the specs in the order of the configuration.
+        routes: the own specs of each route.
+        plugins: the registered plugins, for backends that are added later.
+        policies: one spec, or none for a route that uses the gateway's policy.
     """
 
     backends: tuple[BackendSpec, ...]
@@ -154,16 +154,16 @@ class PluginSpecs:
 
 
 def required_plugins(config: GatewayConfig) -> tuple[RequiredPlugin, ...]:
-    """Returns the kinds and schemes for which plugins are needed; see `load_plugins`."""
+    """Returns the kinds and schemes that plugins must provide; see `load_plugins`."""
     return Entries.of(config).required_plugins(Origins())
 
 
 def resolve_specs(config: GatewayConfig, plugins: Plugins) -> PluginSpecs:
-    """Finds each entry's kind and have its own keys checked by the kind's options model.
+    """Finds the kind of each entry, and checks its keys with the kind's options model.
 
     Args:
         config: the checked configuration.
-        plugins: must provide every kind named in it.
+        plugins: the plugins that provide all kinds named in it.
 
     Raises:
         ConfigurationError: with all problems of all entries.
@@ -180,10 +180,10 @@ def resolve_entries(
     """Resolves entries as `resolve_specs` does; return what could be, and the problems.
 
     Args:
-        entries: of a configuration.
-        plugins: should provide every kind named in it.
-        origins: where the configuration's values come from, for messages.
-        missing: kinds and schemes that are known not to be provided, which is not told again.
+        entries: the entries of a configuration.
+        plugins: the registered plugins.
+        origins: the origins of the values, for messages.
+        missing: kinds and schemes already reported as missing; they are not reported again.
     """
     resolver = _Resolver(plugins, origins, missing)
     return replace(resolver.specs(entries), plugins=plugins), resolver.problems
@@ -193,7 +193,7 @@ _EntryT = TypeVar("_EntryT", bound=Entry)
 
 
 class _Resolver:
-    """Resolves one section after the other and gathers what is wrong with any."""
+    """Resolves all sections and collects the problems."""
 
     def __init__(self, plugins: Plugins, origins: Origins, missing: Collection[str]) -> None:
         self.problems: list[str] = []
@@ -296,7 +296,7 @@ def _wants_addresses(entry: Entry) -> bool:
 
 
 def _given(entry: Entry, model: type[Options]) -> dict[str, Any]:
-    """Returns what the options model is given: the entry's own keys, and its URL if it wants it."""
+    """Returns the data for the options model: the entry's keys, and the URL if the model has it."""
     given = entry.options
     if isinstance(entry, BackendEntry) and entry.url is not None and "url" in model.model_fields:
         given["url"] = entry.plain_url

@@ -27,7 +27,7 @@ class PlainOptions(Options):
 
 
 def register_policies(registry: PolicyRegistry) -> None:
-    """Registers all of them, as a plugin does."""
+    """Registers the built-in policies, as a plugin does."""
     registry.add("round-robin", PlainOptions, _plain(RoundRobin))
     registry.add("least-connections", PlainOptions, _plain(LeastConnections))
     registry.add("random-two", PlainOptions, _plain(RandomTwo))

@@ -1,4 +1,4 @@
-"""Clients of one key get the same backend, in every gateway."""
+"""Clients with the same key get the same backend, in every gateway."""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ class HashOptions(Options):
 
 
 class HashPolicy:
-    """Weighted rendezvous hashing: each key has an order of backends of its own.
+    """Weighted rendezvous hashing: each key has its own order of backends.
 
-    It follows from the key, and the ids and weights of the backends, alone. So a backend that goes
-    moves its own keys only, to others as their weights say; and one that comes takes its share from
-    all others.
+    The order depends only on the key and on the ids and weights of the backends. So a removed
+    backend moves only its own keys, to others by weight; a new backend takes its share from all.
 
     Args:
-        options: checked.
+        options: the checked options.
     """
 
     def __init__(self, options: HashOptions) -> None:
@@ -58,7 +57,7 @@ class HashPolicy:
         share = self._bound * (1 + sum(each.connections for each in backends))
         share /= sum(each.weight for each in backends)
         full = [each.connections >= math.ceil(share * each.weight) for each in backends]
-        # Behind all that are not full; in the order of the key where others are full too.
+        # Full backends come after all others, in the order of the key.
         return [
             cost + _MOST if is_full else cost for cost, is_full in zip(costs, full, strict=True)
         ]
@@ -68,9 +67,9 @@ _MOST = math.log(_VALUES)  # no cost is greater: a weight is at least 1
 
 
 def _cost(begun: blake2b, backend: Candidate) -> float:
-    """Returns an exponentially distributed number, whose mean is the inverse of the weight.
+    """Returns an exponentially distributed number; its mean is the inverse of the weight.
 
-    The lowest of such numbers is that of each backend as often as its weight says.
+    So each backend has the lowest cost as often as its weight says.
     """
     begun.update(backend.id.encode())
     uniform = (int.from_bytes(begun.digest()) + 1) / _VALUES  # above 0, at most 1

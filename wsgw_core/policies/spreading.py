@@ -10,7 +10,7 @@ from ..api import Candidate, DialRequest
 
 
 class RoundRobin:
-    """All are equally good; the gateway lets them take turns as their weights say."""
+    """Gives all backends the same cost; the gateway then uses them in turns by weight."""
 
     def costs(self, _client: DialRequest, backends: Sequence[Candidate]) -> Sequence[float]:
         """See Policy."""
@@ -18,7 +18,7 @@ class RoundRobin:
 
 
 class LeastConnections:
-    """The one with the fewest connections for its weight."""
+    """Prefers the backend with the fewest connections for its weight."""
 
     def costs(self, _client: DialRequest, backends: Sequence[Candidate]) -> Sequence[float]:
         """See Policy."""
@@ -26,12 +26,12 @@ class LeastConnections:
 
 
 class RandomTwo:
-    """Of two that chance picks, the one with fewer connections for its weight.
+    """Picks two backends at random; prefers the one with fewer connections for its weight.
 
-    Several gateways that know nothing of each other do not all run to the same backend.
+    So independent gateways do not all choose the same backend.
 
     Args:
-        chance: picks them.
+        chance: the source of random numbers.
     """
 
     def __init__(self, chance: random.Random | None = None) -> None:

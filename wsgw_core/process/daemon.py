@@ -1,4 +1,4 @@
-"""Runs one gateway as a process, from its start to the signal that stops it."""
+"""Runs one gateway as a process until a signal stops it."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def run_gateway(
     load: Callable[[], Configuration],
     watched: Path | None = None,
 ) -> int:
-    """Runs a gateway until a signal stops it; SIGHUP has it reload its configuration.
+    """Runs a gateway until a signal stops it; SIGHUP makes it reload its configuration.
 
-    Tells on stderr where it listens, or in one line why it does not.
+    Prints on stderr the addresses it listens on, or one line with the error.
 
     Args:
         loaded: the configuration.
-        signals: already installed, so that a stop during a slow start is clean too.
-        load: loads the configuration anew; raises ConfigurationError.
-        watched: a file whose change has it reloaded too.
+        signals: the installed signal handlers; a stop during a slow start is clean too.
+        load: loads the configuration again; raises ConfigurationError.
+        watched: a file; a change of it also triggers a reload.
 
     Returns:
-        The exit status: 0 stopped by a signal, 1 failed, 2 the configuration cannot be used.
+        The exit status: 0 stopped by a signal, 1 failed, 2 the configuration is invalid.
     """
     _raise_file_limit()
-    # Clients are accepted with add_reader, which is not in the loop that Windows has by default.
+    # The acceptor needs add_reader, which the default loop of Windows lacks.
     new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
     if uvloop is not None:
         new_loop = uvloop.new_event_loop
@@ -77,7 +77,7 @@ def run_gateway(
         _tell(f"{why} (server.admin.address)")
     except OSError as error:
         _tell(_why_not(error, loaded.config.server.frontend.address))
-    except Exception as error:  # whatever a plugin does wrong at its start
+    except Exception as error:  # any error of a plugin at the start
         if debugging():
             raise
         whose = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
@@ -137,7 +137,7 @@ async def _start_and_stop(
         _log.info("stopping")
     except BaseException:
         stop.cancel()
-        # What start() had opened is closed; why it failed is what the operator has to know.
+        # The start has failed and closed what it had opened; only its error is reported.
         with contextlib.suppress(Exception):
             await gateway.stop()
         with contextlib.suppress(Exception):
@@ -178,7 +178,7 @@ def _tell_start(
 
 
 def _tell(*lines: str) -> None:
-    """Prints for whoever started the process, whatever the log level."""
+    """Prints lines whatever the log level; as log records if the log is JSON."""
     for line in lines:
         if writes_json():
             _lifecycle.info("%s", line)
@@ -191,13 +191,13 @@ def _why_not(error: OSError, address: Address) -> str:
     if isinstance(error, socket.gaierror):
         return f"cannot listen on {address}: {reason}"
     if error.errno in _CANNOT_LISTEN:
-        # The loop's own text names the address once more.
+        # The event loop's text would repeat the address.
         return f"cannot listen on {address}: {os.strerror(error.errno).lower()}"
     return f"failed: {reason}"
 
 
 def _raise_file_limit() -> None:
-    """Allows this process as many open files as it may have: each session takes two."""
+    """Raises the limit of open files, because each session needs two."""
     try:
         raise_file_limit()
     except (OSError, ValueError) as error:
@@ -210,12 +210,12 @@ def _raise_file_limit() -> None:
 
 
 def _settle_garbage_collector() -> None:
-    """Enables the garbage collector, and keep it from walking over what never becomes garbage.
+    """Enables the garbage collector, tuned for long-lived objects.
 
-    Modules, classes and configuration live as long as the process: frozen, they are passed over.
-    Sessions are many long-lived objects with few cycles, most of which reference counting frees
-    at once; with Python's thresholds (700, 10, 10) every burst of messages would set off
-    collections that find nothing. Ten times the youngest generation still bounds what waits.
+    Modules, classes and configuration live as long as the process; the collector skips them once
+    they are frozen. Sessions are many long-lived objects with few cycles, and reference counting
+    frees most of them. With Python's thresholds (700, 10, 10), every burst of messages would start
+    collections that find nothing. A threshold ten times as high still bounds the garbage.
     """
     gc.collect()
     gc.freeze()

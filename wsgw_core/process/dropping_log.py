@@ -1,4 +1,4 @@
-"""A log that never waits: what nobody reads is dropped, and counted."""
+"""A log handler that never blocks: it drops and counts lines that cannot be written."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ..api import Counter
 from .log_sampler import LogSampler
 from .nonblocking_output import NonblockingOutput
 
-_MOST = 1024 * 1024  # bytes that wait
-_PAUSE = 0.05  # seconds between two attempts to write what waits
-_LAST_WAIT = 1.0  # seconds for what waits when the process ends
+_MOST = 1024 * 1024  # bytes of buffered lines
+_PAUSE = 0.05  # seconds between two attempts to write
+_LAST_WAIT = 1.0  # seconds to write buffered lines when the process ends
 
 
 class DroppingLog(logging.Handler):
-    """Writes one line a record.
+    """Writes one line for each record.
 
-    Lines wait in memory while the reader is slow. When that is full, lines are dropped until all
-    that waits is written; then a line tells how many there were. Lines that cannot be written at
-    all, such as to a full disk, are dropped too.
+    Buffers lines while the reader is slow. When the buffer is full, the handler drops lines until
+    the buffer is written; then it writes a line with their number. It also drops lines that cannot
+    be written, for example to a full disk.
 
-    Of what somebody can cause at will, a bounded number of lines is written: see LogSampler.
+    LogSampler limits repeated lines.
 
     Args:
-        descriptor: where to.
+        descriptor: the descriptor to write to.
 
     Attributes:
         descriptor: see above.
-        dropped: counts the lines; can be exchanged.
+        dropped: counts dropped lines; can be replaced.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -53,23 +53,23 @@ class DroppingLog(logging.Handler):
         """Writes a record; called by logging, under its lock."""
         try:
             line = self.format(record)
-        except Exception as error:  # noqa: BLE001 - whoever logs has made a mistake
+        except Exception as error:  # noqa: BLE001 - a malformed log record
             line = f"{record.name}: {type(error).__name__} in a log record: {record.msg!r}"
         self._put(line)
 
     def write_line(self, line: str) -> None:
-        """Writes a line that is no record."""
+        """Writes a line without a record."""
         with self._locked():
             self._put(line)
 
     def drain_by(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Has a loop write what waits; None: the next line or the end of the process does."""
+        """Lets an event loop write buffered lines; None: the next line or `flush` does."""
         with self._locked():
             self._loop = loop
             self._scheduled = False
 
     def flush(self) -> None:
-        """Writes what waits, within a second; called when the process ends."""
+        """Writes buffered lines, for at most a second; called when the process ends."""
         deadline = time.monotonic() + _LAST_WAIT
         with self._locked():
             self._drain()
@@ -78,7 +78,7 @@ class DroppingLog(logging.Handler):
                 self._drain()
 
     def close(self) -> None:
-        """Writes what there is room for, and no more."""
+        """Writes as many buffered lines as possible without blocking, and discards the rest."""
         with self._locked():
             self._drain()
             self._lines.clear()
@@ -117,7 +117,7 @@ class DroppingLog(logging.Handler):
         self.dropped.value += lines
 
     def _drain(self) -> None:
-        """Writes what there is room for."""
+        """Writes as many lines as possible without blocking."""
         lines = self._lines
         try:
             while lines or self._untold:
@@ -136,7 +136,7 @@ class DroppingLog(logging.Handler):
             self._drop_all()
 
     def _note_dropped(self) -> None:
-        """Has the next line tell how many were dropped."""
+        """Adds a line with the number of dropped lines."""
         text = "dropped %d log lines: stderr could not be written"
         record = logging.LogRecord("wsgw.log", logging.WARNING, "", 0, text, (self._untold,), None)
         self._full = False

@@ -1,4 +1,4 @@
-"""Where log records go: to stderr, one line for each event, without waiting for its reader."""
+"""Sets up logging to stderr: one line for each record, without blocking."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .dropping_log import DroppingLog
 
 _LEVELS = {"WARN": "WARNING"}
 _ALWAYS_WRITTEN = ("wsgw.audit", "wsgw.lifecycle")
-_FIELDS = ("session", "route", "backend", "reason")  # given as `extra` by whoever logs
+_FIELDS = ("session", "route", "backend", "reason")  # passed as `extra`
 
 
 class OneLineFormatter(logging.Formatter):
-    """Formats a record as one line; what a client sends cannot end it, nor steer a terminal."""
+    """Formats a record as one line; text from clients cannot add lines or control a terminal."""
 
     default_msec_format = "%s.%03d"
 
@@ -38,8 +38,8 @@ class OneLineFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object on one line.
 
-    Its keys: `time` (RFC 3339, UTC), `level`, `logger`, `event`; where they are known `session`,
-    `route`, `backend` and `reason`; after a fault `exception`.
+    Keys: `time` (RFC 3339, UTC), `level`, `logger`, `event`; if known `session`, `route`, `backend`
+    and `reason`; for an error with a traceback `exception`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -70,13 +70,13 @@ def _subject(record: logging.LogRecord, field: str) -> object:
 
 
 def set_up_logging(level: str, layout: str = "console") -> None:
-    """Sends all records of this level and above to stderr, and Python's warnings too.
+    """Writes records of this level and above to stderr, and Python's warnings.
 
-    The audit log, and what the process tells of its own start, are not silenced by the level.
+    The level does not apply to the audit log and to the lines about start and stop.
 
     Args:
-        level: as `server.logging-level` has it: DEBUG, INFO, WARN or ERROR.
-        layout: as `server.logging-format` has it: console or json.
+        level: DEBUG, INFO, WARN or ERROR, as in `server.logging-level`.
+        layout: console or json, as in `server.logging-format`.
     """
     handler = _handler()
     handler.setFormatter(JsonFormatter() if layout == "json" else OneLineFormatter())
@@ -89,7 +89,7 @@ def set_up_logging(level: str, layout: str = "console") -> None:
 
 
 def _handler() -> logging.Handler:
-    """Returns what writes to stderr: the same as before, so that nothing that waits is lost."""
+    """Returns the handler for stderr; keeps an existing one with its buffered lines."""
     try:
         descriptor = sys.stderr.fileno()
         for log in _logs():
@@ -105,7 +105,7 @@ def _logs() -> list[DroppingLog]:
 
 
 def tell(*lines: str) -> None:
-    """Writes lines for whoever has started the process, as they are and whatever the log level."""
+    """Writes lines to stderr as they are, whatever the log level."""
     log = next(iter(_logs()), None)
     for line in map(one_line, lines):
         if log is not None:
@@ -118,7 +118,7 @@ def tell(*lines: str) -> None:
 
 @contextmanager
 def log_of_a_loop(loop: asyncio.AbstractEventLoop, dropped: Counter) -> Iterator[None]:
-    """Has a loop write what waits in the log, and a counter count the lines that are dropped."""
+    """Lets an event loop write buffered log lines, and a counter count dropped lines."""
     logs = _logs()
     for log in logs:
         log.drain_by(loop)
@@ -132,10 +132,10 @@ def log_of_a_loop(loop: asyncio.AbstractEventLoop, dropped: Counter) -> Iterator
 
 
 def writes_json() -> bool:
-    """Returns whether records are written as JSON."""
+    """Returns whether the log is JSON."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.root.handlers)
 
 
 def debugging() -> bool:
-    """Returns whether tracebacks of unexpected failures are wanted (`WSGW_DEBUG=1`)."""
+    """Returns whether to show tracebacks of unexpected errors (`WSGW_DEBUG=1`)."""
     return os.environ.get("WSGW_DEBUG", "") not in ("", "0")

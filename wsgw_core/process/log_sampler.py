@@ -1,4 +1,4 @@
-"""Bounds how often the log says the same, whoever can make it do so."""
+"""Limits repeated log records."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable
 
 _INTERVAL = 60.0  # seconds
-_MOST = 100  # records of one kind in an interval: all problems of a configuration are told
-_KINDS = 1000  # that are remembered
+_MOST = 100  # records of one kind in an interval; enough for all problems of a configuration
+_KINDS = 1000  # maximum number of kinds to remember
 
 
 class LogSampler(logging.Filter):
-    """Lets at most 100 warnings and errors of one kind through in a minute.
+    """Passes at most 100 warnings and errors of one kind a minute.
 
-    Records of one logger with the same text are of one kind, whatever their arguments. The first
-    one of the next minute tells how many there were. The audit log is not sampled.
+    Records of one logger with the same format string are of one kind, whatever their arguments. The
+    first record of the next minute reports how many were dropped. The audit log is not limited.
 
     Args:
-        on_drop: called for each that is not let through.
+        on_drop: called for each dropped record.
     """
 
     def __init__(self, on_drop: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Writes to a descriptor of the process without ever waiting for its reader."""
+"""Writes to a descriptor without blocking."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PIPE_BUF = getattr(select, "PIPE_BUF", 512)
 
 
 class NonblockingOutput:
-    """A pipe, terminal, socket or file that was opened by somebody else.
+    """Writes to a pipe, terminal, socket or file that other processes may share.
 
-    `O_NONBLOCK` belongs to what was opened, not to the descriptor: other processes that write there
-    would fail. So a pipe or terminal is opened once more; a socket is asked for each write.
+    `O_NONBLOCK` applies to the open file, not to the descriptor, so setting it would break other
+    processes that write there. So a pipe or terminal is opened again; a socket gets `MSG_DONTWAIT`.
 
     Args:
-        descriptor: stays open and as it is.
+        descriptor: the descriptor; it stays open and unchanged.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -38,27 +38,27 @@ class NonblockingOutput:
                 self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, data: bytes) -> int:
-        """Writes as much as there is room for; return how much that was.
+        """Writes as much as possible without blocking; returns the number of bytes.
 
         Raises:
-            BlockingIOError: there is no room now.
-            OSError: it cannot be written to, such as a full disk or a pipe without reader.
+            BlockingIOError: writing would block.
+            OSError: writing fails, for example to a full disk or a pipe without reader.
         """
         if self._socket is not None:
             return self._socket.send(data, socket.MSG_DONTWAIT)
         if self._poll is not None:
             if not self._poll.poll(0):
                 raise BlockingIOError
-            data = data[:_PIPE_BUF]  # for which there is room in a pipe that is ready
+            data = data[:_PIPE_BUF]  # a ready pipe has room for this
         return os.write(self._descriptor if self._own is None else self._own, data)
 
     def wait(self, seconds: float) -> None:
-        """Waits until there is room, or for so long."""
+        """Waits until writing is possible, or until the time has passed."""
         with suppress(OSError, ValueError):
             select.select((), (self._descriptor,), (), seconds)
 
     def close(self) -> None:
-        """Closes what was opened here; nothing is written any more."""
+        """Closes what this object has opened; it writes no more."""
         self._descriptor = -1
         self._poll = None
         if self._own is not None:

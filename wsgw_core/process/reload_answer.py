@@ -1,8 +1,8 @@
-"""How a gateway tells the command that has asked for a reload what came of it.
+"""Sends the result of a reload from the gateway to the command `wsgw reload`.
 
-By a Unix socket that has no file: the command listens at a name made of the gateway's process id,
-and the gateway connects to it. Anybody can take such a name, or connect to it. So both look at who
-is at the other end, which the kernel tells. Linux only.
+Uses an abstract Unix socket: the command listens at a name made from the gateway's process id, and
+the gateway connects to it. Every process can use such a name, so both ends check the process and
+user at the other end, as reported by the kernel. Linux only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ..masking import masked_text
 from ..one_line import one_line
 
-_LONGEST = 64 * 1024  # bytes, which a socket takes at once
+_LONGEST = 64 * 1024  # bytes; a socket accepts this without blocking
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred
 
 try:
@@ -30,11 +30,11 @@ except AttributeError:  # not Linux
 
 @dataclass(frozen=True, slots=True)
 class ReloadAnswer:
-    """What came of a reload.
+    """The result of a reload.
 
     Attributes:
-        done: whether the configuration is in effect; else nothing was changed.
-        lines: for people.
+        done: whether the new configuration is in effect; otherwise nothing was changed.
+        lines: the text for people.
     """
 
     done: bool
@@ -42,9 +42,9 @@ class ReloadAnswer:
 
 
 def send_answer(answer: ReloadAnswer) -> None:
-    """Tell the command that waits for this process; without effect if there is none.
+    """Sends the result to the command that waits for it, if any. Never blocks.
 
-    Called by the gateway. Never blocks.
+    The gateway calls it.
     """
     if _PEER_CREDENTIALS is None:
         return
@@ -61,16 +61,15 @@ def send_answer(answer: ReloadAnswer) -> None:
             command.sendall(_written(answer.done, lines))
 
 
-class Expectation:
-    """An answer that has not come yet.
+class PendingAnswer:
+    """Waits for the result of a reload.
 
     Args:
-        pid: of the gateway.
-        server_socket: to which it connects; None: it cannot.
+        pid: the process id of the gateway.
+        server_socket: the socket that the gateway connects to; None: it cannot.
 
     Attributes:
-        obstacle: who listens in place of this command, so that the gateway cannot be heard; empty:
-            nobody does.
+        obstacle: the process that listens instead of this command; empty: none.
     """
 
     def __init__(self, pid: int, server_socket: socket.socket | None, obstacle: str = "") -> None:
@@ -80,11 +79,11 @@ class Expectation:
 
     @property
     def is_possible(self) -> bool:
-        """Whether the gateway can be heard."""
+        """Whether this command can receive the result."""
         return self._socket is not None
 
     def wait(self, seconds: float) -> ReloadAnswer | None:
-        """Waits for the answer; None: there is none in that time, or nothing to wait for."""
+        """Waits for the result; None: it did not arrive in time, or cannot arrive."""
         deadline = time.monotonic() + seconds
         while self._socket is not None and (left := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left)
@@ -98,19 +97,19 @@ class Expectation:
 
 
 @contextmanager
-def expected_answer(pid: int) -> Iterator[Expectation]:
-    """Be there for the answer of a gateway; to be entered before it is asked."""
+def pending_answer(pid: int) -> Iterator[PendingAnswer]:
+    """Listens for the result of a reload; enter it before signalling the gateway."""
     if _PEER_CREDENTIALS is None:
-        yield Expectation(pid, None)
+        yield PendingAnswer(pid, None)
         return
     with socket.socket(socket.AF_UNIX) as server_socket:
         try:
             server_socket.bind(_address(pid))
             server_socket.listen()
         except OSError:
-            yield Expectation(pid, None, _listening(pid))
+            yield PendingAnswer(pid, None, _listening(pid))
         else:
-            yield Expectation(pid, server_socket)
+            yield PendingAnswer(pid, server_socket)
 
 
 def _address(pid: int) -> bytes:
@@ -118,7 +117,7 @@ def _address(pid: int) -> bytes:
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:
-    """Returns the process and the user at the other end."""
+    """Returns process id and user id of the other end."""
     assert _PEER_CREDENTIALS is not None  # noqa: S101 - for the type checker
     packed = connection.getsockopt(socket.SOL_SOCKET, _PEER_CREDENTIALS, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(packed)
@@ -130,7 +129,7 @@ def _written(done: bool, lines: Iterable[str]) -> bytes:
 
 
 def _received(connection: socket.socket, deadline: float) -> bytes:
-    """Returns what comes until the end; raises OSError when that is too late or too much."""
+    """Returns all data until the end; raises OSError if it is too late or too large."""
     data = b""
     while (left := deadline - time.monotonic()) > 0 and len(data) <= _LONGEST:
         connection.settimeout(left)
@@ -142,7 +141,7 @@ def _received(connection: socket.socket, deadline: float) -> bytes:
 
 
 def _listening(pid: int) -> str:
-    """Returns who listens in place of this command."""
+    """Returns which process listens instead of this command."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as other:
         other.settimeout(1)
         other.connect(_address(pid))

@@ -1,4 +1,4 @@
-"""Reads the configuration of a running gateway anew, and tells what came of it."""
+"""Reloads the configuration of a running gateway, and reports the result."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from ..plugins.plugin_specs import PluginSpecs
 from .log_output import set_up_logging
 from .reload_answer import ReloadAnswer, send_answer
 
-_LOOK_EVERY = 1.0  # seconds between two looks at a watched file
+_CHECK_INTERVAL = 1.0  # seconds between two checks of a watched file
 _NOTHING = "nothing was changed"
 _Look = tuple[int, ...] | None
 
 
 class Reloadable(Protocol):
-    """A gateway, as far as this goes."""
+    """The part of a gateway that reloads."""
 
     async def reload(self, config: GatewayConfig, specs: PluginSpecs) -> ReloadReport:
-        """Goes on with another configuration; see Gateway."""
+        """Replaces the configuration; see Gateway."""
         ...
 
 
 class Reloading:
-    """Reloads once at a time; when it was asked to meanwhile, once more.
+    """Runs one reload at a time; requests during a reload cause one more.
 
     Args:
-        gateway: goes on with what was loaded.
-        load: reads everything; raises ConfigurationError.
-        logger: told of each reload: what was wrong, or what it has changed.
-        answer: called with what came of one that was asked for.
+        gateway: the gateway to reload.
+        load: loads the configuration; raises ConfigurationError.
+        logger: logs the problems or changes of each reload.
+        answer: called with the result of a requested reload.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Reloading:
 
     @contextmanager
     def on_demand(self, watched: Path | None = None) -> Iterator[None]:
-        """Reloads at each SIGHUP, where there is such a signal, and when a file has changed.
+        """Reloads at each SIGHUP (if the system has it), and when a file changes.
 
         Args:
-            watched: the file; looked at each second, so that it also works where it is replaced or
-                a link to it is, as Kubernetes does. None: none.
+            watched: the file, checked each second. This also notices a replaced file or link, as in
+                Kubernetes. None: no file.
         """
         loop = asyncio.get_running_loop()
         number = getattr(signal, "SIGHUP", None)
@@ -82,22 +82,22 @@ class Reloading:
                 watching.cancel()
 
     def ask(self) -> None:
-        """Reloads soon; called on the event loop."""
+        """Requests a reload; call it on the event loop."""
         self._asked = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def now(self) -> ReloadReport:
-        """Reloads, after one that is under way; return what it has changed.
+        """Reloads, after a running reload if there is one; returns the changes.
 
         Raises:
-            ConfigurationError: it cannot be used; nothing was changed.
+            ConfigurationError: the configuration is invalid; nothing was changed.
         """
         async with self._lock:
             return await self._reload()
 
     async def close(self) -> None:
-        """Breaks a reload off that is under way; then nothing has changed, or all of it."""
+        """Cancels a running reload, which then has changed either nothing or everything."""
         self._asked = False
         if self._task is not None:
             self._task.cancel()
@@ -107,7 +107,7 @@ class Reloading:
         look = partial(_look_at, file)
         seen = await run_in_thread(look)
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_CHECK_INTERVAL)
             now = await run_in_thread(look)  # a network's file system may hang
             if now is not None and now != seen:  # a file that is being replaced may be away
                 seen = now
@@ -117,7 +117,7 @@ class Reloading:
         while self._asked:
             self._asked = False
             answer = await self._attempt()
-            if not self._asked:  # meanwhile: who has asked then waits for the next
+            if not self._asked:  # otherwise the next reload answers
                 self._answer(answer)
 
     async def _attempt(self) -> ReloadAnswer:

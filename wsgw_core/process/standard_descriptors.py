@@ -1,4 +1,4 @@
-"""The descriptors 0 to 2, which a process may have been started without."""
+"""Opens stdin, stdout and stderr if the process was started without them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _HIGHEST = 2
 
 
 def open_standard_descriptors() -> None:
-    """Puts the null device where stdin, stdout or stderr is closed.
+    """Opens the null device for each closed standard descriptor.
 
-    Otherwise the next file or socket takes the number, and what is written to stderr goes there;
-    libuv aborts the process. To be called before anything is opened that stays open.
+    Otherwise the next file or socket would get its number and the output for stderr, and libuv
+    would abort the process. Call it before opening anything else.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _HIGHEST:
         os.set_inheritable(descriptor, True)

@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM: the first asks for a clean stop, the second ends the process.
+"""Handles SIGINT and SIGTERM: the first signal requests a clean stop, the second ends the process.
 
-SIGHUP, which asks for a reload, ends nothing while there is nothing to reload.
+SIGHUP, which requests a reload, is ignored before the start and after the stop.
 
-Imports next to nothing, so that it is there before everything slow.
+Imports very little, so that the handlers are installed before anything slow.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Receives the signals, before and while a gateway runs.
+    """Handles the signals before and while a gateway runs.
 
-    While nobody is to be told, a signal raises KeyboardInterrupt where the main thread is: there
-    is nothing that would have to be stopped. To be made and installed in the main thread.
+    Without a stop function, a signal raises KeyboardInterrupt in the main thread, because there is
+    nothing to stop yet. Make and install it in the main thread.
     """
 
     def __init__(self) -> None:
@@ -27,18 +27,18 @@ class StopSignals:
         self._received = False
 
     def install(self) -> None:
-        """Takes the signals over."""
+        """Installs the signal handlers."""
         for number in _SIGNALS:
             signal.signal(number, self._receive)
         if (hang_up := getattr(signal, "SIGHUP", None)) is not None:
-            # Its default would end a gateway that starts or stops, clients and all.
+            # The default action would end a gateway that is starting or stopping.
             signal.signal(hang_up, signal.SIG_IGN)
 
     def tell(self, stop: Callable[[], object] | None) -> None:
-        """Has `stop` called at the first signal, from between any two instructions; None: no more.
+        """Sets the function to call at the first signal; None: no function.
 
-        Called at once when the signal came already: the exception that it raised can have been
-        lost in a place that lets none through. For an event loop, `stop` has to go through
+        Calls it at once if a signal has already arrived, because code may have swallowed the
+        KeyboardInterrupt. The call can happen between any two instructions; for an event loop use
         `call_soon_threadsafe`.
         """
         self._stop = stop
@@ -47,7 +47,7 @@ class StopSignals:
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         if self._received:
-            # As if nobody had taken the signal over, so that the exit status tells of it.
+            # Restores the default handler, so that the exit status shows the signal.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

@@ -21,12 +21,12 @@ def write_distribution(role: PluginRole, name: PluginName, parent: Path) -> list
     """Writes a distribution that passes its own tests, ruff and mypy.
 
     Args:
-        role: what the plugin is.
+        role: the role of the plugin.
         name: its names.
-        parent: where its folder is made.
+        parent: the parent of the new folder.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
         ConfigurationError: the folder is not empty, or cannot be written.
@@ -66,6 +66,6 @@ def _filled_in(role: PluginRole, name: PluginName) -> dict[Path, str]:
 
 
 def _core_versions() -> str:
-    """Returns the versions of the core that a plugin written for this one accepts."""
+    """Returns the range of core versions that a new plugin accepts."""
     major, minor = map(int, __version__.split(".")[:2])
     return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"

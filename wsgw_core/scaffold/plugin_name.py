@@ -17,17 +17,17 @@ _OUR_OWN = "core"  # its distribution would be the gateway itself
 
 @dataclass(frozen=True, slots=True)
 class PluginName:
-    """What the parts of a new distribution are called.
+    """The names of the parts of a new distribution.
 
     Attributes:
-        kind: the kind in the configuration, such as `rate-limit`; of a backend also its scheme.
+        kind: the kind in the configuration, such as `rate-limit`; for a backend also its scheme.
     """
 
     kind: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Checks the name that an author gives; `wsgw-` before it is accepted.
+        """Checks the name that an author has chosen; accepts the prefix `wsgw-`.
 
         Raises:
             ConfigurationError: it cannot be the name of a kind and a package.
@@ -63,7 +63,7 @@ def _is_kind(text: str) -> bool:
 
 
 def _suggestion(text: str) -> str:
-    """Says which name may have been meant: letters in lower case, dashes between the words."""
+    """Suggests a valid name: lower case, with dashes between the words."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", text[: 2 * _LONGEST])
     kind = re.sub(r"[\s_-]+", "-", words.lower()).strip("-").removeprefix(_PREFIX)
     return f"; did you mean {kind!r}?" if _is_kind(kind) and kind != _OUR_OWN else ""

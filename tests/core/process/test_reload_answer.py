@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from wsgw_core.process import reload_answer
-from wsgw_core.process.reload_answer import ReloadAnswer, expected_answer, send_answer
+from wsgw_core.process.reload_answer import ReloadAnswer, pending_answer, send_answer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is there on Linux only")
 
@@ -25,14 +25,14 @@ def flood_with_answers() -> None:
 
 
 def test_the_answer_is_heard() -> None:
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         send_answer(DONE)
         assert expectation.wait(30) == DONE
 
 
 def test_secrets_are_not_told_and_the_answer_is_bounded() -> None:
     lines = ("ws://u:hush@a:1", *["x" * 10_000] * 10)
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         send_answer(ReloadAnswer(done=False, lines=lines))
         answer = expectation.wait(30)
     assert answer is not None
@@ -43,12 +43,12 @@ def test_secrets_are_not_told_and_the_answer_is_bounded() -> None:
 
 def test_without_a_command_nobody_is_told() -> None:
     send_answer(DONE)
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         assert expectation.wait(0.01) is None
 
 
 def test_of_two_commands_one_hears() -> None:
-    with expected_answer(os.getpid()) as first, expected_answer(os.getpid()) as second:
+    with pending_answer(os.getpid()) as first, pending_answer(os.getpid()) as second:
         assert (first.is_possible, second.is_possible) == (True, False)
         assert second.obstacle == f"process {os.getpid()} of user {os.geteuid()}"
         send_answer(DONE)
@@ -62,7 +62,7 @@ def test_another_process_cannot_answer() -> None:
         "import os; from wsgw_core.process import reload_answer as r;"
         f"r.os.getpid = lambda: {ours}; r.send_answer(r.ReloadAnswer(True, ('forged',)))"
     )
-    with expected_answer(ours) as expectation:
+    with pending_answer(ours) as expectation:
         subprocess.run([sys.executable, "-c", forge], check=True)
         send_answer(DONE)
         assert expectation.wait(30) == DONE
@@ -70,7 +70,7 @@ def test_another_process_cannot_answer() -> None:
 
 def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload_answer, "_LONGEST", 1024)
-    with expected_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
+    with pending_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
         gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
         gateway.sendall(b" " * 5000)
         send_answer(DONE)
@@ -78,7 +78,7 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_slow_answer_is_not_waited_for_longer_than_asked() -> None:
-    with expected_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
+    with pending_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
         gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
         ended = threading.Event()
 
@@ -97,7 +97,7 @@ def test_a_slow_answer_is_not_waited_for_longer_than_asked() -> None:
 
 
 def test_what_steers_a_terminal_is_escaped() -> None:
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         send_answer(ReloadAnswer(done=True, lines=("a\x1b[2J\u202eb",)))
         answer = expectation.wait(30)
     assert answer == ReloadAnswer(done=True, lines=("a\\x1b[2J\\u202eb",))
@@ -106,14 +106,14 @@ def test_what_steers_a_terminal_is_escaped() -> None:
 def test_another_user_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload_answer, "_peer", lambda _: (os.getpid(), 12345))
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         send_answer(DONE)
         assert expectation.wait(0.5) is None
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"{", b"[]", b"{}", b"7", b"\xff"])
 def test_nonsense_is_passed_over(nonsense: bytes) -> None:
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         with socket.socket(socket.AF_UNIX) as gateway:
             gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
             gateway.sendall(nonsense)
@@ -122,7 +122,7 @@ def test_nonsense_is_passed_over(nonsense: bytes) -> None:
 
 
 def test_lines_that_are_no_text_are_told_as_such() -> None:
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         with socket.socket(socket.AF_UNIX) as gateway:
             gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
             gateway.sendall(b'{"done": true, "lines": [["a"], 7, null]}')
@@ -130,7 +130,7 @@ def test_lines_that_are_no_text_are_told_as_such() -> None:
 
 
 def test_a_command_that_does_not_listen_blocks_nobody() -> None:
-    with expected_answer(os.getpid()):
+    with pending_answer(os.getpid()):
         flood = threading.Thread(target=flood_with_answers, daemon=True)
         flood.start()
         flood.join(60)
@@ -139,7 +139,7 @@ def test_a_command_that_does_not_listen_blocks_nobody() -> None:
 
 def test_elsewhere_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload_answer, "_PEER_CREDENTIALS", None)
-    with expected_answer(os.getpid()) as expectation:
+    with pending_answer(os.getpid()) as expectation:
         send_answer(DONE)
         assert not expectation.is_possible
         assert expectation.wait(30) is None

@@ -209,7 +209,7 @@ async def test_the_signal_reloads_as_long_as_it_is_wanted(
 async def test_a_watched_file_reloads_when_it_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reloading, "_LOOK_EVERY", 0.001)
+    monkeypatch.setattr(reloading, "_CHECK_INTERVAL", 0.001)
     scene = Scene()
     file = tmp_path / "wsgw.yaml"
     file.write_text("one")
