@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,9 +50,14 @@ def tried(tmp_path: Path, pytestconfig: pytest.Config) -> Path:
 
 
 def run(tried: Path, workers: int) -> str:
-    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", str(workers))
     return subprocess.run(
-        command, cwd=tried, capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, "-m", "pytest", "-p", "xdist", "-n", str(workers)],
+        cwd=tried,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
     ).stdout
 
 
