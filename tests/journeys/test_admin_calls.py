@@ -429,7 +429,8 @@ class TestSending:
             assert answer["result"] == "failed"
             assert "not UTF-8" in answer["reason"]
             answer = await operator.post(path, data=b"x" * 101)
-            assert answer["reason"] == "larger than limits.max-message-size, 100 bytes"
+            too_large = "the message is larger than limits.max-message-size (100 bytes)"
+            assert answer["reason"] == too_large
             assert (await operator.call("POST", path, data=b"x" * 1001)).status == 413
             assert await operator.post(path, data=b"x" * 100) == SUCCESS
             assert await client.recv() == b"x" * 100

@@ -65,7 +65,7 @@ async def test_a_file_is_refused_and_not_touched(
     answer = await operator.call("POST", "/backend/add", data=body)
 
     assert answer.status == 403
-    assert f"{key}: names a file" in answer.json["reason"]
+    assert f"{key}: must not name a file unless" in answer.json["reason"]
     assert file not in touched or not file
     assert len(await operator.get("/backend/list")) == 1
 

@@ -95,7 +95,7 @@ def test_a_kind_that_an_installed_plugin_provides_is_warned_of(shop: Shop) -> No
     result = shop.run("new", "valve", "pigeon", "--into", str(shop.folder))
 
     assert result.returncode == 0
-    assert "WARNING: acme 9.9 provides 'pigeon' already" in result.stderr
+    assert "WARNING: acme 9.9 already provides 'pigeon'" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class TestRotation:
         tls_files: TlsFiles,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("wsgw_core.api.tls._LOOK_EVERY", 0.0)
+        monkeypatch.setattr("wsgw_core.api.watched_file._LOOK_EVERY", 0.0)
         backend = await start_backend(ssl=server_context(UNKNOWN, clients=True))
         gateway = await start_gateway(
             tls_files.backend(backend, certificate=str(tls_files.gateway)),
