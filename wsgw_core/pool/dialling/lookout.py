@@ -47,7 +47,7 @@ class Lookout:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue[place] = None
         if self._timer is None:
-            self._group.watch(self._changed)
+            self._group.pool.watch(self._changed)
             self._look_again()
         try:
             await asyncio.wait([place], timeout=seconds)
@@ -74,7 +74,7 @@ class Lookout:
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _rest(self) -> None:
-        self._group.unwatch(self._changed)
+        self._group.pool.unwatch(self._changed)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -28,6 +28,9 @@ class BackendGroup:
         name: the group's name; see `RouteOptions.group`.
         policy: ranks the backends; must not raise. None: all take turns.
         fit: returns whether a backend belongs to the group; None: all do.
+
+    Attributes:
+        pool, name: see above.
     """
 
     def __init__(
@@ -38,22 +41,17 @@ class BackendGroup:
         *,
         fit: Callable[[PooledBackend], bool] | None = None,
     ) -> None:
-        self._pool = pool
-        self._name = name
+        self.pool = pool
+        self.name = name
         self._policy: Policy = policy or RoundRobin()
         self._fit = fit
 
-    @property
-    def name(self) -> str:
-        """The group's name."""
-        return self._name
-
     def limited_to(self, fit: Callable[[PooledBackend], bool]) -> BackendGroup:
         """Returns this group without the backends that do not fit."""
-        return BackendGroup(self._pool, self._name, self._policy, fit=fit)
+        return BackendGroup(self.pool, self.name, self._policy, fit=fit)
 
     def _members(self) -> Iterator[PooledBackend]:
-        members = self._pool.of_group(self._name)
+        members = self.pool.of_group(self.name)
         return iter(members) if self._fit is None else filter(self._fit, members)
 
     def has_another(self, *, without: Collection[PooledBackend]) -> bool:
@@ -80,14 +78,6 @@ class BackendGroup:
         """Returns the seconds until the first backend accepts dials again; 0: unknown."""
         rests = [each.outage.rest(now) for each in self._members()]
         return min((rest for rest in rests if rest), default=0.0)
-
-    def watch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Calls a function with each backend that changes; see BackendPool.watch."""
-        self._pool.watch(watcher)
-
-    def unwatch(self, watcher: Callable[[PooledBackend], None]) -> None:
-        """Stops calling the function."""
-        self._pool.unwatch(watcher)
 
     def choose(
         self,
@@ -141,10 +131,10 @@ class BackendGroup:
         return self._choose_by_policy(equals, client)
 
     def _choose_by_policy(self, equals: list[PooledBackend], client: DialRequest) -> Turn:
-        loads = self._pool.loads(equals)
+        loads = self.pool.loads(equals)
         candidates = [Candidate(each.id, each.weight, loads[each]) for each in equals]
         costs = self._policy.costs(client, candidates)
         lowest = min(costs)
         among = [each for each, cost in zip(equals, costs, strict=True) if cost == lowest]
         first = min(among, key=lambda each: (-each.credit - each.weight, each.last_turn))
-        return self._pool.take_turn(first, among)
+        return self.pool.take_turn(first, among)
