@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key  # the only way to say where to
 
-_BOUND = 100.0  # seconds; far more than any test takes, and less than faulthandler's
+_BOUND = 200.0  # seconds; far more than any test takes, and less than faulthandler's
 _PROCESSOR_BOUND = 60.0  # seconds of the processor, of which no test takes more than ten
 _FOLDER = "stacks"  # key of what a process is told
 

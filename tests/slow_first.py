@@ -2,7 +2,8 @@
 
 pytest-xdist gives each process one piece of the list of tests, and one that has finished its piece
 takes half of another's. Slow tests stand side by side, and mostly wait: without this, one process
-has them all, and the others have nothing else left to do when they come to its help.
+has them all, and the others have nothing else left to do when they come to its help. Neighbours are
+also alike, such as those that each start a broker: no two processes begin at the same place.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     for worker in range(workers):
         end = len(order) + (len(items) - len(order)) // (workers - worker)
         # The last ones have the longer pieces: they get what cannot be shared equally.
-        order += slow[workers - 1 - worker :: workers]
+        share = slow[workers - 1 - worker :: workers]
+        begin = len(share) * worker // workers
+        order += share[begin:] + share[:begin]
         order += [item for _, item in zip(range(end - len(order)), fast, strict=False)]
     return order

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -40,3 +41,11 @@ def test_each_process_begins_with_its_share_of_the_slow_tests(
         kinds = [item.slow for item in piece]
         assert kinds == sorted(kinds, reverse=True)
         assert slow // workers <= sum(kinds) <= -(-slow // workers)
+
+
+def test_the_processes_do_not_begin_with_neighbours() -> None:
+    items = [Item(number, slow=True) for number in range(64)]
+
+    first = sorted(piece[0].number for piece in pieces(items, 8))
+
+    assert min(after - before for before, after in pairwise(first)) > 1
