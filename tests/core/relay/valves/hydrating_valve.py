@@ -1,4 +1,4 @@
-"""Valves that prepare new backends."""
+"""Valves that hydrate new backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..relay_bench import PassingValve, valve
 
 
 class Hydrating(PassingValve):
-    """Offers what the test says; writes down what the backend says, if it is given a list."""
+    """Returns the test's hydrations; records the backend's messages if it has a list."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Hydrating(PassingValve):
 
 
 def hydrating(*hydrations: Hydration) -> ConfiguredValve:
-    """Configure a valve that always offers the same."""
+    """Configure a valve that always returns the same hydrations."""
 
     def make(view: Session) -> MessageValve:
         return Hydrating(view, lambda: hydrations)
@@ -43,7 +43,7 @@ def hydrating(*hydrations: Hydration) -> ConfiguredValve:
 
 
 def answered_by(text: str) -> Callable[[Message], bool]:
-    """Return what recognises a text."""
+    """Return a function that recognises a text."""
     return lambda message: message.text == text
 
 

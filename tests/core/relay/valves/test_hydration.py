@@ -1,4 +1,4 @@
-"""What a new backend must hear first, and the answers that its client does not see."""
+"""A new backend gets the valves' hydration first; the client does not see the answers."""
 
 from __future__ import annotations
 
@@ -402,7 +402,7 @@ async def test_fail_over_during_the_hydration_goes_on_with_another_backend() -> 
 
 
 class Slow:
-    """Takes its time for each reply."""
+    """Takes a while for each reply."""
 
     def __init__(self, hydrations: Callable[[], Sequence[Hydration]]) -> None:
         self._hydrations = hydrations

@@ -1,4 +1,4 @@
-"""A new backend that cannot be prepared counts as lost, and another one is looked for."""
+"""A backend whose hydration fails counts as lost, and the session gets another one."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_fault_in_is_refusal_is_a_fault_of_the_valve(
 
 @on_virtual_clock
 async def test_a_close_after_a_refusal_counts_as_the_refusal() -> None:
-    """An asynchronous valve has not let the refusal through yet when the close comes."""
+    """The close comes while an asynchronous valve still holds the refusal."""
     through = asyncio.Event()
 
     class Slow(Hydrating):
@@ -565,7 +565,7 @@ async def test_a_suspicious_hydration_waits_until_the_connection_has_lasted() ->
 
 @on_virtual_clock
 async def test_of_sessions_that_lose_a_backend_together_only_the_deadly_one_ends() -> None:
-    """The backend that reads the deadly login takes with it all that it has not answered yet."""
+    """The backend that reads the deadly login drops all sessions that it has not answered yet."""
 
     def make(view: Session) -> MessageValve:
         return Hydrating(view, lambda: [Hydration(as_message(view.id), answered_by("welcome"))])
@@ -601,7 +601,7 @@ async def test_of_sessions_that_lose_a_backend_together_only_the_deadly_one_ends
 
 
 class TwoSuspects:
-    """Two sessions whose hydrations are suspected, since two backends have died of each.
+    """Two sessions with suspicious hydrations: two backends have died of each.
 
     Args:
         last: what is offered from then on.
