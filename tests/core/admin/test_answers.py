@@ -1,4 +1,4 @@
-"""What the admin API's answers look like on the wire."""
+"""The JSON answers of the admin API."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from wsgw_core.admin import answers
         (answers.answer(["ü\u202e"], 503), 503, '["\\u00fc\\u202e"]'),
     ],
 )
-def test_an_answer(response: web.Response, status: int, body: str) -> None:
+def test_answer_is_compact_json_with_security_headers(
+    response: web.Response, status: int, body: str
+) -> None:
     assert (response.status, response.text) == (status, body)
     assert response.content_type == "application/json"
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_headers_are_added() -> None:
+def test_additional_headers_are_sent() -> None:
     response = answers.failed("OnlyPostAllowed", 405, {"Allow": "POST"})
     assert response.headers["Allow"] == "POST"
     assert response.headers["Cache-Control"] == "no-store"

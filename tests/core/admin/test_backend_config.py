@@ -1,4 +1,4 @@
-"""Durations as Go writes them."""
+"""Durations in Go's notation."""
 
 from __future__ import annotations
 

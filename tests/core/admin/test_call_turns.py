@@ -1,4 +1,4 @@
-"""Many calls at once leave each turn of the event loop to sessions too."""
+"""Admin calls leave time for sessions in each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsgw_core.admin.call_turns import CallTurns
 PATIENCE = 60.0
 
 
-async def test_one_call_goes_on_in_each_turn_in_the_order_of_their_coming() -> None:
+async def test_one_call_proceeds_in_each_turn_in_order_of_arrival() -> None:
     turns, loop, now = CallTurns(), asyncio.get_running_loop(), 0
     went_on: list[tuple[int, int]] = []
 
@@ -29,7 +29,7 @@ async def test_one_call_goes_on_in_each_turn_in_the_order_of_their_coming() -> N
     assert len({turn for _, turn in went_on}) == 20
 
 
-async def test_a_call_alone_waits_for_nothing() -> None:
+async def test_single_call_does_not_wait() -> None:
     turns = CallTurns()
     for _ in range(3):
         waiting = asyncio.ensure_future(turns.wait())
@@ -38,7 +38,7 @@ async def test_a_call_alone_waits_for_nothing() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_call_that_is_given_up_takes_no_turn() -> None:
+async def test_cancelled_call_takes_no_turn() -> None:
     turns = CallTurns()
     await turns.wait()
     first, second = (asyncio.ensure_future(turns.wait()) for _ in range(2))

@@ -1,4 +1,4 @@
-"""How many connections the admin side has, and which one makes room for a new one."""
+"""The limit of admin connections, and which connection makes room."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Bench:
 
 
 @on_virtual_clock
-async def test_up_to_the_maximum_nothing_is_dropped() -> None:
+async def test_connections_up_to_the_limit_stay() -> None:
     bench = Bench(4)
     bench.connect(4)
     assert bench.aborted == []
@@ -61,7 +61,7 @@ async def test_up_to_the_maximum_nothing_is_dropped() -> None:
 
 
 @on_virtual_clock
-async def test_one_more_takes_the_place_of_the_first_and_is_counted() -> None:
+async def test_connection_beyond_the_limit_replaces_the_first_and_is_counted() -> None:
     bench = Bench(4)
     bench.connect(5)
     assert bench.aborted == [0]
@@ -71,7 +71,7 @@ async def test_one_more_takes_the_place_of_the_first_and_is_counted() -> None:
 
 
 @on_virtual_clock
-async def test_one_that_has_ended_leaves_room() -> None:
+async def test_ended_connection_makes_room() -> None:
     bench = Bench(4)
     bench.connect(4)
     bench.lose(2)
@@ -81,7 +81,7 @@ async def test_one_that_has_ended_leaves_room() -> None:
 
 @pytest.mark.parametrize(("most", "busy", "dropped"), [(4, [0], 1), (5, [0, 1], 2), (4, [0, 1], 0)])
 @on_virtual_clock
-async def test_of_the_older_half_an_idle_one_goes_before_the_first(
+async def test_idle_connection_of_the_older_half_is_replaced_first(
     most: int, busy: list[int], dropped: int
 ) -> None:
     bench = Bench(most)
@@ -93,7 +93,7 @@ async def test_of_the_older_half_an_idle_one_goes_before_the_first(
 
 
 @on_virtual_clock
-async def test_one_that_is_being_answered_is_not_idle_and_then_counts_as_new() -> None:
+async def test_busy_connection_is_not_idle_and_counts_as_new_afterwards() -> None:
     bench = Bench(2)
     bench.connect(2)
     with bench.connections.answering(bench.made[0]):
@@ -103,7 +103,7 @@ async def test_one_that_is_being_answered_is_not_idle_and_then_counts_as_new() -
 
 
 @on_virtual_clock
-async def test_one_is_answered_while_others_come() -> None:
+async def test_request_is_answered_while_connections_arrive() -> None:
     bench = Bench(4)
     bench.connect(4)
     with bench.connections.answering(bench.made[0]):
@@ -112,7 +112,7 @@ async def test_one_is_answered_while_others_come() -> None:
 
 
 @on_virtual_clock
-async def test_one_that_ends_while_it_is_answered_is_forgotten() -> None:
+async def test_connection_that_ends_during_its_request_is_forgotten() -> None:
     bench = Bench(2)
     bench.connect(2)
     with bench.connections.answering(bench.made[0]):
@@ -122,7 +122,7 @@ async def test_one_that_ends_while_it_is_answered_is_forgotten() -> None:
 
 
 @on_virtual_clock
-async def test_a_request_of_a_connection_that_is_gone_is_answered_all_the_same() -> None:
+async def test_request_of_a_closed_connection_is_still_answered() -> None:
     bench = Bench(2)
     with ExitStack() as requests:
         requests.enter_context(bench.connections.answering(None))
@@ -132,7 +132,7 @@ async def test_a_request_of_a_connection_that_is_gone_is_answered_all_the_same()
 
 
 @on_virtual_clock
-async def test_one_that_asks_nothing_for_too_long_is_dropped() -> None:
+async def test_connection_without_a_request_is_dropped_after_the_timeout() -> None:
     bench = Bench(2)
     bench.connect()
     await asyncio.sleep(SECONDS + 0.1)

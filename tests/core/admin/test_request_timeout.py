@@ -1,4 +1,4 @@
-"""How long and how much one connection of the admin side may take."""
+"""The limits of time and bytes for one admin connection."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Bench:
 
 
 @on_virtual_clock
-async def test_one_that_never_asks_is_dropped_when_its_time_is_over() -> None:
+async def test_connection_without_a_request_is_dropped_after_its_time() -> None:
     bench = Bench()
     await asyncio.sleep(SECONDS - 0.01)
     assert bench.drops == 0
@@ -86,7 +86,7 @@ async def test_one_that_never_asks_is_dropped_when_its_time_is_over() -> None:
 
 
 @on_virtual_clock
-async def test_each_request_gives_it_as_much_time_again() -> None:
+async def test_each_request_restarts_the_timeout() -> None:
     bench = Bench()
     for _ in range(3):
         await asyncio.sleep(SECONDS - 0.01)
@@ -98,7 +98,7 @@ async def test_each_request_gives_it_as_much_time_again() -> None:
 
 
 @on_virtual_clock
-async def test_more_bytes_than_a_request_may_have_are_not_passed_on() -> None:
+async def test_bytes_beyond_the_limit_drop_the_connection() -> None:
     bench = Bench()
     bench.timed.data_received(b"x" * MOST)
     assert bench.drops == 0
@@ -109,7 +109,7 @@ async def test_more_bytes_than_a_request_may_have_are_not_passed_on() -> None:
 
 
 @on_virtual_clock
-async def test_each_request_may_have_as_many() -> None:
+async def test_each_request_restarts_the_byte_count() -> None:
     bench = Bench()
     for _ in range(3):
         bench.timed.data_received(b"x" * MOST)
@@ -118,7 +118,7 @@ async def test_each_request_may_have_as_many() -> None:
 
 
 @on_virtual_clock
-async def test_it_is_idle_while_nothing_is_asked_and_nothing_left_to_write() -> None:
+async def test_connection_is_idle_without_request_and_unsent_bytes() -> None:
     bench = Bench()
     idle = [bench.timed.is_idle]
     bench.timed.begin()
@@ -132,7 +132,7 @@ async def test_it_is_idle_while_nothing_is_asked_and_nothing_left_to_write() -> 
 
 
 @on_virtual_clock
-async def test_one_that_has_gone_is_forgotten_and_not_dropped_later() -> None:
+async def test_closed_connection_is_not_dropped_later() -> None:
     bench = Bench()
     assert bench.there == [bench.transport]
     bench.timed.pause_writing()

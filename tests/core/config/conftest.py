@@ -1,4 +1,4 @@
-"""For the tests of the configuration."""
+"""Fixtures for the tests of the configuration."""
 
 from __future__ import annotations
 

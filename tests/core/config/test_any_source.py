@@ -1,4 +1,4 @@
-"""Any tree, any damaged file and any variables are loaded or refused."""
+"""Any tree, any damaged file and any variables are loaded or reported as problems."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ generated = settings(
 
 @generated
 @given(SECTIONS, VARIABLES)
-def test_any_tree_is_loaded_or_refused(
+def test_any_tree_is_loaded_or_reported(
     tmp_path: Path, tree: dict[str, Any], environment: dict[str, str]
 ) -> None:
     file = tmp_path / "wsgw.yaml"
@@ -153,7 +153,7 @@ MUTATIONS = st.lists(
 @generated
 @given(MUTATIONS, VARIABLES)
 @example([(0, 400, "\ufeff")], {})
-def test_any_damaged_file_is_loaded_or_refused(
+def test_any_damaged_yaml_is_loaded_or_reported(
     tmp_path: Path, mutations: list[tuple[int, int, str]], environment: dict[str, str]
 ) -> None:
     text = """\
@@ -187,7 +187,7 @@ routes:
 
 @generated
 @given(MUTATIONS, VARIABLES)
-def test_any_damaged_toml_is_loaded_or_refused(
+def test_any_damaged_toml_is_loaded_or_reported(
     tmp_path: Path, mutations: list[tuple[int, int, str]], environment: dict[str, str]
 ) -> None:
     text = """\

@@ -1,4 +1,4 @@
-"""What may change while a gateway runs."""
+"""What a reload changes, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def loaded(*entries: dict[str, Any], **sections: Any) -> tuple[GatewayConfig, Pl
         ({"valves": [{"kind": "x"}]}, []),
     ],
 )
-def test_what_waits_for_the_next_start_is_named(sections: dict[str, Any], told: list[str]) -> None:
+def test_keys_that_need_a_restart_are_named(sections: dict[str, Any], told: list[str]) -> None:
     assert fixed_changes(config(), config(**sections)) == told
     assert fixed_changes(config(**sections), config()) == told
 
 
-def test_other_certificates_of_clients_tls_need_no_start() -> None:
+def test_changed_certificates_need_no_restart() -> None:
     one = config(server={"frontend": {"tls": {"certificate": "x"}}})
     other = config(server={"frontend": {"tls": {"certificate": "y"}}})
 
@@ -83,7 +83,7 @@ A, B = {"url": "pigeon://a:1"}, {"url": "pigeon://b:1"}
         ([A], [{**A, "id": "other"}], ["other"], ["a-1"]),
     ],
 )
-def test_backends_that_differ_are_new_and_gone(
+def test_changed_backends_are_new_and_removed(
     before: list[dict[str, Any]], now: list[dict[str, Any]], new: list[str], gone: list[str]
 ) -> None:
     found_new, found_gone = backend_changes(loaded(*before), loaded(*now))
@@ -105,7 +105,7 @@ def changed(
     return [one.id for one in new], [one.id for one in gone]
 
 
-def test_backends_of_routes_are_looked_at_too() -> None:
+def test_backends_of_routes_are_compared_too() -> None:
     before = loaded(A, routes=[route(B), REST])
     other = {**B, "speed": 2}
 
@@ -115,7 +115,7 @@ def test_backends_of_routes_are_looked_at_too() -> None:
     assert changed(loaded(A), before) == (["b-1"], [])
 
 
-def test_a_backend_of_another_group_is_another_one() -> None:
+def test_backend_in_another_group_counts_as_changed() -> None:
     before = loaded(A, routes=[route(B), REST])
 
     assert changed(before, loaded(A, B)) == (["b-1"], ["b-1"])
@@ -123,7 +123,7 @@ def test_a_backend_of_another_group_is_another_one() -> None:
     assert changed(before, renamed) == (["b-1"], ["b-1"])
 
 
-def test_what_the_plugins_of_one_group_are_told_changes_its_backends_alone() -> None:
+def test_changed_context_of_one_group_changes_only_its_backends() -> None:
     before = loaded(A, routes=[route(B), REST])
     now = loaded(A, routes=[route(B, failover={"ping-timeout": 9, "hold": 1}), REST])
 
@@ -140,7 +140,7 @@ def test_what_the_plugins_of_one_group_are_told_changes_its_backends_alone() -> 
         {"failover": {"busy-timeout": 9}},
     ],
 )
-def test_what_plugins_are_told_changes_all_backends(sections: dict[str, Any]) -> None:
+def test_changed_limits_change_all_backends(sections: dict[str, Any]) -> None:
     new, gone = backend_changes(loaded(A, B), loaded(A, B, **sections))
 
     assert [one.id for one in new] == [one.id for one in gone] == ["a-1", "b-1"]

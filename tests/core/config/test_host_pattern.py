@@ -1,4 +1,4 @@
-"""Which hosts a pattern means."""
+"""The hosts that a pattern matches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wsgw_core.config.patterns import HostPattern, normal_host
         ("my_host", "my_host"),
     ],
 )
-def test_what_is_meant(pattern: str, field: str) -> None:
+def test_pattern_matches_its_hosts(pattern: str, field: str) -> None:
     assert HostPattern.parse(pattern).matches(normal_host(field))
 
 
@@ -42,7 +42,7 @@ def test_what_is_meant(pattern: str, field: str) -> None:
         ("[::1]", "[:::1]"),
     ],
 )
-def test_what_is_not(pattern: str, field: str) -> None:
+def test_pattern_does_not_match_other_hosts(pattern: str, field: str) -> None:
     assert not HostPattern.parse(pattern).matches(normal_host(field))
 
 
@@ -65,12 +65,12 @@ def test_what_is_not(pattern: str, field: str) -> None:
         192.0,
     ],
 )
-def test_what_is_no_host(text: Any) -> None:
+def test_invalid_host_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="not a host"):
         HostPattern.parse(text)
 
 
-def test_it_is_written_in_its_normal_form() -> None:
+def test_pattern_is_written_in_normal_form() -> None:
     texts = ["Chat.example.com.", "*.EXAMPLE.com", "[2001:DB8:0::1]"]
     assert [str(HostPattern.parse(text)) for text in texts] == [
         "chat.example.com",

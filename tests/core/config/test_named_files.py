@@ -1,4 +1,4 @@
-"""Keys that name files are found in data that was not checked yet, however deep they stand."""
+"""Keys that name files are found in unchecked data."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ class Outer(Options):
         ({"inner": 5, "list-": "x", "tls": [1], "unknown": {"file": "x"}}, []),
     ],
 )
-def test_files_are_found(data: dict[str, Any], found: list[str]) -> None:
+def test_keys_of_files_are_found(data: dict[str, Any], found: list[str]) -> None:
     assert [".".join(map(str, path)) for path in named_files(data, Outer)] == found

@@ -1,4 +1,4 @@
-"""What is no configuration at all is told in few words, soon, and whatever its size."""
+"""Files that are not a configuration are reported soon and briefly."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def problems_of(file: Path) -> tuple[str, ...]:
         ),
     ],
 )
-def test_of_many_problems_the_first_are_told_and_the_rest_is_counted(
-    tmp_path: Path, content: str
-) -> None:
+def test_first_problems_are_reported_and_the_rest_counted(tmp_path: Path, content: str) -> None:
     file = tmp_path / "wsgw.yaml"
     file.write_text(content)
 
@@ -63,7 +61,7 @@ def test_of_many_problems_the_first_are_told_and_the_rest_is_counted(
         ("alias.yaml", "server: *" + "x" * 500_000 + "\n"),
     ],
 )
-def test_little_of_what_was_found_is_repeated(tmp_path: Path, name: str, content: str) -> None:
+def test_long_values_are_shortened_in_problems(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content)
 
@@ -73,7 +71,7 @@ def test_little_of_what_was_found_is_repeated(tmp_path: Path, name: str, content
     assert max(map(len, problems)) <= 1000 + len(" ...")
 
 
-def test_a_file_larger_than_any_configuration_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_huge_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     with file.open("wb") as stream:
         stream.truncate(1 << 40)
@@ -100,7 +98,7 @@ def test_a_file_larger_than_any_configuration_is_not_read_to_its_end(tmp_path: P
         "\n".join(f"[{'a.' * 40}b]\n{'c.' * 40}d = {n}" for n in range(1)),
     ],
 )
-def test_toml_that_is_nested_without_end_takes_little_memory(text: str) -> None:
+def test_deeply_nested_toml_takes_little_memory(text: str) -> None:
     tracemalloc.start()
     try:
         content = read_toml(text, "wsgw.toml")
@@ -112,13 +110,13 @@ def test_toml_that_is_nested_without_end_takes_little_memory(text: str) -> None:
     assert most < 32 * MAX_FILE
 
 
-def test_dots_in_values_are_no_nesting() -> None:
+def test_dots_in_values_are_not_nesting() -> None:
     text = 'a = "' + "." * 1000 + '"\nb = "' + "x " * 1000 + '"\nc = 1.5'
 
     assert not read_toml(text, "wsgw.toml").problems
 
 
-def test_a_number_with_very_many_digits_is_told_in_plain_words(tmp_path: Path) -> None:
+def test_number_with_too_many_digits_is_a_clear_problem(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     file.write_text(f"failover: {{max-replays: {'9' * 5000}}}\n")
 

@@ -1,4 +1,4 @@
-"""Whatever characters a secret has, and wherever it stands: nothing that is printed holds it."""
+"""No problem shows a secret, whatever its characters and its place."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ every = settings(
 
 @every
 @given(place=st.sampled_from(DATA), secret=SECRETS)
-def test_of_a_file(
+def test_secret_in_a_file_is_not_shown(
     tmp_path: Path, nothing_shown: Callable[..., None], place: Callable[[str], Any], secret: str
 ) -> None:
     file = tmp_path / "wsgw.yaml"
@@ -229,7 +229,7 @@ def test_of_a_file(
 @example(text="password: {}\n", secret=f"!{SHORT}")
 @example(text="password: {}\n", secret=f"!{SHORT}!{SHORT}")
 @example(text="password: {}\n", secret=f"&{SHORT} &{SHORT}")
-def test_of_a_file_that_was_written_without_quotes(
+def test_unquoted_secret_in_a_file_is_not_shown(
     tmp_path: Path, nothing_shown: Callable[..., None], text: str, secret: str
 ) -> None:
     file = tmp_path / ("wsgw.toml" if text.startswith("[[") else "wsgw.yaml")
@@ -246,7 +246,7 @@ def test_of_a_file_that_was_written_without_quotes(
 )
 @example(variables={"BE_URLS": "ws:joe:{}@host:1"}, secret="\x1b,".join(HALVES))
 @example(variables={"BE_URLS": "ws:joe:{}@host:1"}, secret=" x,".join(HALVES))
-def test_of_variables(
+def test_secret_in_a_variable_is_not_shown(
     nothing_shown: Callable[..., None], variables: dict[str, str], secret: str
 ) -> None:
     nothing_shown(None, {name: text.replace("{}", secret) for name, text in variables.items()})
@@ -254,7 +254,7 @@ def test_of_variables(
 
 @every
 @given(url=st.sampled_from(URLS), secret=SECRETS, more=st.sampled_from([{}, {"bad": 1}]))
-def test_of_a_backend_that_is_added(
+def test_secret_of_an_added_backend_is_not_shown(
     plugins: Plugins, logged: list[str], url: str, secret: str, more: dict[str, Any]
 ) -> None:
     logged.clear()

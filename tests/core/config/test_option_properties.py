@@ -1,4 +1,4 @@
-"""Whatever is given for a plugin's options is taken or refused, and never anything else."""
+"""Any value of a plugin's options is accepted or reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Brood:
 @settings(max_examples=150, deadline=None)
 @example([{"password-file": "/no\nwhere"}], False)
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=6), max_size=3), st.booleans())
-def test_any_options_are_taken_or_refused(entries: list[dict[str, Any]], valves: bool) -> None:
+def test_any_options_are_accepted_or_reported(entries: list[dict[str, Any]], valves: bool) -> None:
     plugins = Plugins()
     plugins.register(Brood(), "brood")
     given_entries = [{"id": f"b{n}", "kind": "brood"} | one for n, one in enumerate(entries)]

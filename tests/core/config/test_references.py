@@ -1,4 +1,4 @@
-"""What a configuration says is looked at wherever it says it: files, and what is doubtful."""
+"""Files and doubtful values are checked everywhere in a configuration."""
 
 from __future__ import annotations
 
@@ -75,26 +75,26 @@ def problems(
 
 
 @pytest.mark.parametrize("section", ["backends", "valves", "listeners", "gates"])
-def test_those_of_every_plugin(section: str) -> None:
+def test_files_of_all_plugins_are_checked(section: str) -> None:
     specs = configured(**{section: (WITHOUT, MISSING)})
     path = "upstream.backends" if section == "backends" else section
     assert problems(specs) == [f"{path}[1].inner.word-list: /no/a: is not there"]
 
 
 @pytest.mark.parametrize("section", ["backends", "valves", "gates"])
-def test_those_of_routes(section: str) -> None:
+def test_files_of_routes_are_checked(section: str) -> None:
     specs = PluginSpecs((), routes=(configured(), configured(**{section: (WITHOUT, MISSING)})))
     assert problems(specs) == [f"routes[1].{section}[1].inner.word-list: /no/a: is not there"]
 
 
-def test_those_of_the_gateway_itself() -> None:
+def test_files_of_the_gateway_are_checked() -> None:
     (problem,) = problems(
         configured(), frontend={"tls": {"certificate": "/no/cert.pem", "key": "/no/key.pem"}}
     )
     assert problem.startswith("server.frontend.tls.certificate: /no/cert.pem: cannot be read")
 
 
-def test_sections_in_lists_by_their_numbers(tmp_path: Path) -> None:
+def test_sections_in_lists_are_named_by_number(tmp_path: Path) -> None:
     there = tmp_path / "words"
     there.touch()
     options = Outer.model_validate(
@@ -106,7 +106,7 @@ def test_sections_in_lists_by_their_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_each_is_told_with_its_place() -> None:
+def test_each_file_problem_names_its_place() -> None:
     known: dict[KeyPath, str] = {
         ("upstream", "backends", 0): "wsgw.yaml:3",
         ("upstream", "backends", 0, "inner", "word-list"): "wsgw.yaml:5",
@@ -116,12 +116,12 @@ def test_each_is_told_with_its_place() -> None:
     ]
 
 
-def test_without_files_there_is_no_problem() -> None:
+def test_configuration_without_files_has_no_problem() -> None:
     everywhere = (WITHOUT,)
     assert problems(configured(everywhere, everywhere, everywhere, everywhere)) == []
 
 
-def test_what_is_doubtful_is_told_in_the_same_way() -> None:
+def test_warnings_name_their_places() -> None:
     specs = configured(backends=(WITHOUT, MISSING), gates=(MISSING,))
     config = GatewayConfig.model_validate(
         {"upstream": {"backends": [{"url": "ws://a"}]}, "limits": {"max-fragments": 4}}

@@ -1,4 +1,4 @@
-"""Routes: which requests they are for, what they take over, and what must not be said together."""
+"""The conditions, the inherited options and the rules of routes."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class TestConditions:
         options = RouteOptions.model_validate({"id": "r", **route})
         return options.matches(normal_path(target), normal_host(headers["Host"]), headers)
 
-    def test_without_any_all_are_meant(self) -> None:
+    def test_route_without_conditions_matches_all(self) -> None:
         assert self.matches({}, "/any?thing")
 
-    def test_one_of_several_values_is_enough(self) -> None:
+    def test_one_matching_value_is_enough(self) -> None:
         assert self.matches({"paths": ["/a", "/b/**"]}, "/b/c")
         assert self.matches({"hosts": ["a.example", "*.example.com"]}, "/")
         assert not self.matches({"paths": ["/a", "/b/**"]}, "/c")
         assert not self.matches({"hosts": ["a.example", "example.com"]}, "/")
 
-    def test_lists_can_be_given_as_one_text(self) -> None:
+    def test_list_can_be_one_text(self) -> None:
         assert self.matches({"paths": "/a, /b", "hosts": "x, chat.example.com"}, "/b")
 
-    def test_all_kinds_of_conditions_must_hold(self) -> None:
+    def test_all_conditions_must_match(self) -> None:
         route = {"paths": ["/a"], "hosts": ["chat.example.com"], "headers": {"X-Tenant": "blue"}}
         blue = ("x-tenant", "blue")
         assert self.matches(route, "/a", blue)
@@ -58,20 +58,20 @@ class TestConditions:
         assert not self.matches(route, "/a")
         assert not self.matches({**route, "hosts": ["example.com"]}, "/a", blue)
 
-    def test_every_header_must_be_there_with_its_value(self) -> None:
+    def test_every_header_must_have_its_value(self) -> None:
         route = {"headers": {"X-Tenant": "blue", "X-Test": "*"}}
         assert self.matches(route, "/", ("X-TENANT", "blue"), ("X-Test", ""))
         assert not self.matches(route, "/", ("X-Tenant", "blue"))
         assert not self.matches(route, "/", ("X-Tenant", "Blue"), ("X-Test", "1"))
 
-    def test_a_header_that_comes_several_times_may_have_the_value_once(self) -> None:
+    def test_one_of_repeated_headers_is_enough(self) -> None:
         route = {"headers": {"X-Tenant": "blue"}}
         assert self.matches(route, "/", ("X-Tenant", "red"), ("X-Tenant", "blue"))
         assert not self.matches(route, "/", ("X-Tenant", "red, blue"))
 
 
 class TestTakenOver:
-    def test_keys_of_failover_that_are_not_given_are_those_of_the_gateway(self) -> None:
+    def test_omitted_failover_keys_are_inherited(self) -> None:
         common = FailoverOptions(hold=7, backoff=0.5)
         route = RouteOptions.model_validate(
             {"id": "r", "failover": {"hold": "9s", "enabled": False}}
@@ -82,17 +82,17 @@ class TestTakenOver:
         assert (own.hold, own.backoff, own.enabled) == (9, 0.5, False)
         assert (own.stable, common.enabled) == (common.stable, True)
 
-    def test_what_is_given_as_the_default_is_given(self) -> None:
+    def test_key_set_to_its_default_overrides_the_gateway(self) -> None:
         route = RouteOptions.model_validate({"id": "r", "failover": {"hold": "30s"}})
 
         assert route.failover_over(FailoverOptions(hold=7)).hold == 30
 
-    def test_without_failover_all_is_the_gateways(self) -> None:
+    def test_route_without_failover_inherits_all(self) -> None:
         common = FailoverOptions(hold=7)
 
         assert RouteOptions(id="r").failover_over(common) is common
 
-    def test_each_group_of_backends_has_options(self) -> None:
+    def test_each_group_has_failover_options(self) -> None:
         made = config(
             {"id": "own", "paths": ["/a"], "backends": [B], "failover": {"ping-timeout": 1}},
             {"id": "shared", "failover": {"hold": 1}},
@@ -104,7 +104,7 @@ class TestTakenOver:
         assert list(groups) == ["", "own"]
         assert [(each.ping_timeout, each.hold) for each in groups.values()] == [(2, 3), (1, 3)]
 
-    def test_where_all_have_backends_there_is_no_common_group(self) -> None:
+    def test_common_group_is_missing_if_all_routes_have_backends(self) -> None:
         made = config({"id": "own", "backends": [B]}, failover={})
 
         assert list(made.groups) == ["own"]
@@ -112,13 +112,13 @@ class TestTakenOver:
 
 
 class TestRules:
-    def test_a_gateway_without_routes_has_backends(self) -> None:
+    def test_gateway_without_routes_needs_backends(self) -> None:
         without: list[dict[str, Any]] = [{}, {"upstream": {}}, {"routes": []}, {"routes": None}]
         for data in without:
             with pytest.raises(ValidationError, match="at least 1"):
                 GatewayConfig.model_validate(data)
 
-    def test_what_is_wrong_elsewhere_is_told_together_with_missing_backends(self) -> None:
+    def test_other_problems_are_reported_with_missing_backends(self) -> None:
         with pytest.raises(ValidationError) as caught:
             GatewayConfig.model_validate({"failover": {"hold": "x"}})
         assert [path for path, _ in validation_errors(caught.value, GatewayConfig)] == [
@@ -126,14 +126,14 @@ class TestRules:
             ("failover", "hold"),
         ]
 
-    def test_routes_without_backends_need_those_of_the_gateway(self) -> None:
+    def test_routes_without_backends_need_backends_of_the_gateway(self) -> None:
         routes = {"id": "a", "paths": ["/a"]}, {"id": "b", "paths": ["/b"], "backends": [B]}
         [problem] = problems(*routes, {"id": "c"}, failover={})
         assert problem == (
             "upstream.backends: needs at least 1, found 0: routes[0], routes[2] use them"
         )
 
-    def test_backends_that_no_route_uses_are_told(self) -> None:
+    def test_unused_backends_are_a_problem(self) -> None:
         why = "no route uses this backend: every route has its own 'backends'"
         top = {"upstream": {"backends": [A, {"kind": "ws", "id": "x"}]}}
         assert problems({"id": "a", "backends": [B]}, **top) == [
@@ -141,7 +141,7 @@ class TestRules:
             f"upstream.backends[1].id: {why}",
         ]
 
-    def test_ids_of_backends_are_unique_in_the_gateway(self) -> None:
+    def test_duplicate_backend_ids_are_a_problem(self) -> None:
         routes = (
             {"id": "a", "paths": ["/a"], "backends": [B, {**C, "id": "a-1"}]},
             {"id": "b", "paths": ["/b"], "backends": [B]},
@@ -152,13 +152,13 @@ class TestRules:
             "routes[1].backends[0].url: duplicate id 'b-1', also the id of routes[0].backends[0]",
         ]
 
-    def test_ids_of_routes_are_unique(self) -> None:
+    def test_duplicate_route_ids_are_a_problem(self) -> None:
         assert problems({"id": "a", "paths": ["/a"]}, {"id": "a"}) == [
             "routes[1].id: duplicate id 'a', also the id of routes[0]"
         ]
 
     @pytest.mark.parametrize("everything", [{}, {"paths": ["/x", "/**"]}, {"valves": []}])
-    def test_a_route_behind_one_for_everything_is_an_error(self, everything: Any) -> None:
+    def test_route_after_a_catch_all_is_a_problem(self, everything: Any) -> None:
         routes = {"id": "a", "paths": ["/a"]}, {"id": "b", **everything}, {"id": "c"}, {"id": "d"}
         why = "is never reached: routes[1] matches every request"
         assert problems(*routes) == [f"routes[2]: {why}", f"routes[3]: {why}"]
@@ -171,7 +171,7 @@ class TestRules:
             ({"headers": {"X-A": "b"}}, {"headers": {"x-a": "b"}}),
         ],
     )
-    def test_a_route_with_the_conditions_of_one_before_is_an_error(
+    def test_route_with_the_conditions_of_an_earlier_one_is_a_problem(
         self, first: Any, second: Any
     ) -> None:
         other = {"id": "b", "paths": ["/a"], "hosts": ["a"], "headers": {"X-A": "b"}}
@@ -180,16 +180,16 @@ class TestRules:
             "routes[2]: is never reached: routes[0] has the same conditions"
         ]
 
-    def test_a_value_of_a_header_in_other_letters_is_another_condition(self) -> None:
+    def test_header_values_are_case_sensitive(self) -> None:
         config({"id": "a", "headers": {"X-A": "b"}}, {"id": "b", "headers": {"X-A": "B"}})
 
     @pytest.mark.parametrize(
         "condition", [{"hosts": ["a"]}, {"headers": {"X-A": "*"}}, {"paths": ["/a/**"]}]
     )
-    def test_one_with_a_condition_lets_others_be_reached(self, condition: Any) -> None:
+    def test_route_with_a_condition_is_not_a_catch_all(self, condition: Any) -> None:
         config({"id": "a", "paths": ["/**"], **condition}, {"id": "b"})
 
-    def test_what_belongs_to_a_group_needs_one(self) -> None:
+    def test_group_option_without_own_backends_is_a_problem(self) -> None:
         route = {
             "id": "a",
             "policy": "round-robin",
@@ -220,7 +220,7 @@ class TestRules:
             ({"busy-timeout": 5}, {"busy-timeout": 90, "ping-timeout": 90}),
         ],
     )
-    def test_a_busy_timeout_is_as_long_as_the_ping_timeout_0_or_not_given(
+    def test_busy_timeout_may_equal_ping_timeout_be_0_or_be_omitted(
         self, common: dict[str, Any], own: dict[str, Any]
     ) -> None:
         made = config({"id": "a", "backends": [B], "failover": own}, failover=common)
@@ -243,7 +243,7 @@ class TestRules:
             ),
         ],
     )
-    def test_a_shorter_one_is_told_where_it_is_made_so(
+    def test_shorter_busy_timeout_is_reported_where_it_is_set(
         self, common: dict[str, Any], own: dict[str, Any], problem: str
     ) -> None:
         text = (
@@ -252,7 +252,7 @@ class TestRules:
 
         assert problems({"id": "a", "backends": [B], "failover": own}, failover=common) == [text]
 
-    def test_all_that_is_broken_is_told_at_once(self) -> None:
+    def test_all_broken_rules_are_reported_together(self) -> None:
         found = problems(
             {"id": "a"}, {"id": "a", "backends": [A, A]}, {"id": "c", "policy": "round-robin"}
         )
@@ -283,6 +283,6 @@ class TestRules:
             ({"id": "a", "listeners": []}, "routes[0].listeners"),
         ],
     )
-    def test_what_is_malformed_is_told_with_its_place(self, route: Any, where: str) -> None:
+    def test_malformed_option_of_a_route_names_its_place(self, route: Any, where: str) -> None:
         [problem] = problems(route)
         assert problem.startswith(where)

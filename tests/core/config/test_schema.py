@@ -1,4 +1,4 @@
-"""The JSON schema says what the loader takes."""
+"""The JSON schema accepts what the loader accepts."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ ONE = with_backend(url="pigeon://a:1")
         {**ONE, "routes": [{"id": "a", "valves": [{"kind": "filter", "speed": 1}]}]},
     ],
 )
-def test_what_is_right_is_taken(validator: Any, data: dict[str, Any]) -> None:
+def test_schema_accepts_valid_configurations(validator: Any, data: dict[str, Any]) -> None:
     validator.validate(data)
 
 
@@ -129,11 +129,11 @@ def test_what_is_right_is_taken(validator: Any, data: dict[str, Any]) -> None:
         {**ONE, "routes": [{"id": "a", "listeners": []}]},
     ],
 )
-def test_what_is_wrong_is_refused(validator: Any, data: dict[str, Any]) -> None:
+def test_schema_refuses_invalid_configurations(validator: Any, data: dict[str, Any]) -> None:
     assert not validator.is_valid(data)
 
 
-def test_what_a_route_takes_over_has_no_default_of_its_own(validator: Any) -> None:
+def test_inherited_options_of_routes_have_no_default(validator: Any) -> None:
     definitions = validator.schema["$defs"]
 
     assert definitions["FailoverOptions"]["properties"]["hold"]["default"] == 30

@@ -1,4 +1,4 @@
-"""Secrets that stand in files of their own."""
+"""Secrets in their own files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def secret(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("key", ["password", "pin", "url"])
 @pytest.mark.parametrize("suffix", ["-file", "_file"])
-def test_a_secret_is_read_from_the_file_that_is_named(secret: str, key: str, suffix: str) -> None:
+def test_secret_is_read_from_the_named_file(secret: str, key: str, suffix: str) -> None:
     origins = Origins({(f"{key}-file",): "wsgw.yaml:3"}, [(f"{key}-file",)])
 
     data, problems = with_secrets({f"{key}{suffix}": secret, "name": "x"}, Outer, origins)
@@ -48,7 +48,7 @@ def test_a_secret_is_read_from_the_file_that_is_named(secret: str, key: str, suf
     assert origins.sources((key,)) == ["wsgw.yaml:3"]
 
 
-def test_sections_and_lists_of_sections_have_secrets_too(secret: str) -> None:
+def test_secrets_in_sections_and_lists_are_read(secret: str) -> None:
     given = {"inner": {"api_key_file": secret}, "several": [{"api-key-file": secret}]}
     before = repr(given)
 
@@ -59,14 +59,14 @@ def test_sections_and_lists_of_sections_have_secrets_too(secret: str) -> None:
     assert repr(given) == before
 
 
-def test_a_file_key_of_the_models_own_is_the_models() -> None:
+def test_file_key_of_the_model_is_left_to_the_model() -> None:
     given: dict[str, Any] = {"inner": {"key_password_file": "/x"}, "name-file": "/x", "x-file": 5}
 
     assert with_secrets(given, Outer, Origins()) == (given, [])
     assert secret_keys(Inner) == ("api-key",)
 
 
-def test_what_is_no_data_for_the_model_is_left_to_it() -> None:
+def test_invalid_data_is_left_to_the_model() -> None:
     samples: tuple[Any, ...] = (5, None, [], {"inner": 5, "several": [5]})
     for data in samples:
         assert with_secrets(data, Outer, Origins()) == (data, [])
@@ -82,7 +82,7 @@ def test_what_is_no_data_for_the_model_is_left_to_it() -> None:
         (None, "secret: cannot be read: No such file or directory"),
     ],
 )
-def test_a_file_that_is_no_secret_is_a_problem(
+def test_unusable_secret_file_is_a_problem(
     tmp_path: Path, content: bytes | None, complaint: str
 ) -> None:
     file = tmp_path / "secret"
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_secret_is_a_problem(
 
 
 @pytest.mark.parametrize("name", [5, "", None, ["x"]])
-def test_what_names_no_file_is_a_problem(name: Any) -> None:
+def test_invalid_file_name_is_a_problem(name: Any) -> None:
     _, [problem] = with_secrets({"password-file": name}, Outer, Origins())
 
     assert problem.endswith("allowed: the name of a file")
@@ -108,7 +108,7 @@ def test_a_secret_given_twice_is_a_problem(secret: str) -> None:
     assert problem == "password-file: is also given as 'password'"
 
 
-def test_the_url_of_a_backend_may_stand_in_a_file(tmp_path: Path) -> None:
+def test_backend_url_can_be_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("ws://joe:hush@a:1\n")
     variables = {"WSGW_UPSTREAM__BACKENDS__0__URL_FILE": str(tmp_path / "url")}
 
@@ -117,7 +117,7 @@ def test_the_url_of_a_backend_may_stand_in_a_file(tmp_path: Path) -> None:
     assert (backend.url, backend.effective_id) == ("ws://joe:hush@a:1", "a-1")
 
 
-def test_a_token_of_an_operator_may_stand_in_a_file(tmp_path: Path) -> None:
+def test_admin_token_can_be_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("0123456789abcdef\n")
     first = "WSGW_SERVER__ADMIN__TOKENS__0__"
 
@@ -146,7 +146,7 @@ def test_a_missing_file_names_the_variable() -> None:
     )
 
 
-def test_what_a_file_holds_is_not_shown_when_it_is_wrong(tmp_path: Path) -> None:
+def test_invalid_content_of_a_secret_file_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("root:x:0:0 and more")
     (tmp_path / "token").write_text("short")
     file = tmp_path / "wsgw.yaml"

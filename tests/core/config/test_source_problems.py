@@ -1,4 +1,4 @@
-"""What is said of a configuration that is wrong: where, and what is allowed."""
+"""The problems of invalid files and variables."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def problems_of(file: Path | None, environment: dict[str, str] | None = None) ->
         ('x: "\\ud800"', "wsgw.yaml:2: found "),
     ],
 )
-def test_a_problem_is_told_with_line_key_path_and_what_is_allowed(
+def test_problem_names_line_key_path_and_what_is_allowed(
     write: Write, text: str, expected: str
 ) -> None:
     problems = problems_of(write(f"upstream: {{backends: [{{url: 'ws://a:1'}}]}}\n{text}\n"))
@@ -155,7 +155,7 @@ def test_a_problem_is_told_with_line_key_path_and_what_is_allowed(
     assert [problem for problem in problems if problem.startswith(expected)], problems
 
 
-def test_backends_that_stand_too_far_left_are_one_problem(write: Write) -> None:
+def test_wrongly_indented_backends_are_one_problem(write: Write) -> None:
     problems = problems_of(write("upstream:\nbackends:\n  - url: ws://a:1\n"))
 
     assert problems == [
@@ -163,7 +163,7 @@ def test_backends_that_stand_too_far_left_are_one_problem(write: Write) -> None:
     ]
 
 
-def test_problems_come_in_the_order_of_the_lines_and_variables_behind_them(write: Write) -> None:
+def test_problems_are_sorted_by_line_then_variables(write: Write) -> None:
     text = "zzz: 1\nfailover:\n  hold: x\nserver: 5\nlimits: {a: 1}\nupstream: {backends: [{}]}\n"
 
     problems = problems_of(write(text), {"FE_ADDR": "nowhere"})
@@ -206,9 +206,7 @@ def test_problems_come_in_the_order_of_the_lines_and_variables_behind_them(write
         ),
     ],
 )
-def test_a_file_that_cannot_be_understood_is_one_problem(
-    write: Write, content: str | bytes, expected: str
-) -> None:
+def test_unparsable_yaml_is_one_problem(write: Write, content: str | bytes, expected: str) -> None:
     [problem] = problems_of(write(content))
 
     assert problem.startswith(expected)
@@ -227,17 +225,17 @@ def test_broken_toml_is_one_problem(write: Write, content: str, expected: str) -
     assert problem.startswith(expected)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_a_problem(tmp_path: Path) -> None:
     assert problems_of(tmp_path / "no.yaml") == ["no.yaml: file not found"]
 
 
-def test_a_directory_is_told(tmp_path: Path) -> None:
+def test_directory_is_a_problem(tmp_path: Path) -> None:
     [problem] = problems_of(tmp_path)
 
     assert problem.endswith("cannot be read: Is a directory")
 
 
-def test_an_unreadable_file_is_told(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_a_problem(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -248,13 +246,13 @@ def test_an_unreadable_file_is_told(write: Write, monkeypatch: pytest.MonkeyPatc
     assert problems_of(file) == ["wsgw.yaml: cannot be read: Permission denied"]
 
 
-def test_an_impossible_file_name_is_told() -> None:
+def test_impossible_file_name_is_a_problem() -> None:
     [problem] = problems_of(Path("a\0b"))
 
     assert "cannot be read" in problem
 
 
-def test_a_file_that_is_far_too_large_is_told_without_reading_it_all(tmp_path: Path) -> None:
+def test_too_large_file_is_a_problem_and_not_read_completely(tmp_path: Path) -> None:
     with (tmp_path / "zero").open("wb") as file:
         file.truncate(1 << 40)  # has no blocks
 
@@ -270,7 +268,7 @@ def test_a_device_is_not_read() -> None:
 @pytest.mark.parametrize(
     "text", ["", "# only a comment\n", "upstream: {}\n", "upstream: {backends: []}\n", "server: {}"]
 )
-def test_a_configuration_without_backends_says_how_to_give_one(write: Write, text: str) -> None:
+def test_missing_backends_problem_says_how_to_set_one(write: Write, text: str) -> None:
     [problem] = problems_of(write(text))
 
     assert problem.endswith(
@@ -278,7 +276,7 @@ def test_a_configuration_without_backends_says_how_to_give_one(write: Write, tex
     )
 
 
-def test_where_routes_have_the_backends_none_is_asked_for(write: Write) -> None:
+def test_empty_backends_problem_with_routes_suggests_removal(write: Write) -> None:
     routes = "routes: [{id: a, backends: [{url: ws://a:1}]}]\n"
     load_config(write(routes), {})
 
@@ -290,7 +288,7 @@ def test_where_routes_have_the_backends_none_is_asked_for(write: Write) -> None:
     )
 
 
-def test_no_backend_is_asked_for_when_the_file_could_not_be_read(tmp_path: Path) -> None:
+def test_unreadable_file_does_not_also_report_missing_backends(tmp_path: Path) -> None:
     problems = problems_of(tmp_path / "no.yaml", {"FE_ADDR": "nowhere"})
 
     assert len(problems) == 2
@@ -353,7 +351,7 @@ def test_a_problem_of_a_variable_names_it(
     assert [problem for problem in problems if expected in problem], problems
 
 
-def test_all_problems_of_all_sources_are_told_at_once(write: Write) -> None:
+def test_all_problems_of_all_sources_are_reported_together(write: Write) -> None:
     file = write("foo: 1\nfoo: 2\nserver: 5\nfailover: {hold: x}\nlimits: {max_header: 1}\n")
 
     problems = problems_of(file, {"FE_ADDR": "x", "BE_URLS": "ws://a:1", "BE_URL_IDS": "a,b"})
@@ -365,7 +363,7 @@ def test_all_problems_of_all_sources_are_told_at_once(write: Write) -> None:
     assert len(problems) == 7
 
 
-def test_no_password_is_told() -> None:
+def test_problems_show_no_password() -> None:
     [problem] = problems_of(None, {"BE_URLS": "amqp://joe:hush@h:1/", "BE_URL_IDS": "a/b"})
     problems = problems_of(None, {"BE_URLS": "//joe:hush@h:1/"})
 

@@ -1,4 +1,4 @@
-"""Loading the configuration: defaults, file and environment, and which of them wins."""
+"""The defaults, the file and the environment, and their precedence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_environment_alone_is_enough() -> None:
     assert [backend.url for backend in config.upstream.backends] == ["ws://a:1", "ws://b:2/x"]
 
 
-def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(write: Write) -> None:
+def test_environment_overrides_file_and_file_overrides_defaults(write: Write) -> None:
     file = write(
         BACKEND
         + """
@@ -61,7 +61,7 @@ failover: {hold: 3s}
     )
 
 
-def test_be_urls_adds_backends_behind_those_of_the_file(write: Write) -> None:
+def test_be_urls_adds_backends_after_those_of_the_file(write: Write) -> None:
     file = write(BACKEND)
 
     config = load_config(file, {"BE_URLS": "ws://b:1,ws://c:1", "BE_URL_IDS": "x,y"})
@@ -74,13 +74,13 @@ def test_be_urls_gives_backends_to_a_file_without_any(write: Write, text: str) -
     assert ids(load_config(write(text), {"BE_URLS": "ws://b:1"})) == ["b-1"]
 
 
-def test_empty_variables_count_as_not_set(write: Write) -> None:
+def test_empty_variables_count_as_unset(write: Write) -> None:
     empty = {"FE_ADDR": "", "BE_URLS": " ", "BE_URL_IDS": "", "LOG_LEVEL": ""}
 
     assert load_config(write(BACKEND), empty) == load_config(write(BACKEND), {})
 
 
-def test_dashes_and_underscores_are_the_same(write: Write) -> None:
+def test_dashes_and_underscores_are_equivalent(write: Write) -> None:
     dashes = write(BACKEND + "failover: {ping-timeout: 7s, retry-statuses: [408]}\n")
     underscores = write(BACKEND + "failover: {ping_timeout: 7s, retry_statuses: [408]}\n")
 
@@ -89,15 +89,13 @@ def test_dashes_and_underscores_are_the_same(write: Write) -> None:
 
 
 @pytest.mark.parametrize("switch", [True, False])
-def test_a_section_that_can_be_switched_takes_the_switch_alone(
-    write: Write, *, switch: bool
-) -> None:
+def test_section_with_enabled_accepts_true_or_false(write: Write, *, switch: bool) -> None:
     text = f"server: {{frontend: {{compression: {switch}}}}}\nfailover: {switch}"
     config = load_config(write(text.lower()), {"BE_URLS": "ws://a:1"})
     assert config.server.frontend.compression.enabled == config.failover.enabled == switch
 
 
-def test_toml_says_the_same_as_yaml(write: Write) -> None:
+def test_toml_and_yaml_give_the_same_configuration(write: Write) -> None:
     toml = '[[upstream.backends]]\nurl = "ws://a:1"\n[failover]\nping_timeout = "7s"\n'
     yaml_text = BACKEND + "failover: {ping-timeout: 7s}\n"
 
@@ -131,9 +129,7 @@ upstream:
     }
 
 
-def test_variables_of_the_library_change_nothing(
-    write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dynaconf_variables_change_nothing(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = load_config(write(BACKEND), {"FE_ADDR": ":1"})
     for name in ("MERGE_ENABLED", "AUTO_CAST", "DOTTED_LOOKUP", "ENVIRONMENTS", "SYSENV_FALLBACK"):
         monkeypatch.setenv(f"{name}_FOR_DYNACONF", "true")
@@ -173,13 +169,13 @@ def test_a_url_of_wsbalancers_kind_is_completed_with_a_warning(
     assert f"BE_URLS: upstream.backends[0].url: read '{odd}' as " in caplog.text
 
 
-def test_a_proper_url_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_complete_url_causes_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     load_config(None, {"BE_URLS": "ws://u:p@localhost:9090/a:1"})
 
     assert not caplog.records
 
 
-def test_the_origin_of_a_value_is_the_source_that_won(write: Write) -> None:
+def test_origin_of_a_value_is_the_overriding_source(write: Write) -> None:
     file = write(BACKEND + "server:\n  frontend:\n    address: ':1'\nfailover:\n  hold: 1s\n")
 
     origins = read_sources(file, {"FE_ADDR": ":2", "BE_URLS": "ws://b:1"}).origins

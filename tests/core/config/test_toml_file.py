@@ -35,7 +35,7 @@ d = 1
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_problem_is_told_by_file_and_key(tmp_path: Path, end: str) -> None:
+def test_problem_in_toml_names_file_and_key(tmp_path: Path, end: str) -> None:
     file = tmp_path / "wsgw.toml"
     text = '[[upstream.backends]]\nurl = "ws://a:1"\n\n[failover]\nhold = "soon"\nstable = "1s"\n'
     file.write_bytes(text.replace("\n", end).encode())
@@ -49,7 +49,7 @@ def test_a_problem_is_told_by_file_and_key(tmp_path: Path, end: str) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(TEXT.splitlines(keepends=True)), max_size=12).map("".join))
-def test_no_order_of_lines_breaks_it(text: str) -> None:
+def test_any_order_of_lines_is_loaded(text: str) -> None:
     content = read_toml(text, "wsgw.toml")
 
     assert bool(content.problems) != (content.data is not None)

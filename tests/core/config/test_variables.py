@@ -1,4 +1,4 @@
-"""The variables `WSGW_...`: every key of the configuration is one."""
+"""The variables `WSGW_...`."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_variable_sets_its_key(
     assert found(load_config(file, {f"WSGW_{name}": text})) == expected
 
 
-def test_what_a_variable_does_not_name_stays_as_the_file_has_it(file: Path) -> None:
+def test_variable_changes_only_its_own_key(file: Path) -> None:
     plain = load_config(file, {})
 
     changed = load_config(file, {"WSGW_FAILOVER__HOLD": "9s", "WSGW_FAILOVER__STABLE": ""})
@@ -122,7 +122,7 @@ def test_the_environment_alone_is_enough() -> None:
     assert [one.url for one in config.upstream.backends] == [f"ws://a:{n + 1}" for n in range(12)]
 
 
-def test_they_win_over_wsbalancers_variables(file: Path) -> None:
+def test_wsgw_variables_override_wsbalancers_variables(file: Path) -> None:
     config = load_config(
         file,
         {
@@ -138,7 +138,7 @@ def test_they_win_over_wsbalancers_variables(file: Path) -> None:
     assert config.upstream.backends[2].effective_id == "third"
 
 
-def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
+def test_origins_are_the_variable_and_the_file(file: Path) -> None:
     name = "WSGW_UPSTREAM__BACKENDS__0__TLS__CA"
 
     origins = read_sources(file, {name: "/x"}).origins
@@ -192,13 +192,13 @@ def test_the_origin_is_the_variable_and_beside_it_the_file(file: Path) -> None:
         ("UPSTREAM__BACKENDS__0__URL__A", "upstream.backends[0].url: has no keys below it, such"),
     ],
 )
-def test_a_name_that_leads_nowhere_is_a_problem(file: Path, name: str, expected: str) -> None:
+def test_variable_with_an_unknown_name_is_a_problem(file: Path, name: str, expected: str) -> None:
     problem = problem_of(file, {f"WSGW_{name}": "x"})
 
     assert problem.startswith(f"WSGW_{name}: {expected}")
 
 
-def test_a_wrong_value_is_told_with_its_variable(file: Path) -> None:
+def test_invalid_value_names_its_variable(file: Path) -> None:
     problem = problem_of(file, {"WSGW_FAILOVER__RETRY_STATUSES__1": "many"} | {
         "WSGW_FAILOVER__RETRY_STATUSES__0": "408"})  # fmt: skip
 
@@ -208,7 +208,7 @@ def test_a_wrong_value_is_told_with_its_variable(file: Path) -> None:
     )
 
 
-def test_what_kubernetes_says_of_a_service_named_wsgw_is_no_configuration(file: Path) -> None:
+def test_kubernetes_service_variables_are_ignored(file: Path) -> None:
     environment = dict.fromkeys(
         (
             "WSGW_SERVICE_HOST",

@@ -1,4 +1,4 @@
-"""wsbalancer's files and variables mean what they meant there."""
+"""wsbalancer's files and variables keep their meaning."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def options(config: GatewayConfig, number: int) -> dict[str, Any]:
     return config.upstream.backends[number].options
 
 
-def test_a_file_with_every_key_is_taken(file: Path) -> None:
+def test_wsbalancer_file_with_every_key_is_loaded(file: Path) -> None:
     config = load_config(file, {})
 
     frontend = config.server.frontend
@@ -78,14 +78,14 @@ def test_a_file_with_every_key_is_taken(file: Path) -> None:
     ("written", "meant"),
     [("trace", "DEBUG"), ("Info", "INFO"), ("WARNING", "WARN"), ("fatal", "ERROR")],
 )
-def test_its_names_of_levels_are_known(written: str, meant: str) -> None:
+def test_wsbalancer_log_levels_are_accepted(written: str, meant: str) -> None:
     config = load_config(None, {"BE_URLS": "ws://a:1", "LOG_LEVEL": written})
 
     assert config.server.logging_level == meant
 
 
 @pytest.mark.parametrize("variable", GATEWAY_VARIABLES)
-def test_each_variable_wins_over_the_file(file: Path, variable: Variable) -> None:
+def test_each_variable_overrides_the_file(file: Path, variable: Variable) -> None:
     samples = {"address": ":5", "duration": "7s", "size": "3KiB", "boolean": "true", "list": "A,B"}
     text = {"RECONNECT_HDR": "X-New", "LOG_LEVEL": "INFO"}.get(variable.name)
 
@@ -106,7 +106,7 @@ def test_each_variable_wins_over_the_file(file: Path, variable: Variable) -> Non
 
 
 @pytest.mark.parametrize("variable", GATEWAY_VARIABLES)
-def test_the_default_told_is_what_holds(variable: Variable) -> None:
+def test_documented_defaults_are_the_effective_ones(variable: Variable) -> None:
     plain = load_config(None, {"BE_URLS": "ws://a:1"})
     if variable.name in ("FE_READ_TIMEOUT", "FE_MAX_HDR_BYTES"):
         told = load_config(None, {"BE_URLS": "ws://a:1", variable.name: variable.default})
@@ -117,13 +117,13 @@ def test_the_default_told_is_what_holds(variable: Variable) -> None:
         assert load_config(None, {"BE_URLS": "ws://a:1", variable.name: variable.default}) == plain
 
 
-def test_names_are_told_once_each() -> None:
+def test_variable_names_are_unique() -> None:
     names = [variable.name for variable in ALL_VARIABLES]
 
     assert len(set(names)) == len(names)
 
 
-def test_variables_of_backends_concern_all_of_them(file: Path) -> None:
+def test_backend_variables_apply_to_all_backends(file: Path) -> None:
     config = load_config(
         file,
         {
@@ -151,7 +151,7 @@ def test_variables_of_backends_concern_all_of_them(file: Path) -> None:
     assert options(config, 2)["pass-headers"] == ["X-A", "X-B"]
 
 
-def test_headers_written_as_a_text_are_added_to(tmp_path: Path) -> None:
+def test_variable_adds_to_headers_given_as_text(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     file.write_text("upstream: {backends: [{url: 'wss://a:1', pass_headers: 'X-A,X-B'}]}")
 
@@ -161,7 +161,7 @@ def test_headers_written_as_a_text_are_added_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", ["kind: pigeon", "url: 'pigeon://a:1'"])
-def test_backends_of_other_kinds_are_left_alone(tmp_path: Path, entry: str) -> None:
+def test_backend_variables_skip_other_kinds(tmp_path: Path, entry: str) -> None:
     file = tmp_path / "wsgw.yaml"
     file.write_text(f"upstream: {{backends: [{{id: a, {entry}}}]}}")
 
@@ -170,7 +170,7 @@ def test_backends_of_other_kinds_are_left_alone(tmp_path: Path, entry: str) -> N
     assert options(config, 0) == {}
 
 
-def test_an_empty_item_is_told_once(file: Path) -> None:
+def test_empty_item_is_reported_once(file: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_config(file, {"BE_PASS_HEADERS": "X-A,,X-B"})
 
@@ -186,7 +186,7 @@ def test_a_duration_in_nanoseconds_is_refused(tmp_path: Path) -> None:
         load_config(file, {"BE_URLS": "ws://a:1"})
 
 
-def test_options_are_for_the_backends_of_routes_too(tmp_path: Path) -> None:
+def test_backend_variables_apply_to_backends_of_routes(tmp_path: Path) -> None:
     file = tmp_path / "wsgw.yaml"
     file.write_text(
         "routes:\n"
@@ -212,12 +212,12 @@ def test_options_are_for_the_backends_of_routes_too(tmp_path: Path) -> None:
         ("BE_PING_TIMEOUT", "BE_PING_TIME"),
     ],
 )
-def test_a_variable_that_is_nearly_a_known_one_is_told(name: str, meant: str) -> None:
+def test_misspelt_variable_causes_a_warning(name: str, meant: str) -> None:
     assert list(misspelt_variables({name: "x", "HOME": "/"})) == [(name, meant)]
 
 
 @pytest.mark.parametrize(
     "name", ["BE_PORT", "FE_HOST", "LOGLEVEL", "FE_PORT_80_TCP_ADDR", "BE_SERVICE_HOST", "FE_ADDR"]
 )
-def test_variables_of_other_programs_are_not(name: str) -> None:
+def test_variables_of_other_programs_cause_no_warning(name: str) -> None:
     assert list(misspelt_variables({name: "x", "BE_URL": " "})) == []

@@ -1,4 +1,4 @@
-"""Events go to the log and to what follows them."""
+"""Events go to the log and to followers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsgw_core.control.event_stream import EventStream
 from wsgw_core.control.events import BackendTripped, BackendUp, Event, SessionHeld, SessionOpened
 
 
-def test_a_line_of_the_log_says_what_has_happened(caplog: pytest.LogCaptureFixture) -> None:
+def test_event_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stream = EventStream()
 
@@ -29,7 +29,7 @@ def test_a_line_of_the_log_says_what_has_happened(caplog: pytest.LogCaptureFixtu
     assert found == [["s-1", "own", "blue", None], [None, None, "blue", "100% refused"]]
 
 
-def test_all_that_follow_hear_of_it_until_they_have_enough() -> None:
+def test_followers_get_events_until_they_end_it() -> None:
     stream, first, second = EventStream(), list[Event](), list[Event]()
     end = stream.follow(first.append)
     stream.follow(second.append)
@@ -43,7 +43,7 @@ def test_all_that_follow_hear_of_it_until_they_have_enough() -> None:
     assert second == [BackendUp("blue"), BackendUp("green")]
 
 
-def test_a_fault_of_one_is_not_that_of_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_follower_does_not_affect_others(caplog: pytest.LogCaptureFixture) -> None:
     stream, heard = EventStream(), list[Event]()
 
     def fail(_event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What a reload has changed, in one line."""
+"""The one-line summary of a reload."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def by_id(*backends: PooledBackend) -> dict[str, PooledBackend]:
     return {backend.id: backend for backend in backends}
 
 
-def test_backends_are_told_by_what_has_become_of_them() -> None:
+def test_summary_groups_backends_by_change() -> None:
     same, old, new = pooled("same"), pooled("changed"), pooled("changed")
     gone, fresh = pooled("gone"), pooled("fresh")
 
@@ -32,12 +32,12 @@ def test_backends_are_told_by_what_has_become_of_them() -> None:
     )
 
 
-def test_one_is_one() -> None:
+def test_summary_uses_the_singular_for_one_backend() -> None:
     assert ReloadReport(unchanged=["a"]).summary == (
         "done, 1 backend: 0 added, 0 removed, 0 changed, 1 unchanged"
     )
 
 
-def test_the_line_stays_short() -> None:
+def test_summary_of_many_backends_is_short() -> None:
     ids = [str(number) for number in range(1000)]
     assert "1000 added (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 990 more)," in ReloadReport(ids).summary

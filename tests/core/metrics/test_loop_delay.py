@@ -1,4 +1,4 @@
-"""How late the event loop is."""
+"""The delay of the event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsgw_core.testing.virtual_clock import on_virtual_clock
 
 
 @on_virtual_clock
-async def test_an_idle_loop_is_never_late() -> None:
+async def test_idle_loop_has_no_delay() -> None:
     delays = Histogram((0.001,))
     measuring = LoopDelay(asyncio.get_running_loop(), delays)
     measuring.start()
@@ -24,7 +24,7 @@ async def test_an_idle_loop_is_never_late() -> None:
     assert sum(delays.counts) == counted
 
 
-async def test_a_busy_loop_is() -> None:
+async def test_busy_loop_has_a_delay() -> None:
     delays = Histogram((0.1,))
     measuring = LoopDelay(asyncio.get_running_loop(), delays)
     measuring.start()

@@ -1,4 +1,4 @@
-"""Messages are sorted by their size."""
+"""Messages are counted by size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def count(sizes: Sizes, size: int) -> None:
 
 
 @given(st.lists(st.integers(0, 2**40) | st.sampled_from([b + d for b in BOUNDS for d in (-1, 0)])))
-def test_each_bound_has_what_is_not_longer(lengths: list[int]) -> None:
+def test_each_bound_counts_messages_up_to_its_size(lengths: list[int]) -> None:
     sizes = Sizes()
     for length in lengths:
         count(sizes, length)
@@ -28,7 +28,7 @@ def test_each_bound_has_what_is_not_longer(lengths: list[int]) -> None:
     assert sizes.up_to(BOUNDS) == [sum(each <= bound for each in lengths) for bound in BOUNDS]
 
 
-def test_sums() -> None:
+def test_traffic_of_backends_is_added() -> None:
     one, other = Sizes(), Sizes()
     for sizes in (one, other, other):
         for length in (0, 100, 70_000):
@@ -39,7 +39,7 @@ def test_sums() -> None:
     assert one.up_to((128, 131_072)) == [6, 9]
 
 
-def test_durations_are_sorted_into_buckets() -> None:
+def test_durations_are_counted_in_buckets() -> None:
     histogram = Histogram((1.0, 2.0))
     for number in (0.0, 1.0, 1.1, 2.0, 99.0):
         histogram.observe(number)

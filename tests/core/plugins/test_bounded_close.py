@@ -1,4 +1,4 @@
-"""What closes something of a plugin comes to an end, whatever it does."""
+"""Closing an object of a plugin ends in time, whatever the plugin does."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ async def cancelling() -> None:
 
 
 @on_virtual_clock
-async def test_what_is_done_in_time_may_take_it() -> None:
+async def test_close_within_its_time_succeeds() -> None:
     await close_within(10, partial(closing, 9))
     assert asyncio.get_running_loop().time() == 9
 
 
 @on_virtual_clock
-async def test_what_hangs_is_cancelled() -> None:
+async def test_hanging_close_is_cancelled() -> None:
     with pytest.raises(TimeoutError, match="took longer than 10 s"):
         await close_within(10, partial(closing, 1000))
     assert asyncio.get_running_loop().time() == 10
@@ -50,7 +50,7 @@ async def test_what_hangs_is_cancelled() -> None:
 
 
 @on_virtual_clock
-async def test_what_heeds_no_cancellation_is_left_behind() -> None:
+async def test_close_that_ignores_cancellation_is_abandoned() -> None:
     with pytest.raises(TimeoutError):
         await close_within(10, stubborn)
     assert asyncio.get_running_loop().time() == 11
@@ -60,7 +60,7 @@ async def test_what_heeds_no_cancellation_is_left_behind() -> None:
     ("end", "told"), [(exiting, "tried to exit the process"), (cancelling, "cancelled itself")]
 )
 @on_virtual_clock
-async def test_an_end_that_would_end_more_is_an_ordinary_error(
+async def test_exit_or_self_cancellation_is_an_ordinary_error(
     end: Callable[[], Coroutine[Any, Any, None]], told: str
 ) -> None:
     with pytest.raises(RuntimeError, match=told):
@@ -68,7 +68,7 @@ async def test_an_end_that_would_end_more_is_an_ordinary_error(
 
 
 @on_virtual_clock
-async def test_who_waits_can_be_cancelled() -> None:
+async def test_cancelling_the_caller_cancels_the_close() -> None:
     waiting = asyncio.create_task(close_within(10, partial(closing, 5)))
     await asyncio.sleep(1)
     waiting.cancel()

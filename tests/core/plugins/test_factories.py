@@ -1,4 +1,4 @@
-"""Factories of plugins that fail, or return what they should not, are named."""
+"""Errors of factories name the plugin."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_of(role: str, made: Any) -> object:
         ("gate", "gate, kind 'odd': its factory returned NoneType, which lacks admit"),
     ],
 )
-def test_a_factory_that_returns_something_else_is_told(role: str, told: str) -> None:
+def test_factory_that_returns_another_type_is_reported(role: str, told: str) -> None:
     with pytest.raises(PluginError) as caught:
         make_of(role, None)
 
@@ -51,7 +51,7 @@ def test_a_factory_that_returns_something_else_is_told(role: str, told: str) -> 
 
 
 @pytest.mark.parametrize("role", ["backend", "listener", "gate"])
-def test_a_factory_that_fails_is_named(role: str) -> None:
+def test_failing_factory_is_named(role: str) -> None:
     with pytest.raises(LookupError) as caught:
         make_of(role, LookupError("out of pigeons"))
 
@@ -60,7 +60,7 @@ def test_a_factory_that_fails_is_named(role: str) -> None:
     assert "kind 'odd'" in note
 
 
-def test_what_the_factory_returns_is_used() -> None:
+def test_object_of_the_factory_is_used() -> None:
     gate = SimpleNamespace(admit=lambda _handshake: None)
 
     assert make_of("gate", gate) is gate

@@ -126,7 +126,7 @@ def test_only_named_plugins_are_imported(install: Install) -> None:
     assert "other_plugin" not in sys.modules
 
 
-def test_without_names_nothing_is_loaded() -> None:
+def test_no_names_load_nothing() -> None:
     assert load_plugins([]).backends.kinds() == ()
 
 
@@ -185,7 +185,7 @@ def test_a_mistyped_name_is_told_with_the_one_that_was_meant_and_no_package(
     assert "pip" not in problem
 
 
-def test_all_plugins_that_cannot_be_used_are_told_at_once(install: Install) -> None:
+def test_all_unusable_plugins_are_reported_together(install: Install) -> None:
     install("acme", {"carrier": "acme_plugin"}, "raise RuntimeError('broken')")
 
     with pytest.raises(PluginError) as caught:
@@ -194,7 +194,7 @@ def test_all_plugins_that_cannot_be_used_are_told_at_once(install: Install) -> N
     assert len(caught.value.problems) == 3
 
 
-def test_two_distributions_of_one_name_are_told_with_their_versions(install: Install) -> None:
+def test_two_distributions_with_one_name_are_reported_with_versions(install: Install) -> None:
     install("acme", {"carrier": "acme_plugin"}, GOOD)
     install("bcme", {"carrier": "bcme_plugin"}, GOOD, version="2.0")
 
@@ -214,7 +214,7 @@ def test_two_distributions_of_one_name_are_told_with_their_versions(install: Ins
         ("raise SystemExit(3)", "SystemExit: 3"),
     ],
 )
-def test_a_failing_import_is_told_in_one_line_with_distribution_and_key_path(
+def test_failing_import_names_distribution_and_key_path(
     install: Install, source: str, said: str
 ) -> None:
     install("acme", {"carrier": "acme_plugin"}, source)
@@ -228,7 +228,7 @@ def test_a_failing_import_is_told_in_one_line_with_distribution_and_key_path(
     assert "\n" not in problem
 
 
-def test_an_entry_point_to_a_missing_attribute_is_told(install: Install) -> None:
+def test_entry_point_to_a_missing_attribute_is_reported(install: Install) -> None:
     install("acme", {"carrier": "acme_plugin"}, GOOD)
     install("bcme", {"owl": "acme_plugin:nothing"})
 
@@ -264,7 +264,7 @@ def test_another_version_of_the_contract_is_refused(api: object, said: str) -> N
     assert plugins.backends.kinds() == ()
 
 
-def test_a_misspelt_hook_is_told_with_the_nearest_one() -> None:
+def test_misspelt_hook_suggests_the_nearest_one() -> None:
     @hookimpl
     def wsgw_register_backend(registry: BackendRegistry) -> None:
         registry.add("a", Fast, make)
@@ -277,7 +277,7 @@ def test_a_misspelt_hook_is_told_with_the_nearest_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["wsgw_register_backends", "wsgw_register_valve"])
-def test_a_hook_without_its_decorator_is_told(name: str) -> None:
+def test_hook_without_decorator_is_refused(name: str) -> None:
     def undecorated(registry: BackendRegistry) -> None:
         registry.add("a", Fast, make)
 
@@ -380,7 +380,7 @@ def test_a_failed_registration_leaves_nothing_behind() -> None:
     assert plugins.backends.kinds() == ("a", "b")
 
 
-def test_an_earlier_plugin_is_not_called_again() -> None:
+def test_hooks_of_earlier_plugins_are_not_called_again() -> None:
     calls = []
 
     def register(registry: BackendRegistry) -> None:
@@ -405,7 +405,7 @@ def test_one_plugin_cannot_be_registered_twice() -> None:
     assert plugins.backends.kinds() == ("a",)
 
 
-def test_an_imported_plugin_can_be_registered_beside_others(install: Install) -> None:
+def test_imported_plugin_can_be_added_to_others(install: Install) -> None:
     install("acme", {"carrier": "acme_plugin", "pigeon": "acme_plugin"}, GOOD)
     plugins = Plugins()
     plugins.register(plugin(lambda registry: registry.add("mule", Fast, make)), "one")

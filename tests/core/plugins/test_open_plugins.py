@@ -176,7 +176,7 @@ async def test_many_reloads_leave_nothing_behind() -> None:
 
 
 @on_virtual_clock
-async def test_gateway_that_stops_waits_for_no_session() -> None:
+async def test_close_does_not_wait_for_sessions() -> None:
     scene = Scene()
     first, [old] = await scene.configure(entry())
     scene.with_sessions.add(first)
@@ -219,14 +219,14 @@ async def test_open_that_hangs_is_a_configuration_error_after_a_minute() -> None
 
 
 @on_virtual_clock
-async def test_timeout_of_its_own_is_told_as_it_is() -> None:
+async def test_timeout_raised_by_open_is_passed_on() -> None:
     with pytest.raises(TimeoutError, match="its own"):
         await Scene().plugins.prepare([entry(speed=-1)])
 
 
 @pytest.mark.parametrize("fault", ["hangs", "close_fails"])
 @on_virtual_clock
-async def test_close_that_fails_is_logged_and_hinders_nobody(
+async def test_failing_close_is_logged_and_others_are_closed(
     fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene()
@@ -258,12 +258,12 @@ class Unready(Counting):
     ],
 )
 @on_virtual_clock
-async def test_what_is_no_valve_is_told(factory: Any, told: str) -> None:
+async def test_object_that_is_not_a_valve_is_reported(factory: Any, told: str) -> None:
     with pytest.raises(PluginError, match=told):
         await Scene().plugins.prepare([entry("", factory)])
 
 
-def test_entries_that_no_client_is_served_by_have_no_object() -> None:
+def test_unused_entries_have_no_object() -> None:
     registration: Registration[Any] = Registration("counting", Speed, Counting, ())
     valve, own = (ValveSpec(registration, Speed(speed=each)) for each in (1, 2))
     listener = ListenerSpec(registration, Speed())

@@ -1,4 +1,4 @@
-"""Bringing configured entries together with what plugins registered."""
+"""Entries are resolved to registered kinds and checked options."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_backend_is_found_by_kind_or_scheme_and_given_its_url(plugins: Plugins
     ]
 
 
-def test_a_kind_without_a_url_is_given_none(plugins: Plugins) -> None:
+def test_kind_without_url_option_gets_no_url(plugins: Plugins) -> None:
     specs = resolve_specs(backends({"kind": "plain", "url": "plain://b:1", "speed": 3}), plugins)
 
     [backend] = specs.backends
@@ -153,7 +153,7 @@ def test_valves_listeners_and_gates_keep_their_order(plugins: Plugins) -> None:
     assert specs.gates[0].registration is plugins.gates.find("door")
 
 
-def test_an_unknown_option_is_told_with_key_path_and_nearest_name(plugins: Plugins) -> None:
+def test_unknown_option_names_key_path_and_nearest_name(plugins: Plugins) -> None:
     problems = problems_of(
         backends({"kind": "plain", "id": "a"}, {"url": "pigeon://b:1", "ping_tim": "1s"}), plugins
     )
@@ -163,13 +163,13 @@ def test_an_unknown_option_is_told_with_key_path_and_nearest_name(plugins: Plugi
     ]
 
 
-def test_a_wrong_option_is_told_with_what_was_found_and_what_is_allowed(plugins: Plugins) -> None:
+def test_invalid_option_names_value_and_what_is_allowed(plugins: Plugins) -> None:
     problems = problems_of(config(valves=[{"kind": "filter", "speed": "fast"}]), plugins)
 
     assert problems == ["valves[0].speed: found 'fast', allowed: a whole number"]
 
 
-def test_all_problems_of_all_sections_are_told_at_once(plugins: Plugins) -> None:
+def test_all_problems_of_all_sections_are_reported_together(plugins: Plugins) -> None:
     problems = problems_of(
         config(
             upstream={"backends": [{"url": "pigon://a:1"}, {"kind": "plain", "id": "b", "x": 1}]},
@@ -203,20 +203,20 @@ def test_kind_of_another_role_names_its_role_and_section(plugins: Plugins) -> No
     assert gate.endswith("'audit'; 'audit' is a listener, configured in 'listeners'")
 
 
-def test_a_missing_url_is_told(plugins: Plugins) -> None:
+def test_missing_url_is_reported(plugins: Plugins) -> None:
     assert problems_of(backends({"kind": "pigeon", "id": "a"}), plugins) == [
         "upstream.backends[0].url: is missing"
     ]
 
 
-def test_an_options_model_that_fails_is_told_and_blamed_on_its_plugin(plugins: Plugins) -> None:
+def test_failing_options_model_is_reported_with_its_plugin(plugins: Plugins) -> None:
     [problem] = problems_of(config(valves=[{"kind": "faulty", "speed": 3}]), plugins)
 
     assert problem.startswith("valves[0]: the plugin of valve kind 'faulty'")
     assert "LookupError: no table for 3" in problem
 
 
-def test_no_secret_is_told(plugins: Plugins) -> None:
+def test_problems_show_no_secret(plugins: Plugins) -> None:
     [problem] = problems_of(
         backends({"url": "pigeon://b:1", "password": ["hush"], "ping-time": 1}), plugins
     )
@@ -225,7 +225,7 @@ def test_no_secret_is_told(plugins: Plugins) -> None:
     assert "hush" not in problem
 
 
-def test_problems_say_where_the_entry_stands(plugins: Plugins) -> None:
+def test_problems_name_the_place_of_the_entry(plugins: Plugins) -> None:
     origins = Origins({("valves",): "wsgw.yaml:3", ("valves", 0, "speed"): "wsgw.yaml:5"})
 
     entries = Entries.of(config(valves=[{"kind": "filter", "speed": "x"}, {"kind": "x"}]))
@@ -234,7 +234,7 @@ def test_problems_say_where_the_entry_stands(plugins: Plugins) -> None:
     assert [problem.partition(" ")[0] for problem in problems] == ["wsgw.yaml:5:", "wsgw.yaml:3:"]
 
 
-def test_what_is_known_to_be_missing_is_not_told_again(plugins: Plugins) -> None:
+def test_missing_plugin_is_reported_once(plugins: Plugins) -> None:
     entries = Entries.of(config(valves=[{"kind": "x"}, {"kind": "filter", "speed": "x"}]))
 
     specs, [problem] = resolve_entries(entries, plugins, Origins(), {"x"})
@@ -243,7 +243,7 @@ def test_what_is_known_to_be_missing_is_not_told_again(plugins: Plugins) -> None
     assert len(specs.backends) == 1
 
 
-def test_well_formed_entries_are_found_in_a_configuration_that_is_wrong(plugins: Plugins) -> None:
+def test_valid_entries_of_an_invalid_configuration_are_found(plugins: Plugins) -> None:
     data: dict[str, Any] = {
         "upstream": {"backends": [{"id": "!"}, {"url": "pigeon://a:1", "ping_tim": 1}, 5]},
         "valves": [{}, {"kind": "filter", "x": 1}],
@@ -260,7 +260,7 @@ def test_well_formed_entries_are_found_in_a_configuration_that_is_wrong(plugins:
     assert Entries.usable_in({"upstream": [5]}).required_plugins(Origins()) == ()
 
 
-def test_what_belongs_to_routes_is_resolved_apart(plugins: Plugins) -> None:
+def test_entries_of_routes_are_resolved_separately(plugins: Plugins) -> None:
     specs = resolve_specs(
         config(
             valves=[{"kind": "filter", "speed": 1}],
@@ -293,7 +293,7 @@ def test_what_belongs_to_routes_is_resolved_apart(plugins: Plugins) -> None:
     assert [one.options for one in specs.valves] == [PlainOptions(speed=1)]
 
 
-def test_problems_and_plugins_of_routes_are_told_with_their_place(plugins: Plugins) -> None:
+def test_problems_of_routes_name_their_place(plugins: Plugins) -> None:
     made = config(
         routes=[
             {

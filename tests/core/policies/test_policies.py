@@ -1,4 +1,4 @@
-"""The policies that need no plugin."""
+"""The built-in policies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def loaded(*connections: int) -> list[Candidate]:
 
 
 class TestHash:
-    def test_clients_of_one_key_get_the_same_backend_in_any_order_of_backends(self) -> None:
+    def test_clients_with_one_key_get_one_backend_in_any_order(self) -> None:
         expected = order(by_key(), "/room", TEN)
         assert order(by_key(), "/room/other?query", TEN[::-1]) == expected
 
@@ -61,7 +61,7 @@ class TestHash:
         }
         assert told == {str(list(by_key().costs(client("/room"), TEN)))}
 
-    def test_only_the_keys_of_a_backend_that_goes_get_another(self) -> None:
+    def test_removed_backend_moves_only_its_own_keys(self) -> None:
         for number in range(1000):
             first, second, *_ = order(by_key(), f"/{number}", TEN)
             left = [each for each in TEN if each.id != "backend-3"]
@@ -69,7 +69,7 @@ class TestHash:
                 second if first == "backend-3" else first
             )
 
-    def test_a_backend_that_comes_takes_keys_from_the_others_and_moves_no_other(self) -> None:
+    def test_new_backend_takes_keys_and_moves_no_others(self) -> None:
         new = Candidate("new")
         moved = 0
         for number in range(1000):
@@ -133,15 +133,15 @@ class TestHash:
 
 
 class TestRandomTwo:
-    def test_the_better_one_of_two_comes_first(self) -> None:
+    def test_backend_with_fewer_connections_of_two_comes_first(self) -> None:
         policy = RandomTwo(random.Random(3))  # noqa: S311 - no secret
         firsts = Counter(order(policy, "/", loaded(5, 1, 3))[0] for _ in range(300))
         assert set(firsts) == {"b1", "b2"}  # the worst of all is the better one of no two
         assert 150 < firsts["b1"] < 250
 
-    def test_weights_count(self) -> None:
+    def test_weights_divide_the_connections(self) -> None:
         two = [Candidate("a", 1, 2), Candidate("b", 4, 4)]
         assert order(RandomTwo(), "/", two) == ["b", "a"]
 
-    def test_one_backend_is_enough(self) -> None:
+    def test_single_backend_is_chosen(self) -> None:
         assert order(RandomTwo(), "/", loaded(9)) == ["b0"]

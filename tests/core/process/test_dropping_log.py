@@ -1,4 +1,4 @@
-"""A log that nobody reads makes nobody wait, and tells later what it has dropped."""
+"""The log never blocks, and reports dropped lines later."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_line_is_written_at_once(ends: Ends) -> None:
     log.close()
 
 
-def test_what_nobody_reads_is_dropped_and_told_when_it_is_read_again(ends: Ends) -> None:
+def test_unread_lines_are_dropped_and_reported_later(ends: Ends) -> None:
     log = DroppingLog(ends.writer)
     logged = fill(log)
     for _ in range(9):
@@ -115,13 +115,13 @@ def test_what_nobody_reads_is_dropped_and_told_when_it_is_read_again(ends: Ends)
     log.close()
 
 
-def test_the_memory_for_what_waits_is_bounded(pipe: Ends) -> None:
+def test_memory_of_buffered_lines_is_bounded(pipe: Ends) -> None:
     log = DroppingLog(pipe.writer)
     assert 500 < fill(log) < 1200  # lines of a kilobyte each; the pipe holds some too
     log.close()
 
 
-def test_the_descriptor_stays_as_it_is_for_others(ends: Ends) -> None:
+def test_descriptor_stays_blocking_for_others(ends: Ends) -> None:
     before = fcntl.fcntl(ends.writer, fcntl.F_GETFL)
     log = DroppingLog(ends.writer)
     fill(log)
@@ -130,7 +130,7 @@ def test_the_descriptor_stays_as_it_is_for_others(ends: Ends) -> None:
     os.fstat(ends.writer)
 
 
-def test_a_pipe_that_cannot_be_opened_once_more_makes_nobody_wait(
+def test_pipe_that_cannot_be_reopened_does_not_block(
     pipe: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> int:
@@ -148,13 +148,13 @@ def test_a_pipe_that_cannot_be_opened_once_more_makes_nobody_wait(
     log.close()
 
 
-def test_the_end_of_the_process_waits_for_a_bounded_time(pipe: Ends) -> None:
+def test_flush_waits_for_a_bounded_time(pipe: Ends) -> None:
     log = DroppingLog(pipe.writer)
     fill(log)
     log.close()  # nobody reads: it would never return
 
 
-def test_after_its_end_it_drops_what_comes(pipe: Ends) -> None:
+def test_closed_log_drops_lines(pipe: Ends) -> None:
     log = DroppingLog(pipe.writer)
     log.close()
     log.handle(record("too late"))
@@ -172,7 +172,7 @@ def test_without_a_reader_lines_are_dropped(pipe: Ends) -> None:
     log.close()
 
 
-def test_a_pipe_without_reader_from_the_beginning_is_no_failure(pipe: Ends) -> None:
+def test_pipe_without_reader_from_the_start_is_no_error(pipe: Ends) -> None:
     os.close(pipe.reader)
     log = DroppingLog(pipe.writer)
     log.handle(record("lost"))
@@ -180,7 +180,7 @@ def test_a_pipe_without_reader_from_the_beginning_is_no_failure(pipe: Ends) -> N
     log.close()
 
 
-def test_a_full_disk_is_told_when_there_is_room_again(pipe: Ends) -> None:
+def test_lines_lost_on_a_full_disk_are_reported_later(pipe: Ends) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     log = DroppingLog(full)
     for _ in range(3):
@@ -193,7 +193,7 @@ def test_a_full_disk_is_told_when_there_is_room_again(pipe: Ends) -> None:
     os.close(full)
 
 
-async def test_a_loop_writes_what_waits_without_another_line(pipe: Ends) -> None:
+async def test_event_loop_writes_buffered_lines(pipe: Ends) -> None:
     log = DroppingLog(pipe.writer)
     log.drain_by(asyncio.get_running_loop())
     fill(log)
@@ -207,7 +207,7 @@ async def test_a_loop_writes_what_waits_without_another_line(pipe: Ends) -> None
     log.close()
 
 
-def test_a_record_that_cannot_be_formatted_is_told(pipe: Ends) -> None:
+def test_malformed_record_is_logged(pipe: Ends) -> None:
     log = DroppingLog(pipe.writer)
     log.handle(record("%d", "x"))
     assert pipe.read() == "wsgw.x: TypeError in a log record: '%d'\n"
@@ -215,7 +215,7 @@ def test_a_record_that_cannot_be_formatted_is_told(pipe: Ends) -> None:
 
 
 class TestSampling:
-    def test_of_one_kind_a_hundred_are_written(self, pipe: Ends) -> None:
+    def test_hundred_records_of_one_kind_are_written(self, pipe: Ends) -> None:
         log = DroppingLog(pipe.writer)
         for number in range(1000):
             log.handle(record("client %s: fault", number, level=logging.WARNING))
@@ -228,7 +228,7 @@ class TestSampling:
         assert log.dropped.value == 900
         log.close()
 
-    def test_the_next_minute_tells_how_many_there_were(
+    def test_next_minute_reports_the_number_dropped(
         self, pipe: Ends, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = 0.0
@@ -242,14 +242,14 @@ class TestSampling:
         assert last == "client x: 100% fault (and 3 more not logged)"
         log.close()
 
-    def test_the_audit_log_is_whole(self, pipe: Ends) -> None:
+    def test_audit_log_is_not_limited(self, pipe: Ends) -> None:
         log = DroppingLog(pipe.writer)
         for _ in range(300):
             log.handle(logging.LogRecord("wsgw.audit", logging.WARNING, "", 1, "denied", (), None))
         assert pipe.read().count("denied") == 300
         log.close()
 
-    def test_kinds_without_number_take_no_memory(self, pipe: Ends) -> None:
+    def test_memory_for_kinds_is_bounded(self, pipe: Ends) -> None:
         log = DroppingLog(pipe.writer)
         (sampler,) = log.filters
         for number in range(5000):
@@ -260,5 +260,5 @@ class TestSampling:
         log.close()
 
 
-def test_dropped_lines_are_a_metric() -> None:
+def test_dropped_lines_are_counted() -> None:
     assert GatewayCounters(Metrics()).log_lines_dropped.name == "log_lines_dropped"

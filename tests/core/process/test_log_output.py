@@ -1,4 +1,4 @@
-"""Each event is one line, whatever a client has put into it."""
+"""Each record is one line, whatever text clients send."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_line_ends_and_control_characters_are_escaped() -> None:
         "\x9b",
     ],
 )
-def test_what_steers_a_terminal_or_hides_is_escaped(char: str) -> None:
+def test_terminal_control_and_invisible_characters_are_escaped(char: str) -> None:
     shown = line("reason %s", f"a{char}b")
     assert shown.endswith(f"reason a{char.encode('unicode_escape').decode()}b")
     assert shown.isprintable()
@@ -54,7 +54,7 @@ def test_letters_of_all_languages_and_tabs_stay() -> None:
     assert line("%s", "é ж 漢 א 🙂\t.").endswith("é ж 漢 א 🙂\t.")
 
 
-def test_of_a_long_line_the_middle_is_left_out() -> None:
+def test_long_line_loses_its_middle() -> None:
     shown = line("begin %s end", "x" * 1_000_000)
     assert len(shown) < 17_000
     assert " wsgw.x: begin xxx" in shown
@@ -91,7 +91,7 @@ class TestJson:
         loaded: dict[str, object] = json.loads(text)
         return loaded
 
-    def test_what_stands_in_a_line(self) -> None:
+    def test_line_has_all_fields(self) -> None:
         shown = self.record(
             "lost\nit é", session="s1", route="chat", backend="blue", reason="1006", other=1
         )
@@ -107,7 +107,7 @@ class TestJson:
             "reason": "1006",
         }
 
-    def test_what_the_record_begins_with_is_a_field(self) -> None:
+    def test_subject_of_a_record_is_a_field(self) -> None:
         record = logging.LogRecord(
             "wsgw", logging.INFO, __file__, 1, "backend %s: has %s", ("blue", "left"), None
         )
@@ -119,7 +119,7 @@ class TestJson:
         assert len(str(shown["session"])) < 300
         assert len(str(shown["event"])) + len(str(shown["reason"])) < 34_000
 
-    def test_what_is_not_known_is_left_out(self) -> None:
+    def test_unknown_fields_are_omitted(self) -> None:
         assert set(self.record("x", session=None)) == {"time", "level", "logger", "event"}
 
     def test_a_traceback_stays_in_the_line(self) -> None:

@@ -1,4 +1,4 @@
-"""A command hears what came of the reload that it has asked for."""
+"""The command that requests a reload receives the result."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def flood_with_answers() -> None:
         send_answer(DONE)
 
 
-def test_the_answer_is_heard() -> None:
+def test_command_receives_the_answer() -> None:
     with pending_answer(os.getpid()) as expectation:
         send_answer(DONE)
         assert expectation.wait(30) == DONE
 
 
-def test_secrets_are_not_told_and_the_answer_is_bounded() -> None:
+def test_answer_is_masked_and_bounded() -> None:
     lines = ("ws://u:hush@a:1", *["x" * 10_000] * 10)
     with pending_answer(os.getpid()) as expectation:
         send_answer(ReloadAnswer(done=False, lines=lines))
@@ -41,13 +41,13 @@ def test_secrets_are_not_told_and_the_answer_is_bounded() -> None:
     assert "hush" not in answer.lines[0]
 
 
-def test_without_a_command_nobody_is_told() -> None:
+def test_answer_without_a_command_is_ignored() -> None:
     send_answer(DONE)
     with pending_answer(os.getpid()) as expectation:
         assert expectation.wait(0.01) is None
 
 
-def test_of_two_commands_one_hears() -> None:
+def test_one_of_two_commands_receives_the_answer() -> None:
     with pending_answer(os.getpid()) as first, pending_answer(os.getpid()) as second:
         assert (first.is_possible, second.is_possible) == (True, False)
         assert second.obstacle == f"process {os.getpid()} of user {os.geteuid()}"
@@ -68,7 +68,7 @@ def test_another_process_cannot_answer() -> None:
         assert expectation.wait(30) == DONE
 
 
-def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_answer_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload_answer, "_LONGEST", 1024)
     with pending_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
         gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
@@ -77,7 +77,7 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
         assert expectation.wait(30) == DONE
 
 
-def test_a_slow_answer_is_not_waited_for_longer_than_asked() -> None:
+def test_wait_for_a_slow_answer_ends_in_time() -> None:
     with pending_answer(os.getpid()) as expectation, socket.socket(socket.AF_UNIX) as gateway:
         gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
         ended = threading.Event()
@@ -96,14 +96,14 @@ def test_a_slow_answer_is_not_waited_for_longer_than_asked() -> None:
             dripping.join()
 
 
-def test_what_steers_a_terminal_is_escaped() -> None:
+def test_terminal_control_is_escaped() -> None:
     with pending_answer(os.getpid()) as expectation:
         send_answer(ReloadAnswer(done=True, lines=("a\x1b[2J\u202eb",)))
         answer = expectation.wait(30)
     assert answer == ReloadAnswer(done=True, lines=("a\\x1b[2J\\u202eb",))
 
 
-def test_another_user_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_of_another_user_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload_answer, "_peer", lambda _: (os.getpid(), 12345))
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pending_answer(os.getpid()) as expectation:
@@ -112,7 +112,7 @@ def test_another_user_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"{", b"[]", b"{}", b"7", b"\xff"])
-def test_nonsense_is_passed_over(nonsense: bytes) -> None:
+def test_malformed_answer_is_ignored(nonsense: bytes) -> None:
     with pending_answer(os.getpid()) as expectation:
         with socket.socket(socket.AF_UNIX) as gateway:
             gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
@@ -121,7 +121,7 @@ def test_nonsense_is_passed_over(nonsense: bytes) -> None:
         assert expectation.wait(30) == DONE
 
 
-def test_lines_that_are_no_text_are_told_as_such() -> None:
+def test_lines_that_are_not_text_are_converted() -> None:
     with pending_answer(os.getpid()) as expectation:
         with socket.socket(socket.AF_UNIX) as gateway:
             gateway.connect(b"\0wsgw-reload-%d" % os.getpid())
@@ -129,7 +129,7 @@ def test_lines_that_are_no_text_are_told_as_such() -> None:
         assert expectation.wait(30) == ReloadAnswer(done=True, lines=("['a']", "7", "None"))
 
 
-def test_a_command_that_does_not_listen_blocks_nobody() -> None:
+def test_command_that_does_not_accept_does_not_block() -> None:
     with pending_answer(os.getpid()):
         flood = threading.Thread(target=flood_with_answers, daemon=True)
         flood.start()
@@ -137,7 +137,7 @@ def test_a_command_that_does_not_listen_blocks_nobody() -> None:
         assert not flood.is_alive()
 
 
-def test_elsewhere_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_have_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload_answer, "_PEER_CREDENTIALS", None)
     with pending_answer(os.getpid()) as expectation:
         send_answer(DONE)

@@ -1,4 +1,4 @@
-"""A running gateway reads its configuration anew when it is asked to."""
+"""A running gateway reloads its configuration on request."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "test"]
 
 
-async def test_a_reload_is_told_with_what_waits(caplog: pytest.LogCaptureFixture) -> None:
+async def test_reload_reports_keys_that_need_a_restart(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
     scene.gateway.report = ReloadReport(
         added=["red"], changed=["blue"], unchanged=["a", "b"], waiting=["server.frontend.address"]
@@ -90,7 +90,7 @@ async def test_a_reload_is_told_with_what_waits(caplog: pytest.LogCaptureFixture
     assert scene.answers == [ReloadAnswer(done=True, lines=lines)]
 
 
-async def test_what_is_doubtful_is_told(
+async def test_reload_reports_warnings(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -100,7 +100,7 @@ async def test_what_is_doubtful_is_told(
     assert told(caplog)[0] == "reload: wsgw.yaml:3: limits: very tight"
 
 
-async def test_what_cannot_be_used_changes_nothing_and_is_told(
+async def test_invalid_configuration_changes_nothing_and_is_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     scene = Scene()
@@ -121,7 +121,7 @@ async def test_what_cannot_be_used_changes_nothing_and_is_told(
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("no feed"), LookupError("a fault")])
-async def test_a_gateway_that_cannot_follow_is_told(
+async def test_failing_gateway_is_reported(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene()
@@ -136,7 +136,7 @@ async def test_a_gateway_that_cannot_follow_is_told(
     assert all(record.levelno == logging.ERROR for record in caplog.records)
 
 
-async def test_one_at_a_time_and_once_more_when_it_was_asked_meanwhile() -> None:
+async def test_requests_during_a_reload_cause_one_more() -> None:
     scene = Scene()
     scene.gateway.may_go_on.clear()
     scene.reloading.ask()
@@ -166,7 +166,7 @@ async def test_a_gateway_that_stops_does_not_wait_for_a_reload() -> None:
     assert scene.gateway.reloads == 0
 
 
-async def test_who_waits_for_a_reload_is_told_what_came_of_it() -> None:
+async def test_caller_gets_the_result_of_the_reload() -> None:
     scene = Scene()
     scene.gateway.report = ReloadReport(waiting=["server.admin"])
 
@@ -176,7 +176,7 @@ async def test_who_waits_for_a_reload_is_told_what_came_of_it() -> None:
         await scene.reloading.now()
 
 
-async def test_two_who_ask_wait_for_each_other() -> None:
+async def test_two_callers_reload_one_after_the_other() -> None:
     scene = Scene()
     scene.gateway.may_go_on.clear()
     both = [asyncio.create_task(scene.reloading.now()) for _ in range(2)]
@@ -191,7 +191,7 @@ async def test_two_who_ask_wait_for_each_other() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
 @pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
-async def test_the_signal_reloads_as_long_as_it_is_wanted(
+async def test_sighup_reloads_while_on_demand(
     before: signal.Handlers, request: pytest.FixtureRequest
 ) -> None:
     scene = Scene()
@@ -206,7 +206,7 @@ async def test_the_signal_reloads_as_long_as_it_is_wanted(
     assert signal.getsignal(signal.SIGHUP) == before
 
 
-async def test_a_watched_file_reloads_when_it_has_changed(
+async def test_changed_watched_file_causes_a_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reloading, "_CHECK_INTERVAL", 0.001)

@@ -1,4 +1,4 @@
-"""The first signal asks for a stop, whenever it comes."""
+"""The first signal requests a stop, whenever it arrives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def signals() -> Iterator[StopSignals]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_whoever_is_to_be_told_is_told(signals: StopSignals, number: signal.Signals) -> None:
+def test_stop_function_is_called(signals: StopSignals, number: signal.Signals) -> None:
     told: list[int] = []
     signals.tell(lambda: told.append(1))
 
@@ -32,7 +32,7 @@ def test_whoever_is_to_be_told_is_told(signals: StopSignals, number: signal.Sign
     assert told == [1]
 
 
-def test_a_signal_before_that_interrupts_and_is_not_forgotten(signals: StopSignals) -> None:
+def test_early_signal_interrupts_and_is_remembered(signals: StopSignals) -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGTERM)
     told: list[int] = []
@@ -43,6 +43,6 @@ def test_a_signal_before_that_interrupts_and_is_not_forgotten(signals: StopSigna
 
 
 @pytest.mark.usefixtures("signals")
-def test_what_asks_for_a_reload_ends_nothing_while_there_is_nothing_to_reload() -> None:
+def test_sighup_is_ignored_without_a_gateway() -> None:
     os.kill(os.getpid(), signal.SIGHUP)  # by default that is the end of this process
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

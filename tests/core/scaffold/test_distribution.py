@@ -1,4 +1,4 @@
-"""What is written, and where."""
+"""The files of a new distribution."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert write_distribution("valve", NAME, tmp_path)
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_folder_with_files_is_left_unchanged(tmp_path: Path) -> None:
     folder = tmp_path / NAME.distribution
     folder.mkdir()
     (folder / ".hidden").touch()
@@ -110,7 +110,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [".hidden"]
 
 
-def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path: Path) -> None:
+def test_file_instead_of_the_folder_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / NAME.distribution).write_text("mine")
 
     with pytest.raises(ConfigurationError, match=r"wsgw-rate-limit cannot be written: \w+"):
@@ -119,9 +119,7 @@ def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path: Path) -> None
     assert (tmp_path / NAME.distribution).read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_written_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, **_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 

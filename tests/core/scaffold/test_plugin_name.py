@@ -1,4 +1,4 @@
-"""Which names a new plugin may have, and what follows from them."""
+"""The valid names of a plugin, and the names derived from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_kind_gives_the_distribution_and_the_package_their_names(kind: str) ->
     assert name.package.isidentifier()
 
 
-def test_the_distributions_name_will_do() -> None:
+def test_name_of_the_distribution_is_accepted() -> None:
     assert PluginName.parse("wsgw-rate-limit") == PluginName("rate-limit")
 
 
