@@ -27,7 +27,7 @@ from .problems import (
     model_in,
     unknown_key_text,
 )
-from .upstream_options import Entry, PolicyEntry
+from .upstream_options import BackendEntry, Entry, PolicyEntry
 
 _KEY = re.compile(r"[a-z][a-z0-9-]*\Z")
 _NUMBER = re.compile(r"\s*\d+(?:\.\d+)?\s*\Z")
@@ -190,7 +190,7 @@ class _FileLayer:
         if isinstance(data, str) and issubclass(model, PolicyEntry):
             return {"kind": Setting(data, self._origin(written))}  # `policy: hash`
         if not isinstance(data, dict):
-            allowed = "a mapping (keys and values)"
+            allowed = f"a mapping (keys and values){_example(data, model)}"
             self._reject(path, data, f"true, false or {allowed}" if switch else allowed)
             return None
         known = known_keys(model)
@@ -257,6 +257,14 @@ def _drop_options_of_other_kinds(below: Any, above: Any, annotation: Any) -> Non
     for key in above.keys() & below.keys() & known.keys():
         inner = model.model_fields[known[key]].annotation
         _drop_options_of_other_kinds(below[key], above[key], inner)
+
+
+def _example(data: Any, model: type[BaseModel]) -> str:
+    """Returns an entry to show if the file has a bare text in its place, such as a URL."""
+    if not isinstance(data, str) or not issubclass(model, Entry):
+        return ""
+    likely = "url: ws://host:port" if issubclass(model, BackendEntry) else "kind: NAME"
+    return f", such as {{{likely}}}"
 
 
 def _tree_key(part: str | int) -> str:

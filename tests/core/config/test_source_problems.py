@@ -125,6 +125,20 @@ def problems_of(file: Path | None, environment: dict[str, str] | None = None) ->
             ),
         ),
         ("valves: [5]", "wsgw.yaml:2: valves[0]: found 5, allowed: a mapping (keys and values)"),
+        (
+            "valves: [mqtt]",
+            (
+                "wsgw.yaml:2: valves[0]: found 'mqtt', allowed: a mapping (keys and values),"
+                " such as {kind: NAME}"
+            ),
+        ),
+        (
+            "routes: [{id: a, backends: ['ws://a:1']}]",
+            (
+                "wsgw.yaml:2: routes[0].backends[0]: found 'ws://a:1', allowed: a mapping (keys"
+                " and values), such as {url: ws://host:port}"
+            ),
+        ),
         ("gates: [{kind: 5}]", "wsgw.yaml:2: gates[0].kind: found 5, allowed: text"),
         ("limits: {ledger-messages: 1.5}", "wsgw.yaml:2: limits.ledger-messages: found 1.5"),
         (
