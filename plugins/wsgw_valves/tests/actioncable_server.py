@@ -1,10 +1,10 @@
-"""A server for Action Cable's protocol that keeps nothing but subscriptions in memory.
+"""A server for Action Cable's protocol that keeps only subscriptions in memory.
 
 usage: actioncable_server.py PORT FILE
 
-What a client performs with `{"action": "write", "text": ...}` is appended to the file, as a line.
-Whoever has subscribed is told how many different lines there are. The channel `Secret` is rejected.
-With the command `restart` all clients are asked to connect again.
+`{"action": "write", "text": ...}` appends the text to the file as a line. Subscribers get the
+number of different lines. The server rejects the channel `Secret`. The command `restart` makes all
+clients reconnect.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Served:
         self._told = 0
 
     async def serve(self) -> None:
-        """Serve it until it leaves."""
+        """Serves the client until it leaves."""
         SERVED.add(self)
         with contextlib.suppress(ConnectionClosed):
-            await asyncio.sleep(0.03)  # who is it?
+            await asyncio.sleep(0.03)  # as if it authenticated the client
             await self._send(type="welcome")
             beating = asyncio.create_task(self._beat())
             telling = asyncio.create_task(self._tell())
@@ -49,7 +49,7 @@ class Served:
         SERVED.discard(self)
 
     async def restart(self) -> None:
-        """Have the client connect again, as Rails does."""
+        """Makes the client reconnect, like Rails."""
         with contextlib.suppress(ConnectionClosed):
             await self._send(type="disconnect", reason="server_restart", reconnect=True)
             await self._connection.close()
@@ -102,7 +102,7 @@ def count() -> int:
 
 
 async def main() -> None:
-    """Serve until this process is killed."""
+    """Serves until the process ends."""
     async with serve(
         lambda connection: Served(connection).serve(),
         "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Two servers behind a gateway with a valve; a test kills, freezes and drains the one that serves.
+"""Two servers behind a gateway with a valve; kills, freezes and drains the serving one.
 
 command = ("node", "server.js", "{port}")
 async with broken_servers([ServerProcess(*command), ServerProcess(*command)], valve) as breaks:
@@ -26,44 +26,44 @@ from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
 PATIENCE = 60.0
 IDS = ("blue", "green")
-# The shell is the leader of a process group. It ends the group with this process, whatever happens
-# to that, and ends itself with the server.
+# The shell leads a process group. It kills the group when this process ends, and ends itself when
+# the server ends.
 _TOGETHER = '{ "$@"; kill -9 0; } </dev/null & read -r _; kill -9 0'
-# Systems give higher ports to outgoing connections.
+# Systems use higher ports for outgoing connections.
 _PORTS = range(20_000, 32_000)
 
 
 class Server(Protocol):
-    """What is broken; also an asynchronous context manager, in whose block it serves.
+    """A server to break. It is an asynchronous context manager, and serves in its block.
 
     Attributes:
-        port: where it listens, on 127.0.0.1; the same after each start.
+        port: on 127.0.0.1; the same after each start.
     """
 
     port: int
 
     async def start(self) -> None:
-        """Serve again after `kill`; returns when it listens."""
+        """Starts the server, also after `kill`, and waits until it listens."""
         ...
 
     async def kill(self) -> None:
-        """Lose all connections, and listen no more."""
+        """Drops all connections and stops listening."""
         ...
 
     def freeze(self) -> None:
-        """Do nothing until `thaw`, with connections as they are."""
+        """Freezes the server until `thaw`; connections stay open."""
         ...
 
     def thaw(self) -> None:
-        """Go on."""
+        """Ends a freeze."""
         ...
 
 
 class ServerProcess:
-    """A server that is started by a command, with all processes that it starts itself.
+    """A server that a command starts, with all its child processes.
 
     Args:
-        *command: program and arguments; `{port}` in them stands for the port.
+        *command: program and arguments; `{port}` is replaced by the port.
         variables: environment variables besides those of this process.
     """
 
@@ -81,7 +81,7 @@ class ServerProcess:
         await self.kill()
 
     async def start(self) -> None:
-        """See Server. What the command says is in the report of a test that fails."""
+        """See Server. The command's output is in the report of a failed test."""
         self._process = subprocess.Popen(  # noqa: ASYNC220 - uvloop's have no process_group
             ["/bin/sh", "-c", _TOGETHER, "sh", *self._command],
             env=self._variables,
@@ -94,7 +94,7 @@ class ServerProcess:
                 await asyncio.sleep(0.01)
 
     async def kill(self) -> None:
-        """See Server: SIGKILL, to the whole group."""
+        """See Server: SIGKILL for the whole group."""
         assert self._process is not None
         self._signal(signal.SIGKILL)
         with self._process:  # waits, and closes its pipe
@@ -115,12 +115,12 @@ class ServerProcess:
 
 
 class Breaks:
-    """Ways to break the server that serves; each of them returns when no session is left there.
+    """Ways to break the serving server; each waits until no session is left there.
 
-    They are context managers: at the end of the block the server serves again.
+    Each is a context manager; at the end of the block the server serves again.
 
     Args:
-        gateway: in front of them.
+        gateway: in front of the servers.
         servers: by the ids of their backends.
     """
 
@@ -131,22 +131,22 @@ class Breaks:
 
     @property
     def serving(self) -> str | None:
-        """The backend of the session that is there for longest; None while it has none."""
+        """The backend of the oldest session; None while it has none."""
         return next((each.backend_id for each in self.gateway.gateway.sessions), None)
 
     @property
     def failovers(self) -> int:
-        """How often sessions have lost their backend."""
+        """The number of failovers of all sessions."""
         return self.gateway.count("failovers")
 
     @property
     def moves(self) -> int:
-        """How often they have left it as planned."""
+        """The number of planned moves of all sessions."""
         return self.gateway.count("moves")
 
     @asynccontextmanager
     async def kill(self) -> AsyncIterator[None]:
-        """SIGKILL; at the end of the block it is started again."""
+        """Kills the server; starts it again at the end of the block."""
         victim = await self._victim()
         await self.servers[victim].kill()
         await self._left(victim)
@@ -155,7 +155,7 @@ class Breaks:
 
     @asynccontextmanager
     async def freeze(self) -> AsyncIterator[None]:
-        """SIGSTOP; at the end of the block it goes on."""
+        """Freezes the server; resumes it at the end of the block."""
         victim = await self._victim()
         self.servers[victim].freeze()
         try:
@@ -166,7 +166,7 @@ class Breaks:
 
     @asynccontextmanager
     async def drain(self) -> AsyncIterator[None]:
-        """As an operator does it; at the end of the block it is enabled."""
+        """Drains the backend; enables it at the end of the block."""
         victim = await self._victim()
         self.gateway.gateway.drain(victim)
         await self._left(victim)
@@ -183,12 +183,12 @@ class Breaks:
         freezes: int = 1,
         drains: int = 1,
     ) -> None:
-        """Break servers in turn.
+        """Breaks servers in turn.
 
         Args:
             progress: awaited before the first break, and in and after each; returns when the test's
                 clients were served, and raises if they were not.
-            kills, freezes, drains: how often.
+            kills, freezes, drains: number of each.
         """
         await progress()
         for way in [self.kill] * kills + [self.freeze] * freezes + [self.drain] * drains:
@@ -203,7 +203,7 @@ class Breaks:
         return victim
 
     async def _left(self, victim: str) -> None:
-        """Return when every session is served elsewhere."""
+        """Waits until all sessions are served elsewhere."""
         await until(
             lambda: all(
                 session.backend_id not in (None, victim)
@@ -221,14 +221,14 @@ async def broken_servers(
     upstream: Mapping[str, Any] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Breaks]:
-    """Run two servers, and a gateway that notices within a second or two what happens to them.
+    """Runs two servers, and a gateway that notices their failures within two seconds.
 
     Args:
-        servers: two.
-        valves: entries of `valves`, as in a file.
+        servers: two servers.
+        valves: entries of `valves`, as in a configuration file.
         path: of the backends' URLs; none: the client's.
-        upstream: more for this section of the gateway's configuration.
-        sections: of the gateway's configuration, beside `upstream`.
+        upstream: further options of this section.
+        sections: further sections of the configuration.
     """
     async with AsyncExitStack() as running:
         entered = await asyncio.gather(*(running.enter_async_context(each) for each in servers))
@@ -248,10 +248,10 @@ async def broken_servers(
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until the condition holds; an assertion fails when it does not in a long time."""
+    """Waits until a condition holds; fails after a long time."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            while not condition():  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"not so after {PATIENCE:g} s: {what}") from None

@@ -1,4 +1,4 @@
-"""A charger that reports values and answers questions, on the package `ocpp`."""
+"""A charger that sends values and answers calls, with the package `ocpp`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from websockets.typing import Subprotocol
 
 
 class Charger:
-    """Boots once, and then sends values until it is stopped; each of them must be answered.
+    """Boots once, and then sends values until `stop`; each must be answered.
 
     Args:
-        name: by which the central system knows it.
+        name: for the central system.
         subprotocol: `ocpp1.6` or `ocpp2.0.1`.
 
     Attributes:
-        answered: how many values were answered.
-        asked: how many questions of the central system it has answered.
+        answered: number of answered values.
+        asked: number of answered calls of the central system.
     """
 
     def __init__(self, name: str, subprotocol: str) -> None:
@@ -35,16 +35,16 @@ class Charger:
         self._running: asyncio.Task[None]
 
     def start(self, url: str) -> None:
-        """Connect, and go on by itself."""
+        """Connects, and sends values in the background."""
         self._running = asyncio.create_task(self._run(url))
 
     async def stop(self) -> None:
-        """Have the last value answered, and leave; raises what went wrong."""
+        """Waits for the last answer and disconnects; raises errors of the charger."""
         self._stopped = True
         await self._running
 
     async def progress(self) -> None:
-        """Return when three more values and a question were answered; raises what went wrong."""
+        """Waits for three more answered values and a call; raises errors of the charger."""
         answered, asked = self.answered + 3, self.asked + 1
         while self.answered < answered or self.asked < asked:
             if self._running.done():

@@ -1,4 +1,4 @@
-"""For the tests of the plugin: an echoing backend, and gateways before it."""
+"""Fixtures: an echo backend, and gateways in front of it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .echo import Echo
 
 
 class StartGateway(Protocol):
-    """Starts a gateway in front of the echo; sections are as in a file."""
+    """Starts a gateway in front of the echo; the arguments are sections of the configuration."""
 
     async def __call__(self, **sections: Any) -> RunningGateway: ...
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run on one event loop, the usual one: valves see messages, and no sockets."""
+    """Selects the standard event loop only: valves see no sockets."""
     return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
 async def echo() -> AsyncIterator[Echo]:
-    """A backend that records what it is asked, and sends everything back."""
+    """An echo backend that records requests."""
     echo = Echo()
     await echo.start()
     yield echo
@@ -55,7 +55,7 @@ async def start_gateway(echo: Echo) -> AsyncIterator[StartGateway]:
 
 @pytest.fixture
 def refused() -> Callable[..., Any]:
-    """Return what connects in vain, and returns the answer."""
+    """Returns a function that connects, is refused, and returns the answer."""
 
     async def refused(url: str, **options: Any) -> Response:
         with pytest.raises(InvalidStatus) as caught:

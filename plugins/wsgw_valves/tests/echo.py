@@ -1,4 +1,4 @@
-"""A websocket backend that records what it is asked, and sends everything back."""
+"""A websocket backend that records requests and messages, and echoes messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Echo:
     """One server.
 
     Attributes:
-        requests: the opening handshakes, the first one first.
+        requests: the opening handshakes, in order.
         heard: all messages.
     """
 

@@ -2,9 +2,8 @@
 
 usage: graphql_server.py PORT FILE
 
-A mutation appends its text to the file, as a line. A subscription counts lines: it has a result for
-each, beginning with the first. FILE.denials has the close codes with which the next logins are
-answered, one after the other.
+A mutation appends its text to the file as a line. A subscription counts lines: it has a result for
+each line from the first. FILE.denials has the close codes for the next logins, in order.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Server(GraphQL[object, object]):
         if codes:
             DENIALS.write_text(" ".join(codes[1:]))
             await context["request"].close(int(codes[0]))
-            await asyncio.Event().wait()  # else an answer is sent
+            await asyncio.Event().wait()  # otherwise the server answers
         return await super().on_ws_connect(context)
 
 

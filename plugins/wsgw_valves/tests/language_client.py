@@ -1,4 +1,4 @@
-"""An editor that works on one document, with a language server behind a websocket."""
+"""An editor of one document, with a language server behind a websocket."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ URI = "file:///nowhere/edited.py"
 
 
 class Editor:
-    """Adds one function after the other to a document that is in no file.
+    """Adds functions to a document without a file.
 
     Args:
         connection: to the server.
 
     Attributes:
-        functions: how many there are.
-        answered: how many requests were answered.
-        doubles: how many answers were not waited for any more.
+        functions: number of functions.
+        answered: number of answered requests.
+        doubles: number of answers that no request waited for.
     """
 
     def __init__(self, connection: ClientConnection) -> None:
@@ -29,14 +29,14 @@ class Editor:
         self._connection = connection
 
     async def begin(self) -> None:
-        """Open the document."""
+        """Opens the document."""
         await self._request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
         await self._notify("initialized", {})
         document = {"uri": URI, "languageId": "python", "version": 0, "text": ""}
         await self._notify("textDocument/didOpen", {"textDocument": document})
 
     async def progress(self) -> None:
-        """Add a function at the beginning; the server must know all of them, and in their order."""
+        """Adds a function at the start; the server must know all functions in order."""
         self.functions += 1
         start = {"line": 0, "character": 0}
         change = {

@@ -1,4 +1,4 @@
-"""A Mosquitto that listens for websockets, in memory only."""
+"""A Mosquitto for websockets, without persistence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from .breaks import ServerProcess
 
 _PROGRAM = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-# One that listens for websockets only ends, says Mosquitto 2.0.11.
+# Mosquitto 2.0.11 exits if it only listens for websockets.
 _SETTINGS = """
 user root
 listener 0 {folder}/socket
@@ -22,11 +22,11 @@ log_dest none
 
 
 def mosquitto(folder: Path, settings: str = "") -> ServerProcess:
-    """Return one that is not started; its file of settings is in the folder.
+    """Returns a process that is not started; its configuration is in the folder.
 
     Args:
-        folder: is made.
-        settings: further lines.
+        folder: created if it is missing.
+        settings: further lines of the configuration.
     """
     if _PROGRAM is None:
         pytest.skip("needs mosquitto")

@@ -1,4 +1,4 @@
-"""An MQTT client that hears what it says itself, on paho."""
+"""An MQTT client that receives its own messages, with paho."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
 class MqttClient:
-    """Connects and subscribes once, and then publishes until it is stopped.
+    """Connects and subscribes once, and then publishes until `stop`.
 
     Args:
         version: of MQTT.
-        quality: of service, of what it publishes and of its subscription.
-        name: its client identifier and its topic.
+        quality: the QoS of its messages and its subscription.
+        name: its client identifier and topic.
 
     Attributes:
-        sent: how many messages it has published.
-        heard: how often each of them has come back, by number.
-        disconnects: how often it was not connected any more.
-        retained: how often a message came as a retained one.
+        sent: number of published messages.
+        heard: how often each message has come back, by number.
+        disconnects: number of lost connections.
+        retained: number of messages with the retain flag.
         longest_pause: seconds between two messages that have come back.
     """
 
@@ -51,35 +51,35 @@ class MqttClient:
         self._publishing: asyncio.Task[None]
 
     async def start(self, url: str) -> None:
-        """Connect, and go on by itself."""
+        """Connects, and publishes in the background."""
         await asyncio.to_thread(self._start, urlsplit(url).port)
         self._publishing = asyncio.create_task(self._publish())
 
     async def stop(self) -> None:
-        """Have everything come back, and leave; raises what went wrong."""
+        """Waits for all messages and disconnects; raises errors of the client."""
         self._stopped = True
         await self._until(lambda: len(self.heard) == self.sent)
         await self.leave()
 
     async def leave(self) -> None:
-        """Leave, whatever has come back."""
+        """Leaves without waiting for messages to come back."""
         self._stopped = True
         await self._publishing
         await asyncio.to_thread(self._leave)
 
     async def progress(self) -> None:
-        """Return when messages have come back that are published from now on."""
+        """Waits until new messages have come back."""
         wanted = self.sent + 3
         await self._until(lambda: all(number in self.heard for number in range(wanted)))
 
     async def resume(self) -> None:
-        """Return when a message has come back that is published from now on, whatever is lost."""
+        """Waits until a message published from now on comes back; earlier ones may be lost."""
         wanted = self.sent
         await self._until(lambda: any(number >= wanted for number in self.heard))
 
     @property
     def doubles(self) -> int:
-        """How many messages came again."""
+        """The number of repeated messages."""
         return sum(self.heard.values()) - len(self.heard)
 
     async def _until(self, condition: Any) -> None:

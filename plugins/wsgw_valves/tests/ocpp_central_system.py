@@ -2,8 +2,8 @@
 
 usage: ocpp_central_system.py PORT FILE [DELAY]
 
-Appends a line `CHARGER VALUE` to the file for each meter value, and answers it DELAY seconds
-later. It also asks each charger for something now and then.
+Appends a line `CHARGER VALUE` to the file for each meter value, and answers it after DELAY seconds.
+It also calls each charger from time to time.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class CentralSystem:
     """Answers chargers.
 
     Args:
-        file: where lines are appended.
-        delay: seconds until a meter value is answered.
+        file: to append lines to.
+        delay: seconds before the answer to a meter value.
     """
 
     def __init__(self, file: int, delay: float) -> None:
@@ -37,7 +37,7 @@ class CentralSystem:
         self._delay = delay
 
     async def serve(self, connection: ServerConnection) -> None:
-        """Serve one charger until its connection ends."""
+        """Serves one charger until its connection ends."""
         assert connection.request is not None
         assert connection.subprotocol is not None
         name, version = connection.request.path.strip("/"), VERSIONS[connection.subprotocol]
@@ -74,7 +74,7 @@ class CentralSystem:
 
 
 async def main() -> None:
-    """Run with the process's arguments until it is killed."""
+    """Serves until the process ends."""
     port, path, delay = int(sys.argv[1]), sys.argv[2], float((*sys.argv, "0")[3])
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     subprotocols = [Subprotocol(each) for each in VERSIONS]

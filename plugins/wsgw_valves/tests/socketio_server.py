@@ -1,10 +1,10 @@
-"""A Socket.IO server on python-socketio and uvicorn that keeps rooms in memory only.
+"""A Socket.IO server on python-socketio and uvicorn that keeps rooms only in memory.
 
 usage: socketio_server.py PORT FILE
 
-In the namespaces `/` and `/admin`, `write` appends its text to the file, as a line, and `blob` the
-size of its bytes. `join` and `leave` are for rooms. Whoever is in the room `lines` is told by
-`written` how many lines there are, and is asked for what `asked` returns.
+In the namespaces `/` and `/admin`, `write` appends its text to the file as a line, and `blob` the
+size of its bytes. `join` and `leave` are for rooms. Members of the room `lines` get the number of
+lines by `written`, and are asked for the result of `asked`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def tell() -> None:
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Serve, and tell clients from the first one on."""
+    """Serves, and reports to clients from the first request on."""
     if not TELLING:
         TELLING.append(asyncio.create_task(tell()))
     await SERVED(scope, receive, send)

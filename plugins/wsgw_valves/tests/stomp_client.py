@@ -1,4 +1,4 @@
-"""A STOMP client that hears what it says itself, on stomp.py."""
+"""A STOMP client that receives its own messages, with stomp.py."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import stomp  # type: ignore[import-untyped]  # has no type hints
 
 
 class StompClient(stomp.ConnectionListener):  # type: ignore[misc]  # as above
-    """Connects and subscribes once, and then sends until it is stopped.
+    """Connects and subscribes once, and then sends until `stop`.
 
     Args:
         name: its destination.
         ack: the mode of its subscription; other than `auto`, it acknowledges each message.
-        receipts: whether it wants one for each message that it sends.
+        receipts: whether it requests one for each message.
         path: of the URL.
 
     Attributes:
-        sent: how many messages it has sent.
-        heard: how often each of them has come back, by number.
-        receipts: how many receipts have come.
-        disconnects: how often it was not connected any more.
-        errors: what the server has said of them.
+        sent: number of sent messages.
+        heard: how often each message has come back, by number.
+        receipts: number of receipts.
+        disconnects: number of lost connections.
+        errors: the server's error messages.
         longest_pause: seconds between two messages that have come back.
     """
 
@@ -50,12 +50,12 @@ class StompClient(stomp.ConnectionListener):  # type: ignore[misc]  # as above
         self._connection: Any = None
 
     async def start(self, url: str) -> None:
-        """Connect, and go on by itself."""
+        """Connects, and sends in the background."""
         await asyncio.to_thread(self._start, urlsplit(url).port)
         self._sending = asyncio.create_task(self._send())
 
     async def stop(self) -> None:
-        """Have everything come back, and leave; raises what went wrong."""
+        """Waits for all messages and disconnects; raises errors of the client."""
         self._is_stopped = True
         await self._sending
         await self._until(lambda: len(self.heard) == self.sent)
@@ -65,13 +65,13 @@ class StompClient(stomp.ConnectionListener):  # type: ignore[misc]  # as above
         await asyncio.to_thread(self._connection.disconnect, "bye")
 
     async def progress(self) -> None:
-        """Return when messages have come back that are sent from now on."""
+        """Waits until new messages have come back."""
         wanted = self.sent + 3
         await self._until(lambda: all(number in self.heard for number in range(wanted)))
 
     @property
     def doubles(self) -> int:
-        """How many messages came again."""
+        """The number of repeated messages."""
         return sum(self.heard.values()) - len(self.heard)
 
     async def _until(self, condition: Any) -> None:
@@ -104,7 +104,7 @@ class StompClient(stomp.ConnectionListener):  # type: ignore[misc]  # as above
             self.sent += 1
             await asyncio.sleep(0.02)
 
-    # What stomp.py calls in its thread
+    # Called by stomp.py in its thread
 
     def on_message(self, frame: Any) -> None:
         now = time.monotonic()

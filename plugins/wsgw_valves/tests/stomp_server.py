@@ -2,7 +2,7 @@
 
 usage: stomp_server.py PORT
 
-Whoever subscribes to a destination gets what is sent there from then on. An unknown message or
+Subscribers of a destination get the messages sent there from then on. An unknown message or
 subscription, and a second subscription with the same id, are errors.
 """
 
@@ -21,7 +21,7 @@ _NUMBERS = itertools.count(1)
 
 
 class StompError(Exception):
-    """What the client is told before its connection is closed."""
+    """An error for the client, after which the server closes the connection."""
 
 
 class Client:
@@ -29,7 +29,7 @@ class Client:
 
     Args:
         connection: its websocket.
-        everyone: those that are connected.
+        everyone: all connected clients.
     """
 
     def __init__(self, connection: ServerConnection, everyone: set[Client]) -> None:
@@ -41,7 +41,7 @@ class Client:
         self._connects = {"CONNECT": self._connect, "STOMP": self._connect}
 
     async def serve(self) -> None:
-        """Serve it to its end."""
+        """Serves the client until the connection ends."""
         self._everyone.add(self)
         try:
             async for message in self._connection:
@@ -57,7 +57,7 @@ class Client:
             self._everyone.discard(self)
 
     async def deliver(self, destination: str, body: str | bytes) -> None:
-        """Send a message to those of its subscriptions that want it."""
+        """Sends a message to the client's subscriptions of a destination."""
         for id_, subscription in list(self._subscriptions.items()):
             if subscription["destination"] != destination:
                 continue
@@ -76,7 +76,7 @@ class Client:
         if "receipt" in frame.headers:
             await self._send("RECEIPT", {"receipt-id": frame.headers["receipt"]})
         if frame.cmd == "DISCONNECT":
-            self._connection.transport.abort()  # as some do
+            self._connection.transport.abort()  # like some servers
 
     async def _connect(self, _frame: Frame) -> None:
         self._acts = {
@@ -116,7 +116,7 @@ class Client:
 
 
 async def main(port: int) -> None:
-    """Serve until the process ends."""
+    """Serves until the process ends."""
     everyone: set[Client] = set()
     async with serve(
         lambda connection: Client(connection, everyone).serve(),

@@ -28,7 +28,7 @@ async def context() -> PluginContext:
 
 @pytest.fixture
 def lets_in(context: PluginContext) -> Callable[..., bool]:
-    """Return what tells whether a gate lets a client in."""
+    """Returns a function: whether a gate admits a client."""
 
     def lets_in(
         rules: Rules,
@@ -57,7 +57,7 @@ def lets_in(context: PluginContext) -> Callable[..., bool]:
         ("/CHAT", False),
     ],
 )
-def test_the_first_rule_that_is_for_a_path_decides(
+def test_first_matching_rule_decides(
     lets_in: Callable[..., bool], path: str, *, allowed: bool
 ) -> None:
     rules = [
@@ -84,7 +84,9 @@ def test_the_first_rule_that_is_for_a_path_decides(
         ("fe80::1%eth0", True),
     ],
 )
-def test_addresses_and_networks(lets_in: Callable[..., bool], peer: str, *, allowed: bool) -> None:
+def test_rules_match_addresses_and_networks(
+    lets_in: Callable[..., bool], peer: str, *, allowed: bool
+) -> None:
     denied = ["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"]
     rules = [{"action": "deny", "addresses": denied}]
     assert lets_in(rules, peer=peer, otherwise="allow") is allowed
@@ -100,14 +102,14 @@ def test_addresses_and_networks(lets_in: Callable[..., bool], peer: str, *, allo
         ((), False),
     ],
 )
-def test_a_rule_needs_all_of_its_headers(
+def test_rule_matches_only_with_all_its_headers(
     lets_in: Callable[..., bool], headers: Headers, *, allowed: bool
 ) -> None:
     rules = [{"action": "allow", "headers": {"X-Team": "red", "Origin": "*"}}]
     assert lets_in(rules, headers=headers) is allowed
 
 
-def test_all_conditions_of_a_rule_must_hold(lets_in: Callable[..., bool]) -> None:
+def test_rule_matches_only_if_all_conditions_hold(lets_in: Callable[..., bool]) -> None:
     rules = [{"action": "allow", "paths": ["/a"], "addresses": ["192.0.2.0/24"]}]
     assert lets_in(rules, "/a")
     assert not lets_in(rules, "/b")
@@ -152,14 +154,14 @@ def test_ten_thousand_networks_are_as_fast_as_a_few(context: PluginContext) -> N
         ({"rules": [{"action": "deny", "paths": ["/"]}], "statsu": 404}, "statsu: unknown key"),
     ],
 )
-def test_wrong_options_are_told(
+def test_invalid_options_are_refused(
     context: PluginContext, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         RegisteredPlugin(plugin).gate("access", options, context)
 
 
-async def test_a_refused_client_reaches_no_backend(
+async def test_refused_client_reaches_no_backend(
     start_gateway: StartGateway, echo: Echo, refused: Callable[..., Any]
 ) -> None:
     rules = [{"action": "deny", "paths": ["/internal/**"]}]

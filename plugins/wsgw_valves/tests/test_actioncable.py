@@ -1,4 +1,4 @@
-"""The valve `actioncable`: alone, and with real servers that break."""
+"""The valve `actioncable`: alone, and with failing servers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def subscribed(bench: ValveBench, *channels: str) -> None:
 
 
 def received(bench: ValveBench, since: int) -> list[str]:
-    """Return what the client has received, without the time of pings."""
+    """Returns the client's messages, without the times of pings."""
     texts = [each.text for each in bench.client.received[since:]]
     return ["ping" if json.loads(text).get("type") == "ping" else text for text in texts]
 
@@ -62,7 +62,7 @@ async def test_confirmed_subscriptions_are_hydrated_one_after_the_other() -> Non
         await subscribed(bench, "A", "B")
         before = len(bench.client.received)
         for _ in range(2):
-            assert await bench.fail_over() == []  # the server speaks first
+            assert await bench.fail_over() == []  # the server sends first
             for said, heard in (
                 (WELCOME, [subscribe("A")]),
                 (PING, [subscribe("A")]),
@@ -80,7 +80,7 @@ RESTART = '{"type":"disconnect","reason":"server_restart","reconnect":true}'
 
 
 @pytest.mark.parametrize("closes", [True, False])
-async def test_server_that_restarts_is_left_and_the_client_stays(*, closes: bool) -> None:
+async def test_restarting_server_is_left_and_client_stays(*, closes: bool) -> None:
     async with bench_of() as bench:
         await subscribed(bench, "A")
         assert await bench.to_client(RESTART) == []
@@ -94,7 +94,7 @@ async def test_server_that_restarts_is_left_and_the_client_stays(*, closes: bool
         assert bench.closed is None
 
 
-async def test_one_that_restarts_instead_of_letting_the_client_in_has_refused() -> None:
+async def test_server_that_restarts_during_hydration_has_refused() -> None:
     async with bench_of() as bench:
         await subscribed(bench, "A")
         before = len(bench.client.received)
@@ -116,7 +116,7 @@ async def test_one_that_restarts_instead_of_letting_the_client_in_has_refused() 
         '"server_restart"}',
     ],
 )
-async def test_every_other_disconnect_is_the_clients(said: str) -> None:
+async def test_other_disconnects_reach_client(said: str) -> None:
     async with bench_of() as bench:
         await subscribed(bench, "A")
         assert await bench.to_client(said) == [said]
@@ -135,7 +135,7 @@ async def test_unconfirmed_subscription_is_replayed_and_its_answer_passes() -> N
         assert confirmed == [subscribe("A")]
 
 
-async def test_client_without_a_welcome_gets_that_of_the_next_server() -> None:
+async def test_client_without_welcome_gets_that_of_next_server() -> None:
     async with bench_of() as bench:
         assert await bench.fail_over(WELCOME) == []
         assert received(bench, 0) == [WELCOME]
@@ -153,7 +153,7 @@ async def test_subscription_ends_with_unsubscribe_and_with_a_rejection() -> None
         assert await bench.to_backend(subscribe("C")) == [subscribe("C")]
 
 
-async def test_what_ends_a_subscription_is_for_the_server_that_has_it() -> None:
+async def test_unsubscribe_goes_only_to_server_with_the_subscription() -> None:
     leave = command("unsubscribe", "A")
     async with bench_of() as bench:
         await subscribed(bench, "A")
@@ -162,7 +162,7 @@ async def test_what_ends_a_subscription_is_for_the_server_that_has_it() -> None:
         assert await bench.fail_over(WELCOME) == []
 
 
-async def test_repeated_subscribe_is_for_one_server() -> None:
+async def test_repeated_subscribe_goes_to_one_server() -> None:
     async with bench_of() as bench:
         await bench.to_client(WELCOME)
         bench.backends[0].connections[-1].acknowledge_at_once = False
@@ -170,7 +170,7 @@ async def test_repeated_subscribe_is_for_one_server() -> None:
         assert await bench.fail_over(WELCOME) == [subscribe("A")]
 
 
-async def test_rejection_by_the_next_server_reaches_the_client() -> None:
+async def test_rejection_by_next_server_reaches_client() -> None:
     async with bench_of() as bench:
         await subscribed(bench, "A", "B")
         before = len(bench.client.received)
@@ -193,14 +193,14 @@ MALFORMED: list[str | bytes] = [
 ]  # fmt: skip
 
 
-async def test_everything_else_passes() -> None:
+async def test_other_messages_pass() -> None:
     async with bench_of() as bench:
         assert await bench.to_backend(*MALFORMED) == MALFORMED
         assert await bench.to_client(*MALFORMED) == MALFORMED
         assert await bench.fail_over() == []
 
 
-async def test_too_large_message_passes_unread() -> None:
+async def test_message_above_max_size_passes_unparsed() -> None:
     large = command("subscribe", "A" * 1000)
     async with bench_of(max_size=1000) as bench:
         await bench.to_client(WELCOME)
@@ -208,7 +208,7 @@ async def test_too_large_message_passes_unread() -> None:
         assert len(bench.session.ledger) == 0
 
 
-async def test_too_much_to_remember_closes_the_session() -> None:
+async def test_exceeded_memory_closes_session() -> None:
     async with bench_of(max_remembered_bytes=1000) as bench:
         await bench.to_client(WELCOME)
         for _ in range(5):
@@ -219,18 +219,18 @@ async def test_too_much_to_remember_closes_the_session() -> None:
         await bench.to_backend(*map(subscribe, "ABCDE"))
         assert bench.closed is not None
         assert bench.closed.code == 1008
-        assert bench.closed.reason == "more than 1000 bytes to be remembered"
+        assert bench.closed.reason == "the session needs more than 1000 bytes of memory"
 
 
 @given(st.binary() | st.sampled_from([b'subscribe"', b'"welcome"', b'_subscription"']))
-def test_any_bytes_are_a_message_or_not(data: bytes) -> None:
+def test_any_bytes_can_be_parsed(data: bytes) -> None:
     for read in (read_command, read_answer):
         assert all(isinstance(part, str) for part in read(data, 100))
 
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_client_notices_no_break(tmp_path: Path) -> None:
+async def test_client_notices_no_failure(tmp_path: Path) -> None:
     start = (sys.executable, str(SERVER), "{port}", str(tmp_path / "lines"))
     servers = [ServerProcess(*start), ServerProcess(*start)]
     seen, number, answers = {"A": 0, "B": 0}, 0, 0
@@ -266,6 +266,6 @@ async def test_client_notices_no_break(tmp_path: Path) -> None:
                 await operator.send('{"command":"restart","identifier":""}')
                 await progress()
         await listening
-        assert answers == 3  # the welcome, and a confirmation of each
+        assert answers == 3  # the welcome and two confirmations
         assert (breaks.failovers, breaks.moves) == (3, 1)
         assert breaks.gateway.count("sessions") == 1

@@ -1,4 +1,4 @@
-"""The valve `graphql`: alone, and with a real client and real servers that break."""
+"""The valve `graphql`: alone, and with a real client and failing servers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_unanswered_login_is_replayed_and_its_answer_passes() -> None:
         assert await bench.to_client(ACK) == [ACK]
 
 
-async def test_answered_login_is_hydrated_and_its_second_answer_swallowed() -> None:
+async def test_answered_login_is_hydrated_and_its_second_answer_dropped() -> None:
     async with bench_of() as bench:
         await log_in(bench)
         for _ in range(2):
@@ -73,7 +73,7 @@ async def test_answered_login_is_hydrated_and_its_second_answer_swallowed() -> N
 
 
 @on_virtual_clock
-async def test_server_that_closes_at_the_login_is_left_and_the_client_notices_nothing() -> None:
+async def test_server_that_closes_at_login_is_left_unnoticed() -> None:
     closes = [Close(code) for code in (4401, 4403, 1000, 4500)]
     async with bench_of() as bench:
         await log_in(bench)
@@ -84,9 +84,7 @@ async def test_server_that_closes_at_the_login_is_left_and_the_client_notices_no
 
 
 @on_virtual_clock
-async def test_login_that_two_servers_deny_ends_the_session_so_that_the_client_comes_again() -> (
-    None
-):
+async def test_login_denied_by_two_servers_ends_session() -> None:
     denied = Close(4403, "Forbidden")
     async with bench_of() as bench:
         await log_in(bench)
@@ -174,7 +172,7 @@ async def test_quiet_subscription_is_replayed_or_hydrated_but_never_both() -> No
     async with bench_of() as bench:
         await log_in(bench)
         await bench.to_backend(quiet)
-        for after in (9, 9):  # it may have been sent again late
+        for after in (9, 9):  # a replay may be late
             await asyncio.sleep(after)
             assert len(bench.session.ledger) == 1
             assert await bench.fail_over(ACK) == [INIT, quiet]
@@ -186,7 +184,7 @@ async def test_quiet_subscription_is_replayed_or_hydrated_but_never_both() -> No
 
 
 @on_virtual_clock
-async def test_watch_over_quiet_subscriptions_keeps_nothing_of_a_session_that_is_over() -> None:
+async def test_timer_of_quiet_subscriptions_keeps_no_ended_session() -> None:
     session, settings = FakeSession(), GraphqlSettings()
     clock = asyncio.get_running_loop()
     operations = Operations(session, settings, SessionMemory(10_000), clock)
@@ -197,7 +195,7 @@ async def test_watch_over_quiet_subscriptions_keeps_nothing_of_a_session_that_is
     await asyncio.sleep(settings.quiet_after + 1)
 
 
-def test_watch_over_quiet_subscriptions_has_one_timer_and_ends_with_the_session() -> None:
+def test_quiet_subscriptions_have_one_timer_that_ends_with_session() -> None:
     clock = Timers()
     session = FakeSession(subprotocol="graphql-transport-ws")
     settings = GraphqlSettings(max_operations=10)
@@ -223,7 +221,7 @@ def test_watch_over_quiet_subscriptions_has_one_timer_and_ends_with_the_session(
 
 
 class Timers:
-    """A clock that is wound by hand."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -276,13 +274,13 @@ MALFORMED: list[str | bytes] = [
 ]  # fmt: skip
 
 
-async def test_everything_else_passes() -> None:
+async def test_other_messages_pass() -> None:
     async with bench_of() as bench:
         assert await bench.to_backend(*MALFORMED) == MALFORMED
         assert await bench.to_client(*MALFORMED) == MALFORMED
 
 
-async def test_second_use_of_an_open_id_is_left_to_the_backend() -> None:
+async def test_second_use_of_open_id_is_left_to_backend() -> None:
     twice = [subscribe("1"), subscribe("1", "mutation { a }")]
     async with bench_of() as bench:
         await log_in(bench)
@@ -293,7 +291,7 @@ async def test_second_use_of_an_open_id_is_left_to_the_backend() -> None:
         assert bench.heard == [INIT, twice[0]]
 
 
-async def test_older_protocol_is_left_alone() -> None:
+async def test_older_protocol_passes_unchanged() -> None:
     login = Message.from_text(INIT)
     for subprotocol, hydrations in (("graphql-ws", 0), ("graphql-transport-ws", 1)):
         session = FakeSession(subprotocol=subprotocol)
@@ -307,12 +305,10 @@ async def test_older_protocol_is_left_alone() -> None:
     ("option", "value", "reason"),
     [
         ("max_operations", 2, "more than 2 open operations"),
-        ("max_remembered_bytes", 1000, "more than 1000 bytes to be remembered"),
+        ("max_remembered_bytes", 1000, "the session needs more than 1000 bytes of memory"),
     ],
 )
-async def test_too_much_to_remember_closes_the_session(
-    option: str, value: int, reason: str
-) -> None:
+async def test_exceeded_memory_closes_session(option: str, value: int, reason: str) -> None:
     async with bench_of(**{option: value}) as bench:
         await log_in(bench)
         for _ in range(5):
@@ -324,7 +320,7 @@ async def test_too_much_to_remember_closes_the_session(
         assert (bench.closed.code, bench.closed.reason) == (1008, reason)
 
 
-async def test_too_large_message_is_read_only_if_it_begins_with_type_and_id() -> None:
+async def test_large_message_is_understood_only_with_type_and_id_first() -> None:
     async with bench_of(max_size=100) as bench:
         await log_in(bench)
         await bench.to_backend(subscribe("1"), subscribe("2"))
@@ -357,7 +353,7 @@ def test_operation_type_is_found(document: str, name: str | None, found: str | N
 
 
 @pytest.mark.parametrize("part", ['"""\\"""', '"', "{", "}", "query ", "#", '\\"""', "(", "{a}"])
-def test_operation_type_takes_time_in_proportion_to_the_text(part: str) -> None:
+def test_operation_type_takes_linear_time(part: str) -> None:
     begin = time.thread_time()
     operation_type(part * (2**17 // len(part)), "x")
     assert time.thread_time() - begin < 2
@@ -370,7 +366,7 @@ def test_any_bytes_have_a_type_and_an_id(data: bytes) -> None:
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_client_notices_no_break(tmp_path: Path) -> None:
+async def test_client_notices_no_failure(tmp_path: Path) -> None:
     command = (sys.executable, str(SERVER), "{port}", str(tmp_path / "lines"))
     servers = [ServerProcess(*command), ServerProcess(*command)]
     seen, number = 0, 0
@@ -407,9 +403,7 @@ async def test_client_notices_no_break(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("codes", ["4401 4403 1000", "4403 4403"])
-async def test_client_notices_no_server_that_denies_its_login_unless_two_do(
-    tmp_path: Path, codes: str
-) -> None:
+async def test_client_notices_only_login_denied_by_two_servers(tmp_path: Path, codes: str) -> None:
     lines, denials = tmp_path / "lines", tmp_path / "lines.denials"
     command = (sys.executable, str(SERVER), "{port}", str(lines))
     servers = [ServerProcess(*command), ServerProcess(*command)]

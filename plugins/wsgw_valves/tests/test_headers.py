@@ -56,7 +56,7 @@ SENT = (("X-A", "1"), ("x_a", "2"), ("Cookie", "a=b"), ("X-B", "3"))
         ({"set": {"X-C": "{query.none|lobby}"}}, (*SENT, ("X-C", "lobby"))),
     ],
 )
-def test_what_the_backend_gets(
+def test_backend_gets_changed_headers(
     context: PluginContext, options: dict[str, Any], left: Headers
 ) -> None:
     asked = handshake("/p?q=a+b:%20c/d&u=%c3%bc", SENT)
@@ -68,7 +68,7 @@ def test_what_the_backend_gets(
 @pytest.mark.parametrize(
     "query", ["", "?q=", "?q=a%0d%0aX-Admin:%201", "?q=%00", "?q=%ff", "?q=a&q=b", "?q=+"]
 )
-def test_a_client_without_a_value_is_refused(context: PluginContext, query: str) -> None:
+def test_client_without_value_for_template_is_refused(context: PluginContext, query: str) -> None:
     gate = RegisteredPlugin(plugin).gate("headers", {"set": {"X-Q": "{query.q}"}}, context)
     refusal = gate.admit(handshake(f"/{query}"))
     assert isinstance(refusal, Refusal)
@@ -80,7 +80,7 @@ def test_a_client_without_a_value_is_refused(context: PluginContext, query: str)
 
 
 @given(st.text(), st.text(alphabet=st.characters(max_codepoint=255)))
-def test_no_value_becomes_two_headers(query: str, sent: str) -> None:
+def test_value_cannot_inject_a_second_header(query: str, sent: str) -> None:
     template = HeaderTemplate("{query.q|-}{header.X-C|-}")
     path = f"/?q={quote(query.encode(errors='replace'))}"
     request = DialRequest("", path, (("X-C", sent),))
@@ -96,9 +96,9 @@ def test_no_value_becomes_two_headers(query: str, sent: str) -> None:
     ("options", "problem"),
     [
         ({}, "needs 'remove', 'set', 'add' or 'answer'"),
-        ({"set": {"Host": "a"}}, "a header that the gateway sets itself"),
-        ({"add": {"sec_websocket_key": "a"}}, "a header that the gateway sets itself"),
-        ({"answer": {"X-Wsgw-Session": "a"}}, "a header that the gateway sets itself"),
+        ({"set": {"Host": "a"}}, "the gateway sets this header itself"),
+        ({"add": {"sec_websocket_key": "a"}}, "the gateway sets this header itself"),
+        ({"answer": {"X-Wsgw-Session": "a"}}, "the gateway sets this header itself"),
         ({"set": {"a b": "c"}}, "the name of a header"),
         ({"set": {"X-A": "a\r\nX-B: c"}}, "control characters"),
         ({"set": {"X-A": "{session}"}}, "{session} is not known before a backend"),
@@ -109,14 +109,14 @@ def test_no_value_becomes_two_headers(query: str, sent: str) -> None:
         ({"remove": ["a:b"]}, "the name of a header"),
     ],
 )
-def test_wrong_options_are_told(
+def test_invalid_options_are_refused(
     context: PluginContext, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         RegisteredPlugin(plugin).gate("headers", options, context)
 
 
-async def test_backend_and_client_get_other_headers(
+async def test_backend_and_client_get_changed_headers(
     start_gateway: StartGateway, echo: Echo, refused: Callable[..., Any]
 ) -> None:
     gateway = await start_gateway(

@@ -47,36 +47,36 @@ def bench_of(file: Path, **options: Any) -> ValveBench:
 
 VALID = ['{"id": 1}', ' {"id":1,"text":"aaa"}\n', '{"id": 1e2, "x": [[], []]}']
 INVALID = {
-    "": ("json", "not JSON"),
-    "hello": ("json", "not JSON"),
-    '{"id": 1}{': ("json", "not JSON"),
-    '{"id": NaN}': ("json", "not JSON"),
-    '{"id": ' + "9" * 5000 + "}": ("json", "not JSON"),
-    '{"id": 1, "x": ' + "[" * 5000 + "]" * 5000 + "}": ("json", "not JSON"),
-    "[1]": ("schema", "not as the schema has it: type at the top"),
-    "{}": ("schema", "not as the schema has it: required at the top"),
-    '{"id": "secret"}': ("schema", "not as the schema has it: type at /id"),
-    '{"id": 1, "x": [[7]]}': ("schema", "not as the schema has it: type at /x/0/0"),
+    "": ("json", "the message is not JSON"),
+    "hello": ("json", "the message is not JSON"),
+    '{"id": 1}{': ("json", "the message is not JSON"),
+    '{"id": NaN}': ("json", "the message is not JSON"),
+    '{"id": ' + "9" * 5000 + "}": ("json", "the message is not JSON"),
+    '{"id": 1, "x": ' + "[" * 5000 + "]" * 5000 + "}": ("json", "the message is not JSON"),
+    "[1]": ("schema", "does not fit the schema: type at the top"),
+    "{}": ("schema", "does not fit the schema: required at the top"),
+    '{"id": "secret"}': ("schema", "does not fit the schema: type at /id"),
+    '{"id": 1, "x": [[7]]}': ("schema", "does not fit the schema: type at /x/0/0"),
     '{"id": 1, "text": "' + "a" * 5000 + '!"}': (
         "schema",
-        "not as the schema has it: pattern at /text",
+        "does not fit the schema: pattern at /text",
     ),
     '{"id": 1, "' + "k" * 500 + '": 7}': (
         "schema",
-        "not as the schema has it: type at /" + "k" * 59 + "...",
+        "does not fit the schema: type at /" + "k" * 59 + "...",
     ),
-    '{"id": 1, "text": "' + "a" * 20_000 + '"}': ("size", "too large to be checked"),
+    '{"id": 1, "text": "' + "a" * 20_000 + '"}': ("size", "the message is too large to check"),
 }
 
 
 @pytest.mark.parametrize("text", VALID)
-async def test_what_the_schema_describes_passes_unchanged(file: Path, text: str) -> None:
+async def test_valid_message_passes_unchanged(file: Path, text: str) -> None:
     async with bench_of(file) as bench:
         assert await bench.to_backend(text) == [text]
 
 
 @pytest.mark.parametrize("text", INVALID)
-async def test_anything_else_ends_the_session(file: Path, text: str) -> None:
+async def test_invalid_message_ends_session(file: Path, text: str) -> None:
     why, reason = INVALID[text]
     async with bench_of(file, max_size=16_000) as bench:
         assert await bench.to_backend(text, '{"id": 1}') == []
@@ -86,7 +86,7 @@ async def test_anything_else_ends_the_session(file: Path, text: str) -> None:
         assert samples(bench.context.metrics) == {name: 1}
 
 
-async def test_or_it_is_discarded(file: Path) -> None:
+async def test_invalid_message_is_discarded_with_discard(file: Path) -> None:
     async with bench_of(file, action="discard", max_size=16_000) as bench:
         assert await bench.to_backend(*INVALID, *VALID) == VALID
         assert bench.closed is None
@@ -102,14 +102,14 @@ async def test_each_direction_has_its_own_schema(file: Path, tmp_path: Path) -> 
         assert await bench.to_client("anything") == ["anything"]
 
 
-async def test_binary_messages_are_checked_unless_they_may_pass(file: Path) -> None:
+async def test_binary_messages_are_checked_unless_configured(file: Path) -> None:
     async with bench_of(file, action="discard") as bench:
         assert await bench.to_backend(b'{"id": 1}', b"\xff\x00") == [b'{"id": 1}']
     async with bench_of(file, action="discard", binary="pass") as bench:
         assert await bench.to_backend(b"\xff\x00", "x") == [b"\xff\x00"]
 
 
-async def test_a_message_made_to_be_slow_is_not(file: Path) -> None:
+async def test_hostile_message_is_checked_fast(file: Path) -> None:
     schema = {"uniqueItems": True, "items": {"pattern": "^(a|a)*b(.*x)*$"}}
     for content, text in (
         (CALL, json.dumps({"id": 1, "text": "a" * 200_000 + "!"})),
@@ -124,7 +124,7 @@ async def test_a_message_made_to_be_slow_is_not(file: Path) -> None:
 
 
 @given(st.text() | st.binary())
-def test_whatever_comes_is_valid_or_not(content: str | bytes) -> None:
+def test_any_message_is_valid_or_invalid(content: str | bytes) -> None:
     validator = read_schema(json.dumps(CALL))
     try:
         found = from_json(content, allow_inf_nan=False)
@@ -139,18 +139,18 @@ def test_whatever_comes_is_valid_or_not(content: str | bytes) -> None:
         (None, "No such file"),
         ("{", "is not JSON: "),
         ("[" * 100_000, "is not JSON: "),
-        ("7", "is no JSON Schema, which is an object"),
-        ('{"type": "strnig"}', "is no JSON Schema: type: .*"),
-        ('{"pattern": "(?=a)"}', 'is no JSON Schema: pattern: .*not a "regex"'),
-        ('{"pattern": "("}', "is no JSON Schema: pattern: "),
-        ('{"$ref": "https://example.com/a"}', "is no JSON Schema: .*Retrieval is disabled"),
+        ("7", "is not a JSON Schema: it must be an object"),
+        ('{"type": "strnig"}', "is not a JSON Schema: type: .*"),
+        ('{"pattern": "(?=a)"}', 'is not a JSON Schema: pattern: .*not a "regex"'),
+        ('{"pattern": "("}', "is not a JSON Schema: pattern: "),
+        ('{"$ref": "https://example.com/a"}', "is not a JSON Schema: .*Retrieval is disabled"),
         ('{"$ref": "file:///etc/passwd"}', "Retrieval is disabled"),
         ('{"$ref": "#/$defs/none"}', "'/\\$defs/none' does not exist"),
         ('{"$schema": "https://example.com/own"}', "Unknown meta-schema"),
         ("x" * 1_100_000, "larger than 1048576 bytes"),
     ],
 )
-async def test_a_file_without_a_usable_schema(
+async def test_unusable_schema_file_is_refused(
     file: Path, content: str | None, problem: str
 ) -> None:
     replace_by(file, content)
@@ -181,18 +181,18 @@ def replace_by(file: Path, content: str | None) -> None:
         ({"to-backend": "x", "max-size": 0}, "max-size: "),
     ],
 )
-async def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> None:
+async def test_invalid_options_are_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         ValveBench.of(plugin, "json-schema", options)
 
 
-def test_a_size_below_that_of_messages_is_doubted() -> None:
+def test_max_size_below_limit_gives_warning() -> None:
     settings = JsonSchemaSettings.model_validate({"to-client": "x", "max-size": 1000})
     assert not list(settings.warnings(Limits(max_message_size=1000)))
     assert [key for key, _ in settings.warnings(Limits(max_message_size=1001))] == ["max-size"]
 
 
-async def test_a_client_and_a_backend_that_break_the_schema(
+async def test_invalid_messages_of_client_and_backend_close_session(
     start_gateway: StartGateway, echo: Echo, file: Path
 ) -> None:
     gateway = await start_gateway(
@@ -206,5 +206,5 @@ async def test_a_client_and_a_backend_that_break_the_schema(
             await client.recv()
     assert caught.value.rcvd is not None
     assert caught.value.rcvd.code == 1008
-    assert caught.value.rcvd.reason == "not as the schema has it: type at /id"
+    assert caught.value.rcvd.reason == "does not fit the schema: type at /id"
     assert echo.heard == ['{"id": 7}']

@@ -1,4 +1,4 @@
-"""The valve `jsonrpc`, alone; with a real server it is in test_language_server.py."""
+"""The valve `jsonrpc`, alone; test_language_server.py has a real server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def batch(*parts: str) -> str:
     return f"[{','.join(parts)}]"
 
 
-async def test_only_a_call_without_an_answer_goes_to_the_next_backend() -> None:
+async def test_only_open_calls_go_to_next_backend() -> None:
     async with bench_of() as bench:
         calls = [call(number) for number in (1, "1", 2.5, "x")]
         assert await bench.to_backend(*calls) == calls
@@ -65,7 +65,7 @@ async def test_only_a_call_without_an_answer_goes_to_the_next_backend() -> None:
         assert await bench.fail_over() == []
 
 
-async def test_a_batch_is_answered_when_all_of_its_calls_are() -> None:
+async def test_batch_is_answered_when_all_calls_are() -> None:
     async with bench_of() as bench:
         whole, single = batch(call(1), notice("n", 1), call(2), "7"), batch(call(3))
         await bench.to_backend(whole, single, batch(notice("n", 2)))
@@ -75,7 +75,7 @@ async def test_a_batch_is_answered_when_all_of_its_calls_are() -> None:
         assert await bench.fail_over() == []
 
 
-async def test_of_batches_that_are_too_many_the_oldest_are_forgotten() -> None:
+async def test_oldest_batches_are_forgotten_above_limit() -> None:
     async with bench_of(max_calls=2) as bench:
         await bench.to_backend(*(batch(call(number), call(-number)) for number in (1, 2, 3)))
         answers = [result(number) for number in (1, -1, 3, -3)]
@@ -83,7 +83,7 @@ async def test_of_batches_that_are_too_many_the_oldest_are_forgotten() -> None:
         assert await bench.fail_over() == [batch(call(1), call(-1)), batch(call(2), call(-2))]
 
 
-async def test_an_answer_reaches_the_backend_that_has_asked_and_no_other() -> None:
+async def test_answer_reaches_only_the_backend_that_called() -> None:
     async with bench_of(max_calls=2) as bench:
         await bench.to_client(call(1, "ask"), call(2, "ask"), call(3, "ask"))
         answers = [result(2), batch(error(3), result(9)), result(1), result(2), error(9)]
@@ -93,7 +93,7 @@ async def test_an_answer_reaches_the_backend_that_has_asked_and_no_other() -> No
         assert await bench.to_backend(result(4)) == []
 
 
-def test_an_answer_is_sent_once_and_not_while_there_is_no_backend() -> None:
+def test_answer_is_sent_once_and_dropped_without_backend() -> None:
     session = FakeSession()
     valve = JsonRpcValve(JsonRpcSettings(), session)
     for id_ in (1, 2):
@@ -103,7 +103,7 @@ def test_an_answer_is_sent_once_and_not_while_there_is_no_backend() -> None:
     assert valve.before_transmit(Message.from_text(result(2))) is None
 
 
-async def test_granted_logins_are_repeated_in_their_order_and_refused_ones_are_not() -> None:
+async def test_only_granted_logins_are_repeated_in_order() -> None:
     async with bench_of(logins=["hello", "login", "enter"]) as bench:
         await bench.to_backend(call(1, "login", "a"), call(2, "hello"), call(3, "enter"))
         await bench.to_backend(call(4, "login", "b"), call(5, "login", "c"))
@@ -115,7 +115,7 @@ async def test_granted_logins_are_repeated_in_their_order_and_refused_ones_are_n
         assert bench.failed_hydrations == 1
 
 
-async def test_a_late_answer_to_a_call_of_the_valve_is_not_for_the_client() -> None:
+async def test_late_answer_to_own_call_is_dropped() -> None:
     async with bench_of(logins=["login"]) as bench:
         await bench.to_backend(call(1, "login"))
         await bench.to_client(result(1))
@@ -130,7 +130,7 @@ async def test_subscriptions_are_repeated_until_they_end() -> None:
         await bench.to_backend(call(5, "off", 0))
         await bench.to_client(result(5))
         heard = await bench.fail_over(result("wsgw-1"))
-        # The last one was never answered, so it is a call that is sent again.
+        # The last one has no answer, so it is sent again as an open call.
         assert heard == [call("wsgw-1", "on", 1), call(3, "on", 3)]
         await bench.to_client(result(3))
         await bench.to_backend(call(6, "on", 1), notice("off", [3]))
@@ -138,7 +138,7 @@ async def test_subscriptions_are_repeated_until_they_end() -> None:
         assert await bench.fail_over(result("wsgw-2")) == [call("wsgw-2", "on", 1)]
 
 
-async def test_the_client_sees_the_first_id_of_a_subscription_only() -> None:
+async def test_client_sees_only_first_id_of_subscription() -> None:
     def event(id_: Any) -> str:
         return notice("eth_subscription", {"subscription": id_, "result": "new"})
 
@@ -149,7 +149,7 @@ async def test_the_client_sees_the_first_id_of_a_subscription_only() -> None:
         await bench.fail_over(result("wsgw-1", "0xb"), result("wsgw-2", "0xc"))
         seen = await bench.to_client(event("0xb"), event("0xc"), event("0xd"), notice("x", {}))
         assert seen == [event("0xa"), event("0xb"), event("0xd"), notice("x", {})]
-        # A new one, whose id the client knows as another one's
+        # A new subscription whose id is in use at the client
         await bench.to_backend(call(3, "eth_subscribe", "gas"))
         assert await bench.to_client(result(3, "0xa")) == [result(3, "0xa-1")]
         assert await bench.to_client(batch(event("0xa"))) == [batch(event("0xa-1"))]
@@ -163,17 +163,17 @@ async def test_the_client_sees_the_first_id_of_a_subscription_only() -> None:
         assert await bench.to_client(event("0xa")) == [event("0xa")]
 
 
-async def test_ids_that_are_numbers_are_translated_too() -> None:
+async def test_numeric_ids_are_translated() -> None:
     async with bench_of(subscriptions=[FEEDS]) as bench:
         await bench.to_backend(call(1, "eth_subscribe", "a"), call(2, "eth_subscribe", "b"))
         assert await bench.to_client(result(1, 7), result(2, 7)) == [result(1, 7), result(2, 8)]
 
 
-async def test_more_than_there_is_room_for_ends_the_session() -> None:
+async def test_exceeded_memory_ends_session() -> None:
     async with bench_of(
         logins=["login"], subscriptions=[EVENTS], max_remembered_bytes=1100
     ) as bench:
-        for number in range(20):  # what is replaced, refused or over takes no room
+        for number in range(20):  # replaced, refused or ended ones take no room
             await bench.to_backend(call(1, "login"), call(2, "on", 1), call(3, "on", number))
             await bench.to_client(result(1), result(2), error(3))
             await bench.to_backend(call(1, "login"), call(1, "login"), call(4, "off", 1))
@@ -183,11 +183,11 @@ async def test_more_than_there_is_room_for_ends_the_session() -> None:
         assert bench.closed
         assert (bench.closed.code, bench.closed.reason) == (
             1008,
-            "more than 1100 bytes to be remembered",
+            "the session needs more than 1100 bytes of memory",
         )
 
 
-async def test_what_is_too_large_is_not_looked_at() -> None:
+async def test_message_above_max_size_is_not_parsed() -> None:
     async with bench_of(max_size=100) as bench:
         large = call(1, "work", "x" * 100)
         assert await bench.to_backend(large) == [large]
@@ -226,16 +226,16 @@ def test_any_documents_pass_or_are_dropped(documents: list[Any]) -> None:
         ({"answer-timeout": 0}, "answer-timeout"),
         ({"logins": ["a", "a"]}, "twice"),
         ({"logins": ["on"], "subscriptions": [EVENTS]}, "twice"),
-        ({"subscriptions": [{**EVENTS, "key": "$..a"}]}, "names several values"),
+        ({"subscriptions": [{**EVENTS, "key": "$..a"}]}, "finds several values"),
         ({"subscriptions": [{**EVENTS, "notification-id": "$.a"}]}, "needs 'notification'"),
     ],
 )
-def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         ValveBench.of(plugin, "jsonrpc", options)
 
 
-def test_a_size_below_that_of_messages_is_doubted() -> None:
+def test_max_size_below_limit_gives_warning() -> None:
     settings = JsonRpcSettings.model_validate({"max-size": 1000})
     assert not list(settings.warnings(Limits(max_message_size=1000)))
     assert [key for key, _ in settings.warnings(Limits(max_message_size=1001))] == ["max-size"]

@@ -55,17 +55,17 @@ MDIwEAYHKoZIzj0CAQYFK4EEAAYDHgAEyJcZY5qCEuXwl+MJ8Qg7DW6PjVFFsBXo
 
 
 def token(key: Key = EC, alg: str = "ES256", *, kid: str | None = "", **claims: Any) -> str:
-    """Return a token that is valid for a minute."""
+    """Returns a token that is valid for a minute."""
     header = {"alg": alg} | ({"kid": kid or str(key.kid)} if kid is not None else {})
     payload = json.dumps({"exp": int(time.time()) + 60, **claims}).encode()
     return sign(payload, header, key)
 
 
 def sign(payload: bytes, header: dict[str, Any] | None = None, key: Key = EC) -> str:
-    """Return a token that holds anything."""
+    """Returns a signed token with any payload."""
     header = header or {"alg": "ES256", "kid": "ec"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library's, of the name EdDSA
+        warnings.simplefilter("ignore")  # the library warns of the name EdDSA
         made: str = jws.serialize_compact(header, payload, key, algorithms=[header["alg"]])
     return made
 
@@ -92,7 +92,7 @@ async def context() -> PluginContext:
 
 
 class Asked:
-    """One gate, as a client meets it."""
+    """A gate, called like for a client."""
 
     def __init__(self, gate: Any) -> None:
         self._gate = gate
@@ -103,7 +103,7 @@ class Asked:
         return refusal
 
     async def bearer(self, text: str) -> int:
-        """Return the status for a token; 101: it counts."""
+        """Returns the status for a token; 101: the token is valid."""
         handshake = Handshake("/", (("Authorization", f"Bearer {text}"),), (), "192.0.2.1:1")
         refusal = await self.admit(handshake)
         return 101 if refusal is None else refusal.status
@@ -111,7 +111,7 @@ class Asked:
 
 @pytest.fixture
 def ask(file: Path, context: PluginContext) -> Callable[..., Any]:
-    """Return what makes a gate, opened."""
+    """Returns a function that makes an open gate."""
 
     async def ask(**options: Any) -> Asked:
         options = {key.replace("_", "-"): value for key, value in options.items()}
@@ -130,7 +130,7 @@ def ask(file: Path, context: PluginContext) -> Callable[..., Any]:
     ("key", "alg"),
     [(EC, "ES256"), (RSA, "RS256"), (RSA, "PS256"), (ED, "EdDSA"), (ED, "Ed25519")],
 )
-async def test_tokens_with_public_keys_count(ask: Callable[..., Any], key: Key, alg: str) -> None:
+async def test_token_with_public_key_is_valid(ask: Callable[..., Any], key: Key, alg: str) -> None:
     gate = await ask(algorithms=[alg])
     assert await gate.bearer(token(key, alg)) == 101
     assert await gate.bearer(token(key, alg, kid=None)) == 101
@@ -138,7 +138,7 @@ async def test_tokens_with_public_keys_count(ask: Callable[..., Any], key: Key, 
     assert await gate.bearer(token(key, alg)[:-8] + "AAAAAAAA") == 401
 
 
-async def test_a_secret_may_be_shared(ask: Callable[..., Any], file: Path) -> None:
+async def test_token_with_shared_secret_is_valid(ask: Callable[..., Any], file: Path) -> None:
     write(file, f"{SHARED}\n")
     gate = await ask(algorithms="HS256,HS512")
     key = OctKey.import_key(SHARED)
@@ -157,11 +157,11 @@ async def test_public_keys_may_be_in_pem(ask: Callable[..., Any], file: Path, ke
     assert await gate.bearer(token(ECKey.generate_key("P-256"), "ES256", kid="x")) == 401
 
 
-async def test_another_key_of_the_same_name_does_not_count(ask: Callable[..., Any]) -> None:
+async def test_key_with_same_id_but_other_value_is_refused(ask: Callable[..., Any]) -> None:
     assert await (await ask()).bearer(token(OTHER)) == 401
 
 
-async def test_none_is_no_algorithm(ask: Callable[..., Any]) -> None:
+async def test_algorithm_none_is_refused(ask: Callable[..., Any]) -> None:
     gate = await ask()
     for alg in ("none", "None", "NONE", "nOnE"):
         made = raw_token(json.dumps({"alg": alg}).encode(), b'{"exp": 99999999999}', b"")
@@ -170,8 +170,8 @@ async def test_none_is_no_algorithm(ask: Callable[..., Any]) -> None:
         await ask(algorithms=["none"])
 
 
-async def test_a_public_key_is_no_secret(ask: Callable[..., Any], file: Path) -> None:
-    """The oldest attack: HS256 with the text of the public key."""
+async def test_public_key_as_hmac_secret_is_refused(ask: Callable[..., Any], file: Path) -> None:
+    """A known attack: HS256 with the text of the public key as the secret."""
     gate = await ask()
     pem = RSA.as_pem(private=False)
     header = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"rsa"}').rstrip(b"=")
@@ -179,7 +179,7 @@ async def test_a_public_key_is_no_secret(ask: Callable[..., Any], file: Path) ->
     made = base64.urlsafe_b64encode(hmac.new(pem, signed, hashlib.sha256).digest()).rstrip(b"=")
     assert await gate.bearer((signed + b"." + made).decode()) == 401
     write(file, pem.decode())
-    with pytest.raises(ConfigurationError, match="no key for HS256, of 1 keys"):
+    with pytest.raises(ConfigurationError, match="none of its 1 keys is for HS256"):
         await ask(algorithms=["HS256"])
 
 
@@ -215,19 +215,19 @@ async def test_a_public_key_is_no_secret(ask: Callable[..., Any], file: Path) ->
         ({"scopes": ["a"]}, {}, 403),
     ],
 )
-async def test_claims_decide(
+async def test_claims_decide_whether_token_is_valid(
     ask: Callable[..., Any], options: dict[str, Any], claims: dict[str, Any], status: int
 ) -> None:
     assert await (await ask(**options)).bearer(token(**claims)) == status
 
 
-async def test_a_token_may_last_for_ever_if_that_is_configured(ask: Callable[..., Any]) -> None:
+async def test_token_without_expiry_is_valid_if_configured(ask: Callable[..., Any]) -> None:
     made = sign(b"{}")
     assert await (await ask(require_expiry=False)).bearer(made) == 101
     assert await (await ask()).bearer(made) == 401
 
 
-async def test_claims_become_headers_which_no_client_can_send(ask: Callable[..., Any]) -> None:
+async def test_claims_become_headers_and_replace_those_of_client(ask: Callable[..., Any]) -> None:
     gate = await ask(
         claims={
             "X-User": "sub",
@@ -271,9 +271,7 @@ async def test_claims_become_headers_which_no_client_can_send(ask: Callable[...,
     "value",
     ["a\r\nX-Admin: 1", "a\0", "\ud800", "x" * 5000, {"a": 1}, [["a"]], ["a,b"], [None]],
 )
-async def test_a_claim_that_no_header_can_hold_refuses(
-    ask: Callable[..., Any], value: object
-) -> None:
+async def test_claim_that_fits_no_header_is_refused(ask: Callable[..., Any], value: object) -> None:
     gate = await ask(claims={"X-User": "sub"})
     payload = json.dumps({"exp": int(time.time()) + 60, "sub": value}).encode()
     assert await gate.bearer(sign(payload)) == 401
@@ -294,7 +292,7 @@ async def test_a_claim_that_no_header_can_hold_refuses(
         ("/a", (), ("chat", "bearer.T"), ("/a", (), ("chat",))),
     ],
 )
-async def test_a_token_is_found_and_kept_from_the_backend(
+async def test_token_is_found_and_removed_for_backend(
     ask: Callable[..., Any],
     path: str,
     headers: Headers,
@@ -337,7 +335,7 @@ async def test_a_token_is_found_and_kept_from_the_backend(
         ("/", (), ("bearer.a", "bearer.b")),
     ],
 )
-async def test_who_sends_no_token_gets_a_challenge_without_an_error(
+async def test_client_without_token_gets_challenge_without_error(
     ask: Callable[..., Any],
     path: str,
     headers: Headers,
@@ -348,12 +346,12 @@ async def test_who_sends_no_token_gets_a_challenge_without_an_error(
     gate = await ask(token_from=places, realm="a realm")
     refusal = await gate.admit(Handshake(path, headers, offers, "192.0.2.1:1"))
     assert refusal == Refusal(
-        401, (("WWW-Authenticate", 'Bearer realm="a realm"'),), b"a token is needed\n"
+        401, (("WWW-Authenticate", 'Bearer realm="a realm"'),), b"a token is required\n"
     )
     assert samples(context.metrics)['wsgw_jwt_refused_total{reason="missing"}'] == 1
 
 
-async def test_challenges_say_what_is_wrong(ask: Callable[..., Any]) -> None:
+async def test_challenge_names_the_error(ask: Callable[..., Any]) -> None:
     gate = await ask(scopes=["chat", "read"])
 
     async def challenge(text: str) -> str:
@@ -415,7 +413,7 @@ DEEP = b"[" * 3000
         ),
     )
 )
-def test_whatever_comes_as_a_token_is_refused(text: str) -> None:
+def test_any_text_as_token_is_refused(text: str) -> None:
     options = JwtSettings.model_validate({"keys-file": "x", "algorithms": "ES256,RS256,EdDSA"})
     keys = VerificationKeys([EC, RSA, ED])
     with pytest.raises(InvalidToken):
@@ -438,13 +436,13 @@ def test_whatever_comes_as_a_token_is_refused(text: str) -> None:
         b"\xff",
     ],
 )
-async def test_claims_that_are_signed_and_make_no_sense(
+async def test_signed_but_invalid_claims_are_refused(
     ask: Callable[..., Any], payload: bytes
 ) -> None:
     assert await (await ask()).bearer(sign(payload)) == 401
 
 
-async def test_a_token_without_a_key_id_is_tried_with_few_keys(
+async def test_token_without_key_id_is_tried_with_few_keys(
     ask: Callable[..., Any], file: Path
 ) -> None:
     numbered = ECKey.generate_key("P-256").as_dict()
@@ -462,28 +460,44 @@ async def test_a_token_without_a_key_id_is_tried_with_few_keys(
     ("content", "algorithms", "problem"),
     [
         (None, "ES256", "No such file"),
-        ("", "ES256", "no public key: neither a JWKS nor PEM"),
+        ("", "ES256", "no public key: it is neither a JWKS nor PEM"),
         ("some secret that is long enough to be one", "ES256", "no public key"),
         ("short", "HS256", "secret shorter than 32 bytes"),
         ("{", "ES256", "not valid JSON"),
-        ('{"keys": {}}', "ES256", "'keys' of a JWKS is a list"),
-        ('{"keys": []}', "ES256", "no key for ES256, of 0 keys"),
-        ('{"keys": [7, null, {"kty": 7}, {"kty": "EC"}]}', "ES256", "of 0 keys"),
-        ('{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}', "RS256", "of 0 keys"),
-        ('{"keys": [{"kty": "oct", "k": "AQAB"}]}', "HS256", "of 0 keys"),
+        ('{"keys": {}}', "ES256", "'keys' of a JWKS must be a list"),
+        ('{"keys": []}', "ES256", "none of its 0 keys is for ES256"),
+        (
+            '{"keys": [7, null, {"kty": 7}, {"kty": "EC"}]}',
+            "ES256",
+            "none of its 0 keys is for ES256",
+        ),
+        (
+            '{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}',
+            "RS256",
+            "none of its 0 keys is for RS256",
+        ),
+        ('{"keys": [{"kty": "oct", "k": "AQAB"}]}', "HS256", "none of its 0 keys is for HS256"),
         ('{"a":' + "[" * 100_000, "ES256", "not valid JSON"),
-        (jwks(RSA), "ES256", "no key for ES256, of 1 keys"),
-        (jwks(EC), "ES384", "no key for ES384"),
-        (json.dumps({"keys": [{**EC.as_dict(), "use": "enc"}]}), "ES256", "of 0 keys"),
-        (json.dumps({"keys": [{**EC.as_dict(), "alg": "ES384"}]}), "ES256", "of 1 keys"),
+        (jwks(RSA), "ES256", "none of its 1 keys is for ES256"),
+        (jwks(EC), "ES384", "none of its 1 keys is for ES384"),
+        (
+            json.dumps({"keys": [{**EC.as_dict(), "use": "enc"}]}),
+            "ES256",
+            "none of its 0 keys is for ES256",
+        ),
+        (
+            json.dumps({"keys": [{**EC.as_dict(), "alg": "ES384"}]}),
+            "ES256",
+            "none of its 1 keys is for ES256",
+        ),
         ('{"keys": [' + ",".join(["{}"] * 10_000) + "]}", "ES256", "10000 keys, more than 1000"),
         ("x" * 1_100_000, "ES256", "larger than 1048576 bytes"),
         (EC.as_pem(private=True).decode(), "ES256", "has a private key"),
-        (UNKNOWN_CURVE, "ES256", "a public key in PEM that cannot be read"),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "ES256", "cannot be read"),
+        (UNKNOWN_CURVE, "ES256", "has an unreadable public key in PEM"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "ES256", "unreadable"),
     ],
 )
-async def test_files_that_have_no_usable_key(
+async def test_file_without_usable_key_is_refused(
     ask: Callable[..., Any], file: Path, content: str | None, algorithms: str, problem: str
 ) -> None:
     write(file, content)
@@ -504,26 +518,26 @@ def write(file: Path, content: str | None) -> None:
         ({"keys-file": ""}, "keys-file: "),
         ({"algorithms": "HS256,RS256"}, "mixes HS... with others"),
         ({"algorithms": "XX256"}, r"algorithms\[0\]: .*Ed448"),
-        ({"token-from": "body.token"}, "unknown place 'body.token'. There are header.NAME"),
+        ({"token-from": "body.token"}, "unknown place 'body.token'. Use header.NAME"),
         ({"token-from": "query."}, r"token-from\[0\]: "),
         ({"token-from": "path.1"}, r"token-from\[0\]: .*unknown place"),
-        ({"token-from": "subprotocol."}, "no subprotocol begins like this"),
+        ({"token-from": "subprotocol."}, "not a prefix of a subprotocol"),
         ({"realm": 'a"b'}, "realm: .*without quotation marks"),
         ({"scopes": ["a b"]}, r"scopes\[0\]: "),
-        ({"claims": {"X-A": ""}}, "without the name of a claim"),
+        ({"claims": {"X-A": ""}}, "without a claim"),
         ({"claims": {"X A": "sub"}}, "the name of a header"),
         ({"leeway": "2h"}, "leeway: "),
         ({"max-token": "1MiB"}, "max-token: "),
     ],
 )
-def test_wrong_options_are_told(
+def test_invalid_options_are_refused(
     context: PluginContext, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         RegisteredPlugin(plugin).gate("jwt", {"keys-file": "keys", **options}, context)
 
 
-async def test_keys_change_and_their_file_vanishes(
+async def test_changed_keys_apply_and_vanished_file_keeps_old_keys(
     file: Path, context: PluginContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Clock:
@@ -556,7 +570,7 @@ async def test_keys_change_and_their_file_vanishes(
 # In a gateway
 
 
-async def test_a_browser_brings_its_token_as_a_subprotocol(
+async def test_browser_sends_token_as_subprotocol(
     start_gateway: StartGateway, echo: Echo, file: Path, refused: Callable[..., Any]
 ) -> None:
     gateway = await start_gateway(
@@ -596,7 +610,7 @@ async def test_a_browser_brings_its_token_as_a_subprotocol(
 async def test_claims_fill_templates_of_bridges(
     start_gateway: StartGateway, file: Path, echo: Echo
 ) -> None:
-    """A room that the token names is one that the policy `hash` sees too."""
+    """The policy `hash` also uses the room in the token."""
     gateway = await start_gateway(
         gates=[
             {"kind": "jwt", "keys-file": str(file), "claims": {"X-Tenant": "/org/id"}},

@@ -69,7 +69,7 @@ async def test_each_message_has_a_line_and_passes(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600  # noqa: ASYNC240 - nothing else runs
 
 
-async def test_one_direction_is_enough(file: Path) -> None:
+async def test_directions_option_selects_one_direction(file: Path) -> None:
     async with bench_of(file, directions="to-client", content=False) as bench:
         await bench.to_backend("a")
         await bench.to_client("b")
@@ -78,7 +78,7 @@ async def test_one_direction_is_enough(file: Path) -> None:
     assert not {"text", "omitted"} & {*line}
 
 
-async def test_a_long_text_is_cut_between_characters(file: Path) -> None:
+async def test_long_text_is_cut_between_characters(file: Path) -> None:
     async with bench_of(file, max_text=10) as bench:
         await bench.to_backend("x" * 10, "x" * 11, "ü" * 10, "x" + "ü" * 10)
     assert [(line["text"], line.get("cut")) for line in lines_in(file)] == [
@@ -89,7 +89,7 @@ async def test_a_long_text_is_cut_between_characters(file: Path) -> None:
     ]
 
 
-async def test_without_a_file_lines_go_to_the_gateways_log(
+async def test_lines_go_to_gateway_log_without_file(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -99,7 +99,7 @@ async def test_without_a_file_lines_go_to_the_gateways_log(
     assert json.loads(line)["text"] == "a\nb"
 
 
-async def test_thousands_of_lines_for_the_gateways_log_leave_turns_to_others() -> None:
+async def test_thousands_of_lines_leave_turns_to_others() -> None:
     turns = 0
 
     async def count_turns() -> None:
@@ -133,7 +133,7 @@ async def test_thousands_of_lines_for_the_gateways_log_leave_turns_to_others() -
         ("$.none.a", {"a": {"d": 0}, "b": [{"a": 1, "c": {"a": 2}}, 3], "x y": 4}),
     ],
 )
-def test_values_are_replaced(path: str, left: object) -> None:
+def test_path_replaces_values(path: str, left: object) -> None:
     document = {"a": {"d": 0}, "b": [{"a": 1, "c": {"a": 2}}, 3], "x y": 4}
     JsonPath(path).replace(document, "***")
     assert document == left
@@ -155,7 +155,7 @@ def test_values_are_replaced(path: str, left: object) -> None:
         ("$..a..b", "more than once"),
     ],
 )
-def test_what_is_no_path(path: str, why: str) -> None:
+def test_invalid_path_is_refused(path: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         JsonPath(path)
 
@@ -188,19 +188,19 @@ async def test_secrets_are_not_logged_and_pass(file: Path) -> None:
     assert [line.get("omitted") for line in lines] == [None, None, "not-json", "size", "size", None]
 
 
-async def test_what_is_redacted_is_redacted_before_it_is_cut(file: Path) -> None:
+async def test_text_is_redacted_before_it_is_cut(file: Path) -> None:
     async with bench_of(file, redact=["secret-[0-9]{20}"], max_text=30) as bench:
         await bench.to_backend("x" * 20 + "secret-" + "7" * 20)
     assert [line["text"] for line in lines_in(file)] == ["x" * 20 + "***"]
 
 
-def test_patterns_made_to_be_slow_are_not() -> None:
+def test_hostile_pattern_is_matched_fast() -> None:
     texts = [b"a" * 60_000 + b"!", b"x" * 60_000, b"a:" * 30_000]
     for pattern in ("(a+)+$", "x(.*@)?", "(a|a)*b", "([a-z:]+)+@"):
         redaction = Redaction((), [SafePattern(pattern)], 100_000)
         for text in texts:
             begin = time.thread_time()
-            with suppress(Unredactable):  # too much is found
+            with suppress(Unredactable):  # too many matches
                 redaction.of(text)
             assert time.thread_time() - begin < 2
 
@@ -211,7 +211,7 @@ def test_patterns_made_to_be_slow_are_not() -> None:
     .map(to_json)
     .map(bytes.decode)
 )
-def test_no_message_is_a_fault(text: str) -> None:
+def test_any_text_can_be_redacted(text: str) -> None:
     try:
         data = text.encode()
     except UnicodeEncodeError:
@@ -236,7 +236,7 @@ def test_deep_documents_are_redacted_in_time() -> None:
 # Files
 
 
-def test_a_file_is_rotated_by_its_size(file: Path) -> None:
+def test_file_is_rotated_by_size(file: Path) -> None:
     log = LogFile(str(file), 100, 2)
     for number in range(5):
         log.write([f"{number}".encode() * 60 + b"\n"])
@@ -251,7 +251,7 @@ def test_a_file_is_rotated_by_its_size(file: Path) -> None:
     ]
 
 
-def test_lines_of_one_call_may_fill_several_files(file: Path) -> None:
+def test_lines_of_one_write_may_fill_several_files(file: Path) -> None:
     log = LogFile(str(file), 100, 9)
     log.write([f"{number}".encode() * 60 + b"\n" for number in range(5)])
     log.write([b"x" * 1000 + b"\n", b"y\n"])
@@ -261,7 +261,7 @@ def test_lines_of_one_call_may_fill_several_files(file: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["moved", "removed"])
-def test_a_file_that_was_moved_or_removed_is_opened_anew(file: Path, how: str) -> None:
+def test_moved_or_removed_file_is_opened_again(file: Path, how: str) -> None:
     log = LogFile(str(file), None, 1)
     log.write([b"one\n"])
     if how == "moved":
@@ -273,7 +273,7 @@ def test_a_file_that_was_moved_or_removed_is_opened_anew(file: Path, how: str) -
     assert file.read_text() == "two\n"
 
 
-def test_lines_are_appended_to_what_is_there(file: Path) -> None:
+def test_lines_are_appended_to_existing_file(file: Path) -> None:
     file.write_text("before\n")
     log = LogFile(str(file), 1000, 1)
     log.write([b"after\n"])
@@ -282,7 +282,7 @@ def test_lines_are_appended_to_what_is_there(file: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "nowhere"])
-async def test_a_file_that_cannot_be_written(tmp_path: Path, kind: str) -> None:
+async def test_unwritable_file_is_refused(tmp_path: Path, kind: str) -> None:
     target = tmp_path / "target"
     problem = make(target, kind)
     if kind == "nowhere":
@@ -307,7 +307,7 @@ def make(target: Path, kind: str) -> str:
 
 
 class Disk:
-    """Writes when the test lets it."""
+    """A disk that writes when the test allows it."""
 
     def __init__(self) -> None:
         self.may_write = asyncio.Event()
@@ -329,7 +329,7 @@ def queue_on(disk: Disk, most: int) -> tuple[LineQueue, Counter]:
     return LineQueue(disk.write, most, asyncio.get_running_loop(), warn, lost), lost
 
 
-async def test_a_slow_disk_makes_nobody_wait_and_lines_are_bounded() -> None:
+async def test_slow_disk_delays_no_message_and_lines_are_bounded() -> None:
     disk = Disk()
     queue, lost = queue_on(disk, 100)
     queue.put(b"x" * 59 + b"\n")
@@ -344,7 +344,9 @@ async def test_a_slow_disk_makes_nobody_wait_and_lines_are_bounded() -> None:
     assert disk.written == [b"x" * 59 + b"\n", b'{"lost":3}\n', *[b"y" * 19 + b"\n"] * 2]
 
 
-async def test_a_full_disk_loses_lines_and_says_so_later(caplog: pytest.LogCaptureFixture) -> None:
+async def test_full_disk_loses_lines_and_logs_the_number_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     disk = Disk()
     disk.may_write.set()
     disk.error = OSError(28, "No space left on device")
@@ -362,7 +364,7 @@ async def test_a_full_disk_loses_lines_and_says_so_later(caplog: pytest.LogCaptu
     assert len([record for record in caplog.records if "No space" in record.getMessage()]) == 1
 
 
-async def test_a_file_system_that_hangs_costs_lines_only(
+async def test_hanging_file_system_loses_only_lines(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs, go_on = threading.Event(), threading.Event()
@@ -403,14 +405,14 @@ async def test_a_file_system_that_hangs_costs_lines_only(
         ({"file": ""}, "file: "),
         ({"redact": ["("]}, r"redact\[0\]: .*not a regular expression \(RE2\): missing \): \($"),
         ({"redact": ["(?=a)"]}, r"redact\[0\]: .*invalid perl operator"),
-        ({"redact": ["a*"]}, r"redact\[0\]: .*found in an empty text"),
+        ({"redact": ["a*"]}, r"redact\[0\]: .*matches an empty text"),
         ({"redact-paths": ["a"]}, r"redact-paths\[0\]: .*not a path such as"),
         ({"buffer": 10}, "buffer: "),
         ({"redact": [rf"{number}\pL{{400}}" for number in range(3)]}, "all together: .*too large"),
         ({"directions": "in"}, "directions: "),
     ],
 )
-async def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> None:
+async def test_invalid_options_are_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         ValveBench.of(plugin, "message-log", options)
 
@@ -418,9 +420,7 @@ async def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> 
 # In a gateway
 
 
-async def test_a_gateway_writes_lines_and_all_of_them_when_it_stops(
-    start_gateway: StartGateway, file: Path
-) -> None:
+async def test_stopping_gateway_writes_all_lines(start_gateway: StartGateway, file: Path) -> None:
     gateway = await start_gateway(
         valves=[
             {

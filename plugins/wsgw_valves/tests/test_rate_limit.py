@@ -34,7 +34,7 @@ def now() -> float:
 
 
 @on_virtual_clock
-async def test_messages_beyond_the_burst_wait_for_their_turn() -> None:
+async def test_messages_beyond_burst_wait() -> None:
     async with bench_of(messages=10, messages_burst=5) as bench:
         begin = now()
         assert await bench.to_backend(*"abcde") == [*"abcde"]
@@ -48,7 +48,7 @@ async def test_messages_beyond_the_burst_wait_for_their_turn() -> None:
 
 
 @on_virtual_clock
-async def test_bytes_count_too() -> None:
+async def test_bytes_are_limited() -> None:
     async with bench_of(bytes="1kB", bytes_burst=500, messages=1000) as bench:
         begin = now()
         await bench.to_backend(b"x" * 500)
@@ -58,7 +58,7 @@ async def test_bytes_count_too() -> None:
 
 
 @on_virtual_clock
-async def test_room_comes_back_up_to_the_burst() -> None:
+async def test_room_comes_back_up_to_burst() -> None:
     async with bench_of(messages=1, messages_burst=3, action="discard") as bench:
         assert await bench.to_backend(*"abcde") == [*"abc"]
         await asyncio.sleep(2.1)
@@ -71,7 +71,7 @@ async def test_room_comes_back_up_to_the_burst() -> None:
 
 
 @on_virtual_clock
-async def test_a_rate_below_one_lets_single_messages_through() -> None:
+async def test_rate_below_one_passes_single_messages() -> None:
     async with bench_of(messages=0.5, action="discard") as bench:
         assert await bench.to_backend("a", "b") == ["a"]
         await asyncio.sleep(1)
@@ -81,7 +81,7 @@ async def test_a_rate_below_one_lets_single_messages_through() -> None:
 
 
 @on_virtual_clock
-async def test_close_ends_the_session_with_1008() -> None:
+async def test_action_close_ends_session_with_1008() -> None:
     async with bench_of(messages=2, action="close") as bench:
         assert await bench.to_backend(*"abc") == [*"ab"]
         assert bench.closed is not None
@@ -89,7 +89,7 @@ async def test_close_ends_the_session_with_1008() -> None:
 
 
 @on_virtual_clock
-async def test_a_message_that_would_wait_for_too_long_ends_the_session() -> None:
+async def test_wait_above_max_pause_ends_session() -> None:
     async with bench_of(bytes=100, max_pause="2s") as bench:
         assert len(await bench.to_backend(b"x" * 250)) == 1
         before = bench.closed
@@ -100,7 +100,7 @@ async def test_a_message_that_would_wait_for_too_long_ends_the_session() -> None
 
 
 @on_virtual_clock
-async def test_directions_are_measured_apart() -> None:
+async def test_directions_have_separate_rates() -> None:
     async with bench_of(messages=2, action="discard", directions="both") as bench:
         assert await bench.to_backend(*"abc") == [*"ab"]
         assert await bench.to_client(*"abc") == [*"ab"]
@@ -112,7 +112,7 @@ async def test_directions_are_measured_apart() -> None:
 
 
 @on_virtual_clock
-async def test_sessions_of_one_key_share_their_rate() -> None:
+async def test_sessions_with_same_key_share_rate() -> None:
     def session(user: str) -> Any:
         headers = (("X-User", user),)
         return Bench(Handshake("/", headers, (), "192.0.2.1:1"))
@@ -138,7 +138,7 @@ async def test_sessions_of_one_key_share_their_rate() -> None:
         assert again.before_transmit(message) is None
 
 
-def test_meters_of_keys_that_nobody_uses_are_bounded() -> None:
+def test_number_of_unused_meters_is_bounded() -> None:
     shared = SharedMeters(lambda: Meter(Bucket(1, 1, lambda: 0.0), None))
     used = shared.get("used")
     used.take(0, 0.0)
@@ -166,12 +166,12 @@ def test_meters_of_keys_that_nobody_uses_are_bounded() -> None:
         ({"messages": 1, "action": "close", "max-pause": "1s"}, "needs 'action: pause'"),
     ],
 )
-async def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> None:
+async def test_invalid_options_are_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         ValveBench.of(plugin, "rate-limit", options)
 
 
-def test_a_message_that_never_passes_is_doubted() -> None:
+def test_limit_below_message_size_gives_warning() -> None:
     def warnings(**options: Any) -> list[tuple[str, str]]:
         settings = RateLimitSettings.model_validate(options)
         return list(settings.warnings(Limits(max_message_size=1000)))
@@ -185,7 +185,7 @@ def test_a_message_that_never_passes_is_doubted() -> None:
     assert key == "bytes-burst"
 
 
-async def test_a_client_that_sends_too_fast_loses_nothing(
+async def test_fast_client_is_delayed_and_loses_nothing(
     start_gateway: StartGateway, echo: Echo
 ) -> None:
     gateway = await start_gateway(
@@ -203,7 +203,7 @@ async def test_a_client_that_sends_too_fast_loses_nothing(
     assert echo.heard == sent
 
 
-async def test_a_client_that_floods_is_not_read(start_gateway: StartGateway) -> None:
+async def test_flooding_client_is_not_read(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(
         valves=[{"kind": "rate-limit", "messages": 0.1, "messages-burst": 5, "max-pause": "1m"}],
         limits={"valve-queue": 4, "valve-timeout": "2m", "close-timeout": "200ms"},
@@ -233,7 +233,7 @@ async def keep_sending(client: ClientConnection) -> None:
         await client.recv()
 
 
-async def test_a_client_that_floods_is_closed(start_gateway: StartGateway) -> None:
+async def test_flooding_client_is_closed(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(valves=[{"kind": "rate-limit", "messages": 5, "action": "close"}])
     async with connect(gateway.url) as client:
         with pytest.raises(ConnectionClosed) as caught:

@@ -1,4 +1,4 @@
-"""The valve `remember`: alone, and before servers that break."""
+"""The valve `remember`: alone, and with failing servers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def watch(id_: int, what: str) -> str:
     return f'{{"id":{id_},"method":"watch","params":["{what}"]}}'
 
 
-async def test_a_new_backend_hears_the_last_login_and_its_answer_is_kept_from_the_client() -> None:
+async def test_new_backend_gets_last_login_and_client_sees_no_second_answer() -> None:
     async with bench_of(LOGIN) as bench:
         await bench.to_backend('{"type":"login","token":1}')
         assert await bench.to_client('{"type":"welcome"}') == ['{"type":"welcome"}']
@@ -62,19 +62,19 @@ async def test_a_new_backend_hears_the_last_login_and_its_answer_is_kept_from_th
         assert await bench.to_backend("on") == ["on"]
 
 
-async def test_a_login_without_an_answer_is_sent_again_and_not_remembered_before_it_comes() -> None:
+async def test_unanswered_login_is_sent_again_and_not_yet_remembered() -> None:
     async with bench_of(LOGIN) as bench:
         await bench.to_backend('{"type":"login","token":1}')
         assert await bench.fail_over() == ['{"type":"login","token":1}']
         assert await bench.to_client('{"type":"welcome"}') == ['{"type":"welcome"}']
         await bench.to_backend('{"type":"login","token":2}')
-        # The first one is still what the backend has granted.
+        # The first one is still the granted one.
         first = await bench.fail_over('{"type":"welcome"}')
         assert first == ['{"type":"login","token":1}', '{"type":"login","token":2}']
         assert await bench.to_client('{"type":"welcome"}') == ['{"type":"welcome"}']
 
 
-async def test_a_login_that_is_refused_is_forgotten_and_a_backend_that_refuses_is_left() -> None:
+async def test_refused_login_is_forgotten_and_refusing_backend_is_left() -> None:
     async with bench_of(LOGIN) as bench:
         await bench.to_backend('{"type":"login","token":1}')
         await bench.to_client('{"type":"denied"}')
@@ -86,7 +86,7 @@ async def test_a_login_that_is_refused_is_forgotten_and_a_backend_that_refuses_i
         assert bench.closed is None
 
 
-async def test_messages_are_remembered_by_key_until_they_are_forgotten() -> None:
+async def test_messages_are_remembered_by_key_until_forgotten() -> None:
     async with bench_of(TOPICS) as bench:
         said: list[str | bytes] = [
             "SUB a 1",
@@ -104,7 +104,7 @@ async def test_messages_are_remembered_by_key_until_they_are_forgotten() -> None
         assert await bench.fail_over() == ["SUB c 1", b"SUB d 1", "SUB a 2"]
 
 
-async def test_all_messages_of_a_key_are_remembered_in_their_order() -> None:
+async def test_keep_all_remembers_messages_of_key_in_order() -> None:
     async with bench_of({**TOPICS, "keep": "all"}) as bench:
         await bench.to_backend("SUB a 1", "SUB b 1", "SUB a 2")
         assert await bench.fail_over() == ["SUB a 1", "SUB b 1", "SUB a 2"]
@@ -112,7 +112,7 @@ async def test_all_messages_of_a_key_are_remembered_in_their_order() -> None:
         assert await bench.fail_over() == ["SUB b 1"]
 
 
-async def test_answers_belong_to_messages_by_their_ids() -> None:
+async def test_answers_are_matched_by_id() -> None:
     async with bench_of(CALLS) as bench:
         await bench.to_backend(*(watch(number, name) for number, name in enumerate("abcd")))
         await bench.to_client('{"re":2,"result":true}', '{"re":1,"result":false}', '{"re":9}')
@@ -121,12 +121,12 @@ async def test_answers_belong_to_messages_by_their_ids() -> None:
         heard = await bench.fail_over('{"re":7,"result":true}', '{"re":0,"result":true}')
         assert heard == [watch(0, "a"), watch(1, "b")]
         assert bench.client.received[-1].text == '{"re":7,"result":true}'
-        # Answered by the next one, which the client sees
+        # The next backend's answer, which the client sees
         answer = '{"re":1,"result":true}'
         assert await bench.to_client(answer) == [answer]
 
 
-async def test_rules_come_one_after_the_other_and_each_step_waits_for_its_answer() -> None:
+async def test_rules_run_in_order_and_each_step_waits_for_answer() -> None:
     async with bench_of(LOGIN, CALLS, greeting="^HELLO") as bench:
         await bench.to_client("HELLO 1")
         await bench.to_backend(watch(1, "a"), '{"type":"login"}')
@@ -144,13 +144,13 @@ async def test_rules_come_one_after_the_other_and_each_step_waits_for_its_answer
         assert await bench.to_client("HELLO 3") == ["HELLO 3"]
 
 
-async def test_a_greeting_that_the_client_has_not_had_is_for_it() -> None:
+async def test_first_greeting_reaches_client() -> None:
     async with bench_of(greeting="^HELLO") as bench:
         await bench.fail_over()
         assert await bench.to_client("HELLO") == ["HELLO"]
 
 
-async def test_what_is_said_while_no_backend_serves_goes_to_the_next_one_once() -> None:
+async def test_message_sent_without_backend_goes_to_next_one_once() -> None:
     session = FakeSession()
     registered = RegisteredPlugin(plugin)
     made = registered.valve("remember", {"rules": [TOPICS]}, make_plugin_context("remember"))
@@ -168,7 +168,7 @@ async def test_what_is_said_while_no_backend_serves_goes_to_the_next_one_once() 
         (3000, ["SUB a", "SUB b", "SUB " + "c" * 3000]),
     ],
 )
-async def test_more_than_there_is_room_for_ends_the_session(most: int, said: list[str]) -> None:
+async def test_exceeded_memory_ends_session(most: int, said: list[str]) -> None:
     async with bench_of(TOPICS, **{"max-remembered-bytes": most}) as bench:
         assert await bench.to_backend(*said[:2], "UNSUB a", "SUB a", "SUB b") != []
         assert not bench.closed
@@ -176,11 +176,11 @@ async def test_more_than_there_is_room_for_ends_the_session(most: int, said: lis
         assert bench.closed
         assert (bench.closed.code, bench.closed.reason) == (
             1008,
-            f"more than {most} bytes to be remembered",
+            f"the session needs more than {most} bytes of memory",
         )
 
 
-async def test_what_is_too_large_is_not_looked_at() -> None:
+async def test_message_above_max_size_is_not_parsed() -> None:
     async with bench_of(TOPICS, **{"max-size": 8}) as bench:
         await bench.to_backend("SUB a", "SUB b 345678")
         assert await bench.fail_over() == ["SUB a"]
@@ -198,7 +198,7 @@ async def test_what_is_too_large_is_not_looked_at() -> None:
         ({"$[0]": 2, "$[1].a": "*"}, ['[2,{"a":null}]'], ["[2]", '[2,{"b":1}]']),
     ],
 )
-def test_a_condition_holds_for_what_it_says(
+def test_condition_holds_only_for_matching_messages(
     given: Any, holds: list[str], holds_not: list[str]
 ) -> None:
     condition = Condition(given)
@@ -220,23 +220,23 @@ def test_any_bytes_can_be_read(data: bytes) -> None:
     [
         ({}, "needs 'rules' or 'greeting'"),
         ({"rules": [{"remember": "("}]}, "not a regular expression"),
-        ({"rules": [{"remember": {}}]}, "neither a regular expression nor paths"),
-        ({"rules": [{"remember": {"$..a": 1}}]}, "names several values"),
+        ({"rules": [{"remember": {}}]}, "neither a regular expression nor a section of paths"),
+        ({"rules": [{"remember": {"$..a": 1}}]}, "finds several values"),
         ({"rules": [{"remember": {"a": 1}}]}, "not a path"),
-        ({"rules": [{"remember": {"$.a": [1]}}]}, "neither a text, a number"),
+        ({"rules": [{"remember": {"$.a": [1]}}]}, "must be a text, a number"),
         ({"rules": [{"remember": "a", "key": "a"}]}, "expression with one group"),
-        ({"rules": [{"remember": "a", "key": "$.a[*]"}]}, "names several values"),
+        ({"rules": [{"remember": "a", "key": "$.a[*]"}]}, "finds several values"),
         ({"rules": [{"remember": "a", "refusal": "b"}]}, "'refusal' needs 'answer'"),
         ({"rules": [{"remember": "a", "forget-key": "(b)"}]}, "'forget-key' needs 'key'"),
         ({"greeting": "a", "max-remembered-bytes": 0}, "max-remembered-bytes"),
     ],
 )
-def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         ValveBench.of(plugin, "remember", options)
 
 
-def test_a_size_below_that_of_messages_is_doubted() -> None:
+def test_max_size_below_limit_gives_warning() -> None:
     settings = RememberSettings.model_validate({"greeting": "a", "max-size": 1000})
     assert not list(settings.warnings(Limits(max_message_size=1000)))
     assert [key for key, _ in settings.warnings(Limits(max_message_size=1001))] == ["max-size"]

@@ -1,4 +1,4 @@
-"""The valve `socketio`: alone, and with a real client and real servers that break."""
+"""The valve `socketio`: alone, and with a real client and failing servers."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ async def test_unanswered_connect_is_replayed_and_its_answer_passes() -> None:
         assert await bench.to_client(CONNECTED) == [CONNECTED]
 
 
-async def test_client_without_a_greeting_gets_that_of_the_next_server() -> None:
+async def test_client_without_greeting_gets_that_of_next_server() -> None:
     async with bench_of() as bench:
         assert await bench.fail_over(OPEN_AGAIN) == []
         assert [each.text for each in bench.client.received] == [OPEN_AGAIN]
 
 
-async def test_next_server_lets_the_client_in_unnoticed() -> None:
+async def test_next_server_accepts_client_unnoticed() -> None:
     async with bench_of() as bench:
         await connect(bench)
         before = len(bench.client.received)
         for _ in range(2):
-            assert await bench.fail_over() == []  # the server speaks first
+            assert await bench.fail_over() == []  # the server sends first
             await bench.to_client(OPEN_AGAIN)
             assert bench.heard == [CONNECT]
             await bench.to_client(CONNECTED_AGAIN)
@@ -83,7 +83,7 @@ async def test_namespaces_are_connected_until_either_side_leaves() -> None:
         assert await bench.to_backend('40/d,{"k":2}') == ['40/d,{"k":2}']
 
 
-async def test_server_that_refuses_a_namespace_is_left() -> None:
+async def test_server_that_refuses_namespace_is_left() -> None:
     async with bench_of() as bench:
         await connect(bench)
         await bench.fail_over(OPEN_AGAIN, '44{"message":"no"}')
@@ -114,7 +114,7 @@ async def test_unacknowledged_join_is_replayed() -> None:
         assert await bench.to_client('431["ok"]') == ['431["ok"]']
 
 
-async def test_join_without_an_acknowledgement_reaches_the_next_server_once() -> None:
+async def test_join_without_acknowledgement_reaches_next_server_once() -> None:
     async with bench_of(rooms=ROOMS) as bench:
         await connect(bench)
         bench.backends[0].connections[-1].acknowledge_at_once = False
@@ -148,7 +148,7 @@ async def test_event_is_replayed_until_it_is_acknowledged() -> None:
         assert await bench.fail_over(OPEN_AGAIN, CONNECTED_AGAIN) == [CONNECT]
 
 
-async def test_acknowledgements_for_a_server_that_is_gone_are_dropped() -> None:
+async def test_acknowledgements_for_lost_server_are_dropped() -> None:
     async with bench_of() as bench:
         await connect(bench)
         assert await bench.to_client('425["a"]', '426["b"]') == ['425["a"]', '426["b"]']
@@ -172,7 +172,7 @@ async def test_packet_stays_together_with_its_attachments() -> None:
         assert await bench.fail_over(OPEN_AGAIN, CONNECTED_AGAIN) == [CONNECT, *event]
         assert await bench.to_client(answer[0], "2") == ["2"]
         assert await bench.to_client(b"x") == answer
-        # What a server that is lost has begun never reaches the client.
+        # An incomplete packet of a lost server never reaches the client.
         await bench.to_client(answer[0])
         assert await bench.fail_over(OPEN_AGAIN, CONNECTED_AGAIN) == [CONNECT]
         assert await bench.to_client('42["y"]', b"alone") == ['42["y"]', b"alone"]
@@ -182,10 +182,10 @@ async def test_packet_stays_together_with_its_attachments() -> None:
     ("options", "packet", "reason"),
     [
         ({"max_attachments": 2}, ['453-["x"]'], "too many attachments"),
-        ({"max_attached": 10}, ['451-["x"]', b"123"], "attachments too large"),
+        ({"max_attached": 10}, ['451-["x"]', b"123"], "the attachments are too large"),
     ],
 )
-async def test_too_much_attached_closes_the_session(
+async def test_exceeded_attachments_close_session(
     options: dict[str, Any], packet: list[str | bytes], reason: str
 ) -> None:
     for outward in (True, False):
@@ -196,7 +196,7 @@ async def test_too_much_attached_closes_the_session(
             assert (bench.closed.code, bench.closed.reason) == (1009, reason)
 
 
-async def test_too_much_to_remember_closes_the_session() -> None:
+async def test_exceeded_memory_closes_session() -> None:
     async with bench_of(rooms=ROOMS, max_remembered_bytes=1000) as bench:
         await connect(bench)
         for _ in range(10):
@@ -206,10 +206,10 @@ async def test_too_much_to_remember_closes_the_session() -> None:
         await bench.to_backend(*(f'42["join","{number}"]' for number in range(5)))
         assert bench.closed is not None
         assert bench.closed.code == 1008
-        assert bench.closed.reason == "more than 1000 bytes to be remembered"
+        assert bench.closed.reason == "the session needs more than 1000 bytes of memory"
 
 
-async def test_pongs_reach_the_server_that_has_pinged() -> None:
+async def test_pongs_reach_only_the_server_that_pinged() -> None:
     async with bench_of() as bench:
         await connect(bench)
         assert await bench.to_client("2") == ["2"]
@@ -229,14 +229,14 @@ MALFORMED: list[str | bytes] = [
 ]  # fmt: skip
 
 
-async def test_everything_else_passes() -> None:
+async def test_other_messages_pass() -> None:
     async with bench_of(rooms=ROOMS) as bench:
         await connect(bench)
         assert await bench.to_backend(*MALFORMED) == MALFORMED
         assert await bench.to_client(*MALFORMED) == MALFORMED
 
 
-async def test_text_in_place_of_an_attachment_is_left_to_the_other_side() -> None:
+async def test_text_instead_of_attachment_is_left_to_peer() -> None:
     broken: list[str | bytes] = ['452-["x"]', b"one", '42["y"]', b"two"]
     async with bench_of() as bench:
         await connect(bench)
@@ -245,7 +245,7 @@ async def test_text_in_place_of_an_attachment_is_left_to_the_other_side() -> Non
 
 
 @pytest.mark.parametrize("query", ["EIO=3", "EIO=4&sid=x", "transport=websocket", ""])
-async def test_session_that_cannot_move_is_left_alone(query: str) -> None:
+async def test_session_that_cannot_move_passes_unchanged(query: str) -> None:
     async with bench_of(f"/socket.io/?{query}") as bench:
         await connect(bench)
         assert await bench.to_backend("3") == ["3"]
@@ -257,7 +257,7 @@ async def test_session_that_cannot_move_is_left_alone(query: str) -> None:
     ("options", "problem"),
     [
         ({"rooms": [{}]}, r"rooms\[0\].join: "),
-        ({"rooms": [{"join": "a", "key": "$.*"}]}, "names more than one value"),
+        ({"rooms": [{"join": "a", "key": "$.*"}]}, "finds more than one value"),
         ({"rooms": [{"join": "a", "namespace": "a"}]}, r"rooms\[0\].namespace: "),
         ({"expires": 0}, "expires: "),
     ],
@@ -268,7 +268,7 @@ async def test_wrong_options_are_reported(options: dict[str, Any], problem: str)
 
 
 @given(st.binary() | st.from_regex(rb"4[0-6]([0-9]{1,3}-)?(/[a,?]*,)?[0-9]*[\[{]?"))
-def test_any_bytes_are_a_packet_or_not(data: bytes) -> None:
+def test_any_bytes_can_be_parsed(data: bytes) -> None:
     packet = read_packet(data)
     if packet is None or packet.id is None:
         return
@@ -280,7 +280,7 @@ def test_any_bytes_are_a_packet_or_not(data: bytes) -> None:
     assert changed[again.body :] == data[packet.body :]
 
 
-def test_numbers_of_servers_are_never_shown_twice() -> None:
+def test_client_never_sees_same_ack_id_twice() -> None:
     ids = AckIds()
     shown = []
     for _server in range(3):
@@ -293,7 +293,7 @@ def test_numbers_of_servers_are_never_shown_twice() -> None:
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_client_notices_no_break(tmp_path: Path) -> None:
+async def test_client_notices_no_failure(tmp_path: Path) -> None:
     command = (sys.executable, str(SERVER), "{port}", str(tmp_path / "lines"))
     servers = [ServerProcess(*command), ServerProcess(*command)]
     rules = [{**rule, "namespace": name} for rule in ROOMS for name in ("/", "/admin")]
@@ -328,7 +328,7 @@ async def test_client_notices_no_break(tmp_path: Path) -> None:
             assert answer == blobs
         before = asked
         async with asyncio.timeout(30):
-            while min(seen.values()) < number or asked == before:  # noqa: ASYNC110 - of callbacks
+            while min(seen.values()) < number or asked == before:  # noqa: ASYNC110 - callbacks change it
                 await asyncio.sleep(0.01)
 
     for name in seen:

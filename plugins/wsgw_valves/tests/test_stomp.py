@@ -49,7 +49,7 @@ async def connected(bench: ValveBench) -> None:
 
 
 class TestFrames:
-    async def test_frames_in_pieces_are_put_together(self) -> None:
+    async def test_frames_in_pieces_are_assembled(self) -> None:
         async with bench_of() as bench:
             assert await bench.to_backend(*CONNECT) == [CONNECT]
             assert await bench.to_client(CONNECTED[:13], CONNECTED[13:]) == [CONNECTED]
@@ -75,7 +75,7 @@ class TestFrames:
             [_, second] = bench.backends
             assert second.connections[0].received[0] == Message(BINARY, CONNECT.encode())
 
-    async def test_lines_may_end_as_in_windows(self) -> None:
+    async def test_lines_may_end_with_crlf(self) -> None:
         connect = "CONNECT\r\naccept-version:1.2\r\n\r\n\0"
         subscribe = "SUBSCRIBE\r\nid:1\r\ndestination:/q\r\ncontent-length:1\r\n\r\nx\0"
         async with bench_of() as bench:
@@ -83,7 +83,7 @@ class TestFrames:
             await bench.to_client(CONNECTED)
             assert await bench.fail_over(CONNECTED) == [connect, subscribe]
 
-    async def test_a_piece_of_the_lost_broker_is_dropped(self) -> None:
+    async def test_piece_from_lost_broker_is_dropped(self) -> None:
         async with bench_of() as bench:
             await connected(bench)
             assert await bench.to_client(frame("MESSAGE", "x")[:-2]) == []
@@ -95,36 +95,39 @@ class TestFrames:
         [
             (SEND, "a frame before CONNECT, or a second CONNECT"),
             (CONNECT * 2, "a frame before CONNECT, or a second CONNECT"),
-            (CONNECT + DISCONNECT + SEND, "a frame behind DISCONNECT"),
-            (CONNECT + frame("MESSAGE"), "a command that no client has"),
+            (CONNECT + DISCONNECT + SEND, "a frame after DISCONNECT"),
+            (CONNECT + frame("MESSAGE"), "not a command of a client"),
             (CONNECT + "SEND\0", "a frame without an end of its headers"),
             ("\0", "a frame without an end of its headers"),
             (CONNECT + "x" * 1000, "a frame whose headers are too long"),
             (CONNECT + "SEND\n\n" + "x" * 1000, "a frame of more than 1000 bytes"),
             (CONNECT + "SEND\ncontent-length:5000\n\n", "a frame of more than 1000 bytes"),
-            (CONNECT + "SEND\ncontent-length:1\n\nxx\0", "a frame that is longer than it says"),
+            (
+                CONNECT + "SEND\ncontent-length:1\n\nxx\0",
+                "a frame is longer than its content-length",
+            ),
             (CONNECT + "\nSEND\n\n\0" * 2100, "more than 4096 frames in a message"),
             (CONNECT + frame("SEND", receipt="a\\t"), "a header with an unknown escape"),
-            (CONNECT + frame("ACK"), "an acknowledgement of nothing"),
+            (CONNECT + frame("ACK"), "an acknowledgement without an id"),
             (CONNECT + frame("BEGIN"), "a transaction without a name"),
         ],
     )
-    async def test_what_is_no_frame_ends_the_session(self, said: str, problem: str) -> None:
+    async def test_invalid_frame_ends_session(self, said: str, problem: str) -> None:
         async with bench_of(max_frame_size=1000) as bench:
             await bench.to_backend(said)
             assert bench.closed is not None
             assert (bench.closed.code, bench.closed.reason) == (1008, problem)
             assert samples(bench.context.metrics)['wsgw_stomp_closed_total{why="malformed"}'] == 1
 
-    async def test_so_does_a_broken_frame_of_the_broker(self) -> None:
+    async def test_invalid_frame_of_broker_ends_session(self) -> None:
         async with bench_of() as bench:
             await connected(bench)
             await bench.to_client(frame("SEND"))
             assert bench.closed is not None
             assert bench.closed.code == 1011
-            assert bench.closed.reason == "of the broker: a command that no broker has"
+            assert bench.closed.reason == "from the broker: not a command of a broker"
 
-    async def test_a_frame_in_many_pieces_costs_time_in_proportion(self) -> None:
+    async def test_frame_in_many_pieces_takes_linear_time(self) -> None:
         async with bench_of() as bench:
             await connected(bench)
             begin = time.thread_time()
@@ -145,7 +148,7 @@ class TestFrames:
         ),
         st.booleans(),
     )
-    def test_nothing_makes_a_fault(self, said: Sequence[str], by_broker: bool) -> None:
+    def test_any_input_raises_no_other_error(self, said: Sequence[str], by_broker: bool) -> None:
         async def say() -> None:
             async with bench_of() as bench:
                 await connected(bench)
@@ -156,7 +159,7 @@ class TestFrames:
 
 
 class TestNewBroker:
-    async def test_it_hears_of_subscriptions_that_have_not_ended(self) -> None:
+    async def test_new_broker_gets_subscriptions_that_have_not_ended(self) -> None:
         second = frame("SUBSCRIBE", id="2", destination="/q/b")
         async with bench_of() as bench:
             await connected(bench)
@@ -167,7 +170,7 @@ class TestNewBroker:
             assert await bench.to_backend(SUBSCRIBE) == [SUBSCRIBE]
             assert await bench.fail_over(CONNECTED) == [CONNECT, second, SUBSCRIBE]
 
-    async def test_what_asks_for_a_receipt_is_owed_until_that(self) -> None:
+    async def test_frame_that_asks_for_receipt_is_replayed_until_receipt(self) -> None:
         subscribe = frame("SUBSCRIBE", id="1", destination="/q/a", receipt="a\\cb")
         unsubscribe = frame("UNSUBSCRIBE", id="1", receipt="c")
         send = frame("SEND", destination="/q/a", receipt="d")
@@ -187,14 +190,14 @@ class TestNewBroker:
             )
             assert await bench.fail_over(CONNECTED) == [CONNECT]
 
-    async def test_what_comes_before_connected_is_replayed_or_hydrated(self) -> None:
+    async def test_frames_before_connected_are_replayed_or_hydrated(self) -> None:
         async with bench_of() as bench:
             await bench.to_backend(CONNECT, SUBSCRIBE)
             assert await bench.fail_over() == [CONNECT, SUBSCRIBE]
             assert await bench.to_client(CONNECTED) == [CONNECTED]
             assert await bench.fail_over(CONNECTED) == [CONNECT, SUBSCRIBE]
 
-    async def test_messages_pass_while_it_answers(self) -> None:
+    async def test_messages_pass_during_hydration(self) -> None:
         subscribe = frame("SUBSCRIBE", id="1", destination="/q/a", receipt="r")
         receipt = frame("RECEIPT", receipt_id="r")
         message = frame("MESSAGE", "x", subscription="1", message_id="m")
@@ -212,7 +215,7 @@ class TestNewBroker:
     @pytest.mark.parametrize(
         "reply", [frame("ERROR", message="no"), frame("CONNECTED", version="1.1")]
     )
-    async def test_one_that_refuses_the_client_is_left(self, reply: str) -> None:
+    async def test_broker_that_refuses_client_is_left(self, reply: str) -> None:
         async with bench_of() as bench:
             await connected(bench)
             await bench.fail_over(reply)
@@ -235,12 +238,12 @@ class TestNewBroker:
             assert await bench.to_backend(frame("ACK", id="wsgw1.a\\c7")) == [ack]
             await bench.fail_over(CONNECTED)
             assert await bench.to_backend(frame("ACK", id="wsgw1.a\\c7")) == []
-            old = frame("MESSAGE", subscription="1", message_id="m")  # of STOMP 1.1
+            old = frame("MESSAGE", subscription="1", message_id="m")  # STOMP 1.1
             assert await bench.to_client(old) == [old.replace("id:m", "id:wsgw2.m")]
             older = frame("ACK", subscription="1", message_id="wsgw2.m")
             assert await bench.to_backend(older) == [older.replace("wsgw2.", "")]
 
-    async def test_a_client_with_an_open_transaction_must_begin_anew(self) -> None:
+    async def test_client_with_open_transaction_must_reconnect(self) -> None:
         async with bench_of() as bench:
             await connected(bench)
             await bench.to_backend(
@@ -257,7 +260,7 @@ class TestNewBroker:
 
 
 class TestEnd:
-    async def test_behind_a_goodbye_the_broker_may_end_as_it_likes(self) -> None:
+    async def test_broker_may_end_after_goodbye(self) -> None:
         async with bench_of() as bench:
             await connected(bench)
             assert await bench.to_backend(SEND + DISCONNECT) == [SEND, DISCONNECT]
@@ -267,7 +270,7 @@ class TestEnd:
             assert bench.closed.code == 1000
             assert not bench.backends[1].connections
 
-    async def test_an_error_ends_the_session(self) -> None:
+    async def test_error_frame_ends_session(self) -> None:
         error = frame("ERROR", message="no")
         async with bench_of() as bench:
             await connected(bench)
@@ -284,7 +287,7 @@ class TestEnd:
             ),
             (
                 frame("SUBSCRIBE", id="1", destination="/" + "q" * 1000),
-                "more than 1024 bytes to be remembered",
+                "the session needs more than 1024 bytes of memory",
             ),
             (
                 "".join(frame("BEGIN", transaction=n) for n in range(101)),
@@ -292,7 +295,7 @@ class TestEnd:
             ),
         ],
     )
-    async def test_who_wants_too_much_remembered_is_closed(self, said: str, problem: str) -> None:
+    async def test_exceeded_memory_closes_session(self, said: str, problem: str) -> None:
         async with bench_of(max_remembered_bytes=1024, max_subscriptions=2) as bench:
             await connected(bench)
             await bench.to_backend(said)
@@ -315,7 +318,7 @@ class TestEnd:
             assert bench.closed is None
 
 
-def test_a_frame_larger_than_a_message_is_doubted() -> None:
+def test_max_frame_size_above_message_size_gives_warning() -> None:
     options = StompSettings.model_validate({"max-frame-size": 1001})
     assert not list(options.warnings(Limits(max_message_size=1001)))
     assert [key for key, _ in options.warnings(Limits(max_message_size=1000))] == ["max-frame-size"]
@@ -323,7 +326,7 @@ def test_a_frame_larger_than_a_message_is_doubted() -> None:
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_clients_notice_nothing_when_their_broker_is_broken() -> None:
+async def test_clients_notice_no_failure_of_their_broker() -> None:
     command = (sys.executable, str(SERVER), "{port}")
     clients = [
         StompClient("acknowledged", "client-individual"),

@@ -1,4 +1,4 @@
-"""The valve `yjs`: alone, and between editors and servers that break."""
+"""The valve `yjs`: alone, and between editors and failing servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def bench_of(**options: Any) -> ValveBench:
 
 
 def said_by(*awarenesses: Awareness) -> bytes:
-    """Return a message in which the first of these tells of all of them."""
+    """Returns a message of the first client about all of them."""
     teller = awarenesses[0]
     for each in awarenesses[1:]:
         update = each.encode_awareness_update([each.client_id])
@@ -45,7 +45,7 @@ def said_by(*awarenesses: Awareness) -> bytes:
     )
 
 
-async def test_a_new_server_hears_the_last_step_1_and_what_the_client_says_of_itself() -> None:
+async def test_new_server_gets_last_step_1_and_own_state() -> None:
     own, other = Awareness(Doc()), Awareness(Doc())
     own.set_local_state({"name": "ann"})
     other.set_local_state({"name": "bob", "long": "x" * 300})
@@ -69,19 +69,19 @@ async def test_a_new_server_hears_the_last_step_1_and_what_the_client_says_of_it
         assert await bench.to_client(STEP_1) == [STEP_1]
 
 
-def test_a_step_1_goes_to_one_server_once() -> None:
+def test_step_1_goes_to_one_server_once() -> None:
     session = FakeSession()
     valve, message = YjsValve(YjsSettings(), session), Message(BINARY, STEP_1)
     assert valve.hydrate() == []
     assert isinstance(valve.before_transmit(message), SentOnce)
     assert [step.message for step in valve.hydrate()] == [message]
     session.backend_id = None
-    valve.before_transmit(message)  # goes to the next one by itself
+    valve.before_transmit(message)  # the core sends it to the next server
     assert valve.hydrate() == []
     assert [step.message for step in valve.hydrate()] == [message]
 
 
-async def test_more_than_there_is_room_for_ends_the_session() -> None:
+async def test_exceeded_memory_ends_session() -> None:
     async with bench_of(**{"max-remembered-bytes": 300}) as bench:
         await bench.to_backend(*[STEP_1] * 10)
         assert not bench.closed
@@ -89,7 +89,7 @@ async def test_more_than_there_is_room_for_ends_the_session() -> None:
         assert bench.closed
         assert (bench.closed.code, bench.closed.reason) == (
             1008,
-            "more than 300 bytes to be remembered",
+            "the session needs more than 300 bytes of memory",
         )
 
 
@@ -106,13 +106,13 @@ async def test_more_than_there_is_room_for_ends_the_session() -> None:
         b"\x01\x00",
     ],
 )
-def test_what_is_no_awareness_message_is_not_remembered(data: bytes) -> None:
+def test_invalid_awareness_message_is_not_remembered(data: bytes) -> None:
     own = OwnAwareness()
     own.said(data)
     assert own.message is None
 
 
-def test_ids_and_sizes_may_take_several_bytes() -> None:
+def test_ids_and_sizes_may_have_several_bytes() -> None:
     state = b'"' + b"x" * 198 + b'"'
     entry = b"\xff\xff\xff\xff\xff\xff\xff\x0f" + b"\x80\x01" + b"\xc8\x01" + state
     data = b"\x01\xd5\x01\x01" + entry
@@ -129,14 +129,14 @@ def test_any_bytes_pass(data: bytes) -> None:
         assert valve.after_receive(message) is message
 
 
-def test_wrong_options_are_told() -> None:
+def test_invalid_options_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="max-remembered-bytes"):
         bench_of(**{"max-remembered-bytes": 0})
 
 
 @asynccontextmanager
 async def editing(url: str) -> AsyncIterator[Array[str]]:
-    """Edit a list that all editors share."""
+    """Edits a list that all editors share."""
     async with connect(f"{url}/document") as connection:
         lines: Array[str] = Array()
         document = Doc({"lines": lines})
@@ -147,7 +147,7 @@ async def editing(url: str) -> AsyncIterator[Array[str]]:
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_documents_do_not_diverge_when_servers_break() -> None:
+async def test_documents_do_not_diverge_when_servers_fail() -> None:
     command = (sys.executable, str(SERVER), "{port}")
     servers = [ServerProcess(*command), ServerProcess(*command)]
     policy = {"policy": {"kind": "hash", "key": "path"}}
@@ -156,11 +156,11 @@ async def test_documents_do_not_diverge_when_servers_break() -> None:
         AsyncExitStack() as stack,
     ):
         ann, bob = [await stack.enter_async_context(editing(breaks.url)) for _ in range(2)]
-        # Written where the two are not yet: they learn of it when they are moved there.
+        # Written at the other server: the two get it when they move there.
         [other] = breaks.servers.keys() - {breaks.serving}
         async with editing(f"ws://127.0.0.1:{breaks.servers[other].port}") as elsewhere:
             elsewhere.append("cid 0")
-        await asyncio.sleep(0.5)  # longer than the replay window: no step 1 is owed any more
+        await asyncio.sleep(0.5)  # longer than the replay window: no step 1 is pending
         count = 0
 
         async def progress() -> None:
@@ -175,7 +175,7 @@ async def test_documents_do_not_diverge_when_servers_break() -> None:
         await breaks.all(progress)
         assert "cid 0" in list(ann)
         async with breaks.drain():
-            # One who comes later gets the whole document from the server.
+            # A later editor gets the whole document from the server.
             dan = await stack.enter_async_context(editing(breaks.url))
             await until(lambda: len(dan) == len(ann), "the third one has all lines")
         assert (breaks.failovers, breaks.moves) == (4, 4)

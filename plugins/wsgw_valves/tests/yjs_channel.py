@@ -1,4 +1,4 @@
-"""A websocket as `pycrdt` sees it."""
+"""A websocket as a channel of `pycrdt`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class WebsocketChannel(Channel):
     """One websocket.
 
     Args:
-        connection: of either side.
-        path: names the document.
+        connection: of a client or a server.
+        path: the document's name.
     """
 
     def __init__(self, connection: Connection, path: str) -> None:
@@ -32,7 +32,7 @@ class WebsocketChannel(Channel):
             raise StopAsyncIteration from None
 
     async def send(self, message: bytes) -> None:
-        with suppress(ConnectionClosed):  # it would end the room for all
+        with suppress(ConnectionClosed):  # the exception would end the room for all
             await self._connection.send(message)
 
     async def recv(self) -> bytes:

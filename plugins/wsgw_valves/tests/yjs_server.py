@@ -1,4 +1,4 @@
-"""A server for documents of Yjs that keeps them in memory.
+"""A server that keeps documents of Yjs in memory.
 
 usage: yjs_server.py PORT
 """
@@ -14,14 +14,14 @@ from yjs_channel import WebsocketChannel  # type: ignore[import-not-found]  # be
 
 
 async def main() -> None:
-    """Run with the process's argument until it is killed."""
+    """Serves until the process ends."""
     opening = asyncio.Lock()
     async with WebsocketServer(auto_clean_rooms=False) as documents:
 
         async def serve_client(connection: ServerConnection) -> None:
             assert connection.request is not None
             path = connection.request.path
-            async with opening:  # of two who come together, pycrdt serves one only
+            async with opening:  # pycrdt serves only one of two simultaneous clients
                 await documents.get_room(path)
             await documents.serve(WebsocketChannel(connection, path))
 

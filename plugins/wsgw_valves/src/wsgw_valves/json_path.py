@@ -1,4 +1,4 @@
-"""Values of a JSON document."""
+"""Finds values of a JSON document by paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEP = re.compile(
 
 
 MISSING = object()
-"""What is found where nothing is."""
+"""The result if a path finds nothing."""
 
 
 class _Step(NamedTuple):
@@ -25,16 +25,16 @@ class _Step(NamedTuple):
 
 
 class JsonPath(TextOption):
-    """Names values, as RFC 9535 does: `$.user.password`, `$..token`, `$.items[*].card`.
+    """A path to values (RFC 9535): `$.user.password`, `$..token`, `$.items[*].card`.
 
-    Of that there are names (`.name`, `['name']`), indexes (`[0]`), all members (`.*`, `[*]`), and
-    once in a path, a name at any depth (`..name`).
+    It supports names (`.name`, `['name']`), indexes (`[0]`), all members (`.*`, `[*]`), and once in
+    a path a name at any depth (`..name`).
 
     Args:
-        text: as the operator writes it.
+        text: from the configuration.
 
     Raises:
-        ValueError: it is no such path.
+        ValueError: the text is not such a path.
     """
 
     def __init__(self, text: str) -> None:
@@ -54,11 +54,11 @@ class JsonPath(TextOption):
 
     @property
     def is_single(self) -> bool:
-        """Whether it names one value at most."""
+        """Whether the path finds at most one value."""
         return all(step.name is not None and not step.deep for step in self._steps)
 
     def value_in(self, document: Any) -> Any:
-        """Return the value that is named, or MISSING; `is_single` must be true."""
+        """Returns the value of a path for which `is_single` is true, or MISSING."""
         found = document
         for name, _ in self._steps:
             if isinstance(found, dict):
@@ -70,9 +70,9 @@ class JsonPath(TextOption):
         return found
 
     def replace(self, document: Any, value: Any) -> None:
-        """Put another value in the place of each that is named; the document is changed.
+        """Replaces each value that the path finds; changes the document.
 
-        Takes time in proportion to the document, since no value is in two others.
+        The time is linear in the size of the document, because no value is in two others.
         """
         found = [document]
         for step in self._steps[:-1]:
@@ -90,7 +90,7 @@ def _step(match: re.Match[str]) -> _Step:
 
 
 def _places(found: Iterable[Any], step: _Step) -> list[tuple[Any, Any]]:
-    """Return where the values of a step are: in which container, by which key."""
+    """Returns the container and key of each value of a step."""
     if step.deep:
         found = _containers(found)
     places: list[tuple[Any, Any]] = []
@@ -110,7 +110,7 @@ def _places(found: Iterable[Any], step: _Step) -> list[tuple[Any, Any]]:
 
 def _containers(found: Iterable[Any]) -> list[Any]:
     every = [each for each in found if isinstance(each, (dict, list))]
-    for each in every:  # it grows meanwhile
+    for each in every:  # the list grows in the loop
         inside = each.values() if isinstance(each, dict) else each
         every += [inner for inner in inside if isinstance(inner, (dict, list))]
     return every

@@ -40,7 +40,7 @@ WSGW_API = "1.0"
 
 @hookimpl
 def wsgw_register_gates(registry: GateRegistry) -> None:
-    """Register the gates."""
+    """Registers the gates."""
     registry.add("access", AccessSettings, AccessGate)
     registry.add("headers", HeadersSettings, HeadersGate)
     registry.add("jwt", JwtSettings, JwtGate)
@@ -48,7 +48,7 @@ def wsgw_register_gates(registry: GateRegistry) -> None:
 
 @hookimpl
 def wsgw_register_valves(registry: ValveRegistry) -> None:
-    """Register the valves."""
+    """Registers the valves."""
     registry.add("actioncable", ActioncableSettings, per_session(ActioncableValve))
     registry.add("graphql", GraphqlSettings, GraphqlValve)
     registry.add("json-schema", JsonSchemaSettings, JsonSchemaValve)

@@ -11,23 +11,23 @@ from wsgw_core.api import TextOption
 
 
 class SafePattern(TextOption):
-    """A regular expression that takes time in proportion to the text (RE2).
+    """A regular expression whose time is linear in the size of the text (RE2).
 
     Args:
-        text: as the operator writes it.
+        text: from the configuration.
 
     Raises:
-        ValueError: it is none, or is found in an empty text.
+        ValueError: the text is not a regular expression, or matches an empty text.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         if compiled([text]).search(b"") is not None:
-            raise ValueError("is found in an empty text, and so between any two characters")
+            raise ValueError("matches an empty text, and so between any two characters")
 
 
 def compiled(texts: Sequence[str]) -> Any:
-    """Return one expression for several; raises ValueError."""
+    """Compiles one expression for several; raises ValueError."""
     options = re2.Options()
     options.log_errors = False
     whole = texts[0] if len(texts) == 1 else "|".join(f"(?:{text})" for text in texts)
@@ -38,4 +38,4 @@ def compiled(texts: Sequence[str]) -> Any:
         text = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
         raise ValueError(f"not a regular expression (RE2): {text}") from None
     except UnicodeEncodeError:
-        raise ValueError("not a text") from None
+        raise ValueError("not valid text: it has lone surrogates") from None

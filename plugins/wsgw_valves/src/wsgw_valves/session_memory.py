@@ -1,19 +1,19 @@
-"""How much is remembered of a session."""
+"""Limits what a valve remembers for a session."""
 
 from __future__ import annotations
 
-_SHARE = 200  # bytes that anything takes besides its content
+_SHARE = 200  # bytes of an entry besides its content
 
 
 class MemoryExceeded(Exception):
-    """There is more to be remembered than the options allow; the text says of what."""
+    """A session exceeds its memory; the text says the limit."""
 
 
 class SessionMemory:
-    """Counts the bytes that are remembered of a session.
+    """Counts the bytes that a valve remembers for a session.
 
     Args:
-        most: bytes.
+        most: maximum bytes.
     """
 
     __slots__ = ("_most", "_used")
@@ -23,19 +23,19 @@ class SessionMemory:
         self._used = 0
 
     def has_room(self, size: int) -> bool:
-        """Return whether something of this size can be remembered."""
+        """Returns whether there is room for an entry."""
         return self._used + size + _SHARE <= self._most
 
     def take(self, size: int) -> None:
-        """Remember something of this size.
+        """Counts a new entry.
 
         Raises:
             MemoryExceeded: there is no room for it.
         """
         if not self.has_room(size):
-            raise MemoryExceeded(f"more than {self._most} bytes to be remembered")
+            raise MemoryExceeded(f"the session needs more than {self._most} bytes of memory")
         self._used += size + _SHARE
 
     def free(self, size: int) -> None:
-        """Forget something of this size."""
+        """Counts the end of an entry."""
         self._used -= size + _SHARE

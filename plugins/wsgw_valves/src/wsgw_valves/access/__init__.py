@@ -1,6 +1,6 @@
-"""Who may come in, by path, header and address.
+"""Admits clients by path, header and address.
 
-settings     what can be configured
-address_set  finds an address among many networks
-gate         decides
+settings     the options
+address_set  looks an address up in many networks
+gate         the gate
 """

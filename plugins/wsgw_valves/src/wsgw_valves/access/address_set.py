@@ -1,4 +1,4 @@
-"""Finds an address among many networks."""
+"""Looks an address up in many networks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 
 class AddressSet:
-    """Networks; a look-up takes as long as there are different lengths of prefixes.
+    """A set of networks; the time of a look-up grows with the number of prefix lengths.
 
     Args:
-        networks: an address is a network with one address.
+        networks: the networks; a single address is a network, too.
     """
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
@@ -21,7 +21,7 @@ class AddressSet:
             known.add(int(network.network_address) >> unused)
 
     def has(self, text: str | None) -> bool:
-        """Return whether an address is in one of the networks; what is no address is not."""
+        """Returns whether an address is in one of the networks; False if it is not an address."""
         try:
             address = ip_address(text or "")
         except ValueError:

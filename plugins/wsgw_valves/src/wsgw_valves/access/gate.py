@@ -1,4 +1,4 @@
-"""Decides by the first rule that is for a client."""
+"""Admits or refuses a client by the first rule that matches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsgw_core.api import (
     normal_path,
 )
 
-from ..asked import asked_of
+from ..dial_request import as_dial_request
 from .address_set import AddressSet
 from .settings import AccessRule, AccessSettings
 
@@ -21,11 +21,11 @@ _PEER = HandshakeField("peer")
 
 
 class AccessGate:
-    """One for each entry of `gates`.
+    """The gate of one entry of `gates`.
 
     Args:
-        settings: the entry's options, checked.
-        context: gives metrics and a logger.
+        settings: the entry's checked options.
+        context: provides metrics and a logger.
     """
 
     def __init__(self, settings: AccessSettings, context: PluginContext) -> None:
@@ -40,7 +40,7 @@ class AccessGate:
     def admit(self, handshake: Handshake) -> Refusal | None:
         """See HandshakeGate."""
         path = normal_path(handshake.path)
-        address = _PEER.of(asked_of(handshake))
+        address = _PEER.of(as_dial_request(handshake))
         for rule in self._rules:
             if rule.is_for(path, handshake.headers, address):
                 return self._decided(handshake, rule.name, allowed=rule.allows)

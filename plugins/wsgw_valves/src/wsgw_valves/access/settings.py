@@ -1,4 +1,4 @@
-"""What can be configured for the gate."""
+"""The options of the gate."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Network = Annotated[
 
 
 class AccessRule(Options):
-    """Clients for which all conditions hold, and what becomes of them."""
+    """Conditions, which must all hold for a client, and the action for it."""
 
-    action: Action = Field(description="whether these clients may come in")
+    action: Action = Field(description="whether these clients are admitted")
     paths: tuple[PathPattern, ...] = Field(
         default=(),
         description="patterns, one of which must match the path without the query: `*` stands for"
@@ -53,13 +53,13 @@ class AccessRule(Options):
     def _has_a_condition(self) -> AccessRule:
         if not (self.paths or self.headers or self.addresses):
             raise ValueError(
-                "needs 'paths', 'headers' or 'addresses'; 'otherwise' is for all other clients"
+                "needs 'paths', 'headers' or 'addresses'; for all other clients use 'otherwise'"
             )
         return self
 
 
 class AccessSettings(Options):
-    """Rules, of which the first that is for a client decides."""
+    """The rules of the gate."""
 
     rules: tuple[AccessRule, ...] = Field(
         min_length=1, description="the first rule whose conditions all hold decides"

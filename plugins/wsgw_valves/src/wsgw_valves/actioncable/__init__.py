@@ -1,7 +1,7 @@
-"""Action Cable subscriptions go on at the next server.
+"""Action Cable subscriptions continue at the next server.
 
-settings       what can be configured
-reading        reads the messages that matter
-subscriptions  those of one session
-valve          sees the messages of a session
+settings       the options
+reading        parses the relevant messages
+subscriptions  the subscriptions of one session
+valve          the valve
 """

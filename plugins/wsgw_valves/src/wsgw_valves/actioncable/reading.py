@@ -1,4 +1,4 @@
-"""Reads the messages that matter: all others pass without being parsed."""
+"""Parses the relevant messages; all others pass unparsed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _OF_SERVER = (b'_subscription"', b'"welcome"')
 
 
 def read_command(data: bytes, max_size: int) -> tuple[str, str]:
-    """Return `subscribe` or `unsubscribe` and the identifier; empty for all other messages.
+    """Returns `subscribe` or `unsubscribe` and the identifier; empty for all other messages.
 
     Args:
         data: of the client.
-        max_size: a larger message is not read.
+        max_size: maximum bytes of a message to parse.
     """
     if _OF_CLIENT not in data:
         return "", ""
@@ -22,11 +22,11 @@ def read_command(data: bytes, max_size: int) -> tuple[str, str]:
 
 
 def read_answer(data: bytes, max_size: int) -> tuple[str, str]:
-    """Return `welcome`, `confirm_subscription` or `reject_subscription` and the identifier.
+    """Returns `welcome`, `confirm_subscription` or `reject_subscription` and the identifier.
 
     Args:
         data: of the server.
-        max_size: a larger message is not read.
+        max_size: maximum bytes of a message to parse.
     """
     if _OF_SERVER[0] not in data and _OF_SERVER[1] not in data:
         return "", ""
@@ -34,11 +34,11 @@ def read_answer(data: bytes, max_size: int) -> tuple[str, str]:
 
 
 def is_restart(data: bytes, max_size: int) -> bool:
-    """Return whether a server says that it restarts, and that its clients should connect again.
+    """Returns whether a server announces a restart and asks clients to reconnect.
 
     Args:
         data: of the server.
-        max_size: a larger message is not read.
+        max_size: maximum bytes of a message to parse.
     """
     if _RESTART not in data:
         return False
@@ -60,7 +60,7 @@ def _texts(data: bytes, name: str, max_size: int) -> tuple[str, str]:
 
 
 def _read(data: bytes, max_size: int) -> dict[str, object]:
-    """Return the members of a message; none if it has none."""
+    """Returns the JSON object in a message; empty if there is none."""
     if len(data) > max_size:
         return {}
     try:

@@ -10,12 +10,12 @@ from ..session_memory import SessionMemory
 
 
 class Subscriptions:
-    """Remembers each `subscribe` until the client unsubscribes, or the server rejects it.
+    """Remembers each `subscribe` until the client unsubscribes or the server rejects it.
 
     Args:
-        session: whose they are.
-        memory: of the session.
-        expires: seconds for which an answer is waited for.
+        session: the session.
+        memory: the session's.
+        expires: seconds to wait for an answer.
     """
 
     __slots__ = ("_awaited", "_confirmed", "_expires", "_memory", "_new", "_session")
@@ -24,19 +24,19 @@ class Subscriptions:
         self._session = session
         self._memory = memory
         self._expires = expires
-        # By their identifiers
+        # By identifier
         self._new: dict[str, Message] = {}
         self._confirmed: dict[str, Message] = {}
-        self._awaited: set[str] = set()  # confirmed once, and not yet by this server
+        self._awaited: set[str] = set()  # confirmed before, but not yet by this server
 
     def begin(self, identifier: str, message: Message) -> Message | None:
-        """Return what is sent for a `subscribe`.
+        """Adds a subscription; returns the message to send for its `subscribe`.
 
-        A client repeats it every half second until it is confirmed. The first one gets to every
-        server, so the others are for this one only.
+        A client repeats it every half second until a server confirms it. Every server gets the
+        first one, so repeats are only for the current server.
 
         Raises:
-            MemoryExceeded: there are too many.
+            MemoryExceeded: there is no memory for the subscription.
         """
         if identifier in self._new or identifier in self._confirmed:
             return self._for_this_server(message)
@@ -45,13 +45,13 @@ class Subscriptions:
         return ReplyExpected(message.kind, message.data, identifier, self._expires)
 
     def end(self, identifier: str, message: Message) -> Message | None:
-        """Return what is sent for an `unsubscribe`."""
+        """Removes a subscription; returns the message to send for its `unsubscribe`."""
         if self.forget(identifier):
             return self._for_this_server(message)
-        return message  # what it ends may still be sent again
+        return message  # the `subscribe` may still be sent again
 
     def confirm(self, identifier: str) -> None:
-        """Take note of a confirmation."""
+        """Handles a confirmation."""
         self._awaited.discard(identifier)
         message = self._new.pop(identifier, None)
         if message is not None:
@@ -59,7 +59,7 @@ class Subscriptions:
             self._session.answered(identifier)
 
     def forget(self, identifier: str) -> bool:
-        """Forget a subscription; return whether it was confirmed."""
+        """Removes a subscription; returns whether it was confirmed."""
         self._awaited.discard(identifier)
         message = self._confirmed.pop(identifier, None)
         is_confirmed = message is not None
@@ -72,12 +72,12 @@ class Subscriptions:
         return is_confirmed
 
     def change_server(self) -> Iterator[tuple[str, Message]]:
-        """Iterate over what the next server must confirm."""
+        """Returns the subscriptions that the next server must confirm."""
         self._awaited = set(self._confirmed)
         return iter(tuple(self._confirmed.items()))
 
     def is_awaited(self, identifier: str) -> bool:
-        """Whether a server must confirm what another one has confirmed before."""
+        """Returns whether a server must still confirm a subscription again."""
         return identifier in self._awaited
 
     def _for_this_server(self, message: Message) -> Message | None:

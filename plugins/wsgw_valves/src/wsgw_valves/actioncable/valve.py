@@ -25,11 +25,11 @@ from .subscriptions import Subscriptions
 
 
 class ActioncableValve:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose messages they are.
+        settings: the valve's checked options.
+        session: the session.
     """
 
     __slots__ = ("_is_welcomed", "_max_size", "_session", "_subscriptions", "_to_come")
@@ -40,7 +40,7 @@ class ActioncableValve:
         memory = SessionMemory(settings.max_remembered_bytes)
         self._subscriptions = Subscriptions(session, memory, settings.expires)
         self._is_welcomed = False
-        self._to_come = 0  # answers of a new server before it serves
+        self._to_come = 0  # pending answers of a hydration
 
     def before_transmit(self, message: Message) -> Message | None:
         """See MessageValve."""
@@ -74,7 +74,7 @@ class ActioncableValve:
             self._subscriptions.confirm(identifier)
         elif answer == "reject_subscription":
             if self._subscriptions.is_awaited(identifier):
-                # As the answer to a hydration it is kept from the client, which must know it.
+                # The client must see it, although answers to a hydration are dropped.
                 self._session.send_to_client(message)
             self._subscriptions.forget(identifier)
         return message
@@ -93,7 +93,7 @@ class ActioncableValve:
         ]
 
     def _step(self, message: Message | None, is_answer: Callable[[Message], bool]) -> Hydration:
-        """Return a step whose answer is waited for."""
+        """Returns a step that waits for an answer."""
         self._to_come += 1
 
         def heard(message: Message) -> bool:
@@ -118,7 +118,7 @@ class ActioncableValve:
 
 
 def _ping() -> Message:
-    """Return what servers send every three seconds; a client leaves that misses it twice."""
+    """Returns a ping. Servers send one every 3 s; a client that misses two reconnects."""
     return Message.from_text(json.dumps({"type": "ping", "message": int(time.time())}))
 
 

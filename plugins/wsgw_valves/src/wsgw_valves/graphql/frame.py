@@ -1,4 +1,4 @@
-"""Reads the type and the id of a message."""
+"""Finds the type and the id of a message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COLON = _SPACE + b":" + _SPACE
 _COMMA = _SPACE + b"," + _SPACE
 _ID = rb'"id"' + _COLON + rb'"([^"\\\x00-\x1f]++)"'
 _TYPE = rb'"type"' + _COLON + rb'"([a-z_]++)"'
-# As nearly every library writes it, so that the rest needs no parsing.
+# The format of nearly every library; with it the rest needs no parsing.
 _HEAD = re.compile(
     _SPACE + rb"\{" + _SPACE + b"(?:" + _ID + _COMMA + _TYPE
     + b"|" + _TYPE + b"(?:" + _COMMA + _ID + b")?)" + _SPACE + b"[,}]"
@@ -20,11 +20,11 @@ _WITHOUT_ID = {b"connection_init", b"connection_ack", b"ping", b"pong"}
 
 
 def read_frame(data: bytes, max_size: int) -> tuple[bytes, bytes]:
-    """Return the type and the id of a message, each empty if it has none.
+    """Returns the type and the id of a message, each empty if it has none.
 
     Args:
-        data: of the message; may be anything.
-        max_size: a larger one is read only if these are its first members.
+        data: of the message; any bytes.
+        max_size: a larger message is only understood if these are its first members.
     """
     match = _HEAD.match(data)
     if match is not None:
@@ -42,7 +42,7 @@ def read_frame(data: bytes, max_size: int) -> tuple[bytes, bytes]:
 
 
 def read_object(data: bytes, max_size: int) -> dict[str, object]:
-    """Return what a message holds; empty if it is no JSON object, or larger than `max_size`."""
+    """Returns the JSON object in a message; empty if there is none, or above `max_size`."""
     if len(data) > max_size:
         return {}
     try:

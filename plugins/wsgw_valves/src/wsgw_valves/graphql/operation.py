@@ -1,4 +1,4 @@
-"""An operation that is open: neither side has ended it."""
+"""An open operation: neither side has ended it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Fate = Literal["replayed", "hydrated", "completed", "failed"]
 
 
 class Operation:
-    """What a client has asked for by one `subscribe`.
+    """The operation of one `subscribe`.
 
     Args:
         message: the `subscribe`.
-        now: the clock's time.
-        max_size: of a message that is read.
+        now: the time by the clock.
+        max_size: maximum bytes of a message to parse.
 
     Attributes:
         message: see above.
         sent_at: see `now`.
-        is_answered: whether the backend has it: the replay does not send it again.
+        is_answered: whether the backend has it, so that it is not replayed.
     """
 
     __slots__ = ("_max_size", "_results", "_type", "_wants_more", "is_answered", "message",
@@ -36,28 +36,28 @@ class Operation:
         self._max_size = max_size
         self._type = _type_of(message.data, max_size)
         self._results = 0
-        self._wants_more = False  # the latest result announces another one
+        self._wants_more = False  # the latest result announces a further one
 
     @property
     def is_subscription(self) -> bool:
-        """Whether it goes on until one side ends it."""
+        """Whether it lasts until one side ends it."""
         return self._type == "subscription"
 
     def note_result(self, data: bytes) -> None:
-        """Take note of a `next`."""
+        """Handles a `next`."""
         self._results += 1
         if self._type == "subscription":
             return
-        if b'"hasNext"' in data:  # a part, as of @defer and @stream
+        if b'"hasNext"' in data:  # a part, by @defer or @stream
             payload = read_object(data, self._max_size).get("payload")
             self._wants_more = not isinstance(payload, dict) or payload.get("hasNext") is not False
             self._type = self._type or "query"
         elif self._type is None and self._results > 1:
-            self._type = "subscription"  # nothing else has several whole results
+            self._type = "subscription"  # only subscriptions have several complete results
 
     @property
     def fate(self) -> Fate:
-        """What becomes of it at another backend."""
+        """What happens to it at another backend."""
         if not self.is_answered:
             return "replayed"
         if self._type == "subscription":
@@ -71,5 +71,5 @@ def _type_of(data: bytes, max_size: int) -> OperationType | None:
         return None
     document, name = payload.get("query"), payload.get("operationName")
     if not isinstance(document, str):
-        return None  # a persisted one, which the backend knows by its hash
+        return None  # a persisted document, which the backend knows by its hash
     return operation_type(document, name if isinstance(name, str) and name else None)

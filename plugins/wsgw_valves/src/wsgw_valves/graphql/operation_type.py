@@ -1,4 +1,4 @@
-"""Finds out whether a GraphQL document asks, changes or subscribes."""
+"""Finds out whether a GraphQL document is a query, mutation or subscription."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 OperationType = Literal["query", "mutation", "subscription"]
 
-# Strings need not end, so that a match never begins anew: time in proportion to the text.
+# Strings need not end, so that a match never restarts and the time is linear.
 _TOKEN = re.compile(
     r"""
       \#[^\r\n]*+
@@ -27,17 +27,17 @@ _TYPES: dict[str, OperationType] = {
 
 
 def operation_type(document: str, name: str | None) -> OperationType | None:
-    """Return what an operation does; None if the document has no such operation.
+    """Returns the type of an operation; None if the document has no such operation.
 
-    Needs no parser: what a document defines begins with a word outside of all brackets.
+    It needs no parser, because a definition begins with a word outside of all brackets.
 
     Args:
-        document: may be anything.
+        document: any text.
         name: of the operation; None: the first one.
     """
     depth = 0
     is_inside = False  # a definition
-    type_: OperationType | None = None  # of one whose name is still to come
+    type_: OperationType | None = None  # of a definition whose name follows
     for token in _TOKEN.finditer(document):
         group = token.lastgroup
         if group == "close":

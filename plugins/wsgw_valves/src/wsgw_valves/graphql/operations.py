@@ -1,4 +1,4 @@
-"""The open operations of one session, and what becomes of each at another backend."""
+"""The open operations of one session."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..session_memory import MemoryExceeded, SessionMemory
 from .operation import Fate, Operation
 from .settings import GraphqlSettings
 
-_NEVER = 366 * 86400.0  # seconds; a quiet subscription is reported as answered long before
+_NEVER = 366 * 86400.0  # seconds; a quiet subscription counts as answered long before
 
 
 class Operations:
-    """Remembers each `subscribe` until one side ends what it has begun.
+    """Remembers each `subscribe` until one side ends its operation.
 
     Args:
-        session: whose operations they are.
-        settings: bounds.
-        memory: of the session.
-        clock: time and timers.
+        session: the session.
+        settings: the limits.
+        memory: the session's.
+        clock: for time and timers.
     """
 
     __slots__ = (
@@ -48,18 +48,18 @@ class Operations:
         self._memory = memory
         self._clock = clock
         self._open: dict[bytes, Operation] = {}
-        self._quiet: dict[bytes, Operation] = {}  # subscriptions without a message so far
+        self._quiet: dict[bytes, Operation] = {}  # subscriptions without a result so far
         self._replayed_at = float("-inf")
         self._is_watching = False
 
     def begin(self, id_: bytes, message: Message) -> Message:
-        """Return what is sent for a `subscribe`.
+        """Adds an operation; returns the message to send for its `subscribe`.
 
         Raises:
-            MemoryExceeded: there are too many.
+            MemoryExceeded: there are too many operations, or no memory.
         """
         if not id_ or id_ in self._open:
-            return message  # for which the backend closes
+            return message  # the backend closes for an invalid id
         if len(self._open) >= self._settings.max_operations:
             raise MemoryExceeded(f"more than {self._settings.max_operations} open operations")
         self._memory.take(message.size)
@@ -73,7 +73,7 @@ class Operations:
         return ReplyExpected(message.kind, message.data, id_, expires)
 
     def note_result(self, id_: bytes, data: bytes) -> None:
-        """Take note of a `next`."""
+        """Handles a `next`."""
         operation = self._open.get(id_)
         if operation is not None:
             operation.note_result(data)
@@ -81,7 +81,7 @@ class Operations:
                 self._answered(id_, operation)
 
     def end(self, id_: bytes) -> None:
-        """Forget an operation that one side has ended."""
+        """Removes an operation that one side has ended."""
         operation = self._open.pop(id_, None)
         if operation is not None:
             self._memory.free(operation.message.size)
@@ -89,13 +89,13 @@ class Operations:
                 self._answered(id_, operation)
 
     def replay(self) -> None:
-        """Note that those without an answer are sent again; that takes a while."""
+        """Called when unanswered operations are sent again, which takes a while."""
         self._replayed_at = self._clock.time()
         if self._quiet:
             self._watch(self._settings.quiet_after)
 
     def with_fate(self, *fates: Fate) -> Iterator[tuple[bytes, Operation]]:
-        """Iterate over those of which this becomes at another backend, the oldest first."""
+        """Yields the operations with one of these fates, the oldest first."""
         return ((id_, each) for id_, each in self._open.items() if each.fate in fates)
 
     def _answered(self, id_: bytes, operation: Operation) -> None:
@@ -104,22 +104,22 @@ class Operations:
         self._session.answered(id_)
 
     def _watch(self, after: float) -> None:
-        """Look after some seconds which subscriptions have had the time to begin."""
+        """Schedules the check for quiet subscriptions that have had the time to begin."""
         if not self._is_watching:
             self._is_watching = True
-            # Nothing tells a valve that its session is over: the timer must not keep it in memory.
+            # A valve is not told the end of its session, so the timer must not keep it alive.
             settle_quiet = WeakMethod(self._settle_quiet)
             self._clock.call_later(after, lambda: (settle := settle_quiet()) and settle())
 
     def _settle_quiet(self) -> None:
-        """Report subscriptions as answered that have had the time to begin.
+        """Marks subscriptions as answered that have had the time to begin.
 
-        They have no answer of their own. One that has not begun and fails later is forgotten by its
-        `error`; so it does no harm to be too early, if only a server has been given it.
+        They have no answer of their own. If one has not begun and fails later, its `error` removes
+        it. So an early mark does no harm, if a server has the subscription.
         """
         self._is_watching = False
         if self._session.backend_id is None:
-            return  # until `replay`, if the session has not ended
+            return  # `replay` schedules again, unless the session has ended
         now = self._clock.time()
         for id_, operation in tuple(self._quiet.items()):
             since = max(operation.sent_at, self._replayed_at)

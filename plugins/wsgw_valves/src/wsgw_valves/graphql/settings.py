@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from wsgw_core.api import Duration, Options, Size
 
 
 class GraphqlSettings(Options):
-    """What is remembered, and for how long answers are waited for."""
+    """The limits of memory, and the times for answers."""
 
     expires: Duration = Field(
         default=300.0,
         gt=0,
-        description="an acknowledged query or mutation that has no result after this time is not"
-        " sent again",
+        description="wsgw does not send an acknowledged query or mutation again if it has no result"
+        " after this time",
     )
     quiet_after: Duration = Field(
         default=10.0,
         gt=0,
-        description="a subscription without a result has begun after this time, and is quiet",
+        description="a subscription without a result counts as begun after this time",
     )
     max_operations: int = Field(
         default=1000,
         ge=1,
-        description="open operations of a session; one more ends it with 1008",
+        description="maximum open operations of a session; above it wsgw closes it with 1008",
     )
     max_remembered_bytes: Size = Field(
         default=1024 * 1024,
         gt=0,
-        description="what is remembered of a session: `connection_init` and open operations; more"
-        " ends it with 1008",
+        description="maximum bytes that wsgw remembers for a session: `connection_init` and open"
+        " operations; above it wsgw closes the session with 1008",
     )
     max_size: Size = Field(
         default=1024 * 1024,
         gt=0,
-        description="a larger message is not read, and passes, unless `id` and `type` are its first"
-        " members",
+        description="wsgw passes larger messages without parsing them, unless `id` and `type` are"
+        " their first members",
     )

@@ -27,43 +27,43 @@ from .frame import read_frame
 from .operations import Operations
 from .settings import GraphqlSettings
 
-_OLDER_PROTOCOL = "graphql-ws"  # that of subscriptions-transport-ws
+_OLDER_PROTOCOL = "graphql-ws"  # the protocol of subscriptions-transport-ws
 _INTERRUPTED = [{"message": "interrupted: another server serves this connection now"}]
-# Handles; those of operations are bytes.
+# Handles; handles of operations are bytes.
 _LOGIN = "connection_init"
 _PING = "ping"
-_FORBIDDEN = 4403  # the login is denied
+_FORBIDDEN = 4403  # the server denies the login
 _MOST_DENIALS = 2
 
 
 class GraphqlValve:
-    """One for each entry in the configuration.
+    """The valve of one entry in the configuration.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics and a clock.
+        settings: the valve's checked options.
+        context: provides metrics and a clock.
     """
 
     def __init__(self, settings: GraphqlSettings, context: PluginContext) -> None:
         self._settings = settings
         self._clock = context.clock
         self._interrupted = context.metrics.counter(
-            "interrupted", "Operations with a result that a change of backend has ended.", "by"
+            "interrupted", "Operations with a result that wsgw ended at a change of backend.", "by"
         )
 
     def for_session(self, session: Session) -> MessageValve:
-        """Return what remembers one session."""
+        """Returns the valve of a session."""
         return GraphqlSession(session, self._settings, self._clock, self._interrupted)
 
 
 class GraphqlSession:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        session: whose they are.
+        session: the session.
         settings: see GraphqlValve.
-        clock: time and timers.
-        interrupted: counts what the valve ends.
+        clock: for time and timers.
+        interrupted: counts operations that the valve ends.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class GraphqlSession:
         self._login: Message | None = None
         self._is_logged_in = False
         self._has_pinged = False
-        self._denials = 0  # by servers that were looked for, one after the other
+        self._denials = 0  # by servers in a row
 
     def before_transmit(self, message: Message) -> Message | None:
         """See MessageValve."""
@@ -139,7 +139,7 @@ class GraphqlSession:
         return ReplyExpected(message.kind, message.data, handle, self._settings.expires)
 
     def _has_let_in(self, message: Message) -> bool:
-        """Return whether a message is the next backend's answer to the login."""
+        """Returns whether a message is the next backend's answer to the login."""
         if message.kind is BINARY:
             return False
         if read_frame(message.data, self._settings.max_size)[0] != b"connection_ack":
@@ -149,15 +149,15 @@ class GraphqlSession:
         return True
 
     def _is_refusal(self, close: Close) -> bool:
-        """Return whether another server may let the client in.
+        """Returns whether another server may accept the client.
 
-        Where two deny the login, it may have expired. Clients come again then, with a new one.
+        If two servers deny the login, it may have expired. Clients then reconnect with a new one.
         """
         self._denials += close.code == _FORBIDDEN
         return self._denials < _MOST_DENIALS
 
     def _end_interrupted(self) -> None:
-        """End queries and mutations that have had a result: they must not run twice."""
+        """Ends queries and mutations with a result, because they must not run twice."""
         for id_, operation in tuple(self._operations.with_fate("completed", "failed")):
             end: dict[str, object] = {"id": id_.decode(), "type": "complete"}
             if operation.fate == "failed":

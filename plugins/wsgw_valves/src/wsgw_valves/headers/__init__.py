@@ -1,6 +1,6 @@
-"""Other headers for the backend, and for the client's answer.
+"""Changes the headers for the backend and of the answer to the client.
 
-settings         what can be configured
-header_template  values made from a handshake
-gate             sets, adds and removes them
+settings         the options
+header_template  templates of values
+gate             the gate
 """

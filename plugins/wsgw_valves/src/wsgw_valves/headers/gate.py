@@ -1,4 +1,4 @@
-"""Sets, adds and removes headers; lets everybody in whose handshake fills the templates."""
+"""Sets, adds and removes headers; refuses clients without a value for a template."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from wsgw_core.api import (
     without_headers,
 )
 
-from ..asked import asked_of
+from ..dial_request import as_dial_request
 from .header_template import HeaderTemplate
 from .settings import HeadersSettings
 
 
 class HeadersGate:
-    """One for each entry of `gates`.
+    """The gate of one entry of `gates`.
 
     Args:
-        settings: the entry's options, checked.
-        context: gives metrics.
+        settings: the entry's checked options.
+        context: provides metrics.
     """
 
     def __init__(self, settings: HeadersSettings, context: PluginContext) -> None:
         self._settings = settings
         self._replaced = (*settings.remove, *settings.set)
         self._refused = context.metrics.counter(
-            "refused", "Clients refused, since a template has no value for them."
+            "refused", "Clients refused because they have no value for a template."
         )
 
     def admit(self, handshake: Handshake) -> Refusal | None:
         """See HandshakeGate."""
-        asked, settings = asked_of(handshake), self._settings
+        asked, settings = as_dial_request(handshake), self._settings
         try:
             made = (*_made(settings.set, asked), *_made(settings.add, asked))
             answer = tuple(_made(settings.answer, asked))
@@ -49,7 +49,7 @@ class HeadersGate:
 
 
 def _made(templates: Mapping[str, HeaderTemplate], asked: DialRequest) -> Iterator[tuple[str, str]]:
-    """Yield headers, whose values are UTF-8 with each byte a character."""
+    """Yields headers; their values are UTF-8, decoded as ISO-8859-1."""
     for name, template in templates.items():
         yield name, template.expand(asked).encode().decode("latin-1")
 

@@ -1,4 +1,4 @@
-"""Values of headers, made from a client's handshake."""
+"""The template of a header's value, filled from a client's handshake."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NOT_YET = frozenset({"session", "subprotocol"})
 class HeaderTemplate(Template):
     """A template for the value of a header, such as `{peer}` or `tenant-{query.team|none}`.
 
-    Values may have any characters but control characters. There is no session yet, so neither
-    `{session}` nor `{subprotocol}`.
+    Values may have any characters except control characters. `{session}` and `{subprotocol}` are
+    not available, because there is no session yet.
 
     Args:
-        text: as the operator writes it.
+        text: from the configuration.
 
     Raises:
         ValueError: see Template.

@@ -1,4 +1,4 @@
-"""What can be configured for the gate."""
+"""The options of the gate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESERVED = ("sec-websocket-", "x-wsgw-")
 def _not_ours(name: str) -> str:
     lower = name.lower().replace("_", "-")
     if lower in _OF_THE_CONNECTION or lower.startswith(_RESERVED):
-        raise ValueError("a header that the gateway sets itself")
+        raise ValueError("the gateway sets this header itself; choose another name")
     return name
 
 
@@ -30,7 +30,7 @@ OwnHeader = Annotated[HeaderName, AfterValidator(_not_ours)]
 
 
 class HeadersSettings(Options):
-    """Headers that a backend gets other than the client has sent them, and that the client gets."""
+    """The changes of headers for the backend and for the client's answer."""
 
     remove: tuple[HeaderName, ...] = Field(
         default=(), description="client headers that wsgw does not send to the backend"

@@ -1,6 +1,6 @@
-"""Only messages that a JSON Schema describes.
+"""Passes only messages that fit a JSON Schema.
 
-settings   what can be configured
-validator  reads messages and compares them with a schema
-valve      discards others, or ends the session
+settings   the options
+schema     reads schemas
+valve      discards other messages, or ends the session
 """

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .schema import MOST_BYTES, read_schema
 
 
 class JsonSchemaSettings(Options):
-    """A schema for each direction, and what becomes of other messages."""
+    """A schema for each direction, and the action for other messages."""
 
     to_backend: FileName | None = Field(
         default=None,
@@ -51,6 +51,6 @@ class JsonSchemaSettings(Options):
                 yield key, str(error)
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: are there messages that are always too large?"""
+        """See Options. Warns if some allowed messages are always invalid."""
         if self.max_size < limits.max_message_size:
             yield "max-size", "is less than limits.max-message-size: no larger message passes"

@@ -1,4 +1,4 @@
-"""Lets messages through that a schema describes."""
+"""Passes messages that fit a schema."""
 
 from __future__ import annotations
 
@@ -25,33 +25,31 @@ from wsgw_core.api import (
 from .schema import MOST_BYTES, read_schema
 from .settings import JsonSchemaSettings
 
-_LONGEST_PATH = 60  # characters; a close has room for 123 bytes
+_LONGEST_PATH = 60  # characters; the reason of a close has at most 123 bytes
 
 
 class JsonSchemaValve:
-    """One for each entry in the configuration; its sessions share it.
+    """The valve of one entry in the configuration, shared by all sessions.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics, a logger and a clock.
+        settings: the valve's checked options.
+        context: provides metrics, a logger and a clock.
     """
 
     def __init__(self, settings: JsonSchemaSettings, context: PluginContext) -> None:
         self._settings = settings
         self._context = context
-        self._invalid = context.metrics.counter(
-            "invalid", "Messages that did not pass.", "direction", "why"
-        )
+        self._invalid = context.metrics.counter("invalid", "Invalid messages.", "direction", "why")
         self._outward: _Check | None = None
         self._inward: _Check | None = None
 
     async def open(self) -> None:
-        """Read the schemas."""
+        """Reads the schemas; raises ConfigurationError."""
         self._outward = await self._check("to-backend", self._settings.to_backend)
         self._inward = await self._check("to-client", self._settings.to_client)
 
     def for_session(self, _session: Session) -> JsonSchemaValve:
-        """Return what sees the messages of a session: it needs nothing of its own."""
+        """Returns the valve itself: a session needs no state."""
         return self
 
     def before_transmit(self, message: Message) -> Message | None:
@@ -75,7 +73,7 @@ class JsonSchemaValve:
 
 
 class _Check:
-    """Compares the messages of one direction with a schema."""
+    """Checks the messages of one direction against a schema."""
 
     def __init__(
         self,
@@ -90,7 +88,7 @@ class _Check:
         self._invalid = invalid
 
     def passed(self, message: Message) -> Message | None:
-        """Return a message that is valid, or None."""
+        """Returns the message if it is valid, or else None."""
         if self._passes_binary and message.kind is BINARY:
             return message
         why, text = self._fault(message)
@@ -102,13 +100,13 @@ class _Check:
         return None
 
     def _fault(self, message: Message) -> tuple[str, str]:
-        """Return what is wrong: a word for metrics, empty if nothing is, and words for the peer."""
+        """Returns the fault: a word for metrics, empty if there is none, and a close reason."""
         if message.size > self._most:
-            return "size", "too large to be checked"
+            return "size", "the message is too large to check"
         try:
             found = from_json(message.data, allow_inf_nan=False)
         except ValueError:
-            return "json", "not JSON"
+            return "json", "the message is not JSON"
         schema = self._schema.value
         if schema.is_valid(found):
             return "", ""
@@ -120,14 +118,14 @@ def _counters(invalid: Labelled[Counter], direction: str) -> Callable[[str], Cou
 
 
 def _place(schema: Validator, found: object) -> str:
-    """Say where a message is wrong, and by which keyword; nothing of what it says."""
+    """Returns the place and the keyword of a fault, without values of the message."""
     try:
         schema.validate(found)
     except ValidationError as error:
         path = "".join(f"/{step}" for step in error.instance_path)
         shown = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
-        return f"not as the schema has it: {error.kind.name} at {shown or 'the top'}"
-    return "not as the schema has it"
+        return f"does not fit the schema: {error.kind.name} at {shown or 'the top'}"
+    return "does not fit the schema"
 
 
 def _is_valve(valve: JsonSchemaValve) -> Valve:

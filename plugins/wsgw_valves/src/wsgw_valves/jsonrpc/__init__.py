@@ -1,10 +1,10 @@
-"""JSON-RPC 2.0: calls are answered, and logins and subscriptions kept, whichever backend serves.
+"""JSON-RPC 2.0: open calls, logins and subscriptions continue at the next backend.
 
-settings      what can be configured
-document      the JSON of a message, and the ids in it
-own_calls     ids of the valve's own calls
+settings      the options
+document      parses messages, and finds their ids
+own_calls     the valve's own calls, with their own ids
 batches       calls that are sent together
-subscriptions what clients have subscribed to, and by which ids
-logins        calls that new backends must hear before all others
-valve         has open calls answered by the next backend, and prepares it
+subscriptions subscriptions of clients, and their ids
+logins        login calls, which new backends get first
+valve         the valve
 """

@@ -1,4 +1,4 @@
-"""Calls that are sent together."""
+"""Batches of calls."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 class Batches:
-    """Knows which batch a call belongs to, and when all of its calls are answered.
+    """Remembers the batch of each call, and notices when a batch is answered completely.
 
     Args:
-        most: batches that may be open; the oldest are forgotten.
+        most: maximum open batches; above it the oldest are forgotten.
     """
 
     __slots__ = ("_latest", "_most", "_numbers", "_open")
@@ -21,7 +21,7 @@ class Batches:
         self._numbers: dict[bytes, int] = {}
 
     def add(self, ids: Sequence[bytes]) -> int:
-        """Note a batch; return its number."""
+        """Adds a batch and returns its number."""
         if len(self._open) >= self._most:
             self._forget(next(iter(self._open)))
         self._latest += 1
@@ -30,7 +30,7 @@ class Batches:
         return self._latest
 
     def answered(self, id_: bytes) -> int | None:
-        """Note an answer; return the number of the batch if it was the last one."""
+        """Handles an answer; returns the number of its batch if all calls are answered."""
         number = self._numbers.pop(id_, None)
         if number is None:
             return None

@@ -1,4 +1,4 @@
-"""The JSON of a message, and the ids in it."""
+"""Parses messages, and finds their ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OPENING = (b"{", b"[")
 
 
 def document_of(data: bytes) -> Any:
-    """Return the object or list of a message; None if it is neither."""
+    """Returns the object or list of a message; None if it is neither."""
     if not data.startswith(_OPENING) and not data.lstrip(b" \t\r\n").startswith(_OPENING):
         return None
     try:
@@ -20,7 +20,7 @@ def document_of(data: bytes) -> Any:
 
 
 def id_of(document: dict[str, Any]) -> bytes | None:
-    """Return the id of a call or an answer as JSON; None if there is none."""
+    """Returns the id of a call or an answer as JSON; None if there is none."""
     found = document.get("id")
     if isinstance(found, (str, int, float)) and not isinstance(found, bool):
         return to_json(found)
@@ -28,10 +28,10 @@ def id_of(document: dict[str, Any]) -> bytes | None:
 
 
 def is_refusal(answer: dict[str, Any]) -> bool:
-    """Return whether an answer is an error; answers of version 1 have `null` there if not."""
+    """Returns whether an answer is an error; version 1 has `null` if it is not."""
     return answer.get("error") is not None
 
 
 def is_answer(document: dict[str, Any]) -> bool:
-    """Return whether this answers a call."""
+    """Returns whether a document is an answer."""
     return "method" not in document and ("result" in document or "error" in document)

@@ -1,4 +1,4 @@
-"""Calls that new backends must hear before all others."""
+"""Login calls, which new backends get first."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class _Login:
 
 
 class Logins:
-    """Remembers the last call of each method that was granted.
+    """Remembers the last granted call of each login method.
 
     Args:
-        methods: in the order in which they are repeated.
-        memory: bounds what is remembered.
+        methods: in the order of the hydration.
+        memory: the session's.
     """
 
     __slots__ = ("_granted", "_memory", "_methods", "_open")
@@ -38,7 +38,7 @@ class Logins:
         self._granted: dict[str, _Login] = {}
 
     def called(self, id_: bytes, kind: MessageKind, call: dict[str, Any], size: int) -> None:
-        """Note a call, if it is of one of the methods."""
+        """Remembers a call of one of the methods."""
         if call["method"] not in self._methods:
             return
         self._drop(self._open.pop(id_, None))
@@ -46,7 +46,7 @@ class Logins:
         self._open[id_] = _Login(kind, call, size)
 
     def answered(self, id_: bytes, answer: dict[str, Any]) -> None:
-        """Note an answer."""
+        """Handles an answer."""
         login = self._open.pop(id_, None)
         if login is None:
             return
@@ -58,7 +58,7 @@ class Logins:
         self._granted[method] = login
 
     def steps(self, own: OwnCalls) -> Iterator[Hydration]:
-        """Yield what a new backend must hear."""
+        """Yields the steps of a hydration."""
         for method in self._methods:
             login = self._granted.get(method)
             if login is not None:

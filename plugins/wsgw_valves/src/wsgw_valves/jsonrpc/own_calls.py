@@ -1,4 +1,4 @@
-"""Calls of the valve's own, which repeat those of a client."""
+"""The valve's own calls, which repeat those of a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OWN = b'"' + _PREFIX.encode()
 
 
 class OwnCalls:
-    """Makes calls with ids of their own, and recognises the answers."""
+    """Makes calls with their own ids, and recognises the answers."""
 
     __slots__ = ("_latest", "_open")
 
@@ -25,13 +25,13 @@ class OwnCalls:
         self._open: set[bytes] = set()
 
     def forget(self) -> None:
-        """Wait for no answer any more: the backend is gone."""
+        """Forgets all open calls, because the backend is gone."""
         self._open.clear()
 
     def step(
         self, kind: MessageKind, call: dict[str, Any], granted: Callable[[Any], None]
     ) -> Hydration:
-        """Return the step that repeats a call.
+        """Returns the hydration step that repeats a call.
 
         Args:
             kind: of the message.
@@ -49,16 +49,16 @@ class OwnCalls:
                 return False
             self._open.discard(own)
             if is_refusal(answer):
-                raise HydrationRefused(f"{call['method']} is refused")
+                raise HydrationRefused(f"the backend refused {call['method']}")
             granted(answer.get("result"))
             return True
 
         return Hydration(Message(kind, to_json({**call, "id": name})), is_answer)
 
     def is_stale(self, id_: bytes | None) -> bool:
-        """Return whether this is the id of a call whose answer nobody waits for."""
+        """Returns whether this is the id of an own call that is no longer open."""
         return id_ is not None and id_.startswith(_OWN) and id_ not in self._open
 
     def waits_for(self, id_: bytes) -> bool:
-        """Return whether this is the id of a call whose answer is waited for."""
+        """Returns whether this is the id of an open own call."""
         return id_ in self._open

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..json_path import JsonPath
 
 
 class JsonRpcSubscription(Options):
-    """How clients subscribe to something, and end that."""
+    """How clients subscribe and unsubscribe."""
 
-    subscribe: str = Field(min_length=1, description="the method by which clients subscribe")
+    subscribe: str = Field(min_length=1, description="method that subscribes")
     unsubscribe: str | None = Field(
-        default=None, description="the method that ends it; none: it lasts"
+        default=None, description="method that ends a subscription; none: it never ends"
     )
     key: JsonPath = Field(
         default=JsonPath("$.params"),
-        description="what is subscribed to, in calls of both methods; with `notification`, where"
-        " `unsubscribe` has the subscription's id: `$.params[0]`",
+        description="path to the topic in calls of both methods; with `notification`, path to the"
+        " subscription's id in calls of `unsubscribe`, such as `$.params[0]`",
     )
     notification: str | None = Field(
         default=None,
-        description="for backends whose answer to `subscribe` is an id: the method of the"
-        " notifications that carry it. Ids of new backends are translated, so that the client sees"
-        " only the first one",
+        description="for backends that answer `subscribe` with an id: the method of notifications"
+        " that carry it. wsgw translates the ids of new backends, so that the client sees only the"
+        " first one",
     )
     notification_id: JsonPath = Field(
-        default=JsonPath("$.params.subscription"), description="where notifications carry the id"
+        default=JsonPath("$.params.subscription"), description="path to the id in notifications"
     )
 
     @model_validator(mode="after")
@@ -38,55 +38,55 @@ class JsonRpcSubscription(Options):
         for name in ("key", "notification_id"):
             path: JsonPath = getattr(self, name)
             if not path.is_single:
-                raise ValueError(f"{name.replace('_', '-')}: {path} names several values")
+                raise ValueError(f"{name.replace('_', '-')}: {path} finds several values")
         if "notification_id" in self.model_fields_set and self.notification is None:
             raise ValueError("'notification-id' needs 'notification'")
         return self
 
 
 class JsonRpcSettings(Options):
-    """Which calls a new backend must hear, and bounds."""
+    """The calls that new backends get, and limits."""
 
     answer_timeout: Duration = Field(
         default=60.0,
         gt=0,
-        description="an acknowledged call of the client that has no answer after this time is not"
-        " sent again",
+        description="wsgw does not send an acknowledged call again if it has no answer after this"
+        " time",
     )
     logins: tuple[str, ...] = Field(
         default=(),
         max_length=50,
-        description="methods that log a client in; a new backend hears the last call of each that"
-        " was granted, in this order",
+        description="login methods; a new backend gets the last granted call of each method, in"
+        " this order",
     )
     subscriptions: tuple[JsonRpcSubscription, ...] = Field(
-        default=(), max_length=50, description="methods by which clients subscribe"
+        default=(), max_length=50, description="methods that subscribe"
     )
     max_calls: int = Field(
         default=1000,
         gt=0,
         le=100_000,
-        description="calls of one backend that wait for the client's answer; beyond them the oldest"
-        " are forgotten, and answers to these dropped. Also open batches of the client",
+        description="maximum number of a backend's calls without the client's answer; above it wsgw"
+        " forgets the oldest and drops their answers. Also the maximum of open batches",
     )
     max_remembered_bytes: Size = Field(
         default=1024 * 1024,
         gt=0,
-        description="what is remembered of a session: logins and subscriptions; more ends it with"
-        " 1008",
+        description="maximum bytes of logins and subscriptions of a session; above it wsgw closes"
+        " the session with 1008",
     )
     max_size: Size = Field(
-        default=1024 * 1024, gt=0, description="a larger message passes without being looked at"
+        default=1024 * 1024, gt=0, description="wsgw passes larger messages without parsing them"
     )
 
     @model_validator(mode="after")
     def _check(self) -> JsonRpcSettings:
         methods = [*self.logins, *(each.subscribe for each in self.subscriptions)]
         if len(set(methods)) < len(methods):
-            raise ValueError("a method is in 'logins' or 'subscriptions' twice")
+            raise ValueError("a method occurs twice in 'logins' and 'subscriptions'")
         return self
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: are there messages that are not looked at?"""
+        """See Options. Warns if wsgw does not parse some allowed messages."""
         if self.max_size < limits.max_message_size:
             yield "max-size", "is less than limits.max-message-size: larger calls may be lost"

@@ -1,4 +1,4 @@
-"""What clients have subscribed to, and by which ids."""
+"""Subscriptions of clients, and their ids."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class _Subscription:
     """One subscription.
 
     Attributes:
-        key: by which the client ends it.
-        first: the id that the client knows, as JSON; None where answers are no ids.
-        result: the same as a value.
-        current: the id of the backend that serves.
+        key: identifies the subscription when the client ends it.
+        first: the id that the client knows, as JSON; None: the backend sends no ids.
+        result: the same id as a value.
+        current: the id of the current backend.
     """
 
     __slots__ = ("call", "current", "first", "key", "kind", "result", "rule", "size")
@@ -42,11 +42,11 @@ class _Subscription:
 
 
 class Subscriptions:
-    """Remembers the subscriptions of a session that were granted, until they end.
+    """Remembers the granted subscriptions of a session until they end.
 
     Args:
-        rules: how clients subscribe.
-        memory: bounds what is remembered.
+        rules: the configured subscriptions.
+        memory: the session's.
     """
 
     __slots__ = ("_begin", "_end", "_granted", "_memory", "_notify", "_open", "_places")
@@ -57,13 +57,13 @@ class Subscriptions:
         self._end = {rule.unsubscribe: rule for rule in rules if rule.unsubscribe is not None}
         self._notify = {rule.notification: rule for rule in rules if rule.notification is not None}
         self._open: dict[bytes, _Subscription] = {}
-        # By the rule's method and the key by which the client ends it, in their order.
+        # By method and key, in order.
         self._granted: dict[tuple[str, bytes], _Subscription] = {}
-        # Those with ids, by the rule's method and the id of the backend that serves.
+        # Subscriptions with ids, by method and the current backend's id.
         self._places: dict[tuple[str, bytes], _Subscription] = {}
 
     def called(self, id_: bytes, kind: MessageKind, call: dict[str, Any], size: int) -> None:
-        """Note a call, if it subscribes."""
+        """Remembers a call that subscribes."""
         rule = self._begin.get(call["method"])
         if rule is None:
             return
@@ -74,7 +74,7 @@ class Subscriptions:
         self._open[id_] = _Subscription(rule, kind, call, size)
 
     def ended(self, call: dict[str, Any]) -> bool:
-        """Forget what a call or notification ends; return whether its id was translated in it."""
+        """Forgets the subscription that a call ends; returns whether the call was changed."""
         rule = self._end.get(call["method"])
         if rule is None:
             return False
@@ -91,7 +91,7 @@ class Subscriptions:
         return True
 
     def answered(self, id_: bytes, answer: dict[str, Any]) -> bool:
-        """Note an answer; return whether it was changed: the client has another one of that id."""
+        """Handles an answer; returns whether it was changed, because the client knows its id."""
         found = self._open.pop(id_, None)
         if found is None:
             return False
@@ -110,7 +110,7 @@ class Subscriptions:
         return bool(found.current != found.result)
 
     def _unused(self, method: str, id_: str | int) -> str | int:
-        """Return an id, or one like it, by which the client knows no other subscription."""
+        """Returns the id, or a similar one if the client already uses it."""
         unused, number = id_, 0
         while (method, _json(unused)) in self._granted:
             number += 1
@@ -118,7 +118,7 @@ class Subscriptions:
         return unused
 
     def translated(self, notification: dict[str, Any]) -> bool:
-        """Put the id that the client knows into a notification; return whether that changed it."""
+        """Translates the id in a notification; returns whether the notification was changed."""
         rule = self._notify.get(notification["method"])
         if rule is None:
             return False
@@ -130,7 +130,7 @@ class Subscriptions:
         return True
 
     def steps(self, own: OwnCalls) -> Iterator[Hydration]:
-        """Yield what a new backend must hear."""
+        """Yields the steps of a hydration."""
         self._places.clear()
         for found in self._granted.values():
             yield own.step(found.kind, found.call, self._granted_again(found))

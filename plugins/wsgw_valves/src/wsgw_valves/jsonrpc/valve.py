@@ -1,4 +1,4 @@
-"""Has open calls of a client answered by the next backend, and prepares that."""
+"""Sends open calls to the next backend, and hydrates it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .subscriptions import Subscriptions
 
 
 class JsonRpcValve:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose messages they are.
+        settings: the valve's checked options.
+        session: the session.
     """
 
     __slots__ = (
@@ -56,11 +56,11 @@ class JsonRpcValve:
         self._subscriptions = Subscriptions(settings.subscriptions, memory)
         self._batches = Batches(settings.max_calls)
         self._own = OwnCalls()
-        # Ids of the calls of this backend that the client has not answered, oldest first.
+        # Ids of this backend's calls without an answer of the client, oldest first.
         self._asked: dict[bytes, bool] = {}
 
     def before_transmit(self, message: Message) -> Message | None:
-        """Have calls wait for their answers; an answer is for the backend that has asked only."""
+        """Marks calls as waiting for answers; drops answers to calls of earlier backends."""
         if message.size > self._largest:
             return message
         document = document_of(message.data)
@@ -90,7 +90,7 @@ class JsonRpcValve:
         return Message(message.kind, data) if is_changed else message
 
     def after_receive(self, message: Message) -> Message | None:
-        """Note answers, and calls of the backend; put the ids into notifications that are known."""
+        """Handles answers, calls and notifications of the backend; translates ids."""
         if message.size > self._largest:
             return message
         document = document_of(message.data)
@@ -107,7 +107,7 @@ class JsonRpcValve:
         return Message(message.kind, to_json(document)) if is_changed else message
 
     def hydrate(self) -> Sequence[Hydration]:
-        """Return the client's logins and subscriptions, with ids of the valve's own."""
+        """Returns the client's logins and subscriptions, with the valve's own ids."""
         self._asked.clear()
         self._own.forget()
         return [*self._logins.steps(self._own), *self._subscriptions.steps(self._own)]
@@ -120,7 +120,7 @@ class JsonRpcValve:
             raise CloseSession(1008, str(error)) from None
 
     def _note_answer(self, id_: bytes, answer: dict[str, Any]) -> bool:
-        """Note an answer; return whether it was changed."""
+        """Handles an answer; returns whether it was changed."""
         if self._own.waits_for(id_):
             return False
         self._logins.answered(id_, answer)
@@ -130,10 +130,7 @@ class JsonRpcValve:
         return is_changed
 
     def _note_said(self, said: dict[str, Any]) -> bool:
-        """Note what the backend says, and put ids into it that the client knows.
-
-        Returns whether that changed it.
-        """
+        """Handles one document of the backend; returns whether it was changed."""
         id_ = id_of(said)
         if is_answer(said):
             return id_ is not None and self._note_answer(id_, said)

@@ -1,9 +1,9 @@
-"""Who may come in, by a signed token.
+"""Admits clients with a signed token.
 
-settings      what can be configured
-token_source  where a client gives its token
+settings      the options
+token_source  finds the token in a handshake
 keys          the keys in a file
 verifier      checks a token
-claims        values of a token as headers
-gate          decides
+claims        turns claims into headers
+gate          the gate
 """

@@ -1,4 +1,4 @@
-"""Values of a token as headers."""
+"""Turns claims of a token into headers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _LONGEST = 4096  # bytes
 
 
 class UnusableClaim(Exception):
-    """A claim cannot stand in a header."""
+    """The value of a claim does not fit into a header."""
 
 
 class ClaimHeaders:
-    """Makes headers of claims.
+    """Turns claims into headers.
 
     Args:
-        claims: the names of claims by the names of headers.
+        claims: names of claims by names of headers.
     """
 
     def __init__(self, claims: Mapping[str, str]) -> None:
         self._paths = {header: _path(name) for header, name in claims.items()}
 
     def put(self, headers: Headers, claims: Mapping[str, Any]) -> Headers:
-        """Return headers with those made of claims, and without those of a client by these names.
+        """Returns headers with those of claims, in place of the client's headers of these names.
 
         Raises:
-            UnusableClaim: one has a value that no header can have.
+            UnusableClaim: the value of a claim does not fit into a header.
         """
         if not self._paths:
             return headers
@@ -57,7 +57,7 @@ def _found(claims: Any, path: tuple[str, ...]) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as headers hold it: UTF-8, each byte a character; a list with commas."""
+    """Returns the text of a claim: UTF-8 decoded as ISO-8859-1; a list joined by commas."""
     if isinstance(value, list):
         parts = [_plain(each) for each in value]
         if any("," in part for part in parts):

@@ -1,4 +1,4 @@
-"""Lets in clients with a token that counts."""
+"""Admits clients with a valid token."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .verifier import InvalidToken, Verifier
 
 
 class JwtGate:
-    """One for each entry of `gates`.
+    """The gate of one entry of `gates`.
 
     Args:
-        settings: the entry's options, checked.
-        context: gives metrics, a logger and a clock.
+        settings: the entry's checked options.
+        context: provides metrics, a logger and a clock.
     """
 
     def __init__(self, settings: JwtSettings, context: PluginContext) -> None:
@@ -35,12 +35,12 @@ class JwtGate:
         self._refused = context.metrics.counter("refused", "Clients refused.", "reason")
         context.metrics.gauge(
             "keys_stale",
-            "Gates whose file with keys cannot be read any more.",
+            "Gates whose file with keys has become unreadable.",
             lambda: int(self._file is not None and not self._file.is_usable),
         )
 
     async def open(self) -> None:
-        """Read the keys."""
+        """Reads the keys; raises ConfigurationError."""
         settings = self._settings
         try:
             self._file = await run_in_thread(
@@ -53,12 +53,12 @@ class JwtGate:
 
     async def admit(self, handshake: Handshake) -> Refusal | None:
         """See HandshakeGate."""
-        assert self._file is not None  # noqa: S101 - it is open
+        assert self._file is not None  # noqa: S101 - the gate is open
         settings = self._settings
         given = (source.read(handshake) for source in settings.token_from)
         token = next((each for each in given if each is not None), None)
         if token is None:
-            return self._refuse(handshake, 401, "missing", "a token is needed")
+            return self._refuse(handshake, 401, "missing", "a token is required")
         try:
             claims = self._verifier.verify(token, await self._file.current())
         except InvalidToken as error:
@@ -72,14 +72,14 @@ class JwtGate:
         try:
             handshake.headers = self._headers.put(handshake.headers, claims)
         except UnusableClaim:
-            text = "the token has a claim that cannot be passed on"
+            text = "the token has a claim that does not fit into a header"
             return self._refuse(handshake, 401, "claims", text, "invalid_token")
         return None
 
     def _refuse(
         self, handshake: Handshake, status: int, reason: str, text: str, error: str = ""
     ) -> Refusal:
-        """Refuse as RFC 6750 section 3 has it: an error only for those that sent a token."""
+        """Returns the refusal by RFC 6750 section 3; clients without a token get no error code."""
         self._refused.labels(reason).value += 1
         self._context.logger.debug("client %s: refused: %s", handshake.peer, text)
         challenge = f'Bearer realm="{self._settings.realm}"'

@@ -24,7 +24,7 @@ class VerificationKeys:
     """Keys by their ids.
 
     Args:
-        keys: those that fit one of the allowed algorithms.
+        keys: keys for the allowed algorithms.
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
@@ -38,14 +38,14 @@ class VerificationKeys:
 
     @classmethod
     def read(cls, text: str, algorithms: Sequence[str]) -> VerificationKeys:
-        """Return the keys in a file that fit one of the algorithms.
+        """Returns the keys in a file for the allowed algorithms.
 
         Args:
             text: a JWK or JWKS, public keys in PEM, or a secret for HS256 and its like.
-            algorithms: that are allowed.
+            algorithms: the allowed algorithms.
 
         Raises:
-            ValueError: it has no such key.
+            ValueError: the file has no such key.
         """
         text = text.strip()
         if text.startswith("{"):
@@ -55,18 +55,18 @@ class VerificationKeys:
         elif _TYPES[algorithms[0][:2]] == "oct":
             found = [_from_secret(text)]
         else:
-            raise ValueError("has no public key: neither a JWKS nor PEM")
+            raise ValueError("has no public key: it is neither a JWKS nor PEM")
         keys = [key for key in found if any(fits(key, each) for each in algorithms)]
         if not keys:
-            raise ValueError(f"has no key for {', '.join(algorithms)}, of {len(found)} keys in it")
+            raise ValueError(f"none of its {len(found)} keys is for {', '.join(algorithms)}")
         return cls(keys)
 
     def candidates(self, algorithm: str, key_id: object) -> list[Key]:
-        """Return the keys with which a token may have been signed, a few at most.
+        """Returns the keys that may have signed a token, at most a few.
 
         Args:
-            algorithm: of the token, one that is allowed.
-            key_id: of the token. Keys without an id are for all tokens whose id is unknown.
+            algorithm: of the token; an allowed one.
+            key_id: of the token. Keys without an id serve all tokens with an unknown id.
         """
         found: Iterable[Key] = self._all
         if isinstance(key_id, str):
@@ -75,7 +75,7 @@ class VerificationKeys:
 
 
 def fits(key: Key, algorithm: str) -> bool:
-    """Return whether a key is for an algorithm, by its type, its curve and its own `alg`."""
+    """Returns whether a key fits an algorithm: its type, its curve and its own `alg`."""
     own = key.get("alg")
     if own not in (None, algorithm) and {own, algorithm} != {"EdDSA", key.get("crv")}:
         return False
@@ -88,17 +88,17 @@ def _in_jwks(text: str) -> list[Key]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("begins like a JWKS and is not valid JSON") from None
+        raise ValueError("begins like a JWKS but is not valid JSON") from None
     listed = data.get("keys", [data])
     if not isinstance(listed, list):
-        raise ValueError("'keys' of a JWKS is a list")
+        raise ValueError("'keys' of a JWKS must be a list")
     if len(listed) > _MOST_KEYS:
         raise ValueError(f"has {len(listed)} keys, more than {_MOST_KEYS}")
     return [key for key in map(_from_jwk, listed) if key is not None]
 
 
 def _from_jwk(data: Any) -> Key | None:
-    """Return the key, unless it cannot be used here; other keys of the file may be (RFC 7517)."""
+    """Returns the key, or None if it is not usable; RFC 7517 section 5 says to skip such keys."""
     if not isinstance(data, dict) or data.get("use", "sig") != "sig":
         return None
     if data.get("kty") == "RSA" and len(str(data.get("n"))) * 6 < _FEWEST_BITS:
@@ -107,22 +107,22 @@ def _from_jwk(data: Any) -> Key | None:
         return None
     try:
         return JWKRegistry.import_key(data)
-    except Exception:  # noqa: BLE001 - also of the library below, of an unknown curve for example
+    except Exception:  # noqa: BLE001 - also from the library below, such as for an unknown curve
         return None
 
 
 def _from_pem(match: re.Match[str]) -> Key:
     if "PRIVATE" in match[1]:
-        raise ValueError("has a private key; tokens are verified with the public one")
+        raise ValueError("has a private key; give the public key, which verifies tokens")
     for kind in (RSAKey, ECKey, OKPKey):
         try:
             key: Key = kind.import_key(match[0])
-        except Exception:  # noqa: BLE001, S112 - it is of another kind, or nobody can read it
+        except Exception:  # noqa: BLE001, S112 - the key is of another kind, or unreadable
             continue
         if isinstance(key, RSAKey) and len(str(key.get("n"))) * 6 < _FEWEST_BITS:
             raise ValueError(f"has an RSA key of less than {_FEWEST_BITS} bits")
         return key
-    raise ValueError(f"has a {match[1].lower()} in PEM that cannot be read")
+    raise ValueError(f"has an unreadable {match[1].lower()} in PEM")
 
 
 def _from_secret(text: str) -> Key:

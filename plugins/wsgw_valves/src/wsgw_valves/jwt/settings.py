@@ -1,4 +1,4 @@
-"""What can be configured for the gate."""
+"""The options of the gate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Algorithm = Literal[Shared, Rsa, Curve]
 
 def _quotable(text: str) -> str:
     if not (text.isascii() and text.isprintable()) or '"' in text or "\\" in text:
-        raise ValueError("printable ASCII characters without quotation marks and backslashes")
+        raise ValueError("must be printable ASCII without quotation marks and backslashes")
     return text
 
 
@@ -28,7 +28,7 @@ Scope = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")]
 
 
 class JwtSettings(Options):
-    """Where tokens are, what they must say, and who gets to know it."""
+    """Where tokens are, and what they must contain."""
 
     keys_file: FileName = Field(
         description="file with the keys: a JWK or a JWKS, public keys in PEM, or, for `HS...`, a"
@@ -81,18 +81,16 @@ class JwtSettings(Options):
     def _check(self) -> JwtSettings:
         shared = [name for name in self.algorithms if name.startswith("HS")]
         if shared and len(shared) < len(self.algorithms):
-            raise ValueError(
-                "'algorithms' mixes HS... with others: no public key must be taken for a secret"
-            )
+            raise ValueError("'algorithms' mixes HS... with others; give HS... their own gate")
         if any(not claim.strip("/") for claim in self.claims.values()):
-            raise ValueError("'claims' has a header without the name of a claim")
+            raise ValueError("'claims' has a header without a claim")
         return self
 
     def keys_in(self, text: str) -> VerificationKeys:
-        """Return the keys in the text of a file.
+        """Returns the keys in a file's text.
 
         Raises:
-            ValueError: there is none for the algorithms.
+            ValueError: the file has no key for the algorithms.
         """
         return VerificationKeys.read(text, self.algorithms)
 
@@ -104,6 +102,6 @@ class JwtSettings(Options):
             yield "keys-file", str(error)
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: could tokens be meant for somebody else?"""
+        """See Options. Warns if tokens for other services are valid."""
         if not self.audiences:
-            yield "audiences", "is empty, so tokens that were issued for other services are taken"
+            yield "audiences", "is empty: tokens issued for other services are valid"

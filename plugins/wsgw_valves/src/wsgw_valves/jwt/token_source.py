@@ -1,4 +1,4 @@
-"""Where a client gives its token."""
+"""Finds the token in a handshake."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from wsgw_core.api import Handshake, HandshakeField, Headers, TextOption, without_headers
 
-from ..asked import asked_of
+from ..dial_request import as_dial_request
 
 _SUBPROTOCOL = "subprotocol."
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -16,10 +16,10 @@ _WITH_SCHEME = "authorization"
 
 
 class TokenSource(TextOption):
-    """Names a place in the handshake, such as `query.token` or `subprotocol.bearer.`.
+    """A place in the handshake, such as `query.token` or `subprotocol.bearer.`.
 
     Args:
-        text: as the operator writes it.
+        text: from the configuration.
 
     Raises:
         ValueError: there is no such place.
@@ -31,21 +31,21 @@ class TokenSource(TextOption):
         self._field: HandshakeField | None = None
         if text.startswith(_SUBPROTOCOL):
             if _TOKEN.fullmatch(self._name) is None:
-                raise ValueError("no subprotocol begins like this; write subprotocol.bearer.")
+                raise ValueError("not a prefix of a subprotocol; write subprotocol.bearer.")
         elif self._place in ("header", "query", "cookie"):
             self._field = HandshakeField(text)
         else:
             raise ValueError(
-                f"unknown place {text!r}. There are header.NAME query.NAME cookie.NAME"
+                f"unknown place {text!r}. Use header.NAME, query.NAME, cookie.NAME or"
                 " subprotocol.PREFIX"
             )
 
     def read(self, handshake: Handshake) -> str | None:
-        """Return what a client gives there; None: nothing, or more than one."""
+        """Returns the client's token at this place; None: there is none, or more than one."""
         if self._field is None:
             found = [offer for offer in handshake.subprotocols if offer.startswith(self._name)]
             return (found[0][len(self._name) :] or None) if len(found) == 1 else None
-        given = self._field.of(asked_of(handshake))
+        given = self._field.of(as_dial_request(handshake))
         if given is None or self._place != "header":
             return given
         scheme = _SCHEME.fullmatch(given)
@@ -54,7 +54,7 @@ class TokenSource(TextOption):
         return None if self._name.lower() == _WITH_SCHEME else given
 
     def remove(self, handshake: Handshake) -> None:
-        """Take what is given there out of the handshake, so that no backend gets it."""
+        """Removes the token from the handshake, so that the backend does not get it."""
         if self._place == "header":
             handshake.headers = without_headers(handshake.headers, [self._name])
         elif self._place == "cookie":
@@ -76,7 +76,7 @@ def _without_cookie(headers: Headers, name: str) -> Headers:
             if not rest:
                 continue
             if len(rest) < len(pairs):
-                value = ";".join(rest).strip()  # noqa: PLW2901 - the same value, with less in it
+                value = ";".join(rest).strip()  # noqa: PLW2901 - the same header without the cookie
         kept.append((header, value))
     return tuple(kept)
 

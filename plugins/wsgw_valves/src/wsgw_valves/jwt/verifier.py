@@ -1,4 +1,4 @@
-"""Checks a token: its signature, then what it says."""
+"""Checks a token: its signature, then its claims."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 from .keys import VerificationKeys
 from .settings import JwtSettings
 
-# What bytes that are no token can lead to, beside the library's own errors
+# Exceptions for bytes that are not a token, including the library's own
 _NO_TOKEN = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class InvalidToken(Exception):
-    """Why a token does not count.
+    """A token is not valid.
 
     Args:
         reason: one word, for metrics.
-        description: for the client; fixed words, nothing of the token.
+        description: for the client; a fixed text without parts of the token.
     """
 
     def __init__(self, reason: str, description: str) -> None:
@@ -38,10 +38,10 @@ class InvalidToken(Exception):
 
 
 class Verifier:
-    """Checks tokens by the options of one gate.
+    """Checks tokens for one gate.
 
     Args:
-        settings: the options.
+        settings: the gate's.
     """
 
     def __init__(self, settings: JwtSettings) -> None:
@@ -58,10 +58,10 @@ class Verifier:
         self._scopes = frozenset(settings.scopes)
 
     def verify(self, token: str, keys: VerificationKeys) -> dict[str, Any]:
-        """Return the claims of a token.
+        """Returns the claims of a token.
 
         Raises:
-            InvalidToken: it does not count.
+            InvalidToken: the token is not valid.
         """
         if len(token) > self._most:
             raise InvalidToken("too-long", "the token is too long")
@@ -84,7 +84,7 @@ class Verifier:
         return claims
 
     def lacks_scope(self, claims: dict[str, Any]) -> bool:
-        """Return whether a token lacks one of the scopes."""
+        """Returns whether a token lacks a configured scope."""
         given = claims.get("scope", claims.get("scp", ""))
         if isinstance(given, str):
             given = given.split(" ")
@@ -116,14 +116,16 @@ class Verifier:
         except MissingClaimError:
             raise InvalidToken("claims", "the token lacks a claim") from None
         except (ClaimError, *_NO_TOKEN):
-            raise InvalidToken("claims", "the token is not meant for here, or not yet") from None
+            raise InvalidToken(
+                "claims", "the token is for another service or not valid yet"
+            ) from None
 
 
 class _Registry(JWSRegistry):
     max_header_length = 4096
 
     def get_alg(self, name: str) -> Any:
-        # That of the library warns of EdDSA, whose name alone is deprecated.
+        # The library's own method warns of EdDSA, of which only the name is deprecated.
         if name not in (self.allowed or ()):
             raise BadSignatureError
         return self.algorithms[name]
@@ -133,7 +135,7 @@ class _Claims(JWTClaimsRegistry):
     def __init__(self, now: Any, leeway: float, expected: dict[str, ClaimsOption]) -> None:
         super().__init__(now)
         self.options = expected
-        self.leeway = leeway  # type: ignore[assignment]  # it is subtracted and added only
+        self.leeway = leeway  # type: ignore[assignment]  # only added and subtracted
 
 
 def _now() -> int:

@@ -1,8 +1,8 @@
-"""A line for each message.
+"""Logs a line for each message.
 
-settings     what can be configured
-redaction    takes out what must not be logged
+settings     the options
+redaction    removes secrets from texts
 line_queue   lines that wait to be written
-log_file     the file, rotated and opened anew
-valve        makes the lines
+log_file     the file, with rotation
+valve        the valve, which makes the lines
 """

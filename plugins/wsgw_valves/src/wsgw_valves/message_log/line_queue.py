@@ -13,17 +13,17 @@ _EVERY = 0.1  # seconds between two writes
 
 
 class LineQueue:
-    """Gathers lines, and has them written together; nobody ever waits for that.
+    """Collects lines and writes them together in the background.
 
     Args:
-        write: writes lines, each with its end; raises OSError or ValueError.
-        most: bytes that wait, those that are being written included.
+        write: writes lines, each with its line end; raises OSError or ValueError.
+        most: maximum bytes that wait, including those that are being written.
         clock: for the pauses between two writes.
-        warn: tells of lines that were not written.
-        lost: counts lines that were not written.
+        warn: logs that lines were lost.
+        lost: counts lost lines.
 
     Attributes:
-        waiting_bytes: what waits.
+        waiting_bytes: bytes of waiting lines.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LineQueue:
         self.waiting_bytes = 0
 
     def put(self, line: bytes) -> None:
-        """Take a line with its end, or count it as lost."""
+        """Adds a line with its line end, or counts it as lost."""
         if self.waiting_bytes + len(line) > self._most:
             self._lost.value += 1
             self._untold += 1
@@ -57,7 +57,7 @@ class LineQueue:
             self._timer = self._clock.call_later(_EVERY, self._begin)
 
     async def flush(self) -> None:
-        """Return when all that waits was written, or could not be."""
+        """Waits until all lines are written or lost."""
         while self._writing is not None or self._lines:
             if self._writing is None:
                 self._begin()
@@ -82,7 +82,7 @@ class LineQueue:
             count = len(lines) - bool(untold)
             self._lost.value += count
             self._untold += untold + count
-            self._warn("messages cannot be logged: %s", error)
+            self._warn("cannot log messages: %s", error)
         finally:
             self.waiting_bytes -= size
             self._writing = None

@@ -1,4 +1,4 @@
-"""A file of lines, rotated by its size and opened anew when another program has moved it."""
+"""A file of lines with rotation, also by other programs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FLAGS |= sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NO
 
 
 class LogFile:
-    """Opened by the first call. Every method blocks: see `run_in_thread`.
+    """A file of lines. Every method blocks: call it in a thread.
 
     Args:
         file: its name.
-        most: bytes after which it is rotated; None: never.
-        keep: old files.
+        most: size in bytes at which to rotate it; None: never.
+        keep: number of old files.
     """
 
     def __init__(self, file: str, most: int | None, keep: int) -> None:
@@ -27,10 +27,10 @@ class LogFile:
         self._fd: int | None = None
 
     def open(self) -> None:
-        """Open the file, unless it is open and still the one of this name.
+        """Opens the file, unless it is open and still has this name.
 
         Raises:
-            OSError, ValueError: it cannot be written to.
+            OSError, ValueError: the file cannot be opened, or is not a regular file.
         """
         if self._fd is not None:
             if self._is_current(self._fd):
@@ -43,13 +43,13 @@ class LogFile:
         self._fd = fd
 
     def write(self, lines: Iterable[bytes]) -> None:
-        """Append lines, each with its end.
+        """Appends lines, each with its line end.
 
         Raises:
-            OSError, ValueError: they were not written, or in part.
+            OSError, ValueError: some lines were not written.
         """
         self.open()
-        assert self._fd is not None  # noqa: S101 - it is open
+        assert self._fd is not None  # noqa: S101 - the file is open
         size, batch = os.fstat(self._fd).st_size, bytearray()
         for line in lines:
             if self._most is not None and size and size + len(line) > self._most:
@@ -61,14 +61,14 @@ class LogFile:
         self._append(batch)
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         if self._fd is not None:
             fd, self._fd = self._fd, None
             os.close(fd)
 
     def _is_current(self, fd: int) -> bool:
         try:
-            named = os.stat(self._file)  # noqa: PTH116 - any name, as `os.open` takes it
+            named = os.stat(self._file)  # noqa: PTH116 - any name that `os.open` takes
         except FileNotFoundError:
             return False
         return os.path.samestat(named, os.fstat(fd))
@@ -82,7 +82,7 @@ class LogFile:
         self.open()
 
     def _append(self, data: bytearray) -> None:
-        assert self._fd is not None  # noqa: S101 - it is open
+        assert self._fd is not None  # noqa: S101 - the file is open
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._fd, rest) :]

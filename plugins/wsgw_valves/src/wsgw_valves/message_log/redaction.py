@@ -1,4 +1,4 @@
-"""Takes out of messages what must not be logged."""
+"""Removes secrets from texts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..json_path import JsonPath
 from ..safe_pattern import SafePattern, compiled
 
 _MARK = "***"
-_MOST_FOUND = 1000  # places in one message: each is searched for anew
+_MOST_FOUND = 1000  # matches in one message; each needs a new search
 
 
 class Unredactable(Exception):
-    """Why a message is not to be seen in the log.
+    """The text of a message must not be logged.
 
     Args:
-        why: one word.
+        why: the reason, one word.
     """
 
     def __init__(self, why: str) -> None:
@@ -26,12 +26,12 @@ class Unredactable(Exception):
 
 
 class Redaction:
-    """Takes values and patterns out of texts.
+    """Replaces values and matches of patterns in texts.
 
     Args:
-        paths: values of JSON documents.
-        patterns: expressions.
-        most: bytes of a message that is read for this.
+        paths: paths to values in JSON documents.
+        patterns: regular expressions.
+        most: maximum bytes of a text to search.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Redaction:
         self._most = most
 
     def of(self, data: bytes) -> bytes:
-        """Return a text without what must not be logged.
+        """Returns a text without secrets.
 
         Args:
             data: UTF-8.
 
         Raises:
-            Unredactable: it cannot be known what is in it.
+            Unredactable: the text cannot be searched.
         """
         if self._paths:
             data = self._without_values(self._readable(data))

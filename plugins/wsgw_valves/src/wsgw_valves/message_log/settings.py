@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..safe_pattern import SafePattern, compiled
 
 
 class MessageLogSettings(Options):
-    """Where lines go, and what is in them."""
+    """The file, and the contents of the lines."""
 
     file: FileName | None = Field(
         default=None,
@@ -67,7 +67,7 @@ class MessageLogSettings(Options):
         return self
 
     def file_problems(self) -> Iterable[tuple[str, str]]:
-        """See Options: can the file be written, without touching it?"""
+        """See Options. Checks that the file can be written, without opening it."""
         if self.file is None:
             return
         file = Path(self.file)
@@ -77,6 +77,6 @@ class MessageLogSettings(Options):
             elif file.exists() and not file.is_file():
                 yield "file", f"{file}: not a regular file"
             elif not os.access(file if file.exists() else file.parent, os.W_OK):
-                yield "file", f"{file}: must not be written"
+                yield "file", f"{file}: no permission to write"
         except (OSError, ValueError) as error:
             yield "file", f"{file}: {getattr(error, 'strerror', None) or error}"

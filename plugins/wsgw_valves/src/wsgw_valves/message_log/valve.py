@@ -1,4 +1,4 @@
-"""Makes a line of each message."""
+"""Logs a line for each message."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _Direction = Literal["to-backend", "to-client"]
 
 
 class MessageLogValve:
-    """One for each entry in the configuration.
+    """The valve of one entry in the configuration.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics, a logger and a clock.
+        settings: the valve's checked options.
+        context: provides metrics, a logger and a clock.
     """
 
     def __init__(self, settings: MessageLogSettings, context: PluginContext) -> None:
@@ -60,7 +60,7 @@ class MessageLogValve:
         )
 
     async def open(self) -> None:
-        """Open the file."""
+        """Opens the file; raises ConfigurationError."""
         if self._file is None:
             return
         try:
@@ -69,17 +69,17 @@ class MessageLogValve:
             raise ConfigurationError(f"valve 'message-log': file: {error}") from error
 
     async def close(self) -> None:
-        """Write what waits."""
+        """Writes the waiting lines, and closes the file."""
         await self._queue.flush()
         if self._file is not None:
             await run_in_thread(self._file.close)
 
     def for_session(self, session: Session) -> MessageValve:
-        """Return what sees the messages of a session."""
+        """Returns the valve of a session."""
         return LoggedSession(self, session, self._settings.directions)
 
     def note(self, session: Session, direction: _Direction, message: Message) -> None:
-        """Have a line written."""
+        """Adds the line for a message."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds"),
             "session": session.id,
@@ -103,7 +103,7 @@ class MessageLogValve:
             return
         most = self._settings.max_text
         if len(text) > most:
-            line["text"] = text[:most].decode(errors="ignore")  # a character may be cut
+            line["text"] = text[:most].decode(errors="ignore")  # a character may be cut off
             line["cut"] = True
         else:
             line["text"] = text.decode(errors="replace")
@@ -115,17 +115,17 @@ class MessageLogValve:
             return
         for number, line in enumerate(lines, 1):
             self._logger.info("%s", line.decode().rstrip("\n"))
-            if number % _AT_ONCE == 0:  # there may be thousands, and sessions wait
+            if number % _AT_ONCE == 0:  # there may be thousands of lines
                 await asyncio.sleep(0)
 
 
 class LoggedSession:
-    """The messages of one session, which all pass as they are.
+    """The valve of one session, which passes all messages unchanged.
 
     Args:
-        log: takes them.
-        session: whose they are.
-        directions: whose messages are logged.
+        log: writes the lines.
+        session: the session.
+        directions: direction of the messages to log.
     """
 
     __slots__ = ("_inward", "_log", "_outward", "_session")

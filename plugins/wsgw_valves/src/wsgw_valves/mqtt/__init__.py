@@ -1,15 +1,15 @@
 """Keeps MQTT clients connected and subscribed when their broker is replaced.
 
-settings       what can be configured
-malformed      what no MQTT packet looks like
-packets        packets out of websocket messages, and their parts
+settings       the options
+malformed      the error for invalid packets
+packets        splits websocket messages into packets, and parses these
 properties     the properties of MQTT 5
-connect        CONNECT, and what the broker says to it
+connect        CONNECT and CONNACK
 publish        PUBLISH: identifiers, topic aliases
-subscriptions  what a client has subscribed to
-inward         what the client still owes the broker that serves
-outward        what the broker still owes the client: answers
-hydration      what a new broker hears, and its answers
+subscriptions  the subscriptions of a client
+inward         unacknowledged messages of the broker
+outward        unanswered packets of the client
+hydration      the hydration of a new broker
 session        the packets of one session
-valve          makes what sees the messages of a session
+valve          the valve
 """

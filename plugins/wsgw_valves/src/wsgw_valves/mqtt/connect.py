@@ -1,4 +1,4 @@
-"""CONNECT, and what the broker says to it."""
+"""CONNECT and CONNACK (MQTT 5.0 sections 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MQTT_5 = 5
 _NAMES = {3: b"MQIsdp", 4: b"MQTT", MQTT_5: b"MQTT"}
 _CLEAN, _WILL, _PASSWORD, _USER = 0x02, 0x04, 0x40, 0x80
 _RESERVED = 0x01
-_ALL_OF_WILL = 0x3C  # with its quality of service, and whether it is retained
+_ALL_OF_WILL = 0x3C  # including its QoS and retain flag
 
 
 class Connect:
-    """What a client has said first.
+    """A client's CONNECT.
 
     Args:
         packet: a CONNECT.
@@ -25,10 +25,10 @@ class Connect:
     Attributes:
         version: 3, 4 or 5.
         identifier: of the client; empty: the broker chooses one.
-        authenticates: whether more than one packet each way would be needed (AUTH).
+        authenticates: whether the client uses enhanced authentication (AUTH).
 
     Raises:
-        MalformedPacket: it is none, or of a version that is not known.
+        MalformedPacket: it is not a CONNECT, or of another version.
     """
 
     __slots__ = (
@@ -81,18 +81,18 @@ class Connect:
         return len(self._packet)
 
     def forget_will(self) -> None:
-        """Have no other broker publish the client's will."""
+        """Removes the will, so that no other broker publishes it."""
         self._flags &= ~_ALL_OF_WILL
         self._behind_identifier = self._behind_will
 
     def again(self, accepted: Accepted) -> bytes:
-        """Return what another broker is told.
+        """Returns the CONNECT for another broker.
 
-        The client's own identifier and keep-alive are those that the first broker has given it. A
-        session that is to outlast its connection is not begun anew.
+        It has the identifier and keep-alive that the first broker has assigned. If the session
+        outlasts its connection, the packet does not ask for a clean start.
 
         Args:
-            accepted: what the first broker has said.
+            accepted: the first broker's CONNACK.
         """
         flags, keep_alive = self._flags, self._keep_alive
         expiry = accepted.session_expiry
@@ -116,13 +116,13 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a broker says in CONNACK.
+    """A broker's CONNACK.
 
     Attributes:
-        reason: 0: the client is welcome.
-        identifier: what the client is called from now on; empty: as it has said.
-        keep_alive: None: as the client has said.
-        session_expiry: None: as the client has said.
+        reason: 0: the broker accepts the client.
+        identifier: assigned by the broker; empty: the client's own.
+        keep_alive: seconds; None: the client's own.
+        session_expiry: seconds; None: the client's own.
         most_aliases: the greatest topic alias that the client may use.
     """
 
@@ -134,15 +134,15 @@ class Accepted:
 
     @classmethod
     def of(cls, packet: bytes, version: int) -> Accepted:
-        """Read a CONNACK.
+        """Parses a CONNACK.
 
         Raises:
-            MalformedPacket: it is none.
+            MalformedPacket: the packet is not a CONNACK.
         """
         reader = Reader(packet)
         reader.number(1)
         reason = reader.number(1)
-        if version != MQTT_5 or reader.is_at_end:  # an old broker does not know MQTT 5
+        if version != MQTT_5 or reader.is_at_end:  # a broker without MQTT 5 sends no properties
             return cls(reason)
         found = Properties(reader)
         return cls(

@@ -1,4 +1,4 @@
-"""What a new broker hears, and its answers."""
+"""The hydration of a new broker."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .subscriptions import codes_of
 
 
 class NewBroker:
-    """A broker that is told what the last one knew.
+    """The hydration of a new broker with the client's state.
 
-    CONNECT is answered first. All others are sent at once behind it, and the last of their answers
-    ends the hydration.
+    The broker answers CONNECT first. wsgw sends all other packets at once after that; the last of
+    their answers ends the hydration.
 
     Args:
         version: of MQTT.
-        connect: a CONNECT.
-        others: packets, by the kind and the identifier of their answers.
-        when_ready: called when everything is answered.
+        connect: the CONNECT.
+        others: further packets, by the type and identifier of their answers.
+        when_ready: called when the broker has answered all packets.
     """
 
     __slots__ = ("_awaited", "_connect", "_last", "_others", "_refused", "_version", "_when_ready")
@@ -43,7 +43,7 @@ class NewBroker:
         self._refused = 0
 
     def steps(self) -> list[Hydration]:
-        """Return them as the gateway takes them."""
+        """Returns the steps of the hydration."""
         steps = [Hydration(Message(BINARY, self._connect), self._is_welcome)]
         steps += (Hydration(Message(BINARY, packet)) for packet in self._others.values())
         if self._others:
@@ -51,7 +51,7 @@ class NewBroker:
         return steps
 
     def swallows(self, packet: bytes) -> bool:
-        """Return whether an answer is for no one else, and not the last.
+        """Returns whether to drop a packet: an answer of the hydration, except the last one.
 
         Args:
             packet: a SUBACK, UNSUBACK or PUBREC.
@@ -76,7 +76,7 @@ class NewBroker:
         except MalformedPacket as error:
             raise HydrationRefused(f"CONNACK: {error}") from error
         if reason:
-            raise HydrationRefused(f"CONNECT refused with {reason:#04x}")
+            raise HydrationRefused(f"the broker refused CONNECT with {reason:#04x}")
         if not self._others:
             self._when_ready()
         return True
@@ -85,6 +85,6 @@ class NewBroker:
         if message.data is not self._last:
             return False
         if self._refused:
-            raise HydrationRefused(f"{self._refused} subscriptions refused")
+            raise HydrationRefused(f"the broker refused {self._refused} subscriptions")
         self._when_ready()
         return True

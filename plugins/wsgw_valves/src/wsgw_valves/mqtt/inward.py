@@ -1,4 +1,4 @@
-"""What the client still owes the broker that serves."""
+"""Unacknowledged messages of the broker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from .packets import FAILURE, PUBACK, PUBREC, PUBREL, body_of, identifier_of, re
 
 
 class BrokersMessages:
-    """Messages of quality 1 and 2 that the broker has sent and the client has not acknowledged.
+    """The broker's messages of QoS 1 and 2 that the client has not acknowledged.
 
-    The next broker counts anew, so acknowledgements for this one must not reach it.
+    Each broker uses its own identifiers, so an acknowledgement must not reach another broker.
     """
 
     __slots__ = ("_open",)
@@ -18,15 +18,15 @@ class BrokersMessages:
         self._open: dict[int, int] = {}
 
     def note(self, identifier: int, quality: int) -> None:
-        """Note a message of the broker."""
+        """Adds a message of the broker."""
         self._open[identifier] = quality
 
     def note_release(self, packet: bytes) -> None:
-        """Note a PUBREL of the broker: of a message that another connection has brought, maybe."""
+        """Adds a PUBREL of the broker, whose message may be from an earlier connection."""
         self._open[identifier_of(packet)] = 2
 
     def is_owed(self, packet: bytes) -> bool:
-        """Return whether an acknowledgement of the client is meant for this broker, and note it.
+        """Handles an acknowledgement of the client; returns whether it is for this broker.
 
         Args:
             packet: a PUBACK, PUBREC or PUBCOMP.
@@ -40,9 +40,9 @@ class BrokersMessages:
         return True
 
     def lose(self) -> list[bytes]:
-        """Forget all of them; return what releases the client from those of quality 2.
+        """Drops all messages; returns PUBRELs for the client's messages of QoS 2.
 
-        It has them, and waits for a PUBREL that only the lost broker would have sent.
+        The client has these messages, and waits for a PUBREL that only the lost broker would send.
         """
         releases = [
             packets.packet(PUBREL << 4 | 2, identifier.to_bytes(2, "big"))

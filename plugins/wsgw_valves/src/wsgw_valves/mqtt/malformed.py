@@ -1,5 +1,5 @@
-"""What no MQTT packet looks like."""
+"""The error for invalid packets."""
 
 
 class MalformedPacket(ValueError):
-    """The bytes are no packet, or one that cannot come here; the text says why."""
+    """A packet is invalid, or not allowed at this point; the text says why."""

@@ -1,4 +1,4 @@
-"""Packets out of websocket messages, and their parts (MQTT 5.0 section 2)."""
+"""Splits websocket messages into packets, and parses these (MQTT 5.0 section 2)."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from .malformed import MalformedPacket
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)
 
-FAILURE = 0x80  # reason codes from here on say that something was not done
-MOST_AT_ONCE = 4096  # packets in one message; they are dealt with in one turn of the event loop
+FAILURE = 0x80  # reason codes from here on are failures
+MOST_AT_ONCE = 4096  # packets in one message, which are handled in one turn of the event loop
 _LONGEST_LENGTH = 4  # bytes
 
 
 class PacketSplitter:
-    """Puts the packets of one direction together: they need not be messages.
+    """Assembles the packets of one direction, which may span messages.
 
     Args:
-        most: bytes of a packet.
+        most: maximum bytes of a packet.
     """
 
     __slots__ = ("_most", "_rest")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._rest = bytearray()  # of a packet whose end has not come
+        self._rest = bytearray()  # of an incomplete packet
 
     def is_packet(self, data: bytes) -> bool:
-        """Return whether a message is one packet, and nothing waits for the rest of it."""
+        """Returns whether a message is exactly one packet, and no incomplete one waits."""
         return not self._rest and len(data) <= self._most and _end(data, 0) == len(data)
 
     def split(self, data: bytes) -> list[bytes]:
-        """Return the packets that end in a message.
+        """Returns the packets that end in a message.
 
         Raises:
-            MalformedPacket: there is a packet that is too large, or there are too many.
+            MalformedPacket: a packet is too large, or there are too many.
         """
         rest = self._rest
         rest += data
@@ -53,12 +53,12 @@ class PacketSplitter:
         return packets
 
     def forget(self) -> None:
-        """Drop a packet whose end has not come."""
+        """Drops an incomplete packet."""
         self._rest.clear()
 
 
 def _end(data: bytes | bytearray, start: int) -> int | None:
-    """Return where a packet ends; None: its length has not come as a whole."""
+    """Returns the end of a packet; None: its length is incomplete."""
     length = shift = 0
     at = start + 1
     for byte in data[at : at + _LONGEST_LENGTH]:
@@ -73,7 +73,7 @@ def _end(data: bytes | bytearray, start: int) -> int | None:
 
 
 def body_of(packet: bytes) -> int:
-    """Return where the variable header of a whole packet begins."""
+    """Returns the position of the variable header of a complete packet."""
     at = 1
     while packet[at] >= 0x80:
         at += 1
@@ -81,12 +81,12 @@ def body_of(packet: bytes) -> int:
 
 
 def packet(first: int, *parts: bytes) -> bytes:
-    """Make a packet of its first byte, and what comes behind its length."""
+    """Returns a packet of a first byte and the parts after its length."""
     return b"".join((bytes((first,)), varint(sum(map(len, parts))), *parts))
 
 
 def varint(number: int) -> bytes:
-    """Write a variable byte integer."""
+    """Returns a variable byte integer."""
     made = bytearray()
     while number >= 0x80:
         made.append(number & 0x7F | 0x80)
@@ -96,12 +96,12 @@ def varint(number: int) -> bytes:
 
 
 def text(data: bytes) -> bytes:
-    """Write a string or binary data, behind its length."""
+    """Returns a string or binary data with its length."""
     return len(data).to_bytes(2, "big") + data
 
 
 def identifier_of(packet: bytes) -> int:
-    """Return the packet identifier of an acknowledgement, SUBACK or UNSUBACK."""
+    """Returns the packet identifier of an acknowledgement, SUBACK or UNSUBACK."""
     at = body_of(packet)
     if len(packet) < at + 2 or not (found := packet[at] << 8 | packet[at + 1]):
         raise MalformedPacket("a packet without an identifier")
@@ -109,21 +109,21 @@ def identifier_of(packet: bytes) -> int:
 
 
 def reason_of(packet: bytes, at: int) -> int:
-    """Return the reason code at a place; 0 where the packet is too short to have one."""
+    """Returns the reason code at a position; 0 if the packet is too short for one."""
     return packet[at] if len(packet) > at else 0
 
 
 class Reader:
-    """Reads the parts of a packet, one behind the other.
+    """Reads the parts of a packet in order.
 
     Args:
-        packet: a whole one.
+        packet: a complete packet.
 
     Attributes:
-        at: where it reads next.
+        at: the next position.
 
     Raises:
-        MalformedPacket: from all methods: the packet ends too early.
+        MalformedPacket: in all methods, if the packet ends too early.
     """
 
     __slots__ = ("at", "packet")
@@ -134,26 +134,26 @@ class Reader:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether everything was read."""
+        """Whether the reader is at the end of the packet."""
         return self.at >= len(self.packet)
 
     def take(self, count: int) -> bytes:
-        """Read so many bytes."""
+        """Reads bytes."""
         start, self.at = self.at, self.at + count
         if self.at > len(self.packet):
             raise MalformedPacket("a packet that ends too early")
         return self.packet[start : self.at]
 
     def number(self, count: int) -> int:
-        """Read an integer of so many bytes."""
+        """Reads an integer of `count` bytes."""
         return int.from_bytes(self.take(count), "big")
 
     def text(self) -> bytes:
-        """Read a string or binary data."""
+        """Reads a string or binary data."""
         return self.take(self.number(2))
 
     def varint(self) -> int:
-        """Read a variable byte integer."""
+        """Reads a variable byte integer."""
         number = shift = 0
         for _ in range(_LONGEST_LENGTH):
             byte = self.number(1)
@@ -164,7 +164,7 @@ class Reader:
         raise MalformedPacket("a variable byte integer of more than four bytes")
 
     def identifier(self) -> int:
-        """Read a packet identifier."""
+        """Reads a packet identifier."""
         found = self.number(2)
         if not found:
             raise MalformedPacket("a packet without an identifier")

@@ -27,13 +27,13 @@ class Properties:
     """The properties of one packet.
 
     Args:
-        reader: stands before their length, and behind them afterwards.
+        reader: before the length of the properties; afterwards behind them.
 
     Attributes:
-        start, end: where they are in the packet, without their length.
+        start, end: their positions in the packet, without the length.
 
     Raises:
-        MalformedPacket: there is one that is not known, or there are too many.
+        MalformedPacket: a property is unknown, or there are too many.
     """
 
     __slots__ = ("_packet", "_places", "end", "start")
@@ -51,29 +51,29 @@ class Properties:
             _skip(reader, kind)
             self._places[kind] = start, reader.at
         if reader.at != self.end:
-            raise MalformedPacket("properties that are longer than they say, or too many")
+            raise MalformedPacket("the properties are longer than their length, or too many")
 
     @property
     def all(self) -> bytes:
-        """All of them as they are, without their length."""
+        """All properties, without the length."""
         return self._packet[self.start : self.end]
 
     def number(self, kind: int) -> int | None:
-        """Return the value of one that is a number; None: it is not there."""
+        """Returns the value of a numeric property; None: there is none."""
         if kind not in self._places:
             return None
         start, end = self._places[kind]
         return int.from_bytes(self._packet[start + 1 : end], "big")
 
     def text(self, kind: int) -> bytes | None:
-        """Return the value of one that is a string; None: it is not there."""
+        """Returns the value of a string property; None: there is none."""
         if kind not in self._places:
             return None
         start, end = self._places[kind]
         return self._packet[start + 3 : end]
 
     def without(self, kind: int) -> bytes:
-        """Return all the others, without their length."""
+        """Returns all other properties, without the length."""
         if kind not in self._places:
             return self.all
         start, end = self._places[kind]
@@ -91,4 +91,4 @@ def _skip(reader: Reader, kind: int) -> None:
     elif kind == _VARINT:
         reader.varint()
     else:
-        raise MalformedPacket(f"the unknown property {kind}")
+        raise MalformedPacket(f"unknown property {kind}")

@@ -12,15 +12,15 @@ DUPLICATE = 0x08
 
 
 def quality_of(packet: bytes) -> int:
-    """Return the quality of service: 0, 1 or 2."""
+    """Returns the quality of service: 0, 1 or 2."""
     quality = packet[0] >> 1 & 3
     if quality == 3:
-        raise MalformedPacket("a PUBLISH of no quality of service")
+        raise MalformedPacket("a PUBLISH with an invalid QoS")
     return quality
 
 
 def identifier_of(packet: bytes) -> int:
-    """Return the packet identifier of a PUBLISH with a quality of 1 or 2."""
+    """Returns the packet identifier of a PUBLISH with QoS 1 or 2."""
     at = body_of(packet)
     if len(packet) < at + 2:
         raise MalformedPacket("a PUBLISH without a topic")
@@ -31,12 +31,12 @@ def identifier_of(packet: bytes) -> int:
 
 
 class TopicAliases:
-    """The numbers that stand for topics on a connection (MQTT 5); no broker sees them.
+    """The topic aliases of a connection (MQTT 5). Brokers do not see them.
 
-    So each PUBLISH has its topic, whichever broker gets it.
+    Each PUBLISH gets its topic, so that any broker understands it.
 
     Args:
-        memory: has room for the topics, or none.
+        memory: the session's.
     """
 
     __slots__ = ("_memory", "_topics", "most")
@@ -47,10 +47,10 @@ class TopicAliases:
         self._topics: dict[int, bytes] = {}
 
     def resolved(self, packet: bytes) -> bytes:
-        """Return a PUBLISH of MQTT 5 with its topic and without an alias.
+        """Returns a PUBLISH of MQTT 5 with its topic and without an alias.
 
         Raises:
-            MalformedPacket: the broker has not allowed this alias, or it stands for nothing.
+            MalformedPacket: the broker does not allow the alias, or the alias is unknown.
         """
         reader = Reader(packet)
         topic = reader.text()
@@ -65,11 +65,11 @@ class TopicAliases:
         if alias is None:
             return packet
         if not 0 < alias <= self.most:
-            raise MalformedPacket(f"the topic alias {alias}, which the broker does not allow")
+            raise MalformedPacket(f"the broker does not allow the topic alias {alias}")
         if topic:
             self._remember(alias, topic)
         elif alias not in self._topics:
-            raise MalformedPacket(f"the topic alias {alias}, which stands for nothing")
+            raise MalformedPacket(f"unknown topic alias {alias}")
         others = found.without(properties.TOPIC_ALIAS)
         return packets.packet(
             packet[0],

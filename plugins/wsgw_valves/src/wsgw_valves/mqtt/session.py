@@ -31,29 +31,29 @@ from .publish import TopicAliases
 from .settings import MqttSettings
 from .subscriptions import Request, Subscriptions
 
-_CONNECT_HANDLE = 0  # those of others are packet identifiers; of PUBREL below 0
-_MOST_JOINED = 64 * 1024  # bytes of packets that go on as one message
-_TAKEN_OVER = b"\xe0\x02\x8e\x00"  # a DISCONNECT
-_WITH_WILL = 0x04  # the reason of a DISCONNECT behind which the will is published
-# What a broker says that goes, or that has no room: others may have.
+_CONNECT_HANDLE = 0  # others are packet identifiers; of PUBREL, negative ones
+_MOST_JOINED = 64 * 1024  # bytes of packets that are sent as one message
+_TAKEN_OVER = b"\xe0\x02\x8e\x00"  # a DISCONNECT of MQTT 5 with reason 0x8E
+_WITH_WILL = 0x04  # the reason of a DISCONNECT that asks for the will
+# Reasons of a broker that shuts down or is full; another broker may take the client.
 _GOES = frozenset((0x88, 0x89, 0x8B, 0x9C, 0x9D))
 
 _Outcome = Message | None
 
 
 class LatestSessions(WeakValueDictionary[tuple[str, bytes], "MqttSession"]):
-    """Of each route and client identifier, the session that was accepted last."""
+    """Holds the session that a broker accepted last, by route and client identifier."""
 
 
 class MqttSession:
-    """Remembers what a broker must know of a client, and tells it to the next one.
+    """Remembers the client's state for the broker, and hydrates the next broker with it.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose packets they are.
-        latest: of all sessions of the valve.
-        closed: counts the sessions that are ended, by why.
-        unremembered: counts messages of quality 2 for which there was no room.
+        settings: the valve's checked options.
+        session: the session.
+        latest: the sessions of the valve, by client identifier.
+        closed: counts sessions that the valve closes, by reason.
+        unremembered: counts messages of QoS 2 without room.
     """
 
     __slots__ = (
@@ -104,8 +104,8 @@ class MqttSession:
         self._accepted: Accepted | None = None
         self._subscriptions = Subscriptions(0, self._memory, settings.max_subscriptions)
         self._new_broker: NewBroker | None = None
-        self._is_gone = False  # has said goodbye
-        self._afterwards: Callable[[], None] | None = None  # once the packets are on their way
+        self._is_gone = False  # after DISCONNECT
+        self._afterwards: Callable[[], None] | None = None  # called after the packets are sent
         self._from_client: dict[int, Callable[[bytes], _Outcome]] = {
             packets.CONNECT: self._connects,
             packets.PUBLISH: self._publishes,
@@ -138,7 +138,7 @@ class MqttSession:
     def before_transmit(self, message: Message) -> Message | None:
         """See MessageValve."""
         if message.kind is TEXT:
-            raise self._end(1003, "malformed", "MQTT has binary messages")
+            raise self._end(1003, "malformed", "MQTT uses binary messages")
         try:
             return self._through(message, self._client, self._from_client, joins=True)
         except MalformedPacket as error:
@@ -149,12 +149,12 @@ class MqttSession:
     def after_receive(self, message: Message) -> Message | None:
         """See MessageValve."""
         if message.kind is TEXT:
-            raise self._end(1011, "broker", "the broker has sent a text")
+            raise self._end(1011, "broker", "the broker sent a text message")
         try:
-            joins = self._new_broker is None  # its answers are recognised one by one
+            joins = self._new_broker is None  # answers of a new broker must stay separate
             return self._through(message, self._server, self._from_broker, joins=joins)
         except MalformedPacket as error:
-            raise self._end(1011, "broker", f"of the broker: {error}") from None
+            raise self._end(1011, "broker", f"from the broker: {error}") from None
         except MemoryExceeded as error:
             raise self._end(1008, "too-much", str(error)) from None
 
@@ -165,10 +165,10 @@ class MqttSession:
         for release in self._brokers.lose():
             self._session.send_to_client(Message(BINARY, release))
         if self._connect is None or self._accepted is None:
-            return ()  # it is replayed
+            return ()  # CONNECT is replayed
         if self._connect.authenticates:
-            self._session.close(1012, "authenticate anew")
-            return (Hydration(None, _never),)  # and nothing else is sent
+            self._session.close(1012, "connect again to authenticate")
+            return (Hydration(None, _never),)  # blocks everything else
         if self._is_taken_over:
             self._closed("taken-over").value += 1
             if self._version == MQTT_5:
@@ -196,7 +196,7 @@ class MqttSession:
 
     @property
     def _is_taken_over(self) -> bool:
-        """Whether the broker may have closed since a newer client has the same identifier."""
+        """Whether a newer client with the same identifier has a broker."""
         newest = self._latest.get(self._key, self)
         return newest is not self and newest._session.backend_id is not None  # noqa: SLF001 - of its own class
 
@@ -217,7 +217,7 @@ class MqttSession:
         *,
         joins: bool,
     ) -> Message | None:
-        """Take the packets of a message through; return the first of what goes on."""
+        """Handles the packets of a message; returns the first message to pass on."""
         data = message.data
         if splitter.is_packet(data):
             outcome = self._act(data, acts)
@@ -233,11 +233,11 @@ class MqttSession:
     def _act(self, packet: bytes, acts: dict[int, Callable[[bytes], _Outcome]]) -> _Outcome:
         act = acts.get(packet[0] >> 4)
         if act is None:
-            raise MalformedPacket(f"a packet of type {packet[0] >> 4}, which cannot come here")
+            raise MalformedPacket(f"a packet of type {packet[0] >> 4} is not allowed here")
         if self._connect is None and act != self._connects:
             raise MalformedPacket("a packet before CONNECT")
         if self._is_gone and acts is self._from_client:
-            raise MalformedPacket("a packet behind DISCONNECT")
+            raise MalformedPacket("a packet after DISCONNECT")
         return act(packet)
 
     def _split(
@@ -257,8 +257,8 @@ class MqttSession:
             if outcome is None:
                 continue
             room -= outcome.size
-            if room < 0:  # topic aliases make many of few
-                raise MemoryExceeded("packets that are too large with their topics")
+            if room < 0:  # topic aliases can multiply the bytes
+                raise MemoryExceeded("the packets are too large with their topics")
             if joins and joined and type(outcome) is Message and size < _MOST_JOINED:
                 joined.append(outcome.data)
                 size += outcome.size
@@ -391,7 +391,7 @@ class MqttSession:
 
     def _dismisses(self, packet: bytes) -> _Outcome:
         if self._new_broker is not None:
-            return None  # it loses the session
+            return None  # the close of this broker ends the hydration
         if reason_of(packet, body_of(packet)) in _GOES:
             self._afterwards = self._session.fail_over
             return None

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..broker_settings import BrokerSettings
 
 
 class MqttSettings(BrokerSettings):
-    """Bounds."""
+    """The options, all of which are limits."""
 
     max_packet_size: Size = Field(
         default=1024 * 1024,
         ge=16,
-        description="bytes of a packet, in either direction; a larger one ends the session",
+        description="maximum bytes of a packet in either direction; a larger one ends the session",
     )
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: packets come and go as messages."""
+        """See Options. Warns if packets may be larger than messages."""
         if self.max_packet_size > limits.max_message_size:
-            text = f"packets of up to {self.max_packet_size} bytes are put together"
-            yield "max-packet-size", f"{text}, and limits.max-message-size is smaller"
+            text = f"allows packets of {self.max_packet_size} bytes"
+            yield "max-packet-size", f"{text}, but limits.max-message-size is smaller"

@@ -1,4 +1,4 @@
-"""What a client has subscribed to."""
+"""The subscriptions of a client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .malformed import MalformedPacket
 from .packets import FAILURE, Reader
 from .properties import Properties
 
-_MOST_FILTERS = 8  # in a SUBSCRIBE; some brokers take no more
+_MOST_FILTERS = 8  # in a SUBSCRIBE; some brokers allow no more
 _SUBSCRIBE = packets.SUBSCRIBE << 4 | 2
 
 
@@ -22,7 +22,7 @@ class Request:
 
     Attributes:
         identifier: of the packet.
-        filters: topic filters and their options; without options those of an UNSUBSCRIBE.
+        filters: topic filters and their options; the options of an UNSUBSCRIBE are empty.
         properties: of a SUBSCRIBE.
         size: bytes of the packet.
     """
@@ -34,10 +34,10 @@ class Request:
 
     @classmethod
     def of(cls, packet: bytes, version: int) -> Request:
-        """Read one.
+        """Parses a SUBSCRIBE or UNSUBSCRIBE.
 
         Raises:
-            MalformedPacket: it is none.
+            MalformedPacket: the packet is not valid.
         """
         reader = Reader(packet)
         identifier = reader.identifier()
@@ -53,7 +53,7 @@ class Request:
 
 
 def codes_of(packet: bytes, version: int) -> bytes:
-    """Return the reason codes of a SUBACK or UNSUBACK: one for each filter, or none at all."""
+    """Returns the reason codes of a SUBACK or UNSUBACK: one for each filter, or none at all."""
     reader = Reader(packet)
     reader.identifier()
     if version == MQTT_5:
@@ -62,12 +62,12 @@ def codes_of(packet: bytes, version: int) -> bytes:
 
 
 class Subscriptions:
-    """Those that the broker has granted, and that have not ended; in the order of their beginning.
+    """The granted subscriptions that have not ended, in order.
 
     Args:
         version: of MQTT.
-        memory: has room for them, or none.
-        most: subscriptions, those that wait for an answer included.
+        memory: the session's.
+        most: maximum subscriptions, including those without an answer.
     """
 
     __slots__ = ("_granted", "_memory", "_most", "_version", "_waiting")
@@ -80,10 +80,10 @@ class Subscriptions:
         self._waiting = 0
 
     def ask(self, request: Request) -> None:
-        """Note that the client wants to subscribe or to unsubscribe.
+        """Handles a request of the client.
 
         Raises:
-            MemoryExceeded: there are too many.
+            MemoryExceeded: there are too many subscriptions, or no memory.
         """
         if request.filters[0][1]:
             new = sum(topic not in self._granted for topic, _ in request.filters)
@@ -93,15 +93,15 @@ class Subscriptions:
         self._waiting += len(request.filters)
 
     def answer(self, request: Request, packet: bytes) -> None:
-        """Note what the broker says to it.
+        """Handles the broker's answer to a request.
 
         Raises:
-            MalformedPacket: the answer does not fit.
+            MalformedPacket: the answer does not fit the request.
         """
         codes = codes_of(packet, self._version)
         subscribes = bool(request.filters[0][1])
         if len(codes) != len(request.filters) and (codes or subscribes):
-            raise MalformedPacket("a SUBACK or UNSUBACK for another number of topic filters")
+            raise MalformedPacket("a SUBACK or UNSUBACK with another number of topic filters")
         self._memory.free(request.size)
         self._waiting -= len(request.filters)
         for place, (topic, options) in enumerate(request.filters):
@@ -115,7 +115,7 @@ class Subscriptions:
                 self._granted[topic] = options, request.properties
 
     def packets(self, identifiers: Iterator[int]) -> Iterator[tuple[int, bytes]]:
-        """Iterate over the packets that subscribe to all of it: each with its identifier."""
+        """Yields packets for all subscriptions, each with its identifier."""
         filters: list[bytes] = []
         last = b""
         for topic, (options, properties) in self._granted.items():

@@ -1,4 +1,4 @@
-"""Makes what sees the messages of a session."""
+"""The valve, which makes one for each session."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from .settings import MqttSettings
 
 
 class MqttValve:
-    """One for each entry in the configuration.
+    """The valve of one entry in the configuration.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics.
+        settings: the valve's checked options.
+        context: provides metrics.
     """
 
     def __init__(self, settings: MqttSettings, context: PluginContext) -> None:
         self._settings = settings
-        self._closed = context.metrics.counter("closed", "Sessions that were ended.", "why")
+        self._closed = context.metrics.counter("closed", "Sessions that the valve closed.", "why")
         self._latest = LatestSessions()
         self._unremembered = context.metrics.counter(
-            "unremembered", "Messages of QoS 2 for which there was no room."
+            "unremembered", "Messages of QoS 2 that did not fit into the session's memory."
         )
 
     def for_session(self, session: Session) -> HydratingValve:
-        """Return what sees the packets of a session."""
+        """Returns the valve of a session."""
         return MqttSession(
             self._settings, session, self._latest, self._closed.labels, self._unremembered
         )

@@ -1,6 +1,6 @@
-"""Calls of chargers are answered, whichever central system serves them.
+"""The next central system answers open calls of chargers.
 
-settings   what can be configured
-frame      reads the beginning of a message
+settings   the options
+frame      parses the beginning of a message
 valve      sends open calls to the next central system, and drops late answers
 """

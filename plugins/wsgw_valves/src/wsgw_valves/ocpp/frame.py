@@ -1,4 +1,4 @@
-"""Reads the beginning of a message: `[2,"19223201","Heartbeat",{}]`."""
+"""Parses the beginning of a message such as `[2,"19223201","Heartbeat",{}]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic_core import from_json
 
 CALL, CALL_RESULT, CALL_ERROR = b"2", b"3", b"4"
 
-# Identifiers have 36 characters at most; some clients write numbers.
+# Identifiers have at most 36 characters; some clients send numbers.
 _BEGIN = re.compile(
     rb"""[ \t\r\n]*\[[ \t\r\n]*([234])[ \t\r\n]*,[ \t\r\n]*"""
     rb"""(?:"([^"\\]{0,255})"|("(?:[^"\\]|\\.){0,255}")|(-?[0-9]{1,255}))[ \t\r\n]*,"""
@@ -16,10 +16,7 @@ _BEGIN = re.compile(
 
 
 def begin_of(data: bytes) -> tuple[bytes, bytes] | None:
-    """Return the type of a message and its identifier.
-
-    Returns None for any other type, and for what is no such message.
-    """
+    """Returns the type of a message and its identifier; None: not a message of these types."""
     match = _BEGIN.match(data)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from wsgw_core.api import Duration, Options
 
 
 class OcppSettings(Options):
-    """How long and how many calls are open."""
+    """Limits of open calls."""
 
     answer_timeout: Duration = Field(
         default=60.0,
         gt=0,
-        description="an acknowledged call of the client that has no answer after this time is not"
-        " sent again",
+        description="wsgw does not send an acknowledged call again if it has no answer after this"
+        " time",
     )
     max_calls: int = Field(
         default=100,
         gt=0,
         le=100_000,
-        description="calls of one backend that wait for the client's answer; beyond them the oldest"
-        " are forgotten, and answers to these dropped",
+        description="maximum number of a backend's calls without the client's answer; above it wsgw"
+        " forgets the oldest and drops their answers",
     )

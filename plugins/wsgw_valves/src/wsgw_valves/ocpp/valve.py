@@ -1,4 +1,4 @@
-"""Has open calls of a client answered by the next backend."""
+"""Sends open calls of a client to the next backend."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .settings import OcppSettings
 
 
 class OcppValve:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose messages they are.
+        settings: the valve's checked options.
+        session: the session.
     """
 
     __slots__ = ("_answer_timeout", "_asked", "_most", "_session")
@@ -32,11 +32,11 @@ class OcppValve:
         self._answer_timeout = settings.answer_timeout
         self._most = settings.max_calls
         self._session = session
-        # Identifiers of the calls of this backend that the client has not answered, oldest first.
+        # Identifiers of this backend's calls without an answer of the client, oldest first.
         self._asked: dict[bytes, bool] = {}
 
     def before_transmit(self, message: Message) -> Message | None:
-        """Have a call wait for its answer; an answer is for the backend that has asked only."""
+        """Marks a call as waiting for its answer; drops answers to calls of earlier backends."""
         if message.kind is not TEXT or (begin := begin_of(message.data)) is None:
             return message
         kind, identifier = begin
@@ -47,7 +47,7 @@ class OcppValve:
         return None
 
     def after_receive(self, message: Message) -> Message:
-        """Note the answer to a call, and calls of the backend."""
+        """Handles answers and calls of the backend."""
         if message.kind is TEXT and (begin := begin_of(message.data)) is not None:
             kind, identifier = begin
             if kind == CALL:
@@ -57,7 +57,7 @@ class OcppValve:
         return message
 
     def hydrate(self) -> Sequence[Hydration]:
-        """Forget what the lost backend asked; the next one needs nothing else."""
+        """Forgets calls of the lost backend. A new one needs no messages."""
         self._asked.clear()
         return ()
 

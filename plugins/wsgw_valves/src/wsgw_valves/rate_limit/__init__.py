@@ -1,7 +1,7 @@
-"""How much a client may send.
+"""Limits the rate of messages.
 
-settings       what can be configured
-meter          what may still pass
-shared_meters  the meters that sessions share
-valve          passes messages on, has them wait, discards them, or ends the session
+settings       the options
+meter          token buckets for messages and bytes
+shared_meters  meters that sessions share
+valve          the valve, which delays or discards messages, or ends the session
 """

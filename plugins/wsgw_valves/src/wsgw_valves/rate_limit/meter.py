@@ -1,4 +1,4 @@
-"""What may still pass."""
+"""Token buckets for messages and bytes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class Bucket:
-    """Room for some amount, which comes back at a rate (a token bucket).
+    """A token bucket: room for an amount, which comes back at a rate.
 
     Args:
-        rate: by the second.
-        burst: the most that there is room for.
+        rate: amount a second.
+        burst: maximum room.
         now: returns the time.
     """
 
@@ -24,22 +24,22 @@ class Bucket:
         self._at = now()
 
     def lacks(self, amount: float) -> float:
-        """Return the seconds until there is room for an amount; 0: now."""
+        """Returns the seconds until there is room for an amount; 0: there is room."""
         now = self._now()
         self._room = min(self._burst, self._room + (now - self._at) * self._rate)
         self._at = now
         return 0.0 if amount <= self._room else (amount - self._room) / self._rate
 
     def take(self, amount: float) -> None:
-        """Take the room for an amount; if there is too little, what comes next waits for longer."""
+        """Takes room, even if there is too little; then later amounts wait longer."""
         self._room -= amount
 
 
 class Meter:
-    """The rates of messages and of bytes.
+    """The rates of messages and bytes.
 
     Args:
-        messages, bytes_: None: there is no such rate.
+        messages, bytes_: None: no limit.
     """
 
     __slots__ = ("__weakref__", "_bytes", "_messages")
@@ -48,18 +48,18 @@ class Meter:
         self._messages = messages
         self._bytes = bytes_
 
-    def take(self, size: int, patience: float) -> float:
-        """Return the seconds for which a message has to wait, and take the room for it.
+    def take(self, size: int, max_wait: float) -> float:
+        """Returns the seconds that a message must wait, and takes the room for it.
 
         Args:
             size: bytes of the message.
-            patience: if it had to wait for longer, no room is taken.
+            max_wait: seconds; for a longer wait it takes no room.
         """
         messages, bytes_ = self._messages, self._bytes
         wait = messages.lacks(1) if messages is not None else 0.0
         if bytes_ is not None:
             wait = max(wait, bytes_.lacks(size))
-        if wait <= patience:
+        if wait <= max_wait:
             if messages is not None:
                 messages.take(1)
             if bytes_ is not None:

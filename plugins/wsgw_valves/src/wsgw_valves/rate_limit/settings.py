@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsgw_core.api import Duration, HandshakeField, Limits, Options, Size
 
 
 class RateLimitSettings(Options):
-    """Rates, and what becomes of messages beyond them."""
+    """Rates, and the action for messages beyond them."""
 
     messages: float | None = Field(default=None, gt=0, description="messages a second")
     messages_burst: int | None = Field(
@@ -61,7 +61,7 @@ class RateLimitSettings(Options):
         return self
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: is there a message that is always too much?"""
+        """See Options. Warns if some allowed messages never pass."""
         if self.bytes is None:
             return
         largest = self.bytes_burst or self.bytes
@@ -70,4 +70,4 @@ class RateLimitSettings(Options):
         if largest < limits.max_message_size:
             key = "bytes" if self.bytes_burst is None else "bytes-burst"
             text = f"a message of more than {largest} bytes never passes"
-            yield key, f"{text}, and limits.max-message-size allows it"
+            yield key, f"{text}, but limits.max-message-size allows it"

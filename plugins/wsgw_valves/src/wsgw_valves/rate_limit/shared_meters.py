@@ -1,4 +1,4 @@
-"""The meters that sessions share."""
+"""Meters that sessions share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from weakref import WeakValueDictionary
 from .meter import Meter
 
 _MOST_IDLE = 10_000
-_LONGEST_KEY = 64  # characters; clients choose what is kept
+_LONGEST_KEY = 64  # characters; clients choose the keys
 
 
 class SharedMeters:
-    """Meters by keys. One stays while a session has it, and the last 10,000 for longer.
+    """Meters by key. A meter stays while a session uses it, and the last 10,000 stay longer.
 
-    So no client gets a full bucket by coming again.
+    So a client cannot get a full bucket by reconnecting.
 
     Args:
-        make: makes one.
+        make: returns a new meter.
     """
 
     def __init__(self, make: Callable[[], Meter]) -> None:
@@ -32,11 +32,11 @@ class SharedMeters:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Those that are remembered without a session."""
+        """The keys of the last 10,000 meters."""
         return tuple(self._recent)
 
     def get(self, key: str) -> Meter:
-        """Return the meter of a key."""
+        """Returns the meter of a key."""
         if len(key) > _LONGEST_KEY:
             key = sha256(key.encode(errors="surrogatepass")).hexdigest()
         meter = self._used.get(key)

@@ -1,4 +1,4 @@
-"""Passes messages on, has them wait, discards them, or ends the session."""
+"""Passes, delays or discards messages, or ends the session."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _Result = Message | None | Awaitable[Message | None]
 
 
 class RateLimitValve:
-    """One for each entry in the configuration.
+    """The valve of one entry in the configuration.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics and a clock.
+        settings: the valve's checked options.
+        context: provides metrics and a clock.
     """
 
     def __init__(self, settings: RateLimitSettings, context: PluginContext) -> None:
@@ -42,7 +42,7 @@ class RateLimitValve:
         self._inward = SharedMeters(self._make_meter)
 
     def for_session(self, session: Session) -> MessageValve:
-        """Return what measures a session's messages."""
+        """Returns the valve of a session."""
         field, directions = self._settings.per, self._settings.directions
         key = None if field is None else _key(field, session)
         out = self._meter(self._outward, key) if directions != "to-client" else None
@@ -63,11 +63,11 @@ class RateLimitValve:
 
 
 class MeasuredSession:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        outward, inward: measure them; None: as many as come.
-        over: deals with those that are too much.
+        outward, inward: meters of the directions; None: no limit.
+        over: handles messages beyond a rate.
     """
 
     __slots__ = ("_inward", "_outward", "_over")
@@ -86,22 +86,22 @@ class MeasuredSession:
         return message if self._inward is None else self._measured(self._inward, message)
 
     def _measured(self, meter: Meter, message: Message) -> _Result:
-        wait = meter.take(message.size, self._over.patience)
+        wait = meter.take(message.size, self._over.max_wait)
         return message if wait <= 0.0 else self._over.deal_with(message, wait)
 
 
 class _Over:
-    """What becomes of messages beyond a rate."""
+    """Handles messages beyond a rate."""
 
     def __init__(self, settings: RateLimitSettings, count: Callable[[str], Counter]) -> None:
-        self.patience = settings.max_pause if settings.action == "pause" else 0.0
+        self.max_wait = settings.max_pause if settings.action == "pause" else 0.0
         self._discards = settings.action == "discard"
         self._paused = count("pause")
         self._discarded = count("discard")
         self._closed = count("close")
 
     def deal_with(self, message: Message, wait: float) -> _Result:
-        if wait <= self.patience:
+        if wait <= self.max_wait:
             self._paused.value += 1
             return _after(wait, message)
         if self._discards:

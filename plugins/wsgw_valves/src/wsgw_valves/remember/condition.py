@@ -1,4 +1,4 @@
-"""Which messages are meant."""
+"""Matches messages."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _Scalar = str | int | float | bool | None
 
 
 class Condition:
-    """A regular expression that is found in a message, or values that its JSON has.
+    """A regular expression for messages, or values of their JSON.
 
     Args:
-        given: as the operator writes it: a text, or a section with paths and their values.
+        given: from the configuration: a text, or a section with paths and values.
 
     Raises:
         ValueError: it is neither.
@@ -34,10 +34,10 @@ class Condition:
         elif isinstance(given, dict) and given:
             self._values = [_value(path, value) for path, value in given.items()]
         else:
-            raise ValueError("neither a regular expression nor paths with values")
+            raise ValueError("neither a regular expression nor a section of paths and values")
 
     def holds(self, reading: Reading) -> bool:
-        """Return whether a message is meant."""
+        """Returns whether the condition holds for a message."""
         if self._pattern is not None:
             return self._pattern.search(reading.data) is not None
         document = reading.document
@@ -69,7 +69,7 @@ class Condition:
 
     @property
     def given(self) -> object:
-        """As the operator has written it."""
+        """The condition as in the configuration."""
         return self._given
 
     def __eq__(self, other: object) -> bool:
@@ -83,10 +83,10 @@ class Condition:
 
 
 def single_path(text: str) -> JsonPath:
-    """Return a path that names one value at most; raises ValueError."""
+    """Returns a path that finds at most one value; raises ValueError."""
     path = JsonPath(text)
     if not path.is_single:
-        raise ValueError(f"{text}: names several values")
+        raise ValueError(f"{text}: finds several values; it must find one")
     return path
 
 
@@ -94,10 +94,10 @@ def _value(path: object, value: object) -> tuple[JsonPath, _Scalar]:
     if not isinstance(path, str):
         raise ValueError("not a path such as $.type")
     if value is not None and not isinstance(value, (str, int, float)):
-        raise ValueError(f"{path}: the value is neither a text, a number, true, false nor null")
+        raise ValueError(f"{path}: the value must be a text, a number, true, false or null")
     return single_path(path), value
 
 
 def _is_same(found: Any, wanted: _Scalar) -> bool:
-    """Compare as JSON does: true is not 1."""
+    """Returns whether two JSON values are equal; true is not 1."""
     return found == wanted and isinstance(found, bool) is isinstance(wanted, bool)

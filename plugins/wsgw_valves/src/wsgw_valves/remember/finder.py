@@ -1,4 +1,4 @@
-"""A value in a message."""
+"""Finds a value in a message."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Finder(TextOption):
     """Finds a key or an id: a JSON path (`$.topic`), or a regular expression with one group.
 
     Args:
-        text: as the operator writes it.
+        text: from the configuration.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
 
     def __init__(self, text: str) -> None:
@@ -36,7 +36,7 @@ class Finder(TextOption):
                 raise ValueError("neither a path such as $.topic nor an expression with one group")
 
     def found_in(self, reading: Reading) -> bytes | None:
-        """Return the value, as text or as JSON; None if there is none."""
+        """Returns the value, as text or as JSON; None if there is none."""
         if self._path is None:
             match = self._pattern.search(reading.data)
             return None if match is None else match[1]

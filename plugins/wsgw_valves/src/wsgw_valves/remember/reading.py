@@ -1,4 +1,4 @@
-"""A message, as conditions and finders read it."""
+"""A message with its parsed JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPENING = (b"{", b"[")
 
 
 class Reading:
-    """Reads the JSON of a message when it is needed, once.
+    """Parses the JSON of a message when it is needed, once.
 
     Args:
         message: text or binary.
@@ -29,7 +29,7 @@ class Reading:
 
     @property
     def document(self) -> Any:
-        """The document; MISSING if the message is no JSON object or list."""
+        """The document; MISSING if the message is not a JSON object or list."""
         if not self._is_read:
             self._is_read = True
             if self.data.lstrip(b" \t\r\n").startswith(_OPENING):

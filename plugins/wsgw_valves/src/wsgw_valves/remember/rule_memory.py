@@ -1,4 +1,4 @@
-"""What a session has said that one rule is for."""
+"""The messages of a session that one rule remembers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Answered = Callable[[Hashable], None]
 
 
 class _Entry:
-    """One message.
+    """One remembered message.
 
     Attributes:
-        number: the order in which messages came.
-        key: what it is about.
-        id: by which its answer is found; None: by the order.
-        is_due: whether a new backend must hear it: it was answered, or needs no answer.
-        is_under_way: it came while no backend served, and goes to the next one by itself.
+        number: the order of arrival.
+        key: the key of the message.
+        id: identifies its answer; None: answers come in order.
+        is_due: whether new backends must get it: it was answered, or needs no answer.
+        is_in_flight: it came while no backend served, so the core sends it to the next one.
     """
 
-    __slots__ = ("id", "is_due", "is_under_way", "key", "message", "number")
+    __slots__ = ("id", "is_due", "is_in_flight", "key", "message", "number")
 
     def __init__(
         self, message: Message, number: int, key: bytes, id_: bytes | None, *, is_due: bool
@@ -34,7 +34,7 @@ class _Entry:
         self.key = key
         self.id = id_
         self.is_due = is_due
-        self.is_under_way = False
+        self.is_in_flight = False
 
     @property
     def size(self) -> int:
@@ -42,13 +42,13 @@ class _Entry:
 
 
 class RuleMemory:
-    """Remembers messages of one session by one rule.
+    """Remembers the messages of one session that one rule matches.
 
     Args:
-        rule: which messages.
-        place: the rule's place among others.
-        memory: bounds all messages of the session.
-        answered: told of a message that is not to be sent again: `Session.answered`.
+        rule: the rule.
+        place: the rule's index.
+        memory: the session's.
+        answered: `Session.answered`; called for messages that need no replay.
     """
 
     __slots__ = ("_answered", "_kept", "_latest", "_memory", "_open", "_place", "rule")
@@ -62,20 +62,20 @@ class RuleMemory:
         self._answered = answered
         self._latest = 0
         self._kept: dict[bytes, list[_Entry]] = {}
-        self._open: dict[int, _Entry] = {}  # those without an answer, by number, oldest first
+        self._open: dict[int, _Entry] = {}  # entries without an answer, by number, oldest first
 
     @property
     def waits(self) -> bool:
-        """Whether an answer is waited for."""
+        """Whether a message waits for its answer."""
         return bool(self._open)
 
     def remember(self, reading: Reading, message: Message, *, served: bool) -> Message | None:
-        """Remember a message for which the rule is; return what goes on, None if it is not.
+        """Remembers a message that the rule matches; returns the message to send, or else None.
 
         Args:
             reading: of the message.
             message: the client's.
-            served: whether a backend serves now.
+            served: whether a backend serves the session now.
         """
         rule = self.rule
         if not rule.remember.holds(reading):
@@ -86,7 +86,7 @@ class RuleMemory:
             return None
         self._latest += 1
         entry = _Entry(message, self._latest, key, id_, is_due=rule.answer is None)
-        entry.is_under_way = not served
+        entry.is_in_flight = not served
         if rule.answer is None and rule.keep == "last":
             self._drop(key)
         self._memory.take(entry.size)
@@ -97,16 +97,16 @@ class RuleMemory:
         return ReplyExpected(message.kind, message.data, self._handle(entry), rule.answer_timeout)
 
     def client_said(self, reading: Reading) -> None:
-        """Forget what a message of the client ends."""
+        """Forgets the key that a client's message ends."""
         if self.rule.forget is not None and self._kept and self.rule.forget.holds(reading):
             self._forget(reading)
 
     def backend_said(self, reading: Reading, *, answers: bool) -> None:
-        """Note an answer, and forget what a message of the backend ends.
+        """Handles an answer, and forgets the key that a backend's message ends.
 
         Args:
             reading: of the message.
-            answers: whether it may answer the client.
+            answers: whether it may be an answer to the client.
         """
         rule = self.rule
         if answers and self._open:
@@ -119,11 +119,11 @@ class RuleMemory:
             self._forget(reading)
 
     def steps(self) -> Iterator[tuple[Message, Callable[[Reading], bool] | None]]:
-        """Yield what a new backend must hear, with what recognises its answer."""
+        """Yields the messages of a hydration, each with a function that recognises its answer."""
         entries = sorted(self._due(), key=lambda entry: entry.number)
         for entry in entries:
-            if entry.is_under_way:
-                entry.is_under_way = False
+            if entry.is_in_flight:
+                entry.is_in_flight = False
             else:
                 yield entry.message, None if self.rule.answer is None else self._answers(entry.id)
 
@@ -132,14 +132,14 @@ class RuleMemory:
             yield from (entry for entry in entries if entry.is_due)
 
     def _answers(self, id_: bytes | None) -> Callable[[Reading], bool]:
-        """Return what recognises the answer to a message; it raises HydrationRefused."""
+        """Returns a function that recognises an answer, or raises HydrationRefused."""
         rule = self.rule
 
         def is_answer(reading: Reading) -> bool:
             if id_ is not None and self._answer_id(reading) != id_:
                 return False
             if rule.refusal is not None and rule.refusal.holds(reading):
-                raise HydrationRefused("the backend refuses what another one has granted")
+                raise HydrationRefused("the backend refuses what another backend has granted")
             return rule.answer is not None and rule.answer.holds(reading)
 
         return is_answer
@@ -157,7 +157,7 @@ class RuleMemory:
         del self._open[entry.number]
         self._answered(self._handle(entry))
         entry.is_due = is_kept
-        entry.is_under_way = False
+        entry.is_in_flight = False
         entries = self._kept[entry.key]
         if not is_kept:
             self._remove(entries, entry)

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -14,49 +14,48 @@ from .finder import Finder
 
 
 class RememberRule(Options):
-    """Which messages of a client each new backend must hear, and for how long."""
+    """The messages that each new backend gets, and when to forget them."""
 
     remember: Condition = Field(description="the client's messages to remember")
     key: Finder | None = Field(
         default=None,
-        description="what a message is about: a path, or a regular expression with one group;"
-        " messages without it are not remembered; none: all are about the same",
+        description="what identifies a message: a path, or a regular expression with one group;"
+        " wsgw does not remember messages without it; none: all have the same key",
     )
     keep: Literal["last", "all"] = Field(
-        default="last", description="which messages with equal keys are remembered"
+        default="last", description="messages with equal keys to remember"
     )
     forget: Condition | None = Field(
-        default=None, description="the client's messages by which a key is forgotten"
+        default=None, description="client's messages that make wsgw forget a key"
     )
     forget_key: Finder | None = Field(
-        default=None, description="the key in messages of `forget`; none: found as by `key`"
+        default=None, description="the key in messages of `forget`; none: as `key`"
     )
     forget_from_backend: Condition | None = Field(
-        default=None, description="the backend's messages by which a key is forgotten"
+        default=None, description="backend's messages that make wsgw forget a key"
     )
     answer: Condition | None = Field(
         default=None,
-        description="the backend's answer. Until it comes, the message is sent again after a"
-        " failover. Later, a new backend must give it before anything else is sent; the client"
-        " does not see it. None: no answer is waited for",
+        description="the backend's answer. Until it comes, wsgw sends the message again after a"
+        " failover. Later, a new backend must give it before wsgw sends anything else, and the"
+        " client does not see it. None: wsgw waits for no answer",
     )
     refusal: Condition | None = Field(
         default=None,
-        description="the backend's answer that says no: the message is not remembered. A new"
-        " backend that says no is left for another one",
+        description="the backend's refusal: wsgw does not remember the message. If a new backend"
+        " refuses, the session moves to another one",
     )
     id: Finder | None = Field(
         default=None,
-        description="the id by which an answer belongs to a message, in the message; none: answers"
-        " come in the order of the messages",
+        description="the id in a message that its answer has too; none: answers come in the order"
+        " of the messages",
     )
-    answer_id: Finder | None = Field(
-        default=None, description="the same in the answer; none: found as by `id`"
-    )
+    answer_id: Finder | None = Field(default=None, description="the id in an answer; none: as `id`")
     answer_timeout: Duration = Field(
         default=60.0,
         gt=0,
-        description="an acknowledged message that has no answer after this time is not sent again",
+        description="wsgw does not send an acknowledged message again if it has no answer after"
+        " this time",
     )
 
     @model_validator(mode="after")
@@ -75,26 +74,27 @@ class RememberRule(Options):
 
 
 class RememberSettings(Options):
-    """Rules, and bounds for what a session may have remembered."""
+    """The rules, and the limit of memory."""
 
     rules: tuple[RememberRule, ...] = Field(
         default=(),
         max_length=50,
-        description="a message is remembered by the first rule that is for it; a new backend hears"
-        " the messages of the first rule first",
+        description="the first rule that matches remembers a message; a new backend gets the"
+        " messages of the first rule first",
     )
     greeting: Condition | None = Field(
         default=None,
-        description="what a backend says first by itself; a new backend is waited for until it has"
-        " said it, and the client sees only the first greeting",
+        description="a backend's first message; wsgw waits for it from a new backend, and the"
+        " client sees only the first greeting",
     )
     max_remembered_bytes: Size = Field(
         default=1024 * 1024,
         gt=0,
-        description="what is remembered of a session: messages, keys, ids; more ends it with 1008",
+        description="maximum bytes of remembered messages, keys and ids of a session; above it"
+        " wsgw closes the session with 1008",
     )
     max_size: Size = Field(
-        default=1024 * 1024, gt=0, description="a larger message passes without being looked at"
+        default=1024 * 1024, gt=0, description="wsgw passes larger messages without parsing them"
     )
 
     @model_validator(mode="after")
@@ -104,6 +104,6 @@ class RememberSettings(Options):
         return self
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: are there messages that are not looked at?"""
+        """See Options. Warns if wsgw does not parse some allowed messages."""
         if self.max_size < limits.max_message_size:
             yield "max-size", "is less than limits.max-message-size: no rule sees larger messages"

@@ -1,4 +1,4 @@
-"""Repeats to each new backend what a client has said."""
+"""Repeats a client's messages to each new backend."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .settings import RememberSettings
 
 
 class RememberValve:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose messages they are.
+        settings: the valve's checked options.
+        session: the session.
     """
 
     __slots__ = (
@@ -38,14 +38,14 @@ class RememberValve:
         )
         self._greeting = settings.greeting
         self._is_greeted = settings.greeting is None
-        # Whether the backend's messages may end something.
+        # Whether the backend's messages can make the valve forget keys.
         self._listens = any(rule.forget_from_backend is not None for rule in settings.rules)
         self._largest = settings.max_size
         self._session = session
-        self._to_come = 0  # answers to what the backend that serves is told
+        self._to_come = 0  # answers of the current backend to its hydration
 
     def before_transmit(self, message: Message) -> Message:
-        """Remember a message, and forget what it ends."""
+        """Remembers a message, and forgets the keys that it ends."""
         if message.size > self._largest:
             return message
         reading = Reading(message)
@@ -62,7 +62,7 @@ class RememberValve:
         return message
 
     def after_receive(self, message: Message) -> Message:
-        """Note an answer, and forget what a message of the backend ends."""
+        """Handles an answer, and forgets the keys that it ends."""
         waits = not self._to_come and any(memory.waits for memory in self._memories)
         if (waits or self._listens or not self._is_greeted) and message.size <= self._largest:
             reading = Reading(message)
@@ -73,7 +73,7 @@ class RememberValve:
         return message
 
     def hydrate(self) -> Sequence[Hydration]:
-        """Return what the client has said, rule by rule."""
+        """Returns the remembered messages, rule by rule."""
         self._to_come = 0
         steps = []
         if self._greeting is not None and self._is_greeted:
@@ -84,7 +84,7 @@ class RememberValve:
         return steps
 
     def _heard(self, is_answer: Callable[[Reading], bool]) -> Callable[[Message], bool]:
-        """Return what recognises an answer, and counts it."""
+        """Returns a function that recognises an answer, and counts the answer."""
         self._to_come += 1
 
         def heard(message: Message) -> bool:

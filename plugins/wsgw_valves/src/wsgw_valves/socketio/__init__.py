@@ -1,10 +1,10 @@
-"""Socket.IO connections go on at the next server: engine.io 4 over websockets.
+"""Socket.IO connections continue at the next server: Engine.IO 4 over websockets.
 
-settings     what can be configured, with rules for rooms
-packet       reads how a packet begins
+settings     the options, with rules for rooms
+packet       parses the beginning of a packet
 attachments  keeps a packet and its binary attachments together
-ack_ids      tells acknowledgements for this server from those for servers that are gone
-rooms        what a client has joined
-namespace    one that a client has connected to
-valve        sees the messages of a session
+ack_ids      distinguishes acknowledgements for this server from those for lost servers
+rooms        the rooms that a client has joined
+namespace    a namespace of a client
+valve        the valve
 """

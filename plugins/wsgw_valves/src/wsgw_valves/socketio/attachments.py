@@ -10,16 +10,17 @@ _TOO_BIG = 1009
 
 
 class Attachments:
-    """Collects what belongs together in one direction, so that a failover does not part it.
+    """Collects the parts of a packet in one direction, so that a failover does not split it.
 
-    A server or a client that gets a part of a packet takes what follows for a fault.
+    A peer that gets an incomplete packet takes the next message for a fault.
 
     Args:
-        most: attachments that a packet may have.
+        most: maximum attachments of a packet.
+        most_bytes: maximum bytes of a packet with its attachments.
         most_bytes: of a packet with them.
 
     Attributes:
-        packet: the one that waits for attachments; None: none does.
+        packet: the packet that waits for attachments; None: there is none.
     """
 
     __slots__ = ("_left", "_missing", "_most", "_most_bytes", "_parts", "packet")
@@ -33,10 +34,10 @@ class Attachments:
         self._left = 0
 
     def begin(self, packet: Packet, message: Message) -> None:
-        """Wait for the attachments of a packet.
+        """Starts to collect the attachments of a packet.
 
         Raises:
-            CloseSession: it has too many.
+            CloseSession: the packet has too many attachments.
         """
         if packet.attachments > self._most:
             raise CloseSession(_TOO_BIG, "too many attachments")
@@ -46,20 +47,20 @@ class Attachments:
         self.add(message)
 
     def add(self, message: Message) -> bool:
-        """Add a part; return whether it is the last one.
+        """Adds a part; returns whether it is the last one.
 
         Raises:
-            CloseSession: they are too large together.
+            CloseSession: the parts are too large together.
         """
         self._left -= message.size
         if self._left < 0:
-            raise CloseSession(_TOO_BIG, "attachments too large")
+            raise CloseSession(_TOO_BIG, "the attachments are too large")
         self._parts.append(message)
         self._missing -= 1
         return self._missing == 0
 
     def take(self) -> list[Message]:
-        """Return all parts so far, and wait for no others."""
+        """Returns all parts so far, and stops collecting."""
         parts, self._parts = self._parts, []
         self.packet = None
         return parts

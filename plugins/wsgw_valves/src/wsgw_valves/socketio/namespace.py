@@ -1,4 +1,4 @@
-"""A namespace that a client has connected to."""
+"""A namespace of a client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .packet import Type, make_packet, read_packet
 from .rooms import Rooms
 from .settings import RoomRule
 
-_OWN_IDS = 900_000_000_000_000  # from here on: clients count from 0
+_OWN_IDS = 900_000_000_000_000  # ids of hydrations; clients count from 0
 
 
 class Namespace:
@@ -22,15 +22,15 @@ class Namespace:
 
     Args:
         name: begins with a slash.
-        message: by which the client has connected.
-        rules: for its rooms.
-        memory: of the session.
+        message: the CONNECT of the client.
+        rules: for the rooms of the namespace.
+        memory: the session's.
 
     Attributes:
         message: see above.
-        is_connected: whether a server has let the client in.
-        ack_ids: of its servers.
-        rooms: that the client has joined.
+        is_connected: whether a server has accepted the client.
+        ack_ids: of the servers.
+        rooms: the rooms that the client has joined.
     """
 
     __slots__ = ("ack_ids", "is_connected", "message", "name", "rooms")
@@ -45,7 +45,7 @@ class Namespace:
         self.rooms = Rooms(rules, memory)
 
     def hydrations(self) -> Iterator[Hydration]:
-        """Return the steps by which the next server lets the client in, and into its rooms."""
+        """Yields the steps that connect the namespace at the next server and join its rooms."""
         yield Hydration(self.message, self._is_let_in)
         own_ids = count(_OWN_IDS)
         for body, is_acknowledged in self.rooms.joins():
@@ -60,7 +60,7 @@ class Namespace:
         if packet is None or packet.namespace != self.name:
             return False
         if packet.type_ == Type.CONNECT_ERROR:
-            raise HydrationRefused(f"namespace {self.name.decode()!r}")
+            raise HydrationRefused(f"the server refused the namespace {self.name.decode()!r}")
         return packet.type_ == Type.CONNECT
 
     def _is_ack(self, id_: int, message: Message) -> bool:

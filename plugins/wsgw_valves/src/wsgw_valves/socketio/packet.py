@@ -1,4 +1,4 @@
-"""Reads how a packet begins."""
+"""Parses the beginning of a packet."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from enum import IntEnum
 from typing import NamedTuple
 
-# Of engine.io
+# Of Engine.IO
 OPEN, PING, PONG, MESSAGE = b"0", b"2", b"3", b"4"
 
 
 class Type(IntEnum):
-    """Types of packets of socket.io, which are messages of engine.io."""
+    """Types of Socket.IO packets, which are messages of Engine.IO."""
 
     CONNECT = 0
     DISCONNECT = 1
@@ -28,15 +28,15 @@ _HEAD = re.compile(rb"4([0-6])(?:([0-9]{1,9})-)?(?:(/[^,]*+)(?:,|\Z))?([0-9]{1,1
 
 
 class Packet(NamedTuple):
-    """How a packet of socket.io begins.
+    """The beginning of a Socket.IO packet.
 
     Attributes:
         type_: see Type.
-        attachments: how many binary messages belong to it.
+        attachments: number of its binary messages.
         namespace: begins with a slash.
-        id: of an acknowledgement; None: it is none, and asks for none.
-        id_at: where the id begins.
-        body: where its JSON begins.
+        id: of an acknowledgement; None: no acknowledgement is involved.
+        id_at: position of the id.
+        body: position of the JSON.
     """
 
     type_: int
@@ -48,7 +48,7 @@ class Packet(NamedTuple):
 
 
 def read_packet(data: bytes) -> Packet | None:
-    """Return how a packet begins; None if it is none of socket.io."""
+    """Returns the beginning of a packet; None if it is not a Socket.IO packet."""
     match = _HEAD.match(data)
     if match is None:
         return None
@@ -64,11 +64,11 @@ def read_packet(data: bytes) -> Packet | None:
 
 
 def make_packet(type_: int, namespace: bytes, id_: int | None, body: bytes) -> bytes:
-    """Return a packet without attachments."""
+    """Returns a packet without attachments."""
     where = b"" if namespace == DEFAULT_NAMESPACE else namespace + b","
     return b"4%d%b%b%b" % (type_, where, b"" if id_ is None else b"%d" % id_, body)
 
 
 def with_id(data: bytes, packet: Packet, id_: int) -> bytes:
-    """Return a packet with another id in place of its own."""
+    """Returns a packet with another id."""
     return b"%b%d%b" % (data[: packet.id_at], id_, data[packet.body :])

@@ -1,4 +1,4 @@
-"""What a client has joined."""
+"""The rooms that a client has joined."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Join:
 
     Attributes:
         body: the event's name and arguments.
-        id: by which the client wants it acknowledged; None: it does not.
-        is_known: whether the server has it, as far as is known.
+        id: of the requested acknowledgement; None: the client requests none.
+        is_known: whether the server has the join, as far as known.
     """
 
     __slots__ = ("body", "id", "is_known")
@@ -37,8 +37,8 @@ class Rooms:
     """The rooms of a client in one namespace.
 
     Args:
-        rules: of the namespace.
-        memory: of the session.
+        rules: the namespace's.
+        memory: the session's.
     """
 
     __slots__ = ("_joined", "_memory", "_rules", "_waiting")
@@ -50,10 +50,10 @@ class Rooms:
         self._waiting: dict[int, _Key] = {}  # by the id of their acknowledgement
 
     def note(self, body: bytes, id_: int | None) -> bool:
-        """Take note of an event of the client; return whether it joins a room.
+        """Handles an event of the client; returns whether it joins a room.
 
         Raises:
-            MemoryExceeded: there are too many.
+            MemoryExceeded: there is no memory for the room.
         """
         match = _EVENT.match(body) if self._rules else None
         if match is None:
@@ -73,18 +73,18 @@ class Rooms:
         return joins
 
     def acknowledged(self, id_: int) -> None:
-        """Take note of the server's acknowledgement of an event."""
+        """Handles a server's acknowledgement of an event."""
         key = self._waiting.pop(id_, None)
         if key is not None:
             self._joined[key].is_known = True
 
     def forget_all(self) -> None:
-        """The client has left the namespace."""
+        """Forgets all rooms, because the client has left the namespace."""
         for key in tuple(self._joined):
             self._forget(key)
 
     def joins(self) -> Iterator[tuple[bytes, bool]]:
-        """Iterate over the events that the next server must hear, and whether it answers them."""
+        """Yields the events for the next server, and whether it acknowledges each."""
         return ((each.body, each.id is not None) for each in self._joined.values() if each.is_known)
 
     def _join(self, key: _Key, body: bytes, id_: int | None) -> None:

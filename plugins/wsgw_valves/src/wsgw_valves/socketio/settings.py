@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -10,58 +10,60 @@ from ..json_path import JsonPath
 
 
 class RoomRule(Options):
-    """How clients join and leave rooms of one sort: events of the application's own."""
+    """How clients join and leave rooms of one kind, with the application's own events."""
 
     namespace: str = Field(
-        default="/", pattern=r"^/[^,?]*$", description="where these events are sent"
+        default="/", pattern=r"^/[^,?]*$", description="namespace of these events"
     )
     join: str = Field(
-        min_length=1, description="the event that joins a room; the next server gets it again"
+        min_length=1, description="event that joins a room; the next server gets it again"
     )
     leave: str | None = Field(
-        default=None, min_length=1, description="the event that leaves it; none: nothing does"
+        default=None, min_length=1, description="event that leaves a room; none: no event does"
     )
     key: JsonPath = Field(
         default=JsonPath("$[0]"),
-        description="where the events' arguments have what names the room, such as `$[0].room`",
+        description="path to the room's name in the arguments of these events, such as `$[0].room`",
     )
 
     @field_validator("key")
     @classmethod
     def _check(cls, key: JsonPath) -> JsonPath:
         if not key.is_single:
-            raise ValueError("names more than one value")
+            raise ValueError("finds more than one value")
         return key
 
 
 class SocketioSettings(Options):
-    """What is remembered, and what is waited for."""
+    """The rooms, the limits of memory, and the times for answers."""
 
     rooms: tuple[RoomRule, ...] = Field(default=(), description="how clients join and leave rooms")
     wait_for_acks: bool = Field(
         default=True,
-        description="whether an event with an acknowledgement is sent again until the server has"
-        " acknowledged it",
+        description="whether wsgw sends an event that requests an acknowledgement again until the"
+        " server has acknowledged it",
     )
     expires: Duration = Field(
         default=60.0,
         gt=0,
-        description="what has no answer after this time, although the server has it, is not sent"
-        " again",
+        description="wsgw does not send an acknowledged event again if it has no answer after this"
+        " time",
     )
     max_remembered_bytes: Size = Field(
         default=256 * 1024,
         gt=0,
-        description="what is remembered of a session: namespaces and rooms, each with 200 bytes"
-        " beside its packet; more ends it with 1008",
+        description="maximum bytes that wsgw remembers for a session: namespaces and rooms, each"
+        " with 200 bytes besides its packet; above it wsgw closes the session with 1008",
     )
     max_attachments: int = Field(
         default=100,
         ge=1,
-        description="binary attachments of a packet; one more ends the session with 1009",
+        description="maximum binary attachments of a packet; above it wsgw closes the session with"
+        " 1009",
     )
     max_attached: Size = Field(
         default=16 * 1024 * 1024,
         gt=0,
-        description="bytes of a packet with its attachments; more end the session with 1009",
+        description="maximum bytes of a packet with attachments; above it wsgw closes the session"
+        " with 1009",
     )

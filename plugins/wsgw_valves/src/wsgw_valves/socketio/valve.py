@@ -1,4 +1,4 @@
-"""Remembers where a client is, for the next server."""
+"""Remembers a client's namespaces and rooms for the next server."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _MOST_OPEN = 1000  # events with attachments that wait for their acknowledgement
 
 
 class SocketioValve:
-    """One for each entry in the configuration.
+    """The valve of one entry in the configuration.
 
     Args:
-        settings: the valve's options, checked.
+        settings: the valve's checked options.
     """
 
     def __init__(self, settings: SocketioSettings, _context: object) -> None:
@@ -42,15 +42,15 @@ class SocketioValve:
             self._rules.setdefault(rule.namespace.encode(), []).append(rule)
 
     def for_session(self, session: Session) -> MessageValve:
-        """Return what remembers one session."""
+        """Returns the valve of a session."""
         query = parse_qs(urlsplit(session.path).query)
         if query.get("EIO") != ["4"] or "sid" in query:
-            return _Untouched()  # another version, or begun by requests to one server
+            return _Untouched()  # another version, or a session that began with long polling
         return SocketioSession(session, self._settings, self._rules)
 
 
 class _Untouched:
-    """A session that cannot go on elsewhere."""
+    """A session that cannot move."""
 
     def before_transmit(self, message: Message) -> Message:
         return message
@@ -60,12 +60,12 @@ class _Untouched:
 
 
 class SocketioSession:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        session: whose they are.
+        session: the session.
         settings: see SocketioValve.
-        rules: for rooms, by their namespace.
+        rules: rules for rooms, by namespace.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class SocketioSession:
         self._memory = SessionMemory(settings.max_remembered_bytes)
         self._namespaces: dict[bytes, Namespace] = {}
         self._is_open = False
-        self._pings = 0  # of this server, without the client's answer
+        self._pings = 0  # pings of this server without the client's answer
         bounds = settings.max_attachments, settings.max_attached
         self._outward = Attachments(*bounds)
         self._inward = Attachments(*bounds)
-        # How many attachments the events have that wait for their acknowledgement
+        # Numbers of attachments of events that wait for their acknowledgement
         self._attached: dict[tuple[bytes, int], int] = {}
 
     def before_transmit(self, message: Message) -> Message | None:
@@ -131,10 +131,10 @@ class SocketioSession:
     # Packets of engine.io
 
     def _opened(self) -> None:
-        """Note the greeting of a server.
+        """Handles the greeting of a server.
 
-        The client waits for a ping within the interval of the one before, which another server has
-        sent; so it gets one now. What it answers is kept from the server.
+        The client expects a ping within the interval since the last one, which another server has
+        sent. So the valve sends one now; the client's answer does not reach the server.
         """
         if self._is_open:
             self._session.send_to_client(Message(TEXT, PING))
@@ -142,7 +142,7 @@ class SocketioSession:
 
     def _pong(self, message: Message) -> Message | None:
         if self._pings == 0 or self._session.backend_id is None:
-            return None  # for a server that is gone
+            return None  # for a lost server
         self._pings -= 1
         return SentOnce(TEXT, message.data)
 
@@ -211,7 +211,7 @@ class SocketioSession:
         if namespace is not None and packet.type_ == Type.EVENT:
             joins = namespace.rooms.note(parts[0].data[packet.body :], id_)
         if namespace is not None and id_ is None and joins and namespace.is_connected:
-            return [SentOnce(TEXT, parts[0].data)]  # the next server gets it by its rule
+            return [SentOnce(TEXT, parts[0].data)]  # the next server gets it by hydration
         if namespace is None or id_ is None or not (joins or self._settings.wait_for_acks):
             return parts
         key = packet.namespace, id_
@@ -240,20 +240,20 @@ class SocketioSession:
             return parts
         id_ = namespace.ack_ids.to_server(packet.id)
         if id_ is None or self._session.backend_id is None:
-            return []  # for a server that is gone
+            return []  # for a lost server
         if id_ != packet.id:
             parts[0] = Message(TEXT, with_id(parts[0].data, packet, id_))
         return [SentOnce(part.kind, part.data) for part in parts]
 
 
 def _whole(attachments: Attachments, message: Message) -> tuple[Packet | None, list[Message]]:
-    """Return a packet with all its parts; what is none, or breaks the rules, without a packet."""
+    """Returns a packet with all its parts; no packet for other messages and violations."""
     waiting = attachments.packet
     if message.kind is BINARY:
         if waiting is None:
             return None, [message]
         return (waiting, attachments.take()) if attachments.add(message) else (None, [])
-    if waiting is not None:  # the other side closes for that
+    if waiting is not None:  # the peer closes for that
         return None, [*attachments.take(), message]
     packet = read_packet(message.data)
     if packet is None or not packet.attachments:

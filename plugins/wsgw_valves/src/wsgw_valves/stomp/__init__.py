@@ -1,8 +1,8 @@
 """Keeps STOMP clients connected and subscribed when their broker is replaced.
 
-settings       what can be configured
-frames         frames out of websocket messages, and their headers
-subscriptions  what a client has subscribed to
+settings       the options
+frames         splits websocket messages into frames, and parses their headers
+subscriptions  the subscriptions of a client
 session        the frames of one session
-valve          makes what sees the messages of a session
+valve          the valve
 """

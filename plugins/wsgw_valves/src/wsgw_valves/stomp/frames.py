@@ -1,21 +1,21 @@
-"""Frames out of websocket messages, and their headers (STOMP 1.2)."""
+"""Splits websocket messages into frames, and parses their headers (STOMP 1.2)."""
 
 from __future__ import annotations
 
 import re
 
-MOST_AT_ONCE = 4096  # frames in one message; they are dealt with in one turn of the event loop
+MOST_AT_ONCE = 4096  # frames in one message, which are handled in one turn of the event loop
 _MOST_HEAD = 64 * 1024  # bytes of a command and its headers
 _HEAD_END = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*\r?\n")
 _ESCAPED = re.compile(rb"\\(.?)", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"c": b":", b"\\": b"\\"}
-_UNESCAPED = (b"CONNECT", b"STOMP", b"CONNECTED")  # for the sake of STOMP 1.0
+_UNESCAPED = (b"CONNECT", b"STOMP", b"CONNECTED")  # for STOMP 1.0
 _EOLS = b"\r\n"
 
 
 class MalformedFrame(ValueError):
-    """The bytes are no frame, or one that cannot come here; the text says why."""
+    """A frame is invalid, or not allowed at this point; the text says why."""
 
 
 class Frame:
@@ -25,10 +25,10 @@ class Frame:
         data: from the command to the last byte, which is 0.
 
     Attributes:
-        command: what it is.
+        command: the command.
 
     Raises:
-        MalformedFrame: it has no command.
+        MalformedFrame: the frame has no command.
     """
 
     __slots__ = ("_headers", "command", "data")
@@ -42,7 +42,7 @@ class Frame:
         self._headers: dict[bytes, bytes] | None = None
 
     def __getitem__(self, name: bytes) -> bytes | None:
-        """Return the value of a header: the first one of this name counts."""
+        """Returns the value of the first header with this name; None: there is none."""
         if self._headers is None:
             self._headers = {}
             for line in self._lines():
@@ -53,11 +53,11 @@ class Frame:
         return self._headers.get(name)
 
     def with_header(self, name: bytes, value: bytes) -> Frame:
-        """Return the frame with another value of a header that it has, whose name is plain.
+        """Returns the frame with another value of a header that it has.
 
         Args:
-            name: of the header.
-            value: without characters that are escaped, but for what was escaped before.
+            name: of the header, without escapes.
+            value: escaped if needed.
         """
         start = self.data.index(b"\n" + name + b":") + len(name) + 2
         end = self.data.index(b"\n", start)
@@ -66,7 +66,7 @@ class Frame:
         return Frame(self.data[:start] + value + self.data[end:])
 
     def raw(self, name: bytes) -> bytes:
-        """Return the value of a header that it has, escaped as it came."""
+        """Returns the escaped value of a header that the frame has."""
         start = self.data.index(b"\n" + name + b":") + len(name) + 2
         return self.data[start : self.data.index(b"\n", start)].removesuffix(b"\r")
 
@@ -88,28 +88,28 @@ def _unescaped(text: bytes) -> bytes:
 
 
 class FrameSplitter:
-    """Puts the frames of one direction together: they need not be messages.
+    """Assembles the frames of one direction, which may span messages.
 
     Args:
-        most: bytes of a frame.
+        most: maximum bytes of a frame.
     """
 
     __slots__ = ("_body", "_end", "_most", "_rest", "_searched")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._rest = bytearray()  # of a frame whose end has not come
+        self._rest = bytearray()  # of an incomplete frame
         self._begin()
 
     def _begin(self) -> None:
-        self._body = 0  # where the body begins; 0: not known yet
-        self._end: int | None = None  # where it ends, if the frame says so
-        self._searched = 0  # up to here there is no end
+        self._body = 0  # position of the body; 0: not known yet
+        self._end: int | None = None  # position of its end, if the frame has a content-length
+        self._searched = 0  # no end before this position
 
     def frame_in(self, data: bytes) -> bytes | None:
-        """Return the only frame of a message, without the EOLs around it.
+        """Returns the only frame of a message, without EOLs around it.
 
-        Empty: there are only EOLs, which are a heart-beat. None: it is to be split.
+        Empty: only EOLs, which are a heart-beat. None: the message needs `split`.
         """
         if self._rest:
             return None
@@ -126,10 +126,10 @@ class FrameSplitter:
         return frame
 
     def split(self, data: bytes) -> list[bytes]:
-        """Return the frames that end in a message; for EOLs between them, one that is empty.
+        """Returns the frames that end in a message; an empty one for EOLs between them.
 
         Raises:
-            MalformedFrame: there is one that is too large or broken, or there are too many.
+            MalformedFrame: a frame is too large or broken, or there are too many.
         """
         rest = self._rest
         rest += data
@@ -149,7 +149,7 @@ class FrameSplitter:
         return frames
 
     def forget(self) -> None:
-        """Drop a frame whose end has not come."""
+        """Drops an incomplete frame."""
         self._rest.clear()
         self._begin()
 
@@ -170,7 +170,7 @@ class FrameSplitter:
         if end < 0 or end >= len(rest):
             return None
         if rest[end]:
-            raise MalformedFrame("a frame that is longer than it says")
+            raise MalformedFrame("a frame is longer than its content-length")
         return end + 1
 
     def _find_body(self) -> bool:

@@ -31,12 +31,12 @@ _Outcome = Message | Frame | None
 
 
 class StompSession:
-    """Remembers what a broker must know of a client, and tells it to the next one.
+    """Remembers the client's state for the broker, and hydrates the next broker with it.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose frames they are.
-        closed: counts the sessions that are ended, by why.
+        settings: the valve's checked options.
+        session: the session.
+        closed: counts sessions that the valve closes, by reason.
     """
 
     __slots__ = (
@@ -74,11 +74,11 @@ class StompSession:
         self._connect: Frame | None = None
         self._is_connected = False
         self._version: bytes | None = None
-        self._is_gone = self._is_erroneous = False  # client: DISCONNECT; broker: ERROR
-        self._begins: list[tuple[str, bytes]] = []  # handles of what precedes CONNECTED
+        self._is_gone = self._is_erroneous = False  # after DISCONNECT; after ERROR
+        self._begins: list[tuple[str, bytes]] = []  # handles of frames before CONNECTED
         self._transactions: set[bytes] = set()
-        self._epoch = 0  # how many brokers there were before
-        self._awaited = 0  # answers that a new broker owes before it serves
+        self._epoch = 0  # number of earlier brokers
+        self._awaited = 0  # pending answers of a hydration
         self._kind: MessageKind = TEXT
         self._from_client: dict[bytes, Callable[[Frame], _Outcome]] = {
             b"CONNECT": self._connects,
@@ -132,11 +132,11 @@ class StompSession:
                     message, self._server, self._of_broker, self._session.send_to_client
                 )
         except MalformedFrame as error:
-            raise self._end(1011, "broker", f"of the broker: {error}") from None
+            raise self._end(1011, "broker", f"from the broker: {error}") from None
         except MemoryExceeded as error:
             raise self._end(1008, "too-much", str(error)) from None
         if self._is_erroneous and not self._awaited:
-            self._session.close(1000)  # the broker closes too, and no other one is to hear this
+            self._session.close(1000)  # no other broker should get this session
         return outcome
 
     def hydrate(self) -> Sequence[Hydration]:
@@ -145,11 +145,11 @@ class StompSession:
         self._awaited = 0
         self._is_erroneous = False
         if self._connect is None or not self._is_connected:
-            return ()  # it is replayed
+            return ()  # CONNECT is replayed
         self._epoch += 1
         if self._transactions:
             self._session.close(1012, "a transaction is open")
-            return (Hydration(None, _never),)  # and nothing else is sent
+            return (Hydration(None, _never),)  # blocks everything else
         steps = [self._step(self._connect, b"CONNECTED", b"version", self._version)]
         for frame in self._subscriptions:
             if frame[b"receipt"] is None:
@@ -159,7 +159,7 @@ class StompSession:
         return steps
 
     def _step(self, frame: Frame, command: bytes, header: bytes, value: bytes | None) -> Hydration:
-        """Return what is answered by a command with this header."""
+        """Returns a step whose answer has this command and header."""
         self._awaited += 1
 
         def is_answer(message: Message) -> bool:
@@ -169,12 +169,12 @@ class StompSession:
             answer = Frame(data)
             if answer.command == b"ERROR":
                 text = (answer[b"message"] or b"")[:_LONGEST_REASON].decode(errors="replace")
-                raise HydrationRefused(f"ERROR {text!a}")
+                raise HydrationRefused(f"the broker answered with ERROR {text!a}")
             if answer.command != command:
                 return False
             if answer[header] != value:
                 if command == b"CONNECTED":
-                    raise HydrationRefused("another version of STOMP")
+                    raise HydrationRefused("the broker uses another version of STOMP")
                 return False
             self._awaited -= 1
             return True
@@ -191,7 +191,7 @@ class StompSession:
         return Message(self._kind, frame.data)
 
     def _as_message(self, outcome: _Outcome, message: Message, frame: bytes) -> Message | None:
-        """Return the message that came, where it goes on as it is."""
+        """Returns the message to pass on; the original one if it is unchanged."""
         if isinstance(outcome, Frame):
             return message if outcome.data is frame else Message(message.kind, outcome.data)
         return outcome
@@ -206,7 +206,7 @@ class StompSession:
         act: Callable[[Frame], _Outcome],
         send: Callable[[Message], None],
     ) -> Message | None:
-        """Take the frames of a message through; return the first of what goes on."""
+        """Handles the frames of a message; returns the first message to pass on."""
         outcomes: list[Message] = []
         for data in splitter.split(message.data):
             outcome = act(Frame(data)) if data else SentOnce(message.kind, b"\n")
@@ -221,17 +221,17 @@ class StompSession:
     def _of_client(self, frame: Frame) -> _Outcome:
         act = self._from_client.get(frame.command)
         if act is None:
-            raise MalformedFrame("a command that no client has")
+            raise MalformedFrame("not a command of a client")
         if (self._connect is None) != (act == self._connects):
             raise MalformedFrame("a frame before CONNECT, or a second CONNECT")
         if self._is_gone:
-            raise MalformedFrame("a frame behind DISCONNECT")
+            raise MalformedFrame("a frame after DISCONNECT")
         return act(frame)
 
     def _of_broker(self, frame: Frame) -> _Outcome:
         act = self._from_broker.get(frame.command)
         if act is None:
-            raise MalformedFrame("a command that no broker has")
+            raise MalformedFrame("not a command of a broker")
         return act(frame)
 
     # Frames of the client
@@ -257,25 +257,25 @@ class StompSession:
             handle = frame.command.decode(), Subscriptions.key(frame)
             self._begins.append(handle)
             return self._expecting(frame, handle)
-        # Remembered: the next broker hears of it by hydration, and so not by a replay.
+        # The next broker gets it by hydration, so it must not be replayed.
         return SentOnce(self._kind, frame.data) if self._session.backend_id else None
 
     def _acknowledges(self, frame: Frame) -> _Outcome:
         name = b"message-id" if frame[b"id"] is None else b"id"
         if frame[name] is None:
-            raise MalformedFrame("an acknowledgement of nothing")
+            raise MalformedFrame("an acknowledgement without an id")
         if self._session.backend_id is None:
             return None
         if self._epoch:
             value, mark = frame.raw(name), self._mark
             if not value.startswith(mark):
-                return None  # the lost broker has sent it
+                return None  # it is for a message of a lost broker
             frame = frame.with_header(name, value[len(mark) :])
         return SentOnce(self._kind, frame.data)
 
     @property
     def _mark(self) -> bytes:
-        """What the ids of messages of this broker begin with, for the client."""
+        """The prefix of this broker's message ids for the client."""
         return b"wsgw%d." % self._epoch
 
     def _transacts(self, frame: Frame) -> _Outcome:

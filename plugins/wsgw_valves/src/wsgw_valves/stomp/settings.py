@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..broker_settings import BrokerSettings
 
 
 class StompSettings(BrokerSettings):
-    """Bounds."""
+    """The options, all of which are limits."""
 
     max_frame_size: Size = Field(
         default=1024 * 1024,
         ge=16,
-        description="bytes of a frame, in either direction; a larger one ends the session",
+        description="maximum bytes of a frame in either direction; a larger one ends the session",
     )
 
     def warnings(self, limits: Limits) -> Iterable[tuple[str, str]]:
-        """See Options: frames come and go as messages."""
+        """See Options. Warns if frames may be larger than messages."""
         if self.max_frame_size > limits.max_message_size:
-            text = f"frames of up to {self.max_frame_size} bytes are put together"
-            yield "max-frame-size", f"{text}, and limits.max-message-size is smaller"
+            text = f"allows frames of {self.max_frame_size} bytes"
+            yield "max-frame-size", f"{text}, but limits.max-message-size is smaller"

@@ -1,4 +1,4 @@
-"""What a client has subscribed to."""
+"""The subscriptions of a client."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .frames import Frame
 
 
 class Subscriptions:
-    """Those that have not ended, in the order of their beginning, by their ids.
+    """The subscriptions that have not ended, in order, by id.
 
-    One that asks for a receipt begins, or ends, with that.
+    A subscription that asks for a receipt begins or ends when the receipt arrives.
 
     Args:
-        memory: has room for them, or none.
-        most: subscriptions, those that wait for a receipt included.
+        memory: the session's.
+        most: maximum subscriptions, including those without a receipt.
     """
 
     __slots__ = ("_begun", "_memory", "_most", "_waiting")
@@ -24,18 +24,18 @@ class Subscriptions:
         self._memory = memory
         self._most = most
         self._begun: dict[bytes, Frame] = {}
-        self._waiting: dict[bytes, Frame] = {}  # SUBSCRIBE and UNSUBSCRIBE, by receipts
+        self._waiting: dict[bytes, Frame] = {}  # SUBSCRIBE and UNSUBSCRIBE frames, by receipt
 
     @staticmethod
     def key(frame: Frame) -> bytes:
-        """Return the id of a subscription; its destination, where STOMP 1.0 has none."""
+        """Returns the id of a subscription, or its destination if it has none (STOMP 1.0)."""
         return frame[b"id"] or frame[b"destination"] or b""
 
     def ask(self, frame: Frame, receipt: bytes | None) -> None:
-        """Note a SUBSCRIBE or UNSUBSCRIBE.
+        """Handles a SUBSCRIBE or UNSUBSCRIBE.
 
         Raises:
-            MemoryExceeded: there are too many.
+            MemoryExceeded: there are too many subscriptions, or no memory.
         """
         is_new = frame.command == b"SUBSCRIBE" and self.key(frame) not in self._begun
         if is_new and len(self._begun) + len(self._waiting) >= self._most:
@@ -48,14 +48,14 @@ class Subscriptions:
         self._waiting[receipt] = frame
 
     def answer(self, receipt: bytes) -> None:
-        """Note a RECEIPT."""
+        """Handles a RECEIPT."""
         frame = self._waiting.pop(receipt, None)
         if frame is not None:
             self._free(frame)
             self._change(frame)
 
     def wants_acknowledgements(self, key: bytes) -> bool:
-        """Return whether messages of a subscription are to be acknowledged."""
+        """Returns whether the client acknowledges messages of a subscription."""
         frame = self._begun.get(key)
         return frame is None or frame[b"ack"] not in (None, b"auto")
 

@@ -1,4 +1,4 @@
-"""Makes what sees the messages of a session."""
+"""The valve, which makes one for each session."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .settings import StompSettings
 
 
 class StompValve:
-    """One for each entry in the configuration.
+    """The valve of one entry in the configuration.
 
     Args:
-        settings: the valve's options, checked.
-        context: gives metrics.
+        settings: the valve's checked options.
+        context: provides metrics.
     """
 
     def __init__(self, settings: StompSettings, context: PluginContext) -> None:
         self._settings = settings
-        self._closed = context.metrics.counter("closed", "Sessions that were ended.", "why")
+        self._closed = context.metrics.counter("closed", "Sessions that the valve closed.", "why")
 
     def for_session(self, session: Session) -> HydratingValve:
-        """Return what sees the frames of a session."""
+        """Returns the valve of a session."""
         return StompSession(self._settings, session, self._closed.labels)
 
 

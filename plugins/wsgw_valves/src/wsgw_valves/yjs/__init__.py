@@ -1,6 +1,6 @@
-"""Documents of Yjs stay the same for all who edit them, whichever server serves.
+"""Documents of Yjs stay the same for all editors when their server is replaced.
 
-settings   what can be configured
-awareness  what a client says of itself: its name, its cursor
-valve      has each new server and the client exchange what they miss
+settings   the options
+awareness  a client's own awareness state: name and cursor
+valve      the valve, which synchronises the client with each new server
 """

@@ -1,7 +1,7 @@
-"""What a client says of itself: its name, its cursor.
+"""A client's own awareness state: name and cursor.
 
-A message is `01`, the length of the rest, how many clients it is about, and for each of these its
-id, a clock, and a state with its length. All numbers are variable: seven bits in each byte.
+A message is `01`, the length of the rest, the number of clients, and for each client its id, a
+clock, and a state with its length. All numbers are variable: seven bits in each byte.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ _LONGEST = 8  # bytes of a number: ids have 53 bits
 
 
 class _Malformed(Exception):
-    """The bytes are no awareness message."""
+    """The bytes are not an awareness message."""
 
 
 class OwnAwareness:
     """Finds the client's own state in its messages.
 
-    They may be about other clients too, which the server has told it of. The first one about a
-    single client is about itself.
+    A message may also be about other clients, which the server has reported. The first message
+    about a single client is about the client itself.
 
     Attributes:
-        message: says again what the client has said last of itself; None: nothing.
+        message: repeats the client's last own state; None: there is none.
     """
 
     __slots__ = ("_id", "message")
@@ -30,7 +30,7 @@ class OwnAwareness:
         self.message: bytes | None = None
 
     def said(self, data: bytes) -> None:
-        """Note a message, if it is about the client itself.
+        """Remembers a message about the client itself.
 
         Args:
             data: begins with `01`.
@@ -47,13 +47,13 @@ class OwnAwareness:
 
 
 def _entries(data: bytes) -> dict[int, bytes]:
-    """Return the bytes about each client by its id."""
+    """Returns the bytes about each client by its id."""
     length, at = _read(data, 1)
     if at + length != len(data):
         raise _Malformed
     count, at = _read(data, at)
     entries = {}
-    for _ in range(count):  # each takes bytes, or the data end
+    for _ in range(count):  # each needs bytes, so the loop is bounded
         begin = at
         client, at = _read(data, at)
         _, at = _read(data, at)
@@ -68,7 +68,7 @@ def _entries(data: bytes) -> dict[int, bytes]:
 
 
 def _read(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a place, and the place behind it."""
+    """Returns the number at a position, and the position after it."""
     number = 0
     for index, byte in enumerate(data[at : at + _LONGEST]):
         number |= (byte & 0x7F) << (7 * index)

@@ -1,4 +1,4 @@
-"""What can be configured for the valve."""
+"""The options of the valve."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from wsgw_core.api import Options, Size
 
 
 class YjsSettings(Options):
-    """A bound for what is remembered."""
+    """The limit of memory."""
 
     max_remembered_bytes: Size = Field(
         default=256 * 1024,
         gt=0,
-        description="what is remembered of a session: its last sync step 1, and what the client"
-        " says of itself; more ends it with 1008",
+        description="maximum bytes of what wsgw remembers for a session: its last sync step 1 and"
+        " its awareness state; above it wsgw closes the session with 1008",
     )

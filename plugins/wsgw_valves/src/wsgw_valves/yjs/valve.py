@@ -1,4 +1,4 @@
-"""Has each new server and the client exchange what they miss of a document."""
+"""Synchronises the client with each new server."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _AWARENESS = b"\x01"
 
 
 class YjsValve:
-    """The messages of one session.
+    """The valve of one session.
 
     Args:
-        settings: the valve's options, checked.
-        session: whose messages they are.
+        settings: the valve's checked options.
+        session: the session.
     """
 
-    __slots__ = ("_awareness", "_is_under_way", "_memory", "_session", "_step_1", "_taken")
+    __slots__ = ("_awareness", "_is_in_flight", "_memory", "_session", "_step_1", "_taken")
 
     def __init__(self, settings: YjsSettings, session: Session) -> None:
         self._memory = SessionMemory(settings.max_remembered_bytes)
-        self._taken: int | None = None  # of the memory
+        self._taken: int | None = None  # bytes of the memory
         self._session = session
         self._awareness = OwnAwareness()
         self._step_1: Message | None = None
-        # It came while no server served, and goes to the next one by itself.
-        self._is_under_way = False
+        # It came while no server served, so the core sends it to the next one.
+        self._is_in_flight = False
 
     def before_transmit(self, message: Message) -> Message:
-        """Remember the last sync step 1, and what the client says of itself."""
+        """Remembers the last sync step 1, and the client's own state."""
         if message.kind is not BINARY:
             return message
         if message.data.startswith(_STEP_1):
             self._step_1 = message
-            self._is_under_way = self._session.backend_id is None
+            self._is_in_flight = self._session.backend_id is None
             self._note_size()
             return SentOnce(BINARY, message.data)
         if message.data.startswith(_AWARENESS):
@@ -56,15 +56,15 @@ class YjsValve:
         return message
 
     def after_receive(self, message: Message) -> Message:
-        """Let every message through."""
+        """Passes on every message."""
         return message
 
     def hydrate(self) -> Sequence[Hydration]:
-        """Return the step 1, which the server answers with what the client misses."""
+        """Returns step 1, which the server answers with the client's missing changes."""
         steps = []
-        if self._step_1 is not None and not self._is_under_way:
+        if self._step_1 is not None and not self._is_in_flight:
             steps.append(Hydration(self._step_1))
-        self._is_under_way = False
+        self._is_in_flight = False
         if self._awareness.message is not None:
             steps.append(Hydration(Message(BINARY, self._awareness.message)))
         return steps

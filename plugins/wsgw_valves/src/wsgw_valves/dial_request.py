@@ -1,12 +1,12 @@
-"""A handshake, as templates and fields read it."""
+"""A handshake as a dial request, which templates and fields read."""
 
 from __future__ import annotations
 
 from wsgw_core.api import DialRequest, Handshake
 
 
-def asked_of(handshake: Handshake) -> DialRequest:
-    """Return what a client asks for, before it has a session."""
+def as_dial_request(handshake: Handshake) -> DialRequest:
+    """Returns the dial request for a handshake, which has no session yet."""
     return DialRequest(
         session_id="",
         path=handshake.path,
