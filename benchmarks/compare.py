@@ -30,7 +30,7 @@ import trustme
 from configured import benched, read
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 20.0  # for a process to start or to end
+TIMEOUT = 20.0  # for a process to start or to end
 IDLE = 3000
 PORTS = (20_000, 32_000)  # the system gives those above to outgoing connections
 # That one process may need in the workload `idle`. With less than a sixteenth of its connections
@@ -175,7 +175,7 @@ def free_port() -> int:
 
 def wait_until_listening(contender: Contender, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return when the contender listens; end the script when that does not happen."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", contender.port)) == 0:
@@ -199,7 +199,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -222,7 +222,7 @@ def echo_backends(processor: int) -> Iterator[list[int]]:
         finally:
             process.stdin.close()
             try:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -315,13 +315,13 @@ def measure(
             *(["compressed"] if workload.what == "echo" and spoken.compressed else []),
         )
         # It bounds its steps by itself; there are more of them with more connections.
-        patience = 60 + seconds + workload.connections / 10
+        timeout = 60 + seconds + workload.connections / 10
         try:
             done = subprocess.run(
-                load, check=False, capture_output=True, text=True, timeout=patience
+                load, check=False, capture_output=True, text=True, timeout=timeout
             )
         except subprocess.TimeoutExpired:
-            sys.exit(f"compare.py: the load on {contender.name} does not end in {patience:.0f} s")
+            sys.exit(f"compare.py: the load on {contender.name} does not end in {timeout:.0f} s")
         if done.returncode:
             said = (done.stderr + log.read_text(errors="replace"))[-2000:]
             sys.exit(f"compare.py: the load on {contender.name} failed\n{said}")

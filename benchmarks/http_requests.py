@@ -26,7 +26,7 @@ import aiohttp
 import uvloop
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 60.0
+TIMEOUT = 60.0
 AT_ONCE = 100
 SIZE = 128
 WARM_UP = 1.0
@@ -132,7 +132,7 @@ def started(processor: int, *command: str) -> Iterator[subprocess.Popen[str]]:
 def measured(command: list[str], seconds: float) -> dict[str, float]:
     """Return what a command prints as its last line."""
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=PATIENCE + seconds
+        command, check=False, capture_output=True, text=True, timeout=TIMEOUT + seconds
     )
     if done.returncode:
         sys.exit(f"http_requests.py: {' '.join(command)} failed\n{done.stderr[-2000:]}")

@@ -34,7 +34,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _WARM_UP = 1.0
 _SETTLE = 1.5
 _LEAST_SPENT = 0.5  # seconds of processor time: the kernel counts in hundredths
-_PATIENCE = 20.0  # seconds, for a machine that has much else to do
+_TIMEOUT = 20.0  # seconds, for a machine that has much else to do
 _AT_A_TIME = 50
 # Without a context each message can be compressed once and sent for ever.
 _OFFER = {
@@ -128,7 +128,7 @@ async def connect(url: str, count: int, payload: Payload, **options: Any) -> lis
         context.verify_mode = ssl.CERT_NONE
     if payload.compressed:
         options["extra_headers"] = _OFFER
-    options["websocket_handshake_timeout"] = _PATIENCE
+    options["websocket_handshake_timeout"] = _TIMEOUT
     clients = [Client(payload) for _ in range(count)]
     for first in range(0, count, _AT_A_TIME):
         some = clients[first : first + _AT_A_TIME]
@@ -149,7 +149,7 @@ async def echo(
     while True:
         took, found = time.perf_counter() - begun, Client.round_trips - trips
         spent = cpu_seconds(pid) - cpu
-        is_late = took > seconds + _PATIENCE
+        is_late = took > seconds + _TIMEOUT
         if found and spent and (is_late or spent >= _LEAST_SPENT):
             return {"cpu_us": spent / found * 1e6, "rate": found / took}
         if is_late:
@@ -159,7 +159,7 @@ async def echo(
 
 async def first_answers(count: int) -> None:
     """Wait until as many messages have come back as were sent at first, all at once."""
-    late = time.perf_counter() + _PATIENCE
+    late = time.perf_counter() + _TIMEOUT
     while Client.round_trips < count and time.perf_counter() < late:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.05)
 

@@ -34,7 +34,7 @@ from .attacker import PATH
 from .attacks import ATTACKS, Attack
 
 ESTABLISHED = 20
-PATIENCE = 30.0  # what takes longer counts as this
+TIMEOUT = 30.0  # what takes longer counts as this
 _PAUSE = 0.05
 _BEGINS = 0.5  # seconds until the attack has begun
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
@@ -42,7 +42,7 @@ _OPTIONS: dict[str, Any] = {
     "compression": None,
     "ping_interval": None,
     "close_timeout": 1,
-    "open_timeout": PATIENCE,
+    "open_timeout": TIMEOUT,
 }
 
 
@@ -100,11 +100,11 @@ async def repeat(
     """Do it until a time and at least so many times, and note how long each time took."""
     while (began := time.monotonic()) < until or len(times) < rounds:
         with contextlib.suppress(OSError, TimeoutError, ClientError, WebSocketException):
-            await asyncio.wait_for(once(), PATIENCE)
+            await asyncio.wait_for(once(), TIMEOUT)
             times.append(time.monotonic() - began)
             await asyncio.sleep(_PAUSE)
             continue
-        times.append(PATIENCE)
+        times.append(TIMEOUT)
 
 
 async def echo(connection: ClientConnection) -> None:
@@ -159,10 +159,10 @@ async def attacked_gateway(name: str, seconds: float) -> AsyncIterator[tuple[Dri
 async def measure(name: str, seconds: float, rounds: int = 0) -> Measured:
     """Attack a fresh gateway for so long, and until each measured peer had so many rounds."""
     measured = Measured(ATTACKS[name])
-    at_most = seconds + rounds * PATIENCE  # of the attack, which ends when all is measured
+    at_most = seconds + rounds * TIMEOUT  # of the attack, which ends when all is measured
     async with (
         attacked_gateway(name, at_most) as (gateway, health),
-        ClientSession(timeout=ClientTimeout(total=PATIENCE)) as http,
+        ClientSession(timeout=ClientTimeout(total=TIMEOUT)) as http,
         contextlib.AsyncExitStack() as sessions,
     ):
         assert gateway.process is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .attacks import ATTACKS
-from .hostile import PATIENCE, measure
+from .hostile import TIMEOUT, measure
 
 SECONDS = 3.0
 ROUNDS = 5  # of each measured peer at least, however busy the machine is
@@ -27,7 +27,7 @@ pytestmark = [
 async def test_others_are_served_and_memory_does_not_grow(name: str) -> None:
     measured = await measure(name, SECONDS, ROUNDS)
     times = (*measured.newcomer, *measured.healthz, *measured.established)
-    assert max(times) < PATIENCE
+    assert max(times) < TIMEOUT
     assert statistics.median(times) < SECONDS / 2
     assert measured.peak - measured.resident < GROWTH
 
@@ -37,6 +37,6 @@ async def test_many_attackers_together_stay_near_the_bound_and_sessions_are_serv
     name: str,
 ) -> None:
     measured = await measure(name, SECONDS, ROUNDS)
-    assert max(*measured.healthz, *measured.established) < PATIENCE
+    assert max(*measured.healthz, *measured.established) < TIMEOUT
     # The bound, and what 400 connections bring before they are held; unbounded 363 MiB at least.
     assert measured.peak - measured.resident < (64 + 200) * 1024 * 1024

@@ -25,7 +25,7 @@ _HERE = Path(__file__).parent
 REPORTS = _HERE.parent.parent / "build" / "conformance"
 _KOSOKU = Path(sys.executable).with_name("kosoku")
 _AT_A_TIME = 8  # many cases wait for a second
-_PATIENCE = 60.0  # seconds for a handshake, on a machine with much to do
+_TIMEOUT = 60.0  # seconds for a handshake, on a machine with much to do
 _AGENT = "wsgw"
 # The cases count whatever comes, and know of no client that pings. A backend that has never
 # answered a ping is pinged at the beginning of each connection: see `_let_clients_echo`.
@@ -183,7 +183,7 @@ def _options(cases: Iterable[str], folder: Path) -> list[str]:
 
 def _client(url: str) -> connect:
     return connect(
-        url, compression=None, max_size=None, open_timeout=_PATIENCE, ping_interval=None, proxy=None
+        url, compression=None, max_size=None, open_timeout=_TIMEOUT, ping_interval=None, proxy=None
     )
 
 

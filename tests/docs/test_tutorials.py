@@ -22,7 +22,7 @@ from ..journeys.free_ports import free_ports
 if TYPE_CHECKING:
     from tests.docs.conftest import Block
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 PORTS = ("4222", "8080", "9090", "9091", "9100", "9101")
 
 
@@ -61,7 +61,7 @@ class Terminal:
 
     def wait_for(self, pattern: str, since: int) -> None:
         """Wait until something is shown behind a position; fail when it is not."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         with self._grown:
             while not re.search(pattern, self.shown[since:]):
                 left = deadline - time.monotonic()

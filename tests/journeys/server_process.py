@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 _LISTENING = re.compile(r"listening on \S+:(\d+)")
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL", "WSGW_")
 
 
@@ -98,7 +98,7 @@ class ServerProcess:
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
-        listens = await asyncio.to_thread(self._listening.wait, _PATIENCE)
+        listens = await asyncio.to_thread(self._listening.wait, _TIMEOUT)
         assert listens, "says nothing"
         assert self.port, "\n".join(self.lines)
         return self
@@ -115,9 +115,9 @@ class ServerProcess:
     async def ended(self) -> int:
         """Wait for its end and return its exit status."""
         assert self._process is not None
-        status = await asyncio.to_thread(self._process.wait, _PATIENCE)
+        status = await asyncio.to_thread(self._process.wait, _TIMEOUT)
         assert self._reader is not None
-        await asyncio.to_thread(self._reader.join, _PATIENCE)
+        await asyncio.to_thread(self._reader.join, _TIMEOUT)
         return status
 
     def end(self) -> None:
@@ -128,7 +128,7 @@ class ServerProcess:
         process.kill()
         process.wait()
         if self._reader is not None:
-            self._reader.join(_PATIENCE)
+            self._reader.join(_TIMEOUT)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -20,7 +20,7 @@ from wsgw_core.testing.running_gateway import RunningGateway
 
 from .admin_operator import SUCCESS, Operator
 from .conftest import StartAdmin
-from .eventually import PATIENCE, until
+from .eventually import TIMEOUT, until
 from .scripted_backend import ScriptedBackend
 
 # Nothing in here depends on the event loop.
@@ -100,12 +100,12 @@ async def test_clients_do_not_wait_while_it_is_imported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    patience = SimpleNamespace(begun=begun, go_on=go_on, seconds=PATIENCE)
-    monkeypatch.setitem(sys.modules, "patience", patience)
+    waiting = SimpleNamespace(begun=begun, go_on=go_on, seconds=TIMEOUT)
+    monkeypatch.setitem(sys.modules, "waiting", waiting)
     wait = """
-    import patience
-    patience.begun.set()
-    if not patience.go_on.wait(patience.seconds):
+    import waiting
+    waiting.begun.set()
+    if not waiting.go_on.wait(waiting.seconds):
         raise RuntimeError("everybody waits")
     """
     install(wait + PARROT)

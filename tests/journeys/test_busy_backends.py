@@ -19,7 +19,7 @@ from .conftest import StartAdmin, StartGateway
 from .eventually import until
 
 _WORK = 3.0  # seconds
-_PATIENCE = {"ping-timeout": "1s"}
+_TIMEOUT = {"ping-timeout": "1s"}
 END_TO_END = {"frontend": {"address": "127.0.0.1:0", "keepalive": "end-to-end"}}
 
 
@@ -109,7 +109,7 @@ def nobody_was_hurt(gateway: RunningGateway) -> bool:
 async def test_work_is_done_once_and_nobody_else_is_touched(
     shops: list[Workshop], start_gateway: StartGateway, text: str, backends: int, *, used: bool
 ) -> None:
-    gateway = await start_gateway(*(shop.entry for shop in shops[:backends]), failover=_PATIENCE)
+    gateway = await start_gateway(*(shop.entry for shop in shops[:backends]), failover=_TIMEOUT)
     if used:
         async with connect(gateway.url) as client:
             assert await ask(client, "before") == "before"
@@ -136,7 +136,7 @@ async def test_an_idle_connection_may_be_busy_too(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     entries = [{**shop.entry, "ping-time": "200ms"} for shop in shops]
-    gateway = await start_gateway(*entries, failover=_PATIENCE)
+    gateway = await start_gateway(*entries, failover=_TIMEOUT)
     async with connect(gateway.url) as client:
         assert await ask(client, "work") == "work"
     assert executions(shops) == {"work": 1}
@@ -146,7 +146,7 @@ async def test_an_idle_connection_may_be_busy_too(
 async def test_a_client_that_sends_and_leaves_has_it_done_once(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
-    gateway = await start_gateway(*(shop.entry for shop in shops), failover=_PATIENCE)
+    gateway = await start_gateway(*(shop.entry for shop in shops), failover=_TIMEOUT)
     async with connect(gateway.url) as client:
         for text in ("work", "and this"):
             await client.send(text)
@@ -162,7 +162,7 @@ async def test_what_is_sent_meanwhile_waits_within_the_ledgers_bounds_and_arrive
 ) -> None:
     size, count = 16 * 1024, 400
     gateway = await start_gateway(
-        *(shop.entry for shop in shops), failover=_PATIENCE, limits={"ledger-bytes": "256KiB"}
+        *(shop.entry for shop in shops), failover=_TIMEOUT, limits={"ledger-bytes": "256KiB"}
     )
     async with connect(gateway.url, max_queue=None) as client:
         await client.send("work")
@@ -186,7 +186,7 @@ async def test_a_session_that_is_to_move_waits_for_the_answer(
     shops: list[Workshop], start_gateway: StartGateway, start_admin: StartAdmin
 ) -> None:
     blue, green = shops
-    gateway = await start_gateway(blue.entry, failover=_PATIENCE, drain={"quiet": "100ms"})
+    gateway = await start_gateway(blue.entry, failover=_TIMEOUT, drain={"quiet": "100ms"})
     operator = await start_admin(gateway)
     async with connect(gateway.url) as client:
         await client.send("work")
@@ -204,7 +204,7 @@ async def test_end_to_end_a_ping_is_answered_behind_the_work(
     shops: list[Workshop], start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(
-        *(shop.entry for shop in shops), failover=_PATIENCE, server=END_TO_END
+        *(shop.entry for shop in shops), failover=_TIMEOUT, server=END_TO_END
     )
     async with connect(gateway.url, ping_interval=None) as client:
         await client.send("work")

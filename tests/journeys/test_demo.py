@@ -45,8 +45,8 @@ def ports_until_the_client_is_served(process: subprocess.Popen[str]) -> list[int
     raise AssertionError("the client was never served")
 
 
-def all_are_closed(ports: list[int], patience: float = 20.0) -> bool:
-    deadline = time.monotonic() + patience
+def all_are_closed(ports: list[int], timeout: float = 20.0) -> bool:
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if not any(is_open(port) for port in ports):
             return True

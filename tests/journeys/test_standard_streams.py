@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_factories=["asyncio"]),
     pytest.mark.skipif(sys.platform != "linux", reason="relies on its devices"),
 ]
-PATIENCE = 60.0
+TIMEOUT = 60.0
 STATUS_2 = (("check", 2), ("run", 2), ("reload 1", 2))
 COMMAND = shlex.join([sys.executable, "-m", "wsgw_core.cli.main"])
 
@@ -46,11 +46,11 @@ def started(
         yield process
     finally:
         process.kill()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:
-    return await asyncio.to_thread(process.wait, PATIENCE)
+    return await asyncio.to_thread(process.wait, TIMEOUT)
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def serving(
     variables = {"BE_URLS": url, **addresses, **variables}
     with started("run", redirections, stderr, **variables) as process:
         admin = f"http://127.0.0.1:{admin_port}"
-        async with ClientSession() as session, asyncio.timeout(PATIENCE):
+        async with ClientSession() as session, asyncio.timeout(TIMEOUT):
             while True:
                 assert process.poll() is None
                 try:
@@ -76,7 +76,7 @@ async def serving(
 
 
 async def echoes(url: str, backend: ScriptedBackend) -> None:
-    async with asyncio.timeout(PATIENCE), connect(url) as client:
+    async with asyncio.timeout(TIMEOUT), connect(url) as client:
         served = await backend.connection()
         await client.send("one")
         assert await served.recv() == "one"
@@ -128,7 +128,7 @@ async def test_a_log_that_nobody_reads_stops_neither_sessions_nor_health_nor_the
         async with serving(backend.url, stderr=writer, **variables) as (url, admin, process):
             for _ in range(100):
                 await echoes(url, backend)
-            async with ClientSession() as session, asyncio.timeout(PATIENCE):
+            async with ClientSession() as session, asyncio.timeout(TIMEOUT):
                 async with session.get(f"{admin}/healthz") as answer:
                     assert answer.status == 200
                 async with session.get(f"{admin}/metrics") as answer:
@@ -229,7 +229,7 @@ async def test_refused_clients_make_one_line_a_minute() -> None:
         addresses = {"FE_ADDR": f"127.0.0.1:{port}", "ADM_ADDR": "127.0.0.1:0"}
         url = f"ws://127.0.0.1:{dead}"
         with started("run", "", writer, BE_URLS=url, **addresses) as process:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 refused = 0
                 while refused < 50:
                     try:

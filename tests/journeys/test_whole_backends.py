@@ -28,7 +28,7 @@ from .eventually import until
 from .scripted_backend import ScriptedBackend
 
 BROKER: Mapping[str, Any] = {"kind": "broker", "id": "broker"}
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Broker:
@@ -44,7 +44,7 @@ class Broker:
 
     def make(self, _options: Options, context: BackendContext) -> FakeBackend:
         self.contexts.append(context)
-        backend = FakeBackend(acknowledge=True, numbered=True, patience=PATIENCE)
+        backend = FakeBackend(acknowledge=True, numbered=True, timeout=TIMEOUT)
         self.backends.append(backend)
         return backend
 

@@ -8,12 +8,12 @@ import select
 import stat
 from pathlib import Path
 
-_PATIENCE = 30.0  # seconds without a byte in a pipe
+_TIMEOUT = 30.0  # seconds without a byte in a pipe
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 
 
 def read_bytes(
-    file: str | Path, most: int, *, pipes: bool = False, patience: float = _PATIENCE
+    file: str | Path, most: int, *, pipes: bool = False, timeout: float = _TIMEOUT
 ) -> bytes:
     """Returns the content of a file; of a larger file the first `most` + 1 bytes.
 
@@ -23,7 +23,7 @@ def read_bytes(
         file: the file's name.
         most: maximum bytes.
         pipes: whether the file may be a pipe, such as a shell makes for `<(command)`.
-        patience: timeout in seconds for each piece that comes through a pipe.
+        timeout: timeout in seconds for each piece that comes through a pipe.
 
     Raises:
         OSError: the file cannot be read; TimeoutError: nothing came through the pipe.
@@ -37,7 +37,7 @@ def read_bytes(
         is_pipe = stat.S_ISFIFO(opened.st_mode)
         while len(found) <= most:
             if is_pipe:
-                _wait_for(stream.fileno(), patience)
+                _wait_for(stream.fileno(), timeout)
             piece = stream.read(most + 1 - len(found))
             if not piece:
                 break
@@ -56,8 +56,8 @@ def _check(status: os.stat_result, pipes: bool) -> None:
         raise ValueError("a pipe, and it is read more than once")
 
 
-def _wait_for(pipe: int, patience: float) -> None:
+def _wait_for(pipe: int, timeout: float) -> None:
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
-    if not poll.poll(patience * 1000):
-        raise TimeoutError(f"a pipe into which nothing was written for {patience:g} s")
+    if not poll.poll(timeout * 1000):
+        raise TimeoutError(f"a pipe into which nothing was written for {timeout:g} s")

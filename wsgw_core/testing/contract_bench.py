@@ -39,17 +39,17 @@ class Bench:
         harness: the counterpart.
         capabilities: the capabilities that the kind declares.
         backend: the backend under test, opened.
-        patience: the timeout in seconds.
+        timeout: the timeout in seconds.
     """
 
     backend: Backend
 
     def __init__(
-        self, harness: BackendHarness, capabilities: Capabilities, limits: Limits, patience: float
+        self, harness: BackendHarness, capabilities: Capabilities, limits: Limits, timeout: float
     ) -> None:
         self.harness = harness
         self.capabilities = capabilities
-        self.patience = patience
+        self.timeout = timeout
         self._limits = limits
         self._controls: dict[Backend, FakeControl] = {}
         self._closed: list[Backend] = []
@@ -133,7 +133,7 @@ class Bench:
     async def dial(self, request: DialRequest, backend: Backend | None = None) -> BenchSession:
         """Dials with a given request; the connection is not yet started."""
         backend = backend or self.backend
-        sink = RecordingSink(patience=self.patience, max_message_size=self._limits.max_message_size)
+        sink = RecordingSink(timeout=self.timeout, max_message_size=self._limits.max_message_size)
         connection = await self.patiently(backend.connect(request, sink), "connect() to return")
         session = BenchSession(
             self.patiently, self.harness, backend, request.session_id, sink, sink.watch(connection)
@@ -173,12 +173,12 @@ class Bench:
             AssertionError: the timeout was reached; the text names `what`.
         """
         try:
-            async with asyncio.timeout(self.patience) as bound:
+            async with asyncio.timeout(self.timeout) as bound:
                 return await waiting
         except TimeoutError:
             if not bound.expired():
                 raise
-            raise AssertionError(f"waited {self.patience:g} s for {what}") from None
+            raise AssertionError(f"waited {self.timeout:g} s for {what}") from None
 
     async def until_tasks_are(self, before: set[asyncio.Task[Any]]) -> None:
         """Waits until no other tasks than these run."""
@@ -208,7 +208,7 @@ class Bench:
 
     async def _until_gone(self, find: Callable[[], Collection[object]]) -> None:
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 pause = 0.01
                 while find():  # there is no event for the end of a task
                     await asyncio.sleep(pause)

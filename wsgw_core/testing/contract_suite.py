@@ -20,12 +20,12 @@ class ContractSuite:
     Attributes:
         capabilities: what the kind and its harness can do.
         loop_factory: makes the event loop of each test, for example `uvloop.new_event_loop`.
-        patience: the timeout in seconds; generous, since only failing tests reach it.
+        timeout: the timeout in seconds; generous, since only failing tests reach it.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
     loop_factory: ClassVar[Callable[[], asyncio.AbstractEventLoop] | None] = None
-    patience: ClassVar[float] = 20.0
+    timeout: ClassVar[float] = 20.0
 
     def _samples(self) -> list[Message]:
         samples = []
@@ -73,7 +73,7 @@ def contract_test(*needs: str, limits: Limits | None = None) -> Callable[[Scenar
                     pytest.skip(f"the kind does not declare the capability {need!r}")
 
             async def run() -> None:
-                bench = Bench(harness, suite.capabilities, limits or Limits(), suite.patience)
+                bench = Bench(harness, suite.capabilities, limits or Limits(), suite.timeout)
                 async with bench.running():
                     await scenario(self, bench)
 

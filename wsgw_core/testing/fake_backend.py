@@ -18,7 +18,7 @@ from wsgw_core.api import (
 )
 
 from .fake_connection import FakeConnection, FakeNumberedConnection
-from .watch import FAKE_PATIENCE, Watch
+from .watch import FAKE_TIMEOUT, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class FakeBackend:
         acknowledge: whether its connections report each message as delivered at once.
         answer_close: whether its connections answer a close at once.
         numbered: whether its connections are FakeNumberedConnections.
-        patience: the timeout in seconds for waiting.
+        timeout: the timeout in seconds for waiting.
 
     Attributes:
         otherwise: the answer to dials beyond the script; see `will`.
@@ -92,7 +92,7 @@ class FakeBackend:
         acknowledge: bool = False,
         answer_close: bool = True,
         numbered: bool = False,
-        patience: float = FAKE_PATIENCE,
+        timeout: float = FAKE_TIMEOUT,
     ) -> None:
         self.backend_id = backend_id
         self.otherwise: Answer = Accept()
@@ -107,9 +107,9 @@ class FakeBackend:
         self._acknowledge = acknowledge
         self._answer_close = answer_close
         self._kind = FakeNumberedConnection if numbered else FakeConnection
-        self._patience = patience
+        self._timeout = timeout
         self._script: deque[Answer] = deque()
-        self._watch = Watch(patience)
+        self._watch = Watch(timeout)
 
     # What the core calls
 
@@ -143,7 +143,7 @@ class FakeBackend:
                     answer.headers,
                     acknowledge=self._acknowledge,
                     answer_close=self._answer_close,
-                    patience=self._patience,
+                    timeout=self._timeout,
                 )
                 self.connections.append(connection)
                 self._watch.changed()

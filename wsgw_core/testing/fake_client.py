@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsgw_core.api import Close, Message
 
-from .watch import FAKE_PATIENCE, Watch
+from .watch import FAKE_TIMEOUT, Watch
 
 
 class FakeClient:
@@ -21,7 +21,7 @@ class FakeClient:
             sets.
     """
 
-    def __init__(self, *, patience: float = FAKE_PATIENCE) -> None:
+    def __init__(self, *, timeout: float = FAKE_TIMEOUT) -> None:
         self.received: list[Message] = []
         self.received_late: list[Message] = []
         self.pongs: list[bytes] = []
@@ -32,7 +32,7 @@ class FakeClient:
         self.lasting_bytes = 0
         self.is_flushed = True
         self.is_in_a_message = False
-        self._watch = Watch(patience)
+        self._watch = Watch(timeout)
 
     # What the session calls
 

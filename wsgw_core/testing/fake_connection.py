@@ -9,7 +9,7 @@ from typing import Any
 
 from wsgw_core.api import Close, CloseCause, DialRequest, Headers, Message, MessageKind, Sink
 
-from .watch import FAKE_PATIENCE, Watch
+from .watch import FAKE_TIMEOUT, Watch
 
 
 def as_message(content: Message | str | bytes) -> Message:
@@ -30,7 +30,7 @@ class FakeConnection:
         subprotocol, headers: the backend's answer.
         acknowledge: whether to report each message as delivered in the loop's next turn.
         answer_close: whether to answer the session's close in the loop's next turn.
-        patience: the timeout in seconds for waiting.
+        timeout: the timeout in seconds for waiting.
 
     Attributes:
         received: the messages sent before the end or the session's close.
@@ -54,7 +54,7 @@ class FakeConnection:
         *,
         acknowledge: bool = False,
         answer_close: bool = True,
-        patience: float = FAKE_PATIENCE,
+        timeout: float = FAKE_TIMEOUT,
     ) -> None:
         self.request = request
         self.sink = sink
@@ -75,7 +75,7 @@ class FakeConnection:
         self._headers = headers
         self._waiting: deque[Message] = deque()
         self._end: Close | None = None
-        self._watch = Watch(patience)
+        self._watch = Watch(timeout)
 
     # What the session calls
 

@@ -20,7 +20,7 @@ from .watch import Watch
 
 __all__ = ["RecordingSink", "WatchedConnection"]
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class RecordingSink:
@@ -34,7 +34,7 @@ class RecordingSink:
         connection = sink.watch(await backend.connect(request, sink))
 
     Args:
-        patience: the timeout in seconds for waiting.
+        timeout: the timeout in seconds for waiting.
         max_message_size: the limit of the backend; a longer message is a breach.
 
     Attributes:
@@ -48,7 +48,7 @@ class RecordingSink:
         on_closed: called at the end.
     """
 
-    def __init__(self, *, patience: float = PATIENCE, max_message_size: int | None = None) -> None:
+    def __init__(self, *, timeout: float = TIMEOUT, max_message_size: int | None = None) -> None:
         self.messages: list[Message] = []
         self.delivered_count = 0
         self.writability: list[bool] = []
@@ -62,7 +62,7 @@ class RecordingSink:
         self._max_message_size = max_message_size
         self._deaf = False
         self._blocked = False
-        self._watch = Watch(patience)
+        self._watch = Watch(timeout)
 
     def watch(self, connection: BackendConnection) -> WatchedConnection:
         """Returns the connection wrapped, so that this sink knows its calls."""

@@ -45,7 +45,7 @@ class ValveBench:
         handshake: the client's handshake; a plain path by default.
         kind: the kind that the plugin registers; the names of the metrics begin with it.
         on_error: the entry's `on-error`.
-        patience: the timeout in seconds of each call of the test.
+        timeout: the timeout in seconds of each call of the test.
 
     Attributes:
         context: the factory's context; `samples(bench.context.metrics)` shows the metrics.
@@ -65,18 +65,18 @@ class ValveBench:
         handshake: Handshake | None = None,
         kind: str = "tested",
         on_error: Literal["close", "discard"] = "close",
-        patience: float = 30.0,
+        timeout: float = 30.0,
     ) -> None:
         self.context = make_plugin_context(kind)
         self.valve = factory(options, self.context)
-        self.client = FakeClient(patience=patience)
+        self.client = FakeClient(timeout=timeout)
         self.backends = tuple(
-            FakeBackend(name, acknowledge=True, patience=patience) for name in ("blue", "green")
+            FakeBackend(name, acknowledge=True, timeout=timeout) for name in ("blue", "green")
         )
         self._handshake = handshake or Handshake("/", (), (), "192.0.2.1:5555")
         self._on_error: Literal["close", "discard"] = on_error
         self._kind = kind
-        self._patience = patience
+        self._timeout = timeout
 
     @classmethod
     def of(
@@ -86,7 +86,7 @@ class ValveBench:
         options: Mapping[str, Any],
         *,
         handshake: Handshake | None = None,
-        patience: float = 30.0,
+        timeout: float = 30.0,
     ) -> Self:
         """Returns a bench for a valve of a plugin.
 
@@ -95,7 +95,7 @@ class ValveBench:
             kind: the kind that the plugin registers.
             options: the options of an entry of `valves` as in a file, including `on-error`.
             handshake: see the class.
-            patience: see the class.
+            timeout: see the class.
 
         Raises:
             PluginError: the module breaks the contract.
@@ -108,7 +108,7 @@ class ValveBench:
             handshake=handshake,
             kind=kind,
             on_error=found.on_error,
-            patience=patience,
+            timeout=timeout,
         )
 
     async def __aenter__(self) -> Self:
@@ -198,7 +198,7 @@ class ValveBench:
         return serving.connections[-1]
 
     async def _next_connection(self) -> Any:
-        async with asyncio.timeout(self._patience):
+        async with asyncio.timeout(self._timeout):
             while self.session.backend_id is None and not self.closed:  # noqa: ASYNC110 - either may be the next
                 await asyncio.sleep(0.001)
         await self._settle()
@@ -210,7 +210,7 @@ class ValveBench:
         for when in (valves.when_transmitted, valves.when_delivered):
             through = asyncio.Event()
             when(through.set)
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 while not (through.is_set() or self.closed):  # noqa: ASYNC110 - two conditions
                     await asyncio.sleep(0.001)
         for _ in range(3):

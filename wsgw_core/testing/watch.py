@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-FAKE_PATIENCE = 3600.0
+FAKE_TIMEOUT = 3600.0
 """The timeout in seconds of the ends in memory: on a virtual clock it costs nothing."""
 
 
@@ -13,11 +13,11 @@ class Watch:
     """Checks the conditions of all waiters whenever something was recorded.
 
     Args:
-        patience: the timeout in seconds; generous, since only failing tests reach it.
+        timeout: the timeout in seconds; generous, since only failing tests reach it.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._waiters: set[asyncio.Event] = set()
 
     def changed(self) -> None:
@@ -34,11 +34,11 @@ class Watch:
         waiter = asyncio.Event()
         self._waiters.add(waiter)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 while not condition():
                     waiter.clear()
                     await waiter.wait()
         except TimeoutError:
-            raise AssertionError(f"waited {self._patience:g} s for {describe()}") from None
+            raise AssertionError(f"waited {self._timeout:g} s for {describe()}") from None
         finally:
             self._waiters.discard(waiter)

@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from wsgw_core.testing.running_gateway import running_gateway
 
 FOLDER = Path(__file__).parents[1]
-PATIENCE = 60.0
+TIMEOUT = 60.0
 SERVERS = {
     "fastapi_application": (
         "uvicorn",
@@ -58,8 +58,8 @@ async def test_application_serves_websocket_clients(name: str) -> None:
         backend = {"url": f"http://127.0.0.1:{port}/ws{{path}}"}
         async with (
             running_gateway({"upstream": {"backends": [backend]}}) as gateway,
-            asyncio.timeout(PATIENCE),
-            connect(f"{gateway.url}/lobby?name=ada", open_timeout=PATIENCE) as client,
+            asyncio.timeout(TIMEOUT),
+            connect(f"{gateway.url}/lobby?name=ada", open_timeout=TIMEOUT) as client,
         ):
             await client.send("hello")
             assert await client.recv() == "ada in lobby: hello"
@@ -68,7 +68,7 @@ async def test_application_serves_websocket_clients(name: str) -> None:
             await client.wait_closed()
             assert client.close_code == 1000
             with pytest.raises(InvalidStatus) as caught:
-                await connect(f"{gateway.url}/lobby", open_timeout=PATIENCE)
+                await connect(f"{gateway.url}/lobby", open_timeout=TIMEOUT)
             assert caught.value.response.status_code == 401
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 # Systems use higher ports for outgoing connections and for servers without a port.
 _LOWEST, _HIGHEST = 20_000, 32_000
 
@@ -43,7 +43,7 @@ class NatsServer:
             stdin=subprocess.DEVNULL,
             process_group=0,
         )
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             while not await self._serves():  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
 

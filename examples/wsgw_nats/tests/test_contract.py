@@ -83,7 +83,7 @@ class Counterpart(BackendHarness):
 
 
 class NatsContract(BackendContract):
-    patience = 60.0  # the workers connect for each reply
+    timeout = 60.0  # the workers connect for each reply
     capabilities = Capabilities(
         silent_while_paused=False,  # the shared reader goes on
         refuses=True,

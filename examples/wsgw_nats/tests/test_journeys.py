@@ -20,7 +20,7 @@ from wsgw_core.testing.samples import samples
 from .nats_server import NatsServer
 from .workers import Workers
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 @asynccontextmanager
@@ -28,7 +28,7 @@ async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[R
     """Runs a gateway with the given backends."""
     data = {"upstream": {"backends": list(backends)}, **sections}
     async with (
-        asyncio.timeout(2 * _PATIENCE),
+        asyncio.timeout(2 * _TIMEOUT),
         running_gateway(data, [plugin]) as running,
     ):
         yield running
@@ -36,7 +36,7 @@ async def gateway(*backends: dict[str, Any], **sections: Any) -> AsyncIterator[R
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits until a condition holds."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT):
         while not condition():  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 

@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RawStreamMsg, StorageType, StreamConfig
 
 STREAM = "wsgw"
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 class Workers:
@@ -46,7 +46,7 @@ class Workers:
         """Connects, and yields JetStream."""
         client = await nats.connect(self._url, connect_timeout=60)
         try:
-            yield client.jetstream(timeout=_PATIENCE)
+            yield client.jetstream(timeout=_TIMEOUT)
         finally:
             await client.close()
 
@@ -75,13 +75,13 @@ class Workers:
     async def until(self, condition: Callable[[], object], what: str) -> None:
         """Reads until a condition on the read messages holds."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 while not condition():
                     async with self._reading:
                         if not condition():  # another call may have read it
                             await self._read_on()
         except TimeoutError:
-            raise AssertionError(f"waited {_PATIENCE:g} s for {what}") from None
+            raise AssertionError(f"waited {_TIMEOUT:g} s for {what}") from None
 
     async def until_numbers(self, session_id: str, count: int) -> list[int]:
         """Waits for `count` messages of a session; returns their numbers in stored order."""

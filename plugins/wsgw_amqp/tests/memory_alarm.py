@@ -11,7 +11,7 @@ from wsgw_amqp.broker_node import BrokerNode
 _BEGIN = "vm_memory_monitor:set_vm_memory_high_watermark(0)"
 _END = "vm_memory_monitor:set_vm_memory_high_watermark(0.4)"
 _ALARMS = "rabbit_alarm:get_alarms()"
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 @asynccontextmanager
@@ -23,7 +23,7 @@ async def memory_alarm(node: BrokerNode) -> AsyncIterator[None]:
     """
     await asyncio.to_thread(node.evaluate, _BEGIN)
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             while "memory" not in await asyncio.to_thread(node.evaluate, _ALARMS):
                 pass
         yield

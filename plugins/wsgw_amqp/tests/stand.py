@@ -43,7 +43,7 @@ class Stand:
     ) -> tuple[str, RecordingSink, WatchedConnection]:
         """Dials and starts a session; returns its id and its two sides."""
         session_id = session_id or uuid.uuid4().hex
-        sink = RecordingSink(patience=60.0)
+        sink = RecordingSink(timeout=60.0)
         dial = DialRequest(session_id, path, **request)
         connection = sink.watch(await self.backend.connect(dial, sink))
         connection.start()

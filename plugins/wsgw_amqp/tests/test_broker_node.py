@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wsgw_amqp.broker_node import BrokerNode, NodeError
 
-PATIENCE = 120.0  # seconds; less than the timeout of a node
+TIMEOUT = 120.0  # seconds; less than the timeout of a node
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ PATIENCE = 120.0  # seconds; less than the timeout of a node
 async def test_node_that_exits_during_start_fails_at_once(tmp_path: Path) -> None:
     node = BrokerNode(tmp_path / "node", settings="no.such.setting = 1\n")
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         with pytest.raises(NodeError, match="does not start"):
             await asyncio.to_thread(node.start)
     node.kill()

@@ -18,7 +18,7 @@ from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 from .workers import Names, Workers
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 ODD: tuple[str | bytes, ...] = (
     b"\xff\xfe",
     "",
@@ -42,7 +42,7 @@ async def example(name: str, *arguments: str) -> AsyncIterator[asyncio.subproces
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert (await process.stdout.readline()).startswith(b"reads ")
         yield process
     finally:
@@ -64,7 +64,7 @@ async def call(client: ClientConnection, number: int, action: str, **payload: An
     """Returns the answer to a call; skips second answers to earlier calls."""
     await client.send(json.dumps([2, str(number), action, payload]))
     answered = -1
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while answered < number:
             kind, identifier, content = json.loads(await client.recv())
             answered = int(identifier)
@@ -83,7 +83,7 @@ async def test_echo_worker_answers_text_and_binary(broker_url: str) -> None:
         gateway_to(broker_url, names, events=["connect", "message", "disconnect"]) as gateway,
         example("echo_worker.py", broker_url, names.queue),
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for message in ("grüße", b"\x00\xff"):
             await client.send(message)
@@ -133,7 +133,7 @@ async def test_invalid_meter_value_is_answered_with_error(broker_url: str, tmp_p
         gateway_to(broker_url, names, subprotocols=["ocpp1.6"]) as gateway,
         example("ocpp_central_system.py", broker_url, names.queue, str(file)),
         connect(f"{gateway.url}/CP1", subprotocols=[Subprotocol("ocpp1.6")]) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for value in ("1\nCP2 9", "\ud800", ""):
             await client.send(json.dumps([2, "1", "MeterValues", meter_value(value)]))

@@ -33,7 +33,7 @@ from .workers import Names, Workers
 # Other tests cover both event loops.
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
-PATIENCE = 90.0
+TIMEOUT = 90.0
 TEXT = "text/plain; charset=utf-8"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CLOSE_ALL = '[rabbit_networking:close_connection(P, "bye") || P <- rabbit_networking:connections()]'
@@ -74,7 +74,7 @@ async def journey(
 
 async def ask(client: ClientConnection, text: str) -> str | bytes:
     await client.send(text)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         return await client.recv()
 
 
@@ -86,7 +86,7 @@ def answer_two(url: str, queue: str) -> list[Got]:
     got: list[Got] = []
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
-    for method, properties, body in channel.consume(queue, inactivity_timeout=PATIENCE):
+    for method, properties, body in channel.consume(queue, inactivity_timeout=TIMEOUT):
         assert method is not None, f"only {len(got)} messages arrived"
         got.append((method, properties, body))
         channel.basic_ack(method.delivery_tag)
@@ -193,7 +193,7 @@ async def test_gateway_with_mismatched_exchange_does_not_start(
         file.write_text(yaml.safe_dump({"server": server, "upstream": {"backends": [backend]}}))
         command = [sys.executable, "-m", "wsgw_core.cli.main", "run", "-c", str(file)]
         result = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, timeout=PATIENCE, check=False
+            subprocess.run, command, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
         await channel.exchange_delete(names.exchange)
 
@@ -207,7 +207,7 @@ async def test_gateway_with_mismatched_exchange_does_not_start(
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits for a condition without an event."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.02)
 
@@ -370,7 +370,7 @@ async def test_memory_alarm_pauses_clients_and_closes_none(node: BrokerNode) -> 
                 assert sent < 2000, "the gateway read 128 MiB"
             assert client.close_code is None
         answers: list[str] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(answers) < sent:
                 answers.append(str(await client.recv()).split()[1])
         (messages,) = workers.messages.values()
@@ -448,7 +448,7 @@ async def test_slow_client_harms_no_other(broker_url: str) -> None:
         code = await reading
         await until(lambda: gateway.count("amqp_replies") >= 5000)
         dead = gateway.count("amqp_replies_dead")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while await count_of(broker_url, names.dead) < dead:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.05)
         await until(lambda: gauge(gateway, "amqp_unacknowledged") == 0)
@@ -483,7 +483,7 @@ async def read_once_closed(gateway: RunningGateway, client: ClientConnection) ->
 async def close_code(client: ClientConnection) -> int | None:
     """Reads a client to its end and returns the close code."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             async for _ in client:
                 pass
     except ConnectionClosed:

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 
 from wsgw_core.testing.running_gateway import running_gateway
 
-from .test_examples import EXAMPLES, PATIENCE, call, example, meter_value
+from .test_examples import EXAMPLES, TIMEOUT, call, example, meter_value
 from .test_journeys import count_of, until
 from .workers import Names, Workers
 
@@ -68,7 +68,7 @@ def as_in_the_tutorial(url: str, port: int, names: Names) -> dict[str, Any]:
 async def until_parked(url: str, queue: str, count: int) -> None:
     """Waits until that many messages are in the queue."""
     connection = await aio_pika.connect(url)
-    async with connection, asyncio.timeout(PATIENCE):
+    async with connection, asyncio.timeout(TIMEOUT):
         channel = await connection.channel()
         while True:
             declared = await channel.declare_queue(queue, passive=True)
@@ -79,7 +79,7 @@ async def until_parked(url: str, queue: str, count: int) -> None:
 
 async def move_back(client: ClientConnection, number: int, csms: CentralSystem) -> int:
     """Sends calls until the central system answers; returns the number of the next call."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not csms.calls:
             await call(client, number, "Heartbeat")
             number += 1
@@ -106,7 +106,7 @@ async def test_chargers_stay_connected_during_outage_of_central_system(
 
         async with example("ocpp_central_system.py", broker_url, names.queue, str(file)):
             answered: list[int] = []
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while 7 not in answered:
                     answered.append(int(json.loads(await client.recv())[1]))
             async with after.running(port):

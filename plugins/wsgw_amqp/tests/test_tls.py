@@ -87,7 +87,7 @@ def backend_at(node: SecureNode, **options: Any) -> AmqpBackend:
 async def test_messages_are_confirmed_over_tls(secure: SecureNode) -> None:
     backend = backend_at(secure, tls={"ca": secure.ca})
     await backend.open()
-    sink = RecordingSink(patience=60)
+    sink = RecordingSink(timeout=60)
     connection = sink.watch(await backend.connect(DialRequest("S", "/"), sink))
     connection.start()
     connection.send(Message.from_text("x" * 100_000))
@@ -118,7 +118,7 @@ async def test_client_certificate_identifies_gateway(secure: SecureNode) -> None
     tls = {"ca": secure.ca, "certificate": secure.certificate_of("gateway")}
     backend = backend_at(secure, mechanism="external", tls=tls)
     await backend.open()
-    sink = RecordingSink(patience=60)
+    sink = RecordingSink(timeout=60)
     connection = sink.watch(await backend.connect(DialRequest("S", "/"), sink))
     connection.start()
     connection.send(Message.from_text("x"))

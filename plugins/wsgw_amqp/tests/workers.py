@@ -16,7 +16,7 @@ import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 _LIBRARY = 5.0  # seconds; other connections in the same loop stay open
 _CANCEL_AGAIN = 1.0
 _CONNECTION_LOST = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
@@ -109,10 +109,10 @@ class Workers:
     async def until(self, condition: Callable[[], Any], what: Callable[[], str]) -> None:
         """Waits for a condition on the read messages."""
         try:
-            async with asyncio.timeout(_PATIENCE), self._changed:
+            async with asyncio.timeout(_TIMEOUT), self._changed:
                 await self._changed.wait_for(condition)
         except TimeoutError:
-            raise AssertionError(f"waited {_PATIENCE:g} s for {what()}") from None
+            raise AssertionError(f"waited {_TIMEOUT:g} s for {what()}") from None
 
     async def message(self, session_id: str, index: int) -> AbstractIncomingMessage:
         """Waits for a message of a session and returns it."""
@@ -172,7 +172,7 @@ class Workers:
             await asyncio.sleep(0.05)
 
     async def _read_on_one_connection(self) -> None:
-        self._connection = await aio_pika.connect(self._url, timeout=_PATIENCE)
+        self._connection = await aio_pika.connect(self._url, timeout=_TIMEOUT)
         try:
             channel = await self._connection.channel(publisher_confirms=False)
             await channel.set_qos(prefetch_count=500)

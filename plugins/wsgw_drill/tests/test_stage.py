@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from wsgw_drill import patience
+from wsgw_drill import progress_timeout
 from wsgw_drill.gateway_process import DrilledGateway
 from wsgw_drill.load_client import Load, LoadClient
 from wsgw_drill.place import Place
@@ -30,7 +30,7 @@ class BusyPlace:
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A round with a broker and two clients; each look at the clock advances it by 5 s."""
     clock = itertools.count(step=5)
-    monkeypatch.setattr(patience, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress_timeout, "monotonic", lambda: float(next(clock)))
     load = Load(rate=100, smallest=64, largest=64)
     places = [cast("Place", BusyPlace())]
     gateway = DrilledGateway("ws://nowhere.invalid")

@@ -13,7 +13,7 @@ import trustme
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 Answer = Callable[["Recorded"], Awaitable[web.StreamResponse | None]]
 
 
@@ -104,7 +104,7 @@ class Application:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits until a condition on the requests holds."""
-        async with asyncio.timeout(PATIENCE), self._changed:
+        async with asyncio.timeout(TIMEOUT), self._changed:
             await self._changed.wait_for(condition)
 
     async def until_messages(self, count: int) -> list[Recorded]:

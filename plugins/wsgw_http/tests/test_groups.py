@@ -11,7 +11,7 @@ from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from .application import PATIENCE, Application, Recorded
+from .application import TIMEOUT, Application, Recorded
 from .conftest import StartGateway
 
 SESSIONS = 10
@@ -38,7 +38,7 @@ async def say(clients: list[ClientConnection], text: str) -> None:
     for client in clients:
         await client.send(text)
     for client in clients:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while await client.recv() != text:
                 pass  # skips second answers to replayed messages
 
@@ -75,7 +75,7 @@ async def test_sessions_move_to_application_and_back(
         backend = gateway.gateway.pool.find("app")
         assert backend is not None
         gateway.gateway.drain(backend.id)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         asked = len(application.requests)
@@ -99,7 +99,7 @@ async def talk(client: ClientConnection, name: int, last: int) -> list[str]:
 
     answers: list[str] = []
     saying = asyncio.create_task(say())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while f"{name}:{last}" not in answers:
             answers.append(str(await client.recv()))
     await saying
@@ -140,7 +140,7 @@ async def test_move_under_load_loses_nothing_and_marks_repeats(
         )
         clients = [await stack.enter_async_context(connect(gateway.url)) for _ in range(count)]
         talking = asyncio.gather(*(talk(each, name, last) for name, each in enumerate(clients)))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(seen) < count * last // 8:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         kill(server)
@@ -154,7 +154,7 @@ async def test_move_under_load_loses_nothing_and_marks_repeats(
             expected = [f"{name}:{number}" for number in range(1, last + 1)]
             assert list(dict.fromkeys(answers)) == expected
         assert all(each.close_code is None for each in clients)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while {each.backend_id for each in gateway.gateway.sessions} != {"ws"}:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         kill(revived)

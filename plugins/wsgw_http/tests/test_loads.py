@@ -13,7 +13,7 @@ from aiohttp import web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from .application import PATIENCE, Application, Recorded
+from .application import TIMEOUT, Application, Recorded
 from .conftest import StartGateway, StartRaw
 from .raw_application import flood
 
@@ -37,7 +37,7 @@ async def talk(client: ClientConnection, count: int, pause: float) -> list[str |
             await asyncio.sleep(pause)
 
     saying = asyncio.create_task(say())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         answers = [await client.recv() for _ in range(count)]
     await saying
     return answers
@@ -127,7 +127,7 @@ async def test_lines_arrive_as_application_writes_them(
     application.on_message = lines
     gateway = await start_gateway(application)
     loop = asyncio.get_running_loop()
-    async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+    async with connect(gateway.url) as client, asyncio.timeout(TIMEOUT):
         await client.send("x")
         times = []
         for number in range(3):
@@ -153,7 +153,7 @@ async def test_long_stream_delays_no_message(
 
     application.on_message = stream
     gateway = await start_gateway(application)
-    async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+    async with connect(gateway.url) as client, asyncio.timeout(TIMEOUT):
         await client.send("stream")
         await client.send("next")
         got = [await client.recv() for _ in range(11)]

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from wsgw_http.request_limiter import RequestLimiter
 
-from .application import PATIENCE, Application, Recorded
+from .application import TIMEOUT, Application, Recorded
 from .conftest import StartGateway
 
 
@@ -44,7 +44,7 @@ async def test_cancelled_wait_takes_no_place() -> None:
     assert limiter.waiting == 2
     limiter.leave("app")
     first.cancel()  # it already has the place
-    await asyncio.wait_for(second, PATIENCE)
+    await asyncio.wait_for(second, TIMEOUT)
     assert (limiter.in_flight, limiter.waiting) == (1, 0)
     limiter.leave("app")
     assert limiter.has_entered("app")

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 # Systems use higher ports for outgoing connections and for servers without a port.
 _PORTS = range(20_000, 32_000)
 # The shell kills the server at the end of its stdin, that is, when this process ends.
@@ -62,7 +62,7 @@ class RedisServer:
 
     async def until_answering(self, **login: Any) -> None:
         """Waits until the server answers commands."""
-        async with asyncio.timeout(PATIENCE), Redis(port=self.port, protocol=2, **login) as client:
+        async with asyncio.timeout(TIMEOUT), Redis(port=self.port, protocol=2, **login) as client:
             while True:
                 try:
                     await client.ping()

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from .redis_server import PATIENCE
+from .redis_server import TIMEOUT
 from .worker import Entry, Worker
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for a condition without an event."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not condition():  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 

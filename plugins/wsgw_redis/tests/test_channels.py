@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 from .worker import Worker
 
 
@@ -21,7 +21,7 @@ def gateway_to(redis: RedisServer, **keys: Any) -> AbstractAsyncContextManager[R
 
 
 async def until_subscribers(redis: RedisServer, channel: str, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while (await redis.client.pubsub_numsub(channel))[0][1] != count:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
 
@@ -39,7 +39,7 @@ async def test_room_of_many_clients_is_one_subscription(redis: RedisServer) -> N
         assert await connections(redis) == 3
         await redis.client.publish("room:a", "grüße")
         await redis.client.publish("room:b", b"\xff")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert {await client.recv() for client in clients} == {"grüße"}
             assert await other.recv() == b"\xff"
         await asyncio.gather(*(client.close() for client in clients))
@@ -54,7 +54,7 @@ async def test_room_of_many_clients_is_one_subscription(redis: RedisServer) -> N
 async def test_channel_can_be_left_and_joined_again_at_once(redis: RedisServer) -> None:
     async with gateway_to(redis, subscribe=["room"]) as gateway:
         for number in range(20):
-            async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+            async with connect(gateway.url) as client, asyncio.timeout(TIMEOUT):
                 await redis.client.publish("room", str(number))
                 assert await client.recv() == str(number)
 
@@ -63,7 +63,7 @@ async def test_messages_are_published_unchanged(redis: RedisServer) -> None:
     keys = {"mode": "pubsub", "psubscribe": ["to:{session}:*"]}
     async with redis.client.pubsub() as worker, gateway_to(redis, **keys) as gateway:
         await worker.psubscribe("wsgw:*")
-        async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+        async with connect(gateway.url) as client, asyncio.timeout(TIMEOUT):
             for message in ("grüße", b"\x00\xff"):
                 await client.send(message)
             found: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ async def test_require_subscribers_refuses_client_without_subscriber(redis: Redi
                 await connect(f"{gateway.url}/b")
             await client.send("y")
             found: list[bytes] = []
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while len(found) < 2:
                     if got := await worker.get_message(ignore_subscribe_messages=True, timeout=1):
                         found.append(got["data"])
@@ -102,7 +102,7 @@ async def test_lost_subscription_adds_connect_event(redis: RedisServer) -> None:
         gateway_to(redis, **keys) as gateway,
         connect(gateway.url) as client,
         Worker(redis.client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         first = (await worker.entries(1))[0]
         await redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -123,7 +123,7 @@ async def test_binary_option_selects_type_of_channel_messages(
     async with (
         gateway_to(redis, subscribe=["room"], binary=binary) as gateway,
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for data in ("a", b"\xff", "b"):
             await redis.client.publish("room", data)
@@ -139,7 +139,7 @@ async def test_slow_client_of_room_is_closed_alone(
         gateway_to(redis, **keys) as gateway,
         connect(f"{gateway.url}/?room=a", max_queue=1, max_size=None),
         connect(f"{gateway.url}/?room=b") as good,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for number in range(200):
             await redis.client.publish("room:a", "x" * 100_000)

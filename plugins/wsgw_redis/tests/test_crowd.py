@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 from .worker import Worker
 
 Start = Callable[..., Awaitable[RedisServer]]
@@ -27,7 +27,7 @@ PARTS = 10  # messages from a worker to each client
 async def crowd(url: str, count: int, **options: Any) -> AsyncIterator[list[ClientConnection]]:
     """Connects many clients and closes them at the end."""
     clients: list[ClientConnection] = []
-    options = {"compression": None, "ping_interval": None, "open_timeout": PATIENCE, **options}
+    options = {"compression": None, "ping_interval": None, "open_timeout": TIMEOUT, **options}
     try:
         while len(clients) < count:
             dials = [connect(url, **options) for _ in range(min(AT_A_TIME, count - len(clients)))]
@@ -54,7 +54,7 @@ async def until_closed(client: ClientConnection) -> None:
 
 
 async def until_served_by(gateway: RunningGateway, *backends: str) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while any(  # noqa: ASYNC110 - no event to await
             session.backend_id not in backends for session in gateway.gateway.sessions
         ):
@@ -156,7 +156,7 @@ async def test_one_slow_client_of_hundred_harms_no_other(redis: RedisServer) -> 
         Worker(redis.client) as worker,
         crowd(gateway.url, 99) as clients,
         connect(gateway.url, max_queue=1, ping_interval=None) as lazy,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for client in clients:
             await client.send("good")

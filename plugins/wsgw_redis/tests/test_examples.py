@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ODD: tuple[str | bytes, ...] = (
@@ -40,7 +40,7 @@ async def example(name: str, redis: RedisServer) -> AsyncIterator[asyncio.subpro
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert b"reads wsgw:events" in await process.stdout.readline()
         yield process
     finally:
@@ -61,7 +61,7 @@ async def test_echo_worker_answers_text_and_binary(redis: RedisServer) -> None:
         example("echo_worker.py", redis),
         gateway_to(redis) as gateway,
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for message in ("grüße", b"\x00\xff"):
             await client.send(message)
@@ -79,7 +79,7 @@ async def test_worker_by_redis_cli_answers(redis: RedisServer) -> None:
     async with (
         gateway_to(redis) as gateway,
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         assert "OK" in await cli(*["XGROUP", "CREATE", "wsgw:events", "workers", "0", "MKSTREAM"])
         await client.send("hi")
@@ -105,7 +105,7 @@ async def test_chat_room_reaches_only_clients_of_the_room(redis: RedisServer) ->
         gateway_to(redis, **keys) as gateway,
         gateway_to(redis, **keys) as another,
         connect(f"{gateway.url}/a") as ann,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         assert json.loads(await ann.recv())["says"] == "is here"
         async with connect(f"{another.url}/a") as ben, connect(f"{gateway.url}/b") as eve:
@@ -135,7 +135,7 @@ async def test_killed_ocpp_central_system_loses_no_meter_value(
     async with gateway_to(redis, subprotocols=["ocpp1.6"]) as gateway:
         async with (
             connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(TIMEOUT),
         ):
             assert client.subprotocol == "ocpp1.6"
             async with example("ocpp_central_system.py", redis) as process:
@@ -163,7 +163,7 @@ async def test_ocpp_central_system_survives_invalid_messages(redis: RedisServer)
         gateway_to(redis, subprotocols=["ocpp1.6"]) as gateway,
         example("ocpp_central_system.py", redis),
         connect(f"{gateway.url}/ocpp/CP-1", subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for message in ODD:
             await client.send(message)

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from wsgw_core.testing.running_gateway import running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 from .worker import Worker
 
 Fields = dict[str | bytes, str | bytes]
@@ -46,7 +46,7 @@ async def test_invalid_entries_between_replies_harm_no_session(
         running_gateway({"upstream": {"backends": [{"id": "queue", "url": redis.url}]}}) as gateway,
         Worker(redis.client) as worker,
         AsyncExitStack() as stack,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         clients: list[ClientConnection] = []
         for _ in range(BYSTANDERS):
@@ -77,7 +77,7 @@ async def test_flood_of_tiny_replies_closes_only_slow_client(redis: RedisServer)
         Worker(redis.client) as worker,
         connect(gateway.url) as good,
         connect(gateway.url, max_queue=1, close_timeout=1) as lazy,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await good.send("good")
         await lazy.send("lazy")

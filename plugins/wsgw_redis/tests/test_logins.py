@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE, RedisServer, free_port
+from .redis_server import TIMEOUT, RedisServer, free_port
 from .worker import Worker
 
 Start = Callable[..., Awaitable[RedisServer]]
@@ -37,7 +37,7 @@ async def check_round_trip(gateway: RunningGateway, client: Any) -> None:
     async with (
         connect(gateway.url) as websocket,
         Worker(client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await websocket.send("there")
         entry = (await worker.entries(1))[0]
@@ -46,7 +46,7 @@ async def check_round_trip(gateway: RunningGateway, client: Any) -> None:
 
 
 async def until_served(gateway: RunningGateway) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             try:
                 async with connect(gateway.url):
@@ -61,7 +61,7 @@ async def test_documented_acl_rights_suffice(redis: RedisServer) -> None:
     url = f"redis://wsgw:secret@127.0.0.1:{redis.port}"
     async with gateway_to(url, subscribe=["room"], **{"wait-replicas": 0}) as gateway:
         await check_round_trip(gateway, redis.client)
-        async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+        async with connect(gateway.url) as client, asyncio.timeout(TIMEOUT):
             await redis.client.publish("room", "heard")
             assert await client.recv() == "heard"
         assert gateway.count("redis_refused") == 0
@@ -175,7 +175,7 @@ async def test_wait_replicas_delays_acknowledgement(start_redis: Start) -> None:
             assert (await worker.entries(1))[0].data == b"1"
             replica.freeze()
             await client.send("2")
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while gateway.count("redis_refused") == 0:  # noqa: ASYNC110 - no event to await
                     await asyncio.sleep(0.01)
             replica.thaw()
@@ -204,14 +204,14 @@ async def test_sentinel_failover_loses_nothing(start_redis: Start, tmp_path: Pat
     await sentinel.start()
     try:
         url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/main"
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not await sentinel.client.execute_command(  # noqa: ASYNC110 - no event to await
                 "SENTINEL", "REPLICAS", "main"
             ):
                 await asyncio.sleep(0.1)
         async with gateway_to(url, **{"wait-replicas": 1, "wait-timeout": "500ms"}) as gateway:
             await until_served(gateway)
-            async with connect(gateway.url) as client, asyncio.timeout(PATIENCE):
+            async with connect(gateway.url) as client, asyncio.timeout(TIMEOUT):
                 sent = 0
                 for _ in range(50):
                     sent += 1

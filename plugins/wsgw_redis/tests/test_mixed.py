@@ -12,7 +12,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from wsgw_core.testing.running_gateway import running_gateway
 
-from .redis_server import PATIENCE, RedisServer, free_port
+from .redis_server import TIMEOUT, RedisServer, free_port
 from .worker import Worker
 
 
@@ -69,7 +69,7 @@ async def test_sessions_wait_in_redis_and_return_by_drain(redis: RedisServer) ->
         async with (
             running_gateway({"upstream": {"backends": backends}}) as gateway,
             connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(TIMEOUT),
         ):
             assert client.subprotocol == "ocpp1.6"
             for number in range(1, 6):
@@ -113,7 +113,7 @@ async def test_sessions_in_redis_return_to_recovered_backend(redis: RedisServer)
         async with (
             running_gateway({"upstream": upstream, "drain": drain}) as gateway,
             connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(TIMEOUT),
         ):
             sent = 0
 
@@ -160,7 +160,7 @@ async def test_late_replies_of_removed_backend_arrive(redis: RedisServer) -> Non
         async with (
             running_gateway({"upstream": {"backends": [queue]}}) as gateway,
             connect(gateway.url, subprotocols=["ocpp1.6"]) as client,  # type: ignore[list-item]  # any string
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(TIMEOUT),
         ):
             await client.send("1")
             (entry,) = await worker.entries(1)
@@ -180,7 +180,7 @@ async def test_late_replies_of_removed_backend_arrive(redis: RedisServer) -> Non
 
 
 async def test_gateway_stops_at_once_despite_replies_grace(redis: RedisServer) -> None:
-    async with application() as websocket, Worker(redis.client), asyncio.timeout(PATIENCE):
+    async with application() as websocket, Worker(redis.client), asyncio.timeout(TIMEOUT):
         queue = {"id": "queue", "url": redis.url, "replies-grace": "1h"}
         async with (
             running_gateway({"upstream": {"backends": [queue]}}) as gateway,

@@ -16,7 +16,7 @@ from wsgw_redis import reply_reader
 from wsgw_core.testing.broker_proxy import BrokerProxy
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 from .talker import check_history, talking, until
 from .worker import Worker
 
@@ -121,7 +121,7 @@ async def test_reply_reader_reconnects(redis: RedisServer) -> None:
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
         Worker(redis.client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await client.send("x")
         entry = (await worker.entries(1))[0]
@@ -145,7 +145,7 @@ async def test_reply_reader_reconnects_with_the_link(
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
         Worker(redis.client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         for number in range(3):
             await client.send(str(number))
@@ -162,7 +162,7 @@ async def test_waiting_replies_arrive_once_after_restart(redis: RedisServer) -> 
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
         Worker(redis.client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await client.send("x")
         entry = (await worker.entries(1))[0]
@@ -186,7 +186,7 @@ async def test_replies_with_lower_ids_are_read_after_failover(
         gateway_to(redis.url) as gateway,
         connect(gateway.url) as client,
         Worker(redis.client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await client.send("x")
         entry = (await worker.entries(1))[0]
@@ -227,7 +227,7 @@ async def test_slow_client_is_closed_alone(redis: RedisServer) -> None:
         connect(gateway.url) as good,
         connect(gateway.url, max_queue=1, max_size=None, close_timeout=1) as slow,
         Worker(redis.client) as worker,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await slow.send("slow")
         await good.send("good")
@@ -253,7 +253,7 @@ async def test_key_of_wrong_type_is_logged_once(
         assert len(told) == 1
         assert "WRONGTYPE" in told[0]
         await redis.client.delete("wsgw:events")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 try:
                     async with connect(gateway.url):

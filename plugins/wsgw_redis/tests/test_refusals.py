@@ -15,7 +15,7 @@ from wsgw_redis.refusal import Refusal
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE
+from .redis_server import TIMEOUT
 
 Answer = Callable[[bytes], bytes | None]
 GOOD = {b"XADD": b"$3\r\n1-1\r\n", b"XTRIM": b":0\r\n", b"XREAD": None}
@@ -92,7 +92,7 @@ async def test_clients_are_refused_until_write_succeeds(
         assert "secret-value" not in caplog.text
         assert ("this is a cluster" in caplog.text) == error.startswith("MOVED")
         is_broken = False
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 try:
                     async with connect(gateway.url):
@@ -123,7 +123,7 @@ async def test_dial_timeout_leaves_no_connection() -> None:
         for _ in range(2):
             with pytest.raises(InvalidStatus, match="502"):
                 await connect(gateway.url)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(opened) > 1:  # noqa: ASYNC110 - no event to await; one connection is the reader's
                 await asyncio.sleep(0.01)
 

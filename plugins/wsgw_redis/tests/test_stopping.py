@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 
 from wsgw_core.testing.running_gateway import running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 from .worker import Worker
 
 
@@ -34,7 +34,7 @@ async def test_gateway_stops_in_time_with_frozen_redis(
         "limits": {"close-timeout": "300ms"},
         "upstream": {"backends": [backend]},
     }
-    async with asyncio.timeout(PATIENCE), Worker(redis.client) as worker:
+    async with asyncio.timeout(TIMEOUT), Worker(redis.client) as worker:
         async with running_gateway(configuration) as gateway:
             clients = [await connect(gateway.url) for _ in range(3)]
             await worker.entries(3)
@@ -60,7 +60,7 @@ async def test_stop_does_not_wait_after_connection_loss(
         "command-timeout": "200ms",
     }
     configuration = {"limits": {"close-timeout": "1h"}, "upstream": {"backends": [backend]}}
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         async with running_gateway(configuration) as gateway:
             client = await connect(gateway.url)
             redis.freeze()
@@ -73,7 +73,7 @@ async def test_stop_logs_nothing_when_redis_has_all_events(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = {"url": redis.url, "events": ["message", "disconnect"]}
-    async with asyncio.timeout(PATIENCE), Worker(redis.client) as worker:
+    async with asyncio.timeout(TIMEOUT), Worker(redis.client) as worker:
         async with running_gateway({"upstream": {"backends": [backend]}}) as gateway:
             for _ in range(3):
                 await connect(gateway.url)

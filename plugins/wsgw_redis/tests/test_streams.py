@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 from .worker import Entry, Worker
 
 Start = Callable[[], Awaitable[RedisServer]]
@@ -124,7 +124,7 @@ async def test_dead_letters_option_selects_stream(
     async with (
         gateway_to(redis, **{"dead-letters": stream}) as gateway,
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await client.send("x")
         (entry,) = await worker.entries(1)
@@ -142,7 +142,7 @@ async def test_large_replies_are_read_in_small_portions(redis: RedisServer, work
     async with (
         gateway_to(redis, **{"read-count": 2}) as gateway,
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await client.send("x")
         (entry,) = await worker.entries(1)
@@ -182,7 +182,7 @@ async def test_two_backends_of_one_template_share_no_replies(redis: RedisServer)
     async with (
         running_gateway({"routes": routes}) as gateway,
         AsyncExitStack() as stack,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         seen = set()
         for name in ("a", "b"):
@@ -269,7 +269,7 @@ async def test_removed_reply_stream_is_created_again(redis: RedisServer, worker:
     async with (
         gateway_to(redis, **{"health-interval": "1h"}) as gateway,
         connect(gateway.url) as client,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(TIMEOUT),
     ):
         await client.send("x")
         entry = (await worker.entries(1))[0]

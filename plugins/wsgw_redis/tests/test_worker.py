@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from wsgw_redis.worker import Consumer, Event, consume, send
 
-from .redis_server import PATIENCE, RedisServer
+from .redis_server import TIMEOUT, RedisServer
 
 STREAM = "wsgw:events"
 
@@ -59,7 +59,7 @@ def worker(client: Any, name: str = "a", **options: Any) -> Consumer:
 
 
 async def next_of(consumer: Consumer) -> Event:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         return await anext(consumer)
 
 
@@ -133,7 +133,7 @@ async def test_poison_event_becomes_dead_letter(client: Any, gateway: Gateway) -
         assert event.deliveries == number
     await gateway.say("s", 2, "good")
     consumer = worker(client, "lives", claim_idle=0.05, max_deliveries=3)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not consumer.poisoned:
             event = await next_of(consumer)
             assert event.text == "good"
@@ -198,7 +198,7 @@ async def test_worker_survives_restart_of_redis(
             if event.number == 50:
                 return
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await work()
     assert [int(fields[b"data"]) for fields in await gateway.replies()] == list(range(1, 51))
 
@@ -229,10 +229,10 @@ async def test_stream_removed_during_wait_is_created_again(
     client: Any, gateway: Gateway, redis: RedisServer, command: str
 ) -> None:
     await gateway.say("s", 1)
-    consumer = Consumer(client, STREAM, group="g", consumer="a", block=PATIENCE)
+    consumer = Consumer(client, STREAM, group="g", consumer="a", block=TIMEOUT)
     await (await next_of(consumer)).ack()
     waiting = asyncio.create_task(next_of(consumer))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not (await redis.client.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 - no event to await
             await asyncio.sleep(0.01)
     await redis.client.execute_command(command, STREAM)

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Entry(dict[str, str]):
@@ -49,7 +49,7 @@ class Worker:
 
     async def entries(self, count: int) -> list[Entry]:
         """Waits for the next entries and returns them."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(self._waiting) < count:
                 answer = await self._client.xread({self._stream: self._last}, block=1000)
                 for entry_id, fields in answer[0][1] if answer else ():
@@ -66,7 +66,7 @@ class Worker:
 
     async def dead_letters(self, count: int) -> list[Entry]:
         """Waits for so many dead letters and returns them."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while await self._client.xlen("wsgw:dead-letters") < count:  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
         found = await self._client.xrange("wsgw:dead-letters")

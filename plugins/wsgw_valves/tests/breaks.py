@@ -24,7 +24,7 @@ from wsgw_valves import plugin
 
 from wsgw_core.testing.running_gateway import RunningGateway, running_gateway
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 IDS = ("blue", "green")
 # The shell leads a process group. It kills the group when this process ends, and ends itself when
 # the server ends.
@@ -88,7 +88,7 @@ class ServerProcess:
             stdin=subprocess.PIPE,
             process_group=0,
         )
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not await _listens(self.port):
                 assert self._process.poll() is None, f"{self._command} has ended"
                 await asyncio.sleep(0.01)
@@ -250,11 +250,11 @@ async def broken_servers(
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Waits until a condition holds; fails after a long time."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not condition():  # noqa: ASYNC110 - no event to await
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"not so after {PATIENCE:g} s: {what}") from None
+        raise AssertionError(f"not so after {TIMEOUT:g} s: {what}") from None
 
 
 async def _listens(port: int) -> bool:

@@ -32,7 +32,7 @@ from wsgw_core.testing.valve_bench import ValveBench
 
 from .conftest import StartGateway
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -333,7 +333,7 @@ async def test_slow_disk_delays_no_message_and_lines_are_bounded() -> None:
     disk = Disk()
     queue, lost = queue_on(disk, 100)
     queue.put(b"x" * 59 + b"\n")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await disk.began.wait()
         for _ in range(5):
             queue.put(b"y" * 19 + b"\n")
@@ -351,7 +351,7 @@ async def test_full_disk_loses_lines_and_logs_the_number_later(
     disk.may_write.set()
     disk.error = OSError(28, "No space left on device")
     queue, lost = queue_on(disk, 100)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         for _ in range(2):
             queue.put(b"a\n")
             await queue.flush()
@@ -372,13 +372,13 @@ async def test_hanging_file_system_loses_only_lines(
 
     def hanging(log: LogFile, lines: list[bytes]) -> None:
         hangs.set()
-        go_on.wait(PATIENCE)
+        go_on.wait(TIMEOUT)
         write(log, lines)
 
     monkeypatch.setattr(LogFile, "write", hanging)
     async with bench_of(file, buffer="64KiB", max_text="64KiB") as bench:
         await bench.to_backend("first")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not hangs.is_set():  # noqa: ASYNC110 - it is in a thread
                 await asyncio.sleep(0.01)
         texts = ["x" * 20_000] * 10

@@ -22,7 +22,7 @@ from wsgw_core.api import DialRequest, Limits, Metrics
 from wsgw_core.testing.context import make_context
 from wsgw_core.testing.recording_sink import RecordingSink, WatchedConnection
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 _SO_ATTACH_FILTER = 26  # not in the module
 _BPF_RETURN = 6
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -202,7 +202,7 @@ async def raw_server(act: Act, *, receive_buffer: int | None = None) -> AsyncIte
     server = await asyncio.start_server(connected, sock=listening)
     raw.port = listening.getsockname()[1]
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             yield raw
     finally:
         server.close()

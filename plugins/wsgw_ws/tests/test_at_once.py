@@ -11,7 +11,7 @@ from wsgw_core.api import Close, DialRequest, Limits
 from wsgw_core.testing.fakes import as_message
 from wsgw_core.testing.recording_sink import RecordingSink
 
-from .raw_server import PATIENCE, RawPeer, raw_server
+from .raw_server import TIMEOUT, RawPeer, raw_server
 
 PING, PONG = 9, 10
 UNHURRIED = {"ack-interval": "1h", "ping-time": "2h", "replay-window": "0"}
@@ -33,7 +33,7 @@ class Frames:
                 peer.write_frame(PONG, payload)
 
     async def next(self) -> tuple[int, bytes]:
-        return await asyncio.wait_for(self.read.get(), PATIENCE)
+        return await asyncio.wait_for(self.read.get(), TIMEOUT)
 
 
 async def dial_idle(
@@ -43,7 +43,7 @@ async def dial_idle(
     first, _ = await dial(backend)
     first.start()
     assert (await frames.next())[0] == PING
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while first._pongs.is_doubtful:  # noqa: SLF001, ASYNC110 - nothing tells when
             await asyncio.sleep(0.001)
     connection, sink = await dial(backend)
@@ -76,7 +76,7 @@ async def test_a_clients_ping_on_an_idle_connection_is_passed_on_at_once() -> No
         connection, _ = await dial_idle(backend, frames)
         connection.ping(answered.set)
         assert (await frames.next())[0] == PING
-        await asyncio.wait_for(answered.wait(), PATIENCE)
+        await asyncio.wait_for(answered.wait(), TIMEOUT)
         await backend.close()
 
 
@@ -93,7 +93,7 @@ async def test_a_connection_that_is_lost_before_it_is_started_ends_soon_and_abno
         assert close == Close(1006, "connection lost before it was used", abnormal=True)
         watched.send(as_message("to nobody"))
         assert connection.held_bytes == connection.lasting_bytes == 0
-        await asyncio.wait_for(backend.close(), PATIENCE)
+        await asyncio.wait_for(backend.close(), TIMEOUT)
 
 
 async def test_written_messages_are_acknowledged_before_the_next_tick_when_there_are_many() -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 from wsgw_core.admin.call_turns import CallTurns
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 async def test_one_call_proceeds_in_each_turn_in_order_of_arrival() -> None:
@@ -23,7 +23,7 @@ async def test_one_call_proceeds_in_each_turn_in_order_of_arrival() -> None:
         went_on.append((number, now))
 
     count()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await asyncio.gather(*map(call, range(20)))
     assert [number for number, _ in went_on] == [*range(20)]
     assert len({turn for _, turn in went_on}) == 20
@@ -44,4 +44,4 @@ async def test_cancelled_call_takes_no_turn() -> None:
     first, second = (asyncio.ensure_future(turns.wait()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    await asyncio.wait_for(second, PATIENCE)
+    await asyncio.wait_for(second, TIMEOUT)

@@ -27,7 +27,7 @@ def test_a_pipe_without_a_writer_times_out(tmp_path: Path) -> None:
     os.mkfifo(pipe)
 
     with pytest.raises(TimeoutError, match="nothing was written"):
-        read_bytes(pipe, 10, pipes=True, patience=0.01)
+        read_bytes(pipe, 10, pipes=True, timeout=0.01)
 
 
 def test_a_larger_file_is_read_up_to_one_byte_more(tmp_path: Path) -> None:

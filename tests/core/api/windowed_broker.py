@@ -55,7 +55,7 @@ class Broker:
     def connection(self, session_id: str = "s1") -> MemoryConnection:
         connection = MemoryConnection(
             session_id,
-            RecordingSink(patience=3600),
+            RecordingSink(timeout=3600),
             self.context,
             self.replies,
             window=self._window,

@@ -29,7 +29,7 @@ from wsgw_core.websocket import CompressionOptions
 
 from ..relay.relay_bench import RelayBench
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # of this key, by RFC 6455 section 1.3
 USUAL = (
@@ -59,7 +59,7 @@ class RawClient:
 
     async def read_head(self) -> tuple[int, Headers]:
         """Returns status and headers of the answer."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             head = await self.reader.readuntil(b"\r\n\r\n")
         stream = StreamReader()
         stream.feed_data(head)
@@ -73,7 +73,7 @@ class RawClient:
 
     async def read_to_end(self) -> bytes:
         """Returns what comes until the end of the connection."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await self.reader.read()
 
     async def read_refusal(self) -> tuple[int, Headers, bytes]:
@@ -85,7 +85,7 @@ class RawClient:
         return status, headers, body
 
     async def read(self, count: int) -> bytes:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await self.reader.readexactly(count)
 
 
@@ -105,7 +105,7 @@ class FrontendBench:
         limits: Limits | None = None,
         max_header_bytes: int = 64 * 1024,
         max_header_count: int = 100,
-        timeout: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         self.relay = RelayBench(*backends)
         self.backend = self.relay.blue
@@ -154,8 +154,8 @@ class FrontendBench:
             client.writer.close()
             with contextlib.suppress(OSError):  # reset by the frontend
                 await client.writer.wait_closed()
-        async with asyncio.timeout(PATIENCE):
-            await self.frontend.close(PATIENCE)
+        async with asyncio.timeout(TIMEOUT):
+            await self.frontend.close(TIMEOUT)
         assert len(self.relay.table) == 0
 
     async def connect(self, data: bytes = b"") -> RawClient:

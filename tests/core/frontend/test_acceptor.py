@@ -19,7 +19,7 @@ from wsgw_core.config.address import Address
 from wsgw_core.frontend.acceptor import Acceptor
 from wsgw_core.frontend.frontend_server import bind
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class FailingSocket(socket.socket):
@@ -78,7 +78,7 @@ class Bench:
     def connect(self, count: int = 1, to: int = 0) -> list[socket.socket]:
         """Connects before the loop runs again: all of them wait in the system's queue."""
         where = self.listening[to].getsockname()
-        clients = [socket.create_connection(where, PATIENCE) for _ in range(count)]
+        clients = [socket.create_connection(where, TIMEOUT) for _ in range(count)]
         for client in clients:
             client.setblocking(False)
         self.clients += clients
@@ -87,11 +87,11 @@ class Bench:
     async def greeted(self, *clients: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         for client in clients:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 assert await loop.sock_recv(client, 5) == b"hello"
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not condition():  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.005)
 
@@ -230,7 +230,7 @@ class TestStopping:
             assert len(bench.accepted) == 3
             await bench.greeted(*clients)
             with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(where, PATIENCE)
+                socket.create_connection(where, TIMEOUT)
 
     async def test_stop_during_a_pause_accepts_no_client(self) -> None:
         async with Bench(room=0) as bench:

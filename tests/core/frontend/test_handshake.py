@@ -11,11 +11,11 @@ from wsgw_core.api import Close, Handshake, Headers, Limits, Refusal
 from wsgw_core.testing.fakes import Accept, Decline, FakeBackend, Fault, Hang, Unavailable
 
 from ..websocket.raw_frames import CLOSE, TEXT, RawFrame, close_frame, frame, read_frame
-from .frontend_bench import ACCEPT, KEY, PATIENCE, USUAL, FrontendBench, RawClient, request
+from .frontend_bench import ACCEPT, KEY, TIMEOUT, USUAL, FrontendBench, RawClient, request
 
 
 async def next_frame(client: RawClient) -> RawFrame:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         return await read_frame(client.reader)
 
 
@@ -324,7 +324,7 @@ class TestWithoutABackend:
             client = await bench.connect(request())
             await bench.backend.until_dialled(1)
             client.writer.close()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while not bench.backend.cancelled:  # noqa: ASYNC110 - nothing tells when
                     await asyncio.sleep(0.001)
             assert bench.relay.green.requests == []
@@ -337,7 +337,7 @@ class TestWithoutABackend:
             await bench.backend.until_dialled(1)
             client.write(frame(TEXT, b"more") + frame(CLOSE, b"\x03\xe8"))
             client.writer.close()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while not bench.backend.cancelled:  # noqa: ASYNC110 - nothing tells when
                     await asyncio.sleep(0.001)
             assert bench.backend.connections == []
@@ -350,12 +350,12 @@ class TestWithoutABackend:
             bench.backend.otherwise = Hang()
             client = await bench.connect(request())
             await bench.backend.until_dialled(1)
-            closing = asyncio.create_task(bench.frontend.close(PATIENCE))
+            closing = asyncio.create_task(bench.frontend.close(TIMEOUT))
             status, _, _ = await client.read_refusal()
             assert status == 503
             client.writer.close()
             await closing
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while not bench.backend.cancelled:  # noqa: ASYNC110 - nothing tells when
                     await asyncio.sleep(0.001)
 
@@ -364,7 +364,7 @@ class TestWithoutABackend:
             bench.relay.blue.will(Accept(after=0.05))
             client = await bench.connect(request())
             await bench.backend.until_dialled(1)
-            closing = asyncio.create_task(bench.frontend.close(PATIENCE))
+            closing = asyncio.create_task(bench.frontend.close(TIMEOUT))
             assert (await client.read_refusal())[0] == 503
             await closing
             assert len(bench.relay.table) == 0
@@ -500,7 +500,7 @@ class TestListener:
         async with FrontendBench() as bench:
             client = await bench.connect(request())
             await client.read_head()
-            closing = asyncio.create_task(bench.frontend.close(PATIENCE))
+            closing = asyncio.create_task(bench.frontend.close(TIMEOUT))
             close = await next_frame(client)
             assert close.opcode == CLOSE
             assert close.payload[:2] == (1012).to_bytes(2, "big")

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from ..websocket.raw_frames import TEXT, frame
-from .frontend_bench import PATIENCE, FrontendBench, RawClient, request
+from .frontend_bench import TIMEOUT, FrontendBench, RawClient, request
 
 SLOW = 0.002  # seconds, so that there is one of them in each turn of the loop
 
@@ -63,12 +63,12 @@ async def test_a_client_that_leaves_before_its_turn_causes_no_dial() -> None:
         abandoned = bench.relay.counters.handshakes_abandoned
         client = await ask_behind(bench, 100)
         client.writer.transport.abort()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not abandoned.value:  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0)
         done = asyncio.Event()
         bench.settings.turns.call_in_turn(asyncio.get_running_loop(), done.set)
-        await asyncio.wait_for(done.wait(), PATIENCE)
+        await asyncio.wait_for(done.wait(), TIMEOUT)
         await asyncio.sleep(0)
         assert not dialled(bench)
 
@@ -76,7 +76,7 @@ async def test_a_client_that_leaves_before_its_turn_causes_no_dial() -> None:
 async def test_a_gateway_that_stops_answers_503_before_the_turn() -> None:
     async with FrontendBench() as bench:
         client = await ask_behind(bench, 100)
-        closing = asyncio.create_task(bench.frontend.close(PATIENCE))
+        closing = asyncio.create_task(bench.frontend.close(TIMEOUT))
         assert (await client.read_refusal())[0] == 503
         client.writer.close()
         await closing

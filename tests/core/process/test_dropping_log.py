@@ -21,7 +21,7 @@ from wsgw_core.process.dropping_log import DroppingLog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="relies on its pipes")
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ async def test_event_loop_writes_buffered_lines(pipe: Ends) -> None:
     log.drain_by(asyncio.get_running_loop())
     fill(log)
     read = ""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while "dropped" not in read:
             read += pipe.read()
             await asyncio.sleep(0.01)

@@ -15,7 +15,7 @@ from wsgw_core.websocket import Deflate, Endpoint
 
 from .raw_frames import RawFrame, read_frame
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Events:
@@ -29,7 +29,7 @@ class Events:
         self.pongs: list[bytes] = []
         self.signs_of_life = 0
         self.wakes = 0
-        self._watch = Watch(PATIENCE)
+        self._watch = Watch(TIMEOUT)
 
     def deliver(self, message: Message) -> None:
         assert not self.ends, "a message after the end"
@@ -122,7 +122,7 @@ class Bench:
         self.writer.write(data)
 
     async def read_frame(self) -> RawFrame:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             frame = await read_frame(self.reader)
         assert frame.masked == self._client_side
         assert frame.reserved == 0 or self._deflate is not None
@@ -130,7 +130,7 @@ class Bench:
 
     async def read_to_end(self) -> bytes:
         """Returns what comes until the endpoint's side is closed."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await self.reader.read()
 
     def reset(self) -> None:

@@ -16,7 +16,7 @@ from wsgw_core.testing.fakes import as_message
 from wsgw_core.websocket import reason_bytes, sendable
 
 from . import raw_frames as raw
-from .endpoint_bench import PATIENCE, Bench, endpoint_bench
+from .endpoint_bench import TIMEOUT, Bench, endpoint_bench
 from .raw_frames import close_frame, frame
 
 HASTY = Limits(close_timeout=0.02)
@@ -65,7 +65,7 @@ def close_much(bench: Bench) -> None:
 async def take(bench: Bench, count: int) -> bytes:
     """Reads a number of bytes at the peer's side."""
     taken = b""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while len(taken) < count:
             try:
                 taken += bench.peer.recv(count - len(taken))

@@ -12,7 +12,7 @@ from wsgw_core.websocket.framed_message import FramedMessage
 from wsgw_core.websocket.frames import UnfinishedFrame, write_frame
 
 from . import raw_frames as raw
-from .endpoint_bench import PATIENCE, endpoint_bench
+from .endpoint_bench import TIMEOUT, endpoint_bench
 from .raw_frames import frame
 
 SIZES = (0, 1, 2, 125, 126, 127, 4095, 4096, 65535, 65536, 100_000)
@@ -32,7 +32,7 @@ class TestPassingOn:
             source.endpoint.deliver = target.endpoint.send
             sent = frame(opcode, b"x" * size, masked=masked)
             source.write(sent * 3)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 assert await target.reader.readexactly(3 * len(sent)) == sent * 3
 
     @pytest.mark.parametrize("size", SIZES)
@@ -68,7 +68,7 @@ class TestPassingOn:
         async with endpoint_bench(client_side=True) as bench:
             for _ in range(100):
                 bench.endpoint.send(Message(BINARY, b"\0" * 64))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 sent = await bench.reader.readexactly(100 * 70)
             assert len({sent[start + 2 : start + 6] for start in range(0, 7000, 70)}) == 100
 

@@ -16,7 +16,7 @@ from wsgw_core.api import Turns
 from .tls_pair import MemoryTcp, Pair, Recorder, client_context, server_context
 
 RECORD = 16 * 1024  # bytes
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 async def turn() -> None:
@@ -31,7 +31,7 @@ async def test_data_arrives_in_both_directions(size: int) -> None:
     for source, target in ((pair.client, pair.server), (pair.server, pair.client)):
         source.tls.write(data)
         source.tls.writelines([b"", data[:10], b"", data])
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(target.protocol.received) < 2 * size + len(data[:10]):
                 pair.carry()
                 await turn()
@@ -120,7 +120,7 @@ class TestHandshakesInTurns:
             await turn()
             assert not pair.server.tcp.written
             assert pair.server.tcp.paused
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             pair.client.tls.write(b"A")
             while not pair.server.protocol.received:
                 await turn()

@@ -11,7 +11,7 @@ The drill breaks backends and clients of a gateway, and reports the fate of ever
 drill              goes through all ways and gathers the results
 ways/              the ways to break things, with their expectations
 stage              backends and clients of one round
-patience           how long the drill waits
+progress_timeout   how long the drill waits
 target             the gateway: a stock one, one with a file, or one that runs already
 settings           the settings of the gateway that the drill needs
 gateway_process    the process of the gateway: memory and open files

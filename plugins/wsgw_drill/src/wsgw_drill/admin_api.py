@@ -10,7 +10,7 @@ from urllib.parse import quote
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 _UNDELIVERED = re.compile(r"^wsgw_undelivered_messages_total (\S+)$", re.MULTILINE)
-_PATIENCE = ClientTimeout(total=60)
+_TIMEOUT = ClientTimeout(total=60)
 
 Order = Literal["drain", "enable", "failover"]
 
@@ -35,7 +35,7 @@ class AdminApi:
         """Returns the number of undelivered messages; None: the gateway does not report it."""
         try:
             async with (
-                ClientSession(timeout=_PATIENCE) as session,
+                ClientSession(timeout=_TIMEOUT) as session,
                 session.get(f"{self.url}/metrics") as answer,
             ):
                 found = _UNDELIVERED.search(await answer.text())
@@ -48,7 +48,7 @@ class AdminApi:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             async with (
-                ClientSession(timeout=_PATIENCE, headers=headers) as session,
+                ClientSession(timeout=_TIMEOUT, headers=headers) as session,
                 session.post(f"{self.url}/backend/{order}/{quote(backend, safe='')}") as answer,
             ):
                 told = await answer.json(content_type=None)

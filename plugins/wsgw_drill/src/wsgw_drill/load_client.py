@@ -52,7 +52,7 @@ class Load:
         smallest, largest: bytes of a message; the logarithm of the size is uniform.
         request: the opening handshake.
         compress: whether clients and backends use permessage-deflate.
-        patience: seconds for which a client retries a temporary refusal.
+        timeout: seconds for which a client retries a temporary refusal.
         ahead: messages without an answer at which a client waits; None: no limit.
     """
 
@@ -61,7 +61,7 @@ class Load:
     largest: int
     request: Request = field(default_factory=Request)
     compress: bool = False
-    patience: float = 20.0
+    timeout: float = 20.0
     ahead: int | None = None
 
     def size(self) -> int:
@@ -178,7 +178,7 @@ class LoadClient:
             parts = urlsplit(url)
             port = parts.port or (80 if trusting is None else 443)
             there = {"host": parts.hostname, "port": port}
-        deadline = time.monotonic() + self._load.patience
+        deadline = time.monotonic() + self._load.timeout
         while True:
             try:
                 return await connect(
@@ -189,7 +189,7 @@ class LoadClient:
                     ping_interval=None,
                     proxy=None,
                     ssl=trusting,
-                    open_timeout=self._load.patience,
+                    open_timeout=self._load.timeout,
                     close_timeout=_CLOSE_TIMEOUT,
                     **there,
                 )

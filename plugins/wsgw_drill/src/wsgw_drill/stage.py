@@ -15,11 +15,11 @@ from typing import Any
 from .gateway_process import DrilledGateway
 from .history import Sent, Verdict, judge, read_logs
 from .load_client import Load, LoadClient, Refused
-from .patience import Patience
 from .place import Place
+from .progress_timeout import ProgressTimeout
 from .settings import Settings
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 _LOOK_AGAIN = 0.1
 _AT_A_TIME = 100  # handshakes of clients
 _SETTLED = 1.0  # seconds after which the gateway must have dropped what it still had
@@ -184,7 +184,7 @@ class Stage:
         self,
         condition: Callable[[], bool],
         what: str,
-        patience: float = PATIENCE,
+        seconds: float = TIMEOUT,
         progress: Callable[[], int] | None = None,
     ) -> None:
         """Waits for a condition.
@@ -192,13 +192,13 @@ class Stage:
         Args:
             condition: whether it has happened.
             what: the condition, for errors.
-            patience: seconds.
-            progress: with a broker, see Patience; None: the size of the logs.
+            seconds: the timeout.
+            progress: with a broker, see ProgressTimeout; None: the size of the logs.
 
         Raises:
             Stuck: it does not come true in time.
         """
-        waiting = self._patience(patience, progress)
+        waiting = self._progress_timeout(seconds, progress)
         while not condition():  # there is no event to wait for
             if waiting.is_over():
                 raise Stuck(f"waited {waiting.waited:.0f} s until {what}")
@@ -267,10 +267,12 @@ class Stage:
         share = max(1, _IN_STORE // self.plan.clients)
         return dataclasses.replace(load, ahead=min(self.settings.ahead, share))
 
-    def _patience(self, seconds: float, progress: Callable[[], int] | None = None) -> Patience:
+    def _progress_timeout(
+        self, seconds: float, progress: Callable[[], int] | None = None
+    ) -> ProgressTimeout:
         """Returns how long to wait from now on: longer while a broker's worker makes progress."""
         has_store = self.settings.ahead is not None
-        return Patience(seconds, (progress or self._logged) if has_store else None)
+        return ProgressTimeout(seconds, (progress or self._logged) if has_store else None)
 
     def _logged(self) -> int:
         return sum(place.logged for place in self.places)
@@ -278,8 +280,8 @@ class Stage:
     async def _late(self, *, answered: bool) -> set[asyncio.Task[None]]:
         """Waits for the clients' answers; returns the tasks of clients without all answers."""
         if answered and not self.settings.at_most_once:
-            late, patience = set(self._running), self._patience(PATIENCE)
-            while late and not patience.is_over():
+            late, timeout = set(self._running), self._progress_timeout(TIMEOUT)
+            while late and not timeout.is_over():
                 _, late = await asyncio.wait(late, timeout=_LOOK_AGAIN)
             return late
         waiting, answers, before = set(self._running), 0, -1

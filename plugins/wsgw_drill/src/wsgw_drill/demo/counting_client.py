@@ -77,11 +77,11 @@ class CountingClient:
         """Stops sending; `run` waits for the pending answers."""
         self._sending = False
 
-    async def run(self, patience: float) -> None:
+    async def run(self, seconds: float) -> None:
         """Sends and counts until `stop_sending`, and then until all messages are answered.
 
         Args:
-            patience: seconds to wait for the last answers.
+            seconds: seconds to wait for the last answers.
 
         Raises:
             OSError, websockets.exceptions.WebSocketException: the connection cannot be opened.
@@ -93,7 +93,7 @@ class CountingClient:
             receiving = asyncio.create_task(self._receive(connection))
             try:
                 await self._send(connection)
-                await self._wait_for_answers(receiving, patience)
+                await self._wait_for_answers(receiving, seconds)
                 if connection.close_code is not None:
                     self.tally.disconnects += 1
             finally:
@@ -106,13 +106,13 @@ class CountingClient:
                 await connection.send(str(self.tally.sent))
                 await asyncio.sleep(_INTERVAL)
 
-    async def _wait_for_answers(self, receiving: asyncio.Task[None], patience: float) -> None:
+    async def _wait_for_answers(self, receiving: asyncio.Task[None], seconds: float) -> None:
         if not self.tally.lost:
             return
         self._all_answered.clear()
         answered = asyncio.create_task(self._all_answered.wait())
         await asyncio.wait(
-            (answered, receiving), timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            (answered, receiving), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
         )
         answered.cancel()
         if receiving.done():

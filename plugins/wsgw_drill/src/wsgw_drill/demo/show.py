@@ -16,7 +16,7 @@ from .counting_client import CountingClient, Tally
 
 _CALM = 1.2
 _AWAY = 0.8
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 # Settings in the user's shell must not affect the demo.
 _FOREIGN_VARIABLES = ("BE_", "FE_", "ADM_", "LOG_LEVEL")
 
@@ -67,11 +67,11 @@ class _Show:
                 await self._start_backend(processes, name, port=0)
             gateway = await self._start_gateway(processes)
             client = CountingClient(f"ws://127.0.0.1:{gateway.port}/demo", self._served_by)
-            running = asyncio.create_task(client.run(_PATIENCE))
+            running = asyncio.create_task(client.run(_TIMEOUT))
             try:
                 await self._break_things(processes, client, running)
                 client.stop_sending()
-                await self._watch(running, 2 * _PATIENCE)
+                await self._watch(running, 2 * _TIMEOUT)
             finally:
                 running.cancel()
             if not client.tally.unnoticed:
@@ -107,7 +107,7 @@ class _Show:
         self, processes: Processes, client: CountingClient, running: asyncio.Task[None]
     ) -> None:
         self._tell("a client connects and sends a numbered message every 10 ms")
-        await self._watch(running, _PATIENCE, until=self._serving)
+        await self._watch(running, _TIMEOUT, until=self._serving)
         for _ in self._backends:
             await self._watch(running, _CALM)
             name = client.backend
@@ -118,7 +118,7 @@ class _Show:
             self._serving.clear()
             self._tell(f"[bold red]kill -9[/] backend {name}, which serves the client")
             await processes.kill(self._backends[name])
-            await self._watch(running, _PATIENCE, until=self._serving)
+            await self._watch(running, _TIMEOUT, until=self._serving)
             await self._watch(running, _AWAY)
             await self._start_backend(processes, name, port)
         await self._watch(running, _CALM)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..admin_api import NotDone, Order
 from ..place import Place
-from ..stage import PATIENCE, Stage
+from ..stage import TIMEOUT, Stage
 from .way import Expectation, Way, begin
 
 _PUSHES = 0.1  # seconds between pushed messages; less than drain.quiet
@@ -21,7 +21,7 @@ async def drain_under_push(stage: Stage) -> None:
         victim = stage.busiest()
         moved = _begin_to_leave(stage, victim)
         await _give(stage, "drain", victim)
-        longest = settings.patience + stage.plan.clients / settings.rate + PATIENCE
+        longest = settings.patience + stage.plan.clients / settings.rate + TIMEOUT
         await stage.until(moved, _MOVED, longest)
         await stage.all_are_served()
         await _give(stage, "enable", victim)

@@ -8,7 +8,7 @@ from time import monotonic
 _LONGEST = 10  # times as long, while there is progress
 
 
-class Patience:
+class ProgressTimeout:
     """Is over after a while; with `progress`, after a while without any.
 
     Args:
