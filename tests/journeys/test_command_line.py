@@ -112,6 +112,19 @@ def test_a_broken_plugin_is_named_with_its_distribution_and_where_it_is_needed(s
     )
 
 
+def test_missing_plugin_does_not_hide_a_kind_of_the_wrong_role(fake: Shop) -> None:
+    file = fake.folder / "wsgw.yaml"
+    file.write_text(
+        "upstream: {backends: [{url: 'fake://a:1'}]}\ngates: [{kind: fake}, {kind: pigeon}]\n"
+    )
+
+    result = fake.run("check", "-c", str(file))
+
+    assert result.returncode == 2
+    assert "gates[0].kind: no plugin registers gate kind 'fake'" in result.stderr
+    assert "gates[1].kind: no installed plugin provides kind 'pigeon'" in result.stderr
+
+
 def test_a_url_of_wsbalancers_kind_is_warned_of(fake: Shop) -> None:
     result = fake.run("check", BE_URLS="fake:localhost:9090")
 

@@ -69,7 +69,7 @@ def _loaded(draft: Draft, given: Iterable[object] = ()) -> Configuration:
     required = entries.required_plugins(draft.origins)
     plugins, plugin_problems = load_usable_plugins(required, given)
     problems += plugin_problems
-    missing = {one.name for one in required} if plugin_problems else ()
+    missing = {one.name for one in required if not plugins.roles_of(one.name)}
     specs, option_problems = resolve_entries(entries, plugins, draft.origins, missing)
     problems += option_problems
     if draft.config is not None and not problems:
