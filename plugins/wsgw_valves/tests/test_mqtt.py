@@ -497,6 +497,24 @@ class TestEnd:
             await bench.to_backend(last, DISCONNECT)
             assert await bench.fail_over(CONNACK) == [CONNECT, last]
 
+    @pytest.mark.slow
+    async def test_client_that_uses_all_identifiers_is_closed_and_connects_again(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await subscribed(bench, 1, b"a")
+            for first in range(1, 0x10000, 2000):
+                ids = range(first, min(first + 2000, 0x10000))
+                await bench.to_backend(
+                    b"".join(packet(0x34, text(b"a"), number(id_)) for id_ in ids)
+                )
+                await bench.to_client(b"".join(answer(0x50, id_) for id_ in ids))
+            bench.backends[0].connections[0].drop()
+            await bench.client.until_closed()
+            assert bench.closed is not None
+            assert bench.closed.code == 1012
+            assert bench.closed.reason == "no packet identifier is left"
+            assert not bench.backends[1].connections[0].received
+
     @pytest.mark.parametrize("version", [4, 5])
     async def test_goodbye_removes_will_at_every_broker(self, version: int) -> None:
         last = packet(0x32, text(b"a"), number(1), b"\0" if version == 5 else b"", b"x")
@@ -531,6 +549,11 @@ class TestEnd:
         ("options", "said", "problem"),
         [
             ({"max_subscriptions": 2}, subscribe(1, b"a", b"b", b"c"), "more than 2 subscriptions"),
+            (
+                {"max_subscriptions": 2},
+                unsubscribe(1, b"a") + unsubscribe(2, b"a", b"b"),
+                "more than 2 subscriptions",
+            ),
             (
                 {"max_remembered_bytes": 1024},
                 b"".join(subscribe(each, b"a") for each in range(1, 9)),

@@ -108,6 +108,7 @@ class TestFrames:
             ),
             (CONNECT + "\nSEND\n\n\0" * 2100, "more than 4096 frames in a message"),
             (CONNECT + frame("SEND", receipt="a\\t"), "a header with an unknown escape"),
+            (CONNECT + "ACK\nid\n\n\0", "a header without a colon"),
             (CONNECT + frame("ACK"), "an acknowledgement without an id"),
             (CONNECT + frame("BEGIN"), "a transaction without a name"),
         ],
@@ -213,7 +214,13 @@ class TestNewBroker:
             assert heard == ["\n", message, frame("RECEIPT", receipt_id="s")]
 
     @pytest.mark.parametrize(
-        "reply", [frame("ERROR", message="no"), frame("CONNECTED", version="1.1")]
+        "reply",
+        [
+            frame("ERROR", message="no"),
+            frame("ERROR", message="n\\o"),
+            frame("CONNECTED", version="1.1"),
+            "CONNECTED\nversion\n\n\0",
+        ],
     )
     async def test_broker_that_refuses_client_is_left(self, reply: str) -> None:
         async with bench_of() as bench:

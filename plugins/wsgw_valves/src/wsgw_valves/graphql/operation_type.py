@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Literal
 
 OperationType = Literal["query", "mutation", "subscription"]
 
+# The tokens that are read; all take one turn of the event loop.
+_MOST_TOKENS = 50_000
 # Strings need not end, so that a match never restarts and the time is linear.
 _TOKEN = re.compile(
     r"""
@@ -29,7 +32,8 @@ _TYPES: dict[str, OperationType] = {
 def operation_type(document: str, name: str | None) -> OperationType | None:
     """Returns the type of an operation; None if the document has no such operation.
 
-    It needs no parser, because a definition begins with a word outside of all brackets.
+    It needs no parser, because a definition begins with a word outside of all brackets. It does not
+    find an operation after 50,000 words and brackets.
 
     Args:
         document: any text.
@@ -38,7 +42,7 @@ def operation_type(document: str, name: str | None) -> OperationType | None:
     depth = 0
     is_inside = False  # a definition
     type_: OperationType | None = None  # of a definition whose name follows
-    for token in _TOKEN.finditer(document):
+    for token in islice(_TOKEN.finditer(document), _MOST_TOKENS):
         group = token.lastgroup
         if group == "close":
             depth = max(0, depth - 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 _OPENING = (b"{", b"[")
+_LONGEST_ID = 255  # bytes; peers choose what is kept
 
 
 def document_of(data: bytes) -> Any:
@@ -20,11 +22,15 @@ def document_of(data: bytes) -> Any:
 
 
 def id_of(document: dict[str, Any]) -> bytes | None:
-    """Returns the id of a call or an answer as JSON; None if there is none."""
+    """Returns the id of a call or an answer as JSON; None if there is none.
+
+    For a long id it returns a digest, which is not JSON.
+    """
     found = document.get("id")
-    if isinstance(found, (str, int, float)) and not isinstance(found, bool):
-        return to_json(found)
-    return None
+    if not isinstance(found, (str, int, float)) or isinstance(found, bool):
+        return None
+    id_ = to_json(found)
+    return id_ if len(id_) <= _LONGEST_ID else b"#" + sha256(id_).digest()
 
 
 def is_refusal(answer: dict[str, Any]) -> bool:

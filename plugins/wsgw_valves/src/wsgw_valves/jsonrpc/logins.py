@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 from wsgw_core.api import Hydration, MessageKind
 
@@ -12,13 +14,10 @@ from .document import is_refusal
 from .own_calls import OwnCalls
 
 
-class _Login:
-    __slots__ = ("call", "kind", "size")
-
-    def __init__(self, kind: MessageKind, call: dict[str, Any], size: int) -> None:
-        self.kind = kind
-        self.call = call
-        self.size = size
+class _Login(NamedTuple):
+    method: str
+    kind: MessageKind
+    data: bytes  # the call as JSON: as a document it would take many times as much
 
 
 class Logins:
@@ -37,13 +36,14 @@ class Logins:
         self._open: dict[bytes, _Login] = {}
         self._granted: dict[str, _Login] = {}
 
-    def called(self, id_: bytes, kind: MessageKind, call: dict[str, Any], size: int) -> None:
+    def called(self, id_: bytes, kind: MessageKind, call: dict[str, Any]) -> None:
         """Remembers a call of one of the methods."""
         if call["method"] not in self._methods:
             return
         self._drop(self._open.pop(id_, None))
-        self._memory.take(size)
-        self._open[id_] = _Login(kind, call, size)
+        login = _Login(call["method"], kind, to_json(call))
+        self._memory.take(len(login.data))
+        self._open[id_] = login
 
     def answered(self, id_: bytes, answer: dict[str, Any]) -> None:
         """Handles an answer."""
@@ -53,20 +53,19 @@ class Logins:
         if is_refusal(answer):
             self._drop(login)
             return
-        method = login.call["method"]
-        self._drop(self._granted.pop(method, None))
-        self._granted[method] = login
+        self._drop(self._granted.pop(login.method, None))
+        self._granted[login.method] = login
 
     def steps(self, own: OwnCalls) -> Iterator[Hydration]:
         """Yields the steps of a hydration."""
         for method in self._methods:
             login = self._granted.get(method)
             if login is not None:
-                yield own.step(login.kind, login.call, _ignore)
+                yield own.step(login.kind, login.data, _ignore)
 
     def _drop(self, login: _Login | None) -> None:
         if login is not None:
-            self._memory.free(login.size)
+            self._memory.free(len(login.data))
 
 
 def _ignore(_result: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from wsgw_core.api import Hydration, HydrationRefused, Message, MessageKind
 
@@ -28,20 +28,20 @@ class OwnCalls:
         """Forgets all open calls, because the backend is gone."""
         self._open.clear()
 
-    def step(
-        self, kind: MessageKind, call: dict[str, Any], granted: Callable[[Any], None]
-    ) -> Hydration:
+    def step(self, kind: MessageKind, data: bytes, granted: Callable[[Any], None]) -> Hydration:
         """Returns the hydration step that repeats a call.
 
         Args:
             kind: of the message.
-            call: the client's.
+            data: the client's call as JSON.
             granted: called with the result.
         """
         self._latest += 1
         name = f"{_PREFIX}{self._latest}"
         own = to_json(name)
         self._open.add(own)
+        call = from_json(data)
+        method = call["method"]
 
         def is_answer(message: Message) -> bool:
             answer = document_of(message.data)
@@ -49,7 +49,7 @@ class OwnCalls:
                 return False
             self._open.discard(own)
             if is_refusal(answer):
-                raise HydrationRefused(f"the backend refused {call['method']}")
+                raise HydrationRefused(f"the backend refused {method}")
             granted(answer.get("result"))
             return True
 

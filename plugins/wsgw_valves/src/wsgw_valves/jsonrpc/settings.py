@@ -67,7 +67,8 @@ class JsonRpcSettings(Options):
         gt=0,
         le=100_000,
         description="maximum number of a backend's calls without the client's answer; above it wsgw"
-        " forgets the oldest and drops their answers. Also the maximum of open batches",
+        " forgets the oldest and drops their answers. Also the maximum of open batches, which"
+        " together have at most 10,000 calls",
     )
     max_remembered_bytes: Size = Field(
         default=1024 * 1024,

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 from pydantic_core import to_json
 
-from wsgw_core.api import Hydration, MessageKind
+from wsgw_core.api import Hydration, HydrationRefused, MessageKind
 
 from ..json_path import MISSING
 from ..session_memory import SessionMemory
@@ -15,30 +15,31 @@ from .document import is_refusal
 from .own_calls import OwnCalls
 from .settings import JsonRpcSubscription
 
+_LONGEST_ID = 255  # characters; backends choose what is kept
+
 
 class _Subscription:
     """One subscription.
 
     Attributes:
+        data: the call as JSON, because the parsed call needs many times the memory.
         key: identifies the subscription when the client ends it.
         first: the id that the client knows, as JSON; None: the backend sends no ids.
         result: the same id as a value.
         current: the id of the current backend.
     """
 
-    __slots__ = ("call", "current", "first", "key", "kind", "result", "rule", "size")
+    __slots__ = ("current", "data", "first", "key", "kind", "result", "rule", "size")
 
-    def __init__(
-        self, rule: JsonRpcSubscription, kind: MessageKind, call: dict[str, Any], size: int
-    ) -> None:
+    def __init__(self, rule: JsonRpcSubscription, kind: MessageKind, call: dict[str, Any]) -> None:
         self.rule = rule
         self.kind = kind
-        self.call = call
-        self.size = size
+        self.data = to_json(call)
         self.key = _json(rule.key.value_in(call))
         self.first: bytes | None = None
         self.result: Any = None
         self.current: Any = None
+        self.size = len(self.data) + len(self.key)  # of what the client has chosen
 
 
 class Subscriptions:
@@ -62,7 +63,7 @@ class Subscriptions:
         # Subscriptions with ids, by method and the current backend's id.
         self._places: dict[tuple[str, bytes], _Subscription] = {}
 
-    def called(self, id_: bytes, kind: MessageKind, call: dict[str, Any], size: int) -> None:
+    def called(self, id_: bytes, kind: MessageKind, call: dict[str, Any]) -> None:
         """Remembers a call that subscribes."""
         rule = self._begin.get(call["method"])
         if rule is None:
@@ -70,8 +71,9 @@ class Subscriptions:
         older = self._open.pop(id_, None)
         if older is not None:
             self._memory.free(older.size)
-        self._memory.take(size)
-        self._open[id_] = _Subscription(rule, kind, call, size)
+        subscription = _Subscription(rule, kind, call)
+        self._memory.take(subscription.size)
+        self._open[id_] = subscription
 
     def ended(self, call: dict[str, Any]) -> bool:
         """Forgets the subscription that a call ends; returns whether the call was changed."""
@@ -133,12 +135,15 @@ class Subscriptions:
         """Yields the steps of a hydration."""
         self._places.clear()
         for found in self._granted.values():
-            yield own.step(found.kind, found.call, self._granted_again(found))
+            yield own.step(found.kind, found.data, self._granted_again(found))
 
     def _granted_again(self, found: _Subscription) -> Callable[[Any], None]:
         def granted(result: Any) -> None:
-            if found.first is not None:
-                self._place(found, result)
+            if found.first is None:
+                return
+            if not _is_id(result):
+                raise HydrationRefused(f"{found.rule.subscribe} has no id in its answer")
+            self._place(found, result)
 
         return granted
 
@@ -148,7 +153,9 @@ class Subscriptions:
 
 
 def _is_id(result: Any) -> TypeGuard[str | int]:
-    return isinstance(result, (str, int)) and not isinstance(result, bool)
+    if isinstance(result, str):
+        return len(result) <= _LONGEST_ID
+    return isinstance(result, int) and not isinstance(result, bool)
 
 
 def _json(value: Any) -> bytes:

@@ -83,7 +83,8 @@ class JsonRpcValve:
         data = to_json(document) if is_changed else message.data
         if calls:
             handle = calls[0] if parts is not document else self._batches.add(calls)
-            return ReplyExpected(message.kind, data, handle, self._answer_timeout)
+            if handle is not None:
+                return ReplyExpected(message.kind, data, handle, self._answer_timeout)
         if answers:
             is_late = not asked or self._session.backend_id is None
             return None if is_late else SentOnce(message.kind, data)
@@ -114,8 +115,8 @@ class JsonRpcValve:
 
     def _note_call(self, id_: bytes, message: Message, call: dict[str, Any]) -> None:
         try:
-            self._logins.called(id_, message.kind, call, message.size)
-            self._subscriptions.called(id_, message.kind, call, message.size)
+            self._logins.called(id_, message.kind, call)
+            self._subscriptions.called(id_, message.kind, call)
         except MemoryExceeded as error:
             raise CloseSession(1008, str(error)) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from wsgw_core.api import BINARY, Hydration, HydrationRefused, Message
 
@@ -31,12 +31,12 @@ class NewBroker:
         self,
         version: int,
         connect: bytes,
-        others: Iterable[tuple[tuple[int, int], bytes]],
+        others: dict[tuple[int, int], bytes],
         when_ready: Callable[[], None],
     ) -> None:
         self._version = version
         self._connect = connect
-        self._others = dict(others)
+        self._others = others
         self._when_ready = when_ready
         self._awaited = set(self._others)
         self._last: bytes | None = None

@@ -118,6 +118,7 @@ class Reader:
 
     Args:
         packet: a complete packet.
+        at: where to begin; by default after the length.
 
     Attributes:
         at: the next position.
@@ -128,9 +129,9 @@ class Reader:
 
     __slots__ = ("at", "packet")
 
-    def __init__(self, packet: bytes) -> None:
+    def __init__(self, packet: bytes, at: int = 0) -> None:
         self.packet = packet
-        self.at = body_of(packet)
+        self.at = at or body_of(packet)
 
     @property
     def is_at_end(self) -> bool:

@@ -41,17 +41,9 @@ class Properties:
     def __init__(self, reader: Reader) -> None:
         length = reader.varint()
         self._packet = reader.packet
-        self._places: dict[int, tuple[int, int]] = {}
         self.start, self.end = reader.at, reader.at + length
-        for _ in range(_MOST):
-            if reader.at >= self.end:
-                break
-            start = reader.at
-            kind = reader.number(1)
-            _skip(reader, kind)
-            self._places[kind] = start, reader.at
-        if reader.at != self.end:
-            raise MalformedPacket("the properties are longer than their length, or too many")
+        self._places = _places(self._packet, self.start, self.end)
+        reader.at = self.end
 
     @property
     def all(self) -> bytes:
@@ -80,15 +72,37 @@ class Properties:
         return self._packet[self.start : start] + self._packet[end : self.end]
 
 
-def _skip(reader: Reader, kind: int) -> None:
-    if kind in _SIZES:
-        reader.take(_SIZES[kind])
-    elif kind in _TEXTS:
-        reader.text()
-    elif kind == _PAIR:
-        reader.text()
-        reader.text()
-    elif kind == _VARINT:
-        reader.varint()
-    else:
-        raise MalformedPacket(f"unknown property {kind}")
+def _places(packet: bytes, at: int, end: int) -> dict[int, tuple[int, int]]:
+    """Returns the place of the last property of each kind."""
+    places: dict[int, tuple[int, int]] = {}
+    try:
+        for _ in range(_MOST):  # in place: there may be half a million in one message
+            if at >= end:
+                break
+            start, kind = at, packet[at]
+            if kind in _SIZES:
+                at += 1 + _SIZES[kind]
+            elif kind == _PAIR:
+                at = _behind_text(packet, _behind_text(packet, at + 1))
+            elif kind in _TEXTS:
+                at = _behind_text(packet, at + 1)
+            elif kind == _VARINT:
+                at = _behind_varint(packet, at + 1)
+            else:
+                raise MalformedPacket(f"unknown property {kind}")
+            places[kind] = start, at
+    except IndexError:
+        raise MalformedPacket("a packet that ends too early") from None
+    if at != end or end > len(packet):
+        raise MalformedPacket("the properties are longer than their length, or too many")
+    return places
+
+
+def _behind_text(packet: bytes, at: int) -> int:
+    return at + 2 + (packet[at] << 8 | packet[at + 1])
+
+
+def _behind_varint(packet: bytes, at: int) -> int:
+    reader = Reader(packet, at)
+    reader.varint()
+    return reader.at

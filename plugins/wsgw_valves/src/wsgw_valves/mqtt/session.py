@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from weakref import WeakValueDictionary
 
 from wsgw_core.api import (
@@ -167,31 +166,23 @@ class MqttSession:
         if self._connect is None or self._accepted is None:
             return ()  # CONNECT is replayed
         if self._connect.authenticates:
-            self._session.close(1012, "connect again to authenticate")
-            return (Hydration(None, _never),)  # blocks everything else
+            return self._begin_again("connect again to authenticate")
         if self._is_taken_over:
             self._closed("taken-over").value += 1
             if self._version == MQTT_5:
                 self._session.send_to_client(Message(BINARY, _TAKEN_OVER))
             self._session.close(1000, "another client has the same identifier")
             return (Hydration(None, _never),)
-        self._new_broker = NewBroker(
-            self._version,
-            self._connect.again(self._accepted),
-            chain(
-                (
-                    ((packets.SUBACK, identifier), packet)
-                    for identifier, packet in self._subscriptions.packets(
-                        self._open.free_identifiers()
-                    )
-                ),
-                (
-                    ((packets.PUBREC, identifier), packet)
-                    for identifier, packet in self._open.unreleased()
-                ),
-            ),
-            self._has_new_broker,
-        )
+        others: dict[tuple[int, int], bytes] = {}
+        try:
+            for identifier, packet in self._subscriptions.packets(self._open.free_identifiers()):
+                others[packets.SUBACK, identifier] = packet
+        except MemoryExceeded as error:
+            return self._begin_again(str(error))
+        for identifier, packet in self._open.unreleased():
+            others[packets.PUBREC, identifier] = packet
+        connect = self._connect.again(self._accepted)
+        self._new_broker = NewBroker(self._version, connect, others, self._has_new_broker)
         return self._new_broker.steps()
 
     @property
@@ -199,6 +190,11 @@ class MqttSession:
         """Whether a newer client with the same identifier has a broker."""
         newest = self._latest.get(self._key, self)
         return newest is not self and newest._session.backend_id is not None  # noqa: SLF001 - of its own class
+
+    def _begin_again(self, why: str) -> Sequence[Hydration]:
+        """Closes the session, so that the client connects again; sends nothing else."""
+        self._session.close(1012, why)
+        return (Hydration(None, _never),)
 
     def _has_new_broker(self) -> None:
         self._new_broker = None
@@ -315,7 +311,7 @@ class MqttSession:
         return self._expecting(packet, -identifier_of(packet))
 
     def _subscribes(self, packet: bytes) -> _Outcome:
-        request = Request.of(packet, self._version)
+        request = Request.of(packet, self._version, self._settings.max_subscriptions)
         self._open.ask(request)
         self._subscriptions.ask(request)
         return self._expecting(packet, request.identifier)

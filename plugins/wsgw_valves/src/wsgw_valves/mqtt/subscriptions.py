@@ -33,18 +33,26 @@ class Request:
     size: int
 
     @classmethod
-    def of(cls, packet: bytes, version: int) -> Request:
+    def of(cls, packet: bytes, version: int, most: int) -> Request:
         """Parses a SUBSCRIBE or UNSUBSCRIBE.
+
+        Args:
+            packet: a SUBSCRIBE or an UNSUBSCRIBE.
+            version: of MQTT.
+            most: topic filters.
 
         Raises:
             MalformedPacket: the packet is not valid.
+            MemoryExceeded: it has too many topic filters.
         """
         reader = Reader(packet)
         identifier = reader.identifier()
         properties = Properties(reader).all if version == MQTT_5 else b""
         subscribes = packet[0] >> 4 == packets.SUBSCRIBE
-        filters = []
+        filters: list[tuple[bytes, bytes]] = []
         while not reader.is_at_end:
+            if len(filters) == most:
+                raise MemoryExceeded(f"more than {most} subscriptions")
             topic = reader.text()
             filters.append((topic, reader.take(1) if subscribes else b""))
         if not filters:
@@ -85,10 +93,12 @@ class Subscriptions:
         Raises:
             MemoryExceeded: there are too many subscriptions, or no memory.
         """
+        count = len(request.filters)
         if request.filters[0][1]:
-            new = sum(topic not in self._granted for topic, _ in request.filters)
-            if len(self._granted) + self._waiting + new > self._most:
-                raise MemoryExceeded(f"more than {self._most} subscriptions")
+            count = sum(topic not in self._granted for topic, _ in request.filters)
+            count += len(self._granted)
+        if self._waiting + count > self._most:
+            raise MemoryExceeded(f"more than {self._most} subscriptions")
         self._memory.take(request.size)
         self._waiting += len(request.filters)
 
@@ -115,21 +125,27 @@ class Subscriptions:
                 self._granted[topic] = options, request.properties
 
     def packets(self, identifiers: Iterator[int]) -> Iterator[tuple[int, bytes]]:
-        """Yields packets for all subscriptions, each with its identifier."""
+        """Yields packets for all subscriptions, each with its identifier.
+
+        Raises:
+            MemoryExceeded: the client uses too many identifiers.
+        """
         filters: list[bytes] = []
         last = b""
         for topic, (options, properties) in self._granted.items():
             if filters and (properties != last or len(filters) == _MOST_FILTERS):
-                yield self._packet(next(identifiers), last, filters)
+                yield self._packet(next(identifiers, None), last, filters)
                 filters = []
             last = properties
             filters.append(packets.text(topic) + options)
         if filters:
-            yield self._packet(next(identifiers), last, filters)
+            yield self._packet(next(identifiers, None), last, filters)
 
     def _packet(
-        self, identifier: int, properties: bytes, filters: list[bytes]
+        self, identifier: int | None, properties: bytes, filters: list[bytes]
     ) -> tuple[int, bytes]:
+        if identifier is None:
+            raise MemoryExceeded("no packet identifier is left")
         parts = [identifier.to_bytes(2, "big")]
         if self._version == MQTT_5:
             parts += packets.varint(len(properties)), properties

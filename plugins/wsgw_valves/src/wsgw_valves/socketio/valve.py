@@ -214,7 +214,7 @@ class SocketioSession:
             return [SentOnce(TEXT, parts[0].data)]  # the next server gets it by hydration
         if namespace is None or id_ is None or not (joins or self._settings.wait_for_acks):
             return parts
-        key = packet.namespace, id_
+        key = namespace.name, id_
         if len(parts) > 1:
             self._note_attached(key, len(parts) - 1)
         expires = self._settings.expires

@@ -8,9 +8,17 @@ MOST_AT_ONCE = 4096  # frames in one message, which are handled in one turn of t
 _MOST_HEAD = 64 * 1024  # bytes of a command and its headers
 _HEAD_END = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*\r?\n")
-_ESCAPED = re.compile(rb"\\(.?)", re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)")
+_WELL_ESCAPED = re.compile(rb"(?:[^\\]++|\\[nrc\\])*+")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"c": b":", b"\\": b"\\"}
 _UNESCAPED = (b"CONNECT", b"STOMP", b"CONNECTED")  # for STOMP 1.0
+# The headers that valves read. Others are not kept: one frame may have thousands of them.
+_HEADER = re.compile(
+    rb"\n(ack|destination|id|message|message-id|receipt|receipt-id|subscription|transaction|version)"
+    rb":([^\n]*+)"
+)
+_NO_HEADER = re.compile(rb"\n[^:\n]*+(?=\n|\Z)")
+_ANY_EOLS = re.compile(rb"[\r\n]*+")
 _EOLS = b"\r\n"
 
 
@@ -42,14 +50,15 @@ class Frame:
         self._headers: dict[bytes, bytes] | None = None
 
     def __getitem__(self, name: bytes) -> bytes | None:
-        """Returns the value of the first header with this name; None: there is none."""
+        """Returns the value of the first header with this name; None: there is none.
+
+        Only headers that the valve reads have a value.
+
+        Raises:
+            MalformedFrame: a line is not a header.
+        """
         if self._headers is None:
-            self._headers = {}
-            for line in self._lines():
-                key, _, value = line.partition(b":")
-                if b"\\" in line and self.command not in _UNESCAPED:
-                    key, value = _unescaped(key), _unescaped(value)
-                self._headers.setdefault(key, value)
+            self._headers = self._read()
         return self._headers.get(name)
 
     def with_header(self, name: bytes, value: bytes) -> Frame:
@@ -70,21 +79,25 @@ class Frame:
         start = self.data.index(b"\n" + name + b":") + len(name) + 2
         return self.data[start : self.data.index(b"\n", start)].removesuffix(b"\r")
 
-    def _lines(self) -> list[bytes]:
+    def _read(self) -> dict[bytes, bytes]:
         end = _HEAD_END.search(self.data)
         if end is None:
             raise MalformedFrame("a frame without an end of its headers")
         head = self.data[: end.start()]
-        return [line.removesuffix(b"\r") for line in head.split(b"\n")[1:]]
+        if _NO_HEADER.search(head) is not None:
+            raise MalformedFrame("a header without a colon")
+        is_escaped = b"\\" in head and self.command not in _UNESCAPED
+        if is_escaped and _WELL_ESCAPED.fullmatch(head) is None:
+            raise MalformedFrame("a header with an unknown escape")
+        headers: dict[bytes, bytes] = {}
+        for name, value in _HEADER.findall(head):
+            value = value.removesuffix(b"\r")  # noqa: PLW2901 - the same value
+            headers.setdefault(name, _unescaped(value) if is_escaped else value)
+        return headers
 
 
 def _unescaped(text: bytes) -> bytes:
-    def meant(found: re.Match[bytes]) -> bytes:
-        if found[1] not in _ESCAPES:
-            raise MalformedFrame("a header with an unknown escape")
-        return _ESCAPES[found[1]]
-
-    return _ESCAPED.sub(meant, text)
+    return _ESCAPED.sub(lambda found: _ESCAPES[found[1]], text)
 
 
 class FrameSplitter:
@@ -154,8 +167,9 @@ class FrameSplitter:
         self._begin()
 
     def _skip_eols(self) -> None:
-        rest = self._rest
-        del rest[: len(rest) - len(rest.lstrip(_EOLS))]
+        eols = _ANY_EOLS.match(self._rest)
+        assert eols is not None  # noqa: S101 - it may be empty
+        del self._rest[: eols.end()]
 
     def _found_end(self) -> int | None:
         rest = self._rest

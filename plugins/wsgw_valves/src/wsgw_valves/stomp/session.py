@@ -167,17 +167,19 @@ class StompSession:
             if not data:
                 return False
             answer = Frame(data)
-            if answer.command == b"ERROR":
-                text = (answer[b"message"] or b"")[:_LONGEST_REASON].decode(errors="replace")
-                raise HydrationRefused(f"the broker answered with ERROR {text!a}")
-            if answer.command != command:
-                return False
-            if answer[header] != value:
-                if command == b"CONNECTED":
-                    raise HydrationRefused("the broker uses another version of STOMP")
-                return False
-            self._awaited -= 1
-            return True
+            try:
+                if answer.command == b"ERROR":
+                    text = (answer[b"message"] or b"")[:_LONGEST_REASON].decode(errors="replace")
+                    raise HydrationRefused(f"the broker answered with ERROR {text!a}")
+                if answer.command != command:
+                    return False
+                is_right = answer[header] == value
+            except MalformedFrame as error:
+                raise HydrationRefused(f"{answer.command.decode()}: {error}") from error
+            if not is_right and command == b"CONNECTED":
+                raise HydrationRefused("the broker uses another version of STOMP")
+            self._awaited -= is_right
+            return is_right
 
         return Hydration(self._message(frame), is_answer)
 
@@ -255,6 +257,7 @@ class StompSession:
             return self._expecting(frame, ("receipt", receipt))
         if not self._is_connected:
             handle = frame.command.decode(), Subscriptions.key(frame)
+            self._memory.take(len(handle[1]))
             self._begins.append(handle)
             return self._expecting(frame, handle)
         # The next broker gets it by hydration, so it must not be replayed.
@@ -302,6 +305,7 @@ class StompSession:
             self._version = frame[b"version"]
             self._session.answered(_CONNECT)
             for handle in self._begins:
+                self._memory.free(len(handle[1]))
                 self._session.answered(handle)
             self._begins.clear()
         return frame

@@ -7,10 +7,11 @@ clock, and a state with its length. All numbers are variable: seven bits in each
 from __future__ import annotations
 
 _LONGEST = 8  # bytes of a number: ids have 53 bits
+_MOST = 1000  # clients in a message
 
 
 class _Malformed(Exception):
-    """The bytes are not an awareness message."""
+    """The bytes are not an awareness message, or it is about too many clients."""
 
 
 class OwnAwareness:
@@ -52,6 +53,8 @@ def _entries(data: bytes) -> dict[int, bytes]:
     if at + length != len(data):
         raise _Malformed
     count, at = _read(data, at)
+    if count > _MOST:
+        raise _Malformed
     entries = {}
     for _ in range(count):  # each needs bytes, so the loop is bounded
         begin = at
