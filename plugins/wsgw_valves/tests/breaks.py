@@ -65,10 +65,17 @@ class ServerProcess:
     Args:
         *command: program and arguments; `{port}` is replaced by the port.
         variables: environment variables besides those of this process.
+        patience: seconds until it listens.
     """
 
-    def __init__(self, *command: str, variables: Mapping[str, str] | None = None) -> None:
-        self.port = _free_port()
+    def __init__(
+        self,
+        *command: str,
+        variables: Mapping[str, str] | None = None,
+        patience: float = TIMEOUT,
+    ) -> None:
+        self.port = free_port()
+        self._patience = patience
         self._command = [each.replace("{port}", str(self.port)) for each in command]
         self._variables = {**os.environ, **(variables or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,7 +95,7 @@ class ServerProcess:
             stdin=subprocess.PIPE,
             process_group=0,
         )
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(self._patience):
             while not await _listens(self.port):
                 assert self._process.poll() is None, f"{self._command} has ended"
                 await asyncio.sleep(0.01)
@@ -266,7 +273,8 @@ async def _listens(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nobody listens."""
     while True:
         port = random.SystemRandom().choice(_PORTS)
         with socket.socket() as probe:

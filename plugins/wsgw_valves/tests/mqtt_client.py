@@ -20,6 +20,7 @@ class MqttClient:
         version: of MQTT.
         quality: the QoS of its messages and its subscription.
         name: its client identifier and topic.
+        path: of its websocket.
 
     Attributes:
         sent: number of published messages.
@@ -29,7 +30,9 @@ class MqttClient:
         longest_pause: seconds between two messages that have come back.
     """
 
-    def __init__(self, version: MQTTProtocolVersion, quality: int, name: str) -> None:
+    def __init__(
+        self, version: MQTTProtocolVersion, quality: int, name: str, path: str = "/mqtt"
+    ) -> None:
         self.sent = 0
         self.heard: Counter[int] = Counter()
         self.disconnects = 0
@@ -43,6 +46,7 @@ class MqttClient:
         self._client = client = Client(
             CallbackAPIVersion.VERSION2, name, protocol=version, transport="websockets"
         )
+        client.ws_set_options(path)
         client.will_set(f"gone/{name}", "gone")
         client.on_connect = self._connected
         client.on_subscribe = lambda *_: self._subscribed.set()

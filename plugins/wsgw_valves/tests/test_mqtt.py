@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from wsgw_valves import plugin
 from wsgw_valves.mqtt.settings import MqttSettings
 
-from wsgw_core.api import BINARY, Limits, Message
+from wsgw_core.api import BINARY, Close, Limits, Message
 from wsgw_core.testing.fake_session import FakeSession
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.valve_bench import ValveBench
@@ -263,6 +263,15 @@ class TestNewBroker:
             await subscribed(bench, 1, b"a")
             await bench.fail_over(CONNACK, answer(SUBACK, 0xFFFF, b"\x80"))
             assert bench.failed_hydrations == 1
+
+    async def test_one_that_closes_before_its_last_answer_has_refused(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            await subscribed(bench, 1, b"a")
+            heard = await bench.fail_over(Close(1000), CONNACK, Close(1000), CONNACK)
+            assert heard == [CONNECT, subscribe(65535, b"a")]
+            assert bench.failed_hydrations == 2
+            assert bench.closed is None
 
 
 class TestMessages:

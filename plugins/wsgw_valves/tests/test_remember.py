@@ -13,7 +13,7 @@ from wsgw_valves.remember.finder import Finder
 from wsgw_valves.remember.reading import Reading
 from wsgw_valves.remember.settings import RememberSettings
 
-from wsgw_core.api import BINARY, ConfigurationError, Limits, Message
+from wsgw_core.api import BINARY, Close, ConfigurationError, Limits, Message
 from wsgw_core.testing.context import make_plugin_context
 from wsgw_core.testing.fake_session import FakeSession
 from wsgw_core.testing.registered_plugin import RegisteredPlugin
@@ -48,6 +48,16 @@ def bench_of(*rules: dict[str, Any], **options: Any) -> ValveBench:
 
 def watch(id_: int, what: str) -> str:
     return f'{{"id":{id_},"method":"watch","params":["{what}"]}}'
+
+
+async def test_new_backend_that_closes_without_answer_has_refused() -> None:
+    async with bench_of(LOGIN) as bench:
+        await bench.to_backend('{"type":"login"}')
+        await bench.to_client('{"type":"welcome"}')
+        heard = await bench.fail_over(Close(4401), '{"type":"welcome"}')
+        assert heard == ['{"type":"login"}']
+        assert bench.failed_hydrations == 1
+        assert bench.closed is None
 
 
 async def test_new_backend_gets_last_login_and_client_sees_no_second_answer() -> None:

@@ -15,7 +15,7 @@ from wsgw_valves import plugin
 from wsgw_valves.socketio.ack_ids import AckIds
 from wsgw_valves.socketio.packet import Type, read_packet, with_id
 
-from wsgw_core.api import ConfigurationError, Handshake
+from wsgw_core.api import Close, ConfigurationError, Handshake
 from wsgw_core.testing.valve_bench import ValveBench
 
 from .breaks import ServerProcess, broken_servers
@@ -81,6 +81,15 @@ async def test_namespaces_are_connected_until_either_side_leaves() -> None:
         heard = await bench.fail_over(OPEN_AGAIN, '40/c,{"sid":"y"}')
         assert heard == ['40/c?q,{"k":1}']
         assert await bench.to_backend('40/d,{"k":2}') == ['40/d,{"k":2}']
+
+
+async def test_server_that_closes_before_connect_answer_is_left() -> None:
+    async with bench_of() as bench:
+        await connect(bench)
+        heard = await bench.fail_over(Close(1000), OPEN_AGAIN, Close(1005), OPEN_AGAIN)
+        assert heard == [CONNECT]
+        assert bench.failed_hydrations == 2
+        assert bench.closed is None
 
 
 async def test_server_that_refuses_namespace_is_left() -> None:

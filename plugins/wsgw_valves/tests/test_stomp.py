@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from wsgw_valves import plugin
 from wsgw_valves.stomp.settings import StompSettings
 
-from wsgw_core.api import BINARY, Limits, Message
+from wsgw_core.api import BINARY, Close, Limits, Message
 from wsgw_core.testing.samples import samples
 from wsgw_core.testing.valve_bench import ValveBench
 
@@ -190,6 +190,13 @@ class TestNewBroker:
                 frame("RECEIPT", receipt_id="d"), frame("RECEIPT", receipt_id="c")
             )
             assert await bench.fail_over(CONNECTED) == [CONNECT]
+
+    async def test_broker_that_closes_before_connected_has_refused(self) -> None:
+        async with bench_of() as bench:
+            await connected(bench)
+            assert await bench.fail_over(Close(1000), Close(1002), CONNECTED) == [CONNECT]
+            assert bench.failed_hydrations == 2
+            assert bench.closed is None
 
     async def test_frames_before_connected_are_replayed_or_hydrated(self) -> None:
         async with bench_of() as bench:
