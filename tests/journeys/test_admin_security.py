@@ -153,10 +153,9 @@ class TestTokens:
 
 class TestAddress:
     async def test_on_other_interfaces_without_tokens_only_health_and_metrics(
-        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+        self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, address="0.0.0.0:0")
-        assert "other machines can reach" in caplog.text
         for call in CALLS:
             answer = await operator.call(call.method, path_of(call))
             assert answer.status == (200 if call.path in OPEN else 403), call
@@ -164,11 +163,10 @@ class TestAddress:
                 assert "server.admin.tokens" in answer.json["reason"]
 
     async def test_unless_everybody_may(
-        self, gateway: RunningGateway, start_admin: StartAdmin, caplog: pytest.LogCaptureFixture
+        self, gateway: RunningGateway, start_admin: StartAdmin
     ) -> None:
         operator = await start_admin(gateway, address=":0", allow_unauthenticated=True)
         assert await operator.post("/backend/delete/nobody") == NO_ACTION
-        assert "allow-unauthenticated is true" in caplog.text
 
 
 class TestBrowsers:

@@ -44,10 +44,7 @@ class Guard:
         self._hosts = {"localhost", options.address.host.lower()} | {
             host.lower() for host in options.allowed_hosts
         }
-        certified = options.tls is not None and options.tls.client_certificates == "required"
-        self.is_open = not self._tokens and (
-            options.allow_unauthenticated or certified or is_loopback(options.address.host)
-        )  # every caller may do everything
+        self._is_open = options.is_open
 
     def admit(self, request: web.Request, role: Role | None) -> str:
         """Returns the name of the caller, for the audit log.
@@ -67,7 +64,7 @@ class Guard:
             if not any(role in _INCLUDED[granted] for granted in token.roles):
                 raise Denied(403, f"this token lacks the role {role!r}")
             return token.name
-        if not self.is_open:
+        if not self._is_open:
             raise Denied(
                 403,
                 "other machines can reach this address and no tokens are configured: set"
@@ -118,16 +115,6 @@ class Guard:
         if name in self._hosts or _is_address(name.strip("[]")):
             return
         raise Denied(403, "Host header not allowed; see server.admin.allowed-hosts")
-
-
-def is_loopback(host: str) -> bool:
-    """Returns whether a listening address is reachable from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_address(text: str) -> bool:

@@ -22,7 +22,6 @@ from .actions import Actions
 from .application import Respond, make_application
 from .calls import CALLS
 from .connections import AT_ONCE, Connections
-from .guard import Guard, is_loopback
 from .queries import Queries
 
 _BACKLOG = 128
@@ -107,8 +106,6 @@ class AdminServer:
         except BaseException:
             await self.stop()
             raise
-        if not is_loopback(options.address.host):
-            self._warn_if_exposed()
 
     async def stop(self) -> None:
         """Stops listening and closes all connections."""
@@ -170,18 +167,3 @@ class AdminServer:
             return self._connections.watched(server())
 
         return make if self._tls is None else self._tls.over(make)
-
-    def _warn_if_exposed(self) -> None:
-        options = self._options
-        if options.allow_unauthenticated and not options.tokens:
-            self._logger.warning(
-                "everyone who can reach %s controls this gateway:"
-                " server.admin.allow-unauthenticated is true",
-                options.address,
-            )
-        elif not options.tokens and not Guard(options).is_open:
-            self._logger.warning(
-                "other machines can reach %s and no server.admin.tokens are configured:"
-                " only health and metrics are served",
-                options.address,
-            )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..api import Duration, Options, Size
+from ..api import Duration, Limits, Options, Size
 from ..api.options import HeaderName
 from ..websocket import CompressionOptions
 from .address import Address, AllowedOrigin, ListenAddress, ProxyNetwork
@@ -160,6 +161,27 @@ class AdminOptions(Options):
         if len(set(secrets)) < len(secrets):
             raise ValueError("two 'tokens' have the same secret")
         return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every caller may do everything."""
+        tls = self.tls
+        certified = tls is not None and tls.client_certificates == "required"
+        return not self.tokens and (
+            self.allow_unauthenticated or certified or self.address.is_loopback
+        )
+
+    def warnings(self, limits: Limits) -> Iterator[tuple[str, str]]:
+        """See Options."""
+        yield from super().warnings(limits)
+        if not self.enabled or self.tokens or self.address.is_loopback:
+            return
+        if self.allow_unauthenticated:
+            why = f"everyone who can reach {self.address} controls this gateway"
+            yield "allow-unauthenticated", why
+        elif not self.is_open:
+            why = "other machines can reach this address and no `tokens` are configured"
+            yield "address", f"{why}: only health and metrics are served"
 
     @property
     def answer_timeout(self) -> float:

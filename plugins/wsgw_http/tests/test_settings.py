@@ -65,6 +65,7 @@ def test_url_alone_is_valid_configuration() -> None:
         ({"signing-secrets": ["YWJj"], "signing-secrets-file": "x"}, "are both set"),
         ({"retry-statuses": [99]}, "not a status"),
         ({"retry-statuses": "599-500"}, "ends before it begins"),
+        ({"retry-statuses": "199-204"}, "200 is the status of a delivered message"),
         ({"on-error": [{"statuses": [500], "do": "ignore"}]}, "do"),
         ({"on-error": [{"statuses": [500], "do": "close", "code": 1005}]}, "not a close code"),
         ({"on-error": [{"statuses": [500], "do": "discard", "code": 4000}]}, "only with"),

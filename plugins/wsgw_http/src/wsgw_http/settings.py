@@ -42,6 +42,12 @@ _FEW_BYTES = 24  # of a key: the minimum of Standard Webhooks
 _RETRY = frozenset({408, 425, 429, 502, 503, 504})
 
 
+def _without_success(statuses: frozenset[int]) -> frozenset[int]:
+    if success := sorted(status for status in statuses if 200 <= status < 300):
+        raise ValueError(f"{success[0]} is the status of a delivered message")
+    return statuses
+
+
 def _check_url(url: UrlTemplate) -> UrlTemplate:
     text = str(url)
     if _SCHEME.match(text) is None:
@@ -217,7 +223,7 @@ class HttpSettings(Options):
     max_retry_after: Duration = Field(
         default=30.0, description="maximum pause that the application can demand by `Retry-After`"
     )
-    retry_statuses: Statuses = Field(
+    retry_statuses: Annotated[Statuses, AfterValidator(_without_success)] = Field(
         default=_RETRY, description="statuses that mean that the application is unavailable"
     )
     on_error: tuple[ErrorRule, ...] = Field(
