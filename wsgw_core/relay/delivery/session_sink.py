@@ -40,6 +40,7 @@ class SessionSink:
         connection, backend: set by `open`.
         hydration: the hydration under way, if any.
         was_hydrated: whether the backend was sent a hydration message.
+        needs_no_hydration: whether the hydration was stopped, perhaps before it was set.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class SessionSink:
         "backend",
         "connection",
         "hydration",
+        "needs_no_hydration",
         "was_hydrated",
     )
 
@@ -70,7 +72,7 @@ class SessionSink:
         self.hydration: HydrationRun | None = None
         self._is_started = False
         self._hydrating = 0  # sent to prepare the backend, not yet acknowledged
-        self.was_hydrated = False
+        self.was_hydrated = self.needs_no_hydration = False
         self._numbered: Callable[[Message, int], None] | None = None
         self._losses = 0
 
@@ -161,6 +163,7 @@ class SessionSink:
     def stop_hydration(self) -> None:
         """Stops the hydration, or does not start it."""
         self._is_started = False
+        self.needs_no_hydration = True
         if self.hydration is not None:
             self.hydration.stop()
             self.hydration = None

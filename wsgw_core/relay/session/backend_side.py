@@ -188,7 +188,7 @@ class BackendSide:
     def _hydrate(self, sink: SessionSink, session: Session) -> None:
         """Makes the hydration; the last backend's messages have passed the valves."""
         valves = session.valves
-        if self.sink is not sink or isinstance(valves, NoValves):
+        if self.sink is not sink or sink.needs_no_hydration or isinstance(valves, NoValves):
             return
         try:
             steps = valves.hydrations()

@@ -209,7 +209,8 @@ class Session(SessionParts):
 
     def _judged(self, close: Close) -> Close:
         """Returns how the end of a connection counts."""
-        if self._state is State.SETTLING and self.moves.is_urgent and not close.abnormal:
+        leaves = self._state is State.SETTLING and self.moves.is_urgent
+        if leaves and not close.abnormal and self.may_fail_over:
             # The operator or plugin wants the session to go on elsewhere.
             return Close(CloseCode.GOING_AWAY, f"closed with {close}", abnormal=True)
         return self.backend_side.judged(close)

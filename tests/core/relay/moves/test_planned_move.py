@@ -344,6 +344,16 @@ async def test_unless_the_session_leaves_it_at_once(*, must_leave: bool) -> None
 
 
 @on_virtual_clock
+async def test_but_without_failover_the_client_gets_the_close_as_it_is() -> None:
+    bench = await RelayBench(failover=FailoverOptions(enabled=False), drain=DRAIN).open()
+    bench.green.will(Accept(after=1))
+    bench.session.fail_over()
+    bench.blue.connections[0].hang_up(4000, "done")
+    assert bench.client.closed == Close(4000, "done")
+    assert bench.ended
+
+
+@on_virtual_clock
 async def test_a_client_that_leaves_before_the_move_stays_with_its_backend() -> None:
     bench = await bench_of().open()
     old = bench.blue.connections[0]

@@ -478,6 +478,25 @@ async def test_a_backend_lost_before_hydrate_is_called_gets_nothing() -> None:
 
 
 @on_virtual_clock
+async def test_after_the_clients_close_hydrate_is_not_called_and_an_end_is_no_refusal() -> None:
+    bench = await RelayBench(
+        FakeBackend("blue"), FakeBackend("green", answer_close=False), valves=(slow(LOGIN),)
+    ).open()
+    bench.blue.connections[0].reply("1")
+    bench.drop()
+    connection = await bench.green.connection()
+    bench.leave(4000, "bye")
+    assert connection.close_request == Close(4000, "bye")
+    await asyncio.sleep(2)  # the lost backend's messages are through
+    connection.hang_up(1000)
+    assert bench.ended
+    assert connection.texts == []
+    assert bench.counters.hydrations.value == 0
+    assert bench.counters.hydrations_failed.value == 0
+    assert bench.counters.hydrations_refused.value == 0
+
+
+@on_virtual_clock
 async def test_a_fault_in_a_delayed_hydrate_ends_the_session_too() -> None:
     guilty = valve(lambda _: Slow(without_hydrations))
     bench = await RelayBench(valves=(guilty,), failover=FailoverOptions(hold=1)).open()
