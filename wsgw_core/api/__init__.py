@@ -105,7 +105,15 @@ from .text_option import TextOption
 from .tls import ClientTls, TlsClientOptions, tls_error_text
 from .turns import Turns
 from .url_template import UrlTemplate
-from .valve import HydratingValve, Hydration, MessageValve, PluginLife, Valve, per_session
+from .valve import (
+    HoldingValve,
+    HydratingValve,
+    Hydration,
+    MessageValve,
+    PluginLife,
+    Valve,
+    per_session,
+)
 from .watched_file import WatchedFile, read_parsed
 from .windowed_connection import WindowedConnection
 
@@ -148,6 +156,7 @@ __all__ = [
     "Headers",
     "Histogram",
     "HoldingConnection",
+    "HoldingValve",
     "HydratingValve",
     "Hydration",
     "HydrationRefused",

@@ -90,7 +90,8 @@ class MessageValve(Protocol):
     return value that is not a message, is a fault of the valve: the session is closed with 1011, or
     the message is discarded (`on-error: discard`).
 
-    A valve may also have `hydrate() -> Sequence[Hydration]`; see HydratingValve.
+    A valve may also have `hydrate() -> Sequence[Hydration]` (see HydratingValve) and
+    `lasting_bytes` (see HoldingValve).
     """
 
     def before_transmit(self, message: Message) -> Message | None | Awaitable[Message | None]:
@@ -111,6 +112,22 @@ class HydratingValve(MessageValve, Protocol):
         Called once at each change of backend, for a loss and for a move, when everything that the
         old one said has passed the valves. What `after_receive` sees from then on comes from the
         new one.
+        """
+        ...
+
+
+class HoldingValve(MessageValve, Protocol):
+    """A valve that reports how many bytes it keeps, so that `limits.memory` counts them.
+
+    Implement it if a client or a backend can make the valve keep much for a session. One object for
+    all sessions must not have it, because wsgw adds it up for each session.
+    """
+
+    @property
+    def lasting_bytes(self) -> int:
+        """Bytes that the valve keeps for the session now. wsgw reads it regularly; must be cheap.
+
+        An exception is a fault of the valve.
         """
         ...
 

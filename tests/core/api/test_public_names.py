@@ -55,6 +55,7 @@ CONTRACT = [
     "Headers",
     "Histogram",
     "HoldingConnection",
+    "HoldingValve",
     "HydratingValve",
     "Hydration",
     "HydrationRefused",

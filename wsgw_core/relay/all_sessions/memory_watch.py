@@ -36,7 +36,7 @@ class MeasuredSession(Protocol):
 
     @property
     def lasting_bytes(self) -> int:
-        """Bytes that the session needs until it ends."""
+        """Bytes that a read pause cannot free, such as what valves remember."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...api import Close, CloseCause, CloseCode, Message
+from ...api import Close, CloseCause, CloseCode, CloseSession, Message
 from ..delivery.cautious_hydration import CautiousHydration, HydrationDeaths
 from ..delivery.hydration import HydrationRun
 from ..delivery.read_pauses import PauseReason
@@ -192,8 +192,8 @@ class BackendSide:
             return
         try:
             steps = valves.hydrations()
-        except Exception as error:  # noqa: BLE001 - a fault of a valve
-            session.not_found(error)
+        except CloseSession as end:
+            session.close(end.code, end.reason, backend_code=end.code)
             return
         self._context.counters.hydrations.value += bool(steps)
         begin = self._context.clock.time() if steps else None

@@ -220,8 +220,9 @@ class SessionParts:
 
     @property
     def lasting_bytes(self) -> int:
-        """Bytes that the session needs until it ends: the client's headers, and for compression."""
-        return self.requests.header_bytes + sum(end.lasting_bytes for end in self._ends())
+        """Bytes that a read pause cannot free: of headers, compression and valves."""
+        lasting = self.requests.header_bytes + self.valves.lasting_bytes
+        return lasting + sum(end.lasting_bytes for end in self._ends())
 
     def _ends(self) -> list[ClientEnd | SessionSink]:
         ends = (self.client_side.end, self.backend_side.sink)

@@ -83,7 +83,7 @@ class SessionValves:
         """Returns the valves' messages for a new backend.
 
         Raises:
-            Exception: what a valve has raised whose faults end the session; it is logged already.
+            CloseSession: a valve has failed whose faults end the session; its fault is logged.
         """
         count = len(self._valves)
         return [
@@ -105,7 +105,7 @@ class SessionValves:
         except Exception as error:
             self._announce(configured, error)
             if configured.on_error == "close":
-                raise
+                raise CloseSession(VALVE_FAILED.client, "internal error") from error
             return []
         return [
             HydrationStep(
@@ -180,6 +180,17 @@ class SessionValves:
         """Bytes of the messages that wait, in both directions."""
         return self._outward.waiting_bytes + self.inward.waiting_bytes
 
+    @property
+    def lasting_bytes(self) -> int:
+        """Bytes that the valves keep for the session, as far as they report them."""
+        total = 0
+        for configured, valve in self._valves:
+            try:
+                total += getattr(valve, "lasting_bytes", 0)
+            except Exception as error:  # noqa: BLE001 - a fault of the valve
+                self._failed(configured, error)
+        return total
+
     def stop(self) -> None:
         """Drops all messages that wait."""
         self._outward.stop()
@@ -199,7 +210,7 @@ class NoValves:
 
     Attributes:
         receive: see SessionValves; None: the sink calls the client directly.
-        can_hydrate, waiting, replies_wait, held_bytes: see SessionValves.
+        can_hydrate, waiting, replies_wait, held_bytes, lasting_bytes: see SessionValves.
     """
 
     __slots__ = ("_client", "_outbox")
@@ -209,6 +220,7 @@ class NoValves:
     waiting = 0
     replies_wait = False
     held_bytes = 0
+    lasting_bytes = 0
 
     def __init__(self, client: ClientSide, outbox: Outbox) -> None:
         self._client = client

@@ -261,7 +261,8 @@ async def test_a_fault_in_hydrate_is_logged_and_ends_the_session_with_on_error_c
         assert bench.counters.undelivered.value == 1
         assert bench.green.connections[0].close_request is not None
         assert len(asyncio.all_tasks()) == 1
-    assert [each.message for each in caplog.records if "valve guilty raised" in each.message]
+    (fault,) = [each for each in caplog.records if each.exc_info is not None]
+    assert "valve guilty raised" in fault.message
     assert bench.counters.valve_errors.value == 1
 
 

@@ -1,0 +1,101 @@
+"""What valves keep for their sessions counts towards `limits.memory`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import pytest
+
+from wsgw_core.api import Close, HoldingValve, MessageValve, Session
+from wsgw_core.relay.all_sessions.memory_watch import MemoryWatch
+from wsgw_core.testing.virtual_clock import idle, on_virtual_clock
+
+from ..relay_bench import PassingValve, RelayBench, valve
+
+BOUND = 10_000
+ROUNDS = 1.0  # seconds in which there are several rounds
+
+
+class Keeping(PassingValve):
+    """Keeps as many bytes as the test says."""
+
+    def __init__(self, view: Session, kept: int) -> None:
+        super().__init__(view)
+        self.lasting_bytes = kept
+
+
+class Shelf:
+    """Makes valves, and has them for the test."""
+
+    def __init__(self) -> None:
+        self.valves: list[Keeping] = []
+
+    def __call__(self, view: Session) -> MessageValve:
+        made = Keeping(view, 3000)
+        self.valves.append(made)
+        return made
+
+
+class Faulty(PassingValve):
+    @property
+    def lasting_bytes(self) -> int:
+        raise ValueError("negative")
+
+
+class Vague(PassingValve):
+    lasting_bytes = None
+
+
+def watched(bench: RelayBench) -> MemoryWatch:
+    watch = MemoryWatch(bench.table, BOUND, 1000, lambda: 0, bench.table.closing, bench.counters)
+    watch.start(asyncio.get_running_loop())
+    return watch
+
+
+@on_virtual_clock
+async def test_what_valves_keep_counts_until_they_forget_it() -> None:
+    shelf = Shelf()
+    bench = await RelayBench(valves=(valve(shelf), valve(PassingValve), valve(shelf))).open()
+    watch = watched(bench)
+    before, after = shelf.valves
+    await asyncio.sleep(ROUNDS)
+    assert (watch.used, watch.is_full) == (6000, False)
+    after.lasting_bytes = 7000
+    await asyncio.sleep(ROUNDS)
+    assert (watch.used, watch.is_full) == (BOUND, True)
+    before.lasting_bytes = after.lasting_bytes = 0
+    await asyncio.sleep(ROUNDS)
+    assert (watch.used, watch.is_full) == (0, False)
+
+
+@on_virtual_clock
+async def test_what_valves_have_kept_does_not_count_after_the_session() -> None:
+    bench = await RelayBench(valves=(valve(Shelf()),)).open()
+    watch = watched(bench)
+    await asyncio.sleep(ROUNDS)
+    assert watch.used == 3000
+    bench.session.close(1000)
+    await asyncio.sleep(ROUNDS)
+    assert watch.used == 0
+
+
+@pytest.mark.parametrize("guilty", [Faulty, Vague])
+@pytest.mark.parametrize("on_error", ["close", "discard"])
+@on_virtual_clock
+async def test_a_wrong_number_is_a_fault_of_the_valve_and_the_watch_goes_on(
+    guilty: Any, on_error: Literal["close", "discard"]
+) -> None:
+    valves = (valve(guilty, on_error), valve(Shelf()))
+    bench = await RelayBench(valves=valves).open()
+    assert bench.session.lasting_bytes == 3000
+    assert bench.counters.valve_errors.value == 1
+    await idle()
+    assert bench.client.closed == (Close(1011, "internal error") if on_error == "close" else None)
+    watch = watched(bench)
+    await asyncio.sleep(ROUNDS)
+    assert watch.used == (0 if on_error == "close" else 3000)
+
+
+def _is_holding_valve(keeping: Keeping) -> HoldingValve:
+    return keeping  # checked by the type checker
