@@ -1,0 +1,89 @@
+"""What the kernel knows of a connection: whether its peer reads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from wsgw_core.websocket.silence import Backlog, taken_from
+
+TIMEOUT = 60.0
+BUFFER = 1 << 16  # bytes that the kernel should keep for either side; it may double them
+MUCH = 4 << 20  # bytes; more than both buffers take
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+
+
+class Peer:
+    """A connection over the loopback interface, and its peer, which reads on request.
+
+    Args:
+        transport: the side that sends.
+        reading: the socket of the other side.
+    """
+
+    def __init__(self, transport: asyncio.Transport, reading: socket.socket) -> None:
+        self.transport = transport
+        self._reading = reading
+
+    async def read(self, size: int) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(TIMEOUT):
+            while size:
+                size -= len(await loop.sock_recv(self._reading, min(size, 1 << 16)))
+
+
+@pytest_asyncio.fixture
+async def peer() -> AsyncIterator[Peer]:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.getsockname())
+        reading, _ = server.accept()
+    own = transport.get_extra_info("socket")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    with reading:
+        reading.setblocking(False)
+        yield Peer(transport, reading)
+        transport.abort()
+        await asyncio.sleep(0)  # for the transport to close its socket
+
+
+async def test_a_backlog_moves_when_the_peer_reads_what_waited(peer: Peer) -> None:
+    backlog = Backlog(peer.transport)
+    assert not backlog.has_moved()
+    peer.transport.write(bytes(MUCH))
+    assert not backlog.has_moved()  # nothing waited before
+    async with asyncio.timeout(TIMEOUT):
+        while backlog.has_moved():  # noqa: ASYNC110 - until the kernels' buffers are full
+            await asyncio.sleep(0.05)
+    assert peer.transport.get_write_buffer_size()
+
+    await peer.read(MUCH)
+
+    assert backlog.has_moved()
+    assert not backlog.has_moved()
+
+
+async def test_bytes_that_need_not_wait_are_no_movement(peer: Peer) -> None:
+    backlog = Backlog(peer.transport)
+    for _ in range(3):
+        assert not backlog.has_moved()
+        peer.transport.write(bytes(1000))
+        await peer.read(1000)
+    assert not backlog.has_moved()
+
+
+async def test_what_the_peer_has_taken_is_counted_in_bytes(peer: Peer) -> None:
+    before = taken_from(peer.transport)
+    peer.transport.write(bytes(100_000))
+    await peer.read(100_000)
+    async with asyncio.timeout(TIMEOUT):
+        while taken_from(peer.transport) < before + 100_000:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+    assert taken_from(peer.transport) == before + 100_000
