@@ -180,6 +180,11 @@ class ValveBench:
         return self.session.context.counters.hydrations_failed.value
 
     @property
+    def lasting_bytes(self) -> int:
+        """Bytes that the valve reports to keep for the session; see HoldingValve."""
+        return self.session.valves.lasting_bytes
+
+    @property
     def heard(self) -> list[Content]:
         """What the serving backend got so far."""
         return _contents(self._connection.received)

@@ -70,6 +70,10 @@ class MarkingSession:
     def hydrate(self) -> Sequence[Hydration]:
         return [Hydration(Message.from_text("login"))]
 
+    @property
+    def lasting_bytes(self) -> int:
+        return 7
+
 
 @pytest.mark.parametrize("wait", [0.0, 0.02])
 async def test_messages_pass_the_valve_both_ways(wait: float) -> None:
@@ -78,6 +82,7 @@ async def test_messages_pass_the_valve_both_ways(wait: float) -> None:
         assert await bench.to_backend("C") == ["C!"]
         assert await bench.to_client("secret", b"\x00") == [b"\x00"]
         assert samples(bench.context.metrics) == {"wsgw_marking_marked_total": 3}
+        assert bench.lasting_bytes == 7
         assert bench.closed is None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SHARE = 200  # bytes of an entry besides its content
+SHARE = 200  # bytes of an entry besides its content
 
 
 class MemoryExceeded(Exception):
@@ -14,17 +14,20 @@ class SessionMemory:
 
     Args:
         most: maximum bytes.
+
+    Attributes:
+        used: bytes of all entries.
     """
 
-    __slots__ = ("_most", "_used")
+    __slots__ = ("_most", "used")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._used = 0
+        self.used = 0
 
     def has_room(self, size: int) -> bool:
         """Returns whether there is room for an entry."""
-        return self._used + size + _SHARE <= self._most
+        return self.used + size + SHARE <= self._most
 
     def take(self, size: int) -> None:
         """Counts a new entry.
@@ -34,8 +37,8 @@ class SessionMemory:
         """
         if not self.has_room(size):
             raise MemoryExceeded(f"the session needs more than {self._most} bytes of memory")
-        self._used += size + _SHARE
+        self.used += size + SHARE
 
     def free(self, size: int) -> None:
         """Counts the end of an entry."""
-        self._used -= size + _SHARE
+        self.used -= size + SHARE

@@ -32,13 +32,13 @@ class ActioncableValve:
         session: the session.
     """
 
-    __slots__ = ("_is_welcomed", "_max_size", "_session", "_subscriptions", "_to_come")
+    __slots__ = ("_is_welcomed", "_max_size", "_memory", "_session", "_subscriptions", "_to_come")
 
     def __init__(self, settings: ActioncableSettings, session: Session) -> None:
         self._session = session
         self._max_size = settings.max_size
-        memory = SessionMemory(settings.max_remembered_bytes)
-        self._subscriptions = Subscriptions(session, memory, settings.expires)
+        self._memory = SessionMemory(settings.max_remembered_bytes)
+        self._subscriptions = Subscriptions(session, self._memory, settings.expires)
         self._is_welcomed = False
         self._to_come = 0  # pending answers of a hydration
 
@@ -91,6 +91,11 @@ class ActioncableValve:
                 for identifier, message in self._subscriptions.change_server()
             ),
         ]
+
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._memory.used
 
     def _step(self, message: Message | None, is_answer: Callable[[Message], bool]) -> Hydration:
         """Returns a step that waits for an answer."""

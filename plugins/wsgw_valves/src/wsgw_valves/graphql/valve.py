@@ -128,6 +128,11 @@ class GraphqlSession:
         login = Hydration(self._login, self._has_let_in, self._is_refusal)
         return [login, *(Hydration(operation.message) for _, operation in running)]
 
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._memory.used
+
     def _log_in(self, message: Message) -> Message:
         if self._session.subprotocol == _OLDER_PROTOCOL:
             return message

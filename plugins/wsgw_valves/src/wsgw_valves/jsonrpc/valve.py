@@ -17,6 +17,7 @@ from wsgw_core.api import (
     Session,
 )
 
+from ..asked_calls import AskedCalls
 from ..session_memory import MemoryExceeded, SessionMemory
 from .batches import Batches
 from .document import document_of, id_of, is_answer
@@ -40,24 +41,22 @@ class JsonRpcValve:
         "_batches",
         "_largest",
         "_logins",
-        "_most",
+        "_memory",
         "_own",
         "_session",
         "_subscriptions",
     )
 
     def __init__(self, settings: JsonRpcSettings, session: Session) -> None:
-        memory = SessionMemory(settings.max_remembered_bytes)
+        self._memory = SessionMemory(settings.max_remembered_bytes)
         self._answer_timeout = settings.answer_timeout
         self._largest = settings.max_size
-        self._most = settings.max_calls
         self._session = session
-        self._logins = Logins(settings.logins, memory)
-        self._subscriptions = Subscriptions(settings.subscriptions, memory)
+        self._logins = Logins(settings.logins, self._memory)
+        self._subscriptions = Subscriptions(settings.subscriptions, self._memory)
         self._batches = Batches(settings.max_calls)
         self._own = OwnCalls()
-        # Ids of this backend's calls without an answer of the client, oldest first.
-        self._asked: dict[bytes, bool] = {}
+        self._asked = AskedCalls(settings.max_calls)
 
     def before_transmit(self, message: Message) -> Message | None:
         """Marks calls as waiting for answers; drops answers to calls of earlier backends."""
@@ -79,7 +78,7 @@ class JsonRpcValve:
                     calls.append(id_)
             elif id_ is not None and is_answer(part):
                 answers += 1
-                asked += self._asked.pop(id_, False)
+                asked += self._asked.answer(id_)
         data = to_json(document) if is_changed else message.data
         if calls:
             handle = calls[0] if parts is not document else self._batches.add(calls)
@@ -113,6 +112,11 @@ class JsonRpcValve:
         self._own.forget()
         return [*self._logins.steps(self._own), *self._subscriptions.steps(self._own)]
 
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._memory.used + self._batches.bytes + self._asked.bytes
+
     def _note_call(self, id_: bytes, message: Message, call: dict[str, Any]) -> None:
         try:
             self._logins.called(id_, message.kind, call)
@@ -139,9 +143,7 @@ class JsonRpcValve:
             return False
         if id_ is None:
             return self._subscriptions.translated(said)
-        if len(self._asked) >= self._most:
-            del self._asked[next(iter(self._asked))]
-        self._asked[id_] = True
+        self._asked.add(id_)
         return False
 
 

@@ -17,6 +17,11 @@ class BrokersMessages:
     def __init__(self) -> None:
         self._open: dict[int, int] = {}
 
+    @property
+    def count(self) -> int:
+        """The number of messages."""
+        return len(self._open)
+
     def note(self, identifier: int, quality: int) -> None:
         """Adds a message of the broker."""
         self._open[identifier] = quality

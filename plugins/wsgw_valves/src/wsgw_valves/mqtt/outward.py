@@ -30,6 +30,11 @@ class OpenPackets:
         self._waiting: dict[int, Request | bytes | None] = {}
         self._received: dict[int, bytes | None] = {}  # after PUBREC
 
+    @property
+    def count(self) -> int:
+        """The number of packets."""
+        return len(self._waiting) + len(self._received)
+
     def repeats(self, identifier: int, packet: bytes) -> bool:
         """Returns whether a PUBLISH repeats one that is already waiting.
 

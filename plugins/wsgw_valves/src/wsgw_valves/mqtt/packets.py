@@ -52,6 +52,11 @@ class PacketSplitter:
         del rest[:start]
         return packets
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of an incomplete packet."""
+        return len(self._rest)
+
     def forget(self) -> None:
         """Drops an incomplete packet."""
         self._rest.clear()

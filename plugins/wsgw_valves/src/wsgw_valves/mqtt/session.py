@@ -30,6 +30,7 @@ from .publish import TopicAliases
 from .settings import MqttSettings
 from .subscriptions import Request, Subscriptions
 
+_IDENTIFIER = 70  # bytes of memory for a packet identifier, about
 _CONNECT_HANDLE = 0  # others are packet identifiers; of PUBREL, negative ones
 _MOST_JOINED = 64 * 1024  # bytes of packets that are sent as one message
 _TAKEN_OVER = b"\xe0\x02\x8e\x00"  # a DISCONNECT of MQTT 5 with reason 0x8E
@@ -184,6 +185,13 @@ class MqttSession:
         connect = self._connect.again(self._accepted)
         self._new_broker = NewBroker(self._version, connect, others, self._has_new_broker)
         return self._new_broker.steps()
+
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        incomplete = self._client.waiting_bytes + self._server.waiting_bytes
+        identifiers = (self._open.count + self._brokers.count) * _IDENTIFIER
+        return incomplete + self._memory.used + identifiers
 
     @property
     def _is_taken_over(self) -> bool:

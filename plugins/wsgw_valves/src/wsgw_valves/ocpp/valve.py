@@ -14,6 +14,7 @@ from wsgw_core.api import (
     Session,
 )
 
+from ..asked_calls import AskedCalls
 from .frame import CALL, begin_of
 from .settings import OcppSettings
 
@@ -26,14 +27,12 @@ class OcppValve:
         session: the session.
     """
 
-    __slots__ = ("_answer_timeout", "_asked", "_most", "_session")
+    __slots__ = ("_answer_timeout", "_asked", "_session")
 
     def __init__(self, settings: OcppSettings, session: Session) -> None:
         self._answer_timeout = settings.answer_timeout
-        self._most = settings.max_calls
         self._session = session
-        # Identifiers of this backend's calls without an answer of the client, oldest first.
-        self._asked: dict[bytes, bool] = {}
+        self._asked = AskedCalls(settings.max_calls)
 
     def before_transmit(self, message: Message) -> Message | None:
         """Marks a call as waiting for its answer; drops answers to calls of earlier backends."""
@@ -42,7 +41,7 @@ class OcppValve:
         kind, identifier = begin
         if kind == CALL:
             return ReplyExpected(TEXT, message.data, identifier, self._answer_timeout)
-        if self._asked.pop(identifier, False) and self._session.backend_id is not None:
+        if self._asked.answer(identifier) and self._session.backend_id is not None:
             return SentOnce(TEXT, message.data)
         return None
 
@@ -51,7 +50,7 @@ class OcppValve:
         if message.kind is TEXT and (begin := begin_of(message.data)) is not None:
             kind, identifier = begin
             if kind == CALL:
-                self._note(identifier)
+                self._asked.add(identifier)
             else:
                 self._session.answered(identifier)
         return message
@@ -61,10 +60,10 @@ class OcppValve:
         self._asked.clear()
         return ()
 
-    def _note(self, identifier: bytes) -> None:
-        if len(self._asked) >= self._most:
-            del self._asked[next(iter(self._asked))]
-        self._asked[identifier] = True
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._asked.bytes
 
 
 def _is_valve(valve: OcppValve) -> MessageValve:

@@ -26,14 +26,15 @@ class RememberValve:
         "_largest",
         "_listens",
         "_memories",
+        "_memory",
         "_session",
         "_to_come",
     )
 
     def __init__(self, settings: RememberSettings, session: Session) -> None:
-        memory = SessionMemory(settings.max_remembered_bytes)
+        self._memory = SessionMemory(settings.max_remembered_bytes)
         self._memories = tuple(
-            RuleMemory(rule, place, memory, session.answered)
+            RuleMemory(rule, place, self._memory, session.answered)
             for place, rule in enumerate(settings.rules)
         )
         self._greeting = settings.greeting
@@ -82,6 +83,11 @@ class RememberValve:
             for message, answers in memory.steps():
                 steps.append(Hydration(message, None if answers is None else self._heard(answers)))
         return steps
+
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._memory.used
 
     def _heard(self, is_answer: Callable[[Reading], bool]) -> Callable[[Message], bool]:
         """Returns a function that recognises an answer, and counts the answer."""

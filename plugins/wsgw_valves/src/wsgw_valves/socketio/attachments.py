@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wsgw_core.api import CloseSession, Message
 
+from ..session_memory import SHARE
 from .packet import Packet
 
 _TOO_BIG = 1009
@@ -17,13 +18,12 @@ class Attachments:
     Args:
         most: maximum attachments of a packet.
         most_bytes: maximum bytes of a packet with its attachments.
-        most_bytes: of a packet with them.
 
     Attributes:
         packet: the packet that waits for attachments; None: there is none.
     """
 
-    __slots__ = ("_left", "_missing", "_most", "_most_bytes", "_parts", "packet")
+    __slots__ = ("_missing", "_most", "_most_bytes", "_parts", "_size", "packet")
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self.packet: Packet | None = None
@@ -31,7 +31,12 @@ class Attachments:
         self._most_bytes = most_bytes
         self._parts: list[Message] = []
         self._missing = 0
-        self._left = 0
+        self._size = 0  # of the parts
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the parts so far."""
+        return self._size + len(self._parts) * SHARE
 
     def begin(self, packet: Packet, message: Message) -> None:
         """Starts to collect the attachments of a packet.
@@ -43,7 +48,6 @@ class Attachments:
             raise CloseSession(_TOO_BIG, "too many attachments")
         self.packet = packet
         self._missing = packet.attachments + 1
-        self._left = self._most_bytes
         self.add(message)
 
     def add(self, message: Message) -> bool:
@@ -52,8 +56,8 @@ class Attachments:
         Raises:
             CloseSession: the parts are too large together.
         """
-        self._left -= message.size
-        if self._left < 0:
+        self._size += message.size
+        if self._size > self._most_bytes:
             raise CloseSession(_TOO_BIG, "the attachments are too large")
         self._parts.append(message)
         self._missing -= 1
@@ -62,5 +66,6 @@ class Attachments:
     def take(self) -> list[Message]:
         """Returns all parts so far, and stops collecting."""
         parts, self._parts = self._parts, []
+        self._size = 0
         self.packet = None
         return parts

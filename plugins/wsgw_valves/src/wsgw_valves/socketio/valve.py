@@ -19,7 +19,7 @@ from wsgw_core.api import (
     Valve,
 )
 
-from ..session_memory import MemoryExceeded, SessionMemory
+from ..session_memory import SHARE, MemoryExceeded, SessionMemory
 from .attachments import Attachments
 from .namespace import Namespace
 from .packet import MESSAGE, OPEN, PING, PONG, Packet, Type, read_packet, with_id
@@ -127,6 +127,12 @@ class SocketioSession:
             if namespace.is_connected:
                 steps += namespace.hydrations()
         return steps
+
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        incomplete = self._outward.bytes + self._inward.bytes
+        return incomplete + self._memory.used + len(self._attached) * SHARE
 
     # Packets of engine.io
 

@@ -161,6 +161,11 @@ class FrameSplitter:
                 raise MalformedFrame(f"more than {MOST_AT_ONCE} frames in a message")
         return frames
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of an incomplete frame."""
+        return len(self._rest)
+
     def forget(self) -> None:
         """Drops an incomplete frame."""
         self._rest.clear()

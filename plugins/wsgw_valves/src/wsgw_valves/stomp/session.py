@@ -18,7 +18,7 @@ from wsgw_core.api import (
     Session,
 )
 
-from ..session_memory import MemoryExceeded, SessionMemory
+from ..session_memory import SHARE, MemoryExceeded, SessionMemory
 from .frames import Frame, FrameSplitter, MalformedFrame
 from .settings import StompSettings
 from .subscriptions import Subscriptions
@@ -157,6 +157,12 @@ class StompSession:
             else:
                 steps.append(self._step(frame, b"RECEIPT", b"receipt-id", frame[b"receipt"]))
         return steps
+
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        incomplete = self._client.waiting_bytes + self._server.waiting_bytes
+        return incomplete + self._memory.used + len(self._transactions) * SHARE
 
     def _step(self, frame: Frame, command: bytes, header: bytes, value: bytes | None) -> Hydration:
         """Returns a step whose answer has this command and header."""

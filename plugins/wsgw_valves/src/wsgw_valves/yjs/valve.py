@@ -69,6 +69,11 @@ class YjsValve:
             steps.append(Hydration(Message(BINARY, self._awareness.message)))
         return steps
 
+    @property
+    def lasting_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._memory.used
+
     def _note_size(self) -> None:
         if self._taken is not None:
             self._memory.free(self._taken)
