@@ -28,9 +28,10 @@ class Hydration:
     Attributes:
         message: goes to the backend without passing `before_transmit`; it is not part of the replay
             and never acknowledged. None: send nothing, the backend says something first.
-        is_answer: recognises the answer. wsgw calls it with each message as the valve's own
-            `after_receive` has returned it, and with those that the valve sends to the client. The
-            client does not get the message for which it returns true, but all others.
+        is_answer: recognises the answer. Once `message` is sent, wsgw calls it with each message as
+            the valve's own `after_receive` has returned it, and with those that the valve sends to
+            the client. The client does not get the message for which it returns true, but all
+            others.
             It may keep state, and may raise HydrationRefused, or CloseSession to end the session.
             None: there is no answer, and the next step follows at once.
         is_refusal: called when the backend closes the connection normally while this step is the

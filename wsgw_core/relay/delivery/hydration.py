@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ...api import Clock, Close, CloseCode, HydrationRefused, Message
@@ -213,17 +214,20 @@ class HydrationRun:
         if step is None or step.is_answer is None:
             self._look_away()
         else:
-            self._inward.look_in(step.position, self._swallow)
+            self._inward.look_in(step.position, partial(self._swallow, step))
 
     def _look_away(self) -> None:
         self._inward.look_in(0, None)
 
-    def _swallow(self, message: Message) -> bool:
-        is_answer = self._steps[0].is_answer
-        if is_answer is None or self._is_answered:
+    def _swallow(self, step: HydrationStep, message: Message) -> bool:
+        if self._is_answered or step.is_answer is None:
             return False
+        if not self._steps or step is not self._steps[0]:
+            return False  # the message was in an asynchronous valve when the step was over
+        if not self._is_sent and step.message is not None:
+            return False  # nothing was asked yet
         try:
-            self._is_answered = is_answer(message)
+            self._is_answered = step.is_answer(message)
         except HydrationRefused as refusal:
             self._is_answered = True  # so that later messages are not shown to the valve
             if not self.is_over:

@@ -151,8 +151,8 @@ class BackendSide:
             hydrate: whether to hydrate: it is not the session's first backend.
 
         Returns:
-            False: the connection was lost before, or a valve has a fault; the session learns that
-            by another call.
+            False: the connection is lost already, refuses the hydration, or a valve has ended the
+            session; the session learns that by another call.
         """
         sink, valves = self.serving, session.valves
         self._recovery.prepare()
@@ -161,17 +161,21 @@ class BackendSide:
             lost = Close(CloseCode.TRY_AGAIN_LATER, "lost before it was used", abnormal=True)
             self._context.clock.call_soon(sink.closed, lost)
             return False
-        if not (hydrate and valves.can_hydrate):
+        must_hydrate = hydrate and valves.can_hydrate
+        if must_hydrate:
+            # Before the start, because the backend's first message may be an answer.
+            valves.when_delivered(lambda: self._hydrate(sink, session))
+            if self.sink is not sink:
+                return False
+        else:
             self._begin_to_watch(valves.receive)
-            sink.connection.start()
+        sink.connection.start()
+        if self.sink is not sink:  # what came during the start has ended it
+            return False
+        if not must_hydrate:
             self._outbox.send_to(sink, self._recovery.progress)
             self._client.begin()
             return True
-        # Before the start, because the backend's first message may be an answer.
-        valves.when_delivered(lambda: self._hydrate(sink, session))
-        if self.sink is not sink:
-            return False
-        sink.connection.start()
         self._client.begin()
         if self._deaths is not None and self._deaths.is_suspicious:
             self._cautious = CautiousHydration(

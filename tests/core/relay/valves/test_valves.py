@@ -377,3 +377,31 @@ class TestInjecting:
         assert bench.session.unacknowledged == 2
         bench.drop()
         assert sorted((await bench.green.connection()).texts) == ["A", "extra"]
+
+
+@pytest.mark.parametrize("reconnect", [False, True])
+@on_virtual_clock
+async def test_a_session_may_end_during_the_start(reconnect: bool) -> None:
+    class Guard(PassingValve):
+        def after_receive(self, message: Message) -> Message:
+            raise CloseSession(4000, message.text)
+
+    bench = RelayBench(valves=(valve(Guard),))
+    await bench.dial()
+    connection = bench.blue.connections[0]
+    if reconnect:
+        bench.session.start(bench.client)
+        bench.drop()
+        await bench.green.until_dialled(1)
+        connection = bench.green.connections[0]
+
+    def start() -> None:
+        connection.started = True
+        connection.reply("enough")
+
+    connection.start = start  # type: ignore[method-assign]  # as some kinds do
+    if not reconnect:
+        bench.session.start(bench.client)
+    assert await bench.client.until_closed() == Close(4000, "enough")
+    assert bench.ended
+    assert bench.counters.holds_expired.value == 0
