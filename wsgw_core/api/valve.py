@@ -122,6 +122,10 @@ class HoldingValve(MessageValve, Protocol):
 
     Implement it if a client or a backend can make the valve keep much for a session. One object for
     all sessions must not have it, because wsgw adds it up for each session.
+
+    If the valve keeps the parts of something that spans messages, such as a packet, add an
+    attribute `held_bytes`: their bytes, which become free when the rest comes, and are not in
+    `lasting_bytes`. When memory is short, wsgw reads only a few such clients at a time.
     """
 
     @property

@@ -180,6 +180,11 @@ class ValveBench:
         return self.session.context.counters.hydrations_failed.value
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of incomplete packets that the valve reports to keep; see HoldingValve."""
+        return self.session.valves.incomplete_bytes
+
+    @property
     def lasting_bytes(self) -> int:
         """Bytes that the valve reports to keep for the session; see HoldingValve."""
         return self.session.valves.lasting_bytes

@@ -230,12 +230,17 @@ class SessionParts:
 
     @property
     def is_in_a_message(self) -> bool:
-        """Whether a message has arrived in part, and its rest would go on to the other side."""
+        """Whether a message has arrived in part, and its rest would go on to the other side.
+
+        A packet of which a valve keeps the first messages counts as such a message.
+        """
         client, sink = self.client, self.backend_side.sink
         if client is None:
             return False
-        return client.is_in_a_message or (
-            client.is_flushed and sink is not None and sink.is_in_a_message
+        return (
+            client.is_in_a_message
+            or self.valves.incomplete_bytes > 0
+            or (client.is_flushed and sink is not None and sink.is_in_a_message)
         )
 
     def pause_for_memory(self, pause: bool) -> None:

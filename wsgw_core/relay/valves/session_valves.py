@@ -177,16 +177,24 @@ class SessionValves:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the messages that wait, in both directions."""
-        return self._outward.waiting_bytes + self.inward.waiting_bytes
+        """Bytes of the messages that wait, in both directions, and of incomplete packets."""
+        return self._outward.waiting_bytes + self.inward.waiting_bytes + self.incomplete_bytes
+
+    @property
+    def incomplete_bytes(self) -> int:
+        """Bytes of packets that have arrived in part, as far as the valves report them."""
+        return self._reported("held_bytes")
 
     @property
     def lasting_bytes(self) -> int:
         """Bytes that the valves keep for the session, as far as they report them."""
+        return self._reported("lasting_bytes")
+
+    def _reported(self, name: str) -> int:
         total = 0
         for configured, valve in self._valves:
             try:
-                total += getattr(valve, "lasting_bytes", 0)
+                total += getattr(valve, name, 0)
             except Exception as error:  # noqa: BLE001 - a fault of the valve
                 self._failed(configured, error)
         return total
@@ -210,7 +218,8 @@ class NoValves:
 
     Attributes:
         receive: see SessionValves; None: the sink calls the client directly.
-        can_hydrate, waiting, replies_wait, held_bytes, lasting_bytes: see SessionValves.
+        can_hydrate, waiting, replies_wait, held_bytes, incomplete_bytes, lasting_bytes: see
+            SessionValves.
     """
 
     __slots__ = ("_client", "_outbox")
@@ -220,6 +229,7 @@ class NoValves:
     waiting = 0
     replies_wait = False
     held_bytes = 0
+    incomplete_bytes = 0
     lasting_bytes = 0
 
     def __init__(self, client: ClientSide, outbox: Outbox) -> None:

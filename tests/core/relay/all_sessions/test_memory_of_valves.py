@@ -23,6 +23,7 @@ class Keeping(PassingValve):
     def __init__(self, view: Session, kept: int) -> None:
         super().__init__(view)
         self.lasting_bytes = kept
+        self.held_bytes = 0
 
 
 class Shelf:
@@ -78,6 +79,28 @@ async def test_what_valves_have_kept_does_not_count_after_the_session() -> None:
     bench.session.close(1000)
     await asyncio.sleep(ROUNDS)
     assert watch.used == 0
+
+
+@on_virtual_clock
+async def test_clients_with_an_incomplete_packet_are_paused_in_turns() -> None:
+    shelf = Shelf()
+    bench = await RelayBench(valves=(valve(shelf),)).open()
+    watch = watched(bench)
+    [keeping] = shelf.valves
+    keeping.held_bytes = 6000
+    assert bench.session.is_in_a_message
+    seen = set()
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        seen.add(bench.session.is_paused_for_memory)
+    assert watch.used == 9000
+    assert seen == {True, False}
+    assert bench.counters.memory_holds.value > 1  # it was read in between
+    keeping.held_bytes = 0
+    await asyncio.sleep(ROUNDS)
+    assert watch.used == 3000
+    assert not bench.session.is_paused_for_memory
+    assert not bench.session.is_in_a_message
 
 
 @pytest.mark.parametrize("guilty", [Faulty, Vague])

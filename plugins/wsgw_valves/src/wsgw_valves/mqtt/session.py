@@ -187,11 +187,15 @@ class MqttSession:
         return self._new_broker.steps()
 
     @property
+    def held_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._client.waiting_bytes + self._server.waiting_bytes
+
+    @property
     def lasting_bytes(self) -> int:
         """See HoldingValve."""
-        incomplete = self._client.waiting_bytes + self._server.waiting_bytes
         identifiers = (self._open.count + self._brokers.count) * _IDENTIFIER
-        return incomplete + self._memory.used + identifiers
+        return self._memory.used + identifiers
 
     @property
     def _is_taken_over(self) -> bool:

@@ -129,10 +129,14 @@ class SocketioSession:
         return steps
 
     @property
+    def held_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._outward.bytes + self._inward.bytes
+
+    @property
     def lasting_bytes(self) -> int:
         """See HoldingValve."""
-        incomplete = self._outward.bytes + self._inward.bytes
-        return incomplete + self._memory.used + len(self._attached) * SHARE
+        return self._memory.used + len(self._attached) * SHARE
 
     # Packets of engine.io
 

@@ -159,10 +159,14 @@ class StompSession:
         return steps
 
     @property
+    def held_bytes(self) -> int:
+        """See HoldingValve."""
+        return self._client.waiting_bytes + self._server.waiting_bytes
+
+    @property
     def lasting_bytes(self) -> int:
         """See HoldingValve."""
-        incomplete = self._client.waiting_bytes + self._server.waiting_bytes
-        return incomplete + self._memory.used + len(self._transactions) * SHARE
+        return self._memory.used + len(self._transactions) * SHARE
 
     def _step(self, frame: Frame, command: bytes, header: bytes, value: bytes | None) -> Hydration:
         """Returns a step whose answer has this command and header."""
